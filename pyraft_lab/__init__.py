@@ -1,0 +1,1 @@
+"""A complete Raft as pure Python values: run it, stop it, rewind it, fork it, break it, measure it, prove it."""
