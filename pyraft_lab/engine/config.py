@@ -1,0 +1,127 @@
+"""Every knob, checked once at the gate; times in seconds (openraft Config)."""
+
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from pyraft_lab.errors import ConfigError, at_least
+
+
+class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
+    """How a node behaves; all nodes of a cluster should have the same times.
+
+    >>> Config(election_timeout=(0.3, 0.2)).validated()
+    Traceback (most recent call last):
+    pyraft_lab.errors.ConfigError: election_timeout=(0.3, 0.2): the shortest must be below the longest
+    """
+
+    election_timeout: tuple[float, float] = (0.15, 0.30)
+    """A follower that hears no leader campaigns after a random time in [shortest, longest) (§5.2, §9.3)."""
+    heartbeat_interval: float = 0.05
+    """A leader's rounds; must be well below the shortest election timeout."""
+    clock_drift: float = 0.1
+    """How much clocks may differ in rate: a leader's lease is shorter than its followers' loyalty by this share."""
+    retry_timeout: float = 0.1
+    """An append or a snapshot chunk not answered by then is sent again, with back-off."""
+    retry_limit: float = 1.0
+    """The longest back-off towards a peer that does not answer."""
+
+    pre_vote: bool = True
+    """Ask before campaigning, so that a node that was away does not depose a leader (dissertation §9.6)."""
+    check_quorum: bool = True
+    """A leader without a quorum refuses writes and then steps down (dissertation §6.2)."""
+    loyalty: bool = True
+    """Who heard a leader lately does not vote against it (dissertation §4.2.3)."""
+    enable_elect: bool = True
+    """Campaign when the election timer fires; off, only on request."""
+    enable_heartbeat: bool = True
+    """Send heartbeats; off, only appends keep followers loyal."""
+    suppress_heartbeats: bool = False
+    """Send no heartbeat to a follower that acknowledged an append in the round that ends."""
+    leader_restore: bool = False
+    """A restarted leader resumes its term; it then sends only what its own disk holds."""
+
+    max_append_entries: int = 300
+    """Entries in one AppendEntries message."""
+    max_append_bytes: int = 1 << 20
+    """Bytes of commands in one AppendEntries message; a single larger entry goes alone."""
+    max_inflight: int = 64
+    """Unanswered AppendEntries messages a follower may have."""
+    max_inflight_bytes: int = 64 << 20
+    """Unanswered bytes of commands a follower may have."""
+    max_uncommitted_bytes: int | None = None
+    """Bytes of uncommitted commands a leader accepts before it refuses; ``None`` for no limit."""
+    prompt_commit: bool = True
+    """Tell followers at once that an entry is committed; off, with the next append or heartbeat."""
+    allow_log_revert: bool = False
+    """Whether a follower that lost its log may start again from nothing; dangerous for voters."""
+
+    snapshot_logs_since_last: int | None = 5000
+    """Build a snapshot once this many entries were applied since the last; ``None`` for never."""
+    snapshot_bytes_since_last: int | None = None
+    """Build a snapshot once this many bytes were applied since the last; ``None`` for never."""
+    snapshot_chunk: int = 64 << 10
+    """Bytes of a snapshot in one message."""
+    keep_logs: int = 1000
+    """Entries that a snapshot covers and that are kept for slow followers."""
+    purge_batch: int = 1
+    """Purge only when at least this many entries can go."""
+
+    auto_leave: bool = True
+    """A leader ends a committed joint membership by itself; off, the operator does."""
+    read_beats: bool = True
+    """A linearizable read sends a round at once; off, it waits for the next heartbeat."""
+    learner_lag: int = 1000
+    """A learner is caught up when it lacks no more entries than this."""
+
+    def validated(self) -> "Config":
+        """This config, or ``ConfigError`` naming field, value and rule."""
+        _check_types(self)
+        _check_times(self)
+        _check_sizes(self)
+        return self
+
+
+def _check_types(config: Config) -> None:
+    for field in fields(config):
+        value: Any = getattr(config, field.name)
+        if field.type is bool and not isinstance(value, bool):
+            raise ConfigError(field.name, value, "must be True or False")
+
+
+def _check_times(config: Config) -> None:
+    window = config.election_timeout
+    if not (isinstance(window, tuple) and len(window) == 2):
+        raise ConfigError("election_timeout", window, "must be a pair (shortest, longest) of seconds")
+    shortest, longest = window
+    for name in ("heartbeat_interval", "retry_timeout", "retry_limit"):
+        at_least(name, getattr(config, name), 1e-6, "seconds")
+    at_least("clock_drift", config.clock_drift, 0)
+    if config.clock_drift >= 1:
+        raise ConfigError("clock_drift", config.clock_drift, "must be a share below 1")
+    if not shortest < longest:
+        raise ConfigError("election_timeout", window, "the shortest must be below the longest")
+    if shortest <= config.heartbeat_interval:
+        raise ConfigError(
+            "heartbeat_interval",
+            config.heartbeat_interval,
+            f"must be below the shortest election timeout, {shortest:g} s",
+        )
+
+
+def _check_sizes(config: Config) -> None:
+    for name in (
+        "max_append_entries",
+        "max_append_bytes",
+        "max_inflight",
+        "max_inflight_bytes",
+        "snapshot_chunk",
+        "purge_batch",
+    ):
+        at_least(name, getattr(config, name), 1)
+    for name in ("keep_logs", "learner_lag"):
+        at_least(name, getattr(config, name), 0)
+    for name in ("snapshot_logs_since_last", "snapshot_bytes_since_last", "max_uncommitted_bytes"):
+        if getattr(config, name) is not None:
+            at_least(name, getattr(config, name), 1)

@@ -1,0 +1,230 @@
+"""The replicated log as a value: appending a batch costs the batch, however long the log is.
+
+Entries live in chunks of 256, each a tuple that older logs share::
+
+    start ─┐   ┌── chunk 0 ──┐ ┌── chunk 1 ──┐      every chunk begins at a multiple of 256,
+     (0)   └─▶ 1 2 3 … 255 256 257 258 … 300 ◀─ last   so an index finds its place by division
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.types import ORIGIN, Index, LogId
+
+CHUNK = 256
+
+
+class Blank(Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """No command: a new leader's first entry, and a barrier (§8, dissertation §6.4)."""
+
+
+class Normal(Struct, frozen=True, tag=True, array_like=True, gc=False):
+    """A command for the state machine, as bytes that only the machine reads."""
+
+    data: bytes
+
+
+class Configuration(Struct, frozen=True, tag=True, array_like=True):
+    """A membership; effective as soon as it is appended (§6)."""
+
+    membership: Membership
+
+
+Payload = Blank | Normal | Configuration
+
+
+class Entry(Struct, frozen=True, array_like=True, gc=False):
+    """One place in the log: its id and what it says."""
+
+    id: LogId
+    payload: Payload
+
+    @property
+    def index(self) -> Index:
+        """Where it stands."""
+        return self.id.index
+
+    @property
+    def size(self) -> int:
+        """Bytes of command it carries; what flow control counts."""
+        return len(self.payload.data) if isinstance(self.payload, Normal) else 0
+
+
+class SnapshotMeta(Struct, frozen=True, cache_hash=True):
+    """What a snapshot stands for: the log up to ``last`` and the membership there (§7, Figure 13)."""
+
+    last: LogId
+    membership: Membership
+    membership_id: LogId = ORIGIN
+    size: int = 0
+    checksum: int = 0
+
+
+class Chunk(Struct, frozen=True, cache_hash=True):
+    """Up to 256 consecutive entries; ``weight`` is the bytes of all entries before them."""
+
+    weight: int
+    entries: tuple[Entry, ...]
+
+    @property
+    def end(self) -> int:
+        """Bytes up to and including the chunk's last entry."""
+        return self.weight + sum(entry.size for entry in self.entries)
+
+
+class Log(Struct, frozen=True, cache_hash=True):
+    """Entries ``start.index + 1 … last.index``; what came before is in a snapshot.
+
+    ``runs`` holds the first id of each leader's run of entries, ``configs`` the indexes of membership entries:
+    both stay short, so that looking up a term or the membership does not depend on the log's length.
+    """
+
+    start: LogId = ORIGIN
+    last: LogId = ORIGIN
+    chunks: tuple[Chunk, ...] = ()
+    runs: tuple[LogId, ...] = ()
+    configs: tuple[Index, ...] = ()
+    weight: int = 0
+
+    def __len__(self) -> int:
+        return self.last.index - self.start.index
+
+    def __iter__(self) -> Iterator[Entry]:
+        return chain.from_iterable(chunk.entries for chunk in self.chunks)
+
+    @property
+    def first_index(self) -> Index:
+        """The first index still here (one beyond the last where the log is empty)."""
+        return self.start.index + 1
+
+    def entry(self, index: Index) -> Entry:
+        """The entry at ``index``, which must be here."""
+        assert self.start.index < index <= self.last.index, "only entries between start and last are here"
+        entries = self.chunks[_number(index) - _number(self.first_index)].entries
+        return entries[index - entries[0].index]
+
+    def id_at(self, index: Index) -> LogId | None:
+        """The id at ``index``; ``None`` where it is purged or not written yet."""
+        if index == self.start.index:
+            return self.start
+        return self.entry(index).id if self.start.index < index <= self.last.index else None
+
+    def has(self, id: LogId) -> bool:
+        """Whether the log holds exactly this entry (or begins right behind it)."""
+        return self.id_at(id.index) == id
+
+    def slice(self, first: Index, stop: Index, *, max_bytes: int | None = None) -> tuple[Entry, ...]:
+        """Entries ``first … stop - 1`` as far as they are here; at least one, then only while they fit ``max_bytes``."""
+        first, stop = max(first, self.first_index), min(stop, self.last.index + 1)
+        if first >= stop:
+            return ()
+        base = _number(self.first_index)
+        chunks = self.chunks[_number(first) - base : _number(stop - 1) - base + 1]
+        found = tuple(chain.from_iterable(chunk.entries for chunk in chunks))
+        skip = first - found[0].index
+        found = found[skip : skip + stop - first]
+        return found if max_bytes is None else _fitting(found, max_bytes)
+
+    def append(self, entries: Sequence[Entry]) -> "Log":
+        """This log with ``entries`` behind its last; costs O(entries), not O(log)."""
+        if not entries:
+            return self
+        assert entries[0].index == self.last.index + 1, "entries continue the log without a gap"
+        chunks = list(self.chunks)
+        weight = self.weight
+        for _, group in groupby(entries, key=lambda entry: _number(entry.index)):
+            added = tuple(group)
+            if chunks and _number(chunks[-1].entries[0].index) == _number(added[0].index):
+                chunks[-1] = Chunk(chunks[-1].weight, chunks[-1].entries + added)
+            else:
+                chunks.append(Chunk(weight, added))
+            weight += sum(entry.size for entry in added)
+        return replace(
+            self,
+            last=entries[-1].id,
+            chunks=tuple(chunks),
+            runs=self.runs + _new_runs(self.last.leader if self.chunks else None, entries),
+            configs=self.configs + tuple(entry.index for entry in entries if isinstance(entry.payload, Configuration)),
+            weight=weight,
+        )
+
+    def truncate(self, after: Index) -> "Log":
+        """This log without the entries behind ``after``."""
+        assert after >= self.start.index, "what a snapshot covers is committed and never truncated"
+        if after >= self.last.index:
+            return self
+        last = self.id_at(after)
+        assert last is not None, "an index between start and last has an id"
+        if after == self.start.index:
+            return replace(self, last=last, chunks=(), runs=(), configs=(), weight=self.weight_at(after))
+        place = _number(after) - _number(self.first_index)
+        cut = self.chunks[place]
+        tail = Chunk(cut.weight, cut.entries[: after - cut.entries[0].index + 1])
+        return replace(
+            self,
+            last=last,
+            chunks=(*self.chunks[:place], tail),
+            runs=tuple(run for run in self.runs if run.index <= after),
+            configs=tuple(index for index in self.configs if index <= after),
+            weight=tail.end,
+        )
+
+    def purge(self, upto: LogId) -> "Log":
+        """This log without the entries up to ``upto``; beyond the end, or on another history, nothing is left."""
+        if upto.index <= self.start.index:
+            return self
+        if not self.has(upto) or upto == self.last:
+            return Log(start=upto, last=upto, weight=self.weight)
+        place = _number(upto.index + 1) - _number(self.first_index)
+        cut = self.chunks[place]
+        gone = cut.entries[: upto.index + 1 - cut.entries[0].index]
+        head = Chunk(cut.weight + sum(entry.size for entry in gone), cut.entries[len(gone) :])
+        first = head.entries[0].id
+        return replace(
+            self,
+            start=upto,
+            chunks=(head, *self.chunks[place + 1 :]),
+            runs=(first, *(run for run in self.runs if run.index > first.index)),
+            configs=tuple(index for index in self.configs if index > upto.index),
+        )
+
+    def weight_at(self, index: Index) -> int:
+        """Bytes of all entries up to ``index``, purged ones included."""
+        if index >= self.last.index:
+            return self.weight
+        if not self.chunks or index <= self.start.index:
+            return self.chunks[0].weight if self.chunks else self.weight
+        chunk = self.chunks[_number(index) - _number(self.first_index)]
+        upto = index - chunk.entries[0].index + 1
+        return chunk.weight + sum(entry.size for entry in chunk.entries[:upto])
+
+    def last_no_newer(self, id: LogId) -> LogId:
+        """The last id at or before ``id.index`` whose leader is no newer than ``id``'s: where a probe may jump (§5.3)."""
+        run = bisect_right(self.runs, (id.term, id.node), key=lambda first: first.leader)
+        end = self.runs[run].index - 1 if run < len(self.runs) else self.last.index
+        return self.id_at(max(min(end, id.index), self.start.index)) or self.start
+
+
+def _number(index: Index) -> int:
+    """Which chunk of an unpurged log ``index`` belongs to."""
+    return (index - 1) // CHUNK
+
+
+def _new_runs(leader: tuple[int, int] | None, entries: Sequence[Entry]) -> tuple[LogId, ...]:
+    """The ids in ``entries`` at which the leader changes, ``leader`` being that of the entry before them."""
+    before = (leader, *(entry.id.leader for entry in entries[:-1]))
+    return tuple(entry.id for previous, entry in zip(before, entries, strict=True) if previous != entry.id.leader)
+
+
+def _fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
+    total = 0
+    for count, entry in enumerate(entries):
+        total += entry.size
+        if count and total > max_bytes:
+            return entries[:count]
+    return entries

@@ -1,0 +1,209 @@
+"""Who belongs: voter sets (two while joint), learners, addresses, and the arithmetic of quorums (§6, dissertation §4)."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Literal, NoReturn, assert_never
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.errors import EmptyMembership, LearnerNotFound
+
+Voters = frozenset[NodeId]
+
+
+class Addresses(dict[NodeId, str]):
+    """A node table that never changes: id to address, in order of ids; hashable."""
+
+    def __init__(self, items: Mapping[NodeId, str] | Iterable[tuple[NodeId, str]] = ()) -> None:
+        super().__init__(sorted(dict(items).items()))
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
+    def __reduce__(self) -> tuple[type["Addresses"], tuple[dict[NodeId, str]]]:
+        return (Addresses, (dict(self),))
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a node table never changes; make a new one")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+
+class AddVoters(Struct, frozen=True, tag=True):
+    """Promote learners (a set of ids), or add nodes and promote them in one go (a map of addresses)."""
+
+    voters: frozenset[NodeId] | dict[NodeId, str]
+
+
+class RemoveVoters(Struct, frozen=True, tag=True):
+    """Take these out of the voter set; ids that are not in it are passed over."""
+
+    voters: frozenset[NodeId]
+
+
+class ReplaceVoters(Struct, frozen=True, tag=True):
+    """These are the voters from now on; what a plain set of ids means."""
+
+    voters: frozenset[NodeId]
+
+
+class AddLearners(Struct, frozen=True, tag=True):
+    """Nodes that receive the log and do not vote; addresses already known stay."""
+
+    learners: frozenset[NodeId] | dict[NodeId, str]
+
+
+class RemoveLearners(Struct, frozen=True, tag=True):
+    """Forget these learners; a voter must leave the voter set first."""
+
+    learners: frozenset[NodeId]
+
+
+class SetNodes(Struct, frozen=True, tag=True):
+    """Set addresses, known ones overwritten; the voter sets stay as they are."""
+
+    nodes: dict[NodeId, str]
+
+
+class Batch(Struct, frozen=True, tag=True):
+    """Several changes, applied in order, as one."""
+
+    changes: tuple["Change", ...]
+
+
+Change = AddVoters | RemoveVoters | ReplaceVoters | AddLearners | RemoveLearners | SetNodes | Batch
+ChangeLike = Change | AbstractSet[NodeId] | list[NodeId] | tuple[NodeId, ...]
+VoteResult = Literal["won", "lost", "pending"]
+
+
+class Membership(Struct, frozen=True, cache_hash=True):
+    """One voter set, or two or more while joint; ``nodes`` names everybody, and who is in no set is a learner.
+
+    A quorum is a majority of *every* set. ``retain`` says what happens to voters that leave when the joint
+    configuration ends: they stay as learners, or go. A membership without sets is that of a node without a cluster.
+
+    >>> m = Membership.of({1, 2, 3}).change({3, 4, 5})  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    LearnerNotFound: node 4 is not a learner of this cluster
+    >>> m = Membership.of({1, 2, 3}, learners={4, 5}).change({3, 4, 5})
+    >>> m.is_joint, m.is_quorum({1, 2, 3}), m.is_quorum({1, 3, 4})
+    (True, False, True)
+    """
+
+    configs: tuple[Voters, ...] = ()
+    nodes: Mapping[NodeId, str] = Addresses()
+    retain: bool = False
+
+    def __post_init__(self) -> None:
+        configs = tuple(map(frozenset, self.configs))
+        if not all(configs):
+            raise EmptyMembership
+        known = {node: "" for config in configs for node in config}
+        force_setattr(self, "configs", configs)
+        force_setattr(self, "nodes", Addresses(known | dict(self.nodes)))
+
+    @classmethod
+    def of(cls, voters: Iterable[NodeId], *, learners: Iterable[NodeId] = ()) -> "Membership":
+        """A uniform membership of these voters and learners, without addresses."""
+        return cls(configs=(frozenset(voters),), nodes=dict.fromkeys(learners, ""))
+
+    def __iter__(self) -> Iterator[NodeId]:
+        return iter(self.nodes)
+
+    def __str__(self) -> str:
+        sets = " + ".join("{" + ",".join(map(str, sorted(config))) + "}" for config in self.configs)
+        learners = f" learners {','.join(map(str, sorted(self.learners)))}" if self.learners else ""
+        return (sets or "nobody") + learners
+
+    @property
+    def voters(self) -> Voters:
+        """Everybody in any voter set."""
+        return frozenset[NodeId]().union(*self.configs)
+
+    @property
+    def learners(self) -> frozenset[NodeId]:
+        """Everybody known who votes in no set."""
+        return frozenset(self.nodes) - self.voters
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether two sets must agree (joint consensus, §6)."""
+        return len(self.configs) > 1
+
+    def is_quorum(self, ids: Iterable[NodeId]) -> bool:
+        """Whether ``ids`` hold a majority of every voter set."""
+        present = frozenset(ids)
+        return bool(self.configs) and all(2 * len(present & config) > len(config) for config in self.configs)
+
+    def committed_index(self, matched: Mapping[NodeId, int]) -> Index:
+        """The largest index that a majority of every voter set holds; who is missing holds nothing."""
+        return min((_majority_holds(config, matched) for config in self.configs), default=0)
+
+    def vote_result(self, votes: Mapping[NodeId, bool]) -> VoteResult:
+        """``"won"`` by a majority of every set, ``"lost"`` once one set cannot be won any more, else ``"pending"``."""
+        if self.is_quorum(node for node, granted in votes.items() if granted):
+            return "won"
+        hopeful = self.voters - {node for node, granted in votes.items() if not granted}
+        return "pending" if self.is_quorum(hopeful) else "lost"
+
+    def change(self, change: ChangeLike, retain: bool = False) -> "Membership":
+        """The next membership on the way to ``change``: uniform if one step will do, else joint (openraft next_coherent).
+
+        One step will do when the wanted voter set is one of today's sets: only learners or addresses change, or a
+        joint membership is left. Raises ``EmptyMembership`` or ``LearnerNotFound``.
+        """
+        voters, nodes = _apply(as_change(change), self.configs[-1] if self.configs else frozenset(), dict(self.nodes))
+        if not voters:
+            raise EmptyMembership
+        for node in sorted(voters - nodes.keys()):
+            raise LearnerNotFound(node)
+        configs = (voters,) if voters in self.configs or not self.configs else (self.configs[-1], voters)
+        gone = frozenset() if retain else self.voters.difference(*configs)
+        kept = {node: address for node, address in nodes.items() if node not in gone}
+        return Membership(configs=configs, nodes=kept, retain=retain and len(configs) > 1)
+
+    def leave(self) -> "Membership":
+        """The uniform membership that ends a joint one: its last set decides."""
+        return self.change(Batch(()), retain=self.retain)
+
+
+def as_change(change: ChangeLike) -> Change:
+    """A change as a value; a plain collection of ids means ``ReplaceVoters``."""
+    if isinstance(change, (set, frozenset, list, tuple, AbstractSet)):
+        return ReplaceVoters(frozenset(change))
+    return change
+
+
+def _majority_holds(config: Voters, matched: Mapping[NodeId, int]) -> Index:
+    """Sorted downwards, the entry in the middle is what a majority holds."""
+    return sorted((matched.get(node, 0) for node in config), reverse=True)[len(config) // 2]
+
+
+def _apply(change: Change, voters: Voters, nodes: dict[NodeId, str]) -> tuple[Voters, dict[NodeId, str]]:
+    match change:
+        case AddVoters(added):
+            known = {**_addresses(added), **nodes} if isinstance(added, dict) else nodes
+            return voters.union(added), known
+        case RemoveVoters(removed):
+            return voters - frozenset(removed), nodes
+        case ReplaceVoters(goal):
+            return frozenset(goal), nodes
+        case AddLearners(learners):
+            return voters, {**_addresses(learners), **nodes}
+        case RemoveLearners(learners):
+            return voters, {node: address for node, address in nodes.items() if node not in learners}
+        case SetNodes(table):
+            return voters, {**nodes, **table}
+        case Batch(changes):
+            for one in changes:
+                voters, nodes = _apply(one, voters, nodes)
+            return voters, nodes
+        case _:
+            assert_never(change)
+
+
+def _addresses(nodes: Iterable[NodeId] | dict[NodeId, str]) -> dict[NodeId, str]:
+    return nodes if isinstance(nodes, dict) else dict.fromkeys(nodes, "")

@@ -1,0 +1,287 @@
+"""The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows of each peer."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import (
+    Append,
+    Command,
+    InstallSnapshot,
+    Purge,
+    SaveSnapshot,
+    SaveVote,
+    StorageCommand,
+    Truncate,
+    WriteChunk,
+)
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.events import Event
+from pyraft_lab.engine.log import Configuration, Log, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.types import NOBODY, ORIGIN, Index, LogId, NodeId, RequestId, Term, Vote
+
+UNINITIALIZED = Membership()
+"""The membership of a node that belongs to no cluster."""
+
+
+class Disk(Struct, frozen=True, cache_hash=True):
+    """All that survives a crash: the vote, the log, and what the snapshot stands for."""
+
+    vote: Vote = Vote()
+    log: Log = Log()
+    snapshot: SnapshotMeta | None = None
+
+    def after(self, command: StorageCommand) -> "Disk":
+        """The disk once ``command`` is carried out."""
+        match command:
+            case SaveVote(vote):
+                return replace(self, vote=vote)
+            case Append(entries):
+                return replace(self, log=self.log.append(entries))
+            case Truncate(after):
+                return replace(self, log=self.log.truncate(after))
+            case Purge(upto):
+                return replace(self, log=self.log.purge(upto))
+            case SaveSnapshot(meta):
+                return replace(self, snapshot=meta)
+            case InstallSnapshot(meta):
+                return replace(self, snapshot=meta, log=self.log.purge(meta.last))
+            case WriteChunk():
+                return self
+            case _:
+                assert_never(command)
+
+
+class Probe(Struct, frozen=True, tag=True):
+    """It is not known where the logs agree: one message at a time; ``asked`` while it is unanswered."""
+
+    asked: bool = False
+
+
+class Batch(Struct, frozen=True, array_like=True, gc=False):
+    """One unanswered message of a pipeline: its last index and its bytes."""
+
+    last: Index
+    size: int
+
+
+class Pipeline(Struct, frozen=True, tag=True):
+    """The logs agree: messages follow each other unanswered, as many as the window allows (dissertation §10.2.1)."""
+
+    inflight: tuple[Batch, ...] = ()
+
+
+class Installing(Struct, frozen=True, tag=True):
+    """The peer needs a snapshot: chunk by chunk from ``offset``; ``asked`` while one is unanswered."""
+
+    meta: SnapshotMeta
+    offset: int = 0
+    asked: bool = False
+
+
+class Halted(Struct, frozen=True, tag=True):
+    """The peer lost entries it had acknowledged; nothing is sent until an operator allows it."""
+
+
+Pace = Probe | Pipeline | Installing | Halted
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """What the leader knows of one peer: the paper's matchIndex and nextIndex, and how to go on.
+
+    ``heard`` is the last heartbeat round the peer answered, ``fed`` the last in which it took an append, ``since`` the
+    round in which this record began (older answers belong to an earlier life of the peer), ``told`` the commit
+    index it knows of, ``failures`` how often in a row it let a retry timer run out.
+    """
+
+    peer: NodeId
+    next: Index
+    since: int
+    matched: Index = 0
+    pace: Pace = Probe()
+    heard: int = 0
+    fed: int = 0
+    told: Index = 0
+    failures: int = 0
+
+
+class PendingRead(Struct, frozen=True):
+    """Reads that wait for a quorum to answer ``round``; ``at`` is where they may then be served."""
+
+    requests: tuple[RequestId, ...]
+    at: LogId
+    round: int
+
+
+class Follower(Struct, frozen=True, tag=True):
+    """Follows ``leader`` (0: nobody known); while ``loyal`` it refuses to vote against it."""
+
+    leader: NodeId = NOBODY
+    loyal: bool = False
+
+
+class Learner(Struct, frozen=True, tag=True):
+    """Receives the log and does not vote."""
+
+    leader: NodeId = NOBODY
+    loyal: bool = False
+
+
+class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
+    """Has asked whether an election could be won; nothing durable has changed."""
+
+    granted: frozenset[NodeId]
+    refused: frozenset[NodeId] = frozenset()
+
+
+class Candidate(Struct, frozen=True, tag=True, kw_only=True):
+    """Has voted for itself and asked the others."""
+
+    granted: frozenset[NodeId] = frozenset()
+    refused: frozenset[NodeId] = frozenset()
+
+
+class Leader(Struct, frozen=True, tag=True, kw_only=True):
+    """Leads: a record for every peer, rounds of contact, waiting reads, a transfer under way.
+
+    ``blank`` is the index of its first entry: before that commits it may answer no read and change no membership.
+    ``proved`` is the last round a quorum answered, ``expired`` the last whose lease ran out: the lease holds while
+    the former is greater. Once ``handed_over`` a TimeoutNow is out there, and no lease is to be trusted any more.
+    """
+
+    blank: Index
+    progress: tuple[Progress, ...] = ()
+    round: int = 0
+    proved: int = 0
+    expired: int = -1
+    reads: tuple[PendingRead, ...] = ()
+    transfer: NodeId = NOBODY
+    handed_over: bool = False
+
+    def of(self, peer: NodeId) -> Progress | None:
+        """The record of ``peer``, if it is replicated to."""
+        return next((one for one in self.progress if one.peer == peer), None)
+
+    def with_progress(self, changed: Progress) -> "Leader":
+        """This leader with one record changed."""
+        return replace(self, progress=tuple(changed if one.peer == changed.peer else one for one in self.progress))
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether the last lease ran out and no later round was answered by a quorum."""
+        return self.proved <= self.expired
+
+
+Role = Follower | Learner | PreCandidate | Candidate | Leader
+
+
+class Incoming(Struct, frozen=True):
+    """A snapshot that is arriving: its bytes up to ``offset`` are here and have this running checksum."""
+
+    meta: SnapshotMeta
+    offset: int = 0
+    checksum: int = 0
+
+
+class RaftState(Struct, frozen=True, kw_only=True):
+    """One server between two events: Figure 2 box for box; hashable, without clock or callables.
+
+    ``stored`` is the last log id known to be durable under the present vote, ``stored_vote`` the last durable vote.
+    ``attempted`` is where the last snapshot build started, ``building`` while one runs. ``halted`` says why a
+    node that met the impossible has stopped.
+    """
+
+    id: NodeId
+    config: Config = Config()
+    disk: Disk = Disk()
+    stored: LogId = ORIGIN
+    stored_vote: Vote = Vote()
+    role: Role = Learner()
+    committed: Index = 0
+    applied: Index = 0
+    incoming: Incoming | None = None
+    building: bool = False
+    attempted: Index = 0
+    halted: str = ""
+
+    @property
+    def vote(self) -> Vote:
+        """currentTerm and votedFor."""
+        return self.disk.vote
+
+    @property
+    def term(self) -> Term:
+        """currentTerm."""
+        return self.disk.vote.term
+
+    @property
+    def log(self) -> Log:
+        """The log."""
+        return self.disk.log
+
+    @property
+    def snapshot_last(self) -> LogId:
+        """The last log id the snapshot covers."""
+        return self.disk.snapshot.last if self.disk.snapshot else ORIGIN
+
+    @property
+    def membership(self) -> Membership:
+        """The effective membership: the last in the log, committed or not (§6)."""
+        return self.membership_at(self.log.last.index)
+
+    @property
+    def membership_id(self) -> LogId:
+        """The log id of the effective membership."""
+        return self.membership_id_at(self.log.last.index)
+
+    @property
+    def committed_membership(self) -> Membership:
+        """The last membership known to be committed."""
+        return self.membership_at(self.committed)
+
+    def membership_at(self, index: Index) -> Membership:
+        """The membership that governs up to ``index``."""
+        for place in reversed(self.log.configs):
+            if place <= index:
+                payload = self.log.entry(place).payload
+                assert isinstance(payload, Configuration), "configs holds the places of membership entries"
+                return payload.membership
+        return self.disk.snapshot.membership if self.disk.snapshot else UNINITIALIZED
+
+    def membership_id_at(self, index: Index) -> LogId:
+        """The log id of the membership that governs up to ``index``."""
+        for place in reversed(self.log.configs):
+            if place <= index:
+                return self.log.entry(place).id
+        return self.disk.snapshot.membership_id if self.disk.snapshot else ORIGIN
+
+    @property
+    def leader(self) -> NodeId:
+        """Whom this node believes to lead; 0 for nobody."""
+        match self.role:
+            case Follower(leader) | Learner(leader):
+                return leader
+            case Leader():
+                return self.id
+            case PreCandidate() | Candidate():
+                return NOBODY
+            case _:
+                assert_never(self.role)
+
+    @property
+    def matched(self) -> Mapping[NodeId, Index]:
+        """matchIndex of everybody; its own is what its disk holds, not what its memory does (dissertation §10.2.1)."""
+        peers = self.role.progress if isinstance(self.role, Leader) else ()
+        return {one.peer: one.matched for one in peers} | {self.id: self.stored.index}
+
+
+class Step(Struct, frozen=True):
+    """One turn of Raft, and the only currency of the house: traces, figures and checks are functions of steps."""
+
+    before: RaftState
+    event: Event
+    after: RaftState
+    commands: tuple[Command, ...]

@@ -1,0 +1,185 @@
+"""Every error a caller can meet, in one tree.
+
+::
+
+    PyraftError
+    ├── ConfigError          a knob has a value that breaks a rule: field, value, rule
+    ├── UnknownNode          no such node: node, known
+    ├── NotLeader            ask another node: leader (None: nobody known), reason
+    ├── OutcomeUnknown       the write may or may not happen: why
+    ├── Overloaded           too much is waiting already: try again later
+    ├── QuorumNotEnough      too few voters answered: got, needed
+    ├── ChangeInProgress     the last membership is not committed yet: committed, effective
+    ├── LearnerNotFound      a voter must be a learner first: node
+    ├── EmptyMembership      somebody must vote
+    ├── PreconditionFailed   a guarded change met another state: what, expected, actual
+    ├── NotInitialized       the node knows no cluster yet
+    ├── AlreadyInitialized   the node belongs to a cluster already
+    ├── Timeout              the wait is over: what, seconds
+    ├── NetworkFailed        the wire or its broker is not there: where, why
+    └── Fatal                the node is over
+        ├── StorageFailed    its disk failed: what
+        ├── Stopped          it was shut down
+        └── Panicked         a bug or a callback of yours raised: what
+
+Facts are attributes; the message says what happened, then what to do.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class PyraftError(Exception):
+    """The root: ``except PyraftError`` catches whatever this library raises on purpose."""
+
+
+class ConfigError(PyraftError, ValueError):
+    """A value breaks a rule; raised where it enters, before any state is made."""
+
+    def __init__(self, field: str, value: object, rule: str) -> None:
+        super().__init__(f"{field}={value!r}: {rule}")
+        self.field, self.value, self.rule = field, value, rule
+
+
+class UnknownNode(PyraftError, LookupError):
+    """A node id that is not in the cluster."""
+
+    def __init__(self, node: object, known: Iterable[int]) -> None:
+        self.node, self.known = node, tuple(sorted(known))
+        super().__init__(f"there is no node {node!r}; known are {', '.join(map(str, self.known)) or 'none'}")
+
+
+class NotLeader(PyraftError):
+    """The request was refused before anything was appended: safe to send elsewhere (openraft ForwardToLeader)."""
+
+    def __init__(self, leader: int | None, reason: str = "not the leader", *, node: int | None = None) -> None:
+        self.leader, self.reason, self.node = leader, reason, node
+        who = f"node {node} refuses" if node is not None else "refused"
+        todo = "try again later" if leader is None else f"ask node {leader}"
+        super().__init__(f"{who}: {reason}; {todo}")
+
+
+class OutcomeUnknown(PyraftError):
+    """The entry was appended and then lost from sight: it may still commit, at most once (dissertation §6.3)."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the outcome is unknown: {why}; read before you write again, or write through a session")
+
+
+class Overloaded(PyraftError):
+    """Refused before anything was appended, because too much is uncommitted already."""
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        self.waiting, self.limit = waiting, limit
+        super().__init__(f"{waiting} bytes are uncommitted and {limit} are allowed; try again later")
+
+
+class QuorumNotEnough(PyraftError):
+    """A read found no quorum in time: ``got`` answered, ``needed`` describes who had to."""
+
+    def __init__(self, got: Iterable[int], needed: object) -> None:
+        self.got, self.needed = frozenset(got), needed
+        heard = ", ".join(map(str, sorted(self.got))) or "nobody"
+        super().__init__(f"no quorum: heard {heard}, needed {needed}; try again when more nodes answer")
+
+
+class ChangeInProgress(PyraftError):
+    """One membership change at a time: the last one must commit first (dissertation §4.1, openraft InProgress)."""
+
+    def __init__(self, committed: object, effective: object) -> None:
+        self.committed, self.effective = committed, effective
+        super().__init__(
+            f"membership {effective} is not committed yet (the last committed is {committed}); wait for it"
+        )
+
+
+class LearnerNotFound(PyraftError):
+    """A node must be a learner before it becomes a voter."""
+
+    def __init__(self, node: int) -> None:
+        self.node = node
+        super().__init__(f"node {node} is not a learner of this cluster; add it with add_learner({node}) first")
+
+
+class EmptyMembership(PyraftError, ValueError):
+    """A configuration without voters could never decide anything."""
+
+    def __init__(self) -> None:
+        super().__init__("a membership needs at least one voter in every set; leave somebody in")
+
+
+class PreconditionFailed(PyraftError):
+    """A guarded membership change met another state than it expected."""
+
+    def __init__(self, what: str, expected: object, actual: object) -> None:
+        self.what, self.expected, self.actual = what, expected, actual
+        super().__init__(f"{what} is {actual}, not {expected}; look again and decide anew")
+
+
+class NotInitialized(PyraftError):
+    """The node belongs to no cluster yet."""
+
+    def __init__(self, node: int) -> None:
+        self.node = node
+        super().__init__(f"node {node} knows no cluster; call initialize() on one node, or add it as a learner")
+
+
+class AlreadyInitialized(PyraftError):
+    """initialize() is for pristine nodes only."""
+
+    def __init__(self, node: int, last: object, vote: object) -> None:
+        self.node, self.last, self.vote = node, last, vote
+        super().__init__(
+            f"node {node} has log {last} and vote {vote} already; change its membership with change_membership()"
+        )
+
+
+class Timeout(PyraftError, TimeoutError):
+    """A wait with an end came to it."""
+
+    def __init__(self, what: str, seconds: float) -> None:
+        self.what, self.seconds = what, seconds
+        super().__init__(f"{what} did not happen within {seconds:g} s")
+
+
+class NetworkFailed(PyraftError, ConnectionError):
+    """The wire or its broker is not there."""
+
+    def __init__(self, where: str, why: str) -> None:
+        self.where, self.why = where, why
+        super().__init__(f"{where} cannot be reached: {why}; check the address and that the broker runs")
+
+
+class Fatal(PyraftError):
+    """The node is over; nothing it is asked from now on will happen."""
+
+
+class StorageFailed(Fatal):
+    """A disk error stops the node: it never limps on."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"storage failed: {what}; the node has stopped; mend the disk and start it again")
+
+
+class Stopped(Fatal):
+    """The node was shut down."""
+
+    def __init__(self, node: int) -> None:
+        self.node = node
+        super().__init__(f"node {node} has been shut down; start a new one on the same storage")
+
+
+class Panicked(Fatal):
+    """Something raised inside the node: a bug, or a callback of yours."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"the node panicked: {what}; it has stopped")
+
+
+def at_least(field: str, value: Any, least: float, unit: str = "") -> None:
+    """Check at the gate that a number is no smaller than ``least``; ``ConfigError`` where it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+        raise ConfigError(field, value, f"must be a number of at least {least:g}{unit and ' ' + unit}")
