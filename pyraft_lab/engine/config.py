@@ -72,6 +72,8 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     """A leader ends a committed joint membership by itself; off, the operator does."""
     read_beats: bool = True
     """A linearizable read sends a round at once; off, it waits for the next heartbeat."""
+    max_apply_entries: int = 4096
+    """Entries handed to the state machine in one piece."""
     learner_lag: int = 1000
     """A learner is caught up when it lacks no more entries than this."""
 
@@ -116,6 +118,7 @@ def _check_sizes(config: Config) -> None:
         "max_append_bytes",
         "max_inflight",
         "max_inflight_bytes",
+        "max_apply_entries",
         "snapshot_chunk",
         "purge_batch",
     ):

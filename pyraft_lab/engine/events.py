@@ -140,23 +140,10 @@ class Configure(Struct, frozen=True, tag=True):
     config: Config
 
 
-Event = (
-    Boot
-    | Receive
-    | Fire
-    | Stored
-    | Propose
-    | Read
-    | ChangeMembership
-    | Initialize
-    | Elect
-    | Beat
-    | TransferLeader
-    | BuildSnapshot
-    | SnapshotBuilt
-    | SnapshotGone
-    | PurgeLog
-    | AllowRevert
-    | Unreachable
-    | Configure
-)
+Request = Propose | Read | ChangeMembership | Initialize | TransferLeader | AllowRevert
+"""What somebody waits for an answer to."""
+Trigger = Elect | Beat | BuildSnapshot | PurgeLog | Configure
+"""What an operator may order; a no-op where it makes no sense."""
+Notice = SnapshotBuilt | SnapshotGone | Unreachable
+"""What a driver's machine, disk or transport has to say."""
+Event = Boot | Receive | Fire | Stored | Request | Trigger | Notice

@@ -34,8 +34,9 @@ class VoteRequest(Message, frozen=True, tag="VoteRequest", array_like=True, kw_o
 
 
 class VoteResponse(Message, frozen=True, tag="VoteResponse", array_like=True, kw_only=True):
-    """A grant counts only if its vote echoes the candidate's; ``last`` tells a loser that a greater log exists."""
+    """A grant counts only if vote and ``asked`` echo the candidate's; ``last`` tells a loser that a greater log exists."""
 
+    asked: Vote
     granted: bool
     last: LogId
 
