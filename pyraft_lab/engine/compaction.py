@@ -1,4 +1,4 @@
-"""Snapshots and compaction (paper §7, Figure 13): when to build, what to forget, how one is received chunk by chunk."""
+"""Snapshots and compaction (paper §7, Figure 13): when to build, what to forget, how one arrives chunk by chunk."""
 
 from zlib import crc32
 
@@ -26,7 +26,7 @@ def build(turn: Turn) -> None:
 
 
 def on_snapshot_built(turn: Turn, meta: SnapshotMeta | None) -> None:
-    """Keep the snapshot, unless a later one arrived meanwhile; a machine that refused is asked at the next threshold."""
+    """Keep the snapshot, unless a later one came meanwhile; a machine that refused is asked at the next threshold."""
     turn.update(building=False)
     if meta is not None and meta.last.index > turn.state.snapshot_last.index:
         turn.save_snapshot(meta)

@@ -94,7 +94,7 @@ def _check_types(config: Config) -> None:
 
 def _check_times(config: Config) -> None:
     window = config.election_timeout
-    if not (isinstance(window, tuple) and len(window) == 2):
+    if len(window) != 2:
         raise ConfigError("election_timeout", window, "must be a pair (shortest, longest) of seconds")
     shortest, longest = window
     for name in ("heartbeat_interval", "retry_timeout", "retry_limit"):

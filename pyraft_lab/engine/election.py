@@ -1,4 +1,4 @@
-"""Leader election (paper §5.2, §5.4.1): campaign, vote, count, lead, and step down; pre-vote, lease and check-quorum."""
+"""Leader election (paper §5.2, §5.4.1): campaign, vote, count, lead, step down; pre-vote, lease and check-quorum."""
 
 from msgspec.structs import replace
 
@@ -13,8 +13,8 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.replication import begin_round, open_records
-from pyraft_lab.engine.rules import VoteRefusal
-from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate, RaftState
+from pyraft_lab.engine.rules import VoteRefusal, is_lapsed
+from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, QUORUM, TRANSFER, Timer, TimerKind
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NOBODY, NodeId, Vote
@@ -270,12 +270,6 @@ def on_quorum_timer(turn: Turn) -> None:
     """Still no quorum: stop leading, so that heartbeats to the few no longer keep the many from electing (§6.2)."""
     if isinstance(turn.role, Leader) and is_lapsed(turn.state):
         step_down(turn, turn.vote)
-
-
-def is_lapsed(state: RaftState) -> bool:
-    """Whether the last lease ran out and no quorum has answered since."""
-    role = state.role
-    return isinstance(role, Leader) and role.proved <= role.expired and not state.is_alone
 
 
 # Transfer, seen from the target

@@ -125,12 +125,12 @@ class Engine(Struct, frozen=True):
 
     rules: Rules = RAFT
 
-    def start(self, id: NodeId, disk: Disk = Disk(), config: Config = Config()) -> RaftState:
-        """The state of a node that starts from ``disk``; ``Boot()`` is the first event to give it.
+    def start(self, id: NodeId, disk: Disk | None = None, config: Config | None = None) -> RaftState:
+        """The state of a node that starts from ``disk`` (none: an empty one); give it ``Boot()`` first.
 
         Raises ``StorageFailed`` where the disk could not have been written by Raft.
         """
-        return start(id, disk, config)
+        return start(id, disk or Disk(), config or Config())
 
     def step(self, state: RaftState, event: Event) -> Step:
         """One turn under these rules."""

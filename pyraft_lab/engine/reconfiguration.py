@@ -1,4 +1,4 @@
-"""Membership changes (paper §6, dissertation §4; openraft's extended joint consensus): learners, two quorums, a removed leader.
+"""Membership changes (paper §6; openraft's extended joint consensus): learners, two quorums, a removed leader.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Log replication, both sides (paper §5.3, dissertation §10.2): probe, pipeline, window, back-off, and how a log is repaired.
+"""Log replication, both sides (paper §5.3, dissertation §10.2): probe, pipeline, window, back-off, repair.
 
 ::
 
@@ -326,7 +326,7 @@ def _fallen_back(progress: Progress) -> Progress:
 
 
 def keep_records(turn: Turn) -> None:
-    """The membership changed: a record for every member, and for nobody else; new ones begin in a round of their own."""
+    """The membership changed: a record for every member and nobody else; new ones begin in a round of their own."""
     known = {one.peer for one in turn.leader.progress}
     for gone in sorted(known - set(turn.membership)):
         turn.cancel_timer(retry(gone))

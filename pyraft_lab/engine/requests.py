@@ -1,4 +1,4 @@
-"""What clients and operators ask of a node: write, read, hand over leadership, and manual triggers (§8, dissertation §3.10, §6.4)."""
+"""What clients and operators ask of a node: write, read, hand over leadership, triggers (§8, dissertation §6.4)."""
 
 from msgspec.structs import replace
 
@@ -14,11 +14,11 @@ from pyraft_lab.engine.commands import (
     Refuse,
     TooMuchWaiting,
 )
-from pyraft_lab.engine.election import is_lapsed
 from pyraft_lab.engine.events import AllowRevert, Propose, Read, TransferLeader
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.messages import TimeoutNow
 from pyraft_lab.engine.replication import beat_all
+from pyraft_lab.engine.rules import is_lapsed
 from pyraft_lab.engine.state import Halted, Handover, Leader, PendingRead, Probe, RaftState
 from pyraft_lab.engine.timers import TRANSFER
 from pyraft_lab.engine.turn import Turn

@@ -37,7 +37,7 @@ class VoteRefusal(StrEnum):
 
 
 def covers(new: Vote, old: Vote) -> bool:
-    """Whether ``new`` may replace ``old``: a later term, or in the same term the same node, or a leader (§5.1, §5.2)."""
+    """Whether ``new`` may replace ``old``: a later term; in the same term the same node, or a leader (§5.1, §5.2)."""
     if new.term != old.term:
         return new.term > old.term
     if new.committed != old.committed:
@@ -131,7 +131,7 @@ def unknown(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def hint(log: Log, prev: LogId) -> LogId:
-    """The follower's last entry that may still match: nothing behind ``prev``, nothing newer than its term (§5.3 end)."""
+    """The last entry that may still match: nothing behind ``prev``, nothing newer than its term (§5.3 end)."""
     return log.last_no_newer(prev)
 
 
@@ -194,8 +194,14 @@ def lease_holds(state: RaftState) -> bool:
             return False
 
 
+def is_lapsed(state: RaftState) -> bool:
+    """Whether a leader's last lease ran out and no quorum has answered since."""
+    role = state.role
+    return isinstance(role, Leader) and role.proved <= role.expired and not state.is_alone
+
+
 def read_at(state: RaftState, leader: Leader) -> Index:
-    """Where a read must be served: all that is committed, and at least this leader's first entry (dissertation §6.4)."""
+    """Where a read must be served: all that is committed, at least this leader's first entry (dissertation §6.4)."""
     return max(state.committed, leader.blank)
 
 
@@ -207,7 +213,7 @@ def may_change(state: RaftState, leader: Leader) -> bool:
     return state.membership_id.index <= state.committed and leader.blank <= state.committed
 
 
-def next_membership(membership: Membership, change: ChangeLike, retain: bool) -> Membership:
+def next_membership(membership: Membership, change: ChangeLike, retain: bool) -> Membership:  # noqa: FBT001
     """The next membership on the way: joint when the voters change (§6; openraft next_coherent)."""
     return membership.change(change, retain)
 

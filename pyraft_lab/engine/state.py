@@ -1,4 +1,4 @@
-"""The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows of each peer."""
+"""The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows."""
 
 from collections.abc import Mapping
 from typing import assert_never

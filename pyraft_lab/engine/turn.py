@@ -32,7 +32,7 @@ from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Vote
 
 
 class Turn:
-    """Alive for one call of ``step``. Changing the disk and emitting its command is one method, so neither is forgotten."""
+    """Alive for one call of ``step``; changing the disk and emitting its command is one method."""
 
     __slots__ = ("commands", "rules", "state")
 
