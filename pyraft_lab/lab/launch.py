@@ -48,14 +48,14 @@ def options(root: Path) -> list[str]:
     ]
 
 
-def guide() -> Path:
-    """The directory that holds `chapters/`: here, around this checkout, or a copy of the one in the wheel."""
-    for root in (Path.cwd(), HERE.parents[1]):
+def guide(here: Path = HERE) -> Path:
+    """The directory that holds `chapters/`: the current one, this checkout, or a copy of what came with the wheel."""
+    for root in (Path.cwd(), here.parents[1]):
         if has_chapters(root):
             return root
     copy = Path.cwd() / "pyraft-lab-guide"  # notebooks are written to, so never in site-packages
     if not copy.exists():
-        shutil.copytree(HERE / "guide", copy)
+        shutil.copytree(here / "guide", copy)
     return copy
 
 
