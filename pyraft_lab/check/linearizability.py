@@ -143,12 +143,12 @@ def _verdict(history: History, searches: Sequence[Search], reason: str | None) -
             return _refusal(history, search, keys, steps)
     undecided = [search for search in searches if search.ok is None]
     if undecided:
-        longest = max((search.longest for search in undecided), key=len)
+        longest = max((search.deepest.order() for search in undecided), key=len)
         names = tuple(search.key for search in undecided)
         return Verdict(
             ok=None, history=history, longest=longest, reason=reason, undecided=names, keys=keys, steps=steps
         )
-    pairs = sorted((pair for search in searches for pair in _points(search.longest)), key=itemgetter(0))
+    pairs = sorted((pair for search in searches for pair in _points(search.deepest.order())), key=itemgetter(0))
     order = tuple(operation for _, operation in pairs)
     points = tuple(point for point, _ in pairs)
     return Verdict(ok=True, history=history, order=order, points=points, longest=order, keys=keys, steps=steps)
@@ -165,14 +165,14 @@ def _points(order: Sequence[Operation]) -> Iterator[tuple[float, Operation]]:
 
 def _refusal(history: History, search: Search, keys: int, steps: int) -> Verdict:
     """The verdict on an object without an order; what is most urgent after the longest one is what cannot be placed."""
-    model, here = search.model, search.deepest
+    model, here = search.model, search.deepest.here
     operation = search.returned[search.candidates(here)[0]]
     expected = model.step(here.state, operation.input)[1]
     return Verdict(
         ok=False,
         history=history,
-        longest=search.longest,
-        states=_states(search.longest, model),
+        longest=search.deepest.order(),
+        states=_states(search.deepest.order(), model),
         blocked=Blocked(operation=operation, state=here.state, expected=expected),
         key=search.key,
         keys=keys,

@@ -98,8 +98,7 @@ def register_looks(input: Input, output: Output) -> bool:
 
 def kv_step(value: State, input: Input) -> tuple[State, Output]:
     """One key of a store: a register whose inputs carry the key in second place."""
-    name, _key, *arguments = input
-    return register_step(value, (name, *arguments))
+    return register_step(value, input[:1] + input[2:])
 
 
 def kv_key(input: Input) -> Any:

@@ -22,20 +22,27 @@ What makes it fast, and why it is right:
   with the same input, and for an unanswered one that was called earlier, for the same reason.
 * An unanswered operation that leaves the state as it is has no reason to happen.
 
+And what makes it find an order soon, if there is one: the walk goes on from the configuration that has placed most, and
+places what returns first; but each unanswered operation that it has used is a guess, and a guess costs as much as many
+placed operations gain.  So what can be explained without guessing is, and rarely is a frugal configuration met late.
+
 Sources: Wing and Gong, *Testing and verifying concurrent objects*, 1993; Lowe, *Testing for linearizability*, 2017.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import count
 from math import inf
 from operator import attrgetter
 from sys import getsizeof
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from pyraft_lab.check.models import ANY, Input, Model, Output, State
 from pyraft_lab.history import Operation
 
 ENTRY_BYTES = 350  # one remembered configuration, with its share of dictionary and walk: measured, rounded up
 RIVAL_BYTES = 50  # one more rival beside it
+GUESS = 20  # placed operations that a configuration must be ahead of another to be worth one guess more
 
 
 class Configuration(NamedTuple):
@@ -46,17 +53,25 @@ class Configuration(NamedTuple):
     used: int  # unanswered operation i: if bit i is set
     state: State
 
-    @property
-    def placed(self) -> int:
-        """How many returned operations have taken effect."""
-        return self.first + self.ahead.bit_count()
+
+class Visit(NamedTuple):
+    """A configuration on the walk, and how it was reached."""
+
+    here: Configuration
+    placed: int  # how many returned operations have taken effect
+    operation: Operation | None = None
+    before: "Visit | None" = None
+
+    def order(self) -> tuple[Operation, ...]:
+        """The operations that led here."""
+        operations, visit = [], self
+        while visit.operation and visit.before:
+            operations.append(visit.operation)
+            visit = visit.before
+        return tuple(reversed(operations))
 
 
-class Move(NamedTuple):
-    """One operation takes effect, and where that leads."""
-
-    operation: Operation
-    there: Configuration
+Moves: TypeAlias = Iterator[Visit | None]  # where to go next; None where only guesses are left
 
 
 class Search:
@@ -70,16 +85,15 @@ class Search:
         self.bytes = 0  # of memory, roughly
         self.returned = sorted((o for o in operations if o.returned is not None), key=attrgetter("call"))
         self.unanswered = sorted((o for o in operations if _may_matter(o, model)), key=attrgetter("call"))
-        self.deepest = Configuration(0, 0, 0, model.initial())
-        self.longest: tuple[Operation, ...] = ()  # the order that led to the deepest configuration
         self._calls = [o.call for o in self.returned]
         self._returns = [inf if o.returned is None else o.returned for o in self.returned]
         self._looks = [model.looks(o.input, o.output) for o in self.returned]
         self._twins = _twins(self.unanswered)
         self._tried: dict[tuple[int, int, State], tuple[int, ...]] = {}
-        self._order: list[Operation] = []
-        self._trail = [(self.deepest, self._moves(self.deepest))]
-        self._walk = self._configurations()
+        self._waiting: list[tuple[int, int, Visit, Moves]] = []  # a heap by cost, of equal ones the latest first
+        self._turns = count(0, -1)
+        self.deepest = Visit(Configuration(0, 0, 0, model.initial()), 0)  # where most operations were placed
+        self._walk: Iterator[None] = self._visits()
 
     def advance(self, steps: int) -> None:
         """Go on for about so many steps of the model; ``ok`` tells whether that was enough."""
@@ -90,44 +104,50 @@ class Search:
 
     def abandon(self) -> None:
         """Stop, and keep nothing but the result."""
-        if self._trail:
-            self._note(self._trail[-1][0])
-        self._trail.clear()
+        self._walk = iter(())
+        self._waiting.clear()
         self._tried.clear()
         self.bytes = 0
 
-    def _configurations(self) -> Iterator[None]:
-        """Depth first, a turn at a time, until all returned operations are placed or nothing is left to try."""
-        while self._trail:
-            here, moves = self._trail[-1]
-            if here.first == len(self.returned):
-                self.ok = True
-                return self._note(here)
-            move = next(filter(self._is_new, moves), None)
-            if move:
-                self._order.append(move.operation)
-                self._trail.append((move.there, self._moves(move.there)))
+    def _visits(self) -> Iterator[None]:
+        """One move a turn, until all returned operations are placed or nothing is left to try."""
+        visit, moves = self.deepest, self._moves(self.deepest)
+        while visit.here.first < len(self.returned):
+            there = self._next_visit(visit, moves)
+            if there:
+                visit, moves = there, self._moves(there)
+            elif self._waiting:
+                _, _, visit, moves = heappop(self._waiting)
             else:
-                self._note(here)
-                self._trail.pop()
-                del self._order[-1:]
-            yield
-        self.ok = False
-
-    def _note(self, here: Configuration) -> None:
-        if here.placed >= self.deepest.placed:
-            self.deepest, self.longest = here, tuple(self._order)
-
-    def _moves(self, here: Configuration) -> Iterator[Move]:
-        """What may happen next; the reasons for leaving things out are in the module's docstring."""
-        candidates = self.candidates(here)
-        for i in candidates:
-            if self._looks[i] and self._ask(self.returned[i], here.state)[0]:
-                yield self._place(i, here, here.state)
+                self.ok = False
                 return
-        placed: set[Input] = set()
-        yield from self._writes(here, [i for i in candidates if not self._looks[i]], placed)
-        yield from self._guesses(here, self._returns[candidates[0]], placed)
+            yield
+        self.ok, self.deepest = True, visit
+
+    def _next_visit(self, visit: Visit, moves: Moves) -> Visit | None:
+        """Where a move leads from here; the visit itself waits, for its other moves may be needed."""
+        for there in moves:
+            if there is None:
+                self._wait(visit, moves, GUESS)
+                return None
+            if self._is_new(there.here):
+                self._wait(visit, moves, 0)
+                if there.placed > self.deepest.placed:
+                    self.deepest = there
+                return there
+        return None
+
+    def _wait(self, visit: Visit, moves: Moves, extra: int) -> None:
+        cost = GUESS * visit.here.used.bit_count() - visit.placed + extra
+        heappush(self._waiting, (cost, next(self._turns), visit, moves))
+
+    def _moves(self, visit: Visit) -> Moves:
+        """What may happen next; the module's docstring says what is left out, and why it may be."""
+        candidates = self.candidates(visit.here)
+        for i in candidates:
+            if self._looks[i] and self._ask(self.returned[i], visit.here.state)[0]:
+                return iter((self._place(i, visit, visit.here.state),))
+        return self._alternatives(visit, candidates)
 
     def candidates(self, here: Configuration) -> list[int]:
         """The returned operations that may come next, most urgent first: no other one returned before their call."""
@@ -137,26 +157,28 @@ class Search:
             run = (free & -free).bit_length() - 1  # so many operations have been placed already
             free, i = free >> run + 1, i + run
             if i >= len(self._calls) or self._calls[i] > deadline:
-                return sorted(found, key=self._returns.__getitem__)
+                return sorted(found, key=self._returns.__getitem__) if len(found) > 1 else found
             found.append(i)
             deadline = min(deadline, self._returns[i])
             i += 1
 
-    def _writes(self, here: Configuration, candidates: Sequence[int], placed: set[Input]) -> Iterator[Move]:
-        twins: set[tuple[Input, Output]] = set()
+    def _alternatives(self, visit: Visit, candidates: Sequence[int]) -> Moves:
+        placed: dict[Input, Output] = {}
         for i in candidates:
             operation = self.returned[i]
-            twin = (operation.input, operation.output)
-            if twin in twins:
+            is_twin = operation.input in placed and placed[operation.input] == operation.output
+            if is_twin or self._looks[i]:
                 continue
-            twins.add(twin)
-            fits, state = self._ask(operation, here.state)
+            fits, state = self._ask(operation, visit.here.state)
             if fits:
-                placed.add(operation.input)
-                yield self._place(i, here, state)
+                placed[operation.input] = operation.output
+                yield self._place(i, visit, state)
+        yield None
+        yield from self._guesses(visit, self._returns[candidates[0]], placed)
 
-    def _guesses(self, here: Configuration, deadline: float, placed: set[Input]) -> Iterator[Move]:
+    def _guesses(self, visit: Visit, deadline: float, placed: Container[Input]) -> Moves:
         """Operations without a return that may have happened, although nobody was told."""
+        here = visit.here
         for i, operation in enumerate(self.unanswered):
             if operation.call > deadline:
                 return
@@ -165,7 +187,8 @@ class Search:
                 continue
             _, state = self._ask(operation, here.state)
             if state != here.state:
-                yield Move(operation, here._replace(used=here.used | 1 << i, state=state))
+                there = here._replace(used=here.used | 1 << i, state=state)
+                yield Visit(there, visit.placed, operation, visit)
 
     def _ask(self, operation: Operation, state: State) -> tuple[bool, State]:
         """Would the model have answered what the client heard, and what state would it leave?"""
@@ -173,18 +196,20 @@ class Search:
         after, answer = self.model.step(state, operation.input)
         return answer is ANY or answer == operation.output, after
 
-    def _place(self, i: int, here: Configuration, state: State) -> Move:
-        ahead = here.ahead | 1 << i - here.first
+    def _place(self, i: int, visit: Visit, state: State) -> Visit:
+        first, ahead, used, _ = visit.here
+        ahead |= 1 << i - first
         run = (ahead ^ ahead + 1).bit_length() - 1  # operations placed without a gap need no bit any more
-        return Move(self.returned[i], Configuration(here.first + run, ahead >> run, here.used, state))
+        there = Configuration(first + run, ahead >> run, used, state)
+        return Visit(there, visit.placed + 1, self.returned[i], visit)
 
-    def _is_new(self, move: Move) -> bool:
+    def _is_new(self, here: Configuration) -> bool:
         """Enter a configuration unless a more frugal one with the same future was entered before; remember it."""
-        first, ahead, used, state = move.there
+        first, ahead, used, state = here
         rivals = self._tried.get((first, ahead, state))
         if rivals is None:
             self._tried[first, ahead, state] = (used,)
-            self.bytes += ENTRY_BYTES + getsizeof(state) + getsizeof(ahead)
+            self.bytes += ENTRY_BYTES + getsizeof(state)
             return True
         if any(rival & used == rival for rival in rivals):
             return False

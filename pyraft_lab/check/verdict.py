@@ -93,7 +93,7 @@ def _explain_silence(verdict: Verdict) -> str:
     decided = verdict.keys - len(verdict.undecided)
     return (
         f"Unknown: the budget of {verdict.reason} ended the search after {verdict.steps:,} steps of the model.  "
-        f"Of {_objects(verdict.keys)}, {decided:,} were found linearizable and none was refuted.  "
+        f"Of {_objects(verdict.keys)}, {decided:,} proved linearizable and none was refuted.  "
         f"Allow more {verdict.reason}, or record fewer clients at a time on one key."
     )
 
