@@ -32,7 +32,7 @@ def test_lists_become_tuples_all_the_way_down() -> None:
 
 
 def test_an_operation_reads_as_a_sentence() -> None:
-    assert str(Operation("ann", 0, 1, ("cas", "x", 1, 2), True)) == "client ann's cas 'x' 1 2 → True"
+    assert str(Operation("ann", 0, 1, ("cas", "x", 1, 2), output=True)) == "client ann's cas 'x' 1 2 → True"
     assert str(Operation(1, 0, None, 5)) == "client 1's 5 → ?"
 
 

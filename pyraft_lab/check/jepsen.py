@@ -21,7 +21,7 @@ NAMES = {"read": "get", "write": "put"}
 
 
 def read_jepsen(text: str, *, keyed: bool = False) -> History:
-    """Read events in EDN, one after the other or all in one vector; ``keyed=True`` where each value is ``[key value]``.
+    r"""Read events in EDN, one by one or all in one vector; ``keyed=True`` where each value is ``[key value]``.
 
     Times are those of ``:time`` if every event has one, otherwise the event's place in the text.
 
@@ -31,7 +31,7 @@ def read_jepsen(text: str, *, keyed: bool = False) -> History:
     ... {:process 1 :type :ok     :f :read :value 2}
     ... {:process 0 :type :info   :f :cas  :value [1 2] :error :timeout}
     ... ''')
-    >>> print(*history, sep="\\n")
+    >>> print(*history, sep="\n")
     client 0's cas 1 2 → ?
     client 1's get → 2
     """
@@ -54,7 +54,7 @@ class Event(NamedTuple):
     @property
     def process(self) -> int:
         """The client."""
-        return cast(int, self.facts["process"])
+        return cast("int", self.facts["process"])
 
     @property
     def name(self) -> str:
@@ -103,7 +103,8 @@ def _check(event: Event, *, waits: bool) -> None:
             raise event.error("completes what it has not invoked")
         case "invoke" | "ok" | "info" | "fail", _:
             return
-        case kind, _:
+        case _:
+            kind = event.facts.get("type")
             raise event.error(f"has the :type {kind!r}, which is none of invoke, ok, info and fail")
 
 

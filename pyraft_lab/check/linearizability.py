@@ -84,7 +84,7 @@ class Contest:
             self._advance(search)
             if search.ok is False:
                 return None
-            if self._memory < 0:
+            if self._memory < 0 and self._waiting:
                 reason = "memory"
                 self._drop_the_greediest()
         return reason
@@ -100,10 +100,9 @@ class Contest:
             self._release(search)
 
     def _drop_the_greediest(self) -> None:
-        if self._waiting:
-            greediest = max(self._waiting, key=lambda search: search.bytes)
-            self._waiting.remove(greediest)
-            self._release(greediest)
+        greediest = max(self._waiting, key=lambda search: search.bytes)
+        self._waiting.remove(greediest)
+        self._release(greediest)
 
     def _release(self, search: Search) -> None:
         self._memory += search.bytes

@@ -70,15 +70,12 @@ def _explain_refusal(verdict: Verdict, blocked: Blocked) -> str:
     named = "" if verdict.key is None else f": key {verdict.key!r}"
     operation = blocked.operation
     placed = sum(operation.returned is not None for operation in verdict.longest)
-    return "\n".join(
-        [
-            f"Not linearizable{named}.",
-            *_last_of(verdict, placed),
-            f"Now {operation}, called at {operation.call:g} and returned at {operation.returned:g}, has no place: "
-            f"the state is {blocked.state!r}, so the answer should be {blocked.expected!r}.",
-            "No other order places more operations.",
-        ]
+    ending = (
+        f"Now {operation}, called at {operation.call:g} and returned at {operation.returned:g}, has no place: "
+        f"the state is {blocked.state!r}, so the answer should be {blocked.expected!r}."
     )
+    last = "No other order places more operations."
+    return "\n".join([f"Not linearizable{named}.", *_last_of(verdict, placed), ending, last])
 
 
 def _last_of(verdict: Verdict, placed: int) -> list[str]:

@@ -1,11 +1,12 @@
 """What a check for linearizability costs on this machine: ``python -m tests.bench.linearizability``.
 
-Random linearizable histories of 10,000 operations on ten keys, and a hundred hard ones (90 operations of twenty clients
-on one register of five values, a fifth of them without an answer) against the plain search, stopped after 100,000 steps.
+Random linearizable histories of 10,000 operations on ten keys; then a hundred hard ones (90 operations of twenty
+clients on one register of five values, a fifth without an answer) against the plain search, stopped at 100,000 steps.
 """
 
 import resource
 import statistics
+import sys
 import time
 from collections import Counter
 
@@ -46,5 +47,4 @@ def hard_histories(count: int = 100, limit: int = 100_000) -> str:
 
 
 if __name__ == "__main__":
-    print(long_histories())
-    print(hard_histories())
+    sys.stdout.write(f"{long_histories()}\n{hard_histories()}\n")

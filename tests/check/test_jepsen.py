@@ -51,7 +51,7 @@ def test_keys_are_taken_from_the_values() -> None:
     """
     assert list(read_jepsen(lines, keyed=True)) == [
         Operation(0, 0, 1, ("get", "x"), 1),
-        Operation(0, 2, 3, ("cas", "y", 1, 2), True),
+        Operation(0, 2, 3, ("cas", "y", 1, 2), output=True),
         Operation(0, 4, None, ("put", 7, 0)),
     ]
 

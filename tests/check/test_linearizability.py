@@ -1,6 +1,7 @@
 """The judge of histories, judged: against brute force, against the plain search, and against the clock's edge."""
 
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from random import Random
 
 import pytest
@@ -24,8 +25,8 @@ def get(value: object, call: float, returned: float | None, *, client: int = 2) 
     return Operation(client, call, returned, ("get",), value)
 
 
-def cas(old: object, new: object, output: bool | None, call: float, returned: float | None) -> Operation:
-    return Operation(3, call, returned, ("cas", old, new), output)
+def cas(old: object, new: object, call: float, returned: float | None, *, wrote: bool) -> Operation:
+    return Operation(3, call, returned, ("cas", old, new), wrote)
 
 
 def check(*operations: Operation, steps: int | None = None) -> Verdict:
@@ -84,9 +85,9 @@ def test_an_answer_is_not_looked_at_where_the_outcome_is_unknown() -> None:
 
 
 def test_a_cas_answers_whether_it_wrote() -> None:
-    assert check(put(1, 0, 1), cas(1, 2, True, 2, 3), get(2, 4, 5))
-    assert check(put(1, 0, 1), cas(1, 2, False, 2, 3)).ok is False
-    assert check(put(1, 0, 1), cas(3, 2, False, 2, 3), get(1, 4, 5))
+    assert check(put(1, 0, 1), cas(1, 2, 2, 3, wrote=True), get(2, 4, 5))
+    assert check(put(1, 0, 1), cas(1, 2, 2, 3, wrote=False)).ok is False
+    assert check(put(1, 0, 1), cas(3, 2, 2, 3, wrote=False), get(1, 4, 5))
 
 
 def test_a_store_knows_all_five_operations() -> None:
@@ -174,12 +175,14 @@ def replay(verdict: Verdict, model: Model) -> Iterator[bool]:
 def test_a_witness_explains_every_answer_and_keeps_real_time(seed: int) -> None:
     history = store_history(seed, ask=asks(3, keys=3), model=KV, operations=200, clients=8, unanswered=0.05)
     verdict = check_linearizable(history, "kv")
-    assert verdict and all(replay(verdict, KV))
+    assert verdict
+    assert all(replay(verdict, KV))
     assert {o for o in history if o.returned is not None} <= set(verdict.order) <= set(history)
     assert len(set(map(id, verdict.order))) == len(verdict.order)
     assert list(verdict.points) == sorted(verdict.points)
     for point, operation in zip(verdict.points, verdict.order, strict=True):
-        assert operation.call <= point and (operation.returned is None or point <= operation.returned)
+        assert operation.call <= point
+        assert operation.returned is None or point <= operation.returned
 
 
 def test_the_order_of_the_lines_does_not_matter() -> None:
@@ -192,12 +195,13 @@ def test_the_order_of_the_lines_does_not_matter() -> None:
 
 def test_a_verdict_does_not_depend_on_when_it_is_asked() -> None:
     first, second = (check_linearizable(SLOW) for _ in range(2))
-    assert first == second and first.steps == second.steps
+    assert first == second
 
 
 def test_a_refusal_names_the_operation_the_state_and_the_answer_that_would_fit() -> None:
     verdict = check(put(1, 0, 1), put(2, 2, 3), get(1, 4, 5))
-    assert verdict.longest == (put(1, 0, 1), put(2, 2, 3)) and verdict.states == (1, 2)
+    assert verdict.longest == (put(1, 0, 1), put(2, 2, 3))
+    assert verdict.states == (1, 2)
     assert verdict.blocked is not None
     assert verdict.blocked.operation == get(1, 4, 5)
     assert (verdict.blocked.state, verdict.blocked.expected) == (2, 2)
@@ -269,9 +273,10 @@ def test_a_model_of_ones_own_may_split_its_history() -> None:
     def step(total: int, input: tuple[str, int]) -> tuple[int, int]:
         return add(total, input[1])
 
-    counters = Model(initial=lambda: 0, step=step, partition=lambda input: input[0])
+    counters = Model(initial=lambda: 0, step=step, partition=itemgetter(0))
     verdict = check_linearizable(History([Operation(1, 0, 1, ("a", 1), 1), Operation(1, 2, 3, ("b", 1), 1)]), counters)
-    assert verdict and verdict.keys == 2
+    assert verdict
+    assert verdict.keys == 2
 
 
 @pytest.mark.parametrize(
@@ -301,10 +306,12 @@ def test_hard_histories_take_at_most_a_quarter_of_the_plain_searchs_steps() -> N
 def test_a_long_history_on_many_keys_takes_about_one_step_an_operation() -> None:
     history = keyed_history(3, operations=2_000)
     verdict = check_linearizable(history, "kv")
-    assert verdict and verdict.steps < 1.5 * len(history)
+    assert verdict
+    assert verdict.steps < 1.5 * len(history)
 
 
 def test_an_operation_that_lasts_as_long_as_the_history_costs_little() -> None:
     writes = [put(i, 2 * i + 1, 2 * i + 2) for i in range(3_000)]
     verdict = check(put(-1, 0, 10_000), *writes)
-    assert verdict and verdict.steps < 6_100
+    assert verdict
+    assert verdict.steps < 6_100
