@@ -45,6 +45,9 @@ PRAGMA user_version = {FORMAT};
 COMMIT;
 """
 
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged database may raise; the second, where SQLite quotes damaged text in its error."""
+
 T = TypeVar("T")
 Row = tuple[bytes, int]
 
@@ -146,7 +149,7 @@ def examine(database: sqlite3.Connection) -> Contents:
     try:
         faults += (str(row[0]) for row in database.execute("PRAGMA quick_check") if row[0] != "ok")
         return _contents(database, faults)
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         return Contents(faults=(*faults, str(error)))
 
 
@@ -191,7 +194,7 @@ def _misplaced(place: Index, entry: Entry, before: LogId) -> Iterable[str]:
         yield f"entry {entry.id} stands behind the later term of {before}"
 
 
-def _read(what: str, row: Row, kind: type[T], faults: list[str]) -> T | None:
+def _read(what: str, row: tuple[object, int], kind: type[T], faults: list[str]) -> T | None:
     """The value of a row, or ``None`` and a fault."""
     body, checksum = row
     if not isinstance(body, bytes) or crc32(body) != checksum:

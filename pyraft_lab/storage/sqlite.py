@@ -13,7 +13,7 @@ from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import carried_out
-from pyraft_lab.storage.database import carry_out, connect, examine, transaction
+from pyraft_lab.storage.database import UNREADABLE, carry_out, connect, examine, transaction
 from pyraft_lab.storage.snapshots import SnapshotFiles, fault_of, sync_directory
 
 LOCK = "lock"
@@ -67,7 +67,7 @@ class SqliteStorage:
             raise StorageFailed(f"{self.directory} has been closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._worker, act)
-        except (sqlite3.Error, OSError) as error:
+        except (*UNREADABLE, OSError) as error:
             raise StorageFailed(f"{self.directory}: {error}") from error
 
     @property
@@ -111,7 +111,7 @@ class Opened:
             self.files.prepare(commands)
             self.disk = self._written([one for one in commands if not isinstance(one, WriteChunk)])
             self.files.keep(self.disk.snapshot)
-        except (StorageFailed, sqlite3.Error, OSError) as error:
+        except (StorageFailed, *UNREADABLE, OSError) as error:
             self.broken = str(error)
             raise
 
