@@ -72,6 +72,8 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     """A leader ends a committed joint membership by itself; off, the operator does."""
     read_beats: bool = True
     """A linearizable read sends a round at once; off, it waits for the next heartbeat."""
+    max_apply_entries: int = 4096
+    """Entries handed to the state machine in one piece."""
     learner_lag: int = 1000
     """A learner is caught up when it lacks no more entries than this."""
 
@@ -92,7 +94,7 @@ def _check_types(config: Config) -> None:
 
 def _check_times(config: Config) -> None:
     window = config.election_timeout
-    if not (isinstance(window, tuple) and len(window) == 2):
+    if len(window) != 2:
         raise ConfigError("election_timeout", window, "must be a pair (shortest, longest) of seconds")
     shortest, longest = window
     for name in ("heartbeat_interval", "retry_timeout", "retry_limit"):
@@ -116,6 +118,7 @@ def _check_sizes(config: Config) -> None:
         "max_append_bytes",
         "max_inflight",
         "max_inflight_bytes",
+        "max_apply_entries",
         "snapshot_chunk",
         "purge_batch",
     ):

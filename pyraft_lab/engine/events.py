@@ -13,7 +13,7 @@ from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId, Vote
 
 
 class Guard(Struct, frozen=True, kw_only=True):
-    """Preconditions of a membership change, checked by the leader only; ``None`` asks nothing (openraft Precondition)."""
+    """Preconditions of a membership change, for the leader to check; ``None`` asks nothing (openraft Precondition)."""
 
     leader: tuple[int, NodeId] | None = None
     last: LogId | None = None
@@ -49,7 +49,10 @@ class Stored(Struct, frozen=True, tag=True):
 
 
 class Propose(Struct, frozen=True, tag=True, kw_only=True):
-    """Clients' writes, many at once: ``requests[i]`` waits for ``payloads[i]``; ``leader`` fences them (openraft with_leader)."""
+    """Clients' writes, many at once: ``requests[i]`` waits for ``payloads[i]``.
+
+    ``leader`` fences them: another leadership must not take them (openraft with_leader).
+    """
 
     requests: tuple[RequestId, ...]
     payloads: tuple[Normal | Blank, ...]
@@ -140,23 +143,10 @@ class Configure(Struct, frozen=True, tag=True):
     config: Config
 
 
-Event = (
-    Boot
-    | Receive
-    | Fire
-    | Stored
-    | Propose
-    | Read
-    | ChangeMembership
-    | Initialize
-    | Elect
-    | Beat
-    | TransferLeader
-    | BuildSnapshot
-    | SnapshotBuilt
-    | SnapshotGone
-    | PurgeLog
-    | AllowRevert
-    | Unreachable
-    | Configure
-)
+Request = Propose | Read | ChangeMembership | Initialize | TransferLeader | AllowRevert
+"""What somebody waits for an answer to."""
+Trigger = Elect | Beat | BuildSnapshot | PurgeLog | Configure
+"""What an operator may order; a no-op where it makes no sense."""
+Notice = SnapshotBuilt | SnapshotGone | Unreachable
+"""What a driver's machine, disk or transport has to say."""
+Event = Boot | Receive | Fire | Stored | Request | Trigger | Notice

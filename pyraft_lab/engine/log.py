@@ -119,7 +119,7 @@ class Log(Struct, frozen=True, cache_hash=True):
         return self.id_at(id.index) == id
 
     def slice(self, first: Index, stop: Index, *, max_bytes: int | None = None) -> tuple[Entry, ...]:
-        """Entries ``first … stop - 1`` as far as they are here; at least one, then only while they fit ``max_bytes``."""
+        """Entries ``first … stop - 1`` as far as they are here; at least one, then what fits ``max_bytes``."""
         first, stop = max(first, self.first_index), min(stop, self.last.index + 1)
         if first >= stop:
             return ()
@@ -204,7 +204,7 @@ class Log(Struct, frozen=True, cache_hash=True):
         return chunk.weight + sum(entry.size for entry in chunk.entries[:upto])
 
     def last_no_newer(self, id: LogId) -> LogId:
-        """The last id at or before ``id.index`` whose leader is no newer than ``id``'s: where a probe may jump (§5.3)."""
+        """The last id at or before ``id.index`` of a leader no newer than ``id``'s: where a probe may jump (§5.3)."""
         run = bisect_right(self.runs, (id.term, id.node), key=lambda first: first.leader)
         end = self.runs[run].index - 1 if run < len(self.runs) else self.last.index
         return self.id_at(max(min(end, id.index), self.start.index)) or self.start

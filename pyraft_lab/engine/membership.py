@@ -1,7 +1,8 @@
-"""Who belongs: voter sets (two while joint), learners, addresses, and the arithmetic of quorums (§6, dissertation §4)."""
+"""Who belongs: voter sets (two while joint), learners, addresses, and the arithmetic of quorums (§6)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from functools import reduce
 from typing import Literal, NoReturn, assert_never
 
 from msgspec import Struct
@@ -149,11 +150,11 @@ class Membership(Struct, frozen=True, cache_hash=True):
         hopeful = self.voters - {node for node, granted in votes.items() if not granted}
         return "pending" if self.is_quorum(hopeful) else "lost"
 
-    def change(self, change: ChangeLike, retain: bool = False) -> "Membership":
-        """The next membership on the way to ``change``: uniform if one step will do, else joint (openraft next_coherent).
+    def change(self, change: ChangeLike, retain: bool = False) -> "Membership":  # noqa: FBT001, FBT002
+        """The next membership on the way to ``change``: uniform if one step will do, else joint.
 
         One step will do when the wanted voter set is one of today's sets: only learners or addresses change, or a
-        joint membership is left. Raises ``EmptyMembership`` or ``LearnerNotFound``.
+        joint membership is left (openraft next_coherent). Raises ``EmptyMembership`` or ``LearnerNotFound``.
         """
         voters, nodes = _apply(as_change(change), self.configs[-1] if self.configs else frozenset(), dict(self.nodes))
         if not voters:
@@ -183,24 +184,29 @@ def _majority_holds(config: Voters, matched: Mapping[NodeId, int]) -> Index:
 
 
 def _apply(change: Change, voters: Voters, nodes: dict[NodeId, str]) -> tuple[Voters, dict[NodeId, str]]:
+    """Voter set and node table after ``change``."""
     match change:
         case AddVoters(added):
             known = {**_addresses(added), **nodes} if isinstance(added, dict) else nodes
             return voters.union(added), known
         case RemoveVoters(removed):
-            return voters - frozenset(removed), nodes
+            return voters.difference(removed), nodes
         case ReplaceVoters(goal):
             return frozenset(goal), nodes
-        case AddLearners(learners):
-            return voters, {**_addresses(learners), **nodes}
-        case RemoveLearners(learners):
-            return voters, {node: address for node, address in nodes.items() if node not in learners}
-        case SetNodes(table):
-            return voters, {**nodes, **table}
         case Batch(changes):
-            for one in changes:
-                voters, nodes = _apply(one, voters, nodes)
-            return voters, nodes
+            return reduce(lambda so_far, one: _apply(one, *so_far), changes, (voters, nodes))
+        case _:
+            return voters, _table_after(change, nodes)
+
+
+def _table_after(change: AddLearners | RemoveLearners | SetNodes, nodes: dict[NodeId, str]) -> dict[NodeId, str]:
+    match change:
+        case AddLearners(learners):
+            return {**_addresses(learners), **nodes}
+        case RemoveLearners(learners):
+            return {node: address for node, address in nodes.items() if node not in learners}
+        case SetNodes(table):
+            return {**nodes, **table}
         case _:
             assert_never(change)
 

@@ -7,7 +7,7 @@ from pyraft_lab.engine.types import Index, LogId, Vote
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """What servers say to each other: always the sender's vote in front, compared before anything else is read (§5.1)."""
+    """What servers say to each other: the sender's vote always in front, compared before all else is read (§5.1)."""
 
     vote: Vote
 
@@ -27,15 +27,16 @@ class PreVoteResponse(Message, frozen=True, tag="PreVoteResponse", array_like=Tr
 
 
 class VoteRequest(Message, frozen=True, tag="VoteRequest", array_like=True, kw_only=True):
-    """RequestVote (§5.2): ``last`` is the candidate's last log id; ``transfer`` overrides leases (dissertation §3.10)."""
+    """RequestVote (§5.2): ``last`` ends the candidate's log; ``transfer`` overrides leases (dissertation §3.10)."""
 
     last: LogId
     transfer: bool = False
 
 
 class VoteResponse(Message, frozen=True, tag="VoteResponse", array_like=True, kw_only=True):
-    """A grant counts only if its vote echoes the candidate's; ``last`` tells a loser that a greater log exists."""
+    """A grant counts if vote and ``asked`` echo the candidate's; ``last`` tells a loser that a greater log exists."""
 
+    asked: Vote
     granted: bool
     last: LogId
 

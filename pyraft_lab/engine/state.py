@@ -1,4 +1,4 @@
-"""The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows of each peer."""
+"""The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows."""
 
 from collections.abc import Mapping
 from typing import assert_never
@@ -93,8 +93,9 @@ class Progress(Struct, frozen=True, kw_only=True):
     """What the leader knows of one peer: the paper's matchIndex and nextIndex, and how to go on.
 
     ``heard`` is the last heartbeat round the peer answered, ``fed`` the last in which it took an append, ``since`` the
-    round in which this record began (older answers belong to an earlier life of the peer), ``told`` the commit
-    index it knows of, ``failures`` how often in a row it let a retry timer run out.
+    round in which this record began (older answers belong to an earlier life of the peer), ``sure`` the round in which
+    ``matched`` last rose, ``told`` the commit index it was sent, ``failures`` how often in a row it let a retry timer
+    run out, ``may_revert`` an operator's permission to start again from nothing.
     """
 
     peer: NodeId
@@ -104,8 +105,10 @@ class Progress(Struct, frozen=True, kw_only=True):
     pace: Pace = Probe()
     heard: int = 0
     fed: int = 0
+    sure: int = 0
     told: Index = 0
     failures: int = 0
+    may_revert: bool = False
 
 
 class PendingRead(Struct, frozen=True):
@@ -114,6 +117,13 @@ class PendingRead(Struct, frozen=True):
     requests: tuple[RequestId, ...]
     at: LogId
     round: int
+
+
+class Handover(Struct, frozen=True):
+    """Leadership goes to ``to``; ``asked`` once its TimeoutNow is out (dissertation §3.10)."""
+
+    to: NodeId
+    asked: bool = False
 
 
 class Follower(Struct, frozen=True, tag=True):
@@ -158,7 +168,7 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
     proved: int = 0
     expired: int = -1
     reads: tuple[PendingRead, ...] = ()
-    transfer: NodeId = NOBODY
+    handover: Handover | None = None
     handed_over: bool = False
 
     def of(self, peer: NodeId) -> Progress | None:
@@ -168,11 +178,6 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
     def with_progress(self, changed: Progress) -> "Leader":
         """This leader with one record changed."""
         return replace(self, progress=tuple(changed if one.peer == changed.peer else one for one in self.progress))
-
-    @property
-    def lapsed(self) -> bool:
-        """Whether the last lease ran out and no later round was answered by a quorum."""
-        return self.proved <= self.expired
 
 
 Role = Follower | Learner | PreCandidate | Candidate | Leader
@@ -270,6 +275,11 @@ class RaftState(Struct, frozen=True, kw_only=True):
                 return NOBODY
             case _:
                 assert_never(self.role)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this node is a quorum by itself."""
+        return self.membership.is_quorum((self.id,))
 
     @property
     def matched(self) -> Mapping[NodeId, Index]:

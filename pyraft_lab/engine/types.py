@@ -37,7 +37,7 @@ class Vote(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 class LogId(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """Names one entry for ever: who created it (term, node) and where; comparing two is "at least as up-to-date" (§5.4.1).
+    """Names one entry for ever: its creator (term, node) and place; comparing two is "at least as up-to-date" (§5.4.1).
 
     >>> LogId(2, 1, 3) < LogId(3, 2, 1)
     True

@@ -1,0 +1,89 @@
+"""What the site shows beside the notebooks: README as its home, the pages it links to, and the reference.
+
+The repository has no `docs/`: the site is made of what is there anyway, so a new chapter or module needs no line here.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import plotly
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+DRAWN = ROOT / ".cache" / "site"  # notebooks whose figures have become HTML
+CHAPTER = re.compile(r"\((?:chapters|notebooks)/([\w-]+)\.(?:md|ipynb)\)")
+LINK = re.compile(r"\((?!https?:)([\w./-]+)\)")
+PLOTLY = "assets/plotly.min.js"
+FIGURE = "application/vnd.plotly.v1+json"
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Lay out the navigation from the files that exist today."""
+    config.nav = [
+        {"Home": "index.md"},
+        {"Guide": [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]},
+        {"Reference": [f"reference/{name}.md" for name in rooms()]},
+        {"Changelog": "CHANGELOG.md"},
+    ]
+
+
+@event_priority(100)  # before mkdocs-jupyter looks for notebooks
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add README, what it links to, one reference page a room, and the figures of the notebooks."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    home = CHAPTER.sub(r"(\1.ipynb)", readme)
+    files.append(File.generated(config, "index.md", content=home))
+    for name in sorted({"CHANGELOG.md", *linked(home)}):
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    for name in rooms():
+        files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
+    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    files.append(File.generated(config, PLOTLY, abs_src_path=str(script)))
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        files.src_uris[notebook.name].abs_src_path = str(draw(notebook))
+
+
+def linked(text: str) -> Iterator[str]:
+    """The files of this repository that a page links to or shows."""
+    return (name for name in LINK.findall(text) if (ROOT / name).is_file())
+
+
+def rooms() -> list[str]:
+    """The package itself, then every module and package on its top floor plan."""
+    inside = (ROOT / "pyraft_lab").iterdir()
+    public = (path for path in inside if path.suffix == ".py" or (path / "__init__.py").is_file())
+    return ["pyraft_lab", *sorted(f"pyraft_lab.{path.stem}" for path in public if not path.name.startswith("_"))]
+
+
+def reference(name: str) -> str:
+    """The page of one room: what its modules say about themselves."""
+    submodules = "false" if name == "pyraft_lab" else "true"
+    return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: {submodules}\n"
+
+
+def draw(path: Path) -> Path:
+    """A copy of a notebook in which every figure that only JupyterLab could draw is a piece of HTML."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    outputs = (output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", ()))
+    figures = [data for data in outputs if FIGURE in data and "text/html" not in data]
+    for number, data in enumerate(figures):
+        data["text/html"] = html(data[FIGURE], number)
+    DRAWN.mkdir(parents=True, exist_ok=True)
+    copy = DRAWN / path.name
+    copy.write_text(json.dumps(notebook), encoding="utf-8")
+    return copy
+
+
+def html(figure: dict[str, Any], number: int) -> str:
+    """One figure, drawn by the script the site brings along; the first one on a page loads it."""
+    loader = f'<script src="../{PLOTLY}"></script>' if number == 0 else ""
+    shape = {part: figure[part] for part in ("data", "layout")}
+    drawing = plotly.io.to_html(
+        shape, include_plotlyjs=False, full_html=False, validate=False, div_id=f"figure-{number}"
+    )
+    return loader + str(drawing)

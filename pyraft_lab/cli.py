@@ -1,0 +1,67 @@
+"""The command line: a table of commands, each imported only when it is chosen."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import NamedTuple, cast
+
+from pyraft_lab import __version__
+
+EXAMPLES = """examples:
+  pyraft-lab lab                           open the guide in JupyterLab
+  pyraft-lab lab --no-browser --port 8899  only serve it; JupyterLab's own options are passed on
+"""
+
+
+class Command(NamedTuple):
+    """One word after `pyraft-lab`: a line of help, and `module:function` that takes the remaining words."""
+
+    help: str
+    target: str
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Import the function, call it, return its exit code."""
+        module, function = self.target.split(":")
+        act = cast("Callable[[Sequence[str]], int]", vars(import_module(module))[function])
+        return act(arguments)
+
+
+COMMANDS: Mapping[str, Command] = {
+    "lab": Command("open the guide in JupyterLab", "pyraft_lab.lab.launch:launch"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    chosen = parser().parse_args(arguments)
+    try:
+        return COMMANDS[chosen.command].run(chosen.rest)
+    except KeyboardInterrupt:
+        return 130  # what a shell reports for Ctrl-C
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.startswith("pyraft_lab"):
+            raise
+        print(f'pyraft-lab {chosen.command} needs {missing.name}; pip install "pyraft-lab[lab,mqtt]"', file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words before a command's own, which each command reads by itself."""
+    face = argparse.ArgumentParser(
+        prog="pyraft-lab",
+        description="A complete, teachable Raft.\n\ncommands:\n" + "\n".join(help_lines()),
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    face.add_argument("--version", action="version", version=f"pyraft-lab {__version__}")
+    face.add_argument("command", choices=COMMANDS, metavar="command", help="one of the commands above")
+    face.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="...", help="its own options; see pyraft-lab COMMAND --help"
+    )
+    return face
+
+
+def help_lines() -> list[str]:
+    """The table, one line a command."""
+    return [f"  {name:<10} {command.help}" for name, command in COMMANDS.items()]

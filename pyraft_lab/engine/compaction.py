@@ -1,0 +1,117 @@
+"""Snapshots and compaction (paper §7, Figure 13): when to build, what to forget, how one arrives chunk by chunk."""
+
+from zlib import crc32
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import TakeSnapshot, WriteChunk
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.messages import AppendAccepted, SnapshotRequest, SnapshotResponse
+from pyraft_lab.engine.replication import hear
+from pyraft_lab.engine.state import Incoming, Installing
+from pyraft_lab.engine.turn import Turn
+from pyraft_lab.engine.types import Index, NodeId
+
+# Build and forget
+
+
+def build(turn: Turn) -> None:
+    """Have the machine build a snapshot of what is applied; appends and applies go on meanwhile."""
+    state = turn.state
+    at = turn.log.id_at(state.applied)
+    if state.building or at is None or at.index <= state.snapshot_last.index:
+        return
+    turn.update(building=True, attempted=at.index)
+    turn.tell(TakeSnapshot(at, state.membership_at(at.index), state.membership_id_at(at.index)))
+
+
+def on_snapshot_built(turn: Turn, meta: SnapshotMeta | None) -> None:
+    """Keep the snapshot, unless a later one came meanwhile; a machine that refused is asked at the next threshold."""
+    turn.update(building=False)
+    if meta is not None and meta.last.index > turn.state.snapshot_last.index:
+        turn.save_snapshot(meta)
+
+
+def compact(turn: Turn) -> None:
+    """What follows from the state: a snapshot when it is due, and entries forgotten that it covers."""
+    if turn.rules.is_snapshot_due(turn.state):
+        build(turn)
+    if turn.rules.purge_upto(turn.state) - turn.log.start.index >= turn.config.purge_batch:
+        purge(turn, turn.rules.purge_upto(turn.state))
+
+
+def purge(turn: Turn, upto: Index) -> None:
+    """Forget entries up to ``upto``, which the snapshot must cover."""
+    last = turn.log.id_at(min(upto, turn.state.snapshot_last.index))
+    if last is not None and last.index > turn.log.start.index:
+        turn.purge(last)
+
+
+# The leader's side of a transfer (the sending is replication's)
+
+
+def on_snapshot_response(turn: Turn, peer: NodeId, answer: SnapshotResponse) -> None:
+    """The peer holds the bytes up to ``offset``: the next chunk may go, or the same again."""
+    progress = hear(turn, peer, answer.round)
+    if progress is None or not isinstance(progress.pace, Installing) or progress.pace.meta.last != answer.last:
+        return
+    offset = min(max(answer.offset, 0), progress.pace.meta.size)
+    turn.track(replace(progress, pace=Installing(progress.pace.meta, offset)))
+
+
+def on_snapshot_gone(turn: Turn, peer: NodeId) -> None:
+    """The driver has no such snapshot any more: begin again with the newest."""
+    progress = turn.leader.of(peer)
+    newest = turn.state.disk.snapshot
+    if progress is not None and isinstance(progress.pace, Installing) and newest is not None:
+        turn.track(replace(progress, pace=Installing(newest, asked=progress.pace.meta == newest)))
+
+
+# The follower's side
+
+
+def on_snapshot_request(turn: Turn, leader: NodeId, request: SnapshotRequest) -> None:
+    """Take the next chunk, and with the last one the snapshot (Figure 13, in every case of openraft's table)."""
+    meta = request.meta
+    if meta.last.leader > (request.vote.term, request.vote.node):
+        turn.alarm(leader, f"sends a snapshot to {meta.last}, from a leadership later than its own {request.vote}")
+    elif turn.rules.is_snapshot_useful(turn.state, meta.last):
+        _take_chunk(turn, leader, request)
+    elif meta.last.index >= turn.log.start.index and not turn.log.has(meta.last):
+        turn.halt(f"leader {leader} sends a snapshot to {meta.last}, but another entry is committed there")
+    else:
+        turn.send(leader, AppendAccepted(vote=turn.vote, matched=meta.last, round=request.round))
+
+
+def _take_chunk(turn: Turn, leader: NodeId, request: SnapshotRequest) -> None:
+    """Bytes are taken in order; whatever comes out of order is answered with where to go on."""
+    known = turn.state.incoming
+    incoming = known if known is not None and known.meta == request.meta else Incoming(request.meta)
+    if request.offset == incoming.offset:
+        turn.tell(WriteChunk(request.meta, request.offset, request.data))
+        incoming = _with(incoming, request.data)
+    turn.update(incoming=incoming)
+    if incoming.offset >= request.meta.size:
+        _finish(turn, leader, request, incoming)
+    else:
+        _ask_on(turn, leader, request, incoming.offset)
+
+
+def _with(incoming: Incoming, data: bytes) -> Incoming:
+    return Incoming(incoming.meta, incoming.offset + len(data), crc32(data, incoming.checksum))
+
+
+def _ask_on(turn: Turn, leader: NodeId, request: SnapshotRequest, offset: int) -> None:
+    answer = SnapshotResponse(vote=turn.vote, last=request.meta.last, offset=offset, round=request.round)
+    turn.send(leader, answer)
+
+
+def _finish(turn: Turn, leader: NodeId, request: SnapshotRequest, incoming: Incoming) -> None:
+    """All bytes are here: install them if they are the right ones, else begin again."""
+    if (incoming.offset, incoming.checksum) != (request.meta.size, request.meta.checksum):
+        turn.alarm(leader, f"the snapshot to {request.meta.last} arrived damaged")
+        turn.update(incoming=None)
+        _ask_on(turn, leader, request, 0)
+        return
+    turn.install(request.meta)
+    turn.send(leader, AppendAccepted(vote=turn.vote, matched=request.meta.last, round=request.round))

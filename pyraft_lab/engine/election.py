@@ -1,0 +1,281 @@
+"""Leader election (paper §5.2, §5.4.1): campaign, vote, count, lead, step down; pre-vote, lease and check-quorum."""
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import NoQuorum, NotLeading, Reason, Refuse
+from pyraft_lab.engine.log import Blank
+from pyraft_lab.engine.messages import (
+    Outdated,
+    PreVoteRequest,
+    PreVoteResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from pyraft_lab.engine.replication import begin_round, open_records
+from pyraft_lab.engine.rules import VoteRefusal, is_lapsed
+from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, QUORUM, TRANSFER, Timer, TimerKind
+from pyraft_lab.engine.turn import Turn
+from pyraft_lab.engine.types import NOBODY, NodeId, Vote
+
+# Campaign
+
+
+def on_election_timer(turn: Turn) -> None:
+    """No leader was heard for an election timeout: stand for election (§5.2)."""
+    if isinstance(turn.role, Leader) or not turn.rules.may_campaign(turn.state):
+        return
+    if turn.config.enable_elect:
+        campaign(turn, pre_vote=turn.config.pre_vote)
+    else:
+        turn.set_timer(ELECTION)
+
+
+def campaign(turn: Turn, *, pre_vote: bool, transfer: bool = False) -> None:
+    """Stand for election, asking first where ``pre_vote`` says so; a node that is alone need not ask."""
+    if isinstance(turn.role, Leader) or not turn.rules.may_campaign(turn.state):
+        return
+    if pre_vote and not turn.state.is_alone:
+        _ask_first(turn)
+    else:
+        _stand(turn, transfer=transfer)
+
+
+def _ask_first(turn: Turn) -> None:
+    """Pre-vote: would a majority vote for me? Nothing durable changes (dissertation §9.6)."""
+    turn.become(PreCandidate(granted=frozenset({turn.id})))
+    turn.set_timer(ELECTION)
+    wanted = Vote(turn.vote.term + 1, turn.id)
+    for peer in _other_voters(turn):
+        turn.send(peer, PreVoteRequest(vote=wanted, last=turn.log.last))
+
+
+def _stand(turn: Turn, *, transfer: bool) -> None:
+    """A new term, a vote for myself, a request to everybody else; my vote counts when it is on disk (§5.2)."""
+    turn.save_vote(Vote(turn.vote.term + 1, turn.id))
+    turn.become(Candidate())
+    turn.set_timer(ELECTION)
+    for peer in _other_voters(turn):
+        turn.send(peer, VoteRequest(vote=turn.vote, last=turn.log.last, transfer=transfer))
+
+
+def _other_voters(turn: Turn) -> list[NodeId]:
+    return sorted(turn.membership.voters - {turn.id})
+
+
+# Vote
+
+
+def on_pre_vote_request(turn: Turn, candidate: NodeId, request: PreVoteRequest) -> None:
+    """Say how I would vote; it promises nothing and changes nothing."""
+    refusal = turn.rules.pre_vote_refusal(turn.state, request)
+    answer = PreVoteResponse(vote=turn.vote, asked=request.vote, granted=refusal is None, last=turn.log.last)
+    turn.send(candidate, answer)
+
+
+def on_vote_request(turn: Turn, candidate: NodeId, request: VoteRequest) -> None:
+    """Grant or refuse (§5.2, §5.4.1); a grant leaves only when the vote is on disk."""
+    refusal = turn.rules.vote_refusal(turn.state, request)
+    if refusal is None:
+        step_down(turn, request.vote)
+        turn.set_timer(ELECTION)
+    elif refusal is not VoteRefusal.LEASE:
+        learn(turn, request.vote)
+    answer = VoteResponse(vote=turn.vote, asked=request.vote, granted=refusal is None, last=turn.log.last)
+    turn.send(candidate, answer)
+
+
+# Count
+
+
+def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -> None:
+    """Enough would vote for me: stand. A refusal may teach a higher vote, or I would ask for a stale one for ever."""
+    if not response.granted and learn(turn, response.vote):
+        return
+    if isinstance(turn.role, PreCandidate) and response.asked == Vote(turn.vote.term + 1, turn.id):
+        _count(turn, voter, response)
+
+
+def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
+    """A grant counts if it echoes exactly my vote; a higher vote ends the candidacy (§5.2)."""
+    if learn(turn, response.vote):
+        return
+    honest = response.vote == turn.vote or not response.granted
+    if isinstance(turn.role, Candidate) and response.asked == turn.vote and honest:
+        _count(turn, voter, response)
+
+
+def on_own_vote_stored(turn: Turn) -> None:
+    """My own vote is on disk and counts from now."""
+    if isinstance(turn.role, Candidate) and turn.state.stored_vote == turn.vote:
+        turn.become(replace(turn.role, granted=turn.role.granted | {turn.id}))
+        _decide(turn)
+
+
+def _count(turn: Turn, voter: NodeId, response: VoteResponse | PreVoteResponse) -> None:
+    role = turn.role
+    assert isinstance(role, (PreCandidate, Candidate)), "only who asked counts votes"
+    if response.granted:
+        turn.become(replace(role, granted=role.granted | {voter}))
+    else:
+        turn.become(replace(role, refused=role.refused | {voter}))
+        if response.last > turn.log.last:
+            turn.set_timer(ELECTION, patience=1)  # somebody else is fitter: let it go first
+    _decide(turn)
+
+
+def _decide(turn: Turn) -> None:
+    """Won, lost, or still open."""
+    role = turn.role
+    assert isinstance(role, (PreCandidate, Candidate)), "only who asked counts votes"
+    votes = dict.fromkeys(role.refused, False) | dict.fromkeys(role.granted, True)
+    if turn.rules.has_won(turn.membership, role.granted):
+        _win(turn)
+    elif turn.membership.vote_result(votes) == "lost":
+        turn.become(resting(turn, NOBODY, loyal=False))
+
+
+def _win(turn: Turn) -> None:
+    if isinstance(turn.role, PreCandidate):
+        _stand(turn, transfer=False)
+    else:
+        turn.save_vote(replace(turn.vote, committed=True))
+        take_office(turn)
+
+
+# Lead
+
+
+def take_office(turn: Turn) -> None:
+    """Lead: a first entry of this leadership, by which all earlier ones commit (§5.4.2, §8), and a round of contact.
+
+    A restored leader has that entry already.
+    """
+    own = [run for run in turn.log.runs if run.leader == (turn.vote.term, turn.id)]
+    turn.cancel_timer(ELECTION)
+    turn.cancel_timer(LOYALTY)
+    turn.become(Leader(blank=own[0].index if own else turn.log.last.index + 1))
+    begin_round(turn)
+    open_records(turn)
+    if not own:
+        turn.write(Blank())
+    turn.set_timer(HEARTBEAT)
+
+
+# Step down
+
+
+def follow(turn: Turn, vote: Vote) -> None:
+    """A lawful leader speaks: adopt its vote, follow it, and be loyal for a while (§5.2)."""
+    _abdicate(turn)
+    turn.save_vote(vote)
+    turn.become(resting(turn, vote.node, loyal=turn.config.loyalty))
+    if isinstance(turn.role, Follower):
+        turn.set_timer(ELECTION)
+    if turn.config.loyalty:
+        turn.set_timer(LOYALTY)
+
+
+def step_down(turn: Turn, vote: Vote) -> None:
+    """Follow nobody in particular, under ``vote`` (§5.1)."""
+    active = isinstance(turn.role, (PreCandidate, Candidate, Leader))
+    _abdicate(turn)
+    turn.save_vote(vote)
+    turn.become(resting(turn, NOBODY, loyal=False))
+    if active and isinstance(turn.role, Follower):
+        turn.set_timer(ELECTION)
+
+
+def learn(turn: Turn, vote: Vote) -> bool:
+    """A higher vote seen in an answer deposes; it is adopted as not committed, for its sender may have lost its own."""
+    taught = turn.rules.learned(vote)
+    if taught == turn.vote or not turn.rules.covers(taught, turn.vote):
+        return False
+    step_down(turn, taught)
+    return True
+
+
+def resting(turn: Turn, leader: NodeId, *, loyal: bool) -> Follower | Learner:
+    """The role of who neither leads nor campaigns."""
+    kind = Follower if turn.rules.may_campaign(turn.state) else Learner
+    return kind(leader, loyal)
+
+
+def refresh_role(turn: Turn) -> None:
+    """A membership was appended, truncated or installed: who rests may have become a voter, or a learner."""
+    match turn.role:
+        case Learner(leader, loyal) if turn.rules.may_campaign(turn.state):
+            turn.become(Follower(leader, loyal))
+            turn.set_timer(ELECTION)
+        case Follower(leader, loyal) if not turn.rules.may_campaign(turn.state):
+            turn.become(Learner(leader, loyal))
+            turn.cancel_timer(ELECTION)
+        case _:
+            pass
+
+
+def _abdicate(turn: Turn) -> None:
+    """Leave office: waiting reads fail first; waiting writes live on until their entries are truncated."""
+    if not isinstance(turn.role, Leader):
+        return
+    waiting = tuple(request for read in turn.role.reads for request in read.requests)
+    if waiting:
+        turn.tell(Refuse(waiting, NotLeading(None, Reason.NOT_LEADER)))
+    for timer in (HEARTBEAT, QUORUM, TRANSFER, Timer(TimerKind.LEASE), Timer(TimerKind.RETRY)):
+        turn.cancel_timer(timer)
+
+
+def recognise(turn: Turn, src: NodeId, vote: Vote) -> bool:
+    """Whether ``src`` speaks as a leader that this node may follow; if so it is followed, if not it is told why."""
+    if not vote.committed or vote.node != src:
+        return False
+    if not turn.rules.covers(vote, turn.vote):
+        turn.send(src, Outdated(vote=turn.vote))
+        return False
+    follow(turn, vote)
+    return True
+
+
+# Lease and check-quorum
+
+
+def on_loyalty_timer(turn: Turn) -> None:
+    """The leader's lease on this follower is over: it may vote for others again."""
+    if isinstance(turn.role, (Follower, Learner)):
+        turn.become(replace(turn.role, loyal=False))
+
+
+def on_lease_timer(turn: Turn, round: int) -> None:
+    """The lease of a round has run out. Without a later proof the leader refuses writes, and soon steps down."""
+    if not isinstance(turn.role, Leader):
+        return
+    turn.lead(expired=max(turn.leader.expired, round))
+    _fail_reads(turn, round)
+    newly = round == max(turn.leader.proved, 1)  # later rounds lapse after it, and must not start the clock anew
+    if newly and turn.config.check_quorum and is_lapsed(turn.state):
+        turn.set_timer(QUORUM)
+
+
+def _fail_reads(turn: Turn, round: int) -> None:
+    """Reads that nobody confirmed within a lease fail, and say who did answer."""
+    late = tuple(read for read in turn.leader.reads if read.round <= round)
+    turn.lead(reads=tuple(read for read in turn.leader.reads if read.round > round))
+    for read in late:
+        got = [one.peer for one in turn.leader.progress if one.heard >= read.round]
+        turn.tell(Refuse(read.requests, NoQuorum((*got, turn.id), turn.membership)))
+
+
+def on_quorum_timer(turn: Turn) -> None:
+    """Still no quorum: stop leading, so that heartbeats to the few no longer keep the many from electing (§6.2)."""
+    if isinstance(turn.role, Leader) and is_lapsed(turn.state):
+        step_down(turn, turn.vote)
+
+
+# Transfer, seen from the target
+
+
+def on_timeout_now(turn: Turn, message: TimeoutNow) -> None:
+    """The leader hands over: campaign at once, and let nobody's lease stand in the way (dissertation §3.10)."""
+    assert message.vote == turn.vote, "a leader is recognised before it is obeyed"
+    campaign(turn, pre_vote=False, transfer=True)

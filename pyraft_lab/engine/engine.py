@@ -1,0 +1,355 @@
+"""All of Raft as one function: ``step(state, event) -> Step``. The classic circle is cut twice here.
+
+A message's vote is compared before any handler runs, and what follows from the state (commit, apply, reads, leaving a
+joint membership, compaction) is settled once after any handler, whatever brought it about.
+"""
+
+from typing import assert_never
+
+from msgspec import Struct
+
+from pyraft_lab.engine.commands import Apply, Refuse
+from pyraft_lab.engine.compaction import (
+    build,
+    compact,
+    on_snapshot_built,
+    on_snapshot_gone,
+    on_snapshot_request,
+    on_snapshot_response,
+    purge,
+)
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.election import (
+    campaign,
+    learn,
+    on_election_timer,
+    on_lease_timer,
+    on_loyalty_timer,
+    on_own_vote_stored,
+    on_pre_vote_request,
+    on_pre_vote_response,
+    on_quorum_timer,
+    on_timeout_now,
+    on_vote_request,
+    on_vote_response,
+    recognise,
+    refresh_role,
+)
+from pyraft_lab.engine.events import (
+    AllowRevert,
+    Beat,
+    Boot,
+    BuildSnapshot,
+    ChangeMembership,
+    Configure,
+    Elect,
+    Event,
+    Fire,
+    Initialize,
+    Notice,
+    Propose,
+    PurgeLog,
+    Read,
+    Receive,
+    Request,
+    SnapshotBuilt,
+    SnapshotGone,
+    Stored,
+    TransferLeader,
+    Trigger,
+    Unreachable,
+)
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    CandidateMessage,
+    FollowerMessage,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    LeaderMessage,
+    Outdated,
+    PreVoteRequest,
+    PreVoteResponse,
+    SnapshotRequest,
+    SnapshotResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, retire
+from pyraft_lab.engine.replication import (
+    advance_commit,
+    beat_all,
+    on_append_accepted,
+    on_append_refused,
+    on_append_request,
+    on_heartbeat_request,
+    on_heartbeat_response,
+    on_heartbeat_timer,
+    on_retry_timer,
+    on_unreachable,
+    prove_contact,
+    replicate,
+)
+from pyraft_lab.engine.requests import (
+    allow_revert,
+    answer_reads,
+    hand_over,
+    on_transfer_timer,
+    propose,
+    read,
+    refusal_to_write,
+    transfer,
+)
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.startup import boot, start
+from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
+from pyraft_lab.engine.timers import Timer, TimerKind
+from pyraft_lab.engine.turn import Turn
+from pyraft_lab.engine.types import LogId, NodeId, Vote
+
+
+def step(state: RaftState, event: Event, rules: Rules = RAFT) -> Step:
+    """One turn of Raft: nothing else in the house decides anything."""
+    turn = Turn(state, rules)
+    if not state.halted:
+        dispatch(turn, event)
+        settle(turn)
+    return Step(before=state, event=event, after=turn.state, commands=tuple(turn.commands))
+
+
+class Engine(Struct, frozen=True):
+    """Raft under one table of rules: what drivers turn."""
+
+    rules: Rules = RAFT
+
+    def start(self, id: NodeId, disk: Disk | None = None, config: Config | None = None) -> RaftState:
+        """The state of a node that starts from ``disk`` (none: an empty one); give it ``Boot()`` first.
+
+        Raises ``StorageFailed`` where the disk could not have been written by Raft.
+        """
+        return start(id, disk or Disk(), config or Config())
+
+    def step(self, state: RaftState, event: Event) -> Step:
+        """One turn under these rules."""
+        return step(state, event, self.rules)
+
+
+def raft(rules: Rules = RAFT) -> Engine:
+    """An engine that follows ``rules``."""
+    return Engine(rules)
+
+
+# Dispatch
+
+
+def dispatch(turn: Turn, event: Event) -> None:
+    """Every event has one handler."""
+    match event:
+        case Receive(src, message):
+            receive(turn, src, message)
+        case Fire(timer):
+            on_timer(turn, timer)
+        case Stored(vote, last):
+            on_stored(turn, vote, last)
+        case Boot():
+            boot(turn)
+        case Elect() | Beat() | BuildSnapshot() | PurgeLog() | Configure():
+            on_trigger(turn, event)
+        case SnapshotBuilt() | SnapshotGone() | Unreachable():
+            on_notice(turn, event)
+        case _:
+            on_request(turn, event)
+
+
+def on_request(turn: Turn, event: Request) -> None:
+    """Clients and operators that wait for an answer."""
+    match event:
+        case Propose():
+            propose(turn, event)
+        case Read():
+            read(turn, event)
+        case ChangeMembership(request=request):
+            refusal = refusal_to_write(turn.state)
+            change(turn, event) if refusal is None else turn.tell(Refuse((request,), refusal))
+        case Initialize():
+            initialize(turn, event)
+        case TransferLeader():
+            transfer(turn, event)
+        case AllowRevert():
+            allow_revert(turn, event)
+        case _:
+            assert_never(event)
+
+
+def on_trigger(turn: Turn, event: Trigger) -> None:
+    """Orders that nobody waits for."""
+    match event:
+        case Elect(pre_vote):
+            campaign(turn, pre_vote=pre_vote)
+        case Beat():
+            beat_all(turn) if isinstance(turn.role, Leader) else None
+        case BuildSnapshot():
+            build(turn)
+        case PurgeLog(upto):
+            purge(turn, upto)
+        case Configure(config):
+            turn.update(config=config)
+        case _:
+            assert_never(event)
+
+
+def on_notice(turn: Turn, event: Notice) -> None:
+    """What the machine, the disk or the transport has to say."""
+    match event:
+        case SnapshotBuilt(meta):
+            on_snapshot_built(turn, meta)
+        case SnapshotGone(peer) if isinstance(turn.role, Leader):
+            on_snapshot_gone(turn, peer)
+        case Unreachable(peer) if isinstance(turn.role, Leader):
+            on_unreachable(turn, peer)
+        case _:
+            pass  # only a leader sends what can be gone or undeliverable
+
+
+def on_stored(turn: Turn, vote: Vote, last: LogId) -> None:
+    """The disk has caught up to ``(vote, last)``; a completion of an older vote vouches for nothing (CP-06)."""
+    if vote != turn.vote:
+        return
+    stored = last if turn.log.has(last) else turn.state.stored
+    turn.update(stored_vote=vote, stored=max(stored, turn.state.stored))
+    on_own_vote_stored(turn)
+
+
+def on_timer(turn: Turn, timer: Timer) -> None:
+    """A timer that fires too late, in a role it no longer fits, does nothing."""
+    match timer.kind:
+        case TimerKind.ELECTION:
+            on_election_timer(turn)
+        case TimerKind.LOYALTY:
+            on_loyalty_timer(turn)
+        case _ if isinstance(turn.role, Leader):
+            on_leader_timer(turn, timer)
+        case _:
+            pass
+
+
+def on_leader_timer(turn: Turn, timer: Timer) -> None:
+    """Timers of the office."""
+    match timer.kind:
+        case TimerKind.HEARTBEAT:
+            on_heartbeat_timer(turn)
+        case TimerKind.LEASE:
+            on_lease_timer(turn, timer.key)
+        case TimerKind.QUORUM:
+            on_quorum_timer(turn)
+        case TimerKind.RETRY:
+            on_retry_timer(turn, timer.key)
+        case TimerKind.TRANSFER:
+            on_transfer_timer(turn)
+        case _:
+            pass
+
+
+# Messages
+
+
+def receive(turn: Turn, src: NodeId, message: AnyMessage) -> None:
+    """Compare votes first; then let the message's handler speak (§5.1)."""
+    if src == turn.id:
+        return
+    match message:
+        case VoteRequest() | PreVoteRequest():
+            on_candidate(turn, src, message)
+        case VoteResponse():
+            on_vote_response(turn, src, message)
+        case PreVoteResponse():
+            on_pre_vote_response(turn, src, message)
+        case AppendRequest() | HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
+            on_leader(turn, src, message)
+        case AppendAccepted() | AppendRefused() | HeartbeatResponse() | SnapshotResponse():
+            on_follower(turn, src, message)
+        case Outdated(vote=vote):
+            learn(turn, vote)
+        case _:
+            assert_never(message)
+
+
+def on_candidate(turn: Turn, src: NodeId, message: CandidateMessage) -> None:
+    """Somebody campaigns, for itself and not yet elected; anything else is absurd."""
+    if message.vote.node != src or message.vote.committed:
+        return
+    if isinstance(message, VoteRequest):
+        on_vote_request(turn, src, message)
+    else:
+        on_pre_vote_request(turn, src, message)
+
+
+def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
+    """Somebody leads: follow, if its vote is not behind mine, then obey."""
+    if not recognise(turn, src, message.vote):
+        return
+    match message:
+        case AppendRequest():
+            on_append_request(turn, src, message)
+        case HeartbeatRequest():
+            on_heartbeat_request(turn, src, message)
+        case SnapshotRequest():
+            on_snapshot_request(turn, src, message)
+        case TimeoutNow():
+            on_timeout_now(turn, message)
+        case _:
+            assert_never(message)
+
+
+def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
+    """Somebody answers a leader; only answers under this very leadership count."""
+    if learn(turn, message.vote) or message.vote != turn.vote or not isinstance(turn.role, Leader):
+        return
+    match message:
+        case AppendAccepted():
+            on_append_accepted(turn, src, message)
+        case AppendRefused():
+            on_append_refused(turn, src, message)
+        case HeartbeatResponse():
+            on_heartbeat_response(turn, src, message)
+        case SnapshotResponse():
+            on_snapshot_response(turn, src, message)
+        case _:
+            assert_never(message)
+
+
+# Settle
+
+
+def settle(turn: Turn) -> None:
+    """What follows from the state, whoever brought it about."""
+    if isinstance(turn.role, Leader):
+        settle_leader(turn)
+    settle_machine(turn)
+    refresh_role(turn)
+    compact(turn)
+
+
+def settle_leader(turn: Turn) -> None:
+    """Contact, commit, reads, the end of a joint membership, a handover; then send whatever may be sent."""
+    prove_contact(turn)
+    advance_commit(turn)
+    if leave_joint(turn):
+        advance_commit(turn)
+    answer_reads(turn)
+    hand_over(turn)
+    for progress in turn.leader.progress:
+        replicate(turn, progress.peer)
+    retire(turn)
+
+
+def settle_machine(turn: Turn) -> None:
+    """Apply what is committed, in order and in bounded pieces (§5.3)."""
+    while turn.state.applied < turn.state.committed:
+        first, most = turn.state.applied + 1, turn.config.max_apply_entries
+        entries = turn.log.slice(first, min(turn.state.committed, turn.state.applied + most) + 1)
+        turn.tell(Apply(entries))
+        turn.update(applied=entries[-1].index)

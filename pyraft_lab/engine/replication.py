@@ -1,0 +1,361 @@
+"""Log replication, both sides (paper §5.3, dissertation §10.2): probe, pipeline, window, back-off, repair.
+
+::
+
+    leader    1 1 2 3 3      A peer is probed until the logs agree somewhere, then entries stream
+                  ▲          behind each other, unanswered, as many as the window allows.
+    follower  1 1 2 2        A refusal's hint skips whole terms on the way back.
+"""
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import SendChunk
+from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.messages import (
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+)
+from pyraft_lab.engine.state import Batch, Halted, Installing, Pace, Pipeline, Probe, Progress
+from pyraft_lab.engine.timers import HEARTBEAT, QUORUM, lease, retry
+from pyraft_lab.engine.turn import Turn
+from pyraft_lab.engine.types import NOBODY, ORIGIN, Index, LogId, NodeId
+
+# The leader sends
+
+
+def replicate(turn: Turn, peer: NodeId) -> None:
+    """Send ``peer`` whatever it may have now: a probe, a window full of entries, a chunk of the snapshot."""
+    progress = turn.leader.of(peer)
+    assert progress is not None, "only peers with a record are replicated to"
+    match progress.pace:
+        case Probe(asked=False):
+            _send_append(turn, progress)
+        case Pipeline():
+            _fill_window(turn, progress)
+        case Installing(asked=False):
+            _send_chunk(turn, progress, progress.pace)
+        case _:
+            pass
+
+
+def _fill_window(turn: Turn, progress: Progress) -> None:
+    limit = turn.rules.sendable(turn.state)
+    while progress.next <= limit and _has_room(turn, progress.pace):
+        progress = _send_append(turn, progress)
+        if not isinstance(progress.pace, Pipeline):
+            return
+    if turn.config.prompt_commit and progress.told < min(turn.state.committed, progress.next - 1):
+        _send_commit(turn, progress)
+
+
+def _has_room(turn: Turn, pace: Pace) -> bool:
+    """Flow control: a slow or dead follower costs no more than its window."""
+    inflight = pace.inflight if isinstance(pace, Pipeline) else ()
+    waiting = sum(batch.size for batch in inflight)
+    return len(inflight) < turn.config.max_inflight and waiting < turn.config.max_inflight_bytes
+
+
+def _send_append(turn: Turn, progress: Progress) -> Progress:
+    """One batch of entries, in order behind what was sent before."""
+    prev = turn.log.id_at(progress.next - 1)
+    if prev is None:
+        return _begin_snapshot(turn, progress)
+    config, stop = turn.config, turn.rules.sendable(turn.state) + 1
+    entries = turn.log.slice(
+        progress.next, min(stop, progress.next + config.max_append_entries), max_bytes=config.max_append_bytes
+    )
+    _send_entries(turn, progress.peer, prev, entries)
+    last = entries[-1].index if entries else prev.index
+    pace: Pace = Probe(asked=True)
+    if isinstance(progress.pace, Pipeline):
+        pace = Pipeline((*progress.pace.inflight, Batch(last, sum(entry.size for entry in entries))))
+    if not isinstance(progress.pace, Pipeline) or not progress.pace.inflight:
+        turn.set_timer(retry(progress.peer), progress.failures)
+    following = last + 1 if isinstance(pace, Pipeline) else progress.next
+    sent = replace(progress, pace=pace, next=following, told=max(progress.told, min(turn.state.committed, last)))
+    turn.track(sent)
+    return sent
+
+
+def _send_commit(turn: Turn, progress: Progress) -> None:
+    """An append without entries, so that a commit is known at once and not at the next heartbeat."""
+    prev = turn.log.id_at(progress.next - 1)
+    if prev is not None:
+        _send_entries(turn, progress.peer, prev, ())
+        turn.track(replace(progress, told=turn.state.committed))
+
+
+def _send_entries(turn: Turn, peer: NodeId, prev: LogId, entries: tuple[Entry, ...]) -> None:
+    round, commit = turn.leader.round, turn.state.committed
+    turn.send(peer, AppendRequest(vote=turn.vote, prev=prev, entries=entries, commit=commit, round=round))
+
+
+def _begin_snapshot(turn: Turn, progress: Progress) -> Progress:
+    """The entries the peer needs are purged: it gets the snapshot instead (§7)."""
+    meta = turn.state.disk.snapshot
+    assert meta is not None, "only what a snapshot covers is purged"
+    begun = replace(progress, pace=Installing(meta))
+    turn.track(begun)
+    replicate(turn, progress.peer)
+    return begun
+
+
+def _send_chunk(turn: Turn, progress: Progress, pace: Installing) -> None:
+    turn.tell(
+        SendChunk(
+            dst=progress.peer,
+            vote=turn.vote,
+            meta=pace.meta,
+            offset=pace.offset,
+            length=turn.config.snapshot_chunk,
+            round=turn.leader.round,
+        )
+    )
+    turn.set_timer(retry(progress.peer), progress.failures)
+    turn.track(replace(progress, pace=replace(pace, asked=True)))
+
+
+# Heartbeats
+
+
+def begin_round(turn: Turn) -> None:
+    """A new round of contact; the lease it may buy runs from now, when it is sent (dissertation §6.4.1)."""
+    turn.lead(round=turn.leader.round + 1)
+    turn.set_timer(lease(turn.leader.round))
+
+
+def on_heartbeat_timer(turn: Turn) -> None:
+    """The next round is due: tell whoever was not told otherwise (§5.2)."""
+    turn.set_timer(HEARTBEAT)
+    ending = turn.leader.round
+    begin_round(turn)
+    if not turn.config.enable_heartbeat:
+        return
+    for progress in turn.leader.progress:
+        if not (turn.config.suppress_heartbeats and progress.fed == ending):
+            beat(turn, progress)
+
+
+def beat_all(turn: Turn) -> None:
+    """A round of heartbeats now, redundant or not."""
+    begin_round(turn)
+    for progress in turn.leader.progress:
+        beat(turn, progress)
+
+
+def beat(turn: Turn, progress: Progress) -> None:
+    """Commit is capped by what the peer acknowledged: a heartbeat proves nothing about the rest of its log."""
+    matched = turn.log.id_at(progress.matched) or ORIGIN
+    commit = min(turn.state.committed, matched.index)
+    request = HeartbeatRequest(vote=turn.vote, matched=matched, commit=commit, round=turn.leader.round)
+    turn.send(progress.peer, request)
+
+
+# The follower answers
+
+
+def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> None:
+    """Append what is new behind ``prev``, or say where the logs may still agree (§5.3)."""
+    if not turn.rules.fits(turn.log, request.prev):
+        refuse(turn, leader, request.prev, request.round)
+        return
+    entries = turn.rules.unknown(turn.log, request.entries)
+    if entries and entries[0].index <= turn.state.committed:
+        turn.halt(f"leader {leader} sends {entries[0].id}, but another entry is committed there")
+        return
+    if entries and entries[0].index <= turn.log.last.index:
+        turn.truncate(entries[0].index - 1)
+    turn.append(entries)
+    matched = request.entries[-1].id if request.entries else request.prev
+    commit(turn, request.commit, matched.index)
+    turn.send(leader, AppendAccepted(vote=turn.vote, matched=matched, round=request.round))
+
+
+def on_heartbeat_request(turn: Turn, leader: NodeId, request: HeartbeatRequest) -> None:
+    """Stay loyal; a follower that lost what it acknowledged says so."""
+    if not turn.rules.fits(turn.log, request.matched):
+        refuse(turn, leader, request.matched, request.round)
+        return
+    commit(turn, request.commit, request.matched.index)
+    turn.send(leader, HeartbeatResponse(vote=turn.vote, round=request.round))
+
+
+def refuse(turn: Turn, leader: NodeId, prev: LogId, round: int) -> None:
+    """The log lacks ``prev``: hint at the last entry that may still match."""
+    hint = turn.rules.hint(turn.log, prev)
+    turn.send(leader, AppendRefused(vote=turn.vote, prev=prev, hint=hint, round=round))
+
+
+def commit(turn: Turn, announced: Index, verified: Index) -> None:
+    """Learn how far the leader has committed, as far as this log is verified."""
+    index = turn.rules.follower_commit(turn.state, announced, verified)
+    turn.update(committed=min(index, turn.log.last.index))
+
+
+# The leader hears
+
+
+def hear(turn: Turn, peer: NodeId, round: int) -> Progress | None:
+    """Any answer proves contact; ``None`` where it belongs to an earlier life of the peer."""
+    progress = turn.leader.of(peer)
+    if progress is None or not progress.since <= round <= turn.leader.round:
+        return None
+    heard = replace(progress, heard=max(progress.heard, round), failures=0)
+    turn.track(_awake(heard) if progress.failures else heard)
+    return turn.leader.of(peer)
+
+
+def _awake(progress: Progress) -> Progress:
+    """A peer that was silent answers again: what waits for the back-off may go now."""
+    match progress.pace:
+        case Probe(asked=True):
+            return replace(progress, pace=Probe())
+        case Installing(asked=True):
+            return replace(progress, pace=replace(progress.pace, asked=False))
+        case _:
+            return progress
+
+
+def on_heartbeat_response(turn: Turn, peer: NodeId, response: HeartbeatResponse) -> None:
+    """Contact is all it proves."""
+    hear(turn, peer, response.round)
+
+
+def on_append_accepted(turn: Turn, peer: NodeId, answer: AppendAccepted) -> None:
+    """The peer's disk holds everything up to ``matched``: matchIndex rises, the window opens (§5.3)."""
+    progress = hear(turn, peer, answer.round)
+    held = answer.matched.index <= turn.log.start.index or turn.log.has(answer.matched)
+    if progress is None or not held:
+        return
+    raised = max(progress.matched, answer.matched.index)
+    sure = answer.round if raised == progress.matched else turn.leader.round
+    accepted = replace(_opened(progress, raised), matched=raised, fed=answer.round, sure=max(progress.sure, sure))
+    turn.track(accepted)
+    _watch(turn, accepted)
+
+
+def _opened(progress: Progress, matched: Index) -> Progress:
+    """The pace after an acknowledgement of everything up to ``matched``."""
+    match progress.pace:
+        case Pipeline(inflight) if progress.matched < matched < min((b.last for b in inflight), default=0):
+            return replace(progress, pace=Pipeline(), next=matched + 1)  # a part of a batch: go on behind it
+        case Pipeline(inflight):
+            left = tuple(batch for batch in inflight if batch.last > matched)
+            return replace(progress, pace=Pipeline(left), next=max(progress.next, matched + 1))
+        case Probe():
+            return replace(progress, pace=Pipeline(), next=matched + 1)
+        case Installing(meta) if matched >= meta.last.index:
+            return replace(progress, pace=Pipeline(), next=matched + 1)
+        case _:
+            return progress
+
+
+def _watch(turn: Turn, progress: Progress) -> None:
+    """The retry timer runs while something is unanswered."""
+    if isinstance(progress.pace, Pipeline):
+        if progress.pace.inflight:
+            turn.set_timer(retry(progress.peer))
+        else:
+            turn.cancel_timer(retry(progress.peer))
+
+
+def on_append_refused(turn: Turn, peer: NodeId, answer: AppendRefused) -> None:
+    """The logs differ at ``prev``: look further back, where the hint says (§5.3)."""
+    progress = hear(turn, peer, answer.round)
+    if progress is None or isinstance(progress.pace, (Halted, Installing)):
+        return
+    if answer.prev.index <= progress.matched:
+        _on_reversion(turn, progress, answer)
+    elif isinstance(progress.pace, Pipeline) or answer.prev.index == progress.next - 1:
+        agreed = min(turn.rules.probe(turn.log, answer.hint), answer.prev.index - 1)
+        turn.track(replace(progress, pace=Probe(), next=max(agreed, progress.matched) + 1))
+
+
+def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None:
+    """A peer lacks what it had acknowledged. An answer older than the acknowledgement is merely late."""
+    if answer.round <= progress.sure:
+        return
+    if turn.config.allow_log_revert or progress.may_revert:
+        agreed = turn.rules.probe(turn.log, answer.hint)
+        turn.track(replace(progress, pace=Probe(), matched=0, next=agreed + 1, told=0, may_revert=False))
+    else:
+        turn.track(replace(progress, pace=Halted()))
+        turn.alarm(progress.peer, f"lost its log: it had acknowledged {progress.matched} and lacks {answer.prev}")
+
+
+def on_retry_timer(turn: Turn, peer: NodeId) -> None:
+    """No answer in time: whatever was unanswered counts as lost and goes out again, ever more slowly."""
+    progress = turn.leader.of(peer)
+    if progress is not None and _is_waiting(progress.pace):
+        turn.track(_awake(_fallen_back(progress)))
+
+
+def on_unreachable(turn: Turn, peer: NodeId) -> None:
+    """The transport gave up: wait for the back-off before the next probe."""
+    progress = turn.leader.of(peer)
+    if progress is not None and not isinstance(progress.pace, Halted):
+        behind = _fallen_back(progress)
+        turn.track(behind)
+        turn.set_timer(retry(peer), behind.failures)
+
+
+def _is_waiting(pace: Pace) -> bool:
+    match pace:
+        case Probe(asked=asked) | Installing(asked=asked):
+            return asked
+        case Pipeline(inflight):
+            return bool(inflight)
+        case _:
+            return False
+
+
+def _fallen_back(progress: Progress) -> Progress:
+    """From streaming to probing behind what is certain; one more failure in a row."""
+    failures = progress.failures + 1
+    if isinstance(progress.pace, Pipeline):
+        return replace(progress, pace=Probe(asked=True), next=progress.matched + 1, failures=failures)
+    if isinstance(progress.pace, Installing):
+        return replace(progress, pace=replace(progress.pace, asked=True), failures=failures)
+    return replace(progress, pace=Probe(asked=True), failures=failures)
+
+
+# Peers come and go
+
+
+def keep_records(turn: Turn) -> None:
+    """The membership changed: a record for every member and nobody else; new ones begin in a round of their own."""
+    known = {one.peer for one in turn.leader.progress}
+    for gone in sorted(known - set(turn.membership)):
+        turn.cancel_timer(retry(gone))
+    if set(turn.membership) - known - {turn.id}:
+        begin_round(turn)
+    open_records(turn)
+
+
+def open_records(turn: Turn) -> None:
+    """Records for members that have none yet, probed from the end of the log; records of others are dropped."""
+    known = {one.peer: one for one in turn.leader.progress}
+    fresh = Progress(peer=NOBODY, next=turn.log.last.index + 1, since=turn.leader.round)
+    members = (node for node in turn.membership if node != turn.id)
+    turn.lead(progress=tuple(known.get(node) or replace(fresh, peer=node) for node in members))
+
+
+# Commit
+
+
+def advance_commit(turn: Turn) -> None:
+    """What a quorum holds on disk is committed (§5.3, §5.4.2)."""
+    turn.update(committed=turn.rules.commit_index(turn.state))
+
+
+def prove_contact(turn: Turn) -> None:
+    """A quorum answered a later round: the lease is renewed and check-quorum rests."""
+    leader = turn.leader
+    proved = turn.rules.proved_round(turn.state, leader)
+    if proved > leader.proved:
+        turn.lead(proved=proved)
+        if leader.proved <= leader.expired < proved:
+            turn.cancel_timer(QUORUM)

@@ -1,0 +1,190 @@
+"""What clients and operators ask of a node: write, read, hand over leadership, triggers (§8, dissertation §6.4)."""
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import (
+    Accepted,
+    Done,
+    NothingToDo,
+    NotLeading,
+    NotMember,
+    Readable,
+    Reason,
+    Refusal,
+    Refuse,
+    TooMuchWaiting,
+)
+from pyraft_lab.engine.events import AllowRevert, Propose, Read, TransferLeader
+from pyraft_lab.engine.log import Normal
+from pyraft_lab.engine.messages import TimeoutNow
+from pyraft_lab.engine.replication import beat_all
+from pyraft_lab.engine.rules import is_lapsed
+from pyraft_lab.engine.state import Halted, Handover, Leader, PendingRead, Probe, RaftState
+from pyraft_lab.engine.timers import TRANSFER
+from pyraft_lab.engine.turn import Turn
+from pyraft_lab.engine.types import NOBODY
+
+# Who may take requests
+
+
+def refusal_to_lead(state: RaftState) -> NotLeading | None:
+    """Why this node takes no request that only a leader may take; ``None`` if it does."""
+    match state.role:
+        case Leader(handover=Handover(to=to)):
+            return NotLeading(to, Reason.TRANSFER)
+        case Leader():
+            return None
+        case _ if not state.membership.configs:
+            return NotLeading(None, Reason.UNINITIALIZED)
+        case _:
+            return NotLeading(None if state.leader == NOBODY else state.leader, Reason.NOT_LEADER)
+
+
+def refusal_to_write(state: RaftState) -> NotLeading | None:
+    """As :func:`refusal_to_lead`; a leader that lost touch with its quorum takes no new writes either."""
+    refusal = refusal_to_lead(state)
+    if refusal is None and state.config.check_quorum and is_lapsed(state):
+        return NotLeading(None, Reason.LEASE)
+    return refusal
+
+
+# Write
+
+
+def propose(turn: Turn, event: Propose) -> None:
+    """Append a batch of writes; they are answered when they are applied (§5.3)."""
+    refusal = _propose_refusal(turn.state, event)
+    if refusal is None:
+        turn.tell(Accepted(event.requests, turn.write(*event.payloads)))
+    else:
+        turn.tell(Refuse(event.requests, refusal))
+
+
+def _propose_refusal(state: RaftState, event: Propose) -> Refusal | None:
+    refusal = refusal_to_write(state)
+    if refusal is not None:
+        return refusal
+    if event.leader not in (None, (state.vote.term, state.vote.node)):
+        return NotLeading(state.id, Reason.FENCED)
+    return _flood(state, event)
+
+
+def _flood(state: RaftState, event: Propose) -> TooMuchWaiting | None:
+    """Bounded memory without a quorum: too many uncommitted bytes; a first one, and empty ones, always pass."""
+    limit = state.config.max_uncommitted_bytes
+    added = sum(len(payload.data) for payload in event.payloads if isinstance(payload, Normal))
+    if limit is None or not added:
+        return None
+    waiting = state.log.weight - state.log.weight_at(state.committed)
+    return TooMuchWaiting(waiting, limit) if waiting and waiting + added > limit else None
+
+
+# Read
+
+
+def read(turn: Turn, event: Read) -> None:
+    """Find from which index on a read is linearizable: by a round of contact, or by the lease (dissertation §6.4)."""
+    refusal = refusal_to_lead(turn.state)
+    if refusal is not None:
+        turn.tell(Refuse(event.requests, refusal))
+    elif event.policy == "index":
+        _read_by_index(turn, event)
+    else:
+        _read_by_lease(turn, event)
+
+
+def _read_by_index(turn: Turn, event: Read) -> None:
+    """Whoever leads when the round is answered led when it was sent: nothing newer can have been committed then."""
+    at = turn.log.id_at(turn.rules.read_at(turn.state, turn.leader))
+    assert at is not None, "what is committed is never purged ahead of the snapshot"
+    if turn.config.read_beats:
+        beat_all(turn)
+        round = turn.leader.round
+    else:
+        round = turn.leader.round + 1
+    turn.lead(reads=(*turn.leader.reads, PendingRead(event.requests, at, round)))
+
+
+def _read_by_lease(turn: Turn, event: Read) -> None:
+    """No message at all: a quorum refuses to elect anybody else while the lease lasts (dissertation §6.4.1)."""
+    at = turn.log.id_at(turn.rules.read_at(turn.state, turn.leader))
+    if turn.rules.lease_holds(turn.state) and at is not None:
+        turn.tell(Readable(event.requests, at))
+    else:
+        turn.tell(Refuse(event.requests, NotLeading(None, Reason.LEASE)))
+
+
+def answer_reads(turn: Turn) -> None:
+    """Let go the reads whose round a quorum has answered."""
+    ready = [waiting for waiting in turn.leader.reads if turn.rules.is_read_safe(turn.leader, waiting.round)]
+    if ready:
+        turn.lead(reads=tuple(waiting for waiting in turn.leader.reads if waiting not in ready))
+    for waiting in ready:
+        turn.tell(Readable(waiting.requests, waiting.at))
+
+
+# Hand over
+
+
+def transfer(turn: Turn, event: TransferLeader) -> None:
+    """Begin to hand leadership to a voter: no new requests until it leads, or the time is over (dissertation §3.10)."""
+    refusal = _transfer_refusal(turn.state, event)
+    if refusal is not None:
+        turn.tell(Refuse((event.request,), refusal))
+        return
+    handover = turn.leader.handover
+    if event.to == turn.id:
+        _stop_transfer(turn)
+    elif handover is None or handover.to != event.to:
+        turn.lead(handover=Handover(event.to))
+        turn.set_timer(TRANSFER)
+    turn.tell(Done(event.request))
+
+
+def _transfer_refusal(state: RaftState, event: TransferLeader) -> Refusal | None:
+    if not isinstance(state.role, Leader):
+        return refusal_to_lead(state)
+    if event.to == state.id and state.role.handover is None:
+        return NothingToDo(f"node {state.id} leads already")
+    return None if event.to in state.membership.voters else NotMember(event.to, state.membership)
+
+
+def hand_over(turn: Turn) -> None:
+    """Once the target holds the whole log it is told to campaign; a target that may not vote any more is let go."""
+    handover = turn.leader.handover
+    if handover is None or handover.asked:
+        return
+    target = turn.leader.of(handover.to)
+    if target is None or handover.to not in turn.membership.voters:
+        _stop_transfer(turn)
+    elif target.matched == turn.log.last.index:
+        turn.lead(handover=replace(handover, asked=True), handed_over=True)
+        turn.send(handover.to, TimeoutNow(vote=turn.vote))
+
+
+def on_transfer_timer(turn: Turn) -> None:
+    """The transfer did not happen in time: take requests again."""
+    if isinstance(turn.role, Leader):
+        _stop_transfer(turn)
+
+
+def _stop_transfer(turn: Turn) -> None:
+    turn.lead(handover=None)
+    turn.cancel_timer(TRANSFER)
+
+
+# Triggers
+
+
+def allow_revert(turn: Turn, event: AllowRevert) -> None:
+    """An operator vouches that this follower may start again from nothing."""
+    refusal: Refusal | None = refusal_to_lead(turn.state)
+    progress = turn.leader.of(event.peer) if refusal is None else None
+    if progress is None:
+        turn.tell(Refuse((event.request,), refusal or NotMember(event.peer, turn.membership)))
+        return
+    if isinstance(progress.pace, Halted):
+        turn.track(replace(progress, pace=Probe(), matched=0, told=0))
+    else:
+        turn.track(replace(progress, may_revert=True))
+    turn.tell(Done(event.request))

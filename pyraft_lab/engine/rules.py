@@ -1,0 +1,293 @@
+"""The decisions of Raft, one function each, in a table: swap one and see which invariant falls.
+
+Every rule is a pure function of values. ``RAFT`` is the paper; ``ADVANCED`` is openraft's default, in which votes are
+totally ordered and a greater node id may take over within a term, so that a split vote needs no new term.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import assert_never
+
+from msgspec import Struct
+
+from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.membership import ChangeLike, Membership
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    HeartbeatResponse,
+    PreVoteRequest,
+    SnapshotResponse,
+    VoteRequest,
+    VoteResponse,
+)
+from pyraft_lab.engine.state import Candidate, Follower, Installing, Leader, Learner, PreCandidate, RaftState
+from pyraft_lab.engine.types import NOBODY, Index, LogId, NodeId, Vote
+
+
+class VoteRefusal(StrEnum):
+    """Why a vote is refused, in the order in which it is checked."""
+
+    LEASE = "a leader was heard from within its lease"
+    LOG = "the candidate's log is behind"
+    VOTE = "the vote of this term is given"
+
+
+# Votes
+
+
+def covers(new: Vote, old: Vote) -> bool:
+    """Whether ``new`` may replace ``old``: a later term; in the same term the same node, or a leader (§5.1, §5.2)."""
+    if new.term != old.term:
+        return new.term > old.term
+    if new.committed != old.committed:
+        return new.committed
+    return old.node in (NOBODY, new.node)
+
+
+def covers_in_order(new: Vote, old: Vote) -> bool:
+    """Whether ``new`` may replace ``old`` in openraft's total order: term, then node, then committed."""
+    return new >= old
+
+
+def learned(vote: Vote) -> Vote:
+    """What a higher vote seen in an answer teaches: its term, and nobody voted for (§5.1)."""
+    return Vote(vote.term)
+
+
+def learned_in_order(vote: Vote) -> Vote:
+    """What a higher vote seen in an answer teaches: the vote itself, but not that its node leads."""
+    return Vote(vote.term, vote.node)
+
+
+def is_loyal(state: RaftState) -> bool:
+    """Whether this node heard, or is, a leader so lately that it helps nobody depose it (dissertation §4.2.3)."""
+    match state.role:
+        case Follower(loyal=loyal) | Learner(loyal=loyal):
+            return loyal
+        case Leader():
+            return state.config.loyalty and state.config.check_quorum and lease_holds(state)
+        case PreCandidate() | Candidate():
+            return False
+        case _:
+            assert_never(state.role)
+
+
+def vote_refusal(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
+    """``None`` to grant; else why not: the lease first, then the log, then the vote (§5.2, §5.4.1)."""
+    if is_loyal(state) and not request.transfer:
+        return VoteRefusal.LEASE
+    if request.last < state.log.last:
+        return VoteRefusal.LOG
+    return None if covers(request.vote, state.vote) else VoteRefusal.VOTE
+
+
+def vote_refusal_in_order(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
+    """As :func:`vote_refusal`, with openraft's total order of votes."""
+    refusal = vote_refusal(state, request)
+    if refusal in (VoteRefusal.LEASE, VoteRefusal.LOG):
+        return refusal
+    return None if covers_in_order(request.vote, state.vote) else VoteRefusal.VOTE
+
+
+def pre_vote_refusal(state: RaftState, request: PreVoteRequest) -> VoteRefusal | None:
+    """Whether the vote asked about would be refused now (dissertation §9.6)."""
+    return vote_refusal(state, VoteRequest(vote=request.vote, last=request.last))
+
+
+def pre_vote_refusal_in_order(state: RaftState, request: PreVoteRequest) -> VoteRefusal | None:
+    """As :func:`pre_vote_refusal`, with openraft's total order of votes."""
+    return vote_refusal_in_order(state, VoteRequest(vote=request.vote, last=request.last))
+
+
+def may_campaign(state: RaftState) -> bool:
+    """A voter of the effective or of the committed membership may stand for election (§6).
+
+    Of the committed one too: a leader that alone holds its final membership, and is not in it, would
+    otherwise leave behind a log that nobody else can beat.
+    """
+    return state.id in state.membership.voters or state.id in state.committed_membership.voters
+
+
+def has_won(membership: Membership, granted: frozenset[NodeId]) -> bool:
+    """A majority of every voter set grants (§5.2, §6)."""
+    return membership.is_quorum(granted)
+
+
+# Replication and commit
+
+
+def fits(log: Log, prev: LogId) -> bool:
+    """The consistency check: the follower holds ``prev``, or a snapshot covers it (§5.3)."""
+    return prev.index < log.start.index or log.has(prev)
+
+
+def unknown(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The entries from the first one that the log does not hold on; what it holds already is left alone (§5.3)."""
+    for place, entry in enumerate(entries):
+        if entry.index > log.start.index and not log.has(entry.id):
+            return entries[place:]
+    return ()
+
+
+def hint(log: Log, prev: LogId) -> LogId:
+    """The last entry that may still match: nothing behind ``prev``, nothing newer than its term (§5.3 end)."""
+    return log.last_no_newer(prev)
+
+
+def probe(log: Log, hinted: LogId) -> Index:
+    """Where the leader looks next for agreement: it skips its own entries newer than the hint (§5.3 end)."""
+    return log.last_no_newer(hinted).index
+
+
+def commit_index(state: RaftState) -> Index:
+    """What a majority of every voter set holds on disk, if it was created in this leadership (§5.4.2, Figure 8)."""
+    index = state.membership.committed_index(state.matched)
+    at = state.log.id_at(index)
+    own = at is not None and at.leader == (state.vote.term, state.vote.node)
+    return max(index, state.committed) if own else state.committed
+
+
+def follower_commit(state: RaftState, announced: Index, verified: Index) -> Index:
+    """A follower commits what the leader has, but no further than this message proved its log right (Figure 2)."""
+    return max(state.committed, min(announced, verified))
+
+
+def sendable(state: RaftState) -> Index:
+    """How far entries may be sent: all, or what is on the own disk if a restart may resume this term (§10.2.1)."""
+    return state.stored.index if state.config.leader_restore else state.log.last.index
+
+
+def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
+    """Whether a message is a promise that a crash must not make forgotten (§5.1: before responding to RPCs)."""
+    match message:
+        case VoteRequest() | AppendAccepted() | SnapshotResponse():
+            return True
+        case VoteResponse(granted=granted):
+            return granted
+        case HeartbeatResponse():
+            return state.stored_vote != state.vote
+        case _:
+            return False
+
+
+# Reads and leases
+
+
+def proved_round(state: RaftState, leader: Leader) -> int:
+    """The last heartbeat round that a quorum answered: the arithmetic of commit, over rounds (dissertation §6.4)."""
+    heard = {one.peer: one.heard for one in leader.progress} | {state.id: leader.round}
+    return max(leader.proved, state.membership.committed_index(heard))
+
+
+def is_read_safe(leader: Leader, round: int) -> bool:
+    """A read may be served once its round is proved: then nobody else had been elected when it began (§8)."""
+    return round <= leader.proved
+
+
+def lease_holds(state: RaftState) -> bool:
+    """Whether a quorum answered a round whose lease has not run out, and leadership was not given away (§6.4.1)."""
+    match state.role:
+        case Leader(proved=proved, expired=expired, handed_over=handed_over):
+            return not handed_over and (state.is_alone or proved > max(expired, 0))
+        case _:
+            return False
+
+
+def is_lapsed(state: RaftState) -> bool:
+    """Whether a leader's last lease ran out and no quorum has answered since."""
+    role = state.role
+    return isinstance(role, Leader) and role.proved <= role.expired and not state.is_alone
+
+
+def read_at(state: RaftState, leader: Leader) -> Index:
+    """Where a read must be served: all that is committed, at least this leader's first entry (dissertation §6.4)."""
+    return max(state.committed, leader.blank)
+
+
+# Membership
+
+
+def may_change(state: RaftState, leader: Leader) -> bool:
+    """One change at a time, and only once something of this leadership is committed (dissertation §4.1)."""
+    return state.membership_id.index <= state.committed and leader.blank <= state.committed
+
+
+def next_membership(membership: Membership, change: ChangeLike, retain: bool) -> Membership:  # noqa: FBT001
+    """The next membership on the way: joint when the voters change (§6; openraft next_coherent)."""
+    return membership.change(change, retain)
+
+
+def may_leave(state: RaftState, leader: Leader) -> bool:
+    """A joint membership may end once it is committed (§6)."""
+    return state.membership.is_joint and may_change(state, leader)
+
+
+# Snapshots
+
+
+def is_snapshot_due(state: RaftState) -> bool:
+    """Whether enough was applied since the last snapshot, or since the last attempt at one (§7)."""
+    base = max(state.snapshot_last.index, state.attempted)
+    logs, size = state.config.snapshot_logs_since_last, state.config.snapshot_bytes_since_last
+    if logs is not None and state.applied - base >= logs:
+        return True
+    return size is not None and state.log.weight_at(state.applied) - state.log.weight_at(base) >= size
+
+
+def purge_upto(state: RaftState) -> Index:
+    """How far the log may be forgotten: the snapshot covers it, less what is kept for slow followers (§7)."""
+    return min(state.snapshot_last.index - state.config.keep_logs, pinned(state))
+
+
+def pinned(state: RaftState) -> Index:
+    """Entries behind a snapshot that is on its way must stay, or its receiver would never catch up."""
+    peers = state.role.progress if isinstance(state.role, Leader) else ()
+    ends = (one.pace.meta.last.index for one in peers if isinstance(one.pace, Installing) and not one.failures)
+    return min((*ends, state.snapshot_last.index))
+
+
+def is_snapshot_useful(state: RaftState, last: LogId) -> bool:
+    """A snapshot that ends within what is committed here tells nothing new (Figure 13)."""
+    return last.index > state.committed
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """The table: every decision by name. ``msgspec.structs.replace(RAFT, covers=...)`` makes another Raft."""
+
+    covers: Callable[[Vote, Vote], bool] = covers
+    learned: Callable[[Vote], Vote] = learned
+    vote_refusal: Callable[[RaftState, VoteRequest], VoteRefusal | None] = vote_refusal
+    pre_vote_refusal: Callable[[RaftState, PreVoteRequest], VoteRefusal | None] = pre_vote_refusal
+    may_campaign: Callable[[RaftState], bool] = may_campaign
+    has_won: Callable[[Membership, frozenset[NodeId]], bool] = has_won
+    fits: Callable[[Log, LogId], bool] = fits
+    unknown: Callable[[Log, Sequence[Entry]], Sequence[Entry]] = unknown
+    hint: Callable[[Log, LogId], LogId] = hint
+    probe: Callable[[Log, LogId], Index] = probe
+    commit_index: Callable[[RaftState], Index] = commit_index
+    follower_commit: Callable[[RaftState, Index, Index], Index] = follower_commit
+    sendable: Callable[[RaftState], Index] = sendable
+    waits_for_disk: Callable[[RaftState, AnyMessage], bool] = waits_for_disk
+    proved_round: Callable[[RaftState, Leader], int] = proved_round
+    is_read_safe: Callable[[Leader, int], bool] = is_read_safe
+    lease_holds: Callable[[RaftState], bool] = lease_holds
+    read_at: Callable[[RaftState, Leader], Index] = read_at
+    may_change: Callable[[RaftState, Leader], bool] = may_change
+    next_membership: Callable[[Membership, ChangeLike, bool], Membership] = next_membership
+    may_leave: Callable[[RaftState, Leader], bool] = may_leave
+    is_snapshot_due: Callable[[RaftState], bool] = is_snapshot_due
+    purge_upto: Callable[[RaftState], Index] = purge_upto
+    is_snapshot_useful: Callable[[RaftState, LogId], bool] = is_snapshot_useful
+
+
+RAFT = Rules()
+"""Raft as the paper and the dissertation have it: one vote a term."""
+
+ADVANCED = Rules(
+    covers=covers_in_order,
+    learned=learned_in_order,
+    vote_refusal=vote_refusal_in_order,
+    pre_vote_refusal=pre_vote_refusal_in_order,
+)
+"""openraft's default: votes in a total order, so that several nodes may lead in one term, one after the other."""

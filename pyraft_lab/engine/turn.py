@@ -1,0 +1,169 @@
+"""One turn: the state as it changes and the commands as they come; the only mutable object of the engine."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import (
+    Alarm,
+    Append,
+    CancelTimer,
+    Command,
+    Halt,
+    InstallSnapshot,
+    Purge,
+    RestoreMachine,
+    SaveSnapshot,
+    SaveVote,
+    Send,
+    SetTimer,
+    StorageCommand,
+    Truncate,
+)
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.log import Entry, Log, Payload, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import AnyMessage
+from pyraft_lab.engine.rules import Rules
+from pyraft_lab.engine.state import Leader, Progress, RaftState, Role
+from pyraft_lab.engine.timers import Timer
+from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Vote
+
+
+class Turn:
+    """Alive for one call of ``step``; changing the disk and emitting its command is one method."""
+
+    __slots__ = ("commands", "rules", "state")
+
+    def __init__(self, state: RaftState, rules: Rules) -> None:
+        self.state, self.rules = state, rules
+        self.commands: list[Command] = []
+
+    # What handlers ask for most
+
+    @property
+    def id(self) -> NodeId:
+        """This node."""
+        return self.state.id
+
+    @property
+    def vote(self) -> Vote:
+        """currentTerm and votedFor."""
+        return self.state.disk.vote
+
+    @property
+    def log(self) -> Log:
+        """The log."""
+        return self.state.disk.log
+
+    @property
+    def config(self) -> Config:
+        """The knobs."""
+        return self.state.config
+
+    @property
+    def role(self) -> Role:
+        """What this node is."""
+        return self.state.role
+
+    @property
+    def leader(self) -> Leader:
+        """The role of a node that leads."""
+        assert isinstance(self.state.role, Leader), "only a leader's handler asks for its office"
+        return self.state.role
+
+    @property
+    def membership(self) -> Membership:
+        """The effective membership."""
+        return self.state.membership
+
+    # Memory
+
+    def update(self, **changes: Any) -> None:
+        """Change volatile fields of the state."""
+        self.state = replace(self.state, **changes)
+
+    def become(self, role: Role) -> None:
+        """Take a role."""
+        self.state = replace(self.state, role=role)
+
+    def lead(self, **changes: Any) -> None:
+        """Change fields of the leader's office."""
+        self.become(replace(self.leader, **changes))
+
+    def track(self, progress: Progress) -> None:
+        """Change what the leader knows of one peer."""
+        self.become(self.leader.with_progress(progress))
+
+    # Disk
+
+    def save_vote(self, vote: Vote) -> None:
+        """Give or adopt a vote."""
+        if vote != self.vote:
+            self._store(SaveVote(vote))
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Write entries behind the last one."""
+        if entries:
+            self._store(Append(tuple(entries)))
+
+    def write(self, *payloads: Payload) -> LogId:
+        """Append entries of this leadership; the id of the first."""
+        at = self.log.last.index + 1
+        ids = (LogId(self.vote.term, self.id, at + place) for place in range(len(payloads)))
+        entries = tuple(map(Entry, ids, payloads))
+        self.append(entries)
+        return entries[0].id
+
+    def truncate(self, after: Index) -> None:
+        """Remove every entry behind ``after``."""
+        self._store(Truncate(after))
+        if self.state.stored.index > after:
+            self.update(stored=self.log.last)
+
+    def purge(self, upto: LogId) -> None:
+        """Forget every entry up to ``upto``."""
+        self._store(Purge(upto))
+
+    def save_snapshot(self, meta: SnapshotMeta) -> None:
+        """Keep the snapshot that was built."""
+        self._store(SaveSnapshot(meta))
+
+    def install(self, meta: SnapshotMeta) -> None:
+        """Let the arrived snapshot replace the log up to its end, and the machine."""
+        self._store(InstallSnapshot(meta))
+        stored = self.state.stored if self.log.has(self.state.stored) else ORIGIN
+        self.update(stored=stored, committed=meta.last.index, applied=meta.last.index, incoming=None)
+        self.commands.append(RestoreMachine(meta))
+
+    def _store(self, command: StorageCommand) -> None:
+        self.update(disk=self.state.disk.after(command))
+        self.commands.append(command)
+
+    # World
+
+    def send(self, dst: NodeId, message: AnyMessage) -> None:
+        """Send a message; what is a promise waits for the disk."""
+        self.commands.append(Send(dst, message, self.rules.waits_for_disk(self.state, message)))
+
+    def set_timer(self, timer: Timer, patience: int = 0) -> None:
+        """Start a timer anew."""
+        self.commands.append(SetTimer(timer, patience))
+
+    def cancel_timer(self, timer: Timer) -> None:
+        """Stop a timer."""
+        self.commands.append(CancelTimer(timer))
+
+    def tell(self, command: Command) -> None:
+        """Answer a client, or order something of the state machine."""
+        self.commands.append(command)
+
+    def alarm(self, peer: NodeId, what: str) -> None:
+        """Tell the operator of something odd about a peer."""
+        self.commands.append(Alarm(peer, what))
+
+    def halt(self, why: str) -> None:
+        """Stop this node: what happened cannot happen in a correct cluster."""
+        self.update(halted=why)
+        self.commands.append(Halt(why))

@@ -1,0 +1,1 @@
+"""What moves in a notebook: the lab, live panels, and the door to JupyterLab."""

@@ -1,0 +1,106 @@
+"""`pyraft-lab lab`, started for real on a free port and looked at through HTTP and through a browser."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Request, sync_playwright
+
+from pyraft_lab.cli import main
+from pyraft_lab.lab import launch
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "a-token-for-this-test"  # the server listens on the loopback only, and only while the test runs
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address that a running `pyraft-lab lab` printed."""
+    home = str(tmp_path_factory.mktemp("home"))  # so that nobody's own Jupyter settings are read or written
+    command = [
+        sys.executable,
+        "-m",
+        "pyraft_lab",
+        "lab",
+        "--no-browser",
+        "--port=0",
+        f"--IdentityProvider.token={TOKEN}",
+    ]
+    environment = {**os.environ, "HOME": home, "PYTHONPATH": str(ROOT), "JUPYTER_ALLOW_INSECURE_WRITES": "1"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            lines = (ADDRESS.search(line) for line in server.stderr)
+            yield next(found.group() for found in lines if found)
+        finally:
+            stop(server)
+
+
+def test_the_printed_address_leads_to_the_first_chapter(address: str) -> None:
+    assert address.partition("?")[0].endswith("/tree/chapters/00-start-here.md")
+
+
+def test_markdown_opens_as_a_notebook_and_nothing_asks_for_news(address: str) -> None:
+    assert setting(address, "@jupyterlab/docmanager-extension:plugin")["defaultViewers"]["default"] == {
+        "markdown": "Jupytext Notebook",
+        "myst": "Jupytext Notebook",
+    }
+    assert setting(address, "@jupyterlab/apputils-extension:notification")["fetchNews"]["default"] == "false"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_shows_the_chapter_as_a_notebook_and_asks_no_other_machine(address: str) -> None:
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.on("request", note)
+        page.goto(f"{address.partition('?')[0]}?token={TOKEN}")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
+        browser.close()
+    here = address.partition("/lab")[0]
+    assert [url for url in asked if not url.startswith((here, "data:", "blob:"))] == []
+
+
+def test_the_guide_is_copied_out_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "site-packages" / "pyraft_lab" / "lab"
+    (installed / "guide" / "chapters").mkdir(parents=True)
+    (installed / "guide" / "chapters" / "00-start-here.md").touch()
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    assert launch.guide(installed) == work / "pyraft-lab-guide"
+    assert launch.first_chapter(work / "pyraft-lab-guide") == "chapters/00-start-here.md"
+
+
+def test_help_explains_itself_without_starting_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "--help"]) == 0
+    assert "--no-browser --port 8899" in capsys.readouterr().out
+
+
+def stop(server: "subprocess.Popen[str]") -> None:
+    server.terminate()
+    try:
+        server.communicate(timeout=20)
+    except subprocess.TimeoutExpired:  # JupyterLab can hang when it is stopped while a page is still loading
+        server.kill()
+
+
+def setting(address: str, plugin: str) -> dict[str, dict[str, object]]:
+    with urlopen(f"{address.partition('/lab')[0]}/lab/api/settings/{plugin}?token={TOKEN}") as answer:
+        properties: dict[str, dict[str, object]] = json.load(answer)["schema"]["properties"]
+    return properties

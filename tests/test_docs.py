@@ -1,0 +1,49 @@
+"""The site builds without a warning, and what it built asks no other machine for anything."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REQUESTED = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built strictly: a broken link or an unknown page is an error."""
+    target = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(target)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
+    build = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert build.returncode == 0, build.stderr
+    return target
+
+
+def test_every_notebook_and_every_room_has_its_page(site: Path) -> None:
+    chapters = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    rooms = {path.parent.name for path in (ROOT / "pyraft_lab").glob("[a-z]*/__init__.py")}
+    assert {name for name in chapters if not (site / name / "index.html").is_file()} == set()
+    assert {name for name in rooms if not (site / "reference" / f"pyraft_lab.{name}" / "index.html").is_file()} == set()
+
+
+def test_no_page_requests_anything_from_elsewhere(site: Path) -> None:
+    pages = sorted(site.rglob("*.html"))
+    requests = {(page.name, url) for page in pages for url in REQUESTED.findall(page.read_text(encoding="utf-8"))}
+    assert pages
+    assert requests == set()
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        "<link rel=stylesheet href=//fonts.example/css>",
+        "<img alt='a badge' src='http://example/badge.svg'>",
+    ],
+)
+def test_a_request_to_elsewhere_would_be_seen(tag: str) -> None:
+    assert REQUESTED.findall(tag)
