@@ -21,14 +21,16 @@ from pyraft_lab.engine.commands import (
 )
 from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.state import Disk
+from pyraft_lab.engine.types import ORIGIN
 from pyraft_lab.errors import StorageFailed
 
 
 class Storage(Protocol):
-    """A node's disk; one owner awaits one call after the other.
+    """A node's disk, used by one owner: writes one after the other, reads of a snapshot at any time.
 
-    Every call raises ``StorageFailed`` where the disk fails. After a failed ``write`` the storage refuses
-    whatever comes, until it is closed and opened again: what it holds is then the disk before the failed batch.
+    Every call raises ``StorageFailed`` where the disk fails. After a failed ``write`` the storage refuses every
+    other, until it is closed and opened again. It then holds the disk before the failed batch, or, where the disk
+    itself failed at the last moment, the one after it; never a part.
     ``pyraft_lab.storage.conformance`` tests all that is said here on a storage of your own.
     """
 
@@ -82,17 +84,19 @@ def carried_out(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:
 
 
 def misfit(disk: Disk, command: StorageCommand) -> str | None:
-    """Why this command would leave a hole in what is stored, or ``None``."""
-    log = disk.log
+    """Why this command would leave a hole in what is stored, or take away what is committed; else ``None``."""
+    log, covered = disk.log, disk.snapshot.last if disk.snapshot else ORIGIN
     match command:
         case Append(entries):
             return gap(log, entries)
-        case Truncate(after) if after < log.start.index:
-            return f"truncating behind {after} would cut into the snapshot, which ends at {log.start}"
-        case Purge(upto) if disk.snapshot is None or upto.index > disk.snapshot.last.index:
+        case Truncate(after) if after < covered.index:
+            return f"truncating behind {after} would cut into the snapshot, which ends at {covered}"
+        case Purge(upto) if upto.index > covered.index:
             return f"purging up to {upto} would lose entries that no snapshot holds"
-        case SaveSnapshot(meta) | InstallSnapshot(meta) if meta.last.index < log.start.index:
-            return f"a snapshot that ends at {meta.last} leaves a hole before the log, which begins behind {log.start}"
+        case SaveSnapshot(meta) if not log.start.index <= meta.last.index <= log.last.index:
+            return f"a snapshot of {meta.last} cannot have been built from a log of {log.start} to {log.last}"
+        case InstallSnapshot(meta) if meta.last.index < log.start.index:
+            return f"a snapshot of {meta.last} leaves a hole before the log, which begins behind {log.start}"
         case Truncate() | Purge() | SaveSnapshot() | InstallSnapshot() | SaveVote() | WriteChunk():
             return None
         case _:

@@ -1,8 +1,8 @@
 """What a storage promises about a log that is cut at its end (§5.3) or at its beginning (§7)."""
 
-from pyraft_lab.engine.commands import Purge, SaveSnapshot, SaveVote, Truncate
+from pyraft_lab.engine.commands import InstallSnapshot, Purge, SaveSnapshot, SaveVote, Truncate
 from pyraft_lab.engine.types import ORIGIN, Index, Vote
-from pyraft_lab.storage.trial import Trial, append, entry, same, snapshot
+from pyraft_lab.storage.trial import Trial, append, arriving, entry, same, snapshot
 
 DATA = b"the machine"
 
@@ -73,6 +73,16 @@ async def truncating_into_the_snapshot_is_refused(trial: Trial) -> None:
     await trial.holds()
 
 
+async def truncating_what_a_snapshot_covers_is_refused(trial: Trial) -> None:
+    """Even where the entries are still here, for slow followers."""
+    meta = snapshot(6, DATA)
+    await trial.write(append(1, 10))
+    await trial.save(meta, DATA, SaveSnapshot(meta), Purge(entry(2).id))
+    await trial.refuses(Truncate(5))
+    await trial.write(Truncate(6))
+    await trial.holds()
+
+
 async def purging_keeps_the_last_purged_id(trial: Trial) -> None:
     """The log knows what it begins behind: the next append is checked against it (§7)."""
     await purged(trial, 5)
@@ -92,15 +102,15 @@ async def purging_everything_leaves_an_empty_log_with_an_end(trial: Trial) -> No
     same("the end", (await trial.holds()).log.last, entry(10).id)
 
 
-async def purging_beyond_the_end_leaves_an_empty_log(trial: Trial) -> None:
-    """A snapshot may be ahead of the log: the log then begins behind it."""
-    await purged(trial, 20)
+async def a_snapshot_beyond_the_end_leaves_an_empty_log(trial: Trial) -> None:
+    """What arrives may be ahead of the log: the log then begins behind it."""
+    await overtaken(trial, 20)
     await trial.holds()
 
 
 async def a_purged_log_goes_on_behind_its_end(trial: Trial) -> None:
     """The next entry after a purge of everything follows the last purged."""
-    await purged(trial, 20)
+    await overtaken(trial, 20)
     await trial.write(append(21, 23, term=2))
     await trial.holds()
 
@@ -150,6 +160,13 @@ async def purged(trial: Trial, upto: Index) -> None:
     await trial.save(meta, DATA, SaveSnapshot(meta), Purge(meta.last))
 
 
+async def overtaken(trial: Trial, last: Index) -> None:
+    """Ten entries, and a snapshot from elsewhere that knows more."""
+    meta = snapshot(last, DATA)
+    await trial.write(append(1, 10))
+    await trial.write(*arriving(meta, DATA, 4), InstallSnapshot(meta))
+
+
 CUT_CASES = (
     every_id_can_be_looked_up,
     every_range_is_exact,
@@ -161,10 +178,11 @@ CUT_CASES = (
     a_conflicting_tail_is_replaced_in_one_batch,
     a_tail_replaced_twice_is_the_last_one,
     truncating_into_the_snapshot_is_refused,
+    truncating_what_a_snapshot_covers_is_refused,
     purging_keeps_the_last_purged_id,
     purging_nothing_changes_nothing,
     purging_everything_leaves_an_empty_log_with_an_end,
-    purging_beyond_the_end_leaves_an_empty_log,
+    a_snapshot_beyond_the_end_leaves_an_empty_log,
     a_purged_log_goes_on_behind_its_end,
     a_purged_log_does_not_begin_anew,
     purging_without_a_snapshot_is_refused,

@@ -161,6 +161,9 @@ def _contents(database: sqlite3.Connection, faults: list[str]) -> Contents:
         faults.append(f"the log begins behind {start} and no snapshot reaches so far")
     vote = _fact(facts, "vote", Vote, faults) or Vote()
     entries = tuple(_entries(database, start, faults))
+    last = entries[-1].index if entries else start.index
+    if snapshot and snapshot.last.index > last:
+        faults.append(_missing(last + 1, snapshot.last.index))
     return Contents(vote=vote, start=start, snapshot=snapshot, entries=entries, faults=tuple(faults))
 
 

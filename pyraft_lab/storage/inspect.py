@@ -4,6 +4,7 @@ import argparse
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
 from typing import assert_never
 
@@ -13,8 +14,10 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.database import UNREADABLE, Contents, check_layout, connect_to_read, examine
@@ -55,9 +58,9 @@ class Inspection(Struct, frozen=True, kw_only=True):
         return next(stated, self.snapshot.membership if self.snapshot else Membership())
 
     def __str__(self) -> str:
-        console = Console(width=100, color_system=None, record=True, quiet=True)
-        console.print(render(self))
-        return console.export_text()
+        page = StringIO()
+        Console(file=page, width=100, color_system=None).print(render(self))
+        return page.getvalue()
 
 
 def inspect(directory: str | Path) -> Inspection:
@@ -65,14 +68,13 @@ def inspect(directory: str | Path) -> Inspection:
     place = Path(directory)
     with closing(connect_to_read(place)) as database:
         contents = _contents(database, place)
-    missing = fault_of(place, contents.snapshot) if contents.snapshot else None
     return Inspection(
         directory=str(place),
         vote=contents.vote,
         start=contents.start,
         entries=contents.entries,
         snapshot=contents.snapshot,
-        faults=(*contents.faults, *((missing,) if missing else ())),
+        faults=(*contents.faults, *_file_faults(place, contents.snapshot), *_start_faults(contents)),
     )
 
 
@@ -112,6 +114,22 @@ def _contents(database: sqlite3.Connection, directory: Path) -> Contents:
         return Contents(faults=(f"the database cannot be read: {error}",))
 
 
+def _file_faults(directory: Path, meta: SnapshotMeta | None) -> tuple[str, ...]:
+    fault = fault_of(directory, meta) if meta else None
+    return (fault,) if fault else ()
+
+
+def _start_faults(contents: Contents) -> tuple[str, ...]:
+    """Whether Raft would start from what can be read: checksums do not see that a vote is older than the log."""
+    if contents.faults:
+        return ()
+    try:
+        start(0, contents.disk, Config())
+    except StorageFailed as failure:
+        return (failure.what,)
+    return ()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyraft-lab inspect",
@@ -128,14 +146,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summary(inspection: Inspection) -> Table:
-    table = Table(title=f"node data in {inspection.directory}", show_header=False, title_justify="left")
-    vote, count = inspection.vote, len(inspection.entries)
-    table.add_row("vote", f"{vote}  {_vote_in_words(vote)}")
-    span = f"{inspection.entries[0].index} to {inspection.last.index}" if count else "empty"
-    table.add_row("log", f"{count} entries: {span}; it begins behind {inspection.start}, ends with {inspection.last}")
-    table.add_row("snapshot", _snapshot_in_words(inspection.snapshot))
-    table.add_row("membership", str(inspection.membership) + (" (joint)" if inspection.membership.is_joint else ""))
+    title = Text(f"node data in {inspection.directory}")
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, words in _facts(inspection):
+        table.add_row(name, Text(words))
     return table
+
+
+def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    vote, entries, members = inspection.vote, inspection.entries, inspection.membership
+    span = f"{entries[0].index} to {entries[-1].index}" if entries else "none"
+    yield "vote", f"{vote}  {_vote_in_words(vote)}"
+    yield "log", f"{len(entries)} entries: {span}; it begins behind {inspection.start}, ends with {inspection.last}"
+    yield "snapshot", _snapshot_in_words(inspection.snapshot)
+    yield "membership", f"{members}{' (joint)' if members.is_joint else ''}"
 
 
 def _vote_in_words(vote: Vote) -> str:

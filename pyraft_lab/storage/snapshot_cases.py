@@ -129,6 +129,15 @@ async def a_snapshot_that_leaves_a_hole_is_refused(trial: Trial) -> None:
     await trial.holds()
 
 
+async def a_snapshot_of_what_the_log_lacks_is_refused(trial: Trial) -> None:
+    """A machine knows no more than its log: such a snapshot belongs to another disk."""
+    meta = snapshot(9, NEW)
+    await trial.write(append(1, 8))
+    await trial.storage.put_snapshot(meta, NEW)
+    await trial.refuses(SaveSnapshot(meta))
+    await trial.holds()
+
+
 async def an_arrived_snapshot_replaces_an_empty_log(trial: Trial) -> None:
     """A new follower begins with a snapshot (§7)."""
     await installed(trial, 9)
@@ -296,6 +305,7 @@ SNAPSHOT_CASES = (
     a_snapshot_without_its_bytes_is_refused,
     a_snapshot_with_other_bytes_is_refused,
     a_snapshot_that_leaves_a_hole_is_refused,
+    a_snapshot_of_what_the_log_lacks_is_refused,
     an_arrived_snapshot_replaces_an_empty_log,
     an_arrived_snapshot_keeps_what_follows_it,
     an_arrived_snapshot_of_another_history_empties_the_log,

@@ -30,6 +30,7 @@ def test_a_snapshot_of_the_same_batch_may_cover_what_is_purged() -> None:
     [
         (append(12, 13), "entry T1-N1.12 came where index 11 was due"),
         (Purge(entry(3).id), "no snapshot holds"),
+        (SaveSnapshot(snapshot(11, b"")), "cannot have been built"),
     ],
 )
 def test_a_command_that_does_not_fit_is_refused_in_words(command: Purge, words: str) -> None:

@@ -96,6 +96,13 @@ def test_damage_is_found_and_named(tmp_path: Path, sql: str, words: str) -> None
         opened(tmp_path)
 
 
+def test_a_log_that_ends_before_its_snapshot_is_damage(tmp_path: Path) -> None:
+    write(tmp_path, append(1, 10), SaveSnapshot(META))
+    change(tmp_path, "DELETE FROM entries WHERE place > 2")
+    with pytest.raises(StorageFailed, match="entries 3 to 4 are missing"):
+        opened(tmp_path)
+
+
 def test_an_entry_behind_a_later_term_is_damage(tmp_path: Path) -> None:
     write(tmp_path, append(1, 1, term=3), append(2, 2, term=2))
     with pytest.raises(StorageFailed, match=r"entry T2-N1\.2 stands behind the later term of T3-N1\.1"):
