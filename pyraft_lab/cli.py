@@ -11,6 +11,7 @@ from pyraft_lab import __version__
 EXAMPLES = """examples:
   pyraft-lab lab                           open the guide in JupyterLab
   pyraft-lab lab --no-browser --port 8899  only serve it; JupyterLab's own options are passed on
+  pyraft-lab inspect data/1                what node 1 keeps on its disk, and whether it is whole
 """
 
 
@@ -29,6 +30,7 @@ class Command(NamedTuple):
 
 COMMANDS: Mapping[str, Command] = {
     "lab": Command("open the guide in JupyterLab", "pyraft_lab.lab.launch:launch"),
+    "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }
 
 

@@ -1,0 +1,234 @@
+"""A node's disk as two small SQLite tables, every row with its checksum.
+
+``facts`` holds three rows, ``vote``, ``start`` (where the log begins) and ``snapshot`` (what it stands for);
+``entries`` holds one row an index. ``PRAGMA user_version`` numbers this layout, so that a later one is refused
+instead of misread.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, assert_never
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from pyraft_lab.engine.commands import (
+    Append,
+    InstallSnapshot,
+    Purge,
+    SaveSnapshot,
+    SaveVote,
+    StorageCommand,
+    Truncate,
+    WriteChunk,
+)
+from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
+from pyraft_lab.engine.state import Disk
+from pyraft_lab.engine.types import ORIGIN, Index, LogId, Vote
+from pyraft_lab.errors import StorageFailed
+
+NAME = "raft.db"
+"""The database's file in a node's directory."""
+APPLICATION = 0x52414654
+"""Says "RAFT" in the file's header, so that another program's database is not taken for a node's."""
+FORMAT = 1
+"""The layout this version writes."""
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE facts (name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries (place INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL);
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {FORMAT};
+COMMIT;
+"""
+
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged database may raise; the second, where SQLite quotes damaged text in its error."""
+
+T = TypeVar("T")
+Row = tuple[bytes, int]
+
+
+class Contents(Struct, frozen=True, kw_only=True):
+    """What a database holds; ``faults`` says what is wrong with it, and is empty where every checksum is right."""
+
+    vote: Vote = Vote()
+    start: LogId = ORIGIN
+    snapshot: SnapshotMeta | None = None
+    entries: tuple[Entry, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    @property
+    def disk(self) -> Disk:
+        """The same as a ``Disk``; only where there are no faults."""
+        log = Log(start=self.start, last=self.start).append(self.entries)
+        return Disk(vote=self.vote, log=log, snapshot=self.snapshot)
+
+
+def connect(directory: Path) -> sqlite3.Connection:
+    """Open a node's database for writing, or make it; every commit is on the disk when it returns."""
+    database = sqlite3.connect(directory / NAME, isolation_level=None, timeout=5)
+    try:
+        if _is_new(database):
+            database.executescript(SCHEMA)
+        check_layout(database, directory)
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA fullfsync = ON")  # macOS: through the drive's own cache as well
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def connect_to_read(directory: Path) -> sqlite3.Connection:
+    """Open a node's database without leaving a trace, whether a node is using it or not."""
+    path = directory / NAME
+    if not path.is_file():
+        raise StorageFailed(f"{directory} holds no node's data ({NAME} is not there)")
+    in_use = path.with_name(f"{NAME}-wal").exists()
+    mode = "mode=ro" if in_use else "immutable=1"  # read-only mode would create the files that sharing needs
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5)
+
+
+def check_layout(database: sqlite3.Connection, directory: Path) -> None:
+    """``StorageFailed`` where the database is another program's, or of a later version of this one."""
+    if _pragma(database, "application_id") != APPLICATION:
+        raise StorageFailed(f"{directory / NAME} is not a node's database")
+    found = _pragma(database, "user_version")
+    if found > FORMAT:
+        raise StorageFailed(
+            f"{directory / NAME} has format {found} and this version reads up to {FORMAT}: use a newer one"
+        )
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def carry_out(database: sqlite3.Connection, command: StorageCommand, after: Disk) -> None:
+    """Make the tables say what the disk is ``after`` the command."""
+    match command:
+        case SaveVote(vote):
+            _save_fact(database, "vote", vote)
+        case Append(entries):
+            rows = ((entry.index, *_row(entry)) for entry in entries)
+            database.executemany("INSERT INTO entries VALUES (?, ?, ?)", rows)
+        case Truncate():
+            _cut(database, after.log)
+        case Purge():
+            _cut(database, after.log)
+            _save_fact(database, "start", after.log.start)
+        case SaveSnapshot(meta):
+            _save_fact(database, "snapshot", meta)
+        case InstallSnapshot(meta):
+            _cut(database, after.log)
+            _save_fact(database, "start", after.log.start)
+            _save_fact(database, "snapshot", meta)
+        case WriteChunk():
+            pass  # chunks wait in a file until they are whole
+        case _:
+            assert_never(command)
+
+
+def examine(database: sqlite3.Connection) -> Contents:
+    """Read everything and check everything: pages, checksums, places, order."""
+    faults: list[str] = []
+    try:
+        faults += (str(row[0]) for row in database.execute("PRAGMA quick_check") if row[0] != "ok")
+        return _contents(database, faults)
+    except UNREADABLE as error:
+        return Contents(faults=(*faults, str(error)))
+
+
+def _contents(database: sqlite3.Connection, faults: list[str]) -> Contents:
+    facts: dict[str, Row] = {name: (body, sum_) for name, body, sum_ in database.execute("SELECT * FROM facts")}
+    start = _fact(facts, "start", LogId, faults) or ORIGIN
+    snapshot = _fact(facts, "snapshot", SnapshotMeta, faults)
+    if start.index > (snapshot.last.index if snapshot else 0):
+        faults.append(f"the log begins behind {start} and no snapshot reaches so far")
+    vote = _fact(facts, "vote", Vote, faults) or Vote()
+    entries = tuple(_entries(database, start, faults))
+    last = entries[-1].index if entries else start.index
+    if snapshot and snapshot.last.index > last:
+        faults.append(_missing(last + 1, snapshot.last.index))
+    return Contents(vote=vote, start=start, snapshot=snapshot, entries=entries, faults=tuple(faults))
+
+
+def _fact(facts: dict[str, Row], name: str, kind: type[T], faults: list[str]) -> T | None:
+    return _read(name, facts[name], kind, faults) if name in facts else None
+
+
+def _entries(database: sqlite3.Connection, start: LogId, faults: list[str]) -> Iterator[Entry]:
+    """Every entry that can be read; whatever interrupts the row of indexes and terms is a fault."""
+    before = start
+    for place, *row in database.execute("SELECT place, body, checksum FROM entries ORDER BY place"):
+        if place > before.index + 1:
+            faults.append(_missing(before.index + 1, place - 1))
+        entry = _read(f"entry {place}", (row[0], row[1]), Entry, faults)
+        if entry is not None:
+            faults += _misplaced(place, entry, before)
+            yield entry
+        before = LogId(*(entry.id.leader if entry else before.leader), place)
+
+
+def _missing(first: Index, last: Index) -> str:
+    return f"entry {first} is missing" if first == last else f"entries {first} to {last} are missing"
+
+
+def _misplaced(place: Index, entry: Entry, before: LogId) -> Iterable[str]:
+    if entry.index != place:
+        yield f"entry {place} says it is {entry.id}"
+    if place <= before.index:
+        yield f"entry {place} should have been purged: the log begins behind {before}"
+    if entry.id.leader < before.leader:
+        yield f"entry {entry.id} stands behind the later term of {before}"
+
+
+def _read(what: str, row: tuple[object, int], kind: type[T], faults: list[str]) -> T | None:
+    """The value of a row, or ``None`` and a fault."""
+    body, checksum = row
+    if not isinstance(body, bytes) or crc32(body) != checksum:
+        faults.append(f"{what} has another checksum than it should")
+        return None
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        faults.append(f"{what} cannot be read: {error}")
+        return None
+
+
+def _row(value: object) -> Row:
+    body = msgspec.msgpack.encode(value)
+    return body, crc32(body)
+
+
+def _save_fact(database: sqlite3.Connection, name: str, value: object) -> None:
+    database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, *_row(value)))
+
+
+def _cut(database: sqlite3.Connection, log: Log) -> None:
+    """Remove the rows of entries that are in the log no more."""
+    database.execute("DELETE FROM entries WHERE place < ? OR place > ?", (log.first_index, log.last.index))
+
+
+def _is_new(database: sqlite3.Connection) -> bool:
+    tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return tables == 0 and _pragma(database, "user_version") == 0
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> int:
+    value: Any = database.execute(f"PRAGMA {name}").fetchone()[0]
+    return int(value)

@@ -1,0 +1,227 @@
+"""What lies in a node's directory, for human eyes; only reads, so that a running node is not disturbed."""
+
+import argparse
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+from typing import assert_never
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.startup import start
+from pyraft_lab.engine.types import ORIGIN, LogId, Vote
+from pyraft_lab.errors import StorageFailed
+from pyraft_lab.storage.database import UNREADABLE, Contents, check_layout, connect_to_read, examine
+from pyraft_lab.storage.snapshots import fault_of
+
+EXAMPLES = """examples:
+  pyraft-lab inspect data/1                what node 1 keeps
+  pyraft-lab inspect data/1 --entries 500  with more of its log
+  pyraft-lab inspect data/1 --json         for programs
+
+exit code: 0 where every checksum is right, 1 where something is damaged, 2 where there is nothing to read"""
+
+
+class Inspection(Struct, frozen=True, kw_only=True):
+    """A directory's contents and the verdict on them."""
+
+    directory: str
+    vote: Vote = Vote()
+    start: LogId = ORIGIN
+    entries: tuple[Entry, ...] = ()
+    snapshot: SnapshotMeta | None = None
+    faults: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether a node could start from it."""
+        return not self.faults
+
+    @property
+    def last(self) -> LogId:
+        """Where the log ends."""
+        return self.entries[-1].id if self.entries else self.start
+
+    @property
+    def membership(self) -> Membership:
+        """The last membership in the log, or the snapshot's."""
+        stated = (one.payload.membership for one in reversed(self.entries) if isinstance(one.payload, Configuration))
+        return next(stated, self.snapshot.membership if self.snapshot else Membership())
+
+    def __str__(self) -> str:
+        page = StringIO()
+        Console(file=page, width=100, color_system=None).print(render(self))
+        return page.getvalue()
+
+
+def inspect(directory: str | Path) -> Inspection:
+    """Read and check a node's directory; ``StorageFailed`` where it holds no node's data."""
+    place = Path(directory)
+    with closing(connect_to_read(place)) as database:
+        contents = _contents(database, place)
+    return Inspection(
+        directory=str(place),
+        vote=contents.vote,
+        start=contents.start,
+        entries=contents.entries,
+        snapshot=contents.snapshot,
+        faults=(*contents.faults, *_file_faults(place, contents.snapshot), *_start_faults(contents)),
+    )
+
+
+def render(inspection: Inspection, *, entries: int = 20) -> RenderableType:
+    """An inspection for ``rich`` to print, with at most so many of its entries."""
+    return Group(_summary(inspection), _log(inspection, entries), _verdict(inspection))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line's ``inspect``."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        inspection = inspect(chosen.directory)
+    except StorageFailed as failure:
+        Console(stderr=True).print(failure.what, style="red", highlight=False)
+        return 2
+    if chosen.json:
+        Console().print_json(data=as_json(inspection))
+    else:
+        Console().print(render(inspection, entries=chosen.entries))
+    return 0 if inspection.ok else 1
+
+
+def as_json(inspection: Inspection) -> object:
+    """The same for programs: plain values, bytes in base64."""
+    facts = {"ok": inspection.ok, "membership": inspection.membership, "last": inspection.last}
+    return msgspec.to_builtins(facts | msgspec.structs.asdict(inspection), str_keys=True)
+
+
+def _contents(database: sqlite3.Connection, directory: Path) -> Contents:
+    """Everything as of one moment, though a node may be writing."""
+    try:
+        check_layout(database, directory)
+        database.execute("BEGIN")
+        return examine(database)
+    except UNREADABLE as error:
+        return Contents(faults=(f"the database cannot be read: {error}",))
+
+
+def _file_faults(directory: Path, meta: SnapshotMeta | None) -> tuple[str, ...]:
+    fault = fault_of(directory, meta) if meta else None
+    return (fault,) if fault else ()
+
+
+def _start_faults(contents: Contents) -> tuple[str, ...]:
+    """Whether Raft would start from what can be read: checksums do not see that a vote is older than the log."""
+    if contents.faults:
+        return ()
+    try:
+        start(0, contents.disk, Config())
+    except StorageFailed as failure:
+        return (failure.what,)
+    return ()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyraft-lab inspect",
+        description="Print what a node keeps in its data directory, and verify it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("directory", metavar="DIR", help="a node's data directory; the node may be running")
+    parser.add_argument(
+        "--entries", type=int, default=20, metavar="N", help="how many log entries to show (default 20)"
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    return parser
+
+
+def _summary(inspection: Inspection) -> Table:
+    title = Text(f"node data in {inspection.directory}")
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, words in _facts(inspection):
+        table.add_row(name, Text(words))
+    return table
+
+
+def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    vote, entries, members = inspection.vote, inspection.entries, inspection.membership
+    span = f"{entries[0].index} to {entries[-1].index}" if entries else "none"
+    yield "vote", f"{vote}  {_vote_in_words(vote)}"
+    yield "log", f"{len(entries)} entries: {span}; it begins behind {inspection.start}, ends with {inspection.last}"
+    yield "snapshot", _snapshot_in_words(inspection.snapshot)
+    yield "membership", f"{members}{' (joint)' if members.is_joint else ''}"
+
+
+def _vote_in_words(vote: Vote) -> str:
+    if not vote.node:
+        return f"term {vote.term}, no vote given"
+    return f"term {vote.term}, node {vote.node} leads" if vote.committed else f"term {vote.term}, given to {vote.node}"
+
+
+def _snapshot_in_words(meta: SnapshotMeta | None) -> str:
+    if meta is None:
+        return "none"
+    return f"up to {meta.last}, {meta.size:,} bytes, checksum {meta.checksum:08x}, members {meta.membership}"
+
+
+def _log(inspection: Inspection, limit: int) -> Table:
+    table = Table("index", "term", "leader", "kind", "bytes", "what", title="log", title_justify="left")
+    for entry in _ends(inspection.entries, limit):
+        if entry is None:
+            table.add_row("…", "", "", "", "", f"{len(inspection.entries) - limit} more")
+        else:
+            id_, payload = entry.id, entry.payload
+            kind, what = (
+                type(payload).__name__.lower(),
+                Text(_payload_in_words(payload), overflow="ellipsis", no_wrap=True),
+            )
+            table.add_row(str(id_.index), str(id_.term), f"N{id_.node}", kind, str(entry.size), what)
+    return table
+
+
+def _ends(entries: Sequence[Entry], limit: int) -> Iterator[Entry | None]:
+    """The first and the last entries, ``None`` for those between them."""
+    if len(entries) <= limit:
+        yield from entries
+        return
+    tail = (limit + 1) // 2
+    yield from entries[: limit - tail]
+    yield None
+    yield from entries[len(entries) - tail :]
+
+
+def _payload_in_words(payload: Payload) -> str:
+    match payload:
+        case Blank():
+            return ""
+        case Configuration(membership):
+            return str(membership)
+        case Normal(data):
+            return _command_in_words(data)
+        case _:
+            assert_never(payload)
+
+
+def _command_in_words(data: bytes) -> str:
+    """Commands of this library's machines are msgpack; another machine's are shown as they are."""
+    try:
+        value = msgspec.msgpack.decode(data)
+    except msgspec.DecodeError:
+        return repr(data)
+    return repr(value) if isinstance(value, dict) else repr(data)
+
+
+def _verdict(inspection: Inspection) -> Text:
+    if inspection.ok:
+        return Text("whole: every checksum is right, no entry is missing", style="green")
+    return Text("\n".join(("DAMAGED:", *(f"  {fault}" for fault in inspection.faults))), style="bold red")

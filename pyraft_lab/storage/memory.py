@@ -1,0 +1,116 @@
+"""A disk that is a value: it survives its node, not its process."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.state import Disk
+from pyraft_lab.errors import StorageFailed
+from pyraft_lab.storage.base import carried_out, whole
+
+
+class Files(Struct, frozen=True, kw_only=True):
+    """The bytes beside the log: the stored snapshot, the one before it, the one just built, the one arriving."""
+
+    stored: tuple[SnapshotMeta, bytes] | None = None
+    previous: tuple[SnapshotMeta, bytes] | None = None
+    staged: tuple[SnapshotMeta, bytes] | None = None
+    arriving: tuple[bytes, ...] = ()
+
+    def of(self, meta: SnapshotMeta) -> bytes | None:
+        """The bytes of a snapshot that can be read."""
+        held = (one for one in (self.stored, self.previous) if one is not None)
+        return next((data for known, data in held if known == meta), None)
+
+    def after(self, command: StorageCommand) -> "Files":
+        """The bytes once ``command`` is carried out."""
+        match command:
+            case WriteChunk(offset=offset, data=data):
+                return replace(self, arriving=_placed(self.arriving, offset, data))
+            case SaveSnapshot(meta):
+                staged = self.staged[1] if self.staged and self.staged[0] == meta else self.of(meta)
+                return replace(self, stored=(meta, whole(meta, staged)), previous=self.stored, staged=None)
+            case InstallSnapshot(meta):
+                arrived = b"".join(self.arriving)
+                return replace(self, stored=(meta, whole(meta, arrived)), previous=self.stored, arriving=())
+            case _:
+                return self
+
+
+class MemoryStorage:
+    """A ``Storage`` for tests and notebooks: hand the same object to a restarted node, and it finds its disk.
+
+    ``fail_next`` makes the next write fail with that reason; ``room`` is how many bytes of commands and snapshots
+    the disk can hold. Both are there to be changed while a node runs.
+    """
+
+    def __init__(self, *, room: int | None = None) -> None:
+        self.disk = Disk()
+        self.files = Files()
+        self.room = room
+        self.fail_next: str | None = None
+        self._broken: str | None = None
+
+    async def load(self) -> Disk:
+        """What is stored; opens the storage again after a failure, and forgets what had not become a snapshot."""
+        self._broken = None
+        self.files = Files(stored=self.files.stored)
+        return self.disk
+
+    async def write(self, commands: Sequence[StorageCommand]) -> None:
+        """Carry out one batch: compute what it leads to, then take it over whole."""
+        try:
+            self._check_faults()
+            disk, files = carried_out(self.disk, commands), self.files
+            for command in commands:
+                files = files.after(command)
+            self._check_room(disk, files)
+        except StorageFailed as failure:
+            self._broken = failure.what
+            raise
+        self.disk, self.files = disk, files
+
+    async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
+        """Stage a snapshot's bytes."""
+        self._check_faults()
+        self.files = replace(self.files, staged=(meta, whole(meta, data)))
+
+    async def snapshot(self, meta: SnapshotMeta) -> bytes:
+        """All bytes of a stored snapshot."""
+        return whole(meta, self.files.of(meta))
+
+    async def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
+        """Some bytes of a stored snapshot."""
+        data = self.files.of(meta)
+        return None if data is None else data[offset : offset + length]
+
+    async def close(self) -> None:
+        """Nothing to let go of: the value stays for the next ``load``."""
+
+    def _check_faults(self) -> None:
+        if self._broken is not None:
+            raise StorageFailed(f"an earlier write failed ({self._broken})")
+        reason, self.fail_next = self.fail_next, None
+        if reason is not None:
+            raise StorageFailed(reason)
+
+    def _check_room(self, disk: Disk, files: Files) -> None:
+        if self.room is None:
+            return
+        snapshots = sum(len(one[1]) for one in (files.stored, files.previous, files.staged) if one is not None)
+        needed = snapshots + sum(map(len, files.arriving)) + disk.log.weight - disk.log.weight_at(disk.log.start.index)
+        if needed > self.room:
+            raise StorageFailed(f"no space left: {needed} bytes are needed and there is room for {self.room}")
+
+
+def _placed(arriving: tuple[bytes, ...], offset: int, data: bytes) -> tuple[bytes, ...]:
+    """The chunks with ``data`` at ``offset``: behind what has arrived, or from there anew."""
+    have = sum(map(len, arriving))
+    if offset > have:
+        raise StorageFailed(f"a snapshot chunk at {offset} leaves a gap: {have} bytes have arrived")
+    if offset == have:
+        return (*arriving, data)
+    return (b"".join(arriving)[:offset], data)

@@ -1,0 +1,145 @@
+"""Snapshots as files beside the log: written whole or not at all, collected chunk by chunk, never held in memory twice.
+
+A file appears under its final name only when its bytes are on the disk (write, fsync, rename, fsync of the
+directory), and counts only when the database names it; whatever else lies there is swept away at the next start.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from zlib import crc32
+
+from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.errors import StorageFailed
+from pyraft_lab.storage.base import whole
+
+BLOCK = 1 << 20
+"""Bytes read at once where a file is only checked."""
+INCOMING = "incoming.part"
+"""Where an arriving snapshot is collected."""
+
+
+def path_of(directory: Path, meta: SnapshotMeta) -> Path:
+    """The file of a snapshot; its name tells two snapshots of one log position apart."""
+    last = meta.last
+    return directory / f"T{last.term}-N{last.node}.{last.index}-{meta.size}-{meta.checksum:08x}.snapshot"
+
+
+def fault_of(directory: Path, meta: SnapshotMeta) -> str | None:
+    """What is wrong with the file of a snapshot, in words; reads it block by block."""
+    path = path_of(directory, meta)
+    try:
+        return _difference(path, meta)
+    except FileNotFoundError:
+        return f"{path.name} is missing"
+
+
+class SnapshotFiles:
+    """The snapshot files of one directory; ``keep`` is told which ones may still be read."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.incoming = directory / INCOMING
+        self.kept: tuple[SnapshotMeta, ...] = ()
+
+    def prepare(self, commands: Sequence[StorageCommand]) -> None:
+        """Bring to the disk what a batch is going to refer to; nothing counts before the database says so."""
+        for command in commands:
+            match command:
+                case WriteChunk(offset=offset, data=data):
+                    self.collect(offset, data)
+                case InstallSnapshot(meta):
+                    self.finish(meta)
+                case SaveSnapshot(meta):
+                    _prove(path_of(self.directory, meta), meta)
+                case _:
+                    pass
+
+    def put(self, meta: SnapshotMeta, data: bytes) -> None:
+        """Write a snapshot that was built here."""
+        part = self.directory / "built.part"
+        with part.open("wb") as file:
+            file.write(whole(meta, data))
+            file.flush()
+            os.fsync(file.fileno())
+        self._publish(part, meta)
+
+    def collect(self, offset: int, data: bytes) -> None:
+        """Write a chunk that arrived; a gap is refused, and what came later is given up."""
+        with self.incoming.open("ab") as file:
+            have = file.tell()
+            if offset > have:
+                raise StorageFailed(f"a snapshot chunk at {offset} leaves a gap: {have} bytes have arrived")
+            file.truncate(offset)
+            file.write(data)
+
+    def finish(self, meta: SnapshotMeta) -> None:
+        """Everything arrived: prove it and give it its name."""
+        _prove(self.incoming, meta)
+        with self.incoming.open("r+b") as file:
+            os.fsync(file.fileno())
+        self._publish(self.incoming, meta)
+
+    def read(self, meta: SnapshotMeta) -> bytes:
+        """All bytes of a snapshot, verified."""
+        path = path_of(self.directory, meta)
+        return whole(meta, path.read_bytes() if path.exists() else None)
+
+    def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
+        """Some bytes of a snapshot that is kept."""
+        if meta not in self.kept:
+            return None
+        with path_of(self.directory, meta).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def keep(self, stored: SnapshotMeta | None) -> None:
+        """The stored snapshot has changed: the one before it stays, the one before that goes."""
+        if stored is None or stored in self.kept[:1]:
+            return
+        kept = (stored, *self.kept[:1])
+        for meta in self.kept:
+            if meta not in kept:
+                path_of(self.directory, meta).unlink(missing_ok=True)
+        self.kept = kept
+
+    def sweep(self, stored: SnapshotMeta | None) -> None:
+        """At the start: only the stored snapshot counts, everything unfinished goes."""
+        self.kept = () if stored is None else (stored,)
+        named = {path_of(self.directory, meta) for meta in self.kept}
+        for path in (*self.directory.glob("*.snapshot"), *self.directory.glob("*.part")):
+            if path not in named:
+                path.unlink()
+
+    def _publish(self, part: Path, meta: SnapshotMeta) -> None:
+        part.replace(path_of(self.directory, meta))
+        sync_directory(self.directory)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names in a directory durable; Windows does so by itself and cannot open one."""
+    if os.name == "nt":
+        return
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _difference(path: Path, meta: SnapshotMeta) -> str | None:
+    size = path.stat().st_size
+    if size != meta.size:
+        return f"{path.name} has {size} bytes and should have {meta.size}"
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            checksum = crc32(block, checksum)
+    return None if checksum == meta.checksum else f"{path.name} has another checksum than it should"
+
+
+def _prove(path: Path, meta: SnapshotMeta) -> None:
+    fault = _difference(path, meta) if path.exists() else f"the bytes of snapshot {meta.last} are not here"
+    if fault is not None:
+        raise StorageFailed(fault)

@@ -1,0 +1,153 @@
+"""A node's disk in a directory: SQLite for vote and log, files for snapshots; safe against ``kill -9``."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TypeVar
+
+from pyraft_lab.engine.commands import StorageCommand, WriteChunk
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.state import Disk
+from pyraft_lab.errors import StorageFailed
+from pyraft_lab.storage.base import carried_out
+from pyraft_lab.storage.database import UNREADABLE, carry_out, connect, examine, transaction
+from pyraft_lab.storage.snapshots import SnapshotFiles, fault_of, sync_directory
+
+LOCK = "lock"
+"""A file that the one process which may write holds locked; the system lets go of it when the process dies."""
+
+T = TypeVar("T")
+
+
+class SqliteStorage:
+    """A durable ``Storage`` in ``directory``, which is made where it does not exist.
+
+    One transaction a batch, in WAL mode with ``synchronous=FULL``: a batch is on the disk when ``write`` returns.
+    All of it happens on one thread of its own, in the order of the calls, so the event loop never waits for a disk.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pyraft-storage")
+        self._opened: Opened | None = None
+        self._closed = False
+
+    async def load(self) -> Disk:
+        """Lock the directory, verify all of it, and return what it holds."""
+        return await self._do(self._load)
+
+    async def write(self, commands: Sequence[StorageCommand]) -> None:
+        """Carry out one batch in one transaction; durable when this returns."""
+        await self._do(lambda: self._open.write(commands))
+
+    async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
+        """Write a snapshot's bytes to a file of their own."""
+        await self._do(lambda: self._open.files.put(meta, data))
+
+    async def snapshot(self, meta: SnapshotMeta) -> bytes:
+        """All bytes of a stored snapshot."""
+        return await self._do(lambda: self._open.files.read(meta))
+
+    async def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
+        """Some bytes of a stored snapshot."""
+        return await self._do(lambda: self._open.files.read_chunk(meta, offset, length))
+
+    async def close(self) -> None:
+        """Close the database and release the directory."""
+        if not self._closed:
+            await self._do(self._close)
+            self._closed = True
+            self._worker.shutdown(wait=False)
+
+    async def _do(self, act: Callable[[], T]) -> T:
+        if self._closed:
+            raise StorageFailed(f"{self.directory} has been closed")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._worker, act)
+        except (*UNREADABLE, OSError) as error:
+            raise StorageFailed(f"{self.directory}: {error}") from error
+
+    @property
+    def _open(self) -> "Opened":
+        if self._opened is None:
+            raise StorageFailed(f"{self.directory} is not open; load() it first")
+        return self._opened
+
+    def _load(self) -> Disk:
+        self._close()
+        self._opened = Opened(self.directory)
+        return self._opened.disk
+
+    def _close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+
+class Opened:
+    """An open directory, used by one thread; ``disk`` is what the last durable batch left."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opening:
+            opening.enter_context(closing(locked(directory)))
+            self.database = opening.enter_context(closing(connect(directory)))
+            self.disk = verified(self.database, directory)
+            self.files = SnapshotFiles(directory)
+            self.files.sweep(self.disk.snapshot)
+            sync_directory(directory)
+            sync_directory(directory.parent)
+            self.close = opening.pop_all().close
+        self.broken: str | None = None
+
+    def write(self, commands: Sequence[StorageCommand]) -> None:
+        """One batch; after a failure every later one is refused, because nobody knows what the disk holds."""
+        if self.broken is not None:
+            raise StorageFailed(f"an earlier write failed ({self.broken})")
+        try:
+            self.files.prepare(commands)
+            self.disk = self._written([one for one in commands if not isinstance(one, WriteChunk)])
+            self.files.keep(self.disk.snapshot)
+        except (StorageFailed, *UNREADABLE, OSError) as error:
+            self.broken = str(error)
+            raise
+
+    def _written(self, commands: Sequence[StorageCommand]) -> Disk:
+        disk = self.disk
+        if commands:
+            with transaction(self.database):
+                for command in commands:
+                    disk = carried_out(disk, [command])
+                    carry_out(self.database, command, disk)
+        return disk
+
+
+def verified(database: sqlite3.Connection, directory: Path) -> Disk:
+    """What the directory holds; ``StorageFailed`` names the first faults."""
+    contents = examine(database)
+    damaged = fault_of(directory, contents.snapshot) if contents.snapshot else None
+    faults = (*contents.faults, *((damaged,) if damaged else ()))
+    if faults:
+        more = f" and {len(faults) - 3} more faults" if len(faults) > 3 else ""
+        raise StorageFailed(f"{directory} is damaged: {'; '.join(faults[:3])}{more}")
+    return contents.disk
+
+
+def locked(directory: Path) -> sqlite3.Connection:
+    """Hold the directory's lock until the connection is closed; ``StorageFailed`` where somebody else does.
+
+    SQLite's own file locks serve: they work on every system, within one process, and end with a killed one.
+    """
+    lock = sqlite3.connect(directory / LOCK, isolation_level=None, timeout=0)
+    try:
+        lock.execute("PRAGMA journal_mode = OFF")
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            raise StorageFailed(f"{directory} is in use by another node; one directory serves one node") from error
+        raise
+    return lock
