@@ -49,7 +49,8 @@ def _cells(entries: pd.DataFrame, lanes: list[int], when: float) -> pd.DataFrame
 
 def _draw_cells(fig: go.Figure, cells: pd.DataFrame, lanes: list[int]) -> None:
     place = {node: lane for lane, node in enumerate(lanes)}
-    shapes = [_shape(row, place[row.node]) for row in cells.itertuples()]
+    rows: list[Any] = list(cells.itertuples())
+    shapes = [_shape(row, place[row.node]) for row in rows]
     fig.update_layout(shapes=shapes)
     fig.add_scatter(
         x=cells["index"],
@@ -94,7 +95,7 @@ def says(kind: str, data: object) -> str:
         case {"op": "put", "key": key, "value": value}:
             return f"{key}={value}"
         case {"op": "incr", "key": key}:
-            return f"{key}+{data.get('by', data.get('value', 1))}"
+            return f"{key}+"
         case {"op": "cas", "key": key}:
             return f"{key}?"
         case {"op": "delete", "key": key}:
