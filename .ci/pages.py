@@ -45,7 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     files.append(File.generated(config, PLOTLY, abs_src_path=str(script)))
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        files.src_uris[notebook.name].abs_src_path = str(draw(notebook))
+        files.src_uris[notebook.name].src_dir = str(draw(notebook).parent)
 
 
 def linked(text: str) -> Iterator[str]:

@@ -17,6 +17,7 @@
     ├── AlreadyInitialized   the node belongs to a cluster already
     ├── Timeout              the wait is over: what, seconds
     ├── NetworkFailed        the wire or its broker is not there: where, why
+    ├── HistoryError         a history of client calls cannot be as it is written: what, line
     └── Fatal                the node is over
         ├── StorageFailed    its disk failed: what
         ├── Stopped          it was shut down
@@ -149,6 +150,14 @@ class NetworkFailed(PyraftError, ConnectionError):
     def __init__(self, where: str, why: str) -> None:
         self.where, self.why = where, why
         super().__init__(f"{where} cannot be reached: {why}; check the address and that the broker runs")
+
+
+class HistoryError(PyraftError, ValueError):
+    """A history of client calls that cannot be as it is written; ``line`` where it was read from a text."""
+
+    def __init__(self, what: str, *, line: int | None = None) -> None:
+        self.what, self.line = what, line
+        super().__init__(what if line is None else f"line {line}: {what}")
 
 
 class Fatal(PyraftError):

@@ -1,5 +1,6 @@
 """The site builds without a warning, and what it built asks no other machine for anything."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 REQUESTED = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
+
+FIGURE = "application/vnd.plotly.v1+json"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +33,14 @@ def test_every_notebook_and_every_room_has_its_page(site: Path) -> None:
     assert {name for name in rooms if not (site / "reference" / f"pyraft_lab.{name}" / "index.html").is_file()} == set()
 
 
+def test_every_figure_of_a_notebook_is_drawn_on_its_page(site: Path) -> None:
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        figures = [output for output in outputs(notebook) if FIGURE in output and "text/html" not in output]
+        page = (site / notebook.stem / "index.html").read_text(encoding="utf-8")
+        assert page.count("Plotly.newPlot") == len(figures)
+    assert (site / "assets" / "plotly.min.js").is_file()
+
+
 def test_no_page_requests_anything_from_elsewhere(site: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     requests = {(page.name, url) for page in pages for url in REQUESTED.findall(page.read_text(encoding="utf-8"))}
@@ -47,3 +58,8 @@ def test_no_page_requests_anything_from_elsewhere(site: Path) -> None:
 )
 def test_a_request_to_elsewhere_would_be_seen(tag: str) -> None:
     assert REQUESTED.findall(tag)
+
+
+def outputs(notebook: Path) -> list[dict[str, object]]:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [output.get("data", {}) for cell in cells for output in cell.get("outputs", ())]

@@ -10,7 +10,6 @@ from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
 MOST_COLUMNS = 24
 """How many indexes one picture shows; earlier ones are counted at the left."""
-KIND_WORDS = {"Blank": "blank", "Configuration": "members", "Normal": ""}
 
 
 def logs(
@@ -54,7 +53,7 @@ def _draw_cells(fig: go.Figure, cells: pd.DataFrame, lanes: list[int]) -> None:
     fig.update_layout(shapes=shapes)
     fig.add_scatter(
         x=cells["index"],
-        y=[place[node] for node in cells["node"]],
+        y=[place[int(node)] for node in cells["node"].tolist()],
         mode="text",
         text=[_cell_text(row) for row in cells.itertuples()],
         textfont={"color": [theme.numeral_colour(int(term)) for term in cells["term"]], "size": 11},
@@ -82,8 +81,26 @@ def _shape(row: Any, lane: int) -> dict[str, Any]:
 
 
 def _cell_text(row: Any) -> str:
-    word = KIND_WORDS.get(str(row.kind), "") or str(row.data or "")
-    return f"<b>{row.term}</b><br><span style='font-size:9px'>{_clip(word)}</span>"
+    return f"<b>{row.term}</b><br><span style='font-size:9px'>{_clip(says(row.kind, row.data))}</span>"
+
+
+def says(kind: str, data: object) -> str:
+    """An entry in a word or two.
+
+    >>> says("normal", {"op": "put", "key": "x", "value": 1}), says("blank", ""), says("membership", "{1,2,3}")
+    ('x=1', 'blank', '{1,2,3}')
+    """
+    match data:
+        case {"op": "put", "key": key, "value": value}:
+            return f"{key}={value}"
+        case {"op": "incr", "key": key}:
+            return f"{key}+{data.get('by', data.get('value', 1))}"
+        case {"op": "cas", "key": key}:
+            return f"{key}?"
+        case {"op": "delete", "key": key}:
+            return f"no {key}"
+        case _:
+            return str(data) if kind != "blank" else "blank"
 
 
 def _clip(word: str, most: int = 8) -> str:
@@ -92,7 +109,7 @@ def _clip(word: str, most: int = 8) -> str:
 
 def _words(row: Any) -> str:
     state = f"committed at {row.committed:.3f} s" if row.done else "not known to be committed"
-    what = f"{row.kind} {row.data or ''}".strip()
+    what = says(row.kind, row.data)
     return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>appended at {row.appended:.3f} s, {state}"
 
 

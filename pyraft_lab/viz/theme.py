@@ -33,9 +33,9 @@ GLYPHS = {
     "Outdated": "O",
 }
 """The letter of each kind of message; an answer is drawn hollow."""
-ROLE_BORDER = {"leader": 3.0, "candidate": 2.0, "pre-candidate": 2.0, "follower": 0.8, "learner": 0.8, "down": 0.8}
+ROLE_BORDER = {"leader": 3.0, "candidate": 2.0, "precandidate": 2.0, "follower": 0.8, "learner": 0.8, "down": 0.8}
 """How heavy the border of each role is, in pixels."""
-ROLE_HATCH = {"leader": "", "candidate": "/", "pre-candidate": ".", "follower": "", "learner": "-", "down": "x"}
+ROLE_HATCH = {"leader": "", "candidate": "/", "precandidate": ".", "follower": "", "learner": "-", "down": "x"}
 """The hatching of each role's band."""
 
 

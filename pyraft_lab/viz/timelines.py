@@ -1,6 +1,6 @@
 """Pictures in which time runs to the right: who was what when, and which message went where."""
 
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -53,7 +53,7 @@ def space_time(
     """
     trace = trace_of(source)
     lanes = nodes_of(trace.events, nodes)
-    begin, end = window(trace.events, start, stop)
+    begin, end = window(trace.events, _first_news(trace.messages) if start is None else start, stop)
     fig = theme.figure(title, height=110 + 84 * max(len(lanes), 1), barmode="overlay")
     _draw_bands(fig, _within(spans(trace.states, trace.events, end), lanes, begin, end), lanes, width=0.26, named=False)
     _draw_messages(fig, _visible(trace.messages, lanes, begin, end, heartbeats=heartbeats), lanes, end)
@@ -61,6 +61,14 @@ def space_time(
     theme.lanes(fig, lanes)
     theme.seconds(fig, begin, end)
     return fig
+
+
+def _first_news(messages: pd.DataFrame) -> float | None:
+    """Nothing happens while everybody waits for the first timer: the chart begins a little before the first message."""
+    if messages.empty:
+        return None
+    first, last = float(messages["sent"].min()), float(messages["sent"].max())
+    return max(0.0, first - max(0.08 * (last - first), 0.003))
 
 
 # Lanes
@@ -76,9 +84,10 @@ def _draw_bands(fig: go.Figure, bands: pd.DataFrame, lanes: list[int], *, width:
     """Each stretch of a node's life as a bar; ``named`` writes role and term into it where there is room."""
     place = {node: lane for lane, node in enumerate(lanes)}
     room = (bands["stop"].max() - bands["start"].min()) / 14 if len(bands) else 0
-    for (role, term), part in bands.groupby(["role", "term"], sort=True):
+    for look, part in bands.groupby(["role", "term"], sort=True):
+        role, term = cast("tuple[str, int]", look)
         length = part["stop"] - part["start"]
-        words = [_label(str(role), int(term)) if named and each > room else "" for each in length]
+        words = [_label(role, term) if named and each > room else "" for each in length]
         fig.add_bar(
             orientation="h",
             base=part["start"],
@@ -88,10 +97,10 @@ def _draw_bands(fig: go.Figure, bands: pd.DataFrame, lanes: list[int], *, width:
             text=words,
             textposition="inside",
             insidetextanchor="start",
-            textfont={"color": theme.numeral_colour(int(term))},
-            marker=_band_style(str(role), int(term)),
+            textfont={"color": theme.numeral_colour(term)},
+            marker=_band_style(role, term),
             customdata=part[["node", "start", "stop"]],
-            hovertemplate=f"n%{{customdata[0]}} {_says(str(role), int(term))}<br>"
+            hovertemplate=f"n%{{customdata[0]}} {_says(role, term)}<br>"
             "from %{customdata[1]:.3f} s to %{customdata[2]:.3f} s<extra></extra>",
             showlegend=False,
         )
@@ -102,12 +111,18 @@ def _band_style(role: str, term: int) -> dict[str, Any]:
     return {
         "color": fill,
         "line": {"color": theme.INK, "width": theme.ROLE_BORDER.get(role, 0.8)},
-        "pattern": {"shape": theme.ROLE_HATCH.get(role, ""), "fgcolor": theme.INK, "fgopacity": 0.35, "size": 7},
+        "pattern": {
+            "shape": theme.ROLE_HATCH.get(role, ""),
+            "bgcolor": fill,
+            "fgcolor": theme.INK,
+            "fgopacity": 0.35,
+            "size": 7,
+        },
     }
 
 
 def _label(role: str, term: int) -> str:
-    return "down" if role == "down" else f"{role} {term}"
+    return role if role == "down" or not term else f"{role} {term}"
 
 
 def _says(role: str, term: int) -> str:
@@ -128,7 +143,7 @@ def _visible(messages: pd.DataFrame, lanes: list[int], begin: float, end: float,
 
 
 def _bundled(messages: pd.DataFrame, width: float) -> pd.DataFrame:
-    """One arrow for all messages of a kind and fate that leave between the same two servers within ``width`` seconds."""
+    """One arrow for all messages of a kind and fate that leave on one link within ``width`` seconds."""
     keys = [messages["src"], messages["dst"], messages["kind"].astype(str), messages["fate"].astype(str)]
     groups = messages.groupby([*keys, (messages["sent"] // width).rename("when")], sort=True)
     bundled = groups.first()
@@ -241,6 +256,7 @@ def _draw_marks(fig: go.Figure, events: pd.DataFrame, lanes: list[int], begin: f
     """Crashes, restarts and pauses on the lane; a diamond where a node begins to lead."""
     place = {node: lane for lane, node in enumerate(lanes)}
     seen = events[(events["time"] >= begin) & (events["time"] <= end) & events["node"].isin(lanes)]
+    seen = seen[(seen["time"] > 0) | (seen["kind"] != "restart")]
     for kind, (symbol, says) in MARKS.items():
         _mark(fig, seen[seen["kind"] == kind], place, symbol, says)
     leads = seen["role"].astype(str).eq("leader")

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -40,7 +42,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert server.stderr is not None
         try:
             lines = (ADDRESS.search(line) for line in server.stderr)
-            yield next(found.group() for found in lines if found)
+            printed = next(found.group() for found in lines if found)
+            wait_until_it_answers(printed, server)
+            yield printed
         finally:
             stop(server)
 
@@ -90,6 +94,19 @@ def test_the_guide_is_copied_out_of_an_installed_package(tmp_path: Path, monkeyp
 def test_help_explains_itself_without_starting_anything(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "--help"]) == 0
     assert "--no-browser --port 8899" in capsys.readouterr().out
+
+
+def wait_until_it_answers(address: str, server: "subprocess.Popen[str]") -> None:
+    """JupyterLab prints its address a moment before it listens there."""
+    while server.poll() is None:
+        try:
+            urlopen(address).close()
+        except URLError:
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(timeout=0.1)
+        else:
+            return
+    pytest.fail("JupyterLab ended before it answered")
 
 
 def stop(server: "subprocess.Popen[str]") -> None:

@@ -1,0 +1,148 @@
+"""What clients asked, what they were told, and when: the only evidence a check for linearizability needs.
+
+    client 1   ├── put x 1 ──┤
+    client 2        ├───── get x → 1 ─────┤
+    client 3              ├── put x 2 ─────────── ?    no answer: it may take effect at any later time, or never
+               ───────────────────────────────────▶ time
+
+A bar is one ``Operation``: from the call to the return.  Times may be of any unit, seconds or line numbers; only their
+order is ever looked at, and a bar includes both its ends.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from pyraft_lab.errors import HistoryError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Operation(Struct, frozen=True, forbid_unknown_fields=True):
+    """One call of one client; ``returned=None`` means that its outcome is unknown (and ``output`` says nothing).
+
+    Lists inside ``input`` and ``output`` become tuples; whatever else does not hash is refused.
+
+    >>> Operation(client=1, call=0.0, returned=2.5, input=["put", "x", 1])
+    Operation(client=1, call=0.0, returned=2.5, input=('put', 'x', 1), output=None)
+    >>> Operation(client=1, call=4.0, returned=3.0, input=("get", "x"))
+    Traceback (most recent call last):
+    pyraft_lab.errors.HistoryError: client 1's get 'x' returned at 3, before its call at 4; check whose clock that was
+    """
+
+    client: int | str
+    call: float
+    returned: float | None
+    input: object
+    output: object = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "input", self._hashable(self.input))
+        force_setattr(self, "output", self._hashable(self.output))
+        returned = self.call if self.returned is None else self.returned
+        if not math.isfinite(self.call) or not math.isfinite(returned):
+            raise HistoryError(f"{self.request} has a time that is no number; an unknown return is written None")
+        if returned < self.call:
+            raise HistoryError(
+                f"{self.request} returned at {returned:g}, before its call at {self.call:g}; check whose clock that was"
+            )
+
+    def _hashable(self, value: object) -> object:
+        value = frozen(value)
+        try:
+            hash(value)
+        except TypeError:
+            raise HistoryError(f"client {self.client}: {value!r} does not hash; write it with tuples instead") from None
+        return value
+
+    @property
+    def request(self) -> str:
+        """What was asked: ``client 2's get 'x'``."""
+        match self.input:
+            case (name, *arguments):
+                return f"client {self.client}'s {' '.join([str(name), *map(repr, arguments)])}"
+            case asked:
+                return f"client {self.client}'s {asked!r}"
+
+    def __str__(self) -> str:
+        """What was asked and answered: ``client 2's get 'x' → 1``."""
+        return f"{self.request} → {'?' if self.returned is None else repr(self.output)}"
+
+
+def frozen(value: object) -> object:
+    """The value with tuples for lists, all the way down: what JSON read can then be compared with what was written."""
+    match value:
+        case list() | tuple():
+            return tuple(frozen(item) for item in value)
+        case _:
+            return value
+
+
+class History(Struct, frozen=True):
+    """All operations of a run, in any order.
+
+    >>> history = History([Operation(1, 0.0, 1.0, ("put", 7)), Operation(2, 0.5, None, ("get",))])
+    >>> print(history.to_jsonl())
+    {"client":1,"call":0.0,"returned":1.0,"input":["put",7],"output":null}
+    {"client":2,"call":0.5,"returned":null,"input":["get"],"output":null}
+    >>> History.from_jsonl(history.to_jsonl()) == history
+    True
+    """
+
+    operations: Sequence[Operation] = ()
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "operations", tuple(self.operations))
+        for operation in self.operations:
+            if not isinstance(operation, Operation):
+                raise HistoryError(f"a history holds operations, not {operation!r}")
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self.operations)
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row an operation: ``client call returned op input output known``; no return is NaN and not ``known``."""
+        import pandas as pd
+
+        rows = [_row(operation) for operation in self.operations]
+        frame = pd.DataFrame(rows, columns=["client", "call", "returned", "op", "input", "output", "known"])
+        return frame.astype({"call": "float64", "returned": "float64", "known": "bool"})
+
+    def to_jsonl(self) -> str:
+        """One JSON object a line, one line an operation."""
+        return "\n".join(msgspec.json.encode(operation).decode() for operation in self.operations)
+
+    @classmethod
+    def from_jsonl(cls, text: str) -> "History":
+        """Read what ``to_jsonl`` wrote; blank lines are skipped, a bad one is named in a ``HistoryError``."""
+        lines = enumerate(text.splitlines(), start=1)
+        return cls([_operation(number, line) for number, line in lines if line.strip()])
+
+
+def _row(operation: Operation) -> dict[str, object]:
+    asked = operation.input
+    return {
+        "client": operation.client,
+        "call": operation.call,
+        "returned": operation.returned,
+        "op": asked[0] if isinstance(asked, tuple) and asked else asked,
+        "input": asked,
+        "output": operation.output,
+        "known": operation.returned is not None,
+    }
+
+
+def _operation(number: int, line: str) -> Operation:
+    try:
+        return msgspec.json.decode(line, type=Operation)
+    except (msgspec.DecodeError, HistoryError) as error:
+        raise HistoryError(str(error), line=number) from error

@@ -1,0 +1,77 @@
+"""The house keeps its plan: floors, sizes, names, faces, and nothing of the machine it was built on."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyraft_lab
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "pyraft_lab").rglob("*.py"))
+ROOMS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "mkdocs.yml", "pyproject.toml", "constraints.txt"]
+FOLDERS = ["pyraft_lab", "chapters", "notebooks", "tests", "binder", ".ci"]
+SUFFIXES = {".py", ".md", ".ipynb", ".toml", ".yml", ".txt", ".json", ".js", ".css", ".cfg", ".svg", ""}
+LARGEST = 400  # lines
+SHORTEST_DOCSTRING = 20  # characters
+EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base_utils"}
+HEAVY = ["pandas", "pyarrow", "plotly", "anywidget", "ipywidgets", "aiomqtt", "amqtt", "IPython"]
+MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:root|home|Users|work|opt)/\w+")
+
+each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def test_imports_keep_to_the_floors() -> None:
+    contracts = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    linted = subprocess.run(
+        contracts, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@each_module
+def test_a_module_is_short_enough_to_read(module: Path) -> None:
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= LARGEST
+
+
+@each_module
+def test_a_module_says_its_one_idea(module: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8")))
+    assert docstring is not None
+    assert len(docstring) >= SHORTEST_DOCSTRING
+
+
+@each_module
+def test_a_module_is_named_after_something(module: Path) -> None:
+    parts = module.relative_to(ROOT).with_suffix("").parts
+    assert EMPTY_WORDS.isdisjoint(word for part in parts for word in part.split("_"))
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    question = f"import sys, pyraft_lab; print(*sorted(set({HEAVY}) & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", question], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", sorted(vars(pyraft_lab).get("__all__", ())))
+def test_a_public_name_explains_itself(name: str) -> None:
+    thing = getattr(pyraft_lab, name)  # some are imported only now
+    if callable(thing):
+        assert (thing.__doc__ or "").strip(), f"{name} has no docstring"
+    else:
+        assert thing is not None
+
+
+def test_no_file_remembers_the_machine_it_was_written_on() -> None:
+    texts = [ROOT / name for name in ROOMS]
+    texts += [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
+    remembered = [
+        (str(path.relative_to(ROOT)), found.group())
+        for path in texts
+        if path.is_file() and "__pycache__" not in path.parts
+        for found in MACHINE_PATH.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert remembered == []

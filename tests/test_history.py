@@ -1,0 +1,99 @@
+"""Operations and histories: what is refused at the gate, and that nothing is lost on the way to a file and back."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from pyraft_lab.errors import HistoryError, PyraftError
+from pyraft_lab.history import History, Operation
+
+
+def test_a_return_before_its_call_is_refused() -> None:
+    with pytest.raises(HistoryError, match="client 3's get 'x' returned at 1, before its call at 2"):
+        Operation(client=3, call=2.0, returned=1.0, input=("get", "x"))
+
+
+@pytest.mark.parametrize(("call", "returned"), [(math.nan, 1.0), (math.inf, None), (0.0, math.inf), (0.0, math.nan)])
+def test_a_time_that_is_no_number_is_refused(call: float, returned: float | None) -> None:
+    with pytest.raises(HistoryError, match="an unknown return is written None"):
+        Operation(client=3, call=call, returned=returned, input=("get", "x"))
+
+
+def test_what_does_not_hash_is_refused() -> None:
+    with pytest.raises(HistoryError, match="does not hash"):
+        Operation(1, 0, 1, ("put", "x", {"a": 1}))
+
+
+def test_lists_become_tuples_all_the_way_down() -> None:
+    operation = Operation(1, 0, 1, ["put", "x", [1, [2]]], [3])
+    assert operation.input == ("put", "x", (1, (2,)))
+    assert operation.output == (3,)
+
+
+def test_an_operation_reads_as_a_sentence() -> None:
+    assert str(Operation("ann", 0, 1, ("cas", "x", 1, 2), output=True)) == "client ann's cas 'x' 1 2 → True"
+    assert str(Operation(1, 0, None, 5)) == "client 1's 5 → ?"
+
+
+def test_a_history_holds_operations_only() -> None:
+    with pytest.raises(HistoryError, match="a history holds operations, not 5"):
+        History([5])  # type: ignore[list-item]
+
+
+def test_a_bad_history_is_caught_as_any_error_of_ours() -> None:
+    assert issubclass(HistoryError, PyraftError)
+    assert issubclass(HistoryError, ValueError)
+
+
+EVERYTHING = History(
+    [
+        Operation(1, 0.25, 1.5, ("put", "x", (1, 2)), None),
+        Operation("ann", 0.5, None, ("cas", "x", None, "é"), None),
+        Operation(2, 2.0, 2.0, ("get", "x"), (1, 2)),
+    ]
+)
+
+
+def test_json_lines_give_back_the_same_history() -> None:
+    assert History.from_jsonl(EVERYTHING.to_jsonl()) == EVERYTHING
+
+
+def test_blank_lines_are_skipped() -> None:
+    assert History.from_jsonl("\n" + EVERYTHING.to_jsonl() + "\n\n") == EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "line 2: Input data was truncated"),
+        ('{"client":1,"call":0,"returned":1}', "line 2: .*missing required field `input`"),
+        ('{"client":1,"call":0,"returned":1,"input":["get"],"key":1}', "line 2: .*unknown field `key`"),
+        ('{"client":1,"call":3,"returned":1,"input":["get"]}', "line 2: client 1's get returned at 1, before"),
+        ('{"client":1,"call":"a","returned":1,"input":["get"]}', r"line 2: Expected `float`, got `str` - at `\$.call`"),
+    ],
+)
+def test_a_bad_line_is_named(line: str, words: str) -> None:
+    good = '{"client":1,"call":0,"returned":1,"input":["get"]}'
+    with pytest.raises(HistoryError, match=words) as caught:
+        History.from_jsonl(f"{good}\n{line}")
+    assert caught.value.line == 2
+
+
+def test_a_frame_has_one_row_an_operation() -> None:
+    expected = pd.DataFrame(
+        {
+            "client": pd.Series([1, "ann", 2], dtype="object"),
+            "call": [0.25, 0.5, 2.0],
+            "returned": [1.5, math.nan, 2.0],
+            "op": ["put", "cas", "get"],
+            "input": [operation.input for operation in EVERYTHING],
+            "output": [None, None, (1, 2)],
+            "known": [True, False, True],
+        }
+    )
+    pd.testing.assert_frame_equal(EVERYTHING.frame, expected)
+
+
+def test_the_frame_of_an_empty_history_has_its_columns() -> None:
+    assert list(History().frame.columns) == list(EVERYTHING.frame.columns)
