@@ -36,12 +36,13 @@ def fault_of(directory: Path, meta: SnapshotMeta) -> str | None:
 
 
 class SnapshotFiles:
-    """The snapshot files of one directory; ``keep`` is told which ones may still be read."""
+    """The snapshot files of one directory; ``kept`` may be read: the stored one and the one before it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.incoming = directory / INCOMING
         self.kept: tuple[SnapshotMeta, ...] = ()
+        self.staged: SnapshotMeta | None = None
 
     def prepare(self, commands: Sequence[StorageCommand]) -> None:
         """Bring to the disk what a batch is going to refer to; nothing counts before the database says so."""
@@ -57,12 +58,15 @@ class SnapshotFiles:
                     pass
 
     def put(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Write a snapshot that was built here."""
+        """Write a snapshot that was built here; one that was built before and never saved goes."""
         part = self.directory / "built.part"
         with part.open("wb") as file:
             file.write(whole(meta, data))
             file.flush()
             os.fsync(file.fileno())
+        if self.staged is not None and self.staged != meta:
+            self._drop(self.staged)
+        self.staged = meta
         self._publish(part, meta)
 
     def collect(self, offset: int, data: bytes) -> None:
@@ -98,11 +102,9 @@ class SnapshotFiles:
         """The stored snapshot has changed: the one before it stays, the one before that goes."""
         if stored is None or stored in self.kept[:1]:
             return
-        kept = (stored, *self.kept[:1])
-        for meta in self.kept:
-            if meta not in kept:
-                path_of(self.directory, meta).unlink(missing_ok=True)
-        self.kept = kept
+        before, self.kept = self.kept, (stored, *self.kept[:1])
+        for meta in before:
+            self._drop(meta)
 
     def sweep(self, stored: SnapshotMeta | None) -> None:
         """At the start: only the stored snapshot counts, everything unfinished goes."""
@@ -111,6 +113,10 @@ class SnapshotFiles:
         for path in (*self.directory.glob("*.snapshot"), *self.directory.glob("*.part")):
             if path not in named:
                 path.unlink()
+
+    def _drop(self, meta: SnapshotMeta) -> None:
+        if meta not in self.kept:
+            path_of(self.directory, meta).unlink(missing_ok=True)
 
     def _publish(self, part: Path, meta: SnapshotMeta) -> None:
         part.replace(path_of(self.directory, meta))

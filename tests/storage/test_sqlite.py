@@ -244,6 +244,27 @@ def test_what_is_left_over_is_swept_away(tmp_path: Path) -> None:
     assert set(contents(tmp_path)) == {NAME, "lock", path_of(tmp_path, META).name}
 
 
+async def test_a_directory_holds_two_snapshots_and_one_being_made(tmp_path: Path) -> None:
+    async with open_storage(tmp_path) as storage:
+        for last in range(1, 8):
+            await storage.put_snapshot(snapshot(last, b"forgotten"), b"forgotten")
+            await storage.put_snapshot(snapshot(last, b"saved"), b"saved")
+            await storage.write([append(last, last), SaveSnapshot(snapshot(last, b"saved"))])
+        await storage.put_snapshot(snapshot(7, b"waits"), b"waits")
+        metas = (snapshot(6, b"saved"), snapshot(7, b"saved"), snapshot(7, b"waits"))
+        expected = {path_of(tmp_path, meta).name for meta in metas}
+        assert {name for name in contents(tmp_path) if name.endswith("snapshot")} == expected
+
+
+async def test_saving_a_snapshot_twice_keeps_it(tmp_path: Path) -> None:
+    async with open_storage(tmp_path) as storage:
+        await storage.write([append(1, 10)])
+        for _ in range(3):
+            await storage.put_snapshot(META, DATA)
+            await storage.write([SaveSnapshot(META)])
+        assert await storage.snapshot(META) == DATA
+
+
 PYTHON = (sys.executable, "-W", "error", "-c")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pyraft_lab.__file__).parents[1])}
 OPEN = """
