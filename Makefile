@@ -71,6 +71,6 @@ python=; for name in $(PYTHON); do \
 	    if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$name"; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \
-	    echo "pyraft-lab needs Python 3.11 or newer; found none of: $(PYTHON). Install one, or say make PYTHON=/where/it/is" >&2; exit 1; \
+	    echo "pyraft-lab needs Python 3.11 or newer; none of these is: $(PYTHON). Install one, or say PYTHON=/where/it/is" >&2; exit 1; \
 	fi
 endef

@@ -27,7 +27,9 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*")
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address that a running `pyraft-lab lab` printed."""
-    home = str(tmp_path_factory.mktemp("home"))  # so that nobody's own Jupyter settings are read or written
+    home = tmp_path_factory.mktemp("home")  # so that nobody's own settings and chapters are read or written
+    for folder in ("chapters", "notebooks"):
+        shutil.copytree(ROOT / folder, home / folder)
     command = [
         sys.executable,
         "-m",
@@ -37,8 +39,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--port=0",
         f"--IdentityProvider.token={TOKEN}",
     ]
-    environment = {**os.environ, "HOME": home, "PYTHONPATH": str(ROOT), "JUPYTER_ALLOW_INSECURE_WRITES": "1"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server:
+    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT), "JUPYTER_ALLOW_INSECURE_WRITES": "1"}
+    with subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:
             lines = (ADDRESS.search(line) for line in server.stderr)
