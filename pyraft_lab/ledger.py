@@ -1,0 +1,233 @@
+"""Who waits for what: the requests of a node's clients, from ``Accepted`` and ``Readable`` to their outcome.
+
+Both drivers, the simulation and the live node, execute the engine's commands in order and pass those that concern
+requests through a :class:`Ledger`; it is a value, so that a fork of the world forks its promises too.
+
+>>> from pyraft_lab.engine.log import Blank
+>>> ledger, _ = Ledger().after(Accepted((7,), LogId(2, 1, 5)))
+>>> entry = Entry(LogId(2, 1, 5), Blank())
+>>> ledger, outcomes = ledger.after(Apply((entry,)), results=["done"])
+>>> outcomes[0].request, outcomes[0].result
+(7, 'done')
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import (
+    Accepted,
+    Apply,
+    Command,
+    Done,
+    GuardFailed,
+    InProgress,
+    NoQuorum,
+    NoSuchLearner,
+    NothingToDo,
+    NotLeading,
+    NotMember,
+    NotPristine,
+    NoVoters,
+    Readable,
+    Reason,
+    Refusal,
+    Refuse,
+    RestoreMachine,
+    TooMuchWaiting,
+    Truncate,
+)
+from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId
+from pyraft_lab.errors import (
+    AlreadyInitialized,
+    ChangeInProgress,
+    EmptyMembership,
+    LearnerNotFound,
+    NotInitialized,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    PreconditionFailed,
+    PyraftError,
+    QuorumNotEnough,
+)
+
+
+class Lost(Struct, frozen=True, tag=True):
+    """The entry was appended and then lost from sight; it may have happened or may yet happen."""
+
+    why: str
+
+
+Failure = Refusal | Lost
+
+
+class Answered(Struct, frozen=True, tag=True):
+    """The request's entry was applied, with this result of the machine."""
+
+    request: RequestId
+    entry: Entry
+    result: Any
+
+
+class MayRead(Struct, frozen=True, tag=True):
+    """The machine holds all this read has to see: serve it now."""
+
+    request: RequestId
+    at: LogId
+
+
+class Finished(Struct, frozen=True, tag=True):
+    """An operator's request is carried out; ``note`` says so where there was nothing to do."""
+
+    request: RequestId
+    note: str = ""
+
+
+class Failed(Struct, frozen=True, tag=True):
+    """The request was refused, or its outcome will never be known here."""
+
+    request: RequestId
+    failure: Failure
+
+
+Outcome = Answered | MayRead | Finished | Failed
+
+
+class Waiting(Struct, frozen=True):
+    """Request ``i`` waits for the entry at ``first.index + i`` of the leadership that ``first`` names."""
+
+    requests: tuple[RequestId, ...]
+    first: LogId
+
+    def __iter__(self) -> Iterator[tuple[RequestId, LogId]]:
+        for place, request in enumerate(self.requests, self.first.index):
+            yield request, LogId(self.first.term, self.first.node, place)
+
+    def split(self, last: Index) -> tuple["Waiting", "Waiting"]:
+        """Those that wait for entries up to ``last``, and those that wait for later ones."""
+        count = max(0, last + 1 - self.first.index)
+        rest = LogId(self.first.term, self.first.node, self.first.index + count)
+        return Waiting(self.requests[:count], self.first), Waiting(self.requests[count:], rest)
+
+
+class Ledger(Struct, frozen=True, kw_only=True):
+    """The open requests of one node; it does not survive a crash."""
+
+    writes: tuple[Waiting, ...] = ()
+    reads: tuple[Readable, ...] = ()
+    applied: Index = 0
+
+    def after(self, command: Command, results: Sequence[Any] = ()) -> tuple["Ledger", tuple[Outcome, ...]]:
+        """The ledger once ``command`` is executed, and whose waiting that ended.
+
+        ``results`` are what the machine returned for the entries of an ``Apply``, in order.
+        """
+        match command:
+            case Accepted(requests, first):
+                return replace(self, writes=(*self.writes, Waiting(requests, first))), ()
+            case Apply(entries):
+                return self._applied(entries, results)
+            case Truncate(after):
+                return self._truncated(after)
+            case RestoreMachine(meta):
+                return self._passed_over(meta.last.index)
+            case Readable():
+                return replace(self, reads=(*self.reads, command))._readable()
+            case Refuse(requests, refusal):
+                return self, tuple(_refused(request, refusal) for request in requests)
+            case Done(request):
+                return self, (Finished(request),)
+            case _:
+                return self, ()
+
+    @property
+    def waiting(self) -> tuple[RequestId, ...]:
+        """Every open request, writes first; what a driver fails when its node stops."""
+        writes = (request for waiting in self.writes for request in waiting.requests)
+        return (*writes, *(request for read in self.reads for request in read.requests))
+
+    def _applied(self, entries: Sequence[Entry], results: Sequence[Any]) -> tuple["Ledger", tuple[Outcome, ...]]:
+        assert len(results) == len(entries), "the machine gives every entry its result"
+        last = entries[-1].index if entries else self.applied
+        due, later = self._split(last)
+        applied = {entry.id: (entry, result) for entry, result in zip(entries, results, strict=True)} if due else {}
+        ended = tuple(
+            Answered(request, *applied[id]) if id in applied else Failed(request, _replaced(id)) for request, id in due
+        )
+        ledger, served = replace(self, writes=later, applied=last)._readable()
+        return ledger, (*ended, *served)
+
+    def _truncated(self, after: Index) -> tuple["Ledger", tuple[Outcome, ...]]:
+        kept = tuple(waiting.split(after)[0] for waiting in self.writes)
+        _, lost = self._split(after)
+        ended = tuple(Failed(request, _replaced(id)) for waiting in lost for request, id in waiting)
+        return replace(self, writes=tuple(waiting for waiting in kept if waiting.requests)), ended
+
+    def _passed_over(self, last: Index) -> tuple["Ledger", tuple[Outcome, ...]]:
+        due, later = self._split(last)
+        ended = tuple(Failed(request, Lost(f"a snapshot passed over entry {id}")) for request, id in due)
+        ledger, served = replace(self, writes=later, applied=max(last, self.applied))._readable()
+        return ledger, (*ended, *served)
+
+    def _split(self, last: Index) -> tuple[list[tuple[RequestId, LogId]], tuple[Waiting, ...]]:
+        """Who waits for an entry up to ``last``, each with its entry's id; and the others."""
+        parts = [waiting.split(last) for waiting in self.writes]
+        return [one for due, _ in parts for one in due], tuple(later for _, later in parts if later.requests)
+
+    def _readable(self) -> tuple["Ledger", tuple[Outcome, ...]]:
+        ready = [read for read in self.reads if read.at.index <= self.applied]
+        if not ready:
+            return self, ()
+        waiting = tuple(read for read in self.reads if read.at.index > self.applied)
+        return replace(self, reads=waiting), tuple(MayRead(one, read.at) for read in ready for one in read.requests)
+
+
+def to_error(failure: Failure, node: NodeId) -> PyraftError:
+    """The typed error a caller of ``node`` meets."""
+    match failure:
+        case Lost(why):
+            return OutcomeUnknown(why)
+        case NotLeading(_, Reason.UNINITIALIZED):
+            return NotInitialized(node)
+        case NotLeading(leader, reason):
+            return NotLeader(leader, reason.value, node=node)
+        case TooMuchWaiting(waiting, limit):
+            return Overloaded(waiting, limit)
+        case NoQuorum(got, membership):
+            return QuorumNotEnough(got, f"a majority of {membership}")
+        case _:
+            return _membership_error(failure, node)
+
+
+def _membership_error(
+    failure: InProgress | NoSuchLearner | NoVoters | GuardFailed | NotPristine | NotMember | NothingToDo, node: NodeId
+) -> PyraftError:
+    match failure:
+        case InProgress(committed, effective):
+            return ChangeInProgress(committed, effective)
+        case NoSuchLearner(learner):
+            return LearnerNotFound(learner)
+        case NoVoters():
+            return EmptyMembership()
+        case GuardFailed(what, expected, actual):
+            return PreconditionFailed(what, expected, actual)
+        case NotPristine(last, vote):
+            return AlreadyInitialized(node, last, vote)
+        case NotMember(other, membership):
+            return PreconditionFailed(f"node {other}", "a voter of it", f"outside of {membership}")
+        case NothingToDo(why):
+            return PreconditionFailed("the wanted state", "something new", f"what stands already: {why}")
+        case _:
+            assert_never(failure)
+
+
+def _refused(request: RequestId, refusal: Refusal) -> Outcome:
+    return Finished(request, refusal.why) if isinstance(refusal, NothingToDo) else Failed(request, refusal)
+
+
+def _replaced(id: LogId) -> Lost:
+    return Lost(f"entry {id} was replaced by another leader's")
