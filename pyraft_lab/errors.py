@@ -4,6 +4,7 @@
 
     PyraftError
     ├── ConfigError          a knob has a value that breaks a rule: field, value, rule
+    ├── BadCommand           the machine could make nothing of a command: why
     ├── UnknownNode          no such node: node, known
     ├── NotLeader            ask another node: leader (None: nobody known), reason
     ├── OutcomeUnknown       the write may or may not happen: why
@@ -40,6 +41,14 @@ class ConfigError(PyraftError, ValueError):
     def __init__(self, field: str, value: object, rule: str) -> None:
         super().__init__(f"{field}={value!r}: {rule}")
         self.field, self.value, self.rule = field, value, rule
+
+
+class BadCommand(PyraftError, ValueError):
+    """The state machine could make nothing of the command; nothing has changed."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the command was rejected: {why}; nothing has changed")
 
 
 class UnknownNode(PyraftError, LookupError):
