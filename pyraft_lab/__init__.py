@@ -1,3 +1,93 @@
-"""A complete Raft as pure Python values: run it, stop it, rewind it, fork it, break it, measure it, prove it."""
+"""A complete Raft as pure Python values: run it, stop it, rewind it, fork it, break it, measure it, prove it.
+
+What stands in the table is imported when it is first asked for, so that ``import pyraft_lab`` is quick, and a script
+without pictures needs neither pandas nor Plotly.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pyraft_lab.engine.config import Config as Config
+    from pyraft_lab.engine.engine import Engine as Engine
+    from pyraft_lab.engine.engine import raft as raft
+    from pyraft_lab.engine.engine import step as step
+    from pyraft_lab.engine.membership import AddLearners as AddLearners
+    from pyraft_lab.engine.membership import AddVoters as AddVoters
+    from pyraft_lab.engine.membership import Batch as Batch
+    from pyraft_lab.engine.membership import Membership as Membership
+    from pyraft_lab.engine.membership import RemoveLearners as RemoveLearners
+    from pyraft_lab.engine.membership import RemoveVoters as RemoveVoters
+    from pyraft_lab.engine.membership import ReplaceVoters as ReplaceVoters
+    from pyraft_lab.engine.membership import SetNodes as SetNodes
+    from pyraft_lab.engine.rules import ADVANCED as ADVANCED
+    from pyraft_lab.engine.rules import RAFT as RAFT
+    from pyraft_lab.engine.rules import Rules as Rules
+    from pyraft_lab.engine.types import LogId as LogId
+    from pyraft_lab.engine.types import NodeId as NodeId
+    from pyraft_lab.engine.types import Vote as Vote
+    from pyraft_lab.errors import AlreadyInitialized as AlreadyInitialized
+    from pyraft_lab.errors import BadCommand as BadCommand
+    from pyraft_lab.errors import ChangeInProgress as ChangeInProgress
+    from pyraft_lab.errors import ConfigError as ConfigError
+    from pyraft_lab.errors import EmptyMembership as EmptyMembership
+    from pyraft_lab.errors import Fatal as Fatal
+    from pyraft_lab.errors import LearnerNotFound as LearnerNotFound
+    from pyraft_lab.errors import NetworkFailed as NetworkFailed
+    from pyraft_lab.errors import NotInitialized as NotInitialized
+    from pyraft_lab.errors import NotLeader as NotLeader
+    from pyraft_lab.errors import OutcomeUnknown as OutcomeUnknown
+    from pyraft_lab.errors import Overloaded as Overloaded
+    from pyraft_lab.errors import Panicked as Panicked
+    from pyraft_lab.errors import PreconditionFailed as PreconditionFailed
+    from pyraft_lab.errors import PyraftError as PyraftError
+    from pyraft_lab.errors import QuorumNotEnough as QuorumNotEnough
+    from pyraft_lab.errors import Stopped as Stopped
+    from pyraft_lab.errors import StorageFailed as StorageFailed
+    from pyraft_lab.errors import Timeout as Timeout
+    from pyraft_lab.errors import UnknownNode as UnknownNode
+    from pyraft_lab.machine import Counter as Counter
+    from pyraft_lab.machine import KeyValue as KeyValue
+    from pyraft_lab.machine import StateMachine as StateMachine
+    from pyraft_lab.sim.simulation import Simulation as Simulation
+    from pyraft_lab.sim.weather import Weather as Weather
+    from pyraft_lab.trace.recorder import Trace as Trace
+
+_WHERE = {
+    "pyraft_lab.engine.config": ("Config",),
+    "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
+    "pyraft_lab.engine.membership": (
+        *("Membership", "AddLearners", "AddVoters", "Batch"),
+        *("RemoveLearners", "RemoveVoters", "ReplaceVoters", "SetNodes"),
+    ),
+    "pyraft_lab.engine.rules": ("ADVANCED", "RAFT", "Rules"),
+    "pyraft_lab.engine.types": ("LogId", "NodeId", "Vote"),
+    "pyraft_lab.errors": (
+        *("AlreadyInitialized", "BadCommand", "ChangeInProgress", "ConfigError", "EmptyMembership", "Fatal"),
+        *("LearnerNotFound", "NetworkFailed", "NotInitialized", "NotLeader", "OutcomeUnknown", "Overloaded"),
+        *("Panicked", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
+        *("Timeout", "UnknownNode"),
+    ),
+    "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
+    "pyraft_lab.sim.simulation": ("Simulation",),
+    "pyraft_lab.sim.weather": ("Weather",),
+    "pyraft_lab.trace.recorder": ("Trace",),
+}
+"""Which module has which names: a new public name is one word here (and one line above, for type checkers)."""
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605 (made of the table)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -139,6 +139,13 @@ class Sessions:
         self.sessions: dict[int, Session] = {}
         self._own: set[int] = set()
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sessions):
+            return NotImplemented
+        return (self.machine, self.expiry, self.sessions) == (other.machine, other.expiry, other.sessions)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def apply(self, entry: Entry) -> Answer:
         """Apply a committed entry; those without a command, and commands seen before, leave the machine alone."""
         if not isinstance(entry.payload, Normal):
@@ -231,6 +238,11 @@ class KeyValue:
         self._base: Mapping[Any, Any] = dict(data or {})
         self._changes: dict[Any, Any] = {}
 
+    def __eq__(self, other: object) -> bool:
+        return self.data == other.data if isinstance(other, KeyValue) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return f"KeyValue({self.data})"
 
@@ -266,9 +278,9 @@ class KeyValue:
         """The table of a snapshot."""
         self._base, self._changes = {key: value for key, value in _unpack(data)}, {}  # noqa: C416 (pairs are lists)
 
-    def fork(self) -> "KeyValue":
+    def fork(self) -> Self:
         """An independent copy; past 64 changes a new shared table is made of them."""
-        copy = KeyValue()
+        copy = type(self)()
         if len(self._changes) > 64:
             self._base, self._changes = self.data, {}
         copy._base, copy._changes = self._base, dict(self._changes)
@@ -322,6 +334,11 @@ class Counter:
     def __init__(self) -> None:
         self.total: float = 0
 
+    def __eq__(self, other: object) -> bool:
+        return self.total == other.total if isinstance(other, Counter) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
     def apply(self, command: Any, /) -> Any:
         """Add a number; returns the new sum."""
         if isinstance(command, bool) or not isinstance(command, (int, float)):
@@ -341,8 +358,8 @@ class Counter:
         """The sum of a snapshot."""
         self.total = _unpack(data)
 
-    def fork(self) -> "Counter":
+    def fork(self) -> Self:
         """An independent copy."""
-        copy = Counter()
+        copy = type(self)()
         copy.total = self.total
         return copy

@@ -1,0 +1,266 @@
+"""``act(world, action)``: the one way in which a world changes; a pure function, like Raft itself."""
+
+from collections.abc import Iterable
+from itertools import product
+from typing import NamedTuple, assert_never
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.events import Fire, Receive, SnapshotGone
+from pyraft_lab.engine.state import Disk
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError, UnknownNode
+from pyraft_lab.machine import Sessions
+from pyraft_lab.sim.clients import attempt, conclude, invoke
+from pyraft_lab.sim.scene import Ended, Scene
+from pyraft_lab.sim.server import Server
+from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
+from pyraft_lab.sim.world import (
+    Action,
+    Attempt,
+    Build,
+    Crash,
+    Cut,
+    Decision,
+    Delay,
+    Deliver,
+    Drift,
+    Drop,
+    Duplicate,
+    Expire,
+    Heal,
+    Invoke,
+    Join,
+    Miss,
+    Node,
+    Partition,
+    Pause,
+    Pending,
+    Resume,
+    Setting,
+    SetWeather,
+    Start,
+    Sync,
+    Tell,
+    World,
+)
+from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record, kind_of
+
+_EMPTY = Disk()
+
+
+class Happened(NamedTuple):
+    """The world after an action, the record of it, and the calls it ended."""
+
+    world: World
+    record: Record
+    ended: tuple[Ended, ...]
+
+
+def act(world: World, action: Action, now: Micros | None = None) -> Happened:
+    """Let ``action`` happen, at ``now`` (not before the world's own time); the given world stays as it is.
+
+    Raises ``PyraftError`` where the action makes no sense: an unknown node, a message that is not under way.
+    """
+    scene = Scene(world)
+    scene.now = max(world.now, world.now if now is None else now)
+    if isinstance(action, Pending):
+        _pass(scene, action)
+    else:
+        _decide(scene, action)
+    conclude(scene)
+    return Happened(scene.world_after(), scene.record(), tuple(scene.ended))
+
+
+def new_node(setting: Setting, node: NodeId, disk: Disk = _EMPTY) -> Node:
+    """A server that has not started yet, with this on its disk."""
+    state = setting.engine.start(node, disk, setting.config)
+    return Node(id=node, state=state, synced=disk, machine=Sessions(setting.machine()))
+
+
+# What happens by itself
+
+
+def _pass(scene: Scene, action: Pending) -> None:
+    due = scene.take(action)
+    if due is None:
+        raise PyraftError(f"{action} is not pending; what is, `pending` tells")
+    scene.cause = due.cause
+    match action:
+        case Deliver(message):
+            _deliver(scene, scene.flights.pop(message))
+        case Attempt(call):
+            attempt(scene, call)
+        case Expire() | Sync() | Build() | Miss():
+            _wake(scene, action)
+        case _:
+            assert_never(action)
+
+
+def _deliver(scene: Scene, flight: Flight) -> None:
+    """It arrives, unless its link was cut or its receiver died meanwhile."""
+    fate = _undelivered(scene, flight)
+    kind = Kind.RECEIVE if fate is None else Kind.UNDELIVERED
+    scene.tell(kind, flight.dst, peer=flight.src, message=flight.id, detail=fate or "")
+    if fate is None:
+        server = Server(scene, flight.dst)
+        server.turn(Receive(flight.src, flight.message), flight.id)
+        scene.nodes[flight.dst] = server.value()
+
+
+def _undelivered(scene: Scene, flight: Flight) -> Fate | None:
+    if (flight.src, flight.dst) in scene.cuts:
+        return Fate.CUT
+    receiver = scene.nodes.get(flight.dst)
+    return None if receiver is not None and receiver.up else Fate.DEAD
+
+
+def _wake(scene: Scene, action: Expire | Sync | Build | Miss) -> None:
+    """Something of a node's own is due: a timer, its disk, its machine."""
+    server = Server(scene, action.node)
+    match action:
+        case Expire(node, timer):
+            scene.tell(Kind.TIMER, node)
+            del server.timers[timer]
+            server.turn(Fire(timer))
+        case Sync(node):
+            scene.tell(Kind.STORED, node)
+            server.sync()
+        case Build(node):
+            scene.tell(Kind.SNAPSHOT, node)
+            server.build()
+        case Miss(node, peer):
+            scene.tell(Kind.SNAPSHOT, node, peer=peer)
+            server.turn(SnapshotGone(peer))
+        case _:
+            assert_never(action)
+    scene.nodes[action.node] = server.value()
+
+
+# What somebody decides
+
+
+def _decide(scene: Scene, action: Decision) -> None:
+    match action:
+        case Invoke(call):
+            invoke(scene, call)
+        case Start() | Crash() | Pause() | Resume() | Drift() | Tell():
+            _touch_node(scene, action)
+        case Cut() | Partition() | Heal():
+            _touch_links(scene, action)
+        case Drop() | Duplicate() | Delay():
+            _touch_message(scene, action)
+        case Join(node):
+            _join(scene, node)
+        case SetWeather(weather):
+            scene.weather = weather.validated()
+            scene.tell(Kind.WEATHER, detail=str(weather))
+        case _:
+            assert_never(action)
+
+
+def _touch_node(scene: Scene, action: Start | Crash | Pause | Resume | Drift | Tell) -> None:
+    _known(scene, action.node)
+    server = Server(scene, action.node)
+    match action:
+        case Start(node):
+            _demand(not server.up, f"node {node} is up already")
+            scene.tell(Kind.RESTART if server.lives else Kind.BOOT, node)
+            server.start()
+        case Crash(node):
+            _demand(server.up, f"node {node} is down already")
+            scene.tell(Kind.CRASH, node)
+            server.stop()
+        case Pause(node):
+            _demand(server.up and not server.paused, f"node {node} is not running")
+            scene.tell(Kind.PAUSE, node)
+            server.paused = True
+        case Resume(node):
+            _demand(server.paused, f"node {node} is not paused")
+            scene.tell(Kind.RESUME, node)
+            server.paused = False
+        case Drift(node, rate):
+            _demand(0 < rate < 1000, f"a clock cannot run at {rate} times its pace")
+            scene.tell(Kind.DRIFT, node, detail=f"clock at {rate:g}")
+            server.drift(rate)
+        case Tell(node, event):
+            _demand(server.up and not server.paused, f"node {node} is not running")
+            scene.tell(kind_of(event), node)
+            server.turn(event)
+        case _:
+            assert_never(action)
+    scene.nodes[action.node] = server.value()
+
+
+def _touch_links(scene: Scene, action: Cut | Partition | Heal) -> None:
+    match action:
+        case Cut(src, dst):
+            _known(scene, src, dst)
+            scene.cuts = scene.cuts | {(src, dst)}
+            scene.tell(Kind.CUT, src, peer=dst)
+        case Partition(groups):
+            _known(scene, *(node for group in groups for node in group))
+            scene.cuts = frozenset(_between(scene, groups))
+            scene.tell(Kind.PARTITION, detail=" | ".join("{" + ",".join(map(str, group)) + "}" for group in groups))
+        case Heal():
+            scene.cuts = frozenset()
+            scene.tell(Kind.HEAL)
+        case _:
+            assert_never(action)
+
+
+def _between(scene: Scene, groups: tuple[tuple[NodeId, ...], ...]) -> Iterable[tuple[NodeId, NodeId]]:
+    """Every link that leaves a group; who is in none is a group alone."""
+    side = {node: place for place, group in enumerate(groups) for node in group}
+    return (
+        (src, dst)
+        for src, dst in product(scene.nodes, repeat=2)
+        if src != dst and side.get(src, -src) != side.get(dst, -dst)
+    )
+
+
+def _touch_message(scene: Scene, action: Drop | Duplicate | Delay) -> None:
+    flight = scene.flights.get(action.message)
+    if flight is None:
+        raise PyraftError(f"message {action.message} is not under way; those that are: {sorted(scene.flights)}")
+    match action:
+        case Drop(message):
+            scene.take(Deliver(message))
+            del scene.flights[message]
+            scene.tell(Kind.DROP, flight.src, peer=flight.dst, message=message)
+        case Duplicate(message):
+            scene.tell(Kind.DUPLICATE, flight.src, peer=flight.dst, message=message)
+            scene.copy(flight, between(scene.weather.latency, scene.draw(Purpose.COPY, 0, scene.messages)))
+        case Delay(message, by):
+            _postpone(scene, flight, by)
+            scene.tell(Kind.DELAY, flight.src, peer=flight.dst, message=message, detail=f"by {by / SECOND:g} s")
+        case _:
+            assert_never(action)
+
+
+def _postpone(scene: Scene, flight: Flight, by: Micros) -> None:
+    old = scene.take(Deliver(flight.id))
+    assert old is not None, "what flies is on the agenda"
+    due = scene.schedule(old.time + by - scene.now, old.action, old.cause)
+    scene.flights[flight.id] = replace(flight, due=due.time / SECOND)
+
+
+def _join(scene: Scene, node: NodeId) -> None:
+    _demand(node not in scene.nodes, f"there is a node {node} already")
+    _demand(node > 0, f"{node} is no node id: they are counted from 1")
+    scene.nodes[node] = new_node(scene.world.setting, node)
+    scene.tell(Kind.JOIN, node)
+    server = Server(scene, node)
+    server.start()
+    scene.nodes[node] = server.value()
+
+
+def _known(scene: Scene, *nodes: NodeId) -> None:
+    for node in nodes:
+        if node not in scene.nodes:
+            raise UnknownNode(node, scene.nodes)
+
+
+def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (it is the question)
+    if not holds:
+        raise PyraftError(otherwise)

@@ -1,0 +1,187 @@
+"""Simulated clients: a call goes to whoever leads, follows hints, and is tried again in its session until answered.
+
+A call to a node of its own choice is tried once, and waits for what that node says.
+"""
+
+from typing import Any, assert_never
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, Propose, Read, Request, TransferLeader
+from pyraft_lab.engine.log import Configuration, Normal
+from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import (
+    BadCommand,
+    NetworkFailed,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    PyraftError,
+    QuorumNotEnough,
+    UnknownNode,
+)
+from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
+from pyraft_lab.machine import Expired, Rejected, Value, encode
+from pyraft_lab.sim.scene import Ended, Scene
+from pyraft_lab.sim.server import Server
+from pyraft_lab.sim.weather import Micros, Purpose, between
+from pyraft_lab.sim.world import Attempt, Call, Forgive, Found, HandOver, Open, Query, Reconfigure, Write
+from pyraft_lab.trace.recorder import Kind, kind_of
+
+PATIENCE: Micros = 1_000_000
+"""How long a client waits for an answer before it asks whoever leads then."""
+PAUSE: Micros = 50_000
+"""How long it waits where nobody leads."""
+
+
+def invoke(scene: Scene, call: Call) -> None:
+    """A client begins a call."""
+    if call.to is not None and call.to not in scene.nodes:
+        raise UnknownNode(call.to, scene.nodes)
+    scene.requests += 1
+    serial = scene.clients[call.client] = scene.clients.get(call.client, 0) + 1
+    since = max(node.state.committed for node in scene.nodes.values())
+    waiting = Open(id=scene.requests, call=call, serial=serial, began=scene.id, since=since)
+    scene.calls[waiting.id] = waiting
+    attempt(scene, scene.requests)
+
+
+def attempt(scene: Scene, request: RequestId) -> None:
+    """Ask the node the call is for, or the one last hinted at, or whoever leads."""
+    waiting = scene.calls[request]
+    call = waiting.call
+    to = call.to or waiting.hint or scene.world.leader
+    if to is None:
+        _wait(scene, waiting, "finds no leader")
+    elif not scene.nodes[to].up:
+        _find_down(scene, waiting, to)
+    elif scene.nodes[to].paused:
+        _wait(scene, waiting, f"hears nothing from node {to}", PATIENCE if call.to is None else PAUSE)
+    else:
+        due = scene.schedule(PATIENCE, Attempt(request)) if call.to is None else None
+        waiting = replace(waiting, at=to, tries=waiting.tries + 1, hint=None, due=due)
+        scene.calls[request] = waiting
+        _ask(scene, waiting, to)
+
+
+def conclude(scene: Scene) -> None:
+    """What nodes have answered reaches the clients."""
+    for node, outcome in scene.outcomes:
+        waiting = scene.calls.get(outcome.request)
+        if waiting is not None:
+            _hear(scene, waiting, node, outcome)
+
+
+def _wait(scene: Scene, waiting: Open, why: str, delay: Micros = PAUSE) -> None:
+    due = scene.schedule(delay, Attempt(waiting.id))
+    scene.calls[waiting.id] = replace(waiting, at=None, hint=None, due=due)
+    scene.tell(Kind.CALL, detail=f"client {waiting.call.client} {why}")
+
+
+def _find_down(scene: Scene, waiting: Open, to: NodeId) -> None:
+    if waiting.call.to is None:
+        _wait(scene, waiting, f"finds node {to} down")
+    else:
+        scene.tell(Kind.CALL, detail=f"client {waiting.call.client} finds node {to} down")
+        _end(scene, waiting, error=NetworkFailed(f"node {to}", "it is down"))
+
+
+def _ask(scene: Scene, waiting: Open, to: NodeId) -> None:
+    wish = waiting.call.wish
+    if isinstance(wish, Query) and wish.policy == "local":
+        scene.tell(Kind.READ, to, detail="local")
+        _end(scene, waiting, value=scene.nodes[to].machine.query(wish.query))
+        return
+    event = _request(scene, waiting)
+    scene.tell(kind_of(event), to)
+    server = Server(scene, to)
+    server.turn(event)
+    scene.nodes[to] = server.value()
+
+
+def _request(scene: Scene, waiting: Open) -> Request:
+    """The wish as an event of the engine."""
+    match waiting.call.wish:
+        case Write(command):
+            return Propose(requests=(waiting.id,), payloads=(Normal(_sealed(scene, waiting, command)),))
+        case Query(_, policy):
+            return Read((waiting.id,), "lease" if policy == "lease" else "index")
+        case Reconfigure(change, retain, guard):
+            return ChangeMembership(request=waiting.id, change=change, retain=retain, guard=guard)
+        case HandOver(to):
+            return TransferLeader(waiting.id, to)
+        case Found(membership):
+            return Initialize(waiting.id, membership)
+        case Forgive(peer):
+            return AllowRevert(waiting.id, peer)
+        case _:
+            assert_never(waiting.call.wish)
+
+
+def _sealed(scene: Scene, waiting: Open, command: Any) -> bytes:
+    """The command in its client's session: tried twice, it happens once."""
+    client = waiting.call.client
+    unanswered = min(one.serial for one in scene.calls.values() if one.call.client == client)
+    return encode(command, client=client, serial=waiting.serial, done=unanswered - 1, since=waiting.since)
+
+
+def _hear(scene: Scene, waiting: Open, node: NodeId, outcome: Outcome) -> None:
+    match outcome:
+        case Answered(_, entry, answer):
+            payload = entry.payload
+            _answer(scene, waiting, Value(payload.membership) if isinstance(payload, Configuration) else answer)
+        case MayRead():
+            assert isinstance(waiting.call.wish, Query), "only reads wait to read"
+            value = scene.nodes[node].machine.query(waiting.call.wish.query)
+            _answer(scene, waiting, value if isinstance(value, Rejected) else Value(value))
+        case Finished(_, note):
+            _end(scene, waiting, value=note or None)
+        case Failed(_, failure) if waiting.at == node:
+            _fail(scene, waiting, to_error(failure, node))
+        case Failed():
+            pass  # an earlier try; the call waits elsewhere by now
+        case _:
+            assert_never(outcome)
+
+
+def _answer(scene: Scene, waiting: Open, answer: Value | Rejected | Expired) -> None:
+    match answer:
+        case Value(value):
+            _end(scene, waiting, value=value)
+        case Rejected(why):
+            _end(scene, waiting, error=BadCommand(why))
+        case Expired():
+            _end(scene, waiting, error=OutcomeUnknown("its session has expired"))
+        case _:
+            assert_never(answer)
+
+
+def _fail(scene: Scene, waiting: Open, error: PyraftError) -> None:
+    """Try again elsewhere where that is safe and wanted; else the caller has the error."""
+    if waiting.call.to is not None or not _may_retry(waiting, error):
+        _end(scene, waiting, error=error)
+        return
+    _forget(scene, waiting)
+    hint = error.leader if isinstance(error, NotLeader) else None
+    luck = scene.draw(Purpose.CLIENT, waiting.id, waiting.tries)
+    delay = PAUSE if hint is None else between(scene.weather.latency, luck)
+    due = scene.schedule(delay, Attempt(waiting.id))
+    scene.calls[waiting.id] = replace(waiting, at=None, hint=hint, due=due)
+
+
+def _may_retry(waiting: Open, error: PyraftError) -> bool:
+    """Nothing happened, or a session makes sure that it happens once."""
+    if isinstance(error, OutcomeUnknown):
+        return isinstance(waiting.call.wish, (Write, Query))
+    return isinstance(error, (NotLeader, Overloaded, QuorumNotEnough))
+
+
+def _end(scene: Scene, waiting: Open, *, value: Any = None, error: PyraftError | None = None) -> None:
+    _forget(scene, waiting)
+    del scene.calls[waiting.id]
+    scene.ended.append(Ended(request=waiting.id, began=waiting.began, value=value, error=error))
+
+
+def _forget(scene: Scene, waiting: Open) -> None:
+    if waiting.due is not None:
+        scene.cancel(waiting.due)

@@ -1,0 +1,305 @@
+"""One server while something happens to it: it turns Raft's crank and executes the commands, as a live node would.
+
+The disk keeps written and synced apart. What a step writes is one batch; batches are synced in order, and a promise
+leaves when everything written before it is synced::
+
+    step ──▶ written (state.disk) ──▶ batch ──▶ batch ──Sync──▶ synced
+                                      └ held: the answer that vouches for it
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from zlib import crc32
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import (
+    Alarm,
+    Append,
+    Apply,
+    CancelTimer,
+    Command,
+    Halt,
+    InstallSnapshot,
+    Purge,
+    RestoreMachine,
+    SaveSnapshot,
+    SaveVote,
+    Send,
+    SendChunk,
+    SetTimer,
+    StorageCommand,
+    TakeSnapshot,
+    Truncate,
+    WriteChunk,
+)
+from pyraft_lab.engine.events import Boot, Event, Receive, SnapshotBuilt, Stored
+from pyraft_lab.engine.log import Entry, SnapshotMeta
+from pyraft_lab.engine.messages import SnapshotRequest
+from pyraft_lab.engine.timers import Timer, delay
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
+from pyraft_lab.ledger import Failed, Ledger, Lost
+from pyraft_lab.machine import Answer, Sessions
+from pyraft_lab.sim.scene import Scene
+from pyraft_lab.sim.weather import SECOND, Purpose, between
+from pyraft_lab.sim.world import Batch, Build, Building, Expire, Held, Miss, Node, Pending, Shelved, Sync
+from pyraft_lab.trace.recorder import ANSWERS, MessageId
+
+
+class Server:
+    """A node at work: made from its value for one action, and turned into a value again."""
+
+    def __init__(self, scene: Scene, node: NodeId) -> None:
+        self.scene = scene
+        self.before = value = scene.nodes[node]
+        self.id, self.lives, self.up, self.paused, self.rate = value.id, value.lives, value.up, value.paused, value.rate
+        self.state, self.synced, self.batches = value.state, value.synced, value.batches
+        self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
+        self.shelf, self.arriving = value.shelf, value.arriving
+        self.timers, self.arrivals = dict(value.timers), value.arrivals
+        self.busy, self.sent, self.drawn, self.wrote = value.busy, value.sent, value.drawn, value.wrote
+        self.writing: list[StorageCommand] = []
+        self.held: list[Held] = []
+        self.built = b""
+        self.asker: NodeId | None = None
+        self.received: MessageId | None = None
+
+    def value(self) -> Node:
+        """The node after what happened."""
+        return Node(
+            id=self.id,
+            state=self.state,
+            machine=self.machine,
+            synced=self.synced,
+            lives=self.lives,
+            up=self.up,
+            paused=self.paused,
+            rate=self.rate,
+            batches=self.batches,
+            ledger=self.ledger,
+            shelf=self.shelf,
+            arriving=self.arriving,
+            building=self.building,
+            timers=self.timers,
+            arrivals=self.arrivals,
+            busy=self.busy,
+            sent=self.sent,
+            drawn=self.drawn,
+            wrote=self.wrote,
+        )
+
+    # Raft
+
+    def turn(self, event: Event, received: MessageId | None = None) -> None:
+        """One turn of Raft, and all that it commands."""
+        self.received, self.asker = received, event.src if isinstance(event, Receive) else None
+        step = self.scene.world.setting.engine.step(self.state, event)
+        self.scene.step, self.state = step, step.after
+        for command in step.commands:
+            self._execute(command)
+        if self.writing:
+            self._write()
+        if self.state.halted:
+            self.stop()
+
+    def _execute(self, command: Command) -> None:
+        match command:
+            case Send():
+                self._send(command)
+            case SetTimer(timer, patience):
+                self._set_timer(timer, patience)
+            case CancelTimer(timer):
+                self._cancel_timer(timer)
+            case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
+                self._store(command)
+            case SendChunk():
+                self._send_chunk(command)
+            case Alarm(peer, what):
+                self.scene.detail = f"alarm about node {peer}: {what}"
+            case _:
+                self._serve(command)
+
+    # The wire
+
+    def _send(self, command: Send) -> None:
+        answers = isinstance(command.message, ANSWERS) and command.dst == self.asker
+        held = Held(command.dst, command.message, self.received if answers else None, self.scene.id)
+        if not (command.durable and (self.writing or self.batches)):
+            self.scene.send(self, held)
+            return
+        if self.writing:
+            self.held.append(held)
+        else:
+            last = self.batches[-1]
+            self.batches = (*self.batches[:-1], replace(last, held=(*last.held, held)))
+
+    def _send_chunk(self, command: SendChunk) -> None:
+        """Read bytes of the stored snapshot; a leader that no longer has it will hear so."""
+        data = next((one.data for one in self.shelf if one.meta == command.meta), None)
+        if data is None:
+            self.scene.schedule(0, Miss(self.id, command.dst))
+            return
+        end = command.offset + command.length
+        message = SnapshotRequest(
+            vote=command.vote,
+            meta=command.meta,
+            offset=command.offset,
+            data=data[command.offset : end],
+            done=end >= command.meta.size,
+            round=command.round,
+        )
+        self.scene.send(self, Held(command.dst, message, None, self.scene.id))
+
+    # Timers
+
+    def _set_timer(self, timer: Timer, patience: int) -> None:
+        self._cancel_timer(timer)
+        self.drawn += 1
+        luck = self.scene.draw(Purpose.TIMER, self.id, self.drawn)
+        seconds = delay(self.state.config, timer.kind, patience, luck) / self.rate
+        self.timers[timer] = self.scene.schedule(max(1, round(seconds * SECOND)), Expire(self.id, timer))
+
+    def _cancel_timer(self, timer: Timer) -> None:
+        if timer in self.timers:
+            self.scene.cancel(self.timers.pop(timer))
+        elif timer.key == 0:
+            for other in [one for one in self.timers if one.kind is timer.kind]:
+                self.scene.cancel(self.timers.pop(other))
+
+    def drift(self, rate: float) -> None:
+        """Another pace of the clock: running timers end sooner or later."""
+        now = self.scene.now
+        self.timers = {
+            timer: self.scene.reschedule(due, round((due.time - now) * self.rate / rate))
+            for timer, due in self.timers.items()
+        }
+        self.rate = rate
+
+    # The disk
+
+    def _store(self, command: StorageCommand) -> None:
+        """Written now, synced later; the bytes of snapshots are kept beside."""
+        self.writing.append(command)
+        match command:
+            case Truncate():
+                self._settle(command)
+            case WriteChunk(_, offset, data):
+                self.arriving = self.arriving[:offset] + data
+            case InstallSnapshot(meta):
+                self._shelve(meta, self.arriving)
+                self.arriving = b""
+            case SaveSnapshot(meta):
+                self._shelve(meta, self.built)
+            case _:
+                pass
+
+    def _shelve(self, meta: SnapshotMeta, data: bytes) -> None:
+        """Keep the newest snapshot, the one before it (it may be on its way), and the one that is synced."""
+        kept = [one for one in self.shelf[:-1] if one.meta == self.synced.snapshot]
+        self.shelf = (*kept, *self.shelf[-1:], Shelved(meta, data))
+
+    def _write(self) -> None:
+        self.wrote += 1
+        latency = between(self.scene.weather.disk, self.scene.draw(Purpose.DISK, self.id, self.wrote))
+        self.busy = max(self.busy, self.scene.now + latency)
+        self.scene.schedule(self.busy - self.scene.now, Sync(self.id))
+        batch = Batch(commands=tuple(self.writing), image=self.state.disk, held=tuple(self.held))
+        self.batches = (*self.batches, batch)
+        self.writing, self.held = [], []
+
+    def sync(self) -> None:
+        """The oldest batch is on the disk: what waited for it leaves, and Raft is told."""
+        batch, *rest = self.batches
+        self.batches = tuple(rest)
+        for command in batch.commands:
+            self.synced = self.synced.after(command)
+        for held in batch.held:
+            self.scene.send(self, held)
+        self.turn(Stored(batch.image.vote, batch.image.log.last))
+
+    # The machine and its clients
+
+    def _serve(self, command: Command) -> None:
+        match command:
+            case Apply(entries):
+                self._settle(command, self._apply(entries))
+            case TakeSnapshot():
+                self.building = Building(command, self.machine)
+                luck = self.scene.draw(Purpose.BUILD, self.id, self.wrote)
+                self.scene.schedule(between(self.scene.weather.disk, luck), Build(self.id))
+            case RestoreMachine(meta):
+                self._restore(meta)
+                self._settle(command)
+            case Halt(why):
+                self.scene.detail = f"halted: {why}"
+            case _:
+                self._settle(command)
+
+    def _settle(self, command: Command, results: Sequence[Any] = ()) -> None:
+        self.ledger, outcomes = self.ledger.after(command, results)
+        self.scene.outcomes.extend((self.id, outcome) for outcome in outcomes)
+
+    def _apply(self, entries: Sequence[Entry]) -> list[Answer]:
+        if self.machine is self.before.machine:
+            self.machine = self.machine.fork()
+        try:
+            return [self.machine.apply(entry) for entry in entries]
+        except PyraftError:
+            raise
+        except Exception as error:
+            raise Panicked(
+                f"the machine of node {self.id} raised {error!r} within {entries[0].id}…{entries[-1].id}"
+            ) from error
+
+    def _restore(self, meta: SnapshotMeta) -> None:
+        self.machine = self.fresh_machine()
+        data = next(one.data for one in reversed(self.shelf) if one.meta == meta)
+        self.machine.restore(data)
+
+    def fresh_machine(self) -> Sessions:
+        """A machine to which nothing has been applied."""
+        return Sessions(self.scene.world.setting.machine())
+
+    def build(self) -> None:
+        """The machine has serialised itself, as it was when it was asked to."""
+        assert self.building is not None, "only a snapshot that was begun is finished"
+        asked, data = self.building.command, self.building.machine.snapshot()
+        self.building, self.built = None, data
+        meta = SnapshotMeta(
+            last=asked.last,
+            membership=asked.membership,
+            membership_id=asked.membership_id,
+            size=len(data),
+            checksum=crc32(data),
+        )
+        self.turn(SnapshotBuilt(meta))
+
+    # Life and death
+
+    def start(self) -> None:
+        """Start from the disk; a disk that Raft could not have written is refused, and the server stays down."""
+        setting = self.scene.world.setting
+        self.machine, self.ledger = self.fresh_machine(), Ledger()
+        try:
+            self.state = setting.engine.start(self.id, self.synced, setting.config)
+        except StorageFailed as error:
+            self.scene.detail = str(error)
+            return
+        self.up, self.lives = True, self.lives + 1
+        self.turn(Boot())
+
+    def stop(self) -> None:
+        """All that was not synced is gone: writes, promises, timers, memory."""
+        for due in self.timers.values():
+            self.scene.cancel(due)
+        actions: list[Pending] = [Build(self.id), *(Sync(self.id) for _ in self.batches)]
+        for action in actions:
+            self.scene.take(action)
+        self.timers, self.batches, self.writing, self.held = {}, (), [], []
+        self.arriving, self.building, self.busy = b"", None, 0
+        self.up = self.paused = False
+        self.shelf = tuple(one for one in self.shelf if one.meta == self.synced.snapshot)
+        self.ledger = Ledger()
+        lost = [call.id for call in self.scene.calls.values() if call.at == self.id]
+        self.scene.outcomes.extend((self.id, Failed(request, Lost(f"node {self.id} went down"))) for request in lost)

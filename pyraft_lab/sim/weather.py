@@ -1,0 +1,86 @@
+"""What the network and the disks are like, and the chance that decides: a pure function of the seed."""
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from pyraft_lab.errors import ConfigError
+
+Micros = int
+"""Virtual time in whole microseconds: sums of it are exact, on every machine."""
+SECOND: Micros = 1_000_000
+
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+class Purpose(IntEnum):
+    """What a number is drawn for; each purpose has numbers of its own."""
+
+    TIMER = 1
+    LOSS = 2
+    LATENCY = 3
+    REORDER = 4
+    DUPLICATE = 5
+    COPY = 6
+    DISK = 7
+    BUILD = 8
+    CLIENT = 9
+    FAULT = 10
+
+
+def chance(seed: int, purpose: int, place: int, count: int) -> float:
+    """A number in [0, 1) that depends on nothing but its arguments.
+
+    Every node and purpose draws from its own row of numbers, so that one message more on one node leaves the
+    luck of all others as it was.
+    """
+    x = (((seed * _GOLDEN + purpose) * _GOLDEN + place) * _GOLDEN + count) & _MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _MASK
+    return ((x ^ (x >> 31)) >> 11) * 2.0**-53
+
+
+class Weather(Struct, frozen=True, kw_only=True):
+    """Times are (shortest, longest) in seconds, evenly spread; ``loss``, ``duplicate`` and ``reorder`` are chances.
+
+    A message that is not reordered arrives behind all earlier ones on its link, as on a TCP connection; a
+    reordered one takes up to three times the longest latency, and later ones may overtake it.
+    """
+
+    latency: tuple[float, float] = (0.002, 0.010)
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    disk: tuple[float, float] = (0.0005, 0.002)
+
+    def validated(self) -> "Weather":
+        """This weather, or ``ConfigError`` naming field, value and rule."""
+        _check_span("latency", self.latency)
+        _check_span("disk", self.disk)
+        _check_chance("loss", self.loss)
+        _check_chance("duplicate", self.duplicate)
+        _check_chance("reorder", self.reorder)
+        return self
+
+
+def between(span: tuple[float, float], luck: float) -> Micros:
+    """A time within ``span``, in whole microseconds."""
+    shortest, longest = span
+    return round((shortest + (longest - shortest) * luck) * SECOND)
+
+
+def _check_span(field: str, span: object) -> None:
+    if not (isinstance(span, tuple) and len(span) == 2 and all(map(_is_number, span))):
+        raise ConfigError(field, span, "must be a pair (shortest, longest) of seconds")
+    if not 0 <= span[0] <= span[1]:
+        raise ConfigError(field, span, "needs 0 <= shortest <= longest")
+
+
+def _check_chance(field: str, value: object) -> None:
+    if not (isinstance(value, (int, float)) and _is_number(value) and 0 <= value <= 1):
+        raise ConfigError(field, value, "must be a chance from 0 to 1")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9

@@ -1,0 +1,378 @@
+"""A whole cluster as one value: nodes with their disks, machines and timers, messages under way, clients, and time.
+
+::
+
+    world ──act(world, action)──▶ world        an action is anything that may happen next: a message arrives,
+      └──── actions(world)                     a timer runs out, a disk catches up, a server crashes …
+
+Keeping a world is keeping a name: nothing in it ever changes, and what two worlds have in common they share.
+
+Same-instant rule: what is due at the same microsecond happens in the order in which it was put on the agenda.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from pyraft_lab.engine.commands import StorageCommand, TakeSnapshot
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.events import Event, Guard
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.membership import Change, Membership
+from pyraft_lab.engine.messages import AnyMessage
+from pyraft_lab.engine.state import Disk, RaftState
+from pyraft_lab.engine.timers import Timer
+from pyraft_lab.engine.types import Index, NodeId, RequestId
+from pyraft_lab.ledger import Ledger
+from pyraft_lab.machine import Sessions
+from pyraft_lab.sim.weather import Micros, Weather
+from pyraft_lab.trace.recorder import EventId, Flight, MessageId
+
+# What may happen
+
+
+class Deliver(Struct, frozen=True, tag=True):
+    """A message arrives."""
+
+    message: MessageId
+
+
+class Expire(Struct, frozen=True, tag=True):
+    """A timer of a node runs out."""
+
+    node: NodeId
+    timer: Timer
+
+
+class Sync(Struct, frozen=True, tag=True):
+    """The disk of a node has its oldest unsynced batch of writes."""
+
+    node: NodeId
+
+
+class Build(Struct, frozen=True, tag=True):
+    """The machine of a node has built its snapshot."""
+
+    node: NodeId
+
+
+class Miss(Struct, frozen=True, tag=True):
+    """A leader finds that it no longer has the snapshot it is sending to ``peer``."""
+
+    node: NodeId
+    peer: NodeId
+
+
+class Attempt(Struct, frozen=True, tag=True):
+    """A client tries its call (again)."""
+
+    call: RequestId
+
+
+Pending = Deliver | Expire | Sync | Build | Miss | Attempt
+"""What happens by itself when its time has come."""
+
+
+class Start(Struct, frozen=True, tag=True):
+    """A server starts from its disk."""
+
+    node: NodeId
+
+
+class Crash(Struct, frozen=True, tag=True):
+    """A server dies: what its disk had not synced is gone, and so is all its memory."""
+
+    node: NodeId
+
+
+class Pause(Struct, frozen=True, tag=True):
+    """A server stands still, as in a long collection of garbage; what comes for it waits."""
+
+    node: NodeId
+
+
+class Resume(Struct, frozen=True, tag=True):
+    """A paused server goes on, and everything that waited happens at once."""
+
+    node: NodeId
+
+
+class Drift(Struct, frozen=True, tag=True):
+    """The clock of a server runs ``rate`` times as fast as it should from now on."""
+
+    node: NodeId
+    rate: float
+
+
+class Cut(Struct, frozen=True, tag=True):
+    """Nothing from ``src`` reaches ``dst`` any more."""
+
+    src: NodeId
+    dst: NodeId
+
+
+class Partition(Struct, frozen=True, tag=True):
+    """Only within a group messages arrive; who is in no group is alone."""
+
+    groups: tuple[tuple[NodeId, ...], ...]
+
+
+class Heal(Struct, frozen=True, tag=True):
+    """Every link works again."""
+
+
+class Drop(Struct, frozen=True, tag=True):
+    """A message under way is lost."""
+
+    message: MessageId
+
+
+class Duplicate(Struct, frozen=True, tag=True):
+    """A message under way will arrive twice."""
+
+    message: MessageId
+
+
+class Delay(Struct, frozen=True, tag=True):
+    """A message under way takes longer."""
+
+    message: MessageId
+    by: Micros
+
+
+class Tell(Struct, frozen=True, tag=True):
+    """An operator's order to a node, for which nobody waits."""
+
+    node: NodeId
+    event: Event
+
+
+class Invoke(Struct, frozen=True, tag=True):
+    """A client begins a call."""
+
+    call: "Call"
+
+
+class Join(Struct, frozen=True, tag=True):
+    """A new server with an empty disk starts; it belongs to no cluster yet."""
+
+    node: NodeId
+
+
+class SetWeather(Struct, frozen=True, tag=True):
+    """The weather changes."""
+
+    weather: Weather
+
+
+Decision = (
+    Start
+    | Crash
+    | Pause
+    | Resume
+    | Drift
+    | Cut
+    | Partition
+    | Heal
+    | Drop
+    | Duplicate
+    | Delay
+    | Tell
+    | Invoke
+    | Join
+    | SetWeather
+)
+"""What somebody outside decides."""
+Action = Pending | Decision
+
+
+# What clients and operators want
+
+
+class Write(Struct, frozen=True, tag=True):
+    """A command for the state machine."""
+
+    command: Any
+
+
+class Query(Struct, frozen=True, tag=True):
+    """A question to the state machine: linearizable by ``index`` or ``lease``, or ``local`` as the node has it."""
+
+    query: Any
+    policy: str = "index"
+
+
+class Reconfigure(Struct, frozen=True, tag=True):
+    """Another membership."""
+
+    change: Change
+    retain: bool = False
+    guard: Guard = Guard()
+
+
+class HandOver(Struct, frozen=True, tag=True):
+    """Another leader."""
+
+    to: NodeId
+
+
+class Found(Struct, frozen=True, tag=True):
+    """The first membership of a cluster."""
+
+    membership: Membership
+
+
+class Forgive(Struct, frozen=True, tag=True):
+    """A follower that lost its log may begin anew."""
+
+    peer: NodeId
+
+
+Wish = Write | Query | Reconfigure | HandOver | Found | Forgive
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A wish of a client: ``to`` one node, or (``None``) to whoever leads, tried until it is answered."""
+
+    client: int
+    wish: Wish
+    to: NodeId | None = None
+
+
+# What there is
+
+
+class Open(Struct, frozen=True, kw_only=True):
+    """A call that is not answered yet: in its session it is ``serial``, and now it waits at node ``at``."""
+
+    id: RequestId
+    call: Call
+    serial: int
+    began: EventId
+    since: Index = 0
+    at: NodeId | None = None
+    hint: NodeId | None = None
+    tries: int = 0
+    due: "Due | None" = None
+
+
+class Due(NamedTuple):
+    """One line of the agenda; ``order`` counts lines, so that no two are equal."""
+
+    time: Micros
+    order: int
+    action: Pending
+    cause: EventId | None
+
+
+class Held(Struct, frozen=True):
+    """A promise that waits for the disk."""
+
+    dst: NodeId
+    message: AnyMessage
+    reply_to: MessageId | None
+    cause: EventId
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """The writes of one step on their way to the disk; ``image`` is what the disk should then hold."""
+
+    commands: tuple[StorageCommand, ...]
+    image: Disk
+    held: tuple[Held, ...] = ()
+
+
+class Shelved(Struct, frozen=True):
+    """The bytes of a snapshot."""
+
+    meta: SnapshotMeta
+    data: bytes
+
+
+class Building(Struct, frozen=True):
+    """A snapshot being built: of this machine as it was."""
+
+    command: TakeSnapshot
+    machine: Sessions
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """One server.
+
+    ``synced`` is what its disk would hold after a loss of power now; ``state.disk`` is what was written. ``batches``
+    lie between the two. ``lives`` counts its starts; ``sent``, ``drawn`` and ``wrote`` count what it drew chances for.
+    """
+
+    id: NodeId
+    state: RaftState
+    machine: Sessions
+    synced: Disk = Disk()
+    lives: int = 0
+    up: bool = False
+    paused: bool = False
+    rate: float = 1.0
+    batches: tuple[Batch, ...] = ()
+    ledger: Ledger = Ledger()
+    shelf: tuple[Shelved, ...] = ()
+    arriving: bytes = b""
+    building: Building | None = None
+    timers: Mapping[Timer, Due] = {}
+    arrivals: Mapping[NodeId, Micros] = {}
+    busy: Micros = 0
+    sent: int = 0
+    drawn: int = 0
+    wrote: int = 0
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """What a world is made of and never changes: the seed, the engine and the settings of its nodes."""
+
+    seed: int
+    engine: Engine
+    config: Config
+    machine: Any
+    """Makes the state machine of a node that starts."""
+
+
+class World(Struct, frozen=True, kw_only=True):
+    """Everything there is at one instant."""
+
+    setting: Setting
+    weather: Weather
+    nodes: Mapping[NodeId, Node]
+    now: Micros = 0
+    agenda: tuple[Due, ...] = ()
+    flights: Mapping[MessageId, Flight] = {}
+    cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
+    calls: Mapping[RequestId, Open] = {}
+    clients: Mapping[int, int] = {}
+    """How many calls each client has begun."""
+    events: EventId = 0
+    """How many things have happened: the id of the next record."""
+    order: int = 0
+    messages: MessageId = 0
+    requests: RequestId = 0
+
+    @property
+    def leader(self) -> NodeId | None:
+        """The node that leads in the highest term, of those that are up."""
+        leading = [(one.state.vote, one.id) for one in self.nodes.values() if one.up and one.state.leader == one.id]
+        return max(leading)[1] if leading else None
+
+
+def actions(world: World) -> tuple[Pending, ...]:
+    """What may happen next by itself, soonest first; what waits for a paused node is not among it."""
+    return tuple(due.action for due in world.agenda if not waits(world, due.action))
+
+
+def waits(world: World, action: Pending) -> bool:
+    """Whether an action cannot happen now, because its node stands still."""
+    match action:
+        case Deliver(message):
+            return world.nodes[world.flights[message].dst].paused
+        case Expire(node) | Sync(node) | Build(node) | Miss(node):
+            return world.nodes[node].paused
+        case Attempt():
+            return False

@@ -1,0 +1,1 @@
+"""What happened: records of steps, as frames, sentences, causes and files."""

@@ -1,0 +1,99 @@
+"""Pure Raft breaks nothing under faults; a Raft that votes for anybody is caught."""
+
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+
+from pyraft_lab.engine.messages import AnyMessage, VoteRequest
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.state import RaftState
+from pyraft_lab.engine.types import Index
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.weather import Weather
+
+
+def anybody(_state: RaftState, _request: VoteRequest) -> None:
+    """Refuses nobody a vote."""
+
+
+def hasty(_state: RaftState, _message: AnyMessage) -> bool:
+    return False
+
+
+def eager(state: RaftState) -> Index:
+    return state.log.last.index
+
+
+def stormy(seed: int, rules: Rules = RAFT, rounds: int = 16) -> Simulation:
+    """Crashes, restarts, partitions and writes at random; stops at the first violation."""
+    luck, sim = Random(seed), Simulation(nodes=5, seed=seed, rules=rules, weather=Weather(loss=0.05, reorder=0.1))
+    for _ in range(rounds):
+        fault(sim, luck)
+        for client in range(2):
+            sim.write({"op": "incr", "key": "x"}, client=client)
+        sim.run(0.4)
+        if sim.violations:
+            break
+    return sim
+
+
+def fault(sim: Simulation, luck: Random) -> None:
+    up = [id for id, node in sim.nodes.items() if node.up]
+    down = [id for id in sim.nodes if id not in up]
+    match luck.randrange(6):
+        case 0 if len(up) > 3:
+            sim.crash(luck.choice(up))
+        case 1 | 2 if down:
+            sim.restart(luck.choice(down))
+        case 3:
+            some = set(luck.sample(sorted(sim.nodes), 2))
+            sim.partition(some, set(sim.nodes) - some)
+        case 4:
+            sim.heal()
+        case _:
+            pass
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_raft_survives_storms(seed: int) -> None:
+    sim = stormy(seed)
+    assert sim.violations == []
+    sim.heal()
+    for id, node in sim.nodes.items():
+        if not node.up:
+            sim.restart(id)
+    sim.run(4)
+    assert {node.machine.query("x") for node in sim.nodes.values()} == {len(sim.calls)}
+    assert len({node.sessions.digest() for node in sim.nodes.values()}) == 1
+
+
+def test_voting_for_anybody_breaks_election_safety_or_the_single_vote() -> None:
+    broken = {one.name for seed in range(12) for one in stormy(seed, replace(RAFT, vote_refusal=anybody)).violations}
+    assert broken & {"election safety", "one vote a term"}
+
+
+def test_committing_without_a_quorum_is_caught() -> None:
+    broken = {one.name for seed in range(4) for one in stormy(seed, replace(RAFT, commit_index=eager)).violations}
+    assert "commit is backed" in broken
+
+
+def test_answering_before_the_disk_is_caught() -> None:
+    broken = {one.name for one in stormy(1, replace(RAFT, waits_for_disk=hasty)).violations}
+    assert "durable before answer" in broken
+
+
+def test_a_violation_says_what_when_and_where() -> None:
+    sim = stormy(1, replace(RAFT, commit_index=eager))
+    first = sim.violations[0]
+    assert f"event {first.event}" in str(first)
+    assert sim.trace.record(first.event).time == first.time
+
+
+def test_a_fork_before_a_violation_has_not_seen_it_and_finds_it_again() -> None:
+    sim = stormy(1, replace(RAFT, commit_index=eager))
+    first = sim.violations[0]
+    fork = sim.fork(first.event - 1)
+    assert fork.violations == []
+    fork.run_until(lambda s: s.violations)
+    assert fork.violations[0] == first
