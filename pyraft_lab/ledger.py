@@ -136,7 +136,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
             case RestoreMachine(meta):
                 return self._passed_over(meta.last.index)
             case Readable():
-                return replace(self, reads=(*self.reads, command))._readable()
+                return _serve(replace(self, reads=(*self.reads, command)))
             case Refuse(requests, refusal):
                 return self, tuple(_refused(request, refusal) for request in requests)
             case Done(request):
@@ -158,7 +158,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
         ended = tuple(
             Answered(request, *applied[id]) if id in applied else Failed(request, _replaced(id)) for request, id in due
         )
-        ledger, served = replace(self, writes=later, applied=last)._readable()
+        ledger, served = _serve(replace(self, writes=later, applied=last))
         return ledger, (*ended, *served)
 
     def _truncated(self, after: Index) -> tuple["Ledger", tuple[Outcome, ...]]:
@@ -170,7 +170,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
     def _passed_over(self, last: Index) -> tuple["Ledger", tuple[Outcome, ...]]:
         due, later = self._split(last)
         ended = tuple(Failed(request, Lost(f"a snapshot passed over entry {id}")) for request, id in due)
-        ledger, served = replace(self, writes=later, applied=max(last, self.applied))._readable()
+        ledger, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
         return ledger, (*ended, *served)
 
     def _split(self, last: Index) -> tuple[list[tuple[RequestId, LogId]], tuple[Waiting, ...]]:
@@ -178,12 +178,14 @@ class Ledger(Struct, frozen=True, kw_only=True):
         parts = [waiting.split(last) for waiting in self.writes]
         return [one for due, _ in parts for one in due], tuple(later for _, later in parts if later.requests)
 
-    def _readable(self) -> tuple["Ledger", tuple[Outcome, ...]]:
-        ready = [read for read in self.reads if read.at.index <= self.applied]
-        if not ready:
-            return self, ()
-        waiting = tuple(read for read in self.reads if read.at.index > self.applied)
-        return replace(self, reads=waiting), tuple(MayRead(one, read.at) for read in ready for one in read.requests)
+
+def _serve(ledger: Ledger) -> tuple[Ledger, tuple[Outcome, ...]]:
+    """Let the reads go whose index is applied."""
+    ready = [read for read in ledger.reads if read.at.index <= ledger.applied]
+    if not ready:
+        return ledger, ()
+    waiting = tuple(read for read in ledger.reads if read.at.index > ledger.applied)
+    return replace(ledger, reads=waiting), tuple(MayRead(one, read.at) for read in ready for one in read.requests)
 
 
 def to_error(failure: Failure, node: NodeId) -> PyraftError:

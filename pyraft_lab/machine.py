@@ -12,7 +12,8 @@ reads entries, remembers what every client was answered, and gives a retried com
 1
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from copy import copy
 from hashlib import blake2b
 from typing import Any, Protocol, Self
 
@@ -175,10 +176,10 @@ class Sessions:
 
     def fork(self) -> "Sessions":
         """An independent copy; sessions are shared until one of the two changes them."""
-        copy = Sessions(self.machine.fork(), expiry=self.expiry)
-        copy.sessions = dict(self.sessions)
+        twin = Sessions(self.machine.fork(), expiry=self.expiry)
+        twin.sessions = dict(self.sessions)
         self._own = set()
-        return copy
+        return twin
 
     def digest(self) -> str:
         """Equal for equal states; replicas that applied the same entries have the same."""
@@ -220,6 +221,15 @@ class Sessions:
 
 
 _GONE: Any = object()
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "put": ("key", "value"),
+    "get": ("key",),
+    "append": ("key", "value"),
+    "cas": ("key", "old", "new"),
+    "delete": ("key",),
+    "incr": ("key",),
+}
+"""What a command of each kind has to say."""
 
 
 class KeyValue:
@@ -254,14 +264,14 @@ class KeyValue:
 
     def apply(self, command: Any, /) -> Any:
         """Carry out one command; see the class for its forms."""
-        if not isinstance(command, dict) or command.get("op") not in _OPERATIONS:
-            return Rejected(f"{command!r} is no command; the 'op' of one is {', '.join(_OPERATIONS)}")
-        operate, fields = _OPERATIONS[command["op"]]
-        for field in ("key", *fields):
+        if not isinstance(command, dict) or command.get("op") not in _NEEDS:
+            return Rejected(f"{command!r} is no command; the 'op' of one is {', '.join(_NEEDS)}")
+        for field in _NEEDS[command["op"]]:
             if field not in command:
                 return Rejected(f"{command['op']!r} needs {field!r}")
-        key = command["key"]
-        return operate(self, key, command) if isinstance(key, (str, int)) else Rejected(f"{key!r} is no key")
+        if not isinstance(command["key"], (str, int)):
+            return Rejected(f"{command['key']!r} is no key")
+        return self._operate(command["op"], command["key"], command)
 
     def query(self, query: Any, /) -> Any:
         """The value of a key, ``None`` where there is none."""
@@ -280,52 +290,52 @@ class KeyValue:
 
     def fork(self) -> Self:
         """An independent copy; past 64 changes a new shared table is made of them."""
-        copy = type(self)()
         if len(self._changes) > 64:
             self._base, self._changes = self.data, {}
-        copy._base, copy._changes = self._base, dict(self._changes)
-        return copy
+        twin = copy(self)
+        twin._changes = dict(self._changes)  # noqa: SLF001 (its own twin)
+        return twin
 
-    def _put(self, key: Any, command: Mapping[str, Any]) -> None:
-        self._changes[key] = command["value"]
+    def _operate(self, op: str, key: Any, command: Mapping[str, Any]) -> Any:
+        match op:
+            case "put":
+                self._changes[key] = command["value"]
+                return None
+            case "append":
+                return self._append(key, command["value"])
+            case "cas":
+                return self._cas(key, command["old"], command["new"])
+            case "delete":
+                return self._delete(key)
+            case "incr":
+                return self._incr(key, command.get("by", 1))
+            case _:
+                return self.query(key)
 
-    def _get(self, key: Any, _command: Mapping[str, Any]) -> Any:
-        return self.query(key)
-
-    def _append(self, key: Any, command: Mapping[str, Any]) -> Any:
-        old, more = self.query(key), command["value"]
+    def _append(self, key: Any, more: Any) -> Any:
+        old = self.query(key)
         if not isinstance(more, (str, list)) or type(old) not in {type(more), type(None)}:
             return Rejected(f"cannot append {more!r} to {old!r}")
         self._changes[key] = longer = more if old is None else old + more
         return longer
 
-    def _cas(self, key: Any, command: Mapping[str, Any]) -> bool:
-        holds = bool(self.query(key) == command["old"])
+    def _cas(self, key: Any, old: Any, new: Any) -> bool:
+        holds = bool(self.query(key) == old)
         if holds:
-            self._changes[key] = command["new"]
+            self._changes[key] = new
         return holds
 
-    def _delete(self, key: Any, _command: Mapping[str, Any]) -> bool:
+    def _delete(self, key: Any) -> bool:
         was_there = self.query(key) is not None
         self._changes[key] = _GONE
         return was_there
 
-    def _incr(self, key: Any, command: Mapping[str, Any]) -> Any:
-        old, by = self.query(key) or 0, command.get("by", 1)
+    def _incr(self, key: Any, by: Any) -> Any:
+        old = self.query(key) or 0
         if not isinstance(old, (int, float)) or not isinstance(by, (int, float)):
             return Rejected(f"cannot add {by!r} to {old!r}")
         self._changes[key] = old + by
         return old + by
-
-
-_OPERATIONS: Mapping[str, tuple[Callable[[KeyValue, Any, Mapping[str, Any]], Any], tuple[str, ...]]] = {
-    "put": (KeyValue._put, ("value",)),
-    "get": (KeyValue._get, ()),
-    "append": (KeyValue._append, ("value",)),
-    "cas": (KeyValue._cas, ("old", "new")),
-    "delete": (KeyValue._delete, ()),
-    "incr": (KeyValue._incr, ()),
-}
 
 
 class Counter:
@@ -360,6 +370,4 @@ class Counter:
 
     def fork(self) -> Self:
         """An independent copy."""
-        copy = type(self)()
-        copy.total = self.total
-        return copy
+        return copy(self)

@@ -75,7 +75,8 @@ def test_a_snapshot_that_passes_over_an_entry_leaves_its_outcome_unknown() -> No
 
 def test_a_read_waits_until_its_index_is_applied() -> None:
     ledger, outcomes = Ledger().after(Readable((20,), LogId(1, 1, 2)))
-    assert outcomes == () and ledger.waiting == (20,)
+    assert outcomes == ()
+    assert ledger.waiting == (20,)
     ledger, outcomes = ledger.after(Apply(entries(1, 2)), results=[None, None])
     assert outcomes == (MayRead(20, LogId(1, 1, 2)),)
     assert ledger.after(Readable((21,), LogId(1, 1, 2)))[1] == (MayRead(21, LogId(1, 1, 2)),)
@@ -113,4 +114,5 @@ def test_what_concerns_nobody_changes_nothing() -> None:
 )
 def test_every_failure_has_its_typed_error(failure: Failure, error: type[Exception], words: str) -> None:
     made = to_error(failure, node=3)
-    assert type(made) is error and words in str(made)
+    assert type(made) is error
+    assert words in str(made)

@@ -10,6 +10,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from msgspec.structs import replace
@@ -198,17 +199,8 @@ class Simulation(Controls):
 
         The original stays as it is. The past is shared; at most 64 events are replayed.
         """
-        events = self._world.events if at is None else self._events_at(at)
-        world = self._world if at is None else self._world_at(events)
-        fork = Simulation.__new__(Simulation)
-        fork._setting, fork._world, fork._keeps = self._setting, world, self._keeps
-        fork._trace = self._trace.copy(events)
-        fork._past = self._past[:events]
-        fork._kept = {count: kept for count, kept in self._kept.items() if count <= events}
-        fork._calls = {began: call.copy(events) for began, call in self._calls.items() if began < events}
-        fork._checks = tuple(checker.fork(world) for checker in self._checks)
-        fork.observers = []
-        fork.violations = [one for one in self.violations if one.event < events]
+        fork = copy(self)
+        fork._branch(self._world.events if at is None else self._events_at(at))  # noqa: SLF001 (its own twin)
         return fork
 
     def watch(self, observer: Callable[[Record], None]) -> None:
@@ -249,6 +241,17 @@ class Simulation(Controls):
             observer(record)
         return record
 
+    def _branch(self, events: EventId) -> None:
+        """Become a simulation of its own, as it was after so many events."""
+        self._world = self._world_at(events)
+        self._trace = self._trace.copy(events)
+        self._past = self._past[:events]
+        self._kept = {count: kept for count, kept in self._kept.items() if count <= events}
+        self._calls = {began: call.copy(events) for began, call in self._calls.items() if began < events}
+        self._checks = tuple(checker.fork(self._world) for checker in self._checks)
+        self.observers = []
+        self.violations = [one for one in self.violations if one.event < events]
+
     def _end(self, ended: Ended, record: Record) -> None:
         self._calls[ended.began].end(ended, record)
 
@@ -268,6 +271,8 @@ class Simulation(Controls):
         return event + 1
 
     def _world_at(self, events: EventId) -> World:
+        if events == self._world.events:
+            return self._world
         world = self._kept[events // STRIDE * STRIDE]
         for past in self._past[world.events : events]:
             world = act(world, past.action, past.now).world

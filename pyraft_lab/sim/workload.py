@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pyraft_lab.errors import OutcomeUnknown
-from pyraft_lab.history import History, Operation  # type: ignore[import-not-found, unused-ignore]
+from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.world import Query, Write
 

@@ -313,7 +313,7 @@ class Trace:
 
     def why(self, what: object = None, **fact: object) -> Any:
         """Why an event happened, or a fact came about: its causes back to the beginning."""
-        from pyraft_lab.trace.why import why  # type: ignore[import-not-found, unused-ignore]
+        from pyraft_lab.trace.why import why
 
         return why(self.records, what, **fact)
 

@@ -495,3 +495,19 @@ def test_syncs_come_in_the_order_of_the_writes() -> None:
     sim.run(2)
     assert all(node.machine.query("x") == 19 for node in sim.nodes.values())
     assert sim.violations == []
+
+
+def test_the_history_tells_what_clients_asked_and_were_told() -> None:
+    sim = settled(nodes=3)
+    sim.write(PUT, client=1)
+    sim.run(0.5)
+    sim.read("x", client=2)
+    sim.write({"op": "frob"})
+    sim.run(0.5)
+    sim.write({"op": "cas", "key": "x", "old": 1, "new": 2}, client=3)
+    told = [(one.client, one.input, one.output, one.returned is not None) for one in sim.history]
+    assert told == [
+        (1, ("put", "x", 1), None, True),
+        (2, ("get", "x"), 1, True),
+        (3, ("cas", "x", 1, 2), None, False),
+    ]
