@@ -99,8 +99,8 @@ class Simulation(Controls):
         self._kept: dict[EventId, World] = {0: self._world}
         self._calls: dict[int, ClientCall] = {}
         self._checks = tuple(default_checks() if checks is None else checks)
+        self._violations: list[Violation] = []
         self.observers: list[Callable[[Record], None]] = []
-        self.violations: list[Violation] = []
         for node in self._world.nodes:
             self._do(Start(node), decided=False)
 
@@ -134,6 +134,11 @@ class Simulation(Controls):
     def trace(self) -> Trace:
         """All that has happened."""
         return self._trace
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """What was broken, in order; empty for a correct Raft."""
+        return self._violations
 
     @property
     def calls(self) -> tuple[ClientCall, ...]:
@@ -236,7 +241,7 @@ class Simulation(Controls):
         if self._keeps:
             self._keep(action, record, decided=decided)
         for checker in self._checks:
-            self.violations.extend(checker.check(record, self._world))
+            self._violations.extend(checker.check(record, self._world))
         for observer in self.observers:
             observer(record)
         return record
@@ -250,7 +255,7 @@ class Simulation(Controls):
         self._calls = {began: call.copy(events) for began, call in self._calls.items() if began < events}
         self._checks = tuple(checker.fork(self._world) for checker in self._checks)
         self.observers = []
-        self.violations = [one for one in self.violations if one.event < events]
+        self._violations = [one for one in self._violations if one.event < events]
 
     def _end(self, ended: Ended, record: Record) -> None:
         self._calls[ended.began].end(ended, record)
