@@ -14,13 +14,13 @@ What makes it fast, and why it is right:
 
 * Lowe: the same operations placed, the same state: the future is the same.  A configuration is entered once.
 * With the same returned operations placed and the same state, whoever has used fewer unanswered operations can do
-  whatever the other can.  So only the frugal configurations are remembered, and a wasteful one is not entered.
+  whatever the other can.  So only the frugal configurations are remembered, and a wasteful one is not entered; an
+  unanswered operation that would change nothing thus never happens.
 * A look (an operation that never changes anything) whose answer fits now may as well happen now: whatever order worked
   with it later works with it here.  No other continuation needs trying.
 * Of two operations with the same input and output that may come next, the one that returns first goes first: in an
   order that has them the other way round they can change places.  An unanswered operation waits for a returned one
   with the same input, and for an unanswered one that was called earlier, for the same reason.
-* An unanswered operation that leaves the state as it is has no reason to happen.
 
 And what makes it find an order soon, if there is one: the walk goes on from the configuration that has placed most, and
 places what returns first; but each unanswered operation that it has used is a guess, and a guess costs as much as many
@@ -186,9 +186,8 @@ class Search:
             if waits or here.used >> i & 1:
                 continue
             _, state = self._ask(operation, here.state)
-            if state != here.state:
-                there = here._replace(used=here.used | 1 << i, state=state)
-                yield Visit(there, visit.placed, operation, visit)
+            there = here._replace(used=here.used | 1 << i, state=state)
+            yield Visit(there, visit.placed, operation, visit)
 
     def _ask(self, operation: Operation, state: State) -> tuple[bool, State]:
         """Would the model have answered what the client heard, and what state would it leave?"""
