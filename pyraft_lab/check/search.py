@@ -14,13 +14,13 @@ What makes it fast, and why it is right:
 
 * Lowe: the same operations placed, the same state: the future is the same.  A configuration is entered once.
 * With the same returned operations placed and the same state, whoever has used fewer unanswered operations can do
-  whatever the other can.  So only the frugal configurations are remembered, and a wasteful one is not entered.
+  whatever the other can.  So only the frugal configurations are remembered, and a wasteful one is not entered; an
+  unanswered operation that would change nothing thus never happens.
 * A look (an operation that never changes anything) whose answer fits now may as well happen now: whatever order worked
   with it later works with it here.  No other continuation needs trying.
 * Of two operations with the same input and output that may come next, the one that returns first goes first: in an
   order that has them the other way round they can change places.  An unanswered operation waits for a returned one
   with the same input, and for an unanswered one that was called earlier, for the same reason.
-* An unanswered operation that leaves the state as it is has no reason to happen.
 
 And what makes it find an order soon, if there is one: the walk goes on from the configuration that has placed most, and
 places what returns first; but each unanswered operation that it has used is a guess, and a guess costs as much as many
@@ -40,8 +40,8 @@ from typing import NamedTuple, TypeAlias
 from pyraft_lab.check.models import ANY, Input, Model, Output, State
 from pyraft_lab.history import Operation
 
-ENTRY_BYTES = 350  # one remembered configuration, with its share of dictionary and walk: measured, rounded up
-RIVAL_BYTES = 50  # one more rival beside it
+ENTRY_BYTES = 350  # a remembered configuration without its state: measured, rounded up
+VISIT_BYTES = 900  # a visit that waits, with its moves
 GUESS = 20  # placed operations that a configuration must be ahead of another to be worth one guess more
 
 
@@ -82,18 +82,23 @@ class Search:
         self.model = model
         self.ok: bool | None = None
         self.steps = 0  # of the model
-        self.bytes = 0  # of memory, roughly
         self.returned = sorted((o for o in operations if o.returned is not None), key=attrgetter("call"))
         self.unanswered = sorted((o for o in operations if _may_matter(o, model)), key=attrgetter("call"))
         self._calls = [o.call for o in self.returned]
         self._returns = [inf if o.returned is None else o.returned for o in self.returned]
         self._looks = [model.looks(o.input, o.output) for o in self.returned]
         self._twins = _twins(self.unanswered)
+        self._state_bytes = 0
         self._tried: dict[tuple[int, int, State], tuple[int, ...]] = {}
         self._waiting: list[tuple[int, int, Visit, Moves]] = []  # a heap by cost, of equal ones the latest first
         self._turns = count(0, -1)
         self.deepest = Visit(Configuration(0, 0, 0, model.initial()), 0)  # where most operations were placed
         self._walk: Iterator[None] = self._visits()
+
+    @property
+    def bytes(self) -> int:
+        """How much memory the search takes now, roughly."""
+        return len(self._tried) * ENTRY_BYTES + len(self._waiting) * VISIT_BYTES + self._state_bytes
 
     def advance(self, steps: int) -> None:
         """Go on for about so many steps of the model; ``ok`` tells whether that was enough."""
@@ -107,7 +112,7 @@ class Search:
         self._walk = iter(())
         self._waiting.clear()
         self._tried.clear()
-        self.bytes = 0
+        self._state_bytes = 0
 
     def _visits(self) -> Iterator[None]:
         """One move a turn, until all returned operations are placed or nothing is left to try."""
@@ -186,9 +191,8 @@ class Search:
             if waits or here.used >> i & 1:
                 continue
             _, state = self._ask(operation, here.state)
-            if state != here.state:
-                there = here._replace(used=here.used | 1 << i, state=state)
-                yield Visit(there, visit.placed, operation, visit)
+            there = here._replace(used=here.used | 1 << i, state=state)
+            yield Visit(there, visit.placed, operation, visit)
 
     def _ask(self, operation: Operation, state: State) -> tuple[bool, State]:
         """Would the model have answered what the client heard, and what state would it leave?"""
@@ -209,13 +213,12 @@ class Search:
         rivals = self._tried.get((first, ahead, state))
         if rivals is None:
             self._tried[first, ahead, state] = (used,)
-            self.bytes += ENTRY_BYTES + getsizeof(state)
+            self._state_bytes += getsizeof(state)
             return True
         if any(rival & used == rival for rival in rivals):
             return False
         frugal = [rival for rival in rivals if rival & used != used]
         self._tried[first, ahead, state] = (*frugal, used)
-        self.bytes += RIVAL_BYTES
         return True
 
 

@@ -60,7 +60,7 @@ def _spoilt(operations: Sequence[Operation], chance: Random, wrong: int) -> list
     """So many answers of reads become those of other reads."""
     spoilt = list(operations)
     reads = [i for i, operation in enumerate(operations) if _name(operation) == "get" and operation.returned]
-    for i in chance.sample(reads, wrong):
+    for i in chance.sample(reads, min(wrong, len(reads))):
         spoilt[i] = replace(operations[i], output=operations[chance.choice(reads)].output)
     return spoilt
 
