@@ -18,6 +18,7 @@ from pyraft_lab.engine.messages import (
     AppendRequest,
     HeartbeatRequest,
     PreVoteResponse,
+    SnapshotRequest,
     VoteResponse,
 )
 from pyraft_lab.engine.state import RaftState
@@ -33,7 +34,7 @@ EVENTS = (
 )
 MESSAGES = (
     "id", "kind", "src", "dst", "term", "sent", "received", "fate", "reply_to", "entries", "prev_index",
-    "commit", "granted", "success", "copy_of", "due", "cause",
+    "commit", "granted", "success", "copy_of", "due", "cause", "offset", "length", "size",
 )
 STATES = (
     "event", "time", "node", "role", "term", "voted_for", "commit", "applied", "first_index", "last_index",
@@ -146,6 +147,8 @@ def _contents(message: AnyMessage) -> Row:
             return {"entries": len(carried), "prev_index": prev.index, "commit": commit}
         case HeartbeatRequest(commit=commit):
             return {"commit": commit}
+        case SnapshotRequest(meta=meta, offset=offset, data=data):
+            return {"prev_index": meta.last.index, "offset": offset, "length": len(data), "size": meta.size}
         case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):
             return {"granted": granted}
         case AppendAccepted():

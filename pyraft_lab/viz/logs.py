@@ -26,8 +26,8 @@ def logs(
     one that it does not. ``first`` is the leftmost index; the newest fit the picture unless given.
     """
     trace = trace_of(source)
-    lanes = nodes_of(trace.events, nodes)
-    _, when = window(trace.events, None, at)
+    lanes = nodes_of(trace, nodes)
+    _, when = window(trace, None, at)
     cells = _cells(trace.entries, lanes, when)
     last = int(cells["index"].max()) if len(cells) else 1
     left = max(1, last - MOST_COLUMNS + 1) if first is None else max(1, first)
