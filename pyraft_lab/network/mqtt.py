@@ -75,7 +75,7 @@ class MqttNetwork:
         client = self._client(name, deliver, will)
         try:
             await _entered(client)
-        except aiomqtt.MqttConnectError as refused:
+        except aiomqtt.MqttCodeError as refused:
             if self.protocol is aiomqtt.ProtocolVersion.V311 or _code(refused) not in UNSUPPORTED_VERSION:
                 raise
             self.protocol = aiomqtt.ProtocolVersion.V311
@@ -128,6 +128,7 @@ class MqttEndpoint:
     async def open(self) -> None:
         """Connect for the first time, or say why not."""
         self._keeping = asyncio.create_task(self._keep(), name=f"mqtt of node {self._node}")
+        self._keeping.add_done_callback(self._kept)
         try:
             await self._first
         except BaseException:
@@ -143,9 +144,11 @@ class MqttEndpoint:
 
     async def close(self) -> None:
         """Say good-bye, so that nobody need wait for the last will, and hang up."""
-        if self._client is not None:
+        client, self._client = self._client, None
+        self._presence = Presence(self._process)  # which does not defend a claim it has given up
+        if client is not None:
             with suppress(aiomqtt.MqttError):
-                await self._client.publish(self._presence_topic, b"", retain=True, timeout=1.0)
+                await client.publish(self._presence_topic, b"", retain=True, timeout=1.0)
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
@@ -235,8 +238,17 @@ class MqttEndpoint:
                     topic = self._network.topic(dst, "in", self._node)
                     group.create_task(client.publish(topic, frame, qos=self._network.qos))
 
+    def _kept(self, keeping: asyncio.Task[None]) -> None:
+        """A bug of ours must not leave anybody waiting."""
+        if keeping.cancelled() or keeping.exception() is None:
+            return
+        log.error("node %s lost its network for good", self._node, exc_info=keeping.exception())
+        if not self._first.done():
+            self._first.set_exception(NetworkFailed(str(self._network.address), repr(keeping.exception())))
+
     def _hung_up(self, why: Exception) -> None:
-        self._client = None
+        """Tell whom it concerns, once; what waits is thrown away, for Raft sends anew what still matters."""
+        was_up, self._client = self._client is not None, None
         self._outbox.clear()
         where = str(self._network.address)
         if not self._first.done():
@@ -244,7 +256,7 @@ class MqttEndpoint:
             self._first.exception()  # asked for, so that nobody complains if the opener has gone
         elif isinstance(why, DuplicateNode):
             self._mailbox.notice(Usurped(self._node))
-        else:
+        elif was_up:
             self._mailbox.notice(Disconnected(where, _in_words(why)))
 
     def _deliver(self, message: aiomqtt.Message) -> None:
