@@ -135,7 +135,9 @@ class Broker:
         for line in process.stderr:
             self._said.append(line.strip())
             if line.rstrip().endswith(RUNNING):
-                self._listener = threading.Thread(target=self._listen, args=(process,), name=f"log of {self}", daemon=True)
+                self._listener = threading.Thread(
+                    target=self._listen, args=(process,), name=f"log of {self}", daemon=True
+                )
                 self._listener.start()
                 return
             if "Error" in line:

@@ -155,5 +155,5 @@ class FaultyEndpoint:
         if seconds <= 0:
             self._inner.send(dst, letter)
             return
-        handle = self._loop.call_later(seconds, lambda: (self._late.discard(handle), self._inner.send(dst, letter)))
-        self._late.add(handle)
+        self._late = {handle for handle in self._late if handle.when() > self._loop.time()}
+        self._late.add(self._loop.call_later(seconds, self._inner.send, dst, letter))

@@ -87,7 +87,9 @@ class MqttNetwork:
             with suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
 
-    def _client(self, name: str, deliver: Callable[[aiomqtt.Message], None], will: aiomqtt.Will | None) -> aiomqtt.Client:
+    def _client(
+        self, name: str, deliver: Callable[[aiomqtt.Message], None], will: aiomqtt.Will | None
+    ) -> aiomqtt.Client:
         is_v5 = self.protocol is aiomqtt.ProtocolVersion.V5
         client = aiomqtt.Client(
             self.address.host,
@@ -189,7 +191,8 @@ class MqttEndpoint:
         """Claim this node's id, and be let in (:mod:`pyraft_lab.network.presence`)."""
         self._presence, self._moves = Presence(self._process), asyncio.Queue()
         inbox = self._network.topic(self._node, "in", "+")
-        await client.subscribe([(inbox, self._network.qos), (self._network.topic("+", "presence"), 1)])
+        topics: list[tuple[str, int]] = [(inbox, self._network.qos), (self._network.topic("+", "presence"), 1)]
+        await client.subscribe(topics)
         await client.publish(self._presence_topic, Claim(self._process).encode(), qos=1, retain=True)
         move = await self._next_move(self._network.timeout)
         if move is Move.WAIT:
