@@ -55,7 +55,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
 
 class Certificates(Struct, frozen=True, kw_only=True):
-    """Files for TLS: the authority to trust (none: the system's), and this node's own certificate where one is asked for."""
+    """Files for TLS: the authority to trust (none: the system's), and one's own certificate if one is asked for."""
 
     authority: str | None = None
     certificate: str | None = None
@@ -73,7 +73,7 @@ class Certificates(Struct, frozen=True, kw_only=True):
 
 
 def word(field: str, value: str) -> str:
-    """``value`` if it may stand between the slashes of a topic, else ``ConfigError``: ``+`` and ``#`` would match others' topics."""
+    """``value`` if it may stand between the slashes of a topic: ``+`` and ``#`` would match others' topics."""
     if not WORD.fullmatch(value) or value.startswith("$"):
         raise ConfigError(field, value, "must be 1 to 64 characters without '/', '+', '#', '$' in front or white space")
     return value

@@ -63,7 +63,7 @@ class Mailbox(Protocol):
 
 
 class Counters:
-    """What passed an endpoint; ``garbage`` counts frames that were dropped unread, ``overflow`` letters that found no room."""
+    """What passed an endpoint; ``garbage`` counts frames dropped unread, ``overflow`` letters that found no room."""
 
     def __init__(self) -> None:
         self.sent = self.received = self.frames = self.bytes = self.garbage = self.overflow = 0
@@ -72,7 +72,9 @@ class Counters:
 class Endpoint(Protocol):
     """A node's own end of the network."""
 
-    counters: Counters
+    @property
+    def counters(self) -> Counters:
+        """What passed it."""
 
     def send(self, dst: NodeId, letter: Letter) -> None:
         """Put a letter on its way and return at once."""
@@ -85,7 +87,7 @@ class Network(Protocol):
     """Something nodes can join."""
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
-        """An endpoint for ``node``; ``DuplicateNode`` if it is here already, ``NetworkFailed`` if the wire is not there."""
+        """An endpoint for ``node``; ``DuplicateNode`` if it is here already, ``NetworkFailed`` if no wire is there."""
 
     async def close(self) -> None:
         """Free what the network itself holds; endpoints are closed by who joined."""
@@ -134,7 +136,7 @@ class MemoryNetwork:
     def __init__(self) -> None:
         self._endpoints: dict[NodeId, MemoryEndpoint] = {}
 
-    async def join(self, node: NodeId, mailbox: Mailbox) -> "MemoryEndpoint":
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         """Take the node in."""
         if node in self._endpoints:
             raise DuplicateNode(node)
@@ -145,7 +147,7 @@ class MemoryNetwork:
         """Forget everybody."""
         self._endpoints.clear()
 
-    def carry(self, src: NodeId, dst: NodeId, frame: bytes) -> bool:
+    def carry(self, dst: NodeId, frame: bytes) -> bool:
         """Deliver a frame; whether somebody was there to take it."""
         target = self._endpoints.get(dst)
         if target is not None:
@@ -193,7 +195,7 @@ class MemoryEndpoint:
             self.counters.frames += 1
             self.counters.bytes += len(frame)
             self.counters.sent += len(letters)
-            if not self._network.carry(self._node, dst, frame):
+            if not self._network.carry(dst, frame):
                 self._mailbox.notice(PeerGone(dst))
 
     def _take(self, frame: bytes) -> None:

@@ -24,8 +24,11 @@ from pyraft_lab.errors import NetworkFailed
 Kind = Literal["mosquitto", "embedded"]
 PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
 """Where mosquitto may be: servers are often outside of an ordinary user's path."""
-LEASH = '"$@" </dev/null & echo $!; read -r _; kill $! 2>/dev/null; wait $!'
-"""Runs a server until standard input ends, which it does when its owner does, however that dies."""
+LEASH = '"$@" </dev/null & echo $!; read -r _; kill -9 $! 2>/dev/null; wait $!'
+"""Runs a server until standard input ends, which it does when its owner does, however that dies.
+
+Killed without mercy: mosquitto forgets a SIGTERM that comes right after it says it is running, and has nothing to save.
+"""
 RUNNING = " running"
 """What the last line before a broker accepts connections contains."""
 
@@ -104,7 +107,8 @@ class Broker:
 
     def kill(self) -> None:
         """Kill -9, for lessons; ``restart`` brings it back on the same port."""
-        os.kill(self.pid, signal.SIGKILL)
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
         self._end()
 
     def restart(self) -> None:
@@ -122,7 +126,9 @@ class Broker:
         process, self._process, self.pid = self._process, None, 0
         if process is None:
             return
-        assert process.stdin and process.stdout and process.stderr, "they are pipes"
+        assert process.stdin is not None, "it is a pipe"
+        assert process.stdout is not None, "it is a pipe"
+        assert process.stderr is not None, "it is a pipe"
         process.stdin.close()  # the sign to go
         process.wait()
         if self._listener is not None:

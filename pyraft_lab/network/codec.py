@@ -1,8 +1,8 @@
 """Frames: what leaves a server, as bytes that any MessagePack reader can open.
 
 A frame is ``[version, sender, checksum, letters]``, a letter ``[id, cause, message]``, a message what
-:mod:`pyraft_lab.engine.messages` says, its class name in front. The checksum is the CRC-32 of the letters' bytes. Whatever
-does not follow this to the letter is ``Garbage``, found here and never deeper inside.
+:mod:`pyraft_lab.engine.messages` says, its class name in front. The checksum is the CRC-32 of the letters' bytes.
+Whatever does not follow this to the letter is ``Garbage``, found here and never deeper inside.
 """
 
 import zlib
@@ -20,7 +20,7 @@ GREATEST = 1 << 48
 
 
 class Letter(Struct, frozen=True, array_like=True, gc=False):
-    """One message on its way: its ``id`` on the wire and the event that ``cause``d it, so that a trace can join two nodes."""
+    """One message on its way: its ``id``, and the event that was its ``cause``, by which a trace joins two nodes."""
 
     id: int
     cause: int
@@ -91,7 +91,7 @@ def _is_sane(message: AnyMessage) -> bool:
         case AppendRequest():
             return _follows(message)
         case SnapshotRequest(meta=meta, offset=offset, data=data):
-            return 0 <= offset and offset + len(data) <= meta.size and 0 < meta.last.index < GREATEST
+            return offset >= 0 and offset + len(data) <= meta.size and 0 < meta.last.index < GREATEST
         case _:
             return True
 
@@ -103,7 +103,7 @@ def _follows(message: AppendRequest) -> bool:
     terms = [prev.term, *(entry.id.term for entry in entries), message.vote.term]
     return (
         0 <= prev.index < GREATEST
-        and 0 <= prev.term
+        and prev.term >= 0
         and places == list(range(prev.index + 1, prev.index + 1 + len(places)))
         and terms == sorted(terms)
     )

@@ -57,7 +57,7 @@ class Faults:
         self._weather = CLEAR
         self._groups: tuple[frozenset[NodeId], ...] = ()
 
-    async def join(self, node: NodeId, mailbox: Mailbox) -> "FaultyEndpoint":
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         """Join the wrapped network through the weather."""
         return FaultyEndpoint(self, node, await self.network.join(node, mailbox))
 

@@ -40,7 +40,7 @@ class Held:
 
     @property
     def kind(self) -> str:
-        """What it is: ``"VoteRequest"``, ``"AppendRequest"`` …"""
+        """The message's class: ``"VoteRequest"``, ``"AppendRequest"`` and so on."""
         return type(self.letter.message).__name__
 
     def __repr__(self) -> str:
@@ -110,7 +110,7 @@ class Gate:
             held.drop(held)
 
     def wait(self, picks: Picks = lambda _: True, *, timeout: float = 5.0) -> Held:
-        """The first letter before the gate that ``picks`` likes, as soon as there is one; blocks, so not from a loop."""
+        """The first letter before the gate that ``picks`` likes, as soon as there is one; blocks its thread."""
         with self._changed:
             if not self._changed.wait_for(lambda: any(map(picks, self._waiting.values())), timeout):
                 raise Timeout("a letter of this kind before the gate", timeout)

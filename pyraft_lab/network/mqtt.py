@@ -1,4 +1,4 @@
-"""Raft over an MQTT broker: one inbox topic per pair of nodes, one publish for all that is ready, a last will for the rest.
+"""Raft over an MQTT broker: an inbox topic for each pair of nodes, one publish for all that is ready, a last will.
 
 ::
 
@@ -24,7 +24,17 @@ import msgspec
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
 from pyraft_lab.network.address import Address, Certificates, word
-from pyraft_lab.network.base import Connected, Counters, Disconnected, Mailbox, Outbox, PeerBack, PeerGone, Usurped
+from pyraft_lab.network.base import (
+    Connected,
+    Counters,
+    Disconnected,
+    Endpoint,
+    Mailbox,
+    Outbox,
+    PeerBack,
+    PeerGone,
+    Usurped,
+)
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 from pyraft_lab.network.presence import Claim, Move, Presence
 
@@ -54,7 +64,7 @@ class MqttNetwork:
         self.tls = (certificates or Certificates()).context() if self.address.tls else None
         self.protocol = aiomqtt.ProtocolVersion.V5
 
-    async def join(self, node: NodeId, mailbox: Mailbox) -> "MqttEndpoint":
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         """Connect; ``NetworkFailed`` if the broker is not there, ``DuplicateNode`` if the node is."""
         endpoint = MqttEndpoint(self, node, mailbox)
         await endpoint.open()
@@ -71,7 +81,7 @@ class MqttNetwork:
     async def connect(
         self, name: str, deliver: Callable[[aiomqtt.Message], None], *, will: aiomqtt.Will | None = None
     ) -> AsyncIterator[aiomqtt.Client]:
-        """One connection, in MQTT 5 or, if the broker does not know it, in 3.1.1; every message goes straight to ``deliver``."""
+        """One connection, in MQTT 5 or what the broker knows; every message goes straight to ``deliver``."""
         client = self._client(name, deliver, will)
         try:
             await _entered(client)
@@ -160,7 +170,7 @@ class MqttEndpoint:
         return self._network.topic(self._node, "presence")
 
     async def _keep(self) -> None:
-        """Connection after connection; waits grow while it fails, and are spread so that a cluster does not knock at once."""
+        """Connection after connection; the waits between grow while it fails, and are spread over the cluster."""
         patience = 0.05
         while True:
             began = asyncio.get_running_loop().time()
@@ -336,8 +346,7 @@ def _code(refused: aiomqtt.MqttCodeError) -> int:
 
 def _first_of(group: BaseExceptionGroup[Exception]) -> Exception:
     """The exception a group was made for; a duplicate before a line that broke."""
-    found = [one for one in group.exceptions]
-    first = min(found, key=lambda one: not isinstance(one, DuplicateNode))
+    first = min(group.exceptions, key=lambda one: not isinstance(one, DuplicateNode))
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 

@@ -20,7 +20,6 @@ from pyraft_lab.errors import (
     NotLeader,
     OutcomeUnknown,
     Overloaded,
-    PyraftError,
     QuorumNotEnough,
     Timeout,
 )
@@ -92,8 +91,8 @@ class Client:
         try:
             async with asyncio.timeout(self.deadline):
                 for hops in itertools.count():
-                    node = self._whom_to_ask(last)
                     try:
+                        node = self._whom_to_ask(last)
                         async with asyncio.timeout(self._attempt):
                             result = await act(node)
                     except PASSING as failed:
@@ -110,11 +109,9 @@ class Client:
         """The leader a refusal named; else the last one that served us; else anybody."""
         known = self._door.nodes()
         if not known:
-            raise PyraftError("there is no node to ask; start one")
-        hint = last.leader if isinstance(last, NotLeader) else None
-        if hint in known:
-            return hint  # type: ignore[return-value]
-        return self._leader if last is None and self._leader in known else random.choice(known)
+            raise NotLeader(None, "no node is up")
+        best = last.leader if isinstance(last, NotLeader) else self._leader if last is None else None
+        return random.choice(known) if best is None or best not in known else best
 
     async def _pause(self, failed: BaseException, hops: int) -> None:
         """A hint is followed at once; without one, or in a circle of hints, an election needs its time."""

@@ -34,13 +34,14 @@ from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 
 T = TypeVar("T")
+NOT_RUNNING = PyraftError("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
 
 
 class LocalCluster:
     """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins.
 
-    ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"`` or a
-    directory; ``machine`` makes a state machine for each node. Methods may be used from any loop and thread.
+    ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
+    or a directory; ``machine`` makes a state machine for each node. Methods may be used from any loop and thread.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class LocalCluster:
 
     async def _begin(self) -> None:
         self._faults = Faults(await self._wire())
-        self._client = Client(_Handles(self))
+        self._client = self.new_client()
         for node in self._voters:
             await self._start(node)
         await self.nodes[1].initialize(self._voters)
@@ -149,8 +150,12 @@ class LocalCluster:
     def client(self) -> Client:
         """A client session with this cluster."""
         if self._client is None:
-            raise Stopped(0)
+            raise NOT_RUNNING
         return self._client
+
+    def new_client(self, *, deadline: float = 10.0) -> Client:
+        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
+        return Client(_Handles(self), deadline=deadline)
 
     @property
     def gate(self) -> Gate:
@@ -163,14 +168,14 @@ class LocalCluster:
             raise UnknownNode(node, self.nodes)
         return self.nodes[node]
 
-    async def wait_leader(self, timeout: float = 5.0) -> NodeId:
+    async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
         """The node that leads in the highest term, as soon as it has committed something there."""
         return await self._home.run(self._wait_leader(timeout))
 
-    async def _wait_leader(self, timeout: float) -> NodeId:
+    async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
         try:
             async with asyncio.timeout(timeout):
-                while (leader := self._leader()) is None:
+                while (leader := self._leader()) is None:  # noqa: ASYNC110 (nodes come and go: no one event tells)
                     await asyncio.sleep(0.005)
                 return leader
         except TimeoutError:
@@ -185,7 +190,9 @@ class LocalCluster:
     @property
     def metrics(self) -> Mapping[NodeId, Metrics]:
         """What every node that is up says about itself."""
-        return {node: raft.metrics for node, raft in self.nodes.items()}
+        if self._thread is None:
+            raise NOT_RUNNING
+        return {node: raft.metrics for node, raft in tuple(self.nodes.items())}
 
     # Changing it
 
@@ -199,9 +206,9 @@ class LocalCluster:
         """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
         return await self._by_leader(lambda raft: raft.change_membership(change, retain))
 
-    async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:
+    async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
         """Hand leadership to a voter, and wait until it leads."""
-        self.raft(await self.wait_leader()).trigger.transfer_leader(to)
+        await self.raft(await self.wait_leader()).trigger.transfer_leader(to)
         await self.raft(to).wait(timeout).role("Leader")
 
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
@@ -248,13 +255,13 @@ class LocalCluster:
     @property
     def _home(self) -> Home:
         if self._thread is None:
-            raise PyraftError("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+            raise NOT_RUNNING
         return self._thread.home
 
     @property
     def _wires(self) -> Faults:
         if self._faults is None:
-            raise PyraftError("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+            raise NOT_RUNNING
         return self._faults
 
 
@@ -265,7 +272,7 @@ class _Handles:
         self._cluster = cluster
 
     def nodes(self) -> Sequence[NodeId]:
-        return tuple(self._cluster.nodes)
+        return tuple(self._cluster.metrics)
 
     async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
         responses = await self._cluster.raft(node).client_write_many(commands)

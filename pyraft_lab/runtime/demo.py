@@ -53,7 +53,7 @@ async def demonstrate(
     seconds: float = 2.0,
     say: Callable[[Act], None] = lambda _: None,
 ) -> Report:
-    """Play every act on a cluster of its own; ``say`` hears each one as it ends. ``seconds`` is how long clients write."""
+    """Play every act on a cluster of its own; ``say`` hears each one as it ends. Clients write for ``seconds``."""
     acts: list[Act] = []
     async with LocalCluster(nodes, network=network, storage=storage, config=CONFIG, name="demo") as cluster:
         for title, act in Play(cluster, seconds).acts:
@@ -111,8 +111,8 @@ class Play:
     async def write(self) -> str:
         """Writes are on every machine, not only on the leader's."""
         await self._write_for(self.seconds / 2)
-        applied = (await self._settled()).applied.index
-        return f"{len(self.acknowledged)} writes acknowledged; all {len(self.cluster.nodes)} machines are at entry {applied}"
+        end = await self._settled()
+        return f"{len(self.acknowledged)} writes acknowledged; every machine is at entry {end.applied.index}"
 
     async def change_membership(self) -> str:
         """A new node learns, then takes the place of a voter, through a joint membership."""
@@ -122,14 +122,18 @@ class Play:
         done = await self.cluster.change_membership((before - {old}) | {new})
         _claim(done.membership is not None and not done.membership.is_joint, "the joint membership did not end")
         await self.cluster.kill(old)
-        return f"node {new} learned the log and took node {old}'s place; voters are now {sorted(before - {old} | {new})}"
+        return (
+            f"node {new} learned the log and took node {old}'s place; voters are now {sorted(before - {old} | {new})}"
+        )
 
     async def snapshot(self) -> str:
         """Every node stores its machine and may forget its log."""
+        snapshots = []
         for raft in self.cluster.nodes.values():
             raft.trigger.snapshot()
             now = await raft.wait(5.0).until(lambda now: now.snapshot.index > 0, "a snapshot")
-        return f"every node keeps a snapshot; the last one stands for the log up to {now.snapshot}"
+            snapshots.append(now.snapshot)
+        return f"every node keeps a snapshot, which stands for the log up to {min(snapshots)} at least"
 
     async def kill_the_leader(self) -> str:
         """Clients go on writing while their leader dies; their sessions make each write happen once."""
@@ -142,7 +146,9 @@ class Play:
         await writing
         _claim(self.leader != self.fallen, "the dead node is said to lead")
         term = self.cluster.metrics[self.leader].term
-        return f"node {self.fallen} was killed; node {self.leader} led term {term} {outage:.2f} s later, and every write went on"
+        return (
+            f"node {self.fallen} was killed; node {self.leader} led term {term} {outage:.2f} s later; no write failed"
+        )
 
     async def recover(self) -> str:
         """The old leader returns from its disk and catches up as a follower."""

@@ -1,7 +1,7 @@
-"""The order of a node's disk: one batch at a time, and what must not leave before it is durable leaves right after it.
+"""The order of a node's disk: one batch at a time, and what must not leave before it is durable leaves right after.
 
-While a batch is being written the node goes on; all that it wants written meanwhile is the next batch. So the more there
-is to do the larger the batches become, and the fewer the flushes (group commit).
+While a batch is being written the node goes on; all that it wants written meanwhile is the next batch. So the more
+there is to do the larger the batches become, and the fewer the flushes (group commit).
 """
 
 import asyncio

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-
 from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.types import ORIGIN, LogId

@@ -112,7 +112,7 @@ class Watchers:
 
 
 class Wait:
-    """Waits for a node's metrics: ``await raft.wait(2.0).leader()``; every method returns the metrics that satisfied it."""
+    """Waits for a node's metrics: ``await raft.wait(2.0).leader()``; each returns the metrics that satisfied it."""
 
     def __init__(self, until: Callable[[Callable[[Metrics], bool], str], Any]) -> None:
         self._until = until

@@ -54,8 +54,8 @@ class WriteResponse(Struct, frozen=True, kw_only=True):
 class Raft:
     """One node of a cluster, and what one may ask of it (openraft Raft).
 
-    ``observers`` are called with every step, on the node's own thread. ``max_waiting`` bounds the requests on their way;
-    who makes more waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
+    ``observers`` are called with every step, on the node's own thread. ``max_waiting`` bounds the requests on their
+    way; who makes more waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
     ``StorageFailed`` or ``DuplicateNode``.
     """
 
@@ -138,7 +138,7 @@ class Raft:
         """The node's life; however it ends, nobody is left waiting and nothing is left open."""
         try:
             await owner.run(endpoint)
-        except BaseException as ended:
+        except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
             self._over = _fatal(self.id, ended)
         finally:
             self._over = self._over or Stopped(self.id)
@@ -237,7 +237,7 @@ class Raft:
         """Found a cluster of these voters: once, on one pristine node. Returns when it is on this node's disk."""
         nodes = dict(members) if isinstance(members, Mapping) else dict.fromkeys(members, "")
         membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
-        await self._at_home(self._order(lambda id: Initialize(id, membership)))
+        await self._at_home(self._order(lambda request: Initialize(request, membership)))
 
     async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
         """Let a node receive the log; ``blocking`` waits until it has almost all of it (``Config.learner_lag``)."""
@@ -251,7 +251,8 @@ class Raft:
     ) -> WriteResponse:
         """Change who votes, through a joint membership where it takes one; returns when the last step is committed.
 
-        A plain set of ids replaces the voters, who must be learners before. ``retain`` keeps voters that leave as learners.
+        A plain set of ids replaces the voters; new ones must be learners before. ``retain`` keeps as learners the
+        voters that leave.
         """
         return await self._at_home(self._change(as_change(change), retain=retain, guard=only_if or Guard()))
 
@@ -285,7 +286,9 @@ class Raft:
         return WriteResponse(log_id=now.membership_id, membership=now.membership)
 
     async def _one_change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
-        return await self._order(lambda id: ChangeMembership(request=id, change=change, retain=retain, guard=guard))
+        return await self._order(
+            lambda request: ChangeMembership(request=request, change=change, retain=retain, guard=guard)
+        )
 
     async def _order(self, event: Callable[[int], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
@@ -304,7 +307,7 @@ class Raft:
         return metrics_of(self._owner.state, self._owner.machinist.applied, self._over)
 
     def wait(self, timeout: float | None = None) -> Wait:
-        """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after so many seconds."""
+        """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
 
         async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
             return await self._at_home(self._watchers.until(predicate, f"node {self.id}: {what}", timeout))
@@ -331,7 +334,7 @@ class Raft:
         return await self._at_home(visit())
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
-        """What ``act`` does with the machine between two commands; changing it there breaks what replication promises."""
+        """What ``act`` does with the machine between two commands; to change it there would break replication."""
 
         async def visit() -> T:
             self._alive()

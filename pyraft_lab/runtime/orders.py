@@ -59,11 +59,11 @@ class Trigger:
 
     def transfer_leader(self, to: NodeId) -> Pending:
         """Hand leadership to a voter (dissertation §3.10)."""
-        return Pending(self._order(lambda id: TransferLeader(id, to)))
+        return Pending(self._order(lambda request: TransferLeader(request, to)))
 
     def allow_next_revert(self, node: NodeId) -> Pending:
         """Vouch that ``node`` lost its log and may start again from nothing, once."""
-        return Pending(self._order(lambda id: AllowRevert(id, node)))
+        return Pending(self._order(lambda request: AllowRevert(request, node)))
 
 
 class Runtime:

@@ -52,7 +52,7 @@ from pyraft_lab.engine.events import (
     Unreachable,
 )
 from pyraft_lab.engine.log import Blank, Normal
-from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
+from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked
@@ -71,7 +71,7 @@ LETTERS, WRITES = 512, 2048
 
 
 class Turned(Struct, frozen=True, kw_only=True):
-    """What an observer is told of a step: when, where, which letter it received and which letters it sends, in order."""
+    """What an observer is told of a step: when, which letter it received, and which it sends, in order."""
 
     time: float
     id: int
