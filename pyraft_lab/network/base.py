@@ -31,9 +31,10 @@ class Disconnected(Struct, frozen=True, tag=True):
 
 
 class PeerGone(Struct, frozen=True, tag=True):
-    """Nobody takes letters for ``peer`` at present."""
+    """Nobody takes letters for ``peer`` at present; ``letters`` were for it and are lost."""
 
     peer: NodeId
+    letters: tuple[int, ...] = ()
 
 
 class PeerBack(Struct, frozen=True, tag=True):
@@ -196,7 +197,7 @@ class MemoryEndpoint:
             self.counters.bytes += len(frame)
             self.counters.sent += len(letters)
             if not self._network.carry(dst, frame):
-                self._mailbox.notice(PeerGone(dst))
+                self._mailbox.notice(PeerGone(dst, tuple(letter.id for letter in letters)))
 
     def _take(self, frame: bytes) -> None:
         if self._open:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.timers import Timer, delay
+from pyraft_lab.trace.recorder import EventId
 
 
 class Clock:
@@ -16,7 +17,7 @@ class Clock:
         self._wake, self._chance = wake, chance
         self._loop = asyncio.get_running_loop()
         self._running: dict[Timer, asyncio.TimerHandle] = {}
-        self._due: dict[Timer, None] = {}
+        self._due: dict[Timer, EventId] = {}
         self._is_frozen = False
 
     @property
@@ -24,11 +25,11 @@ class Clock:
         """Whether a timer has run out and may be taken."""
         return bool(self._due) and not self._is_frozen
 
-    def set(self, command: SetTimer, config: Config) -> None:
-        """Start a timer anew; one that has run out and was not taken has not run out any more."""
+    def set(self, command: SetTimer, config: Config, cause: EventId) -> None:
+        """Start a timer anew, because of event ``cause``; that it had run out, if nobody took it yet, is forgotten."""
         self._forget(command.timer)
         seconds = delay(config, command.timer.kind, command.patience, self._chance.random())
-        self._running[command.timer] = self._loop.call_later(seconds, self._run_out, command.timer)
+        self._running[command.timer] = self._loop.call_later(seconds, self._run_out, command.timer, cause)
 
     def cancel(self, command: CancelTimer) -> None:
         """Stop a timer; key 0 stops all of its kind."""
@@ -39,13 +40,10 @@ class Clock:
             if timer.kind == command.timer.kind:
                 self._forget(timer)
 
-    def take_due(self) -> Timer | None:
-        """A timer that has run out, the longest due first; ``None`` if there is none."""
-        if not self.has_due:
-            return None
+    def take_due(self) -> tuple[Timer, EventId]:
+        """A timer that has run out, the longest due first, and the event that had set it."""
         timer = next(iter(self._due))
-        del self._due[timer]
-        return timer
+        return timer, self._due.pop(timer)
 
     def freeze(self) -> None:
         """From now on no timer is seen to run out."""
@@ -63,9 +61,9 @@ class Clock:
         self._running.clear()
         self._due.clear()
 
-    def _run_out(self, timer: Timer) -> None:
-        self._running.pop(timer, None)
-        self._due[timer] = None
+    def _run_out(self, timer: Timer, cause: EventId) -> None:
+        del self._running[timer]
+        self._due[timer] = cause
         self._wake()
 
     def _forget(self, timer: Timer) -> None:

@@ -8,7 +8,7 @@
 """
 
 import asyncio
-import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -23,15 +23,17 @@ from pyraft_lab.errors import ConfigError, NotLeader, PyraftError, Stopped, Time
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
-from pyraft_lab.network.faults import Faults
+from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.faults import Fate, Faults
 from pyraft_lab.network.gate import Gate
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.home import Home, LoopThread
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft, WriteResponse
-from pyraft_lab.runtime.owner import Observer
+from pyraft_lab.runtime.reporter import Observer, Reporter
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.trace.recorder import Kind, Trace
 
 T = TypeVar("T")
 NOT_RUNNING = PyraftError("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
@@ -41,7 +43,8 @@ class LocalCluster:
     """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins.
 
     ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
-    or a directory; ``machine`` makes a state machine for each node. Methods may be used from any loop and thread.
+    or a directory; ``machine`` makes a state machine for each node; ``trace`` is how many of the newest events are kept
+    (``None``: no trace). Methods may be used from any loop and thread.
     """
 
     def __init__(
@@ -54,20 +57,24 @@ class LocalCluster:
         machine: Callable[[], StateMachine] = KeyValue,
         rules: Rules = RAFT,
         observers: Sequence[Observer] = (),
+        trace: int | None = 20_000,
         name: str = "local",
     ) -> None:
         if nodes < 1:
             raise ConfigError("nodes", nodes, "must be at least 1")
         self.config = (config or Config()).validated()
         self.nodes: dict[NodeId, Raft] = {}
+        self.trace = Trace(limit=trace or 1)
         self.broker: broker.Broker | None = None
         self._voters = range(1, nodes + 1)
         self._network, self._storage, self._name = network, storage, name
         self._machine, self._rules = machine, rules
-        self._observers = tuple(observers)
         self._started: set[NodeId] = set()
         self._disks: dict[NodeId, MemoryStorage] = {}
-        self._numbers = itertools.count(1)
+        began = time.monotonic()
+        self._reporter = Reporter(
+            [self.trace, *observers] if trace else observers, now=lambda: time.monotonic() - began
+        )
         self._thread: LoopThread | None = None
         self._faults: Faults | None = None
         self._client: Client | None = None
@@ -99,6 +106,7 @@ class LocalCluster:
 
     async def _begin(self) -> None:
         self._faults = Faults(await self._wire())
+        self._faults.on_fate = self._tell_fate
         self._client = self.new_client()
         for node in self._voters:
             await self._start(node)
@@ -137,8 +145,7 @@ class LocalCluster:
             storage=self._disk(node),
             machine=self._machine(),
             rules=self._rules,
-            observers=self._observers,
-            numbers=self._numbers,
+            reporter=self._reporter,
         )
         await raft.start()
         self.nodes[node] = raft
@@ -225,6 +232,7 @@ class LocalCluster:
         raft = self.raft(node)
         del self.nodes[node]
         await raft.shutdown()
+        self._home.call(lambda: self._reporter.tell(Kind.CRASH, node))
 
     async def restart(self, node: NodeId) -> None:
         """Start a node from its disk; one that is up is killed first."""
@@ -238,19 +246,49 @@ class LocalCluster:
         """Let nodes of different groups not hear each other; nodes in no group form one more."""
         for node in sorted(frozenset[NodeId]().union(*groups) - self._started):
             raise UnknownNode(node, self._started)
-        self._wires.partition(*groups)
+        told = " | ".join("{" + ",".join(map(str, sorted(group))) + "}" for group in groups)
+        self._change(lambda wires: wires.partition(*groups), Kind.PARTITION, detail=told)
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Let nothing get from ``src`` to ``dst``; the other way is as before."""
-        self._wires.cut(src, dst)
+        self._change(lambda wires: wires.cut(src, dst), Kind.CUT, src, peer=dst)
 
     def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
-        self._wires.weather(loss=loss, delay=delay)
+        told = f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s"
+        self._change(lambda wires: wires.weather(loss=loss, delay=delay), Kind.WEATHER, detail=told)
 
     def heal(self) -> None:
         """Undo partitions, cuts and weather."""
-        self._wires.heal()
+        self._change(Faults.heal, Kind.HEAL)
+
+    def _change(
+        self,
+        act: Callable[[Faults], None],
+        kind: Kind,
+        node: NodeId = 0,
+        *,
+        peer: NodeId | None = None,
+        detail: str = "",
+    ) -> None:
+        """Change the wires, and record that; on the nodes' own thread, so that the record stands where it belongs."""
+
+        def change() -> None:
+            act(self._wires)
+            self._reporter.tell(kind, node, peer=peer, detail=detail)
+
+        self._home.call(change)
+
+    def _tell_fate(self, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
+        """Record what became of a letter, after the step that sent it."""
+
+        def tell() -> None:
+            if fate == "dropped":
+                self._reporter.tell(Kind.DROP, src, peer=dst, message=letter.id)
+            else:
+                self._reporter.tell(Kind.UNDELIVERED, dst, peer=src, message=letter.id, detail=fate)
+
+        self._home.loop.call_soon_threadsafe(tell)
 
     @property
     def _home(self) -> Home:

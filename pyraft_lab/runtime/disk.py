@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pyraft_lab.engine.commands import StorageCommand
 from pyraft_lab.engine.events import Stored
 from pyraft_lab.storage.base import Storage
+from pyraft_lab.trace.recorder import EventId
 
 Job = Callable[[], Awaitable[None]]
 
@@ -17,19 +18,19 @@ Job = Callable[[], Awaitable[None]]
 class DiskQueue:
     """What one node's storage still has to do, in order."""
 
-    def __init__(self, storage: Storage, stored: Callable[[Stored], None]) -> None:
+    def __init__(self, storage: Storage, stored: Callable[[Stored, EventId], None]) -> None:
         self._storage, self._stored = storage, stored
         self._commands: list[StorageCommand] = []
-        self._reached: Stored | None = None
+        self._reached: tuple[Stored, EventId] | None = None
         self._releases: list[Callable[[], None]] = []
         self._jobs: list[Job] = []
         self._is_busy = False
         self._work = asyncio.Event()
 
-    def write(self, commands: list[StorageCommand], reached: Stored) -> None:
-        """Storage commands of one step; ``reached`` names the state once they are durable."""
+    def write(self, commands: list[StorageCommand], reached: Stored, cause: EventId) -> None:
+        """Storage commands of the step ``cause``; ``reached`` names the state once they are durable."""
         self._commands += commands
-        self._reached = reached
+        self._reached = reached, cause
         self._work.set()
 
     def after(self, release: Callable[[], None]) -> None:
@@ -65,6 +66,6 @@ class DiskQueue:
         for release in releases:
             release()
         if reached is not None:
-            self._stored(reached)
+            self._stored(*reached)
         for job in jobs:
             await job()

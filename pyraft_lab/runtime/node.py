@@ -9,10 +9,9 @@ Every method may be awaited from any event loop and any thread's loop; the node 
 """
 
 import asyncio
-import itertools
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar, assert_never
 
@@ -33,7 +32,8 @@ from pyraft_lab.network.base import Endpoint, MemoryNetwork, Network
 from pyraft_lab.runtime.home import Home
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.orders import Runtime, Trigger
-from pyraft_lab.runtime.owner import Fence, Observer, Owner
+from pyraft_lab.runtime.owner import Fence, Owner
+from pyraft_lab.runtime.reporter import Observer, Reporter
 from pyraft_lab.runtime.requests import Call
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
@@ -54,7 +54,8 @@ class WriteResponse(Struct, frozen=True, kw_only=True):
 class Raft:
     """One node of a cluster, and what one may ask of it (openraft Raft).
 
-    ``observers`` are called with every step, on the node's own thread. ``max_waiting`` bounds the requests on their
+    ``observers`` are called with a record of every step, on the node's own thread; ``reporter`` is for several nodes
+    of one process. ``max_waiting`` bounds the requests on their
     way; who makes more waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
     ``StorageFailed`` or ``DuplicateNode``.
     """
@@ -70,7 +71,7 @@ class Raft:
         rules: Rules = RAFT,
         observers: Sequence[Observer] = (),
         chance: random.Random | None = None,
-        numbers: Iterator[int] | None = None,
+        reporter: Reporter | None = None,
         max_waiting: int = 100_000,
     ) -> None:
         self.id = id
@@ -85,8 +86,8 @@ class Raft:
         self._network = network or MemoryNetwork()
         self._storage = storage or MemoryStorage()
         self._machine = Sessions(machine or KeyValue())
-        self._observers, self._max_waiting = tuple(observers), max_waiting
-        self._chance, self._numbers = chance or random.Random(), numbers or itertools.count(1)
+        self._max_waiting, self._chance = max_waiting, chance or random.Random()
+        self._reporter = reporter or Reporter.of_process(observers)
         self._watchers = Watchers(lambda: self.metrics)
         self._home: Home | None = None
         self._owner: Owner | None = None
@@ -112,9 +113,8 @@ class Raft:
                 engine,
                 storage=self._storage,
                 machine=self._machine,
-                observers=self._observers,
                 chance=self._chance,
-                numbers=self._numbers,
+                reporter=self._reporter,
             )
             owner.changed = self._watchers.changed
             endpoint = await self._network.join(self.id, owner)

@@ -10,12 +10,9 @@
 
 import asyncio
 import random
-import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
-
-from msgspec import Struct
 
 from pyraft_lab.engine.commands import (
     Alarm,
@@ -51,37 +48,27 @@ from pyraft_lab.engine.events import (
     Stored,
     Unreachable,
 )
-from pyraft_lab.engine.log import Blank, Normal
+from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked
-from pyraft_lab.ledger import Ledger
+from pyraft_lab.ledger import Ledger, Outcome
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerGone, Usurped
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.runtime.clock import Clock
 from pyraft_lab.runtime.disk import DiskQueue
 from pyraft_lab.runtime.machinist import Machinist, Work
+from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.storage.base import Storage
+from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId
 
 LETTERS, WRITES = 512, 2048
 """The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
 
 
-class Turned(Struct, frozen=True, kw_only=True):
-    """What an observer is told of a step: when, which letter it received, and which it sends, in order."""
-
-    time: float
-    id: int
-    cause: int
-    received: int
-    sent: tuple[int, ...]
-    step: Step
-
-
-Observer = Callable[[Turned], None]
 Fence = tuple[int, NodeId] | None
 
 
@@ -95,9 +82,8 @@ class Owner:
         *,
         storage: Storage,
         machine: Sessions,
-        observers: Sequence[Observer],
         chance: random.Random,
-        numbers: Iterator[int],
+        reporter: Reporter,
     ) -> None:
         self.state, self.engine = state, engine
         self.ledger = Ledger()
@@ -107,9 +93,11 @@ class Owner:
         self.machinist = Machinist(machine, storage, self.disk, carried_out=self._applied, built=self._built)
         self.endpoint: Endpoint | None = None
         self.changed: Callable[[], None] = lambda: None
-        self._storage, self._observers, self._numbers = storage, observers, numbers
+        self._storage, self._reporter = storage, reporter
+        self._flights: list[Flight] = []
+        self._ended: list[Outcome] = []
         self._awake = asyncio.Event()
-        self._told: deque[Event] = deque()
+        self._told: deque[tuple[Event, EventId | None]] = deque()
         self._letters: deque[tuple[NodeId, Letter]] = deque()
         self._writes: deque[tuple[RequestId, Normal | Blank, Fence]] = deque()
         self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
@@ -122,9 +110,9 @@ class Owner:
         """There is something to do."""
         self._awake.set()
 
-    def tell(self, event: Event) -> None:
-        """Queue an event."""
-        self._told.append(event)
+    def tell(self, event: Event, cause: EventId | None = None) -> None:
+        """Queue an event, brought about by another one or from outside."""
+        self._told.append((event, cause))
         self._awake.set()
 
     def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
@@ -135,8 +123,10 @@ class Owner:
     def notice(self, notice: Notice) -> None:
         """What the network has to say beside letters."""
         match notice:
-            case PeerGone(peer):
+            case PeerGone(peer, letters):
                 self.tell(Unreachable(peer))
+                for letter in letters:
+                    self._reporter.tell(Kind.UNDELIVERED, peer, peer=self.state.id, message=letter, detail=Fate.DEAD)
             case Usurped(node):
                 self._fatal = DuplicateNode(node)
                 self._awake.set()
@@ -184,15 +174,17 @@ class Owner:
     def _take_all(self) -> None:
         """All that waits, letters before timers: a leader that was heard is not suspected for our own slowness."""
         while self._told:
-            self._turn(self._told.popleft())
+            event, cause = self._told.popleft()
+            self._turn(event, cause)
         for _ in range(min(len(self._letters), LETTERS)):
             src, letter = self._letters.popleft()
-            self._turn(Receive(src, letter.message), cause=letter.cause, received=letter.id)
+            self._turn(Receive(src, letter.message), letter.cause, letter.id)
         requests: tuple[Event, ...] = (*self._proposals(), *self._questions())
         for event in requests:
             self._turn(event)
-        while (timer := self.clock.take_due()) is not None:
-            self._turn(Fire(timer))
+        while self.clock.has_due:
+            timer, cause = self.clock.take_due()
+            self._turn(Fire(timer), cause)
         if self._letters or self._writes:
             self._awake.set()
 
@@ -213,52 +205,48 @@ class Owner:
         policies = dict.fromkeys(policy for _, policy in taken)
         return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
 
-    def _turn(self, event: Event, *, cause: int = 0, received: int = 0) -> None:
-        """One step, carried out and told to who observes."""
+    def _turn(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
+        """One step, carried out and reported."""
         step = self.engine.step(self.state, event)
         self.state = step.after
-        number = next(self._numbers)
-        sent = self._carry_out(step, number)
-        if self._observers:
-            turned = Turned(time=time.time(), id=number, cause=cause, received=received, sent=sent, step=step)
-            for observer in self._observers:
-                observer(turned)
+        id = self._reporter.event()
+        self._carry_out(step, id, received)
+        if self._reporter.observers:
+            self._reporter.tell_step(step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended)
+            self._flights, self._ended = [], []
 
     # What goes out
 
-    def _carry_out(self, step: Step, cause: int) -> tuple[int, ...]:
-        """Every command, in order; the ids of the letters among them."""
+    def _carry_out(self, step: Step, id: EventId, received: MessageId | None) -> None:
+        """Every command, in order."""
         batch: list[StorageCommand] = []
-        sent: list[int] = []
         for command in step.commands:
             match command:
                 case Send() | SendChunk():
-                    sent.append(next(self._numbers))
-                    self._flush(batch)
-                    self._send(command, sent[-1], cause)
+                    self._flush(batch, id)
+                    self._send(command, id, received)
                 case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
                     batch.append(command)
                     self._keep_books(command)
                 case _:
-                    self._do(command)
-        self._flush(batch)
-        return tuple(sent)
+                    self._do(command, id)
+        self._flush(batch, id)
 
-    def _flush(self, batch: list[StorageCommand]) -> None:
+    def _flush(self, batch: list[StorageCommand], id: EventId) -> None:
         """Hand the step's storage commands to the disk; they are one batch with all that waits there."""
         if batch:
-            self.disk.write(batch, Stored(self.state.vote, self.state.log.last))
+            self.disk.write(batch, Stored(self.state.vote, self.state.log.last), id)
             batch[:] = []
 
-    def _do(self, command: Command) -> None:
+    def _do(self, command: Command, id: EventId) -> None:
         """Clock, machine, and who waits."""
         match command:
             case SetTimer():
-                self.clock.set(command, self.state.config)
+                self.clock.set(command, self.state.config, id)
             case CancelTimer():
                 self.clock.cancel(command)
             case Apply() | TakeSnapshot() | RestoreMachine():
-                self.machinist.do(command)
+                self.machinist.do(command, id)
             case Halt(why):
                 self._fatal = Panicked(why)
                 self._awake.set()
@@ -272,21 +260,24 @@ class Owner:
         self.ledger, outcomes = self.ledger.after(command, results)
         for outcome in outcomes:
             self.requests.settle(outcome)
+        if self._reporter.observers:
+            self._ended += outcomes
 
-    def _send(self, command: Send | SendChunk, id: int, cause: int) -> None:
+    def _send(self, command: Send | SendChunk, cause: EventId, received: MessageId | None) -> None:
         match command:
             case Send(dst, message, durable=True):
-                self.disk.after(lambda: self._post(dst, Letter(id, cause, message)))
+                letter = Letter(self._reporter.message(), cause, message)
+                self.disk.after(lambda: self._post(dst, letter, received))
             case Send(dst, message):
-                self._post(dst, Letter(id, cause, message))
+                self._post(dst, Letter(self._reporter.message(), cause, message), received)
             case SendChunk():
-                self.disk.read(lambda: self._send_chunk(command, id, cause))
+                self.disk.read(lambda: self._send_chunk(command, cause))
 
-    async def _send_chunk(self, order: SendChunk, id: int, cause: int) -> None:
+    async def _send_chunk(self, order: SendChunk, cause: EventId) -> None:
         """Read the bytes and send them; or say that they are gone."""
         data = await self._storage.read_chunk(order.meta, order.offset, order.length)
         if data is None:
-            self.tell(SnapshotGone(order.dst))
+            self.tell(SnapshotGone(order.dst), cause)
             return
         message = SnapshotRequest(
             vote=order.vote,
@@ -296,15 +287,17 @@ class Owner:
             done=order.offset + len(data) >= order.meta.size,
             round=order.round,
         )
-        self._post(order.dst, Letter(id, cause, message))
+        self._post(order.dst, Letter(self._reporter.message(), cause, message))
 
-    def _post(self, dst: NodeId, letter: Letter) -> None:
+    def _post(self, dst: NodeId, letter: Letter, received: MessageId | None = None) -> None:
         assert self.endpoint is not None, "nothing is sent before the node has joined its network"
+        if self._reporter.observers:
+            self._flights.append(self._reporter.flight(self.state.id, dst, letter, received))
         self.endpoint.send(dst, letter)
 
     def _applied(self, work: Work, results: Sequence[Any]) -> None:
         self._keep_books(work, results)
         self.changed()
 
-    def _built(self, meta: Any) -> None:
-        self.tell(SnapshotBuilt(meta))
+    def _built(self, meta: SnapshotMeta, cause: EventId) -> None:
+        self.tell(SnapshotBuilt(meta), cause)

@@ -121,3 +121,30 @@ async def test_a_broker_that_is_not_there_is_named() -> None:
     with pytest.raises(NetworkFailed, match=url):
         async with LocalCluster(3, network=url):
             pass
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+async def test_a_live_cluster_leaves_the_same_frames_as_a_simulated_one(network: str) -> None:
+    async with LocalCluster(3, network=network, config=CALM) as cluster:
+        leader = await cluster.wait_leader()
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        cluster.partition({leader}, {1, 2, 3} - {leader})
+        await cluster.raft(leader).wait(5).until(lambda now: now.role != "Leader", "stepping down")
+        await cluster.kill(leader)
+        await cluster.restart(leader)
+    events, messages, entries = cluster.trace.events, cluster.trace.messages, cluster.trace.entries
+    assert {"boot", "initialize", "propose", "stored", "partition", "crash", "restart"} <= set(events.kind)
+    assert list(events.id) == list(range(len(events)))
+    received = events[events.kind == "receive"]
+    assert (received.cause < received.id).all(), "a message is caused before it is received"
+    assert {"delivered", "cut"} <= set(messages.fate)
+    answers = messages[messages.kind == "VoteResponse"]
+    assert set(messages.set_index("id").loc[answers.reply_to].kind) == {"VoteRequest"}
+    put = entries[entries.kind == "normal"].iloc[0]
+    assert put.appended <= put.stored <= put.committed <= put.applied
+
+
+async def test_tracing_can_be_off() -> None:
+    async with LocalCluster(1, config=CALM, trace=None) as cluster:
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        assert len(cluster.trace) == 0
