@@ -47,6 +47,13 @@ class LocalCluster:
     (``None``: no trace). Methods may be used from any loop and thread.
     """
 
+    nodes: dict[NodeId, Raft]
+    """The handles of the nodes that are up."""
+    trace: Trace
+    """What happened, as frames and as a story."""
+    broker: broker.Broker | None
+    """The broker it started, if it did."""
+
     def __init__(
         self,
         nodes: int = 3,
@@ -63,9 +70,9 @@ class LocalCluster:
         if nodes < 1:
             raise ConfigError("nodes", nodes, "must be at least 1")
         self.config = (config or Config()).validated()
-        self.nodes: dict[NodeId, Raft] = {}
+        self.nodes = {}
         self.trace = Trace(limit=trace or 1)
-        self.broker: broker.Broker | None = None
+        self.broker = None
         self._voters = range(1, nodes + 1)
         self._network, self._storage, self._name = network, storage, name
         self._machine, self._rules = machine, rules

@@ -9,10 +9,10 @@ Every method may be awaited from any event loop and any thread's loop; the node 
 """
 
 import asyncio
-import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar, assert_never
 
 from msgspec import Struct
@@ -24,23 +24,22 @@ from pyraft_lab.engine.log import Blank, Configuration, Normal
 from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
-from pyraft_lab.engine.types import LogId, NodeId, RequestId, Term
-from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, Panicked, PyraftError, Stopped
+from pyraft_lab.engine.types import LogId, NodeId, RequestId
+from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Stopped
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
 from pyraft_lab.machine import Expired, KeyValue, Rejected, Sessions, StateMachine, encode
 from pyraft_lab.network.base import Endpoint, MemoryNetwork, Network
 from pyraft_lab.runtime.home import Home
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
+from pyraft_lab.runtime.office import Callback, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
-from pyraft_lab.runtime.owner import Fence, Owner
+from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
 from pyraft_lab.runtime.reporter import Observer, Reporter
 from pyraft_lab.runtime.requests import Call
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-Callback = Callable[[Metrics], Awaitable[None] | None]
 
 
 class WriteResponse(Struct, frozen=True, kw_only=True):
@@ -59,6 +58,11 @@ class Raft:
     way; who makes more waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
     ``StorageFailed`` or ``DuplicateNode``.
     """
+
+    trigger: Trigger
+    """Acts at once: elect, heartbeat, snapshot, purge, transfer_leader, allow_next_revert."""
+    runtime: Runtime
+    """Switches: tick, heartbeat, elect, pre_vote."""
 
     def __init__(
         self,
@@ -123,6 +127,7 @@ class Raft:
             raise
         self._owner = owner
         self._life = asyncio.create_task(self._live(owner, endpoint), name=f"raft node {self.id}")
+        await owner.began.wait()
 
     async def shutdown(self) -> None:
         """Stop, and let go of network and storage; every waiting call gets ``Stopped``. Twice is no error."""
@@ -139,7 +144,7 @@ class Raft:
         try:
             await owner.run(endpoint)
         except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
-            self._over = _fatal(self.id, ended)
+            self._over = cause_of_death(self.id, ended)
         finally:
             self._over = self._over or Stopped(self.id)
             owner.requests.fail(self._over)
@@ -317,13 +322,15 @@ class Raft:
     async def watch(self) -> AsyncGenerator[Metrics, None]:
         """The metrics now and whenever they change, until the node is over."""
         changes = self._watchers.stream()
+        home = self._need_home()
         try:
             while True:
-                yield await self._at_home(_next(changes))
-        except StopAsyncIteration:
+                yield await home.run(_next(changes))
+        except (StopAsyncIteration, Fatal):
             return
         finally:
-            await self._at_home(changes.aclose())
+            with suppress(Fatal):
+                await home.run(changes.aclose())
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
         """What ``look`` finds in the engine's state."""
@@ -348,19 +355,7 @@ class Raft:
         They alternate strictly; what they return is awaited if it can be. An exception in one of them stops the node
         (``Panicked``): an application that missed its change of office must not go on.
         """
-        self._at_home_now(lambda: self._alive().attend(self._office(start, stop)))
-
-    async def _office(self, start: Callback, stop: Callback) -> None:
-        """Follow this node's leaderships; two in a row end and begin even if nobody saw what was between."""
-        office: Term | None = None
-        now = self.metrics
-        async for now in self._watchers.stream():
-            held = now.term if now.role == "Leader" else None
-            if office not in (None, held):
-                await _called(stop, now)
-            if held not in (None, office):
-                await _called(start, now)
-            office = held
+        self._at_home_now(lambda: self._alive().attend(follow_office(self._watchers, start, stop)))
 
     # Home
 
@@ -379,43 +374,23 @@ class Raft:
         except PyraftError:
             work.close()
             raise
-        assert self._home is not None, "a started node has a home"
-        return await self._home.run(work)
+        return await self._need_home().run(work)
 
     def _at_home_now(self, act: Callable[[], T]) -> T:
         self._alive()
-        assert self._home is not None, "a started node has a home"
-        return self._home.call(act)
+        return self._need_home().call(act)
 
     def _tell(self, event: Event) -> None:
         self._at_home_now(lambda: self._alive().tell(event))
 
     def _order_soon(self, event: Callable[[RequestId], Event]) -> "Future[WriteResponse]":
         self._alive()
+        return self._need_home().submit(self._order(event))
+
+    def _need_home(self) -> Home:
         assert self._home is not None, "a started node has a home"
-        return self._home.submit(self._order(event))
+        return self._home
 
 
 async def _next(changes: AsyncGenerator[Metrics, None]) -> Metrics:
     return await anext(changes)
-
-
-async def _called(callback: Callback, now: Metrics) -> None:
-    """Call it, and await what it returns if that can be awaited."""
-    pending = callback(now)
-    if pending is not None:
-        await pending
-
-
-def _fatal(node: NodeId, ended: BaseException) -> Fatal:
-    """What the end of a node means to its callers."""
-    while isinstance(ended, BaseExceptionGroup):
-        ended = ended.exceptions[0]
-    match ended:
-        case Fatal():
-            return ended
-        case asyncio.CancelledError():
-            return Stopped(node)
-        case _:
-            log.error("node %s panicked", node, exc_info=ended)
-            return Panicked(f"{type(ended).__name__}: {ended}")

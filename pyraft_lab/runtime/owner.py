@@ -9,6 +9,7 @@
 """
 
 import asyncio
+import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
@@ -52,7 +53,7 @@ from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
-from pyraft_lab.errors import DuplicateNode, Fatal, Panicked
+from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
 from pyraft_lab.ledger import Ledger, Outcome
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerGone, Usurped
@@ -65,6 +66,7 @@ from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId
 
+log = logging.getLogger(__name__)
 LETTERS, WRITES = 512, 2048
 """The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
 
@@ -103,6 +105,7 @@ class Owner:
         self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
+        self.began = asyncio.Event()
 
     # What comes in; never waits
 
@@ -153,6 +156,7 @@ class Owner:
                 group.create_task(self.disk.run())
                 group.create_task(self.machinist.run())
                 group.create_task(self._crank())
+                self.began.set()
         finally:
             self.clock.stop()
 
@@ -301,3 +305,17 @@ class Owner:
 
     def _built(self, meta: SnapshotMeta, cause: EventId) -> None:
         self.tell(SnapshotBuilt(meta), cause)
+
+
+def cause_of_death(node: NodeId, ended: BaseException) -> Fatal:
+    """What the end of a node means to its callers."""
+    while isinstance(ended, BaseExceptionGroup):
+        ended = ended.exceptions[0]
+    match ended:
+        case Fatal():
+            return ended
+        case asyncio.CancelledError():
+            return Stopped(node)
+        case _:
+            log.error("node %s panicked", node, exc_info=ended)
+            return Panicked(f"{type(ended).__name__}: {ended}")
