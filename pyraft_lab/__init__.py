@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
     from pyraft_lab.machine import StateMachine as StateMachine
+    from pyraft_lab.runtime.client import Client as Client
+    from pyraft_lab.runtime.cluster import LocalCluster as LocalCluster
+    from pyraft_lab.runtime.node import Raft as Raft
     from pyraft_lab.sim.simulation import Simulation as Simulation
     from pyraft_lab.sim.weather import Weather as Weather
     from pyraft_lab.trace.recorder import Trace as Trace
@@ -71,6 +74,9 @@ _WHERE = {
         *("Timeout", "UnknownNode"),
     ),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
+    "pyraft_lab.runtime.client": ("Client",),
+    "pyraft_lab.runtime.cluster": ("LocalCluster",),
+    "pyraft_lab.runtime.node": ("Raft",),
     "pyraft_lab.sim.simulation": ("Simulation",),
     "pyraft_lab.sim.weather": ("Weather",),
     "pyraft_lab.trace.recorder": ("Trace",),

@@ -21,6 +21,7 @@
     ├── HistoryError         a history of client calls cannot be as it is written: what, line
     └── Fatal                the node is over
         ├── StorageFailed    its disk failed: what
+        ├── DuplicateNode    another process runs under its id: node
         ├── Stopped          it was shut down
         └── Panicked         a bug or a callback of yours raised: what
 
@@ -179,6 +180,14 @@ class StorageFailed(Fatal):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"storage failed: {what}; the node has stopped; mend the disk and start it again")
+
+
+class DuplicateNode(Fatal):
+    """Two processes under one id would vote twice; the one that was there first stays."""
+
+    def __init__(self, node: int) -> None:
+        self.node = node
+        super().__init__(f"node {node} is running elsewhere in this cluster; stop it there or take another id")
 
 
 class Stopped(Fatal):
