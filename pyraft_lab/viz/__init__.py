@@ -1,4 +1,4 @@
-"""Pictures: each takes a trace, a simulation, a cluster or a frame and returns a Plotly figure; none needs a network."""
+"""Pictures: each takes a trace, a simulation, a cluster or a frame and returns a Plotly figure without a network."""
 
 from pyraft_lab.viz.logs import logs
 from pyraft_lab.viz.measures import commit_latency, progress, snapshots
