@@ -58,7 +58,11 @@ def is_routine(record: Record, flights: Flights = NOTHING_KNOWN) -> bool:
 def _is_heartbeat(record: Record, flights: Flights) -> bool:
     """Whether the record is of the arrival of a heartbeat, or of an answer to one."""
     flight = flights.get(record.message or 0)
-    return flight is not None and isinstance(flight.message, (HeartbeatRequest, HeartbeatResponse))
+    return flight is not None and _beats(flight)
+
+
+def _beats(flight: Flight) -> bool:
+    return isinstance(flight.message, (HeartbeatRequest, HeartbeatResponse))
 
 
 # What a record tells beyond its step
@@ -74,8 +78,8 @@ def _released(record: Record, step: Step) -> str:
 
 
 def _lost(record: Record) -> str:
-    """Messages that the weather took as soon as they had left."""
-    lost = [flight for flight in record.sent if flight.fate is Fate.LOST]
+    """Messages that never left the ground: the weather took them, or their link is cut; heartbeats are not told of."""
+    lost = [flight for flight in record.sent if flight.fate is not Fate.FLYING and not _beats(flight)]
     return "".join(f"; lost on the way: the {what} to {servers(dsts)}" for what, dsts in _together(lost))
 
 
@@ -115,7 +119,7 @@ def _in_short(run: Sequence[Record], flights: Flights) -> str:
 
 def _touch(leader: NodeId, beats: Sequence[Flight], missed: Collection[MessageId | None]) -> str:
     own = [flight for flight in beats if flight.src == leader]
-    lost = {flight.dst for flight in own if flight.id in missed}
+    lost = {flight.dst for flight in own if flight.id in missed or flight.fate is not Fate.FLYING}
     heard = {flight.dst for flight in own} - lost
     if not own:
         return f"{server(leader)} hears answers to its heartbeats"

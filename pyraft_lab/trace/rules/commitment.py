@@ -10,7 +10,7 @@ from pyraft_lab.engine.replication import advance_commit
 from pyraft_lab.engine.rules import commit_index
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands
+from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on
 from pyraft_lab.trace.words import contained, content, shares, span
 
 COMMIT_BY_MAJORITY = Rule(
@@ -40,7 +40,7 @@ RULES = (COMMIT_BY_MAJORITY, COMMIT_BY_BOTH, COMMIT_OF_EARLIER, COMMIT_WITHHELD,
 
 def committed(step: Step) -> Remarks:
     """A leader commits, or must not yet."""
-    if not isinstance(step.before.role, Leader):
+    if not leads_on(step):
         return
     if step.after.committed > step.before.committed:
         yield from _by_majority(step)

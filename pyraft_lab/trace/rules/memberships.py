@@ -21,7 +21,7 @@ from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, p
 from pyraft_lab.engine.rules import may_change, next_membership
 from pyraft_lab.engine.state import Follower, Leader, Learner, Step
 from pyraft_lab.trace.rules.elections import campaigned
-from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, sent
+from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on, sent
 from pyraft_lab.trace.words import entry_name, server, voters
 
 CLUSTER_FOUNDED = Rule(
@@ -122,7 +122,7 @@ def change_refused(refusal: ChangeRefusal) -> Remark:
 
 def joint_left(step: Step) -> Remarks:
     """The leader ends a committed joint membership by itself."""
-    if not isinstance(step.before.role, Leader) or isinstance(step.event, (ChangeMembership, Initialize)):
+    if not leads_on(step) or isinstance(step.event, ChangeMembership):
         return
     for entry in (entry for append in commands(step, Append) for entry in append.entries):
         if isinstance(entry.payload, Configuration):
@@ -133,7 +133,7 @@ def joint_left(step: Step) -> Remarks:
 def followed(step: Step) -> Remarks:
     """A membership became effective, or fell back, on a server that follows."""
     before, after = step.before, step.after
-    if before.membership_id == after.membership_id or isinstance(before.role, Leader):
+    if before.membership_id == after.membership_id or leads_on(step) or isinstance(step.event, Initialize):
         return
     what = f"the {'joint ' if after.membership.is_joint else ''}membership {after.membership}"
     if after.membership_id.index > before.membership_id.index or before.log.last < after.membership_id:

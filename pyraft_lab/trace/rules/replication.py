@@ -179,11 +179,10 @@ def _end(step: Step) -> str:
 def _appended(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
     before = step.before.log
     for cut in commands(step, Truncate):
-        gone = span(cut.after + 1, before.last.index)
-        kept = request.entries[cut.after + 1 - request.entries[0].index].id
+        gone, place = span(cut.after + 1, before.last.index), cut.after + 1
+        other = next((entry_name(entry.id) for entry in request.entries if entry.index == place), "another")
         yield Remark(
-            CONFLICT_TRUNCATED,
-            f"removes its {gone} (term {_term_at(step, cut.after + 1)}): {server(leader)} has {entry_name(kept)} there",
+            CONFLICT_TRUNCATED, f"removes its {gone}{_of_term(step, place)}: {server(leader)} has {other} there"
         )
     added = [entry for append in commands(step, Append) for entry in append.entries]
     if added:
@@ -201,8 +200,9 @@ def _place(index: Index) -> str:
     return f"entry {index}" if index else "the start"
 
 
-def _term_at(step: Step, index: Index) -> int:
-    return step.before.log.entry(index).id.term
+def _of_term(step: Step, index: Index) -> str:
+    own = step.before.log.id_at(index)
+    return f" of term {own.term}" if own is not None else ""
 
 
 def heartbeat_heard(step: Step, leader: NodeId) -> Remarks:

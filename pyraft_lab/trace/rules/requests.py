@@ -206,10 +206,10 @@ def reads_confirmed(step: Step) -> Remarks:
 
 
 def _heard(step: Step, ready: Readable) -> set[NodeId]:
-    role = step.before.role
+    role, now = step.before.role, step.after.role
     waiting: tuple[PendingRead, ...] = role.reads if isinstance(role, Leader) else ()
     round = max((one.round for one in waiting if one.requests == ready.requests), default=0)
-    peers = step.after.role.progress if isinstance(step.after.role, Leader) else ()
+    peers = now.progress if isinstance(now, Leader) else role.progress if isinstance(role, Leader) else ()
     return {one.peer for one in peers if one.heard >= round} | {step.after.id}
 
 

@@ -61,6 +61,11 @@ def sent(step: Step, kind: type[SomeMessage]) -> list[tuple[int, SomeMessage]]:
     return [(send.dst, send.message) for send in sends if isinstance(send.message, kind)]
 
 
+def leads_on(step: Step) -> bool:
+    """Whether the step belongs to one leadership: its leader may have resigned in it, but heard of no other."""
+    return isinstance(step.before.role, Leader) and step.before.vote == step.after.vote
+
+
 def is_active(role: Role) -> bool:
     """Whether a server in this role leads or wants to."""
     return isinstance(role, (PreCandidate, Candidate, Leader))
