@@ -11,12 +11,13 @@ from pyraft_lab.trace.words import server
 def sentence_of(step: Step, time: float | None = None) -> str:
     """What a server did in one step, and why it had to.
 
-    >>> from pyraft_lab.engine.engine import RAFT, step
+    >>> from pyraft_lab.engine.engine import step
     >>> from pyraft_lab.engine.events import Initialize
     >>> from pyraft_lab.engine.membership import Membership
     >>> from pyraft_lab.engine.state import RaftState
-    >>> print(sentence_of(step(RaftState(id=1), Initialize(1, Membership.of({1})))))
-    n1 founds the cluster {1} with entry 1 of term 0; at once becomes candidate ... (dissertation §4.4, §5.2)
+    >>> print(sentence_of(step(RaftState(id=1), Initialize(1, Membership.of({1, 2, 3})))))
+    n1 founds the cluster {1,2,3} with entry 1 of term 0;
+    becomes candidate in term 1 and asks n2 and n3 for their votes (§5.2; dissertation §4.4)
     """
     told = telling(remarks(step))
     when = "" if time is None else f"t={time:.3f} "

@@ -11,7 +11,8 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.faults import Flights, fault
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, MessageId, Record, Reply
 from pyraft_lab.trace.rules.rule import ROUTINE
-from pyraft_lab.trace.rules.table import remarks
+from pyraft_lab.trace.rules.table import remarks, rule
+from pyraft_lab.trace.rules.terms import CONTACT
 from pyraft_lab.trace.sentences import brackets, predicate, telling
 from pyraft_lab.trace.words import message_name, server, servers, shortened
 
@@ -29,11 +30,16 @@ def lines(records: Iterable[Record], flights: Flights = NOTHING_KNOWN) -> Iterat
     """The story's lines one by one; of routine only what was heard from somebody is told."""
     for routine, group in groupby(records, key=lambda record: is_routine(record, flights)):
         run = list(group)
-        told = [record for record in run if record.kind is Kind.RECEIVE] if routine else run
-        if len(told) > 1 and any(_is_heartbeat(record, flights) for record in run):
+        told = [record for record in run if _is_news(record)] if routine else run
+        if len(run) > 1 and any(_is_heartbeat(record, flights) for record in run):
             yield f"t={run[0].time:.3f}-{run[-1].time:.3f} {_in_short(run, flights)}"
         else:
             yield from (sentence(record, flights) for record in told)
+
+
+def _is_news(record: Record) -> bool:
+    """Of routine: messages that arrived, but for answers that tell nothing new."""
+    return record.step is not None and record.kind is Kind.RECEIVE and rule(record.step) is not CONTACT
 
 
 def sentence(record: Record, flights: Flights = NOTHING_KNOWN) -> str:

@@ -94,14 +94,15 @@ def _counts_vote(step: Step, term: int) -> bool:
 
 def _grant(past: Past, counted: Record) -> str:
     """Why one voter could vote so: both logs as they were."""
-    granting = past.by_id.get(counted.cause or 0)
-    match granting:
-        case Record(step=Step(before=before, event=Receive(src, VoteRequest(vote=vote, last=theirs)))):
-            logs = comparison(src, theirs, before.log.last)
-            voted = f"{server(granting.node)} voted for {server(src)} at t={granting.time:.3f}"
-            return f"{voted}: its vote of term {vote.term} was free, and {logs} (§5.2, §5.4.1)."
-        case _:
-            return ""
+    for record in past.behind(counted):
+        match record.step:
+            case Step(before=before, event=Receive(src, VoteRequest(vote=vote, last=theirs))):
+                logs = comparison(src, theirs, before.log.last)
+                voted = f"{server(record.node)} voted for {server(src)} at t={record.time:.3f}"
+                return f"{voted}: its vote of term {vote.term} was free, and {logs} (§5.2, §5.4.1)."
+            case _:
+                pass
+    return ""
 
 
 def _why_vote(past: Past, asked: Votes) -> Explanation | None:

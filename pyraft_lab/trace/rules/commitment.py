@@ -11,7 +11,7 @@ from pyraft_lab.engine.rules import commit_index
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on
-from pyraft_lab.trace.words import contained, content, shares, span
+from pyraft_lab.trace.words import contained, content, listed, shares, span
 
 COMMIT_BY_MAJORITY = Rule(
     "commit by majority", "§5.3, §5.4.2", commit_index, "An entry of this term is on the disks of a majority.", DECISIVE
@@ -56,8 +56,9 @@ def _by_majority(step: Step) -> Remarks:
     rule = COMMIT_BY_BOTH if governing.is_joint else COMMIT_BY_MAJORITY
     yield Remark(rule, f"commits {contained(own or entries)}, held by {shares(governing, holders(step, last))}")
     if len(own) < len(entries):
-        earlier = span(first, first + len(entries) - len(own) - 1)
-        yield Remark(COMMIT_OF_EARLIER, f"with it commits {earlier} of earlier terms")
+        terms = sorted({entry.id.term for entry in entries if entry not in own})
+        earlier = f"{span(first, first + len(entries) - len(own) - 1)} of term {listed(list(map(str, terms)))}"
+        yield Remark(COMMIT_OF_EARLIER, f"with it commits {earlier}")
 
 
 def _withheld(step: Step) -> Remarks:
@@ -84,10 +85,8 @@ def judged_by(step: Step) -> Membership:
 
 
 def holders(step: Step, index: Index) -> frozenset[NodeId]:
-    """Who is known to hold ``index`` on disk: also where the leader stepped down in this very step."""
-    matched = dict(step.after.matched)
-    if not isinstance(step.after.role, Leader):
-        matched |= dict(step.before.matched) | {step.after.id: step.after.stored.index}
+    """Who is known to hold ``index`` on disk; a record, or the whole office, may have ended in this very step."""
+    matched = {**step.before.matched, **step.after.matched}
     match step.event:
         case Receive(src, AppendAccepted(matched=heard)):
             matched[src] = max(matched.get(src, 0), heard.index)

@@ -122,13 +122,14 @@ _REFUSED = {
 
 def campaigned(step: Step, occasion: str = "") -> Remarks:
     """A campaign begins, on some occasion ("times out"); or why it does not."""
-    asked = servers(peer for peer, _ in sent(step, PreVoteRequest))
+    asked = [peer for peer, _ in sent(step, PreVoteRequest)]
     vote = step.after.vote
     if commands(step, SaveVote) and isinstance(step.after.role, Candidate):
         opening = f"{occasion}, " if occasion else ""
         yield Remark(CANDIDACY, f"{opening}becomes candidate in term {vote.term}{_votes_asked(step)}")
     elif isinstance(step.after.role, PreCandidate):
-        would = f"asks {asked} whether they would vote for it in term {vote.term + 1}"
+        they = "they" if len(asked) > 1 else "it"
+        would = f"asks {servers(asked)} whether {they} would vote for it in term {vote.term + 1}"
         yield Remark(PRE_VOTE_ASKED, f"{occasion} and {would}")
     elif not may_campaign(step.before):
         yield Remark(NO_VOTER, f"{occasion or 'may not campaign'}, but has no vote")
@@ -139,7 +140,9 @@ def campaigned(step: Step, occasion: str = "") -> Remarks:
 def _votes_asked(step: Step) -> str:
     """Whom a candidate asks; one that is alone asks nobody."""
     asked = [peer for peer, _ in sent(step, VoteRequest)]
-    return f" and asks {servers(asked)} for their votes" if asked else " and is the only voter"
+    if not asked:
+        return " and is the only voter"
+    return f" and asks {servers(asked)} for {'their votes' if len(asked) > 1 else 'its vote'}"
 
 
 def timed_out(step: Step) -> Remarks:
@@ -229,11 +232,21 @@ def answered(step: Step, voter: NodeId, response: VoterMessage) -> Remarks:
     before, after = step.before, step.after
     if before.vote.term < after.vote.term and not isinstance(after.role, Candidate):
         yield from learned(step, voter)
+    elif is_active(before.role) and _is_settled(step, response):
+        already = "it leads already" if isinstance(before.role, Leader) else "it stands for election already"
+        yield from out_of_date(f"{server(voter)}'s {'vote' if response.granted else 'refusal'}: {already}")
     elif not is_active(before.role) or before.role == after.role or isinstance(before.role, Leader):
         yield from out_of_date(f"a late answer of {server(voter)}")
     else:
         yield _counted(voter, response)
         yield from outcome(step, voter)
+
+
+def _is_settled(step: Step, response: VoterMessage) -> bool:
+    """Whether the answer is about a question of this campaign that has been decided already."""
+    sought = Vote(step.before.term, step.before.id)
+    early = isinstance(response, PreVoteResponse) and not isinstance(step.before.role, PreCandidate)
+    return response.asked == sought and (early or isinstance(step.before.role, Leader))
 
 
 def _counted(voter: NodeId, response: VoterMessage) -> Remark:

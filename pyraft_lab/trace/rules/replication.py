@@ -167,8 +167,8 @@ def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Remark:
     hint = sent(step, AppendRefused)[0][1].hint
     told = f"refuses {server(leader)}'s entries behind {entry_name(prev)}"
     if own is None:
-        return Remark(PREV_MISSING, f"{told}: its log {_end(step)}; it proposes {entry_name(hint)}")
-    return Remark(PREV_DIFFERS, f"{told}: it has {entry_name(own)} there; it proposes {entry_name(hint)}")
+        return Remark(PREV_MISSING, f"{told}: its log {_end(step)}; the logs may agree up to {entry_name(hint)}")
+    return Remark(PREV_DIFFERS, f"{told}: it has {entry_name(own)} there; the logs may agree up to {entry_name(hint)}")
 
 
 def _end(step: Step) -> str:
@@ -260,7 +260,7 @@ def accepted(step: Step, peer: NodeId, answer: AppendAccepted) -> Remarks:
             AGREED, f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
         )
     else:
-        yield Remark(CONTACT, f"hears {server(peer)} again")
+        yield Remark(CONTACT, f"hears an answer of {server(peer)} that tells nothing new")
 
 
 def _after(step: Step, peer: NodeId) -> Progress | None:

@@ -240,7 +240,9 @@ def _to_leader(step: Step, peer: NodeId, message: FollowerMessage) -> Remarks:
     before = step.before
     if message.vote.term > before.term:
         yield from terms.corrected(step, peer)
-    elif not isinstance(before.role, Leader) or message.vote != before.vote:
+    elif not isinstance(before.role, Leader):
+        yield from terms.out_of_date(f"an answer of {server(peer)}: it does not lead")
+    elif message.vote != before.vote:
         yield from terms.out_of_date(f"a late answer of {server(peer)}")
     else:
         yield from _answer(step, peer, message)
