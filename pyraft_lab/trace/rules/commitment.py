@@ -2,7 +2,7 @@
 
 from pyraft_lab.engine.commands import Apply
 from pyraft_lab.engine.engine import settle_machine
-from pyraft_lab.engine.events import ChangeMembership, Receive
+from pyraft_lab.engine.events import ChangeMembership, Event, Receive, Stored
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendAccepted
@@ -44,8 +44,17 @@ def committed(step: Step) -> Remarks:
         return
     if step.after.committed > step.before.committed:
         yield from _by_majority(step)
-    elif isinstance(step.after.role, Leader):
+    elif isinstance(step.after.role, Leader) and _is_acknowledged(step.event):
         yield from _withheld(step)
+
+
+def _is_acknowledged(event: Event) -> bool:
+    """Whether somebody's disk holds more than before: only that makes a majority."""
+    match event:
+        case Receive(message=AppendAccepted()) | Stored():
+            return True
+        case _:
+            return False
 
 
 def _by_majority(step: Step) -> Remarks:

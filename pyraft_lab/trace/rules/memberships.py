@@ -133,7 +133,12 @@ def joint_left(step: Step) -> Remarks:
 def followed(step: Step) -> Remarks:
     """A membership became effective, or fell back, on a server that follows."""
     before, after = step.before, step.after
-    if before.membership_id == after.membership_id or leads_on(step) or isinstance(step.event, Initialize):
+    if (
+        before.disk is after.disk
+        or before.membership_id == after.membership_id
+        or leads_on(step)
+        or isinstance(step.event, Initialize)
+    ):
         return
     what = f"the {'joint ' if after.membership.is_joint else ''}membership {after.membership}"
     if after.membership_id.index > before.membership_id.index or before.log.last < after.membership_id:
