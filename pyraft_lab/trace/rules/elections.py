@@ -234,7 +234,8 @@ def answered(step: Step, voter: NodeId, response: VoterMessage) -> Remarks:
         yield from learned(step, voter)
     elif is_active(before.role) and _is_settled(step, response):
         already = "it leads already" if isinstance(before.role, Leader) else "it stands for election already"
-        yield from out_of_date(f"{server(voter)}'s {'vote' if response.granted else 'refusal'}: {already}")
+        kind = "pre-vote" if isinstance(response, PreVoteResponse) else "vote"
+        yield from out_of_date(f"{server(voter)}'s {kind if response.granted else 'refusal'}: {already}")
     elif not is_active(before.role) or before.role == after.role or isinstance(before.role, Leader):
         yield from out_of_date(f"a late answer of {server(voter)}")
     else:
