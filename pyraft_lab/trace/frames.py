@@ -25,7 +25,7 @@ from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.machine import decode
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record
-from pyraft_lab.trace.rule import rule
+from pyraft_lab.trace.rules.table import rule
 
 # fmt: off
 EVENTS = (
@@ -104,7 +104,7 @@ def _event(record: Record) -> Row:
         "cause": record.cause,
         "peer": record.peer,
         "message": record.message,
-        "rule": rule(record),
+        "rule": rule(record.step).label if record.step else None,
         "detail": record.detail,
     }
     return row if record.step is None else row | _standing(record.step.after)
