@@ -153,7 +153,10 @@ def candidate(
 def leader(
     id: NodeId = 1, given: Terms = (), *, term: Term | None = None, durable: bool = True, **more: Any
 ) -> RaftState:
-    """The leader of ``term`` (the next, unless one is given), just elected: its blank entry ends its log, on its own disk where ``durable``."""
+    """The leader of ``term`` (the next, unless one is given), just elected.
+
+    Its blank entry ends its log, and is on its own disk where ``durable``.
+    """
     standing = candidate(id, given, term=term, **more)
     peers = sorted(standing.membership.voters - {id})
     elected = after(standing, *(grant(peer, standing.term, to=id) for peer in peers))
