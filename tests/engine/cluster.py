@@ -42,7 +42,7 @@ from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, Timer
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, Timer, TimerKind
 from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId, Term, Vote
 from tests.engine.builders import EAGER, VOTERS, Terms, disk, propose
 
@@ -158,6 +158,14 @@ class Cluster:
         """The leader's heartbeat is due, and everything that follows from it."""
         self.fire(id or self.leader, HEARTBEAT)
         self.run()
+
+    def retry(self, id: NodeId = 0) -> None:
+        """Every answer the leader waits for is overdue: what was lost goes out again."""
+        leader = id or self.leader
+        self.run()
+        for timer in sorted(timer for timer in self.nodes[leader].timers if timer.kind is TimerKind.RETRY):
+            self.fire(leader, timer)
+            self.run()
 
     def deliver(self, flight: Flight) -> None:
         """One message arrives, or is lost on a cut link or at a dead node."""
