@@ -127,9 +127,10 @@ def follower(
     written = tuple(given)
     term = last_of(written).term if term is None else term
     vote = Vote(term, leader or voted_for, bool(leader))
-    booted = step(start(id, disk(written, vote=vote, **members), config), Boot(), rules).after
+    quiet = replace(config, enable_elect=False, leader_restore=False)
+    booted = step(start(id, disk(written, vote=vote, **members), quiet), Boot(), rules).after
     role = replace(cast("Follower", booted.role), leader=leader, loyal=loyal)
-    return replace(booted, role=role, committed=committed, applied=committed)
+    return replace(booted, config=config, role=role, committed=committed, applied=committed)
 
 
 def pre_candidate(id: NodeId = 1, given: Terms = (), *, config: Config = EAGER, **more: Any) -> RaftState:

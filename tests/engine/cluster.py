@@ -164,8 +164,9 @@ class Cluster:
         leader = id or self.leader
         self.run()
         for timer in sorted(timer for timer in self.nodes[leader].timers if timer.kind is TimerKind.RETRY):
-            self.fire(leader, timer)
-            self.run()
+            if timer in self.nodes[leader].timers:
+                self.fire(leader, timer)
+                self.run()
 
     def deliver(self, flight: Flight) -> None:
         """One message arrives, or is lost on a cut link or at a dead node."""
