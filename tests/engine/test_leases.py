@@ -5,7 +5,7 @@ import pytest
 from pyraft_lab.engine.commands import NotLeading, Readable, Reason, Refuse, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import Elect, Fire, Read
+from pyraft_lab.engine.events import Elect, Fire, Read, Receive
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, VoteResponse
 from pyraft_lab.engine.rules import is_lapsed, lease_holds
@@ -18,6 +18,7 @@ from tests.engine.builders import (
     TIMEOUT,
     accepted,
     after,
+    all_stored,
     answers,
     append_request,
     commands,
@@ -29,6 +30,7 @@ from tests.engine.builders import (
     office,
     propose,
     run,
+    sends,
     sent,
     storage,
     streaming,
@@ -260,6 +262,34 @@ def test_a_promise_of_loyalty_outlives_a_crash() -> None:
     assert cluster.leader == 3
 
 
+@pytest.mark.row("CK-09")
+@pytest.mark.parametrize("word", [heartbeat(1, 2, id_of(1)), heartbeat(1, 2, id_of(9)), append_request(1, 2, id_of(9))])
+def test_an_answer_that_prolongs_a_lease_waits_until_the_loyalty_is_on_disk(word: Receive) -> None:
+    first = step(follower(2, [1], config=STRICT), word)
+    assert [send.durable for send in sends(first)] == [True]
+    stored = after(first.after, all_stored(first.after))
+    assert [send.durable for send in sends(step(stored, word))] == [False]
+
+
+@pytest.mark.row("CK-09")
+def test_a_follower_that_forgot_its_leader_had_prolonged_no_lease() -> None:
+    cluster = Cluster(1, 2, 3, logs={1: [1, 1], 3: [1, 1]}, config=STRICT)
+    cluster.isolate(2)
+    cluster.fire(1)
+    cluster.run(lambda flight: isinstance(flight.message, AppendRequest))
+    cluster.isolate(3)
+    cluster.cuts -= {(1, 2), (2, 1)}
+    cluster.run(slow=[2])
+    cluster.crash(2)
+    cluster.restart(2)
+    cluster.run()
+    cluster.cuts -= {(2, 3), (3, 2)}
+    cluster.fire(3)
+    cluster.run()
+    assert cluster.leader == 3
+    assert not lease_holds(cluster[1])
+
+
 def test_without_loyalty_no_leader_is_protected() -> None:
     turn = step(follower(2, [1]), heartbeat(1, 1, id_of(1)))
     assert turn.after.role == Follower(leader=1)
@@ -267,7 +297,6 @@ def test_without_loyalty_no_leader_is_protected() -> None:
     assert SetTimer(ELECTION) in turn.commands
 
 
-@pytest.mark.row("CK-01", "CK-08")
 @pytest.mark.parametrize("drift", [0.0, 0.1, 0.2])
 def test_a_lease_is_over_before_the_fastest_follower_may_turn_away(drift: float) -> None:
     config = Config(clock_drift=drift)
