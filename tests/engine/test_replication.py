@@ -107,7 +107,7 @@ def test_the_entries_below_commit_with_it_in_order() -> None:
 
 @pytest.mark.row("LR-10")
 @pytest.mark.parametrize(
-    "request_",
+    "asked",
     [propose("x"), Read((1,)), TransferLeader(1, 2), ChangeMembership(request=1, change=AddLearners(frozenset({4})))],
 )
 @pytest.mark.parametrize(("knows", "hint"), [(1, 1), (0, None)])
