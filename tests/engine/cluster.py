@@ -183,10 +183,18 @@ class Cluster:
         self.flying.extend(batch.then)
         self.feed(id, batch.done)
 
-    def run(self, hold: Callable[[Flight], bool] = lambda _: False, *, slow: Iterable[NodeId] = ()) -> None:
+    def run(
+        self,
+        hold: Callable[[Flight], bool] = lambda _: False,
+        *,
+        slow: Iterable[NodeId] = (),
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Deliver and write until nothing is left; ``hold`` keeps messages flying, ``slow`` disks keep writing."""
         slow = frozenset(slow)
         for _ in range(20_000):
+            if until():
+                return
             writers = [id for id, node in self.nodes.items() if node.up and node.writing and id not in slow]
             flights = [flight for flight in self.flying if not hold(flight)]
             if self.notices:
