@@ -341,3 +341,21 @@ def test_a_new_leader_probes_everybody_from_the_end_of_its_log() -> None:
     assert [(one.next, one.pace) for one in (progress(state, 2), progress(state, 3))] == [(3, Probe(asked=True))] * 2
     assert state.config == EAGER
     assert entry(3, 2).index == progress(state, 2).next
+
+
+@pytest.mark.row("DS-12")
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        append_request(1, 3, id_of(2), [entry(4, 3)]),
+        append_request(1, 3, id_of(2), [entry(3, 3), entry(5, 3)]),
+        append_request(1, 3, id_of(2), [entry(3, 3), entry(4, 2)]),
+        append_request(1, 3, id_of(2), [entry(3, 4)]),
+        append_request(1, 3, id_of(2), [entry(2, 1)]),
+    ],
+)
+def test_entries_that_follow_nothing_lawful_are_passed_over(absurd: Receive) -> None:
+    state = follower(2, [1, 1], term=3, leader=1)
+    turn = step(state, absurd)
+    assert turn.after == state
+    assert sends(turn) == []
