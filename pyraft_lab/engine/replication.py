@@ -7,6 +7,8 @@
     follower  1 1 2 2        A refusal's hint skips whole terms on the way back.
 """
 
+from itertools import pairwise
+
 from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import SendChunk
@@ -159,6 +161,8 @@ def beat(turn: Turn, progress: Progress) -> None:
 
 def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> None:
     """Append what is new behind ``prev``, or say where the logs may still agree (§5.3)."""
+    if not _is_sound(request):
+        return
     if not turn.rules.fits(turn.log, request.prev):
         refuse(turn, leader, request.prev, request.round)
         return
@@ -172,6 +176,13 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
     matched = request.entries[-1].id if request.entries else request.prev
     commit(turn, request.commit, matched.index)
     turn.send(leader, AppendAccepted(vote=turn.vote, matched=matched, round=request.round))
+
+
+def _is_sound(request: AppendRequest) -> bool:
+    """Whether entries follow ``prev`` and each other, none newer than their sender; anything else is absurd."""
+    ids = (request.prev, *(entry.id for entry in request.entries))
+    in_order = all(a < b and b.index == a.index + 1 for a, b in pairwise(ids))
+    return in_order and ids[-1].leader <= (request.vote.term, request.vote.node)
 
 
 def on_heartbeat_request(turn: Turn, leader: NodeId, request: HeartbeatRequest) -> None:

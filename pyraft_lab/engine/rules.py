@@ -15,6 +15,7 @@ from pyraft_lab.engine.membership import ChangeLike, Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
+    AppendRefused,
     HeartbeatResponse,
     PreVoteRequest,
     SnapshotResponse,
@@ -165,8 +166,8 @@ def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
             return True
         case VoteResponse(granted=granted):
             return granted
-        case HeartbeatResponse():
-            return state.stored_vote != state.vote
+        case HeartbeatResponse() | AppendRefused():
+            return state.stored_vote != state.vote  # contact prolongs a lease, and a crash must not end loyalty
         case _:
             return False
 
