@@ -244,8 +244,11 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
     @property
     def committed_membership(self) -> Membership:
-        """The last membership known to be committed."""
-        return self.membership_at(self.committed)
+        """The last membership known to be committed: one is appended only when the one before it is.
+
+        So a node that has restarted, and knows of no commit yet, still knows this much of its log.
+        """
+        return self.membership_at(max(self.committed, self.membership_id.index - 1))
 
     def membership_at(self, index: Index) -> Membership:
         """The membership that governs up to ``index``."""
