@@ -53,6 +53,8 @@ def refusal_to_write(state: RaftState) -> NotLeading | None:
 
 def propose(turn: Turn, event: Propose) -> None:
     """Append a batch of writes; they are answered when they are applied (§5.3)."""
+    if not event.payloads:
+        return
     refusal = _propose_refusal(turn.state, event)
     if refusal is None:
         turn.tell(Accepted(event.requests, turn.write(*event.payloads)))
