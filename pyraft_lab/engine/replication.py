@@ -281,11 +281,17 @@ def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None
     if answer.round <= progress.sure:
         return
     if turn.config.allow_log_revert or progress.may_revert:
-        agreed = turn.rules.probe(turn.log, answer.hint)
-        turn.track(replace(progress, pace=Probe(), matched=0, next=agreed + 1, told=0, may_revert=False))
+        start_over(turn, replace(progress, next=turn.rules.probe(turn.log, answer.hint) + 1))
     else:
         turn.track(replace(progress, pace=Halted()))
         turn.alarm(progress.peer, f"lost its log: it had acknowledged {progress.matched} and lacks {answer.prev}")
+
+
+def start_over(turn: Turn, progress: Progress) -> None:
+    """Forget what the peer acknowledged; answers from before, to earlier rounds, count no more."""
+    begin_round(turn)
+    since = turn.leader.round
+    turn.track(replace(progress, pace=Probe(), since=since, matched=0, told=0, may_revert=False))
 
 
 def on_retry_timer(turn: Turn, peer: NodeId) -> None:
