@@ -145,13 +145,19 @@ class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
 
     granted: frozenset[NodeId]
     refused: frozenset[NodeId] = frozenset()
+    loyal: bool = False
 
 
 class Candidate(Struct, frozen=True, tag=True, kw_only=True):
-    """Has voted for itself and asked the others."""
+    """Has voted for itself and asked the others.
+
+    ``loyal`` where an operator ordered it while a leader was heard: that leader's lease may rest on this node, so its
+    own vote does not count, and nobody gets another, until the loyalty is over.
+    """
 
     granted: frozenset[NodeId] = frozenset()
     refused: frozenset[NodeId] = frozenset()
+    loyal: bool = False
 
 
 class Leader(Struct, frozen=True, tag=True, kw_only=True):
