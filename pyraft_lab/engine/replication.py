@@ -166,6 +166,8 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
     if not turn.rules.fits(turn.log, request.prev):
         refuse(turn, leader, request.prev, request.round)
         return
+    if any(entry.index != request.prev.index + place for place, entry in enumerate(request.entries, 1)):
+        return  # no leader sends entries with a gap
     entries = turn.rules.unknown(turn.log, request.entries)
     if entries and entries[0].index <= turn.state.committed:
         turn.halt(f"leader {leader} sends {entries[0].id}, but another entry is committed there")
@@ -290,11 +292,17 @@ def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None
     if answer.round <= progress.sure:
         return
     if turn.config.allow_log_revert or progress.may_revert:
-        agreed = turn.rules.probe(turn.log, answer.hint)
-        turn.track(replace(progress, pace=Probe(), matched=0, next=agreed + 1, told=0, may_revert=False))
+        start_over(turn, replace(progress, next=turn.rules.probe(turn.log, answer.hint) + 1))
     else:
         turn.track(replace(progress, pace=Halted()))
         turn.alarm(progress.peer, f"lost its log: it had acknowledged {progress.matched} and lacks {answer.prev}")
+
+
+def start_over(turn: Turn, progress: Progress) -> None:
+    """Forget what the peer acknowledged; answers from before, to earlier rounds, count no more."""
+    begin_round(turn)
+    since = turn.leader.round
+    turn.track(replace(progress, pace=Probe(), since=since, matched=0, told=0, may_revert=False))
 
 
 def on_retry_timer(turn: Turn, peer: NodeId) -> None:

@@ -161,8 +161,8 @@ class Cluster:
 
     def retry(self, id: NodeId = 0) -> None:
         """Every answer the leader waits for is overdue: what was lost goes out again."""
-        self.run()
         leader = id or self.leader
+        self.run()
         for timer in sorted(timer for timer in self.nodes[leader].timers if timer.kind is TimerKind.RETRY):
             if timer in self.nodes[leader].timers:
                 self.fire(leader, timer)
