@@ -53,7 +53,13 @@ def snapshot(last: LogId, data: bytes = BYTES, *, membership: Membership = TRIO)
 
 
 def install(
-    last: LogId, *, term: int = 3, data: bytes = BYTES, offset: int = 0, stop: int = 99, meta: SnapshotMeta | None = None
+    last: LogId,
+    *,
+    term: int = 3,
+    data: bytes = BYTES,
+    offset: int = 0,
+    stop: int = 99,
+    meta: SnapshotMeta | None = None,
 ) -> Receive:
     """Bytes of a snapshot from node 1, which leads ``term``; all of them unless told otherwise."""
     stands_for = meta or snapshot(last, data)
