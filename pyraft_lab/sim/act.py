@@ -1,7 +1,5 @@
 """``act(world, action)``: the one way in which a world changes; a pure function, like Raft itself."""
 
-from collections.abc import Iterable
-from itertools import product
 from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
@@ -43,6 +41,7 @@ from pyraft_lab.sim.world import (
     Sync,
     Tell,
     World,
+    links_between,
 )
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record, kind_of
 
@@ -200,23 +199,13 @@ def _touch_links(scene: Scene, action: Cut | Partition | Heal) -> None:
             scene.tell(Kind.CUT, src, peer=dst)
         case Partition(groups):
             _known(scene, *(node for group in groups for node in group))
-            scene.cuts = frozenset(_between(scene, groups))
+            scene.cuts = frozenset(links_between(groups, scene.nodes))
             scene.tell(Kind.PARTITION, detail=" | ".join("{" + ",".join(map(str, group)) + "}" for group in groups))
-        case Heal():
-            scene.cuts = frozenset()
-            scene.tell(Kind.HEAL)
+        case Heal(links):
+            scene.cuts = scene.cuts.difference(links) if links else frozenset()
+            scene.tell(Kind.HEAL, detail=" ".join(f"{src}→{dst}" for src, dst in links))
         case _:
             assert_never(action)
-
-
-def _between(scene: Scene, groups: tuple[tuple[NodeId, ...], ...]) -> Iterable[tuple[NodeId, NodeId]]:
-    """Every link that leaves a group; who is in none is a group alone."""
-    side = {node: place for place, group in enumerate(groups) for node in group}
-    return (
-        (src, dst)
-        for src, dst in product(scene.nodes, repeat=2)
-        if src != dst and side.get(src, -src) != side.get(dst, -dst)
-    )
 
 
 def _touch_message(scene: Scene, action: Drop | Duplicate | Delay) -> None:

@@ -164,9 +164,9 @@ class Controls(ABC):
         """Let nothing through from ``src`` to ``dst``; the other way stays open."""
         return self.decide(Cut(src, dst))
 
-    def heal(self) -> Record:
-        """Make every link whole."""
-        return self.decide(Heal())
+    def heal(self, *links: tuple[NodeId, NodeId]) -> Record:
+        """Make these links (from, to) whole; without any, all of them."""
+        return self.decide(Heal(links))
 
     def drop(self, message: MessageId) -> Record:
         """Lose a message that is under way."""

@@ -10,7 +10,8 @@ Keeping a world is keeping a name: nothing in it ever changes, and what two worl
 Same-instant rule: what is due at the same microsecond happens in the order in which it was put on the agenda.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import permutations
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -120,7 +121,9 @@ class Partition(Struct, frozen=True, tag=True):
 
 
 class Heal(Struct, frozen=True, tag=True):
-    """Every link works again."""
+    """These links work again; none named: every one."""
+
+    links: tuple[tuple[NodeId, NodeId], ...] = ()
 
 
 class Drop(Struct, frozen=True, tag=True):
@@ -376,3 +379,9 @@ def waits(world: World, action: Pending) -> bool:
             return world.nodes[node].paused
         case Attempt():
             return False
+
+
+def links_between(groups: Iterable[Iterable[NodeId]], nodes: Iterable[NodeId]) -> tuple[tuple[NodeId, NodeId], ...]:
+    """Every link that leaves a group; who is in none is a group alone."""
+    side = {node: place for place, group in enumerate(groups) for node in group}
+    return tuple((src, dst) for src, dst in permutations(nodes, 2) if side.get(src, -src) != side.get(dst, -dst))
