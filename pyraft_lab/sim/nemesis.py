@@ -16,12 +16,15 @@ from pyraft_lab.sim.plan import (
     AnyFault,
     Crash,
     Cut,
+    Disk,
     Drift,
     Elect,
+    Hold,
     Isolate,
     Members,
     Partition,
     Pause,
+    Skew,
     Snapshot,
     Storm,
     Transfer,
@@ -106,8 +109,8 @@ def cut(dice: Dice, at: float, lasts: float) -> AnyFault:
 
 
 def crash(dice: Dice, at: float, lasts: float) -> AnyFault:
-    """Death and another life."""
-    return Crash(at=at, lasts=lasts, node=dice.victim())
+    """Death and another life; sometimes a last write got halfway."""
+    return Crash(at=at, lasts=lasts, node=dice.victim(), torn=dice.pick((0.0, 0.0, dice.between(0.0, 1.0))))
 
 
 def pause(dice: Dice, at: float, lasts: float) -> AnyFault:
@@ -118,6 +121,23 @@ def pause(dice: Dice, at: float, lasts: float) -> AnyFault:
 def drift(dice: Dice, at: float, lasts: float) -> AnyFault:
     """A clock that is wrong, beyond what leases allow for: nothing but a lease read may suffer from it."""
     return Drift(at=at, lasts=lasts, node=dice.victim(), rate=dice.between(0.3, 3.0))
+
+
+def skew(dice: Dice, at: float, _lasts: float) -> AnyFault:
+    """A clock that jumps."""
+    return Skew(at=at, node=dice.victim(), by=dice.between(-1.0, 1.0))
+
+
+def bad_disk(dice: Dice, at: float, lasts: float) -> AnyFault:
+    """A disk that is slow or full; no lies: those no Raft survives."""
+    if dice.throw() < 0.5:
+        return Disk(at=at, lasts=lasts, node=dice.victim(), full=True)
+    return Disk(at=at, lasts=lasts, node=dice.victim(), slow=dice.between(2.0, 100.0))
+
+
+def hiccup(_dice: Dice, at: float, lasts: float) -> AnyFault:
+    """A network that holds its breath."""
+    return Hold(at=at, lasts=min(lasts, 0.5))
 
 
 def rivalry(dice: Dice, at: float, _lasts: float) -> AnyFault:
@@ -162,7 +182,8 @@ LEVELS: Mapping[Level, Malice | None] = {
         gap=(0.02, 0.6),
         lasts=(0.05, 1.5),
         makers=(
-            *((storm, 3), (partition, 3), (isolate, 3), (cut, 3), (crash, 4), (pause, 2), (drift, 1)),
+            *((storm, 3), (partition, 3), (isolate, 3), (cut, 3), (crash, 4), (pause, 2)),
+            *((drift, 1), (skew, 1), (bad_disk, 2), (hiccup, 1)),
             *((rivalry, 4), (transfer, 1), (snapshot, 1), (members, 2)),
         ),
     ),

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim import plan as faults
+from pyraft_lab.sim.disk import SOUND
 from pyraft_lab.sim.plan import AnyFault, Plan, Who
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
@@ -63,16 +64,16 @@ class Performance:
 
     def _start(self, fault: AnyFault) -> Act | None:
         match fault:
-            case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut():
+            case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut() | faults.Hold():
                 return self._disturb(fault)
-            case faults.Crash() | faults.Pause() | faults.Drift():
+            case faults.Crash() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
                 victim = self._node(fault.node)
                 return None if victim is None else self._strike(fault, victim)
             case _:
                 self._operate(fault)
                 return None
 
-    def _disturb(self, fault: faults.Storm | faults.Partition | faults.Isolate | faults.Cut) -> Act:
+    def _disturb(self, fault: faults.Weathering) -> Act | None:
         match fault:
             case faults.Storm():
                 self._storms.append(fault)
@@ -85,14 +86,19 @@ class Performance:
                 return self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
             case faults.Cut(src=src, dst=dst):
                 return self._cut([(src, dst)])
+            case faults.Hold() if self.sim.world.held:
+                return None
+            case faults.Hold():
+                self.sim.hold()
+                return self.sim.release
             case _:
                 assert_never(fault)
 
-    def _strike(self, fault: faults.Crash | faults.Pause | faults.Drift, node: NodeId) -> Act | None:
+    def _strike(self, fault: faults.Harm, node: NodeId) -> Act | None:
         sim = self.sim
         match fault:
-            case faults.Crash() if sim.nodes[node].up:
-                sim.crash(node)
+            case faults.Crash(torn=torn) if sim.nodes[node].up:
+                sim.crash(node, torn=torn)
                 return partial(self._restart, node)
             case faults.Pause() if self._running(node):
                 sim.pause(node)
@@ -100,10 +106,16 @@ class Performance:
             case faults.Drift(rate=rate):
                 sim.drift(node, rate)
                 return partial(sim.drift, node, 1.0)
+            case faults.Skew(by=by):
+                sim.skew(node, by)
+                return None
+            case faults.Disk(slow=slow, full=full, corrupt=corrupt, lying=lying):
+                sim.spoil(node, slow=slow, full=full, corrupt=corrupt, lying=lying)
+                return partial(self._mend, node)
             case _:
                 return None
 
-    def _operate(self, fault: faults.Elect | faults.Transfer | faults.Snapshot | faults.Members) -> None:
+    def _operate(self, fault: faults.Order) -> None:
         match fault:
             case faults.Elect(nodes=nodes):
                 for rival in self._running(*nodes):
@@ -134,6 +146,12 @@ class Performance:
         if not self.sim.nodes[node].up:
             self.sim.restart(node)
 
+    def _mend(self, node: NodeId) -> None:
+        """A sound disk, and another life for a server that died of the old one."""
+        self.sim.mend(node)
+        if self.sim.nodes[node].state.halted:
+            self._restart(node)
+
     def _resume(self, node: NodeId) -> None:
         if self.sim.nodes[node].paused:
             self.sim.resume(node)
@@ -161,11 +179,16 @@ class Performance:
 
 
 def perform(
-    sim: Simulation, plan: Plan | Iterable[AnyFault], *, seconds: float, load: Load | None = None, quiet: float = 8.0
+    sim: Simulation,
+    plan: Plan | Iterable[AnyFault],
+    *,
+    seconds: float,
+    load: Load | None = None,
+    quiet: float | None = 8.0,
 ) -> None:
     """Let the faults of a plan happen for ``seconds`` while clients work, then heal all and leave it ``quiet``.
 
-    A broken invariant ends it there and then: what follows would tell nothing new.
+    With ``quiet=None`` nothing is healed. A broken invariant ends it all: what follows would tell nothing new.
     """
     performance = Performance(sim)
     for fault in plan.faults if isinstance(plan, Plan) else plan:
@@ -173,16 +196,20 @@ def perform(
     if load is not None:
         Clients(sim, load).join(performance.at)
     performance.run(seconds)
-    if not sim.violations:
+    if quiet is not None and not sim.violations:
         calm(sim, performance.usual)
         sim.run(quiet)
 
 
 def calm(sim: Simulation, weather: Weather) -> None:
-    """Heal everything: this weather without its accidents, whole links, right clocks, every server up."""
+    """Heal everything: this weather without its accidents, whole links, right clocks, sound disks, every server up."""
     sim.weather = replace(weather, loss=0.0, duplicate=0.0, reorder=0.0)
     sim.heal()
+    if sim.world.held:
+        sim.release()
     for id, node in sim.nodes.items():
+        if node.node.health != SOUND:
+            sim.mend(id)
         if node.paused:
             sim.resume(id)
         if node.node.rate != 1:

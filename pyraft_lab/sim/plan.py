@@ -4,7 +4,7 @@
 ...     {"do": "crash", "at": 1.0, "lasts": 0.5, "node": "leader"},
 ...     {"do": "partition", "at": 2.0, "lasts": 1.0, "groups": [[1], [2, 3]]}]}''')
 >>> plan.faults[0]
-Crash(at=1.0, lasts=0.5, node='leader')
+Crash(at=1.0, lasts=0.5, node='leader', torn=0.0)
 >>> Plan.parse('{"faults": [{"do": "crash", "at": 1.0, "nod": 1}]}')
 Traceback (most recent call last):
 pyraft_lab.errors.PlanError: the plan cannot be used: Object contains unknown field `nod` - at `$.faults[0]`
@@ -20,7 +20,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.types import NodeId
+from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import ConfigError, PlanError, at_least
 from pyraft_lab.sim.weather import Weather
 
@@ -80,13 +80,18 @@ class Cut(Spell, frozen=True, kw_only=True):
     dst: NodeId
 
 
+class Hold(Spell, frozen=True, kw_only=True):
+    """All messages wait until the spell ends, and then arrive at once: a broker that hiccups."""
+
+
 # Servers
 
 
 class Crash(Spell, frozen=True, kw_only=True):
-    """A server dies, and is started again when the spell ends."""
+    """A server dies, and is started again when the spell ends; a share of ``torn`` of its unsynced writes survives."""
 
     node: Who
+    torn: float = 0.0
 
 
 class Pause(Spell, frozen=True, kw_only=True):
@@ -100,6 +105,23 @@ class Drift(Spell, frozen=True, kw_only=True):
 
     node: Who
     rate: float
+
+
+class Skew(Fault, frozen=True, kw_only=True):
+    """The clock of a server jumps forward by so many seconds, or back."""
+
+    node: Who
+    by: float
+
+
+class Disk(Spell, frozen=True, kw_only=True):
+    """A disk is slow, full, damaged or lying; it is mended when the spell ends. Raft cannot survive a lying one."""
+
+    node: Who
+    slow: float = 1.0
+    full: bool = False
+    corrupt: Index = 0
+    lying: bool = False
 
 
 # Operators
@@ -130,7 +152,13 @@ class Members(Fault, frozen=True, kw_only=True):
     retain: bool = False
 
 
-AnyFault = Storm | Partition | Isolate | Cut | Crash | Pause | Drift | Elect | Transfer | Snapshot | Members
+Weathering = Storm | Partition | Isolate | Cut | Hold
+"""What befalls the network."""
+Harm = Crash | Pause | Drift | Skew | Disk
+"""What befalls a server."""
+Order = Elect | Transfer | Snapshot | Members
+"""What operators want."""
+AnyFault = Weathering | Harm | Order
 
 
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -198,7 +226,9 @@ def _nodes_of(fault: AnyFault) -> Iterable[Who]:
     match fault:
         case Partition(groups=groups):
             return chain.from_iterable(groups)
-        case Isolate(node=node) | Crash(node=node) | Pause(node=node) | Drift(node=node) | Snapshot(node=node):
+        case Isolate(node=node) | Crash(node=node) | Pause(node=node) | Snapshot(node=node):
+            return (node,)
+        case Drift(node=node) | Skew(node=node) | Disk(node=node):
             return (node,)
         case Cut(src=src, dst=dst):
             return (src, dst)
@@ -206,7 +236,7 @@ def _nodes_of(fault: AnyFault) -> Iterable[Who]:
             return nodes
         case Transfer(to=to):
             return (to,)
-        case Storm() | Members():
+        case Storm() | Hold() | Members():
             return ()
         case _:
             assert_never(fault)
