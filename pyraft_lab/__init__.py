@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
     from pyraft_lab.machine import StateMachine as StateMachine
+    from pyraft_lab.runtime.client import Client as Client
+    from pyraft_lab.runtime.cluster import LocalCluster as LocalCluster
+    from pyraft_lab.runtime.node import Raft as Raft
     from pyraft_lab.sim.nemesis import unleash as unleash
     from pyraft_lab.sim.plan import Plan as Plan
     from pyraft_lab.sim.simulation import Simulation as Simulation
@@ -75,6 +78,9 @@ _WHERE = {
         *("Timeout", "UnknownNode"),
     ),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
+    "pyraft_lab.runtime.client": ("Client",),
+    "pyraft_lab.runtime.cluster": ("LocalCluster",),
+    "pyraft_lab.runtime.node": ("Raft",),
     "pyraft_lab.sim.nemesis": ("unleash",),
     "pyraft_lab.sim.plan": ("Plan",),
     "pyraft_lab.sim.simulation": ("Simulation",),

@@ -22,6 +22,7 @@
     ├── PlanError            a fault plan cannot be used as it is written: what
     └── Fatal                the node is over
         ├── StorageFailed    its disk failed: what
+        ├── DuplicateNode    another process runs under its id: node
         ├── Stopped          it was shut down
         └── Panicked         a bug or a callback of yours raised: what
 
@@ -188,6 +189,14 @@ class StorageFailed(Fatal):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"storage failed: {what}; the node has stopped; mend the disk and start it again")
+
+
+class DuplicateNode(Fatal):
+    """Two processes under one id would vote twice; the one that was there first stays."""
+
+    def __init__(self, node: int) -> None:
+        self.node = node
+        super().__init__(f"node {node} is running elsewhere in this cluster; stop it there or take another id")
 
 
 class Stopped(Fatal):

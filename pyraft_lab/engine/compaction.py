@@ -56,6 +56,8 @@ def on_snapshot_response(turn: Turn, peer: NodeId, answer: SnapshotResponse) -> 
     if progress is None or not isinstance(progress.pace, Installing) or progress.pace.meta.last != answer.last:
         return
     offset = min(max(answer.offset, 0), progress.pace.meta.size)
+    if progress.pace.asked and offset == progress.pace.offset:
+        return  # that chunk is on its way already: a doubled answer must not double the stream
     turn.track(replace(progress, pace=Installing(progress.pace.meta, offset)))
 
 

@@ -13,7 +13,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.replication import begin_round, open_records
-from pyraft_lab.engine.rules import VoteRefusal, is_lapsed
+from pyraft_lab.engine.rules import VoteRefusal, is_lapsed, is_loyal
 from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, QUORUM, TRANSFER, Timer, TimerKind
 from pyraft_lab.engine.turn import Turn
@@ -23,7 +23,8 @@ from pyraft_lab.engine.types import NOBODY, NodeId, Vote
 
 
 def on_election_timer(turn: Turn) -> None:
-    """No leader was heard for an election timeout: stand for election (§5.2)."""
+    """No leader was heard for an election timeout, so all loyalty is over: stand for election (§5.2)."""
+    on_loyalty_timer(turn)
     if isinstance(turn.role, Leader) or not turn.rules.may_campaign(turn.state):
         return
     if turn.config.enable_elect:
@@ -44,7 +45,7 @@ def campaign(turn: Turn, *, pre_vote: bool, transfer: bool = False) -> None:
 
 def _ask_first(turn: Turn) -> None:
     """Pre-vote: would a majority vote for me? Nothing durable changes (dissertation §9.6)."""
-    turn.become(PreCandidate(granted=frozenset({turn.id})))
+    turn.become(PreCandidate(granted=frozenset({turn.id}), loyal=is_loyal(turn.state)))
     turn.set_timer(ELECTION)
     wanted = Vote(turn.vote.term + 1, turn.id)
     for peer in _other_voters(turn):
@@ -54,7 +55,7 @@ def _ask_first(turn: Turn) -> None:
 def _stand(turn: Turn, *, transfer: bool) -> None:
     """A new term, a vote for myself, a request to everybody else; my vote counts when it is on disk (§5.2)."""
     turn.save_vote(Vote(turn.vote.term + 1, turn.id))
-    turn.become(Candidate())
+    turn.become(Candidate(loyal=is_loyal(turn.state) and not transfer))
     turn.set_timer(ELECTION)
     for peer in _other_voters(turn):
         turn.send(peer, VoteRequest(vote=turn.vote, last=turn.log.last, transfer=transfer))
@@ -107,8 +108,8 @@ def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
 
 
 def on_own_vote_stored(turn: Turn) -> None:
-    """My own vote is on disk and counts from now."""
-    if isinstance(turn.role, Candidate) and turn.state.stored_vote == turn.vote:
+    """My own vote is on disk and counts from now, unless it would break a promise to a leader."""
+    if isinstance(turn.role, Candidate) and not turn.role.loyal and turn.state.stored_vote == turn.vote:
         turn.become(replace(turn.role, granted=turn.role.granted | {turn.id}))
         _decide(turn)
 
@@ -133,7 +134,7 @@ def _decide(turn: Turn) -> None:
     if turn.rules.has_won(turn.membership, role.granted):
         _win(turn)
     elif turn.membership.vote_result(votes) == "lost":
-        turn.become(resting(turn, NOBODY, loyal=False))
+        turn.become(resting(turn, NOBODY, loyal=role.loyal))
 
 
 def _win(turn: Turn) -> None:
@@ -148,18 +149,29 @@ def _win(turn: Turn) -> None:
 
 
 def take_office(turn: Turn) -> None:
-    """Lead: a first entry of this leadership, by which all earlier ones commit (§5.4.2, §8), and a round of contact.
+    """Lead: a first entry of this leadership, by which all earlier ones commit (§5.4.2, §8), and a round of contact."""
+    _open_office(turn, Leader(blank=turn.log.last.index + 1))
 
-    A restored leader has that entry already.
+
+def resume_office(turn: Turn) -> None:
+    """Lead on in the same term after a restart, without memory of what was promised and asked before.
+
+    A TimeoutNow may be out, so no lease is trusted. Answers to rounds of the earlier life may still arrive, so rounds
+    go on at a number that no earlier life has used: nothing leaves before the new blank entry is on disk, so that
+    no two lives begin at the same index. Reads wait for that entry, behind which all that was committed stands.
     """
-    own = [run for run in turn.log.runs if run.leader == (turn.vote.term, turn.id)]
+    blank = turn.log.last.index + 1
+    before = blank << 32
+    _open_office(turn, Leader(blank=blank, round=before, proved=before, expired=before - 1, handed_over=True))
+
+
+def _open_office(turn: Turn, office: Leader) -> None:
     turn.cancel_timer(ELECTION)
     turn.cancel_timer(LOYALTY)
-    turn.become(Leader(blank=own[0].index if own else turn.log.last.index + 1))
+    turn.become(office)
     begin_round(turn)
     open_records(turn)
-    if not own:
-        turn.write(Blank())
+    turn.write(Blank())
     turn.set_timer(HEARTBEAT)
 
 
@@ -188,9 +200,13 @@ def step_down(turn: Turn, vote: Vote) -> None:
 
 
 def learn(turn: Turn, vote: Vote) -> bool:
-    """A higher vote seen in an answer deposes; it is adopted as not committed, for its sender may have lost its own."""
+    """A higher vote seen in an answer deposes; it is adopted as not committed, for its sender may have lost its own.
+
+    Who is loyal learns nothing: a late answer to a campaign given up long ago must not end a leader's lease.
+    """
     taught = turn.rules.learned(vote)
-    if taught == turn.vote or not turn.rules.covers(taught, turn.vote):
+    loyal = not isinstance(turn.role, Leader) and is_loyal(turn.state)
+    if loyal or taught == turn.vote or not turn.rules.covers(taught, turn.vote):
         return False
     step_down(turn, taught)
     return True
@@ -241,19 +257,20 @@ def recognise(turn: Turn, src: NodeId, vote: Vote) -> bool:
 
 
 def on_loyalty_timer(turn: Turn) -> None:
-    """The leader's lease on this follower is over: it may vote for others again."""
-    if isinstance(turn.role, (Follower, Learner)):
+    """The leader's lease on this follower is over: it may vote again, for others or for itself."""
+    if not isinstance(turn.role, Leader):
         turn.become(replace(turn.role, loyal=False))
+        on_own_vote_stored(turn)
 
 
 def on_lease_timer(turn: Turn, round: int) -> None:
     """The lease of a round has run out. Without a later proof the leader refuses writes, and soon steps down."""
     if not isinstance(turn.role, Leader):
         return
+    before = is_lapsed(turn.state)  # later rounds run out too, and must not start the clock anew
     turn.lead(expired=max(turn.leader.expired, round))
     _fail_reads(turn, round)
-    newly = round == max(turn.leader.proved, 1)  # later rounds lapse after it, and must not start the clock anew
-    if newly and turn.config.check_quorum and is_lapsed(turn.state):
+    if turn.config.check_quorum and is_lapsed(turn.state) and not before:
         turn.set_timer(QUORUM)
 
 

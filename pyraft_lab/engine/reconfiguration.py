@@ -102,13 +102,18 @@ def leave_joint(turn: Turn) -> bool:
 # A leader that is not a member any more
 
 
-def retire(turn: Turn) -> bool:
-    """The membership without this leader is committed: hand over to the fittest voter and step down (§6)."""
+def retire(turn: Turn) -> None:
+    """The membership without this leader is committed: hand over and step down (§6).
+
+    To whom an operator named, once it has caught up or its time is over; else to the fittest voter.
+    """
     if turn.id in turn.membership.nodes or turn.state.membership_id.index > turn.state.committed:
-        return False
+        return
+    handover = turn.leader.handover
+    if handover is not None and not handover.asked:
+        return
     voters = [one for one in turn.leader.progress if one.peer in turn.membership.voters]
-    if voters:
+    if voters and handover is None:
         fittest = max(voters, key=lambda one: (one.matched, -one.peer))
         turn.send(fittest.peer, TimeoutNow(vote=turn.vote))
     step_down(turn, turn.vote)
-    return True

@@ -7,6 +7,8 @@
     follower  1 1 2 2        A refusal's hint skips whole terms on the way back.
 """
 
+from itertools import pairwise
+
 from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import SendChunk
@@ -159,9 +161,13 @@ def beat(turn: Turn, progress: Progress) -> None:
 
 def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> None:
     """Append what is new behind ``prev``, or say where the logs may still agree (§5.3)."""
+    if not _is_sound(request):
+        return
     if not turn.rules.fits(turn.log, request.prev):
         refuse(turn, leader, request.prev, request.round)
         return
+    if any(entry.index != request.prev.index + place for place, entry in enumerate(request.entries, 1)):
+        return  # no leader sends entries with a gap
     entries = turn.rules.unknown(turn.log, request.entries)
     if entries and entries[0].index <= turn.state.committed:
         turn.halt(f"leader {leader} sends {entries[0].id}, but another entry is committed there")
@@ -172,6 +178,13 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
     matched = request.entries[-1].id if request.entries else request.prev
     commit(turn, request.commit, matched.index)
     turn.send(leader, AppendAccepted(vote=turn.vote, matched=matched, round=request.round))
+
+
+def _is_sound(request: AppendRequest) -> bool:
+    """Whether entries follow ``prev`` and each other, none newer than their sender; anything else is absurd."""
+    ids = (request.prev, *(entry.id for entry in request.entries))
+    in_order = all(a < b and b.index == a.index + 1 for a, b in pairwise(ids))
+    return in_order and ids[-1].leader <= (request.vote.term, request.vote.node)
 
 
 def on_heartbeat_request(turn: Turn, leader: NodeId, request: HeartbeatRequest) -> None:
@@ -279,11 +292,17 @@ def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None
     if answer.round <= progress.sure:
         return
     if turn.config.allow_log_revert or progress.may_revert:
-        agreed = turn.rules.probe(turn.log, answer.hint)
-        turn.track(replace(progress, pace=Probe(), matched=0, next=agreed + 1, told=0, may_revert=False))
+        start_over(turn, replace(progress, next=turn.rules.probe(turn.log, answer.hint) + 1))
     else:
         turn.track(replace(progress, pace=Halted()))
         turn.alarm(progress.peer, f"lost its log: it had acknowledged {progress.matched} and lacks {answer.prev}")
+
+
+def start_over(turn: Turn, progress: Progress) -> None:
+    """Forget what the peer acknowledged; answers from before, to earlier rounds, count no more."""
+    begin_round(turn)
+    since = turn.leader.round
+    turn.track(replace(progress, pace=Probe(), since=since, matched=0, told=0, may_revert=False))
 
 
 def on_retry_timer(turn: Turn, peer: NodeId) -> None:

@@ -17,9 +17,9 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.events import AllowRevert, Propose, Read, TransferLeader
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.messages import TimeoutNow
-from pyraft_lab.engine.replication import beat_all
+from pyraft_lab.engine.replication import beat_all, start_over
 from pyraft_lab.engine.rules import is_lapsed
-from pyraft_lab.engine.state import Halted, Handover, Leader, PendingRead, Probe, RaftState
+from pyraft_lab.engine.state import Halted, Handover, Leader, PendingRead, RaftState
 from pyraft_lab.engine.timers import TRANSFER
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NOBODY
@@ -53,6 +53,8 @@ def refusal_to_write(state: RaftState) -> NotLeading | None:
 
 def propose(turn: Turn, event: Propose) -> None:
     """Append a batch of writes; they are answered when they are applied (§5.3)."""
+    if not event.payloads:
+        return
     refusal = _propose_refusal(turn.state, event)
     if refusal is None:
         turn.tell(Accepted(event.requests, turn.write(*event.payloads)))
@@ -184,7 +186,7 @@ def allow_revert(turn: Turn, event: AllowRevert) -> None:
         turn.tell(Refuse((event.request,), refusal or NotMember(event.peer, turn.membership)))
         return
     if isinstance(progress.pace, Halted):
-        turn.track(replace(progress, pace=Probe(), matched=0, told=0))
+        start_over(turn, progress)
     else:
         turn.track(replace(progress, may_revert=True))
     turn.tell(Done(event.request))

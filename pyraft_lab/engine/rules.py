@@ -15,6 +15,9 @@ from pyraft_lab.engine.membership import ChangeLike, Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatRequest,
     HeartbeatResponse,
     PreVoteRequest,
     SnapshotResponse,
@@ -63,12 +66,10 @@ def learned_in_order(vote: Vote) -> Vote:
 def is_loyal(state: RaftState) -> bool:
     """Whether this node heard, or is, a leader so lately that it helps nobody depose it (dissertation §4.2.3)."""
     match state.role:
-        case Follower(loyal=loyal) | Learner(loyal=loyal):
+        case Follower(loyal=loyal) | Learner(loyal=loyal) | PreCandidate(loyal=loyal) | Candidate(loyal=loyal):
             return loyal
         case Leader():
-            return state.config.loyalty and state.config.check_quorum and lease_holds(state)
-        case PreCandidate() | Candidate():
-            return False
+            return state.config.check_quorum and lease_holds(state)
         case _:
             assert_never(state.role)
 
@@ -163,10 +164,12 @@ def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
     match message:
         case VoteRequest() | AppendAccepted() | SnapshotResponse():
             return True
+        case AppendRequest() | HeartbeatRequest():
+            return state.config.leader_restore
         case VoteResponse(granted=granted):
             return granted
-        case HeartbeatResponse():
-            return state.stored_vote != state.vote
+        case HeartbeatResponse() | AppendRefused():
+            return state.stored_vote != state.vote  # contact prolongs a lease, and a crash must not end loyalty
         case _:
             return False
 
@@ -186,10 +189,14 @@ def is_read_safe(leader: Leader, round: int) -> bool:
 
 
 def lease_holds(state: RaftState) -> bool:
-    """Whether a quorum answered a round whose lease has not run out, and leadership was not given away (§6.4.1)."""
+    """Whether a quorum answered a round whose lease has not run out, and leadership was not given away (§6.4.1).
+
+    Without loyal followers a lease is worth nothing.
+    """
     match state.role:
         case Leader(proved=proved, expired=expired, handed_over=handed_over):
-            return not handed_over and (state.is_alone or proved > max(expired, 0))
+            held = proved > max(expired, 0) and state.config.loyalty
+            return not handed_over and (state.is_alone or held)
         case _:
             return False
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from pyraft_lab.engine.commands import RestoreMachine
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.election import campaign, resting, take_office
+from pyraft_lab.engine.election import campaign, resting, resume_office
 from pyraft_lab.engine.state import Disk, Follower, RaftState
 from pyraft_lab.engine.timers import ELECTION, LOYALTY
 from pyraft_lab.engine.turn import Turn
@@ -15,8 +15,6 @@ from pyraft_lab.errors import StorageFailed
 def start(id: NodeId, disk: Disk, config: Config) -> RaftState:
     """Volatile state begins anew: nothing is committed but the snapshot, nobody is known to lead (Figure 2)."""
     _refuse_inconsistent(disk)
-    if disk.snapshot is not None and disk.snapshot.last.index > disk.log.last.index:
-        disk = Disk(disk.vote, disk.log.purge(disk.snapshot.last), disk.snapshot)  # the snapshot wins
     done = disk.snapshot.last.index if disk.snapshot else 0
     return RaftState(
         id=id, config=config, disk=disk, stored=disk.log.last, stored_vote=disk.vote, committed=done, applied=done
@@ -40,18 +38,24 @@ def _refuse_inconsistent(disk: Disk) -> None:
 
 
 def boot(turn: Turn) -> None:
-    """Start as a follower, never as a leader unless told to restore; a promise of loyalty outlives the crash (§5.2)."""
-    if turn.state.disk.snapshot is not None:
-        turn.tell(RestoreMachine(turn.state.disk.snapshot))
-    vote = turn.vote
-    led_by_other = vote.committed and vote.node != turn.id
-    turn.become(resting(turn, vote.node if led_by_other else NOBODY, loyal=led_by_other and turn.config.loyalty))
-    if led_by_other and turn.config.loyalty:
+    """Start as a follower, never as a leader unless told to restore; a promise of loyalty outlives the crash (§5.2).
+
+    Whoever followed a leader may have prolonged its lease just before; so may have who campaigned on an order.
+    """
+    snapshot, vote = turn.state.disk.snapshot, turn.vote
+    if snapshot is not None:
+        if snapshot.last.index > turn.log.last.index:
+            turn.purge(snapshot.last)  # a crash came between the two: the snapshot wins
+        turn.tell(RestoreMachine(snapshot))
+    own = vote.node == turn.id
+    loyal = turn.config.loyalty and vote.node != NOBODY and vote.committed != own
+    turn.become(resting(turn, vote.node if vote.committed and not own else NOBODY, loyal=loyal))
+    if loyal:
         turn.set_timer(LOYALTY)
     if not isinstance(turn.role, Follower):
         return
-    if turn.config.leader_restore and vote.committed and vote.node == turn.id:
-        take_office(turn)
+    if turn.config.leader_restore and own and vote.committed:
+        resume_office(turn)
     elif turn.state.is_alone and turn.config.enable_elect:
         campaign(turn, pre_vote=False)
     else:

@@ -145,13 +145,19 @@ class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
 
     granted: frozenset[NodeId]
     refused: frozenset[NodeId] = frozenset()
+    loyal: bool = False
 
 
 class Candidate(Struct, frozen=True, tag=True, kw_only=True):
-    """Has voted for itself and asked the others."""
+    """Has voted for itself and asked the others.
+
+    ``loyal`` where an operator ordered it while a leader was heard: that leader's lease may rest on this node, so its
+    own vote does not count, and nobody gets another, until the loyalty is over.
+    """
 
     granted: frozenset[NodeId] = frozenset()
     refused: frozenset[NodeId] = frozenset()
+    loyal: bool = False
 
 
 class Leader(Struct, frozen=True, tag=True, kw_only=True):
@@ -244,8 +250,11 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
     @property
     def committed_membership(self) -> Membership:
-        """The last membership known to be committed."""
-        return self.membership_at(self.committed)
+        """The last membership known to be committed: one is appended only when the one before it is.
+
+        So a node that has restarted, and knows of no commit yet, still knows this much of its log.
+        """
+        return self.membership_at(max(self.committed, self.membership_id.index - 1))
 
     def membership_at(self, index: Index) -> Membership:
         """The membership that governs up to ``index``."""

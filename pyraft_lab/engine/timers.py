@@ -69,7 +69,7 @@ def delay(config: Config, kind: TimerKind, patience: int, chance: float) -> floa
         case TimerKind.HEARTBEAT:
             return config.heartbeat_interval
         case TimerKind.RETRY:
-            return min(config.retry_timeout * 2.0**patience, max(config.retry_limit, config.retry_timeout))
+            return min(config.retry_timeout * 2.0 ** min(patience, 32), max(config.retry_limit, config.retry_timeout))
         case TimerKind.QUORUM | TimerKind.TRANSFER:
             return longest
         case _:

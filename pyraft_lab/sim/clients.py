@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, Propose, Read, Request, TransferLeader
-from pyraft_lab.engine.log import Configuration, Normal
+from pyraft_lab.engine.log import Configuration, Entry, Normal
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import (
     BadCommand,
@@ -70,6 +70,8 @@ def conclude(scene: Scene) -> None:
         waiting = scene.calls.get(outcome.request)
         if waiting is not None:
             _hear(scene, waiting, node, outcome)
+    for waiting in [one for one in scene.calls.values() if one.joint is not None]:
+        _look_for_end(scene, waiting)
 
 
 def _wait(scene: Scene, waiting: Open, why: str, delay: Micros = PAUSE) -> None:
@@ -128,8 +130,7 @@ def _sealed(scene: Scene, waiting: Open, command: Any) -> bytes:
 def _hear(scene: Scene, waiting: Open, node: NodeId, outcome: Outcome) -> None:
     match outcome:
         case Answered(_, entry, answer):
-            payload = entry.payload
-            _answer(scene, waiting, Value(payload.membership) if isinstance(payload, Configuration) else answer)
+            _hear_applied(scene, waiting, node, entry, answer)
         case MayRead():
             assert isinstance(waiting.call.wish, Query), "only reads wait to read"
             value = scene.nodes[node].machine.query(waiting.call.wish.query)
@@ -142,6 +143,27 @@ def _hear(scene: Scene, waiting: Open, node: NodeId, outcome: Outcome) -> None:
             pass  # an earlier try; the call waits elsewhere by now
         case _:
             assert_never(outcome)
+
+
+def _hear_applied(scene: Scene, waiting: Open, node: NodeId, entry: Entry, answer: Value | Rejected | Expired) -> None:
+    """A joint membership is half the way where leaders end it by themselves: the change waits for its end."""
+    if not isinstance(entry.payload, Configuration):
+        _answer(scene, waiting, answer)
+    elif entry.payload.membership.is_joint and scene.nodes[node].state.config.auto_leave:
+        _forget(scene, waiting)
+        scene.calls[waiting.id] = replace(waiting, at=None, due=None, joint=entry.index)
+    else:
+        _answer(scene, waiting, Value(entry.payload.membership))
+
+
+def _look_for_end(scene: Scene, waiting: Open) -> None:
+    """Any node that knows a later uniform membership to be committed tells the client."""
+    for node in scene.nodes.values():
+        state = node.state
+        known = state.committed_membership
+        if state.membership_id_at(state.committed).index > (waiting.joint or 0) and not known.is_joint:
+            _end(scene, waiting, value=known)
+            return
 
 
 def _answer(scene: Scene, waiting: Open, answer: Value | Rejected | Expired) -> None:

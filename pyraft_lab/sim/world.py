@@ -277,7 +277,10 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class Open(Struct, frozen=True, kw_only=True):
-    """A call that is not answered yet: in its session it is ``serial``, and now it waits at node ``at``."""
+    """A call that is not answered yet: in its session it is ``serial``, and now it waits at node ``at``.
+
+    ``joint`` is the index of the committed joint membership whose end a change of membership waits for.
+    """
 
     id: RequestId
     call: Call
@@ -286,6 +289,7 @@ class Open(Struct, frozen=True, kw_only=True):
     since: Index = 0
     at: NodeId | None = None
     hint: NodeId | None = None
+    joint: Index | None = None
     tries: int = 0
     due: "Due | None" = None
 

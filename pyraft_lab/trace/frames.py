@@ -18,13 +18,14 @@ from pyraft_lab.engine.messages import (
     AppendRequest,
     HeartbeatRequest,
     PreVoteResponse,
+    SnapshotRequest,
     VoteResponse,
 )
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.machine import decode
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record
-from pyraft_lab.trace.rule import rule
+from pyraft_lab.trace.rules.table import rule
 
 # fmt: off
 EVENTS = (
@@ -33,7 +34,7 @@ EVENTS = (
 )
 MESSAGES = (
     "id", "kind", "src", "dst", "term", "sent", "received", "fate", "reply_to", "entries", "prev_index",
-    "commit", "granted", "success", "copy_of", "due", "cause",
+    "commit", "granted", "success", "copy_of", "due", "cause", "offset", "length", "size",
 )
 STATES = (
     "event", "time", "node", "role", "term", "voted_for", "commit", "applied", "first_index", "last_index",
@@ -103,7 +104,7 @@ def _event(record: Record) -> Row:
         "cause": record.cause,
         "peer": record.peer,
         "message": record.message,
-        "rule": rule(record),
+        "rule": rule(record.step).label if record.step else None,
         "detail": record.detail,
     }
     return row if record.step is None else row | _standing(record.step.after)
@@ -146,6 +147,8 @@ def _contents(message: AnyMessage) -> Row:
             return {"entries": len(carried), "prev_index": prev.index, "commit": commit}
         case HeartbeatRequest(commit=commit):
             return {"commit": commit}
+        case SnapshotRequest(meta=meta, offset=offset, data=data):
+            return {"prev_index": meta.last.index, "offset": offset, "length": len(data), "size": meta.size}
         case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):
             return {"granted": granted}
         case AppendAccepted():

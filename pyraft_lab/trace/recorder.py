@@ -55,6 +55,9 @@ from pyraft_lab.engine.types import NodeId, RequestId
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pyraft_lab.trace.coverage import Coverage
+    from pyraft_lab.trace.questions import Explanation
+
 EventId = int
 """Records are numbered from 0 in the order in which things happened."""
 MessageId = int
@@ -311,17 +314,23 @@ class Trace:
 
         return story(self.records, start, stop)
 
-    def why(self, what: object = None, **fact: object) -> Any:
+    def why(self, what: object = None, **fact: object) -> "Explanation":
         """Why an event happened, or a fact came about: its causes back to the beginning."""
         from pyraft_lab.trace.why import why
 
         return why(self.records, what, **fact)
 
-    def why_not(self, what: object = None, **fact: object) -> Any:
+    def why_not(self, what: object = None, **fact: object) -> "Explanation":
         """Why something did not happen: which rule stood against it, and when."""
         from pyraft_lab.trace.why import why_not
 
         return why_not(self.records, what, **fact)
+
+    def coverage(self) -> "Coverage":
+        """Which clauses of Raft this run exercised, how often and when first; and which it never met."""
+        from pyraft_lab.trace.coverage import coverage
+
+        return coverage(self.records)
 
     def save(self, path: str | Path) -> Path:
         """Write everything to a ``.jsonl`` or ``.parquet`` file; :meth:`load` reads it back."""

@@ -1,22 +1,183 @@
-"""Why something happened: its causes, back to the beginning."""
+"""Why something happened: the few records that led to a fact, and the majorities it rests on.
+
+::
+
+    trace.why(leader=3, term=5)       whose votes made it leader
+    trace.why(committed=7)            whose disks held it
+    trace.why(vote=(2, 1), term=4)    why the voter could grant it
+    trace.why(42)                     what led to one record
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import assert_never
 
+from pyraft_lab.engine.events import Receive, Stored
+from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.messages import VoteRequest, VoteResponse
+from pyraft_lab.engine.state import Candidate, Leader, Step
+from pyraft_lab.engine.types import Index, NodeId, Term
+from pyraft_lab.trace.absence import why_absent
+from pyraft_lab.trace.causes import Past, last
+from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes, question
 from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.rules.commitment import holders, judged_by
+from pyraft_lab.trace.rules.elections import comparison
+from pyraft_lab.trace.rules.rule import sent
+from pyraft_lab.trace.rules.table import remarks
+from pyraft_lab.trace.sentences import brackets
+from pyraft_lab.trace.words import payload_text, server, shares
 
 
-def why(records: Sequence[Record], what: object = None, **_fact: object) -> Any:
-    """The records that led to an event, oldest first."""
-    by_id = {record.id: record for record in records}
-    event = what.id if isinstance(what, Record) else what
-    chain = []
-    while isinstance(event, int) and event in by_id:
-        chain.append(by_id[event])
-        event = by_id[event].cause
-    return tuple(reversed(chain))
+def why(records: Sequence[Record], what: object = None, **fact: object) -> Explanation:
+    """Why a record came about, or a fact did; where it did not, why not."""
+    past, asked = Past(records), question(what, fact)
+    return _found(past, asked) or why_absent(past, asked)
 
 
-def why_not(_records: Sequence[Record], _what: object = None, **_fact: object) -> Any:
-    """Which rule stood against something."""
-    raise NotImplementedError
+def why_not(records: Sequence[Record], what: object = None, **fact: object) -> Explanation:
+    """Why a fact did not come about: which rule stood against it; where it did, why."""
+    past, asked = Past(records), question(what, fact)
+    return _found(past, asked) or why_absent(past, asked)
+
+
+def _found(past: Past, asked: Question) -> Explanation | None:
+    """The explanation of what is so; ``None`` where it is not."""
+    match asked:
+        case Leads(leader, term):
+            office = past.took_office(leader, term)
+            return _why_leader(past, *office) if office else None
+        case Commits(index):
+            return _why_committed(past, index)
+        case Votes():
+            return _why_vote(past, asked)
+        case Happens(event):
+            return _why_event(past, event)
+        case _:
+            assert_never(asked)
+
+
+def _why_event(past: Past, event: int) -> Explanation:
+    record = past.by_id.get(event)
+    if record is None:
+        return Explanation(f"Record {event} is not kept.")
+    chain = past.slice([record])
+    return Explanation(f"What led to record {event}:", (), chain, past.flights)
+
+
+# Elections
+
+
+def _why_leader(past: Past, record: Record, step: Step) -> Explanation:
+    """The candidacy, and every vote that was counted before the office."""
+    term, node = step.after.term, step.after.id
+    counted = [one for one, turn in past.steps(node) if one.id <= record.id and _counts_vote(turn, term)]
+    granted = {node, *(one.peer for one in counted if one.peer)}
+    majority = shares(step.before.membership, granted)
+    answer = f"{server(node)} leads term {term} since t={record.time:.3f}: {majority} voted for it (§5.2)."
+    reasons = [_grant(past, one) for one in counted if one.peer]
+    return Explanation(answer, tuple(filter(None, reasons)), past.slice(counted), past.flights)
+
+
+def _counts_vote(step: Step, term: int) -> bool:
+    """Whether a candidate of ``term`` has a vote more after this step, its own included."""
+    role = step.before.role
+    if not isinstance(role, Candidate) or step.before.term != term or step.after.role == role:
+        return False
+    match step.event:
+        case Receive(message=VoteResponse(granted=granted)):
+            return granted
+        case Stored():
+            return True
+        case _:
+            return False
+
+
+def _grant(past: Past, counted: Record) -> str:
+    """Why one voter could vote so: both logs as they were."""
+    for record in past.behind(counted):
+        match record.step:
+            case Step(before=before, event=Receive(src, VoteRequest(vote=vote, last=theirs))):
+                logs = comparison(src, theirs, before.log.last)
+                voted = f"{server(record.node)} voted for {server(src)} at t={record.time:.3f}"
+                return f"{voted}: its vote of term {vote.term} was free, and {logs} (§5.2, §5.4.1)."
+            case _:
+                pass
+    return ""
+
+
+def _why_vote(past: Past, asked: Votes) -> Explanation | None:
+    """The last grant that fits the question."""
+    granting = last((record, step) for record, step in past.steps(asked.vote[0]) if _is_granted(step, asked))
+    if granting is None:
+        return None
+    record, step = granting
+    told = remarks(step)[:1]
+    answer = f"{server(record.node)} {told[0].text}{brackets(told)}."
+    return Explanation(answer, (), past.slice([record]), past.flights)
+
+
+def _is_granted(step: Step, asked: Votes) -> bool:
+    """Whether this step grants the vote that is asked about."""
+    match step.event:
+        case Receive(src, VoteRequest(vote=wanted)):
+            fits = src == asked.vote[1] and asked.term in (None, wanted.term)
+            return fits and any(answer.granted for _, answer in sent(step, VoteResponse))
+        case _:
+            return False
+
+
+# Commits
+
+
+def _why_committed(past: Past, index: Index) -> Explanation | None:
+    """The leader's step that first committed it, and the acknowledgements that made the majority."""
+    for record, step in past.steps():
+        if step.before.committed < index <= step.after.committed and isinstance(step.before.role, Leader):
+            return _commit(past, index, record, step)
+    return None
+
+
+def _commit(past: Past, index: Index, record: Record, step: Step) -> Explanation:
+    """The last entry that this step committed is the one whose majority decided."""
+    decisive = step.after.committed
+    holding = holders(step, decisive)
+    knew = f"{server(record.node)} knew it on the disks of {shares(judged_by(step), holding)}"
+    answer = f"Entry {index} ({_entry(step, index)}) is committed since t={record.time:.3f}: {knew} (§5.3)."
+    acknowledged = [found for node in sorted(holding) if (found := _acknowledged(past, record, node, decisive))]
+    reasons = (*_by_a_later(step, index, decisive), *(_holding(one, decisive) for one in acknowledged))
+    return Explanation(answer, reasons, past.slice([*acknowledged, record]), past.flights)
+
+
+def _entry(step: Step, index: Index) -> str:
+    found: tuple[Entry, ...] = step.after.log.slice(index, index + 1)
+    return f"{payload_text(found[0].payload)}, term {found[0].id.term}" if found else "forgotten since"
+
+
+def _by_a_later(step: Step, index: Index, decisive: Index) -> tuple[str, ...]:
+    """An entry may commit with a later one: always so if it is of an earlier term."""
+    if index == decisive:
+        return ()
+    own = f"of the leader's own term {step.after.term}"
+    return (f"Entry {index} committed with entry {decisive}, {own}: all that stands before it is fixed too (§5.4.2).",)
+
+
+def _acknowledged(past: Past, commit: Record, node: NodeId, index: Index) -> Record | None:
+    """When the leader first knew that ``node`` holds ``index``."""
+    for record, step in past.steps(commit.node):
+        newly = step.before.matched.get(node, 0) < index and node in holders(step, index)
+        if newly and step.before.term == step.after.term == commit_term(commit):
+            return record
+    return None
+
+
+def commit_term(commit: Record) -> Term:
+    """The term in which a commit happened."""
+    return commit.step.before.term if commit.step is not None else 0
+
+
+def _holding(record: Record, index: Index) -> str:
+    leader, when = server(record.node), f"t={record.time:.3f}"
+    if record.peer:
+        peer = server(record.peer)
+        return f"{peer} acknowledged everything up to entry {index}, which {leader} heard at {when} (§5.3)."
+    return f"{leader}'s own disk held entry {index} at {when} (dissertation §10.2.1)."

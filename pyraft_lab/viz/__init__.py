@@ -1,6 +1,20 @@
-"""Pictures: each takes a trace, a simulation or a cluster and returns a Plotly figure that needs no network."""
+"""Pictures: each takes a trace, a simulation, a cluster or a frame and returns a Plotly figure without a network."""
 
 from pyraft_lab.viz.logs import logs
+from pyraft_lab.viz.measures import commit_latency, progress, snapshots
+from pyraft_lab.viz.quorums import quorums
 from pyraft_lab.viz.timelines import roles, space_time
+from pyraft_lab.viz.verdicts import counterexample, history, sweep
 
-__all__ = ["logs", "roles", "space_time"]
+__all__ = [
+    "commit_latency",
+    "counterexample",
+    "history",
+    "logs",
+    "progress",
+    "quorums",
+    "roles",
+    "snapshots",
+    "space_time",
+    "sweep",
+]

@@ -26,23 +26,30 @@ def logs(
     one that it does not. ``first`` is the leftmost index; the newest fit the picture unless given.
     """
     trace = trace_of(source)
-    lanes = nodes_of(trace.events, nodes)
-    _, when = window(trace.events, None, at)
-    cells = _cells(trace.entries, lanes, when)
+    lanes = nodes_of(trace, nodes)
+    _, when = window(trace, None, at)
+    starts = _starts(trace.states, when)
+    cells = _cells(trace.entries, lanes, when, starts)
     last = int(cells["index"].max()) if len(cells) else 1
     left = max(1, last - MOST_COLUMNS + 1) if first is None else max(1, first)
     shown = cells[(cells["index"] >= left) & (cells["index"] < left + MOST_COLUMNS)]
     fig = theme.figure(title, height=90 + 46 * max(len(lanes), 1), showlegend=False)
     _draw_cells(fig, shown, lanes)
-    _draw_starts(fig, trace.states, lanes, when, left)
+    _draw_starts(fig, starts, lanes, left)
     _axes(fig, lanes, left, min(last, left + MOST_COLUMNS - 1))
     return fig
 
 
-def _cells(entries: pd.DataFrame, lanes: list[int], when: float) -> pd.DataFrame:
+def _starts(states: pd.DataFrame, when: float) -> pd.Series:
+    """The first index of each node's log at ``when``."""
+    return states[states["time"] <= when].groupby("node")["first_index"].last()
+
+
+def _cells(entries: pd.DataFrame, lanes: list[int], when: float, starts: pd.Series) -> pd.DataFrame:
     """The entries that stood in the logs at ``when``, with ``done`` where they were known to be committed."""
     here = entries["node"].isin(lanes) & (entries["appended"] <= when)
     here &= entries["truncated"].isna() | (entries["truncated"] > when)
+    here &= entries["index"] >= entries["node"].map(starts).fillna(1)
     cells = entries[here].drop_duplicates(["node", "index"], keep="last")
     return cells.assign(done=cells["committed"] <= when)
 
@@ -114,11 +121,10 @@ def _words(row: Any) -> str:
     return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>appended at {row.appended:.3f} s, {state}"
 
 
-def _draw_starts(fig: go.Figure, states: pd.DataFrame, lanes: list[int], when: float, left: int) -> None:
+def _draw_starts(fig: go.Figure, starts: pd.Series, lanes: list[int], left: int) -> None:
     """A grey block at the left for what is in a snapshot or before the picture."""
-    known = states[states["time"] <= when].groupby("node")["first_index"].last()
     for lane, node in enumerate(lanes):
-        first = int(known.get(node, 1))
+        first = int(starts.get(node, 1))
         hidden = max(first, left) - 1
         if hidden > 0:
             word = f"snapshot to {first - 1}" if first > left else f"+{hidden} before"

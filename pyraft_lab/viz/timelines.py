@@ -27,10 +27,10 @@ def roles(
     ``start`` and ``stop`` are seconds; the whole run unless given.
     """
     trace = trace_of(source)
-    lanes = nodes_of(trace.events, nodes)
-    begin, end = window(trace.events, start, stop)
+    lanes = nodes_of(trace, nodes)
+    begin, end = window(trace, start, stop)
     fig = theme.figure(title, height=90 + 48 * max(len(lanes), 1), barmode="overlay", showlegend=False)
-    bands = _within(spans(trace.states, trace.events, end), lanes, begin, end)
+    bands = _within(spans(trace, end), lanes, begin, end)
     _draw_bands(fig, bands, lanes, width=0.62, named=True)
     theme.lanes(fig, lanes)
     theme.seconds(fig, begin, end)
@@ -52,10 +52,10 @@ def space_time(
     T timeout now); an answer has a hollow head, a refusal a minus.
     """
     trace = trace_of(source)
-    lanes = nodes_of(trace.events, nodes)
-    begin, end = window(trace.events, _first_news(trace.messages) if start is None else start, stop)
+    lanes = nodes_of(trace, nodes)
+    begin, end = window(trace, _first_news(trace.messages) if start is None else start, stop)
     fig = theme.figure(title, height=110 + 84 * max(len(lanes), 1), barmode="overlay")
-    _draw_bands(fig, _within(spans(trace.states, trace.events, end), lanes, begin, end), lanes, width=0.26, named=False)
+    _draw_bands(fig, _within(spans(trace, end), lanes, begin, end), lanes, width=0.26, named=False)
     _draw_messages(fig, _visible(trace.messages, lanes, begin, end, heartbeats=heartbeats), lanes, end)
     _draw_marks(fig, trace.events, lanes, begin, end)
     theme.lanes(fig, lanes)

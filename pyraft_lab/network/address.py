@@ -1,0 +1,79 @@
+"""Where a broker is and how to be let in: ``mqtt://host:1883``, ``mqtts://user:password@host:8883``."""
+
+import re
+import ssl
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from pyraft_lab.errors import ConfigError
+
+WORD = re.compile(r"[^/+#\s\x00-\x1f]{1,64}")
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """A broker's address; its text never shows the password.
+
+    >>> Address.parse("mqtts://ann:secret@example.org")
+    Address(host='example.org', port=8883, tls=True, username='ann')
+    >>> str(Address.parse("mqtt://localhost"))
+    'mqtt://localhost:1883'
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    username: str | None = None
+    password: str | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Read a URL; ``ConfigError`` says what is wrong with it."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as wrong:
+            raise ConfigError("broker", url, str(wrong)) from None
+        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"}:
+            raise ConfigError("broker", url, "must look like mqtt://host:1883 or mqtts://user:password@host:8883")
+        tls = parts.scheme == "mqtts"
+        return cls(
+            host=parts.hostname,
+            port=port or (8883 if tls else 1883),
+            tls=tls,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+        )
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"mqtt{'s' if self.tls else ''}://{host}:{self.port}"
+
+    def __repr__(self) -> str:
+        who = f", username={self.username!r}" if self.username else ""
+        return f"Address(host={self.host!r}, port={self.port}, tls={self.tls}{who})"
+
+
+class Certificates(Struct, frozen=True, kw_only=True):
+    """Files for TLS: the authority to trust (none: the system's), and one's own certificate if one is asked for."""
+
+    authority: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What a connection needs; ``ConfigError`` where a file cannot be used."""
+        try:
+            context = ssl.create_default_context(cafile=self.authority)
+            if self.certificate:
+                context.load_cert_chain(self.certificate, self.key)
+        except OSError as wrong:  # ssl.SSLError is one
+            raise ConfigError("certificates", self, str(wrong)) from None
+        return context
+
+
+def word(field: str, value: str) -> str:
+    """``value`` if it may stand between the slashes of a topic: ``+`` and ``#`` would match others' topics."""
+    if not WORD.fullmatch(value) or value.startswith("$"):
+        raise ConfigError(field, value, "must be 1 to 64 characters without '/', '+', '#', '$' in front or white space")
+    return value

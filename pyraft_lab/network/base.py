@@ -1,0 +1,206 @@
+"""What a network is, and the simplest one: nodes of one process that hand each other frames.
+
+A node *joins* with a mailbox and gets an endpoint. Sending never waits: whatever one turn of the event loop sends
+to the same peer leaves together, as one frame. Nothing is promised: a letter may be lost, late or doubled, and Raft
+does not mind.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import DuplicateNode
+from pyraft_lab.network.codec import Letter, decode, encode
+
+
+class Connected(Struct, frozen=True, tag=True):
+    """The endpoint can reach its network (again)."""
+
+    where: str
+
+
+class Disconnected(Struct, frozen=True, tag=True):
+    """The endpoint lost its network; it goes on trying."""
+
+    where: str
+    why: str
+
+
+class PeerGone(Struct, frozen=True, tag=True):
+    """Nobody takes letters for ``peer`` at present; ``letters`` were for it and are lost."""
+
+    peer: NodeId
+    letters: tuple[int, ...] = ()
+
+
+class PeerBack(Struct, frozen=True, tag=True):
+    """``peer`` takes letters again."""
+
+    peer: NodeId
+
+
+class Usurped(Struct, frozen=True, tag=True):
+    """Another process speaks as this node: the endpoint is closed for good."""
+
+    node: NodeId
+
+
+Notice = Connected | Disconnected | PeerGone | PeerBack | Usurped
+"""What a network tells a node beside letters; never needed for correctness."""
+
+
+class Mailbox(Protocol):
+    """Where a node takes letters and notices; called on the loop the node joined from, and never waited for."""
+
+    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+        """Letters of ``src`` have arrived, in this order."""
+
+    def notice(self, notice: Notice) -> None:
+        """Something happened to the network itself."""
+
+
+class Counters:
+    """What passed an endpoint; ``garbage`` counts frames dropped unread, ``overflow`` letters that found no room."""
+
+    def __init__(self) -> None:
+        self.sent = self.received = self.frames = self.bytes = self.garbage = self.overflow = 0
+
+
+class Endpoint(Protocol):
+    """A node's own end of the network."""
+
+    @property
+    def counters(self) -> Counters:
+        """What passed it."""
+
+    def send(self, dst: NodeId, letter: Letter) -> None:
+        """Put a letter on its way and return at once."""
+
+    async def close(self) -> None:
+        """Leave the network; what has not left by then is lost."""
+
+
+class Network(Protocol):
+    """Something nodes can join."""
+
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
+        """An endpoint for ``node``; ``DuplicateNode`` if it is here already, ``NetworkFailed`` if no wire is there."""
+
+    async def close(self) -> None:
+        """Free what the network itself holds; endpoints are closed by who joined."""
+
+
+class Outbox:
+    """Letters that wait to leave, by destination; each queue holds at most ``limit`` and forgets the oldest beyond."""
+
+    def __init__(self, counters: Counters, *, limit: int = 4096, frame_bytes: int = 512 << 10) -> None:
+        self._waiting: dict[NodeId, list[Letter]] = {}
+        self._counters, self._limit, self._frame_bytes = counters, limit, frame_bytes
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def put(self, dst: NodeId, letter: Letter) -> None:
+        """Queue a letter."""
+        queue = self._waiting.setdefault(dst, [])
+        if len(queue) >= self._limit:
+            del queue[0]
+            self._counters.overflow += 1
+        queue.append(letter)
+
+    def take(self) -> list[tuple[NodeId, Sequence[Letter]]]:
+        """Everything, in groups that each fit a frame; a single larger letter goes alone."""
+        waiting, self._waiting = self._waiting, {}
+        return [(dst, group) for dst, letters in waiting.items() for group in in_frames(letters, self._frame_bytes)]
+
+    def clear(self) -> None:
+        """Forget everything: after a broken connection Raft sends anew what still matters."""
+        self._waiting.clear()
+
+
+def in_frames(letters: Sequence[Letter], limit: int) -> Iterable[Sequence[Letter]]:
+    """Consecutive groups of at most ``limit`` bytes of payload each."""
+    sizes = itertools.accumulate(letter.size for letter in letters)
+    if not letters or sum(letter.size for letter in letters) <= limit:
+        return [letters] if letters else []
+    numbered = zip(letters, (size // limit for size in sizes), strict=True)
+    return [[letter for letter, _ in group] for _, group in itertools.groupby(numbered, key=lambda pair: pair[1])]
+
+
+class MemoryNetwork:
+    """Nodes of one process; each frame is encoded and decoded, so that nothing works here that would fail on a wire."""
+
+    def __init__(self) -> None:
+        self._endpoints: dict[NodeId, MemoryEndpoint] = {}
+
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
+        """Take the node in."""
+        if node in self._endpoints:
+            raise DuplicateNode(node)
+        self._endpoints[node] = MemoryEndpoint(self, node, mailbox)
+        return self._endpoints[node]
+
+    async def close(self) -> None:
+        """Forget everybody."""
+        self._endpoints.clear()
+
+    def carry(self, dst: NodeId, frame: bytes) -> bool:
+        """Deliver a frame; whether somebody was there to take it."""
+        target = self._endpoints.get(dst)
+        if target is not None:
+            target.deliver(frame)
+        return target is not None
+
+    def leave(self, node: NodeId) -> None:
+        """The node is gone."""
+        self._endpoints.pop(node, None)
+
+
+class MemoryEndpoint:
+    """One node's end of a :class:`MemoryNetwork`."""
+
+    def __init__(self, network: MemoryNetwork, node: NodeId, mailbox: Mailbox) -> None:
+        self.counters = Counters()
+        self._network, self._node, self._mailbox = network, node, mailbox
+        self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(self.counters)
+        self._open = True
+
+    def send(self, dst: NodeId, letter: Letter) -> None:
+        """Queue a letter; the first of a turn schedules the delivery of them all."""
+        if self._open:
+            if not self._outbox:
+                self._loop.call_soon(self._flush)
+            self._outbox.put(dst, letter)
+
+    async def close(self) -> None:
+        """Leave; letters to this node are lost from now on."""
+        self._open = False
+        self._outbox.clear()
+        self._network.leave(self._node)
+
+    def deliver(self, frame: bytes) -> None:
+        """Take a frame, on this node's own loop if the sender lives on another."""
+        if self._loop is asyncio.get_running_loop():
+            self._take(frame)
+        else:
+            self._loop.call_soon_threadsafe(self._take, frame)
+
+    def _flush(self) -> None:
+        for dst, letters in self._outbox.take():
+            frame = encode(self._node, letters)
+            self.counters.frames += 1
+            self.counters.bytes += len(frame)
+            self.counters.sent += len(letters)
+            if not self._network.carry(dst, frame):
+                self._mailbox.notice(PeerGone(dst, tuple(letter.id for letter in letters)))
+
+    def _take(self, frame: bytes) -> None:
+        if self._open:
+            src, letters = decode(frame)
+            self.counters.received += len(letters)
+            self._mailbox.receive(src, letters)

@@ -1,0 +1,109 @@
+"""Frames: what leaves a server, as bytes that any MessagePack reader can open.
+
+A frame is ``[version, sender, checksum, letters]``, a letter ``[id, cause, message]``, a message what
+:mod:`pyraft_lab.engine.messages` says, its class name in front. The checksum is the CRC-32 of the letters' bytes.
+Whatever does not follow this to the letter is ``Garbage``, found here and never deeper inside.
+"""
+
+import zlib
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw, Struct
+
+from pyraft_lab.engine.messages import AnyMessage, AppendRequest, SnapshotRequest
+from pyraft_lab.engine.types import NodeId
+
+VERSION = 1
+GREATEST = 1 << 48
+"""No honest term, index or id comes near; a forged one must not take the room to count on."""
+
+
+class Letter(Struct, frozen=True, array_like=True, gc=False):
+    """One message on its way: its ``id``, and the event that was its ``cause``, by which a trace joins two nodes."""
+
+    id: int
+    cause: int
+    message: AnyMessage
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        match self.message:
+            case AppendRequest(entries=entries):
+                return 64 + sum(32 + entry.size for entry in entries)
+            case SnapshotRequest(data=data):
+                return 256 + len(data)
+            case _:
+                return 64
+
+
+class Frame(Struct, frozen=True, array_like=True):
+    """The envelope; ``letters`` stay bytes until their checksum is right."""
+
+    version: int
+    src: NodeId
+    checksum: int
+    letters: Raw
+
+
+class Garbage(ValueError):
+    """Bytes that are no frame of ours."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_frames = msgspec.msgpack.Decoder(Frame)
+_letters = msgspec.msgpack.Decoder(tuple[Letter, ...])
+
+
+def encode(src: NodeId, letters: Sequence[Letter]) -> bytes:
+    """One frame of these letters."""
+    body = _encoder.encode(letters)
+    return _encoder.encode(Frame(VERSION, src, zlib.crc32(body), Raw(body)))
+
+
+def decode(data: bytes) -> tuple[NodeId, tuple[Letter, ...]]:
+    """Sender and letters, or ``Garbage`` saying what is wrong.
+
+    >>> decode(b"hello")
+    Traceback (most recent call last):
+    pyraft_lab.network.codec.Garbage: Expected `array`, got `int`
+    """
+    try:
+        frame = _frames.decode(data)
+        if frame.version != VERSION:
+            raise Garbage(f"version {frame.version}, not {VERSION}")
+        if frame.checksum != zlib.crc32(frame.letters):
+            raise Garbage("the checksum is wrong")
+        letters = _letters.decode(frame.letters)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+        raise Garbage(str(wrong)) from None
+    if not (0 < frame.src < GREATEST and all(_is_sane(letter.message) for letter in letters)):
+        raise Garbage("numbers beyond reason")
+    return frame.src, letters
+
+
+def _is_sane(message: AnyMessage) -> bool:
+    """What the types cannot say: no number is absurd, and entries follow ``prev`` without a gap."""
+    if not (0 <= message.vote.term < GREATEST and 0 <= message.vote.node < GREATEST):
+        return False
+    match message:
+        case AppendRequest():
+            return _follows(message)
+        case SnapshotRequest(meta=meta, offset=offset, data=data):
+            return offset >= 0 and offset + len(data) <= meta.size and 0 < meta.last.index < GREATEST
+        case _:
+            return True
+
+
+def _follows(message: AppendRequest) -> bool:
+    """Indexes count up from ``prev``, terms never fall and never pass the leader's own."""
+    prev, entries = message.prev, message.entries
+    places = [entry.id.index for entry in entries]
+    terms = [prev.term, *(entry.id.term for entry in entries), message.vote.term]
+    return (
+        0 <= prev.index < GREATEST
+        and prev.term >= 0
+        and places == list(range(prev.index + 1, prev.index + 1 + len(places)))
+        and terms == sorted(terms)
+    )

@@ -1,0 +1,159 @@
+"""Bad weather for a real network: cuts, partitions, loss and delay on any link, and a gate that holds single letters.
+
+It wraps a network and acts where letters are sent, so that it works alike in memory and over MQTT. Every way to lose a
+letter is told to ``on_fate``; letters the network itself loses nobody can tell of.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.network.base import Counters, Endpoint, Mailbox, Network
+from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.gate import Gate, Held
+
+Way = tuple[NodeId, NodeId]
+"""One direction between two nodes: from, to."""
+Fate = Literal["lost", "cut", "dropped"]
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """How letters travel one way: each is lost with probability ``loss``, or arrives after a delay in seconds."""
+
+    loss: float = 0.0
+    delay: tuple[float, float] = (0.0, 0.0)
+    is_cut: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.loss <= 1:
+            raise ConfigError("loss", self.loss, "must be a probability between 0 and 1")
+        if not 0 <= self.delay[0] <= self.delay[1]:
+            raise ConfigError("delay", self.delay, "must be a pair (shortest, longest) of seconds, not negative")
+
+
+CLEAR = Link()
+"""Nothing is lost and nothing is late beyond what the network itself takes."""
+
+
+class Faults:
+    """A network whose links can be spoilt, and whose letters can be held at a :class:`Gate`.
+
+    Links, partitions and the gate may be changed from any thread; what was sent before a change is not called back.
+    """
+
+    def __init__(self, network: Network, *, chance: random.Random | None = None) -> None:
+        self.network = network
+        self.gate = Gate()
+        self.on_fate: Callable[[NodeId, NodeId, Letter, Fate], None] | None = None
+        self._chance = chance or random.Random()
+        self._links: Mapping[Way, Link] = {}
+        self._weather = CLEAR
+        self._groups: tuple[frozenset[NodeId], ...] = ()
+
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
+        """Join the wrapped network through the weather."""
+        return FaultyEndpoint(self, node, await self.network.join(node, mailbox))
+
+    async def close(self) -> None:
+        """Close the wrapped network."""
+        self.gate.abandon()
+        await self.network.close()
+
+    def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
+        """How every link is that has no rule of its own."""
+        self._weather = Link(loss=loss, delay=delay)
+
+    def spoil(self, src: NodeId, dst: NodeId, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
+        """A rule for one way from ``src`` to ``dst``."""
+        self._links = {**self._links, (src, dst): Link(loss=loss, delay=delay)}
+
+    def cut(self, src: NodeId, dst: NodeId) -> None:
+        """Nothing gets from ``src`` to ``dst``; the other way is as before."""
+        self._links = {**self._links, (src, dst): replace(self.link(src, dst), is_cut=True)}
+
+    def partition(self, *groups: AbstractSet[NodeId]) -> None:
+        """Nodes of different groups do not hear each other; nodes in no group form one more."""
+        self._groups = tuple(map(frozenset, groups))
+
+    def heal(self) -> None:
+        """Undo cuts, partitions, rules and weather; the gate stays as it is."""
+        self._links, self._groups, self._weather = {}, (), CLEAR
+
+    def link(self, src: NodeId, dst: NodeId) -> Link:
+        """How letters travel from ``src`` to ``dst`` at present."""
+        link = self._links.get((src, dst), self._weather)
+        return replace(link, is_cut=True) if self._side(src) != self._side(dst) else link
+
+    def fate(self, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
+        """Tell who listens that a letter will not arrive."""
+        if self.on_fate is not None:
+            self.on_fate(src, dst, letter, fate)
+
+    def is_lost(self, link: Link) -> bool:
+        """Draw whether a letter gets lost."""
+        return link.loss > 0 and self._chance.random() < link.loss
+
+    def lateness(self, link: Link) -> float:
+        """Draw how late a letter is, in seconds."""
+        return self._chance.uniform(*link.delay) if link.delay[1] else 0.0
+
+    def _side(self, node: NodeId) -> int:
+        return next((place for place, group in enumerate(self._groups) if node in group), -1)
+
+
+class FaultyEndpoint:
+    """One node's end of a spoilt network."""
+
+    def __init__(self, faults: Faults, node: NodeId, inner: Endpoint) -> None:
+        self._faults, self._node, self._inner = faults, node, inner
+        self._loop = asyncio.get_running_loop()
+        self._late: set[asyncio.TimerHandle] = set()
+
+    @property
+    def counters(self) -> Counters:
+        """What passed the wrapped endpoint."""
+        return self._inner.counters
+
+    def send(self, dst: NodeId, letter: Letter) -> None:
+        """Hold the letter at the gate, or let it meet the weather."""
+        gate = self._faults.gate
+        if gate.is_closed and gate.takes(Held(self._node, dst, letter, release=self._release, drop=self._drop)):
+            return
+        self._meet(dst, letter)
+
+    async def close(self) -> None:
+        """Leave; letters that are still late never arrive."""
+        for handle in self._late:
+            handle.cancel()
+        await self._inner.close()
+
+    def _meet(self, dst: NodeId, letter: Letter) -> None:
+        """Cut, lost, late or simply sent."""
+        link = self._faults.link(self._node, dst)
+        if link.is_cut:
+            self._faults.fate(self._node, dst, letter, "cut")
+        elif self._faults.is_lost(link):
+            self._faults.fate(self._node, dst, letter, "lost")
+        else:
+            self._send_after(self._faults.lateness(link), dst, letter)
+
+    def _release(self, held: Held, seconds: float) -> None:
+        """From the gate, whatever thread opens it, back onto the loop; what is released is not lost any more."""
+        self._loop.call_soon_threadsafe(self._send_after, seconds, held.dst, held.letter)
+
+    def _drop(self, held: Held) -> None:
+        self._faults.fate(held.src, held.dst, held.letter, "dropped")
+
+    def _send_after(self, seconds: float, dst: NodeId, letter: Letter) -> None:
+        if seconds <= 0:
+            self._inner.send(dst, letter)
+            return
+        self._late = {handle for handle in self._late if handle.when() > self._loop.time()}
+        self._late.add(self._loop.call_later(seconds, self._inner.send, dst, letter))

@@ -1,0 +1,75 @@
+"""Who speaks as a node: of two processes under one id the first one stays, as long as it answers.
+
+A process claims its id on a retained topic that every claimant reads too, and the broker puts all claims in one order.
+
+    nobody there            my claim comes back: I am in
+    an old claim is there   its process answers mine: I am out; it does not within a moment: it is dead, and I am in
+    a claim after mine      I answer, and the other is out
+"""
+
+from enum import Enum, auto
+
+import msgspec
+from msgspec import Struct
+
+
+class Claim(Struct, frozen=True, array_like=True):
+    """``process`` speaks as the node of this topic; an ``answer`` says so to somebody who claimed it later."""
+
+    process: int
+    is_answer: bool = False
+
+    def encode(self) -> bytes:
+        """As a retained message; an empty one means that nobody is there."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> "Claim | None":
+        """The claim on a topic, ``None`` for nobody; raises ``msgspec.MsgspecError`` for garbage."""
+        return _claims.decode(payload) if payload else None
+
+
+_claims = msgspec.msgpack.Decoder(Claim)
+
+
+class Move(Enum):
+    """What a claimant has to do about what it heard."""
+
+    NOTHING = auto()
+    ANSWER = auto()
+    ENTER = auto()
+    WAIT = auto()
+    LEAVE = auto()
+
+
+class Presence:
+    """One process's side of it, on one connection; fed with every message on the topic, in order."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+        self._is_first = False
+        self._has_rival = False
+
+    def hear(self, claim: Claim | None) -> Move:
+        """What to do now that ``claim`` was heard."""
+        if claim is None:
+            return self._cleared()
+        if claim.process == self._process:
+            return self._came_back()
+        if claim.is_answer:
+            return Move.LEAVE
+        if self._is_first:
+            return Move.ANSWER
+        self._has_rival = True
+        return Move.NOTHING
+
+    def _came_back(self) -> Move:
+        if self._is_first:
+            return Move.NOTHING
+        self._is_first = True
+        return Move.WAIT if self._has_rival else Move.ENTER
+
+    def _cleared(self) -> Move:
+        """A dead process's last will; it may also have wiped out a living one's claim."""
+        self._has_rival = False
+        return Move.ANSWER if self._is_first else Move.NOTHING

@@ -1,0 +1,120 @@
+"""A client: finds the leader, follows hints, tries again within its session until the deadline.
+
+A command that may have happened is sent again under the same serial number, and the machine applies it once
+(dissertation §6.3); so what ``write`` returns happened exactly once.
+"""
+
+import asyncio
+import itertools
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.errors import (
+    Fatal,
+    NetworkFailed,
+    NotInitialized,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    QuorumNotEnough,
+    Timeout,
+)
+from pyraft_lab.machine import encode
+
+T = TypeVar("T")
+PASSING = (NotLeader, NotInitialized, OutcomeUnknown, Overloaded, QuorumNotEnough, NetworkFailed, Fatal, TimeoutError)
+"""What another node, or the same one a little later, may do better."""
+
+
+class Door(Protocol):
+    """How a client reaches nodes; errors are those of :class:`~pyraft_lab.runtime.node.Raft`."""
+
+    def nodes(self) -> Sequence[NodeId]:
+        """Whom one may ask."""
+
+    async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
+        """Have ``node`` replicate encoded commands; their results."""
+
+    async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
+        """Have ``node`` answer a query linearizably."""
+
+    async def index(self, node: NodeId) -> Index:
+        """An index that ``node`` knows to be committed, linearizably."""
+
+
+class Client:
+    """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``Timeout``."""
+
+    def __init__(self, door: Door, *, deadline: float = 10.0, attempt: float = 1.0) -> None:
+        self.id = secrets.randbits(48)
+        self.deadline, self._attempt = deadline, attempt
+        self._door = door
+        self._serials = itertools.count(1)
+        self._open: dict[int, None] = {}
+        self._since: Index | None = None
+        self._leader: NodeId | None = None
+
+    async def write(self, value: Any) -> Any:
+        """Replicate one command, exactly once; returns the machine's answer (``BadCommand`` if it refuses)."""
+        (result,) = await self.write_many([value])
+        return result
+
+    async def write_many(self, values: Iterable[Any]) -> list[Any]:
+        """Replicate commands in one round trip; results in order."""
+        values = list(values)
+        if self._since is None:
+            self._since = await self._until_done("opening a session", self._door.index)
+        serials = [next(self._serials) for _ in values]
+        self._open.update(dict.fromkeys(serials))
+        try:
+            done = next(iter(self._open), 1) - 1
+            commands = [
+                encode(value, client=self.id, serial=serial, done=done, since=self._since)
+                for value, serial in zip(values, serials, strict=True)
+            ]
+            return list(await self._until_done("a write", lambda node: self._door.write(node, commands)))
+        finally:
+            for serial in serials:
+                del self._open[serial]
+
+    async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
+        """What the machine says to ``query``, linearizably."""
+        return await self._until_done("a read", lambda node: self._door.read(node, query, policy))
+
+    async def _until_done(self, what: str, act: Callable[[NodeId], Awaitable[T]]) -> T:
+        """Try one node after the other, the one that is said to lead first, until one succeeds."""
+        last: BaseException | None = None
+        try:
+            async with asyncio.timeout(self.deadline):
+                for hops in itertools.count():
+                    try:
+                        node = self._whom_to_ask(last)
+                        async with asyncio.timeout(self._attempt):
+                            result = await act(node)
+                    except PASSING as failed:
+                        last = failed
+                        await self._pause(failed, hops)
+                    else:
+                        self._leader = node
+                        return result
+        except TimeoutError:
+            pass
+        raise Timeout(f"{what} (last: {last or 'nobody answered'})", self.deadline) from last
+
+    def _whom_to_ask(self, last: BaseException | None) -> NodeId:
+        """The leader a refusal named; else the last one that served us; else anybody."""
+        known = self._door.nodes()
+        if not known:
+            raise NotLeader(None, "no node is up")
+        best = last.leader if isinstance(last, NotLeader) else self._leader if last is None else None
+        return random.choice(known) if best is None or best not in known else best
+
+    async def _pause(self, failed: BaseException, hops: int) -> None:
+        """A hint is followed at once; without one, or in a circle of hints, an election needs its time."""
+        if isinstance(failed, NotLeader) and failed.leader is not None and hops % 3 != 2:
+            return
+        await asyncio.sleep(random.uniform(0.01, 0.03))

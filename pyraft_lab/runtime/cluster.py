@@ -1,0 +1,330 @@
+"""A whole cluster in this process: live nodes on a thread of their own, over memory or a real broker.
+
+>>> async with LocalCluster(3) as cluster:  # doctest: +SKIP
+...     await cluster.client.write({"op": "put", "key": "x", "value": 1})
+...     await cluster.kill(await cluster.wait_leader())
+...     await cluster.client.read("x")
+1
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.membership import ChangeLike
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.errors import ConfigError, NotLeader, PyraftError, Stopped, Timeout, UnknownNode
+from pyraft_lab.machine import KeyValue, StateMachine
+from pyraft_lab.network import broker
+from pyraft_lab.network.base import MemoryNetwork, Network
+from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.faults import Fate, Faults
+from pyraft_lab.network.gate import Gate
+from pyraft_lab.runtime.client import Client
+from pyraft_lab.runtime.home import Home, LoopThread
+from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.node import Raft, WriteResponse
+from pyraft_lab.runtime.reporter import Observer, Reporter
+from pyraft_lab.storage.base import Storage
+from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.trace.recorder import Kind, Trace
+
+T = TypeVar("T")
+NOT_RUNNING = PyraftError("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+
+
+class LocalCluster:
+    """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins.
+
+    ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
+    or a directory; ``machine`` makes a state machine for each node; ``trace`` is how many of the newest events are kept
+    (``None``: no trace). Methods may be used from any loop and thread.
+    """
+
+    nodes: dict[NodeId, Raft]
+    """The handles of the nodes that are up."""
+    trace: Trace
+    """What happened, as frames and as a story."""
+    broker: broker.Broker | None
+    """The broker it started, if it did."""
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        network: str = "memory",
+        storage: str | Path = "memory",
+        config: Config | None = None,
+        machine: Callable[[], StateMachine] = KeyValue,
+        rules: Rules = RAFT,
+        observers: Sequence[Observer] = (),
+        trace: int | None = 20_000,
+        name: str = "local",
+    ) -> None:
+        if nodes < 1:
+            raise ConfigError("nodes", nodes, "must be at least 1")
+        self.config = (config or Config()).validated()
+        self.nodes = {}
+        self.trace = Trace(limit=trace or 1)
+        self.broker = None
+        self._voters = range(1, nodes + 1)
+        self._network, self._storage, self._name = network, storage, name
+        self._machine, self._rules = machine, rules
+        self._started: set[NodeId] = set()
+        self._disks: dict[NodeId, MemoryStorage] = {}
+        began = time.monotonic()
+        self._reporter = Reporter(
+            [self.trace, *observers] if trace else observers, now=lambda: time.monotonic() - began
+        )
+        self._thread: LoopThread | None = None
+        self._faults: Faults | None = None
+        self._client: Client | None = None
+
+    # From beginning to end
+
+    async def __aenter__(self) -> Self:
+        self._thread = LoopThread(f"raft cluster {self._name}")
+        self._thread.start()
+        try:
+            await self._thread.home.run(self._begin())
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop every node, the network, the broker it started, and the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            await thread.home.run(self._end())
+        finally:
+            await asyncio.to_thread(thread.stop, Stopped(0))
+
+    async def _begin(self) -> None:
+        self._faults = Faults(await self._wire())
+        self._faults.on_fate = self._tell_fate
+        self._client = self.new_client()
+        for node in self._voters:
+            await self._start(node)
+        await self.nodes[1].initialize(self._voters)
+
+    async def _end(self) -> None:
+        await asyncio.gather(*(raft.shutdown() for raft in self.nodes.values()))
+        self.nodes.clear()
+        if self._faults is not None:
+            await self._faults.close()
+        if self.broker is not None:
+            await asyncio.to_thread(self.broker.stop)
+
+    async def _wire(self) -> Network:
+        if self._network == "memory":
+            return MemoryNetwork()
+        from pyraft_lab.network.mqtt import MqttNetwork  # needs the extra: pip install "pyraft-lab[mqtt]"
+
+        if self._network == "mqtt":
+            self.broker = await asyncio.to_thread(broker.start)
+        return MqttNetwork(self.broker.url if self.broker else self._network, cluster=self._name)
+
+    def _disk(self, node: NodeId) -> Storage:
+        if self._storage == "memory":
+            return self._disks.setdefault(node, MemoryStorage())
+        from pyraft_lab.storage.sqlite import SqliteStorage
+
+        return SqliteStorage(Path(self._storage) / f"node-{node}")
+
+    async def _start(self, node: NodeId) -> None:
+        assert self._faults is not None, "the network is there before the nodes"
+        raft = Raft(
+            node,
+            config=self.config,
+            network=self._faults,
+            storage=self._disk(node),
+            machine=self._machine(),
+            rules=self._rules,
+            reporter=self._reporter,
+        )
+        await raft.start()
+        self.nodes[node] = raft
+        self._started.add(node)
+
+    # Using it
+
+    @property
+    def client(self) -> Client:
+        """A client session with this cluster."""
+        if self._client is None:
+            raise NOT_RUNNING
+        return self._client
+
+    def new_client(self, *, deadline: float = 10.0) -> Client:
+        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
+        return Client(_Handles(self), deadline=deadline)
+
+    @property
+    def gate(self) -> Gate:
+        """Holds, shows and releases single messages between the nodes (:mod:`pyraft_lab.network.gate`)."""
+        return self._wires.gate
+
+    def raft(self, node: NodeId) -> Raft:
+        """The handle of a node that is up; ``UnknownNode`` where none is."""
+        if node not in self.nodes:
+            raise UnknownNode(node, self.nodes)
+        return self.nodes[node]
+
+    async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
+        """The node that leads in the highest term, as soon as it has committed something there."""
+        return await self._home.run(self._wait_leader(timeout))
+
+    async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
+        try:
+            async with asyncio.timeout(timeout):
+                while (leader := self._leader()) is None:  # noqa: ASYNC110 (nodes come and go: no one event tells)
+                    await asyncio.sleep(0.005)
+                return leader
+        except TimeoutError:
+            raise Timeout("electing a leader", timeout) from None
+
+    def _leader(self) -> NodeId | None:
+        """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
+        leaders = [now for now in self.metrics.values() if now.role == "Leader"]
+        newest = max(leaders, key=lambda now: now.term, default=None)
+        return newest.id if newest is not None and newest.has_committed else None
+
+    @property
+    def metrics(self) -> Mapping[NodeId, Metrics]:
+        """What every node that is up says about itself."""
+        if self._thread is None:
+            raise NOT_RUNNING
+        return {node: raft.metrics for node, raft in tuple(self.nodes.items())}
+
+    # Changing it
+
+    async def add_learner(self, node: NodeId, *, blocking: bool = True) -> WriteResponse:
+        """Start a node and let it receive the log; it does not vote until ``change_membership``."""
+        if node not in self.nodes:
+            await self._home.run(self._start(node))
+        return await self._by_leader(lambda raft: raft.add_learner(node, blocking=blocking))
+
+    async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
+        """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
+        return await self._by_leader(lambda raft: raft.change_membership(change, retain))
+
+    async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        """Hand leadership to a voter, and wait until it leads."""
+        await self.raft(await self.wait_leader()).trigger.transfer_leader(to)
+        await self.raft(to).wait(timeout).role("Leader")
+
+    async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
+        """Do it on the leader; once more on the next one where leadership was just lost."""
+        try:
+            return await act(self.raft(await self.wait_leader()))
+        except NotLeader:
+            return await act(self.raft(await self.wait_leader()))
+
+    # Hurting it
+
+    async def kill(self, node: NodeId) -> None:
+        """Stop a node without a word to the others; what it has on disk it keeps."""
+        raft = self.raft(node)
+        del self.nodes[node]
+        await raft.shutdown()
+        self._home.call(lambda: self._reporter.tell(Kind.CRASH, node))
+
+    async def restart(self, node: NodeId) -> None:
+        """Start a node from its disk; one that is up is killed first."""
+        if node in self.nodes:
+            await self.kill(node)
+        elif node not in self._started:
+            raise UnknownNode(node, self._started)
+        await self._home.run(self._start(node))
+
+    def partition(self, *groups: AbstractSet[NodeId]) -> None:
+        """Let nodes of different groups not hear each other; nodes in no group form one more."""
+        for node in sorted(frozenset[NodeId]().union(*groups) - self._started):
+            raise UnknownNode(node, self._started)
+        told = " | ".join("{" + ",".join(map(str, sorted(group))) + "}" for group in groups)
+        self._change(lambda wires: wires.partition(*groups), Kind.PARTITION, detail=told)
+
+    def cut(self, src: NodeId, dst: NodeId) -> None:
+        """Let nothing get from ``src`` to ``dst``; the other way is as before."""
+        self._change(lambda wires: wires.cut(src, dst), Kind.CUT, src, peer=dst)
+
+    def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
+        told = f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s"
+        self._change(lambda wires: wires.weather(loss=loss, delay=delay), Kind.WEATHER, detail=told)
+
+    def heal(self) -> None:
+        """Undo partitions, cuts and weather."""
+        self._change(Faults.heal, Kind.HEAL)
+
+    def _change(
+        self,
+        act: Callable[[Faults], None],
+        kind: Kind,
+        node: NodeId = 0,
+        *,
+        peer: NodeId | None = None,
+        detail: str = "",
+    ) -> None:
+        """Change the wires, and record that; on the nodes' own thread, so that the record stands where it belongs."""
+
+        def change() -> None:
+            act(self._wires)
+            self._reporter.tell(kind, node, peer=peer, detail=detail)
+
+        self._home.call(change)
+
+    def _tell_fate(self, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
+        """Record what became of a letter, after the step that sent it."""
+
+        def tell() -> None:
+            if fate == "dropped":
+                self._reporter.tell(Kind.DROP, src, peer=dst, message=letter.id)
+            else:
+                self._reporter.tell(Kind.UNDELIVERED, dst, peer=src, message=letter.id, detail=fate)
+
+        self._home.loop.call_soon_threadsafe(tell)
+
+    @property
+    def _home(self) -> Home:
+        if self._thread is None:
+            raise NOT_RUNNING
+        return self._thread.home
+
+    @property
+    def _wires(self) -> Faults:
+        if self._faults is None:
+            raise NOT_RUNNING
+        return self._faults
+
+
+class _Handles:
+    """A client's door to nodes of the same process."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._cluster = cluster
+
+    def nodes(self) -> Sequence[NodeId]:
+        return tuple(self._cluster.metrics)
+
+    async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
+        responses = await self._cluster.raft(node).client_write_many(commands)
+        return [response.value for response in responses]
+
+    async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
+        return await self._cluster.raft(node).read(query, policy=policy)
+
+    async def index(self, node: NodeId) -> Index:
+        return (await self._cluster.raft(node).ensure_linearizable()).index

@@ -1,0 +1,71 @@
+"""The order of a node's disk: one batch at a time, and what must not leave before it is durable leaves right after.
+
+While a batch is being written the node goes on; all that it wants written meanwhile is the next batch. So the more
+there is to do the larger the batches become, and the fewer the flushes (group commit).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from pyraft_lab.engine.commands import StorageCommand
+from pyraft_lab.engine.events import Stored
+from pyraft_lab.storage.base import Storage
+from pyraft_lab.trace.recorder import EventId
+
+Job = Callable[[], Awaitable[None]]
+
+
+class DiskQueue:
+    """What one node's storage still has to do, in order."""
+
+    def __init__(self, storage: Storage, stored: Callable[[Stored, EventId], None]) -> None:
+        self._storage, self._stored = storage, stored
+        self._commands: list[StorageCommand] = []
+        self._reached: tuple[Stored, EventId] | None = None
+        self._releases: list[Callable[[], None]] = []
+        self._jobs: list[Job] = []
+        self._is_busy = False
+        self._work = asyncio.Event()
+
+    def write(self, commands: list[StorageCommand], reached: Stored, cause: EventId) -> None:
+        """Storage commands of the step ``cause``; ``reached`` names the state once they are durable."""
+        self._commands += commands
+        self._reached = reached, cause
+        self._work.set()
+
+    def after(self, release: Callable[[], None]) -> None:
+        """Call ``release`` once everything before is durable: at once if it is."""
+        if not (self._commands or self._releases or self._is_busy):
+            release()
+            return
+        self._releases.append(release)
+        self._work.set()
+
+    def read(self, job: Job) -> None:
+        """Let ``job`` use the storage, behind everything before."""
+        self._jobs.append(job)
+        self._work.set()
+
+    async def run(self) -> None:
+        """Work for ever; ``StorageFailed`` ends it."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            self._is_busy = True
+            while self._commands or self._releases or self._jobs:
+                await self._batch()
+            self._is_busy = False
+
+    async def _batch(self) -> None:
+        commands, self._commands = self._commands, []
+        releases, self._releases = self._releases, []
+        jobs, self._jobs = self._jobs, []
+        reached, self._reached = self._reached, None
+        if commands:
+            await self._storage.write(commands)
+        for release in releases:
+            release()
+        if reached is not None:
+            self._stored(*reached)
+        for job in jobs:
+            await job()

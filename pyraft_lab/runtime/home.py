@@ -1,0 +1,105 @@
+"""Where live things live: on one event loop, which others reach only through here.
+
+A cell that computes for two seconds holds its own loop up for as long; a cluster on that loop would elect a new leader
+meanwhile. So a cluster has a thread and a loop to itself, and what is asked from elsewhere crosses over and back.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Self, TypeVar
+
+from pyraft_lab.errors import Fatal
+
+T = TypeVar("T")
+
+
+class Home:
+    """The loop on which something lives; awaits coroutines there, from whatever loop one is on."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop or asyncio.get_running_loop()
+        self._visits: set[Future[Any]] = set()
+        self._over: Fatal | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller runs on this very loop."""
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of ``work``, which runs at home."""
+        if self.is_here:
+            return await work
+        return await asyncio.wrap_future(self.submit(work))
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Start ``work`` at home, from any thread; its future is always resolved, even when the loop ends first."""
+        if self._over is not None:
+            work.close()
+            raise self._over
+        visit = asyncio.run_coroutine_threadsafe(work, self.loop)
+        self._visits.add(visit)
+        visit.add_done_callback(self._visits.discard)
+        if self._over is not None and not visit.done():  # it ended between the two
+            visit.set_exception(self._over)
+        return visit
+
+    def call(self, act: Callable[[], T]) -> T:
+        """What ``act()`` returns at home; for short acts, from any thread."""
+        if self.is_here:
+            return act()
+
+        async def visit() -> T:
+            return act()
+
+        return self.submit(visit()).result()
+
+    def end(self, why: Fatal) -> None:
+        """The loop is over: whoever still waits hears why."""
+        self._over = why
+        for visit in tuple(self._visits):
+            if not visit.done():
+                visit.set_exception(why)
+
+
+class LoopThread:
+    """A selector loop in a daemon thread of its own (a selector loop also on Windows, where aiomqtt needs it)."""
+
+    def __init__(self, name: str) -> None:
+        self.home = Home(asyncio.SelectorEventLoop())
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(Fatal("the cluster has been closed"))
+
+    def start(self) -> None:
+        """Begin to turn."""
+        self._thread.start()
+
+    def stop(self, why: Fatal) -> None:
+        """Cancel what is left, close the loop, end the thread."""
+        if self._thread.is_alive():
+            self.home.loop.call_soon_threadsafe(self.home.loop.stop)
+            self._thread.join()
+        self.home.end(why)
+
+    def _run(self) -> None:
+        loop = self.home.loop
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()

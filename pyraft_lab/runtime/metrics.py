@@ -1,0 +1,152 @@
+"""What a node says about itself, and how to wait for it to say something else."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
+from pyraft_lab.errors import Fatal, Timeout
+
+RoleName = Literal["Follower", "Learner", "PreCandidate", "Candidate", "Leader", "Shutdown"]
+
+
+class Metrics(Struct, frozen=True, kw_only=True):
+    """One moment of a node (openraft RaftMetrics).
+
+    ``vote`` is the last one on disk, ``last_log`` the last entry, ``applied`` what the machine has carried out,
+    ``has_committed`` whether a leader has committed an entry of its own term, without which it serves no reads;
+    ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer.
+    """
+
+    id: NodeId
+    running: Fatal | None = None
+    term: Term = 0
+    vote: Vote = Vote()
+    role: RoleName = "Learner"
+    leader: NodeId | None = None
+    last_log: LogId = ORIGIN
+    committed: Index = 0
+    has_committed: bool = False
+    applied: LogId = ORIGIN
+    snapshot: LogId = ORIGIN
+    purged: LogId = ORIGIN
+    membership: Membership = Membership()
+    membership_id: LogId = ORIGIN
+    committed_membership: Membership = Membership()
+    replication: Mapping[NodeId, Index] = {}
+    heartbeat: Mapping[NodeId, int] = {}
+
+
+def metrics_of(state: RaftState, applied: LogId, over: Fatal | None) -> Metrics:
+    """The metrics of a state; a node that is over has no role any more."""
+    role = state.role
+    peers = role.progress if isinstance(role, Leader) else ()
+    name: Any = type(role).__name__ if over is None else "Shutdown"
+    return Metrics(
+        id=state.id,
+        running=over,
+        term=state.term,
+        vote=state.stored_vote,
+        role=name,
+        leader=state.leader or None,
+        last_log=state.log.last,
+        committed=state.committed,
+        has_committed=isinstance(role, Leader) and state.committed >= role.blank,
+        applied=applied,
+        snapshot=state.snapshot_last,
+        purged=state.log.start,
+        membership=state.membership,
+        membership_id=state.membership_id,
+        committed_membership=state.committed_membership,
+        replication={one.peer: one.matched for one in peers},
+        heartbeat={one.peer: role.round - one.heard for one in peers} if isinstance(role, Leader) else {},
+    )
+
+
+class Watchers:
+    """Hands every change of the metrics to who watches; intermediate values may be skipped."""
+
+    def __init__(self, current: Callable[[], Metrics]) -> None:
+        self._current = current
+        self._changes: set[asyncio.Event] = set()
+
+    def changed(self) -> None:
+        """Something may have changed."""
+        for change in self._changes:
+            change.set()
+
+    async def stream(self) -> AsyncGenerator[Metrics, None]:
+        """The metrics now, and after every change; ends when the node does."""
+        change = asyncio.Event()
+        self._changes.add(change)
+        try:
+            seen: Metrics | None = None
+            while seen is None or seen.running is None:
+                change.clear()
+                now = self._current()
+                if now != seen:
+                    seen = now
+                    yield now
+                    continue
+                await change.wait()
+        finally:
+            self._changes.discard(change)
+
+    async def until(self, predicate: Callable[[Metrics], bool], what: str, seconds: float | None) -> Metrics:
+        """The first metrics of which ``predicate`` is true; ``Timeout``, or what ended the node."""
+        try:
+            async with asyncio.timeout(seconds):
+                async for metrics in self.stream():
+                    if predicate(metrics):
+                        return metrics
+        except TimeoutError:
+            raise Timeout(what, seconds or 0.0) from None
+        over = self._current().running
+        assert over is not None, "the stream ends with the node only"
+        raise over
+
+
+class Wait:
+    """Waits for a node's metrics: ``await raft.wait(2.0).leader()``; each returns the metrics that satisfied it."""
+
+    def __init__(self, until: Callable[[Callable[[Metrics], bool], str], Any]) -> None:
+        self._until = until
+
+    async def until(self, predicate: Callable[[Metrics], bool], what: str = "what was waited for") -> Metrics:
+        """Until ``predicate(metrics)`` is true."""
+        found: Metrics = await self._until(predicate, what)
+        return found
+
+    async def leader(self, node: NodeId | None = None) -> Metrics:
+        """Until somebody (or ``node``) is known to lead."""
+        return await self.until(lambda now: now.leader is not None and node in (None, now.leader), "a leader")
+
+    async def role(self, role: RoleName) -> Metrics:
+        """Until the node has this role."""
+        return await self.until(lambda now: now.role == role, f"the role {role}")
+
+    async def applied(self, index: Index) -> Metrics:
+        """Until the machine has carried out the entry at ``index``."""
+        return await self.until(lambda now: now.applied.index >= index, f"applying entry {index}")
+
+    async def log(self, index: Index) -> Metrics:
+        """Until the log reaches ``index``."""
+        return await self.until(lambda now: now.last_log.index >= index, f"a log up to {index}")
+
+    async def voters(self, voters: AbstractSet[NodeId]) -> Metrics:
+        """Until the effective membership is uniform and has exactly these voters."""
+        goal = (frozenset(voters),)
+        return await self.until(lambda now: now.membership.configs == goal, f"the voters {sorted(voters)}")
+
+    async def snapshot(self, log_id: LogId) -> Metrics:
+        """Until a snapshot covers ``log_id``."""
+        return await self.until(lambda now: now.snapshot >= log_id, f"a snapshot up to {log_id}")
+
+    async def purged(self, log_id: LogId) -> Metrics:
+        """Until the log is purged up to ``log_id``."""
+        return await self.until(lambda now: now.purged >= log_id, f"a log purged up to {log_id}")

@@ -1,0 +1,321 @@
+"""One task owns one engine: it takes all that waits, turns the crank, and carries out what comes of it.
+
+::
+
+    letters  timers  requests  Stored          ┌─▶ wire: what may leave at once
+        └───────┴────────┴────────┴──▶ step ───┼─▶ disk: one batch ──▶ what had to wait for it
+                                               ├─▶ machine: apply, in order ──▶ answers
+                                               └─▶ clock
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from pyraft_lab.engine.commands import (
+    Alarm,
+    Append,
+    Apply,
+    CancelTimer,
+    Command,
+    Halt,
+    InstallSnapshot,
+    Purge,
+    RestoreMachine,
+    SaveSnapshot,
+    SaveVote,
+    Send,
+    SendChunk,
+    SetTimer,
+    StorageCommand,
+    TakeSnapshot,
+    Truncate,
+    WriteChunk,
+)
+from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.events import (
+    Boot,
+    Event,
+    Fire,
+    Propose,
+    Read,
+    ReadPolicy,
+    Receive,
+    SnapshotBuilt,
+    SnapshotGone,
+    Stored,
+    Unreachable,
+)
+from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
+from pyraft_lab.engine.messages import SnapshotRequest
+from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
+from pyraft_lab.ledger import Ledger, Outcome
+from pyraft_lab.machine import Sessions
+from pyraft_lab.network.base import Endpoint, Notice, PeerGone, Usurped
+from pyraft_lab.network.codec import Letter
+from pyraft_lab.runtime.clock import Clock
+from pyraft_lab.runtime.disk import DiskQueue
+from pyraft_lab.runtime.machinist import Machinist, Work
+from pyraft_lab.runtime.reporter import Reporter
+from pyraft_lab.runtime.requests import OpenRequests
+from pyraft_lab.storage.base import Storage
+from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId
+
+log = logging.getLogger(__name__)
+LETTERS, WRITES = 512, 2048
+"""The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
+
+
+Fence = tuple[int, NodeId] | None
+
+
+class Owner:
+    """The inside of a live node; everything here happens on its own loop."""
+
+    def __init__(
+        self,
+        state: RaftState,
+        engine: Engine,
+        *,
+        storage: Storage,
+        machine: Sessions,
+        chance: random.Random,
+        reporter: Reporter,
+    ) -> None:
+        self.state, self.engine = state, engine
+        self.ledger = Ledger()
+        self.requests = OpenRequests()
+        self.clock = Clock(self.wake, chance)
+        self.disk = DiskQueue(storage, self.tell)
+        self.machinist = Machinist(machine, storage, self.disk, carried_out=self._applied, built=self._built)
+        self.endpoint: Endpoint | None = None
+        self.changed: Callable[[], None] = lambda: None
+        self._storage, self._reporter = storage, reporter
+        self._flights: list[Flight] = []
+        self._ended: list[Outcome] = []
+        self._awake = asyncio.Event()
+        self._told: deque[tuple[Event, EventId | None]] = deque()
+        self._letters: deque[tuple[NodeId, Letter]] = deque()
+        self._writes: deque[tuple[RequestId, Normal | Blank, Fence]] = deque()
+        self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
+        self._fatal: Fatal | None = None
+        self._group = asyncio.TaskGroup()
+        self.began = asyncio.Event()
+
+    # What comes in; never waits
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._awake.set()
+
+    def tell(self, event: Event, cause: EventId | None = None) -> None:
+        """Queue an event, brought about by another one or from outside."""
+        self._told.append((event, cause))
+        self._awake.set()
+
+    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+        """Queue what arrived."""
+        self._letters.extend((src, letter) for letter in letters)
+        self._awake.set()
+
+    def notice(self, notice: Notice) -> None:
+        """What the network has to say beside letters."""
+        match notice:
+            case PeerGone(peer, letters):
+                self.tell(Unreachable(peer))
+                for letter in letters:
+                    self._reporter.tell(Kind.UNDELIVERED, peer, peer=self.state.id, message=letter, detail=Fate.DEAD)
+            case Usurped(node):
+                self._fatal = DuplicateNode(node)
+                self._awake.set()
+            case _:
+                pass  # Raft's own timers judge who can be reached
+
+    def write(self, ids: Sequence[RequestId], payloads: Sequence[Normal | Blank], fence: Fence = None) -> None:
+        """Queue clients' writes; all that wait are proposed together."""
+        self._writes.extend((id, payload, fence) for id, payload in zip(ids, payloads, strict=True))
+        self._awake.set()
+
+    def read(self, id: RequestId, policy: ReadPolicy) -> None:
+        """Queue a read; all that wait share one round."""
+        self._reads.append((id, policy))
+        self._awake.set()
+
+    # The crank
+
+    async def run(self, endpoint: Endpoint) -> None:
+        """Live; returns never, raises what ended it."""
+        self.endpoint = endpoint
+        try:
+            async with self._group as group:
+                group.create_task(self.disk.run())
+                group.create_task(self.machinist.run())
+                group.create_task(self._crank())
+                self.began.set()
+        finally:
+            self.clock.stop()
+
+    def attend(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let ``work`` live and die with the node; its exception is the node's."""
+        self._group.create_task(work)
+
+    async def _crank(self) -> None:
+        self._turn(Boot())
+        while True:
+            self.changed()
+            await self._awake.wait()
+            self._awake.clear()
+            self._take_all()
+            if self._fatal is not None:
+                raise self._fatal
+            await asyncio.sleep(0)
+
+    def _take_all(self) -> None:
+        """All that waits, letters before timers: a leader that was heard is not suspected for our own slowness."""
+        while self._told:
+            event, cause = self._told.popleft()
+            self._turn(event, cause)
+        for _ in range(min(len(self._letters), LETTERS)):
+            src, letter = self._letters.popleft()
+            self._turn(Receive(src, letter.message), letter.cause, letter.id)
+        requests: tuple[Event, ...] = (*self._proposals(), *self._questions())
+        for event in requests:
+            self._turn(event)
+        while self.clock.has_due:
+            timer, cause = self.clock.take_due()
+            self._turn(Fire(timer), cause)
+        if self._letters or self._writes:
+            self._awake.set()
+
+    def _proposals(self) -> list[Propose]:
+        """The writes that wait, merged; those behind another fence go apart."""
+        taken = [self._writes.popleft() for _ in range(min(len(self._writes), WRITES))]
+        return [
+            Propose(
+                requests=tuple(id for id, _, theirs in taken if theirs == fence),
+                payloads=tuple(payload for _, payload, theirs in taken if theirs == fence),
+                leader=fence,
+            )
+            for fence in dict.fromkeys(fence for _, _, fence in taken)
+        ]
+
+    def _questions(self) -> list[Read]:
+        taken, self._reads = self._reads, deque()
+        policies = dict.fromkeys(policy for _, policy in taken)
+        return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
+
+    def _turn(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
+        """One step, carried out and reported."""
+        step = self.engine.step(self.state, event)
+        self.state = step.after
+        id = self._reporter.event()
+        self._carry_out(step, id, received)
+        if self._reporter.observers:
+            self._reporter.tell_step(step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended)
+            self._flights, self._ended = [], []
+
+    # What goes out
+
+    def _carry_out(self, step: Step, id: EventId, received: MessageId | None) -> None:
+        """Every command, in order."""
+        batch: list[StorageCommand] = []
+        for command in step.commands:
+            match command:
+                case Send() | SendChunk():
+                    self._flush(batch, id)
+                    self._send(command, id, received)
+                case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
+                    batch.append(command)
+                    self._keep_books(command)
+                case _:
+                    self._do(command, id)
+        self._flush(batch, id)
+
+    def _flush(self, batch: list[StorageCommand], id: EventId) -> None:
+        """Hand the step's storage commands to the disk; they are one batch with all that waits there."""
+        if batch:
+            self.disk.write(batch, Stored(self.state.vote, self.state.log.last), id)
+            batch[:] = []
+
+    def _do(self, command: Command, id: EventId) -> None:
+        """Clock, machine, and who waits."""
+        match command:
+            case SetTimer():
+                self.clock.set(command, self.state.config, id)
+            case CancelTimer():
+                self.clock.cancel(command)
+            case Apply() | TakeSnapshot() | RestoreMachine():
+                self.machinist.do(command, id)
+            case Halt(why):
+                self._fatal = Panicked(why)
+                self._awake.set()
+            case Alarm():
+                pass  # observers have it in the step
+            case _:
+                self._keep_books(command)
+
+    def _keep_books(self, command: Command, results: Sequence[Any] = ()) -> None:
+        """Who waited for this command has waited long enough."""
+        self.ledger, outcomes = self.ledger.after(command, results)
+        for outcome in outcomes:
+            self.requests.settle(outcome)
+        if self._reporter.observers:
+            self._ended += outcomes
+
+    def _send(self, command: Send | SendChunk, cause: EventId, received: MessageId | None) -> None:
+        match command:
+            case Send(dst, message, durable=True):
+                letter = Letter(self._reporter.message(), cause, message)
+                self.disk.after(lambda: self._post(dst, letter, received))
+            case Send(dst, message):
+                self._post(dst, Letter(self._reporter.message(), cause, message), received)
+            case SendChunk():
+                self.disk.read(lambda: self._send_chunk(command, cause))
+
+    async def _send_chunk(self, order: SendChunk, cause: EventId) -> None:
+        """Read the bytes and send them; or say that they are gone."""
+        data = await self._storage.read_chunk(order.meta, order.offset, order.length)
+        if data is None:
+            self.tell(SnapshotGone(order.dst), cause)
+            return
+        message = SnapshotRequest(
+            vote=order.vote,
+            meta=order.meta,
+            offset=order.offset,
+            data=data,
+            done=order.offset + len(data) >= order.meta.size,
+            round=order.round,
+        )
+        self._post(order.dst, Letter(self._reporter.message(), cause, message))
+
+    def _post(self, dst: NodeId, letter: Letter, received: MessageId | None = None) -> None:
+        assert self.endpoint is not None, "nothing is sent before the node has joined its network"
+        if self._reporter.observers:
+            self._flights.append(self._reporter.flight(self.state.id, dst, letter, received))
+        self.endpoint.send(dst, letter)
+
+    def _applied(self, work: Work, results: Sequence[Any]) -> None:
+        self._keep_books(work, results)
+        self.changed()
+
+    def _built(self, meta: SnapshotMeta, cause: EventId) -> None:
+        self.tell(SnapshotBuilt(meta), cause)
+
+
+def cause_of_death(node: NodeId, ended: BaseException) -> Fatal:
+    """What the end of a node means to its callers."""
+    while isinstance(ended, BaseExceptionGroup):
+        ended = ended.exceptions[0]
+    match ended:
+        case Fatal():
+            return ended
+        case asyncio.CancelledError():
+            return Stopped(node)
+        case _:
+            log.error("node %s panicked", node, exc_info=ended)
+            return Panicked(f"{type(ended).__name__}: {ended}")

@@ -1,0 +1,228 @@
+"""Why something has not happened: who lacks an entry, which rule refused a vote, where a request was lost."""
+
+from typing import assert_never
+
+from pyraft_lab.engine.events import Receive
+from pyraft_lab.engine.messages import PreVoteRequest, PreVoteResponse, VoteRequest, VoteResponse, VoterMessage
+from pyraft_lab.engine.rules import may_campaign
+from pyraft_lab.engine.state import Candidate, Halted, Installing, Leader, PreCandidate, Progress, RaftState, Step
+from pyraft_lab.engine.types import Index, NodeId, Term
+from pyraft_lab.trace.causes import Past, last
+from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes
+from pyraft_lab.trace.recorder import Flight, Record
+from pyraft_lab.trace.rules.commitment import majority_holds
+from pyraft_lab.trace.rules.rule import sent
+from pyraft_lab.trace.rules.table import remarks
+from pyraft_lab.trace.sentences import brackets
+from pyraft_lab.trace.words import log_end, message_name, server, servers, shares
+
+
+def why_absent(past: Past, asked: Question) -> Explanation:
+    """What stands, or stood, against it."""
+    match asked:
+        case Votes():
+            return _not_voted(past, asked)
+        case Commits(index):
+            return _not_committed(past, index)
+        case Leads(leader, term):
+            return _not_leading(past, leader, term)
+        case Happens(event):
+            return Explanation(f"Record {event} is not kept.")
+        case _:
+            assert_never(asked)
+
+
+# No vote
+
+
+def _not_voted(past: Past, asked: Votes) -> Explanation:
+    """Refused, never asked, or asked in vain."""
+    voter, candidate = asked.vote
+    when = "" if asked.term is None else f" in term {asked.term}"
+    who = f"{server(voter)} did not vote for {server(candidate)}{when}"
+    arrived = last((one, step) for one, step in past.steps(voter) if _is_refused(step, asked))
+    if arrived is not None:
+        record, step = arrived
+        told = remarks(step)[:1]
+        why = f"at t={record.time:.3f} it {told[0].text}{brackets(told)}"
+        return Explanation(f"{who}: {why}.", (), past.slice([record]), past.flights)
+    asking = [one for one in past.flights.values() if one.dst == voter and _asks(one, candidate, asked.term)]
+    if asking:
+        fates = tuple(
+            f"The {message_name(flight.message)} of t={flight.sent:.3f} {past.fate(flight)}." for flight in asking
+        )
+        return Explanation(f"{who}: no request reached it.", fates, past.slice(past.senders(asking)), past.flights)
+    return Explanation(f"{who}: {server(candidate)} never asked it to.", (_never_asked(past, candidate, asked.term),))
+
+
+def _is_refused(step: Step, asked: Votes) -> bool:
+    """Whether this step refuses the vote that is asked about, or says that it would."""
+    match step.event:
+        case Receive(src, VoteRequest(vote=vote) | PreVoteRequest(vote=vote)):
+            fits = src == asked.vote[1] and asked.term in (None, vote.term)
+            answers: list[tuple[NodeId, VoterMessage]] = [*sent(step, VoteResponse), *sent(step, PreVoteResponse)]
+            return fits and any(not answer.granted for _, answer in answers)
+        case _:
+            return False
+
+
+def _asks(flight: Flight, candidate: NodeId, term: Term | None) -> bool:
+    match flight.message:
+        case VoteRequest(vote=vote) | PreVoteRequest(vote=vote):
+            return flight.src == candidate and term in (None, vote.term)
+        case _:
+            return False
+
+
+def _never_asked(past: Past, candidate: NodeId, term: Term | None) -> str:
+    stood = sorted({step.after.term for _, step in past.steps(candidate) if isinstance(step.after.role, Candidate)})
+    if not stood:
+        return f"{server(candidate)} was never a candidate."
+    if term in stood:
+        return f"{server(candidate)} was a candidate in term {term} and asked others."
+    terms = ", ".join(map(str, stood))
+    return f"{server(candidate)} was a candidate in term {terms}{'' if term is None else f', not in term {term}'}."
+
+
+# No commit
+
+
+def _not_committed(past: Past, index: Index) -> Explanation:
+    """There is no such entry, or nobody leads, or too few hold it, or it is of an earlier term."""
+    no = f"Entry {index} is not committed"
+    having = [node for node, state in past.states.items() if state.log.last.index >= index]
+    leader = past.leader()
+    if any(state.committed >= index for state in past.states.values()):
+        return Explanation(f"Entry {index} is committed; when that happened, the records that are kept do not tell.")
+    if not having:
+        return Explanation(f"{no}: no log has it{_longest(past)}.")
+    if leader is None:
+        return Explanation(f"{no}: nobody leads.", tuple(_standing(past, node) for node in sorted(past.states)))
+    if leader not in having:
+        own = f"leader {server(leader)}'s log {log_end(past.states[leader].log.last)}"
+        return Explanation(f"{no}: {own}; what {servers(having)} has there will be removed (§5.3).")
+    return _too_few(past, past.states[leader], index)
+
+
+def _longest(past: Past) -> str:
+    longest = max(past.states.values(), key=lambda state: state.log.last.index, default=None)
+    return f"; the longest log, {server(longest.id)}'s, {log_end(longest.log.last)}" if longest else ""
+
+
+def _too_few(past: Past, state: RaftState, index: Index) -> Explanation:
+    """The leader has it: count who holds it, set by set."""
+    holding = frozenset(node for node, matched in state.matched.items() if matched >= index)
+    held, no = shares(state.membership, holding), f"Entry {index} is not committed"
+    if majority_holds(state) >= index:
+        return Explanation(f"{no}, though {held} hold it: {_earlier(state, index)} (§5.4.2, Figure 8).")
+    answer = f"{no}: leader {server(state.id)} knows it only on the disks of {held} (§5.3)."
+    lacking = sorted(state.membership.voters - holding)
+    return Explanation(answer, tuple(_lack(past, state, node) for node in lacking))
+
+
+def _earlier(state: RaftState, index: Index) -> str:
+    """Figure 8: counting does not commit an entry of an earlier term."""
+    term = state.log.entry(index).id.term
+    return f"it is of term {term}, and only an entry of {server(state.id)}'s own term {state.term} commits by counting"
+
+
+def _lack(past: Past, leader: RaftState, node: NodeId) -> str:
+    """What one server holds, and why not more."""
+    if node in past.down:
+        return f"{server(node)} crashed at t={past.down[node].time:.3f}."
+    if node == leader.id:
+        return f"{server(node)}'s own disk holds entries up to {leader.stored.index}."
+    assert isinstance(leader.role, Leader), "only a leader knows who lacks what"
+    known = leader.role.of(node)
+    return f"{server(node)} {_progress(known)}." if known else f"{server(node)} is not replicated to."
+
+
+def _progress(known: Progress) -> str:
+    held = f"acknowledged entries up to {known.matched}" if known.matched else "acknowledged nothing"
+    match known.pace:
+        case Installing(meta, offset):
+            return f"{held}; it is being sent a snapshot, of which it holds {offset} of {meta.size} bytes"
+        case Halted():
+            return f"{held} and lost its log: nothing is sent to it"
+        case _:
+            return f"{held}, and has not answered in time ({known.failures} in a row)" if known.failures else held
+
+
+# No leadership
+
+
+def _not_leading(past: Past, node: NodeId, term: Term | None) -> Explanation:
+    """Unknown, down, without a vote, defeated, or content with another leader."""
+    state = past.states.get(node)
+    who = f"{server(node)} {'never led' if term is None else f'did not lead term {term}'}"
+    if state is None:
+        return Explanation(f"{who}: there is no such server.")
+    campaign = _last_campaign(past, node, term)
+    if campaign is not None:
+        return _defeated(past, who, *campaign)
+    return Explanation(
+        f"{who}: it never campaigned{'' if term is None else ' in that term'}.", (_standing(past, node),)
+    )
+
+
+def _last_campaign(past: Past, node: NodeId, term: Term | None) -> tuple[Record, Step] | None:
+    return last(
+        (record, step)
+        for record, step in past.steps(node)
+        if isinstance(step.after.role, (Candidate, PreCandidate))
+        and not (type(step.before.role) is type(step.after.role) and step.before.term == step.after.term)
+        and term in (None, _sought(step.after))
+    )
+
+
+def _sought(state: RaftState) -> Term:
+    """The term a server campaigns for."""
+    return state.term + 1 if isinstance(state.role, PreCandidate) else state.term
+
+
+def _defeated(past: Past, who: str, record: Record, step: Step) -> Explanation:
+    """Who was asked in the last campaign, and what each made of it."""
+    term, early = _sought(step.after), isinstance(step.after.role, PreCandidate)
+    campaign = f"before an election of term {term}" if early else f"as candidate of term {term}"
+    asked = [
+        flight
+        for flight in past.flights.values()
+        if flight.sent >= record.time
+        and _asks(flight, step.after.id, term)
+        and isinstance(flight.message, PreVoteRequest) == early
+    ]
+    ends = [landed for flight in asked if (landed := past.landing(flight))]
+    answer = f"{who}: {campaign} it found no majority of {step.after.membership}."
+    reasons = tuple(_reception(past, flight) for flight in asked)
+    return Explanation(answer, reasons, past.slice([record, *ends]), past.flights)
+
+
+def _reception(past: Past, flight: Flight) -> str:
+    """What became of one request for a vote."""
+    record = past.landing(flight)
+    name = server(flight.dst)
+    if record is None or record.step is None:
+        return f"{name}: the request {past.fate(flight)}."
+    told = remarks(record.step)[:1]
+    return f"{name} {told[0].text}{brackets(told)}{_answer_fate(past, record)}."
+
+
+def _answer_fate(past: Past, record: Record) -> str:
+    """An answer that never arrived is as good as none."""
+    for flight in past.flights.values():
+        if flight.cause == record.id and isinstance(flight.message, (VoteResponse, PreVoteResponse)):
+            landed = past.landing(flight)
+            return "" if landed is not None and landed.step is not None else f", but the answer {past.fate(flight)}"
+    return ", but its answer never left"
+
+
+def _standing(past: Past, node: NodeId) -> str:
+    """How a server stands in the end."""
+    state = past.states[node]
+    if node in past.down:
+        return f"{server(node)} crashed at t={past.down[node].time:.3f}."
+    if not may_campaign(state):
+        return f"{server(node)} has no vote in {state.membership} (§6)."
+    if state.leader and state.leader != node:
+        return f"{server(node)} follows {server(state.leader)}, leader of term {state.term} (§5.2)."
+    return f"{server(node)} is in term {state.term} and its log {log_end(state.log.last)}."

@@ -1,0 +1,94 @@
+"""What led to what: a recorded past, its nodes as they last stood, and the chain of causes behind any record."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pyraft_lab.engine.state import Leader, RaftState, Step
+from pyraft_lab.engine.types import NodeId, Term
+from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record
+
+UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN})
+LANDED = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
+
+
+class Past:
+    """Records, and what is looked up in them; made once for a question."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = tuple(records)
+        self.by_id: dict[EventId, Record] = {record.id: record for record in self.records}
+        self.flights: dict[MessageId, Flight] = {flight.id: flight for one in self.records for flight in one.sent}
+        self.states: dict[NodeId, RaftState] = {}
+        self.down: dict[NodeId, Record] = {}
+        for record in self.records:
+            self._see(record)
+
+    def _see(self, record: Record) -> None:
+        if record.step is not None:
+            self.states[record.node] = record.step.after
+        if record.kind is Kind.CRASH:
+            self.down[record.node] = record
+        elif record.kind in UP:
+            self.down.pop(record.node, None)
+
+    def steps(self, node: NodeId | None = None) -> Iterator[tuple[Record, Step]]:
+        """Every record that has a step, of one node or of all, oldest first."""
+        for record in self.records:
+            if record.step is not None and node in (None, record.node):
+                yield record, record.step
+
+    def leader(self) -> NodeId | None:
+        """Who leads in the end: the one of the highest term that is up."""
+        leading = [
+            (state.vote, node)
+            for node, state in self.states.items()
+            if isinstance(state.role, Leader) and node not in self.down
+        ]
+        return max(leading)[1] if leading else None
+
+    def took_office(self, node: NodeId, term: Term | None = None) -> tuple[Record, Step] | None:
+        """When ``node`` last became leader, in ``term`` if one is given."""
+        return last((record, step) for record, step in self.steps(node) if _begins_to_lead(step, term))
+
+    def behind(self, record: Record) -> Iterator[Record]:
+        """The record and its causes, latest first, back to what no message brought about: a timer, or an outsider."""
+        seen: Record | None = record
+        while seen is not None:
+            yield seen
+            is_root = seen.kind is Kind.TIMER or seen.cause is None
+            seen = None if is_root else self.by_id.get(seen.cause or 0)
+
+    def slice(self, ends: Iterable[Record], since: Record | None = None) -> tuple[Record, ...]:
+        """All that led to ``ends``, each once, oldest first; nothing before ``since``."""
+        found = {one.id: one for end in ends for one in self.behind(end)}
+        return tuple(found[id] for id in sorted(found) if since is None or id >= since.id)
+
+    def senders(self, flights: Iterable[Flight]) -> list[Record]:
+        """The records that messages left from."""
+        return [self.by_id[flight.cause] for flight in flights if flight.cause in self.by_id]
+
+    def landing(self, flight: Flight) -> Record | None:
+        """Where a message's way ended, if it has."""
+        return next((one for one in self.records if one.message == flight.id and one.kind in LANDED), None)
+
+    def fate(self, flight: Flight) -> str:
+        """What became of a message that brought about nothing, in words."""
+        record = self.landing(flight)
+        if flight.fate is not Fate.FLYING:
+            return _WORDS.get(flight.fate.value, "arrived")
+        if record is None:
+            return "is still under way"
+        return "was taken off the wire" if record.kind is Kind.DROP else _WORDS.get(record.detail, "arrived")
+
+
+_WORDS = {"cut": "was stopped by a cut link", "dead": "found nobody up", "lost": "was lost on the way"}
+
+
+def last(found: Iterable[tuple[Record, Step]]) -> tuple[Record, Step] | None:
+    """The last of what was found, if anything was."""
+    return next(reversed(list(found)), None)
+
+
+def _begins_to_lead(step: Step, term: Term | None) -> bool:
+    if not isinstance(step.after.role, Leader) or term not in (None, step.after.term):
+        return False
+    return not isinstance(step.before.role, Leader) or step.before.term != step.after.term

@@ -1,0 +1,65 @@
+"""Which clauses of Raft a run exercised, how often and when first; and which it never met."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.rules.rule import Rule
+from pyraft_lab.trace.rules.table import RULES, remarks
+
+
+class Coverage(Struct, frozen=True):
+    """How often each rule had a part in a step (``counts``), and in which record first (``first``)."""
+
+    counts: Mapping[str, int]
+    first: Mapping[str, EventId]
+
+    @property
+    def met(self) -> tuple[Rule, ...]:
+        """The rules that had a part, in the table's order."""
+        return tuple(rule for rule in RULES.values() if self.counts[rule.label])
+
+    @property
+    def missed(self) -> tuple[Rule, ...]:
+        """The rules that never had one."""
+        return tuple(rule for rule in RULES.values() if not self.counts[rule.label])
+
+    def __or__(self, other: "Coverage") -> "Coverage":
+        """Two runs together; where a rule was met first is known of the left one, then of the right."""
+        counts = {label: self.counts[label] + other.counts[label] for label in RULES}
+        return Coverage(counts, {**other.first, **self.first})
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.met)} of {len(RULES)} rules met"]
+        lines += [f"{self.counts[rule.label] or '-':>8}  {rule.label} ({rule.section})" for rule in RULES.values()]
+        return "\n".join(lines)
+
+    def _repr_markdown_(self) -> str:
+        rows = (f"| {self.counts[rule.label] or ''} {_row(rule)}" for rule in RULES.values())
+        return "\n".join(
+            (f"**{len(self.met)} of {len(RULES)} rules met**", "", "| times " + _HEAD, "|---:" + _LINE, *rows)
+        )
+
+
+def coverage(records: Iterable[Record]) -> Coverage:
+    """Which rules the records exercised."""
+    counts, first = dict.fromkeys(RULES, 0), dict[str, EventId]()
+    for record in records:
+        for remark in remarks(record.step) if record.step is not None else ():
+            counts[remark.rule.label] += 1
+            first.setdefault(remark.rule.label, record.id)
+    return Coverage(counts, first)
+
+
+def table(rules: Sequence[Rule] = tuple(RULES.values())) -> str:
+    """The rules as a Markdown table: label, section, meaning and deciding function."""
+    return "\n".join((_HEAD, _LINE, *map(_row, rules)))
+
+
+_HEAD = "| rule | section | what it says | decided by |"
+_LINE = "|---|---|---|---|"
+
+
+def _row(rule: Rule) -> str:
+    return f"| {rule.label} | {rule.section} | {rule.meaning} | `{rule.decided_by}` |"

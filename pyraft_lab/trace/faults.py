@@ -1,0 +1,51 @@
+"""What is done to a cluster from outside, in words: crashes, cut links, messages lost; and what clients meet."""
+
+from collections.abc import Mapping
+
+from pyraft_lab.trace.recorder import Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.words import message_name, server
+
+Flights = Mapping[MessageId, Flight]
+
+TOLD: Mapping[Kind, str] = {
+    Kind.BOOT: "{who} starts",
+    Kind.RESTART: "{who} starts again",
+    Kind.JOIN: "{who} starts and belongs to no cluster yet",
+    Kind.CRASH: "{who} crashes: its memory is gone, and whatever its disk did not yet hold",
+    Kind.PAUSE: "{who} stands still",
+    Kind.RESUME: "{who} goes on, and meets all that came meanwhile",
+    Kind.DRIFT: "{who} has a {detail} from now on",
+    Kind.DISK: "{who}'s disk: {detail}",
+    Kind.PARTITION: "the network falls apart into {detail}",
+    Kind.CUT: "nothing from {who} reaches {peer} any more",
+    Kind.HEAL: "the network is whole again",
+    Kind.WEATHER: "the weather changes: {detail}",
+    Kind.DROP: "{message} is taken off the wire",
+    Kind.DUPLICATE: "{message} will arrive twice",
+    Kind.DELAY: "{message} is held up {detail}",
+    Kind.UNDELIVERED: "{message} is not delivered: {detail}",
+    Kind.READ: "{who} answers a read with what it has applied, which may be out of date",
+    Kind.CALL: "{detail}",
+}
+_UNDELIVERED = {Fate.CUT.value: "the link is cut", Fate.DEAD.value: "nobody is up there"}
+
+
+def fault(record: Record, flights: Flights) -> str:
+    """A record without a step, as a sentence; anything unheard of is told by its kind and detail."""
+    template = TOLD.get(record.kind, "{who}: {kind} {detail}")
+    told = template.format(
+        who=server(record.node) if record.node else "the cluster",
+        kind=record.kind,
+        peer=server(record.peer or 0),
+        message=carried(record, flights),
+        detail=_UNDELIVERED.get(record.detail, record.detail),
+    )
+    return told.strip()
+
+
+def carried(record: Record, flights: Flights) -> str:
+    """The message a record is about: what it says where that is known, else its number."""
+    flight = flights.get(record.message or 0)
+    if flight is None:
+        return f"message {record.message} from {server(record.node)} to {server(record.peer or 0)}"
+    return f"{server(flight.src)}'s {message_name(flight.message)} to {server(flight.dst)}"

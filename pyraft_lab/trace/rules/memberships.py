@@ -1,0 +1,168 @@
+"""Membership changes (§6): joint entered and left, effective on append, falling back, a removed leader."""
+
+from typing import assert_never
+
+from pyraft_lab.engine.commands import (
+    Accepted,
+    Append,
+    GuardFailed,
+    InProgress,
+    NoSuchLearner,
+    NotMember,
+    NotPristine,
+    NoVoters,
+    Refuse,
+)
+from pyraft_lab.engine.election import refresh_role
+from pyraft_lab.engine.events import ChangeMembership, Initialize
+from pyraft_lab.engine.log import Configuration, Entry
+from pyraft_lab.engine.messages import TimeoutNow
+from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, propose_membership, retire
+from pyraft_lab.engine.rules import may_change, next_membership
+from pyraft_lab.engine.state import Follower, Leader, Learner, Step
+from pyraft_lab.trace.rules.elections import campaigned
+from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on, sent
+from pyraft_lab.trace.words import entry_name, server, voters
+
+CLUSTER_FOUNDED = Rule(
+    "cluster founded", "dissertation §4.4", initialize, "A pristine server gets the first membership of all.", DECISIVE
+)
+FOUNDING_REFUSED = Rule(
+    "founding refused", "openraft", initialize, "Only a pristine server founds a cluster, and one that it votes in."
+)
+JOINT_ENTERED = Rule(
+    "joint entered", "§6", next_membership, "Voters change: from now on old and new set must both agree.", DECISIVE
+)
+CHANGED_AT_ONCE = Rule(
+    "membership changed at once",
+    "§6, openraft",
+    next_membership,
+    "The wanted voter set is one of today's: no joint membership is needed.",
+    DECISIVE,
+)
+JOINT_LEFT = Rule(
+    "joint left", "§6", leave_joint, "The joint membership is committed: the new set alone decides now.", DECISIVE
+)
+EFFECTIVE = Rule(
+    "membership effective on append", "§6", propose_membership, "A membership counts from its append, not its commit."
+)
+FELL_BACK = Rule(
+    "membership falls back", "§6", refresh_role, "A membership was removed with its entry: the one before it counts."
+)
+PROMOTED = Rule("learner becomes voter", "§6", refresh_role, "A membership makes a learner a voter.")
+DEMOTED = Rule("voter becomes learner", "§6", refresh_role, "A membership takes a voter's vote away.")
+CHANGE_IN_PROGRESS = Rule(
+    "change refused: in progress", "dissertation §4.1", may_change, "The last membership must commit before the next."
+)
+GUARD_FAILED = Rule("change refused: precondition", "openraft", change, "The cluster is not as the caller thought.")
+NOT_A_LEARNER = Rule(
+    "change refused: no such learner", "dissertation §4.2.1", change, "A voter must be a known server first."
+)
+NO_VOTERS_LEFT = Rule("change refused: no voters", "§6", change, "Somebody must vote.")
+LEADER_REMOVED = Rule(
+    "removed leader steps down", "§6", retire, "The membership without its leader is committed: it goes.", DECISIVE
+)
+
+RULES = (
+    CLUSTER_FOUNDED, FOUNDING_REFUSED, JOINT_ENTERED, CHANGED_AT_ONCE, JOINT_LEFT, EFFECTIVE, FELL_BACK, PROMOTED,
+    DEMOTED, CHANGE_IN_PROGRESS, GUARD_FAILED, NOT_A_LEARNER, NO_VOTERS_LEFT, LEADER_REMOVED,
+)  # fmt: skip
+
+ChangeRefusal = InProgress | GuardFailed | NoSuchLearner | NoVoters
+
+
+def founded(step: Step, event: Initialize) -> Remarks:
+    """The first membership of all."""
+    for refuse in commands(step, Refuse):
+        if isinstance(refuse.refusal, NotPristine):
+            why = f"it has a log or a vote already ({entry_name(refuse.refusal.last)}, term {refuse.refusal.vote.term})"
+            yield Remark(FOUNDING_REFUSED, f"founds no cluster: {why}")
+        elif isinstance(refuse.refusal, NotMember):
+            yield Remark(FOUNDING_REFUSED, f"founds no cluster {event.membership}: it would not vote in it")
+    if commands(step, Append):
+        yield Remark(CLUSTER_FOUNDED, f"founds the cluster {event.membership} with entry 1 of term 0")
+        yield from campaigned(step)
+
+
+def changed(step: Step) -> Remarks:
+    """An operator's change was taken; how it was refused, requests tell."""
+    for accepted in commands(step, Accepted):
+        yield from _entered(step.after.log.entry(accepted.first.index))
+
+
+def _entered(entry: Entry) -> Remarks:
+    payload = entry.payload
+    assert isinstance(payload, Configuration), "a change is accepted as a membership entry"
+    membership = payload.membership
+    if membership.is_joint:
+        old, new = (voters(config) for config in (membership.configs[0], membership.configs[-1]))
+        both = f"from now on a majority of {old} and one of {new} must agree"
+        yield Remark(JOINT_ENTERED, f"enters the joint membership {membership} with entry {entry.index}: {both}")
+    else:
+        yield Remark(CHANGED_AT_ONCE, f"changes the membership to {membership} with entry {entry.index}")
+
+
+def change_refused(refusal: ChangeRefusal) -> Remark:
+    """Why a change was not taken."""
+    match refusal:
+        case InProgress(committed, effective):
+            why = f"the last one ({entry_name(effective)}) is not committed, only {entry_name(committed)} is"
+            if committed == effective:
+                why = "nothing of this leadership is committed yet"
+            return Remark(CHANGE_IN_PROGRESS, f"refuses the change of membership: {why}")
+        case GuardFailed(what, expected, actual):
+            return Remark(GUARD_FAILED, f"refuses the change of membership: {what} is {actual}, not {expected}")
+        case NoSuchLearner(node):
+            return Remark(NOT_A_LEARNER, f"refuses the change of membership: {server(node)} is no learner yet")
+        case NoVoters():
+            return Remark(NO_VOTERS_LEFT, "refuses the change of membership: nobody would vote")
+        case _:
+            assert_never(refusal)
+
+
+def joint_left(step: Step) -> Remarks:
+    """The leader ends a committed joint membership by itself."""
+    if not leads_on(step) or isinstance(step.event, ChangeMembership):
+        return
+    for entry in (entry for append in commands(step, Append) for entry in append.entries):
+        if isinstance(entry.payload, Configuration):
+            now = entry.payload.membership
+            yield Remark(JOINT_LEFT, f"ends the joint membership with entry {entry.index}: {now} decides alone now")
+
+
+def followed(step: Step) -> Remarks:
+    """A membership became effective, or fell back, on a server that follows."""
+    before, after = step.before, step.after
+    if (
+        before.disk is after.disk
+        or before.membership_id == after.membership_id
+        or leads_on(step)
+        or isinstance(step.event, Initialize)
+    ):
+        return
+    what = f"the {'joint ' if after.membership.is_joint else ''}membership {after.membership}"
+    if after.membership_id.index > before.membership_id.index or before.log.last < after.membership_id:
+        yet = "" if after.membership_id.index <= after.committed else ", though it is not committed yet"
+        yield Remark(EFFECTIVE, f"goes by {what} from now on{yet}")
+    else:
+        yield Remark(FELL_BACK, f"goes by {what} again")
+
+
+def role_changed(step: Step) -> Remarks:
+    """A membership made a voter of a learner, or the other way round."""
+    match step.before.role, step.after.role:
+        case Learner(), Follower():
+            yield Remark(PROMOTED, "is a voter now")
+        case Follower(), Learner():
+            yield Remark(DEMOTED, "has no vote any more")
+        case _:
+            pass
+
+
+def retired(step: Step) -> Remarks:
+    """A leader that is no member any more has gone."""
+    gone = isinstance(step.before.role, Leader) and not isinstance(step.after.role, Leader)
+    if gone and step.before.vote == step.after.vote and step.after.id not in step.after.membership.nodes:
+        told = [server(peer) for peer, _ in sent(step, TimeoutNow)]
+        successor = f" and asks {told[0]} to campaign" if told else ""
+        yield Remark(LEADER_REMOVED, f"is no member any more: steps down{successor}")

@@ -1,0 +1,304 @@
+"""Log replication (§5.3): entries sent, taken, refused, repaired and acknowledged, seen from both sides."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from pyraft_lab.engine.commands import Append, Halt, Truncate
+from pyraft_lab.engine.engine import on_stored
+from pyraft_lab.engine.messages import AppendAccepted, AppendRefused, AppendRequest, HeartbeatResponse
+from pyraft_lab.engine.replication import (
+    hear,
+    on_append_accepted,
+    on_append_refused,
+    on_append_request,
+    on_heartbeat_request,
+    on_retry_timer,
+    on_unreachable,
+    refuse,
+    replicate,
+)
+from pyraft_lab.engine.rules import fits, follower_commit, probe, unknown
+from pyraft_lab.engine.state import Halted, Leader, Pipeline, Probe, Progress, Step
+from pyraft_lab.engine.types import Index, NodeId, Vote
+from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, sent
+from pyraft_lab.trace.rules.terms import CONTACT, HEARTBEAT_HEARD, out_of_date
+from pyraft_lab.trace.words import contained, entry_name, listed, server, servers, span
+
+ENTRIES_SENT = Rule("entries sent", "§5.3", replicate, "The leader sends each follower what it lacks, in order.")
+PROBED = Rule("probe sent", "§5.3", replicate, "Where the logs agree is asked before entries stream.")
+COMMIT_ANNOUNCED = Rule(
+    "commit announced", "§5.3", replicate, "Followers are told at once that an entry is committed.", ROUTINE
+)
+RETRIED = Rule(
+    "sent again", "§5.3", on_retry_timer, "What is not answered is sent again, ever more slowly, without end."
+)
+BACKED_OFF = Rule(
+    "unreachable peer waits", "openraft", on_unreachable, "A peer that cannot be reached is left for a while."
+)
+ENTRIES_APPENDED = Rule(
+    "entries appended", "§5.3", on_append_request, "The log fits: new entries go behind what is there.", DECISIVE
+)
+HELD_ALREADY = Rule("entries held already", "§5.3", unknown, "What the log holds already is left alone.")
+PREV_MATCHES = Rule("logs agree", "§5.3", fits, "The follower holds the entry in front: so all before it is the same.")
+CONFLICT_TRUNCATED = Rule(
+    "conflict truncated", "§5.3", unknown, "An entry that contradicts the leader's goes, with all behind it.", DECISIVE
+)
+PREV_MISSING = Rule(
+    "append refused: prev missing", "§5.3", refuse, "The log ends before the entry the append builds on.", DECISIVE
+)
+PREV_DIFFERS = Rule(
+    "append refused: prev differs", "§5.3", refuse, "The log has another entry where the append builds on.", DECISIVE
+)
+LOSS_CONFESSED = Rule(
+    "heartbeat refused: log lost", "§5.3", on_heartbeat_request, "A follower lacks what it once acknowledged.", DECISIVE
+)
+COMMIT_LEARNED = Rule(
+    "commit learned", "§5.3", follower_commit, "A follower commits what the leader has, as far as its log is checked."
+)
+CONTRADICTION = Rule(
+    "halt: committed entry contradicted", "§5.4.3", on_append_request, "A committed entry is never replaced.", DECISIVE
+)
+DISK_CAUGHT_UP = Rule("disk caught up", "§5.1", on_stored, "What was promised is on disk: answers may leave.", ROUTINE)
+OWN_DISK_COUNTS = Rule(
+    "own disk counts", "dissertation §10.2.1", on_stored, "A leader counts itself once its own disk holds the entry."
+)
+LATE_DISK = Rule("late disk", "dissertation §10.2.1", on_stored, "The disk vouches only for the vote of now.", ROUTINE)
+ACKNOWLEDGED = Rule("acknowledged", "§5.3", on_append_accepted, "A follower's disk holds more: its match index rises.")
+AGREED = Rule("agreement found", "§5.3", on_append_accepted, "It is known where the logs agree: entries may stream.")
+PROBE_MOVED = Rule(
+    "probe moved back", "§5.3", probe, "The logs differ there: the leader looks further back, a whole term at a time."
+)
+LATE_REFUSAL = Rule(
+    "late refusal", "§5.3", on_append_refused, "A refusal older than an acknowledgement is ignored.", ROUTINE
+)
+LOG_LOST = Rule(
+    "follower lost its log",
+    "§5.1, openraft",
+    on_append_refused,
+    "A follower broke its word: it gets nothing more.",
+    DECISIVE,
+)
+LOSS_FORGIVEN = Rule(
+    "lost log forgiven",
+    "openraft",
+    on_append_refused,
+    "With permission a follower starts again from nothing.",
+    DECISIVE,
+)
+EARLIER_LIFE = Rule(
+    "earlier life", "openraft", hear, "An answer from before this peer's record began is ignored.", ROUTINE
+)
+
+RULES = (
+    ENTRIES_SENT, PROBED, COMMIT_ANNOUNCED, RETRIED, BACKED_OFF, ENTRIES_APPENDED, HELD_ALREADY, PREV_MATCHES,
+    CONFLICT_TRUNCATED, PREV_MISSING, PREV_DIFFERS, LOSS_CONFESSED, COMMIT_LEARNED, CONTRADICTION, DISK_CAUGHT_UP,
+    OWN_DISK_COUNTS, LATE_DISK, ACKNOWLEDGED, AGREED, PROBE_MOVED, LATE_REFUSAL, LOG_LOST, LOSS_FORGIVEN, EARLIER_LIFE,
+)  # fmt: skip
+
+# The leader sends
+
+
+def entries_sent(step: Step) -> Remarks:
+    """What left for the followers: those that get the same are told together."""
+    groups: defaultdict[tuple[Index, Index], list[NodeId]] = defaultdict(list)
+    for peer, request in sent(step, AppendRequest):
+        groups[request.prev.index + 1, request.prev.index + len(request.entries)].append(peer)
+    full = [f"{span(*bounds)} to {servers(peers)}" for bounds, peers in groups.items() if bounds[0] <= bounds[1]]
+    if full:
+        yield Remark(ENTRIES_SENT, f"sends {listed(full)}")
+    for (first, last), peers in groups.items():
+        if first > last:
+            yield from _without_entries(step, last, peers)
+
+
+def _without_entries(step: Step, prev: Index, peers: Sequence[NodeId]) -> Remarks:
+    """An append without entries asks where the logs agree, or tells of a commit."""
+    role = step.after.role
+    pace = role.of(peers[0]) if isinstance(role, Leader) else None
+    if pace is not None and isinstance(pace.pace, Probe):
+        where = f"entry {prev}" if prev else "the start of the log"
+        yield Remark(PROBED, f"asks {servers(peers)} whether the logs agree up to {where}")
+    else:
+        yield Remark(
+            COMMIT_ANNOUNCED,
+            f"tells {servers(peers)} that {span(step.after.committed, step.after.committed)} is committed",
+        )
+
+
+def retried(step: Step, peer: NodeId) -> Remarks:
+    """A retry timer ran out."""
+    before, after = progress(step.before.role, peer), progress(step.after.role, peer)
+    if before is None or after is None or before == after:
+        yield from out_of_date(f"the retry timer of {server(peer)}")
+    else:
+        times = f", {after.failures} times in a row" if after.failures > 1 else ""
+        yield Remark(RETRIED, f"has no answer from {server(peer)} in time{times}, and tries again")
+
+
+def unreachable(step: Step, peer: NodeId) -> Remarks:
+    """The transport gave up."""
+    if progress(step.before.role, peer) == progress(step.after.role, peer):
+        yield from out_of_date(f"word that {server(peer)} cannot be reached")
+    else:
+        yield Remark(BACKED_OFF, f"cannot reach {server(peer)} and leaves it alone for a while")
+
+
+def progress(role: object, peer: NodeId) -> Progress | None:
+    """What a leader knows of a peer."""
+    return role.of(peer) if isinstance(role, Leader) else None
+
+
+# The follower answers
+
+
+def taken(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
+    """An append arrived from the leader that is followed."""
+    if commands(step, Halt):
+        yield Remark(CONTRADICTION, f"stops for good: {step.after.halted}")
+    elif sent(step, AppendRefused):
+        yield _prev_refused(step, leader, request)
+    else:
+        yield from _appended(step, leader, request)
+        yield from commit_learned(step)
+
+
+def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Remark:
+    own, prev = step.before.log.id_at(request.prev.index), request.prev
+    hint = sent(step, AppendRefused)[0][1].hint
+    told = f"refuses {server(leader)}'s entries behind {entry_name(prev)}"
+    if own is None:
+        return Remark(PREV_MISSING, f"{told}: its log {_end(step)}; the logs may agree up to {entry_name(hint)}")
+    return Remark(PREV_DIFFERS, f"{told}: it has {entry_name(own)} there; the logs may agree up to {entry_name(hint)}")
+
+
+def _end(step: Step) -> str:
+    last = step.before.log.last
+    return f"ends with {entry_name(last)}" if last.index else "is empty"
+
+
+def _appended(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
+    before = step.before.log
+    for cut in commands(step, Truncate):
+        gone, place = span(cut.after + 1, before.last.index), cut.after + 1
+        other = next((entry_name(entry.id) for entry in request.entries if entry.index == place), "another")
+        yield Remark(
+            CONFLICT_TRUNCATED, f"removes its {gone}{_of_term(step, place)}: {server(leader)} has {other} there"
+        )
+    added = [entry for append in commands(step, Append) for entry in append.entries]
+    if added:
+        yield Remark(ENTRIES_APPENDED, f"appends {contained(added)} from {server(leader)}")
+    elif request.entries:
+        held = span(request.entries[0].index, request.entries[-1].index)
+        yield Remark(HELD_ALREADY, f"gets {held} from {server(leader)} and holds all of it already")
+    elif step.after.committed == step.before.committed:
+        yield Remark(
+            PREV_MATCHES, f"confirms that its log agrees with {server(leader)}'s up to {_place(request.prev.index)}"
+        )
+
+
+def _place(index: Index) -> str:
+    return f"entry {index}" if index else "the start"
+
+
+def _of_term(step: Step, index: Index) -> str:
+    own = step.before.log.id_at(index)
+    return f" of term {own.term}" if own is not None else ""
+
+
+def heartbeat_heard(step: Step, leader: NodeId) -> Remarks:
+    """A heartbeat arrived from the leader that is followed."""
+    refused = sent(step, AppendRefused)
+    if refused:
+        missing = entry_name(refused[0][1].prev)
+        yield Remark(LOSS_CONFESSED, f"tells {server(leader)} that it lacks {missing}, which it had acknowledged")
+    else:
+        yield Remark(HEARTBEAT_HEARD, f"hears {server(leader)}'s heartbeat")
+        yield from commit_learned(step)
+
+
+def commit_learned(step: Step) -> Remarks:
+    """The leader's commit index reached this follower."""
+    first, last = step.before.committed + 1, step.after.committed
+    if first <= last:
+        leader = server(step.after.leader)
+        yield Remark(
+            COMMIT_LEARNED,
+            f"learns from {leader} that {span(first, last)} {'is' if first == last else 'are'} committed",
+        )
+
+
+def stored(step: Step, vote: Vote) -> Remarks:
+    """The disk has caught up."""
+    before, after = step.before, step.after
+    first, last = before.stored.index + 1, after.stored.index
+    if vote != before.vote:
+        yield Remark(LATE_DISK, "hears from its disk about an earlier vote")
+    elif isinstance(before.role, Leader) and first <= last:
+        yield Remark(OWN_DISK_COUNTS, f"has {span(first, last)} on its own disk")
+    elif first <= last:
+        yield Remark(DISK_CAUGHT_UP, f"has {span(first, last)} on disk")
+    elif before.stored_vote != after.stored_vote:
+        yield Remark(DISK_CAUGHT_UP, f"has its vote of term {vote.term} on disk")
+    else:
+        yield Remark(DISK_CAUGHT_UP, "has on disk what it wrote")
+
+
+# The leader hears
+
+
+def accepted(step: Step, peer: NodeId, answer: AppendAccepted) -> Remarks:
+    """A follower acknowledged."""
+    before, after = progress(step.before.role, peer), _after(step, peer)
+    if before is None or not _counts(step, peer, answer.round):
+        yield from _from_earlier(peer)
+    elif after is None or after.matched > before.matched:
+        yield Remark(
+            ACKNOWLEDGED, f"hears that {server(peer)}'s disk holds everything up to entry {answer.matched.index}"
+        )
+    elif isinstance(before.pace, Probe) and isinstance(after.pace, Pipeline):
+        yield Remark(
+            AGREED, f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
+        )
+    else:
+        yield Remark(CONTACT, f"hears an answer of {server(peer)} that tells nothing new")
+
+
+def _after(step: Step, peer: NodeId) -> Progress | None:
+    return progress(step.after.role, peer)
+
+
+def _counts(step: Step, peer: NodeId, round: int) -> bool:
+    """Whether an answer belongs to this life of the peer's record."""
+    known, role = progress(step.before.role, peer), step.before.role
+    return known is not None and isinstance(role, Leader) and known.since <= round <= role.round
+
+
+def _from_earlier(peer: NodeId) -> Remarks:
+    yield Remark(EARLIER_LIFE, f"passes over an answer of {server(peer)} from before it was a member")
+
+
+def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
+    """A follower lacks what the append built on."""
+    before, after = progress(step.before.role, peer), _after(step, peer)
+    name, lacks = server(peer), entry_name(answer.prev)
+    if before is None or after is None or not _counts(step, peer, answer.round):
+        yield from _from_earlier(peer)
+    elif isinstance(after.pace, Halted) and not isinstance(before.pace, Halted):
+        had = f"it had acknowledged entry {before.matched}"
+        yield Remark(LOG_LOST, f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
+    elif after.matched < before.matched:
+        yield Remark(LOSS_FORGIVEN, f"hears that {name} lost its log and begins with it again")
+    elif after.next < before.next or isinstance(before.pace, Pipeline) != isinstance(after.pace, Pipeline):
+        yield Remark(
+            PROBE_MOVED, f"hears that {name} lacks {lacks} and looks for agreement at {_place(after.next - 1)}"
+        )
+    else:
+        yield Remark(LATE_REFUSAL, f"passes over a late refusal of {name}")
+
+
+def heartbeat_answered(step: Step, peer: NodeId, answer: HeartbeatResponse) -> Remarks:
+    """A follower answered a heartbeat."""
+    if _counts(step, peer, answer.round):
+        yield Remark(CONTACT, f"hears {server(peer)}'s answer to its heartbeat")
+    else:
+        yield from _from_earlier(peer)

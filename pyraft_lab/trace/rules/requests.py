@@ -1,0 +1,302 @@
+"""What clients and operators ask (§8, dissertation §3.10, §6.4): writes, reads, transfers; and why they are refused."""
+
+from typing import assert_never
+
+from pyraft_lab.engine.commands import (
+    Accepted,
+    Done,
+    GuardFailed,
+    InProgress,
+    NoQuorum,
+    NoSuchLearner,
+    NothingToDo,
+    NotLeading,
+    NotMember,
+    NotPristine,
+    NoVoters,
+    Readable,
+    Reason,
+    Refusal,
+    Refuse,
+    RestoreMachine,
+    TooMuchWaiting,
+)
+from pyraft_lab.engine.election import on_timeout_now
+from pyraft_lab.engine.engine import on_trigger
+from pyraft_lab.engine.events import AllowRevert, Propose, Read, TransferLeader
+from pyraft_lab.engine.messages import HeartbeatRequest, TimeoutNow
+from pyraft_lab.engine.requests import (
+    allow_revert,
+    answer_reads,
+    hand_over,
+    on_transfer_timer,
+    propose,
+    read,
+    refusal_to_lead,
+    refusal_to_write,
+    transfer,
+)
+from pyraft_lab.engine.rules import is_read_safe, lease_holds
+from pyraft_lab.engine.startup import boot
+from pyraft_lab.engine.state import Candidate, Leader, Learner, PendingRead, Step
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.rules.elections import campaigned
+from pyraft_lab.trace.rules.memberships import change_refused
+from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, sent
+from pyraft_lab.trace.rules.terms import out_of_date
+from pyraft_lab.trace.words import contained, entry_name, server, servers, shares
+
+BOOTED = Rule("started", "§5.2, Figure 2", boot, "A server starts as a follower and knows only what its disk holds.")
+PROMISE_KEPT = Rule(
+    "loyalty kept after restart",
+    "dissertation §4.2.3",
+    boot,
+    "A promise not to vote against a leader outlives a crash.",
+)
+MACHINE_RESTORED = Rule("machine restored", "§7", boot, "The state machine begins from the snapshot.")
+OFFICE_RESUMED = Rule(
+    "leadership resumed", "openraft", boot, "Where it is allowed, a restarted leader goes on in its term.", DECISIVE
+)
+WRITE_ACCEPTED = Rule("write accepted", "§5.3", propose, "The leader appends a client's command to its log.", DECISIVE)
+REFUSED_NOT_LEADER = Rule(
+    "refused: not the leader", "§8", refusal_to_lead, "Only the leader takes requests; others say who that is."
+)
+REFUSED_TRANSFER = Rule(
+    "refused: transfer", "dissertation §3.10", refusal_to_lead, "A leader that hands over takes no new requests."
+)
+REFUSED_LEASE = Rule(
+    "refused: lease", "dissertation §6.2", refusal_to_write, "A leader without contact to a majority promises nothing."
+)
+REFUSED_FENCED = Rule("refused: another leadership", "openraft", propose, "The caller meant another leadership.")
+REFUSED_UNINITIALIZED = Rule(
+    "refused: no cluster", "openraft", refusal_to_lead, "The server belongs to no cluster yet."
+)
+REFUSED_FLOOD = Rule("refused: too much waiting", "", propose, "Uncommitted bytes are bounded.")
+READ_WAITS = Rule(
+    "read waits for a round", "§8, dissertation §6.4", read, "A leader asks a majority whether it still leads."
+)
+READ_CONFIRMED = Rule(
+    "read confirmed",
+    "§8, dissertation §6.4",
+    is_read_safe,
+    "A majority answered: nobody newer led when it began.",
+    DECISIVE,
+)
+READ_BY_LEASE = Rule(
+    "read by lease",
+    "dissertation §6.4.1",
+    lease_holds,
+    "The lease holds: nobody else can lead, no message is needed.",
+    DECISIVE,
+)
+READS_FAIL_WITH_OFFICE = Rule(
+    "reads fail with the leadership", "§8", answer_reads, "Reads that wait fail first when a leader steps down."
+)
+TRANSFER_BEGUN = Rule(
+    "transfer begun",
+    "dissertation §3.10",
+    transfer,
+    "The leader takes no new requests and brings its heir up to date.",
+    DECISIVE,
+)
+TRANSFER_CALLED_OFF = Rule(
+    "transfer called off", "dissertation §3.10", transfer, "The leader keeps its office after all."
+)
+TRANSFER_REFUSED = Rule(
+    "transfer refused", "dissertation §3.10", transfer, "Only a voter other than itself can take over."
+)
+TRANSFER_TOO_SLOW = Rule(
+    "transfer given up",
+    "dissertation §3.10",
+    on_transfer_timer,
+    "The heir did not take over in time: requests are taken again.",
+)
+TIMEOUT_NOW_SENT = Rule(
+    "transfer: TimeoutNow sent",
+    "dissertation §3.10",
+    hand_over,
+    "The heir holds the whole log: it may campaign.",
+    DECISIVE,
+)
+TIMEOUT_NOW_OBEYED = Rule(
+    "transfer: TimeoutNow obeyed",
+    "dissertation §3.10",
+    on_timeout_now,
+    "The heir campaigns at once; leases do not stop it.",
+    DECISIVE,
+)
+CONFIGURED = Rule("settings changed", "", on_trigger, "An operator changed the server's settings.")
+REVERT_ALLOWED = Rule("log revert allowed", "openraft", allow_revert, "An operator lets a follower start from nothing.")
+REVERT_REFUSED = Rule("log revert refused", "openraft", allow_revert, "There is no such follower.")
+
+RULES = (
+    BOOTED, PROMISE_KEPT, MACHINE_RESTORED, OFFICE_RESUMED, WRITE_ACCEPTED, REFUSED_NOT_LEADER, REFUSED_TRANSFER,
+    REFUSED_LEASE, REFUSED_FENCED, REFUSED_UNINITIALIZED, REFUSED_FLOOD, READ_WAITS, READ_CONFIRMED, READ_BY_LEASE,
+    READS_FAIL_WITH_OFFICE, TRANSFER_BEGUN, TRANSFER_CALLED_OFF, TRANSFER_REFUSED, TRANSFER_TOO_SLOW, TIMEOUT_NOW_SENT,
+    TIMEOUT_NOW_OBEYED, CONFIGURED, REVERT_ALLOWED, REVERT_REFUSED,
+)  # fmt: skip
+_REASONS = {
+    Reason.NOT_LEADER: REFUSED_NOT_LEADER,
+    Reason.TRANSFER: REFUSED_TRANSFER,
+    Reason.LEASE: REFUSED_LEASE,
+    Reason.FENCED: REFUSED_FENCED,
+    Reason.UNINITIALIZED: REFUSED_UNINITIALIZED,
+}
+
+# Starting
+
+
+def booted(step: Step) -> Remarks:
+    """A server starts from its disk."""
+    after = step.after
+    kind = "learner" if isinstance(after.role, Learner) else "follower"
+    yield Remark(BOOTED, f"starts as a {kind} with what its disk holds: term {after.term}, log {_log_end(step)}")
+    for restore in commands(step, RestoreMachine):
+        yield Remark(MACHINE_RESTORED, f"restores its machine from the snapshot up to {entry_name(restore.meta.last)}")
+    if isinstance(after.role, Leader):
+        yield Remark(OFFICE_RESUMED, f"resumes its leadership of term {after.term}")
+    elif isinstance(after.role, Candidate):
+        yield from campaigned(step)
+    elif after.leader:
+        yield Remark(PROMISE_KEPT, f"stays loyal to {server(after.leader)} for a while, as before the crash")
+
+
+def _log_end(step: Step) -> str:
+    last = step.after.log.last
+    return f"up to {entry_name(last)}" if last.index else "empty"
+
+
+# Writing and reading
+
+
+def proposed(step: Step, event: Propose) -> Remarks:
+    """Clients' writes."""
+    for accepted in commands(step, Accepted):
+        first = accepted.first.index
+        entries = step.after.log.slice(first, first + len(event.payloads))
+        yield Remark(WRITE_ACCEPTED, f"takes a client's write and appends {contained(entries)}")
+
+
+def asked(step: Step, event: Read) -> Remarks:
+    """Clients' reads."""
+    if event.policy == "lease":
+        for ready in commands(step, Readable):
+            where = f"as soon as {_at(ready.at.index)} is applied"
+            yield Remark(READ_BY_LEASE, f"lets a read go ahead {where}, by its lease and without a message")
+    elif isinstance(step.after.role, Leader) and not commands(step, Refuse):
+        beats = servers(peer for peer, _ in sent(step, HeartbeatRequest))
+        how = f"a majority answers the heartbeats it sends to {beats} now"
+        yield Remark(
+            READ_WAITS,
+            f"takes a read, which waits until {how if sent(step, HeartbeatRequest) else 'its next round is answered'}",
+        )
+
+
+def _at(index: int) -> str:
+    return f"entry {index}" if index else "nothing"
+
+
+def reads_confirmed(step: Step) -> Remarks:
+    """A waiting read's round was answered."""
+    if isinstance(step.event, Read) and step.event.policy == "lease":
+        return
+    for ready in commands(step, Readable):
+        heard = shares(step.after.membership, _heard(step, ready))
+        yield Remark(READ_CONFIRMED, f"lets a read go ahead at {_at(ready.at.index)}: {heard} answered its round")
+
+
+def _heard(step: Step, ready: Readable) -> set[NodeId]:
+    role, now = step.before.role, step.after.role
+    waiting: tuple[PendingRead, ...] = role.reads if isinstance(role, Leader) else ()
+    round = max((one.round for one in waiting if one.requests == ready.requests), default=0)
+    peers = now.progress if isinstance(now, Leader) else role.progress if isinstance(role, Leader) else ()
+    return {one.peer for one in peers if one.heard >= round} | {step.after.id}
+
+
+def reads_failed_with_office(step: Step) -> Remarks:
+    """A leader steps down while reads wait."""
+    if isinstance(step.before.role, Leader) and not isinstance(step.after.role, Leader):
+        for refuse in commands(step, Refuse):
+            if isinstance(refuse.refusal, NotLeading):
+                yield Remark(READS_FAIL_WITH_OFFICE, f"fails {len(refuse.requests)} waiting reads: it leads no more")
+
+
+# Refusing
+
+
+def refused(step: Step) -> Remarks:
+    """Whatever was asked was not taken."""
+    for refuse in commands(step, Refuse):
+        yield _refusal(step, refuse.refusal)
+
+
+def _refusal(step: Step, refusal: Refusal) -> Remark:
+    match refusal:
+        case NotLeading(leader, reason):
+            hint = f"; {server(leader)} may" if leader else ""
+            return Remark(_REASONS[reason], f"does not take the request: {reason}{hint}")
+        case TooMuchWaiting(waiting, limit):
+            return Remark(REFUSED_FLOOD, f"does not take the write: {waiting} bytes wait already, {limit} may")
+        case InProgress() | GuardFailed() | NoSuchLearner() | NoVoters():
+            return change_refused(refusal)
+        case NothingToDo(why):
+            return Remark(TRANSFER_REFUSED, f"hands nothing over: {why}")
+        case NotMember(node, membership):
+            rule = REVERT_REFUSED if isinstance(step.event, AllowRevert) else TRANSFER_REFUSED
+            return Remark(rule, f"does not take the order: {server(node)} is not among {membership}")
+        case NoQuorum() | NotPristine():
+            return Remark(REFUSED_LEASE, "does not take the request")
+        case _:
+            assert_never(refusal)
+
+
+# Handing over
+
+
+def transferred(step: Step, event: TransferLeader) -> Remarks:
+    """An operator wants another leader."""
+    if commands(step, Done):
+        if event.to == step.before.id:
+            yield Remark(TRANSFER_CALLED_OFF, "keeps its leadership after all")
+        else:
+            heir = server(event.to)
+            yield Remark(TRANSFER_BEGUN, f"begins to hand leadership to {heir} and takes no more requests")
+
+
+def handed_over(step: Step) -> Remarks:
+    """The heir holds the whole log; or it cannot take over any more."""
+    before, after = step.before.role, step.after.role
+    if not isinstance(after, Leader):
+        return
+    for peer, _ in sent(step, TimeoutNow):
+        yield Remark(TIMEOUT_NOW_SENT, f"tells {server(peer)}, which holds its whole log, to campaign at once")
+    if (
+        isinstance(before, Leader)
+        and before.handover
+        and not after.handover
+        and before.handover.to not in step.after.membership.voters
+    ):
+        yield Remark(TRANSFER_CALLED_OFF, f"hands nothing over: {server(before.handover.to)} has no vote any more")
+
+
+def transfer_ran_out(step: Step) -> Remarks:
+    """The heir did not take over in time."""
+    role = step.before.role
+    if isinstance(role, Leader) and role.handover is not None:
+        yield Remark(
+            TRANSFER_TOO_SLOW, f"hears nothing of {server(role.handover.to)} as leader and takes requests again"
+        )
+    else:
+        yield from out_of_date("its transfer timer")
+
+
+def obeyed(step: Step, leader: NodeId) -> Remarks:
+    """The leader asks this server to campaign."""
+    yield Remark(TIMEOUT_NOW_OBEYED, f"is told by {server(leader)} to take over at once")
+    yield from campaigned(step)
+
+
+def revert_allowed(step: Step, event: AllowRevert) -> Remarks:
+    """An operator vouches for a follower that lost its log."""
+    if commands(step, Done):
+        yield Remark(REVERT_ALLOWED, f"may let {server(event.peer)} begin again from nothing")

@@ -1,0 +1,71 @@
+"""What a rule is, and what it says of one step."""
+
+from collections.abc import Callable, Iterator
+from inspect import getsource
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from pyraft_lab.engine.commands import Command, Send
+from pyraft_lab.engine.messages import AnyMessage
+from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Role, Step
+
+AnyCommand = TypeVar("AnyCommand", bound=Command)
+SomeMessage = TypeVar("SomeMessage", bound=AnyMessage)
+
+ROUTINE, ORDINARY, DECISIVE = 0, 1, 2
+"""How much a rule weighs when several had a part in a step: the heaviest gives the step its label."""
+
+
+class Rule(Struct, frozen=True):
+    """One clause of Raft: ``label`` names it, ``section`` says where it stands, ``decider`` is the engine's function.
+
+    Sections of the paper stand alone (``§5.2``), those of the dissertation and of openraft say so.
+    """
+
+    label: str
+    section: str
+    decider: Callable[..., Any]
+    meaning: str
+    weight: int = ORDINARY
+
+    @property
+    def decided_by(self) -> str:
+        """The deciding function by name, as ``election.on_vote_request``."""
+        return f"{self.decider.__module__.rpartition('.')[2]}.{self.decider.__name__}"
+
+    @property
+    def source(self) -> str:
+        """The deciding function's own lines."""
+        return getsource(self.decider)
+
+
+class Remark(Struct, frozen=True):
+    """What one rule did in one step, in words that follow the server's name."""
+
+    rule: Rule
+    text: str
+
+
+Remarks = Iterator[Remark]
+
+
+def commands(step: Step, kind: type[AnyCommand]) -> list[AnyCommand]:
+    """The step's commands of one kind, in order."""
+    return [command for command in step.commands if isinstance(command, kind)]
+
+
+def sent(step: Step, kind: type[SomeMessage]) -> list[tuple[int, SomeMessage]]:
+    """The step's messages of one kind, each with its receiver."""
+    sends = (command for command in step.commands if isinstance(command, Send))
+    return [(send.dst, send.message) for send in sends if isinstance(send.message, kind)]
+
+
+def leads_on(step: Step) -> bool:
+    """Whether the step belongs to one leadership: its leader may have resigned in it, but heard of no other."""
+    return isinstance(step.before.role, Leader) and step.before.vote == step.after.vote
+
+
+def is_active(role: Role) -> bool:
+    """Whether a server in this role leads or wants to."""
+    return isinstance(role, (PreCandidate, Candidate, Leader))

@@ -1,0 +1,197 @@
+"""Snapshots (§7, Figure 13): built, kept, sent in parts, installed; and the log that is then forgotten."""
+
+from pyraft_lab.engine.commands import (
+    Alarm,
+    Halt,
+    InstallSnapshot,
+    Purge,
+    SaveSnapshot,
+    SendChunk,
+    TakeSnapshot,
+    WriteChunk,
+)
+from pyraft_lab.engine.compaction import (
+    build,
+    on_snapshot_built,
+    on_snapshot_gone,
+    on_snapshot_request,
+    on_snapshot_response,
+    purge,
+)
+from pyraft_lab.engine.events import SnapshotBuilt
+from pyraft_lab.engine.messages import SnapshotRequest, SnapshotResponse
+from pyraft_lab.engine.replication import replicate
+from pyraft_lab.engine.rules import is_snapshot_due, is_snapshot_useful, purge_upto
+from pyraft_lab.engine.state import Installing, Leader, Step
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.rules.replication import progress
+from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, sent
+from pyraft_lab.trace.rules.terms import out_of_date
+from pyraft_lab.trace.words import entry_name, server, span
+
+SNAPSHOT_BEGUN = Rule(
+    "snapshot begun", "§7", is_snapshot_due, "Enough was applied: the machine is asked for its state."
+)
+SNAPSHOT_KEPT = Rule(
+    "snapshot kept", "§7", on_snapshot_built, "The state is on disk and stands for the log up to there."
+)
+SNAPSHOT_SET_ASIDE = Rule(
+    "snapshot set aside",
+    "§7",
+    on_snapshot_built,
+    "A later snapshot came meanwhile, or the machine built none.",
+    ROUTINE,
+)
+SNAPSHOT_NEEDLESS = Rule(
+    "snapshot not needed", "§7", build, "Nothing was applied since the last, or one is being built."
+)
+PURGED = Rule("log purged", "§7", purge_upto, "Entries that the snapshot covers are forgotten.")
+PURGE_WITHHELD = Rule("purge withheld", "§7", purge, "Only what a snapshot covers may be forgotten.")
+SNAPSHOT_NEEDED = Rule(
+    "snapshot instead of entries", "§7", replicate, "What the follower lacks is purged: it gets the snapshot.", DECISIVE
+)
+CHUNK_SENT = Rule("snapshot part sent", "§7", replicate, "The leader sends the next bytes of its snapshot.")
+CHUNK_ASKED = Rule(
+    "snapshot part acknowledged",
+    "§7",
+    on_snapshot_response,
+    "The follower says up to which byte it holds the snapshot.",
+)
+CHUNK_TAKEN = Rule("snapshot part taken", "§7", on_snapshot_request, "Bytes are written in order.")
+CHUNK_OUT_OF_ORDER = Rule(
+    "snapshot part out of order", "§7", on_snapshot_request, "Other bytes are wanted: the answer says which."
+)
+INSTALLED = Rule(
+    "snapshot installed", "§7", on_snapshot_request, "All bytes are here: they replace log and machine.", DECISIVE
+)
+SNAPSHOT_DAMAGED = Rule(
+    "snapshot damaged", "§7", on_snapshot_request, "The bytes are not those that were sent: begin again.", DECISIVE
+)
+SNAPSHOT_USELESS = Rule(
+    "snapshot tells nothing new", "§7", is_snapshot_useful, "It ends within what is committed here."
+)
+SNAPSHOT_CONTRADICTS = Rule(
+    "halt: snapshot contradicts commit", "§5.4.3", on_snapshot_request, "What is committed is never replaced.", DECISIVE
+)
+SNAPSHOT_IMPOSSIBLE = Rule(
+    "snapshot of a later leadership", "§5.4.3", on_snapshot_request, "A leader cannot know what comes after it."
+)
+SNAPSHOT_GONE = Rule("snapshot replaced in transfer", "§7", on_snapshot_gone, "The newest snapshot is sent instead.")
+
+RULES = (
+    SNAPSHOT_BEGUN, SNAPSHOT_KEPT, SNAPSHOT_SET_ASIDE, SNAPSHOT_NEEDLESS, PURGED, PURGE_WITHHELD, SNAPSHOT_NEEDED,
+    CHUNK_SENT, CHUNK_ASKED, CHUNK_TAKEN, CHUNK_OUT_OF_ORDER, INSTALLED, SNAPSHOT_DAMAGED, SNAPSHOT_USELESS,
+    SNAPSHOT_CONTRADICTS, SNAPSHOT_IMPOSSIBLE, SNAPSHOT_GONE,
+)  # fmt: skip
+
+# Building and forgetting
+
+
+def ordered(step: Step) -> Remarks:
+    """Somebody ordered a snapshot; the order that is carried out, :func:`begun` tells."""
+    if not commands(step, TakeSnapshot):
+        why = "one is being built" if step.before.building else "the last one covers all that is applied"
+        yield Remark(SNAPSHOT_NEEDLESS, f"builds no snapshot: {why}")
+
+
+def built(step: Step, event: SnapshotBuilt) -> Remarks:
+    """The machine is done."""
+    kept = commands(step, SaveSnapshot)
+    if kept:
+        meta = kept[0].meta
+        yield Remark(
+            SNAPSHOT_KEPT,
+            f"keeps a snapshot of {meta.size} bytes that stands for the log up to {entry_name(meta.last)}",
+        )
+    else:
+        why = "a later one came meanwhile" if event.meta else "the machine built none"
+        yield Remark(SNAPSHOT_SET_ASIDE, f"keeps no snapshot: {why}")
+
+
+def begun(step: Step) -> Remarks:
+    """The machine is asked for its state."""
+    for take in commands(step, TakeSnapshot):
+        yield Remark(SNAPSHOT_BEGUN, f"asks its machine for a snapshot up to {entry_name(take.last)}")
+
+
+def purged(step: Step) -> Remarks:
+    """Entries were forgotten."""
+    for forget in commands(step, Purge):
+        first = step.before.log.first_index
+        yield Remark(PURGED, f"forgets {span(first, forget.upto.index)}, which its snapshot covers")
+
+
+def purge_ordered(step: Step) -> Remarks:
+    """Somebody ordered a purge; what is carried out, :func:`purged` tells."""
+    if not commands(step, Purge):
+        yield Remark(PURGE_WITHHELD, "forgets nothing: no snapshot covers more of its log")
+
+
+# Sending
+
+
+def parts_sent(step: Step) -> Remarks:
+    """Bytes left, perhaps the first ones."""
+    for chunk in commands(step, SendChunk):
+        known = progress(step.before.role, chunk.dst)
+        if known is None or not isinstance(known.pace, Installing):
+            lacks = f"{server(chunk.dst)} needs entries that are forgotten"
+            yield Remark(SNAPSHOT_NEEDED, f"begins to send its snapshot up to {entry_name(chunk.meta.last)}: {lacks}")
+        end = min(chunk.offset + chunk.length, chunk.meta.size)
+        yield Remark(CHUNK_SENT, f"sends {server(chunk.dst)} bytes {chunk.offset}-{end} of {chunk.meta.size}")
+
+
+def asked_on(step: Step, peer: NodeId, answer: SnapshotResponse) -> Remarks:
+    """A follower says how far it is."""
+    known = progress(step.before.role, peer)
+    if known is None or not isinstance(known.pace, Installing) or known.pace.meta.last != answer.last:
+        yield from out_of_date(f"{server(peer)}'s word about another snapshot")
+    else:
+        yield Remark(
+            CHUNK_ASKED,
+            f"hears that {server(peer)} holds {answer.offset} of the snapshot's {known.pace.meta.size} bytes",
+        )
+
+
+def gone(step: Step, peer: NodeId) -> Remarks:
+    """The driver has the snapshot under way no longer."""
+    known = progress(step.before.role, peer)
+    if isinstance(step.before.role, Leader) and known is not None and isinstance(known.pace, Installing):
+        yield Remark(SNAPSHOT_GONE, f"no longer has the snapshot it was sending {server(peer)} and takes the newest")
+    else:
+        yield from out_of_date(f"word that a snapshot for {server(peer)} is gone")
+
+
+# Taking
+
+
+def part_arrived(step: Step, leader: NodeId, request: SnapshotRequest) -> Remarks:
+    """Bytes arrived from the leader that is followed."""
+    last, size = entry_name(request.meta.last), request.meta.size
+    if commands(step, Halt):
+        yield Remark(SNAPSHOT_CONTRADICTS, f"stops for good: {step.after.halted}")
+    elif request.meta.last.leader > (request.vote.term, request.vote.node):
+        yield Remark(SNAPSHOT_IMPOSSIBLE, f"does not take {server(leader)}'s snapshot: it ends in a later leadership")
+    elif commands(step, InstallSnapshot):
+        yield Remark(CHUNK_TAKEN, f"takes the last bytes of {server(leader)}'s snapshot, {size} in all")
+        yield Remark(INSTALLED, f"installs it: log and machine now stand at {last}")
+    elif commands(step, Alarm):
+        yield Remark(SNAPSHOT_DAMAGED, f"finds {server(leader)}'s snapshot damaged and asks for it anew")
+    else:
+        yield from _part(step, leader, request)
+
+
+def _part(step: Step, leader: NodeId, request: SnapshotRequest) -> Remarks:
+    answers = sent(step, SnapshotResponse)
+    end, size = request.offset + len(request.data), request.meta.size
+    if commands(step, WriteChunk):
+        yield Remark(CHUNK_TAKEN, f"takes bytes {request.offset}-{end} of the {size} of {server(leader)}'s snapshot")
+    elif answers:
+        wanted = f"it goes on from byte {answers[0][1].offset}"
+        yield Remark(
+            CHUNK_OUT_OF_ORDER, f"cannot use bytes {request.offset}-{end} of {server(leader)}'s snapshot: {wanted}"
+        )
+    else:
+        yield Remark(
+            SNAPSHOT_USELESS, f"needs no snapshot up to {entry_name(request.meta.last)}: it has committed that far"
+        )

@@ -1,0 +1,216 @@
+"""Terms and leaders (§5.1, §5.2): whom a server follows, what is out of date, and how leaders keep in touch."""
+
+from pyraft_lab.engine.commands import NoQuorum, Refuse
+from pyraft_lab.engine.election import (
+    follow,
+    learn,
+    on_lease_timer,
+    on_loyalty_timer,
+    on_quorum_timer,
+    recognise,
+    step_down,
+)
+from pyraft_lab.engine.engine import on_candidate, on_follower
+from pyraft_lab.engine.engine import step as turn
+from pyraft_lab.engine.messages import HeartbeatRequest, LeaderMessage, Outdated
+from pyraft_lab.engine.replication import on_heartbeat_request, on_heartbeat_response, on_heartbeat_timer, prove_contact
+from pyraft_lab.engine.rules import is_lapsed
+from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, is_active, sent
+from pyraft_lab.trace.words import server, servers, shares
+
+TERM_ADOPTED = Rule("higher term adopted", "§5.1", learn, "Whoever sees a higher term adopts it.")
+STEPPED_DOWN = Rule(
+    "stepped down: higher term", "§5.1", step_down, "A leader or candidate that sees a higher term follows.", DECISIVE
+)
+LEADER_RECOGNISED = Rule("leader recognised", "§5.2", follow, "A server follows whoever leads its term or a later one.")
+CANDIDATE_YIELDS = Rule(
+    "candidate yields to a leader", "§5.2", follow, "Somebody else leads this term: the candidacy is over.", DECISIVE
+)
+STALE_LEADER = Rule(
+    "stale leader refused", "§5.1", recognise, "A leader of an earlier term is told which term it is.", DECISIVE
+)
+OUT_OF_DATE = Rule(
+    "out of date", "§5.1", on_follower, "What belongs to an earlier term, role or round is ignored.", ROUTINE
+)
+ABSURD = Rule("absurd message ignored", "§5.1", on_candidate, "Nobody speaks in the name of another.", ROUTINE)
+HALTED = Rule("halted", "", turn, "A server that met the impossible has stopped and does nothing.")
+LOYALTY_OVER = Rule(
+    "loyalty over",
+    "dissertation §4.2.3",
+    on_loyalty_timer,
+    "The leader was not heard for a while: votes against it are free again.",
+    ROUTINE,
+)
+HEARTBEATS_SENT = Rule(
+    "heartbeats sent", "§5.2", on_heartbeat_timer, "A leader keeps its followers from campaigning.", ROUTINE
+)
+HEARTBEATS_SPARED = Rule(
+    "heartbeats spared", "openraft", on_heartbeat_timer, "Who just acknowledged entries needs no heartbeat.", ROUTINE
+)
+HEARTBEAT_HEARD = Rule("heartbeat heard", "§5.2", on_heartbeat_request, "The leader is there: wait on.", ROUTINE)
+CONTACT = Rule("contact", "dissertation §6.2", on_heartbeat_response, "A follower answers the leader's round.", ROUTINE)
+LEASE_RENEWED = Rule(
+    "lease renewed",
+    "dissertation §6.4.1",
+    prove_contact,
+    "A majority answered a round: nobody else can be elected until its lease runs out.",
+    ROUTINE,
+)
+LEASE_SUPERSEDED = Rule(
+    "lease superseded",
+    "dissertation §6.4.1",
+    on_lease_timer,
+    "A round's lease ran out; a later round's holds.",
+    ROUTINE,
+)
+LEASE_OVER = Rule(
+    "lease over",
+    "dissertation §6.4.1",
+    is_lapsed,
+    "No majority answered in time: no new writes, no lease reads.",
+    DECISIVE,
+)
+QUORUM_LOST = Rule(
+    "leader without quorum steps down",
+    "dissertation §6.2",
+    on_quorum_timer,
+    "A leader that a majority does not answer makes way.",
+    DECISIVE,
+)
+READS_FAILED = Rule(
+    "reads failed: no quorum", "dissertation §6.4", on_lease_timer, "Reads that no majority confirmed in time fail."
+)
+
+RULES = (
+    TERM_ADOPTED, STEPPED_DOWN, LEADER_RECOGNISED, CANDIDATE_YIELDS, STALE_LEADER, OUT_OF_DATE, ABSURD, HALTED,
+    HEARTBEATS_SENT, HEARTBEATS_SPARED, HEARTBEAT_HEARD, CONTACT, LOYALTY_OVER, LEASE_RENEWED, LEASE_SUPERSEDED,
+    LEASE_OVER, QUORUM_LOST, READS_FAILED,
+)  # fmt: skip
+
+# What is not for this server, or not any more
+
+
+def out_of_date(what: str) -> Remarks:
+    """Something came too late to matter."""
+    yield Remark(OUT_OF_DATE, f"passes over {what}")
+
+
+def absurd(src: NodeId) -> Remarks:
+    """A message that no correct server sends."""
+    yield Remark(ABSURD, f"passes over a message of {server(src)} that no correct server sends")
+
+
+def learned(step: Step, src: NodeId) -> Remarks:
+    """A higher vote was seen (§5.1): a term is adopted, an office or a candidacy given up."""
+    before, after = step.before, step.after
+    later = after.term > before.term
+    if is_active(before.role) and not is_active(after.role):
+        news = f"learns of term {after.term} from {server(src)}" if later else f"makes way for {server(src)}"
+        yield Remark(STEPPED_DOWN, f"{news} and gives up its {office(step)}")
+    elif later and not after.vote.node:
+        yield Remark(TERM_ADOPTED, f"adopts term {after.term} from {server(src)}")
+
+
+def office(step: Step) -> str:
+    """What the server was before this step."""
+    match step.before.role:
+        case Leader():
+            return f"leadership of term {step.before.term}"
+        case Candidate() | PreCandidate():
+            return "candidacy"
+        case _:
+            return "rest"
+
+
+def corrected(step: Step, src: NodeId) -> Remarks:
+    """``Outdated`` came: the term is another one."""
+    told = list(learned(step, src))
+    yield from told or out_of_date(f"{server(src)}'s word about an earlier term")
+
+
+# Following
+
+
+def recognised(step: Step, src: NodeId, message: LeaderMessage) -> Remarks:
+    """Somebody speaks as leader; nothing to tell where it is the leader followed already."""
+    before, after = step.before, step.after
+    if sent(step, Outdated):
+        term = message.vote.term
+        yield Remark(STALE_LEADER, f"tells {server(src)} that term {term} is over: the term is {after.term}")
+    elif not message.vote.committed or message.vote.node != src:
+        yield from absurd(src)
+    elif is_active(before.role):
+        yield Remark(
+            _yielding(step), f"gives up its {office(step)} and follows {server(src)}, leader of term {after.term}"
+        )
+    elif before.leader != src or before.vote != message.vote:
+        yield Remark(LEADER_RECOGNISED, f"follows {server(src)}, leader of term {message.vote.term}")
+
+
+def _yielding(step: Step) -> Rule:
+    return STEPPED_DOWN if step.after.term > step.before.term else CANDIDATE_YIELDS
+
+
+def is_obeyed(step: Step, src: NodeId, message: LeaderMessage) -> bool:
+    """Whether the message came from a leader that this server follows."""
+    return message.vote.committed and message.vote.node == src and not sent(step, Outdated)
+
+
+def loyalty_over(step: Step) -> Remarks:
+    """The leader's lease on a follower ran out."""
+    leader = server(step.before.leader)
+    yield Remark(LOYALTY_OVER, f"has not heard {leader} for a while and may vote for others again")
+
+
+# Leading
+
+
+def round_begun(step: Step) -> Remarks:
+    """A heartbeat round was due, or ordered."""
+    peers = [peer for peer, _ in sent(step, HeartbeatRequest)]
+    if peers:
+        yield Remark(HEARTBEATS_SENT, f"sends heartbeats to {servers(peers)}")
+    else:
+        yield Remark(HEARTBEATS_SPARED, "has no heartbeat to send")
+
+
+def lease_renewed(step: Step) -> Remarks:
+    """A later round was proved."""
+    before, after = step.before.role, step.after.role
+    if (
+        isinstance(before, Leader)
+        and isinstance(after, Leader)
+        and after.proved > before.proved
+        and not after.handed_over
+    ):
+        heard = {one.peer for one in after.progress if one.heard >= after.proved} | {step.after.id}
+        yield Remark(LEASE_RENEWED, f"has its lease renewed by {shares(step.after.membership, heard)}")
+
+
+def lease_ran_out(step: Step) -> Remarks:
+    """A round's lease ran out: mostly a later one holds by then."""
+    if is_lapsed(step.after) and not is_lapsed(step.before):
+        yield Remark(LEASE_OVER, "has had no answer from a majority within its lease and takes no more writes")
+    else:
+        yield Remark(LEASE_SUPERSEDED, "lets the lease of an earlier round run out")
+    yield from reads_failed(step)
+
+
+def reads_failed(step: Step) -> Remarks:
+    """Reads that no quorum confirmed."""
+    for refuse in commands(step, Refuse):
+        if isinstance(refuse.refusal, NoQuorum):
+            got = servers(refuse.refusal.got)
+            yield Remark(
+                READS_FAILED, f"fails the reads that wait: only {got} answered, too few of {refuse.refusal.membership}"
+            )
+
+
+def quorum_ran_out(step: Step) -> Remarks:
+    """The time to find a quorum again is over."""
+    if isinstance(step.after.role, Leader):
+        yield from out_of_date("its quorum timer")
+    else:
+        yield Remark(QUORUM_LOST, f"still hears no majority and gives up its {office(step)}")

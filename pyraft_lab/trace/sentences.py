@@ -1,0 +1,50 @@
+"""One plain sentence for a step of Raft, with the section of the paper that decided it."""
+
+from collections.abc import Iterable, Sequence
+
+from pyraft_lab.engine.state import Step
+from pyraft_lab.trace.rules.rule import ROUTINE, Remark
+from pyraft_lab.trace.rules.table import remarks
+from pyraft_lab.trace.words import server
+
+
+def sentence_of(step: Step, time: float | None = None) -> str:
+    """What a server did in one step, and why it had to.
+
+    >>> from pyraft_lab.engine.engine import step
+    >>> from pyraft_lab.engine.events import Initialize
+    >>> from pyraft_lab.engine.membership import Membership
+    >>> from pyraft_lab.engine.state import RaftState
+    >>> print(sentence_of(step(RaftState(id=1), Initialize(1, Membership.of({1, 2, 3})))))
+    n1 founds the cluster {1,2,3} with entry 1 of term 0;
+    becomes candidate in term 1 and asks n2 and n3 for their votes (§5.2; dissertation §4.4)
+    """
+    told = telling(remarks(step))
+    when = "" if time is None else f"t={time:.3f} "
+    return f"{when}{server(step.after.id)} {predicate(told)}{brackets(told)}"
+
+
+def telling(told: Sequence[Remark]) -> tuple[Remark, ...]:
+    """Without the routine that goes along with something worth telling; what came first stays."""
+    worth = [place for place, remark in enumerate(told) if remark.rule.weight > ROUTINE]
+    return tuple(remark for place, remark in enumerate(told) if not worth or place in {0, *worth})
+
+
+def predicate(told: Iterable[Remark]) -> str:
+    """What was done, one thing after the other."""
+    return "; ".join(remark.text for remark in told)
+
+
+def brackets(told: Sequence[Remark]) -> str:
+    """The sections in brackets, each once: the paper's, then the dissertation's, then other systems."""
+    worth = [remark for remark in told if remark.rule.weight > ROUTINE] or told
+    parts = dict.fromkeys(part for remark in worth for part in remark.rule.section.split(", ") if part)
+    found = (_of(parts, paper=True), _of(parts, paper=False))
+    return f" ({'; '.join(filter(None, found))})" if any(found) else ""
+
+
+def _of(parts: Iterable[str], *, paper: bool) -> str:
+    """The sections of one kind; the word "dissertation" is said once."""
+    chosen = ", ".join(part for part in parts if part.startswith(("§", "Figure")) is paper)
+    first, *rest = chosen.split("dissertation ")
+    return chosen if not rest else f"{first}dissertation {''.join(rest)}"

@@ -1,0 +1,58 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pyraft_lab.errors import NetworkFailed
+from pyraft_lab.network import broker
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_broker_serves_until_it_is_stopped(mosquitto: broker.Broker) -> None:
+    assert is_open(mosquitto.port)
+    mosquitto.stop()
+    assert not is_open(mosquitto.port)
+
+
+def test_a_killed_broker_comes_back_on_its_port(mosquitto: broker.Broker) -> None:
+    before = mosquitto.pid
+    mosquitto.kill()
+    assert not is_open(mosquitto.port)
+    mosquitto.restart()
+    assert is_open(mosquitto.port)
+    assert mosquitto.pid != before
+
+
+def test_a_taken_port_is_a_clear_error(mosquitto: broker.Broker) -> None:
+    with pytest.raises(NetworkFailed, match=f"{mosquitto.port}.*in use"):
+        broker.start(port=mosquitto.port, kind="mosquitto")
+
+
+@pytest.mark.usefixtures("mosquitto")
+def test_a_broker_dies_with_its_owner_however_that_dies() -> None:
+    owner = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from pyraft_lab.network import broker; print(broker.start().port, flush=True); input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path.cwd(),
+    )
+    assert owner.stdin
+    assert owner.stdout
+    port = int(owner.stdout.readline())
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        owner.kill()
+        owner.wait()
+        assert client.recv(1) == b""  # the broker hung up, for it is gone
+    owner.stdin.close()
+    owner.stdout.close()

@@ -1,0 +1,95 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyraft_lab.engine.log import Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import AnyMessage, AppendRequest, HeartbeatRequest, SnapshotRequest
+from pyraft_lab.engine.types import LogId, Vote
+from pyraft_lab.network.codec import Garbage, Letter, decode, encode
+
+LED = Vote(3, 1, committed=True)
+BEFORE = LogId(1, 1, 4)
+
+
+def append(*ids: LogId, prev: LogId = BEFORE) -> AppendRequest:
+    return AppendRequest(vote=LED, prev=prev, entries=tuple(Entry(id, Normal(b"x")) for id in ids))
+
+
+def chunk(offset: int, size: int) -> SnapshotRequest:
+    meta = SnapshotMeta(LogId(1, 1, 5), Membership.of({1, 2}), size=size)
+    return SnapshotRequest(vote=LED, meta=meta, offset=offset, data=b"abc", done=True)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        append(LogId(2, 1, 5), LogId(3, 1, 6)),
+        chunk(offset=0, size=3),
+        AppendRequest(
+            vote=LED,
+            prev=LogId(),
+            entries=(Entry(LogId(0, 1, 1), Configuration(Membership.of({1, 2}, learners={3}))),),
+        ),
+    ],
+)
+def test_a_frame_comes_out_as_it_went_in(message: AnyMessage) -> None:
+    letters = (Letter(7, 3, message), Letter(8, 3, HeartbeatRequest(vote=LED, matched=LogId())))
+    assert decode(encode(2, letters)) == (2, letters)
+
+
+def test_a_frame_is_plain_messagepack() -> None:
+    version, src, _, letters = msgspec.msgpack.decode(encode(2, [Letter(7, 3, append())]))
+    assert (version, src, letters[0][:2], letters[0][2][0]) == (1, 2, [7, 3], "AppendRequest")
+
+
+def test_one_flipped_bit_is_garbage() -> None:
+    frame = bytearray(encode(2, [Letter(7, 3, append(LogId(2, 1, 5)))]))
+    frame[-1] ^= 1
+    with pytest.raises(Garbage, match="checksum"):
+        decode(bytes(frame))
+
+
+def test_another_version_is_garbage() -> None:
+    frame = msgspec.msgpack.decode(encode(2, []))
+    with pytest.raises(Garbage, match="version 9"):
+        decode(msgspec.msgpack.encode([9, *frame[1:]]))
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        append(LogId(2, 1, 6)),
+        append(LogId(2, 1, 5), LogId(2, 1, 5)),
+        append(LogId(2, 1, 5), LogId(1, 1, 6)),
+        append(LogId(4, 1, 5)),
+        append(prev=LogId(1, 1, -1)),
+        HeartbeatRequest(vote=Vote(1 << 60, 1), matched=LogId()),
+        HeartbeatRequest(vote=Vote(-1, 1), matched=LogId()),
+        chunk(offset=1, size=3),
+        chunk(offset=-1, size=9),
+    ],
+    ids=["gap", "doubled", "back in term", "later than the leader", "negative", "far", "before", "beyond", "ahead"],
+)
+def test_what_no_server_could_mean_is_garbage(absurd: AnyMessage) -> None:
+    with pytest.raises(Garbage, match="reason"):
+        decode(encode(2, [Letter(7, 3, absurd)]))
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_garbage_and_nothing_worse(noise: bytes) -> None:
+    with pytest.raises(Garbage):
+        decode(noise)
+
+
+@given(st.data())
+def test_a_damaged_frame_is_garbage_or_what_was_sent(data: st.DataObject) -> None:
+    sent = (Letter(7, 3, append(LogId(2, 1, 5))),)
+    frame = bytearray(encode(2, sent))
+    frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        _, letters = decode(bytes(frame))
+    except Garbage:
+        return
+    assert letters == sent

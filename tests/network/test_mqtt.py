@@ -1,0 +1,126 @@
+import aiomqtt
+import pytest
+
+from pyraft_lab.errors import ConfigError, DuplicateNode, NetworkFailed
+from pyraft_lab.network.base import Connected, Disconnected, PeerBack, PeerGone, Usurped
+from pyraft_lab.network.broker import Broker, free_port
+from pyraft_lab.network.codec import encode
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.presence import Claim
+from tests.network.wires import Remembering, letter
+
+
+async def publish(broker: Broker, topic: str, payload: bytes) -> None:
+    async with aiomqtt.Client("127.0.0.1", broker.port) as stranger:
+        await stranger.publish(topic, payload, qos=1, retain=topic.endswith("presence"))
+
+
+async def test_letters_cross_the_broker_in_order(mosquitto: Broker) -> None:
+    network, mailbox = MqttNetwork(mosquitto.url), Remembering()
+    one = await network.join(1, Remembering())
+    two = await network.join(2, mailbox)
+    for id in range(50):
+        one.send(2, letter(id))
+    assert await mailbox.until_letters(50) == [(1, id) for id in range(50)]
+    assert one.counters.frames < 50, "what is ready together leaves together"
+    await one.close()
+    await two.close()
+
+
+async def test_clusters_on_one_broker_do_not_meet(mosquitto: Broker) -> None:
+    mailbox = Remembering()
+    two = await MqttNetwork(mosquitto.url, cluster="red").join(2, mailbox)
+    blue, red = [await MqttNetwork(mosquitto.url, cluster=name).join(1, Remembering()) for name in ("blue", "red")]
+    blue.send(2, letter(1))
+    await blue.close()
+    red.send(2, letter(2))
+    assert await mailbox.until_letters(1) == [(1, 2)]
+    await red.close()
+    await two.close()
+
+
+async def test_peers_come_and_go(mosquitto: Broker) -> None:
+    network, mailbox = MqttNetwork(mosquitto.url), Remembering()
+    one = await network.join(1, mailbox)
+    two = await network.join(2, Remembering())
+    await mailbox.until(lambda box: PeerBack(2) in box.notices)
+    await two.close()
+    await mailbox.until(lambda box: PeerGone(2) in box.notices)
+    await one.close()
+
+
+async def test_a_broker_that_is_not_there_is_named_at_once() -> None:
+    url = f"mqtt://127.0.0.1:{free_port()}"
+    with pytest.raises(NetworkFailed, match=url):
+        await MqttNetwork(url).join(1, Remembering())
+
+
+async def test_a_dead_broker_is_noticed_reported_and_outlived(mosquitto: Broker) -> None:
+    network, first, second = MqttNetwork(mosquitto.url), Remembering(), Remembering()
+    one, two = await network.join(1, first), await network.join(2, second)
+    mosquitto.kill()
+    await first.until(lambda box: any(isinstance(one, Disconnected) for one in box.notices))
+    one.send(2, letter(1))
+    mosquitto.restart()
+    for box in (first, second):
+        await box.until(lambda box: box.notices.count(Connected(mosquitto.url)) == 2)
+    one.send(2, letter(2))
+    assert await second.until_letters(1) == [(1, 2)], "what was sent into the void is not sent late"
+    assert sum(isinstance(notice, Disconnected) for notice in first.notices) == 1
+    await one.close()
+    await two.close()
+
+
+async def test_a_second_process_under_an_id_is_refused_and_the_first_stays(mosquitto: Broker) -> None:
+    network, mailbox = MqttNetwork(mosquitto.url), Remembering()
+    one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
+    with pytest.raises(DuplicateNode, match="node 2"):
+        await MqttNetwork(mosquitto.url).join(2, Remembering())
+    one.send(2, letter(1))
+    assert await mailbox.until_letters(1) == [(1, 1)]
+    await one.close()
+    await two.close()
+
+
+async def test_the_claim_of_a_dead_process_does_not_keep_a_node_out(mosquitto: Broker) -> None:
+    await publish(mosquitto, "pyraft/demo/1/presence", Claim(99).encode())
+    one = await MqttNetwork(mosquitto.url).join(1, Remembering())
+    await one.close()
+
+
+async def test_a_node_that_finds_itself_replaced_ends(mosquitto: Broker) -> None:
+    mailbox = Remembering()
+    one = await MqttNetwork(mosquitto.url).join(1, mailbox)
+    await publish(mosquitto, "pyraft/demo/1/presence", Claim(99, is_answer=True).encode())
+    await mailbox.until(lambda box: Usurped(1) in box.notices)
+    await one.close()
+
+
+async def test_garbage_is_counted_and_dropped(mosquitto: Broker) -> None:
+    mailbox = Remembering()
+    one = await MqttNetwork(mosquitto.url).join(1, mailbox)
+    two = await MqttNetwork(mosquitto.url).join(2, Remembering())
+    await publish(mosquitto, "pyraft/demo/1/in/2", b"hello")
+    await publish(mosquitto, "pyraft/demo/1/in/2", b"")
+    await publish(mosquitto, "pyraft/demo/1/in/3", encode(2, [letter(7)]))
+    await publish(mosquitto, "pyraft/demo/x/presence", b"\xc1")
+    two.send(1, letter(8))
+    assert await mailbox.until_letters(1) == [(2, 8)]
+    assert one.counters.garbage == 4
+    await one.close()
+    await two.close()
+
+
+@pytest.mark.parametrize("cluster", ["a/b", "+", "#", ""])
+def test_a_cluster_cannot_be_named_like_a_wildcard(cluster: str) -> None:
+    with pytest.raises(ConfigError, match="cluster"):
+        MqttNetwork("mqtt://localhost", cluster=cluster)
+
+
+async def test_acknowledged_delivery_can_be_chosen(mosquitto: Broker) -> None:
+    network, mailbox = MqttNetwork(mosquitto.url, qos=1), Remembering()
+    one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
+    one.send(2, letter(1))
+    assert await mailbox.until_letters(1) == [(1, 1)]
+    await one.close()
+    await two.close()

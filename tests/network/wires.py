@@ -1,0 +1,41 @@
+"""What the tests of wires share: a mailbox that remembers, and letters to send."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from pyraft_lab.engine.messages import HeartbeatRequest
+from pyraft_lab.engine.types import LogId, NodeId, Vote
+from pyraft_lab.network.base import Notice
+from pyraft_lab.network.codec import Letter
+
+
+class Remembering:
+    """A mailbox that keeps what it is given, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[NodeId, int]] = []
+        self.notices: list[Notice] = []
+        self._changed = asyncio.Event()
+
+    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+        self.letters += [(src, letter.id) for letter in letters]
+        self._changed.set()
+
+    def notice(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        self._changed.set()
+
+    async def until(self, holds: Callable[["Remembering"], bool]) -> "Remembering":
+        async with asyncio.timeout(10):
+            while not holds(self):
+                self._changed.clear()
+                await self._changed.wait()
+        return self
+
+    async def until_letters(self, count: int) -> list[tuple[NodeId, int]]:
+        await self.until(lambda box: len(box.letters) >= count)
+        return self.letters
+
+
+def letter(id: int, cause: int = 0) -> Letter:
+    return Letter(id, cause, HeartbeatRequest(vote=Vote(1, 1, committed=True), matched=LogId()))

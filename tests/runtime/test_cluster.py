@@ -1,0 +1,150 @@
+import asyncio
+import threading
+
+import pytest
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.errors import BadCommand, ConfigError, NetworkFailed, PyraftError, Stopped, Timeout, UnknownNode
+from pyraft_lab.machine import Counter
+from pyraft_lab.network import broker
+from pyraft_lab.runtime.cluster import LocalCluster
+
+CALM = Config(election_timeout=(0.3, 0.6))
+NETWORKS = [
+    "memory",
+    pytest.param("mqtt", marks=pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")),
+]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+async def test_a_cluster_keeps_what_it_acknowledged_when_its_leader_dies(network: str) -> None:
+    async with LocalCluster(3, network=network, config=CALM) as cluster:
+        leader = await cluster.wait_leader()
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        await cluster.kill(leader)
+        assert await cluster.wait_leader() != leader
+        assert await cluster.client.read("x") == 1
+        await cluster.client.write({"op": "put", "key": "x", "value": 2})
+        await cluster.restart(leader)
+        end = cluster.metrics[await cluster.wait_leader()].last_log.index
+        await cluster.raft(leader).wait(5).applied(end)
+        assert await cluster.raft(leader).with_machine(lambda machine: machine.query("x")) == 2
+
+
+async def test_many_writes_are_answered_in_order() -> None:
+    async with LocalCluster(3, machine=Counter, config=CALM) as cluster:
+        assert await cluster.client.write_many([1] * 3000) == list(range(1, 3001))
+
+
+async def test_a_minority_commits_nothing_and_catches_up_when_healed() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        old = await cluster.wait_leader()
+        others = {1, 2, 3} - {old}
+        cluster.partition({old}, others)
+        await cluster.raft(old).wait(5).until(lambda now: now.role != "Leader", "stepping down")
+        assert await cluster.wait_leader() in others
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        assert cluster.metrics[old].committed < cluster.metrics[await cluster.wait_leader()].committed
+        cluster.heal()
+        await cluster.raft(old).wait(5).applied(cluster.metrics[await cluster.wait_leader()].last_log.index)
+
+
+async def test_a_learner_joins_and_becomes_a_voter() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        leader = await cluster.wait_leader()
+        await cluster.add_learner(4)
+        assert cluster.metrics[leader].membership.learners == {4}
+        done = await cluster.change_membership({leader, 4})
+        assert done.membership is not None
+        assert done.membership.configs == (frozenset({leader, 4}),)
+
+
+async def test_leadership_can_be_handed_over() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        heir = {1, 2, 3}.difference({await cluster.wait_leader()}).pop()
+        await cluster.transfer(heir)
+        assert await cluster.wait_leader() == heir
+
+
+async def test_a_cluster_may_be_used_from_several_loops() -> None:
+    seen: list[object] = []
+    async with LocalCluster(3, machine=Counter, config=CALM) as cluster:
+        elsewhere = threading.Thread(target=lambda: seen.append(asyncio.run(cluster.client.write(1))))
+        elsewhere.start()
+        await asyncio.to_thread(elsewhere.join)
+        assert seen == [1]
+        assert await cluster.client.write(1) == 2
+
+
+async def test_a_command_the_machine_refuses_is_the_callers_error() -> None:
+    async with LocalCluster(1, config=CALM) as cluster:
+        with pytest.raises(BadCommand, match="'put' needs 'value'"):
+            await cluster.client.write({"op": "put", "key": "x"})
+
+
+async def test_a_client_gives_up_at_its_deadline() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        leader = await cluster.wait_leader()
+        for node in {1, 2, 3} - {leader}:
+            await cluster.kill(node)
+        client = cluster.new_client(deadline=0.5)
+        with pytest.raises(Timeout):
+            await client.write({"op": "put", "key": "x", "value": 1})
+
+
+async def test_a_closed_cluster_says_so() -> None:
+    async with LocalCluster(1, config=CALM) as cluster:
+        raft, client = cluster.raft(1), cluster.client
+    with pytest.raises(Stopped):
+        await raft.read("x")
+    with pytest.raises(PyraftError, match="not running"):
+        await client.read("x")
+
+
+async def test_unknown_nodes_are_named() -> None:
+    async with LocalCluster(1, config=CALM) as cluster:
+        with pytest.raises(UnknownNode, match="no node 7"):
+            await cluster.kill(7)
+        with pytest.raises(UnknownNode, match="no node 7"):
+            cluster.partition({7})
+        with pytest.raises(UnknownNode, match="no node 7"):
+            await cluster.restart(7)
+
+
+def test_a_cluster_needs_a_node() -> None:
+    with pytest.raises(ConfigError, match="nodes=0"):
+        LocalCluster(0)
+
+
+async def test_a_broker_that_is_not_there_is_named() -> None:
+    url = f"mqtt://127.0.0.1:{broker.free_port()}"
+    with pytest.raises(NetworkFailed, match=url):
+        async with LocalCluster(3, network=url):
+            pass
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+async def test_a_live_cluster_leaves_the_same_frames_as_a_simulated_one(network: str) -> None:
+    async with LocalCluster(3, network=network, config=CALM) as cluster:
+        leader = await cluster.wait_leader()
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        cluster.partition({leader}, {1, 2, 3} - {leader})
+        await cluster.raft(leader).wait(5).until(lambda now: now.role != "Leader", "stepping down")
+        await cluster.kill(leader)
+        await cluster.restart(leader)
+    events, messages, entries = cluster.trace.events, cluster.trace.messages, cluster.trace.entries
+    assert {"boot", "initialize", "propose", "stored", "partition", "crash", "restart"} <= set(events.kind)
+    assert list(events.id) == list(range(len(events)))
+    received = events[events.kind == "receive"]
+    assert (received.cause < received.id).all(), "a message is caused before it is received"
+    assert {"delivered", "cut"} <= set(messages.fate)
+    answers = messages[messages.kind == "VoteResponse"]
+    assert set(messages.set_index("id").loc[answers.reply_to].kind) == {"VoteRequest"}
+    put = entries[entries.kind == "normal"].iloc[0]
+    assert put.appended <= put.stored <= put.committed <= put.applied
+
+
+async def test_tracing_can_be_off() -> None:
+    async with LocalCluster(1, config=CALM, trace=None) as cluster:
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        assert len(cluster.trace) == 0

@@ -1,0 +1,253 @@
+import asyncio
+
+import pytest
+
+from pyraft_lab.engine.commands import StorageCommand
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.log import Entry
+from pyraft_lab.errors import (
+    AlreadyInitialized,
+    NotInitialized,
+    NotLeader,
+    Panicked,
+    PreconditionFailed,
+    PyraftError,
+    Stopped,
+    StorageFailed,
+    Timeout,
+)
+from pyraft_lab.machine import Counter
+from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.node import Raft
+from pyraft_lab.storage.memory import MemoryStorage
+
+ALONE = Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03)
+
+
+async def alone(**settings: object) -> Raft:
+    """A running cluster of one."""
+    raft = Raft(1, config=ALONE, machine=Counter(), **settings)  # type: ignore[arg-type]
+    await raft.start()
+    await raft.initialize({1})
+    await raft.wait(5).role("Leader")
+    return raft
+
+
+async def test_a_node_alone_writes_and_reads() -> None:
+    raft = await alone()
+    response = await raft.client_write(5)
+    assert (response.value, response.log_id.index) == (5, 3)
+    assert [one.value for one in await raft.client_write_many([1, 2])] == [6, 8]
+    assert await raft.read(None) == 8
+    assert await raft.read(None, policy="lease") == 8
+    assert (await raft.write_blank()).log_id.index == 6
+    await raft.shutdown()
+
+
+async def test_a_restarted_node_finds_what_it_had() -> None:
+    disk = MemoryStorage()
+    raft = await alone(storage=disk)
+    await raft.client_write(5)
+    await raft.shutdown()
+    again = Raft(1, config=ALONE, machine=Counter(), storage=disk)
+    await again.start()
+    await again.wait(5).role("Leader")
+    assert await again.read(None) == 5
+    await again.shutdown()
+
+
+async def test_a_machine_is_restored_from_its_snapshot() -> None:
+    disk = MemoryStorage()
+    raft = await alone(storage=disk)
+    await raft.client_write(5)
+    raft.trigger.snapshot()
+    now = await raft.wait(5).until(lambda now: now.snapshot.index > 0, "a snapshot")
+    raft.trigger.purge(now.snapshot.index)
+    await raft.wait(5).purged(now.snapshot)
+    await raft.shutdown()
+    again = Raft(1, config=ALONE, machine=Counter(), storage=disk)
+    await again.start()
+    await again.wait(5).role("Leader")
+    assert await again.read(None) == 5
+    await again.shutdown()
+
+
+async def test_a_fenced_write_happens_only_under_its_leadership() -> None:
+    raft = await alone()
+    term = raft.metrics.term
+    assert (await raft.client_write(1, leader=(term, 1))).value == 1
+    with pytest.raises(NotLeader, match="another leadership"):
+        await raft.client_write(1, leader=(term + 1, 1))
+    await raft.shutdown()
+
+
+async def test_a_node_without_a_cluster_says_so() -> None:
+    raft = Raft(1, config=ALONE)
+    await raft.start()
+    with pytest.raises(NotInitialized):
+        await raft.client_write({"op": "get", "key": "x"})
+    with pytest.raises(PreconditionFailed):
+        await raft.initialize({2, 3})
+    await raft.shutdown()
+
+
+async def test_a_cluster_is_founded_once() -> None:
+    raft = await alone()
+    with pytest.raises(AlreadyInitialized):
+        await raft.initialize({1})
+    await raft.shutdown()
+
+
+async def test_a_node_is_started_once() -> None:
+    raft = await alone()
+    with pytest.raises(PyraftError, match="started before"):
+        await raft.start()
+    await raft.shutdown()
+    await raft.shutdown()
+    with pytest.raises(Stopped):
+        await raft.client_write(1)
+
+
+async def test_a_node_that_was_not_started_says_so() -> None:
+    with pytest.raises(PyraftError, match="not been started"):
+        await Raft(1).client_write(1)
+
+
+async def test_waiting_calls_end_when_the_node_does() -> None:
+    raft = Raft(1, config=ALONE)
+    await raft.start()
+    await raft.initialize({1, 2, 3})
+    waiting = asyncio.create_task(raft.wait().leader())
+    await asyncio.sleep(0)
+    await raft.shutdown()
+    with pytest.raises(Stopped):
+        await waiting
+    assert raft.metrics.role == "Shutdown"
+
+
+async def test_a_failing_disk_stops_the_node() -> None:
+    disk = MemoryStorage()
+    raft = await alone(storage=disk)
+    disk.fail_next = "no space left"
+    with pytest.raises(StorageFailed, match="no space left"):
+        await raft.client_write(1)
+    with pytest.raises(StorageFailed):
+        await raft.read(None)
+    assert isinstance(raft.metrics.running, StorageFailed)
+
+
+class Fragile(Counter):
+    """A machine with a bug."""
+
+    def apply(self, _command: object, /) -> object:
+        raise ZeroDivisionError("a bug of the machine")
+
+
+async def test_a_bug_of_the_machine_is_a_panic() -> None:
+    raft = Raft(1, config=ALONE, machine=Fragile())
+    await raft.start()
+    await raft.initialize({1})
+    await raft.wait(5).role("Leader")
+    with pytest.raises(Panicked, match="a bug of the machine"):
+        await raft.client_write(1)
+
+
+async def test_a_wait_that_is_over_is_a_timeout() -> None:
+    raft = await alone()
+    with pytest.raises(Timeout, match="applying entry 99"):
+        await raft.wait(0.01).applied(99)
+    await raft.shutdown()
+
+
+async def test_metrics_can_be_watched_until_the_end() -> None:
+    raft = Raft(1, config=ALONE, machine=Counter())
+    await raft.start()
+    seen: list[str] = []
+
+    async def watch() -> None:
+        seen.extend([now.role async for now in raft.watch()])
+
+    watching = asyncio.create_task(watch())
+    await raft.initialize({1})
+    await raft.wait(5).role("Leader")
+    await raft.shutdown()
+    await watching
+    assert seen[0] == "Learner"
+    assert "Leader" in seen
+    assert seen[-1] == "Shutdown"
+
+
+async def test_office_begins_and_ends_in_turn() -> None:
+    told: list[tuple[str, int]] = []
+    raft = Raft(1, config=ALONE, machine=Counter())
+    await raft.start()
+
+    async def start(now: Metrics) -> None:
+        await asyncio.sleep(0)
+        told.append(("start", now.term))
+
+    raft.on_leader_change(start, lambda now: told.append(("stop", now.term)))
+    await raft.initialize({1})
+    await raft.wait(5).role("Leader")
+    await raft.client_write(1)
+    assert told == [("start", 1)]
+    await raft.shutdown()
+
+
+async def test_a_callback_that_raises_stops_the_node() -> None:
+    raft = Raft(1, config=ALONE, machine=Counter())
+    await raft.start()
+
+    def start(_: Metrics) -> None:
+        raise ValueError("a bug of the application")
+
+    raft.on_leader_change(start, lambda _: None)
+    await raft.initialize({1})
+    with pytest.raises(Panicked, match="a bug of the application"):
+        await raft.wait(5).applied(99)
+
+
+class Slow(MemoryStorage):
+    """A disk whose first write waits to be let go; it counts its batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.go.set()
+        self.batches: list[int] = []
+
+    async def write(self, commands: list[StorageCommand]) -> None:  # type: ignore[override]
+        await self.go.wait()
+        self.batches.append(len(commands))
+        await super().write(commands)
+
+
+async def test_writes_that_come_while_the_disk_is_busy_share_the_next_batch() -> None:
+    disk = Slow()
+    raft = await alone(storage=disk)
+    disk.go.clear()
+    writes = [asyncio.create_task(raft.client_write(1))]
+    await raft.wait(5).log(3)
+    writes += [asyncio.create_task(raft.client_write(1)) for _ in range(10)]
+    await raft.wait(5).log(13)
+    before = len(disk.batches)
+    disk.go.set()
+    await asyncio.gather(*writes)
+    assert len(disk.batches) - before == 2
+    await raft.shutdown()
+
+
+async def test_state_and_machine_can_be_looked_at() -> None:
+    raft = await alone()
+    await raft.client_write(4)
+    last: Entry = await raft.with_state(lambda state: state.log.entry(state.log.last.index))
+    assert last.index == 3
+    assert await raft.with_machine(lambda machine: machine.total) == 4
+    await raft.shutdown()
+
+
+async def test_a_bounded_node_makes_its_callers_wait_and_serves_them_all() -> None:
+    raft = await alone(max_waiting=4)
+    responses = await asyncio.gather(*(raft.client_write(1) for _ in range(50)))
+    assert sorted(one.value for one in responses) == list(range(1, 51))
+    await raft.shutdown()

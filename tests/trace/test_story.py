@@ -1,0 +1,184 @@
+"""Stories as scripts: what is done to a cluster, and word for word what is told of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.events import ChangeMembership, Read, TransferLeader
+from pyraft_lab.engine.membership import ReplaceVoters
+from pyraft_lab.engine.timers import HEARTBEAT, retry
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.weather import Weather
+from pyraft_lab.trace.recorder import Kind, Record
+from pyraft_lab.trace.story import sentence, story
+from tests.trace.stage import Stage
+
+STORIES = Path(__file__).parent / "stories"
+
+
+def election() -> Stage:
+    """n3 is the first to time out."""
+    stage = Stage(config=Config())
+    stage.fire(3)
+    return stage.run()
+
+
+def write() -> Stage:
+    """A client writes twice at once, and the heartbeat comes round."""
+    stage = Stage().elect(3).forget()
+    stage.write(3, 1, 2)
+    stage.run()
+    stage.fire(3, HEARTBEAT)
+    return stage.run()
+
+
+def read() -> Stage:
+    """A linearizable read."""
+    stage = Stage().elect(3).forget()
+    stage.tell(3, Read((1,)))
+    return stage.run()
+
+
+def transfer() -> Stage:
+    """n3 hands over to n2, which first has to catch up."""
+    stage = Stage().elect(3)
+    stage.cut = {2}
+    stage.write(3, 1)
+    stage.run().forget()
+    stage.cut = set()
+    stage.tell(3, TransferLeader(1, 2))
+    stage.fire(3, retry(2))
+    return stage.run()
+
+
+def repair() -> Stage:
+    """Figure 7: n1's log contradicts that of n3, which leads after n2."""
+    stage = Stage().elect(1)
+    stage.cut = {1}
+    stage.write(1, 1, 2, 3)
+    stage.run()
+    stage.elect(2)
+    stage.write(2, 5, 6)
+    stage.run()
+    stage.elect(3).forget()
+    stage.cut = set()
+    stage.fire(3, retry(1))
+    return stage.run()
+
+
+def figure_8() -> Stage:
+    """An entry of term 1 reaches a majority in term 2, and is committed only with one of term 2."""
+    stage = Stage(5, config=Config(pre_vote=False, max_append_entries=1)).elect(1)
+    stage.cut = {3, 4, 5}
+    stage.write(1, 1)
+    stage.run().forget()
+    stage.cut = set()
+    return stage.elect(2)
+
+
+def joint() -> Stage:
+    """Two learners replace two voters."""
+    stage = Stage(learners=(4, 5)).elect(1).forget()
+    stage.tell(1, ChangeMembership(request=1, change=ReplaceVoters(frozenset({1, 4, 5}))))
+    return stage.run()
+
+
+def removal() -> Stage:
+    """The leader takes itself out."""
+    stage = Stage().elect(1).forget()
+    stage.tell(1, ChangeMembership(request=1, change=ReplaceVoters(frozenset({2, 3}))))
+    return stage.run()
+
+
+def snapshot() -> Stage:
+    """n3 comes back when what it lacks is forgotten."""
+    stage = Stage(config=Config(pre_vote=False, snapshot_logs_since_last=5, keep_logs=0, snapshot_chunk=40)).elect(1)
+    stage.cut = {3}
+    stage.forget()
+    stage.write(1, *range(6))
+    stage.run()
+    stage.write(1, 6)
+    stage.run()
+    stage.cut = set()
+    stage.fire(1, retry(3))
+    return stage.run()
+
+
+SCRIPTS = (election, write, read, transfer, repair, figure_8, joint, removal, snapshot)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.__name__))
+def test_the_story_is_told_word_for_word(script: Callable[[], Stage]) -> None:
+    expected = (STORIES / f"{script.__name__}.txt").read_text(encoding="utf-8")
+    assert script().story() == expected.splitlines()
+
+
+def outside(kind: Kind, **facts: Any) -> Record:
+    """Something done to the cluster."""
+    return Record(id=0, time=2.5, kind=kind, **facts)
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (outside(Kind.CRASH, node=2), "n2 crashes: its memory is gone, and whatever its disk did not yet hold"),
+        (outside(Kind.PAUSE, node=2), "n2 stands still"),
+        (outside(Kind.RESUME, node=2), "n2 goes on, and meets all that came meanwhile"),
+        (outside(Kind.PARTITION, detail="{1} | {2,3}"), "the network falls apart into {1} | {2,3}"),
+        (outside(Kind.CUT, node=1, peer=3), "nothing from n1 reaches n3 any more"),
+        (outside(Kind.HEAL), "the network is whole again"),
+        (outside(Kind.DROP, node=1, peer=2, message=7), "message 7 from n1 to n2 is taken off the wire"),
+        (outside(Kind.DRIFT, node=1, detail="clock at 1.5"), "n1 has a clock at 1.5 from now on"),
+    ],
+)
+def test_what_is_done_to_a_cluster_is_told_too(record: Record, told: str) -> None:
+    assert sentence(record) == f"t=2.500 {told}"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_record_of_any_kind_without_a_step_finds_words(kind: Kind) -> None:
+    assert sentence(outside(kind, node=1, detail="somehow")).startswith("t=2.500 ")
+
+
+def test_a_lost_message_is_named_in_the_story() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    flight = next(one for one in sim.flying if type(one.message).__name__ == "AppendRequest")
+    sim.drop(flight.id)
+    assert f"append of entry 2 to n{flight.dst} is taken off the wire" in sim.trace.story()
+
+
+def test_a_quiet_second_is_told_in_a_few_lines() -> None:
+    sim = Simulation(nodes=5, seed=7)
+    leader = sim.run_until(lambda s: s.leader)
+    sim.run(0.2)
+    start = sim.now
+    sim.run(1.0)
+    lines = sim.trace.story(start).splitlines()
+    assert len(lines) == 1
+    assert f"n{leader} keeps in touch with" in lines[0]
+
+
+def test_the_story_can_begin_and_end_anywhere() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    sim.run(1)
+    whole, part = story(sim.trace.records), sim.trace.story(0.1, 0.3)
+    assert part
+    assert len(part) < len(whole)
+    assert all(0.1 <= float(line[2:7]) <= 0.3 for line in part.splitlines())
+
+
+def test_a_story_of_heavy_weather_tells_of_every_record_without_a_word_missing() -> None:
+    sim = Simulation(nodes=5, seed=3, weather=Weather(loss=0.1, duplicate=0.1, reorder=0.1))
+    for number in range(10):
+        sim.write({"op": "put", "key": "x", "value": number})
+        sim.run(0.3)
+        sim.crash(number % 5 + 1)
+        sim.run(0.2)
+        sim.restart(number % 5 + 1)
+    told = [sentence(record) for record in sim.trace.records]
+    assert not [line for line in told if "None" in line or "  " in line or "nobody's" in line]
