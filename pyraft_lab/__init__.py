@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pyraft_lab.errors import OutcomeUnknown as OutcomeUnknown
     from pyraft_lab.errors import Overloaded as Overloaded
     from pyraft_lab.errors import Panicked as Panicked
+    from pyraft_lab.errors import PlanError as PlanError
     from pyraft_lab.errors import PreconditionFailed as PreconditionFailed
     from pyraft_lab.errors import PyraftError as PyraftError
     from pyraft_lab.errors import QuorumNotEnough as QuorumNotEnough
@@ -54,8 +55,11 @@ if TYPE_CHECKING:
     from pyraft_lab.runtime.client import Client as Client
     from pyraft_lab.runtime.cluster import LocalCluster as LocalCluster
     from pyraft_lab.runtime.node import Raft as Raft
+    from pyraft_lab.sim.nemesis import unleash as unleash
+    from pyraft_lab.sim.plan import Plan as Plan
     from pyraft_lab.sim.simulation import Simulation as Simulation
     from pyraft_lab.sim.weather import Weather as Weather
+    from pyraft_lab.sim.workload import Load as Load
     from pyraft_lab.trace.recorder import Trace as Trace
 
 _WHERE = {
@@ -70,15 +74,18 @@ _WHERE = {
     "pyraft_lab.errors": (
         *("AlreadyInitialized", "BadCommand", "ChangeInProgress", "ConfigError", "EmptyMembership", "Fatal"),
         *("LearnerNotFound", "NetworkFailed", "NotInitialized", "NotLeader", "OutcomeUnknown", "Overloaded"),
-        *("Panicked", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
+        *("Panicked", "PlanError", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
         *("Timeout", "UnknownNode"),
     ),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
     "pyraft_lab.runtime.client": ("Client",),
     "pyraft_lab.runtime.cluster": ("LocalCluster",),
     "pyraft_lab.runtime.node": ("Raft",),
+    "pyraft_lab.sim.nemesis": ("unleash",),
+    "pyraft_lab.sim.plan": ("Plan",),
     "pyraft_lab.sim.simulation": ("Simulation",),
     "pyraft_lab.sim.weather": ("Weather",),
+    "pyraft_lab.sim.workload": ("Load",),
     "pyraft_lab.trace.recorder": ("Trace",),
 }
 """Which module has which names: a new public name is one word here (and one line above, for type checkers)."""

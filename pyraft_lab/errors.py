@@ -19,6 +19,7 @@
     ├── Timeout              the wait is over: what, seconds
     ├── NetworkFailed        the wire or its broker is not there: where, why
     ├── HistoryError         a history of client calls cannot be as it is written: what, line
+    ├── PlanError            a fault plan cannot be used as it is written: what
     └── Fatal                the node is over
         ├── StorageFailed    its disk failed: what
         ├── DuplicateNode    another process runs under its id: node
@@ -168,6 +169,14 @@ class HistoryError(PyraftError, ValueError):
     def __init__(self, what: str, *, line: int | None = None) -> None:
         self.what, self.line = what, line
         super().__init__(what if line is None else f"line {line}: {what}")
+
+
+class PlanError(PyraftError, ValueError):
+    """A fault plan that cannot be used as it is written."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"the plan cannot be used: {what}")
 
 
 class Fatal(PyraftError):

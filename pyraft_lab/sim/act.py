@@ -1,7 +1,5 @@
 """``act(world, action)``: the one way in which a world changes; a pure function, like Raft itself."""
 
-from collections.abc import Iterable
-from itertools import product
 from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
@@ -29,6 +27,7 @@ from pyraft_lab.sim.world import (
     Duplicate,
     Expire,
     Heal,
+    Hold,
     Invoke,
     Join,
     Miss,
@@ -36,13 +35,17 @@ from pyraft_lab.sim.world import (
     Partition,
     Pause,
     Pending,
+    Release,
     Resume,
     Setting,
     SetWeather,
+    Skew,
+    Spoil,
     Start,
     Sync,
     Tell,
     World,
+    links_between,
 )
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record, kind_of
 
@@ -124,7 +127,7 @@ def _wake(scene: Scene, action: Expire | Sync | Build | Miss) -> None:
             del server.timers[timer]
             server.turn(Fire(timer))
         case Sync(node):
-            scene.tell(Kind.STORED, node)
+            scene.tell(Kind.DISK if server.health.full else Kind.STORED, node)
             server.sync()
         case Build(node):
             scene.tell(Kind.SNAPSHOT, node)
@@ -144,9 +147,11 @@ def _decide(scene: Scene, action: Decision) -> None:
     match action:
         case Invoke(call):
             invoke(scene, call)
-        case Start() | Crash() | Pause() | Resume() | Drift() | Tell():
+        case Start() | Crash() | Tell():
             _touch_node(scene, action)
-        case Cut() | Partition() | Heal():
+        case Pause() | Resume() | Drift() | Skew() | Spoil():
+            _harm_node(scene, action)
+        case Cut() | Partition() | Heal() | Hold() | Release():
             _touch_links(scene, action)
         case Drop() | Duplicate() | Delay():
             _touch_message(scene, action)
@@ -159,7 +164,7 @@ def _decide(scene: Scene, action: Decision) -> None:
             assert_never(action)
 
 
-def _touch_node(scene: Scene, action: Start | Crash | Pause | Resume | Drift | Tell) -> None:
+def _touch_node(scene: Scene, action: Start | Crash | Tell) -> None:
     _known(scene, action.node)
     server = Server(scene, action.node)
     match action:
@@ -167,10 +172,24 @@ def _touch_node(scene: Scene, action: Start | Crash | Pause | Resume | Drift | T
             _demand(not server.up, f"node {node} is up already")
             scene.tell(Kind.RESTART if server.lives else Kind.BOOT, node)
             server.start()
-        case Crash(node):
+        case Crash(node, torn):
             _demand(server.up, f"node {node} is down already")
-            scene.tell(Kind.CRASH, node)
-            server.stop()
+            _demand(0 <= torn <= 1, f"a share of {torn} of the writes cannot survive")
+            scene.tell(Kind.CRASH, node, detail=f"{torn:.0%} of the unsynced writes survive" if torn else "")
+            server.stop(torn)
+        case Tell(node, event):
+            _demand(server.up and not server.paused, f"node {node} is not running")
+            scene.tell(kind_of(event), node)
+            server.turn(event)
+        case _:
+            assert_never(action)
+    scene.nodes[action.node] = server.value()
+
+
+def _harm_node(scene: Scene, action: Pause | Resume | Drift | Skew | Spoil) -> None:
+    _known(scene, action.node)
+    server = Server(scene, action.node)
+    match action:
         case Pause(node):
             _demand(server.up and not server.paused, f"node {node} is not running")
             scene.tell(Kind.PAUSE, node)
@@ -183,16 +202,18 @@ def _touch_node(scene: Scene, action: Start | Crash | Pause | Resume | Drift | T
             _demand(0 < rate < 1000, f"a clock cannot run at {rate} times its pace")
             scene.tell(Kind.DRIFT, node, detail=f"clock at {rate:g}")
             server.drift(rate)
-        case Tell(node, event):
-            _demand(server.up and not server.paused, f"node {node} is not running")
-            scene.tell(kind_of(event), node)
-            server.turn(event)
+        case Skew(node, by):
+            scene.tell(Kind.DRIFT, node, detail=f"clock jumps by {by / SECOND:g} s")
+            server.skew(by)
+        case Spoil(node, health):
+            scene.tell(Kind.DISK, node, detail=f"disk {health.validated()}")
+            server.spoil(health)
         case _:
             assert_never(action)
     scene.nodes[action.node] = server.value()
 
 
-def _touch_links(scene: Scene, action: Cut | Partition | Heal) -> None:
+def _touch_links(scene: Scene, action: Cut | Partition | Heal | Hold | Release) -> None:
     match action:
         case Cut(src, dst):
             _known(scene, src, dst)
@@ -200,23 +221,21 @@ def _touch_links(scene: Scene, action: Cut | Partition | Heal) -> None:
             scene.tell(Kind.CUT, src, peer=dst)
         case Partition(groups):
             _known(scene, *(node for group in groups for node in group))
-            scene.cuts = frozenset(_between(scene, groups))
+            scene.cuts = frozenset(links_between(groups, scene.nodes))
             scene.tell(Kind.PARTITION, detail=" | ".join("{" + ",".join(map(str, group)) + "}" for group in groups))
-        case Heal():
-            scene.cuts = frozenset()
-            scene.tell(Kind.HEAL)
+        case Heal(links):
+            scene.cuts = scene.cuts.difference(links) if links else frozenset()
+            scene.tell(Kind.HEAL, detail=" ".join(f"{src}→{dst}" for src, dst in links))
+        case Hold():
+            _demand(not scene.held, "the network is held already")
+            scene.tell(Kind.PAUSE, detail="the network")
+            scene.held = True
+        case Release():
+            _demand(scene.held, "the network is not held")
+            scene.tell(Kind.RESUME, detail="the network")
+            scene.held = False
         case _:
             assert_never(action)
-
-
-def _between(scene: Scene, groups: tuple[tuple[NodeId, ...], ...]) -> Iterable[tuple[NodeId, NodeId]]:
-    """Every link that leaves a group; who is in none is a group alone."""
-    side = {node: place for place, group in enumerate(groups) for node in group}
-    return (
-        (src, dst)
-        for src, dst in product(scene.nodes, repeat=2)
-        if src != dst and side.get(src, -src) != side.get(dst, -dst)
-    )
 
 
 def _touch_message(scene: Scene, action: Drop | Duplicate | Delay) -> None:

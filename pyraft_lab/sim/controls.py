@@ -10,6 +10,7 @@ from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import ConfigError, at_least
 from pyraft_lab.machine import encode
+from pyraft_lab.sim.disk import SOUND, Health
 from pyraft_lab.sim.views import ClientCall, Nodes
 from pyraft_lab.sim.weather import SECOND, Weather
 from pyraft_lab.sim.world import (
@@ -25,13 +26,17 @@ from pyraft_lab.sim.world import (
     Found,
     HandOver,
     Heal,
+    Hold,
     Join,
     Partition,
     Pause,
     Query,
     Reconfigure,
+    Release,
     Resume,
     SetWeather,
+    Skew,
+    Spoil,
     Start,
     Tell,
     Wish,
@@ -136,9 +141,9 @@ class Controls(ABC):
 
     # Faults
 
-    def crash(self, node: NodeId) -> Record:
-        """Kill a server: unsynced writes are gone."""
-        return self.decide(Crash(node))
+    def crash(self, node: NodeId, *, torn: float = 0.0) -> Record:
+        """Kill a server: unsynced writes are gone, but for the first ones, a share of ``torn``."""
+        return self.decide(Crash(node, torn))
 
     def restart(self, node: NodeId) -> Record:
         """Start a dead server from its disk."""
@@ -156,6 +161,28 @@ class Controls(ABC):
         """Let a server's clock run ``rate`` times as fast as it should."""
         return self.decide(Drift(node, rate))
 
+    def skew(self, node: NodeId, seconds: float) -> Record:
+        """Let a server's clock jump forward by so much, or back."""
+        return self.decide(Skew(node, round(seconds * SECOND)))
+
+    def spoil(
+        self, node: NodeId, *, slow: float = 1.0, full: bool = False, corrupt: Index = 0, lying: bool = False
+    ) -> Record:
+        """Let a server's disk be slow, full, damaged or lying (:class:`~pyraft_lab.sim.disk.Health` says how)."""
+        return self.decide(Spoil(node, Health(slow=slow, full=full, corrupt=corrupt, lying=lying)))
+
+    def mend(self, node: NodeId) -> Record:
+        """Make a server's disk sound again: restored where it was damaged, with room where it was full."""
+        return self.decide(Spoil(node, SOUND))
+
+    def hold(self) -> Record:
+        """Let the network hold all messages, as a broker that hiccups; :meth:`release` lets them go at once."""
+        return self.decide(Hold())
+
+    def release(self) -> Record:
+        """Let the network go on after :meth:`hold`."""
+        return self.decide(Release())
+
     def partition(self, *groups: Iterable[NodeId]) -> Record:
         """Let messages through within groups only; who is in none is alone."""
         return self.decide(Partition(_disjoint(groups)))
@@ -164,9 +191,9 @@ class Controls(ABC):
         """Let nothing through from ``src`` to ``dst``; the other way stays open."""
         return self.decide(Cut(src, dst))
 
-    def heal(self) -> Record:
-        """Make every link whole."""
-        return self.decide(Heal())
+    def heal(self, *links: tuple[NodeId, NodeId]) -> Record:
+        """Make these links (from, to) whole; without any, all of them."""
+        return self.decide(Heal(links))
 
     def drop(self, message: MessageId) -> Record:
         """Lose a message that is under way."""

@@ -11,8 +11,9 @@ from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.ledger import Outcome
+from pyraft_lab.sim.disk import Held
 from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between, chance
-from pyraft_lab.sim.world import Deliver, Due, Held, Pending, World
+from pyraft_lab.sim.world import Deliver, Due, Pending, World
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record, Reply
 
 
@@ -44,7 +45,7 @@ class Scene:
         self.flights = dict(world.flights)
         self.calls = dict(world.calls)
         self.clients = dict(world.clients)
-        self.cuts, self.weather = world.cuts, world.weather
+        self.cuts, self.held, self.weather = world.cuts, world.held, world.weather
         self.order, self.messages, self.requests = world.order, world.messages, world.requests
         self.sent: list[Flight] = []
         self.ended: list[Ended] = []
@@ -168,6 +169,7 @@ class Scene:
             agenda=tuple(self.agenda),
             flights=self.flights,
             cuts=self.cuts,
+            held=self.held,
             calls=self.calls,
             clients=self.clients,
             events=self.world.events + 1,

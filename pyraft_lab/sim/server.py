@@ -41,9 +41,10 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
 from pyraft_lab.ledger import Failed, Ledger, Lost
 from pyraft_lab.machine import Answer, Sessions
+from pyraft_lab.sim.disk import Batch, Health, Held, Shelved, check_readable, survivors, write
 from pyraft_lab.sim.scene import Scene
-from pyraft_lab.sim.weather import SECOND, Purpose, between
-from pyraft_lab.sim.world import Batch, Build, Building, Expire, Held, Miss, Node, Pending, Shelved, Sync
+from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
+from pyraft_lab.sim.world import Build, Building, Expire, Miss, Node, Pending, Sync
 from pyraft_lab.trace.recorder import ANSWERS, MessageId
 
 
@@ -55,6 +56,7 @@ class Server:
         self.before = value = scene.nodes[node]
         self.id, self.lives, self.up, self.paused, self.rate = value.id, value.lives, value.up, value.paused, value.rate
         self.state, self.synced, self.batches = value.state, value.synced, value.batches
+        self.health, self.owed = value.health, value.owed
         self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
         self.shelf, self.arriving = value.shelf, value.arriving
         self.timers, self.arrivals = dict(value.timers), value.arrivals
@@ -72,6 +74,8 @@ class Server:
             state=self.state,
             machine=self.machine,
             synced=self.synced,
+            health=self.health,
+            owed=self.owed,
             lives=self.lives,
             up=self.up,
             paused=self.paused,
@@ -176,6 +180,11 @@ class Server:
         }
         self.rate = rate
 
+    def skew(self, by: Micros) -> None:
+        """The clock jumps: running timers end that much sooner."""
+        now = self.scene.now
+        self.timers = {timer: self.scene.reschedule(due, due.time - now - by) for timer, due in self.timers.items()}
+
     # The disk
 
     def _store(self, command: StorageCommand) -> None:
@@ -202,7 +211,7 @@ class Server:
     def _write(self) -> None:
         self.wrote += 1
         latency = between(self.scene.weather.disk, self.scene.draw(Purpose.DISK, self.id, self.wrote))
-        self.busy = max(self.busy, self.scene.now + latency)
+        self.busy = max(self.busy, self.scene.now + round(latency * self.health.slow))
         self.scene.schedule(self.busy - self.scene.now, Sync(self.id))
         batch = Batch(commands=tuple(self.writing), image=self.state.disk, held=tuple(self.held))
         self.batches = (*self.batches, batch)
@@ -210,13 +219,30 @@ class Server:
 
     def sync(self) -> None:
         """The oldest batch is on the disk: what waited for it leaves, and Raft is told."""
+        if self.health.full:
+            self._fail("its disk is full")
+            return
         batch, *rest = self.batches
         self.batches = tuple(rest)
-        for command in batch.commands:
-            self.synced = self.synced.after(command)
+        if self.health.lying:
+            self.owed = (*self.owed, *batch.commands)
+        else:
+            self.synced = write(self.synced, batch.commands)
         for held in batch.held:
             self.scene.send(self, held)
         self.turn(Stored(batch.image.vote, batch.image.log.last))
+
+    def spoil(self, health: Health) -> None:
+        """Another state of the disk; one that stops lying does what it owes."""
+        self.health = health
+        if not health.lying:
+            self.synced, self.owed = write(self.synced, self.owed), ()
+
+    def _fail(self, why: str) -> None:
+        """A storage error stops the server: it never limps on."""
+        self.scene.detail = f"halted: {why}"
+        self.state = replace(self.state, halted=why)
+        self.stop()
 
     # The machine and its clients
 
@@ -282,6 +308,7 @@ class Server:
         setting = self.scene.world.setting
         self.machine, self.ledger = self.fresh_machine(), Ledger()
         try:
+            check_readable(self.synced, self.health)
             self.state = setting.engine.start(self.id, self.synced, setting.config)
         except StorageFailed as error:
             self.scene.detail = str(error)
@@ -289,14 +316,15 @@ class Server:
         self.up, self.lives = True, self.lives + 1
         self.turn(Boot())
 
-    def stop(self) -> None:
-        """All that was not synced is gone: writes, promises, timers, memory."""
+    def stop(self, torn: float = 0.0) -> None:
+        """All that was not synced is gone: writes (but for a share of ``torn``), promises, timers, memory."""
+        self.synced = write(self.synced, [] if self.health.lying else survivors(self.batches, torn))
         for due in self.timers.values():
             self.scene.cancel(due)
         actions: list[Pending] = [Build(self.id), *(Sync(self.id) for _ in self.batches)]
         for action in actions:
             self.scene.take(action)
-        self.timers, self.batches, self.writing, self.held = {}, (), [], []
+        self.timers, self.batches, self.owed, self.writing, self.held = {}, (), (), [], []
         self.arriving, self.building, self.busy = b"", None, 0
         self.up = self.paused = False
         self.shelf = tuple(one for one in self.shelf if one.meta == self.synced.snapshot)

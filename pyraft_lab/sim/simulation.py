@@ -216,7 +216,7 @@ class Simulation(Controls):
 
     def _next(self) -> Due | None:
         world = self._world
-        if not any(node.paused for node in world.nodes.values()):
+        if not (world.held or any(node.paused for node in world.nodes.values())):
             return world.agenda[0] if world.agenda else None
         return next((due for due in world.agenda if not waits(world, due.action)), None)
 

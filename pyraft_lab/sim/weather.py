@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     BUILD = 8
     CLIENT = 9
     FAULT = 10
+    LOAD = 11
 
 
 def chance(seed: int, purpose: int, place: int, count: int) -> float:

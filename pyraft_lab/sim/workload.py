@@ -1,12 +1,85 @@
-"""What simulated clients did, as a history that can be checked."""
+"""Simulated clients: how busy they are, and what they did, as a history that can be checked."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
-from pyraft_lab.errors import OutcomeUnknown
+from msgspec import Struct
+
+from pyraft_lab.errors import ConfigError, OutcomeUnknown, at_least
 from pyraft_lab.history import History, Operation
+from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.views import ClientCall
+from pyraft_lab.sim.weather import Purpose, chance
 from pyraft_lab.sim.world import Query, Write
+
+
+class Load(Struct, frozen=True, kw_only=True):
+    """So many clients, each with one call at a time on one of the ``keys``; ``rest`` in seconds between two calls.
+
+    ``reads`` and ``cas`` are their shares of the calls; what is left are puts, of values that are never the same.
+    """
+
+    clients: int = 4
+    keys: int = 3
+    rest: tuple[float, float] = (0.01, 0.15)
+    reads: float = 0.4
+    cas: float = 0.2
+
+    def validated(self) -> "Load":
+        """This load, or ``ConfigError`` naming field, value and rule."""
+        at_least("clients", self.clients, 0)
+        at_least("keys", self.keys, 1)
+        if not 0 < self.rest[0] <= self.rest[1]:
+            raise ConfigError("rest", self.rest, "needs 0 < shortest <= longest")
+        if not 0 <= self.reads <= 1 - self.cas <= 1:
+            raise ConfigError("reads", self.reads, "reads and cas are shares that together make at most 1")
+        return self
+
+
+class Clients:
+    """Clients at work on a cluster, by turns: who waits for an answer lets its turn pass."""
+
+    def __init__(self, cluster: Controls, load: Load) -> None:
+        self.cluster, self.load = cluster, load.validated()
+        self.calls: dict[int, ClientCall] = {}
+        self.seen: dict[str, Any] = {}
+        self._turns = 0
+
+    def join(self, at: Callable[[float, Callable[[], object]], None]) -> None:
+        """Take the first turns; ``at(seconds, act)`` has something done so long after the beginning."""
+        for client in range(1, self.load.clients + 1):
+            self._next_turn(client, 0.0, at)
+
+    def _next_turn(self, client: int, now: float, at: Callable[[float, Callable[[], object]], None]) -> None:
+        shortest, longest = self.load.rest
+        then = now + shortest + (longest - shortest) * self._draw()
+        at(then, partial(self._turn, client, then, at))
+
+    def _turn(self, client: int, now: float, at: Callable[[float, Callable[[], object]], None]) -> None:
+        last = self.calls.get(client)
+        if last is None or last.done:
+            self._learn(last)
+            self.calls[client] = self._call(client)
+        self._next_turn(client, now, at)
+
+    def _learn(self, last: ClientCall | None) -> None:
+        """What a read returned is what the next cas expects."""
+        if last is not None and last.ok and isinstance(last.call.wish, Query):
+            self.seen[last.call.wish.query] = last.value
+
+    def _call(self, client: int) -> ClientCall:
+        kind, key, value = self._draw(), f"k{int(self._draw() * self.load.keys)}", self._turns
+        if kind < self.load.reads:
+            return self.cluster.read(key, client=client)
+        if kind < self.load.reads + self.load.cas:
+            command = {"op": "cas", "key": key, "old": self.seen.get(key), "new": value}
+            return self.cluster.write(command, client=client)
+        return self.cluster.write({"op": "put", "key": key, "value": value}, client=client)
+
+    def _draw(self) -> float:
+        self._turns += 1
+        return chance(self.cluster.world.setting.seed, Purpose.LOAD, 0, self._turns)
 
 
 def history(calls: Iterable[ClientCall]) -> History:

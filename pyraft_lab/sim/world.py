@@ -10,7 +10,8 @@ Keeping a world is keeping a name: nothing in it ever changes, and what two worl
 Same-instant rule: what is due at the same microsecond happens in the order in which it was put on the agenda.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import permutations
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -19,14 +20,13 @@ from pyraft_lab.engine.commands import StorageCommand, TakeSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Event, Guard
-from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import Change, Membership
-from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import Disk, RaftState
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, NodeId, RequestId
 from pyraft_lab.ledger import Ledger
 from pyraft_lab.machine import Sessions
+from pyraft_lab.sim.disk import SOUND, Batch, Health, Shelved
 from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.recorder import EventId, Flight, MessageId
 
@@ -82,9 +82,13 @@ class Start(Struct, frozen=True, tag=True):
 
 
 class Crash(Struct, frozen=True, tag=True):
-    """A server dies: what its disk had not synced is gone, and so is all its memory."""
+    """A server dies: what its disk had not synced is gone, and so is all its memory.
+
+    Of those writes a share of ``torn``, the first ones, has reached the disk all the same.
+    """
 
     node: NodeId
+    torn: float = 0.0
 
 
 class Pause(Struct, frozen=True, tag=True):
@@ -106,6 +110,28 @@ class Drift(Struct, frozen=True, tag=True):
     rate: float
 
 
+class Skew(Struct, frozen=True, tag=True):
+    """The clock of a server jumps forward ``by`` so much, or back: its timers end sooner, or later."""
+
+    node: NodeId
+    by: Micros
+
+
+class Spoil(Struct, frozen=True, tag=True):
+    """The disk of a server is in this state from now on."""
+
+    node: NodeId
+    health: Health
+
+
+class Hold(Struct, frozen=True, tag=True):
+    """The network holds its breath, as a broker may: what is under way, or leaves, does not arrive for now."""
+
+
+class Release(Struct, frozen=True, tag=True):
+    """The network goes on; what it held arrives at once."""
+
+
 class Cut(Struct, frozen=True, tag=True):
     """Nothing from ``src`` reaches ``dst`` any more."""
 
@@ -120,7 +146,9 @@ class Partition(Struct, frozen=True, tag=True):
 
 
 class Heal(Struct, frozen=True, tag=True):
-    """Every link works again."""
+    """These links work again; none named: every one."""
+
+    links: tuple[tuple[NodeId, NodeId], ...] = ()
 
 
 class Drop(Struct, frozen=True, tag=True):
@@ -173,6 +201,10 @@ Decision = (
     | Pause
     | Resume
     | Drift
+    | Skew
+    | Spoil
+    | Hold
+    | Release
     | Cut
     | Partition
     | Heal
@@ -271,30 +303,6 @@ class Due(NamedTuple):
     cause: EventId | None
 
 
-class Held(Struct, frozen=True):
-    """A promise that waits for the disk."""
-
-    dst: NodeId
-    message: AnyMessage
-    reply_to: MessageId | None
-    cause: EventId
-
-
-class Batch(Struct, frozen=True, kw_only=True):
-    """The writes of one step on their way to the disk; ``image`` is what the disk should then hold."""
-
-    commands: tuple[StorageCommand, ...]
-    image: Disk
-    held: tuple[Held, ...] = ()
-
-
-class Shelved(Struct, frozen=True):
-    """The bytes of a snapshot."""
-
-    meta: SnapshotMeta
-    data: bytes
-
-
 class Building(Struct, frozen=True):
     """A snapshot being built: of this machine as it was."""
 
@@ -306,13 +314,16 @@ class Node(Struct, frozen=True, kw_only=True):
     """One server.
 
     ``synced`` is what its disk would hold after a loss of power now; ``state.disk`` is what was written. ``batches``
-    lie between the two. ``lives`` counts its starts; ``sent``, ``drawn`` and ``wrote`` count what it drew chances for.
+    lie between the two; ``owed`` is what a lying disk has confirmed and not done. ``lives`` counts its starts;
+    ``sent``, ``drawn`` and ``wrote`` count what it drew chances for.
     """
 
     id: NodeId
     state: RaftState
     machine: Sessions
     synced: Disk = Disk()
+    health: Health = SOUND
+    owed: tuple[StorageCommand, ...] = ()
     lives: int = 0
     up: bool = False
     paused: bool = False
@@ -350,6 +361,7 @@ class World(Struct, frozen=True, kw_only=True):
     agenda: tuple[Due, ...] = ()
     flights: Mapping[MessageId, Flight] = {}
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
+    held: bool = False
     calls: Mapping[RequestId, Open] = {}
     clients: Mapping[int, int] = {}
     """How many calls each client has begun."""
@@ -367,16 +379,22 @@ class World(Struct, frozen=True, kw_only=True):
 
 
 def actions(world: World) -> tuple[Pending, ...]:
-    """What may happen next by itself, soonest first; what waits for a paused node is not among it."""
+    """What may happen next by itself, soonest first; what waits for a paused node or a held network is not among it."""
     return tuple(due.action for due in world.agenda if not waits(world, due.action))
 
 
 def waits(world: World, action: Pending) -> bool:
-    """Whether an action cannot happen now, because its node stands still."""
+    """Whether an action cannot happen now, because its node or the network stands still."""
     match action:
         case Deliver(message):
-            return world.nodes[world.flights[message].dst].paused
+            return world.held or world.nodes[world.flights[message].dst].paused
         case Expire(node) | Sync(node) | Build(node) | Miss(node):
             return world.nodes[node].paused
         case Attempt():
             return False
+
+
+def links_between(groups: Iterable[Iterable[NodeId]], nodes: Iterable[NodeId]) -> tuple[tuple[NodeId, NodeId], ...]:
+    """Every link that leaves a group; who is in none is a group alone."""
+    side = {node: place for place, group in enumerate(groups) for node in group}
+    return tuple((src, dst) for src, dst in permutations(nodes, 2) if side.get(src, -src) != side.get(dst, -dst))

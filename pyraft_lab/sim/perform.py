@@ -1,0 +1,218 @@
+"""Performing a plan: its faults begin and end in virtual time, while clients go on working; then everything is healed.
+
+::
+
+    faults   ──▷ crash ───◁  ▷ partition ──────◁   ▷ storm ─…   healed      quiet
+    clients  ─w──r──w───c──────w──r───r──w──────c────w──r──w────────────────────────────▶ time
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from heapq import heappop, heappush
+from itertools import chain, permutations
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.sim import plan as faults
+from pyraft_lab.sim.disk import SOUND
+from pyraft_lab.sim.plan import AnyFault, Plan, Who
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.weather import SECOND, Micros, Weather
+from pyraft_lab.sim.workload import Clients, Load
+from pyraft_lab.sim.world import links_between
+
+Act = Callable[[], object]
+
+
+class Performance:
+    """A plan while it is performed on a simulation: what is due next, and the weather of the moment."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self.usual = sim.weather
+        self.began = sim.world.now
+        self._storms: list[faults.Storm] = []
+        self._due: list[tuple[Micros, int, Act]] = []
+        self._count = 0
+
+    def at(self, seconds: float, act: Act) -> None:
+        """Have something done so many seconds after the beginning."""
+        self._count += 1
+        heappush(self._due, (self.began + round(seconds * SECOND), self._count, act))
+
+    def begin(self, fault: AnyFault) -> None:
+        """Let a fault happen now, and have it end when its time is over."""
+        end = self._start(fault)
+        if isinstance(fault, faults.Spell) and fault.lasts is not None and end is not None:
+            self.at(fault.at + fault.lasts, end)
+
+    def run(self, seconds: float) -> None:
+        """Let everything happen that is due by then; a broken invariant ends the performance."""
+        stop = self.began + round(seconds * SECOND)
+        while self._due and self._due[0][0] <= stop and not self.sim.violations:
+            time, _, act = heappop(self._due)
+            self.sim.run((time - self.sim.world.now) / SECOND)
+            if not self.sim.violations:
+                act()
+        if not self.sim.violations:
+            self.sim.run((stop - self.sim.world.now) / SECOND)
+
+    # How each fault begins; what is returned ends it
+
+    def _start(self, fault: AnyFault) -> Act | None:
+        match fault:
+            case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut() | faults.Hold():
+                return self._disturb(fault)
+            case faults.Crash() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
+                victim = self._node(fault.node)
+                return None if victim is None else self._strike(fault, victim)
+            case _:
+                self._operate(fault)
+                return None
+
+    def _disturb(self, fault: faults.Weathering) -> Act | None:
+        match fault:
+            case faults.Storm():
+                self._storms.append(fault)
+                self._blow()
+                return partial(self._calm, fault)
+            case faults.Partition(groups=groups):
+                return self._cut(links_between(groups, self.sim.nodes))
+            case faults.Isolate(node=who):
+                lonely = self._node(who)
+                return self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
+            case faults.Cut(src=src, dst=dst):
+                return self._cut([(src, dst)])
+            case faults.Hold() if self.sim.world.held:
+                return None
+            case faults.Hold():
+                self.sim.hold()
+                return self.sim.release
+            case _:
+                assert_never(fault)
+
+    def _strike(self, fault: faults.Harm, node: NodeId) -> Act | None:
+        sim = self.sim
+        match fault:
+            case faults.Crash(torn=torn) if sim.nodes[node].up:
+                sim.crash(node, torn=torn)
+                return partial(self._restart, node)
+            case faults.Pause() if self._running(node):
+                sim.pause(node)
+                return partial(self._resume, node)
+            case faults.Drift(rate=rate):
+                sim.drift(node, rate)
+                return partial(sim.drift, node, 1.0)
+            case faults.Skew(by=by):
+                sim.skew(node, by)
+                return None
+            case faults.Disk(slow=slow, full=full, corrupt=corrupt, lying=lying):
+                sim.spoil(node, slow=slow, full=full, corrupt=corrupt, lying=lying)
+                return partial(self._mend, node)
+            case _:
+                return None
+
+    def _operate(self, fault: faults.Order) -> None:
+        match fault:
+            case faults.Elect(nodes=nodes):
+                for rival in self._running(*nodes):
+                    self.sim.elect(rival)
+            case faults.Transfer(to=to):
+                self.sim.transfer(to)
+            case faults.Snapshot(node=who):
+                for builder in self._running(who):
+                    self.sim.snapshot(builder)
+            case faults.Members(voters=voters, retain=retain):
+                self._change(frozenset(voters), retain=retain)
+            case _:
+                assert_never(fault)
+
+    # The details
+
+    def _node(self, who: Who) -> NodeId | None:
+        """The server that is meant, if there is one."""
+        node = self.sim.leader if who == "leader" else who
+        return node if node in self.sim.nodes else None
+
+    def _running(self, *whos: Who) -> list[NodeId]:
+        """Those of them that run."""
+        nodes = [node for who in whos if (node := self._node(who)) is not None]
+        return [node for node in nodes if self.sim.nodes[node].up and not self.sim.nodes[node].paused]
+
+    def _restart(self, node: NodeId) -> None:
+        if not self.sim.nodes[node].up:
+            self.sim.restart(node)
+
+    def _mend(self, node: NodeId) -> None:
+        """A sound disk, and another life for a server that died of the old one."""
+        self.sim.mend(node)
+        if self.sim.nodes[node].state.halted:
+            self._restart(node)
+
+    def _resume(self, node: NodeId) -> None:
+        if self.sim.nodes[node].paused:
+            self.sim.resume(node)
+
+    def _cut(self, links: Iterable[tuple[NodeId, NodeId]]) -> Act:
+        """Cut what is whole; the end heals just that."""
+        fresh = [link for link in links if link not in self.sim.world.cuts]
+        for src, dst in fresh:
+            self.sim.cut(src, dst)
+        return partial(self.sim.heal, *fresh) if fresh else lambda: None
+
+    def _calm(self, storm: faults.Storm) -> None:
+        self._storms.remove(storm)
+        self._blow()
+
+    def _blow(self) -> None:
+        """The weather of all storms that are going on; the newest counts."""
+        changes = dict(chain.from_iterable(storm.changes.items() for storm in self._storms))
+        self.sim.weather = replace(self.usual, **changes)
+
+    def _change(self, voters: frozenset[NodeId], *, retain: bool) -> None:
+        for node in sorted(voters - set(self.sim.nodes)):
+            self.sim.add_node(node)
+        self.sim.change_membership(Batch((AddLearners(voters), ReplaceVoters(voters))), retain=retain)
+
+
+def perform(
+    sim: Simulation,
+    plan: Plan | Iterable[AnyFault],
+    *,
+    seconds: float,
+    load: Load | None = None,
+    quiet: float | None = 8.0,
+) -> None:
+    """Let the faults of a plan happen for ``seconds`` while clients work, then heal all and leave it ``quiet``.
+
+    With ``quiet=None`` nothing is healed. A broken invariant ends it all: what follows would tell nothing new.
+    """
+    performance = Performance(sim)
+    for fault in plan.faults if isinstance(plan, Plan) else plan:
+        performance.at(fault.at, partial(performance.begin, fault))
+    if load is not None:
+        Clients(sim, load).join(performance.at)
+    performance.run(seconds)
+    if quiet is not None and not sim.violations:
+        calm(sim, performance.usual)
+        sim.run(quiet)
+
+
+def calm(sim: Simulation, weather: Weather) -> None:
+    """Heal everything: this weather without its accidents, whole links, right clocks, sound disks, every server up."""
+    sim.weather = replace(weather, loss=0.0, duplicate=0.0, reorder=0.0)
+    sim.heal()
+    if sim.world.held:
+        sim.release()
+    for id, node in sim.nodes.items():
+        if node.node.health != SOUND:
+            sim.mend(id)
+        if node.paused:
+            sim.resume(id)
+        if node.node.rate != 1:
+            sim.drift(id, 1.0)
+        if not node.up:
+            sim.restart(id)

@@ -1,0 +1,93 @@
+"""Liveness: a healed cluster passes, and each thing that does not come right is named."""
+
+from msgspec.structs import replace
+
+from pyraft_lab.check.liveness import liveness, patience
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.rules import RAFT
+from pyraft_lab.sim.simulation import Simulation
+
+
+def rested(**knobs: object) -> Simulation:
+    sim = Simulation(3, seed=7, **knobs)  # type: ignore[arg-type]
+    sim.run(1)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.read("x")
+    sim.run(1)
+    return sim
+
+
+def names(sim: Simulation) -> set[str]:
+    return {violation.name for violation in liveness(sim)}
+
+
+def follower(sim: Simulation) -> int:
+    return next(node for node in sim.nodes if node != sim.leader)
+
+
+def test_a_healthy_cluster_is_at_rest_and_is_not_moved_by_the_question() -> None:
+    sim = rested()
+    events, calls = sim.world.events, len(sim.calls)
+    assert liveness(sim) == ()
+    assert (sim.world.events, len(sim.calls)) == (events, calls)
+
+
+def test_patience_is_twenty_of_the_longest_election_timeouts() -> None:
+    assert patience(Config(election_timeout=(0.1, 0.5))) == 10.0
+
+
+def test_a_cluster_that_elects_nobody_is_named() -> None:
+    sim = Simulation(3, config=Config(enable_elect=False))
+    sim.run(1)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    assert names(sim) == {"a leader in the end", "answered in the end"}
+
+
+def test_a_member_that_is_down_or_was_never_there_is_named() -> None:
+    sim = rested()
+    sim.crash(follower(sim))
+    assert names(sim) == {"everybody up in the end"}
+
+
+def test_a_member_that_nothing_reaches_is_named() -> None:
+    sim = rested()
+    lonely = follower(sim)
+    sim.partition({lonely}, set(sim.nodes) - {lonely})
+    sim.write({"op": "put", "key": "x", "value": 2})
+    sim.run(1)
+    assert names(sim) == {"one leader in the end", "agreement in the end"}
+
+
+def test_a_joint_membership_that_nobody_ends_is_named() -> None:
+    sim = rested(config=Config(auto_leave=False))
+    sim.change_membership({1, 2})
+    sim.run(1)
+    assert names(sim) == set()
+    stuck = rested(rules=replace(RAFT, may_leave=lambda _state, _leader: False))
+    stuck.change_membership({1, 2})
+    stuck.run(1)
+    assert names(stuck) == {"no joint membership in the end"}
+
+
+def test_a_membership_that_is_not_committed_is_named() -> None:
+    sim = rested(config=Config(check_quorum=False))
+    assert sim.leader
+    sim.partition({sim.leader})
+    sim.change_membership({1, 2})
+    sim.run(0.03)
+    assert "no joint membership in the end" in names(sim)
+
+
+def test_a_leader_that_commits_nothing_any_more_is_named() -> None:
+    sim = rested()
+    assert sim.leader
+    for node in sim.nodes:
+        sim.spoil(node, slow=10_000)
+    assert names(sim) == {"answers in the end", "answered in the end"}
+
+
+def test_a_leader_that_is_deposed_for_no_reason_is_named() -> None:
+    sim = rested(config=Config(pre_vote=False, loyalty=False))
+    assert sim.leader
+    sim.drift(follower(sim), 10.0)
+    assert names(sim) >= {"a leader that stays"}
