@@ -48,9 +48,7 @@ class Symmetry:
         """A server under every naming, each already in its field of a world."""
         space, local = self.space, self.space.servers.values[number]
         images = [rename(local, names) for names in self.namings]
-        return tuple(
-            space.servers.number(image) << space.shifts[space.nodes.index(image.state.id)] for image in images
-        )
+        return tuple(space.servers.number(image) << space.shifts[space.nodes.index(image.state.id)] for image in images)
 
     def _context(self, number: int) -> tuple[int, ...]:
         space, (ghost, budget) = self.space, self.space.contexts.values[number]
@@ -102,7 +100,6 @@ def _rename_leader(leader: Leader, names: Names) -> Leader:
 def _rename_fields(value: Any, names: Names) -> Any:
     old = {field.name: getattr(value, field.name) for field in fields(value)}
     new = {
-        name: names[one] if name in _NODES and isinstance(one, int) else rename(one, names)
-        for name, one in old.items()
+        name: names[one] if name in _NODES and isinstance(one, int) else rename(one, names) for name, one in old.items()
     }
     return replace(value, **new)
