@@ -58,7 +58,7 @@ def calls(act: Callable[[], object]) -> int:
 
 @pytest.mark.row("HL-01")
 def test_a_follower_far_behind_catches_up_within_its_window() -> None:
-    config = replace(EAGER, max_append_entries=1000, max_inflight=4)
+    config = replace(EAGER, max_append_entries=1000, max_inflight=4, snapshot_logs_since_last=None)
     cluster = Cluster(1, 2, 3, logs={1: [1] * 20_000, 2: [1] * 20_000}, config=config)
     cluster.crash(3)
     cluster.elect(1)
