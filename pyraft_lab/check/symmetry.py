@@ -48,9 +48,7 @@ class Symmetry:
         """A server under every naming, each already in its field of a world."""
         space, local = self.space, self.space.servers.values[number]
         images = [rename(local, names) for names in self.namings]
-        return tuple(
-            space.servers.number(image) << space.shifts[space.nodes.index(image.state.id)] for image in images
-        )
+        return tuple(space.servers.number(image) << space.shifts[space.nodes.index(image.state.id)] for image in images)
 
     def _context(self, number: int) -> tuple[int, ...]:
         space, (ghost, budget) = self.space, self.space.contexts.values[number]
@@ -71,18 +69,10 @@ class Symmetry:
 def rename(value: Any, names: Names) -> Any:
     """The same value in a world whose servers have other names."""
     match value:
-        case Ghost(reigns):
-            renamed = frozenset((term, names[node]) for term, node in reigns)
-            by = tuple((term, names[node]) for term, node in value.by)
-            return Ghost(renamed, rename(value.committed, names), by, rename(value.start, names))
-        case Timer(TimerKind.RETRY, peer):
-            return Timer(TimerKind.RETRY, names[peer])
-        case Leader():
-            return _rename_leader(value, names)
         case Config():
             return value
         case Struct():
-            return _rename_fields(value, names)
+            return _rename_struct(value, names)
         case tuple():
             return tuple(rename(one, names) for one in value)
         case frozenset():
@@ -93,16 +83,29 @@ def rename(value: Any, names: Names) -> Any:
             return value
 
 
+def _rename_struct(value: Struct, names: Names) -> Any:
+    match value:
+        case Ghost(reigns, committed, by, start):
+            renamed = frozenset((term, names[node]) for term, node in reigns)
+            followed = tuple((term, names[node]) for term, node in by)
+            return Ghost(renamed, rename(committed, names), followed, rename(start, names))
+        case Timer(TimerKind.RETRY, peer):
+            return Timer(TimerKind.RETRY, names[peer])
+        case Leader():
+            return _rename_leader(value, names)
+        case _:
+            return _rename_fields(value, names)
+
+
 def _rename_leader(leader: Leader, names: Names) -> Leader:
     """A leader keeps its records in the order of names."""
-    renamed = _rename_fields(leader, names)
+    renamed: Leader = _rename_fields(leader, names)
     return replace(renamed, progress=tuple(sorted(renamed.progress, key=lambda one: one.peer)))
 
 
 def _rename_fields(value: Any, names: Names) -> Any:
     old = {field.name: getattr(value, field.name) for field in fields(value)}
     new = {
-        name: names[one] if name in _NODES and isinstance(one, int) else rename(one, names)
-        for name, one in old.items()
+        name: names[one] if name in _NODES and isinstance(one, int) else rename(one, names) for name, one in old.items()
     }
     return replace(value, **new)
