@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pyraft_lab.check.bounds import Bounds as Bounds
+    from pyraft_lab.check.explorer import explore as explore
     from pyraft_lab.engine.config import Config as Config
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
     from pyraft_lab.trace.recorder import Trace as Trace
 
 _WHERE = {
+    "pyraft_lab.check.bounds": ("Bounds",),
+    "pyraft_lab.check.explorer": ("explore",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
     "pyraft_lab.engine.membership": (

@@ -12,16 +12,20 @@ Losing a message needs no act of its own: it is never delivered.
 (True, '')
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
+from pyraft_lab.check.replay import replay, stage
 from pyraft_lab.check.space import Space, WorldKey
 from pyraft_lab.check.symmetry import Symmetry
-from pyraft_lab.check.worlds import Act, Predicate, World, cluster
+from pyraft_lab.check.worlds import Act, Moment, Predicate, World, cluster
 from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.sim.simulation import Simulation
 
 Watcher = Callable[[int, int, int], None]
 """Told now and then how many worlds were found, how many of them wait, and how deep the search is."""
@@ -41,6 +45,7 @@ class Report(Struct, frozen=True, kw_only=True):
     depth: int
     exhausted: bool
     start: World
+    engine: Engine
     broken: str = ""
     path: tuple[Act, ...] = ()
     end: World | None = None
@@ -61,9 +66,19 @@ class Report(Struct, frozen=True, kw_only=True):
         """The path, an act a line."""
         return "\n".join(f"{number:3} {act}" for number, act in enumerate(self.path, 1))
 
+    def simulation(self) -> Simulation:
+        """What was found as a simulation, from the first stage on: look at it, rewind it, go on from it.
+
+        Raises ``PyraftError`` where nothing was found.
+        """
+        found = self.end or self.reached
+        if found is None:
+            raise PyraftError("nothing was found that could be replayed; the report's bounds may be too narrow")
+        return replay(found, self.engine)
+
 
 def explore(
-    start: World | int = 3,
+    start: World | Simulation | Membership | int = 3,
     *,
     engine: Engine | None = None,
     bounds: Bounds | None = None,
@@ -72,15 +87,18 @@ def explore(
     symmetric: bool = False,
     progress: Watcher | None = None,
 ) -> Report:
-    """Search every world within ``bounds`` breadth first, from ``start`` (a number: so many fresh servers).
+    """Search every world within ``bounds`` breadth first, from ``start``.
+
+    That may be a number of fresh servers, or their membership; a world that an earlier search reached; or a
+    simulation, whose present moment it is (then its engine is the default).
 
     The paper's five safety properties are judged at every transition; ``invariants`` adds predicates of your own
     over :class:`World`, and ``goal`` ends the search at the first world that satisfies it, from which another search
     may go on. A ``symmetric`` search looks at one of all the worlds that differ by the names of servers alone; your
     predicates must not ask for names then.
     """
-    engine = engine or raft()
-    world = cluster(start, engine=engine) if isinstance(start, int) else start
+    engine = engine or (start.world.setting.engine if isinstance(start, Simulation) else raft())
+    world = _world(start, engine)
     search = Search(
         Space(engine, bounds or Bounds(), world),
         world,
@@ -89,6 +107,16 @@ def explore(
         symmetric=symmetric,
     )
     return search.run(progress or (lambda *_: None))
+
+
+def _world(start: World | Simulation | Membership | int, engine: Engine) -> World:
+    match start:
+        case World():
+            return start
+        case Simulation():
+            return stage(start)
+        case _:
+            return cluster(start, engine=engine)
 
 
 class Search:
@@ -164,6 +192,7 @@ class Search:
             depth=self.depth,
             exhausted=exhausted,
             start=self.start,
+            engine=self.space.engine,
             broken=self.broken,
             path=path,
             end=end if self.broken else None,
@@ -179,7 +208,11 @@ class Search:
         for target in reversed(chain[:-1]):
             act, world = self._step(world, target, self.broken if target == last[1] else "")
             path.append(self.space.acts.values[act])
-        return tuple(path), replace(self.space.world(world), past=self.start.past + tuple(path))
+        return tuple(path), self._end(world, path)
+
+    def _end(self, key: WorldKey, path: Sequence[Act]) -> World:
+        past = self.start.past + tuple(Moment(act, self.space.bounds.instant_disk) for act in path)
+        return replace(self.space.world(key), past=past, origin=self.start.origin)
 
     def _step(self, world: WorldKey, target: WorldKey, broken: str) -> tuple[int, WorldKey]:
         """An act that leads to ``target``, up to names; one that breaks what was broken, if there is one."""

@@ -60,7 +60,8 @@ def _judge(ghost: Ghost, fact: Fact, *, one_a_term: bool) -> Judgement:
         case Committed(reign, entries):
             return _committed(ghost, reign, entries)
         case Restored(last):
-            return Judgement(ghost, "" if ghost.id_at(last.index) == last else STATE_MACHINE_SAFETY)
+            forgotten = last.index < ghost.start.index
+            return Judgement(ghost, "" if forgotten or ghost.id_at(last.index) == last else STATE_MACHINE_SAFETY)
         case Cut():
             return Judgement(ghost, LEADER_APPEND_ONLY)
         case Stopped():

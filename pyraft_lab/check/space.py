@@ -251,7 +251,7 @@ class Space:
         return self.bags.number(tuple(sorted(self.bags.values[key >> WIDTH] + self.posts.values[key & MASK])))
 
     def _is_void(self, act: int, server: int) -> bool:
-        """A letter of an older term than its receiver's disk that has no effect will never have one: terms only grow."""
+        """A letter of an older term than its receiver's disk that does nothing never will: terms only grow."""
         local, letter = self.servers.values[server], self._letter(act)
         if letter.dst != local.state.id or speaks_of(letter.message) >= local.disk.vote.term:
             return False

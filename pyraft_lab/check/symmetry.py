@@ -69,18 +69,10 @@ class Symmetry:
 def rename(value: Any, names: Names) -> Any:
     """The same value in a world whose servers have other names."""
     match value:
-        case Ghost(reigns):
-            renamed = frozenset((term, names[node]) for term, node in reigns)
-            by = tuple((term, names[node]) for term, node in value.by)
-            return Ghost(renamed, rename(value.committed, names), by, rename(value.start, names))
-        case Timer(TimerKind.RETRY, peer):
-            return Timer(TimerKind.RETRY, names[peer])
-        case Leader():
-            return _rename_leader(value, names)
         case Config():
             return value
         case Struct():
-            return _rename_fields(value, names)
+            return _rename_struct(value, names)
         case tuple():
             return tuple(rename(one, names) for one in value)
         case frozenset():
@@ -91,9 +83,23 @@ def rename(value: Any, names: Names) -> Any:
             return value
 
 
+def _rename_struct(value: Struct, names: Names) -> Any:
+    match value:
+        case Ghost(reigns, committed, by, start):
+            renamed = frozenset((term, names[node]) for term, node in reigns)
+            followed = tuple((term, names[node]) for term, node in by)
+            return Ghost(renamed, rename(committed, names), followed, rename(start, names))
+        case Timer(TimerKind.RETRY, peer):
+            return Timer(TimerKind.RETRY, names[peer])
+        case Leader():
+            return _rename_leader(value, names)
+        case _:
+            return _rename_fields(value, names)
+
+
 def _rename_leader(leader: Leader, names: Names) -> Leader:
     """A leader keeps its records in the order of names."""
-    renamed = _rename_fields(leader, names)
+    renamed: Leader = _rename_fields(leader, names)
     return replace(renamed, progress=tuple(sorted(renamed.progress, key=lambda one: one.peer)))
 
 

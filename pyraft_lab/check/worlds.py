@@ -10,13 +10,14 @@ from pyraft_lab.check.ghost import Ghost
 from pyraft_lab.check.local import Letter, Local, Move, expire, restart, settle, sync, turn
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
-from pyraft_lab.engine.events import BuildSnapshot, ChangeMembership, Propose, Receive
+from pyraft_lab.engine.events import BuildSnapshot, ChangeMembership, Event, Propose, Receive
 from pyraft_lab.engine.log import Configuration, Entry, Log, Normal
 from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.state import Disk, Leader
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import LogId, NodeId
 from pyraft_lab.machine import decode, encode
+from pyraft_lab.sim.simulation import Simulation
 
 BARE = Config(
     pre_vote=False,
@@ -113,16 +114,24 @@ Act = Deliver | Expire | Submit | Reconfigure | Compact | Sync | Crash
 """What may happen to one server."""
 
 
+class Moment(Struct, frozen=True):
+    """Something that happened, and whether disks were instant then."""
+
+    act: Act | Hush
+    instant: bool = True
+
+
 class World(Struct, frozen=True):
     """A few servers at one moment, spelt out: what predicates look at, and what a search may start from.
 
-    ``past`` is how it came about, from a world without a past; it does not count when two worlds are compared.
+    ``past`` is what happened since ``origin``: a simulation, or servers that had heard nothing.
     """
 
     servers: tuple[Local, ...]
     letters: tuple[Letter, ...] = ()
     ghost: Ghost = Ghost()
-    past: tuple[Act | Hush, ...] = ()
+    past: tuple[Moment, ...] = ()
+    origin: Simulation | None = None
 
     def __getitem__(self, node: NodeId) -> Local:
         return next(server for server in self.servers if server.state.id == node)
@@ -137,7 +146,7 @@ class World(Struct, frozen=True):
 
     def quiet(self) -> "World":
         """This world once every message on its way is lost: a stage from which another search may go on."""
-        return replace(self, letters=(), past=(*self.past, Hush()))
+        return replace(self, letters=(), past=(*self.past, Moment(Hush())))
 
 
 Predicate = Callable[[World], bool]
@@ -164,16 +173,25 @@ def _happen(engine: Engine, local: Local, act: Act) -> Move:
             return turn(engine, local, Receive(letter.src, letter.message))
         case Expire(_, timer):
             return expire(engine, local, timer)
-        case Submit(_, data):
-            return turn(engine, local, Propose(requests=(0,), payloads=(Normal(data),)))
-        case Reconfigure(_, change):
-            return turn(engine, local, ChangeMembership(request=0, change=change))
-        case Compact():
-            return turn(engine, local, BuildSnapshot())
+        case Submit() | Reconfigure() | Compact():
+            return turn(engine, local, order(act))
         case Sync():
             return sync(engine, local)
         case Crash():
             return restart(engine, local)
+        case _:
+            assert_never(act)
+
+
+def order(act: Submit | Reconfigure | Compact) -> Event:
+    """What a client or an operator asks, as an event of the engine."""
+    match act:
+        case Submit(_, data):
+            return Propose(requests=(0,), payloads=(Normal(data),))
+        case Reconfigure(_, change):
+            return ChangeMembership(request=0, change=change)
+        case Compact():
+            return BuildSnapshot()
         case _:
             assert_never(act)
 

@@ -197,6 +197,11 @@ class Simulation(Controls):
             raise PyraftError(f"{action!r} is not pending")
         return self._do(action)
 
+    def stall(self, seconds: float) -> None:
+        """Let ``seconds`` of virtual time pass in which nothing happens: what falls due meanwhile is late."""
+        at_least("seconds", seconds, 0)
+        self._world = replace(self._world, now=self._world.now + round(seconds * SECOND))
+
     # Branches of time
 
     def fork(self, at: Record | EventId | float | None = None) -> "Simulation":

@@ -1,7 +1,7 @@
 """The plainest explorer there is: whole values, no numbers, no memory of local steps, no letter thrown away."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
@@ -15,9 +15,7 @@ Spelt = tuple[tuple[Local, ...], Ghost, Budget, tuple[Letter, ...]]
 Past = tuple[tuple[Local, ...], Ghost, Budget]
 
 
-def brute(
-    engine: Engine, bounds: Bounds, start: World, tidy: Callable[[Spelt], Spelt] = lambda world: world
-) -> tuple[set[Spelt], str]:
+def brute(engine: Engine, bounds: Bounds, start: World) -> tuple[set[Spelt], str]:
     """Every world there is, or those until the first broken promise."""
     first: Spelt = (start.servers, start.ghost, whole(bounds), start.letters)
     found, waiting = {first}, deque([first])
@@ -25,7 +23,6 @@ def brute(
         for after, broken in successors(engine, bounds, waiting.popleft()):
             if broken:
                 return found, broken
-            after = tidy(after)
             if after not in found:
                 found.add(after)
                 waiting.append(after)
