@@ -9,7 +9,7 @@
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -212,6 +212,14 @@ class Simulation(Controls):
         fork = copy(self)
         fork._branch(self._world.events if at is None else self._events_at(at))  # noqa: SLF001 (its own twin)
         return fork
+
+    def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
+        """The world right before event ``start``, then right after it and each up to ``stop - 1``; they are replayed."""
+        world = self._world_at(start)
+        yield world
+        for past in self._past[start:stop]:
+            world = act(world, past.action, past.now).world
+            yield world
 
     def watch(self, observer: Callable[[Record], None]) -> None:
         """Have ``observer`` called with every record from now on."""
