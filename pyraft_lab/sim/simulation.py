@@ -191,11 +191,15 @@ class Simulation(Controls):
             self._do(due.action, at=due.time, decided=False)
         return found
 
-    def take(self, action: Pending) -> Record:
-        """Let one of the :attr:`pending` actions happen now, out of its turn."""
+    def take(self, action: Pending, at: float | None = None) -> Record:
+        """Let one of the :attr:`pending` actions happen out of its turn: now, or at a later time ``at``."""
         if action not in self.pending:
             raise PyraftError(f"{action!r} is not pending")
-        return self._do(action)
+        return self.force(action, self._world.now if at is None else round(at * SECOND))
+
+    def force(self, action: Action, at: Micros) -> Record:
+        """Let anything happen at that time; what was due earlier waits."""
+        return self._do(action, at=at)
 
     # Branches of time
 
