@@ -6,7 +6,8 @@ for which Raft's safety is proved. For a while only some servers are awake, then
     awake  {1,2}   {2,3}   {1,3,4} …      what was sent to the sleeping waits, and arrives long after its time
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from msgspec import Struct
 
@@ -25,6 +26,7 @@ from pyraft_lab.sim.world import (
     Decision,
     Deliver,
     Drop,
+    Duplicate,
     Expire,
     HandOver,
     Invoke,
@@ -55,6 +57,7 @@ class Walk(Struct, frozen=True, kw_only=True):
     timers: float = 0.06
     crash: float = 0.02
     drop: float = 0.01
+    duplicate: float = 0.01
     write: float = 0.06
     read: float = 0.0
     change: float = 0.0
@@ -138,7 +141,8 @@ class Walker:
     def _habits(self) -> Iterator[tuple[float, Callable[[], Decision | None]]]:
         walk = self.walk
         yield walk.crash, self._crash
-        yield walk.drop, self._drop
+        yield walk.drop, partial(self._meddle, Drop)
+        yield walk.duplicate, partial(self._meddle, Duplicate)
         yield walk.write, self._write
         yield walk.read, self._read
         yield walk.change, self._change
@@ -152,9 +156,9 @@ class Walker:
         node = self._node(self.members)
         return Crash(node) if self.sim.nodes[node].up else Start(node)
 
-    def _drop(self) -> Decision | None:
-        flights = [flight.id for flight in self.sim.flying]
-        return Drop(flights[int(self.draw() * len(flights))]) if flights else None
+    def _meddle(self, how: type[Drop] | type[Duplicate]) -> Decision | None:
+        flights = self.sim.flying
+        return how(flights[int(self.draw() * len(flights))].id) if flights else None
 
     def _leaders(self) -> list[NodeId]:
         nodes = self.sim.world.nodes.values()
@@ -170,8 +174,8 @@ class Walker:
             return None
         key = f"k{int(self.draw() * self.walk.keys)}"
         to = None if self.walk.retry else self._node(leaders)
-        op = "incr" if self.walk.retry else "put"
-        return self._ask(Write({"op": op, "key": key, "value": self.client}), to)
+        op, value = ("append", f"{self.client} ") if self.walk.retry else ("put", self.client)
+        return self._ask(Write({"op": op, "key": key, "value": value}), to)
 
     def _read(self) -> Decision | None:
         leaders = self._leaders()

@@ -49,6 +49,14 @@ class Past(NamedTuple):
     decided: bool
 
 
+class Began(NamedTuple):
+    """The cluster at the very beginning."""
+
+    voters: tuple[NodeId, ...]
+    learners: tuple[NodeId, ...]
+    initialize: bool
+
+
 class Simulation(Controls):
     """A cluster of servers in virtual time; the same seed and the same decisions give the same run, event by event.
 
@@ -97,6 +105,7 @@ class Simulation(Controls):
         self._trace = Trace(limit=None if isinstance(record, bool) else record)
         self._past: list[Past] = []
         self._kept: dict[EventId, World] = {0: self._world}
+        self._began = Began(voters, listeners, initialize)
         self._calls: dict[int, ClientCall] = {}
         self._checks = tuple(default_checks() if checks is None else checks)
         self._violations: list[Violation] = []
@@ -158,6 +167,11 @@ class Simulation(Controls):
         return actions(self._world)
 
     @property
+    def past(self) -> Sequence[Past]:
+        """What was done, and when: one line for each record."""
+        return self._past
+
+    @property
     def flying(self) -> tuple[Flight, ...]:
         """The messages under way."""
         return tuple(self._world.flights.values())
@@ -211,6 +225,22 @@ class Simulation(Controls):
         fork = copy(self)
         fork._branch(self._world.events if at is None else self._events_at(at))  # noqa: SLF001 (its own twin)
         return fork
+
+    def again(
+        self, *, without: Iterable[NodeId] = (), engine: Engine | None = None, record: bool = True
+    ) -> "Simulation":
+        """The same cluster before anything had happened, in good weather; perhaps smaller, or under other rules."""
+        gone, setting = set(without), self._setting
+        return Simulation(
+            nodes=[node for node in self._began.voters if node not in gone],
+            learners=[node for node in self._began.learners if node not in gone],
+            initialize=self._began.initialize,
+            seed=setting.seed,
+            config=setting.config,
+            engine=engine or setting.engine,
+            machine=setting.machine,
+            record=record,
+        )
 
     def watch(self, observer: Callable[[Record], None]) -> None:
         """Have ``observer`` called with every record from now on."""
