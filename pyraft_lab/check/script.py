@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
@@ -25,6 +26,7 @@ from pyraft_lab.sim.world import (
     Deliver,
     Drop,
     Duplicate,
+    Expire,
     Heal,
     Invoke,
     Partition,
@@ -57,6 +59,10 @@ class Move(NamedTuple):
     action: Action
     message: Origin | None = None
     call: Place | None = None
+
+
+Pace = Callable[[Simulation, Move], Micros | None]
+"""When a move is made in a run; ``None`` if it cannot be made now."""
 
 
 class Names:
@@ -136,15 +142,16 @@ class Writer:
         self.names.rename(flight, Origin(place, flight.dst, type(flight.message).__name__, 0))
 
 
-def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object]) -> list[Move]:
+def play(
+    sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object], *, pace: Pace
+) -> list[Move]:
     """Make these moves one after the other, those that still make sense, until ``stop``; the moves that were made."""
     names, made = Names(sim), list[Move]()
-    sent: list[Record] = []
-    sim.watch(sent.append)
     for move in moves:
-        for action in _meant(names, move):
+        time = pace(sim, move)
+        for action in _meant(names, move) if time is not None else ():
             try:
-                record = sim.force(action, sim.world.now + PACE)
+                record = sim.force(action, time)
             except (PyraftError, AssertionError):
                 continue
             names.learn(move.place, action, record.id, record.sent)
@@ -152,6 +159,32 @@ def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], ob
         if stop(sim):
             break
     return made
+
+
+def at_any_pace(sim: Simulation, _move: Move) -> Micros:
+    """One after the other: timers, too, may run out when they like."""
+    return sim.world.now + PACE
+
+
+def by_the_clock(sim: Simulation, move: Move) -> Micros | None:
+    """Each at its own time; then no lease outlasts its timer, and no follower is free before its own has run out."""
+    time = max(move.time, sim.world.now)
+    for due in [due for due in sim.world.agenda if due.time < time and _ends_lease(sim, due.action)]:
+        sim.force(due.action, due.time)
+    match move.action:
+        case Expire(timer=timer) if timer.kind is TimerKind.LEASE:
+            return None
+        case Expire(node, timer) if timer.kind is TimerKind.LOYALTY:
+            due = sim.world.nodes[node].timers.get(timer) if node in sim.nodes else None
+            return time if due is not None and due.time <= time else None
+        case _:
+            return time
+
+
+def _ends_lease(sim: Simulation, action: Action) -> bool:
+    return (
+        isinstance(action, Expire) and action.timer.kind is TimerKind.LEASE and not sim.world.nodes[action.node].paused
+    )
 
 
 def _meant(names: Names, move: Move) -> Iterator[Action]:

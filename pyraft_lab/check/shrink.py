@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 from pyraft_lab.check.failure import LINEARIZABLE, failure
-from pyraft_lab.check.script import Move, moves_of, play
+from pyraft_lab.check.script import Move, Pace, at_any_pace, by_the_clock, moves_of, play
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, covers_in_order
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.world import Invoke, Query
 
 
 def shrink(run: Simulation) -> Simulation:
@@ -36,8 +37,16 @@ class Shrinker:
         self.gone: tuple[NodeId, ...] = ()
         self.moves: Sequence[Move] = moves_of(run)
         self.right = _right_engine(run)
-        if not self._accept(self.moves):
-            raise PyraftError(f"{falls} does not fall when the run is played again without its clock")
+        self.pace: Pace = at_any_pace
+        if self._rests_on_clocks() or not self._accept(self.moves):
+            self.pace = by_the_clock
+            if not self._accept(self.moves):
+                raise PyraftError(f"{falls} does not fall again when the run is played move by move")
+
+    def _rests_on_clocks(self) -> bool:
+        """Whether it reads by leases, and there are no right rules to say whether only the clocks are to blame."""
+        wishes = [move.action.call.wish for move in self.moves if isinstance(move.action, Invoke)]
+        return self.right is None and any(isinstance(wish, Query) and wish.policy == "lease" for wish in wishes)
 
     def drop_servers(self) -> None:
         """Leave out as many servers as possible, two before one: a majority of three is easier to follow."""
@@ -65,14 +74,14 @@ class Shrinker:
     def result(self) -> Simulation:
         """The shrunk run."""
         sim = self.run.again(without=self.gone)
-        play(sim, self.moves, self._is_over)
+        play(sim, self.moves, self._is_over, pace=self.pace)
         return sim
 
     def _accept(self, moves: Sequence[Move], gone: tuple[NodeId, ...] | None = None) -> bool:
         """Whether the same falls by these moves, and would not under right rules; if so, they are the best so far."""
         gone = self.gone if gone is None else gone
         sim = self.run.again(without=gone, record=False)
-        made = play(sim, moves, self._is_over)
+        made = play(sim, moves, self._is_over, pace=self.pace)
         if not self._falls(sim) or self._is_unfair(made, gone):
             return False
         self.moves, self.gone = made, gone
@@ -82,7 +91,7 @@ class Shrinker:
         if self.right is None:
             return False
         sim = self.run.again(without=gone, engine=self.right, record=False)
-        play(sim, moves, self._is_over)
+        play(sim, moves, self._is_over, pace=self.pace)
         return failure(sim) is not None
 
     def _falls(self, sim: Simulation) -> bool:
