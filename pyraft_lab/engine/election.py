@@ -99,11 +99,10 @@ def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -
 
 
 def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
-    """A grant counts if it echoes exactly my vote; a higher vote ends the candidacy (§5.2)."""
+    """Votes are counted by who asked for them; a higher vote ends the candidacy (§5.2)."""
     if learn(turn, response.vote):
         return
-    honest = response.vote == turn.vote or not response.granted
-    if isinstance(turn.role, Candidate) and response.asked == turn.vote and honest:
+    if isinstance(turn.role, Candidate) and turn.rules.echoes(turn.vote, response):
         _count(turn, voter, response)
 
 

@@ -376,5 +376,7 @@ def prove_contact(turn: Turn) -> None:
     proved = turn.rules.proved_round(turn.state, leader)
     if proved > leader.proved:
         turn.lead(proved=proved)
+        if turn.rules.starts_lease(leader, proved):
+            turn.set_timer(lease(proved))
         if leader.proved <= leader.expired < proved:
             turn.cancel_timer(QUORUM)

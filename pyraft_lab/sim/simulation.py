@@ -49,6 +49,14 @@ class Past(NamedTuple):
     decided: bool
 
 
+class Began(NamedTuple):
+    """The cluster at the very beginning."""
+
+    voters: tuple[NodeId, ...]
+    learners: tuple[NodeId, ...]
+    initialize: bool
+
+
 class Simulation(Controls):
     """A cluster of servers in virtual time; the same seed and the same decisions give the same run, event by event.
 
@@ -97,6 +105,7 @@ class Simulation(Controls):
         self._trace = Trace(limit=None if isinstance(record, bool) else record)
         self._past: list[Past] = []
         self._kept: dict[EventId, World] = {0: self._world}
+        self._began = Began(voters, listeners, initialize)
         self._calls: dict[int, ClientCall] = {}
         self._checks = tuple(default_checks() if checks is None else checks)
         self._violations: list[Violation] = []
@@ -158,6 +167,11 @@ class Simulation(Controls):
         return actions(self._world)
 
     @property
+    def past(self) -> Sequence[Past]:
+        """What was done, and when: one line for each record."""
+        return self._past
+
+    @property
     def flying(self) -> tuple[Flight, ...]:
         """The messages under way."""
         return tuple(self._world.flights.values())
@@ -191,11 +205,15 @@ class Simulation(Controls):
             self._do(due.action, at=due.time, decided=False)
         return found
 
-    def take(self, action: Pending) -> Record:
-        """Let one of the :attr:`pending` actions happen now, out of its turn."""
+    def take(self, action: Pending, at: float | None = None) -> Record:
+        """Let one of the :attr:`pending` actions happen out of its turn: now, or at a later time ``at``."""
         if action not in self.pending:
             raise PyraftError(f"{action!r} is not pending")
-        return self._do(action)
+        return self.force(action, self._world.now if at is None else round(at * SECOND))
+
+    def force(self, action: Action, at: Micros) -> Record:
+        """Let anything happen at that time; what was due earlier waits."""
+        return self._do(action, at=at)
 
     def stall(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass in which nothing happens: what falls due meanwhile is late."""
@@ -220,6 +238,22 @@ class Simulation(Controls):
         for past in self._past[start:stop]:
             world = act(world, past.action, past.now).world
             yield world
+
+    def again(
+        self, *, without: Iterable[NodeId] = (), engine: Engine | None = None, record: bool = True
+    ) -> "Simulation":
+        """The same cluster before anything had happened, in good weather; perhaps smaller, or under other rules."""
+        gone, setting = set(without), self._setting
+        return Simulation(
+            nodes=[node for node in self._began.voters if node not in gone],
+            learners=[node for node in self._began.learners if node not in gone],
+            initialize=self._began.initialize,
+            seed=setting.seed,
+            config=setting.config,
+            engine=engine or setting.engine,
+            machine=setting.machine,
+            record=record,
+        )
 
     def watch(self, observer: Callable[[Record], None]) -> None:
         """Have ``observer`` called with every record from now on."""
