@@ -69,7 +69,7 @@ def is_loyal(state: RaftState) -> bool:
         case Follower(loyal=loyal) | Learner(loyal=loyal) | PreCandidate(loyal=loyal) | Candidate(loyal=loyal):
             return loyal
         case Leader():
-            return state.config.check_quorum and lease_holds(state)
+            return state.config.loyalty and lease_holds(state)
         case _:
             assert_never(state.role)
 

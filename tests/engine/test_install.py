@@ -16,17 +16,21 @@ from pyraft_lab.engine.commands import (
 )
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Boot, Receive
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.messages import AppendAccepted, AppendRefused, AppendRequest, Outdated, SnapshotRequest
-from pyraft_lab.engine.messages import SnapshotResponse
+from pyraft_lab.engine.messages import (
+    AppendAccepted,
+    AppendRefused,
+    Outdated,
+    SnapshotRequest,
+    SnapshotResponse,
+)
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Disk, Follower, Learner, RaftState, Step
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, Vote
 from tests.engine.builders import (
     EAGER,
     after,
-    all_stored,
     answers,
     append_request,
     applied,
