@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pyraft_lab.check.bounds import Bounds as Bounds
     from pyraft_lab.check.explorer import explore as explore
+    from pyraft_lab.check.linearizability import check_linearizable as check_linearizable
     from pyraft_lab.engine.config import Config as Config
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from pyraft_lab.errors import StorageFailed as StorageFailed
     from pyraft_lab.errors import Timeout as Timeout
     from pyraft_lab.errors import UnknownNode as UnknownNode
+    from pyraft_lab.history import History as History
+    from pyraft_lab.history import Operation as Operation
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
     from pyraft_lab.machine import StateMachine as StateMachine
@@ -67,6 +70,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "pyraft_lab.check.bounds": ("Bounds",),
     "pyraft_lab.check.explorer": ("explore",),
+    "pyraft_lab.check.linearizability": ("check_linearizable",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
     "pyraft_lab.engine.membership": (
@@ -81,6 +85,7 @@ _WHERE = {
         *("Panicked", "PlanError", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
         *("Timeout", "UnknownNode"),
     ),
+    "pyraft_lab.history": ("History", "Operation"),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
     "pyraft_lab.runtime.client": ("Client",),
     "pyraft_lab.runtime.cluster": ("LocalCluster",),
