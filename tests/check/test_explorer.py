@@ -33,6 +33,7 @@ SMALL = {
 each_small = pytest.mark.parametrize(("nodes", "bounds"), SMALL.values(), ids=SMALL.keys())
 
 
+@pytest.mark.row("FZ-06")
 @each_small
 def test_every_state_of_the_servers_that_exists_is_found_and_no_other(nodes: int, bounds: Bounds) -> None:
     space, search = searched(nodes, bounds)
@@ -67,6 +68,7 @@ WHOLE = {
 }
 
 
+@pytest.mark.row("FZ-04")
 @pytest.mark.parametrize(("nodes", "bounds", "expected"), WHOLE.values(), ids=WHOLE.keys())
 def test_a_whole_space_has_exactly_so_many_worlds(nodes: int, bounds: Bounds, expected: tuple[int, int, int]) -> None:
     report = explore(nodes, bounds=bounds)
