@@ -166,8 +166,6 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
     if not turn.rules.fits(turn.log, request.prev):
         refuse(turn, leader, request.prev, request.round)
         return
-    if any(entry.index != request.prev.index + place for place, entry in enumerate(request.entries, 1)):
-        return  # no leader sends entries with a gap
     entries = turn.rules.unknown(turn.log, request.entries)
     if entries and entries[0].index <= turn.state.committed:
         turn.halt(f"leader {leader} sends {entries[0].id}, but another entry is committed there")
