@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pyraft_lab.engine.types import Vote as Vote
     from pyraft_lab.errors import AlreadyInitialized as AlreadyInitialized
     from pyraft_lab.errors import BadCommand as BadCommand
+    from pyraft_lab.errors import CapsuleError as CapsuleError
+    from pyraft_lab.errors import CapsuleMismatch as CapsuleMismatch
     from pyraft_lab.errors import ChangeInProgress as ChangeInProgress
     from pyraft_lab.errors import ConfigError as ConfigError
     from pyraft_lab.errors import EmptyMembership as EmptyMembership
@@ -80,7 +82,8 @@ _WHERE = {
     "pyraft_lab.engine.rules": ("ADVANCED", "RAFT", "Rules"),
     "pyraft_lab.engine.types": ("LogId", "NodeId", "Vote"),
     "pyraft_lab.errors": (
-        *("AlreadyInitialized", "BadCommand", "ChangeInProgress", "ConfigError", "EmptyMembership", "Fatal"),
+        *("AlreadyInitialized", "BadCommand", "CapsuleError", "CapsuleMismatch"),
+        *("ChangeInProgress", "ConfigError", "EmptyMembership", "Fatal"),
         *("LearnerNotFound", "NetworkFailed", "NotInitialized", "NotLeader", "OutcomeUnknown", "Overloaded"),
         *("Panicked", "PlanError", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
         *("Timeout", "UnknownNode"),

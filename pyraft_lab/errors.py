@@ -20,6 +20,8 @@
     ├── NetworkFailed        the wire or its broker is not there: where, why
     ├── HistoryError         a history of client calls cannot be as it is written: what, line
     ├── PlanError            a fault plan cannot be used as it is written: what
+    ├── CapsuleError         a capsule cannot be opened: why
+    │   └── CapsuleMismatch  the run it describes went otherwise here: event, why
     └── Fatal                the node is over
         ├── StorageFailed    its disk failed: what
         ├── DuplicateNode    another process runs under its id: node
@@ -177,6 +179,22 @@ class PlanError(PyraftError, ValueError):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"the plan cannot be used: {what}")
+
+
+class CapsuleError(PyraftError, ValueError):
+    """A capsule that cannot be opened."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"the capsule cannot be opened: {why}")
+
+
+class CapsuleMismatch(CapsuleError):
+    """A run that was built again went otherwise than the one in the capsule; ``event`` is where that shows first."""
+
+    def __init__(self, event: int, why: str) -> None:
+        self.event = event
+        super().__init__(f"the run goes otherwise here, as shows first at event {event}: {why}")
 
 
 class Fatal(PyraftError):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 STRIDE = 64
 """Every so many events the world is kept, so that a fork into the past replays no more than that."""
+
+
+class Deed(Struct, frozen=True, array_like=True):
+    """What somebody decided, right after so many events and at that time."""
+
+    events: EventId
+    now: Micros
+    action: Action
 
 
 class Past(NamedTuple):
@@ -176,6 +185,16 @@ class Simulation(Controls):
         """The messages under way."""
         return tuple(self._world.flights.values())
 
+    @property
+    def origin(self) -> World:
+        """The world before anything happened in it."""
+        return self._kept[0]
+
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """Everything that was decided from outside; with seed and origin it tells the whole run."""
+        return tuple(Deed(event, past.now, past.action) for event, past in enumerate(self._past) if past.decided)
+
     # Time
 
     def step(self) -> Record:
@@ -191,7 +210,7 @@ class Simulation(Controls):
         stop = self._world.now + round(seconds * SECOND)
         while (due := self._next()) is not None and due.time <= stop:
             self._do(due.action, at=due.time, decided=False)
-        self._world = replace(self._world, now=max(stop, self._world.now))
+        self.wait(stop)
 
     def run_until(self, predicate: Callable[["Simulation"], T], timeout: float = 30) -> T:
         """Let things happen until ``predicate`` holds, and return what it says; ``Timeout`` where it never does."""
@@ -200,7 +219,7 @@ class Simulation(Controls):
         while not (found := predicate(self)):
             due = self._next()
             if due is None or due.time > stop:
-                self._world = replace(self._world, now=max(stop, self._world.now))
+                self.wait(stop)
                 raise Timeout("what run_until waits for", timeout)
             self._do(due.action, at=due.time, decided=False)
         return found
@@ -219,6 +238,38 @@ class Simulation(Controls):
         """Let ``seconds`` of virtual time pass in which nothing happens: what falls due meanwhile is late."""
         at_least("seconds", seconds, 0)
         self._world = replace(self._world, now=self._world.now + round(seconds * SECOND))
+
+    def redo(self, deed: Deed) -> Record:
+        """Let what was decided in another run happen here, after as many events and at the same time."""
+        while self._world.events < deed.events:
+            self.step()
+        return self._do(deed.action, at=deed.now)
+
+    def wait(self, until: Micros) -> None:
+        """Let time pass in which nothing happens."""
+        self._world = replace(self._world, now=max(until, self._world.now))
+
+    def capsule(self) -> str:
+        """The whole run as one line of text that fits into a URL; :meth:`from_capsule` builds it again.
+
+        ``CapsuleError`` where it was not recorded from the beginning.
+        """
+        from pyraft_lab.sim.capsule import seal
+
+        return seal(self)
+
+    @classmethod
+    def from_capsule(
+        cls, text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None
+    ) -> "Simulation":
+        """The run a capsule was made of, built again and proved to be the same event by event.
+
+        ``rules`` and ``machine`` are needed where the run had its author's own. ``CapsuleError`` where the text is
+        cut, damaged or of another format; ``CapsuleMismatch`` names the first difference.
+        """
+        from pyraft_lab.sim.capsule import reopen
+
+        return reopen(text, rules=rules, machine=machine)
 
     # Branches of time
 

@@ -1,0 +1,270 @@
+"""A run as one line of text: what it was made of, what was decided, and a proof that it is the same when built again.
+
+::
+
+    pyraft1 . 431 . 9f3c01ab . eJyrVkrOSMxLT1WyUkrOL0hV0lFKy0xR…
+    format    length  checksum  what follows, packed
+
+The proof is a digest of the trace, and one bit of the digest as it stood after every event (after every so many, in
+a long run): where the runs part, every second bit is wrong from there on, so the first wrong one is close behind.
+"""
+
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import blake2b
+from importlib import import_module
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict, fields, replace
+
+import pyraft_lab
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
+from pyraft_lab.machine import KeyValue, StateMachine
+from pyraft_lab.sim.simulation import Deed, Simulation
+from pyraft_lab.sim.weather import Micros, Weather
+from pyraft_lab.trace.files import Writer
+from pyraft_lab.trace.recorder import Record
+
+FORMAT = "pyraft1"
+MARKS = 768
+"""At most so many bits of proof."""
+LARGEST = 8 << 20
+"""More than so many bytes no capsule holds."""
+KNOWN = {"RAFT": RAFT, "ADVANCED": ADVANCED}
+
+
+class Proof(Struct, frozen=True, array_like=True):
+    """The digest of a trace, and bits of it on the way: one after every ``stride`` events."""
+
+    events: int
+    stride: int
+    bits: bytes
+    digest: bytes
+
+
+class Capsule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is in the text. ``rules`` is a known table or names the functions put in; only what is unusual is told."""
+
+    version: str
+    seed: int
+    voters: tuple[NodeId, ...]
+    learners: tuple[NodeId, ...] = ()
+    initialize: bool = True
+    rules: str | dict[str, str] = "RAFT"
+    machine: str = ""
+    config: dict[str, Any] = {}
+    weather: dict[str, Any] = {}
+    deeds: tuple[Deed, ...] = ()
+    now: Micros = 0
+    proof: Proof
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(Capsule).decode
+_WORDS = (
+    b"retry_limit snapshot_logs_since_last keep_logs leader_restore latency duplicate reorder loss disk pre_vote seed"
+    b"Tell event Elect BuildSnapshot SetWeather weather Join Pause Resume Drift rate Skew Spoil health slow full lying"
+    b"Cut src dst Heal links Partition groups Drop Delay Duplicate Sync Build Miss Attempt Start Crash node torn "
+    b"timer lease retry heartbeat election Expire Deliver message HandOver Reconfigure change ReplaceVoters AddLearners"
+    b"learners retain guard leader last membership Query query policy index Invoke call client wish Write command "
+    b"type op cas old new incr put key value to config machine rules version voters deeds now proof"
+)
+"""What capsules are full of: it need not be said again in each. It belongs to the format and never changes."""
+
+
+def seal(sim: Simulation) -> str:
+    """The text of a run; ``CapsuleError`` where it was not recorded from the beginning."""
+    records, origin, setting = sim.trace.records, sim.origin, sim.world.setting
+    if len(records) != sim.world.events:
+        raise CapsuleError(f"only {len(records)} of {sim.world.events} events were recorded; use record=True")
+    members = next((node.state.membership for node in origin.nodes.values() if node.state.membership.voters), None)
+    capsule = Capsule(
+        version=pyraft_lab.__version__,
+        seed=sim.seed,
+        voters=tuple(sorted(members.voters if members else origin.nodes)),
+        learners=tuple(sorted(members.learners)) if members else (),
+        initialize=members is not None,
+        rules=_name_rules(setting.engine.rules),
+        machine="" if setting.machine is KeyValue else _name(setting.machine),
+        config=_unusual(setting.config, Config()),
+        weather=_unusual(origin.weather, Weather()),
+        deeds=sim.deeds,
+        now=sim.world.now,
+        proof=prove(records, max(1, -(-len(records) // MARKS))),
+    )
+    return wrap(capsule)
+
+
+def reopen(text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None) -> Simulation:
+    """The run in a text, built again and proved to be the same."""
+    capsule = unwrap(text)
+    sim = Simulation(
+        capsule.voters,
+        capsule.seed,
+        learners=capsule.learners,
+        initialize=capsule.initialize,
+        rules=rules or _find_rules(capsule.rules),
+        machine=machine or _find(capsule.machine or _name(KeyValue), "machine"),
+        config=replace(Config(), **_as(Config, capsule.config)).validated(),
+        weather=replace(Weather(), **_as(Weather, capsule.weather)).validated(),
+    )
+    _go(sim, capsule)
+    _compare(sim, capsule)
+    return sim
+
+
+def _go(sim: Simulation, capsule: Capsule) -> None:
+    """Do what was done; where that is not possible, the runs have parted before."""
+    try:
+        for deed in capsule.deeds:
+            sim.redo(deed)
+        while sim.world.events < capsule.proof.events:
+            sim.step()
+    except PyraftError as error:
+        _compare(sim, capsule)
+        raise CapsuleMismatch(sim.world.events, f"{error}{_blame(capsule)}") from error
+    sim.wait(capsule.now)
+
+
+def _compare(sim: Simulation, capsule: Capsule) -> None:
+    """Find the first difference in what has been built so far."""
+    proof = capsule.proof
+    mine = prove(sim.trace.records, proof.stride)
+    wrong = next(
+        (place for place, bit in enumerate(_bits(mine)) if bit != (proof.bits[place // 8] >> place % 8) & 1), None
+    )
+    if wrong is None and (sim.world.events < proof.events or mine.digest == proof.digest):
+        return
+    event = proof.events - 1 if wrong is None else (wrong + 1) * proof.stride - 1
+    raise CapsuleMismatch(event, f"{_tell(sim.trace.record(event))}{_blame(capsule)}")
+
+
+def _tell(record: Record) -> str:
+    where = f"node {record.node}: " if record.node else ""
+    return f"here it is {where}{record.kind} at {record.time:.6f} s"
+
+
+def _blame(capsule: Capsule) -> str:
+    """Another version of the library is the likeliest reason."""
+    if capsule.version == pyraft_lab.__version__:
+        return "; the rules or the machine are not those of the capsule"
+    return f"; it was made by version {capsule.version}, and this is {pyraft_lab.__version__}"
+
+
+# Proof
+
+
+def prove(records: tuple[Record, ...], stride: int) -> Proof:
+    """The digest of a trace, with a bit of it after every ``stride`` records."""
+    writer, digest = Writer(), blake2b(digest_size=8)
+    bits = bytearray(-(-len(records) // stride // 8) + 1)
+    for count, record in enumerate(records, start=1):
+        digest.update(writer.line(record))
+        if count % stride == 0:
+            place = count // stride - 1
+            bits[place // 8] |= (digest.copy().digest()[0] & 1) << place % 8
+    return Proof(len(records), stride, bytes(bits), digest.digest())
+
+
+def _bits(proof: Proof) -> Iterator[int]:
+    for place in range(proof.events // proof.stride):
+        yield (proof.bits[place // 8] >> place % 8) & 1
+
+
+# Text
+
+
+def wrap(capsule: Capsule) -> str:
+    """A capsule as its text."""
+    packer = zlib.compressobj(9, zdict=_WORDS)
+    body = urlsafe_b64encode(packer.compress(_pack(capsule)) + packer.flush()).decode().rstrip("=")
+    return f"{FORMAT}.{len(body)}.{zlib.crc32(body.encode()):08x}.{body}"
+
+
+def unwrap(text: str) -> Capsule:
+    """What a text says, before it is built again; ``CapsuleError`` says what is wrong with the text."""
+    body = _check(text.strip())
+    try:
+        packer = zlib.decompressobj(zdict=_WORDS)
+        data = packer.decompress(urlsafe_b64decode(body + "=" * (-len(body) % 4)), LARGEST)
+        if packer.unconsumed_tail:
+            raise CapsuleError(f"it holds more than {LARGEST} bytes")
+        return _unpack(data)
+    except (ValueError, zlib.error) as error:
+        raise (
+            error if isinstance(error, CapsuleError) else CapsuleError(f"its content makes no sense: {error}")
+        ) from error
+
+
+def _check(text: str) -> str:
+    """The body, if it is all there."""
+    format, *rest = text.split(".")
+    if not format.startswith("pyraft"):
+        raise CapsuleError(f"it does not begin with {FORMAT}, but with {text[:12]!r}")
+    if format != FORMAT:
+        raise CapsuleError(f"it is of format {format[:20]}, and this version of the library reads {FORMAT}")
+    if len(rest) != 3 or not rest[0].isdecimal():
+        raise CapsuleError("it is cut off within its first characters")
+    length, checksum, body = int(rest[0]), rest[1], rest[2]
+    if len(body) < length:
+        raise CapsuleError(f"it is cut: {len(body)} of its {length} characters are here")
+    if len(body) > length:
+        raise CapsuleError(f"it has {len(body) - length} characters too many at its end")
+    if f"{zlib.crc32(body.encode()):08x}" != checksum:
+        raise CapsuleError("it is damaged: its checksum does not fit")
+    return body
+
+
+# Names
+
+
+def _unusual(value: Config | Weather, usual: Config | Weather) -> dict[str, Any]:
+    """The fields in which it differs."""
+    usually = asdict(usual)
+    return {name: told for name, told in asdict(value).items() if told != usually[name]}
+
+
+def _as(kind: type[Config | Weather], told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of these fields, with the types they should have."""
+    types = {field.name: field.type for field in fields(kind)}
+    try:
+        return {name: msgspec.convert(value, types[name]) for name, value in told.items()}
+    except (KeyError, msgspec.ValidationError) as error:
+        raise CapsuleError(f"its {kind.__name__.lower()} makes no sense: {error}") from error
+
+
+def _name(thing: object) -> str:
+    return f"{getattr(thing, '__module__', '?')}:{getattr(thing, '__qualname__', repr(thing))}"
+
+
+def _name_rules(rules: Rules) -> str | dict[str, str]:
+    for name, table in KNOWN.items():
+        if rules == table:
+            return name
+    told, usual = asdict(rules), asdict(RAFT)
+    return {name: _name(rule) for name, rule in told.items() if rule is not usual[name]}
+
+
+def _find_rules(told: str | dict[str, str]) -> Rules:
+    if isinstance(told, dict):
+        known = {field.name for field in fields(Rules)}
+        return replace(RAFT, **{name: _find(rule, "rules") for name, rule in told.items() if name in known})
+    if told not in KNOWN:
+        raise CapsuleError(f"there are no rules {told!r}; known are {', '.join(KNOWN)}")
+    return KNOWN[told]
+
+
+def _find(name: str, what: str) -> Any:
+    """Something of this library by its name; what is not of this library is never imported."""
+    module, _, attribute = name.partition(":")
+    if module.split(".")[0] == "pyraft_lab" and attribute.isidentifier():
+        found = getattr(import_module(module), attribute, None)
+        if getattr(found, "__module__", None) == module:
+            return found
+    raise CapsuleError(f"the run used {what} of its author's own, {name}; pass them as {what}=…")
