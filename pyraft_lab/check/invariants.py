@@ -74,6 +74,16 @@ class Ghost:
             chains.ids.append(self.number(chains.ids[-1], entry))
         return chains
 
+    def restart(self, node: NodeId, log: Log) -> None:
+        """A server starts with this log; what its crash took, and nobody else ever had, has never been.
+
+        A leader that resumes its term may then give such an id to another entry: it had not sent the first one.
+        """
+        old, self.chains[node] = self.chains.get(node), self.trace_log(log)
+        lost = set(old.ids if old else ()).difference(*(chains.ids for chains in self.chains.values()))
+        if lost:
+            self.seen = {key: value for key, value in self.seen.items() if value[0] not in lost}
+
     def before(self, events: EventId, world: World) -> "Ghost":
         """What was known before so many events, with the logs of that world."""
         past = Ghost()
@@ -123,7 +133,7 @@ class Safety:
     def _logs(self, event: EventId, step: Step) -> Iterator[tuple[str, str]]:
         node = step.after.id
         if isinstance(step.event, Boot) or node not in self.ghost.chains:
-            self.ghost.chains[node] = self.ghost.trace_log(step.before.log)
+            self.ghost.restart(node, step.before.log)
         for command in step.commands:
             match command:
                 case Append(entries):

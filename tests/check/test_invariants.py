@@ -5,7 +5,8 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.engine.messages import AnyMessage, VoteRequest
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.messages import AnyMessage, AppendRequest, VoteRequest
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index
@@ -19,6 +20,10 @@ def anybody(_state: RaftState, _request: VoteRequest) -> None:
 
 def hasty(_state: RaftState, _message: AnyMessage) -> bool:
     return False
+
+
+def sends_at_once(state: RaftState, message: AnyMessage) -> bool:
+    return not isinstance(message, AppendRequest) and RAFT.waits_for_disk(state, message)
 
 
 def eager(state: RaftState) -> Index:
@@ -97,3 +102,22 @@ def test_a_fork_before_a_violation_has_not_seen_it_and_finds_it_again() -> None:
     assert fork.violations == []
     fork.run_until(lambda s: s.violations)
     assert fork.violations[0] == first
+
+
+def test_a_leader_that_resumes_its_term_may_name_anew_what_it_lost_and_never_sent() -> None:
+    def restarted(rules: Rules) -> Simulation:
+        sim = Simulation(3, seed=7, rules=rules, config=Config(leader_restore=True))
+        sim.run(1)
+        leader = sim.leader
+        assert leader
+        sim.spoil(leader, slow=100)
+        sim.write({"op": "incr", "key": "x"})
+        sim.run(0.015)
+        sim.crash(leader)
+        sim.restart(leader)
+        sim.run(1)
+        return sim
+
+    assert restarted(RAFT).violations == []
+    unwritten = restarted(replace(RAFT, sendable=eager, waits_for_disk=sends_at_once))
+    assert "log matching" in {violation.name for violation in unwritten.violations}

@@ -66,7 +66,7 @@ def test_a_joint_membership_that_nobody_ends_is_named() -> None:
     stuck = rested(rules=replace(RAFT, may_leave=lambda _state, _leader: False))
     stuck.change_membership({1, 2})
     stuck.run(1)
-    assert names(stuck) == {"no joint membership in the end"}
+    assert names(stuck) >= {"no joint membership in the end"}
 
 
 def test_a_membership_that_is_not_committed_is_named() -> None:
