@@ -226,7 +226,7 @@ MEMBERSHIP = (
         hint="the old majority and the new one need not know of each other",
         rules={"has_won": wrong.any_set_elects},
         trial=JOINT,
-        nodes=5,
+        learners=2,
     ),
     Mutant(
         name="union-elects",
@@ -236,7 +236,7 @@ MEMBERSHIP = (
         hint="a majority of all may be without a majority of the old ones",
         rules={"has_won": wrong.union_elects},
         trial=JOINT,
-        nodes=5,
+        learners=2,
     ),
     Mutant(
         name="union-commits",
@@ -246,7 +246,7 @@ MEMBERSHIP = (
         hint="a majority of all may be without a majority of the old ones",
         rules={"commit_index": wrong.union_commits},
         trial=JOINT,
-        nodes=5,
+        learners=2,
     ),
     Mutant(
         name="new-voters-commit",
@@ -256,7 +256,7 @@ MEMBERSHIP = (
         hint="the old voters still elect",
         rules={"commit_index": wrong.new_voters_commit},
         trial=JOINT,
-        nodes=5,
+        learners=2,
     ),
     Mutant(
         name="changes-at-once",
@@ -266,7 +266,7 @@ MEMBERSHIP = (
         hint="who has not heard of the change elects among the old voters",
         rules={"next_membership": wrong.changes_at_once},
         trial=JOINT,
-        nodes=5,
+        learners=2,
     ),
     Mutant(
         name="changes-too-soon",
@@ -276,7 +276,7 @@ MEMBERSHIP = (
         hint="two leaders begin from the same voters; one adds a server, the other removes one",
         rules={"next_membership": wrong.changes_by_one, "may_change": wrong.changes_too_soon},
         trial=JOINT,
-        nodes=4,
+        learners=2,
     ),
     Mutant(
         name="changes-any-time",
@@ -286,7 +286,7 @@ MEMBERSHIP = (
         hint="two steps are further than one",
         rules={"may_change": wrong.changes_any_time},
         trial=JOINT,
-        nodes=5,
+        learners=2,
     ),
     Mutant(
         name="leaves-at-once",
@@ -296,7 +296,7 @@ MEMBERSHIP = (
         hint="the old voters may never have heard of it",
         rules={"may_leave": wrong.leaves_at_once},
         trial=JOINT,
-        nodes=5,
+        learners=2,
     ),
     Mutant(
         name="counts-itself",
@@ -306,7 +306,7 @@ MEMBERSHIP = (
         hint="a leader manages a cluster that it does not belong to any more",
         rules={"commit_index": wrong.counts_itself},
         trial=JOINT,
-        nodes=4,
+        learners=2,
     ),
 )
 
