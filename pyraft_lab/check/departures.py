@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pyraft_lab.engine import rules
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.membership import Batch, ChangeLike, Membership, as_change
-from pyraft_lab.engine.messages import AnyMessage, AppendAccepted, HeartbeatResponse, VoteRequest, VoteResponse
+from pyraft_lab.engine.messages import AnyMessage, AppendAccepted, AppendRequest, HeartbeatRequest, VoteRequest, VoteResponse
 from pyraft_lab.engine.rules import VoteRefusal
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
@@ -92,9 +92,9 @@ def accepts_before_disk(state: RaftState, message: AnyMessage) -> bool:
     return not isinstance(message, AppendAccepted) and rules.waits_for_disk(state, message)
 
 
-def never_waits(_state: RaftState, message: AnyMessage) -> bool:
-    """Writes everything later."""
-    return isinstance(message, HeartbeatResponse)
+def promises_only(state: RaftState, message: AnyMessage) -> bool:
+    """Takes what a leader sends for no promise, though it may lead on after a crash."""
+    return not isinstance(message, (AppendRequest, HeartbeatRequest)) and rules.waits_for_disk(state, message)
 
 
 def sends_all(state: RaftState) -> Index:

@@ -28,8 +28,10 @@ from pyraft_lab.sim.world import (
     Duplicate,
     Expire,
     Heal,
+    Hold,
     Invoke,
     Partition,
+    Release,
     SetWeather,
 )
 from pyraft_lab.trace.recorder import EventId, Flight, Kind, MessageId, Record
@@ -38,7 +40,7 @@ Place = int
 """Where a move stands in its script; -1, -2 … are the first starts of nodes 1, 2 …"""
 PACE: Micros = 1000
 """Time between two moves that are played again, where only their order counts."""
-WITHHOLDING = (Cut, Delay, Drop, Heal, Partition, SetWeather)
+WITHHOLDING = (Cut, Delay, Drop, Heal, Hold, Partition, Release, SetWeather)
 """Decisions that change only what arrives when."""
 
 

@@ -67,8 +67,13 @@ class Walk(Struct, frozen=True, kw_only=True):
     keys: int = 1
 
 
+    def run(self, sim: Simulation) -> None:
+        """Walk through one simulation until it is over, or an invariant falls; the seed says where to."""
+        Walker(sim, self).run()
+
+
 class Walker:
-    """Walks one simulation."""
+    """Walks through one simulation."""
 
     def __init__(self, sim: Simulation, walk: Walk) -> None:
         self.sim, self.walk = sim, walk
@@ -86,15 +91,15 @@ class Walker:
         """One of them."""
         return of[int(self.draw() * len(of))]
 
-    def run(self, stop: Callable[[Simulation], object]) -> None:
-        """Walk until it is over, or ``stop`` says so."""
+    def run(self) -> None:
+        """Walk until it is over, or an invariant falls."""
         for count in range(self.walk.steps):
             if count % self.walk.spell == 0:
                 self.awake = self._some_nodes()
             action = self._decision() or self._pending()
             if action is not None:
                 self.sim.force(action, self.sim.world.now + PACE)
-            if stop(self.sim):
+            if self.sim.violations:
                 return
 
     def _some_nodes(self) -> frozenset[NodeId]:
