@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pyraft_lab.errors import StorageFailed as StorageFailed
     from pyraft_lab.errors import Timeout as Timeout
     from pyraft_lab.errors import UnknownNode as UnknownNode
+    from pyraft_lab.lab.widget import Lab as Lab
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
     from pyraft_lab.machine import StateMachine as StateMachine
@@ -81,6 +82,7 @@ _WHERE = {
         *("Panicked", "PlanError", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
         *("Timeout", "UnknownNode"),
     ),
+    "pyraft_lab.lab.widget": ("Lab",),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
     "pyraft_lab.runtime.client": ("Client",),
     "pyraft_lab.runtime.cluster": ("LocalCluster",),
