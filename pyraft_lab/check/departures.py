@@ -11,7 +11,14 @@ from msgspec.structs import replace
 from pyraft_lab.engine import rules
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.membership import Batch, ChangeLike, Membership, as_change
-from pyraft_lab.engine.messages import AnyMessage, AppendAccepted, AppendRequest, HeartbeatRequest, VoteRequest, VoteResponse
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRequest,
+    HeartbeatRequest,
+    VoteRequest,
+    VoteResponse,
+)
 from pyraft_lab.engine.rules import VoteRefusal
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote

@@ -18,7 +18,7 @@ Voters = tuple[frozenset[NodeId], ...]
 NOBODY: NodeId = 0
 
 
-class Impossible(Exception):  # noqa: N818
+class Impossible(Exception):
     """Raft does not allow this; the message says why."""
 
 

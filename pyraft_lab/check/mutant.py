@@ -14,6 +14,7 @@ from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.sim.simulation import Simulation
 
+
 class Mutant(Struct, frozen=True, kw_only=True):
     """A Raft that is wrong in one place.
 

@@ -5,7 +5,7 @@ falls (delta debugging). Where a run plays under wrong rules, right ones must su
 left shows the mistake, and nothing that would befall any Raft.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 from pyraft_lab.check.failure import LINEARIZABLE, failure

@@ -11,7 +11,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from pyraft_lab.engine.events import BuildSnapshot, Elect
+from pyraft_lab.engine.events import BuildSnapshot
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.timers import TimerKind
@@ -65,7 +65,6 @@ class Walk(Struct, frozen=True, kw_only=True):
     transfer: float = 0.0
     retry: float = 0.0
     keys: int = 1
-
 
     def run(self, sim: Simulation) -> None:
         """Walk through one simulation until it is over, or an invariant falls; the seed says where to."""
