@@ -1,0 +1,48 @@
+"""The broker for those who have none installed: amqtt, in a process of its own.
+
+    python -m pyraft_lab.network.embedded 1883
+
+Of the brokers that pip installs amqtt is the one that does all that a cluster asks of one: retained messages, last wills,
+acknowledged delivery without a delay. It is pure Python, so a message through it costs about three times what it costs
+through mosquitto; which is why it never runs in a loop together with nodes.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+
+from amqtt.broker import Broker
+from amqtt.errors import BrokerError
+
+READY = "embedded broker running"
+"""What it says on standard error once it accepts connections."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve on 127.0.0.1 at the port that is the only argument, until the process is killed."""
+    logging.disable(logging.CRITICAL)  # amqtt reports every client that hangs up
+    try:
+        asyncio.run(serve(int(arguments[0])))
+    except BrokerError as failed:
+        sys.stderr.write(f"Error: {failed.__cause__ or failed}\n")
+        return 1
+    return 0
+
+
+async def serve(port: int) -> None:
+    """Run the broker; returns never, raises ``BrokerError`` where it cannot begin."""
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    sys.stderr.write(READY + "\n")
+    sys.stderr.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
