@@ -29,7 +29,7 @@ class Command(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "demo": Command("live nodes elect, write, lose their leader and recover", "pyraft_lab.runtime.shell:demo"),
+    "demo": Command("live nodes elect, write, lose their leader and recover", "pyraft_lab.terminal.demo:main"),
     "lab": Command("open the guide in JupyterLab", "pyraft_lab.lab.launch:launch"),
     "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }

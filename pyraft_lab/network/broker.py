@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
@@ -157,6 +158,10 @@ class Broker:
 
     def _command(self) -> Sequence[str]:
         if self.kind == "embedded":
+            if find_spec("amqtt") is None:
+                raise NetworkFailed(
+                    self.url, 'no broker is installed; install mosquitto or pip install "pyraft-lab[mqtt]"'
+                )
             return (sys.executable, "-m", "pyraft_lab.network.embedded", str(self.port))
         path = mosquitto()
         if path is None:

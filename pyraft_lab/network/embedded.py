@@ -2,9 +2,9 @@
 
     python -m pyraft_lab.network.embedded 1883
 
-Of the brokers that pip installs amqtt is the one that does all that a cluster asks of one: retained messages, last wills,
-acknowledged delivery without a delay. It is pure Python, so a message through it costs about three times what it costs
-through mosquitto; which is why it never runs in a loop together with nodes.
+Of the brokers that pip installs amqtt does all that a cluster asks of one: retained messages, last wills, acknowledged
+delivery without a delay of 40 ms. It is kept by several people, and it is pure Python: a message through it costs about
+twice what it costs through mosquitto, which is why it never runs in a loop together with nodes.
 """
 
 import asyncio

@@ -78,10 +78,8 @@ class LocalCluster:
         self._machine, self._rules = machine, rules
         self._started: set[NodeId] = set()
         self._disks: dict[NodeId, MemoryStorage] = {}
-        began = time.monotonic()
-        self._reporter = Reporter(
-            [self.trace, *observers] if trace else observers, now=lambda: time.monotonic() - began
-        )
+        self._began = time.monotonic()
+        self._reporter = Reporter([self.trace, *observers] if trace else observers, now=lambda: self.now)
         self._thread: LoopThread | None = None
         self._faults: Faults | None = None
         self._client: Client | None = None
@@ -170,6 +168,11 @@ class LocalCluster:
     def new_client(self, *, deadline: float = 10.0) -> Client:
         """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
         return Client(_Handles(self), deadline=deadline)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the cluster was made: the time of its trace."""
+        return time.monotonic() - self._began
 
     @property
     def gate(self) -> Gate:
