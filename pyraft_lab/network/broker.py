@@ -34,14 +34,14 @@ RUNNING = " running"
 """What the last line before a broker accepts connections contains."""
 
 
-def start(*, port: int = 0, kind: Kind | None = None) -> "Broker":
-    """A running broker on 127.0.0.1; port 0 picks a free one. ``NetworkFailed`` says why there is none.
+def start(*, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1") -> "Broker":
+    """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why there is none.
 
     It ends with ``stop()``, with the ``with`` block, or with this process, even if that is killed.
     """
     kind = kind or ("mosquitto" if mosquitto() else "embedded")
     for _ in range(5):
-        broker = Broker(kind, port or free_port())
+        broker = Broker(kind, port or free_port(), host=host)
         try:
             broker.launch()
         except NetworkFailed as failed:
@@ -69,8 +69,8 @@ def free_port() -> int:
 class Broker:
     """A broker process and its files; made by :func:`start`."""
 
-    def __init__(self, kind: Kind, port: int) -> None:
-        self.kind, self.port = kind, port
+    def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1") -> None:
+        self.kind, self.port, self.host = kind, port, host
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))
         self._process: subprocess.Popen[str] | None = None
@@ -81,7 +81,7 @@ class Broker:
     @property
     def url(self) -> str:
         """What clients connect to."""
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{_reachable(self.host)}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.url}"
@@ -162,7 +162,7 @@ class Broker:
                 raise NetworkFailed(
                     self.url, 'no broker is installed; install mosquitto or pip install "pyraft-lab[mqtt]"'
                 )
-            return (sys.executable, "-m", "pyraft_lab.network.embedded", str(self.port))
+            return (sys.executable, "-m", "pyraft_lab.network.embedded", self.host, str(self.port))
         path = mosquitto()
         if path is None:
             raise NetworkFailed(self.url, "mosquitto is not installed; install it or take the embedded broker")
@@ -172,7 +172,7 @@ class Broker:
 
     def _settings(self) -> Sequence[str]:
         return (
-            f"listener {self.port} 127.0.0.1",
+            f"listener {self.port} {self.host}",
             "allow_anonymous true",
             "persistence false",
             "set_tcp_nodelay true",
@@ -182,3 +182,13 @@ class Broker:
             # As root it would become somebody else, who cannot read its own settings here.
             *(["user root"] if os.geteuid() == 0 else []),
         )
+
+
+def _reachable(host: str) -> str:
+    """An address for others, where a broker listens at every one it has."""
+    if host != "0.0.0.0":  # noqa: S104
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing; asks the system which of its addresses faces the world
+        address: str = probe.getsockname()[0]
+        return address

@@ -1,6 +1,6 @@
 """The broker for those who have none installed: amqtt, in a process of its own.
 
-    python -m pyraft_lab.network.embedded 1883
+    python -m pyraft_lab.network.embedded 127.0.0.1 1883
 
 Of the brokers that pip installs amqtt does all that a cluster asks of one: retained messages, last wills, acknowledged
 delivery without a delay of 40 ms. It is kept by several people, and it is pure Python: a message through it costs about
@@ -20,21 +20,21 @@ READY = "embedded broker running"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve on 127.0.0.1 at the port that is the only argument, until the process is killed."""
+    """Serve at the host and port that are the arguments, until the process is killed."""
     logging.disable(logging.CRITICAL)  # amqtt reports every client that hangs up
     try:
-        asyncio.run(serve(int(arguments[0])))
+        asyncio.run(serve(arguments[0], int(arguments[1])))
     except BrokerError as failed:
         sys.stderr.write(f"Error: {failed.__cause__ or failed}\n")
         return 1
     return 0
 
 
-async def serve(port: int) -> None:
+async def serve(host: str, port: int) -> None:
     """Run the broker; returns never, raises ``BrokerError`` where it cannot begin."""
     broker = Broker(
         {
-            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
         }
     )
