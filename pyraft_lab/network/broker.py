@@ -20,7 +20,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
-from pyraft_lab.errors import NetworkFailed
+from msgspec import Struct
+
+from pyraft_lab.errors import ConfigError, NetworkFailed
+from pyraft_lab.network.access import Account, access_list, password_file
+from pyraft_lab.network.address import Certificates
 
 Kind = Literal["mosquitto", "embedded"]
 PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
@@ -34,14 +38,29 @@ RUNNING = " running"
 """What the last line before a broker accepts connections contains."""
 
 
-def start(*, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1") -> "Broker":
+class Guard(Struct, frozen=True, kw_only=True):
+    """Who is let in: ``accounts`` of one cluster (none: everybody), and the broker's own ``certificates`` for TLS.
+
+    mosquitto keeps the guard; the embedded broker knows none.
+    """
+
+    cluster: str = "demo"
+    accounts: Sequence[Account] = ()
+    certificates: Certificates | None = None
+
+
+OPEN = Guard()
+"""Everybody, unencrypted: for one machine, or a classroom that trusts itself."""
+
+
+def start(*, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1", guard: Guard = OPEN) -> "Broker":
     """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why there is none.
 
     It ends with ``stop()``, with the ``with`` block, or with this process, even if that is killed.
     """
     kind = kind or ("mosquitto" if mosquitto() else "embedded")
     for _ in range(5):
-        broker = Broker(kind, port or free_port(), host=host)
+        broker = Broker(kind, port or free_port(), host=host, guard=guard)
         try:
             broker.launch()
         except NetworkFailed as failed:
@@ -69,8 +88,10 @@ def free_port() -> int:
 class Broker:
     """A broker process and its files; made by :func:`start`."""
 
-    def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1") -> None:
-        self.kind, self.port, self.host = kind, port, host
+    def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: Guard = OPEN) -> None:
+        if kind == "embedded" and guard != OPEN:
+            raise ConfigError("guard", guard.cluster, "is kept by mosquitto only; install it")
+        self.kind, self.port, self.host, self.guard = kind, port, host, guard
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))
         self._process: subprocess.Popen[str] | None = None
@@ -81,7 +102,7 @@ class Broker:
     @property
     def url(self) -> str:
         """What clients connect to."""
-        return f"mqtt://{_reachable(self.host)}:{self.port}"
+        return f"mqtt{'s' if self.guard.certificates else ''}://{_reachable(self.host)}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.url}"
@@ -173,7 +194,6 @@ class Broker:
     def _settings(self) -> Sequence[str]:
         return (
             f"listener {self.port} {self.host}",
-            "allow_anonymous true",
             "persistence false",
             "set_tcp_nodelay true",
             "connection_messages false",
@@ -181,7 +201,23 @@ class Broker:
             "max_queued_bytes 67108864",
             # As root it would become somebody else, who cannot read its own settings here.
             *(["user root"] if os.geteuid() == 0 else []),
+            *self._entrance(),
         )
+
+    def _entrance(self) -> Sequence[str]:
+        """Who is let in."""
+        files = self.guard.certificates
+        tls = [f"cafile {files.authority}", f"certfile {files.certificate}", f"keyfile {files.key}"] if files else []
+        if not self.guard.accounts:
+            return ["allow_anonymous true", *tls]
+        passwords, rules = self._home / "passwords", self._home / "rules"
+        for path, text in (
+            (passwords, password_file(self.guard.accounts)),
+            (rules, access_list(self.guard.cluster, self.guard.accounts)),
+        ):
+            path.touch(mode=0o600)
+            path.write_text(text)
+        return ["allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}", *tls]
 
 
 def _reachable(host: str) -> str:

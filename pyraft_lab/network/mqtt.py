@@ -79,6 +79,7 @@ class MqttNetwork:
         self, name: str, deliver: Callable[[aiomqtt.Message], None], *, will: aiomqtt.Will | None = None
     ) -> AsyncIterator[aiomqtt.Client]:
         """One connection; every message goes straight to ``deliver``."""
+        await self._meet()
         client = self._client(name, deliver, will)
         await _entered(client)
         try:
@@ -86,6 +87,18 @@ class MqttNetwork:
         finally:
             with suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
+
+    async def _meet(self) -> None:
+        """Look at the broker's certificate first: the client library leaks a socket whose handshake fails."""
+        if self.tls is None:
+            return
+        try:
+            async with asyncio.timeout(self.timeout):
+                _, writer = await asyncio.open_connection(self.address.host, self.address.port, ssl=self.tls)
+                writer.close()
+                await writer.wait_closed()
+        except OSError as failed:  # ssl.SSLError and TimeoutError are such
+            raise aiomqtt.MqttError(str(failed)) from failed
 
     def _client(
         self, name: str, deliver: Callable[[aiomqtt.Message], None], will: aiomqtt.Will | None

@@ -40,6 +40,11 @@ def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
         metavar="URL",
         help="mqtt://[user:password@]host:1883, or mqtts",
     )
+    add_certificates(face)
+
+
+def add_certificates(face: argparse.ArgumentParser) -> None:
+    """Files for TLS."""
     face.add_argument("--cafile", metavar="FILE", help="the authority that signed the broker's certificate, for mqtts")
     face.add_argument("--certfile", metavar="FILE", help="a certificate of one's own, if the broker asks for one")
     face.add_argument("--keyfile", metavar="FILE", help="its key")

@@ -161,7 +161,7 @@ class FollowedTrace(Trace):
 
     async def _follow(self, line: Line) -> None:
         """Say that somebody is here, and gather what arrives."""
-        name, said = secrets.token_hex(4), -HELLO
+        name, said = self._network.address.username or secrets.token_hex(4), -HELLO
         try:
             while True:
                 if time.monotonic() - said >= HELLO:
