@@ -26,10 +26,10 @@ from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
 from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Stopped
+from pyraft_lab.home import Home
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
 from pyraft_lab.machine import Expired, KeyValue, Rejected, Sessions, StateMachine, encode
 from pyraft_lab.network.base import Endpoint, MemoryNetwork, Network
-from pyraft_lab.runtime.home import Home
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
