@@ -111,7 +111,7 @@ def may_campaign(state: RaftState) -> bool:
 
 
 def echoes(vote: Vote, response: VoteResponse) -> bool:
-    """An answer counts for the very vote it was asked for, and a grant only while its giver still stands by it (§5.2)."""
+    """An answer counts for the vote it was asked for, a grant only while its giver stands by it (§5.2)."""
     return response.asked == vote and (response.vote == vote or not response.granted)
 
 

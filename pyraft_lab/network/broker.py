@@ -27,7 +27,7 @@ from pyraft_lab.network.access import Account, access_list, password_file
 from pyraft_lab.network.address import Certificates
 
 Kind = Literal["mosquitto", "embedded"]
-PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
+PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 """Where mosquitto may be: servers are often outside of an ordinary user's path."""
 LEASH = '"$@" </dev/null & echo $!; read -r _; kill -9 $! 2>/dev/null; wait $!'
 """Runs a server until standard input ends, which it does when its owner does, however that dies.

@@ -55,9 +55,9 @@ from pyraft_lab.engine.types import NodeId, RequestId
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pyraft_lab.network.address import Certificates
     from pyraft_lab.trace.coverage import Coverage
     from pyraft_lab.trace.questions import Explanation
-    from pyraft_lab.network.address import Certificates
     from pyraft_lab.trace.stream import FollowedTrace
 
 EventId = int
