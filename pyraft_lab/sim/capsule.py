@@ -26,7 +26,8 @@ from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
 from pyraft_lab.machine import KeyValue, StateMachine
-from pyraft_lab.sim.simulation import Deed, Simulation
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.timeline import Deed
 from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.files import Writer
 from pyraft_lab.trace.recorder import Record

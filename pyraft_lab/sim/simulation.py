@@ -10,10 +10,10 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
@@ -28,34 +28,21 @@ from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.checks import Checker, Violation, default_checks
 from pyraft_lab.sim.controls import Controls
+from pyraft_lab.sim.properties import Property, PropertyKind, panel
 from pyraft_lab.sim.scene import Ended
+from pyraft_lab.sim.timeline import Deed, Timeline
+from pyraft_lab.sim.travel import Moment, diff, moments
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.world import Action, Call, Decision, Due, Invoke, Pending, Setting, Start, World, actions, waits
 from pyraft_lab.trace.recorder import EventId, Flight, Record, Trace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pyraft_lab.history import History
 
 T = TypeVar("T")
-STRIDE = 64
-"""Every so many events the world is kept, so that a fork into the past replays no more than that."""
-
-
-class Deed(Struct, frozen=True, array_like=True):
-    """What somebody decided, right after so many events and at that time."""
-
-    events: EventId
-    now: Micros
-    action: Action
-
-
-class Past(NamedTuple):
-    """What was done when; together with a kept world it leads to any later one."""
-
-    now: Micros
-    action: Action
-    decided: bool
 
 
 class Began(NamedTuple):
@@ -115,9 +102,12 @@ class Simulation(Controls):
         self._past: list[Past] = []
         self._kept: dict[EventId, World] = {0: self._world}
         self._began = Began(voters, listeners, initialize)
+        self._timeline = Timeline(self._world)
+        self._branches: dict[str, Simulation] = {}
         self._calls: dict[int, ClientCall] = {}
         self._checks = tuple(default_checks() if checks is None else checks)
         self._violations: list[Violation] = []
+        self._properties: list[Property[Simulation]] = []
         self.observers: list[Callable[[Record], None]] = []
         for node in self._world.nodes:
             self._do(Start(node), decided=False)
@@ -188,12 +178,43 @@ class Simulation(Controls):
     @property
     def origin(self) -> World:
         """The world before anything happened in it."""
-        return self._kept[0]
+        return self._timeline.origin
 
     @property
     def deeds(self) -> tuple[Deed, ...]:
         """Everything that was decided from outside; with seed and origin it tells the whole run."""
-        return tuple(Deed(event, past.now, past.action) for event, past in enumerate(self._past) if past.decided)
+        return self._timeline.deeds
+
+    # Properties of one's own
+
+    def always(self, name: str, predicate: Callable[["Simulation"], object]) -> "Property[Simulation]":
+        """Watch that something holds after every event from now on; where it first does not is a violation."""
+        return self._watch_for("always", name, predicate)
+
+    def sometimes(self, name: str, predicate: Callable[["Simulation"], object]) -> "Property[Simulation]":
+        """Watch whether something holds at least once: that a run has seen what it is to test."""
+        return self._watch_for("sometimes", name, predicate)
+
+    def eventually(self, name: str, predicate: Callable[["Simulation"], object]) -> "Property[Simulation]":
+        """Watch whether something comes to hold, and still does at the end."""
+        return self._watch_for("eventually", name, predicate)
+
+    @property
+    def properties(self) -> "pd.DataFrame":
+        """What is watched, one row each: ``name kind holds event time turns``."""
+        return panel(self._properties)
+
+    def _watch_for(
+        self, kind: PropertyKind, name: str, predicate: Callable[["Simulation"], object]
+    ) -> "Property[Simulation]":
+        self._properties.append(Property(kind, name, predicate))
+        self._look(self._properties[-1])
+        return self._properties[-1]
+
+    def _look(self, one: "Property[Simulation]") -> None:
+        event = self._world.events - 1
+        if one.look(self, event, self.now):
+            self._violations.append(Violation(name=one.name, what="it holds no more", event=event, time=self.now))
 
     # Time
 
@@ -279,7 +300,7 @@ class Simulation(Controls):
         The original stays as it is. The past is shared; at most 64 events are replayed.
         """
         fork = copy(self)
-        fork._branch(self._world.events if at is None else self._events_at(at))  # noqa: SLF001 (its own twin)
+        fork._branch(self._world.events if at is None else self._timeline.events_at(at))  # noqa: SLF001 (its own twin)
         return fork
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
@@ -305,6 +326,36 @@ class Simulation(Controls):
             machine=setting.machine,
             record=record,
         )
+    def branch(self, name: str, at: Record | EventId | float | None = None) -> "Simulation":
+        """A :meth:`fork` that is kept in :attr:`branches` under this name."""
+        if name in self._branches:
+            raise PyraftError(f"there is a branch {name!r} already; delete it from `branches`, or take another name")
+        self._branches[name] = self.fork(at)
+        return self._branches[name]
+
+    @property
+    def branches(self) -> dict[str, "Simulation"]:
+        """The branches that were kept, by name; all simulations forked from each other see the same ones."""
+        return self._branches
+
+    def moments(self, what: Moment) -> tuple[Record, ...]:
+        """The records of every ``"election"``, ``"commit"``, ``"violation"``, or of any kind, as ``"crash"``."""
+        return tuple(moments(self, what))
+
+    def jump(self, what: Moment, *, after: Record | EventId | float | None = None) -> "Simulation":
+        """A fork right after the first such moment of the past, or the first behind a record, an event or a time.
+
+        ``LookupError`` where there is none.
+        """
+        start = -1 if after is None else self._timeline.events_at(after) - 1
+        found = next(moments(self, what, start), None)
+        if found is None:
+            raise LookupError(f"no {what} was recorded behind event {start}; run on, or look for something else")
+        return self.fork(found)
+
+    def diff(self, other: "Simulation") -> "pd.DataFrame":
+        """What happened only here (``first``) or only in the other run (``second``), in order of time."""
+        return diff(self, other)
 
     def watch(self, observer: Callable[[Record], None]) -> None:
         """Have ``observer`` called with every record from now on."""
@@ -337,49 +388,30 @@ class Simulation(Controls):
         for ended in happened.ended:
             self._end(ended, record)
         if self._keeps:
-            self._keep(action, record, decided=decided)
+            self._timeline.add(action, self._world, decided=decided)
+            self._trace(record)
         for checker in self._checks:
             self._violations.extend(checker.check(record, self._world))
+        for one in self._properties:
+            self._look(one)
         for observer in self.observers:
             observer(record)
         return record
 
     def _branch(self, events: EventId) -> None:
         """Become a simulation of its own, as it was after so many events."""
-        self._world = self._world_at(events)
+        if events < self._world.events:
+            self._world = self._timeline.world_at(events)
         self._trace = self._trace.copy(events)
-        self._past = self._past[:events]
-        self._kept = {count: kept for count, kept in self._kept.items() if count <= events}
+        self._timeline = self._timeline.branch(events)
         self._calls = {began: call.copy(events) for began, call in self._calls.items() if began < events}
         self._checks = tuple(checker.fork(self._world) for checker in self._checks)
+        self._properties = [one.branch(events) for one in self._properties]
         self.observers = []
         self._violations = [one for one in self._violations if one.event < events]
 
     def _end(self, ended: Ended, record: Record) -> None:
         self._calls[ended.began].end(ended, record)
-
-    def _keep(self, action: Action, record: Record, *, decided: bool) -> None:
-        self._past.append(Past(self._world.now, action, decided))
-        self._trace(record)
-        if self._world.events % STRIDE == 0:
-            self._kept[self._world.events] = self._world
-
-    def _events_at(self, at: Record | EventId | float) -> EventId:
-        """How many events had happened right after a record, an event or a time of the past."""
-        if isinstance(at, float):
-            return bisect_right(self._past, round(at * SECOND), key=lambda past: past.now)
-        event = at.id if isinstance(at, Record) else at
-        if not 0 <= event < len(self._past):
-            raise LookupError(f"there is no event {event} to fork from; kept are 0 to {len(self._past) - 1}")
-        return event + 1
-
-    def _world_at(self, events: EventId) -> World:
-        if events == self._world.events:
-            return self._world
-        world = self._kept[events // STRIDE * STRIDE]
-        for past in self._past[world.events : events]:
-            world = act(world, past.action, past.now).world
-        return world
 
 
 def node_ids(field: str, nodes: int | Iterable[NodeId], *, after: NodeId, least: int) -> tuple[NodeId, ...]:

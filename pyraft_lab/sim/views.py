@@ -179,8 +179,9 @@ class ClientCall:
         self.value, self.error = ended.value, ended.error
 
     def copy(self, events: EventId) -> "ClientCall":
-        """The same call in another branch of time, as it was after so many events."""
+        """The same call in another branch of time, as it was after so many events; one that had ended is shared."""
+        if self.ended is not None and self.ended < events:
+            return self
         twin = copy(self)
-        if self.ended is not None and self.ended >= events:
-            twin.ended = twin.returned = twin.value = twin.error = None
+        twin.ended = twin.returned = twin.value = twin.error = None
         return twin

@@ -281,8 +281,10 @@ class Trace:
 
     def copy(self, events: EventId) -> "Trace":
         """A trace of its own with the same past, up to so many events."""
-        limit = self._records.maxlen if isinstance(self._records, deque) else None
-        return Trace((record for record in self._records if record.id < events), limit=limit)
+        if isinstance(self._records, deque):
+            return Trace((record for record in self._records if record.id < events), limit=self._records.maxlen)
+        first = self._records[0].id if self._records else 0
+        return Trace(self._records[: max(0, events - first)])
 
     @property
     def events(self) -> "pd.DataFrame":

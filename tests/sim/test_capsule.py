@@ -16,7 +16,8 @@ from pyraft_lab.errors import CapsuleError, CapsuleMismatch
 from pyraft_lab.machine import Counter
 from pyraft_lab.sim import capsule as capsules
 from pyraft_lab.sim.nemesis import unleash
-from pyraft_lab.sim.simulation import Deed, Simulation
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.timeline import Deed
 from pyraft_lab.sim.weather import Weather
 from pyraft_lab.sim.world import Crash, Tell
 

@@ -1,0 +1,77 @@
+"""The past of a simulation: what was done when, and a world kept every so often, so that no moment is ever lost."""
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from pyraft_lab.sim.act import act
+from pyraft_lab.sim.weather import SECOND, Micros
+from pyraft_lab.sim.world import Action, World
+from pyraft_lab.trace.recorder import EventId, Record
+
+STRIDE = 64
+"""Every so many events the world is kept, so that a fork into the past replays no more than that."""
+
+
+class Deed(Struct, frozen=True, array_like=True):
+    """What somebody decided, right after so many events and at that time."""
+
+    events: EventId
+    now: Micros
+    action: Action
+
+
+class Past(NamedTuple):
+    """What was done when; together with a kept world it leads to any later one."""
+
+    now: Micros
+    action: Action
+    decided: bool
+
+
+class Timeline:
+    """One branch of time; branches share their worlds."""
+
+    def __init__(self, origin: World) -> None:
+        self._past: list[Past] = []
+        self._kept: dict[EventId, World] = {0: origin}
+
+    @property
+    def origin(self) -> World:
+        """The world before anything happened in it."""
+        return self._kept[0]
+
+    @property
+    def deeds(self) -> tuple[Deed, ...]:
+        """Everything that was decided from outside; with the origin it tells all."""
+        return tuple(Deed(event, past.now, past.action) for event, past in enumerate(self._past) if past.decided)
+
+    def add(self, action: Action, world: World, *, decided: bool) -> None:
+        """An action has led to this world."""
+        self._past.append(Past(world.now, action, decided))
+        if world.events % STRIDE == 0:
+            self._kept[world.events] = world
+
+    def branch(self, events: EventId) -> "Timeline":
+        """A timeline of its own, with the same first events."""
+        twin = Timeline(self.origin)
+        twin._past = self._past[:events]
+        twin._kept = {count: kept for count, kept in self._kept.items() if count <= events}
+        return twin
+
+    def events_at(self, at: Record | EventId | float) -> EventId:
+        """How many events had happened right after a record, an event or a time of the past (a float)."""
+        if isinstance(at, float):
+            return bisect_right(self._past, round(at * SECOND), key=lambda past: past.now)
+        event = at.id if isinstance(at, Record) else at
+        if not 0 <= event < len(self._past):
+            raise LookupError(f"there is no event {event} to fork from; kept are 0 to {len(self._past) - 1}")
+        return event + 1
+
+    def world_at(self, events: EventId) -> World:
+        """The world after so many events."""
+        world = self._kept[events // STRIDE * STRIDE]
+        for past in self._past[world.events : events]:
+            world = act(world, past.action, past.now).world
+        return world
