@@ -1,7 +1,7 @@
 """What a learner may do to a cluster with a click: orders as they come from the drawing, checked and carried out."""
 
-from collections.abc import Iterable
-from typing import Any, assert_never
+from abc import abstractmethod
+from typing import Any, get_args
 
 from msgspec import Struct, ValidationError, convert
 
@@ -14,272 +14,327 @@ from pyraft_lab.trace.recorder import MessageId
 from pyraft_lab.trace.words import server, servers, voters
 
 
-class Crash(Struct, frozen=True, tag="crash"):
+class Given(Struct, frozen=True):
+    """An order: it can be carried out, and told in a few words, by which a branch of time is called."""
+
+    @abstractmethod
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What was done."""
+
+
+# To a server
+
+
+class Crash(Given, frozen=True, tag="crash"):
     """Kill a server."""
 
     node: NodeId
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.crash(self.node)
 
-class Restart(Struct, frozen=True, tag="restart"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} crashed"
+
+
+class Restart(Given, frozen=True, tag="restart"):
     """Start a dead one."""
 
     node: NodeId
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.restart(self.node)
 
-class Pause(Struct, frozen=True, tag="pause"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} restarted"
+
+
+class Pause(Given, frozen=True, tag="pause"):
     """Let a server stand still."""
 
     node: NodeId
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.pause(self.node)
 
-class Resume(Struct, frozen=True, tag="resume"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} paused"
+
+
+class Resume(Given, frozen=True, tag="resume"):
     """Let it go on."""
 
     node: NodeId
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.resume(self.node)
 
-class TimeOut(Struct, frozen=True, tag="timeout"):
-    """Let its election timer run out now."""
-
-    node: NodeId
-
-
-class TakeSnapshot(Struct, frozen=True, tag="snapshot"):
-    """Have it build a snapshot."""
-
-    node: NodeId
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} went on"
 
 
-class Transfer(Struct, frozen=True, tag="transfer"):
-    """Ask the leader to hand over to it."""
-
-    node: NodeId
-
-
-class Drift(Struct, frozen=True, tag="drift"):
+class Drift(Given, frozen=True, tag="drift"):
     """Let its clock go wrong."""
 
     node: NodeId
     rate: float
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.drift(self.node, self.rate)
 
-class Drop(Struct, frozen=True, tag="drop"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)}'s clock × {self.rate:g}"
+
+
+class TimeOut(Given, frozen=True, tag="timeout"):
+    """Let its election timer run out; a server without one is told to campaign."""
+
+    node: NodeId
+
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        expires = Expire(self.node, ELECTION)
+        if expires in sim.pending:
+            sim.take(expires)
+        else:
+            sim.elect(self.node)
+
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} timed out"
+
+
+class TakeSnapshot(Given, frozen=True, tag="snapshot"):
+    """Have it build a snapshot, and forget the entries that the snapshot covers."""
+
+    node: NodeId
+
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.snapshot(self.node)
+
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} snapshot"
+
+
+class Transfer(Given, frozen=True, tag="transfer"):
+    """Ask the leader to hand over to it."""
+
+    node: NodeId
+
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.transfer(self.node)
+
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} was to lead"
+
+
+# To a message
+
+
+class Drop(Given, frozen=True, tag="drop"):
     """Lose a message that is under way."""
 
     message: MessageId
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.drop(self.message)
 
-class Duplicate(Struct, frozen=True, tag="duplicate"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"message {self.message} dropped"
+
+
+class Duplicate(Given, frozen=True, tag="duplicate"):
     """Let it arrive twice."""
 
     message: MessageId
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.duplicate(self.message)
 
-class Delay(Struct, frozen=True, tag="delay"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"message {self.message} doubled"
+
+
+class Delay(Given, frozen=True, tag="delay"):
     """Let it take longer."""
 
     message: MessageId
     seconds: float
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.delay(self.message, self.seconds)
 
-class Cut(Struct, frozen=True, tag="cut"):
-    """Let nothing through from one server to another, both ways."""
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"message {self.message} delayed"
+
+
+# To links
+
+
+class Cut(Given, frozen=True, tag="cut"):
+    """Let nothing through between two servers, either way."""
 
     nodes: tuple[NodeId, NodeId]
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        one, other = self.nodes
+        sim.cut(one, other)
+        sim.cut(other, one)
 
-class Partition(Struct, frozen=True, tag="partition"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{servers(self.nodes)} cut"
+
+
+class Partition(Given, frozen=True, tag="partition"):
     """Separate these from all others."""
 
     nodes: tuple[NodeId, ...]
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.partition(self.nodes, set(sim.nodes) - set(self.nodes))
 
-class Heal(Struct, frozen=True, tag="heal"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{servers(self.nodes)} apart"
+
+
+class Heal(Given, frozen=True, tag="heal"):
     """Make the network whole."""
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.heal()
 
-class Write(Struct, frozen=True, tag="write"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return "network whole"
+
+
+# As a client or an operator
+
+
+class Write(Given, frozen=True, tag="write"):
     """A client writes a key; to one server, or to whoever leads."""
 
     key: str
     value: int | float | str
     node: NodeId | None = None
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.write({"op": "put", "key": self.key, "value": self.value}, to=self.node)
 
-class Read(Struct, frozen=True, tag="read"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"wrote {self.key}={self.value}"
+
+
+class Read(Given, frozen=True, tag="read"):
     """A client reads a key."""
 
     key: str
     node: NodeId | None = None
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.read(self.key, to=self.node)
 
-class AddLearner(Struct, frozen=True, tag="learner"):
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"read {self.key}"
+
+
+class AddLearner(Given, frozen=True, tag="learner"):
     """Start a new server that listens."""
 
     node: NodeId
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.add_learner(self.node)
 
-class ChangeMembership(Struct, frozen=True, tag="membership"):
-    """Let these be the voters; who is unknown is added as a learner first."""
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"{server(self.node)} listens"
+
+
+class ChangeMembership(Given, frozen=True, tag="membership"):
+    """Let these be the voters."""
 
     nodes: tuple[NodeId, ...]
 
+    def carry_out(self, sim: Simulation) -> None:
+        """Do it now."""
+        sim.change_membership(set(self.nodes))
 
-Order = (
-    Crash
-    | Restart
-    | Pause
-    | Resume
-    | TimeOut
-    | TakeSnapshot
-    | Transfer
-    | Drift
-    | Drop
-    | Duplicate
-    | Delay
-    | Cut
-    | Partition
-    | Heal
-    | Write
-    | Read
-    | AddLearner
-    | ChangeMembership
-)
+    @property
+    def words(self) -> str:
+        """What was done."""
+        return f"voters {voters(self.nodes)}"
+
+
+OnServer = Crash | Restart | Pause | Resume | Drift | TimeOut | TakeSnapshot | Transfer
+OnMessage = Drop | Duplicate | Delay
+OnLinks = Cut | Partition | Heal
+OfClients = Write | Read | AddLearner | ChangeMembership
+Order = OnServer | OnMessage | OnLinks | OfClients
+VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(Order))
+"""What the drawing may offer."""
 
 
 def order(said: Any) -> Order:
-    """The order in a message from the drawing; ``PyraftError`` where it makes no sense."""
+    """The order in a message from the drawing; ``PyraftError`` where it makes no sense.
+
+    >>> order({"type": "partition", "nodes": [1, 2]}).words
+    'n1 and n2 apart'
+    """
     try:
-        found: Order = convert(said, Order, strict=False)
+        found: Order = convert(said, Order)
     except ValidationError as error:
         raise PyraftError(f"the order {said} makes no sense: {error}") from error
     return found
-
-
-def carry_out(given: Order, sim: Simulation) -> None:
-    """Do it now."""
-    match given:
-        case Crash() | Restart() | Pause() | Resume() | Drift():
-            _break_server(given, sim)
-        case TimeOut() | TakeSnapshot() | Transfer():
-            _order_server(given, sim)
-        case Drop() | Duplicate() | Delay():
-            _to_message(given, sim)
-        case Cut() | Partition() | Heal():
-            _to_links(given, sim)
-        case Write(key, value, node):
-            sim.write({"op": "put", "key": key, "value": value}, to=node)
-        case Read(key, node):
-            sim.read(key, to=node)
-        case AddLearner(node):
-            sim.add_learner(node)
-        case ChangeMembership(nodes):
-            sim.change_membership(set(nodes))
-        case _:
-            assert_never(given)
-
-
-def _break_server(given: Crash | Restart | Pause | Resume | Drift, sim: Simulation) -> None:
-    match given:
-        case Crash(node):
-            sim.crash(node)
-        case Restart(node):
-            sim.restart(node)
-        case Pause(node):
-            sim.pause(node)
-        case Resume(node):
-            sim.resume(node)
-        case Drift(node, rate):
-            sim.drift(node, rate)
-        case _:
-            assert_never(given)
-
-
-def _order_server(given: TimeOut | TakeSnapshot | Transfer, sim: Simulation) -> None:
-    match given:
-        case TimeOut(node):
-            _time_out(sim, node)
-        case TakeSnapshot(node):
-            sim.snapshot(node)
-        case Transfer(node):
-            sim.transfer(node)
-        case _:
-            assert_never(given)
-
-
-def _time_out(sim: Simulation, node: NodeId) -> None:
-    """Its timer where one runs; a server without one is told to campaign."""
-    expires = Expire(node, ELECTION)
-    if expires in sim.pending:
-        sim.take(expires)
-    else:
-        sim.elect(node)
-
-
-def _to_message(given: Drop | Duplicate | Delay, sim: Simulation) -> None:
-    match given:
-        case Drop(message):
-            sim.drop(message)
-        case Duplicate(message):
-            sim.duplicate(message)
-        case Delay(message, seconds):
-            sim.delay(message, seconds)
-        case _:
-            assert_never(given)
-
-
-def _to_links(given: Cut | Partition | Heal, sim: Simulation) -> None:
-    match given:
-        case Cut((one, other)):
-            sim.cut(one, other)
-            sim.cut(other, one)
-        case Partition(nodes):
-            sim.partition(nodes, set(sim.nodes) - set(nodes))
-        case Heal():
-            sim.heal()
-        case _:
-            assert_never(given)
-
-
-def words(given: Order) -> str:
-    """The order in a few words: what a branch of time is called by.
-
-    >>> words(Crash(1)), words(Partition((2, 1))), words(Write("x", 5))
-    ('n1 crashed', 'n1 and n2 apart', 'wrote x=5')
-    """
-    match given:
-        case Drop(message) | Duplicate(message) | Delay(message):
-            return f"message {message} {_DONE[type(given)]}"
-        case Cut(nodes) | Partition(nodes):
-            return f"{servers(nodes)} apart"
-        case Heal():
-            return "network whole"
-        case Write(key, value):
-            return f"wrote {key}={value}"
-        case Read(key):
-            return f"read {key}"
-        case ChangeMembership(nodes):
-            return f"voters {voters(nodes)}"
-        case _:
-            return f"{server(given.node)} {_DONE[type(given)]}"
-
-
-_DONE: dict[type, str] = {
-    Crash: "crashed",
-    Restart: "restarted",
-    Pause: "paused",
-    Resume: "went on",
-    TimeOut: "timed out",
-    TakeSnapshot: "snapshot",
-    Transfer: "was to lead",
-    Drift: "drifted",
-    Drop: "dropped",
-    Duplicate: "doubled",
-    Delay: "delayed",
-    AddLearner: "listens",
-}
-
-
-def known_verbs(kinds: Iterable[type] = Order.__args__) -> list[str]:
-    """The verbs of all orders, for the drawing's menus."""
-    return [kind.__struct_config__.tag for kind in kinds]  # type: ignore[attr-defined]

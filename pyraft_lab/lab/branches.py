@@ -9,7 +9,7 @@
 from typing import Any
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.actions import Order, carry_out, words
+from pyraft_lab.lab.actions import Order
 from pyraft_lab.lab.film import Film, Simulated
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.sim.simulation import Simulation
@@ -97,11 +97,11 @@ class Branch:
     def do(self, order: Order) -> None:
         """Carry out an order here and now."""
         self.forget_future(self.sim.world.events)
-        carry_out(order, self.sim)
+        order.carry_out(self.sim)
 
     def fork(self, name: str, at: EventId, order: Order) -> "Branch":
         """Another branch, from right after event ``at`` on, for an order that is given there."""
-        return Branch(self.sim.fork(at=at), name, parent=self.name, at=at, why=words(order))
+        return Branch(self.sim.fork(at=at), name, parent=self.name, at=at, why=order.words)
 
     def _is_quiet(self, moment: int) -> bool:
         pending = self.sim.world.agenda

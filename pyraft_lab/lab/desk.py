@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert
+from msgspec.structs import replace
 
 from pyraft_lab.engine.state import Candidate
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.actions import known_verbs, order
+from pyraft_lab.lab.actions import VERBS, order
 from pyraft_lab.lab.branches import MOST_AHEAD, Branch, Branches
 from pyraft_lab.lab.film import REEL, Film, Recorded
+from pyraft_lab.lab.moment import Moment
 from pyraft_lab.lab.scene import Json
+from pyraft_lab.lab.still import alt, still
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import EventId, Record, Trace
@@ -113,6 +116,23 @@ class Desk(ABC):
     def strip(self, branch: str) -> Json:
         """A whole branch on one strip."""
 
+    @property
+    def moment(self) -> Moment:
+        """The moment that is shown."""
+        branch, event, time = self.place
+        moment = self.film(branch).moment(event)
+        return replace(moment, time=max(moment.time, time))
+
+    def picture(self) -> tuple[str, str]:
+        """The moment as a still SVG picture, and in words."""
+        branch, event, _ = self.place
+        moment, told = self.moment, str(self.film(branch).trace.record(event))
+        return still(moment, self.tape(branch), event, told), alt(moment, told)
+
+    @abstractmethod
+    def tape(self, branch: str) -> Tape:
+        """The tape of a branch."""
+
     def story(self, most: int = 40) -> str:
         """What has happened up to the place, the last ``most`` lines of it."""
         branch, event, _ = self.place
@@ -159,6 +179,10 @@ class SimulationDesk(Desk):
         """The film of a branch, foreseen events included."""
         return self.branches[branch].film
 
+    def tape(self, branch: str) -> Tape:
+        """The tape of a branch, without what is only foreseen."""
+        return self.branches[branch].tape
+
     def board(self) -> Json:
         """Everything that is drawn once."""
         sim = self.branches["main"].sim
@@ -171,7 +195,7 @@ class SimulationDesk(Desk):
             "seed": sim.seed,
             "flight": max((low + high) / 2, 1e-4),
             "grows": True,
-            "can": known_verbs(),
+            "can": list(VERBS),
             "colours": colours(),
             "place": {"branch": branch, "event": event, "time": time},
             "strips": strips,
@@ -236,6 +260,10 @@ class TraceDesk(Desk):
     def film(self, branch: str) -> Film:  # noqa: ARG002 (there is only one)
         """The recorded film."""
         return self._film
+
+    def tape(self, branch: str) -> Tape:  # noqa: ARG002 (there is only one)
+        """The tape of the whole run."""
+        return self._tape
 
     def board(self) -> Json:
         """Everything that is drawn once."""

@@ -180,7 +180,7 @@ def flight(one: Flight) -> Json:
         "name": message_name(one.message),
         "glyph": GLYPHS[type(one.message).__name__],
         "answer": isinstance(one.message, ANSWERS),
-        "sign": _sign(one.message),
+        "sign": sign(one.message),
         "entries": len(one.message.entries) if isinstance(one.message, AppendRequest) else 0,
         "says": _says(one.message),
         "cause": one.cause,
@@ -190,7 +190,8 @@ def flight(one: Flight) -> Json:
     }
 
 
-def _sign(message: AnyMessage) -> str:
+def sign(message: AnyMessage) -> str:
+    """Whether an answer says yes or no; nothing for a request."""
     match message:
         case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):
             return "+" if granted else "−"

@@ -11,6 +11,7 @@ import traitlets
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
 from pyraft_lab.lab.page import page
+from pyraft_lab.lab.still import image
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import Trace
 
@@ -21,8 +22,8 @@ class Lab(anywidget.AnyWidget):
     """A cluster to look at and to act upon: servers and messages, logs, the tape of time, and why things happened.
 
     ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, or a ``Trace``,
-    which it shows. A simulation in which nothing has happened yet is first taken to its first election, one vote short of a
-    leader, unless ``opening`` is false. Nothing moves by itself.
+    which it shows. A simulation in which nothing has happened yet is first taken to its first election, one vote short
+    of a leader, unless ``opening`` is false. Nothing moves by itself.
 
     All that the drawing knows is plain JSON: ``board`` and ``reels`` go to it, its wishes come back as messages.
     """
@@ -41,6 +42,12 @@ class Lab(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return f"<Lab: {self._desk.board()['title']}>"
 
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust)."""
+        found = super()._repr_mimebundle_(**options)
+        data, about = found if isinstance(found, tuple) else (found, {})
+        return {**(data or {}), "text/html": image(*self._desk.picture()), "text/plain": repr(self)}, about
+
     @property
     def story(self) -> str:
         """What has happened up to the moment that is shown, in sentences: the Lab for those who read or listen."""
@@ -49,7 +56,8 @@ class Lab(anywidget.AnyWidget):
     def to_html(self, path: str | Path) -> Path:
         """Write a page that plays everything seen so far: step, play and scrub without a kernel or a network."""
         target = Path(path)
-        target.write_text(page(self._desk, self._desk.board()["title"], ""), encoding="utf-8")
+        picture = image(*self._desk.picture())
+        target.write_text(page(self._desk, self._desk.board()["title"], picture), encoding="utf-8")
         return target
 
     # Messages of the drawing

@@ -232,7 +232,7 @@ class Simulation(Controls):
         return fork
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
-        """The world right before event ``start``, then right after it and each up to ``stop - 1``; they are replayed."""
+        """The world right before event ``start``, then after it and each up to ``stop - 1``; they are replayed."""
         world = self._world_at(start)
         yield world
         for past in self._past[start:stop]:

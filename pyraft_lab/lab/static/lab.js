@@ -722,7 +722,7 @@ class LogsView {
     const done = index <= state.commit, wet = index > state.stored;
     return s("g", { class: `rl-cell ${done ? "rl-done" : ""} ${wet ? "rl-wet" : ""}` },
       s("title", {}, `entry ${index}, term ${term}${entry ? `: ${entry[0]}` : ""}; ${done ? "committed" : "not known to be committed"}${wet ? ", not on disk yet" : ""}`),
-      s("rect", { x: this.x(index) - 15, y, width: 30, height: 32, rx: 5, fill }),
+      s("rect", { x: this.x(index) - 15, y, width: 30, height: 32, rx: 5, style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}` }),
       s("text", { class: "rl-n", x: this.x(index), y: y + 16, style: `fill:${ink}` }, term),
       s("text", { class: "rl-l", x: this.x(index), y: y + 27, style: `fill:${ink}` }, clip(entry?.[0] ?? "")));
   }
