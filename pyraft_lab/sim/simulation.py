@@ -326,6 +326,7 @@ class Simulation(Controls):
             machine=setting.machine,
             record=record,
         )
+
     def branch(self, name: str, at: Record | EventId | float | None = None) -> "Simulation":
         """A :meth:`fork` that is kept in :attr:`branches` under this name."""
         if name in self._branches:
