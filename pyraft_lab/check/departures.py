@@ -254,7 +254,7 @@ def reads_at_once(_leader: Leader, _round: int) -> bool:
     return True
 
 
-def one_answer_proves(state: RaftState, leader: Leader) -> int:
+def one_answer_proves(_state: RaftState, leader: Leader) -> int:
     """Takes the answer of one follower for that of a majority."""
     return max(leader.proved, *(one.heard for one in leader.progress), 0)
 

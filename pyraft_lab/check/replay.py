@@ -29,8 +29,9 @@ from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim import world as simulated
+from pyraft_lab.sim.disk import Batch
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
+from pyraft_lab.sim.weather import SECOND, Weather
 from pyraft_lab.trace.recorder import MessageId
 
 PACE = 0.01
@@ -70,7 +71,7 @@ def _local(node: simulated.Node) -> Local:
     )
 
 
-def _write(node: NodeId, batch: simulated.Batch) -> Write:
+def _write(node: NodeId, batch: Batch) -> Write:
     held = tuple(Letter(node, one.dst, one.message) for one in batch.held)
     return Write(batch.commands, Stored(batch.image.vote, batch.image.log.last), held)
 
@@ -92,7 +93,7 @@ def replay(end: World, engine: Engine) -> Simulation:
     """A simulation in which happens what happened to ``end``, act by act, and whatever is pending waits."""
     simulation = _beginning(end, engine)
     for moment in end.past:
-        simulation.stall(PACE)
+        simulation.wait(simulation.world.now + round(PACE * SECOND))
         _repeat(simulation, moment)
     return simulation
 

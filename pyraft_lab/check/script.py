@@ -149,7 +149,9 @@ def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], ob
     names, made = Names(sim), list[Move]()
     for move in moves:
         time = pace(sim, move)
-        for action in _meant(names, move) if time is not None else ():
+        if time is None:
+            continue
+        for action in _meant(names, move):
             try:
                 record = sim.force(action, time)
             except (PyraftError, AssertionError):
@@ -175,8 +177,8 @@ def by_the_clock(sim: Simulation, move: Move) -> Micros | None:
         case Expire(timer=timer) if timer.kind is TimerKind.LEASE:
             return None
         case Expire(node, timer) if timer.kind is TimerKind.LOYALTY:
-            due = sim.world.nodes[node].timers.get(timer) if node in sim.nodes else None
-            return time if due is not None and due.time <= time else None
+            set_for = sim.world.nodes[node].timers.get(timer) if node in sim.nodes else None
+            return time if set_for is not None and set_for.time <= time else None
         case _:
             return time
 
