@@ -35,7 +35,7 @@ from pyraft_lab.sim.weather import Purpose, chance
 from pyraft_lab.sim.workload import Load
 
 T = TypeVar("T")
-Level = Literal["none", "light", "heavy"]
+Level = Literal["none", "light", "steady", "heavy"]
 NEWCOMERS = 2
 """So many servers beyond the first ones may be made members."""
 
@@ -119,7 +119,12 @@ def pause(dice: Dice, at: float, lasts: float) -> AnyFault:
 
 
 def drift(dice: Dice, at: float, lasts: float) -> AnyFault:
-    """A clock that is wrong, beyond what leases allow for: nothing but a lease read may suffer from it."""
+    """A clock that is wrong, within what leases allow for by default."""
+    return Drift(at=at, lasts=lasts, node=dice.victim(), rate=dice.between(0.96, 1.04))
+
+
+def wild_drift(dice: Dice, at: float, lasts: float) -> AnyFault:
+    """A clock that is wrong beyond that: nothing but a lease read may suffer from it."""
     return Drift(at=at, lasts=lasts, node=dice.victim(), rate=dice.between(0.3, 3.0))
 
 
@@ -171,6 +176,11 @@ class Malice(Struct, frozen=True, kw_only=True):
     makers: tuple[tuple[Maker, int], ...]
 
 
+_GAP, _LASTS = (0.02, 0.6), (0.05, 1.5)
+_ILLS: tuple[tuple[Maker, int], ...] = (
+    *((storm, 3), (partition, 3), (isolate, 3), (cut, 3), (hiccup, 1), (crash, 4), (pause, 2), (bad_disk, 2)),
+    *((rivalry, 4), (transfer, 1), (snapshot, 1), (members, 3)),
+)
 LEVELS: Mapping[Level, Malice | None] = {
     "none": None,
     "light": Malice(
@@ -178,17 +188,10 @@ LEVELS: Mapping[Level, Malice | None] = {
         lasts=(0.1, 1.0),
         makers=((storm, 3), (partition, 1), (isolate, 1), (crash, 2), (pause, 1), (transfer, 1), (snapshot, 1)),
     ),
-    "heavy": Malice(
-        gap=(0.02, 0.6),
-        lasts=(0.05, 1.5),
-        makers=(
-            *((storm, 3), (partition, 3), (isolate, 3), (cut, 3), (crash, 4), (pause, 2)),
-            *((drift, 1), (skew, 1), (bad_disk, 2), (hiccup, 1)),
-            *((rivalry, 4), (transfer, 1), (snapshot, 1), (members, 2)),
-        ),
-    ),
+    "steady": Malice(gap=_GAP, lasts=_LASTS, makers=(*_ILLS, (drift, 2))),
+    "heavy": Malice(gap=_GAP, lasts=_LASTS, makers=(*_ILLS, (wild_drift, 1), (skew, 1))),
 }
-"""What each level means."""
+"""What each level means; ``steady`` is heavy with clocks that leases can rely on, so lease reads stay linearizable."""
 
 
 def conspire(level: Level, *, seed: int, nodes: int, seconds: float) -> tuple[AnyFault, ...]:

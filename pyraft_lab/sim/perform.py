@@ -14,7 +14,9 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
+from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim import plan as faults
 from pyraft_lab.sim.disk import SOUND
@@ -176,6 +178,15 @@ class Performance:
         for node in sorted(voters - set(self.sim.nodes)):
             self.sim.add_node(node)
         self.sim.change_membership(Batch((AddLearners(voters), ReplaceVoters(voters))), retain=retain)
+
+
+def stage(plan: Plan, *, rules: Rules | None = None, load: Load | None = None) -> Simulation:
+    """A cluster as the plan wants it, after all that the plan has in store for it."""
+    plan = plan.validated()
+    config, weather = plan.config_from(Config()), plan.weather_from(Weather())
+    sim = Simulation(plan.nodes, plan.seed, rules=rules, config=config, weather=weather)
+    perform(sim, plan, seconds=plan.seconds, load=load)
+    return sim
 
 
 def perform(

@@ -18,6 +18,7 @@ class Load(Struct, frozen=True, kw_only=True):
     """So many clients, each with one call at a time on one of the ``keys``; ``rest`` in seconds between two calls.
 
     ``reads`` and ``cas`` are their shares of the calls; what is left are puts, of values that are never the same.
+    ``lease`` is the share of the reads that trust the leader's lease, and with it the clocks.
     """
 
     clients: int = 4
@@ -25,6 +26,7 @@ class Load(Struct, frozen=True, kw_only=True):
     rest: tuple[float, float] = (0.01, 0.15)
     reads: float = 0.4
     cas: float = 0.2
+    lease: float = 0.0
 
     def validated(self) -> "Load":
         """This load, or ``ConfigError`` naming field, value and rule."""
@@ -34,6 +36,8 @@ class Load(Struct, frozen=True, kw_only=True):
             raise ConfigError("rest", self.rest, "needs 0 < shortest <= longest")
         if not 0 <= self.reads <= 1 - self.cas <= 1:
             raise ConfigError("reads", self.reads, "reads and cas are shares that together make at most 1")
+        if not 0 <= self.lease <= 1:
+            raise ConfigError("lease", self.lease, "must be a share from 0 to 1")
         return self
 
 
@@ -71,7 +75,7 @@ class Clients:
     def _call(self, client: int) -> ClientCall:
         kind, key, value = self._draw(), f"k{int(self._draw() * self.load.keys)}", self._turns
         if kind < self.load.reads:
-            return self.cluster.read(key, client=client)
+            return self.cluster.read(key, policy="lease" if self._draw() < self.load.lease else "index", client=client)
         if kind < self.load.reads + self.load.cas:
             command = {"op": "cas", "key": key, "old": self.seen.get(key), "new": value}
             return self.cluster.write(command, client=client)

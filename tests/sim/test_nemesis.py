@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
+from pyraft_lab.check.linearizability import check_linearizable
 from pyraft_lab.check.liveness import liveness
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
@@ -16,6 +17,7 @@ from pyraft_lab.sim.nemesis import conspire, unleash
 from pyraft_lab.sim.plan import AnyFault, Disk, Plan
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
+from pyraft_lab.sim.world import Query
 
 SCRIPT = """
 from pyraft_lab.sim.nemesis import unleash
@@ -87,6 +89,13 @@ def test_a_cluster_in_which_every_vote_is_granted_is_caught_soon() -> None:
     assert caught > 6
 
 
+def test_lease_reads_are_linearizable_while_clocks_can_be_relied_on() -> None:
+    sim = Simulation(seed=4, record=False)
+    unleash(sim, "steady", 10.0, load=Load(lease=0.7))
+    assert sum(call.ok and call.call.wish == Query("k1", "lease") for call in sim.calls) > 5
+    assert check_linearizable(sim.history, "kv").ok
+
+
 def test_a_broken_invariant_ends_the_run() -> None:
     sim = Simulation(seed=2, rules=generous())
     unleash(sim, "heavy", 20.0)
@@ -95,7 +104,15 @@ def test_a_broken_invariant_ends_the_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "load", [Load(clients=-1), Load(keys=0), Load(rest=(0.0, 1.0)), Load(rest=(2.0, 1.0)), Load(reads=0.9, cas=0.2)]
+    "load",
+    [
+        Load(clients=-1),
+        Load(keys=0),
+        Load(rest=(0.0, 1.0)),
+        Load(rest=(2.0, 1.0)),
+        Load(reads=0.9, cas=0.2),
+        Load(lease=1.5),
+    ],
 )
 def test_a_load_that_makes_no_sense_is_refused(load: Load) -> None:
     with pytest.raises(ConfigError):

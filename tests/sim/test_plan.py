@@ -8,7 +8,7 @@ import pytest
 
 from pyraft_lab.errors import PlanError
 from pyraft_lab.sim.disk import SOUND
-from pyraft_lab.sim.perform import perform
+from pyraft_lab.sim.perform import perform, stage
 from pyraft_lab.sim.plan import (
     AnyFault,
     Crash,
@@ -204,3 +204,9 @@ def test_clients_call_one_after_another_until_the_end() -> None:
         for earlier, later in pairwise(mine):
             assert earlier.returned is not None
             assert earlier.returned <= later.invoked
+
+
+def test_a_plan_is_staged_as_it_says() -> None:
+    sim = stage(Plan(nodes=3, seed=4, seconds=2, config={"pre_vote": False}, faults=(Crash(at=1, node=1),)))
+    assert (len(sim.nodes), sim.seed, sim.nodes[1].state.config.pre_vote) == (3, 4, False)
+    assert ("crash", 1.0) in kinds(sim)
