@@ -54,7 +54,7 @@ class StateMachine(Protocol):
         ...
 
 
-class Value(Struct, frozen=True, tag=True):
+class Value(Struct, frozen=True, tag=True, gc=False):
     """The machine carried the command out and returned this."""
 
     value: Any = None

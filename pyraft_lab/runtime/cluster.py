@@ -31,8 +31,9 @@ from pyraft_lab.network.faults import Decree, Fate, Faults
 from pyraft_lab.network.gate import Gate
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.node import Raft, WriteResponse
+from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Observer, Reporter
+from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.trace.recorder import Kind, Trace
