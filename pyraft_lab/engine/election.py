@@ -264,8 +264,6 @@ def on_loyalty_timer(turn: Turn) -> None:
 
 def on_lease_timer(turn: Turn, round: int) -> None:
     """The lease of a round has run out. Without a later proof the leader refuses writes, and soon steps down."""
-    if not isinstance(turn.role, Leader):
-        return
     before = is_lapsed(turn.state)  # later rounds run out too, and must not start the clock anew
     turn.lead(expired=max(turn.leader.expired, round))
     _fail_reads(turn, round)
@@ -284,7 +282,7 @@ def _fail_reads(turn: Turn, round: int) -> None:
 
 def on_quorum_timer(turn: Turn) -> None:
     """Still no quorum: stop leading, so that heartbeats to the few no longer keep the many from electing (§6.2)."""
-    if isinstance(turn.role, Leader) and is_lapsed(turn.state):
+    if is_lapsed(turn.state):
         step_down(turn, turn.vote)
 
 
