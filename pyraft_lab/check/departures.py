@@ -5,6 +5,7 @@ Every one of them has been written by somebody who had read the paper. What each
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -22,7 +23,7 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.rules import VoteRefusal
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
-from pyraft_lab.machine import Answer, KeyValue, Sealed, Sessions
+from pyraft_lab.machine import Answer, KeyValue, Sealed, Sessions, StateMachine
 
 # Votes
 
@@ -296,6 +297,6 @@ class Forgetful(Sessions):
         return super()._once(index, sealed)
 
 
-def forgetful() -> Forgetful:
-    """A table of keys that trusts its clients never to send twice."""
-    return Forgetful(KeyValue())
+def forgetful() -> StateMachine:
+    """A table of keys that trusts its clients never to send twice; a driver takes sessions as they are."""
+    return cast("StateMachine", Forgetful(KeyValue()))
