@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -21,7 +22,7 @@ from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError, Fatal, NotLeader, Timeout, UnknownNode
+from pyraft_lab.errors import AlreadyInitialized, ConfigError, Fatal, NotLeader, Timeout, UnknownNode
 from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.network import broker
@@ -43,7 +44,8 @@ NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with Local
 
 
 class LocalCluster:
-    """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins.
+    """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins;
+    disks of an earlier cluster go on where it stopped.
 
     ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
     or a directory; ``machine`` makes a state machine for each node; ``trace`` is how many of the newest events are kept
@@ -131,7 +133,8 @@ class LocalCluster:
         self._client = self.new_client()
         for node in self._voters:
             await self._start(node)
-        await self.nodes[1].initialize(self._voters)
+        with suppress(AlreadyInitialized):  # the disks of an earlier cluster know their membership
+            await self.nodes[1].initialize(self._voters)
 
     async def _end(self) -> None:
         await asyncio.gather(*(raft.shutdown() for raft in self.nodes.values()))

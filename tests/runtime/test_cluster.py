@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -149,3 +150,10 @@ async def test_tracing_can_be_off() -> None:
     async with LocalCluster(1, config=CALM, trace=None) as cluster:
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         assert len(cluster.trace) == 0
+
+
+async def test_a_cluster_goes_on_where_its_disks_stopped(tmp_path: Path) -> None:
+    async with LocalCluster(3, storage=tmp_path, config=CALM) as cluster:
+        await cluster.client.write({"op": "put", "key": "x", "value": "kept"})
+    async with LocalCluster(3, storage=tmp_path, config=CALM) as cluster:
+        assert await cluster.client.read("x") == "kept"
