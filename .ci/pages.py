@@ -5,6 +5,8 @@ The repository has no `docs/`: the site is made of what is there anyway, so a ne
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Home": "index.md"},
         {"Guide": [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]},
         {"Reference": [f"reference/{name}.md" for name in rooms()]},
+        {"Behaviours": "behaviours.md"},
         {"Changelog": "CHANGELOG.md"},
     ]
 
@@ -38,6 +41,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     home = CHAPTER.sub(r"(\1.ipynb)", readme)
     files.append(File.generated(config, "index.md", content=home))
+    files.append(File.generated(config, "behaviours.md", content=behaviours()))
     for name in sorted({"CHANGELOG.md", *linked(home)}):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     for name in rooms():
@@ -64,6 +68,14 @@ def reference(name: str) -> str:
     """The page of one room: what its modules say about themselves."""
     submodules = "false" if name == "pyraft_lab" else "true"
     return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: {submodules}\n"
+
+
+def behaviours() -> str:
+    """What a complete Raft must do, and the tests that show it."""
+    table = subprocess.run(
+        [sys.executable, "-m", "tests.catalogue"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return f"# Behaviours\n\n{table.stdout}"
 
 
 def draw(path: Path) -> Path:

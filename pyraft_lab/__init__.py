@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pyraft_lab.check.bounds import Bounds as Bounds
+    from pyraft_lab.check.explorer import explore as explore
+    from pyraft_lab.check.linearizability import check_linearizable as check_linearizable
     from pyraft_lab.engine.config import Config as Config
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
     from pyraft_lab.errors import StorageFailed as StorageFailed
     from pyraft_lab.errors import Timeout as Timeout
     from pyraft_lab.errors import UnknownNode as UnknownNode
+    from pyraft_lab.history import History as History
+    from pyraft_lab.history import Operation as Operation
+    from pyraft_lab.lab.widget import Lab as Lab
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
     from pyraft_lab.machine import StateMachine as StateMachine
@@ -65,6 +71,9 @@ if TYPE_CHECKING:
     from pyraft_lab.trace.recorder import Trace as Trace
 
 _WHERE = {
+    "pyraft_lab.check.bounds": ("Bounds",),
+    "pyraft_lab.check.explorer": ("explore",),
+    "pyraft_lab.check.linearizability": ("check_linearizable",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
     "pyraft_lab.engine.membership": (
@@ -80,6 +89,8 @@ _WHERE = {
         *("Panicked", "PlanError", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
         *("Timeout", "UnknownNode"),
     ),
+    "pyraft_lab.history": ("History", "Operation"),
+    "pyraft_lab.lab.widget": ("Lab",),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
     "pyraft_lab.runtime.client": ("Client",),
     "pyraft_lab.runtime.cluster": ("LocalCluster",),

@@ -29,8 +29,12 @@ class Command(NamedTuple):
 
 
 COMMANDS: Mapping[str, Command] = {
-    "demo": Command("live nodes elect, write, lose their leader and recover", "pyraft_lab.runtime.shell:demo"),
+    "demo": Command("live nodes elect, write, lose their leader and recover", "pyraft_lab.terminal.demo:main"),
     "lab": Command("open the guide in JupyterLab", "pyraft_lab.lab.launch:launch"),
+    "node": Command("one real node in its own process", "pyraft_lab.terminal.node:main"),
+    "client": Command("write, read and operate a running cluster", "pyraft_lab.terminal.client:main"),
+    "broker": Command("a broker: mosquitto, or an embedded one", "pyraft_lab.terminal.broker:main"),
+    "watch": Command("a live dashboard of a running cluster", "pyraft_lab.terminal.watch:main"),
     "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }
 

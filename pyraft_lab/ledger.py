@@ -65,7 +65,7 @@ class Lost(Struct, frozen=True, tag=True):
 Failure = Refusal | Lost
 
 
-class Answered(Struct, frozen=True, tag=True):
+class Answered(Struct, frozen=True, tag=True, gc=False):
     """The request's entry was applied, with this result of the machine."""
 
     request: RequestId
@@ -154,10 +154,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
         assert len(results) == len(entries), "the machine gives every entry its result"
         last = entries[-1].index if entries else self.applied
         due, later = self._split(last)
-        applied = {entry.id: (entry, result) for entry, result in zip(entries, results, strict=True)} if due else {}
-        ended = tuple(
-            Answered(request, *applied[id]) if id in applied else Failed(request, _replaced(id)) for request, id in due
-        )
+        ended = tuple(outcome for part in due for outcome in _answers(part, entries, results))
         ledger, served = _serve(replace(self, writes=later, applied=last))
         return ledger, (*ended, *served)
 
@@ -169,14 +166,27 @@ class Ledger(Struct, frozen=True, kw_only=True):
 
     def _passed_over(self, last: Index) -> tuple["Ledger", tuple[Outcome, ...]]:
         due, later = self._split(last)
-        ended = tuple(Failed(request, Lost(f"a snapshot passed over entry {id}")) for request, id in due)
+        ended = tuple(
+            Failed(request, Lost(f"a snapshot passed over entry {id}")) for part in due for request, id in part
+        )
         ledger, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
         return ledger, (*ended, *served)
 
-    def _split(self, last: Index) -> tuple[list[tuple[RequestId, LogId]], tuple[Waiting, ...]]:
-        """Who waits for an entry up to ``last``, each with its entry's id; and the others."""
+    def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
+        """Who waits for an entry up to ``last``, and the others."""
         parts = [waiting.split(last) for waiting in self.writes]
-        return [one for due, _ in parts for one in due], tuple(later for _, later in parts if later.requests)
+        return tuple(due for due, _ in parts if due.requests), tuple(later for _, later in parts if later.requests)
+
+
+def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> Iterator[Outcome]:
+    """For each request the result of its own entry, or the news that another leader's stands there."""
+    base = entries[0].index
+    for request, id in due:
+        place = id.index - base
+        if place >= 0 and entries[place].id == id:
+            yield Answered(request, entries[place], results[place])
+        else:
+            yield Failed(request, _replaced(id))
 
 
 def _serve(ledger: Ledger) -> tuple[Ledger, tuple[Outcome, ...]]:

@@ -54,7 +54,7 @@ class StateMachine(Protocol):
         ...
 
 
-class Value(Struct, frozen=True, tag=True):
+class Value(Struct, frozen=True, tag=True, gc=False):
     """The machine carried the command out and returned this."""
 
     value: Any = None
@@ -140,6 +140,11 @@ class Sessions:
         self.sessions: dict[int, Session] = {}
         self._own: set[int] = set()
 
+    @staticmethod
+    def of(machine: "StateMachine | Sessions") -> "Sessions":
+        """A machine behind sessions; one that has its own keeps them."""
+        return machine if isinstance(machine, Sessions) else Sessions(machine)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sessions):
             return NotImplemented
@@ -176,7 +181,7 @@ class Sessions:
 
     def fork(self) -> "Sessions":
         """An independent copy; sessions are shared until one of the two changes them."""
-        twin = Sessions(self.machine.fork(), expiry=self.expiry)
+        twin = type(self)(self.machine.fork(), expiry=self.expiry)
         twin.sessions = dict(self.sessions)
         self._own = set()
         return twin

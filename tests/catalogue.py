@@ -79,13 +79,22 @@ def covered() -> dict[str, list[tuple[str, str]]]:
 
 
 def _marks(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Every row named in a decorator, with the function it stands on."""
-    functions = (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)))
-    for function in functions:
-        for decorator in function.decorator_list:
-            for node in ast.walk(decorator):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.row":
-                    yield from ((function.name, str(ast.literal_eval(argument))) for argument in node.args)
+    """Every row named in a decorator, with the function it stands on, or the text that its parameter is."""
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            for decorator in function.decorator_list:
+                yield from _rows(decorator, function.name)
+
+
+def _rows(node: ast.AST, name: str) -> Iterator[tuple[str, str]]:
+    called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    if isinstance(node, ast.Call) and called == "pytest.mark.row":
+        yield from ((name, str(ast.literal_eval(argument))) for argument in node.args)
+    first = node.args[0] if isinstance(node, ast.Call) and node.args else None
+    if called == "pytest.param" and isinstance(first, ast.Constant) and isinstance(first.value, str):
+        name = first.value
+    for child in ast.iter_child_nodes(node):
+        yield from _rows(child, name)
 
 
 def missing() -> list[str]:

@@ -75,6 +75,7 @@ def test_an_entry_without_a_command_leaves_the_machine_alone() -> None:
     assert Sessions(KeyValue()).apply(Entry(LogId(1, 1, 1), Blank())) == Value()
 
 
+@pytest.mark.row("CL-04")
 def test_a_retry_gets_the_first_answer_also_after_a_snapshot() -> None:
     machine = Sessions(KeyValue())
     first = apply(machine, 1, INCR, client=1, serial=1)

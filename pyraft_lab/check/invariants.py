@@ -124,6 +124,7 @@ class Safety:
                 yield from self._commits(record.id, step, world)
             if isinstance(step.event, Stored):
                 yield from honest_disk(step.after, world)
+            yield from order_is_kept(step)
         for flight in record.sent:
             yield from self._promises(record.id, flight, world)
 
@@ -243,6 +244,17 @@ def leader_append_only(step: Step) -> Iterable[tuple[str, str]]:
     before, after = step.before, step.after
     if isinstance(before.role, Leader) and isinstance(after.role, Leader) and before.vote == after.vote:
         yield "leader append-only", f"node {after.id} truncates its log while it leads"
+
+
+def order_is_kept(step: Step) -> Iterable[tuple[str, str]]:
+    """A server never unlearns a commit, forgets only what its snapshot has, and never meets the impossible."""
+    before, after = step.before, step.after
+    if after.committed < before.committed:
+        yield "commit never goes back", f"node {after.id} had committed {before.committed}, and now {after.committed}"
+    if after.log.start.index > max(after.snapshot_last.index, before.log.start.index):
+        yield "forgotten is kept", f"node {after.id} forgets up to {after.log.start}, its snapshot ends earlier"
+    if after.halted and not before.halted:
+        yield "nothing impossible", f"node {after.id} halts: {after.halted}"
 
 
 def commit_is_backed(leader: RaftState, world: World) -> Iterable[tuple[str, str]]:

@@ -41,8 +41,8 @@ def compact(turn: Turn) -> None:
 
 
 def purge(turn: Turn, upto: Index) -> None:
-    """Forget entries up to ``upto``, which the snapshot must cover."""
-    last = turn.log.id_at(min(upto, turn.state.snapshot_last.index))
+    """Forget entries up to ``upto``, as far as they may be forgotten."""
+    last = turn.log.id_at(min(upto, turn.rules.covered(turn.state)))
     if last is not None and last.index > turn.log.start.index:
         turn.purge(last)
 

@@ -99,11 +99,10 @@ def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -
 
 
 def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
-    """A grant counts if it echoes exactly my vote; a higher vote ends the candidacy (§5.2)."""
+    """Votes are counted by who asked for them; a higher vote ends the candidacy (§5.2)."""
     if learn(turn, response.vote):
         return
-    honest = response.vote == turn.vote or not response.granted
-    if isinstance(turn.role, Candidate) and response.asked == turn.vote and honest:
+    if isinstance(turn.role, Candidate) and turn.rules.echoes(turn.vote, response):
         _count(turn, voter, response)
 
 
@@ -265,8 +264,6 @@ def on_loyalty_timer(turn: Turn) -> None:
 
 def on_lease_timer(turn: Turn, round: int) -> None:
     """The lease of a round has run out. Without a later proof the leader refuses writes, and soon steps down."""
-    if not isinstance(turn.role, Leader):
-        return
     before = is_lapsed(turn.state)  # later rounds run out too, and must not start the clock anew
     turn.lead(expired=max(turn.leader.expired, round))
     _fail_reads(turn, round)
@@ -285,7 +282,7 @@ def _fail_reads(turn: Turn, round: int) -> None:
 
 def on_quorum_timer(turn: Turn) -> None:
     """Still no quorum: stop leading, so that heartbeats to the few no longer keep the many from electing (§6.2)."""
-    if isinstance(turn.role, Leader) and is_lapsed(turn.state):
+    if is_lapsed(turn.state):
         step_down(turn, turn.vote)
 
 

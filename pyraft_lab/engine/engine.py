@@ -106,7 +106,7 @@ from pyraft_lab.engine.requests import (
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.startup import boot, start
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
-from pyraft_lab.engine.timers import Timer, TimerKind
+from pyraft_lab.engine.timers import OfficeTimer, Timer, TimerKind
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 
@@ -230,27 +230,27 @@ def on_timer(turn: Turn, timer: Timer) -> None:
             on_election_timer(turn)
         case TimerKind.LOYALTY:
             on_loyalty_timer(turn)
-        case _ if isinstance(turn.role, Leader):
-            on_leader_timer(turn, timer)
+        case kind if isinstance(turn.role, Leader):
+            on_leader_timer(turn, kind, timer.key)
         case _:
             pass
 
 
-def on_leader_timer(turn: Turn, timer: Timer) -> None:
+def on_leader_timer(turn: Turn, kind: OfficeTimer, key: int) -> None:
     """Timers of the office."""
-    match timer.kind:
+    match kind:
         case TimerKind.HEARTBEAT:
             on_heartbeat_timer(turn)
         case TimerKind.LEASE:
-            on_lease_timer(turn, timer.key)
+            on_lease_timer(turn, key)
         case TimerKind.QUORUM:
             on_quorum_timer(turn)
         case TimerKind.RETRY:
-            on_retry_timer(turn, timer.key)
+            on_retry_timer(turn, key)
         case TimerKind.TRANSFER:
             on_transfer_timer(turn)
         case _:
-            pass
+            assert_never(kind)
 
 
 # Messages

@@ -8,7 +8,7 @@ Entries live in chunks of 256, each a tuple that older logs share::
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -137,8 +137,7 @@ class Log(Struct, frozen=True, cache_hash=True):
         assert entries[0].index == self.last.index + 1, "entries continue the log without a gap"
         chunks = list(self.chunks)
         weight = self.weight
-        for _, group in groupby(entries, key=lambda entry: _number(entry.index)):
-            added = tuple(group)
+        for added in _by_chunk(entries):
             if chunks and _number(chunks[-1].entries[0].index) == _number(added[0].index):
                 chunks[-1] = Chunk(chunks[-1].weight, chunks[-1].entries + added)
             else:
@@ -215,8 +214,19 @@ def _number(index: Index) -> int:
     return (index - 1) // CHUNK
 
 
+def _by_chunk(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+    """``entries`` in pieces, cut where a chunk ends."""
+    place = 0
+    while place < len(entries):
+        end = place + CHUNK - (entries[place].index - 1) % CHUNK
+        yield tuple(entries[place:end])
+        place = end
+
+
 def _new_runs(leader: tuple[int, int] | None, entries: Sequence[Entry]) -> tuple[LogId, ...]:
     """The ids in ``entries`` at which the leader changes, ``leader`` being that of the entry before them."""
+    if leader == entries[-1].id.leader:
+        return ()  # leaders only grow along a log, so nobody else is between
     before = (leader, *(entry.id.leader for entry in entries[:-1]))
     return tuple(entry.id for previous, entry in zip(before, entries, strict=True) if previous != entry.id.leader)
 

@@ -166,8 +166,6 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
     if not turn.rules.fits(turn.log, request.prev):
         refuse(turn, leader, request.prev, request.round)
         return
-    if any(entry.index != request.prev.index + place for place, entry in enumerate(request.entries, 1)):
-        return  # no leader sends entries with a gap
     entries = turn.rules.unknown(turn.log, request.entries)
     if entries and entries[0].index <= turn.state.committed:
         turn.halt(f"leader {leader} sends {entries[0].id}, but another entry is committed there")
@@ -376,5 +374,7 @@ def prove_contact(turn: Turn) -> None:
     proved = turn.rules.proved_round(turn.state, leader)
     if proved > leader.proved:
         turn.lead(proved=proved)
+        if turn.rules.starts_lease(leader, proved):
+            turn.set_timer(lease(proved))
         if leader.proved <= leader.expired < proved:
             turn.cancel_timer(QUORUM)

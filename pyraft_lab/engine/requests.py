@@ -166,8 +166,7 @@ def hand_over(turn: Turn) -> None:
 
 def on_transfer_timer(turn: Turn) -> None:
     """The transfer did not happen in time: take requests again."""
-    if isinstance(turn.role, Leader):
-        _stop_transfer(turn)
+    _stop_transfer(turn)
 
 
 def _stop_transfer(turn: Turn) -> None:

@@ -69,7 +69,7 @@ def is_loyal(state: RaftState) -> bool:
         case Follower(loyal=loyal) | Learner(loyal=loyal) | PreCandidate(loyal=loyal) | Candidate(loyal=loyal):
             return loyal
         case Leader():
-            return state.config.check_quorum and lease_holds(state)
+            return state.config.loyalty and lease_holds(state)
         case _:
             assert_never(state.role)
 
@@ -108,6 +108,11 @@ def may_campaign(state: RaftState) -> bool:
     otherwise leave behind a log that nobody else can beat.
     """
     return state.id in state.membership.voters or state.id in state.committed_membership.voters
+
+
+def echoes(vote: Vote, response: VoteResponse) -> bool:
+    """An answer counts for the vote it was asked for, a grant only while its giver stands by it (§5.2)."""
+    return response.asked == vote and (response.vote == vote or not response.granted)
 
 
 def has_won(membership: Membership, granted: frozenset[NodeId]) -> bool:
@@ -183,6 +188,17 @@ def proved_round(state: RaftState, leader: Leader) -> int:
     return max(leader.proved, state.membership.committed_index(heard))
 
 
+def starts_lease(_leader: Leader, _proved: int) -> bool:
+    """Whether an answer starts the lease of its round: no, that runs since the round was sent (dissertation §6.4.1)."""
+    return False
+
+
+def boots_loyal(state: RaftState) -> bool:
+    """Whether a node that starts may be bound to a leader that it followed: a crash ends no promise (§6.4.1)."""
+    own = state.vote.node == state.id
+    return state.config.loyalty and state.vote.node != NOBODY and state.vote.committed != own
+
+
 def is_read_safe(leader: Leader, round: int) -> bool:
     """A read may be served once its round is proved: then nobody else had been elected when it began (§8)."""
     return round <= leader.proved
@@ -254,6 +270,11 @@ def pinned(state: RaftState) -> Index:
     return min((*ends, state.snapshot_last.index))
 
 
+def covered(state: RaftState) -> Index:
+    """What may be forgotten at all: entries that the snapshot stands for (§7)."""
+    return state.snapshot_last.index
+
+
 def is_snapshot_useful(state: RaftState, last: LogId) -> bool:
     """A snapshot that ends within what is committed here tells nothing new (Figure 13)."""
     return last.index > state.committed
@@ -267,6 +288,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     vote_refusal: Callable[[RaftState, VoteRequest], VoteRefusal | None] = vote_refusal
     pre_vote_refusal: Callable[[RaftState, PreVoteRequest], VoteRefusal | None] = pre_vote_refusal
     may_campaign: Callable[[RaftState], bool] = may_campaign
+    echoes: Callable[[Vote, VoteResponse], bool] = echoes
     has_won: Callable[[Membership, frozenset[NodeId]], bool] = has_won
     fits: Callable[[Log, LogId], bool] = fits
     unknown: Callable[[Log, Sequence[Entry]], Sequence[Entry]] = unknown
@@ -277,6 +299,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     sendable: Callable[[RaftState], Index] = sendable
     waits_for_disk: Callable[[RaftState, AnyMessage], bool] = waits_for_disk
     proved_round: Callable[[RaftState, Leader], int] = proved_round
+    starts_lease: Callable[[Leader, int], bool] = starts_lease
+    boots_loyal: Callable[[RaftState], bool] = boots_loyal
     is_read_safe: Callable[[Leader, int], bool] = is_read_safe
     lease_holds: Callable[[RaftState], bool] = lease_holds
     read_at: Callable[[RaftState, Leader], Index] = read_at
@@ -285,6 +309,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     may_leave: Callable[[RaftState, Leader], bool] = may_leave
     is_snapshot_due: Callable[[RaftState], bool] = is_snapshot_due
     purge_upto: Callable[[RaftState], Index] = purge_upto
+    covered: Callable[[RaftState], Index] = covered
     is_snapshot_useful: Callable[[RaftState, LogId], bool] = is_snapshot_useful
 
 

@@ -47,8 +47,7 @@ def boot(turn: Turn) -> None:
         if snapshot.last.index > turn.log.last.index:
             turn.purge(snapshot.last)  # a crash came between the two: the snapshot wins
         turn.tell(RestoreMachine(snapshot))
-    own = vote.node == turn.id
-    loyal = turn.config.loyalty and vote.node != NOBODY and vote.committed != own
+    own, loyal = vote.node == turn.id, turn.rules.boots_loyal(turn.state)
     turn.become(resting(turn, vote.node if vote.committed and not own else NOBODY, loyal=loyal))
     if loyal:
         turn.set_timer(LOYALTY)

@@ -1,7 +1,7 @@
 """What a node may wait for, and for how long: the engine names timers, drivers run them."""
 
 from enum import StrEnum
-from typing import assert_never
+from typing import Literal, assert_never
 
 from msgspec import Struct
 
@@ -19,6 +19,10 @@ class TimerKind(StrEnum):
     QUORUM = "quorum"
     RETRY = "retry"
     TRANSFER = "transfer"
+
+
+OfficeTimer = Literal[TimerKind.HEARTBEAT, TimerKind.LEASE, TimerKind.QUORUM, TimerKind.RETRY, TimerKind.TRANSFER]
+"""What only a leader waits for."""
 
 
 class Timer(Struct, frozen=True, order=True, array_like=True, gc=False):

@@ -124,10 +124,10 @@ class Outbox:
 
 def in_frames(letters: Sequence[Letter], limit: int) -> Iterable[Sequence[Letter]]:
     """Consecutive groups of at most ``limit`` bytes of payload each."""
-    sizes = itertools.accumulate(letter.size for letter in letters)
-    if not letters or sum(letter.size for letter in letters) <= limit:
+    ends = list(itertools.accumulate(letter.size for letter in letters))
+    if not letters or ends[-1] <= limit:
         return [letters] if letters else []
-    numbered = zip(letters, (size // limit for size in sizes), strict=True)
+    numbered = zip(letters, (end // limit for end in ends), strict=True)
     return [[letter for letter, _ in group] for _, group in itertools.groupby(numbered, key=lambda pair: pair[1])]
 
 

@@ -16,13 +16,18 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
-from pyraft_lab.errors import NetworkFailed
+from msgspec import Struct
+
+from pyraft_lab.errors import ConfigError, NetworkFailed
+from pyraft_lab.network.access import Account, access_list, password_file
+from pyraft_lab.network.address import Certificates
 
 Kind = Literal["mosquitto", "embedded"]
-PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin"))
+PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 """Where mosquitto may be: servers are often outside of an ordinary user's path."""
 LEASH = '"$@" </dev/null & echo $!; read -r _; kill -9 $! 2>/dev/null; wait $!'
 """Runs a server until standard input ends, which it does when its owner does, however that dies.
@@ -33,14 +38,29 @@ RUNNING = " running"
 """What the last line before a broker accepts connections contains."""
 
 
-def start(*, port: int = 0, kind: Kind | None = None) -> "Broker":
-    """A running broker on 127.0.0.1; port 0 picks a free one. ``NetworkFailed`` says why there is none.
+class Guard(Struct, frozen=True, kw_only=True):
+    """Who is let in: ``accounts`` of one cluster (none: everybody), and the broker's own ``certificates`` for TLS.
+
+    mosquitto keeps the guard; the embedded broker knows none.
+    """
+
+    cluster: str = "demo"
+    accounts: Sequence[Account] = ()
+    certificates: Certificates | None = None
+
+
+OPEN = Guard()
+"""Everybody, unencrypted: for one machine, or a classroom that trusts itself."""
+
+
+def start(*, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1", guard: Guard = OPEN) -> "Broker":
+    """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why there is none.
 
     It ends with ``stop()``, with the ``with`` block, or with this process, even if that is killed.
     """
     kind = kind or ("mosquitto" if mosquitto() else "embedded")
     for _ in range(5):
-        broker = Broker(kind, port or free_port())
+        broker = Broker(kind, port or free_port(), host=host, guard=guard)
         try:
             broker.launch()
         except NetworkFailed as failed:
@@ -68,8 +88,10 @@ def free_port() -> int:
 class Broker:
     """A broker process and its files; made by :func:`start`."""
 
-    def __init__(self, kind: Kind, port: int) -> None:
-        self.kind, self.port = kind, port
+    def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: Guard = OPEN) -> None:
+        if kind == "embedded" and guard != OPEN:
+            raise ConfigError("guard", guard.cluster, "is kept by mosquitto only; install it")
+        self.kind, self.port, self.host, self.guard = kind, port, host, guard
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))
         self._process: subprocess.Popen[str] | None = None
@@ -80,7 +102,7 @@ class Broker:
     @property
     def url(self) -> str:
         """What clients connect to."""
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt{'s' if self.guard.certificates else ''}://{_reachable(self.host)}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.url}"
@@ -157,7 +179,11 @@ class Broker:
 
     def _command(self) -> Sequence[str]:
         if self.kind == "embedded":
-            return (sys.executable, "-m", "pyraft_lab.network.embedded", str(self.port))
+            if find_spec("amqtt") is None:
+                raise NetworkFailed(
+                    self.url, 'no broker is installed; install mosquitto or pip install "pyraft-lab[mqtt]"'
+                )
+            return (sys.executable, "-m", "pyraft_lab.network.embedded", self.host, str(self.port))
         path = mosquitto()
         if path is None:
             raise NetworkFailed(self.url, "mosquitto is not installed; install it or take the embedded broker")
@@ -167,8 +193,7 @@ class Broker:
 
     def _settings(self) -> Sequence[str]:
         return (
-            f"listener {self.port} 127.0.0.1",
-            "allow_anonymous true",
+            f"listener {self.port} {self.host}",
             "persistence false",
             "set_tcp_nodelay true",
             "connection_messages false",
@@ -176,4 +201,30 @@ class Broker:
             "max_queued_bytes 67108864",
             # As root it would become somebody else, who cannot read its own settings here.
             *(["user root"] if os.geteuid() == 0 else []),
+            *self._entrance(),
         )
+
+    def _entrance(self) -> Sequence[str]:
+        """Who is let in."""
+        files = self.guard.certificates
+        tls = [f"cafile {files.authority}", f"certfile {files.certificate}", f"keyfile {files.key}"] if files else []
+        if not self.guard.accounts:
+            return ["allow_anonymous true", *tls]
+        passwords, rules = self._home / "passwords", self._home / "rules"
+        for path, text in (
+            (passwords, password_file(self.guard.accounts)),
+            (rules, access_list(self.guard.cluster, self.guard.accounts)),
+        ):
+            path.touch(mode=0o600)
+            path.write_text(text)
+        return ["allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}", *tls]
+
+
+def _reachable(host: str) -> str:
+    """An address for others, where a broker listens at every one it has."""
+    if host != "0.0.0.0":  # noqa: S104
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing; asks the system which of its addresses faces the world
+        address: str = probe.getsockname()[0]
+        return address

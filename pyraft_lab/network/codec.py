@@ -98,12 +98,13 @@ def _is_sane(message: AnyMessage) -> bool:
 
 def _follows(message: AppendRequest) -> bool:
     """Indexes count up from ``prev``, terms never fall and never pass the leader's own."""
-    prev, entries = message.prev, message.entries
-    places = [entry.id.index for entry in entries]
-    terms = [prev.term, *(entry.id.term for entry in entries), message.vote.term]
-    return (
-        0 <= prev.index < GREATEST
-        and prev.term >= 0
-        and places == list(range(prev.index + 1, prev.index + 1 + len(places)))
-        and terms == sorted(terms)
-    )
+    index, term = message.prev.index, message.prev.term
+    if not 0 <= index < GREATEST or term < 0:
+        return False
+    for entry in message.entries:
+        id = entry.id
+        index += 1
+        if id.index != index or id.term < term:
+            return False
+        term = id.term
+    return term <= message.vote.term

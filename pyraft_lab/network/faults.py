@@ -38,6 +38,15 @@ class Link(Struct, frozen=True, kw_only=True):
             raise ConfigError("delay", self.delay, "must be a pair (shortest, longest) of seconds, not negative")
 
 
+class Decree(Struct, frozen=True, kw_only=True):
+    """How all links are to be, as one value that can be handed to other processes; the empty one heals everything."""
+
+    groups: tuple[frozenset[NodeId], ...] = ()
+    cuts: tuple[Way, ...] = ()
+    loss: float = 0.0
+    delay: tuple[float, float] = (0.0, 0.0)
+
+
 CLEAR = Link()
 """Nothing is lost and nothing is late beyond what the network itself takes."""
 
@@ -85,6 +94,14 @@ class Faults:
     def heal(self) -> None:
         """Undo cuts, partitions, rules and weather; the gate stays as it is."""
         self._links, self._groups, self._weather = {}, (), CLEAR
+
+    def impose(self, decree: Decree) -> None:
+        """Let the links be as decreed."""
+        self.heal()
+        self.weather(loss=decree.loss, delay=decree.delay)
+        self.partition(*decree.groups)
+        for src, dst in decree.cuts:
+            self.cut(src, dst)
 
     def link(self, src: NodeId, dst: NodeId) -> Link:
         """How letters travel from ``src`` to ``dst`` at present."""

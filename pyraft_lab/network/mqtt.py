@@ -39,8 +39,6 @@ from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 from pyraft_lab.network.presence import Claim, Move, Presence
 
 log = logging.getLogger(__name__)
-UNSUPPORTED_VERSION = {1, 132}
-"""What a broker of MQTT 3.1.1 answers to MQTT 5."""
 MOMENT = 0.5
 """Seconds that an older process under my id has to answer my claim."""
 
@@ -62,7 +60,6 @@ class MqttNetwork:
         self.cluster = word("cluster", cluster)
         self.qos, self.keepalive, self.timeout = qos, keepalive, timeout
         self.tls = (certificates or Certificates()).context() if self.address.tls else None
-        self.protocol = aiomqtt.ProtocolVersion.V5
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         """Connect; ``NetworkFailed`` if the broker is not there, ``DuplicateNode`` if the node is."""
@@ -81,35 +78,39 @@ class MqttNetwork:
     async def connect(
         self, name: str, deliver: Callable[[aiomqtt.Message], None], *, will: aiomqtt.Will | None = None
     ) -> AsyncIterator[aiomqtt.Client]:
-        """One connection, in MQTT 5 or what the broker knows; every message goes straight to ``deliver``."""
+        """One connection; every message goes straight to ``deliver``."""
+        await self._meet()
         client = self._client(name, deliver, will)
-        try:
-            await _entered(client)
-        except aiomqtt.MqttCodeError as refused:
-            if self.protocol is aiomqtt.ProtocolVersion.V311 or _code(refused) not in UNSUPPORTED_VERSION:
-                raise
-            self.protocol = aiomqtt.ProtocolVersion.V311
-            client = self._client(name, deliver, will)
-            await _entered(client)
+        await _entered(client)
         try:
             yield client
         finally:
             with suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)
 
+    async def _meet(self) -> None:
+        """Look at the broker's certificate first: the client library leaks a socket whose handshake fails."""
+        if self.tls is None:
+            return
+        try:
+            async with asyncio.timeout(self.timeout):
+                _, writer = await asyncio.open_connection(self.address.host, self.address.port, ssl=self.tls)
+                writer.close()
+                await writer.wait_closed()
+        except OSError as failed:  # ssl.SSLError and TimeoutError are such
+            raise aiomqtt.MqttError(str(failed)) from failed
+
     def _client(
         self, name: str, deliver: Callable[[aiomqtt.Message], None], will: aiomqtt.Will | None
     ) -> aiomqtt.Client:
-        is_v5 = self.protocol is aiomqtt.ProtocolVersion.V5
         client = aiomqtt.Client(
             self.address.host,
             self.address.port,
             username=self.address.username,
             password=self.address.password,
             identifier=name,
-            protocol=self.protocol,
-            clean_session=None if is_v5 else True,
-            clean_start=True,
+            protocol=aiomqtt.ProtocolVersion.V311,  # which every broker speaks
+            clean_session=True,
             will=will,
             tls_context=self.tls,
             timeout=self.timeout,
@@ -337,11 +338,6 @@ async def _entered(client: aiomqtt.Client) -> None:
         if not entering.cancelled() and entering.exception() is None:
             await client.__aexit__(None, None, None)
         raise
-
-
-def _code(refused: aiomqtt.MqttCodeError) -> int:
-    """The number in a broker's refusal, whichever version it speaks."""
-    return refused.rc if isinstance(refused.rc, int) else refused.rc.value if refused.rc else 0
 
 
 def _first_of(group: BaseExceptionGroup[Exception]) -> Exception:

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from pyraft_lab.engine.events import ReadPolicy
@@ -23,6 +23,7 @@ from pyraft_lab.errors import (
     QuorumNotEnough,
     Timeout,
 )
+from pyraft_lab.home import Home
 from pyraft_lab.machine import encode
 
 T = TypeVar("T")
@@ -47,12 +48,15 @@ class Door(Protocol):
 
 
 class Client:
-    """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``Timeout``."""
+    """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``Timeout``.
 
-    def __init__(self, door: Door, *, deadline: float = 10.0, attempt: float = 1.0) -> None:
+    With a ``home`` calls may be awaited from any loop: they run there, next to the door.
+    """
+
+    def __init__(self, door: Door, *, deadline: float = 10.0, attempt: float = 1.0, home: Home | None = None) -> None:
         self.id = secrets.randbits(48)
         self.deadline, self._attempt = deadline, attempt
-        self._door = door
+        self._door, self._home = door, home
         self._serials = itertools.count(1)
         self._open: dict[int, None] = {}
         self._since: Index | None = None
@@ -65,7 +69,16 @@ class Client:
 
     async def write_many(self, values: Iterable[Any]) -> list[Any]:
         """Replicate commands in one round trip; results in order."""
-        values = list(values)
+        return await self._at_home(self._write_many(list(values)))
+
+    async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
+        """What the machine says to ``query``, linearizably."""
+        return await self._at_home(self._until_done("a read", lambda node: self._door.read(node, query, policy)))
+
+    async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:
+        return await (work if self._home is None else self._home.run(work))
+
+    async def _write_many(self, values: Sequence[Any]) -> list[Any]:
         if self._since is None:
             self._since = await self._until_done("opening a session", self._door.index)
         serials = [next(self._serials) for _ in values]
@@ -80,10 +93,6 @@ class Client:
         finally:
             for serial in serials:
                 del self._open[serial]
-
-    async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """What the machine says to ``query``, linearizably."""
-        return await self._until_done("a read", lambda node: self._door.read(node, query, policy))
 
     async def _until_done(self, what: str, act: Callable[[NodeId], Awaitable[T]]) -> T:
         """Try one node after the other, the one that is said to lead first, until one succeeds."""

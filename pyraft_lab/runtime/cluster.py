@@ -14,29 +14,32 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from msgspec.structs import replace
+
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError, NotLeader, PyraftError, Stopped, Timeout, UnknownNode
+from pyraft_lab.errors import ConfigError, Fatal, NotLeader, Timeout, UnknownNode
+from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.codec import Letter
-from pyraft_lab.network.faults import Fate, Faults
+from pyraft_lab.network.faults import Decree, Fate, Faults
 from pyraft_lab.network.gate import Gate
 from pyraft_lab.runtime.client import Client
-from pyraft_lab.runtime.home import Home, LoopThread
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.node import Raft, WriteResponse
+from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Observer, Reporter
+from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.trace.recorder import Kind, Trace
 
 T = TypeVar("T")
-NOT_RUNNING = PyraftError("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
 
 
 class LocalCluster:
@@ -44,7 +47,8 @@ class LocalCluster:
 
     ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
     or a directory; ``machine`` makes a state machine for each node; ``trace`` is how many of the newest events are kept
-    (``None``: no trace). Methods may be used from any loop and thread.
+    (``None``: no trace). ``processes`` makes every node a process of its own, around a broker. Methods may be used from
+    any loop and thread.
     """
 
     nodes: dict[NodeId, Raft]
@@ -54,10 +58,20 @@ class LocalCluster:
     broker: broker.Broker | None
     """The broker it started, if it did."""
 
+    def __new__(cls, *_: Any, processes: bool = False, **__: Any) -> Self:
+        """With ``processes`` a cluster of another kind, of the same face."""
+        if not processes:
+            return super().__new__(cls)
+        from pyraft_lab.runtime.processes import ProcessCluster  # needs the extra: pip install "pyraft-lab[mqtt]"
+
+        made: Any = super().__new__(ProcessCluster)
+        return made  # type: ignore[no-any-return]
+
     def __init__(
         self,
         nodes: int = 3,
         *,
+        processes: bool = False,  # noqa: ARG002 (decided in __new__)
         network: str = "memory",
         storage: str | Path = "memory",
         config: Config | None = None,
@@ -78,12 +92,12 @@ class LocalCluster:
         self._machine, self._rules = machine, rules
         self._started: set[NodeId] = set()
         self._disks: dict[NodeId, MemoryStorage] = {}
-        began = time.monotonic()
-        self._reporter = Reporter(
-            [self.trace, *observers] if trace else observers, now=lambda: time.monotonic() - began
-        )
+        self._is_traced, self._trace_limit = trace is not None, trace
+        self._began = time.monotonic()
+        self._reporter = Reporter([self.trace, *observers] if trace else observers, now=lambda: self.now)
         self._thread: LoopThread | None = None
         self._faults: Faults | None = None
+        self._decree = Decree()
         self._client: Client | None = None
 
     # From beginning to end
@@ -109,7 +123,7 @@ class LocalCluster:
         try:
             await thread.home.run(self._end())
         finally:
-            await asyncio.to_thread(thread.stop, Stopped(0))
+            await asyncio.to_thread(thread.stop, NOT_RUNNING)
 
     async def _begin(self) -> None:
         self._faults = Faults(await self._wire())
@@ -169,7 +183,12 @@ class LocalCluster:
 
     def new_client(self, *, deadline: float = 10.0) -> Client:
         """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
-        return Client(_Handles(self), deadline=deadline)
+        return Client(_Handles(self), deadline=deadline, home=self._home)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the cluster was made: the time of its trace."""
+        return time.monotonic() - self._began
 
     @property
     def gate(self) -> Gate:
@@ -254,37 +273,32 @@ class LocalCluster:
         for node in sorted(frozenset[NodeId]().union(*groups) - self._started):
             raise UnknownNode(node, self._started)
         told = " | ".join("{" + ",".join(map(str, sorted(group))) + "}" for group in groups)
-        self._change(lambda wires: wires.partition(*groups), Kind.PARTITION, detail=told)
+        self._impose(replace(self._decree, groups=tuple(map(frozenset, groups))), Kind.PARTITION, detail=told)
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Let nothing get from ``src`` to ``dst``; the other way is as before."""
-        self._change(lambda wires: wires.cut(src, dst), Kind.CUT, src, peer=dst)
+        self._impose(replace(self._decree, cuts=(*self._decree.cuts, (src, dst))), Kind.CUT, src, peer=dst)
 
     def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
         told = f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s"
-        self._change(lambda wires: wires.weather(loss=loss, delay=delay), Kind.WEATHER, detail=told)
+        self._impose(replace(self._decree, loss=loss, delay=delay), Kind.WEATHER, detail=told)
 
     def heal(self) -> None:
         """Undo partitions, cuts and weather."""
-        self._change(Faults.heal, Kind.HEAL)
+        self._impose(Decree(), Kind.HEAL)
 
-    def _change(
-        self,
-        act: Callable[[Faults], None],
-        kind: Kind,
-        node: NodeId = 0,
-        *,
-        peer: NodeId | None = None,
-        detail: str = "",
+    def _impose(
+        self, decree: Decree, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
         """Change the wires, and record that; on the nodes' own thread, so that the record stands where it belongs."""
 
-        def change() -> None:
-            act(self._wires)
+        def impose() -> None:
+            self._decree = decree
+            self._wires.impose(decree)
             self._reporter.tell(kind, node, peer=peer, detail=detail)
 
-        self._home.call(change)
+        self._home.call(impose)
 
     def _tell_fate(self, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
         """Record what became of a letter, after the step that sent it."""

@@ -10,44 +10,35 @@ Every method may be awaited from any event loop and any thread's loop; the node 
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar, assert_never
-
-from msgspec import Struct
+from typing import Any, TypeVar
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy
-from pyraft_lab.engine.log import Blank, Configuration, Normal
+from pyraft_lab.engine.log import Blank, Normal
 from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Stopped
-from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
-from pyraft_lab.machine import Expired, KeyValue, Rejected, Sessions, StateMachine, encode
+from pyraft_lab.errors import BadCommand, Fatal, PyraftError, Stopped
+from pyraft_lab.home import Home
+from pyraft_lab.ledger import Failed, MayRead, to_error
+from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine, encode
 from pyraft_lab.network.base import Endpoint, MemoryNetwork, Network
-from pyraft_lab.runtime.home import Home
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
 from pyraft_lab.runtime.reporter import Observer, Reporter
 from pyraft_lab.runtime.requests import Call
+from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 
 T = TypeVar("T")
-
-
-class WriteResponse(Struct, frozen=True, kw_only=True):
-    """Where a write stands in the log, what the machine returned, and the membership if it was a change of one."""
-
-    log_id: LogId
-    value: Any = None
-    membership: Membership | None = None
 
 
 class Raft:
@@ -160,13 +151,12 @@ class Raft:
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
         ``OutcomeUnknown`` (it may yet happen).
         """
-        (response,) = await self.client_write_many([value], leader=leader)
+        (response,) = await self._at_home(self._write([_payload(value)], leader))
         return response
 
     async def client_write_many(self, values: Iterable[Any], *, leader: Fence = None) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
-        payloads = [Normal(value if isinstance(value, bytes) else encode(value)) for value in values]
-        return await self._at_home(self._write(payloads, leader))
+        return await self._at_home(self._write([_payload(value) for value in values], leader))
 
     async def write_blank(self) -> WriteResponse:
         """Commit an entry that says nothing: a barrier behind everything before it."""
@@ -175,37 +165,20 @@ class Raft:
 
     async def client_write_ff(self, value: Any) -> None:
         """Fire and forget: returns once the command is queued here."""
-        payload = Normal(encode(value))
-        await self._at_home(self._queue([payload], None))
+        await self._at_home(self._queue([_payload(value)], None))
 
     async def _write(self, payloads: Sequence[Normal | Blank], leader: Fence) -> tuple[WriteResponse, ...]:
         outcomes = await (await self._queue(payloads, leader)).done
-        return tuple(self._response(outcome) for outcome in outcomes)
+        return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _queue(self, payloads: Sequence[Normal | Blank], leader: Fence) -> Call:
         owner = self._alive()
-        await owner.requests.room(self._max_waiting)
-        self._alive()
-        call, ids = owner.requests.open(len(payloads))
-        owner.write(ids, payloads, leader)
+        if len(owner.requests) >= self._max_waiting:
+            await owner.requests.room(self._max_waiting)
+            self._alive()
+        call = owner.requests.open(len(payloads))
+        owner.write(call.ids, payloads, leader)
         return call
-
-    def _response(self, outcome: Outcome) -> WriteResponse:
-        """What a caller gets for an outcome: a response, or its error."""
-        match outcome:
-            case Answered(_, entry, Rejected(why)):
-                raise BadCommand(why)
-            case Answered(_, entry, Expired()):
-                raise OutcomeUnknown("the session was forgotten")
-            case Answered(_, entry, answer):
-                membership = entry.payload.membership if isinstance(entry.payload, Configuration) else None
-                return WriteResponse(log_id=entry.id, value=answer.value, membership=membership)
-            case Failed(_, failure):
-                raise to_error(failure, self.id)
-            case Finished() | MayRead():
-                return WriteResponse(log_id=self._alive().state.log.last)
-            case _:
-                assert_never(outcome)
 
     # Reading
 
@@ -219,8 +192,8 @@ class Raft:
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
         owner = self._alive()
-        call, (id,) = owner.requests.open()
-        owner.read(id, policy)
+        call = owner.requests.open()
+        owner.read(call.first, policy)
         match (await call.done)[0]:
             case MayRead(_, at):
                 return at
@@ -298,9 +271,9 @@ class Raft:
     async def _order(self, event: Callable[[int], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
         owner = self._alive()
-        call, (id,) = owner.requests.open()
-        owner.tell(event(id))
-        return self._response((await call.done)[0])
+        call = owner.requests.open()
+        owner.tell(event(call.first))
+        return respond((await call.done)[0], self.id)
 
     # Looking
 
@@ -367,14 +340,14 @@ class Raft:
             raise PyraftError(f"node {self.id} has not been started; await start() first")
         return self._owner
 
-    async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:
+    def _at_home(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Await ``work`` on the node's own loop."""
         try:
             self._alive()
         except PyraftError:
             work.close()
             raise
-        return await self._need_home().run(work)
+        return self._need_home().run(work)
 
     def _at_home_now(self, act: Callable[[], T]) -> T:
         self._alive()
@@ -390,6 +363,11 @@ class Raft:
     def _need_home(self) -> Home:
         assert self._home is not None, "a started node has a home"
         return self._home
+
+
+def _payload(value: Any) -> Normal:
+    """A command as the log keeps it; bytes are taken as they are."""
+    return Normal(value if isinstance(value, bytes) else encode(value))
 
 
 async def _next(changes: AsyncGenerator[Metrics, None]) -> Metrics:

@@ -13,6 +13,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import chain
 from typing import Any
 
 from pyraft_lab.engine.commands import (
@@ -72,6 +73,8 @@ LETTERS, WRITES = 512, 2048
 
 
 Fence = tuple[int, NodeId] | None
+Writes = tuple[Sequence[RequestId], Sequence[Normal | Blank], Fence]
+"""What one caller wants written together."""
 
 
 class Owner:
@@ -101,7 +104,7 @@ class Owner:
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
         self._letters: deque[tuple[NodeId, Letter]] = deque()
-        self._writes: deque[tuple[RequestId, Normal | Blank, Fence]] = deque()
+        self._writes: deque[Writes] = deque()
         self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
@@ -138,7 +141,7 @@ class Owner:
 
     def write(self, ids: Sequence[RequestId], payloads: Sequence[Normal | Blank], fence: Fence = None) -> None:
         """Queue clients' writes; all that wait are proposed together."""
-        self._writes.extend((id, payload, fence) for id, payload in zip(ids, payloads, strict=True))
+        self._writes.append((ids, payloads, fence))
         self._awake.set()
 
     def read(self, id: RequestId, policy: ReadPolicy) -> None:
@@ -194,11 +197,14 @@ class Owner:
 
     def _proposals(self) -> list[Propose]:
         """The writes that wait, merged; those behind another fence go apart."""
-        taken = [self._writes.popleft() for _ in range(min(len(self._writes), WRITES))]
+        taken, count = list[Writes](), 0
+        while self._writes and count < WRITES:
+            taken.append(self._writes.popleft())
+            count += len(taken[-1][0])
         return [
             Propose(
-                requests=tuple(id for id, _, theirs in taken if theirs == fence),
-                payloads=tuple(payload for _, payload, theirs in taken if theirs == fence),
+                requests=tuple(chain.from_iterable(ids for ids, _, theirs in taken if theirs == fence)),
+                payloads=tuple(chain.from_iterable(payloads for _, payloads, theirs in taken if theirs == fence)),
                 leader=fence,
             )
             for fence in dict.fromkeys(fence for _, _, fence in taken)
@@ -262,8 +268,7 @@ class Owner:
     def _keep_books(self, command: Command, results: Sequence[Any] = ()) -> None:
         """Who waited for this command has waited long enough."""
         self.ledger, outcomes = self.ledger.after(command, results)
-        for outcome in outcomes:
-            self.requests.settle(outcome)
+        self.requests.settle(outcomes)
         if self._reporter.observers:
             self._ended += outcomes
 

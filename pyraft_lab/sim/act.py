@@ -78,7 +78,7 @@ def act(world: World, action: Action, now: Micros | None = None) -> Happened:
 def new_node(setting: Setting, node: NodeId, disk: Disk = _EMPTY) -> Node:
     """A server that has not started yet, with this on its disk."""
     state = setting.engine.start(node, disk, setting.config)
-    return Node(id=node, state=state, synced=disk, machine=Sessions(setting.machine()))
+    return Node(id=node, state=state, synced=disk, machine=Sessions.of(setting.machine()))
 
 
 # What happens by itself

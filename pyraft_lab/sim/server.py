@@ -285,7 +285,7 @@ class Server:
 
     def fresh_machine(self) -> Sessions:
         """A machine to which nothing has been applied."""
-        return Sessions(self.scene.world.setting.machine())
+        return Sessions.of(self.scene.world.setting.machine())
 
     def build(self) -> None:
         """The machine has serialised itself, as it was when it was asked to."""

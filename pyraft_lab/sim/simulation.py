@@ -8,7 +8,7 @@
 (True, 1)
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,19 +16,17 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
-from pyraft_lab.engine.log import Configuration, Entry, Log
-from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.rules import RAFT, Rules
-from pyraft_lab.engine.state import Disk
-from pyraft_lab.engine.types import LogId, NodeId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, at_least
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.sim.act import act, new_node
+from pyraft_lab.sim.beginning import begin
 from pyraft_lab.sim.checks import Checker, Violation, default_checks
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.properties import Property, PropertyKind, panel
 from pyraft_lab.sim.scene import Ended
-from pyraft_lab.sim.timeline import Deed, Timeline
+from pyraft_lab.sim.timeline import Deed, Past, Timeline
 from pyraft_lab.sim.travel import Moment, diff, moments
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
@@ -67,10 +65,7 @@ class Simulation(Controls):
         record: bool | int = True,
         checks: Sequence[Checker] | None = None,
     ) -> None:
-        voters = node_ids("nodes", nodes, after=0, least=1)
-        listeners = node_ids("learners", learners, after=max(voters), least=0)
-        if set(listeners) & set(voters):
-            raise ConfigError("learners", listeners, f"a server votes or listens, not both; voters are {voters}")
+        self._began = begin(nodes, learners, initialize=initialize)
         if not isinstance(seed, int):
             raise ConfigError("seed", seed, "must be a whole number")
         if rules is not None and engine is not None:
@@ -81,11 +76,13 @@ class Simulation(Controls):
             config=(config or Config()).validated(),
             machine=machine,
         )
-        members = Membership.of(voters, learners=listeners) if initialize else None
         self._world = World(
             setting=self._setting,
             weather=(weather or Weather()).validated(),
-            nodes={node: new_node(self._setting, node, first_disk(members)) for node in sorted({*voters, *listeners})},
+            nodes={
+                node: new_node(self._setting, node, self._began.disk)
+                for node in sorted((*self._began.voters, *self._began.learners))
+            },
         )
         self._keeps = bool(record)
         self._trace = Trace(limit=None if isinstance(record, bool) else record)
@@ -104,6 +101,11 @@ class Simulation(Controls):
         return f"<simulation of {len(self.nodes)} nodes, seed {self.seed}, at {self.now:.3f} s: {led}>"
 
     # What there is
+
+    @property
+    def past(self) -> Sequence[Past]:
+        """What was done, and when: one line for each record."""
+        return self._timeline.past
 
     @property
     def world(self) -> World:
@@ -227,11 +229,15 @@ class Simulation(Controls):
             self._do(due.action, at=due.time, decided=False)
         return found
 
-    def take(self, action: Pending) -> Record:
-        """Let one of the :attr:`pending` actions happen now, out of its turn."""
+    def take(self, action: Pending, at: float | None = None) -> Record:
+        """Let one of the :attr:`pending` actions happen out of its turn: now, or at a later time ``at``."""
         if action not in self.pending:
             raise PyraftError(f"{action!r} is not pending")
-        return self._do(action)
+        return self.force(action, self._world.now if at is None else round(at * SECOND))
+
+    def force(self, action: Action, at: Micros) -> Record:
+        """Let anything happen at that time; what was due earlier waits."""
+        return self._do(action, at=at)
 
     def redo(self, deed: Deed) -> Record:
         """Let what was decided in another run happen here, after as many events and at the same time."""
@@ -275,6 +281,20 @@ class Simulation(Controls):
         fork = copy(self)
         fork._branch(self._world.events if at is None else self._timeline.events_at(at))  # noqa: SLF001 (its own twin)
         return fork
+
+    def again(
+        self, *, without: Iterable[NodeId] = (), engine: Engine | None = None, record: bool = True
+    ) -> "Simulation":
+        """The same cluster before anything had happened, in good weather; perhaps smaller, or under other rules."""
+        voters, learners, initialize = self._began.less(without)
+        seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
+        rules = engine or self._setting.engine
+        return Simulation(voters, seed, config=config, engine=rules, machine=machine, learners=learners,
+                          initialize=initialize, record=record)  # fmt: skip
+
+    def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
+        """The world right before event ``start``, then after it and each up to ``stop - 1``; they are replayed."""
+        return self._timeline.worlds(start, stop)
 
     def branch(self, name: str, at: Record | EventId | float | None = None) -> "Simulation":
         """A :meth:`fork` that is kept in :attr:`branches` under this name."""
@@ -362,25 +382,3 @@ class Simulation(Controls):
 
     def _end(self, ended: Ended, record: Record) -> None:
         self._calls[ended.began].end(ended, record)
-
-
-def node_ids(field: str, nodes: int | Iterable[NodeId], *, after: NodeId, least: int) -> tuple[NodeId, ...]:
-    """Node ids as given, or so many counted on from ``after``; ``ConfigError`` where that makes no cluster."""
-    if isinstance(nodes, int):
-        at_least(field, nodes, least)
-        return tuple(range(after + 1, after + 1 + nodes))
-    ids = set(nodes)
-    if len(ids) < least or not all(_is_id(node) for node in ids):
-        raise ConfigError(field, nodes, f"must be at least {least} node ids, counted from 1")
-    return tuple(sorted(ids))
-
-
-def _is_id(node: object) -> bool:
-    return isinstance(node, int) and not isinstance(node, bool) and node > 0
-
-
-def first_disk(members: Membership | None) -> Disk:
-    """What is on every disk before anything has happened: the first membership, or nothing."""
-    if members is None:
-        return Disk()
-    return Disk(log=Log().append((Entry(LogId(0, 0, 1), Configuration(members)),)))

@@ -1,6 +1,7 @@
 """The past of a simulation: what was done when, and a world kept every so often, so that no moment is ever lost."""
 
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -68,6 +69,19 @@ class Timeline:
         if not 0 <= event < len(self._past):
             raise LookupError(f"there is no event {event} to fork from; kept are 0 to {len(self._past) - 1}")
         return event + 1
+
+    @property
+    def past(self) -> Sequence[Past]:
+        """What was done, and when: one line for each record."""
+        return self._past
+
+    def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
+        """The world right before event ``start``, then after it and each up to ``stop - 1``."""
+        world = self.world_at(start)
+        yield world
+        for past in self._past[start:stop]:
+            world = act(world, past.action, past.now).world
+            yield world
 
     def world_at(self, events: EventId) -> World:
         """The world after so many events."""

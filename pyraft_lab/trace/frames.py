@@ -23,9 +23,9 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId
-from pyraft_lab.machine import decode
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record
 from pyraft_lab.trace.rules.table import rule
+from pyraft_lab.trace.words import command_text
 
 # fmt: off
 EVENTS = (
@@ -269,7 +269,7 @@ class Lives:
 def _told(payload: Payload) -> Row:
     match payload:
         case Normal(data):
-            return {"kind": "normal", "data": str(decode(data))}
+            return {"kind": "normal", "data": command_text(data)}
         case Configuration(membership):
             return {"kind": "membership", "data": str(membership)}
         case Blank():

@@ -55,8 +55,10 @@ from pyraft_lab.engine.types import NodeId, RequestId
 if TYPE_CHECKING:
     import pandas as pd
 
+    from pyraft_lab.network.address import Certificates
     from pyraft_lab.trace.coverage import Coverage
     from pyraft_lab.trace.questions import Explanation
+    from pyraft_lab.trace.stream import FollowedTrace
 
 EventId = int
 """Records are numbered from 0 in the order in which things happened."""
@@ -265,14 +267,17 @@ class Trace:
     @property
     def records(self) -> tuple[Record, ...]:
         """Everything kept, oldest first."""
-        return tuple(self._records)
+        return tuple(self._records.copy())  # in one piece: a live cluster goes on adding
 
     def record(self, id: EventId) -> Record:
         """One record by its id; ``LookupError`` where it is not kept."""
         first = self._records[0].id if self._records else 0
-        if not 0 <= id - first < len(self._records):
-            raise LookupError(f"no record {id}; kept are {first} to {first + len(self._records) - 1}")
-        return self._records[id - first]
+        if 0 <= id - first < len(self._records) and self._records[id - first].id == id:
+            return self._records[id - first]
+        found = next((record for record in self.records if record.id == id), None)  # numbers of several processes
+        if found is None:
+            raise LookupError(f"no record {id}; {len(self._records)} are kept, from {first}")
+        return found
 
     def copy(self, events: EventId) -> "Trace":
         """A trace of its own with the same past, up to so many events."""
@@ -306,7 +311,7 @@ class Trace:
         from pyraft_lab.trace.files import Writer
 
         writer, digest = Writer(), blake2b(digest_size=16)
-        for record in self._records:
+        for record in self.records:
             digest.update(writer.line(record))
         return digest.hexdigest()
 
@@ -346,6 +351,17 @@ class Trace:
         from pyraft_lab.trace.files import load
 
         return cls(load(Path(path)))
+
+    @staticmethod
+    def follow(broker: str, cluster: str, *, certificates: "Certificates | None" = None) -> "FollowedTrace":
+        """The trace of a cluster that runs elsewhere, as it goes on; ``close()`` it when you have seen enough.
+
+        >>> with Trace.follow("mqtt://localhost", "demo") as trace:  # doctest: +SKIP
+        ...     trace.events
+        """
+        from pyraft_lab.trace.stream import FollowedTrace
+
+        return FollowedTrace(broker, cluster, certificates=certificates)
 
     def _frame(self, name: str) -> "pd.DataFrame":
         from pyraft_lab.trace.frames import FRAMES

@@ -95,20 +95,10 @@ def _cell_text(row: Any) -> str:
 def says(kind: str, data: object) -> str:
     """An entry in a word or two.
 
-    >>> says("normal", {"op": "put", "key": "x", "value": 1}), says("blank", ""), says("membership", "{1,2,3}")
-    ('x=1', 'blank', '{1,2,3}')
+    >>> says("normal", "x=1"), says("blank", "")
+    ('x=1', 'blank')
     """
-    match data:
-        case {"op": "put", "key": key, "value": value}:
-            return f"{key}={value}"
-        case {"op": "incr", "key": key}:
-            return f"{key}+"
-        case {"op": "cas", "key": key}:
-            return f"{key}?"
-        case {"op": "delete", "key": key}:
-            return f"no {key}"
-        case _:
-            return str(data) if kind != "blank" else "blank"
+    return "blank" if kind == "blank" else str(data)
 
 
 def _clip(word: str, most: int = 8) -> str:

@@ -163,6 +163,7 @@ class Cluster:
         """Every answer the leader waits for is overdue: what was lost goes out again."""
         leader = id or self.leader
         self.run()
+        leader = leader or self.leader
         for timer in sorted(timer for timer in self.nodes[leader].timers if timer.kind is TimerKind.RETRY):
             if timer in self.nodes[leader].timers:
                 self.fire(leader, timer)

@@ -6,7 +6,16 @@ from msgspec.structs import replace
 from pyraft_lab.engine.commands import Purge, SaveSnapshot, SendChunk, TakeSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import BuildSnapshot, ChangeMembership, Fire, PurgeLog, Receive, SnapshotBuilt, SnapshotGone, Unreachable
+from pyraft_lab.engine.events import (
+    BuildSnapshot,
+    ChangeMembership,
+    Fire,
+    PurgeLog,
+    Receive,
+    SnapshotBuilt,
+    SnapshotGone,
+    Unreachable,
+)
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import AddVoters, Membership
 from pyraft_lab.engine.messages import AppendRequest, SnapshotRequest, SnapshotResponse

@@ -22,7 +22,6 @@ from pyraft_lab.engine.timers import ELECTION, LOYALTY, lease
 from pyraft_lab.engine.types import ORIGIN, NodeId, Vote
 from tests.engine.builders import (
     EAGER,
-    accepted,
     after,
     answers,
     append_request,
@@ -40,6 +39,7 @@ from tests.engine.cluster import Cluster
 
 POLITE = Config()
 LOYAL = Config(pre_vote=False)
+UNCHECKED = Config(pre_vote=False, check_quorum=False)
 RUDE = EAGER
 
 
@@ -68,7 +68,7 @@ def pass_time(cluster: Cluster) -> None:
 
 
 @pytest.mark.row("DS-01", "RL-06")
-@pytest.mark.parametrize(("config", "deposed"), [(POLITE, False), (LOYAL, False), (RUDE, True)])
+@pytest.mark.parametrize(("config", "deposed"), [(POLITE, False), (LOYAL, False), (UNCHECKED, False), (RUDE, True)])
 def test_a_removed_server_that_was_not_told_disturbs_only_the_rude(config: Config, *, deposed: bool) -> None:
     cluster = removed(config)
     for _ in range(3):

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from pyraft_lab.engine.commands import Append, SaveVote, Send, Truncate
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Event, Propose, Receive, Stored
+from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
@@ -91,7 +92,7 @@ def test_an_append_is_acknowledged_when_it_is_on_disk_and_several_may_be_at_once
 @pytest.mark.row("CP-04", "LR-01", "CM-08", "CM-09")
 def test_a_leader_sends_before_it_has_written_and_counts_itself_after() -> None:
     turn = step(leader(1), propose("x"))
-    assert [type(command) for command in turn.commands if isinstance(command, (Append, Send))][0] is Append
+    assert next(type(command) for command in turn.commands if isinstance(command, (Append, Send))) is Append
     state = after(turn.after, accepted(2, turn.after, 1))
     assert [send.durable for send in sends(step(state, propose("y")))] == [False]
     one = after(turn.after, accepted(2, turn.after))
@@ -203,7 +204,8 @@ def test_crashes_in_the_middle_of_writes_lose_nothing_acknowledged(victims: tupl
                     break
         cluster.retry()
         cluster.beat()
-    done = [outcome.payload.data for outcome in cluster.outcomes.values() if hasattr(outcome, "payload")]
+    written = [outcome.payload for outcome in cluster.outcomes.values() if isinstance(outcome, Entry)]
+    done = [payload.data for payload in written if isinstance(payload, Normal)]
     assert done
     assert all(set(done) <= set(node.machine) for node in cluster.nodes.values())
     assert cluster.nodes[1].machine == cluster.nodes[2].machine == cluster.nodes[3].machine

@@ -16,17 +16,21 @@ from pyraft_lab.engine.commands import (
 )
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Boot, Receive
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.messages import AppendAccepted, AppendRefused, AppendRequest, Outdated, SnapshotRequest
-from pyraft_lab.engine.messages import SnapshotResponse
+from pyraft_lab.engine.messages import (
+    AppendAccepted,
+    AppendRefused,
+    Outdated,
+    SnapshotRequest,
+    SnapshotResponse,
+)
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Disk, Follower, Learner, RaftState, Step
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, Vote
 from tests.engine.builders import (
     EAGER,
     after,
-    all_stored,
     answers,
     append_request,
     applied,
@@ -53,7 +57,13 @@ def snapshot(last: LogId, data: bytes = BYTES, *, membership: Membership = TRIO)
 
 
 def install(
-    last: LogId, *, term: int = 3, data: bytes = BYTES, offset: int = 0, stop: int = 99, meta: SnapshotMeta | None = None
+    last: LogId,
+    *,
+    term: int = 3,
+    data: bytes = BYTES,
+    offset: int = 0,
+    stop: int = 99,
+    meta: SnapshotMeta | None = None,
 ) -> Receive:
     """Bytes of a snapshot from node 1, which leads ``term``; all of them unless told otherwise."""
     stands_for = meta or snapshot(last, data)

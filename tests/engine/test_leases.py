@@ -230,6 +230,8 @@ def test_a_quorum_that_doubts_the_leader_replaces_it() -> None:
     cluster.feed(2, Elect(pre_vote=True))
     cluster.feed(3, Elect(pre_vote=True))
     assert isinstance(cluster[2].role, PreCandidate)
+    for doubter in (2, 3):  # here loyalty outlasts an order to campaign: the leader's lease may rest on it
+        cluster.fire(doubter, LOYALTY)
     cluster.run(lambda flight: flight.src == 1)
     cluster.fire(2)
     cluster.run(lambda flight: flight.src == 1)

@@ -135,7 +135,7 @@ def committed_ids(state: RaftState) -> dict[int, LogId]:
     return {entry.index: entry.id for entry in state.log if entry.index <= state.committed}
 
 
-@pytest.mark.row("FZ-06", "NF-01", "NF-02", "CP-07", "CP-08")
+@pytest.mark.row("NF-01", "NF-02", "CP-07", "CP-08")
 @WALK
 @given(WALKS)
 def test_whatever_happens_in_whatever_order_safety_holds(walk: Walk) -> None:

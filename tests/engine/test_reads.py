@@ -1,5 +1,7 @@
 """Linearizable reads (§8, dissertation §6.4): by a round of contact, or by a lease."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -9,7 +11,7 @@ from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, Elect, Fire, Read, Receive, TransferLeader
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.membership import Membership, ReplaceVoters
-from pyraft_lab.engine.messages import HeartbeatRequest, Outdated
+from pyraft_lab.engine.messages import HeartbeatRequest, Outdated, VoteResponse
 from pyraft_lab.engine.rules import lease_holds
 from pyraft_lab.engine.state import Candidate, Follower, RaftState, Step
 from pyraft_lab.engine.timers import LOYALTY, QUORUM, TRANSFER, lease
@@ -21,7 +23,6 @@ from tests.engine.builders import (
     accepted,
     after,
     all_stored,
-    answers,
     commands,
     follower,
     grant,
@@ -53,7 +54,7 @@ def refusals(turn: Step) -> list[Refusal]:
     return [refuse.refusal for refuse in commands(turn, Refuse)]
 
 
-def serving(config: Config = LEASED, **members: object) -> RaftState:
+def serving(config: Config = LEASED, **members: Any) -> RaftState:
     """A leader whose log is committed and whose lease holds."""
     return streaming(leader(1, config=config, **members))
 
@@ -276,7 +277,7 @@ def test_who_campaigns_on_an_order_helps_nobody_depose_a_leader_it_heard_not_eve
     standing = after(loyal, Elect())
     standing = after(standing, all_stored(standing))
     assert standing.role == Candidate(loyal=True)
-    assert [answer.granted for answer in answers(step(standing, vote_request(3, 9, id_of(9))))] == [False]
+    assert [one.granted for one in sent(step(standing, vote_request(3, 9, id_of(9))), VoteResponse)] == [False]
     granted = step(standing, grant(3, 2, to=2))
     assert isinstance(granted.after.role, Candidate)
     assert step(granted.after, Fire(LOYALTY)).after.vote == Vote(2, 2, committed=True)

@@ -1,5 +1,7 @@
 """Changes of membership (§6): learners, preconditions, one at a time, effective as soon as it is appended."""
 
+from typing import Any
+
 import pytest
 
 from pyraft_lab.engine.commands import (
@@ -64,7 +66,7 @@ def replace_with(*voters: NodeId) -> ChangeMembership:
     return wanted(Batch((AddLearners(frozenset(voters)), ReplaceVoters(frozenset(voters)))))
 
 
-def ready(**members: object) -> RaftState:
+def ready(**members: Any) -> RaftState:
     """A leader whose blank entry is committed."""
     return streaming(leader(1, **members))
 

@@ -1,41 +1,38 @@
 """Starting again (Figure 2, §5.1): what a node may conclude from its disk, and what it may not."""
 
-from dataclasses import dataclass
-
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.engine.commands import Apply, RestoreMachine, SendChunk, SetTimer, TakeSnapshot
+from pyraft_lab.engine.commands import Apply, RestoreMachine, SendChunk, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import Boot, Fire, Read
+from pyraft_lab.engine.events import Boot, Fire, Read, Receive
 from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import VoteResponse
 from pyraft_lab.engine.rules import lease_holds
 from pyraft_lab.engine.startup import start
-from pyraft_lab.engine.state import Candidate, Disk, Follower, Leader, Learner
+from pyraft_lab.engine.state import Candidate, Disk, Follower, Leader, RaftState
 from pyraft_lab.engine.timers import ELECTION, LOYALTY
-from pyraft_lab.engine.types import ORIGIN, NodeId, Vote
+from pyraft_lab.engine.types import NodeId, Vote
 from pyraft_lab.errors import StorageFailed
 from tests.engine.builders import (
     EAGER,
     accepted,
     after,
     all_stored,
-    answers,
     append_request,
     applied,
     commands,
     disk,
-    entries,
     entry,
-    grant,
     heard,
     id_of,
     log,
     office,
     propose,
     sends,
+    sent,
     terms,
     vote_request,
 )
@@ -51,6 +48,11 @@ def led_by(node: NodeId, term: int = 1) -> Vote:
     return Vote(term, node, committed=True)
 
 
+def votes(state: RaftState, request: Receive) -> list[bool]:
+    """Whether the vote is given."""
+    return [answer.granted for answer in sent(step(state, request), VoteResponse)]
+
+
 # What is kept
 
 
@@ -58,8 +60,8 @@ def led_by(node: NodeId, term: int = 1) -> Vote:
 def test_a_vote_given_before_a_crash_is_given_after_it() -> None:
     voted = disk([1], vote=Vote(2, 3))
     back = step(start(2, voted, EAGER), Boot()).after
-    assert [answer.granted for answer in answers(step(back, vote_request(1, 2, id_of(9))))] == [False]
-    assert [answer.granted for answer in answers(step(back, vote_request(3, 2, id_of(9))))] == [True]
+    assert votes(back, vote_request(1, 2, id_of(9))) == [False]
+    assert votes(back, vote_request(3, 2, id_of(9))) == [True]
 
 
 @pytest.mark.row("CP-09", "INI-10")
@@ -163,7 +165,7 @@ def test_a_disk_that_raft_cannot_have_written_is_refused(damaged: Disk, complain
 
 @pytest.mark.row("SN-27")
 def test_a_log_without_its_beginning_and_without_a_snapshot_is_refused() -> None:
-    with pytest.raises(StorageFailed, match="purged up to T1-N1.2"):
+    with pytest.raises(StorageFailed, match="purged up to"):
         start(1, Disk(vote=Vote(1), log=log([1, 1]).purge(id_of(2))), EAGER)
 
 
@@ -179,7 +181,7 @@ def test_who_may_have_prolonged_a_lease_waits_one_out(vote: Vote, *, loyal: bool
     back = step(start(2, disk(vote=vote), LEASED), Boot())
     assert getattr(back.after.role, "loyal", None) is loyal
     assert (SetTimer(LOYALTY) in back.commands) is loyal
-    assert [answer.granted for answer in answers(step(back.after, vote_request(3, 9, id_of(9))))] == [not loyal]
+    assert votes(back.after, vote_request(3, 9, id_of(9))) == [not loyal]
 
 
 def test_a_voter_that_is_alone_now_is_loyal_all_the_same() -> None:
@@ -222,7 +224,7 @@ def test_answers_to_the_earlier_life_of_a_resumed_leader_prove_nothing() -> None
     old = (heard(2, before), accepted(3, before))
     back = step(start(1, before.disk, RESTORING), Boot()).after
     assert after(back, *old) == back
-    assert not office(back).round == office(before).round
+    assert office(back).round != office(before).round
     assert not lease_holds(after(back, heard(2, back), heard(3, back))), "a TimeoutNow may be out"
 
 

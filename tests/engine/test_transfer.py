@@ -15,6 +15,7 @@ from pyraft_lab.engine.commands import (
     Refuse,
     SetTimer,
 )
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, Fire, Receive, TransferLeader
 from pyraft_lab.engine.log import Entry
@@ -23,7 +24,6 @@ from pyraft_lab.engine.messages import TimeoutNow, VoteRequest
 from pyraft_lab.engine.state import Candidate, Follower, RaftState, Step
 from pyraft_lab.engine.timers import LOYALTY, TRANSFER
 from pyraft_lab.engine.types import Vote
-from pyraft_lab.engine.config import Config
 from tests.engine.builders import (
     EAGER,
     accepted,

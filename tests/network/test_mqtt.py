@@ -15,8 +15,8 @@ async def publish(broker: Broker, topic: str, payload: bytes) -> None:
         await stranger.publish(topic, payload, qos=1, retain=topic.endswith("presence"))
 
 
-async def test_letters_cross_the_broker_in_order(mosquitto: Broker) -> None:
-    network, mailbox = MqttNetwork(mosquitto.url), Remembering()
+async def test_letters_cross_the_broker_in_order(any_broker: Broker) -> None:
+    network, mailbox = MqttNetwork(any_broker.url), Remembering()
     one = await network.join(1, Remembering())
     two = await network.join(2, mailbox)
     for id in range(50):
@@ -27,10 +27,10 @@ async def test_letters_cross_the_broker_in_order(mosquitto: Broker) -> None:
     await two.close()
 
 
-async def test_clusters_on_one_broker_do_not_meet(mosquitto: Broker) -> None:
+async def test_clusters_on_one_broker_do_not_meet(any_broker: Broker) -> None:
     mailbox = Remembering()
-    two = await MqttNetwork(mosquitto.url, cluster="red").join(2, mailbox)
-    blue, red = [await MqttNetwork(mosquitto.url, cluster=name).join(1, Remembering()) for name in ("blue", "red")]
+    two = await MqttNetwork(any_broker.url, cluster="red").join(2, mailbox)
+    blue, red = [await MqttNetwork(any_broker.url, cluster=name).join(1, Remembering()) for name in ("blue", "red")]
     blue.send(2, letter(1))
     await blue.close()
     red.send(2, letter(2))
@@ -39,8 +39,8 @@ async def test_clusters_on_one_broker_do_not_meet(mosquitto: Broker) -> None:
     await two.close()
 
 
-async def test_peers_come_and_go(mosquitto: Broker) -> None:
-    network, mailbox = MqttNetwork(mosquitto.url), Remembering()
+async def test_peers_come_and_go(any_broker: Broker) -> None:
+    network, mailbox = MqttNetwork(any_broker.url), Remembering()
     one = await network.join(1, mailbox)
     two = await network.join(2, Remembering())
     await mailbox.until(lambda box: PeerBack(2) in box.notices)
@@ -55,15 +55,15 @@ async def test_a_broker_that_is_not_there_is_named_at_once() -> None:
         await MqttNetwork(url).join(1, Remembering())
 
 
-async def test_a_dead_broker_is_noticed_reported_and_outlived(mosquitto: Broker) -> None:
-    network, first, second = MqttNetwork(mosquitto.url), Remembering(), Remembering()
+async def test_a_dead_broker_is_noticed_reported_and_outlived(any_broker: Broker) -> None:
+    network, first, second = MqttNetwork(any_broker.url), Remembering(), Remembering()
     one, two = await network.join(1, first), await network.join(2, second)
-    mosquitto.kill()
+    any_broker.kill()
     await first.until(lambda box: any(isinstance(one, Disconnected) for one in box.notices))
     one.send(2, letter(1))
-    mosquitto.restart()
+    any_broker.restart()
     for box in (first, second):
-        await box.until(lambda box: box.notices.count(Connected(mosquitto.url)) == 2)
+        await box.until(lambda box: box.notices.count(Connected(any_broker.url)) == 2)
     one.send(2, letter(2))
     assert await second.until_letters(1) == [(1, 2)], "what was sent into the void is not sent late"
     assert sum(isinstance(notice, Disconnected) for notice in first.notices) == 1
@@ -71,39 +71,39 @@ async def test_a_dead_broker_is_noticed_reported_and_outlived(mosquitto: Broker)
     await two.close()
 
 
-async def test_a_second_process_under_an_id_is_refused_and_the_first_stays(mosquitto: Broker) -> None:
-    network, mailbox = MqttNetwork(mosquitto.url), Remembering()
+async def test_a_second_process_under_an_id_is_refused_and_the_first_stays(any_broker: Broker) -> None:
+    network, mailbox = MqttNetwork(any_broker.url), Remembering()
     one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
     with pytest.raises(DuplicateNode, match="node 2"):
-        await MqttNetwork(mosquitto.url).join(2, Remembering())
+        await MqttNetwork(any_broker.url).join(2, Remembering())
     one.send(2, letter(1))
     assert await mailbox.until_letters(1) == [(1, 1)]
     await one.close()
     await two.close()
 
 
-async def test_the_claim_of_a_dead_process_does_not_keep_a_node_out(mosquitto: Broker) -> None:
-    await publish(mosquitto, "pyraft/demo/1/presence", Claim(99).encode())
-    one = await MqttNetwork(mosquitto.url).join(1, Remembering())
+async def test_the_claim_of_a_dead_process_does_not_keep_a_node_out(any_broker: Broker) -> None:
+    await publish(any_broker, "pyraft/demo/1/presence", Claim(99).encode())
+    one = await MqttNetwork(any_broker.url).join(1, Remembering())
     await one.close()
 
 
-async def test_a_node_that_finds_itself_replaced_ends(mosquitto: Broker) -> None:
+async def test_a_node_that_finds_itself_replaced_ends(any_broker: Broker) -> None:
     mailbox = Remembering()
-    one = await MqttNetwork(mosquitto.url).join(1, mailbox)
-    await publish(mosquitto, "pyraft/demo/1/presence", Claim(99, is_answer=True).encode())
+    one = await MqttNetwork(any_broker.url).join(1, mailbox)
+    await publish(any_broker, "pyraft/demo/1/presence", Claim(99, is_answer=True).encode())
     await mailbox.until(lambda box: Usurped(1) in box.notices)
     await one.close()
 
 
-async def test_garbage_is_counted_and_dropped(mosquitto: Broker) -> None:
+async def test_garbage_is_counted_and_dropped(any_broker: Broker) -> None:
     mailbox = Remembering()
-    one = await MqttNetwork(mosquitto.url).join(1, mailbox)
-    two = await MqttNetwork(mosquitto.url).join(2, Remembering())
-    await publish(mosquitto, "pyraft/demo/1/in/2", b"hello")
-    await publish(mosquitto, "pyraft/demo/1/in/2", b"")
-    await publish(mosquitto, "pyraft/demo/1/in/3", encode(2, [letter(7)]))
-    await publish(mosquitto, "pyraft/demo/x/presence", b"\xc1")
+    one = await MqttNetwork(any_broker.url).join(1, mailbox)
+    two = await MqttNetwork(any_broker.url).join(2, Remembering())
+    await publish(any_broker, "pyraft/demo/1/in/2", b"hello")
+    await publish(any_broker, "pyraft/demo/1/in/2", b"")
+    await publish(any_broker, "pyraft/demo/1/in/3", encode(2, [letter(7)]))
+    await publish(any_broker, "pyraft/demo/x/presence", b"\xc1")
     two.send(1, letter(8))
     assert await mailbox.until_letters(1) == [(2, 8)]
     assert one.counters.garbage == 4
@@ -117,8 +117,8 @@ def test_a_cluster_cannot_be_named_like_a_wildcard(cluster: str) -> None:
         MqttNetwork("mqtt://localhost", cluster=cluster)
 
 
-async def test_acknowledged_delivery_can_be_chosen(mosquitto: Broker) -> None:
-    network, mailbox = MqttNetwork(mosquitto.url, qos=1), Remembering()
+async def test_acknowledged_delivery_can_be_chosen(any_broker: Broker) -> None:
+    network, mailbox = MqttNetwork(any_broker.url, qos=1), Remembering()
     one, two = await network.join(1, Remembering()), await network.join(2, mailbox)
     one.send(2, letter(1))
     assert await mailbox.until_letters(1) == [(1, 1)]

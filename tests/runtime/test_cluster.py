@@ -82,6 +82,7 @@ async def test_a_command_the_machine_refuses_is_the_callers_error() -> None:
             await cluster.client.write({"op": "put", "key": "x"})
 
 
+@pytest.mark.row("CL-01")
 async def test_a_client_gives_up_at_its_deadline() -> None:
     async with LocalCluster(3, config=CALM) as cluster:
         leader = await cluster.wait_leader()

@@ -44,6 +44,7 @@ async def test_a_node_alone_writes_and_reads() -> None:
     await raft.shutdown()
 
 
+@pytest.mark.row("CP-27")
 async def test_a_restarted_node_finds_what_it_had() -> None:
     disk = MemoryStorage()
     raft = await alone(storage=disk)
@@ -98,6 +99,7 @@ async def test_a_cluster_is_founded_once() -> None:
     await raft.shutdown()
 
 
+@pytest.mark.row("CP-25")
 async def test_a_node_is_started_once() -> None:
     raft = await alone()
     with pytest.raises(PyraftError, match="started before"):
@@ -113,6 +115,7 @@ async def test_a_node_that_was_not_started_says_so() -> None:
         await Raft(1).client_write(1)
 
 
+@pytest.mark.row("CP-24", "CP-25")
 async def test_waiting_calls_end_when_the_node_does() -> None:
     raft = Raft(1, config=ALONE)
     await raft.start()
@@ -125,6 +128,7 @@ async def test_waiting_calls_end_when_the_node_does() -> None:
     assert raft.metrics.role == "Shutdown"
 
 
+@pytest.mark.row("CP-18")
 async def test_a_failing_disk_stops_the_node() -> None:
     disk = MemoryStorage()
     raft = await alone(storage=disk)
@@ -143,6 +147,7 @@ class Fragile(Counter):
         raise ZeroDivisionError("a bug of the machine")
 
 
+@pytest.mark.row("CP-24")
 async def test_a_bug_of_the_machine_is_a_panic() -> None:
     raft = Raft(1, config=ALONE, machine=Fragile())
     await raft.start()
@@ -152,6 +157,7 @@ async def test_a_bug_of_the_machine_is_a_panic() -> None:
         await raft.client_write(1)
 
 
+@pytest.mark.row("CP-27")
 async def test_a_wait_that_is_over_is_a_timeout() -> None:
     raft = await alone()
     with pytest.raises(Timeout, match="applying entry 99"):
@@ -177,6 +183,7 @@ async def test_metrics_can_be_watched_until_the_end() -> None:
     assert seen[-1] == "Shutdown"
 
 
+@pytest.mark.row("CL-07")
 async def test_office_begins_and_ends_in_turn() -> None:
     told: list[tuple[str, int]] = []
     raft = Raft(1, config=ALONE, machine=Counter())
@@ -250,4 +257,15 @@ async def test_a_bounded_node_makes_its_callers_wait_and_serves_them_all() -> No
     raft = await alone(max_waiting=4)
     responses = await asyncio.gather(*(raft.client_write(1) for _ in range(50)))
     assert sorted(one.value for one in responses) == list(range(1, 51))
+    await raft.shutdown()
+
+
+@pytest.mark.row("CL-08")
+async def test_what_is_reported_as_applied_is_in_the_machine() -> None:
+    raft = await alone()
+    writing = asyncio.create_task(raft.client_write_many([1] * 10))
+    for number in range(1, 11):
+        await raft.wait(5).applied(2 + number)
+        assert await raft.with_machine(lambda machine: machine.query(None)) >= number
+    await writing
     await raft.shutdown()

@@ -6,7 +6,7 @@ meanwhile. So a cluster has a thread and a loop to itself, and what is asked fro
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Self, TypeVar
 
@@ -31,11 +31,9 @@ class Home:
         except RuntimeError:
             return False
 
-    async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of ``work``, which runs at home."""
-        if self.is_here:
-            return await work
-        return await asyncio.wrap_future(self.submit(work))
+    def run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Await the result of ``work``, which runs at home."""
+        return work if self.is_here else asyncio.wrap_future(self.submit(work))
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Start ``work`` at home, from any thread; its future is always resolved, even when the loop ends first."""

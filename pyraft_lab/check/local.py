@@ -1,0 +1,239 @@
+"""One server as the explorer sees it: Raft's state, a disk that may lag behind, the timers that are set.
+
+No time and no chance: what a server does next depends on nothing but its :class:`Local` and what happens to it, so
+that the explorer may compute every such pair once. Each engine step leaves :data:`Facts`, by which promises are judged.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import (
+    Append,
+    CancelTimer,
+    Command,
+    InstallSnapshot,
+    Purge,
+    SaveSnapshot,
+    SaveVote,
+    Send,
+    SendChunk,
+    SetTimer,
+    StorageCommand,
+    TakeSnapshot,
+    Truncate,
+)
+from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.events import Boot, Event, Fire, SnapshotBuilt, SnapshotGone, Stored
+from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
+from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
+from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
+from pyraft_lab.engine.timers import Timer
+from pyraft_lab.engine.types import LogId, NodeId, Term, Vote
+
+Reign = tuple[Term, NodeId]
+"""Names a leadership: term and leader."""
+
+
+class Letter(Struct, frozen=True):
+    """A message on its way."""
+
+    src: NodeId
+    dst: NodeId
+    message: AnyMessage
+
+
+class Write(Struct, frozen=True):
+    """What one step wrote and is not durable yet, the news that it is, and the messages that wait for it."""
+
+    commands: tuple[StorageCommand, ...]
+    news: Stored
+    held: tuple[Letter, ...] = ()
+
+
+class Local(Struct, frozen=True, cache_hash=True):
+    """One server: what it thinks, what its disk would hold after a crash, what is being written, which timers run."""
+
+    state: RaftState
+    disk: Disk
+    queue: tuple[Write, ...] = ()
+    timers: frozenset[Timer] = frozenset()
+
+
+# What a step means for the promises of Raft
+
+
+class Elected(Struct, frozen=True, tag=True):
+    """A leadership began, with this log."""
+
+    reign: Reign
+    log: Log
+
+
+class Committed(Struct, frozen=True, tag=True):
+    """These entries became committed on a server that follows or leads this reign."""
+
+    reign: Reign
+    entries: tuple[Entry, ...]
+
+
+class Restored(Struct, frozen=True, tag=True):
+    """A snapshot that ends here took the place of the log's beginning."""
+
+    last: LogId
+
+
+class Cut(Struct, frozen=True, tag=True):
+    """A leader removed entries of its own log."""
+
+    reign: Reign
+
+
+class Stopped(Struct, frozen=True, tag=True):
+    """A server met what cannot happen, and stopped."""
+
+    node: NodeId
+    why: str
+
+
+Fact = Elected | Committed | Restored | Cut | Stopped
+Facts = tuple[Fact, ...]
+
+
+class Move(NamedTuple):
+    """The outcome of something that happened to a server: the server afterwards, letters that left, facts."""
+
+    after: Local
+    sent: tuple[Letter, ...] = ()
+    facts: Facts = ()
+
+
+def turn(engine: Engine, local: Local, event: Event) -> Move:
+    """One turn of Raft; what it wrote is not durable yet."""
+    step = engine.step(local.state, event)
+    hands = _Hands(local, step.after)
+    for command in step.commands:
+        hands.execute(command)
+    move = Move(hands.local(), tuple(hands.sent), facts_of(step))
+    for news in hands.news:
+        move = join(move, turn(engine, move.after, news))
+    return move
+
+
+def expire(engine: Engine, local: Local, timer: Timer) -> Move:
+    """A timer runs out."""
+    return turn(engine, replace(local, timers=local.timers - {timer}), Fire(timer))
+
+
+def sync(engine: Engine, local: Local) -> Move:
+    """The oldest write becomes durable: its messages leave, and the server hears of it."""
+    write, *rest = local.queue
+    disk = local.disk
+    for command in write.commands:
+        disk = disk.after(command)
+    move = turn(engine, replace(local, disk=disk, queue=tuple(rest)), write.news)
+    return Move(move.after, write.held + move.sent, move.facts)
+
+
+def settle(engine: Engine, move: Move) -> Move:
+    """As if disks were instant: everything that a move wrote becomes durable, and all that follows from it."""
+    while move.after.queue:
+        move = join(move, sync(engine, move.after))
+    return move
+
+
+def restart(engine: Engine, local: Local) -> Move:
+    """The server crashes and comes back with what its disk holds; what was being written is lost."""
+    state = engine.start(local.state.id, local.disk, local.state.config)
+    return turn(engine, Local(state, local.disk), Boot())
+
+
+def join(first: Move, then: Move) -> Move:
+    """Two moves of one server as one."""
+    return Move(then.after, first.sent + then.sent, first.facts + then.facts)
+
+
+class _Hands:
+    """Carries out the commands of one step; the machine builds a snapshot at once, and a snapshot has no bytes."""
+
+    def __init__(self, local: Local, state: RaftState) -> None:
+        self.before, self.state = local, state
+        self.timers = set(local.timers)
+        self.writes: list[StorageCommand] = []
+        self.sent: list[Letter] = []
+        self.held: list[Letter] = []
+        self.news: list[Event] = []
+
+    def execute(self, command: Command) -> None:
+        match command:
+            case Send(dst, message, durable):
+                self._send(Letter(self.state.id, dst, message), waits=durable)
+            case SetTimer(timer):
+                self.timers.add(timer)
+            case CancelTimer(timer):
+                self.timers = {one for one in self.timers if one.kind != timer.kind or timer.key not in (0, one.key)}
+            case SaveVote() | Append() | Truncate() | Purge() | SaveSnapshot() | InstallSnapshot():
+                self.writes.append(command)
+            case SendChunk():
+                self._send_chunk(command)
+            case TakeSnapshot(last, membership, membership_id):
+                self.news.append(SnapshotBuilt(SnapshotMeta(last, membership, membership_id)))
+            case _:
+                pass
+
+    def local(self) -> Local:
+        """The server once everything is carried out."""
+        return Local(self.state, self.before.disk, self._queue(), frozenset(self.timers))
+
+    def _send(self, letter: Letter, *, waits: bool) -> None:
+        (self.held if waits and (self.writes or self.before.queue) else self.sent).append(letter)
+
+    def _send_chunk(self, chunk: SendChunk) -> None:
+        if self.state.disk.snapshot != chunk.meta:
+            self.news.append(SnapshotGone(chunk.dst))
+            return
+        message = SnapshotRequest(
+            vote=chunk.vote, meta=chunk.meta, offset=chunk.offset, data=b"", done=True, round=chunk.round
+        )
+        self._send(Letter(self.state.id, chunk.dst, message), waits=False)
+
+    def _queue(self) -> tuple[Write, ...]:
+        queue, held = self.before.queue, tuple(self.held)
+        if self.writes:
+            news = Stored(self.state.vote, self.state.log.last)
+            return (*queue, Write(tuple(self.writes), news, held))
+        return (*queue[:-1], replace(queue[-1], held=queue[-1].held + held)) if held else queue
+
+
+def facts_of(step: Step) -> Facts:
+    """What one step means for the promises of Raft."""
+    return tuple(_facts(step))
+
+
+def _facts(step: Step) -> Iterable[Fact]:
+    before, after = step.before, step.after
+    reign = (after.vote.term, after.vote.node)
+    leads, goes_on = isinstance(after.role, Leader), _same_office(before, after)
+    if goes_on and not after.log.has(before.log.last):
+        yield Cut(reign)
+    if leads and not goes_on:
+        yield Elected(reign, after.log)
+    if after.snapshot_last != before.snapshot_last:
+        yield Restored(after.snapshot_last)
+    if after.committed > before.committed:
+        yield Committed(reign, after.log.slice(before.committed + 1, after.committed + 1))
+    if after.halted and not before.halted:
+        yield Stopped(after.id, after.halted)
+
+
+def _same_office(before: RaftState, after: RaftState) -> bool:
+    """Whether a leadership goes on; its vote may only have become known to be committed."""
+    return (
+        isinstance(before.role, Leader) and isinstance(after.role, Leader) and _reign(before.vote) == _reign(after.vote)
+    )
+
+
+def _reign(vote: Vote) -> Reign:
+    return (vote.term, vote.node)

@@ -1,0 +1,61 @@
+"""A mutant: a Raft that is wrong in one place, and the trial that shows it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.check.siege import Siege
+from pyraft_lab.check.walk import Walk
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.rules import RAFT
+from pyraft_lab.machine import KeyValue, StateMachine
+from pyraft_lab.sim.simulation import Simulation
+
+
+class Mutant(Struct, frozen=True, kw_only=True):
+    """A Raft that is wrong in one place.
+
+    ``rules`` (or ``config``, or ``machine``) are what it does otherwise, ``does`` says so in words and ``section``
+    where the right answer stands; ``falls`` names the properties that may fall first, ``hint`` helps to see why.
+    A ``trial`` of ``nodes`` servers (and ``learners``) under ``settings`` catches it, with ``seed`` at once.
+    """
+
+    name: str
+    does: str
+    section: str
+    falls: tuple[str, ...]
+    hint: str
+    rules: Mapping[str, Callable[..., Any]] = {}
+    config: Mapping[str, Any] = {}
+    machine: Callable[[], StateMachine] = KeyValue
+    trial: Walk | Siege = Walk()
+    nodes: int = 3
+    learners: int = 0
+    settings: Mapping[str, Any] = {}
+    seed: int = 0
+
+    @property
+    def engine(self) -> Engine:
+        """Raft with this mistake in it."""
+        return raft(replace(RAFT, **self.rules))
+
+    def simulation(self, seed: int | None = None) -> Simulation:
+        """A cluster of such servers, to which nothing has happened."""
+        plain = {} if isinstance(self.trial, Siege) else {"loyalty": False}
+        return Simulation(
+            nodes=self.nodes,
+            learners=self.learners,
+            seed=self.seed if seed is None else seed,
+            engine=self.engine,
+            config=Config(**{"pre_vote": False, **plain, **self.settings, **self.config}),
+            machine=self.machine,
+        )
+
+    def attempt(self, seed: int | None = None) -> Simulation:
+        """One try to catch it: the trial from beginning to end, or to the first broken invariant."""
+        sim = self.simulation(seed)
+        self.trial.run(sim)
+        return sim

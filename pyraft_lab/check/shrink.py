@@ -1,0 +1,109 @@
+"""Shrinking: from a run in which something falls to the shortest one we can find in which the same falls.
+
+Fewer servers first, then fewer moves: halves, quarters … single ones are left out as long as the same property still
+falls (delta debugging). Where a run plays under wrong rules, right ones must survive the very same moves: so what is
+left shows the mistake, and nothing that would befall any Raft.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from pyraft_lab.check.failure import LINEARIZABLE, failure
+from pyraft_lab.check.script import Move, Pace, at_any_pace, by_the_clock, moves_of, play
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.rules import ADVANCED, RAFT, covers_in_order
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.world import Invoke, Query
+
+
+def shrink(run: Simulation) -> Simulation:
+    """A short run in which the same property falls as in ``run``; ``PyraftError`` where nothing falls in it."""
+    found = failure(run)
+    if found is None:
+        raise PyraftError("nothing fell in this run; there is nothing to shrink it to")
+    small = Shrinker(run, found.name)
+    small.drop_servers()
+    small.drop_moves()
+    return small.result()
+
+
+class Shrinker:
+    """The smallest failing run so far."""
+
+    def __init__(self, run: Simulation, falls: str) -> None:
+        self.run, self.falls = run, falls
+        self.gone: tuple[NodeId, ...] = ()
+        self.moves: Sequence[Move] = moves_of(run)
+        self.right = _right_engine(run)
+        self.pace: Pace = at_any_pace
+        if self._rests_on_clocks() or not self._accept(self.moves):
+            self.pace = by_the_clock
+            if not self._accept(self.moves):
+                raise PyraftError(f"{falls} does not fall again when the run is played move by move")
+
+    def _rests_on_clocks(self) -> bool:
+        """Whether it reads by leases, and there are no right rules to say whether only the clocks are to blame."""
+        wishes = [move.action.call.wish for move in self.moves if isinstance(move.action, Invoke)]
+        return self.right is None and any(isinstance(wish, Query) and wish.policy == "lease" for wish in wishes)
+
+    def drop_servers(self) -> None:
+        """Leave out as many servers as possible, two before one: a majority of three is easier to follow."""
+        for count in (2, 1):
+            servers = [node for node in self.run.again(record=False).nodes if node not in self.gone]
+            for gone in combinations(servers, count) if len(servers) - count >= 2 else ():
+                if self._accept(self.moves, (*self.gone, *gone)):
+                    break
+
+    def drop_moves(self) -> None:
+        """Leave out ever smaller pieces until no single move can go."""
+        size = len(self.moves) // 2
+        while size:
+            before = len(self.moves)
+            self._drop_pieces(size)
+            if size > 1 or len(self.moves) == before:
+                size //= 2
+
+    def _drop_pieces(self, size: int) -> None:
+        end = len(self.moves)
+        while end > 0:
+            self._accept((*self.moves[: max(0, end - size)], *self.moves[end:]))
+            end = min(end - size, len(self.moves))
+
+    def result(self) -> Simulation:
+        """The shrunk run."""
+        sim = self.run.again(without=self.gone)
+        play(sim, self.moves, self._is_over, pace=self.pace)
+        return sim
+
+    def _accept(self, moves: Sequence[Move], gone: tuple[NodeId, ...] | None = None) -> bool:
+        """Whether the same falls by these moves, and would not under right rules; if so, they are the best so far."""
+        gone = self.gone if gone is None else gone
+        sim = self.run.again(without=gone, record=False)
+        made = play(sim, moves, self._is_over, pace=self.pace)
+        if not self._falls(sim) or self._is_unfair(made, gone):
+            return False
+        self.moves, self.gone = made, gone
+        return True
+
+    def _is_unfair(self, moves: Sequence[Move], gone: tuple[NodeId, ...]) -> bool:
+        if self.right is None:
+            return False
+        sim = self.run.again(without=gone, engine=self.right, record=False)
+        play(sim, moves, self._is_over, pace=self.pace)
+        return failure(sim) is not None
+
+    def _falls(self, sim: Simulation) -> bool:
+        found = failure(sim) if self.falls == LINEARIZABLE or sim.violations else None
+        return found is not None and found.name == self.falls
+
+    def _is_over(self, sim: Simulation) -> bool:
+        return bool(sim.violations)
+
+
+def _right_engine(run: Simulation) -> Engine | None:
+    """The engine whose rules those of the run depart from; ``None`` where they are right themselves."""
+    rules = run.world.setting.engine.rules
+    right = ADVANCED if rules.covers is covers_in_order else RAFT
+    return None if rules == right else raft(right)

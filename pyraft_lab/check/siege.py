@@ -1,0 +1,104 @@
+"""A siege of leases: a leader is cut off, deposed and tricked while somebody goes on reading from it by its lease.
+
+A lease read asks nobody, so it rests on clocks: no clock of the cluster is further off here than the configuration
+allows for, and every trick has to fail::
+
+    cut off     ──▶ leader ✂ {rival, friends}; the rival campaigns again and again
+    restarted   ──▶ and the friends are started anew, so that they may have forgotten whom they promised what
+    transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
+    delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from pyraft_lab.engine.messages import HeartbeatResponse
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.sim.controls import OPERATOR
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.weather import Purpose, Weather, chance
+from pyraft_lab.sim.world import Call, HandOver
+
+FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
+"""So fast that a new leader is at work before the old one's lease is over, if anybody lets it."""
+SLOW, QUICK = 0.95, 1.04
+"""The leader's clock and the others' run as differently as the default ``clock_drift`` still allows for."""
+LASTS = 240
+"""Milliseconds that one siege takes."""
+KEY = "x"
+Trick = Literal["cut off", "restarted", "transferred", "delayed"]
+TRICKS: tuple[Trick, ...] = get_args(Trick)
+
+
+class Siege(Struct, frozen=True):
+    """One siege, by one trick."""
+
+    trick: Trick = "cut off"
+
+    def run(self, sim: Simulation) -> None:
+        """Elect a leader in fast weather, let it rule for a while, and besiege it; the seed says when."""
+        sim.weather = FAST
+        leader = sim.run_until(lambda s: s.leader)
+        assert leader is not None, "run_until waits for one"
+        sim.run(0.3)
+        rival, *friends = [node for node in sim.nodes if node != leader]
+        for node in sim.nodes:
+            sim.drift(node, SLOW if node == leader else QUICK)
+        sim.run(0.05 + 0.05 * chance(sim.seed, Purpose.FAULT, 1, 0))
+        _ACTS[self.trick](sim, leader, rival, friends)
+        depose(sim, leader, rival)
+
+
+def depose(sim: Simulation, leader: NodeId, rival: NodeId) -> None:
+    """Have the rival campaign until it leads, write through it, and go on reading from the old leader."""
+    written = None
+    for millisecond in range(LASTS):
+        if written is None and sim.leader == rival:
+            written = sim.write({"op": "put", "key": KEY, "value": 1}, to=rival)
+        elif sim.leader != rival and millisecond % 4 == 0:
+            sim.elect(rival)
+        if written is not None and written.ok:
+            sim.read(KEY, to=leader, policy="lease", client=1)
+        sim.run(0.001)
+
+
+def cut_off(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """Nobody hears the leader, and it hears nobody."""
+    sim.partition({leader}, {rival, *friends})
+
+
+def restarted(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """Besides, the others lose their memory."""
+    cut_off(sim, leader, rival, friends)
+    for friend in friends:
+        sim.crash(friend)
+        sim.restart(friend)
+
+
+def transferred(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """The leader gives its office away and takes it back; what its successor asks for does not reach it."""
+    sim.cut(rival, leader)
+    sim.transfer(rival)
+    sim.run(0.002)
+    sim.call(Call(client=OPERATOR, wish=HandOver(leader), to=leader))
+    cut_off(sim, leader, rival, friends)
+
+
+def delayed(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """What is last answered to the leader's heartbeats takes a tenth of a second."""
+    answers = sim.run_until(lambda s: [one for one in s.flying if isinstance(one.message, HeartbeatResponse)])
+    for flight in answers:
+        sim.delay(flight.id, 0.1)
+    for node in (rival, *friends):
+        sim.cut(leader, node)
+    sim.cut(rival, leader)
+
+
+_ACTS: Mapping[Trick, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], None]] = {
+    "cut off": cut_off,
+    "restarted": restarted,
+    "transferred": transferred,
+    "delayed": delayed,
+}

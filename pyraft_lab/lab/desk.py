@@ -1,0 +1,338 @@
+"""What answers the drawing: it hands out reels, lets a simulation go on, carries out orders. No widget is needed here.
+
+::
+
+    drawing ── {"do": "want" | "ahead" | "seen" | "act" | "hello"} ──▶ desk ── reels, strips, where to go ──▶ drawing
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from msgspec import Struct, ValidationError, convert
+from msgspec.structs import replace
+
+from pyraft_lab.engine.state import Candidate
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.lab.actions import VERBS, order
+from pyraft_lab.lab.branches import MOST_AHEAD, Branch, Branches
+from pyraft_lab.lab.film import REEL, Film, Recorded
+from pyraft_lab.lab.moment import Moment
+from pyraft_lab.lab.scene import Json
+from pyraft_lab.lab.still import alt, still
+from pyraft_lab.lab.tape import Tape
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.recorder import EventId, Record, Trace
+from pyraft_lab.trace.story import story
+from pyraft_lab.viz.theme import NO_TERM, PALETTE, numeral_colour, term_colour
+
+AHEAD = 3 * REEL
+"""Events that are foreseen when a Lab opens."""
+
+
+class Hello(Struct, frozen=True, tag_field="do", tag="hello"):
+    """A drawing begins, or has lost its thread: it needs everything."""
+
+
+class Want(Struct, frozen=True, tag_field="do", tag="want"):
+    """It needs a reel."""
+
+    branch: str
+    reel: int
+
+
+class Ahead(Struct, frozen=True, tag_field="do", tag="ahead"):
+    """It will soon need this much future."""
+
+    branch: str
+    events: int
+
+
+class Seen(Struct, frozen=True, tag_field="do", tag="seen"):
+    """It shows this moment."""
+
+    branch: str
+    event: EventId
+    time: float
+
+
+class Act(Struct, frozen=True, tag_field="do", tag="act"):
+    """Somebody gave an order at this moment."""
+
+    branch: str
+    event: EventId
+    time: float
+    order: Any
+
+
+Asked = Hello | Want | Ahead | Seen | Act
+
+
+def asked(message: Any) -> Asked:
+    """A message of the drawing; ``PyraftError`` where it is none."""
+    try:
+        found: Asked = convert(message, Asked)
+    except ValidationError as error:
+        raise PyraftError(f"the drawing said {message}: {error}") from error
+    return found
+
+
+class Desk(ABC):
+    """Answers the drawing's messages; ``place`` is the branch, event and time it shows."""
+
+    def __init__(self, branch: str, event: EventId, time: float) -> None:
+        self.place = (branch, event, time)
+        self._told: dict[str, tuple[int, int]] = {}
+
+    @abstractmethod
+    def board(self) -> Json:
+        """All that is drawn once: title, colours, where to begin, every branch's strip."""
+
+    @abstractmethod
+    def film(self, branch: str) -> Film:
+        """The film of a branch."""
+
+    @abstractmethod
+    def answer(self, message: Any) -> Iterable[Json]:
+        """What to send back."""
+
+    def reels(self) -> list[tuple[str, Json]]:
+        """The reels that show the place and what comes right after it."""
+        branch, event, _ = self.place
+        film = self.film(branch)
+        wanted = range(max(event, 0) // REEL, (event + REEL // 2) // REEL + 1)
+        return [(branch, film.reel(number)) for number in wanted if number * REEL < max(len(film), 1)]
+
+    def news(self, branch: str) -> Json:
+        """What the drawing has not been told of a branch yet."""
+        whole = self.strip(branch)
+        version, count = self._told.get(branch, (-1, 0))
+        start = count if version == whole["version"] else min(count, whole["kept"])
+        self._told[branch] = (whole["version"], whole["count"])
+        later = {name: [one for one in whole[name] if one[0] >= start] for name in ("bands", "marks")}
+        return {"type": "strip", "strip": {**whole, **later, "from": start, "times": whole["times"][start:]}}
+
+    @abstractmethod
+    def strip(self, branch: str) -> Json:
+        """A whole branch on one strip."""
+
+    @property
+    def moment(self) -> Moment:
+        """The moment that is shown."""
+        branch, event, time = self.place
+        moment = self.film(branch).moment(event)
+        return replace(moment, time=max(moment.time, time))
+
+    def picture(self) -> tuple[str, str]:
+        """The moment as a still SVG picture, and in words."""
+        branch, event, _ = self.place
+        moment, told = self.moment, str(self.film(branch).trace.record(event))
+        return still(moment, self.tape(branch), event, told), alt(moment, told)
+
+    @abstractmethod
+    def tape(self, branch: str) -> Tape:
+        """The tape of a branch."""
+
+    def story(self, most: int = 40) -> str:
+        """What has happened up to the place, the last ``most`` lines of it."""
+        branch, event, _ = self.place
+        trace = self.film(branch).trace
+        told = story([record for record in trace.records if record.id <= event])
+        return "\n".join(told.splitlines()[-most:])
+
+
+def colours() -> Json:
+    """The one encoding of terms, for the drawing."""
+    dark = [term_colour(term) for term in range(1, len(PALETTE) + 1) if numeral_colour(term) == "#FFFFFF"]
+    return {"palette": list(PALETTE), "none": NO_TERM, "dark": dark}
+
+
+def strip_of(tape: Tape, records: Iterable[Record], **more: Any) -> Json:
+    """Times, bands and marks of a run."""
+    times = [round(record.time, 6) for record in records]
+    return {
+        "times": times,
+        "end": times[-1] if times else 0.0,
+        "count": len(times),
+        "bands": tape.bands,
+        "marks": tape.marks,
+        "terms": tape.terms,
+        **more,
+    }
+
+
+class SimulationDesk(Desk):
+    """A simulation that is driven from the drawing, with all branches of its time."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.branches = Branches(sim)
+        main = self.branches["main"]
+        main.look_ahead(main.count + AHEAD)
+        super().__init__("main", main.seen, sim.now)
+
+    @property
+    def sim(self) -> Simulation:
+        """The simulation of the branch that is shown."""
+        return self.branches[self.place[0]].sim
+
+    def film(self, branch: str) -> Film:
+        """The film of a branch, foreseen events included."""
+        return self.branches[branch].film
+
+    def tape(self, branch: str) -> Tape:
+        """The tape of a branch, without what is only foreseen."""
+        return self.branches[branch].tape
+
+    def board(self) -> Json:
+        """Everything that is drawn once."""
+        sim = self.branches["main"].sim
+        branch, event, time = self.place
+        low, high = sim.weather.latency
+        strips = [{**self.strip(name), "from": 0} for name in self.branches.all]
+        self._told = {strip["name"]: (strip["version"], strip["count"]) for strip in strips}
+        return {
+            "title": f"simulation of {len(sim.nodes)} servers, seed {sim.seed}",
+            "seed": sim.seed,
+            "flight": max((low + high) / 2, 1e-4),
+            "grows": True,
+            "can": list(VERBS),
+            "colours": colours(),
+            "place": {"branch": branch, "event": event, "time": time},
+            "strips": strips,
+        }
+
+    def strip(self, branch: str) -> Json:
+        """One branch: what has been seen of it, and what is foreseen."""
+        one = self.branches[branch]
+        return strip_of(
+            one.strip,
+            one.film.trace.records,
+            name=one.name,
+            parent=one.parent,
+            at=one.at,
+            why=one.why,
+            version=one.version,
+            kept=one.kept,
+            seen=one.seen,
+            limit=one.sim.world.events + MOST_AHEAD,
+        )
+
+    def answer(self, message: Any) -> Iterator[Json]:
+        """What to send back to the drawing."""
+        match asked(message):
+            case Hello():
+                yield {"type": "board", "board": self.board()}
+            case Want(branch, number):
+                yield {"type": "reel", "branch": branch, "reel": self.film(branch).reel(number)}
+            case Ahead(branch, events):
+                self.branches[branch].look_ahead(events)
+                yield self.news(branch)
+            case Seen(branch, event, time):
+                self.branches[branch].follow(event)
+                self.place = (branch, event, time)
+            case Act() as act:
+                yield from self._act(act)
+
+    def _act(self, act: Act) -> Iterator[Json]:
+        branch = self.branches.act(act.branch, act.event, act.time, order(act.order))
+        yield from self.moved(branch)
+
+    def moved(self, branch: Branch) -> Iterator[Json]:
+        """A branch went on by a decision: show where it is now."""
+        self.place = (branch.name, branch.seen, branch.sim.now)
+        branch.look_ahead(branch.count + AHEAD)
+        yield self.news(branch.name)
+        for name, reel in self.reels():
+            yield {"type": "reel", "branch": name, "reel": reel}
+        yield {"type": "go", "branch": branch.name, "event": branch.seen}
+
+
+class TraceDesk(Desk):
+    """A recorded run, to look at and not to touch."""
+
+    def __init__(self, trace: Trace) -> None:
+        if not len(trace):
+            raise PyraftError("nothing happened in this trace: there is nothing to show")
+        self._film = Recorded(trace)
+        self._tape = Tape(trace.records)
+        super().__init__("main", len(trace) - 1, trace.records[-1].time)
+
+    def film(self, branch: str) -> Film:  # noqa: ARG002 (there is only one)
+        """The recorded film."""
+        return self._film
+
+    def tape(self, branch: str) -> Tape:  # noqa: ARG002 (there is only one)
+        """The tape of the whole run."""
+        return self._tape
+
+    def board(self) -> Json:
+        """Everything that is drawn once."""
+        branch, event, time = self.place
+        return {
+            "title": "recorded run",
+            "seed": None,
+            "flight": typical_flight(self._film.trace),
+            "grows": False,
+            "can": [],
+            "colours": colours(),
+            "place": {"branch": branch, "event": event, "time": time},
+            "strips": [{**self.strip("main"), "from": 0}],
+        }
+
+    def strip(self, branch: str) -> Json:
+        """The whole run."""
+        count = len(self._film)
+        return strip_of(
+            self._tape,
+            self._film.trace.records,
+            name=branch,
+            parent=None,
+            at=-1,
+            why="",
+            version=0,
+            kept=count,
+            seen=count - 1,
+            limit=count,
+        )
+
+    def answer(self, message: Any) -> Iterator[Json]:
+        """Reels, and nothing else."""
+        match asked(message):
+            case Hello():
+                yield {"type": "board", "board": self.board()}
+            case Want(branch, number):
+                yield {"type": "reel", "branch": branch, "reel": self._film.reel(number)}
+            case Seen(branch, event, time):
+                self.place = (branch, event, time)
+            case Act():
+                raise PyraftError("this run is recorded: it can be looked at, not changed")
+            case Ahead():
+                pass
+
+
+def typical_flight(trace: Trace) -> float:
+    """How long a message was usually under way, in seconds."""
+    sent = {flight.id: flight.sent for record in trace.records for flight in record.sent}
+    times = sorted(record.time - sent[record.message] for record in trace.records if record.message in sent)
+    return max(times[len(times) // 2], 1e-5) if times else 0.01
+
+
+# Where a Lab opens
+
+
+def open_at_election(sim: Simulation, longest: float = 2.0) -> None:
+    """Take a simulation in which nothing has happened yet to its first election, one vote short of a leader."""
+    if sim.leader or any(node.term for node in sim.nodes.values()) or not sim.pending:
+        return
+    stop = sim.now + longest
+    while sim.now < stop and not any(is_one_short(sim, node) for node in sim.nodes) and not sim.leader:
+        sim.step()
+
+
+def is_one_short(sim: Simulation, node: int) -> bool:
+    """Whether a candidate has more than its own vote and lacks one."""
+    state = sim.nodes[node].state
+    if not isinstance(state.role, Candidate):
+        return False
+    lacking = [len(config) // 2 + 1 - len(config & state.role.granted) for config in state.membership.configs]
+    return max(lacking) == 1

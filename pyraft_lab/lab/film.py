@@ -1,0 +1,131 @@
+"""A run as it is handed to the drawing: reels of 64 events, each whole once and then only what changes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+
+from pyraft_lab.engine.commands import Append
+from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.log import Entry
+from pyraft_lab.lab.fold import after, ends_of
+from pyraft_lab.lab.moment import Camera, Moment
+from pyraft_lab.lab.scene import Json, change, scene
+from pyraft_lab.lab.telling import source, told, written
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record, Trace
+from pyraft_lab.trace.rules.table import RULES
+
+REEL = 64
+"""Events in one reel: as many as a simulation keeps no world for."""
+NEWEST = 40
+"""How many of the newest entries of each log a reel can name, beside those that are appended in it."""
+NOTHING = Moment()
+
+
+class Film(ABC):
+    """Records, and the moment after each of them."""
+
+    engine: Engine
+
+    @property
+    @abstractmethod
+    def trace(self) -> Trace:
+        """What happened."""
+
+    @abstractmethod
+    def moments(self, start: EventId, stop: EventId) -> Iterator[Moment]:
+        """The moments right before event ``start``, and after each up to ``stop - 1``: one more than events."""
+
+    def __len__(self) -> int:
+        return len(self.trace)
+
+    def moment(self, event: EventId) -> Moment:
+        """The moment right after an event."""
+        return list(self.moments(event, event + 1))[-1]
+
+    def reel(self, number: int) -> Json:
+        """Reel ``number`` as plain JSON."""
+        start, stop = number * REEL, min((number + 1) * REEL, len(self))
+        moments = list(self.moments(start, stop))
+        records = [self.trace.record(event) for event in range(start, stop)]
+        flights = Flights(self.trace, moments[0])
+        events = [told(record, flights.after(record), self.engine) for record in records]
+        for event, before, later in zip(events, moments, moments[1:], strict=False):
+            event.update(change(before, later))
+        book = dict(written(entry) for entry in _entries(moments[0], records))
+        labels = {event["rule"] for event in events if "rule" in event}
+        rules = {label: source(self.engine, RULES[label]) for label in sorted(labels)}
+        return {"number": number, "key": scene(moments[0]), "events": events, "book": book, "rules": rules}
+
+
+class Flights(dict[MessageId, Flight]):
+    """Messages by their number, as far as a reel has met them; others are looked up where they left."""
+
+    def __init__(self, trace: Trace, moment: Moment) -> None:
+        super().__init__(moment.flying)
+        self._trace = trace
+
+    def after(self, record: Record) -> "Flights":
+        """Know the messages that left with this record."""
+        self.update({flight.id: flight for flight in record.sent})
+        return self
+
+
+def _entries(moment: Moment, records: Sequence[Record]) -> Iterator[Entry]:
+    """The entries a reel can name."""
+    for one in moment.servers.values():
+        log = one.state.log
+        yield from log.slice(log.last.index - NEWEST + 1, log.last.index + 1)
+    for record in records:
+        if record.step is None:
+            continue
+        for command in record.step.commands:
+            if isinstance(command, Append):
+                yield from command.entries
+
+
+class Simulated(Film):
+    """The film of a simulation; it grows as the simulation goes on."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self.engine = sim.world.setting.engine
+
+    @property
+    def trace(self) -> Trace:
+        """What happened."""
+        return self.sim.trace
+
+    def moments(self, start: EventId, stop: EventId) -> Iterator[Moment]:
+        """Taken of replayed worlds."""
+        camera = Camera(lambda event: self.sim.trace.record(event).time)
+        yield from map(camera.take, self.sim.worlds(start, stop))
+
+
+class Recorded(Film):
+    """The film of a trace: of a file, or of a cluster that is followed; ``grow`` takes in what is new."""
+
+    def __init__(self, trace: Trace, engine: Engine | None = None) -> None:
+        self._trace = trace
+        self.engine = engine or Engine()
+        self._kept: dict[EventId, Moment] = {0: NOTHING}
+        self._ends: Mapping[EventId, float] = {}
+
+    @property
+    def trace(self) -> Trace:
+        """What happened."""
+        return self._trace
+
+    def moments(self, start: EventId, stop: EventId) -> Iterator[Moment]:
+        """Folded from the last kept moment on."""
+        at = max(kept for kept in self._kept if kept <= start)
+        moment = self._kept[at]
+        for event in range(at, stop):
+            if event >= start:
+                yield moment
+            moment = after(moment, self._trace.record(event), self._ends)
+            if (event + 1) % REEL == 0:
+                self._kept[event + 1] = moment
+        yield moment
+
+
+__all__ = ["REEL", "Film", "Recorded", "Simulated", "ends_of"]

@@ -1,0 +1,126 @@
+"""Moments put together from records alone: of a run that was saved, or of a cluster that is followed live."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import CancelTimer, SetTimer
+from pyraft_lab.engine.events import Fire
+from pyraft_lab.engine.state import Leader, Step
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
+from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record
+
+Ends = Mapping[EventId, float]
+"""When the election timer set by an event ran out, where it did."""
+
+
+def ends_of(records: Sequence[Record]) -> Ends:
+    """Look ahead: which election timers ran out, and when; of the others nobody knows how long they were."""
+    fired: dict[NodeId, float] = {}
+    ends: dict[EventId, float] = {}
+    for record in reversed(records):
+        if record.step is None:
+            fired.pop(record.node, None) if record.kind is Kind.CRASH else None
+            continue
+        if _touches_election(record.step) and record.node in fired:
+            ends[record.id] = fired.pop(record.node)
+        if record.step.event == Fire(ELECTION):
+            fired[record.node] = record.time
+    return ends
+
+
+def _touches_election(step: Step) -> bool:
+    return any(isinstance(one, (SetTimer, CancelTimer)) and one.timer == ELECTION for one in step.commands)
+
+
+def after(moment: Moment, record: Record, ends: Ends) -> Moment:
+    """The moment right after ``record``, from the one before it."""
+    return Moment(
+        time=record.time,
+        servers=_servers(moment, record, ends),
+        flying=_flying(moment.flying, record),
+        cuts=_cuts(moment, record),
+    )
+
+
+def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Server]:
+    old = moment.servers.get(record.node)
+    new = _stepped(old, record, record.step, ends) if record.step is not None else _touched(old, record)
+    return moment.servers if new is old or new is None else {**moment.servers, record.node: new}
+
+
+def _stepped(old: Server | None, record: Record, step: Step, ends: Ends) -> Server:
+    state = step.after
+    kept = old or Server(state=state)
+    id = state.log.id_at(state.applied) or state.snapshot_last
+    clock = _clock(kept.clock, record, step, ends)
+    return replace(kept, state=state, up=not state.halted, clock=clock, digest=f"{id.term}.{id.index}")
+
+
+def _clock(old: Clock | None, record: Record, step: Step, ends: Ends) -> Clock | None:
+    timer = clock_of(step.after)
+    for command in reversed(step.commands):
+        match command:
+            case SetTimer(set_timer) if set_timer == timer == HEARTBEAT:
+                return Clock(record.time, record.time + step.after.config.heartbeat_interval)
+            case SetTimer(set_timer) if set_timer == timer:
+                return Clock(record.time, ends.get(record.id))
+            case CancelTimer(cancelled) if cancelled == timer:
+                return None
+            case _:
+                pass
+    return old if isinstance(step.before.role, Leader) is isinstance(step.after.role, Leader) else None
+
+
+def _touched(old: Server | None, record: Record) -> Server | None:
+    if old is None:
+        return None
+    match record.kind:
+        case Kind.CRASH:
+            return replace(old, up=False, paused=False, clock=None)
+        case Kind.RESTART:
+            return replace(old, up=True)
+        case Kind.PAUSE | Kind.RESUME:
+            return replace(old, paused=record.kind is Kind.PAUSE)
+        case Kind.DRIFT:
+            return replace(old, rate=float(record.detail.rsplit(" ", 1)[-1]))
+        case _:
+            return old
+
+
+def _flying(flying: Mapping[MessageId, Flight], record: Record) -> Mapping[MessageId, Flight]:
+    left = {flight.id: flight for flight in record.sent if flight.fate is Fate.FLYING}
+    if not left and record.message not in flying:
+        return flying
+    landed = record.message if record.kind in {Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP} else None
+    return {id: one for id, one in flying.items() if id != landed} | left
+
+
+def _cuts(moment: Moment, record: Record) -> frozenset[tuple[NodeId, NodeId]]:
+    match record.kind:
+        case Kind.HEAL:
+            return frozenset()
+        case Kind.CUT:
+            return moment.cuts | {(record.node, record.peer or 0)}
+        case Kind.PARTITION:
+            return frozenset(_between(moment.servers, groups_in(record.detail)))
+        case _:
+            return moment.cuts
+
+
+def groups_in(detail: str) -> list[list[NodeId]]:
+    """The sides of a partition as its record tells them.
+
+    >>> groups_in("{1,2} | {3}")
+    [[1, 2], [3]]
+    """
+    return [[int(node) for node in group.split(",")] for group in re.findall(r"\{([\d,]+)\}", detail.replace(" ", ""))]
+
+
+def _between(nodes: Iterable[NodeId], groups: list[list[NodeId]]) -> Iterable[tuple[NodeId, NodeId]]:
+    side = {node: place for place, group in enumerate(groups) for node in group}
+    return ((a, b) for a, b in product(nodes, repeat=2) if a != b and side.get(a, -a) != side.get(b, -b))

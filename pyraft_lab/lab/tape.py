@@ -1,0 +1,120 @@
+"""The whole run on one strip: bands for who led when, marks for what stands out."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pyraft_lab.engine.commands import Append, InstallSnapshot, SaveSnapshot
+from pyraft_lab.engine.events import ChangeMembership, Propose
+from pyraft_lab.engine.log import Configuration, Entry
+from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
+from pyraft_lab.engine.types import NodeId, Vote
+from pyraft_lab.trace.recorder import Kind, Record
+from pyraft_lab.trace.words import content, server
+
+FAULTS = {
+    Kind.CRASH: "{who} crashes",
+    Kind.RESTART: "{who} restarts",
+    Kind.PAUSE: "{who} paused",
+    Kind.RESUME: "{who} goes on",
+    Kind.PARTITION: "partition {detail}",
+    Kind.CUT: "{who} → {peer} cut",
+    Kind.HEAL: "network whole",
+    Kind.DROP: "message dropped",
+    Kind.DUPLICATE: "message doubled",
+    Kind.DELAY: "message delayed",
+    Kind.DRIFT: "{who}: {detail}",
+    Kind.JOIN: "{who} joins",
+}
+
+
+class Tape:
+    """Grows with the run: hand it every record once, in order.
+
+    ``bands`` are ``[first event, time, term, leader]`` (leader 0: nobody), each up to the next one;
+    ``marks`` are ``[event, time, kind, node, words]``; ``terms`` tells of each elected leader who voted for it.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.bands: list[list[Any]] = []
+        self.marks: list[list[Any]] = []
+        self.terms: dict[str, list[NodeId]] = {}
+        self._leading: dict[NodeId, Vote] = {}
+        for record in records:
+            self.see(record)
+
+    def copy(self) -> "Tape":
+        """A tape of its own with the same past."""
+        twin = Tape()
+        twin.bands, twin.marks, twin.terms = list(self.bands), list(self.marks), dict(self.terms)
+        twin._leading = dict(self._leading)
+        return twin
+
+    def see(self, record: Record) -> None:
+        """One more record."""
+        self._lead(record)
+        self.marks.extend([record.id, record.time, kind, record.node, words] for kind, words in marks(record))
+
+    def _lead(self, record: Record) -> None:
+        if record.step is not None and isinstance(record.step.after.role, Leader):
+            self._leading[record.node] = record.step.after.vote
+            self._elected(record.step)
+        elif record.step is not None or record.kind is Kind.CRASH:
+            self._leading.pop(record.node, None)
+        newest = max(self._leading.values(), default=Vote())
+        if not self.bands or self.bands[-1][2:] != [newest.term, newest.node]:
+            self.bands.append([record.id, record.time, newest.term, newest.node])
+
+    def _elected(self, step: Step) -> None:
+        before = step.before.role
+        if isinstance(before, Candidate):
+            voters = {*before.granted, step.after.id, *_newest_voter(step)}
+            self.terms[f"{step.after.term}.{step.after.id}"] = sorted(voters)
+
+
+def _newest_voter(step: Step) -> Iterator[NodeId]:
+    src = getattr(step.event, "src", None)
+    if isinstance(src, int):
+        yield src
+
+
+def marks(record: Record) -> Iterator[tuple[str, str]]:
+    """What of a record stands out: kind and words."""
+    if record.step is not None:
+        yield from _of_step(record.step)
+    if record.kind in FAULTS and record.kind is not Kind.RESTART:
+        yield str(record.kind), _words(record)
+    if record.kind is Kind.RESTART:
+        yield "restart", _words(record)
+
+
+def _words(record: Record) -> str:
+    who, peer = server(record.node), server(record.peer or 0)
+    return FAULTS[record.kind].format(who=who, peer=peer, detail=record.detail)
+
+
+def _of_step(step: Step) -> Iterator[tuple[str, str]]:
+    before, after, who = step.before.role, step.after.role, server(step.after.id)
+    if isinstance(after, Leader) and not isinstance(before, Leader):
+        yield "election", f"{who} elected"
+    elif isinstance(after, PreCandidate) and not isinstance(before, PreCandidate):
+        yield "timeout", f"{who} times out"
+    elif isinstance(after, Candidate) and not isinstance(before, (PreCandidate, Candidate)):
+        yield "timeout", f"{who} campaigns"
+    for command in step.commands:
+        match command:
+            case Append(entries) if isinstance(after, Leader):
+                yield from _written(step, entries)
+            case SaveSnapshot():
+                yield "snapshot", f"{who} snapshot"
+            case InstallSnapshot():
+                yield "snapshot", f"snapshot → {who}"
+            case _:
+                pass
+
+
+def _written(step: Step, entries: tuple[Entry, ...]) -> Iterator[tuple[str, str]]:
+    for entry in entries:
+        if isinstance(entry.payload, Configuration):
+            yield "membership", "joint" if entry.payload.membership.is_joint else str(entry.payload.membership)
+    if isinstance(step.event, Propose) and not isinstance(step.event, ChangeMembership):
+        yield "write", content(entries)

@@ -1,0 +1,109 @@
+"""What one event says of itself: its sentence, the rule that decided it, and which lines of that rule really ran."""
+
+import sys
+from collections.abc import Callable, Mapping
+from inspect import getsourcelines
+from types import CodeType, FrameType
+from typing import Any
+
+from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal
+from pyraft_lab.engine.state import Step
+from pyraft_lab.lab.scene import Json, flight, sets
+from pyraft_lab.trace.recorder import Flight, MessageId, Record
+from pyraft_lab.trace.rules.rule import Rule
+from pyraft_lab.trace.rules.table import rule
+from pyraft_lab.trace.story import is_routine, sentence
+from pyraft_lab.trace.words import command_text
+
+Flights = Mapping[MessageId, Flight]
+
+
+def told(record: Record, flights: Flights, engine: Engine) -> Json:
+    """One event as plain JSON: when, where, why, in words; ``lit`` are the lines of its rule that ran."""
+    found: Json = {
+        "id": record.id,
+        "time": record.time,
+        "kind": str(record.kind),
+        "node": record.node,
+        "peer": record.peer,
+        "cause": record.cause,
+        "message": record.message,
+        "text": sentence(record, flights).partition(" ")[2],
+        "routine": is_routine(record, flights),
+        "sent": [flight(one) for one in record.sent],
+    }
+    if record.step is not None:
+        decided = rule(record.step)
+        found |= {"rule": decided.label, "lit": lit(engine, record.step, decider(engine, decided))}
+    return found
+
+
+def decider(engine: Engine, decided: Rule) -> Callable[..., Any]:
+    """The function that really decided: the engine's own where its table has another one than the paper's."""
+    own = {name: getattr(engine.rules, name) for name in engine.rules.__struct_fields__}
+    return own.get(decided.decider.__name__, decided.decider) if _is_in_table(decided) else decided.decider
+
+
+def _is_in_table(decided: Rule) -> bool:
+    return decided.decider.__module__.endswith(".rules")
+
+
+def source(engine: Engine, decided: Rule) -> Json:
+    """The lines of the deciding function, for everybody to read; ``first`` is the number of the first."""
+    try:
+        lines, first = getsourcelines(decider(engine, decided))
+    except (OSError, TypeError):
+        lines, first = ["the source of this rule is not at hand"], 0
+    return {
+        "label": decided.label,
+        "section": decided.section,
+        "meaning": decided.meaning,
+        "where": decided.decided_by,
+        "first": first,
+        "lines": [line.rstrip() for line in lines],
+    }
+
+
+def lit(engine: Engine, step: Step, deciding: Callable[..., Any]) -> list[int]:
+    """The numbers of the lines that run where the step is taken once more: Raft is pure, so it may be.
+
+    Nothing if the step comes out otherwise, as it does where other rules were in force.
+    """
+    code = getattr(deciding, "__code__", None)
+    if not isinstance(code, CodeType):
+        return []
+    ran: set[int] = set()
+    return sorted(ran) if _watched(engine, step, code, ran) == step else []
+
+
+def _watched(engine: Engine, step: Step, code: CodeType, ran: set[int]) -> Step:
+    def on_line(frame: FrameType, what: str, _: object) -> Any:
+        if what == "line":
+            ran.add(frame.f_lineno)
+        return on_line
+
+    def on_call(frame: FrameType, _what: str, _argument: object) -> Any:
+        return on_line if frame.f_code is code else None
+
+    debugger = sys.gettrace()
+    sys.settrace(on_call)
+    try:
+        return engine.step(step.before, step.event)
+    finally:
+        sys.settrace(debugger)
+
+
+# Entries
+
+
+def written(entry: Entry) -> tuple[str, list[Any]]:
+    """An entry of the book: its name, and ``[label, kind, membership]``."""
+    name = f"{entry.id.index}.{entry.id.term}.{entry.id.node}"
+    match entry.payload:
+        case Blank():
+            return name, ["blank", "blank", None]
+        case Normal(data):
+            return name, [command_text(data), "write", None]
+        case Configuration(membership):
+            return name, ["joint" if membership.is_joint else "voters", "members", sets(membership)]

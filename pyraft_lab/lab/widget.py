@@ -1,0 +1,100 @@
+"""The Lab: see a cluster, step it, rewind it, break it, in a notebook."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
+from pyraft_lab.lab.page import page
+from pyraft_lab.lab.still import image
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.recorder import Trace
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Lab(anywidget.AnyWidget):
+    """A cluster to look at and to act upon: servers and messages, logs, the tape of time, and why things happened.
+
+    ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, or a ``Trace``,
+    which it shows. A simulation in which nothing has happened yet is first taken to its first election, one vote short
+    of a leader, unless ``opening`` is false. Nothing moves by itself.
+
+    All that the drawing knows is plain JSON: ``board`` and ``reels`` go to it, its wishes come back as messages.
+    """
+
+    _esm = STATIC / "lab.js"
+    _css = STATIC / "lab.css"
+    board = traitlets.Dict().tag(sync=True)
+    reels: Any = traitlets.List().tag(sync=True)
+
+    def __init__(self, source: Simulation | Trace | None = None, *, opening: bool = True) -> None:
+        self._desk = desk_for(Simulation() if source is None else source, opening=opening)
+        self._post = owner()
+        super().__init__(board=self._desk.board(), reels=self._desk.reels())
+        self.on_msg(self._hear)
+
+    def __repr__(self) -> str:
+        return f"<Lab: {self._desk.board()['title']}>"
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust)."""
+        found = super()._repr_mimebundle_(**options)
+        data, about = found if isinstance(found, tuple) else (found, {})
+        return {**(data or {}), "text/html": image(*self._desk.picture()), "text/plain": repr(self)}, about
+
+    @property
+    def story(self) -> str:
+        """What has happened up to the moment that is shown, in sentences: the Lab for those who read or listen."""
+        return self._desk.story()
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write a page that plays everything seen so far: step, play and scrub without a kernel or a network."""
+        target = Path(path)
+        picture = image(*self._desk.picture())
+        target.write_text(page(self._desk, self._desk.board()["title"], picture), encoding="utf-8")
+        return target
+
+    # Messages of the drawing
+
+    def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
+        """May be called on any thread: hand it to whoever owns the cluster."""
+        self._post(lambda: self._answer(message))
+
+    def _answer(self, message: Any) -> None:
+        try:
+            for told in self._desk.answer(message):
+                self.send(told)
+        except PyraftError as error:
+            self.send({"type": "error", "text": str(error)})
+
+
+def desk_for(source: Simulation | Trace, *, opening: bool) -> Desk:
+    """Whoever answers for a source."""
+    match source:
+        case Simulation():
+            if opening:
+                open_at_election(source)
+            return SimulationDesk(source)
+        case Trace():
+            return TraceDesk(source)
+        case _:
+            raise PyraftError(f"a Lab shows a Simulation, a Trace or a cluster, not a {type(source).__name__}")
+
+
+def owner() -> Callable[[Callable[[], None]], None]:
+    """How to post something to the thread that made the Lab: its loop's, where one runs; else at once."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return lambda act: act()
+    return lambda act: void(loop.call_soon_threadsafe(act))
+
+
+def void(_: object) -> None:
+    """Nothing is to be done with it."""

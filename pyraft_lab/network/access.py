@@ -1,0 +1,96 @@
+"""Who may do what on a shared broker: accounts, and the access list for mosquitto that binds every node to its name.
+
+The sender of a frame stands in its topic: "node 2 publishes to ``pyraft/<cluster>/+/in/2`` and nowhere else"
+is all it takes to keep anybody from speaking for node 2.
+"""
+
+import secrets
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from hashlib import pbkdf2_hmac
+from typing import Literal
+
+from msgspec import Struct, field
+
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.network.address import word
+
+Part = Literal["node", "client", "teacher"]
+ROUNDS = 101
+"""Of PBKDF2 in mosquitto's own password files."""
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """A user of the broker. A node's name is its number; a teacher may also spoil links."""
+
+    name: str
+    part: Part
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+
+    @classmethod
+    def node(cls, id: NodeId) -> "Account":
+        """The account of a node, with a password of its own."""
+        return cls(name=str(id), part="node")
+
+    def url(self, broker: str) -> str:
+        """The broker's URL with name and password in it."""
+        scheme, _, place = broker.partition("://")
+        return f"{scheme}://{self.name}:{self.password}@{place}"
+
+
+def access_list(cluster: str, accounts: Iterable[Account]) -> str:
+    """mosquitto's ``acl_file``: nobody may do what is not written here.
+
+    >>> print(access_list("demo", [Account.node(2)]))
+    user 2
+    topic read pyraft/demo/2/in/+
+    topic write pyraft/demo/+/in/2
+    ...
+    """
+    word("cluster", cluster)
+    return "\n\n".join(_of_one(cluster, account) for account in accounts) + "\n"
+
+
+def password_file(accounts: Iterable[Account]) -> str:
+    """mosquitto's ``password_file``: a salted hash of every password."""
+    return "".join(f"{account.name}:{_hashed(account.password)}\n" for account in accounts)
+
+
+def _of_one(cluster: str, account: Account) -> str:
+    rules = {"node": _node, "client": _client, "teacher": _teacher}[account.part](word("name", account.name))
+    return "\n".join([f"user {account.name}", *(f"topic {way} pyraft/{cluster}/{topic}" for way, topic in rules)])
+
+
+def _node(name: str) -> Sequence[tuple[str, str]]:
+    return (
+        ("read", f"{name}/in/+"),
+        ("write", f"+/in/{name}"),
+        ("read", "+/presence"),
+        ("write", f"{name}/presence"),
+        ("read", f"{name}/ask/+"),
+        ("write", f"answers/+/{name}"),
+        ("write", f"{name}/status"),
+        ("write", f"{name}/trace"),
+        ("read", "followers/+"),
+        ("read", "weather"),
+    )
+
+
+def _client(name: str) -> Sequence[tuple[str, str]]:
+    return (
+        ("write", f"+/ask/{name}"),
+        ("read", f"answers/{name}/+"),
+        ("read", "+/status"),
+        ("read", "+/trace"),
+        ("write", f"followers/{name}"),
+    )
+
+
+def _teacher(name: str) -> Sequence[tuple[str, str]]:
+    return (*_client(name), ("write", "weather"))
+
+
+def _hashed(password: str) -> str:
+    salt = secrets.token_bytes(12)
+    digest = pbkdf2_hmac("sha512", password.encode(), salt, ROUNDS, 64)
+    return f"$7${ROUNDS}${b64encode(salt).decode()}${b64encode(digest).decode()}"

@@ -1,0 +1,147 @@
+"""A line to a broker that is kept up: what watches a cluster, asks its nodes or answers for one uses it.
+
+Every time it connects it subscribes anew. What is published while the line is down is lost: who needs an answer asks
+again, and what is retained is published again by ``connected``.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Self
+
+import aiomqtt
+from msgspec import Struct
+
+from pyraft_lab.errors import NetworkFailed
+from pyraft_lab.network.mqtt import MqttNetwork
+
+log = logging.getLogger(__name__)
+Deliver = Callable[[str, bytes], None]
+"""Takes the last levels of a topic (behind the cluster's name) and the payload."""
+
+
+class Publication(Struct, frozen=True):
+    """A message on its way out."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class Line:
+    """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
+
+    ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up.
+    """
+
+    def __init__(
+        self,
+        network: MqttNetwork,
+        name: str,
+        *,
+        topics: Sequence[str],
+        deliver: Deliver,
+        will: str | None = None,
+        connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._network, self._topics, self._deliver, self._connected = network, topics, deliver, connected
+        self._name = f"pyraft-{network.cluster}-{name}-{secrets.token_hex(6)}"
+        self._will = will
+        self._waiting: list[Publication] = []
+        self._ready = asyncio.Event()
+        self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keeping: asyncio.Task[None] | None = None
+        self._client: aiomqtt.Client | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Connect for the first time; ``NetworkFailed`` says why that cannot be."""
+        self._keeping = asyncio.create_task(self._keep(), name=self._name)
+        try:
+            await self._up
+        except BaseException:
+            await self.close()
+            raise
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Send a message on its way, if the line is up."""
+        if self._client is not None:
+            self._waiting.append(Publication(self._topic(topic), payload, retain))
+            self._ready.set()
+
+    async def close(self) -> None:
+        """Hang up; the topic of the will is cleared at once."""
+        client, self._client = self._client, None
+        if client is not None and self._will is not None:
+            with suppress(aiomqtt.MqttError):
+                await client.publish(self._topic(self._will), b"", retain=True, timeout=1.0)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+
+    def _topic(self, topic: str) -> str:
+        return f"pyraft/{self._network.cluster}/{topic}"
+
+    async def _keep(self) -> None:
+        patience = 0.05
+        while True:
+            why = await self._session()
+            self._client = None
+            self._waiting.clear()
+            if not self._up.done():
+                self._up.set_exception(NetworkFailed(str(self._network.address), str(why) or type(why).__name__))
+                return
+            log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
+            await asyncio.sleep(random.uniform(patience / 2, patience))
+            patience = min(2 * patience, 2.0)
+
+    async def _session(self) -> Exception:
+        """One connection, and why it ended."""
+        end: Exception = ConnectionError("the connection ended")
+        will = None if self._will is None else aiomqtt.Will(self._topic(self._will), b"", qos=1, retain=True)
+        try:
+            async with self._network.connect(self._name, self._hear, will=will) as client, asyncio.TaskGroup() as group:
+                group.create_task(_read(client))
+                if self._topics:
+                    await client.subscribe([(self._topic(topic), 1) for topic in self._topics])
+                self._client = client
+                self._connected()
+                if not self._up.done():
+                    self._up.set_result(None)
+                group.create_task(self._write(client))
+        except* aiomqtt.MqttError as ended:
+            end = _first(ended)
+        return end
+
+    async def _write(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                await client.publish(one.topic, one.payload, retain=one.retain)
+
+    def _hear(self, message: aiomqtt.Message) -> None:
+        prefix = len(self._topic(""))
+        if isinstance(message.payload, bytes):
+            self._deliver(message.topic.value[prefix:], message.payload)
+
+
+async def _read(client: aiomqtt.Client) -> None:
+    """Messages are delivered as they come; what comes here is the end of the connection."""
+    async for _ in client.messages:
+        pass
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

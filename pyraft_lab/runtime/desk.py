@@ -1,0 +1,119 @@
+"""A node's desk: it answers clients of other processes over the broker, and publishes how the node stands."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_never
+
+import msgspec
+
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.network.line import Line
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.questions import (
+    Asked,
+    ChangeMembers,
+    Found,
+    HandOver,
+    KeepSnapshot,
+    Question,
+    ReadIndex,
+    ReadQuery,
+    Refused,
+    Reply,
+    Result,
+    TakeLearner,
+    WriteCommands,
+    decode_asked,
+    encode,
+    refused,
+)
+
+PAUSE = 0.05
+"""Seconds between two publications of a node's metrics."""
+
+
+async def attend_desk(raft: Raft, network: MqttNetwork) -> None:
+    """Answer for ``raft`` until it is over; raises what ended it."""
+    async with asyncio.TaskGroup() as group:
+        desk = Desk(raft, group.create_task)
+        async with Line(
+            network,
+            f"{raft.id}-desk",
+            topics=[f"{raft.id}/ask/+"],
+            deliver=desk.hear,
+            will=f"{raft.id}/status",
+            connected=desk.show,
+        ) as line:
+            desk.line = line
+            async for _ in raft.watch():
+                desk.show()
+                await asyncio.sleep(PAUSE)
+
+
+class Desk:
+    """Questions in, answers out."""
+
+    def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        self._raft, self._start = raft, start
+        self.line: Line | None = None
+
+    def show(self) -> None:
+        """Publish how the node stands, for those who are there and those who come."""
+        now = self._raft.metrics
+        if self.line is not None and now.running is None:
+            self.line.publish(f"{self._raft.id}/status", encode(now), retain=True)
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Take a question; garbage is let go."""
+        try:
+            asked = decode_asked(payload)
+        except msgspec.MsgspecError:
+            return
+        self._start(self._answer(topic.rpartition("/")[2], asked))
+
+    async def _answer(self, client: str, asked: Asked) -> None:
+        answer = await self._attempt(asked.question)
+        if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex)):
+            self.show()  # who asked for a change sees it no later than the answer
+        if self.line is not None:
+            self.line.publish(f"answers/{client}/{self._raft.id}", encode(Reply(asked.number, answer)))
+
+    async def _attempt(self, question: Question) -> Result | Refused:
+        try:
+            return Result(await self._carry_out(question))
+        except PyraftError as error:
+            return refused(error)
+        except Exception as bug:  # noqa: BLE001 (a machine's query raised: the asker's affair, not the node's end)
+            return refused(PyraftError(f"{type(bug).__name__}: {bug}"))
+
+    async def _carry_out(self, question: Question) -> Any:
+        raft = self._raft
+        match question:
+            case WriteCommands(commands):
+                return [response.value for response in await raft.client_write_many(commands)]
+            case ReadQuery(query, policy):
+                return await raft.read(query, policy=policy)
+            case ReadIndex():
+                return (await raft.ensure_linearizable()).index
+            case _:
+                return await self._operate(question)
+
+    async def _operate(self, question: Found | TakeLearner | ChangeMembers | HandOver | KeepSnapshot) -> Any:
+        """What an operator asks for."""
+        raft = self._raft
+        match question:
+            case Found(voters):
+                return await raft.initialize(voters)
+            case TakeLearner(node):
+                return str((await raft.add_learner(node)).membership)
+            case ChangeMembers(change, retain):
+                return str((await raft.change_membership(change, retain)).membership)
+            case HandOver(to):
+                return await raft.trigger.transfer_leader(to)
+            case KeepSnapshot():
+                before = raft.metrics.applied
+                raft.trigger.snapshot()
+                return str((await raft.wait(30.0).snapshot(before)).snapshot)
+            case _:
+                assert_never(question)

@@ -1,0 +1,167 @@
+"""A cluster of other processes, reached over its broker: who is up, how they stand, and what one may ask them.
+
+>>> async with Remote.connect("mqtt://localhost", cluster="demo") as remote:  # doctest: +SKIP
+...     await remote.client().write({"op": "put", "key": "x", "value": 1})
+...     remote.metrics
+"""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.errors import NotLeader, Timeout
+from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.line import Line
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.runtime.client import Client
+from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.questions import (
+    Asked,
+    Question,
+    ReadIndex,
+    ReadQuery,
+    Refused,
+    WriteCommands,
+    decode_metrics,
+    decode_reply,
+    encode,
+    to_error,
+)
+
+
+class Remote:
+    """All nodes of a cluster that are up, whatever process and machine they are in; a door for clients."""
+
+    metrics: dict[NodeId, Metrics]
+    """What every node that is up said about itself last."""
+
+    def __init__(self, name: str) -> None:
+        self.metrics = {}
+        self.changed: Callable[[], None] = lambda: None
+        self._name = name
+        self._numbers = itertools.count(secrets.randbits(40) << 20)
+        self._open: dict[int, asyncio.Future[Any]] = {}
+        self._news = asyncio.Event()
+        self._line: Line | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, broker: str, *, cluster: str, certificates: Certificates | None = None
+    ) -> "AsyncIterator[Remote]":
+        """Reach the cluster as the user that the URL names, or as nobody in particular."""
+        network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
+        remote = cls(network.address.username or secrets.token_hex(6))
+        topics = ["+/status", f"answers/{remote._name}/+"]
+        async with Line(network, f"client-{remote._name}", topics=topics, deliver=remote.hear) as line:
+            remote._line = line
+            yield remote
+
+    # Asking
+
+    async def ask(self, node: NodeId, question: Question) -> Any:
+        """What ``node`` answers, or the error it met; bound the wait, for nodes may die without a word."""
+        assert self._line is not None, "made by connect"
+        number = next(self._numbers)
+        self._open[number] = asyncio.get_running_loop().create_future()
+        self._line.publish(f"{node}/ask/{self._name}", encode(Asked(number, question)))
+        try:
+            return await self._open[number]
+        finally:
+            del self._open[number]
+
+    async def ask_leader(self, question: Question, *, seconds: float = 30.0) -> Any:
+        """What the leader answers; looks for it anew where leadership has moved on."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        return await self.ask(await self.leader(), question)
+                    except NotLeader:
+                        await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise Timeout(f"an answer of the leader to {type(question).__name__}", seconds) from None
+
+    async def leader(self) -> NodeId:
+        """The node that leads in the highest term, as soon as it has committed something there."""
+        await self.until(lambda: leader_of(self.metrics) is not None)
+        leader = leader_of(self.metrics)
+        assert leader is not None, "until it is known"
+        return leader
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until ``holds()`` is true of what the nodes say."""
+        while not holds():
+            self._news.clear()
+            await self._news.wait()
+
+    def client(self, *, deadline: float = 10.0) -> Client:
+        """A session with the cluster."""
+        return Client(self, deadline=deadline)
+
+    # A client's door
+
+    def nodes(self) -> Sequence[NodeId]:
+        """Whom one may ask."""
+        return tuple(self.metrics)
+
+    async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
+        """Have ``node`` replicate encoded commands; their results."""
+        results: Sequence[Any] = await self.ask(node, WriteCommands(tuple(commands)))
+        return results
+
+    async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
+        """Have ``node`` answer a query linearizably."""
+        return await self.ask(node, ReadQuery(query, policy))
+
+    async def index(self, node: NodeId) -> Index:
+        """An index that ``node`` knows to be committed, linearizably."""
+        index: Index = await self.ask(node, ReadIndex())
+        return index
+
+    # Listening
+
+    def hear(self, topic: str, payload: bytes) -> None:
+        """Sort what arrives; garbage is let go."""
+        try:
+            match topic.split("/"):
+                case [node, "status"]:
+                    self._stand(int(node), payload)
+                case ["answers", _, _]:
+                    self._settle(payload)
+                case _:
+                    pass
+        except (msgspec.MsgspecError, ValueError):
+            pass
+
+    def _stand(self, node: NodeId, payload: bytes) -> None:
+        if payload:
+            self.metrics[node] = decode_metrics(payload)
+        else:
+            self.metrics.pop(node, None)
+        self._news.set()
+        self.changed()
+
+    def _settle(self, payload: bytes) -> None:
+        reply = decode_reply(payload)
+        waiting = self._open.get(reply.number)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(reply.answer, Refused):
+            waiting.set_exception(to_error(reply.answer))
+        else:
+            waiting.set_result(reply.answer.value)
+
+
+def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
+    """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
+    leaders = [now for now in metrics.values() if now.role == "Leader"]
+    newest = max(leaders, key=lambda now: now.term, default=None)
+    return newest.id if newest is not None and newest.has_committed else None

@@ -1,0 +1,95 @@
+"""A node as a process of its own: durable, answering clients over the broker, until it is told to stop."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import AlreadyInitialized
+from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.decree import obey
+from pyraft_lab.network.faults import Faults
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.runtime.desk import attend_desk
+from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.reporter import Observer
+from pyraft_lab.storage.base import Storage
+from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.storage.sqlite import SqliteStorage
+from pyraft_lab.trace.stream import Publisher
+
+log = logging.getLogger(__name__)
+
+
+CALM = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06)
+"""Times for nodes on machines that do other things too."""
+
+
+class Seat(Struct, frozen=True, kw_only=True):
+    """What a node's process has to know: who it is, where the broker is, where its disk is, who votes at first."""
+
+    id: NodeId
+    broker: str
+    cluster: str = "demo"
+    data: Path | None = None
+    """The directory of its disk; ``None`` for one that is gone with the process."""
+    founders: Sequence[NodeId] = ()
+    """The voters it founds the cluster with, unless it has been in one before."""
+    certificates: Certificates | None = None
+    obedient: bool = False
+    """Whether its links become as bad as a teacher says (:mod:`pyraft_lab.network.decree`)."""
+    traced: bool = True
+    """Whether it publishes what it does while somebody follows."""
+    config: Config = CALM
+
+
+async def serve(seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer] = ()) -> None:
+    """Run the node until ``stop`` is set; raises what ended it earlier."""
+    network = MqttNetwork(seat.broker, cluster=seat.cluster, certificates=seat.certificates)
+    faults = Faults(network)
+    async with AsyncExitStack() as stack:
+        if seat.obedient:
+            await stack.enter_async_context(obey(network, faults))
+        publisher = Publisher(seat.id, network)
+        raft = Raft(
+            seat.id,
+            config=seat.config,
+            network=faults,
+            storage=_disk(seat.data),
+            observers=[*observers, publisher] if seat.traced else observers,
+        )
+        await raft.start()
+        stack.push_async_callback(raft.shutdown)
+        log.info("node %s of %s is up at %s", seat.id, seat.cluster, network.address)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks = [group.create_task(attend_desk(raft, network))]
+        tasks += [group.create_task(publisher.run())] if seat.traced else []
+        if seat.founders:
+            with suppress(AlreadyInitialized):
+                await raft.initialize(seat.founders)
+        await _until_over(raft, stop)
+        for task in tasks:
+            task.cancel()
+    log.info("node %s has stopped", seat.id)
+
+
+async def _until_over(raft: Raft, stop: asyncio.Event) -> None:
+    """Wait for ``stop``, or raise what ended the node."""
+    stopping = asyncio.create_task(stop.wait())
+    ending = asyncio.create_task(raft.wait().until(lambda _: False))
+    try:
+        await asyncio.wait([stopping, ending], return_when=asyncio.FIRST_COMPLETED)
+        if ending.done():
+            ending.result()
+    finally:
+        stopping.cancel()
+        ending.cancel()
+
+
+def _disk(data: Path | None) -> Storage:
+    return MemoryStorage() if data is None else SqliteStorage(data)

@@ -1,0 +1,56 @@
+"""A client that keeps the evidence: what it asked, what it heard and when, for a check of linearizability.
+
+>>> witness = Witness(cluster.client, name="ann", notes=notes)  # doctest: +SKIP
+>>> await witness.write({"op": "put", "key": "x", "value": 1})  # doctest: +SKIP
+>>> notes  # doctest: +SKIP
+[Operation(client='ann', call=12.01, returned=12.02, input=('put', 'x', 1), output=None)]
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from pyraft_lab.errors import BadCommand
+from pyraft_lab.history import Operation
+from pyraft_lab.runtime.client import Client
+
+T = TypeVar("T")
+ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "put": ("value",),
+    "get": (),
+    "append": ("value",),
+    "cas": ("old", "new"),
+    "delete": (),
+}
+"""What a command of the key-value store says beside its key, in the order a history wants it."""
+
+
+class Witness:
+    """A client of a key-value store whose calls are noted in ``notes``; a call that fails has an unknown outcome."""
+
+    def __init__(
+        self, client: Client, *, name: int | str, notes: list[Operation], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.client, self.name = client, name
+        self._notes, self._now = notes, now
+
+    async def write(self, command: Mapping[str, Any]) -> Any:
+        """Replicate a command; see :class:`~pyraft_lab.machine.KeyValue` for its forms."""
+        asked = (command["op"], command["key"], *(command[field] for field in ARGUMENTS[command["op"]]))
+        return await self._noted(asked, self.client.write(dict(command)))
+
+    async def read(self, key: int | str) -> Any:
+        """The value of a key, linearizably."""
+        return await self._noted(("get", key), self.client.read(key))
+
+    async def _noted(self, asked: tuple[Any, ...], call: Awaitable[T]) -> T:
+        called = self._now()
+        try:
+            answer = await call
+        except BadCommand:  # the machine refused it, so nothing happened
+            raise
+        except BaseException:
+            self._notes.append(Operation(self.name, called, None, asked))
+            raise
+        self._notes.append(Operation(self.name, called, self._now(), asked, answer))
+        return answer

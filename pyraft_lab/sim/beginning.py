@@ -1,0 +1,60 @@
+"""How a simulated cluster begins: who is in it, and what is on their disks before anything has happened."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pyraft_lab.engine.log import Configuration, Entry, Log
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.state import Disk
+from pyraft_lab.engine.types import LogId, NodeId
+from pyraft_lab.errors import ConfigError, at_least
+
+
+class Beginning(NamedTuple):
+    """Who votes, who listens, and whether the disks hold a first membership."""
+
+    voters: tuple[NodeId, ...]
+    learners: tuple[NodeId, ...]
+    initialize: bool
+
+    @property
+    def disk(self) -> Disk:
+        """What is on every disk at first."""
+        return first_disk(Membership.of(self.voters, learners=self.learners) if self.initialize else None)
+
+    def less(self, gone: Iterable[NodeId]) -> "Beginning":
+        """The same with fewer servers."""
+        left = set(gone)
+        voters, learners = ([one for one in part if one not in left] for part in self[:2])
+        return Beginning(tuple(voters), tuple(learners), self.initialize)
+
+
+def begin(nodes: int | Iterable[NodeId], learners: int | Iterable[NodeId], *, initialize: bool) -> Beginning:
+    """The beginning that a caller asked for; ``ConfigError`` where that makes no cluster."""
+    voters = node_ids("nodes", nodes, after=0, least=1)
+    listeners = node_ids("learners", learners, after=max(voters), least=0)
+    if set(listeners) & set(voters):
+        raise ConfigError("learners", listeners, f"a server votes or listens, not both; voters are {voters}")
+    return Beginning(voters, listeners, initialize)
+
+
+def node_ids(field: str, nodes: int | Iterable[NodeId], *, after: NodeId, least: int) -> tuple[NodeId, ...]:
+    """Node ids as given, or so many counted on from ``after``; ``ConfigError`` where that makes no cluster."""
+    if isinstance(nodes, int):
+        at_least(field, nodes, least)
+        return tuple(range(after + 1, after + 1 + nodes))
+    ids = set(nodes)
+    if len(ids) < least or not all(_is_id(node) for node in ids):
+        raise ConfigError(field, nodes, f"must be at least {least} node ids, counted from 1")
+    return tuple(sorted(ids))
+
+
+def _is_id(node: object) -> bool:
+    return isinstance(node, int) and not isinstance(node, bool) and node > 0
+
+
+def first_disk(members: Membership | None) -> Disk:
+    """What is on every disk before anything has happened: the first membership, or nothing."""
+    if members is None:
+        return Disk()
+    return Disk(log=Log().append((Entry(LogId(0, 0, 1), Configuration(members)),)))

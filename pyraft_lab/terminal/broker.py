@@ -1,0 +1,67 @@
+"""``pyraft-lab broker``: a broker for the classroom, until it is interrupted."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from pyraft_lab.network import broker
+from pyraft_lab.network.access import Account
+from pyraft_lab.terminal import words
+
+EXAMPLES = """pyraft-lab broker
+pyraft-lab broker --port 1883 --host 0.0.0.0     for everybody in this network
+pyraft-lab broker --nodes 1,2,3 --clients ann,bob --teacher eve
+                                                 only for these: prints a URL with a password for each
+pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
+                                                 encrypted: its URL begins with mqtts"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Start one, print its URL, wait for SIGTERM or Ctrl-C."""
+    chosen = _face().parse_args(arguments)
+    return words.run(_serve(chosen))
+
+
+async def _serve(chosen: argparse.Namespace) -> int:
+    stop = words.stop_on_signals()
+    guard = _guard(chosen)
+    running = await asyncio.to_thread(
+        lambda: broker.start(port=chosen.port, host=chosen.host, kind=chosen.kind, guard=guard)
+    )
+    with running:
+        for account in guard.accounts:
+            print(f"{account.part:<8} {account.name:<8} {account.url(running.url)}")
+        if not guard.accounts:
+            print(running.url)
+        sys.stdout.flush()
+        await stop.wait()
+    return words.OVER
+
+
+def _guard(chosen: argparse.Namespace) -> broker.Guard:
+    """Who is let in; everybody, if nobody is named."""
+    accounts = [Account.node(node) for node in chosen.nodes]
+    accounts += [Account(name=name, part="client") for name in chosen.clients]
+    accounts += [Account(name=name, part="teacher") for name in chosen.teacher]
+    tls = words.certificates(chosen) if chosen.certfile else None
+    return broker.Guard(cluster=chosen.cluster, accounts=tuple(accounts), certificates=tls)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def _face() -> argparse.ArgumentParser:
+    face = words.parser(
+        "broker", "A broker: mosquitto if it is installed, else an embedded one. Prints its URL.", EXAMPLES
+    )
+    face.add_argument("--port", type=int, default=0, metavar="N", help="0 picks a free one (default)")
+    face.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
+    face.add_argument("--kind", choices=("mosquitto", "embedded"), help="take this one")
+    face.add_argument("--cluster", type=words.cluster, default="demo", help="whose accounts these are (default demo)")
+    face.add_argument("--nodes", type=words.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
+    face.add_argument("--clients", type=_names, default=(), metavar="ann,bob", help="clients that are let in")
+    face.add_argument("--teacher", type=_names, default=(), metavar="eve", help="who may also spoil links")
+    words.add_certificates(face)
+    return face

@@ -1,0 +1,127 @@
+"""``pyraft-lab client``: talks to nodes of other processes, from a shell."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from pyraft_lab.engine.membership import as_change
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError, Timeout
+from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.terminal import words
+
+EXAMPLES = """pyraft-lab client --broker mqtt://localhost put x 1
+pyraft-lab client --broker mqtt://localhost get x
+pyraft-lab client --broker mqtt://localhost --json status
+pyraft-lab client --broker mqtt://localhost add-learner 4
+pyraft-lab client --broker mqtt://localhost change-membership 1,2,4"""
+FIRST_NEWS = 0.3
+"""Seconds in which every node that is up has been heard of: what is retained comes with the subscription."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do one thing; 0 when it is done."""
+    chosen = _face().parse_args(arguments)
+    return words.run(_do(chosen))
+
+
+async def _do(chosen: argparse.Namespace) -> int:
+    certificates = words.certificates(chosen)
+    async with Remote.connect(chosen.broker, cluster=chosen.cluster, certificates=certificates) as remote:
+        answer = await _ask(remote, chosen)
+    text = json.dumps(msgspec.to_builtins(answer, str_keys=True, enc_hook=str)) if chosen.json else _in_words(answer)
+    print("(nothing)" if chosen.act == "get" and answer is None and not chosen.json else text)
+    return words.OVER
+
+
+async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
+    """Carry out the words of the command line."""
+    client = remote.client(deadline=chosen.timeout)
+    match chosen.act, chosen.words:
+        case "put", [key, value]:
+            return await client.write({"op": "put", "key": key, "value": words.value(value)})
+        case "delete", [key]:
+            return await client.write({"op": "delete", "key": key})
+        case "get", [key]:
+            return await client.read(key)
+        case "status", []:
+            return await _status(remote, chosen.timeout)
+        case _:
+            return await _operate(remote, chosen)
+
+
+async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
+    match chosen.act, chosen.words:
+        case "add-learner", [node]:
+            return await remote.ask_leader(TakeLearner(words.node(node)), seconds=chosen.timeout)
+        case "change-membership", [nodes]:
+            question = ChangeMembers(as_change(words.nodes(nodes)), retain=chosen.retain)
+            return await remote.ask_leader(question, seconds=chosen.timeout)
+        case "transfer", [node]:
+            return await _transfer(remote, words.node(node), chosen.timeout)
+        case "snapshot", [node]:
+            async with asyncio.timeout(chosen.timeout):
+                return await remote.ask(words.node(node), KeepSnapshot())
+        case _:
+            raise PyraftError(f"{chosen.act} takes other words than {' '.join(chosen.words) or 'none'}; see --help")
+
+
+async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
+    """Hand leadership over, and wait until it is."""
+    await remote.ask_leader(HandOver(to), seconds=seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            await remote.until(lambda: to in remote.metrics and remote.metrics[to].role == "Leader")
+    except TimeoutError:
+        raise Timeout(f"the leadership of node {to}", seconds) from None
+    return to
+
+
+async def _status(remote: Remote, seconds: float) -> dict[NodeId, Metrics]:
+    """How every node stands; an error where none is up."""
+    try:
+        async with asyncio.timeout(seconds):
+            await remote.until(lambda: bool(remote.metrics))
+    except TimeoutError:
+        raise Timeout("a sign of life of any node", seconds) from None
+    await asyncio.sleep(FIRST_NEWS)
+    return dict(sorted(remote.metrics.items()))
+
+
+def _in_words(answer: Any) -> str:
+    match answer:
+        case dict() if all(isinstance(one, Metrics) for one in answer.values()):
+            return "\n".join(map(line, answer.values()))
+        case None:
+            return "done"
+        case str():
+            return answer
+        case _:
+            return json.dumps(answer, default=str)
+
+
+def line(now: Metrics) -> str:
+    """One node in one line."""
+    leader = f"leader {now.leader}" if now.leader else "no leader"
+    return (
+        f"node {now.id}  {now.role:<12} term {now.term}  {leader}  committed {now.committed}  "
+        f"applied {now.applied.index}  log {now.last_log.index}  members {now.membership}"
+    )
+
+
+def _face() -> argparse.ArgumentParser:
+    face = words.parser("client", "Write, read and operate a running cluster.", EXAMPLES)
+    words.add_cluster(face)
+    face.add_argument("--json", action="store_true", help="the answer as JSON")
+    face.add_argument("--timeout", type=float, default=10.0, metavar="S", help="give up after so long (default 10)")
+    face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
+    acts = ("put", "get", "delete", "status", "add-learner", "change-membership", "transfer", "snapshot")
+    face.add_argument("act", choices=acts, metavar="act", help=" | ".join(acts))
+    face.add_argument("words", nargs="*", metavar="...", help="KEY VALUE, KEY, N or 1,2,4")
+    return face

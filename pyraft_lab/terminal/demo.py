@@ -1,0 +1,91 @@
+"""``pyraft-lab demo``: the story told in the terminal, its exit code, and a page to look at afterwards."""
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.terminal.play import Act, Report, demonstrate
+
+OVER, FAILED = 0, 1
+"""Exit codes: all of it happened, or not."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Play it; 0 when every act happened and the clients' calls were linearizable."""
+    chosen = words().parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        report = asyncio.run(_play(chosen, console))
+        if chosen.report is not None:
+            from pyraft_lab.terminal.page import write_page  # needs the extra: pip install "pyraft-lab[lab]"
+
+            write_page(report, chosen.report)
+            console.print(f"\nThe pictures are in [bold]{escape(str(chosen.report))}[/]")
+    except (PyraftError, OSError) as failed:
+        console.print(f"[bold red]✗[/] {escape(str(failed))}")
+        return FAILED
+    console.print("\n[bold green]All of it happened.[/]" if report.ok else "\n[bold red]It did not all happen.[/]")
+    return OVER if report.ok else FAILED
+
+
+async def _play(chosen: argparse.Namespace, console: Console) -> Report:
+    def begin(cluster: LocalCluster) -> None:
+        console.print(f"[bold]Raft live[/]: {chosen.nodes} nodes over {in_words(chosen, cluster)}\n")
+
+    return await demonstrate(
+        network=chosen.broker or chosen.network,
+        nodes=chosen.nodes,
+        seconds=chosen.seconds,
+        begin=begin,
+        say=lambda act: console.print(line(act)),
+    )
+
+
+def words() -> argparse.ArgumentParser:
+    """The options."""
+    face = argparse.ArgumentParser(
+        prog="pyraft-lab demo",
+        description="Live nodes elect, write, change membership, snapshot, lose their leader and recover.",
+        epilog="examples:\n  pyraft-lab demo\n  pyraft-lab demo --network memory --seconds 1\n"
+        "  pyraft-lab demo --broker mqtt://localhost:1883 --report demo.html",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    face.add_argument("--network", choices=("memory", "mqtt"), default="mqtt", help="mqtt starts a broker (default)")
+    face.add_argument("--broker", metavar="URL", help="use this broker: mqtt://host:1883")
+    face.add_argument("--nodes", type=a_cluster, default=5, metavar="N", help="voters at the start (default 5)")
+    face.add_argument("--seconds", type=a_while, default=2.0, metavar="S", help="how long clients write (default 2)")
+    face.add_argument("--report", type=Path, metavar="FILE", help="write a page of pictures: out.html")
+    return face
+
+
+def a_cluster(text: str) -> int:
+    """A number of nodes of which one can be missed."""
+    if int(text) < 3:
+        raise argparse.ArgumentTypeError("must be at least 3, or the death of one would stop the cluster")
+    return int(text)
+
+
+def a_while(text: str) -> float:
+    """A positive number of seconds."""
+    if not 0 < float(text) < 3600:
+        raise argparse.ArgumentTypeError("must be a positive number of seconds, less than an hour")
+    return float(text)
+
+
+def in_words(chosen: argparse.Namespace, cluster: LocalCluster) -> str:
+    """What carries the messages; the broker it started by name and address."""
+    if cluster.broker is not None:
+        return f"MQTT, with a broker of their own: {cluster.broker}"
+    return "memory" if chosen.network == "memory" and not chosen.broker else f"MQTT, with the broker at {chosen.broker}"
+
+
+def line(act: Act) -> str:
+    """One act in two lines."""
+    mark = "[bold green]✓[/]" if act.ok else "[bold red]✗[/]"
+    return f"{mark} [bold]{act.title}[/] [dim]{act.seconds:.2f} s[/]\n  {escape(act.told)}"

@@ -1,0 +1,72 @@
+"""``pyraft-lab node``: one real node in its own process."""
+
+import argparse
+import asyncio
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyraft_lab.runtime.server import CALM, Seat, serve
+from pyraft_lab.terminal import words
+from pyraft_lab.trace.export import LogExporter
+
+EXAMPLES = """pyraft-lab node --id 1 --broker mqtt://localhost --data data/1 --peers 1,2,3 --init
+pyraft-lab node --id 2 --broker mqtt://localhost --data data/2
+pyraft-lab node --id 4 --broker mqtt://localhost --data data/4     a learner, once it is added"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM or Ctrl-C; 0 then, 1 where the node cannot go on."""
+    chosen = _face().parse_args(arguments)
+    words.log_to_stderr(chosen.log_level)
+    seat = Seat(
+        id=chosen.id,
+        broker=chosen.broker,
+        cluster=chosen.cluster,
+        data=chosen.data,
+        founders=(chosen.peers or (chosen.id,)) if chosen.init else (),
+        certificates=words.certificates(chosen),
+        obedient=chosen.weather,
+        traced=not chosen.no_trace,
+        config=chosen.config or CALM,
+    )
+    return words.run(_serve(seat, leashed=chosen.leash))
+
+
+async def _serve(seat: Seat, *, leashed: bool) -> int:
+    stop = words.stop_on_signals()
+    if leashed:
+        _end_with_stdin(stop)
+    await serve(seat, stop, observers=[LogExporter()])
+    return words.OVER
+
+
+def _end_with_stdin(stop: asyncio.Event) -> None:
+    """Stop when standard input ends, which it does when the process ends that started this one, however that dies."""
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait, name="leash", daemon=True).start()
+
+
+def _face() -> argparse.ArgumentParser:
+    face = words.parser(
+        "node", "One node of a cluster, durable in its directory: kill -9 loses nothing acknowledged.", EXAMPLES
+    )
+    face.add_argument("--id", type=words.node, required=True, metavar="N", help="which node this is")
+    words.add_cluster(face)
+    face.add_argument("--data", type=Path, required=True, metavar="DIR", help="its disk; made where it does not exist")
+    face.add_argument("--peers", type=words.nodes, metavar="1,2,3", help="with --init: who votes at first")
+    face.add_argument(
+        "--init", action="store_true", help="found the cluster, unless this node knows one; on one node only"
+    )
+    face.add_argument("--weather", action="store_true", help="let a teacher's faults spoil this node's links")
+    face.add_argument("--no-trace", action="store_true", help="publish no trace, even if somebody follows")
+    face.add_argument("--config", type=words.config, metavar="JSON", help="knobs: '{\"heartbeat_interval\": 0.1}'")
+    face.add_argument("--leash", action="store_true", help="stop when standard input ends")
+    words.add_log_level(face)
+    return face

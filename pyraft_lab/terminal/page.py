@@ -1,0 +1,66 @@
+"""The page that a demonstration leaves: its acts, and pictures of them, in one file that opens without a network."""
+
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+
+from pyraft_lab import viz
+from pyraft_lab.terminal.play import Act, Report
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Raft live</title><style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2rem auto; padding: 0 1rem; color: #1b1f24 }}
+li {{ margin: .3rem 0 }} h2 {{ margin-top: 2.5rem }} small {{ color: #59636e }}
+.no {{ color: #b00020; font-weight: 600 }}
+</style></head><body>
+<h1>Raft live, over {network}</h1>
+<p>{verdict}</p>
+<ol>
+{acts}
+</ol>
+{figures}
+</body></html>
+"""
+SHOWN = 2.0
+"""Seconds around the leader's death that the space-time chart shows."""
+
+
+def write_page(report: Report, path: Path) -> None:
+    """Write the page to ``path``."""
+    parts = [
+        f"<h2>{title}</h2>\n{_html(figure, first=not place)}" for place, (title, figure) in enumerate(_all(report))
+    ]
+    page = PAGE.format(
+        network=escape(report.network),
+        verdict=escape(report.verdict.explain().splitlines()[0] if report.verdict else "It ended before the verdict."),
+        acts="\n".join(map(_item, report.acts)),
+        figures="\n".join(parts),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _all(report: Report) -> Iterator[tuple[str, go.Figure]]:
+    """The pictures with their titles."""
+    events = report.trace.events
+    deaths = events[events["kind"] == "crash"]["time"]
+    yield "Who was what", viz.roles(report.trace)
+    yield "How far each log came", viz.progress(report.trace)
+    if len(deaths):
+        death = float(deaths.iloc[-1])
+        yield (
+            "Around the leader's death",
+            viz.space_time(report.trace, start=death - 0.1, stop=death + SHOWN, heartbeats=False),
+        )
+    yield "How long a commit took", viz.commit_latency(report.trace)
+
+
+def _item(act: Act) -> str:
+    mark = "✓" if act.ok else '<span class="no">✗</span>'
+    return f"<li>{mark} <b>{escape(act.title)}</b> <small>{act.seconds:.2f} s</small><br>{escape(act.told)}</li>"
+
+
+def _html(figure: go.Figure, *, first: bool) -> str:
+    """A figure as a part of a page; the first one brings the library along."""
+    return str(figure.to_html(full_html=False, include_plotlyjs=first))

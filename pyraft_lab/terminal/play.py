@@ -1,0 +1,236 @@
+"""The whole story on live nodes: elect, write, change membership, snapshot, lose the leader, recover, and the verdict.
+
+Every act checks what it claims, so the demonstration fails where the cluster does.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from pyraft_lab.check.linearizability import check_linearizable
+from pyraft_lab.check.verdict import Verdict
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.log import Configuration
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.history import History, Operation
+from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.witness import Witness
+from pyraft_lab.trace.recorder import Trace
+
+CONFIG = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06, snapshot_logs_since_last=None)
+"""Calm enough for a busy machine: a late heartbeat is no reason for an election."""
+CLIENTS, CONTESTED = 4, 3
+"""Clients that write at the same time, and the keys they quarrel about."""
+PATIENCE = 10.0
+"""Seconds that anything may take before it counts as not having happened."""
+
+
+class Act(Struct, frozen=True):
+    """One act of the demonstration: what was to happen, what did, and whether it was that."""
+
+    title: str
+    told: str
+    ok: bool
+    seconds: float
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """All acts in order, and what can be looked at afterwards; ``verdict`` is that on all clients' calls."""
+
+    acts: tuple[Act, ...]
+    network: str
+    trace: Trace
+    history: History
+    verdict: Verdict | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of it happened, and no answer contradicted another."""
+        return bool(self.acts) and all(act.ok for act in self.acts) and bool(self.verdict)
+
+
+class Failed(PyraftError):
+    """An act did not go as it has to."""
+
+
+async def demonstrate(
+    *,
+    network: str = "memory",
+    storage: str | Path = "memory",
+    nodes: int = 5,
+    seconds: float = 2.0,
+    begin: Callable[[LocalCluster], None] = lambda _: None,
+    say: Callable[[Act], None] = lambda _: None,
+) -> Report:
+    """Play every act on a cluster of its own, whose clients write for ``seconds``.
+
+    ``begin`` is given the cluster once it runs, ``say`` hears each act as it ends.
+    """
+    acts: list[Act] = []
+    cluster = LocalCluster(nodes, network=network, storage=storage, config=CONFIG, name="demo", trace=500_000)
+    async with cluster:
+        begin(cluster)
+        play = Play(cluster, seconds)
+        for title, act in play.acts:
+            acts.append(await _played(title, act))
+            say(acts[-1])
+            if not acts[-1].ok:
+                break
+        where = str(cluster.broker or network)
+    return Report(
+        acts=tuple(acts), network=where, trace=cluster.trace, history=History(play.notes), verdict=play.verdict
+    )
+
+
+async def _played(title: str, act: Callable[[], Awaitable[str]]) -> Act:
+    began = time.monotonic()
+    try:
+        told, ok = await act(), True
+    except PyraftError as failed:
+        told, ok = str(failed), False
+    return Act(title, told, ok, time.monotonic() - began)
+
+
+def _claim(holds: bool, otherwise: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise Failed(otherwise)
+
+
+class Play:
+    """The acts, and what they remember of each other."""
+
+    def __init__(self, cluster: LocalCluster, seconds: float) -> None:
+        self.cluster, self.seconds = cluster, seconds
+        self.leader: NodeId = 0
+        self.fallen: NodeId = 0
+        self.notes: list[Operation] = []
+        self.verdict: Verdict | None = None
+        self._witnesses = [
+            Witness(cluster.new_client(), name=name, notes=self.notes, now=lambda: cluster.now)
+            for name in range(1, CLIENTS + 1)
+        ]
+        self._numbers = itertools.count(1)
+
+    @property
+    def acts(self) -> tuple[tuple[str, Callable[[], Awaitable[str]]], ...]:
+        """Title and deed, in order."""
+        return (
+            ("An election (§5.2)", self.elect),
+            ("Replicated writes (§5.3)", self.write),
+            ("Two quorums, then another (§6)", self.change_membership),
+            ("A snapshot in place of the log (§7)", self.snapshot),
+            ("The leader dies while clients write", self.kill_the_leader),
+            ("It comes back and follows (§5.3)", self.recover),
+            ("Everything acknowledged is there (§8)", self.miss_nothing),
+            ("No answer contradicts another", self.judge),
+        )
+
+    async def elect(self) -> str:
+        """Somebody leads, and everybody knows whom."""
+        self.leader = await self.cluster.wait_leader(timeout=PATIENCE)
+        for raft in self.cluster.nodes.values():
+            await raft.wait(PATIENCE).leader(self.leader)
+        term = self.cluster.metrics[self.leader].term
+        return f"node {self.leader} leads term {term}, by the votes of a majority of {len(self.cluster.nodes)}"
+
+    async def write(self) -> str:
+        """Writes are on every machine, not only on the leader's."""
+        await self._write_for(self.seconds / 2)
+        end = await self._settled()
+        return f"{self._acknowledged} calls answered; every machine is at entry {end.applied.index}"
+
+    async def change_membership(self) -> str:
+        """A new node learns, then takes the place of a voter, through a joint membership."""
+        new, old = max(self.cluster.nodes) + 1, next(node for node in self.cluster.nodes if node != self.leader)
+        await self.cluster.add_learner(new)
+        before = self.cluster.metrics[self.leader].membership.voters
+        done = await self.cluster.change_membership((before - {old}) | {new})
+        _claim(done.membership is not None and not done.membership.is_joint, "the joint membership did not end")
+        joint = await self.cluster.raft(self.leader).with_state(
+            lambda state: [str(one.payload.membership) for one in state.log if isinstance(one.payload, Configuration)]
+        )
+        _claim(len(joint) >= 3, f"the memberships went straight from one to the other: {joint}")
+        await self.cluster.kill(old)
+        return f"node {new} learned the log and took the place of node {old}: {' → '.join(joint[-3:])}"
+
+    async def snapshot(self) -> str:
+        """Every node stores its machine and may forget its log."""
+        snapshots = []
+        for raft in self.cluster.nodes.values():
+            raft.trigger.snapshot()
+            now = await raft.wait(PATIENCE).until(lambda now: now.snapshot.index > 0, "a snapshot")
+            snapshots.append(now.snapshot)
+        return f"every node keeps a snapshot, which stands for the log up to {min(snapshots)} at least"
+
+    async def kill_the_leader(self) -> str:
+        """Clients go on writing while their leader dies; their sessions make each write happen once."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write_for(self.seconds))
+            await asyncio.sleep(self.seconds / 4)
+            self.fallen, began = self.leader, time.monotonic()
+            await self.cluster.kill(self.fallen)
+            self.leader = await self.cluster.wait_leader(timeout=PATIENCE)
+            outage = time.monotonic() - began
+        _claim(self.leader != self.fallen, "the dead node is said to lead")
+        term = self.cluster.metrics[self.leader].term
+        return f"node {self.fallen} was killed; node {self.leader} led term {term} {outage:.2f} s later; no call failed"
+
+    async def recover(self) -> str:
+        """The old leader returns from its disk and catches up as a follower."""
+        await self.cluster.restart(self.fallen)
+        end = await self._settled()
+        return f"node {self.fallen} is back and holds everything up to entry {end.applied.index}"
+
+    async def miss_nothing(self) -> str:
+        """Every key is read once more, for the verdict, and every machine is the same."""
+        keys = sorted({operation.input[1] for operation in self.notes if isinstance(operation.input, tuple)})
+        shares = [keys[place::CLIENTS] for place in range(CLIENTS)]
+        await asyncio.gather(
+            *(_read_all(witness, share) for witness, share in zip(self._witnesses, shares, strict=True))
+        )
+        await self._settled()
+        tables = [await raft.with_machine(lambda machine: machine.data) for raft in self.cluster.nodes.values()]
+        _claim(all(table == tables[0] for table in tables), "two machines differ")
+        return f"all {len(keys)} keys were read; all {len(tables)} machines are equal"
+
+    async def judge(self) -> str:
+        """One copy, acting at one instant inside each call, could have told the clients what they heard."""
+        self.verdict = await asyncio.to_thread(check_linearizable, History(self.notes), "kv", 30.0)
+        _claim(self.verdict.ok is True, self.verdict.explain())
+        return f"all {len(self.notes)} calls of {CLIENTS} clients are linearizable"
+
+    @property
+    def _acknowledged(self) -> int:
+        return sum(operation.returned is not None for operation in self.notes)
+
+    async def _write_for(self, seconds: float) -> None:
+        """The clients write keys of their own and quarrel about some, and note what they heard."""
+        end = time.monotonic() + seconds
+        await asyncio.gather(*(self._write_until(end, witness) for witness in self._witnesses))
+
+    async def _write_until(self, end: float, witness: Witness) -> None:
+        while time.monotonic() < end:
+            number = next(self._numbers)
+            contested = f"contested/{number % CONTESTED}"
+            await witness.write({"op": "put", "key": f"{witness.name}/{number}", "value": number})
+            seen = await witness.read(contested)
+            await witness.write({"op": "cas", "key": contested, "old": seen, "new": number})
+            await asyncio.sleep(0.002)  # so that a long demonstration stays readable, and the machine usable
+
+    async def _settled(self) -> Metrics:
+        """Every machine has carried out all that the leader has."""
+        end = self.cluster.metrics[self.leader].last_log.index
+        for raft in self.cluster.nodes.values():
+            await raft.wait(PATIENCE).applied(end)
+        return self.cluster.metrics[self.leader]
+
+
+async def _read_all(witness: Witness, keys: Sequence[str]) -> None:
+    for key in keys:
+        await witness.read(key)

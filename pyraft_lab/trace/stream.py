@@ -1,0 +1,187 @@
+"""Traces over MQTT: nodes publish their records while somebody follows, and one trace gathers them all.
+
+::
+
+    pyraft/<cluster>/followers/<name>   "I am here", every few seconds
+    pyraft/<cluster>/<node>/trace       lines of records, several in one message; only while a follower is there
+
+Clocks of different machines differ. A record knows its cause, so where an effect seems to come before its cause, the
+clock of its node is put forward by the difference, once and for all.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Self
+
+import msgspec
+from msgspec.structs import replace
+
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import Fatal
+from pyraft_lab.home import LoopThread
+from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.line import Line
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.trace.files import Reader, Writer
+from pyraft_lab.trace.recorder import EventId, Record, Trace
+
+HELLO = 2.0
+"""Seconds between a follower's signs of life."""
+FAREWELL = 3 * HELLO
+"""Seconds without one after which nodes publish no more."""
+PAUSE = 0.05
+"""Seconds of records in one message."""
+PATIENCE = 0.25
+"""Seconds that a record waits for its cause from another node to arrive."""
+
+_batch = msgspec.msgpack.Decoder(tuple[bytes, ...])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Publisher:
+    """An observer that publishes a node's records over a line of its own, while somebody follows."""
+
+    def __init__(self, node: NodeId, network: MqttNetwork, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._node, self._now = node, now
+        self._until = 0.0
+        self._records: list[Record] = []
+        self._writer = Writer()
+        self._line = Line(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
+
+    def __call__(self, record: Record) -> None:
+        """Keep a record for the next message, if anybody follows."""
+        if self._now() < self._until:
+            self._records.append(record)
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        async with self._line as line:
+            while True:
+                await asyncio.sleep(PAUSE)
+                records, self._records = self._records, []
+                if records:
+                    lines = [self._writer.line(record) for record in records]
+                    line.publish(f"{self._node}/trace", _encode(lines))
+
+    def _met(self, _topic: str, payload: bytes) -> None:
+        """A follower is there; one that is new needs whole states first."""
+        if payload == b"new":
+            self._writer = Writer()
+        self._until = self._now() + FAREWELL
+
+
+class Merger:
+    """Brings the records of many nodes into one order, causes before effects; their times count from ``zero``."""
+
+    def __init__(self, *, zero: float = 0.0) -> None:
+        self._zero = zero
+        self._ahead: dict[NodeId, float] = {}
+        self._times: dict[EventId, float] = {}
+        self._waiting: list[tuple[float, Record]] = []
+
+    def add(self, records: Iterable[Record], *, now: float) -> None:
+        """Take in records in the order in which one node made them; ``now`` is when they arrived."""
+        self._waiting += [(now, record) for record in records]
+
+    def take(self, *, now: float) -> list[Record]:
+        """The records that may go: their causes have gone before, or will not come any more."""
+        ready: list[Record] = []
+        held = set[NodeId]()
+        progress = True
+        while progress:
+            progress, waiting, held = False, self._waiting, set()
+            self._waiting = []
+            for arrived, record in waiting:
+                if record.node in held or not (self._is_due(record) or now - arrived > PATIENCE):
+                    held.add(record.node)
+                    self._waiting.append((arrived, record))
+                    continue
+                ready.append(self._placed(record))
+                progress = True
+        return sorted(ready, key=lambda record: record.time)
+
+    def _is_due(self, record: Record) -> bool:
+        return record.cause is None or record.cause in self._times
+
+    def _placed(self, record: Record) -> Record:
+        """The record on the common clock."""
+        seen = record.time + self._ahead.get(record.node, 0.0)
+        late = self._times.get(-1 if record.cause is None else record.cause, seen) - seen
+        if late > 0:
+            self._ahead[record.node] = self._ahead.get(record.node, 0.0) + late
+            seen += late
+        self._times[record.id] = seen
+        ahead = self._ahead.get(record.node, 0.0)
+        sent = tuple(replace(flight, sent=flight.sent + ahead - self._zero) for flight in record.sent)
+        return replace(record, time=seen - self._zero, sent=sent)
+
+
+class FollowedTrace(Trace):
+    """A trace that grows while its cluster runs elsewhere; ``close()`` it, or use it in a ``with`` block."""
+
+    def __init__(
+        self, broker: str, cluster: str, *, certificates: Certificates | None = None, limit: int | None = None
+    ) -> None:
+        super().__init__(limit=limit)
+        self._network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
+        self._zero = time.time()
+        self._merger = Merger(zero=self._zero)
+        self._readers: dict[str, Reader] = {}
+        self._thread = LoopThread(f"trace of {cluster}")
+        self._thread.start()
+        up = self._thread.home.submit(self._open())
+        try:
+            self._listening = up.result()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def now(self) -> float:
+        """Seconds since it began to follow, which is what its times count."""
+        return time.time() - self._zero
+
+    def close(self) -> None:
+        """Follow no more; what was gathered stays."""
+        self._thread.stop(Fatal("the trace has been closed"))
+
+    async def _open(self) -> "asyncio.Task[None]":
+        line = Line(self._network, "follower", topics=["+/trace"], deliver=self._hear)
+        await line.open()
+        return asyncio.create_task(self._follow(line))
+
+    async def _follow(self, line: Line) -> None:
+        """Say that somebody is here, and gather what arrives."""
+        name, said = self._network.address.username or secrets.token_hex(4), -HELLO
+        try:
+            while True:
+                if time.monotonic() - said >= HELLO:
+                    line.publish(f"followers/{name}", b"new" if said < 0 else b"here")
+                    said = time.monotonic()
+                for record in self._merger.take(now=time.monotonic()):
+                    self(record)
+                await asyncio.sleep(PAUSE)
+        finally:
+            await line.close()
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        node = topic.partition("/")[0]
+        reader = self._readers.setdefault(node, Reader())
+        self._merger.add(_readable(reader, payload), now=time.monotonic())
+
+
+def _readable(reader: Reader, payload: bytes) -> Sequence[Record]:
+    """The records of a message; those that say how a state changed which was never told are let go, and garbage is."""
+    records: list[Record] = []
+    with suppress(msgspec.MsgspecError, ValueError):
+        records.extend(map(reader.record, _batch.decode(payload)))
+    return records

@@ -1,0 +1,57 @@
+"""The plainest explorer there is: whole values, no numbers, no memory of local steps, no letter thrown away."""
+
+from collections import deque
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, whole
+from pyraft_lab.check.ghost import Ghost, judge, logs_match
+from pyraft_lab.check.local import Letter, Local, Move
+from pyraft_lab.check.worlds import Act, Deliver, World, happen
+from pyraft_lab.engine.engine import Engine
+
+Spelt = tuple[tuple[Local, ...], Ghost, Budget, tuple[Letter, ...]]
+Past = tuple[tuple[Local, ...], Ghost, Budget]
+
+
+def brute(engine: Engine, bounds: Bounds, start: World) -> tuple[set[Spelt], str]:
+    """Every world there is, or those until the first broken promise."""
+    first: Spelt = (start.servers, start.ghost, whole(bounds), start.letters)
+    found, waiting = {first}, deque([first])
+    while waiting:
+        for after, broken in successors(engine, bounds, waiting.popleft()):
+            if broken:
+                return found, broken
+            if after not in found:
+                found.add(after)
+                waiting.append(after)
+    return found, ""
+
+
+def successors(engine: Engine, bounds: Bounds, world: Spelt) -> Iterator[tuple[Spelt, str]]:
+    servers, ghost, budget, letters = world
+    for place, letter in enumerate(letters):
+        rest = letters[:place] + letters[place + 1 :]
+        yield from _after(engine, bounds, (servers, ghost, budget, rest), Deliver(letter))
+        if budget.duplicates:
+            spent = replace(budget, duplicates=budget.duplicates - 1)
+            yield from _after(engine, bounds, (servers, ghost, spent, letters), Deliver(letter))
+    for server in servers:
+        for act, left in choices(server, budget):
+            yield from _after(engine, bounds, (servers, ghost, left, letters), act)
+
+
+def _after(engine: Engine, bounds: Bounds, world: Spelt, act: Act) -> Iterator[tuple[Spelt, str]]:
+    servers, ghost, budget, letters = world
+    place = next(place for place, server in enumerate(servers) if server.state.id == act.node)
+    move = happen(engine, servers[place], act, instant=bounds.instant_disk)
+    if not is_within(bounds, move.after):
+        return
+    if move == Move(servers[place]) and not isinstance(act, Deliver):
+        return  # an order that is refused costs nothing
+    later, broken = judge(ghost, move.facts)
+    changed = (*servers[:place], move.after, *servers[place + 1 :])
+    if not all(logs_match(move.after.state.log, other.state.log) for other in changed):
+        broken = broken or "log matching"
+    yield (changed, later, budget, tuple(sorted(letters + move.sent, key=repr))), broken

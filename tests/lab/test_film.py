@@ -1,0 +1,97 @@
+"""What the drawing is handed: a reel is whole once and then says only what changed, and both add up to the truth."""
+
+from typing import Any
+
+import pytest
+
+from pyraft_lab import Simulation
+from pyraft_lab.lab.film import REEL, Recorded, Simulated
+from pyraft_lab.lab.scene import Json, scene
+
+
+def busy(seconds: float = 0.6) -> Simulation:
+    """An election, writes, a crash and the next election."""
+    sim = Simulation(seed=7)
+    sim.run_until(lambda s: s.leader)
+    for value in range(3):
+        sim.write({"op": "put", "key": "x", "value": value})
+        sim.run(0.02)
+    sim.crash(sim.leader or 1)
+    sim.run(seconds)
+    return sim
+
+
+def played(reel: Json) -> list[dict[str, Any]]:
+    """The nodes after each event, put together as the drawing does it."""
+    nodes = dict(reel["key"]["nodes"])
+    found = []
+    for event in reel["events"]:
+        changed = {id: {**nodes.get(id, {}), **fields} for id, fields in event.get("nodes", {}).items()}
+        nodes = {**nodes, **changed}
+        found.append(nodes)
+    return found
+
+
+def test_key_and_changes_add_up_to_every_scene() -> None:
+    sim = busy()
+    film = Simulated(sim)
+    for number in range(len(film) // REEL + 1):
+        moments = list(film.moments(number * REEL, min(len(film), (number + 1) * REEL)))[1:]
+        assert played(film.reel(number)) == [scene(moment)["nodes"] for moment in moments]
+
+
+def test_a_reel_begins_where_the_one_before_it_ended() -> None:
+    film = Simulated(busy())
+    assert played(film.reel(0))[-1] == film.reel(1)["key"]["nodes"]
+
+
+def test_every_message_that_lands_was_seen_to_leave() -> None:
+    film = Simulated(busy())
+    flying: set[int] = set()
+    for number in range(len(film) // REEL + 1):
+        for event in film.reel(number)["events"]:
+            if event["kind"] in {"receive", "undelivered"}:
+                assert event["message"] in flying
+            flying |= {one["id"] for one in event["sent"]}
+
+
+def test_a_saved_trace_shows_the_same_servers_as_the_simulation_did() -> None:
+    sim = busy()
+    seen, saved = Simulated(sim).reel(2), Recorded(sim.trace).reel(2)
+    known = ("up", "role", "term", "vote", "log", "commit", "applied", "members", "granted", "peers")
+    for one, other in zip(played(seen), played(saved), strict=True):
+        assert {id: [node[key] for key in known] for id, node in one.items()} == {
+            id: [node[key] for key in known] for id, node in other.items()
+        }
+
+
+def test_an_event_names_its_rule_and_the_lines_of_it_that_ran() -> None:
+    reel = Simulated(busy()).reel(0)
+    won = next(event for event in reel["events"] if event.get("nodes", {}).get("1", {}).get("role") == "leader")
+    rule = reel["rules"][won["rule"]]
+    assert won["lit"]
+    assert all(rule["first"] < line < rule["first"] + len(rule["lines"]) for line in won["lit"])
+
+
+def test_a_swapped_rule_shows_the_learners_own_lines() -> None:
+    from msgspec.structs import replace
+
+    from pyraft_lab import RAFT
+    from pyraft_lab.engine.engine import raft
+    from pyraft_lab.engine.messages import VoteRequest
+    from pyraft_lab.engine.rules import VoteRefusal
+    from pyraft_lab.engine.state import RaftState
+    from pyraft_lab.lab.telling import decider
+    from pyraft_lab.trace.rules.table import RULES
+
+    def careless(_state: RaftState, _request: VoteRequest) -> VoteRefusal | None:
+        return None
+
+    rule = next(one for one in RULES.values() if one.decider.__name__ == "vote_refusal")
+    assert decider(raft(replace(RAFT, vote_refusal=careless)), rule) is careless
+
+
+@pytest.mark.parametrize("event", [0, 23, 64, 100])
+def test_a_moment_can_be_looked_at_in_any_order(event: int) -> None:
+    film = Simulated(busy())
+    assert scene(film.moment(event))["nodes"] == played(film.reel(event // REEL))[event % REEL]

@@ -1,0 +1,107 @@
+"""A shared broker lets each in as itself, and nobody as somebody else."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.errors import ConfigError, NetworkFailed
+from pyraft_lab.network import broker
+from pyraft_lab.network.access import Account
+from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.codec import encode
+from pyraft_lab.network.line import Line
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.runtime.node import Raft
+from tests.network.wires import Remembering, letter
+
+NODES = tuple(Account.node(id) for id in (1, 2, 3))
+needs_mosquitto = pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+
+
+@pytest.fixture
+def guarded() -> Iterator[broker.Broker]:
+    with broker.start(kind="mosquitto", guard=broker.Guard(accounts=NODES)) as running:
+        yield running
+
+
+@needs_mosquitto
+async def test_each_node_is_let_in_as_itself(guarded: broker.Broker) -> None:
+    mailbox = Remembering()
+    one = await MqttNetwork(NODES[0].url(guarded.url)).join(1, mailbox)
+    two = await MqttNetwork(NODES[1].url(guarded.url)).join(2, Remembering())
+    two.send(1, letter(7))
+    assert await mailbox.until_letters(1) == [(2, 7)]
+    await one.close()
+    await two.close()
+
+
+@needs_mosquitto
+async def test_a_wrong_password_is_refused(guarded: broker.Broker) -> None:
+    for wrong in ("", "1:guessed@", "nobody:x@"):
+        url = guarded.url.replace("://", f"://{wrong}")
+        with pytest.raises(NetworkFailed, match=r"(?i)not authori[sz]ed"):
+            await MqttNetwork(url).join(1, Remembering())
+
+
+@needs_mosquitto
+async def test_no_node_can_speak_for_another(guarded: broker.Broker) -> None:
+    mailbox = Remembering()
+    one = await MqttNetwork(NODES[0].url(guarded.url)).join(1, mailbox)
+    three = MqttNetwork(NODES[2].url(guarded.url))
+    async with Line(three, "forger", topics=[], deliver=lambda *_: None) as line:
+        line.publish("1/in/2", encode(2, [letter(666)]))
+        line.publish("1/in/3", encode(3, [letter(7)]))
+        assert await mailbox.until_letters(1) == [(3, 7)], "the forged letter went first and did not arrive"
+    with pytest.raises(NetworkFailed, match="does it let the node write there"):
+        await MqttNetwork(NODES[2].url(guarded.url), timeout=0.5).join(2, Remembering())
+    await one.close()
+
+
+def signed(home: Path, name: str, *, by: str | None = None) -> Certificates:
+    """A certificate for 127.0.0.1: an authority's own, or one signed by an authority made before."""
+    key, certificate = home / f"{name}.key", home / f"{name}.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    words += ["-keyout", str(key), "-out", str(certificate), "-subj", f"/CN={name}"]
+    if by is not None:
+        words += ["-CA", str(home / f"{by}.pem"), "-CAkey", str(home / f"{by}.key")]
+        words += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    subprocess.run(words, check=True, capture_output=True)
+    return Certificates(authority=str(home / f"{by or name}.pem"), certificate=str(certificate), key=str(key))
+
+
+@needs_mosquitto
+@needs_openssl
+async def test_a_cluster_lives_behind_tls_and_accounts(tmp_path: Path) -> None:
+    trusted, stranger = signed(tmp_path, "authority"), signed(tmp_path, "stranger")
+    server = signed(tmp_path, "server", by="authority")
+    with broker.start(kind="mosquitto", guard=broker.Guard(accounts=NODES, certificates=server)) as running:
+        assert running.url.startswith("mqtts://")
+        ours = Certificates(authority=trusted.authority)
+        rafts = [
+            Raft(
+                id,
+                config=Config(election_timeout=(0.3, 0.6)),
+                network=MqttNetwork(account.url(running.url), certificates=ours),
+            )
+            for id, account in enumerate(NODES, 1)
+        ]
+        for raft in rafts:
+            await raft.start()
+        await rafts[0].initialize({1, 2, 3})
+        leader = rafts[((await rafts[0].wait(10).leader()).leader or 1) - 1]
+        assert (await leader.client_write({"op": "incr", "key": "x"})).value == 1
+        for raft in rafts:
+            await raft.shutdown()
+        theirs = Certificates(authority=stranger.authority)
+        with pytest.raises(NetworkFailed, match=r"(?i)certificate"):
+            await MqttNetwork(NODES[0].url(running.url), certificates=theirs, timeout=2).join(1, Remembering())
+
+
+def test_the_embedded_broker_keeps_no_guard() -> None:
+    with pytest.raises(ConfigError, match="mosquitto only"):
+        broker.start(kind="embedded", guard=broker.Guard(accounts=NODES))

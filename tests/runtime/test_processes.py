@@ -1,0 +1,47 @@
+import pytest
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.errors import ConfigError, UnknownNode
+from pyraft_lab.machine import Counter
+from pyraft_lab.runtime.cluster import LocalCluster
+
+CALM = Config(election_timeout=(0.5, 1.0), heartbeat_interval=0.1)
+
+
+async def test_processes_keep_what_they_acknowledged_through_kill_nine() -> None:
+    async with LocalCluster(3, processes=True, config=CALM) as cluster:
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        leader = await cluster.wait_leader(10)
+        await cluster.kill(leader)
+        assert await cluster.wait_leader(10) != leader
+        assert await cluster.client.read("x") == 1
+        await cluster.restart(leader)
+        await cluster.add_learner(4)
+        await cluster.change_membership({1, 2, 3, 4} - {leader})
+        assert cluster.metrics[await cluster.wait_leader(10)].membership.voters == {1, 2, 3, 4} - {leader}
+        await cluster.transfer(4)
+        assert await cluster.wait_leader(10) == 4
+    events = cluster.trace.events
+    assert {"receive", "propose", "crash", "stored"} <= set(events.kind)
+    caused = events[events.cause.isin(events.id)]
+    causes = events.set_index("id").loc[caused.cause]
+    assert (causes.time.to_numpy() <= caused.time.to_numpy()).all(), "no effect comes before its cause"
+
+
+async def test_links_between_processes_can_be_cut() -> None:
+    async with LocalCluster(3, processes=True, config=CALM, trace=None) as cluster:
+        old = await cluster.wait_leader(10)
+        cluster.partition({old}, {1, 2, 3} - {old})
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        assert await cluster.wait_leader(10) != old
+        cluster.heal()
+        await cluster.client.write({"op": "put", "key": "x", "value": 2})
+        assert await cluster.client.read("x") == 2
+
+
+async def test_what_cannot_be_handed_to_a_process_is_refused() -> None:
+    with pytest.raises(ConfigError, match="another process"):
+        LocalCluster(3, processes=True, machine=Counter)
+    async with LocalCluster(1, processes=True, config=CALM, trace=None) as cluster:
+        with pytest.raises(UnknownNode):
+            await cluster.kill(7)

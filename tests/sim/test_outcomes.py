@@ -1,0 +1,110 @@
+"""What clients are told, and what it is worth: done, not done, or unknown."""
+
+import pytest
+
+from pyraft_lab.check.linearizability import check_linearizable
+from pyraft_lab.errors import NotLeader, OutcomeUnknown
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.views import ClientCall
+from pyraft_lab.sim.weather import Weather, chance
+
+
+def put(value: int) -> dict[str, object]:
+    return {"op": "put", "key": "x", "value": value}
+
+
+def elected(sim: Simulation) -> int:
+    return sim.run_until(lambda s: s.leader if s.leader and s.nodes[s.leader].commit > 1 else 0)
+
+
+@pytest.mark.row("CL-01", "CL-03")
+@pytest.mark.parametrize("spreads", [False, True])
+def test_a_write_whose_leader_dies_may_have_happened_and_at_most_once(*, spreads: bool) -> None:
+    sim = Simulation(nodes=3, seed=4)
+    old = elected(sim)
+    if not spreads:
+        sim.partition({old}, set(sim.nodes) - {old})
+    call = sim.write(put(77), to=old)
+    sim.run_until(lambda s: s.nodes[old].disk.log.last.index > s.nodes[old].commit)
+    sim.crash(old)
+    sim.run_until(lambda _: call.done)
+    assert isinstance(call.error, OutcomeUnknown)
+    sim.heal()
+    sim.run_until(lambda s: s.leader not in (None, old))
+    sim.run(1.0)
+    assert sim.nodes[elected(sim)].machine.query("x") == (77 if spreads else None)
+
+
+@pytest.mark.row("CL-02")
+def test_a_write_that_a_follower_refuses_never_happens() -> None:
+    sim = Simulation(nodes=3, seed=4)
+    leader = elected(sim)
+    before = sim.nodes[leader].log.last
+    call = sim.write(put(77), to=leader % 3 + 1)
+    sim.run(1.0)
+    assert isinstance(call.error, NotLeader)
+    assert call.error.leader == leader
+    assert [node.log.last for node in sim.nodes.values()] == [before] * 3
+    assert check_linearizable(sim.history, "kv").ok
+
+
+@pytest.mark.row("CL-04", "CL-05")
+def test_a_write_that_is_tried_again_happens_once() -> None:
+    sim = Simulation(nodes=3, seed=4, weather=Weather(loss=0.3))
+    calls: list[ClientCall] = []
+    for number in range(30):
+        calls.append(sim.write({"op": "incr", "key": "x"}, client=number % 3))
+        sim.run(0.2)
+        if number % 10 == 5 and sim.leader:
+            node = sim.leader
+            sim.crash(node)
+            sim.run(0.5)
+            sim.restart(node)
+    sim.weather = Weather()
+    sim.run_until(lambda _: all(call.ok for call in calls), timeout=60)
+    assert sorted(call.value for call in calls) == list(range(1, 31))
+    read = sim.read("x")
+    sim.run_until(lambda _: read.ok)
+    assert read.value == 30
+
+
+@pytest.mark.row("CL-09")
+def test_a_comparison_that_fails_is_an_answer_and_not_a_failure() -> None:
+    sim = Simulation(nodes=3, seed=4)
+
+    def ask(command: dict[str, object]) -> object:
+        call = sim.write(command)
+        sim.run_until(lambda _: call.done)
+        assert call.error is None
+        return call.value
+
+    assert ask({"op": "cas", "key": "x", "old": 1, "new": 2}) is False
+    ask(put(1))
+    assert ask({"op": "cas", "key": "x", "old": 1, "new": 2}) is True
+    assert ask({"op": "get", "key": "missing"}) is None
+    assert sim.nodes[elected(sim)].machine.query("x") == 2
+
+
+def worried(seed: int, *, confirmed: bool) -> Simulation:
+    """Writes and reads while one node after the other is cut off; unconfirmed reads ask that one what it has."""
+    sim = Simulation(nodes=3, seed=seed)
+    elected(sim)
+    for round in range(20):
+        lonely = 1 + int(3 * chance(seed, 1, 0, round))
+        sim.partition({lonely}, {1, 2, 3} - {lonely})
+        sim.write(put(round), client=1)
+        sim.write({"op": "cas", "key": "x", "old": round, "new": 100 + round}, client=2)
+        sim.run(0.3)
+        sim.read("x", client=3) if confirmed else sim.read("x", to=lonely, policy="local", client=3)
+        sim.run(0.2)
+        sim.heal()
+        sim.run(0.1)
+    sim.run(5.0)
+    return sim
+
+
+@pytest.mark.row("RD-19")
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_confirmed_reads_are_linearizable_and_local_ones_are_not(*, confirmed: bool) -> None:
+    verdicts = [check_linearizable(worried(seed, confirmed=confirmed).history, "kv").ok for seed in range(3)]
+    assert all(verdicts) is confirmed
