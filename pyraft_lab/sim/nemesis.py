@@ -1,7 +1,7 @@
 """The nemesis: makes up a plan of faults from a seed, none, light or heavy, and sets it on a cluster.
 
->>> conspire("light", seed=1, nodes=3, seconds=3)
-(Isolate(at=1.959, lasts=0.513, node=3),)
+>>> conspire("light", seed=3, nodes=3, seconds=3)
+(Pause(at=1.463, lasts=0.71, node='leader'), Snapshot(at=2.829, node=2))
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -169,9 +169,13 @@ def members(dice: Dice, at: float, _lasts: float) -> AnyFault:
 
 
 class Malice(Struct, frozen=True, kw_only=True):
-    """How bad it gets: seconds from one fault to the next, how long they last, and how often which comes."""
+    """How bad it gets: seconds from one fault to the next, how long they last, and how often which comes.
+
+    A share of ``bursts`` of the faults comes at the heels of the one before, so that they hit together.
+    """
 
     gap: tuple[float, float]
+    bursts: float = 0.0
     lasts: tuple[float, float]
     makers: tuple[tuple[Maker, int], ...]
 
@@ -188,8 +192,8 @@ LEVELS: Mapping[Level, Malice | None] = {
         lasts=(0.1, 1.0),
         makers=((storm, 3), (partition, 1), (isolate, 1), (crash, 2), (pause, 1), (transfer, 1), (snapshot, 1)),
     ),
-    "steady": Malice(gap=_GAP, lasts=_LASTS, makers=(*_ILLS, (drift, 2))),
-    "heavy": Malice(gap=_GAP, lasts=_LASTS, makers=(*_ILLS, (wild_drift, 1), (skew, 1))),
+    "steady": Malice(gap=_GAP, bursts=0.3, lasts=_LASTS, makers=(*_ILLS, (drift, 2))),
+    "heavy": Malice(gap=_GAP, bursts=0.3, lasts=_LASTS, makers=(*_ILLS, (wild_drift, 1), (skew, 1))),
 }
 """What each level means; ``steady`` is heavy with clocks that leases can rely on, so lease reads stay linearizable."""
 
@@ -209,7 +213,8 @@ def _faults(malice: Malice, dice: Dice, seconds: float) -> list[AnyFault]:
     at = dice.between(*malice.gap)
     while at < seconds:
         faults.append(dice.pick(urn)(dice, at, dice.between(*malice.lasts)))
-        at = round(at + dice.between(*malice.gap), 3)
+        gap = (0.001, 0.02) if dice.throw() < malice.bursts else malice.gap
+        at = round(at + dice.between(*gap), 3)
     return faults
 
 

@@ -60,6 +60,21 @@ def test_every_kind_of_fault_turns_up_but_lies() -> None:
     assert not any(isinstance(fault, Disk) and (fault.lying or fault.corrupt) for fault in plans)
 
 
+def test_heavy_runs_see_what_they_are_to_test() -> None:
+    met: set[str] = set()
+    for seed in range(4):
+        sim = Simulation(seed=seed, config=Config(snapshot_logs_since_last=10, keep_logs=2, snapshot_chunk=60))
+        unleash(sim, "heavy", 10.0, quiet=1.0)
+        met |= {rule.label for rule in sim.trace.coverage().met}
+    assert met >= {
+        *("elected", "election lost", "stepped down: higher term", "pre-vote lost", "conflict truncated"),
+        *("commit of earlier terms", "append refused: prev missing", "entries held already", "stale leader refused"),
+        *("snapshot installed", "snapshot part taken", "log purged", "machine restored", "late disk"),
+        *("joint entered", "joint left", "learner becomes voter", "voter becomes learner"),
+        *("transfer: TimeoutNow obeyed", "read confirmed", "reads failed: no quorum", "lease over"),
+    }
+
+
 def test_levels_differ_in_how_much_happens() -> None:
     none, light, heavy = (len(conspire(level, seed=3, nodes=5, seconds=20)) for level in ("none", "light", "heavy"))
     assert none == 0 < light * 3 < heavy
