@@ -128,6 +128,11 @@ def keeps_conflicts(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
     return [entry for entry in entries if entry.index > log.last.index]
 
 
+def asks_for_all(log: Log, _prev: LogId) -> LogId:
+    """Has the leader begin again from the start of its log; lawful, and slow."""
+    return log.start
+
+
 def obeys_old_leaders(new: Vote, old: Vote) -> bool:
     """Follows whoever says that it was elected, in whatever term."""
     return new.committed or rules.covers(new, old)

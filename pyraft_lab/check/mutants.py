@@ -27,7 +27,7 @@ IMPOSSIBLE = "nothing impossible"
 JOINT = Walk(steps=500, change=0.06, write=0.03)
 SNAPSHOTS = Walk(steps=500, snapshot=0.06, write=0.1, duplicate=0.05)
 READS = Walk(read=0.08, write=0.08)
-RIVALS = Walk(steps=300, spell=9, timers=0.2, crash=0.0, drop=0.0, duplicate=0.0, write=0.0)
+RIVALS = Walk(spell=18, timers=0.15, lazy=0.9, crash=0.0, drop=0.0, duplicate=0.0, write=0.0)
 ONE_BY_ONE = {"max_append_entries": 1}
 
 VOTES = (
@@ -185,8 +185,8 @@ COMMIT = (
         section="§5.3, Figure 2",
         falls=(MACHINE, COMPLETENESS),
         hint="the follower's last entries are not the leader's",
-        rules={"follower_commit": wrong.commits_what_it_has},
-        trial=Walk(spell=12, timers=0.15, write=0.1, drop=0.02),
+        rules={"follower_commit": wrong.commits_what_it_has, "hint": wrong.asks_for_all},
+        trial=Walk(write=0.1),
         settings=ONE_BY_ONE,
     ),
     Mutant(
@@ -275,8 +275,9 @@ MEMBERSHIP = (
         falls=(COMPLETENESS, ELECTION),
         hint="two leaders begin from the same voters; one adds a server, the other removes one",
         rules={"next_membership": wrong.changes_by_one, "may_change": wrong.changes_too_soon},
-        trial=JOINT,
-        learners=2,
+        trial=Walk(steps=600, spell=20, lazy=0.85, change=0.1, bold=0.0, write=0.0, crash=0.0),
+        nodes=4,
+        learners=1,
     ),
     Mutant(
         name="changes-any-time",
@@ -345,13 +346,13 @@ READ = (
     ),
     Mutant(
         name="one-answer-proves",
-        does="takes one follower's answer to a round for a majority's",
+        does="takes the answer of any one server to a round for a majority's",
         section="§8, dissertation §6.4",
         falls=(LINEAR,),
-        hint="two of five are cut off, and one of them leads",
+        hint="a leader and a learner are cut off from two voters",
         rules={"proved_round": wrong.one_answer_proves},
         trial=READS,
-        nodes=5,
+        learners=1,
     ),
     Mutant(
         name="reads-early",

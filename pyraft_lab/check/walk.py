@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.events import BuildSnapshot
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
+from pyraft_lab.engine.messages import AppendRequest, TimeoutNow
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import NodeId
@@ -39,6 +40,7 @@ from pyraft_lab.sim.world import (
     Write,
     actions,
 )
+from pyraft_lab.trace.recorder import Flight
 
 PACE: Micros = 1000
 """Time between two events of a walk, so that its history has an order."""
@@ -49,18 +51,22 @@ PURPOSE = 20
 class Walk(Struct, frozen=True, kw_only=True):
     """How often a walk does what, in shares of its ``steps``; what is left goes to messages, disks and timers.
 
-    ``timers`` is the share of timers among those; ``spell`` how many steps the same servers stay awake.
+    ``timers`` is the share of timers among those; ``spell`` how many steps the same servers stay awake; ``lazy`` how
+    often a leader's entries, or its order to campaign, are passed over; ``bold`` the share of changes of membership
+    that do not go by one voter.
     """
 
     steps: int = 400
     spell: int = 25
     timers: float = 0.06
+    lazy: float = 0.0
     crash: float = 0.02
     drop: float = 0.01
     duplicate: float = 0.01
     write: float = 0.06
     read: float = 0.0
     change: float = 0.0
+    bold: float = 0.5
     snapshot: float = 0.0
     transfer: float = 0.0
     retry: float = 0.0
@@ -124,13 +130,18 @@ class Walker:
         match action:
             case Deliver(message):
                 flight = world.flights[message]
-                return flight.dst in self.awake and (flight.src in self.awake or self.draw() < 0.02)
+                is_passed_over = isinstance(flight.message, (AppendRequest, TimeoutNow)) and self.draw() < self.walk.lazy
+                return flight.dst in self.awake and self._reaches(flight) and not is_passed_over
             case Attempt():
                 return self.draw() < self.walk.retry
             case Expire(node, timer):
                 return node in self.awake and timer.kind is not TimerKind.LEASE
             case _:
                 return action.node in self.awake
+
+    def _reaches(self, flight: Flight) -> bool:
+        """Rarely something arrives from a server that sleeps."""
+        return flight.src in self.awake or self.draw() < 0.02
 
     # What somebody does
 
@@ -189,8 +200,15 @@ class Walker:
         leaders = self._leaders()
         if not leaders:
             return None
-        chosen = frozenset(node for node in self.members if self.draw() < 0.6) or frozenset(self.members)
-        return self._ask(Reconfigure(Batch((AddLearners(chosen), ReplaceVoters(chosen)))), self._node(leaders))
+        leader = self._node(leaders)
+        voters = self.sim.nodes[leader].membership.voters
+        if self.draw() >= self.walk.bold:
+            chosen = voters ^ {self._node(self.members)}
+        else:
+            chosen = frozenset(node for node in self.members if self.draw() < 0.6)
+        if not chosen:
+            return None
+        return self._ask(Reconfigure(Batch((AddLearners(chosen), ReplaceVoters(chosen)))), leader)
 
     def _snapshot(self) -> Decision | None:
         node = self._node(self.members)

@@ -1,0 +1,283 @@
+"""Campaigns: one run for every seed, on any executor, back as a frame; what failed comes with its capsule.
+
+>>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
+>>> campaign.ok, [row.seed for row in campaign.rows]
+(True, [0, 1])
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from hashlib import blake2b
+from pathlib import Path
+from pickle import PicklingError
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict, fields
+
+from pyraft_lab import __version__
+from pyraft_lab.check.failure import failure
+from pyraft_lab.check.liveness import liveness, patience
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.state import Leader
+from pyraft_lab.errors import ConfigError, at_least
+from pyraft_lab.sim.nemesis import LEVELS, Level, unleash
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.workload import Load
+from pyraft_lab.trace.recorder import Kind, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AHEAD = 256
+"""So many seeds wait at an executor at most."""
+SAVED_EVERY = 50
+"""Rows between two writes of the file of a campaign."""
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """What is the same for every seed of a campaign."""
+
+    nodes: int = 5
+    faults: Level = "heavy"
+    seconds: float = 20.0
+    engine: Engine = Engine()
+    config: Config = Config()
+    load: Load = Load()
+
+    def validated(self) -> "Trial":
+        """This trial, or ``ConfigError`` naming field, value and rule."""
+        at_least("nodes", self.nodes, 1)
+        at_least("seconds", self.seconds, 0)
+        if self.faults not in LEVELS:
+            raise ConfigError("faults", self.faults, f"is one of {', '.join(LEVELS)}")
+        self.config.validated()
+        self.load.validated()
+        return self
+
+    def run(self, seed: int, *, record: bool = False, observers: Iterable[Callable[[Record], None]] = ()) -> Simulation:
+        """One run from beginning to end; the end is the first broken invariant, or calm after the last fault."""
+        sim = Simulation(self.nodes, seed, engine=self.engine, config=self.config, record=record)
+        for observer in observers:
+            sim.watch(observer)
+        unleash(sim, self.faults, self.seconds, load=self.load, quiet=patience(self.config))
+        return sim
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """What came of one seed: ``failed`` names the property that fell (empty: none) and ``what`` says how.
+
+    ``seconds`` are virtual, ``took`` those of this machine; ``capsule`` is the run as text, for failures.
+    """
+
+    seed: int
+    ok: bool
+    failed: str = ""
+    what: str = ""
+    seconds: float
+    events: int
+    calls: int
+    answered: int
+    elections: int
+    crashes: int
+    committed: int
+    took: float
+    capsule: str = ""
+
+
+class Counts:
+    """An observer that counts what a campaign tells of every run."""
+
+    def __init__(self) -> None:
+        self.crashes = 0
+        self.reigns: set[tuple[int, int]] = set()
+
+    def __call__(self, record: Record) -> None:
+        if record.kind is Kind.CRASH:
+            self.crashes += 1
+        if record.step is not None and isinstance(record.step.after.role, Leader):
+            self.reigns.add((record.step.after.term, record.node))
+
+
+class Campaign:
+    """The rows of all seeds, in order of seeds."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.rows = tuple(sorted(rows, key=lambda row: row.seed))
+
+    def __repr__(self) -> str:
+        return f"<campaign of {len(self.rows)} seeds: {len(self.failures)} failed>"
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing fell in any run."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """The rows in which something fell."""
+        return tuple(row for row in self.rows if not row.ok)
+
+    @property
+    def events(self) -> int:
+        """How many events all runs had together."""
+        return sum(row.events for row in self.rows)
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row a seed."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
+
+
+class Serial(Executor):
+    """Runs everything here and now, in this process: for debugging, and for rules that cannot be pickled."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """Call ``fn`` before returning."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 (whoever asks for the result gets it)
+            future.set_exception(error)
+        return future
+
+
+def run_campaign(
+    seeds: Iterable[int],
+    *,
+    nodes: int = 5,
+    faults: Level = "heavy",
+    engine: Engine | None = None,
+    executor: Executor | None = None,
+    seconds: float = 20.0,
+    config: Config | None = None,
+    load: Load | None = None,
+    path: str | Path | None = None,
+    progress: Callable[[Row], None] | None = None,
+) -> Campaign:
+    """Run a cluster through ``seconds`` of faults for every seed, and judge each: safety, history, and liveness after.
+
+    ``executor`` is any of ``concurrent.futures`` or alike (default: a process for every core). With a ``path`` to a
+    ``.parquet`` file what is done is kept there, and the next campaign on that file goes on with the rest.
+    ``progress`` is called with every new row. Raises ``ConfigError`` for a trial that cannot be.
+    """
+    trial = Trial(
+        nodes=nodes,
+        faults=faults,
+        seconds=seconds,
+        engine=engine or raft(),
+        config=config or Config(),
+        load=load or Load(),
+    ).validated()
+    book = Book(trial, Path(path) if path is not None else None)
+    todo = [seed for seed in dict.fromkeys(seeds) if seed not in book.rows]
+    if executor is not None:
+        _run_all(executor, trial, todo, book, progress)
+    elif todo:
+        with ProcessPoolExecutor() as pool:
+            _run_all(pool, trial, todo, book, progress)
+    return Campaign(book.rows.values())
+
+
+def run_seed(trial: Trial, seed: int) -> Row:
+    """One row of a campaign."""
+    began, counts = perf_counter(), Counts()
+    sim = trial.run(seed, observers=[counts])
+    found = failure(sim) or next(iter(liveness(sim)), None)
+    return Row(
+        seed=seed,
+        ok=found is None,
+        failed=found.name if found else "",
+        what=found.what if found else "",
+        seconds=sim.now,
+        events=sim.world.events,
+        calls=len(sim.calls),
+        answered=sum(call.ok for call in sim.calls),
+        elections=len(counts.reigns),
+        crashes=counts.crashes,
+        committed=max(node.commit for node in sim.nodes.values()),
+        took=perf_counter() - began,
+        capsule=trial.run(seed, record=True).capsule() if found else "",
+    )
+
+
+def _run_all(
+    executor: Executor, trial: Trial, seeds: Iterable[int], book: "Book", progress: Callable[[Row], None] | None
+) -> None:
+    try:
+        for row in _results(executor, trial, seeds):
+            book.add(row)
+            if progress is not None:
+                progress(row)
+    except (PicklingError, AttributeError) as error:
+        raise ConfigError("engine", trial.engine, f"cannot go to another process ({error}); use Serial()") from error
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    finally:
+        book.save()
+
+
+def _results(executor: Executor, trial: Trial, seeds: Iterable[int]) -> Iterator[Row]:
+    """The rows in the order of their seeds; only so many are handed out ahead."""
+    waiting: deque[Future[Row]] = deque()
+    for seed in seeds:
+        waiting.append(executor.submit(run_seed, trial, seed))
+        while waiting and (waiting[0].done() or len(waiting) >= AHEAD):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class Book:
+    """The rows so far, in memory and, with a path, in a file."""
+
+    def __init__(self, trial: Trial, path: Path | None) -> None:
+        self.path, self.trial, self.unsaved = path, _fingerprint(trial), 0
+        self.rows: dict[int, Row] = {}
+        if path is not None and path.exists():
+            self._load(path)
+
+    def add(self, row: Row) -> None:
+        """One more row."""
+        self.rows[row.seed] = row
+        self.unsaved += 1
+        if self.unsaved >= SAVED_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Write the file anew, if there is one and something new."""
+        if self.path is None or not self.unsaved:
+            return
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        table = pa.Table.from_pylist([asdict(row) for row in self.rows.values()])
+        part = self.path.with_name(self.path.name + ".part")
+        parquet.write_table(table.replace_schema_metadata({_TRIAL: self.trial}), part)
+        part.replace(self.path)
+        self.unsaved = 0
+
+    def _load(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        table = parquet.read_table(path)
+        if (table.schema.metadata or {}).get(_TRIAL) != self.trial:
+            raise ConfigError("path", str(path), "holds a campaign with other settings; use another file")
+        self.rows = {row["seed"]: Row(**row) for row in table.to_pylist()}
+
+
+_TRIAL = b"pyraft_lab.trial"
+
+
+def _fingerprint(trial: Trial) -> bytes:
+    """What a campaign's rows depend on, apart from their seeds."""
+    rules = {name: f"{rule.__module__}:{rule.__qualname__}" for name, rule in asdict(trial.engine.rules).items()}
+    told = {**asdict(trial), "engine": rules, "version": __version__}
+    return blake2b(msgspec.json.encode(told), digest_size=16).hexdigest().encode()
