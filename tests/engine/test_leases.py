@@ -1,6 +1,7 @@
 """Leases and check-quorum (dissertation §4.2.3, §6.2, §6.4.1): who may still act as a leader, and who may depose it."""
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import NotLeading, Readable, Reason, Refuse, SetTimer
 from pyraft_lab.engine.config import Config
@@ -8,7 +9,7 @@ from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Elect, Fire, Read, Receive
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, VoteResponse
-from pyraft_lab.engine.rules import is_lapsed, lease_holds
+from pyraft_lab.engine.rules import RAFT, Rules, is_lapsed, lease_holds
 from pyraft_lab.engine.state import Follower, Leader, Learner, PreCandidate, RaftState
 from pyraft_lab.engine.timers import ELECTION, LOYALTY, QUORUM, TimerKind, delay, lease
 from pyraft_lab.engine.types import Vote
@@ -129,6 +130,14 @@ def test_a_lease_runs_from_when_its_round_was_sent() -> None:
     assert office(late).proved == 1, "an answer proves the round it answers, whenever it arrives"
     assert not lease_holds(after(late, Fire(lease(1))))
     assert lease_holds(after(late, heard(3, late, round=2), Fire(lease(1))))
+
+
+@pytest.mark.row("CQ-14")
+@pytest.mark.parametrize(("rules", "restarts"), [(RAFT, False), (replace(RAFT, starts_lease=lambda *_: True), True)])
+def test_an_answer_starts_no_lease_unless_a_rule_wrongly_says_so(rules: Rules, *, restarts: bool) -> None:
+    state = leader(1, config=LEASED)
+    turn = step(state, heard(2, state), rules)
+    assert (SetTimer(lease(1)) in turn.commands) is restarts
 
 
 @pytest.mark.row("CQ-14")
