@@ -97,6 +97,7 @@ class Counts:
         self.reigns: set[tuple[int, int]] = set()
 
     def __call__(self, record: Record) -> None:
+        """One more record."""
         if record.kind is Kind.CRASH:
             self.crashes += 1
         if record.step is not None and isinstance(record.step.after.role, Leader):

@@ -44,8 +44,9 @@ NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with Local
 
 
 class LocalCluster:
-    """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins;
-    disks of an earlier cluster go on where it stopped.
+    """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins.
+
+    Disks of an earlier cluster go on where it stopped.
 
     ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
     or a directory; ``machine`` makes a state machine for each node; ``trace`` is how many of the newest events are kept

@@ -179,19 +179,22 @@ class Owner:
             await asyncio.sleep(0)
 
     def _take_all(self) -> None:
-        """All that waits, letters before timers: a leader that was heard is not suspected for our own slowness."""
+        """All that waits, letters before timers: a leader that was heard is not suspected for our own slowness.
+
+        And timers before requests: after a long sleep no read may be served from a lease that has run out meanwhile.
+        """
         while self._told:
             event, cause = self._told.popleft()
             self._turn(event, cause)
         for _ in range(min(len(self._letters), LETTERS)):
             src, letter = self._letters.popleft()
             self._turn(Receive(src, letter.message), letter.cause, letter.id)
-        requests: tuple[Event, ...] = (*self._proposals(), *self._questions())
-        for event in requests:
-            self._turn(event)
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
+        requests: tuple[Event, ...] = (*self._proposals(), *self._questions())
+        for event in requests:
+            self._turn(event)
         if self._letters or self._writes:
             self._awake.set()
 

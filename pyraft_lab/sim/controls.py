@@ -59,6 +59,10 @@ class Controls(ABC):
         """The whole cluster as a value; keep it, and you have kept this instant."""
 
     @abstractmethod
+    def run(self, seconds: float) -> None:
+        """Let so much virtual time pass."""
+        raise NotImplementedError
+
     def decide(self, decision: Decision) -> Record:
         """Let a decision happen now."""
 
@@ -154,8 +158,10 @@ class Controls(ABC):
         return self.decide(Pause(node))
 
     def resume(self, node: NodeId) -> Record:
-        """Let a paused server go on."""
-        return self.decide(Resume(node))
+        """Let a paused server go on; first of all it finds which of its timers have run out, leases among them."""
+        record = self.decide(Resume(node))
+        self.run(0)
+        return record
 
     def drift(self, node: NodeId, rate: float) -> Record:
         """Let a server's clock run ``rate`` times as fast as it should."""
