@@ -61,8 +61,8 @@ class Controls(ABC):
     @abstractmethod
     def run(self, seconds: float) -> None:
         """Let so much virtual time pass."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decide(self, decision: Decision) -> Record:
         """Let a decision happen now."""
 
