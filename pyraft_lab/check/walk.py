@@ -130,7 +130,9 @@ class Walker:
         match action:
             case Deliver(message):
                 flight = world.flights[message]
-                is_passed_over = isinstance(flight.message, (AppendRequest, TimeoutNow)) and self.draw() < self.walk.lazy
+                is_passed_over = (
+                    isinstance(flight.message, (AppendRequest, TimeoutNow)) and self.draw() < self.walk.lazy
+                )
                 return flight.dst in self.awake and self._reaches(flight) and not is_passed_over
             case Attempt():
                 return self.draw() < self.walk.retry
