@@ -1,25 +1,25 @@
 """Campaigns: one run for every seed, on any executor, back as a frame; what failed comes with its capsule.
 
+>>> from pyraft_lab.sim.sweep import Serial
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from pickle import PicklingError
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, fields
 
 from pyraft_lab import __version__
-from pyraft_lab.check.failure import failure
+from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.liveness import liveness, patience
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
@@ -27,14 +27,13 @@ from pyraft_lab.engine.state import Leader
 from pyraft_lab.errors import ConfigError, at_least
 from pyraft_lab.sim.nemesis import LEVELS, Level, unleash
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.sweep import spread
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.trace.recorder import Kind, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-AHEAD = 256
-"""So many seeds wait at an executor at most."""
 SAVED_EVERY = 50
 """Rows between two writes of the file of a campaign."""
 
@@ -136,19 +135,6 @@ class Campaign:
         return pd.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
 
 
-class Serial(Executor):
-    """Runs everything here and now, in this process: for debugging, and for rules that cannot be pickled."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Call ``fn`` before returning."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 (whoever asks for the result gets it)
-            future.set_exception(error)
-        return future
-
-
 def run_campaign(
     seeds: Iterable[int],
     *,
@@ -186,11 +172,20 @@ def run_campaign(
     return Campaign(book.rows.values())
 
 
+def judge(sim: Simulation) -> Failure | None:
+    """What fell in a run that ended calm: an invariant, the order of its history, or its life after healing."""
+    found = failure(sim)
+    if found is not None:
+        return found
+    stuck = next(iter(liveness(sim)), None)
+    return None if stuck is None else Failure(stuck.name, stuck.what)
+
+
 def run_seed(trial: Trial, seed: int) -> Row:
     """One row of a campaign."""
     began, counts = perf_counter(), Counts()
     sim = trial.run(seed, observers=[counts])
-    found = failure(sim) or next(iter(liveness(sim)), None)
+    found = judge(sim)
     return Row(
         seed=seed,
         ok=found is None,
@@ -212,7 +207,7 @@ def _run_all(
     executor: Executor, trial: Trial, seeds: Iterable[int], book: "Book", progress: Callable[[Row], None] | None
 ) -> None:
     try:
-        for row in _results(executor, trial, seeds):
+        for row in spread(executor, run_seed, ((trial, seed) for seed in seeds)):
             book.add(row)
             if progress is not None:
                 progress(row)
@@ -223,17 +218,6 @@ def _run_all(
         raise
     finally:
         book.save()
-
-
-def _results(executor: Executor, trial: Trial, seeds: Iterable[int]) -> Iterator[Row]:
-    """The rows in the order of their seeds; only so many are handed out ahead."""
-    waiting: deque[Future[Row]] = deque()
-    for seed in seeds:
-        waiting.append(executor.submit(run_seed, trial, seed))
-        while waiting and (waiting[0].done() or len(waiting) >= AHEAD):
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 class Book:

@@ -38,6 +38,7 @@ VOTES = (
         falls=(ONE_VOTE, ELECTION, COMPLETENESS),
         hint="two candidates of one term can both count this server",
         rules={"vote_refusal": wrong.votes_for_anybody},
+        seed=1,
     ),
     Mutant(
         name="votes-twice",
@@ -46,6 +47,7 @@ VOTES = (
         falls=(ONE_VOTE, ELECTION),
         hint="one term, two requests, one server that says yes to both",
         rules={"vote_refusal": wrong.votes_twice},
+        seed=1,
     ),
     Mutant(
         name="votes-for-the-past",
@@ -54,6 +56,7 @@ VOTES = (
         falls=(ONE_VOTE, ELECTION, COMPLETENESS),
         hint="a request was long on its way; its term has had a leader since",
         rules={"vote_refusal": wrong.votes_for_the_past},
+        seed=2,
     ),
     Mutant(
         name="ignores-logs",
@@ -62,6 +65,7 @@ VOTES = (
         falls=(COMPLETENESS,),
         hint="who was away while an entry committed comes back and wins",
         rules={"vote_refusal": wrong.ignores_logs},
+        seed=3,
     ),
     Mutant(
         name="compares-lengths",
@@ -70,6 +74,7 @@ VOTES = (
         falls=(COMPLETENESS,),
         hint="a deposed leader can have many entries that nobody else ever saw",
         rules={"vote_refusal": wrong.compares_lengths},
+        seed=148,
     ),
     Mutant(
         name="compares-terms",
@@ -78,6 +83,7 @@ VOTES = (
         falls=(COMPLETENESS,),
         hint="two logs end in the same term; one of them has the committed entry, too",
         rules={"vote_refusal": wrong.compares_terms},
+        seed=47,
     ),
     Mutant(
         name="trusts-transfers",
@@ -87,6 +93,7 @@ VOTES = (
         hint="the order to campaign was late; the leader has gone on writing without its heir",
         rules={"vote_refusal": wrong.trusts_transfers},
         trial=Walk(transfer=0.06, write=0.08),
+        seed=269,
     ),
     Mutant(
         name="counts-any-grant",
@@ -95,6 +102,7 @@ VOTES = (
         falls=(COMPLETENESS, ELECTION),
         hint="a grant of an election lost long ago arrives in the middle of the next one",
         rules={"echoes": wrong.counts_any_grant},
+        seed=32,
     ),
     Mutant(
         name="half-elects",
@@ -104,6 +112,7 @@ VOTES = (
         hint="four servers have two halves",
         rules={"has_won": wrong.half_elects},
         nodes=4,
+        seed=63,
     ),
     Mutant(
         name="votes-before-disk",
@@ -112,6 +121,7 @@ VOTES = (
         falls=(DURABLE, ONE_VOTE),
         hint="what does it know of its vote after a loss of power?",
         rules={"waits_for_disk": wrong.votes_before_disk},
+        seed=0,
     ),
 )
 
@@ -123,6 +133,7 @@ LOGS = (
         falls=(DURABLE, BACKED),
         hint="the leader counts a copy that a loss of power takes back",
         rules={"waits_for_disk": wrong.accepts_before_disk},
+        seed=1,
     ),
     Mutant(
         name="fits-by-length",
@@ -131,6 +142,7 @@ LOGS = (
         falls=(MATCHING, MACHINE, IMPOSSIBLE, DURABLE),
         hint="two logs of one length and of different terms",
         rules={"fits": wrong.fits_by_length},
+        seed=44,
     ),
     Mutant(
         name="writes-again",
@@ -140,6 +152,7 @@ LOGS = (
         hint="an append that is late, or arrives twice, cuts off what came behind it",
         rules={"unknown": wrong.takes_all},
         trial=Walk(duplicate=0.05),
+        seed=6,
     ),
     Mutant(
         name="keeps-conflicts",
@@ -148,6 +161,7 @@ LOGS = (
         falls=(DURABLE, MATCHING, MACHINE),
         hint="a follower whose last entry nobody else has",
         rules={"unknown": wrong.keeps_conflicts},
+        seed=22,
     ),
     Mutant(
         name="obeys-old-leaders",
@@ -156,6 +170,7 @@ LOGS = (
         falls=(ONE_VOTE, IMPOSSIBLE, MATCHING, COMPLETENESS, MACHINE, DURABLE),
         hint="the heartbeat of a leader that was deposed",
         rules={"covers": wrong.obeys_old_leaders},
+        seed=19,
     ),
     Mutant(
         name="resumes-unflushed",
@@ -165,6 +180,7 @@ LOGS = (
         hint="one term, one index, two entries",
         rules={"sendable": wrong.sends_all, "waits_for_disk": wrong.promises_only},
         settings={"leader_restore": True},
+        seed=49,
     ),
 )
 
@@ -188,6 +204,7 @@ COMMIT = (
         rules={"follower_commit": wrong.commits_what_it_has, "hint": wrong.asks_for_all},
         trial=Walk(write=0.1),
         settings=ONE_BY_ONE,
+        seed=124,
     ),
     Mutant(
         name="counts-its-memory",
@@ -196,6 +213,7 @@ COMMIT = (
         falls=(BACKED,),
         hint="of three servers one follower has it on disk",
         rules={"commit_index": wrong.counts_its_memory},
+        seed=12,
     ),
     Mutant(
         name="half-commits",
@@ -205,6 +223,7 @@ COMMIT = (
         hint="four servers have two halves",
         rules={"commit_index": wrong.half_commits},
         nodes=4,
+        seed=0,
     ),
     Mutant(
         name="learners-commit",
@@ -214,6 +233,7 @@ COMMIT = (
         hint="three of five have it, and a majority of the voters has not",
         rules={"commit_index": wrong.learners_commit},
         learners=2,
+        seed=4,
     ),
 )
 
@@ -342,7 +362,7 @@ READ = (
         falls=(LINEAR,),
         hint="a leader that nobody has told of its successor",
         rules={"is_read_safe": wrong.reads_at_once},
-        trial=READS,
+        trial=Siege("cut off", "index"),
     ),
     Mutant(
         name="one-answer-proves",
@@ -351,7 +371,7 @@ READ = (
         falls=(LINEAR,),
         hint="a leader and a learner are cut off from two voters",
         rules={"proved_round": wrong.one_answer_proves},
-        trial=READS,
+        trial=Siege("divided", "index"),
         learners=1,
     ),
     Mutant(

@@ -18,8 +18,13 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Invoke, Query
 
 
-def shrink(run: Simulation) -> Simulation:
-    """A short run in which the same property falls as in ``run``; ``PyraftError`` where nothing falls in it."""
+def shrink(run: Simulation | str) -> Simulation:
+    """A short run in which the same property falls as in ``run``, a simulation or its capsule.
+
+    ``PyraftError`` where nothing falls in it.
+    """
+    if isinstance(run, str):
+        run = Simulation.from_capsule(run)
     found = failure(run)
     if found is None:
         raise PyraftError("nothing fell in this run; there is nothing to shrink it to")

@@ -1,10 +1,11 @@
-"""A siege of leases: a leader is cut off, deposed and tricked while somebody goes on reading from it by its lease.
+"""A siege: a leader is cut off, deposed and tricked while somebody goes on reading from it.
 
 A lease read asks nobody, so it rests on clocks: no clock of the cluster is further off here than the configuration
-allows for, and every trick has to fail::
+allows for. A read by index asks a quorum. Every trick has to fail with both::
 
     cut off     ──▶ leader ✂ {rival, friends}; the rival campaigns again and again
-    restarted   ──▶ and the friends are started anew, so that they may have forgotten whom they promised what
+    divided     ──▶ {leader, an ally} ✂ {rival, friends}
+    restarted   ──▶ cut off, and the friends are started anew, so that they may have forgotten whom they promised what
     transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
     delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
 """
@@ -14,6 +15,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
+from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.messages import HeartbeatResponse
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.controls import OPERATOR
@@ -28,14 +30,15 @@ SLOW, QUICK = 0.95, 1.04
 LASTS = 240
 """Milliseconds that one siege takes."""
 KEY = "x"
-Trick = Literal["cut off", "restarted", "transferred", "delayed"]
+Trick = Literal["cut off", "divided", "restarted", "transferred", "delayed"]
 TRICKS: tuple[Trick, ...] = get_args(Trick)
 
 
 class Siege(Struct, frozen=True):
-    """One siege, by one trick."""
+    """One siege, by one trick; the old leader is read from by ``policy``."""
 
     trick: Trick = "cut off"
+    policy: ReadPolicy = "lease"
 
     def run(self, sim: Simulation) -> None:
         """Elect a leader in fast weather, let it rule for a while, and besiege it; the seed says when."""
@@ -48,10 +51,10 @@ class Siege(Struct, frozen=True):
             sim.drift(node, SLOW if node == leader else QUICK)
         sim.run(0.05 + 0.05 * chance(sim.seed, Purpose.FAULT, 1, 0))
         _ACTS[self.trick](sim, leader, rival, friends)
-        depose(sim, leader, rival)
+        depose(sim, leader, rival, self.policy)
 
 
-def depose(sim: Simulation, leader: NodeId, rival: NodeId) -> None:
+def depose(sim: Simulation, leader: NodeId, rival: NodeId, policy: ReadPolicy) -> None:
     """Have the rival campaign until it leads, write through it, and go on reading from the old leader."""
     written = None
     for millisecond in range(LASTS):
@@ -60,13 +63,19 @@ def depose(sim: Simulation, leader: NodeId, rival: NodeId) -> None:
         elif sim.leader != rival and millisecond % 4 == 0:
             sim.elect(rival)
         if written is not None and written.ok:
-            sim.read(KEY, to=leader, policy="lease", client=1)
+            sim.read(KEY, to=leader, policy=policy, client=1)
         sim.run(0.001)
 
 
 def cut_off(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
     """Nobody hears the leader, and it hears nobody."""
     sim.partition({leader}, {rival, *friends})
+
+
+def divided(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """One server stays with the leader: the last, which may be a learner."""
+    *others, ally = friends
+    sim.partition({leader, ally}, {rival, *others})
 
 
 def restarted(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
@@ -98,6 +107,7 @@ def delayed(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[No
 
 _ACTS: Mapping[Trick, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], None]] = {
     "cut off": cut_off,
+    "divided": divided,
     "restarted": restarted,
     "transferred": transferred,
     "delayed": delayed,

@@ -1,0 +1,176 @@
+"""``pyraft-lab check``: a campaign as a table, or the hunt for a mutant as a story."""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from os import cpu_count
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pyraft_lab.check.campaign import Campaign, Row, run_campaign
+from pyraft_lab.check.failure import failure
+from pyraft_lab.check.hunt import catch, mutant
+from pyraft_lab.check.mutant import Mutant
+from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.shrink import shrink
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.sim.nemesis import LEVELS
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.sweep import Serial
+from pyraft_lab.terminal.simulate import FELL, SAFE, face_of, guarded, trial_of
+
+EXAMPLES = """examples:
+  pyraft-lab check --seeds 0:200 --nodes 5 --faults heavy  two hundred runs on every core
+  pyraft-lab check --seeds 0:10000 --out campaign.parquet  interrupt it, and it goes on where it was
+  pyraft-lab check --seeds 3,14,15 --workers 1             some seeds, one after the other
+  pyraft-lab check --mutant ignores-logs                   hunt a Raft with a mistake, and tell how it dies
+  pyraft-lab check --mutants                               all the mistakes there are
+
+exit code: 0 where nothing fell, 1 where something did (as with every mutant), 2 where it could not be run"""
+
+SHOWN = 20
+"""So many failures have a row of their own."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a campaign, or hunt a mutant; 0 when nothing fell."""
+    chosen = words().parse_args(arguments)
+    if chosen.mutants:
+        return guarded(_show_mutants)
+    if chosen.mutant is not None:
+        return guarded(lambda console: _hunt(mutant(chosen.mutant), console))
+    return guarded(lambda console: _check(chosen, console))
+
+
+def words() -> argparse.ArgumentParser:
+    """The options."""
+    face = face_of("check", "Many simulated clusters, one table.", EXAMPLES)
+    face.add_argument("--seeds", type=seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)")
+    face.add_argument("--seconds", type=float, default=20.0, help="virtual seconds of faults in each (20)")
+    face.add_argument("--faults", choices=LEVELS, default="heavy", help="how bad it gets (heavy)")
+    face.add_argument("--workers", type=int, default=cpu_count() or 1, help="processes (one for every core)")
+    face.add_argument("--out", type=Path, metavar="FILE", help="keep the rows in a .parquet file, and go on from it")
+    face.add_argument("--mutant", metavar="NAME", help="hunt this mutant instead, and tell the shortest story")
+    face.add_argument("--mutants", action="store_true", help="list the mutants")
+    return face
+
+
+def seeds(text: str) -> Sequence[int]:
+    """``0:200`` as a range, ``3,14,15`` as a list."""
+    try:
+        if ":" in text:
+            first, stop = text.split(":")
+            chosen: Sequence[int] = range(int(first or 0), int(stop))
+        else:
+            chosen = [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither FIRST:STOP nor a list of seeds as 3,14,15") from None
+    if not chosen:
+        raise argparse.ArgumentTypeError(f"there are no seeds in {text}")
+    return chosen
+
+
+# A campaign
+
+
+def _check(chosen: argparse.Namespace, console: Console) -> int:
+    with _executor(chosen.workers) as executor, _progress(console, len(chosen.seeds)) as progress:
+        trial = trial_of(chosen)
+        campaign = run_campaign(
+            chosen.seeds,
+            nodes=trial.nodes,
+            faults=trial.faults,
+            engine=trial.engine,
+            seconds=trial.seconds,
+            executor=executor,
+            path=chosen.out,
+            progress=progress,
+        )
+    console.print(_table(campaign))
+    for row in campaign.failures[:1]:
+        _show_failure(row, console)
+    return SAFE if campaign.ok else FELL
+
+
+def _table(campaign: Campaign) -> RenderableType:
+    """The first failures one by one, and everything else as one line."""
+    table = Table("seeds", "verdict", "events", "calls", "elections", "crashes", "events/s")
+    good = [row for row in campaign.rows if row.ok]
+    if good:
+        table.add_row(f"{len(good):,}", "nothing fell", *_sums(good))
+    for row in campaign.failures[:SHOWN]:
+        table.add_row(f"seed {row.seed}", f"[red]{row.failed}[/]", *_sums([row]))
+    if len(campaign.failures) > SHOWN:
+        table.add_row("…", f"[red]{len(campaign.failures) - SHOWN:,} more[/]", *[""] * 5)
+    return table
+
+
+def _sums(rows: Sequence[Row]) -> Iterator[str]:
+    for name in ("events", "calls", "elections", "crashes"):
+        yield f"{sum(getattr(row, name) for row in rows):,}"
+    yield f"{sum(row.events for row in rows) / max(sum(row.took for row in rows), 1e-9):,.0f}"
+
+
+def _show_failure(row: Row, console: Console) -> None:
+    console.print(f"\nseed {row.seed}: {row.failed} fell")
+    console.print(row.what, markup=False, highlight=False)
+    try:
+        console.print("shrinking …")
+        _tell(shrink(row.capsule), console)
+    except PyraftError as error:
+        console.print(f"the run could not be shrunk: {error}", markup=False)
+        console.print(f"capsule: {row.capsule}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _hunt(prey: Mutant, console: Console) -> int:
+    console.print(f"[bold]{prey.name}[/] {prey.does} ({prey.section}).\nWhat will fall? A hint: {prey.hint}.\n")
+    run = catch(prey)
+    small = shrink(run)
+    table = Table("mutant", "seed", "servers", "events", "shrunk to", "what fell")
+    found = failure(small)
+    servers = f"{len(run.nodes)} → {len(small.nodes)}"
+    table.add_row(prey.name, str(run.seed), servers, str(len(run.trace)), str(len(small.trace)), found and found.name)
+    console.print(table)
+    _tell(small, console)
+    return FELL
+
+
+def _tell(sim: Simulation, console: Console) -> None:
+    """The story of a shrunk run, what fell in it, and its capsule."""
+    console.print(sim.trace.story(), markup=False, highlight=False, soft_wrap=True)
+    found = failure(sim)
+    console.print(f"\n[bold red]{found.name} fell[/] after {len(sim.trace)} events" if found else "\nnothing fell")
+    console.print(found.what if found else "", markup=False, highlight=False)
+    console.print(f"\ncapsule: {sim.capsule()}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_mutants(console: Console) -> int:
+    table = Table("mutant", "what it does otherwise", "where Raft says so")
+    for one in MUTANTS.values():
+        table.add_row(one.name, one.does, one.section)
+    console.print(table)
+    return SAFE
+
+
+@contextmanager
+def _executor(workers: int) -> Iterator[Executor]:
+    with Serial() if workers == 1 else ProcessPoolExecutor(workers) as executor:
+        yield executor
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[Callable[[Row], None]]:
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]}"), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task, failed = bar.add_task("seeds", total=total, failed="nothing fell"), 0
+
+        def advance(row: Row) -> None:
+            nonlocal failed
+            failed += not row.ok
+            bar.update(task, advance=1, failed=f"{failed} failed" if failed else "nothing fell")
+
+        yield advance

@@ -1,0 +1,78 @@
+"""`simulate` and `check` in a terminal: what they print, and what their exit codes say."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from pyraft_lab.check.departures import counts_its_memory
+from pyraft_lab.cli import main
+from pyraft_lab.engine.rules import RAFT
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.terminal import simulate
+from pyraft_lab.trace.recorder import Trace
+
+
+def capsule_in(shown: str) -> str:
+    return shown.rpartition("capsule: ")[2].strip()
+
+
+def test_one_run_ends_with_its_verdict_and_keeps_its_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.parquet"
+    assert main(["simulate", "--nodes", "3", "--seed", "2", "--seconds", "2", "--trace", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Nothing fell" in shown
+    assert Trace.load(path).digest() in shown
+
+
+def test_a_run_in_which_something_falls_says_what_and_ends_with_its_capsule(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, commit_index=counts_its_memory))
+    assert main(["simulate", "--seed", "1", "--seconds", "5", "--faults", "heavy"]) == 1
+    shown = capsys.readouterr().out
+    assert "commit is backed fell" in shown
+    assert Simulation.from_capsule(capsule_in(shown)).violations
+
+
+def test_a_campaign_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["check", "--seeds", "0:2", "--nodes", "3", "--faults", "light", "--seconds", "1", "--workers", "1"]) == 0
+    )
+    assert "nothing fell" in capsys.readouterr().out
+
+
+def test_a_campaign_in_which_something_falls_ends_with_the_shrunk_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, commit_index=counts_its_memory))
+    assert main(["check", "--seeds", "1,2", "--seconds", "5", "--workers", "1"]) == 1
+    shown = capsys.readouterr().out
+    assert "commit is backed" in shown
+    assert len(Simulation.from_capsule(capsule_in(shown)).trace) <= 30
+
+
+def test_a_hunt_ends_with_the_story_of_the_shrunk_run_and_its_capsule(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--mutant", "ignores-logs"]) == 1
+    shown = capsys.readouterr().out
+    small = Simulation.from_capsule(capsule_in(shown))
+    assert small.trace.story().splitlines()[-1] in shown
+    assert "leader completeness fell" in shown
+
+
+def test_an_unknown_mutant_is_answered_with_all_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--mutant", "dances"]) == 2
+    assert "votes-for-anybody" in capsys.readouterr().err
+
+
+def test_the_mutants_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--mutants"]) == 0
+    assert "ignores-logs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seeds", ["5:5", "one", "1:2:3"])
+def test_seeds_that_are_none_are_refused(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["check", "--seeds", seeds])
+    assert refused.value.code == 2
+    assert "seeds" in capsys.readouterr().err
