@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from pyraft_lab.errors import UnknownNode as UnknownNode
     from pyraft_lab.history import History as History
     from pyraft_lab.history import Operation as Operation
+    from pyraft_lab.lab.live import live_figure as live_figure
     from pyraft_lab.lab.widget import Lab as Lab
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
@@ -90,6 +91,7 @@ _WHERE = {
         *("Timeout", "UnknownNode"),
     ),
     "pyraft_lab.history": ("History", "Operation"),
+    "pyraft_lab.lab.live": ("live_figure",),
     "pyraft_lab.lab.widget": ("Lab",),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
     "pyraft_lab.runtime.client": ("Client",),

@@ -6,12 +6,14 @@
                      └ what-if-1: n1 crashed ──●──▶
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import Order
 from pyraft_lab.lab.film import Film, Simulated
 from pyraft_lab.lab.tape import Tape
+from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND
 from pyraft_lab.trace.recorder import EventId
@@ -59,6 +61,11 @@ class Branch:
     def strip(self) -> Tape:
         """The tape of everything that is known."""
         return self._foreseen or self.tape
+
+    @property
+    def violations(self) -> Sequence[Violation]:
+        """Promises that were broken, or will be."""
+        return (self._scout or self.sim).violations
 
     def look_ahead(self, events: int) -> None:
         """Know at least so many events, if there is that much future."""

@@ -7,6 +7,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert
@@ -16,11 +17,12 @@ from pyraft_lab.engine.state import Candidate
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import VERBS, order
 from pyraft_lab.lab.branches import MOST_AHEAD, Branch, Branches
-from pyraft_lab.lab.film import REEL, Film, Recorded
+from pyraft_lab.lab.film import REEL, Film, Numbered, Recorded
 from pyraft_lab.lab.moment import Moment
 from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import alt, still
 from pyraft_lab.lab.tape import Tape
+from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import EventId, Record, Trace
 from pyraft_lab.trace.story import story
@@ -204,7 +206,7 @@ class SimulationDesk(Desk):
     def strip(self, branch: str) -> Json:
         """One branch: what has been seen of it, and what is foreseen."""
         one = self.branches[branch]
-        return strip_of(
+        whole = strip_of(
             one.strip,
             one.film.trace.records,
             name=one.name,
@@ -216,6 +218,7 @@ class SimulationDesk(Desk):
             seen=one.seen,
             limit=one.sim.world.events + MOST_AHEAD,
         )
+        return {**whole, "marks": sorted([*whole["marks"], *map(broken, one.violations)], key=itemgetter(0))}
 
     def answer(self, message: Any) -> Iterator[Json]:
         """What to send back to the drawing."""
@@ -247,15 +250,22 @@ class SimulationDesk(Desk):
         yield {"type": "go", "branch": branch.name, "event": branch.seen}
 
 
+def broken(violation: Violation) -> list[Any]:
+    """The mark of a broken promise."""
+    return [violation.event, violation.time, "violation", 0, f"{violation.name} broken: {violation.what}"]
+
+
 class TraceDesk(Desk):
     """A recorded run, to look at and not to touch."""
 
     def __init__(self, trace: Trace) -> None:
         if not len(trace):
             raise PyraftError("nothing happened in this trace: there is nothing to show")
-        self._film = Recorded(trace)
-        self._tape = Tape(trace.records)
-        super().__init__("main", len(trace) - 1, trace.records[-1].time)
+        self._numbered = Numbered()
+        self._film = Recorded(Trace(self._numbered.take(trace.records)))
+        records = self._film.trace.records
+        self._tape = Tape(records)
+        super().__init__("main", len(records) - 1, records[-1].time)
 
     def film(self, branch: str) -> Film:  # noqa: ARG002 (there is only one)
         """The recorded film."""

@@ -1,7 +1,9 @@
 """A run as it is handed to the drawing: reels of 64 events, each whole once and then only what changes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Append
 from pyraft_lab.engine.engine import Engine
@@ -101,8 +103,23 @@ class Simulated(Film):
         yield from map(camera.take, self.sim.worlds(start, stop))
 
 
+class Numbered:
+    """Numbers records from 0, one by one, as reels want them: a live trace drops its oldest and may have gaps."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[EventId, EventId] = {}
+
+    def take(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Those of the records that are new, with their numbers here; so are their causes."""
+        for record in records:
+            if record.id in self._numbers:
+                continue
+            number = self._numbers[record.id] = len(self._numbers)
+            yield replace(record, id=number, cause=self._numbers.get(-1 if record.cause is None else record.cause))
+
+
 class Recorded(Film):
-    """The film of a trace: of a file, or of a cluster that is followed; ``grow`` takes in what is new."""
+    """The film of a trace: of a file, or of a cluster that is followed; it grows with its trace."""
 
     def __init__(self, trace: Trace, engine: Engine | None = None) -> None:
         self._trace = trace

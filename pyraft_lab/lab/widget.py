@@ -1,7 +1,7 @@
 """The Lab: see a cluster, step it, rewind it, break it, in a notebook."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,29 @@ import anywidget
 import traitlets
 
 from pyraft_lab.errors import PyraftError
+from pyraft_lab.lab.cluster import ClusterDesk
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
 from pyraft_lab.lab.page import page
+from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import image
+from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import Trace
 
+Source = Simulation | Trace | LocalCluster
+RATE = 5.0
+"""How often a second a live tape grows."""
 STATIC = Path(__file__).parent / "static"
 
 
 class Lab(anywidget.AnyWidget):
     """A cluster to look at and to act upon: servers and messages, logs, the tape of time, and why things happened.
 
-    ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, or a ``Trace``,
-    which it shows. A simulation in which nothing has happened yet is first taken to its first election, one vote short
-    of a leader, unless ``opening`` is false. Nothing moves by itself.
+    ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, a ``Trace``, which
+    it shows, or a running ``LocalCluster``, which it follows. A simulation in which nothing has happened yet is first
+    taken to its first election, one vote short of a leader, unless ``opening`` is false. Nothing moves by itself but
+    what is alive.
 
     All that the drawing knows is plain JSON: ``board`` and ``reels`` go to it, its wishes come back as messages.
     """
@@ -33,11 +41,15 @@ class Lab(anywidget.AnyWidget):
     board = traitlets.Dict().tag(sync=True)
     reels: Any = traitlets.List().tag(sync=True)
 
-    def __init__(self, source: Simulation | Trace | None = None, *, opening: bool = True) -> None:
+    def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
         self._desk = desk_for(Simulation() if source is None else source, opening=opening)
-        self._post = owner()
+        self._pulse = Pulse(self._beat, name="live lab", rate=RATE)
+        is_live = isinstance(self._desk, ClusterDesk)
+        self._post = self._pulse.post if is_live else owner()
         super().__init__(board=self._desk.board(), reels=self._desk.reels())
         self.on_msg(self._hear)
+        if is_live:
+            self._pulse.start()
 
     def __repr__(self) -> str:
         return f"<Lab: {self._desk.board()['title']}>"
@@ -60,6 +72,18 @@ class Lab(anywidget.AnyWidget):
         target.write_text(page(self._desk, self._desk.board()["title"], picture), encoding="utf-8")
         return target
 
+    def close(self) -> None:
+        """Leave the page; a live cluster is followed no longer."""
+        self._pulse.close()
+        super().close()
+
+    def _beat(self) -> bool:
+        """Tell the drawing what a live cluster has done since; whether there may be more."""
+        assert isinstance(self._desk, ClusterDesk), "nothing else grows by itself"
+        is_over = self._desk.is_over
+        self._tell(self._desk.grow)
+        return not is_over
+
     # Messages of the drawing
 
     def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
@@ -67,14 +91,20 @@ class Lab(anywidget.AnyWidget):
         self._post(lambda: self._answer(message))
 
     def _answer(self, message: Any) -> None:
+        self._tell(lambda: self._desk.answer(message))
+
+    def _tell(self, answers: Callable[[], Iterable[Json]]) -> None:
+        """Send what there is to say; whatever goes wrong is shown in the widget, for a log hides it."""
         try:
-            for told in self._desk.answer(message):
+            for told in answers():
                 self.send(told)
         except PyraftError as error:
             self.send({"type": "error", "text": str(error)})
+        except Exception as error:  # noqa: BLE001 (a mistake of ours: the learner should see that too)
+            self.send({"type": "error", "text": f"the Lab failed: {type(error).__name__}: {error}"})
 
 
-def desk_for(source: Simulation | Trace, *, opening: bool) -> Desk:
+def desk_for(source: Source, *, opening: bool) -> Desk:
     """Whoever answers for a source."""
     match source:
         case Simulation():
@@ -83,6 +113,8 @@ def desk_for(source: Simulation | Trace, *, opening: bool) -> Desk:
             return SimulationDesk(source)
         case Trace():
             return TraceDesk(source)
+        case LocalCluster():
+            return ClusterDesk(source)
         case _:
             raise PyraftError(f"a Lab shows a Simulation, a Trace or a cluster, not a {type(source).__name__}")
 

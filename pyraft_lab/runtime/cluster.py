@@ -190,6 +190,11 @@ class LocalCluster:
         return Client(_Handles(self), deadline=deadline, home=self._home)
 
     @property
+    def is_running(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._thread is not None
+
+    @property
     def now(self) -> float:
         """Seconds since the cluster was made: the time of its trace."""
         return time.monotonic() - self._began

@@ -1098,16 +1098,18 @@ class Lab {
     if (strip.from > (old?.times.length ?? 0)) return this.link.send({ do: "hello" });
     const kept = (list) => (old ? list.filter((one) => one[0] < strip.from) : []);
     const whole = { ...strip, times: [...(old?.times.slice(0, strip.from) ?? []), ...strip.times], bands: [...kept(old?.bands ?? []), ...strip.bands], marks: [...kept(old?.marks ?? []), ...strip.marks] };
+    const { player } = this, follows = this.store.board.live && !player.playing && player.goal == null && player.event >= (old?.seen ?? 0);
     this.store.takeStrip(whole);
     this.fillBranches();
-    if (this.player.event > this.player.last) this.player.go(this.player.last);
-    else if (this.player.follows && !this.player.playing) this.player.go(whole.seen);
+    if (player.event > player.last) player.go(player.last);
+    else if (follows) player.go(whole.seen); // who stands at the end of a live tape stays there
   }
 
   rebuild(board) {
     this.store.board = { ...this.store.board, ...board };
     for (const strip of board.strips) this.store.takeStrip(strip);
     this.fillBranches();
+    if (board.live) this.player.go(this.player.last);
   }
 
   /** An error where everybody sees it, until it is dismissed. */

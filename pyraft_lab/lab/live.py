@@ -1,0 +1,128 @@
+"""Figures that keep up with a live cluster while cells go on running."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
+from typing import Any, Protocol
+
+import plotly.graph_objects as go
+
+from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.trace.recorder import EventId, Record, Trace
+
+
+class Live(Protocol):
+    """What can be followed: a ``LocalCluster``."""
+
+    @property
+    def trace(self) -> Trace:
+        """What happened."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether more may happen."""
+
+
+def live_figure(cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None = 20.0) -> "LiveFigure":
+    """``draw(trace)`` of a live cluster, drawn anew as things happen, until the cluster ends or you ``close()`` it.
+
+    At most ten times a second, and less often where drawing takes long. The newest ``seconds`` are drawn (``None``: all
+    that is kept).
+
+    >>> figure = live_figure(cluster, viz.roles)  # doctest: +SKIP
+    """
+    return LiveFigure(cluster, draw, seconds=seconds)
+
+
+class LiveFigure(go.FigureWidget):  # type: ignore[misc]
+    """A figure with a pulse; made by :func:`live_figure`."""
+
+    _pulse: Pulse
+    _follower: "Follower"
+
+    def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
+        super().__init__()
+        follower = Follower(cluster, draw, seconds=seconds)
+        object.__setattr__(self, "_follower", follower)
+        object.__setattr__(self, "_pulse", Pulse(self._beat, name=f"live figure: {follower.name}"))
+        self._beat()
+        self._pulse.start()
+
+    def __repr__(self) -> str:
+        return f"<live figure: {self._follower.name}>"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is still kept up to date."""
+        return self._pulse.is_alive
+
+    def close(self) -> None:
+        """Keep it up to date no longer; the last picture stays."""
+        self._pulse.close()
+
+    def join(self, timeout: float) -> None:
+        """Wait until it is kept up to date no longer."""
+        self._pulse.join(timeout)
+
+    def _beat(self) -> bool:
+        new = self._follower.look()
+        if new is not None:
+            redraw(self, new)
+        if self._follower.is_over:
+            self.close()
+        return not self._follower.is_over
+
+
+class Follower:
+    """Looks at a cluster now and then: a new figure where something has happened since, else nothing."""
+
+    def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
+        self.name: str = draw.__name__
+        self._cluster, self._draw, self._seconds = cluster, draw, seconds
+        self._seen: EventId | None = None
+        self.is_over = False
+
+    def look(self) -> go.Figure | None:
+        """The figure as of now; after the end of the cluster for the last time."""
+        self.is_over = not self._cluster.is_running
+        records = self._cluster.trace.records
+        if not records or records[-1].id == self._seen:
+            return None
+        self._seen = records[-1].id
+        return self._draw(Trace(newest(records, self._seconds)))
+
+
+def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]:
+    """The records of the last so many seconds."""
+    if seconds is None:
+        return records
+    return records[bisect_left(records, records[-1].time - seconds, key=lambda record: record.time) :]
+
+
+# Putting one figure in the place of another
+
+
+def redraw(shown: go.FigureWidget, new: go.Figure) -> None:
+    """Make a figure on the screen look like ``new``, in one message for each sort of change."""
+    alike = _alike(shown.data, new.data)
+    with shown.batch_update():
+        for old, trace in zip(shown.data[:alike], new.data, strict=False):
+            _replace(old, trace.to_plotly_json())
+        _replace(shown.layout, new.layout.to_plotly_json())
+    if len(shown.data) > alike:
+        shown.data = shown.data[:alike]
+    if len(new.data) > alike:
+        shown.add_traces(new.data[alike:])
+
+
+def _alike(shown: Sequence[Any], new: Sequence[Any]) -> int:
+    """How many traces may stay, with other values: the first ones, as long as both figures have the same sorts."""
+    pairs = takewhile(lambda pair: pair[0].type == pair[1].type, zip(shown, new, strict=False))
+    return sum(1 for _ in pairs)
+
+
+def _replace(old: Any, new: Mapping[str, Any]) -> None:
+    """Give an object of Plotly's these properties and no others; its name on the page stays."""
+    for gone in old.to_plotly_json().keys() - new.keys() - {"uid", "type"}:
+        old[gone] = None
+    old.update({name: value for name, value in new.items() if name not in {"uid", "type"}}, overwrite=True)

@@ -1,0 +1,72 @@
+"""A beat for what must move while cells run: a thread that owns something, looks after it, and does errands.
+
+JupyterLab delivers a widget's messages on any thread, and a cell may hold the kernel's loop up for seconds. What
+belongs to a pulse is touched on its thread alone, so it needs no locks and goes on meanwhile.
+"""
+
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+RATE = 10.0
+"""Beats a second at most: what a browser draws of a live Plotly figure without falling behind."""
+SHARE = 0.5
+"""Of the time, what the beats may take at most; after a long one the next waits."""
+
+Errand = Callable[[], None]
+
+
+class Pulse:
+    """Calls ``beat`` at most ``rate`` times a second until that is over (it says ``False``), and errands until closed.
+
+    Beats that come too late are left out, never made up for.
+    """
+
+    def __init__(self, beat: Callable[[], bool], *, name: str, rate: float = RATE) -> None:
+        self._beat, self._pause = beat, 1 / rate
+        self._errands: SimpleQueue[Errand | None] = SimpleQueue()
+        self._due: float | None = time.monotonic()
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> "Pulse":
+        """The first beat comes at once."""
+        self._thread.start()
+        return self
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether errands are still done."""
+        return self._thread.is_alive()
+
+    def post(self, errand: Errand) -> None:
+        """Have something done on the pulse's thread, between two beats."""
+        self._errands.put(errand)
+
+    def close(self) -> None:
+        """The end; may be called anywhere and more than once, on its own thread, too."""
+        self._errands.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has ended."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                errand = self._errands.get(timeout=self._patience())
+            except Empty:
+                self._turn()
+                continue
+            if errand is None:
+                return
+            errand()
+
+    def _patience(self) -> float | None:
+        return None if self._due is None else max(0.0, self._due - time.monotonic())
+
+    def _turn(self) -> None:
+        began = time.monotonic()
+        goes_on = self._beat()
+        taken = time.monotonic() - began
+        self._due = began + max(self._pause, taken / SHARE) if goes_on else None

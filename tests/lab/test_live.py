@@ -1,0 +1,97 @@
+"""A live figure keeps up with a cluster, in few messages, and ends with it."""
+
+import json
+import threading
+
+import plotly.graph_objects as go
+import pytest
+
+from pyraft_lab import LocalCluster, Simulation, Trace, live_figure, viz
+from pyraft_lab.lab.live import Follower, newest, redraw
+
+PATIENCE = 10.0
+
+
+class Stage:
+    """Stands for a cluster."""
+
+    def __init__(self, trace: Trace, *, is_running: bool = True) -> None:
+        self.trace, self.is_running = trace, is_running
+
+
+def run_of(seconds: float) -> Trace:
+    sim = Simulation(seed=7)
+    sim.run(seconds)
+    return sim.trace
+
+
+def looks(figure: go.Figure) -> object:
+    """A figure without the names its traces go by on a page."""
+    whole = json.loads(go.Figure(figure).to_json())
+    return [{**trace, "uid": None} for trace in whole["data"]], whole["layout"]
+
+
+@pytest.mark.parametrize("draw", [viz.roles, viz.space_time, viz.logs, viz.progress])
+def test_the_figure_on_the_screen_becomes_like_the_new_one(draw: object) -> None:
+    assert callable(draw)
+    shown = go.FigureWidget(draw(run_of(0.2)))
+    new = draw(run_of(0.6))
+    redraw(shown, new)
+    assert looks(shown) == looks(new)
+
+
+def test_a_picture_may_become_another_one_altogether() -> None:
+    shown, new = go.FigureWidget(viz.space_time(run_of(0.6))), viz.logs(run_of(0.3))
+    redraw(shown, new)
+    assert looks(shown) == looks(new)
+
+
+def test_nothing_is_drawn_where_nothing_has_happened() -> None:
+    follower = Follower(Stage(run_of(0.3)), viz.roles, seconds=None)
+    assert follower.look() is not None
+    assert follower.look() is None
+
+
+def test_only_the_newest_seconds_are_drawn() -> None:
+    records = run_of(1.0).records
+    kept = newest(records, 0.25)
+    assert 0 < len(kept) < len(records)
+    assert kept[-1].time - kept[0].time <= 0.25
+    assert newest(records, None) == records
+
+
+def test_a_figure_of_what_is_over_shows_its_end_and_lives_no_more() -> None:
+    figure = live_figure(Stage(run_of(0.6), is_running=False), viz.roles)
+    figure.join(PATIENCE)
+    assert not figure.is_live
+    assert len(figure.data) > 0
+    assert repr(figure) == "<live figure: roles>"
+
+
+async def test_a_live_cluster_is_drawn_while_a_cell_holds_the_loop_up() -> None:
+    drawn, again = [], threading.Event()
+
+    def draw(trace: Trace) -> go.Figure:
+        drawn.append(len(trace))
+        if len(drawn) > 2:
+            again.set()
+        return viz.roles(trace)
+
+    async with LocalCluster(3) as cluster:
+        await cluster.wait_leader()
+        figure = live_figure(cluster, draw)
+        assert again.wait(PATIENCE), "drawn on, although this very thread waits"
+        assert figure.is_live
+    figure.join(PATIENCE)
+    assert not figure.is_live
+    assert drawn == sorted(drawn)
+
+
+async def test_a_closed_figure_keeps_its_last_picture() -> None:
+    async with LocalCluster(3) as cluster:
+        await cluster.wait_leader()
+        figure = live_figure(cluster, viz.roles)
+        figure.close()
+        figure.join(PATIENCE)
+        assert not figure.is_live
+        assert len(figure.data) > 0
