@@ -33,7 +33,7 @@ from pyraft_lab.network.gate import Gate
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Observer, Reporter
+from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
@@ -49,9 +49,9 @@ class LocalCluster:
     Disks of an earlier cluster go on where it stopped.
 
     ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
-    or a directory; ``machine`` makes a state machine for each node; ``trace`` is how many of the newest events are kept
-    (``None``: no trace). ``processes`` makes every node a process of its own, around a broker. Methods may be used from
-    any loop and thread.
+    or a directory; ``machine`` makes a state machine for each node. ``processes`` makes every node a process of its
+    own, around a broker. ``trace`` is how many of the newest events are kept (``None``: no trace), ``level`` how much
+    of each (:class:`~pyraft_lab.runtime.reporter.Reporter`). Methods may be used from any loop and thread.
     """
 
     nodes: dict[NodeId, Raft]
@@ -82,6 +82,7 @@ class LocalCluster:
         rules: Rules = RAFT,
         observers: Sequence[Observer] = (),
         trace: int | None = 20_000,
+        level: Level = "full",
         name: str = "local",
     ) -> None:
         if nodes < 1:
@@ -97,7 +98,7 @@ class LocalCluster:
         self._disks: dict[NodeId, MemoryStorage] = {}
         self._is_traced, self._trace_limit = trace is not None, trace
         self._began = time.monotonic()
-        self._reporter = Reporter([self.trace, *observers] if trace else observers, now=lambda: self.now)
+        self._reporter = Reporter([self.trace, *observers] if trace else observers, now=lambda: self.now, level=level)
         self._thread: LoopThread | None = None
         self._faults: Faults | None = None
         self._decree = Decree()
@@ -198,6 +199,15 @@ class LocalCluster:
     def now(self) -> float:
         """Seconds since the cluster was made: the time of its trace."""
         return time.monotonic() - self._began
+
+    @property
+    def level(self) -> Level:
+        """How much is recorded from now on: ``off``, ``protocol``, ``steps`` or ``full``; may be changed."""
+        return self._reporter.level
+
+    @level.setter
+    def level(self, level: Level) -> None:
+        self._reporter.level = level
 
     @property
     def gate(self) -> Gate:

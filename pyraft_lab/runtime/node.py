@@ -32,7 +32,7 @@ from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
-from pyraft_lab.runtime.reporter import Observer, Reporter
+from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.requests import Call
 from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.storage.base import Storage
@@ -44,9 +44,9 @@ T = TypeVar("T")
 class Raft:
     """One node of a cluster, and what one may ask of it (openraft Raft).
 
-    ``observers`` are called with a record of every step, on the node's own thread; ``reporter`` is for several nodes
-    of one process. ``max_waiting`` bounds the requests on their
-    way; who makes more waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
+    ``observers`` are called with a record of every step, or as the ``level`` says, on the node's own thread;
+    ``reporter`` is for several nodes of one process. ``max_waiting`` bounds the requests on their way; who makes more
+    waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
     ``StorageFailed`` or ``DuplicateNode``.
     """
 
@@ -65,6 +65,7 @@ class Raft:
         machine: StateMachine | None = None,
         rules: Rules = RAFT,
         observers: Sequence[Observer] = (),
+        level: Level = "full",
         chance: random.Random | None = None,
         reporter: Reporter | None = None,
         max_waiting: int = 100_000,
@@ -82,7 +83,7 @@ class Raft:
         self._storage = storage or MemoryStorage()
         self._machine = Sessions(machine or KeyValue())
         self._max_waiting, self._chance = max_waiting, chance or random.Random()
-        self._reporter = reporter or Reporter.of_process(observers)
+        self._reporter = reporter or Reporter.of_process(observers, level=level)
         self._watchers = Watchers(lambda: self.metrics)
         self._home: Home | None = None
         self._owner: Owner | None = None

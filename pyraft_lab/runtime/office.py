@@ -2,22 +2,31 @@
 
 from collections.abc import Awaitable, Callable
 
-from pyraft_lab.engine.types import Term
+from msgspec.structs import replace
+
 from pyraft_lab.runtime.metrics import Metrics, Watchers
 
 Callback = Callable[[Metrics], Awaitable[None] | None]
 
 
 async def follow_office(watchers: Watchers, start: Callback, stop: Callback) -> None:
-    """Follow a node's leaderships; two in a row end and begin even if nobody saw what was between."""
-    office: Term | None = None
-    async for now in watchers.stream():
-        held = now.term if now.role == "Leader" else None
-        if office not in (None, held):
-            await _called(stop, now)
-        if held not in (None, office):
-            await _called(start, now)
-        office = held
+    """Follow a node's leaderships; two in a row end and begin even if nobody saw what was between.
+
+    A node that is shut down in office leaves it like any other.
+    """
+    office: Metrics | None = None
+    try:
+        async for now in watchers.stream():
+            held = now if now.role == "Leader" else None
+            if office is not None and (held is None or held.term != office.term):
+                office = None
+                await _called(stop, now)
+            if held is not None and office is None:
+                office = held
+                await _called(start, now)
+    finally:
+        if office is not None:
+            await _called(stop, replace(office, role="Shutdown"))
 
 
 async def _called(callback: Callback, now: Metrics) -> None:

@@ -224,7 +224,7 @@ class Owner:
         self.state = step.after
         id = self._reporter.event()
         self._carry_out(step, id, received)
-        if self._reporter.observers:
+        if self._reporter.is_on:
             self._reporter.tell_step(step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended)
             self._flights, self._ended = [], []
 
@@ -272,7 +272,7 @@ class Owner:
         """Who waited for this command has waited long enough."""
         self.ledger, outcomes = self.ledger.after(command, results)
         self.requests.settle(outcomes)
-        if self._reporter.observers:
+        if self._reporter.tells_messages:
             self._ended += outcomes
 
     def _send(self, command: Send | SendChunk, cause: EventId, received: MessageId | None) -> None:
@@ -303,7 +303,7 @@ class Owner:
 
     def _post(self, dst: NodeId, letter: Letter, received: MessageId | None = None) -> None:
         assert self.endpoint is not None, "nothing is sent before the node has joined its network"
-        if self._reporter.observers:
+        if self._reporter.tells_messages:
             self._flights.append(self._reporter.flight(self.state.id, dst, letter, received))
         self.endpoint.send(dst, letter)
 

@@ -29,6 +29,7 @@ from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, TakeLearner
 from pyraft_lab.runtime.remote import Remote, leader_of
+from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.trace.recorder import Kind
 from pyraft_lab.trace.stream import FollowedTrace
 
@@ -40,7 +41,7 @@ class ProcessCluster(LocalCluster):
     """See :class:`~pyraft_lab.runtime.cluster.LocalCluster`; made by it."""
 
     def __init__(self, nodes: int = 3, *, network: str = "memory", **settings: Any) -> None:
-        for field in ("machine", "rules", "observers"):
+        for field in ("machine", "rules", "observers", "level"):
             if field in settings:
                 raise ConfigError(field, settings[field], "cannot be handed to another process")
         super().__init__(nodes, network="mqtt" if network == "memory" else network, **settings)
@@ -70,7 +71,7 @@ class ProcessCluster(LocalCluster):
     def _follow(self) -> None:
         self.trace = followed = FollowedTrace(self._url, self._name, limit=self._trace_limit)
         self._stack.callback(followed.close)
-        self._reporter.observers = [followed]
+        self._reporter = Reporter.of_process([followed], now=lambda: followed.now)
 
     async def _end(self) -> None:
         await asyncio.gather(*(asyncio.to_thread(_ended, process) for process in self._processes.values()))

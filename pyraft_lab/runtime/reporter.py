@@ -8,35 +8,72 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal, get_args
 
 from pyraft_lab.engine.events import Boot
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import ORIGIN, NodeId
+from pyraft_lab.errors import ConfigError, at_least
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
 from pyraft_lab.machine import Value
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.trace.recorder import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, peer_of
 
 Observer = Callable[[Record], None]
+Level = Literal["off", "protocol", "steps", "full"]
 
 
 class Reporter:
     """``observers`` are called with every record, in order, on the nodes' thread; ``now`` gives the time in seconds.
 
-    Without observers nothing is recorded, and asking whether there are any is all it costs.
+    ``level`` says how much is recorded, and may be changed at any time::
+
+        off        nothing: asking for the level is all it costs
+        protocol   steps after which a node stood otherwise (role, vote, membership, snapshot), and what was done to it
+        steps      every step, without its messages
+        full       everything
+
+    With ``sample=n`` only every n-th step is told of those that ``protocol`` would leave out.
     """
 
     def __init__(
-        self, observers: Sequence[Observer] = (), *, first: int = 0, now: Callable[[], float] = time.time
+        self,
+        observers: Sequence[Observer] = (),
+        *,
+        first: int = 0,
+        now: Callable[[], float] = time.time,
+        level: Level = "full",
+        sample: int = 1,
     ) -> None:
+        at_least("sample", sample, 1)
         self.observers = list(observers)
-        self.now = now
+        self.now, self.level, self.sample = now, level, sample
         self._events, self._messages = itertools.count(first), itertools.count(first + 1)
 
     @classmethod
-    def of_process(cls, observers: Sequence[Observer] = ()) -> "Reporter":
+    def of_process(
+        cls, observers: Sequence[Observer] = (), *, now: Callable[[], float] = time.time, level: Level = "full"
+    ) -> "Reporter":
         """A reporter whose numbers no other process uses."""
-        return cls(observers, first=secrets.randbits(38) << 24)
+        return cls(observers, first=secrets.randbits(38) << 24, now=now, level=level)
+
+    @property
+    def level(self) -> Level:
+        """How much is recorded."""
+        return self._level
+
+    @level.setter
+    def level(self, level: Level) -> None:
+        if level not in get_args(Level):
+            raise ConfigError("level", level, f"must be one of {', '.join(get_args(Level))}")
+        self._level = level
+        self.is_on = bool(self.observers) and level != "off"
+        self.tells_messages = self.is_on and level != "steps"
+
+    def observe(self, observer: Observer) -> None:
+        """Let one more see what happens from now on."""
+        self.observers.append(observer)
+        self.level = self.level
 
     def event(self) -> EventId:
         """The number of the next event."""
@@ -56,7 +93,7 @@ class Reporter:
         detail: str = "",
     ) -> None:
         """Record what was done to the cluster from outside."""
-        if self.observers:
+        if self.is_on:
             id = self.event()
             self._hand(Record(id=id, time=self.now(), kind=kind, node=node, peer=peer, message=message, detail=detail))
 
@@ -71,6 +108,8 @@ class Reporter:
         ended: Sequence[Outcome],
     ) -> None:
         """Record a turn of a node: what it received, which messages have left since the last, whose waiting ended."""
+        if not (self._level != "protocol" and id % self.sample == 0) and not is_notable(step):
+            return
         self._hand(
             Record(
                 id=id,
@@ -102,6 +141,19 @@ class Reporter:
     def _hand(self, record: Record) -> None:
         for observer in self.observers:
             observer(record)
+
+
+def is_notable(step: Step) -> bool:
+    """Whether the node stands otherwise than before."""
+    before, after = step.before, step.after
+    return (
+        isinstance(step.event, Boot)
+        or type(before.role) is not type(after.role)
+        or before.vote != after.vote
+        or before.leader != after.leader
+        or before.membership_id != after.membership_id
+        or before.snapshot_last != after.snapshot_last
+    )
 
 
 def _kind(step: Step) -> Kind:

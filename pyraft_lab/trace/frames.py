@@ -3,6 +3,7 @@
 Times are seconds; what does not apply or has not happened is ``<NA>`` (``NaN`` for times).
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -23,7 +24,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId
-from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record
+from pyraft_lab.trace.recorder import Fate, Flight, Kind, MessageId, Record
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.words import command_text
 
@@ -68,6 +69,9 @@ def messages(records: Sequence[Record]) -> pd.DataFrame:
     rows = {flight.id: _message(flight) for record in records for flight in record.sent}
     for record in records:
         _tell_fate(rows, record)
+    for id in _sent_to_the_dead(records):
+        if rows[id]["fate"] == Fate.FLYING.value:
+            rows[id]["fate"] = Fate.DEAD.value
     return _frame(rows.values(), MESSAGES)
 
 
@@ -173,6 +177,23 @@ def _tell_fate(rows: Mapping[int, Row], record: Record) -> None:
             row["fate"] = Fate.DROPPED.value
         case _:
             pass
+
+
+def _sent_to_the_dead(records: Sequence[Record]) -> Iterator[MessageId]:
+    """Messages of live nodes that a crash overtook, or that left for a node that was down: a wire tells nobody."""
+    down, flying = set[NodeId](), defaultdict[NodeId, list[MessageId]](list)
+    for record in records:
+        if record.kind is Kind.CRASH:
+            down.add(record.node)
+            yield from flying.pop(record.node, ())
+        elif record.kind in (Kind.BOOT, Kind.RESTART):
+            down.discard(record.node)
+        for flight in record.sent:
+            if flight.due is not None:  # the simulation knows when it will arrive, and tells what becomes of it
+                continue
+            if flight.dst in down:
+                yield flight.id
+            flying[flight.dst].append(flight.id)
 
 
 # States

@@ -2,7 +2,7 @@
 
 ::
 
-    pyraft/<cluster>/followers/<name>   "I am here", every few seconds
+    pyraft/<cluster>/followers/<name>   retained: "I am here", every few seconds
     pyraft/<cluster>/<node>/trace       lines of records, several in one message; only while a follower is there
 
 Clocks of different machines differ. A record knows its cause, so where an effect seems to come before its cause, the
@@ -46,7 +46,7 @@ class Publisher:
 
     def __init__(self, node: NodeId, network: MqttNetwork, *, now: Callable[[], float] = time.monotonic) -> None:
         self._node, self._now = node, now
-        self._until = 0.0
+        self._until = now() + HELLO  # a follower that is there already needs a moment to be heard
         self._records: list[Record] = []
         self._writer = Writer()
         self._line = Line(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
@@ -70,7 +70,8 @@ class Publisher:
         """A follower is there; one that is new needs whole states first."""
         if payload == b"new":
             self._writer = Writer()
-        self._until = self._now() + FAREWELL
+        if payload:
+            self._until = self._now() + FAREWELL
 
 
 class Merger:
@@ -155,17 +156,18 @@ class FollowedTrace(Trace):
         self._thread.stop(Fatal("the trace has been closed"))
 
     async def _open(self) -> "asyncio.Task[None]":
-        line = Line(self._network, "follower", topics=["+/trace"], deliver=self._hear)
+        topic = f"followers/{self._network.address.username or secrets.token_hex(4)}"
+        line = Line(self._network, "follower", topics=["+/trace"], deliver=self._hear, will=topic)
         await line.open()
-        return asyncio.create_task(self._follow(line))
+        return asyncio.create_task(self._follow(line, topic))
 
-    async def _follow(self, line: Line) -> None:
+    async def _follow(self, line: Line, topic: str) -> None:
         """Say that somebody is here, and gather what arrives."""
-        name, said = self._network.address.username or secrets.token_hex(4), -HELLO
+        said = -HELLO
         try:
             while True:
                 if time.monotonic() - said >= HELLO:
-                    line.publish(f"followers/{name}", b"new" if said < 0 else b"here")
+                    line.publish(topic, b"new" if said < 0 else b"here", retain=True)
                     said = time.monotonic()
                 for record in self._merger.take(now=time.monotonic()):
                     self(record)

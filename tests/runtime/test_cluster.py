@@ -140,6 +140,7 @@ async def test_a_live_cluster_leaves_the_same_frames_as_a_simulated_one(network:
     received = events[events.kind == "receive"]
     assert (received.cause < received.id).all(), "a message is caused before it is received"
     assert {"delivered", "cut"} <= set(messages.fate)
+    assert not (messages[messages.dst == leader].fate == "flying").any(), "a dead node gets nothing any more"
     answers = messages[messages.kind == "VoteResponse"]
     assert set(messages.set_index("id").loc[answers.reply_to].kind) == {"VoteRequest"}
     put = entries[entries.kind == "normal"].iloc[0]
@@ -157,3 +158,22 @@ async def test_a_cluster_goes_on_where_its_disks_stopped(tmp_path: Path) -> None
         await cluster.client.write({"op": "put", "key": "x", "value": "kept"})
     async with LocalCluster(3, storage=tmp_path, config=CALM) as cluster:
         assert await cluster.client.read("x") == "kept"
+
+
+async def test_a_level_says_how_much_is_recorded() -> None:
+    async with LocalCluster(3, config=CALM, level="protocol") as cluster:
+        await cluster.wait_leader()
+        before = len(cluster.trace)
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        assert len(cluster.trace) == before, "a write changes nobody's standing"
+        cluster.level = "steps"
+        await cluster.client.write({"op": "put", "key": "x", "value": 2})
+        records = cluster.trace.records[before:]
+        assert {"propose", "stored"} <= {record.kind for record in records}
+        assert not any(record.sent for record in records)
+        cluster.level = "off"
+        count = len(cluster.trace)
+        await cluster.client.write({"op": "put", "key": "x", "value": 3})
+        assert len(cluster.trace) == count
+        with pytest.raises(ConfigError, match="level"):
+            cluster.level = "loud"  # type: ignore[assignment]

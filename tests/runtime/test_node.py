@@ -199,6 +199,7 @@ async def test_office_begins_and_ends_in_turn() -> None:
     await raft.client_write(1)
     assert told == [("start", 1)]
     await raft.shutdown()
+    assert told == [("start", 1), ("stop", 1)]
 
 
 async def test_a_callback_that_raises_stops_the_node() -> None:
