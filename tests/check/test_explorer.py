@@ -1,5 +1,8 @@
 """The explorer: exact counts, shortest counterexamples, and agreement with the plainest explorer there is."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -306,3 +309,25 @@ def test_progress_is_told_level_by_level() -> None:
     report = explore(3, bounds=Bounds(timeouts=1), progress=lambda *now: told.append(now))
     assert [depth for _, _, depth in told] == list(range(1, report.depth + 1))
     assert told[-1][:2] == (report.worlds, 0)
+
+
+SCRIPT = """
+from pyraft_lab.check.bounds import Bounds
+from pyraft_lab.check.explorer import explore
+for symmetric in (False, True):
+    report = explore(3, bounds=Bounds(timeouts=2, heartbeats=1, retries=1, depth=7), symmetric=symmetric)
+    print(report.worlds, report.transitions, report.turns, report.depth)
+goal = explore(3, bounds=Bounds(timeouts=2, crashes=1), goal=lambda world: len(world.leaders) == 2)
+print(goal.story())
+"""
+
+
+def test_a_search_is_the_same_in_every_process() -> None:
+    def output(hash_seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert output("0") == output("1")

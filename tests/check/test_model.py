@@ -126,7 +126,7 @@ def test_a_change_needs_a_committed_entry_of_the_term_and_a_common_voter_set() -
     raft = model()
     joint, apart = (*THREE, frozenset({2, 3, 4})), (frozenset({2, 3, 4}),)
     term = elect(raft, 1, 2)
-    with pytest.raises(Impossible, match="nothing of this term"):
+    with pytest.raises(Impossible, match="is not committed"):
         raft.append(1, Line(term, "joint", joint))
     raft.append(1, Line(term, "blank"))
     spread(raft, 3, term, 2)
