@@ -27,6 +27,7 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
 
+_NONE: Mapping[str, Predicate] = {}
 Watcher = Callable[[int, int, int], None]
 """Told now and then how many worlds were found, how many of them wait, and how deep the search is."""
 
@@ -37,6 +38,9 @@ class Report(Struct, frozen=True, kw_only=True):
     ``worlds`` and ``transitions`` are the same in every run; ``turns`` counts how often Raft itself was asked.
     ``exhausted`` says that nothing within the bounds was left out. ``end`` is the world in which ``broken`` broke,
     ``reached`` the first one that met the goal; ``path`` leads there from ``start``.
+
+    A search proves little of what it never came to: ``happened`` names the messages that were sent and the facts that
+    came about, ``never`` those of the caller's ``sometimes`` that no world satisfied.
     """
 
     worlds: int
@@ -50,6 +54,8 @@ class Report(Struct, frozen=True, kw_only=True):
     path: tuple[Act, ...] = ()
     end: World | None = None
     reached: World | None = None
+    happened: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         size = f"{self.worlds:,} worlds, {self.transitions:,} transitions, {self.depth} acts deep"
@@ -83,6 +89,7 @@ def explore(
     engine: Engine | None = None,
     bounds: Bounds | None = None,
     invariants: Mapping[str, Predicate] | None = None,
+    sometimes: Mapping[str, Predicate] | None = None,
     goal: Predicate | None = None,
     symmetric: bool = False,
     progress: Watcher | None = None,
@@ -93,9 +100,9 @@ def explore(
     simulation, whose present moment it is (then its engine is the default).
 
     The paper's five safety properties are judged at every transition; ``invariants`` adds predicates of your own
-    over :class:`World`, and ``goal`` ends the search at the first world that satisfies it, from which another search
-    may go on. A ``symmetric`` search looks at one of all the worlds that differ by the names of servers alone; your
-    predicates must not ask for names then.
+    over :class:`World`, ``sometimes`` names what should hold somewhere, and ``goal`` ends the search at the first
+    world that satisfies it, from which another search may go on. A ``symmetric`` search looks at one of all the
+    worlds that differ by the names of servers alone; your predicates must not ask for names then.
     """
     engine = engine or (start.world.setting.engine if isinstance(start, Simulation) else raft())
     world = _world(start, engine)
@@ -103,6 +110,7 @@ def explore(
         Space(engine, bounds or Bounds(), world),
         world,
         invariants=invariants or {},
+        sometimes=sometimes or {},
         goal=goal,
         symmetric=symmetric,
     )
@@ -127,13 +135,15 @@ class Search:
         space: Space,
         start: World,
         *,
-        invariants: Mapping[str, Predicate],
+        invariants: Mapping[str, Predicate] = _NONE,
+        sometimes: Mapping[str, Predicate] = _NONE,
         goal: Predicate | None = None,
         symmetric: bool = False,
     ) -> None:
         self.space, self.start, self.invariants, self.goal = space, start, invariants, goal
         self.shape = Symmetry(space).representative if symmetric else _itself
-        self.asks = bool(invariants) or goal is not None
+        self.never = dict(sometimes)
+        self.asks = bool(invariants or sometimes) or goal is not None
         self.first = self.shape(space.first)
         self.found: dict[WorldKey, WorldKey] = {self.first: self.first}
         self.transitions = self.depth = 0
@@ -176,6 +186,7 @@ class Search:
     def _ask(self, before: WorldKey, after: WorldKey) -> bool:
         """Whether the search ends here: an invariant of the caller's is broken, or the goal is met."""
         world = self.space.world(after)
+        self.never = {name: holds for name, holds in self.never.items() if not holds(world)}
         self.broken = next((name for name, holds in self.invariants.items() if not holds(world)), "")
         if self.broken or (self.goal is not None and self.goal(world)):
             self.last = (before, after)
@@ -197,6 +208,8 @@ class Search:
             path=path,
             end=end if self.broken else None,
             reached=None if self.broken else end,
+            happened=self.space.happened(),
+            never=tuple(self.never),
         )
 
     def _path(self, last: tuple[WorldKey, WorldKey]) -> tuple[tuple[Act, ...], World]:

@@ -6,7 +6,7 @@ from typing import NamedTuple, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.check.local import Committed, Cut, Elected, Fact, Facts, Reign, Restored, Stopped
+from pyraft_lab.check.local import Committed, Cut, Elected, Fact, Facts, Reign, Restored, Stopped, Truncated
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.types import ORIGIN, Index, LogId
 
@@ -64,6 +64,8 @@ def _judge(ghost: Ghost, fact: Fact, *, one_a_term: bool) -> Judgement:
             return Judgement(ghost, "" if forgotten or ghost.id_at(last.index) == last else STATE_MACHINE_SAFETY)
         case Cut():
             return Judgement(ghost, LEADER_APPEND_ONLY)
+        case Truncated():
+            return Judgement(ghost)
         case Stopped():
             return Judgement(ghost, NOBODY_STOPS)
         case _:

@@ -32,6 +32,7 @@ from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import LogId, NodeId, Term, Vote
+from pyraft_lab.errors import StorageFailed
 
 Reign = tuple[Term, NodeId]
 """Names a leadership: term and leader."""
@@ -91,6 +92,10 @@ class Cut(Struct, frozen=True, tag=True):
     reign: Reign
 
 
+class Truncated(Struct, frozen=True, tag=True):
+    """A server that does not lead removed entries that conflict with its leader's."""
+
+
 class Stopped(Struct, frozen=True, tag=True):
     """A server met what cannot happen, and stopped."""
 
@@ -98,7 +103,7 @@ class Stopped(Struct, frozen=True, tag=True):
     why: str
 
 
-Fact = Elected | Committed | Restored | Cut | Stopped
+Fact = Elected | Committed | Restored | Cut | Truncated | Stopped
 Facts = tuple[Fact, ...]
 
 
@@ -145,8 +150,13 @@ def settle(engine: Engine, move: Move) -> Move:
 
 
 def restart(engine: Engine, local: Local) -> Move:
-    """The server crashes and comes back with what its disk holds; what was being written is lost."""
-    state = engine.start(local.state.id, local.disk, local.state.config)
+    """The server crashes and comes back with what its disk holds, unless Raft could not have written that."""
+    node = local.state.id
+    try:
+        state = engine.start(node, local.disk, local.state.config)
+    except StorageFailed as error:
+        why = str(error)
+        return Move(Local(replace(local.state, halted=why), local.disk), facts=(Stopped(node, why),))
     return turn(engine, Local(state, local.disk), Boot())
 
 
@@ -216,8 +226,8 @@ def _facts(step: Step) -> Iterable[Fact]:
     before, after = step.before, step.after
     reign = (after.vote.term, after.vote.node)
     leads, goes_on = isinstance(after.role, Leader), _same_office(before, after)
-    if goes_on and not after.log.has(before.log.last):
-        yield Cut(reign)
+    if after.log.start.index < before.log.last.index and not after.log.has(before.log.last):
+        yield Cut(reign) if goes_on else Truncated()
     if leads and not goes_on:
         yield Elected(reign, after.log)
     if after.snapshot_last != before.snapshot_last:

@@ -137,6 +137,12 @@ class Space:
             ghost=context.ghost,
         )
 
+    def happened(self) -> tuple[str, ...]:
+        """The kinds of messages that were sent so far, and of facts that came about."""
+        sent = {type(self._letter(act).message).__name__ for post in self.posts.values for act in post}
+        facts = {type(fact).__name__ for facts in self.facts.values for fact in facts}
+        return tuple(sorted(sent | facts))
+
     # What may happen
 
     def successors(self, key: WorldKey) -> Iterator[tuple[int, WorldKey, str]]:

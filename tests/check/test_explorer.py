@@ -1,5 +1,8 @@
 """The explorer: exact counts, shortest counterexamples, and agreement with the plainest explorer there is."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -9,13 +12,17 @@ from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.explorer import Report, Search, explore
 from pyraft_lab.check.space import Space
 from pyraft_lab.check.symmetry import Symmetry
-from pyraft_lab.check.worlds import BARE, World, cluster
+from pyraft_lab.check.worlds import BARE, Crash, Deliver, World, cluster
+from pyraft_lab.engine.commands import SaveVote
 from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.messages import VoteRequest
-from pyraft_lab.engine.rules import RAFT, Rules, VoteRefusal, commit_index, covers
-from pyraft_lab.engine.state import RaftState
+from pyraft_lab.engine.messages import VoteResponse
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.state import Candidate, RaftState, Step
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.simulation import Simulation
+from tests.check import broken
 from tests.check.brute import brute
 
 SMALL = {
@@ -79,73 +86,64 @@ def test_a_whole_space_has_exactly_so_many_worlds(nodes: int, bounds: Bounds, ex
 
 # Shortest counterexamples
 
-
-def grants_everybody(_state: RaftState, _request: VoteRequest) -> None:
-    """No check at all."""
-
-
-def grants_twice(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
-    return None if request.last >= state.log.last and request.vote.term >= state.term else VoteRefusal.VOTE
-
-
-def grants_without_looking_at_the_log(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
-    return None if covers(request.vote, state.vote) else VoteRefusal.VOTE
-
-
-def half_is_enough(membership: Membership, granted: frozenset[int]) -> bool:
-    return all(2 * len(granted & config) >= len(config) for config in membership.configs)
-
-
-def counts_itself_unflushed(state: RaftState) -> int:
-    return commit_index(replace(state, stored=state.log.last))
-
-
-def counts_old_entries(state: RaftState) -> int:
-    return max(state.committed, state.membership.committed_index(state.matched))
-
-
-def never_waits(_state: RaftState, _message: object) -> bool:
-    return False
-
-
 SLOW = Bounds(timeouts=2, crashes=1, instant_disk=False)
-FALLS: Mapping[str, tuple[int, Rules, Bounds, str, int]] = {
-    "votes for everybody": (3, replace(RAFT, vote_refusal=grants_everybody), Bounds(timeouts=2), "election safety", 6),
-    "votes twice a term": (3, replace(RAFT, vote_refusal=grants_twice), Bounds(timeouts=2), "election safety", 6),
-    "half is a quorum": (4, replace(RAFT, has_won=half_is_enough), Bounds(timeouts=2), "election safety", 6),
-    "does not compare logs": (
-        3,
-        replace(RAFT, vote_refusal=grants_without_looking_at_the_log),
-        Bounds(timeouts=2),
-        "leader completeness",
-        8,
-    ),
-    "counts itself unflushed": (
-        3,
-        replace(RAFT, commit_index=counts_itself_unflushed),
-        SLOW,
-        "leader completeness",
-        14,
-    ),
-    "answers before it is on disk": (3, replace(RAFT, waits_for_disk=never_waits), SLOW, "election safety", 9),
+TWO = Bounds(timeouts=2)
+FALLS: Mapping[str, tuple[int, Engine, Bounds, str, int]] = {
+    "votes for everybody": (3, raft(broken.VOTES_FOR_EVERYBODY), TWO, "election safety", 6),
+    "votes twice a term": (3, raft(broken.VOTES_TWICE), TWO, "election safety", 6),
+    "forgets its vote": (3, broken.ForgetsItsVote(), replace(TWO, crashes=1), "election safety", 7),
+    "half is a quorum": (4, raft(broken.HALF_IS_ENOUGH), TWO, "election safety", 6),
+    "does not compare logs": (3, raft(broken.IGNORES_THE_LOG), TWO, "leader completeness", 8),
+    "counts itself unflushed": (3, raft(broken.COUNTS_ITSELF_UNFLUSHED), SLOW, "leader completeness", 14),
+    "answers before it is on disk": (3, raft(broken.ANSWERS_BEFORE_THE_DISK), SLOW, "election safety", 9),
 }
+each_fall = pytest.mark.parametrize(("nodes", "engine", "bounds", "name", "length"), FALLS.values(), ids=FALLS.keys())
 
 
-@pytest.mark.parametrize(("nodes", "rules", "bounds", "broken", "length"), FALLS.values(), ids=FALLS.keys())
-def test_a_broken_rule_has_a_shortest_story(nodes: int, rules: Rules, bounds: Bounds, broken: str, length: int) -> None:
-    report = explore(nodes, engine=raft(rules), bounds=bounds)
-    assert (report.broken, len(report.path)) == (broken, length), report.story()
-    assert broken in {one.name for one in report.simulation().violations}
+@each_fall
+def test_a_mistake_has_a_shortest_story(nodes: int, engine: Engine, bounds: Bounds, name: str, length: int) -> None:
+    report = explore(nodes, engine=engine, bounds=bounds)
+    assert (report.broken, len(report.path)) == (name, length), report.story()
+    assert name in {violation.name for violation in report.simulation().violations}
+
+
+def test_up_to_names_the_story_is_as_short_and_as_true() -> None:
+    engine = raft(broken.IGNORES_THE_LOG)
+    report = explore(3, engine=engine, bounds=TWO, symmetric=True)
+    assert (report.broken, len(report.path)) == ("leader completeness", 8)
+    assert "leader completeness" in {violation.name for violation in report.simulation().violations}
+
+
+def test_a_story_tells_an_act_a_line() -> None:
+    report = explore(3, engine=broken.ForgetsItsVote(), bounds=replace(TWO, crashes=1))
+    lines = report.story().splitlines()
+    assert lines[0] == "  1 n1: timer election runs out"
+    assert lines[3] == "  4 n2 crashes and restarts"
+    assert lines[6] == "  7 n3 receives VoteResponse from n2"
+
+
+def test_a_disk_that_raft_did_not_write_stops_the_server() -> None:
+    report = explore(3, engine=ForgetsEverything(), bounds=Bounds(timeouts=1, crashes=1))
+    assert report.broken == "no server meets the impossible"
+    assert isinstance(report.path[-1], Crash)
+
+
+class ForgetsEverything(broken.ForgetsItsVote, frozen=True):
+    """Writes no vote at all."""
+
+    def step(self, state: RaftState, event: Event) -> Step:
+        done = super().step(state, event)
+        return replace(done, commands=tuple(one for one in done.commands if not isinstance(one, SaveVote)))
 
 
 # Stages
 
 
 def test_figure_8_is_reached_in_stages() -> None:
-    report = figure_8(raft(replace(RAFT, commit_index=counts_old_entries)))
+    report = figure_8(raft(broken.COMMITS_BY_COUNTING))
     simulation = report.simulation()
     assert report.broken == "leader completeness"
-    assert "leader completeness" in {one.name for one in simulation.violations}
+    assert "leader completeness" in {violation.name for violation in simulation.violations}
     assert simulation.leader == 2
 
 
@@ -158,8 +156,7 @@ def figure_8(engine: Engine) -> Report:
     world = cluster(3, config=replace(BARE, max_append_entries=1), engine=engine)
     for node, term, timeouts in ((1, 1, 1), (2, 2, 1), (1, 3, 2)):
         report = explore(world, engine=engine, bounds=Bounds(timeouts=timeouts), goal=leads(node, term))
-        assert report.reached is not None
-        world = report.reached.quiet()
+        world = reached(report).quiet()
     return explore(world, engine=engine, bounds=Bounds(timeouts=2, retries=1, worlds=20_000))
 
 
@@ -167,12 +164,170 @@ def leads(node: int, term: int) -> Callable[[World], bool]:
     return lambda world: node in world.leaders and world[node].state.term >= term
 
 
+def reached(report: Report) -> World:
+    assert report.reached is not None, report
+    return report.reached
+
+
+@pytest.mark.parametrize(
+    ("rules", "goal"),
+    [(broken.JOINT_AS_UNION, {4, 5}), (broken.CHANGES_IN_ONE_STEP, {3, 4, 5})],
+    ids=["joint as union", "in one step"],
+)
+def test_a_change_that_two_majorities_need_not_agree_to_splits_the_cluster(rules: Rules, goal: set[int]) -> None:
+    changed = change_alone(rules, goal)
+    report = explore(reached(changed).quiet(), engine=raft(rules), bounds=Bounds(timeouts=1))
+    assert report.broken == "leader completeness"
+    assert "leader completeness" in {violation.name for violation in report.simulation().violations}
+
+
+@pytest.mark.parametrize("goal", [{4, 5}, {3, 4, 5}])
+def test_under_raft_the_old_majority_has_to_agree(goal: set[int]) -> None:
+    changed = change_alone(RAFT, goal)
+    assert changed.reached is None
+    assert changed.exhausted
+
+
+def change_alone(rules: Rules, goal: set[int]) -> Report:
+    """3 leads, and commits a change of membership that neither 1 nor 2 has heard of."""
+    engine, start = raft(rules), Membership.of({1, 2, 3}, learners={4, 5})
+    led = explore(start, engine=engine, bounds=Bounds(), goal=lambda world: world[3].state.committed == 2)
+    return explore(
+        reached(led).quiet(),
+        engine=engine,
+        bounds=Bounds(timeouts=0, retries=2, changes=(goal,)),
+        goal=lambda world: world[3].state.committed > 2 and all(world[old].state.log.last.index < 3 for old in (1, 2)),
+    )
+
+
 def test_a_search_starts_from_the_present_of_a_simulation() -> None:
-    rules = replace(RAFT, vote_refusal=grants_without_looking_at_the_log)
-    simulation = Simulation(nodes=3, seed=3, rules=rules, config=BARE)
+    simulation = Simulation(nodes=3, seed=3, rules=broken.IGNORES_THE_LOG, config=BARE)
     simulation.run_until(lambda sim: sim.leader)
     before = simulation.trace.digest()
     report = explore(simulation, bounds=Bounds(timeouts=1))
     assert report.broken == "leader completeness"
-    assert "leader completeness" in {one.name for one in report.simulation().violations}
+    assert "leader completeness" in {violation.name for violation in report.simulation().violations}
     assert simulation.trace.digest() == before
+
+
+def test_in_a_stage_every_server_is_up_and_every_link_whole() -> None:
+    simulation = Simulation(nodes=3, seed=3, config=BARE)
+    leader = simulation.run_until(lambda sim: sim.leader)
+    assert leader is not None
+    simulation.run(0.2)
+    simulation.crash(leader)
+    simulation.partition({1}, {2}, {3})
+    report = explore(simulation, bounds=Bounds(timeouts=1), goal=lambda world: leader in world.leaders)
+    assert reached(report)[leader].state.term == 2
+    assert report.simulation().leader == leader
+
+
+# What else may happen
+
+
+def test_a_replay_builds_and_installs_snapshots() -> None:
+    world = reached(explore(3, bounds=Bounds(writes=1), goal=lambda world: world[1].state.applied == 3)).quiet()
+    bounds = Bounds(timeouts=0, retries=2, snapshots=1)
+    report = explore(world, bounds=bounds, goal=lambda world: world[3].state.snapshot_last.index == 3)
+    assert {"Restored", "SnapshotRequest"} <= set(report.happened)
+    replayed = report.simulation().nodes[3]
+    assert replayed.disk.snapshot is not None
+    assert replayed.machine.query("x") == 1
+
+
+def test_a_replay_delivers_what_was_duplicated() -> None:
+    def has_refused(world: World) -> bool:
+        return any(isinstance(one.message, VoteResponse) and not one.message.granted for one in world.letters)
+
+    once = explore(2, bounds=Bounds(timeouts=1), goal=has_refused)
+    twice = explore(2, bounds=Bounds(timeouts=1, duplicates=1), goal=has_refused)
+    assert once.reached is None
+    assert [isinstance(act, Deliver) and act.again for act in twice.path].count(True) == 1
+    assert twice.simulation().nodes[2].term == 1
+
+
+# Promises of the caller's
+
+
+def test_an_invariant_of_ones_own_is_judged_in_every_world() -> None:
+    report = explore(3, bounds=TWO, invariants={"one candidate at a time": one_candidate})
+    assert (report.broken, len(report.path)) == ("one candidate at a time", 2)
+    assert report.end is not None
+    assert not one_candidate(report.end)
+    assert not report.simulation().violations
+
+
+def one_candidate(world: World) -> bool:
+    return sum(isinstance(server.state.role, Candidate) for server in world) < 2
+
+
+def test_an_invariant_may_be_broken_from_the_start() -> None:
+    report = explore(3, invariants={"somebody leads": lambda world: bool(world.leaders)})
+    assert (report.broken, report.path) == ("somebody leads", ())
+
+
+def test_a_search_says_what_it_never_came_to() -> None:
+    sometimes = {"a leader": lambda world: bool(world.leaders), "two leaders": lambda world: len(world.leaders) == 2}
+    assert explore(3, bounds=Bounds(timeouts=1), sometimes=sometimes).never == ("two leaders",)
+    assert explore(3, bounds=Bounds(timeouts=2, depth=6), sometimes=sometimes).never == ()
+
+
+def test_two_elections_up_to_names_show_what_one_does_not() -> None:
+    one = explore(3, bounds=Bounds(timeouts=1))
+    two = explore(3, bounds=Bounds(timeouts=2), symmetric=True)
+    assert (two.worlds, two.transitions, two.depth) == (10_912, 40_617, 20)
+    assert one.happened == ("AppendAccepted", "AppendRequest", "Committed", "Elected", "VoteRequest", "VoteResponse")
+    assert set(two.happened) - set(one.happened) == {"AppendRefused", "Outdated", "Truncated"}
+
+
+# Bounds
+
+
+def test_a_search_stops_at_its_bounds_and_says_that_there_is_more() -> None:
+    shallow = explore(3, bounds=Bounds(timeouts=1, depth=3))
+    few = explore(3, bounds=Bounds(timeouts=1, worlds=100))
+    assert (shallow.exhausted, shallow.depth) == (False, 3)
+    assert not few.exhausted
+    assert 100 <= few.worlds < 184
+    assert "there are more" in str(few)
+
+
+def test_bounds_refuse_what_makes_no_sense() -> None:
+    with pytest.raises(ConfigError, match="timeouts"):
+        Bounds(timeouts=-1)
+    with pytest.raises(ConfigError, match="worlds"):
+        Bounds(worlds=0)
+
+
+def test_where_nothing_was_found_there_is_nothing_to_replay() -> None:
+    with pytest.raises(PyraftError, match="nothing was found"):
+        explore(2).simulation()
+
+
+def test_progress_is_told_level_by_level() -> None:
+    told: list[tuple[int, int, int]] = []
+    report = explore(3, bounds=Bounds(timeouts=1), progress=lambda *now: told.append(now))
+    assert [depth for _, _, depth in told] == list(range(1, report.depth + 1))
+    assert told[-1][:2] == (report.worlds, 0)
+
+
+SCRIPT = """
+from pyraft_lab.check.bounds import Bounds
+from pyraft_lab.check.explorer import explore
+for symmetric in (False, True):
+    report = explore(3, bounds=Bounds(timeouts=2, heartbeats=1, retries=1, depth=7), symmetric=symmetric)
+    print(report.worlds, report.transitions, report.turns, report.depth)
+goal = explore(3, bounds=Bounds(timeouts=2, crashes=1), goal=lambda world: len(world.leaders) == 2)
+print(goal.story())
+"""
+
+
+def test_a_search_is_the_same_in_every_process() -> None:
+    def output(hash_seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    assert output("0") == output("1")

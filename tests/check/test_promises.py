@@ -1,0 +1,120 @@
+"""Each of the paper's five properties falls where it should, and nowhere else."""
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from pyraft_lab.check.bounds import Bounds
+from pyraft_lab.check.explorer import explore
+from pyraft_lab.check.ghost import (
+    ELECTION_SAFETY,
+    LEADER_APPEND_ONLY,
+    LEADER_COMPLETENESS,
+    LOG_MATCHING,
+    NOBODY_STOPS,
+    STATE_MACHINE_SAFETY,
+    Ghost,
+    judge,
+    logs_match,
+)
+from pyraft_lab.check.local import Committed, Cut, Elected, Restored, Stopped, Truncated
+from pyraft_lab.check.worlds import World, cluster
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.events import Event, Propose
+from pyraft_lab.engine.log import Blank, Entry, Log, Normal
+from pyraft_lab.engine.rules import ADVANCED, RAFT
+from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.engine.types import LogId
+
+
+def entry(term: int, index: int, data: bytes = b"") -> Entry:
+    return Entry(LogId(term, 1, index), Normal(data) if data else Blank())
+
+
+def log(*terms: int) -> Log:
+    return Log().append([entry(term, index) for index, term in enumerate(terms, 1)])
+
+
+PAST = Ghost(frozenset({(1, 1)}), (entry(1, 1), entry(1, 2)), ((1, 1), (1, 1)))
+
+
+def test_a_term_has_one_leader() -> None:
+    assert judge(PAST, (Elected((1, 2), log(1, 1)),)).broken == ELECTION_SAFETY
+    assert not judge(PAST, (Elected((1, 1), log(1, 1)),)).broken
+    assert not judge(PAST, (Elected((1, 2), log(1, 1)),), one_a_term=False).broken
+
+
+def test_a_later_leader_has_all_that_was_committed_and_an_earlier_one_need_not() -> None:
+    assert judge(PAST, (Elected((2, 2), log(1)),)).broken == LEADER_COMPLETENESS
+    assert judge(PAST, (Elected((2, 2), log(1, 2)),)).broken == LEADER_COMPLETENESS
+    assert not judge(PAST, (Elected((2, 2), log(1, 1, 2)),)).broken
+    assert not judge(PAST, (Elected((2, 2), log(1, 1, 1).purge(LogId(1, 1, 2))),)).broken
+    assert not judge(PAST, (Elected((0, 2), log(0)),)).broken
+
+
+def test_what_is_committed_stays_so() -> None:
+    assert judge(PAST, (Committed((2, 2), (entry(1, 1), entry(2, 2))),)).broken == STATE_MACHINE_SAFETY
+    assert judge(PAST, (Committed((2, 2), (entry(1, 1), entry(1, 2, b"x"))),)).broken == STATE_MACHINE_SAFETY
+    later = judge(PAST, (Committed((2, 2), (entry(1, 2), entry(2, 3))),))
+    assert not later.broken
+    assert (later.ghost.committed[2], later.ghost.by[2]) == (entry(2, 3), (2, 2))
+
+
+def test_a_snapshot_holds_what_was_committed() -> None:
+    known = Ghost(start=LogId(1, 1, 5))
+    assert not judge(known, (Restored(LogId(1, 1, 5)),)).broken
+    assert not judge(known, (Restored(LogId(1, 1, 4)),)).broken
+    assert judge(known, (Restored(LogId(1, 1, 6)),)).broken == STATE_MACHINE_SAFETY
+    assert judge(known, (Restored(LogId(2, 1, 5)),)).broken == STATE_MACHINE_SAFETY
+
+
+def test_a_leader_keeps_its_entries_and_nobody_stops() -> None:
+    assert judge(PAST, (Cut((1, 1)),)).broken == LEADER_APPEND_ONLY
+    assert judge(PAST, (Stopped(1, "why"),)).broken == NOBODY_STOPS
+    assert not judge(PAST, (Truncated(),)).broken
+
+
+def test_logs_match_up_to_the_last_entry_they_share() -> None:
+    assert logs_match(log(1, 1, 2), log(1, 1, 3))
+    assert logs_match(log(1, 1, 2), log(1, 1))
+    assert not logs_match(log(1, 1, 3), log(1, 2, 3))
+    assert not logs_match(log(1, 1), Log().append([entry(1, 1, b"x"), entry(1, 2)]))
+    assert logs_match(log(1, 1, 3).purge(LogId(1, 1, 1)), log(1, 1, 3))
+
+
+def test_a_follower_that_takes_entries_behind_a_gap_of_agreement_breaks_log_matching() -> None:
+    engine = raft(replace(RAFT, fits=lambda log, prev: prev.index <= log.last.index))
+    world = cluster(3, engine=engine)
+    for leader, term in ((1, 1), (2, 2)):
+        report = explore(world, engine=engine, goal=leads(leader, term))
+        assert report.reached is not None
+        world = report.reached.quiet()
+    report = explore(world, engine=engine, bounds=Bounds(timeouts=1, crashes=1))
+    assert report.broken == LOG_MATCHING
+    assert LOG_MATCHING in {violation.name for violation in report.simulation().violations}
+
+
+def leads(leader: int, term: int) -> Callable[[World], bool]:
+    return lambda world: leader in world.leaders and world[leader].state.term == term
+
+
+class Overwrites(Engine, frozen=True):
+    """A leader that makes room for a write by removing an entry of its own."""
+
+    def step(self, state: RaftState, event: Event) -> Step:
+        done = super().step(state, event)
+        if not isinstance(event, Propose):
+            return done
+        disk = replace(done.after.disk, log=state.log.truncate(state.log.last.index - 1))
+        return replace(done, after=replace(done.after, disk=disk), commands=())
+
+
+def test_a_leader_that_overwrites_is_caught_in_the_act() -> None:
+    report = explore(3, engine=Overwrites(), bounds=Bounds(writes=1))
+    assert (report.broken, len(report.path)) == (LEADER_APPEND_ONLY, 4)
+
+
+def test_ordered_votes_let_a_greater_node_lead_within_the_term() -> None:
+    report = explore(2, engine=raft(ADVANCED), bounds=Bounds(timeouts=2, terms=1))
+    assert report.exhausted
+    assert not report.broken
