@@ -11,8 +11,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pyraft_lab.check.bounds import Bounds as Bounds
+    from pyraft_lab.check.campaign import run_campaign as run_campaign
     from pyraft_lab.check.explorer import explore as explore
+    from pyraft_lab.check.hunt import hunt as hunt
     from pyraft_lab.check.linearizability import check_linearizable as check_linearizable
+    from pyraft_lab.check.mutants import MUTANTS as MUTANTS
+    from pyraft_lab.check.predicates import invariants as invariants
+    from pyraft_lab.check.shrink import shrink as shrink
     from pyraft_lab.engine.config import Config as Config
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
@@ -75,6 +80,11 @@ _WHERE = {
     "pyraft_lab.check.bounds": ("Bounds",),
     "pyraft_lab.check.explorer": ("explore",),
     "pyraft_lab.check.linearizability": ("check_linearizable",),
+    "pyraft_lab.check.campaign": ("run_campaign",),
+    "pyraft_lab.check.hunt": ("hunt",),
+    "pyraft_lab.check.mutants": ("MUTANTS",),
+    "pyraft_lab.check.predicates": ("invariants",),
+    "pyraft_lab.check.shrink": ("shrink",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
     "pyraft_lab.engine.membership": (
