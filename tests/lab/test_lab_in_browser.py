@@ -1,0 +1,235 @@
+"""The Lab as a person meets it: in JupyterLab, in a browser, with mouse and keys; and as a page without a kernel.
+
+Pictures of every stop are left in `artefacts/`, to be looked at.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import nbformat
+import pytest
+
+from pyraft_lab import Lab, Simulation
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "artefacts"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+NEAR = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "file:")
+CELLS = [
+    "from pyraft_lab import Lab, LocalCluster, Simulation, live_figure, viz\n\nlab = Lab(Simulation(seed=7))\nlab",
+    "cluster = LocalCluster(3)\nawait cluster.__aenter__()\nleader = await cluster.wait_leader()\nLab(cluster)",
+    "live_figure(cluster, viz.roles)",
+]
+SOON = 20_000
+"""Milliseconds for anything to appear."""
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+class Visit:
+    """A page, what it asked from elsewhere, and what it complained of."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.elsewhere: list[str] = []
+        self.complaints: list[str] = []
+        page.context.route("**/*", self._gate)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._said)
+
+    def _gate(self, route: Any) -> None:
+        if route.request.url.startswith(NEAR):
+            route.continue_()
+        else:
+            self.elsewhere.append(route.request.url)
+            route.abort()
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def picture(self, name: str) -> None:
+        """Keep what is seen now."""
+        PICTURES.mkdir(exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png")
+
+
+class Seat:
+    """One Lab on a page, as its user sees it."""
+
+    def __init__(self, page: Any, number: int = 0) -> None:
+        self.page = page
+        self.root = page.locator(".raftlab").nth(number)
+        self.root.wait_for(timeout=SOON)
+
+    @property
+    def event(self) -> int:
+        """The event it says it shows."""
+        return int(self.root.locator(".rl-where").inner_text().split("event ")[1].split()[0])
+
+    def button(self, words: str) -> Any:
+        """A button by its words."""
+        return self.root.get_by_role("button", name=words, exact=True).first
+
+    def shows(self, words: str) -> None:
+        """Wait until it says so somewhere."""
+        self.root.get_by_text(words).first.wait_for(timeout=SOON)
+
+    def wait_for_event(self, question: str) -> None:
+        """Wait until the number of the event is ``question``, such as ``> 12``."""
+        where = self.root.locator(".rl-where").element_handle()
+        code = f"(where) => Number(/event (\\d+)/.exec(where.textContent)[1]) {question}"
+        self.page.wait_for_function(code, arg=where, timeout=SOON)
+
+    def scrub(self, part: float) -> None:
+        """Drag the tape to a part of its width."""
+        box = self.root.locator(".rl-tape svg[role=slider]").bounding_box()
+        self.page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 20)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + part * box["width"], box["y"] + 20, steps=4)
+        self.page.mouse.up()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    yield Visit(context.new_page())
+    context.close()
+
+
+@pytest.fixture
+def jupyter(tmp_path: Path) -> Iterator[str]:
+    """A JupyterLab of its own, with one small notebook; its address."""
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "lab.ipynb")
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    homes = {name: str(tmp_path / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={tmp_path}"]
+    settings = {"JUPYTER_ALLOW_INSECURE_WRITES": "1", "JUPYTER_CONFIG_PATH": str(ROOT / "pyraft_lab/lab/config")}
+    with (tmp_path / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            command,
+            env={**os.environ, **homes, **settings, "PYTHONPATH": str(ROOT)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        yield f"http://127.0.0.1:{port}/lab/tree/lab.ipynb?reset"
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def open_notebook(page: Any, address: str) -> None:
+    """Open it and run every cell."""
+    for _ in range(60):  # until the server answers
+        try:
+            page.goto(address)
+            break
+        except sync_api.Error:
+            page.wait_for_timeout(300)
+    page.wait_for_selector(".jp-Notebook", timeout=60_000)
+    ready = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+    page.wait_for_function(ready, timeout=30_000)
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit: Visit, jupyter: str) -> None:
+    page = visit.page
+    open_notebook(page, jupyter)
+    seat = Seat(page)
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    seat.root.scroll_into_view_if_needed()
+    first = seat.event
+    seat.shows("n1 candidate")
+    visit.picture("1-opened")
+
+    seat.button("Step").click()
+    seat.wait_for_event(f"== {first + 1}")
+    seat.shows("n1 leader")
+    visit.picture("2-stepped")
+
+    seat.button("Play").click()
+    seat.wait_for_event(f"> {first + 8}")
+    visit.picture("3-playing")
+    seat.button("Pause").click()
+
+    seat.root.focus()
+    page.keyboard.press("Home")
+    seat.wait_for_event("== 0")
+    page.keyboard.press("End")
+    seat.wait_for_event(f"> {first + 8}")
+    seat.scrub(0.93)
+    seat.wait_for_event(f"< {first + 8}")
+    seat.root.focus()
+    page.keyboard.press("n")
+    page.keyboard.press("d")
+    seat.root.locator("option", has_text="dropped").first.wait_for(state="attached", timeout=SOON)
+    visit.picture("4-dropped")
+
+    seat.button("Reset").click()
+    seat.button("Step").click()
+    seat.root.locator(".rl-node[aria-label*=leader]").first.wait_for(timeout=SOON)
+    seat.root.focus()
+    page.keyboard.press("1")
+    page.keyboard.press("c")
+    seat.root.locator("option", has_text="n1 crashed").first.wait_for(state="attached", timeout=SOON)
+    seat.shows("n1 down")
+    visit.picture("5-crashed")
+    see_live_ones(visit)
+    assert (visit.elsewhere, visit.complaints) == ([], [])
+
+
+def see_live_ones(visit: Visit) -> None:
+    """The Lab of a live cluster goes on by itself, and so does the figure below it."""
+    live = Seat(visit.page, 1)
+    live.root.scroll_into_view_if_needed()
+    live.wait_for_event(f"> {live.event}")
+    visit.picture("6-live")
+    visit.page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
+    visit.page.locator(".js-plotly-plot").get_by_text("leader 1").first.wait_for(timeout=SOON)
+    visit.picture("7-live-figure")
+
+
+def test_a_page_plays_without_kernel_and_network(visit: Visit, tmp_path: Path) -> None:
+    sim = Simulation(seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run(0.1)
+    target = Lab(sim).to_html(tmp_path / "lab.html")
+    visit.page.goto(target.as_uri())
+    seat = Seat(visit.page)
+    visit.page.keyboard.press("Tab")
+    seat.root.focus()
+    visit.page.keyboard.press("Home")
+    seat.wait_for_event("== 0")
+    seat.button("Play").click()
+    seat.wait_for_event("> 5")
+    seat.button("Pause").click()
+    seat.scrub(0.8)
+    seat.button("Step").click()
+    visit.picture("8-page")
+    assert (visit.elsewhere, visit.complaints) == ([], [])
