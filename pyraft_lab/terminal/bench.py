@@ -1,0 +1,120 @@
+"""``pyraft-lab bench``: what this machine makes of the live cluster, the simulator and the explorer."""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import msgspec
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from pyraft_lab.check.explorer import explore
+from pyraft_lab.network import broker
+from pyraft_lab.runtime.bench import NetworkName, Speed, StorageName, measure
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.terminal import words
+
+EXAMPLES = """pyraft-lab bench
+pyraft-lab bench --json --seconds 0.5"""
+WAYS: tuple[tuple[NetworkName, StorageName], ...] = (("memory", "memory"), ("memory", "sqlite"), ("mqtt", "memory"))
+OUTSTANDING = (1, 64, 4096)
+ROUNDS = 3
+"""How often tracing is measured on and off in turn; the fastest of each counts, for machines do other things too."""
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """Everything that was measured; ``tracing`` is the share of processor time that a full trace adds to a write."""
+
+    live: tuple[Speed, ...]
+    tracing: float
+    simulated_steps: float
+    explored_worlds: float
+    broker: str
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print."""
+    chosen = _face().parse_args(arguments)
+    console = Console()
+    figures = bench(chosen.seconds)
+    if chosen.json:
+        console.print_json(msgspec.json.encode(figures).decode())
+    else:
+        console.print(*_tables(figures), sep="\n")
+    return words.OVER
+
+
+def bench(seconds: float) -> Figures:
+    """All figures of this machine; each run takes so many seconds."""
+    live = (
+        asyncio.run(measure(network=network, storage=storage, outstanding=outstanding, seconds=seconds))
+        for (network, storage), outstanding in product(WAYS, OUTSTANDING)
+    )
+    return Figures(
+        live=tuple(live),
+        tracing=tracing(seconds),
+        simulated_steps=simulated_steps(seconds),
+        explored_worlds=explored_worlds(),
+        broker="mosquitto" if broker.mosquitto() else "embedded",
+    )
+
+
+def tracing(seconds: float) -> float:
+    """What a full trace adds to a write's processor time, as a share."""
+    runs = [
+        (
+            asyncio.run(measure(level="off", seconds=seconds)).cpu,
+            asyncio.run(measure(level="full", seconds=seconds)).cpu,
+        )
+        for _ in range(ROUNDS)
+    ]
+    return min(full for _, full in runs) / min(off for off, _ in runs) - 1
+
+
+def simulated_steps(seconds: float) -> float:
+    """Steps a second of a simulated cluster of five under writes."""
+    sim = Simulation(nodes=5, seed=1, record=False)
+    sim.run_until(lambda s: s.leader, timeout=30)
+    end, steps, began = time.perf_counter() + seconds, 0, time.perf_counter()
+    while time.perf_counter() < end:
+        sim.write({"op": "incr", "key": "x"})
+        for _ in range(50):
+            sim.step()
+        steps += 50
+    return steps / (time.perf_counter() - began)
+
+
+def explored_worlds() -> float:
+    """Worlds a second that the explorer looks at, over its default bounds for three servers."""
+    began = time.perf_counter()
+    return explore(3).worlds / (time.perf_counter() - began)
+
+
+def _tables(figures: Figures) -> Iterator[Table | str]:
+    table = Table(title=f"committed writes of 100 bytes, three nodes in one loop (MQTT: {figures.broker})")
+    for column in ("network", "storage", "outstanding", "writes/s", "p50 ms", "p99 ms", "CPU µs/write"):
+        table.add_column(column, justify="left" if column in {"network", "storage"} else "right")
+    for one in figures.live:
+        table.add_row(
+            one.network,
+            one.storage,
+            f"{one.outstanding:,}",
+            f"{one.writes:,.0f}",
+            f"{one.p50:.2f}",
+            f"{one.p99:.2f}",
+            f"{one.cpu:.0f}",
+        )
+    yield table
+    yield f"a full trace adds      {figures.tracing:.0%} to a write's processor time"
+    yield f"simulated cluster of 5 {figures.simulated_steps:,.0f} steps/s"
+    yield f"explorer               {figures.explored_worlds:,.0f} worlds/s"
+
+
+def _face() -> argparse.ArgumentParser:
+    face = words.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
+    face.add_argument("--seconds", type=float, default=1.0, metavar="S", help="how long each run takes (default 1)")
+    face.add_argument("--json", action="store_true", help="for machines")
+    return face

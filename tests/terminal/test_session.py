@@ -1,0 +1,85 @@
+"""A session as in two terminals: nodes in processes of their own, a client and a dashboard beside them."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pyraft_lab.cli import main
+from pyraft_lab.network import broker
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts ``pyraft-lab`` commands, and ends those that are left."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*words: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "pyraft_lab", *words]
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return running[-1]
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with broker.start() as running:
+        client = ["client", "--broker", running.url, "--timeout", "20"]
+        nodes = {}
+        for id in ("1", "2", "3"):
+            founding = ["--init", "--peers", "1,2,3"] if id == "1" else []
+            nodes[id] = start("node", "--id", id, "--broker", running.url, "--data", str(tmp_path / id), *founding)
+        assert main([*client, "put", "x", "[1, 2]"]) == 0
+        nodes["1"].kill()
+        assert main([*client, "get", "x"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == "[1, 2]"
+        assert main([*client, "--json", "status"]) == 0
+        status = json.loads(capsys.readouterr().out)
+        assert {"2", "3"} <= set(status)
+        assert main(["watch", "--broker", running.url, "--once"]) == 0
+        assert "Leader" in capsys.readouterr().out
+        assert main([*client, "transfer", "9"]) == 1
+        assert "node 9" in capsys.readouterr().err
+        nodes["2"].send_signal(signal.SIGTERM)
+        assert nodes["2"].wait(20) == 0
+    assert main(["inspect", str(tmp_path / "2")]) == 0
+
+
+def test_a_client_gives_up_in_words_where_nobody_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with broker.start() as running:
+        assert main(["client", "--broker", running.url, "--timeout", "0.3", "status"]) == 1
+    assert "did not happen within 0.3 s" in capsys.readouterr().err
+
+
+def test_a_broker_prints_its_url_and_ends_at_a_sign(start: Start) -> None:
+    process = start("broker")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("mqtt://127.0.0.1:")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["node", "--id", "0", "--broker", "mqtt://localhost", "--data", "x"],
+        ["node", "--id", "1", "--broker", "http://localhost", "--data", "x"],
+        ["node", "--id", "1", "--broker", "mqtt://localhost", "--data", "x", "--cluster", "a/b"],
+        ["node", "--id", "1", "--broker", "mqtt://localhost", "--data", "x", "--peers", "1,1"],
+        ["node", "--id", "1", "--broker", "mqtt://localhost", "--data", "x", "--config", '{"heartbeat_interval": 9}'],
+    ],
+)
+def test_words_that_make_no_sense_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(words)
+    assert refused.value.code == 2
+    assert "error: argument" in capsys.readouterr().err
