@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from pyraft_lab.check.bounds import Bounds
+from pyraft_lab.check.campaign import Trial
 from pyraft_lab.check.explorer import explore
 from pyraft_lab.check.refine import Refinement, refine
 from pyraft_lab.engine.config import Config
@@ -50,6 +51,12 @@ def disturb(sim: Simulation, trouble: int, node: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_goes_wrong_raft_does_what_the_model_allows(seed: int) -> None:
     sim = stormy(seed, raft())
+    assert refine(sim.trace.records) == ()
+
+
+def test_under_the_heavy_nemesis_raft_still_does() -> None:
+    sim = Trial(seconds=5.0).run(seed=1, record=True)
+    assert len(sim.trace.records) > 3_000
     assert refine(sim.trace.records) == ()
 
 
