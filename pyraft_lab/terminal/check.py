@@ -133,7 +133,9 @@ def _hunt(prey: Mutant, console: Console) -> int:
     table = Table("mutant", "seed", "servers", "events", "shrunk to", "what fell")
     found = failure(small)
     servers = f"{len(run.nodes)} → {len(small.nodes)}"
-    table.add_row(prey.name, str(run.seed), servers, str(len(run.trace)), str(len(small.trace)), found and found.name)
+    table.add_row(
+        prey.name, str(run.seed), servers, str(len(run.trace)), str(len(small.trace)), found.name if found else ""
+    )
     console.print(table)
     _tell(small, console)
     return FELL
