@@ -6,13 +6,28 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.schism import Schism
 from pyraft_lab.check.siege import Siege
 from pyraft_lab.check.walk import Walk
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT
-from pyraft_lab.machine import KeyValue, StateMachine
+from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.simulation import Simulation
+
+# Properties that may fall
+
+ELECTION = "election safety"
+ONE_VOTE = "one vote a term"
+MATCHING = "log matching"
+COMPLETENESS = "leader completeness"
+MACHINE = "state machine safety"
+DURABLE = "durable before answer"
+BACKED = "commit is backed"
+LINEAR = "linearizability"
+BACKWARDS = "commit never goes back"
+FORGOTTEN = "forgotten is kept"
+IMPOSSIBLE = "nothing impossible"
 
 
 class Mutant(Struct, frozen=True, kw_only=True):
@@ -30,8 +45,8 @@ class Mutant(Struct, frozen=True, kw_only=True):
     hint: str
     rules: Mapping[str, Callable[..., Any]] = {}
     config: Mapping[str, Any] = {}
-    machine: Callable[[], StateMachine] = KeyValue
-    trial: Walk | Siege = Walk()
+    machine: Callable[[], StateMachine | Sessions] = KeyValue
+    trial: Walk | Siege | Schism = Walk()
     nodes: int = 3
     learners: int = 0
     settings: Mapping[str, Any] = {}

@@ -17,6 +17,9 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Invoke, Query
 
+LEAST = 3
+"""So many servers are left: of fewer every one is needed, and no majority can be told from all."""
+
 
 def shrink(run: Simulation | str) -> Simulation:
     """A short run in which the same property falls as in ``run``, a simulation or its capsule.
@@ -31,6 +34,8 @@ def shrink(run: Simulation | str) -> Simulation:
     small = Shrinker(run, found.name)
     small.drop_servers()
     small.drop_moves()
+    while small.drop_servers():
+        small.drop_moves()
     return small.result()
 
 
@@ -53,13 +58,15 @@ class Shrinker:
         wishes = [move.action.call.wish for move in self.moves if isinstance(move.action, Invoke)]
         return self.right is None and any(isinstance(wish, Query) and wish.policy == "lease" for wish in wishes)
 
-    def drop_servers(self) -> None:
-        """Leave out as many servers as possible, two before one: a majority of three is easier to follow."""
+    def drop_servers(self) -> bool:
+        """Leave out as many servers as possible, two before one, three being left; whether there were any."""
+        before = self.gone
         for count in (2, 1):
             servers = [node for node in self.run.again(record=False).nodes if node not in self.gone]
-            for gone in combinations(servers, count) if len(servers) - count >= 2 else ():
+            for gone in combinations(servers, count) if len(servers) - count >= LEAST else ():
                 if self._accept(self.moves, (*self.gone, *gone)):
                     break
+        return self.gone != before
 
     def drop_moves(self) -> None:
         """Leave out ever smaller pieces until no single move can go."""

@@ -19,7 +19,7 @@ from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, at_least
-from pyraft_lab.machine import KeyValue, StateMachine
+from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.beginning import begin
 from pyraft_lab.sim.checks import Checker, Violation, default_checks
@@ -47,7 +47,7 @@ class Simulation(Controls):
     ``nodes`` is how many vote, or their ids; ``learners`` how many (or which) more only listen. With ``initialize``
     every disk holds the first membership when the servers start; without it they are pristine and wait for
     :meth:`initialize`. ``rules`` (or a whole ``engine``) is the Raft they follow, ``machine`` makes their state
-    machines. ``record`` keeps a trace (a number: only so many newest events), ``checks`` watch for broken invariants.
+    machines (or these behind sessions of your own). ``record`` keeps a trace (a number: only so many newest events), ``checks`` watch for broken invariants.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Simulation(Controls):
         config: Config | None = None,
         rules: Rules | None = None,
         engine: Engine | None = None,
-        machine: Callable[[], StateMachine] = KeyValue,
+        machine: Callable[[], StateMachine | Sessions] = KeyValue,
         weather: Weather | None = None,
         learners: int | Iterable[NodeId] = 0,
         initialize: bool = True,

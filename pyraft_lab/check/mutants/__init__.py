@@ -1,0 +1,19 @@
+"""The mutants: departures from Raft, one line each, with what they break and how they are caught.
+
+>>> mutant = MUTANTS["ignores-logs"]
+>>> mutant.does, mutant.section, mutant.falls
+('votes without asking whose log is longer', '§5.4.1', ('leader completeness',))
+"""
+
+from collections.abc import Mapping
+
+from pyraft_lab.check.mutant import Mutant
+from pyraft_lab.check.mutants.clients import LEASES, READ, SESSIONS, SNAPSHOT
+from pyraft_lab.check.mutants.elections import VOTES
+from pyraft_lab.check.mutants.memberships import MEMBERSHIP
+from pyraft_lab.check.mutants.replication import COMMIT, LOGS
+
+PARTS = (VOTES, LOGS, COMMIT, MEMBERSHIP, SNAPSHOT, READ, LEASES, SESSIONS)
+"""The mutants of each part of Raft."""
+MUTANTS: Mapping[str, Mutant] = {one.name: one for part in PARTS for one in part}
+"""Every mutant by name, part by part of Raft."""

@@ -1,0 +1,121 @@
+"""Mistakes in replication (§5.3, §5.4.2): logs, disks, and what counts as committed."""
+
+from pyraft_lab.check import departures as wrong
+from pyraft_lab.check.mutant import BACKED, COMPLETENESS, DURABLE, IMPOSSIBLE, MACHINE, MATCHING, ONE_VOTE, Mutant
+from pyraft_lab.check.walk import Walk
+
+RIVALS = Walk(spell=18, timers=0.15, lazy=0.9, crash=0.0, drop=0.0, duplicate=0.0, write=0.0)
+ONE_BY_ONE = {"max_append_entries": 1}
+
+LOGS = (
+    Mutant(
+        name="accepts-before-disk",
+        does="acknowledges entries first, and writes them then",
+        section="§5.3, Figure 2",
+        falls=(DURABLE, BACKED),
+        hint="the leader counts a copy that a loss of power takes back",
+        rules={"waits_for_disk": wrong.accepts_before_disk},
+        seed=1,
+    ),
+    Mutant(
+        name="fits-by-length",
+        does="checks that there is an entry before the new ones, and not which",
+        section="§5.3",
+        falls=(MATCHING, MACHINE, IMPOSSIBLE, DURABLE),
+        hint="two logs of one length and of different terms",
+        rules={"fits": wrong.fits_by_length},
+        seed=44,
+    ),
+    Mutant(
+        name="writes-again",
+        does="truncates its log on every append, also where the entries are there already",
+        section="§5.3",
+        falls=(BACKED, IMPOSSIBLE, DURABLE),
+        hint="an append that is late, or arrives twice, cuts off what came behind it",
+        rules={"unknown": wrong.takes_all},
+        trial=Walk(duplicate=0.05),
+        seed=6,
+    ),
+    Mutant(
+        name="keeps-conflicts",
+        does="leaves what it has as it is, and takes only entries beyond its end",
+        section="§5.3",
+        falls=(DURABLE, MATCHING, MACHINE),
+        hint="a follower whose last entry nobody else has",
+        rules={"unknown": wrong.keeps_conflicts},
+        seed=22,
+    ),
+    Mutant(
+        name="obeys-old-leaders",
+        does="follows whoever was elected once, in whatever term",
+        section="§5.1",
+        falls=(ONE_VOTE, IMPOSSIBLE, MATCHING, COMPLETENESS, MACHINE, DURABLE),
+        hint="the heartbeat of a leader that was deposed",
+        rules={"covers": wrong.obeys_old_leaders},
+        seed=19,
+    ),
+    Mutant(
+        name="resumes-unflushed",
+        does="sends entries before its own disk has them, and leads on in its term after a crash",
+        section="dissertation §10.2.1",
+        falls=(MATCHING, MACHINE, DURABLE),
+        hint="one term, one index, two entries",
+        rules={"sendable": wrong.sends_all, "waits_for_disk": wrong.promises_only},
+        settings={"leader_restore": True},
+        seed=49,
+    ),
+)
+
+COMMIT = (
+    Mutant(
+        name="commits-old-terms",
+        does="commits an entry of another leader as soon as a majority holds it",
+        section="§5.4.2, Figure 8",
+        falls=(COMPLETENESS, MACHINE),
+        hint="three servers; the first leads, then the third, then the first again",
+        rules={"commit_index": wrong.commits_old_terms},
+        trial=RIVALS,
+        settings=ONE_BY_ONE,
+        seed=220,
+    ),
+    Mutant(
+        name="commits-what-it-has",
+        does="commits as far as the leader has, also where its own log was not compared",
+        section="§5.3, Figure 2",
+        falls=(MACHINE, COMPLETENESS),
+        hint="the follower's last entries are not the leader's",
+        rules={"follower_commit": wrong.commits_what_it_has, "hint": wrong.asks_for_all},
+        trial=Walk(write=0.1),
+        settings=ONE_BY_ONE,
+        seed=124,
+    ),
+    Mutant(
+        name="counts-its-memory",
+        does="counts its own copy of an entry before it is on its disk",
+        section="dissertation §10.2.1",
+        falls=(BACKED,),
+        hint="of three servers one follower has it on disk",
+        rules={"commit_index": wrong.counts_its_memory},
+        seed=12,
+    ),
+    Mutant(
+        name="half-commits",
+        does="takes half of the voters for a majority when it counts copies",
+        section="§5.3",
+        falls=(BACKED,),
+        hint="four servers have two halves",
+        rules={"commit_index": wrong.half_commits},
+        nodes=4,
+        seed=0,
+    ),
+    Mutant(
+        name="learners-commit",
+        does="counts the copies of learners",
+        section="dissertation §4.2.1",
+        falls=(BACKED,),
+        hint="three of five have it, and a majority of the voters has not",
+        rules={"commit_index": wrong.learners_commit},
+        learners=2,
+        seed=4,
+    ),
+)

@@ -1,0 +1,51 @@
+"""A schism: two leaders change the membership, one after the other, before anything of their own terms is committed.
+
+The counterexample of 2015 to single-server changes, with four voters A B C D and a listener E::
+
+    A leads, alone           adds E       A: {A,B,C,D,E}
+    B leads, heard by C      removes A    B: {B,C,D}  committed by B and C
+    A, D and E are together  A wins three of its five votes, and lacks what is committed
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from pyraft_lab.engine.membership import AddVoters, RemoveVoters
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import Timeout
+from pyraft_lab.sim.controls import OPERATOR
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.world import Call, Reconfigure
+
+
+class Schism(Struct, frozen=True):
+    """The schism of five servers, of which the last listens."""
+
+    def run(self, sim: Simulation) -> None:
+        """Bring it about; where the rules prevent it, two elections are all that happens."""
+        a, b, c, d, e = sim.nodes
+        sim.run_until(lambda s: s.leader)
+        sim.run(0.5)
+        _crown(sim, a, sim.nodes)
+        sim.partition({a}, {b, c, d, e})
+        sim.call(Call(client=OPERATOR, wish=Reconfigure(AddVoters(frozenset({e}))), to=a))
+        _crown(sim, b, {b, c, d})
+        sim.partition({b, c}, {a}, {d}, {e})
+        sim.call(Call(client=OPERATOR, wish=Reconfigure(RemoveVoters(frozenset({a}))), to=b))
+        sim.run(0.1)
+        _crown(sim, a, {a, d, e})
+
+
+def _crown(sim: Simulation, node: NodeId, among: Iterable[NodeId]) -> None:
+    """Have ``node`` campaign among some servers until it leads, or it is plain that it will not."""
+    here = set(among)
+    sim.partition(here, set(sim.nodes) - here)
+    for _ in range(8):
+        if sim.nodes[node].role == "leader" and sim.leader == node:
+            return
+        sim.elect(node)
+        try:
+            sim.run_until(lambda s: s.leader == node or s.violations, timeout=0.1)
+        except Timeout:
+            continue
