@@ -35,6 +35,7 @@ lint: $(VENV)/all.stamp ## format check, lint, types, floors
 
 notebooks: $(VENV)/all.stamp ## execute every chapter into its paired notebook
 	$(BIN)/python -m pyraft_lab.lab.notebook chapters/*.md
+	$(BIN)/python -m pyraft_lab.lab.picture chapters/images/lab.svg
 
 constraints: ## pin the newest versions that Python 3.11 can install (needs uv)
 	uv pip compile pyproject.toml --all-extras --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file constraints.txt

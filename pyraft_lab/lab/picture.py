@@ -1,0 +1,37 @@
+"""A still of the Lab as a file: ``python -m pyraft_lab.lab.picture chapters/images/lab.svg`` makes the README's."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyraft_lab.lab.desk import SimulationDesk
+from pyraft_lab.sim.simulation import Simulation
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the picture to the file that is named."""
+    (target,) = sys.argv[1:] if arguments is None else arguments
+    svg, _ = SimulationDesk(scene()).picture()
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(svg + "\n", encoding="utf-8")
+    return 0
+
+
+def scene() -> Simulation:
+    """Much at once: a leader that took over from a dead one, a write under way, a log that lags behind."""
+    sim = Simulation(nodes=5, seed=7)
+    sim.run_until(lambda s: s.leader)
+    for value in range(1, 4):
+        sim.write({"op": "put", "key": "x", "value": value})
+        sim.run(0.03)
+    sim.crash(1)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.05)
+    sim.write({"op": "put", "key": "y", "value": 1})
+    sim.run(0.007)
+    return sim
+
+
+if __name__ == "__main__":
+    sys.exit(main())
