@@ -47,7 +47,8 @@ class Simulation(Controls):
     ``nodes`` is how many vote, or their ids; ``learners`` how many (or which) more only listen. With ``initialize``
     every disk holds the first membership when the servers start; without it they are pristine and wait for
     :meth:`initialize`. ``rules`` (or a whole ``engine``) is the Raft they follow, ``machine`` makes their state
-    machines (or these behind sessions of your own). ``record`` keeps a trace (a number: only so many newest events), ``checks`` watch for broken invariants.
+    machines (or these behind sessions of your own). ``record`` keeps a trace (a number: only so many newest events),
+    ``checks`` watch for broken invariants.
     """
 
     def __init__(
