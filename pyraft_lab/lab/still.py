@@ -143,10 +143,23 @@ def _logs(moment: Moment) -> Iterator[str]:
         y = 62 + row * step
         yield _text(SCENE + 30, y + 21, node_name(node), font_size="13", font_weight="bold")
         yield from _cells(server, first, y)
+        yield from _gap(server, first, y)
 
 
 def _x(index: int, first: int) -> float:
     return SCENE + 84 + (index - first) * CELL
+
+
+def _gap(server: Server, first: int, y: float) -> Iterator[str]:
+    """Why a row is empty: its log ends further left, and perhaps a snapshot is on its way."""
+    state = server.state
+    last = state.log.last.index
+    if last >= first:
+        return
+    words = f"its log ends with entry {last}" if last else "its log is empty"
+    if state.incoming is not None:
+        words += f"; {state.incoming.offset} of {state.incoming.meta.size} bytes of a snapshot are here"
+    yield _text(_x(first, first) - 16, y + 21, words, font_size="11.5", fill="#52606D")
 
 
 def _cells(server: Server, first: int, y: float) -> Iterator[str]:
@@ -199,6 +212,7 @@ def _in_words(node: NodeId, server: Server) -> str:
     state = server.state
     if not server.up:
         return f"{node_name(node)} is down"
-    role = "leads" if isinstance(state.role, Leader) else f"is {type(state.role).__name__.lower()}"
-    entries = f"{state.log.last.index} entries, {state.committed} committed"
+    role = "leads" if isinstance(state.role, Leader) else f"is a {type(state.role).__name__.lower()}"
+    last = state.log.last.index
+    entries = f"{last} {'entry' if last == 1 else 'entries'}, {state.committed} committed"
     return f"{node_name(node)} {role} in term {state.term} with {entries}"
