@@ -144,10 +144,9 @@ def _visible(messages: pd.DataFrame, lanes: list[int], begin: float, end: float,
 
 def _bundled(messages: pd.DataFrame, width: float) -> pd.DataFrame:
     """One arrow for all messages of a kind and fate that leave on one link within ``width`` seconds."""
-    keys = [messages["src"], messages["dst"], messages["kind"].astype(str), messages["fate"].astype(str)]
-    groups = messages.groupby([*keys, (messages["sent"] // width).rename("when")], sort=True)
-    bundled = groups.first()
-    return bundled.assign(count=groups.size()).rename_axis(["src", "dst", "kind", "fate", "when"]).reset_index()
+    timed = messages.assign(when=messages["sent"] // width)
+    groups = timed.groupby(["src", "dst", "kind", "fate", "when"], observed=True, sort=True)
+    return groups.first().assign(count=groups.size()).reset_index()
 
 
 def _draw_messages(fig: go.Figure, messages: pd.DataFrame, lanes: list[int], end: float) -> None:
