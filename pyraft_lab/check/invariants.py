@@ -75,14 +75,13 @@ class Ghost:
         return chains
 
     def restart(self, node: NodeId, log: Log) -> None:
-        """A server starts with this log; what its crash took, and nobody else ever had, has never been.
+        """A server starts with this log; what it created and no log holds now has never been.
 
-        A leader that resumes its term may then give such an id to another entry: it had not sent the first one.
+        A leader that resumes its term may give such an id to another entry: it had lost the first one unsent.
         """
-        old, self.chains[node] = self.chains.get(node), self.trace_log(log)
-        lost = set(old.ids if old else ()).difference(*(chains.ids for chains in self.chains.values()))
-        if lost:
-            self.seen = {key: value for key, value in self.seen.items() if value[0] not in lost}
+        self.chains[node] = self.trace_log(log)
+        held = set[Chain]().union(*(chains.ids for chains in self.chains.values()))
+        self.seen = {key: value for key, value in self.seen.items() if key[1][1] != node or value[0] in held}
 
     def before(self, events: EventId, world: World) -> "Ghost":
         """What was known before so many events, with the logs of that world."""

@@ -121,3 +121,23 @@ def test_a_leader_that_resumes_its_term_may_name_anew_what_it_lost_and_never_sen
     assert restarted(RAFT).violations == []
     unwritten = restarted(replace(RAFT, sendable=eager, waits_for_disk=sends_at_once))
     assert "log matching" in {violation.name for violation in unwritten.violations}
+
+
+def test_nor_does_it_matter_that_the_lost_entry_was_truncated_before_the_crash() -> None:
+    sim = Simulation(3, seed=7, config=Config(leader_restore=True))
+    sim.run(1)
+    leader = sim.leader
+    assert leader
+    sim.spoil(leader, slow=10_000)
+    sim.write({"op": "incr", "key": "x"}, to=leader)
+    first = sim.nodes[leader].log.last
+    sim.partition({leader}, set(sim.nodes) - {leader})
+    sim.run(1)
+    sim.heal()
+    sim.run(1)
+    assert sim.nodes[leader].log.id_at(first.index) != first
+    sim.crash(leader)
+    sim.mend(leader)
+    sim.restart(leader)
+    assert sim.nodes[leader].log.id_at(first.index) == first
+    assert sim.violations == []
