@@ -11,10 +11,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pyraft_lab.check.bounds import Bounds as Bounds
+    from pyraft_lab.check.campaign import Campaign as Campaign
     from pyraft_lab.check.campaign import run_campaign as run_campaign
     from pyraft_lab.check.explorer import explore as explore
     from pyraft_lab.check.hunt import hunt as hunt
     from pyraft_lab.check.linearizability import check_linearizable as check_linearizable
+    from pyraft_lab.check.mutant import Mutant as Mutant
     from pyraft_lab.check.mutants import MUTANTS as MUTANTS
     from pyraft_lab.check.predicates import invariants as invariants
     from pyraft_lab.check.shrink import shrink as shrink
@@ -72,6 +74,8 @@ if TYPE_CHECKING:
     from pyraft_lab.sim.nemesis import unleash as unleash
     from pyraft_lab.sim.plan import Plan as Plan
     from pyraft_lab.sim.simulation import Simulation as Simulation
+    from pyraft_lab.sim.sweep import Serial as Serial
+    from pyraft_lab.sim.sweep import sweep as sweep
     from pyraft_lab.sim.weather import Weather as Weather
     from pyraft_lab.sim.workload import Load as Load
     from pyraft_lab.trace.recorder import Trace as Trace
@@ -80,8 +84,9 @@ _WHERE = {
     "pyraft_lab.check.bounds": ("Bounds",),
     "pyraft_lab.check.explorer": ("explore",),
     "pyraft_lab.check.linearizability": ("check_linearizable",),
-    "pyraft_lab.check.campaign": ("run_campaign",),
+    "pyraft_lab.check.campaign": ("Campaign", "run_campaign"),
     "pyraft_lab.check.hunt": ("hunt",),
+    "pyraft_lab.check.mutant": ("Mutant",),
     "pyraft_lab.check.mutants": ("MUTANTS",),
     "pyraft_lab.check.predicates": ("invariants",),
     "pyraft_lab.check.shrink": ("shrink",),
@@ -110,6 +115,7 @@ _WHERE = {
     "pyraft_lab.sim.nemesis": ("unleash",),
     "pyraft_lab.sim.plan": ("Plan",),
     "pyraft_lab.sim.simulation": ("Simulation",),
+    "pyraft_lab.sim.sweep": ("Serial", "sweep"),
     "pyraft_lab.sim.weather": ("Weather",),
     "pyraft_lab.sim.workload": ("Load",),
     "pyraft_lab.trace.recorder": ("Trace",),

@@ -61,6 +61,7 @@ READ = (
         hint="a new leader has all that is committed, and does not know what that is",
         rules={"read_at": wrong.reads_early},
         trial=READS,
+        seed=0,
     ),
 )
 
@@ -120,6 +121,7 @@ LEASES = (
         hint="the answer was long on its way",
         rules={"starts_lease": wrong.starts_when_answered},
         trial=Siege("delayed"),
+        seed=2,
     ),
 )
 
@@ -132,5 +134,6 @@ SESSIONS = (
         hint="the client had no answer, and asked again",
         machine=wrong.forgetful,
         trial=Walk(retry=0.05, write=0.06, read=0.06),
+        seed=0,
     ),
 )
