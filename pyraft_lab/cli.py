@@ -11,6 +11,8 @@ from pyraft_lab import __version__
 EXAMPLES = """examples:
   pyraft-lab lab                           open the guide in JupyterLab
   pyraft-lab lab --no-browser --port 8899  only serve it; JupyterLab's own options are passed on
+  pyraft-lab simulate --faults heavy       one simulated cluster through faults, and the verdict
+  pyraft-lab check --mutant ignores-logs   a Raft with a mistake, and the shortest story of how it dies
   pyraft-lab inspect data/1                what node 1 keeps on its disk, and whether it is whole
 """
 

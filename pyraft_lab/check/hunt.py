@@ -1,7 +1,7 @@
 """The hunt: a mutant is set on its trial until something falls, and the run is shrunk to its story.
 
 >>> small = hunt("half-elects")
->>> small.violations[0].name, len(small.trace) <= 10
+>>> small.violations[0].name, len(small.trace) <= 20
 ('election safety', True)
 """
 

@@ -3,14 +3,17 @@
 A move names what it is about by where that came from: not "message 17" but "what move 9 sent to node 2". So when moves
 are left out, those that they brought about fall away by themselves, and all others still find what they mean::
 
-    9  node 1's election timer ──▶ vote request to 2      14  deliver (9, 2, VoteRequest)
-                               └─▶ vote request to 3      15  deliver (9, 3, VoteRequest)
+    9  node 1's election timer ──▶ vote request to 2      14  deliver (9, 1, 2, VoteRequest)
+                               └─▶ vote request to 3      15  deliver (9, 1, 3, VoteRequest)
+
+Where move 9 sends no such thing any more, because say an earlier vote has made the majority, the next best message of
+that type on that link is taken.
 
 A message that is not delivered is late, a disk that does not sync is slow: so cuts, losses and delays are no moves.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from pyraft_lab.engine.timers import TimerKind
@@ -45,9 +48,10 @@ WITHHOLDING = (Cut, Delay, Drop, Heal, Hold, Partition, Release, SetWeather)
 
 
 class Origin(NamedTuple):
-    """Names a message: the move that sent it, to whom, of which type, and the how manieth of these."""
+    """Names a message: the move that sent it, from where to where, of which type, and the how manieth of these."""
 
     sender: Place
+    src: NodeId
     dst: NodeId
     type: str
     nth: int
@@ -76,7 +80,7 @@ class Names:
         self.origins: dict[MessageId, Origin] = {}
         self.requests: dict[Place, RequestId] = {}
         self.calls: list[Place] = []
-        self._counts: dict[tuple[Place, NodeId, str], int] = defaultdict(int)
+        self._counts: dict[tuple[Place, NodeId, NodeId, str], int] = defaultdict(int)
 
     def learn(self, place: Place, action: Action, event: EventId, sent: Iterable[Flight]) -> None:
         """A move was made, and this left because of it."""
@@ -91,10 +95,17 @@ class Names:
         """A message is better known by another origin."""
         self.messages[origin], self.origins[flight.id] = flight.id, origin
 
+    def find(self, origin: Origin, flying: Iterable[Flight]) -> MessageId | None:
+        """The message of that origin, or else the first under way that is like it."""
+        if origin in self.messages:
+            return self.messages[origin]
+        like = (origin.src, origin.dst, origin.type)
+        return next((one.id for one in flying if (one.src, one.dst, type(one.message).__name__) == like), None)
+
     def _name(self, flight: Flight) -> None:
         sender = self.places.get(flight.cause)
         if sender is not None:
-            kind = (sender, flight.dst, type(flight.message).__name__)
+            kind = (sender, flight.src, flight.dst, type(flight.message).__name__)
             self.rename(flight, Origin(*kind, self._counts[kind]))
             self._counts[kind] += 1
 
@@ -141,23 +152,22 @@ class Writer:
         place = len(self.moves)
         original = self.names.origins[flight.copy_of]
         self.moves.append(Move(place, time, Duplicate(flight.copy_of), message=original))
-        self.names.rename(flight, Origin(place, flight.dst, type(flight.message).__name__, 0))
+        self.names.rename(flight, Origin(place, flight.src, flight.dst, type(flight.message).__name__, 0))
 
 
 def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object], *, pace: Pace) -> list[Move]:
     """Make these moves one after the other, those that still make sense, until ``stop``; the moves that were made."""
     names, made = Names(sim), list[Move]()
     for move in moves:
-        time = pace(sim, move)
-        if time is None:
+        meant, time = _meant(sim, names, move), pace(sim, move)
+        if meant is None or time is None:
             continue
-        for action in _meant(names, move):
-            try:
-                record = sim.force(action, time)
-            except (PyraftError, AssertionError):
-                continue
-            names.learn(move.place, action, record.id, record.sent)
-            made.append(move)
+        try:
+            record = sim.force(meant.action, time)
+        except (PyraftError, AssertionError):
+            continue
+        names.learn(move.place, meant.action, record.id, record.sent)
+        made.append(meant)
         if stop(sim):
             break
     return made
@@ -189,14 +199,15 @@ def _ends_lease(sim: Simulation, action: Action) -> bool:
     )
 
 
-def _meant(names: Names, move: Move) -> Iterator[Action]:
-    """The action in this run that the move means; nothing where there is no such message or call."""
-    match move.action:
-        case Deliver() | Duplicate() if move.message in names.messages:
-            yield type(move.action)(names.messages[move.message])
-        case Attempt() if move.call in names.requests:
-            yield Attempt(names.requests[move.call])
-        case Deliver() | Duplicate() | Attempt():
-            pass
+def _meant(sim: Simulation, names: Names, move: Move) -> Move | None:
+    """The move as it is in this run; ``None`` where there is no such message or call."""
+    match move:
+        case Move(action=Deliver() | Duplicate() as action, message=Origin() as origin):
+            message = names.find(origin, sim.world.flights.values())
+            if message is None or message not in names.origins:
+                return None
+            return move._replace(action=type(action)(message), message=names.origins[message])
+        case Move(action=Attempt(), call=int() as call):
+            return move._replace(action=Attempt(names.requests[call])) if call in names.requests else None
         case _:
-            yield move.action
+            return move

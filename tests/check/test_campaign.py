@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.campaign import Row, run_campaign
-from pyraft_lab.check.departures import counts_its_memory
+from pyraft_lab.check.departures import accepts_before_disk
 from pyraft_lab.check.failure import failure
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
@@ -15,7 +15,7 @@ from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
 
-HASTY = raft(replace(RAFT, commit_index=counts_its_memory))
+HASTY = raft(replace(RAFT, waits_for_disk=accepts_before_disk))
 
 
 @pytest.mark.parametrize("rules", [RAFT, ADVANCED], ids=["raft", "advanced"])

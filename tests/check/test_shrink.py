@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.campaign import Trial
-from pyraft_lab.check.departures import counts_its_memory, ignores_logs
+from pyraft_lab.check.departures import accepts_before_disk, ignores_logs
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.script import at_any_pace, moves_of, play
@@ -16,7 +16,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
 
 STORM = Weather(loss=0.05, duplicate=0.1, reorder=0.2)
-HASTY = replace(RAFT, commit_index=counts_its_memory)
+HASTY = replace(RAFT, waits_for_disk=accepts_before_disk)
 
 
 def broken(rules: Rules, seeds: range = range(20)) -> Simulation:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.departures import counts_its_memory
+from pyraft_lab.check.departures import accepts_before_disk
 from pyraft_lab.cli import main
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.sim.simulation import Simulation
@@ -28,10 +28,10 @@ def test_one_run_ends_with_its_verdict_and_keeps_its_trace(tmp_path: Path, capsy
 def test_a_run_in_which_something_falls_says_what_and_ends_with_its_capsule(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, commit_index=counts_its_memory))
+    monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, waits_for_disk=accepts_before_disk))
     assert main(["simulate", "--seed", "2", "--seconds", "5", "--faults", "heavy"]) == 1
     shown = capsys.readouterr().out
-    assert "commit is backed fell" in shown
+    assert "durable before answer fell" in shown
     assert Simulation.from_capsule(capsule_in(shown)).violations
 
 
@@ -45,10 +45,10 @@ def test_a_campaign_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_campaign_in_which_something_falls_ends_with_the_shrunk_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, commit_index=counts_its_memory))
+    monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, waits_for_disk=accepts_before_disk))
     assert main(["check", "--seeds", "1,2", "--seconds", "5", "--workers", "1"]) == 1
     shown = capsys.readouterr().out
-    assert "commit is backed" in shown
+    assert "durable before answer" in shown
     assert len(Simulation.from_capsule(capsule_in(shown)).trace) <= 30
 
 
