@@ -179,12 +179,9 @@ def union_commits(state: RaftState) -> Index:
 
 def counts_itself(state: RaftState) -> Index:
     """Counts its own copy although the membership no longer names it."""
-    config = state.membership.configs[-1] | {state.id}
-    return (
-        _commit(state, _middle(config, state.matched))
-        if len(state.membership.configs) == 1
-        else (rules.commit_index(state))
-    )
+    if state.membership.is_joint:
+        return rules.commit_index(state)
+    return _commit(state, _middle(state.membership.voters | {state.id}, state.matched))
 
 
 def _middle(nodes: Iterable[NodeId], matched: Mapping[NodeId, Index]) -> Index:
