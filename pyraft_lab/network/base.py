@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode
-from pyraft_lab.network.codec import Letter, decode, encode
+from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 
 
 class Connected(Struct, frozen=True, tag=True):
@@ -200,7 +200,12 @@ class MemoryEndpoint:
                 self._mailbox.notice(PeerGone(dst, tuple(letter.id for letter in letters)))
 
     def _take(self, frame: bytes) -> None:
-        if self._open:
+        if not self._open:
+            return
+        try:
             src, letters = decode(frame)
-            self.counters.received += len(letters)
-            self._mailbox.receive(src, letters)
+        except Garbage:
+            self.counters.garbage += 1
+            return
+        self.counters.received += len(letters)
+        self._mailbox.receive(src, letters)

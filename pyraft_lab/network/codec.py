@@ -1,7 +1,7 @@
 """Frames: what leaves a server, as bytes that any MessagePack reader can open.
 
 A frame is ``[version, sender, checksum, letters]``, a letter ``[id, cause, message]``, a message what
-:mod:`pyraft_lab.engine.messages` says, its class name in front. The checksum is the CRC-32 of the letters' bytes.
+:mod:`pyraft_lab.engine.messages` says, its class name in front. The checksum is the CRC-32 of sender and letters.
 Whatever does not follow this to the letter is ``Garbage``, found here and never deeper inside.
 """
 
@@ -59,7 +59,7 @@ _letters = msgspec.msgpack.Decoder(tuple[Letter, ...])
 def encode(src: NodeId, letters: Sequence[Letter]) -> bytes:
     """One frame of these letters."""
     body = _encoder.encode(letters)
-    return _encoder.encode(Frame(VERSION, src, zlib.crc32(body), Raw(body)))
+    return _encoder.encode(Frame(VERSION, src, _checksum(src, body), Raw(body)))
 
 
 def decode(data: bytes) -> tuple[NodeId, tuple[Letter, ...]]:
@@ -73,14 +73,21 @@ def decode(data: bytes) -> tuple[NodeId, tuple[Letter, ...]]:
         frame = _frames.decode(data)
         if frame.version != VERSION:
             raise Garbage(f"version {frame.version}, not {VERSION}")
-        if frame.checksum != zlib.crc32(frame.letters):
+        if not 0 < frame.src < GREATEST:
+            raise Garbage(f"no node is numbered {frame.src}")
+        if frame.checksum != _checksum(frame.src, frame.letters):
             raise Garbage("the checksum is wrong")
         letters = _letters.decode(frame.letters)
     except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
         raise Garbage(str(wrong)) from None
-    if not (0 < frame.src < GREATEST and all(_is_sane(letter.message) for letter in letters)):
+    if not all(_is_sane(letter.message) for letter in letters):
         raise Garbage("numbers beyond reason")
     return frame.src, letters
+
+
+def _checksum(src: NodeId, letters: bytes | Raw) -> int:
+    """Of the letters, and of who wrote them: a flipped bit must not put them into another's mouth."""
+    return zlib.crc32(letters, zlib.crc32(src.to_bytes(8, "big")))
 
 
 def _is_sane(message: AnyMessage) -> bool:

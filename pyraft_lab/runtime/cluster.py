@@ -270,6 +270,18 @@ class LocalCluster:
         except NotLeader:
             return await act(self.raft(await self.wait_leader()))
 
+    # Walking it
+
+    def freeze(self) -> None:
+        """Let no timer of any node run out; with ``gate.close()`` nothing moves that you do not move."""
+        for raft in self.nodes.values():
+            raft.runtime.tick(on=False)
+
+    def thaw(self) -> None:
+        """Let time go on; what should have run out meanwhile does so now."""
+        for raft in self.nodes.values():
+            raft.runtime.tick(on=True)
+
     # Hurting it
 
     async def kill(self, node: NodeId) -> None:

@@ -18,6 +18,8 @@ from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import NotLeader, Timeout
 from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.decree import publish
+from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.client import Client
@@ -101,6 +103,11 @@ class Remote:
         while not holds():
             self._news.clear()
             await self._news.wait()
+
+    def decree(self, decree: Decree) -> None:
+        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`)."""
+        assert self._line is not None, "made by connect"
+        publish(self._line, decree)
 
     def client(self, *, deadline: float = 10.0) -> Client:
         """A session with the cluster."""

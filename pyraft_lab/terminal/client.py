@@ -11,6 +11,7 @@ import msgspec
 from pyraft_lab.engine.membership import as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, Timeout
+from pyraft_lab.network.faults import Decree
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
 from pyraft_lab.runtime.remote import Remote
@@ -20,7 +21,8 @@ EXAMPLES = """pyraft-lab client --broker mqtt://localhost put x 1
 pyraft-lab client --broker mqtt://localhost get x
 pyraft-lab client --broker mqtt://localhost --json status
 pyraft-lab client --broker mqtt://localhost add-learner 4
-pyraft-lab client --broker mqtt://localhost change-membership 1,2,4"""
+pyraft-lab client --broker mqtt://localhost change-membership 1,2,4
+pyraft-lab client --broker mqtt://localhost partition 1,2 3,4,5       of nodes that obey: joined, or with --weather"""
 FIRST_NEWS = 0.3
 """Seconds in which every node that is up has been heard of: what is retained comes with the subscription."""
 
@@ -69,7 +71,21 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
             async with asyncio.timeout(chosen.timeout):
                 return await remote.ask(words.node(node), KeepSnapshot())
         case _:
+            return await _spoil(remote, chosen)
+
+
+async def _spoil(remote: Remote, chosen: argparse.Namespace) -> None:
+    """What a teacher does to the links of nodes that obey."""
+    match chosen.act, chosen.words:
+        case "partition", [_, *_]:
+            remote.decree(Decree(groups=tuple(frozenset(words.nodes(group)) for group in chosen.words)))
+        case "loss", [share]:
+            remote.decree(Decree(loss=float(share)))
+        case "heal", []:
+            remote.decree(Decree())
+        case _:
             raise PyraftError(f"{chosen.act} takes other words than {' '.join(chosen.words) or 'none'}; see --help")
+    await asyncio.sleep(FIRST_NEWS)  # on its way before the line is closed
 
 
 async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
@@ -121,7 +137,17 @@ def _face() -> argparse.ArgumentParser:
     face.add_argument("--json", action="store_true", help="the answer as JSON")
     face.add_argument("--timeout", type=float, default=10.0, metavar="S", help="give up after so long (default 10)")
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
-    acts = ("put", "get", "delete", "status", "add-learner", "change-membership", "transfer", "snapshot")
+    acts: tuple[str, ...] = (
+        "put",
+        "get",
+        "delete",
+        "status",
+        "add-learner",
+        "change-membership",
+        "transfer",
+        "snapshot",
+    )
+    acts += ("partition", "loss", "heal")
     face.add_argument("act", choices=acts, metavar="act", help=" | ".join(acts))
-    face.add_argument("words", nargs="*", metavar="...", help="KEY VALUE, KEY, N or 1,2,4")
+    face.add_argument("words", nargs="*", metavar="...", help="KEY VALUE, KEY, N, 1,2,4, or groups: 1,2 3,4,5")
     return face

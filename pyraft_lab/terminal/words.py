@@ -60,6 +60,11 @@ def cluster(text: str) -> str:
     return word("cluster", text)
 
 
+def cluster_name(text: str) -> str:
+    """The same, for a word of its own."""
+    return _checked(cluster)(text)
+
+
 def broker(text: str) -> str:
     """A URL of a broker."""
     Address.parse(text)

@@ -3,18 +3,9 @@ import threading
 
 import pytest
 
-from pyraft_lab.engine.log import Entry, Normal
-from pyraft_lab.engine.messages import AppendRequest
-from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import DuplicateNode
 from pyraft_lab.network.base import Counters, MemoryNetwork, Outbox, PeerGone
-from pyraft_lab.network.codec import Letter
-from tests.network.wires import Remembering, letter
-
-
-def heavy(id: int, size: int) -> Letter:
-    entry = Entry(LogId(1, 1, 1), Normal(bytes(size)))
-    return Letter(id, 0, AppendRequest(vote=Vote(1, 1, committed=True), prev=LogId(), entries=(entry,)))
+from tests.network.wires import Remembering, heavy, letter
 
 
 async def test_letters_arrive_in_order_and_share_a_frame() -> None:

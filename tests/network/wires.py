@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from pyraft_lab.engine.messages import HeartbeatRequest
+from pyraft_lab.engine.log import Entry, Normal
+from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.network.base import Notice
 from pyraft_lab.network.codec import Letter
@@ -39,3 +40,8 @@ class Remembering:
 
 def letter(id: int, cause: int = 0) -> Letter:
     return Letter(id, cause, HeartbeatRequest(vote=Vote(1, 1, committed=True), matched=LogId()))
+
+
+def heavy(id: int, size: int) -> Letter:
+    entry = Entry(LogId(1, 1, 1), Normal(bytes(size)))
+    return Letter(id, 0, AppendRequest(vote=Vote(1, 1, committed=True), prev=LogId(), entries=(entry,)))

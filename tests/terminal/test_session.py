@@ -54,6 +54,29 @@ def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest
     assert main(["inspect", str(tmp_path / "2")]) == 0
 
 
+def test_a_classroom_fills_and_empties(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    with broker.start() as running:
+        room = ["--cluster", "room7", "--broker", running.url]
+        client = ["client", *room, "--timeout", "20"]
+        seats = []
+        for node in (1, 2, 3):
+            seats.append(start("join", "room7", "--broker", running.url))
+            assert seats[-1].stdout is not None
+            assert seats[-1].stdout.readline() == f"room room7: you are node {node}\n"
+            assert main([*client, "put", "x", str(node)]) == 0
+        voters = ""
+        while voters != "{1,2,3}":
+            assert main([*client, "--json", "status"]) == 0
+            status = json.loads(capsys.readouterr().out.splitlines()[-1])
+            voters = "{" + ",".join(map(str, sorted(status["1"]["membership"]["configs"][-1]))) + "}"
+        seats[2].send_signal(signal.SIGTERM)
+        assert seats[2].wait(30) == 0
+        assert main([*client, "partition", "1", "2"]) == 0
+        assert main([*client, "heal"]) == 0
+        assert main([*client, "get", "x"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == "3"
+
+
 def test_a_client_gives_up_in_words_where_nobody_is(capsys: pytest.CaptureFixture[str]) -> None:
     with broker.start() as running:
         assert main(["client", "--broker", running.url, "--timeout", "0.3", "status"]) == 1

@@ -1,0 +1,86 @@
+"""Whatever strangers send, a frame is ours or garbage, and a node goes on serving."""
+
+import asyncio
+import os
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.network.base import MemoryNetwork
+from pyraft_lab.network.broker import Broker
+from pyraft_lab.network.codec import Garbage, decode, encode
+from pyraft_lab.network.line import Line
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.runtime.desk import attend_desk
+from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.remote import Remote
+from tests.network.wires import letter
+
+HONEST = encode(2, [letter(1), letter(2)])
+EXAMPLES = int(os.environ.get("FUZZ", "1000"))
+
+
+def damaged(places: list[tuple[int, int]]) -> bytes:
+    """An honest frame with some bytes replaced."""
+    frame = bytearray(HONEST)
+    for place, byte in places:
+        frame[place % len(frame)] = byte
+    return bytes(frame)
+
+
+frames = st.one_of(
+    st.binary(max_size=200),
+    st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), min_size=1, max_size=4).map(damaged),
+    st.integers(0, len(HONEST)).map(lambda stop: HONEST[:stop]),
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(frame=frames)
+def test_a_frame_is_honest_or_garbage(frame: bytes) -> None:
+    try:
+        sender, letters = decode(frame)
+    except Garbage:
+        return
+    assert (sender, [one.id for one in letters]) == (2, [1, 2]), "the checksum lets nothing else through"
+
+
+@settings(max_examples=5, deadline=None)
+@given(frames=st.lists(frames, min_size=200, max_size=200))
+def test_a_live_node_serves_on_among_garbage(frames: list[bytes]) -> None:
+    asyncio.run(besieged(frames))
+
+
+async def besieged(frames: list[bytes]) -> None:
+    network = MemoryNetwork()
+    raft = Raft(1, config=Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03), network=network)
+    await raft.start()
+    await raft.initialize({1})
+    await raft.wait(10).role("Leader")
+    for frame in frames:
+        assert network.carry(1, frame)
+    assert (await raft.client_write({"op": "incr", "key": "x"})).value == 1
+    await raft.shutdown()
+
+
+async def test_fifty_connections_of_garbage_do_not_stop_a_node(mosquitto: Broker) -> None:
+    network = MqttNetwork(mosquitto.url)
+    raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network)
+    await raft.start()
+    desk = asyncio.create_task(attend_desk(raft, network))
+    await raft.initialize({1})
+    topics = ["1/in/2", "1/in/x", "1/presence/x", "2/presence", "1/ask/somebody", "x/status", "2/status", "weather"]
+
+    async def rave() -> None:
+        async with Line(network, "stranger", topics=[], deliver=lambda *_: None) as line:
+            for number in range(40):
+                line.publish(topics[number % len(topics)], os.urandom(number * 7))
+                await asyncio.sleep(0)
+
+    async with Remote.connect(mosquitto.url, cluster="demo") as remote:
+        await remote.until(lambda: 1 in remote.metrics)
+        await asyncio.gather(*(rave() for _ in range(50)))
+        assert await remote.client(deadline=30).write({"op": "incr", "key": "x"}) == 1
+    await raft.shutdown()
+    await asyncio.wait_for(desk, 10)

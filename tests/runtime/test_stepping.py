@@ -1,0 +1,45 @@
+"""A live cluster, walked message by message."""
+
+import asyncio
+
+import pytest
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.network.gate import Held
+from pyraft_lab.runtime.cluster import LocalCluster
+from tests.runtime.test_cluster import NETWORKS
+
+QUICK = Config(election_timeout=(0.3, 0.6), pre_vote=False, loyalty=False)
+
+
+async def awaited(cluster: LocalCluster, kind: str, src: int, dst: int) -> Held:
+    """The first letter of this kind on this link before the gate."""
+    return await asyncio.to_thread(
+        cluster.gate.wait, lambda held: (held.kind, held.src, held.dst) == (kind, src, dst), timeout=10
+    )
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+async def test_an_election_can_be_walked_letter_by_letter(network: str) -> None:
+    async with LocalCluster(3, network=network, config=QUICK) as cluster:
+        old = await cluster.wait_leader()
+        new, third = sorted({1, 2, 3} - {old})
+        cluster.freeze()
+        cluster.gate.close()
+        term = cluster.metrics[old].term + 1
+        cluster.raft(new).trigger.elect()
+        await cluster.raft(new).wait(10).role("Candidate")
+        cluster.gate.drop((await awaited(cluster, "VoteRequest", new, old)).id)
+        cluster.gate.release((await awaited(cluster, "VoteRequest", new, third)).id)
+        vote = await awaited(cluster, "VoteResponse", third, new)
+        assert cluster.metrics[new].role == "Candidate", "the vote is still before the gate"
+        cluster.gate.release(vote.id)
+        await cluster.raft(new).wait(10).role("Leader")
+        assert (cluster.metrics[new].term, cluster.metrics[old].term) == (term, term - 1)
+        assert cluster.metrics[old].role == "Leader", "the old one has not heard of it, and no time has passed for it"
+        cluster.gate.open()
+        cluster.thaw()
+        await cluster.raft(old).wait(10).role("Follower")
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+    fates = cluster.trace.messages
+    assert set(fates[(fates.kind == "VoteRequest") & (fates.dst == old) & (fates.term == term)].fate) == {"dropped"}
