@@ -206,13 +206,21 @@ class ProcessCluster(LocalCluster):
         return self._remote
 
 
+PATIENCE = 20.0
+"""Seconds that a process has to end by itself."""
+
+
 def _ended(process: "subprocess.Popen[bytes]") -> None:
     """Let go of the leash, and wait; a paused process is woken for it."""
     assert process.stdin is not None, "it is a pipe"
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)
     process.stdin.close()
-    process.wait()
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()  # its disk is safe against that, and its owner is not kept waiting
+        process.wait()
 
 
 def _last_line(log: Path) -> str:
