@@ -22,7 +22,11 @@ async def awaited(cluster: LocalCluster, kind: str, src: int, dst: int) -> Held:
 @pytest.mark.parametrize("network", NETWORKS)
 async def test_an_election_can_be_walked_letter_by_letter(network: str) -> None:
     async with LocalCluster(3, network=network, config=QUICK) as cluster:
+        await cluster.client.write({"op": "put", "key": "x", "value": 0})
         old = await cluster.wait_leader()
+        settled = cluster.metrics[old].last_log.index
+        for node in (1, 2, 3):
+            await cluster.raft(node).wait(10).applied(settled)
         new, third = sorted({1, 2, 3} - {old})
         cluster.freeze()
         cluster.gate.close()
