@@ -220,6 +220,8 @@ class Safety:
     # Promises
 
     def _promises(self, event: EventId, flight: Flight, world: World) -> Iterator[tuple[str, str]]:
+        if flight.copy_of is not None:
+            return  # what the network doubles nobody promises anew
         disk, message = world.nodes[flight.src].synced, flight.message
         match message:
             case VoteResponse(granted=True, asked=asked):
@@ -227,7 +229,7 @@ class Safety:
                     yield "durable before answer", f"node {flight.src} grants {asked}, but its disk has {disk.vote}"
                 yield from self._vote_once(event, flight.src, asked, world)
             case AppendAccepted(matched=matched):
-                if flight.copy_of is None and not _holds(disk, matched):
+                if not _holds(disk, matched):
                     yield "durable before answer", f"node {flight.src} acknowledges {matched}, which its disk lacks"
             case _:
                 pass

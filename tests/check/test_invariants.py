@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.messages import AnyMessage, AppendRequest, VoteRequest
-from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index
 from pyraft_lab.sim.simulation import Simulation
@@ -140,4 +140,17 @@ def test_nor_does_it_matter_that_the_lost_entry_was_truncated_before_the_crash()
     sim.mend(leader)
     sim.restart(leader)
     assert sim.nodes[leader].log.id_at(first.index) == first
+    assert sim.violations == []
+
+
+def test_a_vote_that_the_network_doubles_later_is_given_once() -> None:
+    sim = Simulation(3, seed=7, rules=ADVANCED, config=Config(pre_vote=False))
+    sim.cut(1, 2)
+    sim.elect(1)
+    first = sim.run_until(lambda s: [one for one in s.flying if (one.src, one.dst) == (3, 1)])[0]
+    sim.delay(first.id, 1.0)
+    sim.elect(2)
+    sim.run_until(lambda s: [one for one in s.flying if (one.src, one.dst) == (3, 2)])
+    assert (sim.nodes[3].vote.term, sim.nodes[3].vote.node) == (first.message.vote.term, 2)
+    sim.duplicate(first.id)
     assert sim.violations == []
