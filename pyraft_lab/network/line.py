@@ -16,7 +16,7 @@ import aiomqtt
 from msgspec import Struct
 
 from pyraft_lab.errors import NetworkFailed
-from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt import MqttNetwork, cancellable
 
 log = logging.getLogger(__name__)
 Deliver = Callable[[str, bytes], None]
@@ -112,7 +112,7 @@ class Line:
             async with self._network.connect(self._name, self._hear, will=will) as client, asyncio.TaskGroup() as group:
                 group.create_task(_read(client))
                 if self._topics:
-                    await client.subscribe([(self._topic(topic), 1) for topic in self._topics])
+                    await cancellable(client.subscribe([(self._topic(topic), 1) for topic in self._topics]))
                 self._client = client
                 self._connected()
                 if not self._up.done():
@@ -128,7 +128,7 @@ class Line:
             self._ready.clear()
             waiting, self._waiting = self._waiting, []
             for one in waiting:
-                await client.publish(one.topic, one.payload, retain=one.retain)
+                await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
 
     def _hear(self, message: aiomqtt.Message) -> None:
         prefix = len(self._topic(""))

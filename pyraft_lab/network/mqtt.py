@@ -14,9 +14,9 @@ import logging
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
+from typing import Any, Literal
 
 import aiomqtt
 import msgspec
@@ -203,8 +203,8 @@ class MqttEndpoint:
         self._presence, self._moves = Presence(self._process), asyncio.Queue()
         inbox = self._network.topic(self._node, "in", "+")
         topics: list[tuple[str, int]] = [(inbox, self._network.qos), (self._network.topic("+", "presence"), 1)]
-        await client.subscribe(topics)
-        await client.publish(self._presence_topic, Claim(self._process).encode(), qos=1, retain=True)
+        await cancellable(client.subscribe(topics))
+        await cancellable(client.publish(self._presence_topic, Claim(self._process).encode(), qos=1, retain=True))
         move = await self._next_move(self._network.timeout)
         if move is Move.WAIT:
             with suppress(TimeoutError):
@@ -229,7 +229,7 @@ class MqttEndpoint:
                     raise DuplicateNode(self._node)
                 case Move.ANSWER:
                     answer = Claim(self._process, is_answer=True)
-                    await client.publish(self._presence_topic, answer.encode(), qos=1, retain=True)
+                    await cancellable(client.publish(self._presence_topic, answer.encode(), qos=1, retain=True))
                 case _:
                     pass
 
@@ -326,6 +326,15 @@ def _straight_to(deliver: Callable[[aiomqtt.Message], None]) -> type["asyncio.Qu
             deliver(item)
 
     return Straight
+
+
+async def cancellable(work: Coroutine[Any, Any, object]) -> None:
+    """Do something with a client so that a cancellation ends the caller, even if it comes just when ``work`` is done.
+
+    The client waits with ``asyncio.wait_for``, which loses such a cancellation before Python 3.12; a group does not.
+    """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(work)
 
 
 async def _entered(client: aiomqtt.Client) -> None:

@@ -206,12 +206,8 @@ class ProcessCluster(LocalCluster):
         return self._remote
 
 
-PATIENCE = 20.0
-"""Seconds that a process has to end by itself."""
-
-
 def _ended(process: "subprocess.Popen[bytes]") -> None:
-    """Let go of the leash, and wait; a paused process is woken for it."""
+    """Let go of the leash, and wait; a paused process is woken for it, and one that does not go is killed."""
     assert process.stdin is not None, "it is a pipe"
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)

@@ -73,16 +73,9 @@ async def serve(seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer
             with suppress(AlreadyInitialized):
                 await raft.initialize(seat.founders)
         await _until_over(raft, stop)
-        await _cancel(tasks)
-    log.info("node %s has stopped", seat.id)
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Ask them to end until they have: in Python 3.11 a ``wait_for`` may swallow the first request."""
-    while waiting := [task for task in tasks if not task.done()]:
-        for task in waiting:
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(waiting, timeout=0.5)
+    log.info("node %s has stopped", seat.id)
 
 
 async def _until_over(raft: Raft, stop: asyncio.Event) -> None:

@@ -1,3 +1,5 @@
+import asyncio
+
 import aiomqtt
 import pytest
 
@@ -5,7 +7,7 @@ from pyraft_lab.errors import ConfigError, DuplicateNode, NetworkFailed
 from pyraft_lab.network.base import Connected, Disconnected, PeerBack, PeerGone, Usurped
 from pyraft_lab.network.broker import Broker, free_port
 from pyraft_lab.network.codec import encode
-from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt import MqttNetwork, cancellable
 from pyraft_lab.network.presence import Claim
 from tests.network.wires import Remembering, letter
 
@@ -124,3 +126,25 @@ async def test_acknowledged_delivery_can_be_chosen(any_broker: Broker) -> None:
     assert await mailbox.until_letters(1) == [(1, 1)]
     await one.close()
     await two.close()
+
+
+async def test_a_cancellation_is_not_lost_when_it_comes_together_with_the_end() -> None:
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    went_on = False
+
+    async def publish() -> None:
+        await asyncio.wait_for(done, 10)
+
+    async def write() -> None:
+        nonlocal went_on
+        await cancellable(publish())
+        went_on = True
+
+    writing = asyncio.create_task(write())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    done.set_result(None)
+    writing.cancel()
+    await asyncio.wait([writing])
+    assert writing.cancelled()
+    assert not went_on
