@@ -64,5 +64,7 @@ def test_pins_are_plain() -> None:
 
 def test_the_public_address_stands_in_one_place() -> None:
     texts = [*ROOT.glob("*.*"), *ROOT.glob("chapters/*.md"), *BINDER.iterdir()]
-    assert [path.name for path in texts if path.is_file() and "mybinder.org/v2" in path.read_text(errors="replace")] == ["README.md"]
+    assert [
+        path.name for path in texts if path.is_file() and "mybinder.org/v2" in path.read_text(errors="replace")
+    ] == ["README.md"]
     assert (ROOT / "README.md").read_text().count("mybinder.org/v2") == 1
