@@ -114,7 +114,7 @@ def change_refused(refusal: ChangeRefusal) -> Remark:
         case GuardFailed(what, expected, actual):
             return Remark(GUARD_FAILED, f"refuses the change of membership: {what} is {actual}, not {expected}")
         case NoSuchLearner(node):
-            return Remark(NOT_A_LEARNER, f"refuses the change of membership: {server(node)} is no learner yet")
+            return Remark(NOT_A_LEARNER, f"refuses the change of membership: {server(node)} is no learner")
         case NoVoters():
             return Remark(NO_VOTERS_LEFT, "refuses the change of membership: nobody would vote")
         case _:
