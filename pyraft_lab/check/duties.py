@@ -26,9 +26,11 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.rules import ADVANCED, RAFT, lease_holds
 from pyraft_lab.engine.state import Disk, Leader, Progress, RaftState, Step
+from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.checks import Violation
-from pyraft_lab.sim.world import World
+from pyraft_lab.sim.weather import Micros
+from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.recorder import EventId, Flight, Kind, Record
 
 Found = Iterator[tuple[str, str]]
@@ -100,7 +102,7 @@ class Duties:
             yield from self._elected(after, world)
         yield from progress_is_true(step, world)
         if self.timeless is None and lease_holds(after) and not lease_holds(before):
-            yield from one_lease_at_a_time(after, world)
+            yield from one_lease_at_a_time(after.id, world)
 
     def _elected(self, leader: RaftState, world: World) -> Found:
         """A leader has a majority of every voter set, of votes that left from disks (§5.2, §6)."""
@@ -279,11 +281,21 @@ def _has_matched(leader: RaftState, one: Progress, world: World) -> bool:
     return disk.vote > leader.vote or holds(disk, at)
 
 
-def one_lease_at_a_time(leader: RaftState, world: World) -> Found:
+def one_lease_at_a_time(leader: NodeId, world: World) -> Found:
     """While one leader's lease holds nobody else's does (dissertation §6.4.1)."""
-    for id, node in world.nodes.items():
-        if id != leader.id and node.up and not node.paused and lease_holds(node.state):
-            yield "one lease at a time", f"nodes {id} and {leader.id} both hold a lease"
+    if _holds_lease(world.nodes[leader], world.now):
+        for id, node in world.nodes.items():
+            if id != leader and _holds_lease(node, world.now):
+                yield "one lease at a time", f"nodes {id} and {leader} both hold a lease"
+
+
+def _holds_lease(node: Node, now: Micros) -> bool:
+    """Whether a server leads by a lease that has not run out, told to it or not: who stood still hears of it late."""
+    role = node.state.role
+    if not (node.up and isinstance(role, Leader) and lease_holds(node.state)):
+        return False
+    ends = node.timers.get(lease(role.proved))
+    return ends is None or ends.time > now
 
 
 def message_is_true(src: NodeId, request: AppendRequest, world: World) -> Found:
