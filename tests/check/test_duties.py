@@ -6,14 +6,14 @@ from typing import Any, Literal
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.duties import Duties
+from pyraft_lab.check.duties import Duties, one_lease_at_a_time
 from pyraft_lab.check.invariants import Safety
-from pyraft_lab.engine.commands import Append, Apply, SaveSnapshot
+from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, SaveSnapshot
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatResponse, VoteRequest
 from pyraft_lab.engine.rules import RAFT, Rules
-from pyraft_lab.engine.state import Leader, Step
+from pyraft_lab.engine.state import Disk, Leader, Step
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World
@@ -111,6 +111,14 @@ def test_entries_are_applied_one_by_one() -> None:
     ) == ["applies in order"]
 
 
+def test_entries_behind_an_installed_snapshot_are_next() -> None:
+    record, step, world = first(has(Apply))
+    (apply,) = (command for command in step.commands if isinstance(command, Apply))
+    before = replace(step, before=replace(step.before, applied=0))
+    whole = InstallSnapshot(SnapshotMeta(LogId(1, 1, apply.entries[0].index - 1), step.after.membership))
+    assert found(commanded(record, before, whole, apply), world) == []
+
+
 def test_a_snapshot_stands_for_what_is_applied_with_its_membership() -> None:
     record, step, world = first(has(SaveSnapshot))
     (save,) = (command for command in step.commands if isinstance(command, SaveSnapshot))
@@ -149,6 +157,12 @@ def test_a_leader_knows_no_more_of_its_peers_than_is_true() -> None:
 def test_an_election_is_backed_by_votes_that_left_from_disks() -> None:
     record, _, world = first(lambda step: isinstance(step.after.role, Leader))
     assert [one.name for one in Duties().check(record, world)] == ["elections are backed"]
+    judge = Duties()
+    for one, then in SEEN[: SEEN.index((record, world))]:
+        judge.check(replace(one, sent=tuple(flight for flight in one.sent if flight.src == record.peer)), then)
+    empty = {id: replace(node, synced=Disk()) for id, node in world.nodes.items()}
+    assert judge.check(record, world) == [], "its own vote and one other"
+    assert judge.check(record, replace(world, nodes=empty)), "its own vote is not on its disk"
     assert "elections are backed" in strictly(broken.HALF_IS_ENOUGH, lambda sim: sim.run(3), nodes=4)
 
 
@@ -248,8 +262,26 @@ def test_one_lease_at_a_time() -> None:
     assert "one lease at a time" in two_leases(Simulation(3, seed=7))
 
 
-@pytest.mark.parametrize("tampered", [lambda sim: sim.drift(1, 3.0), lambda sim: sim.skew(1, 0.5)])
-def test_where_clocks_went_wrong_leases_are_not_judged(tampered: Callable[[Simulation], object]) -> None:
+def test_a_lease_that_ran_out_unheard_is_none() -> None:
+    record, world = SEEN[-1]
+    leader = world.leader
+    assert leader is not None
+    twins = replace(world, nodes=dict.fromkeys(world.nodes, world.nodes[leader]))
+    assert len(list(one_lease_at_a_time(leader, twins))) == 2
+    assert list(one_lease_at_a_time(leader, replace(twins, now=twins.now + 10_000_000))) == [], record.time
+
+
+@pytest.mark.parametrize(
+    ("tampered", "judged"),
+    [
+        (lambda sim: sim.drift(1, 3.0), False),
+        (lambda sim: sim.skew(1, 0.5), False),
+        (lambda sim: sim.drift(1, 1.04), True),
+    ],
+)
+def test_where_clocks_went_wrong_leases_are_not_judged(
+    tampered: Callable[[Simulation], object], *, judged: bool
+) -> None:
     def stale(_state: object, _leader: object) -> int:
         return 0
 
@@ -259,7 +291,7 @@ def test_where_clocks_went_wrong_leases_are_not_judged(tampered: Callable[[Simul
         sim.read("x", policy="lease")
         sim.run(1)
 
-    assert strictly(replace(RAFT, read_at=stale), asked) == set()
+    assert strictly(replace(RAFT, read_at=stale), asked) == ({"reads are fresh"} if judged else set())
 
 
 def test_a_call_is_answered_once() -> None:
