@@ -136,8 +136,9 @@ def on_heartbeat_timer(turn: Turn) -> None:
     begin_round(turn)
     if not turn.config.enable_heartbeat:
         return
+    spared = turn.config.suppress_heartbeats and not turn.leader.reads  # a read that waits needs every answer
     for progress in turn.leader.progress:
-        if not (turn.config.suppress_heartbeats and progress.fed == ending):
+        if not (spared and progress.fed == ending):
             beat(turn, progress)
 
 

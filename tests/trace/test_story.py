@@ -26,6 +26,20 @@ def election() -> Stage:
     return stage.run()
 
 
+def split() -> Stage:
+    """Four voters, two candidates, two votes each; the next to time out wins the next term."""
+    stage = Stage(4)
+    stage.fire(1)
+    stage.fire(2)
+    stage.play()
+    stage.play()
+    stage.waiting.append(stage.waiting[2])  # n1's request to n4 is slow
+    del stage.waiting[2]
+    stage.run()
+    stage.fire(2)
+    return stage.run()
+
+
 def write() -> Stage:
     """A client writes twice at once, and the heartbeat comes round."""
     stage = Stage().elect(3).forget()
@@ -107,7 +121,7 @@ def snapshot() -> Stage:
     return stage.run()
 
 
-SCRIPTS = (election, write, read, transfer, repair, figure_8, joint, removal, snapshot)
+SCRIPTS = (election, split, write, read, transfer, repair, figure_8, joint, removal, snapshot)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.__name__))
