@@ -76,7 +76,7 @@ class Storm(Spell, frozen=True, kw_only=True):
 
 
 class Partition(Spell, frozen=True, kw_only=True):
-    """Messages pass within a group only; who is in none is alone. ``name`` is for the reader."""
+    """Messages pass within a group only; who is in none is alone. The story tells the ``name``."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     name: str = ""

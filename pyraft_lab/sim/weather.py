@@ -44,7 +44,7 @@ def chance(seed: int, purpose: int, place: int, count: int) -> float:
 
 
 Curve = tuple[float, ...]
-"""How long something takes, in seconds, from the shortest time to the longest: as many lie between any two neighbours."""
+"""How long something takes, in seconds, from the shortest to the longest: as many lie between any two neighbours."""
 
 
 class Weather(Struct, frozen=True, kw_only=True):

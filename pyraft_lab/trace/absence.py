@@ -27,7 +27,6 @@ from pyraft_lab.trace.rules.table import remarks
 from pyraft_lab.trace.sentences import brackets
 from pyraft_lab.trace.words import log_end, message_name, server, servers, shares
 
-
 TOLD = 3
 """Of many requests that were lost alike, so many are told of."""
 

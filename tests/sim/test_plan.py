@@ -245,3 +245,22 @@ def test_a_plan_is_staged_as_it_says() -> None:
     sim = stage(Plan(nodes=3, seed=4, seconds=2, config={"pre_vote": False}, faults=(Crash(at=1, node=1),)))
     assert (len(sim.nodes), sim.seed, sim.nodes[1].state.config.pre_vote) == (3, 4, False)
     assert ("crash", 1.0) in kinds(sim)
+
+
+def test_a_partition_is_told_by_its_name_and_its_end_heals_no_more_than_it_cut() -> None:
+    sim = performed(Partition(at=0.5, lasts=0.5, groups=((1,), (2, 3)), name="one against two"))
+    told = [str(record) for record in sim.trace.records if record.kind in ("partition", "heal")]
+    assert told == [
+        "t=0.500 the network falls apart into {1} | {2,3} (one against two)",
+        "t=1.000 messages pass again: 1→2 1→3 2→1 3→1",
+    ]
+    assert Simulation.from_capsule(sim.capsule()).trace.digest() == sim.trace.digest()
+
+
+def test_latency_may_be_a_curve() -> None:
+    sim = Simulation(3, seed=1, weather=Weather(latency=(0.001, 0.002, 0.003, 0.2)))
+    sim.run(10)
+    flown = (sim.trace.messages["received"] - sim.trace.messages["sent"]).dropna()
+    assert flown.min() >= 0.001
+    assert flown.quantile(0.25) < 0.1 < flown.max()
+    assert flown.max() < 0.21

@@ -113,8 +113,8 @@ def settled() -> Simulation:
     sim = Simulation(nodes=3, seed=7)
     sim.run_until(lambda s: s.leader, timeout=5)
     sim.run(0.1)
-    call = sim.write({"op": "put", "key": "x", "value": 1})
-    sim.run_until(lambda s: call.done, timeout=5)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda s: s.calls[-1].done, timeout=5)
     return sim
 
 
@@ -138,7 +138,7 @@ def test_why_draws_an_arrow_for_each_message_that_mattered_and_says_answer_and_r
 
 def test_why_not_shows_what_was_never_heard_and_why() -> None:
     sim = settled()
-    alone = sim.leader
+    alone = sim.leader or 0
     others = sorted(set(sim.nodes) - {alone})
     sim.partition({alone}, set(others))
     sim.write({"op": "put", "key": "x", "value": 2}, to=alone)
