@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from typing import Any, TypeVar
 
 from pyraft_lab.engine.config import Config
@@ -243,6 +244,8 @@ class Raft:
 
     def _has_caught_up(self, now: Metrics, id: NodeId) -> bool:
         """Or there is no use in waiting: the node was removed, or this one leads no more."""
+        if now.running is not None:
+            return False  # and who waits is told what ended it
         if now.role != "Leader" or id not in now.membership.nodes:
             return True
         return now.last_log.index - now.replication.get(id, 0) <= self.config.learner_lag
@@ -336,7 +339,7 @@ class Raft:
     def _alive(self) -> Owner:
         """The node's inside, or what ended it."""
         if self._over is not None:
-            raise self._over
+            raise copy(self._over)  # one error raised twice would drag all its tracebacks along
         if self._owner is None:
             raise PyraftError(f"node {self.id} has not been started; await start() first")
         return self._owner
