@@ -31,7 +31,7 @@ from pyraft_lab.trace.words import content, entry_name, log_end, server, servers
 
 SomeMessage = TypeVar("SomeMessage", bound=AnyMessage)
 MOST = 8
-"""Entries of a log that are shown, and commit indexes that are offered."""
+"""Entries of a log that are shown."""
 REASONS: Mapping[VoteRefusal, tuple[str, str]] = {
     VoteRefusal.LEASE: ("lease", "no: I heard a leader too lately to help depose it"),
     VoteRefusal.LOG: ("log", "no: its log ends before mine"),
@@ -271,10 +271,16 @@ def _commit(step: Step, news: str) -> Question | None:
         ),
         choices=tuple(
             Choice(str(index), _commit_meaning(index, first), {"commit_index": index})
-            for index in range(first, min(last, max(after.committed, first) + MOST) + 1)
+            for index in _offered(first, after.committed, last)
         ),
         right=frozenset({str(after.committed)}),
     )
+
+
+def _offered(first: Index, right: Index, last: Index) -> list[Index]:
+    """Where the commit index may have come: as it was, and a few around what is right, which is anywhere among them."""
+    lowest = max(first, right - 1 - last % 3)
+    return sorted({first, *range(lowest, min(last, lowest + 4) + 1)})
 
 
 def _commit_meaning(index: Index, committed: Index) -> str:
