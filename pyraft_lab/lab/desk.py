@@ -241,9 +241,8 @@ class SimulationDesk(Desk):
         yield from self.moved(branch)
 
     def moved(self, branch: Branch) -> Iterator[Json]:
-        """A branch went on by a decision: show where it is now."""
+        """A branch went on by a decision: show where it is now; the future is foreseen when it is asked for."""
         self.place = (branch.name, branch.seen, branch.sim.now)
-        branch.look_ahead(branch.count + AHEAD)
         yield self.news(branch.name)
         for name, reel in self.reels():
             yield {"type": "reel", "branch": name, "reel": reel}
