@@ -40,6 +40,8 @@ from pyraft_lab.network.presence import Claim, Move, Presence
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+TRIES = 3
+"""How often a broker may break the first connection off before that is an answer."""
 MOMENT = 0.5
 """Seconds that an older process under my id has to answer my claim."""
 
@@ -136,6 +138,7 @@ class MqttEndpoint:
         self._moves: asyncio.Queue[Move] = asyncio.Queue()
         self._presence = Presence(self._process)
         self._client: aiomqtt.Client | None = None
+        self._tries = 0
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -190,6 +193,7 @@ class MqttEndpoint:
         name = f"pyraft-{self._network.cluster}-{self._node}-{self._process:012x}"
         try:
             async with self._network.connect(name, self._deliver, will=will) as client, asyncio.TaskGroup() as group:
+                self._tries += 1
                 # A waiting publish does not notice a broken line; the reader does, and the group ends both.
                 group.create_task(self._read(client))
                 await self._claim(client)
@@ -267,6 +271,8 @@ class MqttEndpoint:
         self._outbox.clear()
         where = str(self._network.address)
         if not self._first.done():
+            if isinstance(why, aiomqtt.MqttError) and 0 < self._tries < TRIES:
+                return  # the broker was there and hung up, which is no refusal yet
             self._first.set_exception(why if isinstance(why, DuplicateNode) else NetworkFailed(where, _in_words(why)))
             self._first.exception()  # asked for, so that nobody complains if the opener has gone
         elif isinstance(why, DuplicateNode):
