@@ -301,8 +301,8 @@ CASES: tuple[Case, ...] = (
 """Every promise there is."""
 
 
-async def run(fresh: Fresh, cases: Sequence[Case] = CASES) -> Report:
-    """Run the cases one after the other, each on a wire of its own.
+async def run(fresh: Fresh, cases: Sequence[Case] = CASES, *, limit: float = LIMIT) -> Report:
+    """Run the cases one after the other, each on a wire of its own; one that takes ``limit`` seconds has failed.
 
     >>> from pyraft_lab.network.base import MemoryNetwork
     >>> def fresh():
@@ -311,10 +311,10 @@ async def run(fresh: Fresh, cases: Sequence[Case] = CASES) -> Report:
     >>> asyncio.run(run(fresh)).ok
     True
     """
-    return Report(tuple([await result_of(case, check(case, fresh)) for case in cases]))
+    return Report(tuple([await result_of(case, check(case, fresh, limit=limit)) for case in cases]))
 
 
-async def check(case: Case, fresh: Fresh) -> None:
+async def check(case: Case, fresh: Fresh, *, limit: float = LIMIT) -> None:
     """Run one case; raises what it raises, ``AssertionError`` where a promise is broken."""
-    async with asyncio.timeout(LIMIT), Trial(fresh) as trial:
+    async with asyncio.timeout(limit), Trial(fresh) as trial:
         await case(trial)

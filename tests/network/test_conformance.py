@@ -276,17 +276,13 @@ class Spoilt(MemoryNetwork):
         (strict, "a letter to nobody is no error"),
     ],
 )
-async def test_a_network_that_breaks_its_word_is_caught(
-    fault: Callable[[Joined], None], promise: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pyraft_lab.network.conformance.LIMIT", 2.0)
-
+async def test_a_network_that_breaks_its_word_is_caught(fault: Callable[[Joined], None], promise: str) -> None:
     def fresh() -> Reach:
         hub = Spoilt(fault)
         return lambda: hub
 
     cases = [case for case in CASES if name_of(case).replace("_", " ") == promise]
-    report = await run(fresh, cases)
+    report = await run(fresh, cases, limit=2.0)
     assert [one.name for one in report.broken] == [promise]
 
 
