@@ -10,6 +10,7 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Self
 
 import aiomqtt
@@ -92,11 +93,9 @@ class Line:
     async def _say_farewell(self, client: aiomqtt.Client) -> None:
         if self._will is not None:
             self._waiting.append(Publication(self._topic(self._will), b"", retain=True))
-        try:
+        with suppress(aiomqtt.MqttError, TimeoutError):  # the broker has gone first
             async with asyncio.timeout(FAREWELL):
                 await self._publish_all(client)
-        except* (aiomqtt.MqttError, TimeoutError):
-            pass  # the broker has gone first
 
     def _topic(self, topic: str) -> str:
         return f"pyraft/{self._network.cluster}/{topic}"
@@ -105,7 +104,7 @@ class Line:
         patience = 0.0
         while True:
             began = asyncio.get_running_loop().time()
-            why = await self._session()
+            why = await cancellable(self._session())
             self._client = None
             self._waiting.clear()
             if not self._up.done():
