@@ -34,6 +34,7 @@ from pyraft_lab.lab.desk import Act, RecordDesk
 from pyraft_lab.lab.film import REEL
 from pyraft_lab.lab.holding import AtGate, Freeze, Gate, Hold, LetGo, LiveOrder, Release, Thaw, live_order, tags
 from pyraft_lab.lab.scene import Json
+from pyraft_lab.network.porter import FarGate
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.trace.recorder import MessageId, Trace
 
@@ -141,6 +142,8 @@ class LiveDesk(RecordDesk):
                 work()
             except PyraftError as error:
                 self._failures.put(str(error))
+            except asyncio.CancelledError:
+                pass  # the cluster has ended meanwhile
 
         thread = Thread(target=attempt, name="order of a lab", daemon=True)
         thread.start()
@@ -148,11 +151,11 @@ class LiveDesk(RecordDesk):
 
 
 class FollowDesk(LiveDesk):
-    """A cluster elsewhere that is followed over a broker: its tape, and the gates of the nodes that obey."""
+    """A cluster elsewhere that is followed over a broker: its tape, and the gates of nodes started with ``--weather``."""
 
     def __init__(self, trace: "FollowedTrace") -> None:
         self._followed = trace
-        super().__init__(trace, trace.gate)
+        super().__init__(trace, FarGate(trace.publish))
 
     @property
     def is_alive(self) -> bool:
@@ -182,8 +185,10 @@ class ClusterDesk(LiveDesk):
         self._cluster = cluster
         self._is_frozen = False
         self._is_far = is_followed(cluster.trace)
-        self._acts = {**QUICK, **(FAR if self._is_far else NEAR)}
-        super().__init__(cluster.trace, cluster.trace.gate if is_followed(cluster.trace) else cluster.gate)
+        self._acts: Acts = {**QUICK, **(FAR if self._is_far else NEAR)}
+        self._waits: Acts = {**SLOW, Write: write_in_a_session if self._is_far else write}
+        trace = cluster.trace
+        super().__init__(trace, FarGate(trace.publish) if is_followed(trace) else cluster.gate)
 
     @property
     def is_alive(self) -> bool:
@@ -193,7 +198,7 @@ class ClusterDesk(LiveDesk):
     @property
     def about(self) -> Json:
         """What can be done to it."""
-        return {"title": "live cluster", "can": tags([*self._acts, *SLOW, *get_args(AtGate)])}
+        return {"title": "live cluster", "can": tags([*self._acts, *self._waits, *get_args(AtGate)])}
 
     def gate(self) -> Json:
         """Whether messages are held, and whether the clocks stand still."""
@@ -209,8 +214,8 @@ class ClusterDesk(LiveDesk):
         """Do it now; clients' calls go on by themselves. Not on the cluster's own thread."""
         if isinstance(order, AtGate):
             self.at_gate(order)
-        elif type(order) in SLOW:
-            self.start(lambda: SLOW[type(order)](self._cluster, order))
+        elif type(order) in self._waits:
+            self.start(lambda: self._waits[type(order)](self._cluster, order))
         elif type(order) in self._acts:
             self._acts[type(order)](self._cluster, order)
             self._keep_frozen(order)
@@ -247,15 +252,31 @@ FAR: Acts = {
 }
 """What can be done to processes."""
 SLOW: Acts = {
-    Write: lambda cluster, order: asyncio.run(
-        cluster.new_client().write({"op": "put", "key": order.key, "value": order.value})
-    ),
     Read: lambda cluster, order: asyncio.run(cluster.new_client().read(order.key)),
     AddLearner: lambda cluster, order: asyncio.run(cluster.add_learner(order.node)),
     ChangeMembership: lambda cluster, order: asyncio.run(cluster.change_membership(set(order.nodes))),
     Transfer: lambda cluster, order: asyncio.run(cluster.transfer(order.node)),
 }
 """What waits for others: a majority, a new leader, whoever opens the gate."""
+
+
+def write(cluster: LocalCluster, order: Write) -> None:
+    """Hand the leader the command at once: a session would begin with a read, which is not what one wants to see."""
+
+    async def attempt() -> None:
+        await cluster.raft(await cluster.wait_leader()).client_write(command(order))
+
+    asyncio.run(attempt())
+
+
+def write_in_a_session(cluster: LocalCluster, order: Write) -> None:
+    """Where the leader's handle is in another process."""
+    asyncio.run(cluster.new_client().write(command(order)))
+
+
+def command(order: Write) -> Json:
+    """What the key-value machine understands."""
+    return {"op": "put", "key": order.key, "value": order.value}
 
 
 def is_followed(trace: Trace) -> "TypeGuard[FollowedTrace]":

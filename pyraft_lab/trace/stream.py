@@ -25,7 +25,6 @@ from pyraft_lab.home import LoopThread
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.network.porter import FarGate
 from pyraft_lab.trace.files import Reader, Writer
 from pyraft_lab.trace.recorder import EventId, Record, Trace
 
@@ -122,10 +121,7 @@ class Merger:
 
 
 class FollowedTrace(Trace):
-    """A trace that grows while its cluster runs elsewhere; ``close()`` it, or use it in a ``with`` block.
-
-    ``gate`` holds single messages between those nodes that were started with ``--weather``.
-    """
+    """A trace that grows while its cluster runs elsewhere; ``close()`` it, or use it in a ``with`` block."""
 
     def __init__(
         self, broker: str, cluster: str, *, certificates: Certificates | None = None, limit: int | None = None
@@ -137,7 +133,6 @@ class FollowedTrace(Trace):
         self._merger = Merger(zero=self._zero)
         self._readers: dict[str, Reader] = {}
         self._line: Line | None = None
-        self.gate = FarGate(self._publish)
         self._thread = LoopThread(f"trace of {cluster}")
         self._thread.start()
         up = self._thread.home.submit(self._open())
@@ -188,8 +183,8 @@ class FollowedTrace(Trace):
         """The name of the cluster that is followed."""
         return self._network.cluster
 
-    def _publish(self, topic: str, payload: bytes, retain: bool) -> None:  # noqa: FBT001 (as the gate calls it)
-        """From any thread."""
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: FBT001, FBT002 (as a gate calls it)
+        """Tell the nodes something, from any thread; below the cluster's own topic."""
         line = self._line
         if line is not None and self.is_open:
             self._thread.home.call(lambda: line.publish(topic, payload, retain=retain))
