@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.cluster import ClusterDesk
+from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followed
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
 from pyraft_lab.lab.page import page
 from pyraft_lab.lab.pulse import Pulse
@@ -29,9 +29,10 @@ class Lab(anywidget.AnyWidget):
     """A cluster to look at and to act upon: servers and messages, logs, the tape of time, and why things happened.
 
     ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, a ``Trace``, which
-    it shows, or a running ``LocalCluster``, which it follows. A simulation in which nothing has happened yet is first
-    taken to its first election, one vote short of a leader, unless ``opening`` is false. Nothing moves by itself but
-    what is alive.
+    it shows, a running ``LocalCluster`` or a cluster elsewhere that ``Trace.follow`` follows: those it watches, and
+    may hold their messages to let them pass one by one. A simulation in which nothing has happened yet is first taken
+    to its first election, one vote short of a leader, unless ``opening`` is false. Nothing moves by itself but what
+    is alive.
 
     All that the drawing knows is plain JSON: ``board`` and ``reels`` go to it, its wishes come back as messages.
     """
@@ -44,7 +45,7 @@ class Lab(anywidget.AnyWidget):
     def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
         self._desk = desk_for(Simulation() if source is None else source, opening=opening)
         self._pulse = Pulse(self._beat, name="live lab", rate=RATE)
-        is_live = isinstance(self._desk, ClusterDesk)
+        is_live = isinstance(self._desk, LiveDesk)
         self._post = self._pulse.post if is_live else owner()
         super().__init__(board=self._desk.board(), reels=self._desk.reels())
         self.on_msg(self._hear)
@@ -79,7 +80,7 @@ class Lab(anywidget.AnyWidget):
 
     def _beat(self) -> bool:
         """Tell the drawing what a live cluster has done since; whether there may be more."""
-        assert isinstance(self._desk, ClusterDesk), "nothing else grows by itself"
+        assert isinstance(self._desk, LiveDesk), "nothing else grows by itself"
         is_over = self._desk.is_over
         self._tell(self._desk.grow)
         return not is_over
@@ -111,6 +112,8 @@ def desk_for(source: Source, *, opening: bool) -> Desk:
             if opening:
                 open_at_election(source)
             return SimulationDesk(source)
+        case Trace() if is_followed(source):
+            return FollowDesk(source)
         case Trace():
             return TraceDesk(source)
         case LocalCluster():

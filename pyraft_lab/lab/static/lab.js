@@ -6,13 +6,14 @@
 // A link is either the kernel behind a widget or the recorded film of an offline page; see `render` and `play` below.
 
 const REEL = 64;
+const QUEUE = 4; // how many held messages of one lane are drawn
 const LANE = 13; // how far a message's path bends to its right, so that both directions of a link stay apart
 const INK = "#1F2933";
 const KEYS = [
   ["← →", "one event back, on"], ["Space", "play, pause"], ["Home End", "first, newest event"], ["[ ]", "previous, next mark"],
   ["1 … 9", "choose a server (Shift: more)"], ["n", "choose the next message"], ["Esc", "choose nothing"],
   ["c", "crash"], ["r", "restart"], ["p", "pause or go on"], ["t", "time out"], ["l", "hand leadership over"], ["s", "snapshot"],
-  ["d u y", "drop, double, delay the message"], ["x", "split off the chosen servers"], ["k", "cut the link between two"],
+  ["d u y", "drop, double, delay the message"], ["b o f", "live: hold messages, let the chosen pass, freeze timers"], ["x", "split off the chosen servers"], ["k", "cut the link between two"],
   ["h", "heal the network"], ["w", "write"], ["g", "read"], ["a", "add a learner"], ["m", "change the membership"],
   [". or menu key", "menu of the chosen"], ["?", "these keys"],
 ];
@@ -71,6 +72,7 @@ class Store {
     this.board = link.board();
     this.strips = new Map(); this.reels = new Map(); this.asked = new Map();
     this.book = {}; this.rules = {};
+    this.gate = this.board.gate ?? { closed: false, frozen: false, held: [] };
     for (const strip of this.board.strips) this.takeStrip(strip);
     for (const [branch, reel] of link.reels()) this.takeReel(branch, reel);
   }
@@ -106,6 +108,7 @@ class Store {
   }
 
   event(branch, index) {
+    if (index < 0) return null;
     return this.reelOf(branch, index)?.events[index % REEL] ?? null;
   }
 
@@ -140,7 +143,7 @@ function nextScene(before, event, flight) {
   }
   if (event.cuts) scene.cuts = event.cuts;
   if (event.decisions) scene.decisions = event.decisions;
-  if (event.sent.length || LANDS.has(event.kind)) {
+  if (event.sent.length || event.gone.length || LANDS.has(event.kind)) {
     scene.flying = new Map(before.flying);
     for (const one of event.sent) {
       if (one.lost) scene.fallen.push({ flight: one, time: one.sent, why: one.lost === "cut" ? "link cut" : "lost", flies: true });
@@ -150,6 +153,10 @@ function nextScene(before, event, flight) {
     if (landed) {
       scene.flying.delete(landed.id);
       if (event.kind !== "receive") scene.fallen.push({ flight: landed, time: event.time, why: fallWords(event, landed), flies: false });
+    }
+    for (const [id, why] of event.gone) {
+      scene.fallen.push({ flight: scene.flying.get(id), time: event.time, why, flies: false });
+      scene.flying.delete(id);
     }
   }
   return scene;
@@ -186,6 +193,13 @@ class Player {
     this.event = clamp(Math.min(0, strip.count - 1), index, strip.count - 1);
     this.time = this.timeOf(this.event) ?? this.time;
     this.arrive();
+  }
+
+  /** Stand right after `index` of a tape that grows: nobody moved, so nobody need be told at once. */
+  follow(index) {
+    this.event = this.strip.seen = index;
+    this.time = this.timeOf(index) ?? this.strip.end;
+    this.report();
   }
 
   /** Stand at a time, which may be between two events. */
@@ -272,8 +286,13 @@ class Player {
     strip.seen = Math.max(strip.seen, this.event);
     this.listeners.paint();
     this.ask();
+    this.report();
+  }
+
+  /** Tell the other side what is shown, now and then. */
+  report() {
     const now = performance.now();
-    if (now - this.reported > 150 || !this.playing) {
+    if (now - this.reported > 150 || !(this.playing || this.store.board.live)) {
       this.reported = now;
       this.store.link.send({ do: "seen", branch: this.branch, event: this.event, time: this.time });
     }
@@ -366,7 +385,7 @@ class SceneView {
   paintHand(scene) {
     const { lab } = this, actions = lab.chosenActions(), flight = lab.message && findFlight(scene, lab.message);
     const chosen = flight ? `${flight.glyph}${flight.sign} ${name(flight.src)} → ${name(flight.dst)}` : [...lab.picked].map(name).join(", ");
-    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys()].join();
+    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys(), lab.store.gate.held].join();
     if (key === this.handKey) return;
     this.handKey = key;
     if (chosen) return this.hand.replaceChildren(h("b", {}, chosen), lab.actionButtons(actions) || "");
@@ -375,7 +394,8 @@ class SceneView {
       const words = `${flight.kind}${flight.sign}`;
       kinds.set(words, { flight, count: (kinds.get(words)?.count ?? 0) + 1 });
     }
-    this.hand.replaceChildren(...[...kinds].slice(0, 4).map(([words, { flight, count }]) => h("span", { class: "rl-under" }, messageIcon(flight), `${SAYS[words] ?? flight.kind}${count > 1 ? ` (${count})` : ""}`)));
+    const waiting = lab.isLive && lab.store.gate.held.length;
+    this.hand.replaceChildren(...(waiting ? [h("b", {}, `${waiting} held: choose one (n), let it pass (o) or drop it (d)`)] : []), ...[...kinds].slice(0, 4).map(([words, { flight, count }]) => h("span", { class: "rl-under" }, messageIcon(flight), `${SAYS[words] ?? flight.kind}${count > 1 ? ` (${count})` : ""}`)));
   }
 
   paintNode(id, scene) {
@@ -461,7 +481,7 @@ class SceneView {
   paintDecision(scene) {
     const found = scene.decisions, first = found[0], elected = first && this.lab.player.strip.terms[`${first.term}.${first.by}`];
     const leads = first?.what === "leads" || (first?.what === "commit" && first.sets.length === 1);
-    this.title.replaceChildren(first ? found.map((one) => one.title).join("; ") : "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
+    this.title.replaceChildren(found.length > 1 ? rivals(found) : first?.title ?? "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
     this.sub.textContent = first?.line ?? waiting(scene);
     const rows = found.flatMap((one) => tallies(one, elected).map((tally, place) => [one, tally, place])).slice(0, 4);
     this.tally.replaceChildren(...rows.map(([decision, tally, place]) => this.tallied(decision, tally, place, found.length > 1)));
@@ -469,9 +489,9 @@ class SceneView {
 
   /** One voter set as chips: who of it agrees, who refuses, and whether that is enough. */
   tallied(decision, tally, place, isOneOfMany) {
-    const yes = new Set(tally.yes), no = new Set(tally.no), whose = isOneOfMany ? `${name(decision.by)} ` : "";
+    const yes = new Set(tally.yes), no = new Set(tally.no), label = [isOneOfMany && name(decision.by), (tally.name !== "voters" || !isOneOfMany) && tally.name].filter(Boolean).join(" ");
     const sample = tally.name === "voters" ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
-    return h("div", {}, h("span", { class: "rl-set" }, sample, whose + tally.name),
+    return h("div", {}, h("span", { class: "rl-set" }, sample, label),
       tally.of.map((id) => h("span", { class: `rl-chip ${yes.has(id) ? "rl-yes" : no.has(id) ? "rl-no" : ""}`, role: "img", "aria-label": `${name(id)} ${chipWord(decision.what, yes.has(id), no.has(id))}` }, name(id))),
       h("span", { class: "rl-count" }, tallyWords(decision.what, tally)));
   }
@@ -501,25 +521,35 @@ class SceneView {
   }
 
   moveMessages(scene, now) {
-    const seen = new Set();
+    const seen = new Set(), queues = this.lab.heldQueues(scene);
     for (const flight of scene.flying.values()) {
-      const from = this.places.get(flight.src), to = this.places.get(flight.dst);
-      if (!from || !to) continue;
+      const from = this.places.get(flight.src), to = this.places.get(flight.dst), queue = queues.get(`${flight.src}>${flight.dst}`) ?? [];
+      const turn = queue.indexOf(flight.id), isPicked = this.lab.message === flight.id;
+      if (!from || !to || (turn >= QUEUE && !isPicked)) continue;
       seen.add(flight.id);
       let mark = this.messages.get(flight.id);
       if (!mark) this.messages.set(flight.id, (mark = this.buildMessage(flight)));
       const due = flight.due ?? flight.sent + this.lab.store.board.flight;
-      const part = clamp(0, (now - flight.sent) / Math.max(due - flight.sent, 1e-9), flight.due == null ? 0.93 : 1);
+      const part = turn >= 0 ? 0.74 - 0.17 * Math.min(turn, QUEUE) : clamp(0, (now - flight.sent) / Math.max(due - flight.sent, 1e-9), flight.due == null ? 0.93 : 1);
       const { x, y } = lane(from, to, part, this.radius);
       mark.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-      set(mark, { "aria-pressed": this.lab.message === flight.id });
+      this.dress(mark, isPicked, turn === 0 ? "‖" : turn === QUEUE - 1 && queue.length > QUEUE ? `+${queue.length - QUEUE}` : "");
     }
     for (const [id, mark] of this.messages) if (!seen.has(id)) { mark.remove(); this.messages.delete(id); }
   }
 
+  /** What changes of a message's mark while it is under way; only what did change is touched. */
+  dress(mark, isPicked, held) {
+    const now = `${isPicked}${held}`;
+    if (mark.dressed === now) return;
+    mark.dressed = now;
+    mark.setAttribute("aria-pressed", isPicked);
+    mark.lastChild.textContent = held;
+  }
+
   buildMessage(flight) {
     const mark = s("g", { class: "rl-message", role: "button", tabindex: -1, "aria-label": messageWords(flight) },
-      s("title", {}, messageWords(flight)), s("circle", { r: 16, style: "fill:transparent;stroke:none" }), messageMark(flight));
+      s("title", {}, messageWords(flight)), s("circle", { r: 16, style: "fill:transparent;stroke:none" }), messageMark(flight), s("text", { class: "rl-held", y: -13 }));
     mark.addEventListener("click", () => this.lab.pickMessage(flight.id));
     mark.addEventListener("contextmenu", (event) => { event.preventDefault(); this.lab.pickMessage(flight.id); this.lab.openMenu(event); });
     this.flights.append(mark);
@@ -619,6 +649,13 @@ function nodeWords(id, state, scene, stale) {
 }
 
 const messageWords = (flight) => `${flight.name}, from ${name(flight.src)} to ${name(flight.dst)}`;
+
+/** Several at once who want to lead, or do. */
+function rivals(found) {
+  if (found.some((one) => one.what === "leads" || one.what === "commit")) return found.map((one) => one.title).join("; ");
+  const names = found.map((one) => name(one.by));
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)} ${found.length > 2 ? "all" : "both"} want to lead term ${found[0].term}`;
+}
 
 /** What to count for a decision, set by set; for a leadership: the election that brought it about, if it was seen. */
 function tallies(decision, elected) {
@@ -1090,7 +1127,7 @@ class Lab {
     const board = this.store.board;
     this.root = h("section", { class: "raftlab", role: "region", "aria-label": `Raft lab, ${board.title}`, tabindex: -1, "data-lm-suppress-shortcuts": "true" },
       this.bar(), this.stage, this.hints());
-    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.root.addEventListener("keydown", (event) => this.guard(() => this.key(event)));
     this.root.addEventListener("pointerdown", (event) => { if (this.pop && !this.pop.contains(event.target)) this.closePop(); });
     link.listen((message) => this.hear(message));
     root.append(this.root);
@@ -1103,21 +1140,33 @@ class Lab {
   close() {
     this.player.stop();
     cancelAnimationFrame(this.player.frame);
+    cancelAnimationFrame(this.due);
     this.watcher.disconnect();
     this.root.remove();
   }
 
   // What comes from the other side
 
-  hear(message) {
+  hear(message) { this.guard(() => this.take(message)); }
+
+  /** Whatever goes wrong in the drawing is shown in it. */
+  guard(act) {
+    try { act(); } catch (error) { this.fail(`the drawing failed: ${error.message}`); console.error(error); }
+  }
+
+  take(message) {
     if (message.type === "reel") this.store.takeReel(message.branch, message.reel);
     else if (message.type === "strip") this.grow(message.strip);
     else if (message.type === "board") this.rebuild(message.board);
+    else if (message.type === "gate") this.takeGate(message);
     else if (message.type === "go") return this.arrive(message);
     else if (message.type === "error") return this.fail(message.text);
     this.player.resume();
-    this.paint();
+    this.soon();
   }
+
+  /** Paint before the next frame: once, however much arrives. */
+  soon() { this.due ??= requestAnimationFrame(() => { this.due = null; this.guard(() => this.paint()); }); }
 
   /** What a branch has more, or has otherwise, from event `from` on. */
   grow(strip) {
@@ -1129,11 +1178,18 @@ class Lab {
     this.store.takeStrip(whole);
     this.fillBranches();
     if (player.event > player.last) player.go(player.last);
-    else if (follows) player.go(whole.seen); // who stands at the end of a live tape stays there
+    else if (follows) player.follow(whole.seen); // who stands at the end of a live tape stays there
+  }
+
+  takeGate(gate) {
+    this.store.gate = gate;
+    this.holding?.setAttribute("aria-pressed", gate.closed);
+    this.freezing?.setAttribute("aria-pressed", gate.frozen);
   }
 
   rebuild(board) {
     this.store.board = { ...this.store.board, ...board };
+    if (board.gate) this.takeGate(board.gate);
     for (const strip of board.strips) this.store.takeStrip(strip);
     this.fillBranches();
     if (board.live) this.player.go(this.player.last);
@@ -1187,7 +1243,7 @@ class Lab {
     const { player } = this, scene = player.scene, strip = player.strip;
     if (scene) this.keepFocus(() => this.scene.animate(scene));
     this.tape.animate();
-    this.time.textContent = `t = ${player.time.toFixed(4)} s`;
+    this.time.textContent = `t = ${player.time.toFixed(this.isLive ? 3 : 4)} s`;
     this.count.textContent = `event ${player.event} of ${strip.seen}`;
     this.quiet.classList.toggle("rl-on", player.playing && player.quiet);
     const playing = player.playing;
@@ -1226,14 +1282,37 @@ class Lab {
     this.time = h("span"); this.count = h("span"); this.quiet = h("span", { class: "rl-quiet" }, "quiet: 8 × faster");
     this.tape.root.firstChild.append(this.quiet);
     this.branches = h("select", { "aria-label": "Branch of time", onchange: () => this.openBranch(this.branches.value) });
+    const toggle = (words, title, verb) => !this.can(verb) ? null : h("button", { class: "rl-button rl-toggle", type: "button", title, "aria-pressed": "false", onclick: () => this.toggle(verb) }, words);
+    this.holding = toggle("Hold messages", "let messages wait half way until you decide about each (b)", "hold");
+    this.freezing = toggle("Freeze timers", "let no timer run out (f)", "freeze");
     this.doing = h("button", { class: "rl-button", type: "button", "aria-haspopup": "menu", onclick: (event) => this.openMenu(event) }, "Do …");
     const bar = h("div", { class: "rl-bar", role: "toolbar", "aria-label": "Controls" },
       button("reset", "Reset", () => this.player.go(board.place.event, "main")), this.backward, this.forward, this.play,
       h("label", {}, flight, this.speed),
       h("span", { class: "rl-where" }, board.seed != null && h("b", {}, `seed ${board.seed}`), this.time, this.count), h("span", { class: "rl-space" }),
-      this.branches, this.can("menu") && this.doing, h("button", { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => this.openKeys() }, "?"));
+      this.holding, this.freezing, this.branches, this.can("menu") && this.doing, h("button", { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => this.openKeys() }, "?"));
     this.fillBranches();
     return bar;
+  }
+
+  get isLive() { return Boolean(this.store.board.live); }
+
+  /** Whether a message waits before the gate: that is known of the newest moment alone. */
+  isHeld(id) { return this.isLive && this.player.event >= this.player.strip.seen && this.store.gate.held.includes(id); }
+
+  /** The messages that are held, lane by lane, the oldest first. */
+  heldQueues(scene) {
+    const queues = new Map();
+    for (const id of this.isLive && this.player.event >= this.player.strip.seen ? this.store.gate.held : []) {
+      const flight = scene.flying.get(id), way = flight && `${flight.src}>${flight.dst}`;
+      if (flight) queues.set(way, [...(queues.get(way) ?? []), id]);
+    }
+    return queues;
+  }
+
+  toggle(verb) {
+    const { closed, frozen } = this.store.gate;
+    if (this.can(verb)) this.act(verb === "hold" ? (closed ? "open" : "hold") : frozen ? "thaw" : "freeze");
   }
 
   can(verb) { const { can } = this.store.board; return this.link.live && (verb === "menu" ? can.length > 0 : can.includes(verb)); }
@@ -1286,11 +1365,12 @@ class Lab {
     this.player.stop();
     this.orders.push({ type, ...more });
     if (type === "partition" || type === "cut") this.picked.clear();
-    if (this.orders.length === 1) this.give();
+    if (this.orders.length === 1 || performance.now() - this.given > 5000) this.give(); // an order without an answer is given up
   }
 
   give() {
     const { branch, event, time } = this.player;
+    this.given = performance.now();
     if (this.orders.length) this.link.send({ do: "act", branch, event, time, order: this.orders[0] });
   }
 
@@ -1312,8 +1392,12 @@ class Lab {
   }
 
   messageActions(flight) {
-    if (!this.player.scene?.flying.has(flight.id)) return [];
-    return [["drop", "Drop", "d", { message: flight.id }], ["duplicate", "Duplicate", "u", { message: flight.id }], ["delay", "Delay", "y", { message: flight.id, seconds: 4 * this.store.board.flight }]].filter((one) => this.can(one[0]));
+    const message = flight.id, isLive = this.isLive;
+    if (!this.player.scene?.flying.has(message) || (isLive && !this.isHeld(message))) return [];
+    return [
+      ["release", "Let it pass", "o", { message }], ["drop", "Drop", "d", { message }], ["duplicate", "Duplicate", "u", { message }],
+      ["delay", isLive ? "Let it pass in 1 s" : "Delay", "y", { message, seconds: isLive ? 1 : 4 * this.store.board.flight }],
+    ].filter((one) => this.can(one[0]));
   }
 
   clusterActions() {
@@ -1323,6 +1407,8 @@ class Lab {
       this.can("heal") && this.player.scene?.cuts.length && ["heal", "Heal the network", "h", {}],
       this.can("learner") && ["learner", `Add learner ${name(Math.max(0, ...ids) + 1)}`, "a", { node: Math.max(0, ...ids) + 1 }],
       this.can("membership") && ["form", "Change the membership …", "m", () => this.openMembership()],
+      this.can("hold") && [this.store.gate.closed ? "open" : "hold", this.store.gate.closed ? "Let all messages go" : "Hold messages", "b", {}],
+      this.can("freeze") && [this.store.gate.frozen ? "thaw" : "freeze", this.store.gate.frozen ? "Let timers run" : "Freeze timers", "f", {}],
     ].filter(Boolean);
   }
 
@@ -1353,7 +1439,8 @@ class Lab {
 
   closePop() { this.pop?.remove(); this.pop = null; }
 
-  focusBack() { if (!this.root.contains(document.activeElement) || document.activeElement === document.body) this.root.focus({ preventScroll: true }); }
+  /** The focus comes back where it was lost; from elsewhere it is not taken. */
+  focusBack() { if (!document.activeElement || document.activeElement === document.body) this.root.focus({ preventScroll: true }); }
 
   openMenu(event) {
     const chosen = this.chosenActions(), cluster = this.clusterActions();
@@ -1436,7 +1523,7 @@ class Lab {
       ArrowRight: () => player.step(), ArrowLeft: () => player.back(), " ": () => player.toggle(), Home: () => player.go(0), End: () => player.go(player.strip.seen),
       "[": () => this.tape.jump(-1), "]": () => this.tape.jump(1), n: () => this.pickNext(), ".": () => this.can("menu") && this.openMenu(), ContextMenu: () => this.can("menu") && this.openMenu(), "?": () => this.openKeys(),
       c: verb("crash"), r: verb("restart"), p: verb("pause", "resume"), t: verb("timeout"), l: verb("transfer"), s: verb("snapshot"), x: verb("partition"), k: verb("cut"),
-      d: verb("drop"), u: verb("duplicate"), y: verb("delay"), h: cluster("h"), w: cluster("w"), g: cluster("g"), a: cluster("a"), m: cluster("m"),
+      o: verb("release"), d: verb("drop"), u: verb("duplicate"), y: verb("delay"), h: cluster("h"), w: cluster("w"), g: cluster("g"), a: cluster("a"), m: cluster("m"), b: cluster("b"), f: cluster("f"),
     };
   }
 }
@@ -1453,7 +1540,7 @@ function render({ model, el }) {
     send: (message) => model.send(message),
     listen: (hear) => { link.hear = hear; model.on("msg:custom", hear); },
   };
-  const lab = new Lab(el, link);
+  const lab = new Lab(el, link); el.lab = lab;
   return () => { model.off("msg:custom", link.hear); lab.close(); };
 }
 
