@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ChangeMembership, Read, TransferLeader
 from pyraft_lab.engine.membership import ReplaceVoters
@@ -241,3 +242,13 @@ def test_nothing_that_is_done_to_a_cluster_is_lost_beside_a_heartbeat_that_bring
     told = list(lines([outside(Kind.CUT, node=1, peer=3), news[0]], flights))
     assert told[0] == "t=2.500 nothing from n1 reaches n3 any more"
     assert "heartbeat; learns from" in told[1]
+
+
+def test_a_read_that_goes_ahead_at_once_names_nobody_who_has_not_answered() -> None:
+    sim = Simulation(nodes=3, seed=7, rules=MUTANTS["reads-at-once"].engine.rules)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.2)
+    sim.read("x")
+    sim.run(0.001)
+    told = next(str(record) for record in sim.trace.records if "lets a read go ahead" in str(record))
+    assert f": n{sim.leader} of {{1,2,3}} answered its round" in told
