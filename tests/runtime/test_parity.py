@@ -30,7 +30,9 @@ Said = Mapping[tuple[int, int], list[tuple[str, int]]]
 def said(messages: pd.DataFrame) -> Said:
     sent = messages.sort_values(["sent", "id"], kind="stable")
     return {
-        (int(str(src)), int(str(dst))): list(zip(link.kind.astype(str), link.entries.fillna(0).astype(int), strict=True))
+        (int(str(src)), int(str(dst))): list(
+            zip(link.kind.astype(str), link.entries.fillna(0).astype(int), strict=True)
+        )
         for (src, dst), link in sent.groupby(["src", "dst"])
     }
 
