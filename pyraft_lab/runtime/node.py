@@ -175,13 +175,17 @@ class Raft:
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _queue(self, payloads: Sequence[Normal | Blank], leader: Fence) -> Call:
+        call = await self._call(len(payloads))
+        self._alive().write(call.ids, payloads, leader)
+        return call
+
+    async def _call(self, size: int = 1) -> Call:
+        """So many requests, once there is room for more."""
         owner = self._alive()
         if len(owner.requests) >= self._max_waiting:
             await owner.requests.room(self._max_waiting)
             self._alive()
-        call = owner.requests.open(len(payloads))
-        owner.write(call.ids, payloads, leader)
-        return call
+        return owner.requests.open(size)
 
     # Reading
 
@@ -194,9 +198,8 @@ class Raft:
         return await self._at_home(self._read(query, policy))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        owner = self._alive()
-        call = owner.requests.open()
-        owner.read(call.first, policy)
+        call = await self._call()
+        self._alive().read(call.first, policy)
         match (await call.done)[0]:
             case MayRead(_, at):
                 return at
@@ -275,9 +278,8 @@ class Raft:
 
     async def _order(self, event: Callable[[int], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
-        owner = self._alive()
-        call = owner.requests.open()
-        owner.tell(event(call.first))
+        call = await self._call()
+        self._alive().tell(event(call.first))
         return respond((await call.done)[0], self.id)
 
     # Looking
@@ -287,7 +289,8 @@ class Raft:
         """The node at this moment; from any thread."""
         if self._owner is None:
             return Metrics(id=self.id, running=self._over)
-        return metrics_of(self._owner.state, self._owner.machinist.applied, self._over)
+        owner = self._owner
+        return metrics_of(owner.state, owner.machinist.applied, self._over, began=owner.clock.began)
 
     @property
     def counters(self) -> Counters:

@@ -37,6 +37,9 @@ PAUSE = 0.05
 PATIENCE = 0.25
 """Seconds that a record waits for its cause from another node to arrive."""
 
+REMEMBERED = 100_000
+"""Events whose times are kept for effects that are still to come."""
+
 _batch = msgspec.msgpack.Decoder(tuple[bytes, ...])
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -115,6 +118,8 @@ class Merger:
             self._ahead[record.node] = self._ahead.get(record.node, 0.0) + late
             seen += late
         self._times[record.id] = seen
+        if len(self._times) > REMEMBERED:
+            del self._times[next(iter(self._times))]
         ahead = self._ahead.get(record.node, 0.0)
         sent = tuple(replace(flight, sent=flight.sent + ahead - self._zero) for flight in record.sent)
         return replace(record, time=seen - self._zero, sent=sent)
