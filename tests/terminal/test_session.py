@@ -1,6 +1,7 @@
 """A session as in two terminals: nodes in processes of their own, a client and a dashboard beside them."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -89,6 +90,26 @@ def test_a_broker_prints_its_url_and_ends_at_a_sign(start: Start) -> None:
     assert process.stdout.readline().startswith("mqtt://127.0.0.1:")
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+def test_a_broker_that_dies_by_itself_is_reported(start: Start) -> None:
+    process = start("broker", "--kind", "mosquitto") if broker.mosquitto() else pytest.skip("mosquitto is missing")
+    assert process.stdout is not None
+    port = process.stdout.readline().strip().rpartition(":")[2]
+    servers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if serves(path, port)]
+    assert len(servers) == 1
+    os.kill(int(servers[0].parent.name), signal.SIGKILL)
+    assert process.wait(20) == 1
+    assert "has died" in process.communicate()[1]
+
+
+def serves(path: Path, port: str) -> bool:
+    """Whether a process is the mosquitto of that port."""
+    try:
+        words = path.read_bytes().decode().split("\0")
+        return words[0].endswith("mosquitto") and f"listener {port} " in Path(words[2]).read_text()
+    except (OSError, IndexError):
+        return False
 
 
 @pytest.mark.parametrize(
