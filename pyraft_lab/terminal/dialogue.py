@@ -47,4 +47,4 @@ class Dialogue:
         except UnknownAnswer as unknown:
             print(unknown, flush=True)
         else:
-            print(mark or "The node has moved on meanwhile; look again.", flush=True)
+            print("The node has moved on meanwhile; look again." if mark is None else mark, flush=True)

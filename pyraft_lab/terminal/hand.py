@@ -24,7 +24,6 @@ from pyraft_lab.trace.recorder import Record
 
 LETTERS = "abcdefg"
 NEWS = 3
-HELP = "h: {}   r: {}   q: leave the room"
 
 
 class Screen:
@@ -75,8 +74,8 @@ class Screen:
         if asked != self._player.asked:
             return
         mark = await self._player.answer(word)
-        self._mark = mark or self._mark
-        self._word = "" if mark else "your node has moved on meanwhile: look again"
+        self._mark = self._mark if mark is None else mark
+        self._word = "your node has moved on meanwhile: look again" if mark is None else ""
 
     # The picture
 
