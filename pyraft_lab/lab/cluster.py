@@ -151,7 +151,7 @@ class LiveDesk(RecordDesk):
 
 
 class FollowDesk(LiveDesk):
-    """A cluster elsewhere that is followed over a broker: its tape, and the gates of nodes started with ``--weather``."""
+    """A cluster elsewhere, followed over a broker: its tape, and the gates of nodes started with ``--weather``."""
 
     def __init__(self, trace: "FollowedTrace") -> None:
         self._followed = trace

@@ -1,6 +1,7 @@
 """The Lab: see a cluster, step it, rewind it, break it, in a notebook."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import traitlets
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followed
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
-from pyraft_lab.lab.page import page
+from pyraft_lab.lab.page import page, player
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import image
@@ -22,6 +23,7 @@ from pyraft_lab.trace.recorder import Trace
 Source = Simulation | Trace | LocalCluster
 RATE = 5.0
 """How often a second a live tape grows."""
+TWIN = "PYRAFT_LAB_TWIN"
 STATIC = Path(__file__).parent / "static"
 
 
@@ -56,7 +58,12 @@ class Lab(anywidget.AnyWidget):
         return f"<Lab: {self._desk.board()['title']}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust)."""
+        """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust).
+
+        Where the environment says ``PYRAFT_LAB_TWIN=player``, a picture that plays takes the place of both.
+        """
+        if os.environ.get(TWIN) == "player":
+            return {"text/html": self.player(), "text/plain": repr(self)}, {}
         found = super()._repr_mimebundle_(**options)
         data, about = found if isinstance(found, tuple) else (found, {})
         return {**(data or {}), "text/html": image(*self._desk.picture()), "text/plain": repr(self)}, about
@@ -65,6 +72,13 @@ class Lab(anywidget.AnyWidget):
     def story(self) -> str:
         """What has happened up to the moment that is shown, in sentences: the Lab for those who read or listen."""
         return self._desk.story()
+
+    def player(self) -> str:
+        """A piece of HTML that plays everything seen so far in any page; a picture where no script runs.
+
+        ``PYRAFT_LAB_TWIN=player jupyter nbconvert --execute --to html notebook.ipynb`` makes a page full of them.
+        """
+        return player(self._desk, image(*self._desk.picture()))
 
     def to_html(self, path: str | Path) -> Path:
         """Write a page that plays everything seen so far: step, play and scrub without a kernel or a network."""

@@ -44,6 +44,13 @@ const clamp = (low, value, high) => Math.max(low, Math.min(high, value));
 const name = (node) => `n${node}`;
 const seconds = (time) => `${time.toFixed(3)} s`;
 
+/** Whether a drawing shows these very things already; from now on it does. */
+function isSame(drawing, things) {
+  const shown = drawing.shown;
+  drawing.shown = things;
+  return Boolean(shown) && things.every((thing, place) => thing === shown[place]);
+}
+
 /** The last place in sorted `list` whose key is at most `value`; -1 if there is none. */
 function lastAtMost(list, value, key) {
   let low = 0, high = list.length;
@@ -252,6 +259,7 @@ class Player {
 
   /** Let `passed` seconds go by in front of the screen. */
   move(passed) {
+    if (this.calm && this.goal == null) return this.leap(passed);
     let time = this.time + passed * this.rate();
     const stop = this.goal ?? this.last;
     let moved = false;
@@ -268,6 +276,18 @@ class Player {
     } else if (this.timeOf(this.event + 1) == null) time = this.time;
     this.time = Math.max(time, this.timeOf(this.event) ?? 0);
     if (moved) this.arrive(); else this.listeners.animate();
+  }
+
+  /** Who wants no motion sees one event after the other, each for a while. */
+  leap(passed) {
+    this.rested = (this.rested ?? 0) + passed;
+    if (this.rested < 0.7 * this.pace) return;
+    this.rested = 0;
+    const next = this.event < this.last ? this.timeOf(this.event + 1) : null;
+    if (next == null) { if (this.event >= this.last && !this.ask()) this.stop(); return this.listeners.animate(); }
+    this.event += 1;
+    this.time = next;
+    this.arrive();
   }
 
   /** Virtual seconds for one in front of the screen: a flight takes `pace`; where nothing flies time goes faster. */
@@ -320,12 +340,14 @@ class SceneView {
     this.nodes = new Map(); this.messages = new Map(); this.places = new Map();
     this.title = h("h3");
     this.sub = h("div", { class: "rl-sub" });
-    this.svg = s("svg", { role: "group", "aria-label": "Servers and messages", height: 380, width: "100%" });
+    this.svg = s("svg", { role: "group", "aria-label": "Servers", height: 380, width: "100%" });
     this.islands = s("g"); this.links = s("g"); this.rings = s("g"); this.flights = s("g"); this.fallen = s("g");
-    this.svg.append(this.islands, this.links, this.rings, this.fallen, this.flights);
+    this.over = s("svg", { class: "rl-over", role: "group", "aria-label": "Messages under way", width: "100%" }); // a layer of its own: what stands is not painted anew
+    this.svg.append(this.islands, this.links, this.rings);
+    this.over.append(this.fallen, this.flights);
     this.tally = h("div", { class: "rl-tally" });
     this.hand = h("div", { class: "rl-hand" });
-    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, h("div", { class: "rl-fill" }, this.svg), this.tally, this.hand);
+    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, h("div", { class: "rl-fill" }, this.svg, this.over), this.tally, this.hand);
   }
 
   /** Fit the ring into the room there is. */
@@ -333,7 +355,7 @@ class SceneView {
     this.width = clamp(280, width, 620);
     this.height = clamp(310, this.width * 0.86, 420);
     this.fitted = null;
-    set(this.svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
+    for (const svg of [this.svg, this.over]) set(svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
   }
 
   arrange(ids) {
@@ -359,7 +381,7 @@ class SceneView {
     const { angle } = this.places.get(id), r = this.radius;
     const above = Math.sin(angle) < -0.05, label = above ? -r - 17 : r + 26;
     const group = s("g", { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
-      s("circle", { class: "rl-track", r: r + 7 }), s("path", { class: "rl-left" }),
+      s("circle", { class: "rl-circle", r: r + 7 }), s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }), s("g", { class: "rl-arcs" }),
       s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("text", { class: "rl-numeral", y: 4 }), s("text", { class: "rl-word", y: 16 }, "term"), s("g", { class: "rl-votes" }), s("path", { class: "rl-mark" }),
@@ -377,7 +399,6 @@ class SceneView {
     for (const id of ids) this.paintNode(id, scene);
     this.paintLinks(ids, scene);
     this.paintDecision(scene);
-    this.paintHand(scene);
     this.animate(scene);
   }
 
@@ -400,6 +421,7 @@ class SceneView {
 
   paintNode(id, scene) {
     const state = scene.nodes[id], group = this.nodes.get(id), r = this.radius;
+    if (isSame(group, [state, this.newest, governing(scene), this.lab.picked.has(id), r])) return;
     const still = !state.up || state.paused || state.halted;
     const member = isMember(id, scene), learner = state.role === "learner";
     const stale = state.role === "leader" && state.term < this.newest;
@@ -480,6 +502,7 @@ class SceneView {
 
   paintDecision(scene) {
     const found = scene.decisions, first = found[0], elected = first && this.lab.player.strip.terms[`${first.term}.${first.by}`];
+    if (isSame(this.tally, [found, elected, !first && waiting(scene)])) return;
     const leads = first?.what === "leads" || (first?.what === "commit" && first.sets.length === 1);
     this.title.replaceChildren(found.length > 1 ? rivals(found) : first?.title ?? "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
     this.sub.textContent = first?.line ?? waiting(scene);
@@ -501,7 +524,7 @@ class SceneView {
     const now = this.lab.player.time;
     this.moveMessages(scene, now);
     this.moveFallen(scene, now);
-    for (const [id, group] of this.nodes) this.moveClock(scene.nodes[id], group, now);
+    if (!this.lab.player.playing || (this.frames = (this.frames ?? 0) + 1) % 4 === 0) for (const [id, group] of this.nodes) this.moveClock(scene.nodes[id], group, now);
   }
 
   moveClock(state, group, now) {
@@ -531,11 +554,18 @@ class SceneView {
       if (!mark) this.messages.set(flight.id, (mark = this.buildMessage(flight)));
       const due = flight.due ?? flight.sent + this.lab.store.board.flight;
       const part = turn >= 0 ? 0.74 - 0.17 * Math.min(turn, QUEUE) : clamp(0, (now - flight.sent) / Math.max(due - flight.sent, 1e-9), flight.due == null ? 0.93 : 1);
-      const { x, y } = lane(from, to, part, this.radius);
+      const { x, y } = lane(from, to, this.lab.player.calm && turn < 0 ? 0.5 : part, this.radius);
       mark.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
       this.dress(mark, isPicked, turn === 0 ? "‖" : turn === QUEUE - 1 && queue.length > QUEUE ? `+${queue.length - QUEUE}` : "");
     }
     for (const [id, mark] of this.messages) if (!seen.has(id)) { mark.remove(); this.messages.delete(id); }
+  }
+
+  /** Where a message stands still for those who want no motion, an arrow says where it goes. */
+  arrow(flight) {
+    if (!this.lab.player.calm) return null;
+    const from = this.places.get(flight.src), to = this.places.get(flight.dst), angle = Math.atan2(to.y - from.y, to.x - from.x);
+    return s("path", { class: "rl-arrow", d: "M14 -5l9 5-9 5z", transform: `rotate(${(angle * 180) / Math.PI})` });
   }
 
   /** What changes of a message's mark while it is under way; only what did change is touched. */
@@ -549,7 +579,7 @@ class SceneView {
 
   buildMessage(flight) {
     const mark = s("g", { class: "rl-message", role: "button", tabindex: -1, "aria-label": messageWords(flight) },
-      s("title", {}, messageWords(flight)), s("circle", { r: 16, style: "fill:transparent;stroke:none" }), messageMark(flight), s("text", { class: "rl-held", y: -13 }));
+      s("title", {}, messageWords(flight)), s("circle", { class: "rl-reach", r: 16 }), messageMark(flight), this.arrow(flight), s("text", { class: "rl-held", y: -13 }));
     mark.addEventListener("click", () => this.lab.pickMessage(flight.id));
     mark.addEventListener("contextmenu", (event) => { event.preventDefault(); this.lab.pickMessage(flight.id); this.lab.openMenu(event); });
     this.flights.append(mark);
@@ -704,14 +734,14 @@ class LogsView {
     this.width = Math.max(280, width);
     this.columns = Math.max(5, Math.floor((this.width - 56) / CELL));
     this.isBeside = this.root.offsetTop === this.lab.scene.root.offsetTop;
-    this.key = null;
+    this.key = this.svg.shown = null;
   }
 
   slide(by) {
     const newest = this.newest();
     const right = clamp(this.columns, (this.right ?? newest) + by, newest);
     this.right = right >= newest ? null : right;
-    this.key = null;
+    this.key = this.svg.shown = null;
     this.paint(this.lab.player.scene);
   }
 
@@ -724,6 +754,7 @@ class LogsView {
     const ids = Object.keys(scene.nodes).map(Number).sort((a, b) => a - b);
     const leader = ids.find((id) => scene.nodes[id].role === "leader" && id === scene.decisions[0]?.by);
     const right = this.right ?? this.newest(), first = right - this.columns + 1;
+    if (isSame(this.svg, [scene.nodes, scene.decisions, right, this.width, this.lab.store.reels.size])) return;
     const key = JSON.stringify([first, leader, ids.map((id) => { const one = scene.nodes[id]; return [one.log, one.commit, one.stored, one.up, one.snapshot, one.incoming, one.digest, one.members.at]; }), leader && scene.nodes[leader].peers]);
     if (key === this.key) return;
     this.key = key;
@@ -744,7 +775,7 @@ class LogsView {
     const labels = [];
     for (let index = Math.max(1, first); index <= right; index += 1) labels.push(s("text", { x: this.x(index), y: 22 }, index));
     if (first > 1) labels.push(s("text", { x: 44, y: 22, style: "text-anchor:end" }, `${first - 1} before`));
-    return s("g", { class: "rl-head" }, labels);
+    return s("g", { class: "rl-scale" }, labels);
   }
 
   row(id, row, scene, leader, first, right) {
@@ -823,7 +854,7 @@ class LogsView {
     const at = leader ? scene.nodes[leader].commit : Math.max(0, ...ids.map((id) => scene.nodes[id].commit));
     if (at < first || at > right || at === 0) return s("g");
     const x = this.x(at) + CELL / 2;
-    return s("g", { class: "rl-head" }, s("line", { class: "rl-commit", x1: x, x2: x, y1: 10, y2: height - 14 }), s("text", { x: x - 3, y: 8, style: "text-anchor:end;font-weight:700;fill:var(--rl-ink)" }, "committed"));
+    return s("g", { class: "rl-scale" }, s("line", { class: "rl-commit", x1: x, x2: x, y1: 10, y2: height - 14 }), s("text", { x: x - 3, y: 8, style: "text-anchor:end;font-weight:700;fill:var(--rl-ink)" }, "committed"));
   }
 }
 
@@ -854,7 +885,7 @@ function hash(text) {
   return (bits ^ (bits >>> 15)) >>> 0;
 }
 
-const clip = (text) => (text.length > 7 ? `${text.slice(0, 6)}…` : text);
+const clip = (text) => (text.length > 6 ? `${text.slice(0, 5)}…` : text);
 
 function logsWords(ids, scene) {
   return `Logs. ${ids.map((id) => `${name(id)}: ${scene.nodes[id].log.last} entries, committed to ${scene.nodes[id].commit}`).join("; ")}`;
@@ -876,18 +907,18 @@ function membershipWords(scene) {
 class InspectorView {
   constructor(lab) {
     this.lab = lab;
-    this.root = h("aside", { class: "rl-card rl-inspector", "aria-label": "Inspector", tabindex: 0 });
+    this.root = h("aside", { class: "rl-card rl-inspector", "aria-label": "Inspector", tabindex: 0, onscroll: () => { this.scrolled = this.root.scrollTop; } });
   }
 
   paint(scene) {
     const { lab } = this, picked = [...lab.picked];
     const flight = lab.message && findFlight(scene, lab.message);
-    const kept = this.root.scrollTop;
+    const kept = this.scrolled; // asking the element would have the whole page laid out
     if (flight) this.root.replaceChildren(...this.message(flight));
     else if (picked.length === 1 && scene.nodes[picked[0]]) this.root.replaceChildren(...this.node(picked[0], scene));
     else if (picked.length > 1) this.root.replaceChildren(...this.group(picked), ...this.event(lab.player.event, "what just happened"));
     else this.root.replaceChildren(...this.event(lab.player.event));
-    this.root.scrollTop = kept;
+    if (kept) this.root.scrollTop = kept;
   }
 
   rows(state, fields, changed) {
@@ -953,7 +984,7 @@ class InspectorView {
 
   code(rule, lit) {
     const lines = dedent(rule.lines), marked = new Set(lit);
-    return h("pre", { class: "rl-code", tabindex: 0, "aria-label": `Source of ${rule.where}` }, lines.map((line, place) => h("span", { class: marked.has(rule.first + place) ? "rl-lit" : null, style: `--rl-deep:${line.length - line.trimStart().length}` }, line.trimStart() || " ")));
+    return h("pre", { class: "rl-code", tabindex: 0, role: "group", "aria-label": `Source of ${rule.where}` }, lines.map((line, place) => h("span", { class: marked.has(rule.first + place) ? "rl-lit" : null, style: `--rl-deep:${line.length - line.trimStart().length}` }, line.trimStart() || " ")));
   }
 
   /** The events that led here, newest first; each is a way back. */
@@ -990,7 +1021,7 @@ function dedent(lines) {
 const TICKS = { // small pictures for what stands out
   election: ["path", { class: "rl-solid", d: "M0 -5 5 0 0 5 -5 0z" }], crash: ["path", { d: "M-4 -4 4 4M4 -4 -4 4" }], restart: ["path", { d: "M-4 3 0 -4 4 3z" }],
   pause: ["path", { d: "M-2.5 -4V4M2.5 -4V4" }], resume: ["path", { d: "M-3 -4 4 0 -3 4z" }], write: ["path", { d: "M0 -5V5" }], membership: ["path", { d: "M-4 -4V1A4 4 0 0 0 4 1V-4" }],
-  commit: ["path", { d: "M-4 0 -1 3.5 4 -3.5" }], snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
+  commit: ["path", { class: "rl-light", d: "M-3 0 -1 2.5 3 -2.5" }], snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
   heal: ["path", { d: "M-5 0H5" }], violation: ["path", { class: "rl-solid", d: "M-2 -6H2L1 2H-1zM-1.5 4H1.5V7H-1.5z" }],
 };
 const TELLING = ["violation", "election", "crash", "membership", "snapshot", "partition", "timeout"]; // the most telling first: it gets its label
@@ -1009,7 +1040,7 @@ class TapeView {
     this.root = h("div", { class: "rl-tape" },
       h("div", { class: "rl-tape-head" }, h("h3", {}, "Tape"), jump("‹ previous", -1), this.sought, jump("next ›", 1),
         h("button", { class: "rl-button", type: "button", "aria-label": "Zoom in", onclick: () => this.zoom(0.5) }, "+"),
-        h("button", { class: "rl-button", type: "button", "aria-label": "Zoom out", onclick: () => this.zoom(2) }, "−")), this.svg);
+        h("button", { class: "rl-button", type: "button", "aria-label": "Zoom out", onclick: () => this.zoom(2) }, "−")), h("div", { class: "rl-track" }, this.svg, this.head = h("div", { class: "rl-head" })));
     this.svg.addEventListener("pointerdown", (event) => { this.svg.setPointerCapture(event.pointerId); this.scrub(event); });
     this.svg.addEventListener("pointermove", (event) => { if (event.buttons) this.scrub(event); });
     this.svg.addEventListener("wheel", (event) => { if (event.ctrlKey) { event.preventDefault(); this.zoom(event.deltaY > 0 ? 1.25 : 0.8); } }, { passive: false });
@@ -1066,8 +1097,7 @@ class TapeView {
     const tracks = this.lab.store.strips.size > 1 ? this.tracks() : [];
     const height = 74 + (tracks.length ? 8 + 17 * tracks.length : 0);
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
-    this.head = s("g", {}, s("line", { class: "rl-head-line", y1: 6, y2: 46 }), s("circle", { class: "rl-head-knob", cy: 6, r: 5 }));
-    this.svg.replaceChildren(...drawn, ...ticks, ...tracks, this.head);
+    this.svg.replaceChildren(...drawn, ...ticks, ...tracks);
   }
 
   band([, time, term, leader], end) {
@@ -1105,8 +1135,8 @@ class TapeView {
   }
 
   animate() {
-    if (this.span != null && this.head) { const [left, right] = this.window; if (this.drawnLeft !== left) { this.drawnLeft = left; this.key = null; this.draw(this.lab.player.strip, left, right); } }
-    this.head?.setAttribute("transform", `translate(${this.x(this.lab.player.time).toFixed(1)} 0)`);
+    if (this.span != null) { const [left, right] = this.window; if (this.drawnLeft !== left) { this.drawnLeft = left; this.key = null; this.draw(this.lab.player.strip, left, right); } }
+    this.head.style.transform = `translateX(${this.x(this.lab.player.time).toFixed(1)}px)`;
   }
 }
 
@@ -1225,11 +1255,18 @@ class Lab {
   paint() {
     const scene = this.player.scene;
     if (scene) this.keepFocus(() => {
-      this.scene.paint(scene); this.logs.paint(scene); this.tape.paint();
-      if (!this.player.playing || performance.now() - (this.inspected ?? 0) > 120) { this.inspected = performance.now(); this.inspector.paint(scene); }
-      this.tell();
+      this.scene.paint(scene); this.logs.paint(scene);
+      if (this.isTimely()) { this.scene.paintHand(scene); this.tape.paint(); this.inspector.paint(scene); this.tell(); this.clockwork(); }
     });
     this.animate();
+  }
+
+  /** Whether to draw what nobody can read while it moves: some times a second are enough. */
+  isTimely() {
+    const now = performance.now();
+    if (this.player.playing && now - (this.drawn ?? 0) < 200) return false;
+    this.drawn = now;
+    return true;
   }
 
   /** Draw; where that takes away what had the focus, its successor gets it, or else the Lab: keys must not go astray. */
@@ -1240,16 +1277,22 @@ class Lab {
   }
 
   animate() {
-    const { player } = this, scene = player.scene, strip = player.strip;
+    const { player } = this, scene = player.scene;
     if (scene) this.keepFocus(() => this.scene.animate(scene));
     this.tape.animate();
-    this.time.textContent = `t = ${player.time.toFixed(this.isLive ? 3 : 4)} s`;
-    this.count.textContent = `event ${player.event} of ${strip.seen}`;
+    if (!player.playing) this.clockwork();
     this.quiet.classList.toggle("rl-on", player.playing && player.quiet);
     const playing = player.playing;
     if (this.shownPlaying !== playing) { this.shownPlaying = playing; this.play.replaceChildren(icon(playing ? "pause" : "play"), playing ? "Pause" : "Play"); }
     this.backward.disabled = player.event <= 0;
     this.forward.disabled = player.event >= player.last && !this.store.board.grows;
+  }
+
+  /** Time and event in numbers. */
+  clockwork() {
+    const { player } = this;
+    this.time.textContent = `t = ${player.time.toFixed(this.isLive ? 3 : 4)} s`;
+    this.count.textContent = `event ${player.event} of ${player.strip.seen}`;
   }
 
   /** The story line: what just happened, in words. */
@@ -1540,7 +1583,7 @@ function render({ model, el }) {
     send: (message) => model.send(message),
     listen: (hear) => { link.hear = hear; model.on("msg:custom", hear); },
   };
-  const lab = new Lab(el, link); el.lab = lab;
+  const lab = new Lab(el, link);
   return () => { model.off("msg:custom", link.hear); lab.close(); };
 }
 
