@@ -48,12 +48,14 @@ def disturb(sim: Simulation, trouble: int, node: int) -> None:
             sim.snapshot(node)
 
 
+@pytest.mark.row("FZ-07")
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_goes_wrong_raft_does_what_the_model_allows(seed: int) -> None:
     sim = stormy(seed, raft())
     assert refine(sim.trace.records) == ()
 
 
+@pytest.mark.row("FZ-07")
 def test_under_the_heavy_nemesis_raft_still_does() -> None:
     sim = Trial(seconds=5.0).run(seed=1, record=True)
     assert len(sim.trace.records) > 3_000
@@ -77,6 +79,7 @@ FOUND = {
 }
 
 
+@pytest.mark.row("FZ-07")
 @pytest.mark.parametrize(("engine", "why"), FOUND.values(), ids=FOUND.keys())
 def test_a_mistake_is_found_within_twenty_storms(engine: Engine, why: str) -> None:
     storms = (refine(stormy(seed, engine).trace.records) for seed in range(20))

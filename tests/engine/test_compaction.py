@@ -187,6 +187,17 @@ def test_a_dead_receiver_of_a_snapshot_keeps_nobody_from_purging() -> None:
     assert newer.log.start == newer.snapshot_last
 
 
+@pytest.mark.row("SN-17", "SN-31")
+@pytest.mark.parametrize(("offset", "newest"), [(0, True), (7, False)])
+def test_a_receiver_that_was_dead_gets_the_newest_snapshot_unless_it_holds_a_part(offset: int, *, newest: bool) -> None:
+    dead = after(sending(size=10, offset=offset), Fire(retry(3)))
+    grown = after(dead, *(propose("y") for _ in range(20)))
+    grown = after(grown, all_stored(grown), accepted(2, grown))
+    newer = after(grown, BuildSnapshot(), built(grown))
+    (chunk,) = commands(step(newer, Fire(retry(3))), SendChunk)
+    assert (chunk.offset, chunk.meta) == (offset, newer.disk.snapshot if newest else dead.disk.snapshot)
+
+
 @pytest.mark.row("SN-23")
 def test_the_membership_survives_its_entry() -> None:
     cluster = Cluster(1, 4, config=OFTEN, membership=Membership.of({1}))

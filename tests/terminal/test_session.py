@@ -35,7 +35,7 @@ def start() -> Iterator[Start]:
 
 def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with broker.start() as running:
-        client = ["client", "--broker", running.url, "--timeout", "20"]
+        client = ["client", "--broker", running.url, "--timeout", "60"]
         nodes = {}
         for id in ("1", "2", "3"):
             founding = ["--init", "--peers", "1,2,3"] if id == "1" else []
@@ -59,7 +59,7 @@ def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest
 def test_a_classroom_fills_and_empties(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     with broker.start() as running:
         room = ["--cluster", "room7", "--broker", running.url]
-        client = ["client", *room, "--timeout", "20"]
+        client = ["client", *room, "--timeout", "60"]
         seats = []
         for node in (1, 2, 3):
             seats.append(start("join", "room7", "--broker", running.url))
