@@ -31,12 +31,29 @@
 Facts are attributes; the message says what happened, then what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class PyraftError(Exception):
     """The root: ``except PyraftError`` catches whatever this library raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled with its facts and its message, whatever its class is made with: pools send errors home.
+
+        >>> import pickle
+        >>> pickle.loads(pickle.dumps(NotLeader(3, node=1)))
+        NotLeader('node 1 refuses: not the leader; ask node 3')
+        """
+        return _remade, (type(self), self.args, vars(self))
+
+
+def _remade(kind: type[PyraftError], args: tuple[Any, ...], facts: Mapping[str, Any]) -> PyraftError:
+    """An error made without its class's own ``__init__``, which would dress the message up once more."""
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(facts)
+    return error
 
 
 class ConfigError(PyraftError, ValueError):

@@ -370,7 +370,9 @@ def open_records(turn: Turn) -> None:
 
 def advance_commit(turn: Turn) -> None:
     """What a quorum holds on disk is committed (§5.3, §5.4.2)."""
-    turn.update(committed=turn.rules.commit_index(turn.state))
+    committed = turn.rules.commit_index(turn.state)
+    if committed != turn.state.committed:
+        turn.update(committed=committed)
 
 
 def prove_contact(turn: Turn) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ChangeMembership, Read, TransferLeader
 from pyraft_lab.engine.membership import ReplaceVoters
@@ -13,7 +14,7 @@ from pyraft_lab.engine.timers import HEARTBEAT, retry
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
 from pyraft_lab.trace.recorder import Kind, Record, Reply
-from pyraft_lab.trace.story import sentence, story
+from pyraft_lab.trace.story import lines, sentence, story
 from tests.trace.stage import Stage
 
 STORIES = Path(__file__).parent / "stories"
@@ -172,9 +173,9 @@ def test_a_quiet_second_is_told_in_a_few_lines() -> None:
     sim.run(0.2)
     start = sim.now
     sim.run(1.0)
-    lines = sim.trace.story(start).splitlines()
-    assert len(lines) == 1
-    assert f"n{leader} keeps in touch with" in lines[0]
+    told = sim.trace.story(start).splitlines()
+    assert len(told) == 1
+    assert f"n{leader} keeps in touch with" in told[0]
 
 
 def test_what_an_answer_to_a_heartbeat_brings_about_is_told() -> None:
@@ -225,3 +226,29 @@ def test_a_story_of_heavy_weather_tells_of_every_record_without_a_word_missing()
         sim.restart(number % 5 + 1)
     told = [sentence(record) for record in sim.trace.records]
     assert not [line for line in told if "None" in line or "  " in line or "nobody's" in line]
+
+
+def test_nothing_that_is_done_to_a_cluster_is_lost_beside_a_heartbeat_that_brings_news() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    leader = sim.run_until(lambda s: s.leader) or 0
+    sim.run(0.2)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda s: s.calls[-1].done)
+    for flight in [one for one in sim.flying if one.src == leader]:
+        sim.drop(flight.id)
+    sim.run(0.1)
+    news = [one for one in sim.trace.records if "heartbeat; learns from" in str(one)]
+    flights = {flight.id: flight for one in sim.trace.records for flight in one.sent}
+    told = list(lines([outside(Kind.CUT, node=1, peer=3), news[0]], flights))
+    assert told[0] == "t=2.500 nothing from n1 reaches n3 any more"
+    assert "heartbeat; learns from" in told[1]
+
+
+def test_a_read_that_goes_ahead_at_once_names_nobody_who_has_not_answered() -> None:
+    sim = Simulation(nodes=3, seed=7, rules=MUTANTS["reads-at-once"].engine.rules)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.2)
+    sim.read("x")
+    sim.run(0.001)
+    told = next(str(record) for record in sim.trace.records if "lets a read go ahead" in str(record))
+    assert f": n{sim.leader} of {{1,2,3}} answered its round" in told
