@@ -33,13 +33,17 @@ class Command(NamedTuple):
 COMMANDS: Mapping[str, Command] = {
     "demo": Command("live nodes elect, write, lose their leader and recover", "pyraft_lab.terminal.demo:main"),
     "check": Command("many simulated clusters, or the hunt for a mistake", "pyraft_lab.terminal.check:main"),
+    "explore": Command("every interleaving of a small cluster", "pyraft_lab.terminal.explore:main"),
     "lab": Command("open the guide in JupyterLab", "pyraft_lab.lab.launch:launch"),
     "node": Command("one real node in its own process", "pyraft_lab.terminal.node:main"),
     "client": Command("write, read and operate a running cluster", "pyraft_lab.terminal.client:main"),
     "broker": Command("a broker: mosquitto, or an embedded one", "pyraft_lab.terminal.broker:main"),
     "watch": Command("a live dashboard of a running cluster", "pyraft_lab.terminal.watch:main"),
     "simulate": Command("one simulated cluster and its verdict", "pyraft_lab.terminal.simulate:main"),
-    "join": Command("one seat in a classroom's cluster", "pyraft_lab.terminal.join:main"),
+    "join": Command(
+        "one seat in a classroom's cluster, played by a machine or by hand", "pyraft_lab.terminal.join:main"
+    ),
+    "teach": Command("a classroom as its teacher sees it, fills it and spoils it", "pyraft_lab.terminal.teach:main"),
     "bench": Command("throughput and latency on this machine", "pyraft_lab.terminal.bench:main"),
     "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }

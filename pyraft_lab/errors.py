@@ -126,11 +126,12 @@ class ChangeInProgress(PyraftError):
 
 
 class LearnerNotFound(PyraftError):
-    """A node must be a learner before it becomes a voter."""
+    """A node must be a learner before it becomes a voter, and again before it is removed."""
 
     def __init__(self, node: int) -> None:
         self.node = node
-        super().__init__(f"node {node} is not a learner of this cluster; add it with add_learner({node}) first")
+        todo = f"add it with add_learner({node}) before it votes, take a voter out of the voters before you remove it"
+        super().__init__(f"node {node} is no learner of this cluster; {todo}")
 
 
 class EmptyMembership(PyraftError, ValueError):
@@ -252,5 +253,5 @@ class Panicked(Fatal):
 
 def at_least(field: str, value: Any, least: float, unit: str = "") -> None:
     """Check at the gate that a number is no smaller than ``least``; ``ConfigError`` where it is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
         raise ConfigError(field, value, f"must be a number of at least {least:g}{unit and ' ' + unit}")

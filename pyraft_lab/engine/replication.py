@@ -106,6 +106,10 @@ def _begin_snapshot(turn: Turn, progress: Progress) -> Progress:
 
 
 def _send_chunk(turn: Turn, progress: Progress, pace: Installing) -> None:
+    """The next bytes; while the peer holds none yet, those of the newest snapshot there is."""
+    newest = turn.state.disk.snapshot
+    assert newest is not None, "a snapshot is sent only where there is one"
+    pace = pace if pace.offset else Installing(newest)
     turn.tell(
         SendChunk(
             dst=progress.peer,
@@ -136,8 +140,9 @@ def on_heartbeat_timer(turn: Turn) -> None:
     begin_round(turn)
     if not turn.config.enable_heartbeat:
         return
+    spared = turn.config.suppress_heartbeats and not turn.leader.reads  # a read that waits needs every answer
     for progress in turn.leader.progress:
-        if not (turn.config.suppress_heartbeats and progress.fed == ending):
+        if not (spared and progress.fed == ending):
             beat(turn, progress)
 
 
@@ -261,7 +266,7 @@ def _opened(progress: Progress, matched: Index) -> Progress:
         case Installing(meta) if matched >= meta.last.index:
             return replace(progress, pace=Pipeline(), next=matched + 1)
         case _:
-            return progress
+            return replace(progress, next=max(progress.next, matched + 1))
 
 
 def _watch(turn: Turn, progress: Progress) -> None:
@@ -365,7 +370,9 @@ def open_records(turn: Turn) -> None:
 
 def advance_commit(turn: Turn) -> None:
     """What a quorum holds on disk is committed (§5.3, §5.4.2)."""
-    turn.update(committed=turn.rules.commit_index(turn.state))
+    committed = turn.rules.commit_index(turn.state)
+    if committed != turn.state.committed:
+        turn.update(committed=committed)
 
 
 def prove_contact(turn: Turn) -> None:

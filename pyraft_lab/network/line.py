@@ -37,7 +37,8 @@ class Publication(Struct, frozen=True):
 class Line:
     """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
 
-    ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up.
+    ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up,
+    ``lost`` each time it breaks.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class Line:
         deliver: Deliver,
         will: str | None = None,
         connected: Callable[[], None] = lambda: None,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
-        self._network, self._topics, self._deliver, self._connected = network, topics, deliver, connected
+        self._network, self._topics, self._deliver = network, topics, deliver
+        self._connected, self._lost = connected, lost
         self._name = f"pyraft-{network.cluster}-{name}-{secrets.token_hex(6)}"
         self._will = will
         self._waiting: deque[Publication] = deque()
@@ -111,6 +114,7 @@ class Line:
                 self._up.set_exception(NetworkFailed(str(self._network.address), str(why) or type(why).__name__))
                 return
             log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
+            self._lost()
             patience = next_patience(patience, asyncio.get_running_loop().time() - began)
             await asyncio.sleep(random.uniform(patience / 2, patience))
 

@@ -12,7 +12,7 @@ Same-instant rule: what is due at the same microsecond happens in the order in w
 
 from collections.abc import Iterable, Mapping
 from itertools import permutations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 from msgspec import Struct
 
@@ -139,10 +139,11 @@ class Cut(Struct, frozen=True, tag=True):
     dst: NodeId
 
 
-class Partition(Struct, frozen=True, tag=True):
-    """Only within a group messages arrive; who is in no group is alone."""
+class Partition(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Only within a group messages arrive; who is in no group is alone. ``name`` is for the reader."""
 
     groups: tuple[tuple[NodeId, ...], ...]
+    name: str = ""
 
 
 class Heal(Struct, frozen=True, tag=True):
@@ -342,17 +343,16 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """What a world is made of and never changes: the seed, the engine and the settings of its nodes."""
+    """What a world is made of and never changes; ``machine`` makes the state machine of a node that starts."""
 
     seed: int
     engine: Engine
     config: Config
     machine: Any
-    """Makes the state machine of a node that starts."""
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """Everything there is at one instant."""
+    """Everything at one instant: how many calls ``clients`` began; ``events`` happened, and number the next record."""
 
     setting: Setting
     weather: Weather
@@ -364,9 +364,7 @@ class World(Struct, frozen=True, kw_only=True):
     held: bool = False
     calls: Mapping[RequestId, Open] = {}
     clients: Mapping[int, int] = {}
-    """How many calls each client has begun."""
     events: EventId = 0
-    """How many things have happened: the id of the next record."""
     order: int = 0
     messages: MessageId = 0
     requests: RequestId = 0
@@ -392,6 +390,8 @@ def waits(world: World, action: Pending) -> bool:
             return world.nodes[node].paused
         case Attempt():
             return False
+        case _:
+            assert_never(action)
 
 
 def links_between(groups: Iterable[Iterable[NodeId]], nodes: Iterable[NodeId]) -> tuple[tuple[NodeId, NodeId], ...]:

@@ -59,12 +59,16 @@ def question(what: object, fact: Mapping[str, object]) -> Question:
 
 
 class Explanation(Struct, frozen=True):
-    """An answer: ``answer`` in a sentence, ``reasons`` one by one, and the ``records`` that show it, oldest first."""
+    """An answer: ``answer`` in a sentence, ``reasons`` one by one, and the ``records`` that show it, oldest first.
+
+    ``missed`` are the messages that would have made a difference, had they been heard. ``viz.why`` draws all of it.
+    """
 
     answer: str
     reasons: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
     flights: Mapping[MessageId, Flight] = {}
+    missed: tuple[Flight, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -84,9 +88,8 @@ class Explanation(Struct, frozen=True):
         return events(self.records).assign(sentence=list(self.told))
 
     def __str__(self) -> str:
-        return "\n".join(
-            (self.answer, *(f"- {reason}" for reason in self.reasons), *(f"  {line}" for line in self.told))
-        )
+        told = (f"{place:3} {line}" for place, line in enumerate(self.told, 1))
+        return "\n".join((self.answer, *(f"- {reason}" for reason in self.reasons), *told))
 
     def _repr_markdown_(self) -> str:
         reasons = "".join(f"\n- {reason}" for reason in self.reasons)

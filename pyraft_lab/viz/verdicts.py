@@ -1,6 +1,9 @@
 """Pictures of verdicts: a client history with its order, a broken run around its break, a sweep as a map."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
+from math import inf
+from operator import attrgetter
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -63,20 +66,39 @@ def history(source: History | Recorded, *, title: str | None = None) -> go.Figur
     operations = _operations(source)
     if not operations:
         raise PyraftError("there is no operation to draw yet; let a client write or read")
-    clients = sorted({str(each.client) for each in operations})
+    lanes = _lanes(operations)
+    names = [f"client {client}" if not row else "" for client, row in sorted(set(lanes.values()))]
+    places = {lane: place for place, lane in enumerate(sorted(set(lanes.values())))}
+    rows = {each: places[lane] for each, lane in lanes.items()}
     end = max(each.call if each.returned is None else each.returned for each in operations)
-    fig = theme.figure(title, height=100 + 44 * len(clients), showlegend=False, barmode="overlay")
+    fig = theme.figure(title, height=100 + 44 * len(places), showlegend=False, barmode="overlay")
     blocked = {verdict.blocked.operation} if verdict is not None and verdict.blocked is not None else set()
-    _draw_bars(fig, operations, clients, end, blocked)
+    _draw_bars(fig, operations, rows, end, blocked)
+    for each in blocked:
+        _draw_refusal(fig, each, rows[each], end)
     if verdict is not None:
-        _draw_points(fig, verdict, clients)
-    names = [f"client {client}" for client in clients]
+        _draw_points(fig, verdict, rows)
     fig.update_yaxes(
-        tickvals=list(range(len(clients))), ticktext=names, range=[len(clients) - 0.4, -0.6], showgrid=False
+        tickvals=list(range(len(places))), ticktext=names, range=[len(places) - 0.35, -0.6], showgrid=False
     )
     theme.seconds(fig, min(each.call for each in operations), end)
     fig.update_layout(margin={"l": 84})
     return fig
+
+
+Lane = tuple[str, int]
+"""A client, and which of its rows: calls of one client that overlap have a row each."""
+
+
+def _lanes(operations: Sequence[Operation]) -> dict[Operation, Lane]:
+    """The lane of each operation: the client's first row that is free again."""
+    lanes, free = dict[Operation, Lane](), dict[Lane, float]()
+    for each in sorted(operations, key=attrgetter("call")):
+        client = str(each.client)
+        row = next(row for row in count() if free.get((client, row), each.call) <= each.call)
+        lanes[each] = client, row
+        free[client, row] = inf if each.returned is None else each.returned
+    return lanes
 
 
 def _operations(source: History | Recorded) -> Sequence[Operation]:
@@ -88,14 +110,14 @@ def _operations(source: History | Recorded) -> Sequence[Operation]:
 
 
 def _draw_bars(
-    fig: go.Figure, operations: Sequence[Operation], clients: list[str], end: float, blocked: set[Operation]
+    fig: go.Figure, operations: Sequence[Operation], rows: Mapping[Operation, int], end: float, blocked: set[Operation]
 ) -> None:
     length = [(end if each.returned is None else each.returned) - each.call for each in operations]
     fig.add_bar(
         orientation="h",
         base=[each.call for each in operations],
         x=length,
-        y=[clients.index(str(each.client)) for each in operations],
+        y=[rows[each] for each in operations],
         width=0.56,
         text=[_said(each) for each in operations],
         textposition="inside",
@@ -111,11 +133,28 @@ def _draw_bars(
     )
 
 
-def _draw_points(fig: go.Figure, verdict: Verdict, clients: list[str]) -> None:
+def _draw_refusal(fig: go.Figure, operation: Operation, row: int, end: float) -> None:
+    """What fits nowhere is named, too: its bar may be too short for words."""
+    returned = end if operation.returned is None else operation.returned
+    fig.add_annotation(
+        x=(operation.call + returned) / 2,
+        y=row + 0.3,
+        ay=16,
+        ax=-30,
+        xanchor="right",
+        text=f"<b>{_said(operation)}</b> has no place",
+        font={"size": 10},
+        arrowhead=2,
+        arrowsize=0.8,
+        standoff=2,
+    )
+
+
+def _draw_points(fig: go.Figure, verdict: Verdict, rows: Mapping[Operation, int]) -> None:
     placed = list(zip(verdict.points, verdict.order, strict=True))
     fig.add_scatter(
         x=[at for at, _ in placed],
-        y=[clients.index(str(each.client)) for _, each in placed],
+        y=[rows[each] for _, each in placed],
         mode="markers",
         marker={"symbol": "diamond", "size": 10, "color": theme.INK, "line": {"color": "#FFFFFF", "width": 1}},
         hovertext=[f"{place}. {_said(each)}" for place, (_, each) in enumerate(placed, 1)],
@@ -124,10 +163,10 @@ def _draw_points(fig: go.Figure, verdict: Verdict, clients: list[str]) -> None:
 
 
 def _said(operation: Operation) -> str:
-    given = operation.input
-    asked = " ".join(str(part) for part in given) if isinstance(given, tuple) else str(given)
-    answer = "" if operation.returned is None or operation.output is None else f" → {operation.output}"
-    return asked + answer
+    given = operation.input if isinstance(operation.input, tuple) else (operation.input,)
+    asked = " ".join(str(part) for part in given)
+    silent = operation.returned is None or (operation.output is None and given[:1] != ("get",))
+    return asked if silent else f"{asked} → {operation.output}"
 
 
 def _words(operation: Operation) -> str:
@@ -144,30 +183,36 @@ def counterexample(source: Judged, *, before: float = 0.15, title: str | None = 
         source.trace, start=max(0.0, broken.time - before), stop=broken.time + before / 10, title=title or broken.name
     )
     fig.add_vline(x=broken.time, line={"color": theme.INK, "width": 4})
+    begin, end = fig.layout.xaxis.range
+    late = broken.time > (begin + end) / 2
     fig.add_annotation(
         x=broken.time,
         y=1,
         yref="paper",
         text=f"<b>broken:</b> {broken.what}",
         showarrow=False,
-        xanchor="right",
+        xanchor="right" if late else "left",
         yanchor="bottom",
     )
     return fig
 
 
 def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None = None) -> go.Figure:
-    """A measure over two knobs as a map; each cell carries the capsules of its runs in ``customdata``."""
+    """A measure over two knobs as a map: the mean of a cell's runs.
+
+    Each cell carries, in ``customdata``, the capsule of the run that shows most of it.
+    """
     for column in (x, y, value):
         if column not in frame.columns:
             raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")
     table = frame.pivot_table(index=y, columns=x, values=value, aggfunc="mean")
+    table = table.reindex(index=_in_order(frame[y]), columns=_in_order(frame[x]))
     fig = theme.figure(title, height=420)
     fig.add_heatmap(
         x=[str(each) for each in table.columns],
         y=[str(each) for each in table.index],
         z=table.to_numpy(),
-        customdata=_capsules(frame, x, y, table),
+        customdata=_capsules(frame, x, y, value, table),
         texttemplate="%{z:.3g}",
         colorscale=[[0, "#FFFFFF"], [1, theme.PALETTE[4]]],
         colorbar={"title": {"text": value}},
@@ -178,8 +223,15 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
     return fig
 
 
-def _capsules(frame: pd.DataFrame, x: str, y: str, table: pd.DataFrame) -> list[list[str]] | None:
+def _in_order(column: pd.Series) -> list[Any]:
+    """The values of an axis: numbers by size, words as they come first."""
+    values = list(column.dropna().unique())
+    return sorted(values) if pd.api.types.is_numeric_dtype(column) else values
+
+
+def _capsules(frame: pd.DataFrame, x: str, y: str, value: str, table: pd.DataFrame) -> list[list[str]] | None:
     if "capsule" not in frame.columns:
         return None
-    first = frame.groupby([y, x])["capsule"].first()
+    most = frame.sort_values(value, ascending=False, kind="stable")
+    first = most.groupby([y, x])["capsule"].first()
     return [[str(first.get((row, column), "")) for column in table.columns] for row in table.index]

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Accepted, Append, SaveVote, SetTimer
 from pyraft_lab.engine.config import Config
@@ -14,6 +15,7 @@ from pyraft_lab.engine.messages import (
     AppendRequest,
     HeartbeatResponse,
     Outdated,
+    PreVoteResponse,
     VoteRequest,
     VoteResponse,
 )
@@ -306,6 +308,32 @@ def test_a_candidate_that_met_a_longer_log_lets_others_go_first() -> None:
     turn = step(candidate(1, [1], term=2), refusal(2, 2, last=id_of(5)))
     assert commands(turn, SetTimer) == [SetTimer(ELECTION, patience=1)]
     assert delay(Config(), TimerKind.ELECTION, 1, 0.0) > delay(Config(), TimerKind.ELECTION, 0, 0.99)
+
+
+def test_a_refusal_from_a_later_term_may_tell_of_a_longer_log_too() -> None:
+    def waits(state: RaftState, answer: VoteResponse | PreVoteResponse) -> list[SetTimer]:
+        return commands(step(state, Receive(2, answer)), SetTimer)
+
+    refused = VoteResponse(vote=Vote(7), asked=Vote(2, 1), granted=False, last=id_of(5))
+    doubted = PreVoteResponse(vote=Vote(7), asked=Vote(2, 1), granted=False, last=id_of(5))
+    assert waits(candidate(1, [1], term=2), refused)[-1] == SetTimer(ELECTION, patience=1)
+    assert waits(candidate(1, [1], term=2), replace(refused, last=id_of(1))) == [SetTimer(ELECTION)]
+    assert waits(pre_candidate(1, [1], term=1), doubted)[-1] == SetTimer(ELECTION, patience=1)
+    assert waits(follower(1, [1]), refused) == []
+
+
+@pytest.mark.row("EL-04", "NF-08")
+def test_refusals_of_an_earlier_campaign_do_not_lose_this_one() -> None:
+    standing = candidate(1, [1], term=5)
+    assert after(standing, refusal(2, 3), refusal(3, 3)) == standing
+    assert isinstance(after(standing, refusal(2, 5), refusal(3, 5)).role, Follower)
+
+
+@pytest.mark.row("EL-27")
+def test_in_the_advanced_order_a_higher_vote_is_learnt_but_not_that_its_node_leads() -> None:
+    standing = candidate(1, [1], term=5, rules=ADVANCED)
+    answer = VoteResponse(vote=Vote(7, 3, committed=True), asked=Vote(5, 1), granted=False, last=ORIGIN)
+    assert step(standing, Receive(2, answer), ADVANCED).after.vote == Vote(7, 3)
 
 
 def test_a_grant_counts_only_if_it_echoes_the_vote_that_was_asked_for() -> None:

@@ -6,13 +6,14 @@
 // A link is either the kernel behind a widget or the recorded film of an offline page; see `render` and `play` below.
 
 const REEL = 64;
+const QUEUE = 4; // how many held messages of one lane are drawn
 const LANE = 13; // how far a message's path bends to its right, so that both directions of a link stay apart
 const INK = "#1F2933";
 const KEYS = [
   ["← →", "one event back, on"], ["Space", "play, pause"], ["Home End", "first, newest event"], ["[ ]", "previous, next mark"],
   ["1 … 9", "choose a server (Shift: more)"], ["n", "choose the next message"], ["Esc", "choose nothing"],
   ["c", "crash"], ["r", "restart"], ["p", "pause or go on"], ["t", "time out"], ["l", "hand leadership over"], ["s", "snapshot"],
-  ["d u y", "drop, double, delay the message"], ["x", "split off the chosen servers"], ["k", "cut the link between two"],
+  ["d u y", "drop, double, delay the message"], ["b o f", "live: hold messages, let the chosen pass, freeze timers"], ["x", "split off the chosen servers"], ["k", "cut the link between two"],
   ["h", "heal the network"], ["w", "write"], ["g", "read"], ["a", "add a learner"], ["m", "change the membership"],
   [". or menu key", "menu of the chosen"], ["?", "these keys"],
 ];
@@ -43,6 +44,13 @@ const clamp = (low, value, high) => Math.max(low, Math.min(high, value));
 const name = (node) => `n${node}`;
 const seconds = (time) => `${time.toFixed(3)} s`;
 
+/** Whether a drawing shows these very things already; from now on it does. */
+function isSame(drawing, things) {
+  const shown = drawing.shown;
+  drawing.shown = things;
+  return Boolean(shown) && things.every((thing, place) => thing === shown[place]);
+}
+
 /** The last place in sorted `list` whose key is at most `value`; -1 if there is none. */
 function lastAtMost(list, value, key) {
   let low = 0, high = list.length;
@@ -71,6 +79,7 @@ class Store {
     this.board = link.board();
     this.strips = new Map(); this.reels = new Map(); this.asked = new Map();
     this.book = {}; this.rules = {};
+    this.gate = this.board.gate ?? { closed: false, frozen: false, held: [] };
     for (const strip of this.board.strips) this.takeStrip(strip);
     for (const [branch, reel] of link.reels()) this.takeReel(branch, reel);
   }
@@ -106,6 +115,7 @@ class Store {
   }
 
   event(branch, index) {
+    if (index < 0) return null;
     return this.reelOf(branch, index)?.events[index % REEL] ?? null;
   }
 
@@ -140,7 +150,7 @@ function nextScene(before, event, flight) {
   }
   if (event.cuts) scene.cuts = event.cuts;
   if (event.decisions) scene.decisions = event.decisions;
-  if (event.sent.length || LANDS.has(event.kind)) {
+  if (event.sent.length || event.gone.length || LANDS.has(event.kind)) {
     scene.flying = new Map(before.flying);
     for (const one of event.sent) {
       if (one.lost) scene.fallen.push({ flight: one, time: one.sent, why: one.lost === "cut" ? "link cut" : "lost", flies: true });
@@ -150,6 +160,10 @@ function nextScene(before, event, flight) {
     if (landed) {
       scene.flying.delete(landed.id);
       if (event.kind !== "receive") scene.fallen.push({ flight: landed, time: event.time, why: fallWords(event, landed), flies: false });
+    }
+    for (const [id, why] of event.gone) {
+      scene.fallen.push({ flight: scene.flying.get(id), time: event.time, why, flies: false });
+      scene.flying.delete(id);
     }
   }
   return scene;
@@ -168,7 +182,7 @@ class Player {
     this.store = store; this.listeners = listeners;
     const { branch, event, time } = store.board.place;
     this.branch = branch; this.event = event; this.time = time;
-    this.pace = 1; this.playing = false; this.quiet = false;
+    this.pace = 1; this.playing = false; this.quiet = false; this.waits = false;
     this.goal = null; this.frame = 0; this.reported = 0;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
@@ -183,9 +197,16 @@ class Player {
     this.stop();
     this.branch = branch;
     const strip = this.strip;
-    this.event = clamp(0, index, strip.count - 1);
+    this.event = clamp(Math.min(0, strip.count - 1), index, strip.count - 1);
     this.time = this.timeOf(this.event) ?? this.time;
     this.arrive();
+  }
+
+  /** Stand right after `index` of a tape that grows: nobody moved, so nobody need be told at once. */
+  follow(index) {
+    this.event = this.strip.seen = index;
+    this.time = this.timeOf(index) ?? this.strip.end;
+    this.report();
   }
 
   /** Stand at a time, which may be between two events. */
@@ -198,10 +219,10 @@ class Player {
   }
 
   step() {
-    if (this.event >= this.last) return this.ask();
     this.playing = false;
     if (this.goal != null) return this.go(this.goal);
-    const next = this.timeOf(this.event + 1);
+    const next = this.event < this.last ? this.timeOf(this.event + 1) : null;
+    this.waits = next == null && (this.event < this.last || this.ask());
     if (next == null) return this.listeners.paint();
     if (this.calm || next - this.time < 1e-7) return this.go(this.event + 1);
     this.goal = this.event + 1;
@@ -218,7 +239,10 @@ class Player {
     this.listeners.paint();
   }
 
-  stop() { this.playing = false; this.goal = null; this.quiet = false; }
+  /** Something arrived: take the step for which it was lacking. */
+  resume() { if (this.waits) this.step(); }
+
+  stop() { this.playing = false; this.goal = null; this.quiet = false; this.waits = false; }
 
   run() {
     if (this.frame) return;
@@ -235,6 +259,7 @@ class Player {
 
   /** Let `passed` seconds go by in front of the screen. */
   move(passed) {
+    if (this.calm && this.goal == null) return this.leap(passed);
     let time = this.time + passed * this.rate();
     const stop = this.goal ?? this.last;
     let moved = false;
@@ -253,6 +278,18 @@ class Player {
     if (moved) this.arrive(); else this.listeners.animate();
   }
 
+  /** Who wants no motion sees one event after the other, each for a while. */
+  leap(passed) {
+    this.rested = (this.rested ?? 0) + passed;
+    if (this.rested < 0.7 * this.pace) return;
+    this.rested = 0;
+    const next = this.event < this.last ? this.timeOf(this.event + 1) : null;
+    if (next == null) { if (this.event >= this.last && !this.ask()) this.stop(); return this.listeners.animate(); }
+    this.event += 1;
+    this.time = next;
+    this.arrive();
+  }
+
   /** Virtual seconds for one in front of the screen: a flight takes `pace`; where nothing flies time goes faster. */
   rate() {
     const flight = this.store.board.flight, scene = this.scene;
@@ -269,8 +306,13 @@ class Player {
     strip.seen = Math.max(strip.seen, this.event);
     this.listeners.paint();
     this.ask();
+    this.report();
+  }
+
+  /** Tell the other side what is shown, now and then. */
+  report() {
     const now = performance.now();
-    if (now - this.reported > 150 || !this.playing) {
+    if (now - this.reported > 150 || !(this.playing || this.store.board.live)) {
       this.reported = now;
       this.store.link.send({ do: "seen", branch: this.branch, event: this.event, time: this.time });
     }
@@ -280,8 +322,9 @@ class Player {
   ask() {
     if (!this.store.board.grows) return false;
     const strip = this.strip;
-    if (strip.count - this.event < REEL && strip.count < strip.limit && this.wanted !== `${strip.version}/${strip.count}`) {
-      this.wanted = `${strip.version}/${strip.count}`;
+    const known = `${strip.name}/${strip.version}/${strip.count}`;
+    if (strip.count - this.event < REEL && strip.count < strip.limit && this.wanted !== known) {
+      this.wanted = known;
       this.store.link.send({ do: "ahead", branch: this.branch, events: this.event + 3 * REEL });
     }
     return strip.count < strip.limit;
@@ -297,12 +340,14 @@ class SceneView {
     this.nodes = new Map(); this.messages = new Map(); this.places = new Map();
     this.title = h("h3");
     this.sub = h("div", { class: "rl-sub" });
-    this.svg = s("svg", { role: "group", "aria-label": "Servers and messages", height: 380, width: "100%" });
+    this.svg = s("svg", { role: "group", "aria-label": "Servers", height: 380, width: "100%" });
     this.islands = s("g"); this.links = s("g"); this.rings = s("g"); this.flights = s("g"); this.fallen = s("g");
-    this.svg.append(this.islands, this.links, this.rings, this.fallen, this.flights);
+    this.over = s("svg", { class: "rl-over", role: "group", "aria-label": "Messages under way", width: "100%" }); // a layer of its own: what stands is not painted anew
+    this.svg.append(this.islands, this.links, this.rings);
+    this.over.append(this.fallen, this.flights);
     this.tally = h("div", { class: "rl-tally" });
     this.hand = h("div", { class: "rl-hand" });
-    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, h("div", { class: "rl-fill" }, this.svg), this.tally, this.hand);
+    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, h("div", { class: "rl-fill" }, this.svg, this.over), this.tally, this.hand);
   }
 
   /** Fit the ring into the room there is. */
@@ -310,7 +355,7 @@ class SceneView {
     this.width = clamp(280, width, 620);
     this.height = clamp(310, this.width * 0.86, 420);
     this.fitted = null;
-    set(this.svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
+    for (const svg of [this.svg, this.over]) set(svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
   }
 
   arrange(ids) {
@@ -335,10 +380,10 @@ class SceneView {
   build(id) {
     const { angle } = this.places.get(id), r = this.radius;
     const above = Math.sin(angle) < -0.05, label = above ? -r - 17 : r + 26;
-    const group = s("g", { class: "rl-node", tabindex: 0, role: "button" },
-      s("circle", { class: "rl-track", r: r + 7 }), s("path", { class: "rl-left" }),
+    const group = s("g", { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
+      s("circle", { class: "rl-circle", r: r + 7 }), s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }), s("g", { class: "rl-arcs" }),
-      s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r }),
+      s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("text", { class: "rl-numeral", y: 4 }), s("text", { class: "rl-word", y: 16 }, "term"), s("g", { class: "rl-votes" }), s("path", { class: "rl-mark" }),
       s("text", { class: "rl-label", y: label }, s("tspan", { class: "rl-name" }, name(id)), " ", s("tspan", { class: "rl-role" })),
       s("text", { class: "rl-extra", y: label + (above ? -15 : 14) }));
@@ -354,14 +399,14 @@ class SceneView {
     for (const id of ids) this.paintNode(id, scene);
     this.paintLinks(ids, scene);
     this.paintDecision(scene);
-    this.paintHand(scene);
     this.animate(scene);
   }
 
   /** What may be done to the chosen; while nothing is chosen, what the messages under way say. */
   paintHand(scene) {
-    const { lab } = this, actions = lab.chosenActions(), chosen = lab.message ? `message ${lab.message}` : [...lab.picked].map(name).join(", ");
-    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys()].join();
+    const { lab } = this, actions = lab.chosenActions(), flight = lab.message && findFlight(scene, lab.message);
+    const chosen = flight ? `${flight.glyph}${flight.sign} ${name(flight.src)} → ${name(flight.dst)}` : [...lab.picked].map(name).join(", ");
+    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys(), lab.store.gate.held].join();
     if (key === this.handKey) return;
     this.handKey = key;
     if (chosen) return this.hand.replaceChildren(h("b", {}, chosen), lab.actionButtons(actions) || "");
@@ -370,16 +415,18 @@ class SceneView {
       const words = `${flight.kind}${flight.sign}`;
       kinds.set(words, { flight, count: (kinds.get(words)?.count ?? 0) + 1 });
     }
-    this.hand.replaceChildren(...[...kinds].slice(0, 4).map(([words, { flight, count }]) => h("span", { class: "rl-under" }, messageIcon(flight), `${SAYS[words] ?? flight.kind}${count > 1 ? ` (${count})` : ""}`)));
+    const waiting = lab.isLive && lab.store.gate.held.length;
+    this.hand.replaceChildren(...(waiting ? [h("b", {}, `${waiting} held: choose one (n), let it pass (o) or drop it (d)`)] : []), ...[...kinds].slice(0, 4).map(([words, { flight, count }]) => h("span", { class: "rl-under" }, messageIcon(flight), `${SAYS[words] ?? flight.kind}${count > 1 ? ` (${count})` : ""}`)));
   }
 
   paintNode(id, scene) {
     const state = scene.nodes[id], group = this.nodes.get(id), r = this.radius;
+    if (isSame(group, [state, this.newest, governing(scene), this.lab.picked.has(id), r])) return;
     const still = !state.up || state.paused || state.halted;
     const member = isMember(id, scene), learner = state.role === "learner";
     const stale = state.role === "leader" && state.term < this.newest;
     set(group, {
-      "data-role": state.role, "data-still": Boolean(still), "data-stale": stale,
+      "data-role": state.role, "data-still": Boolean(still), "data-stale": stale, "data-member": member,
       "aria-pressed": this.lab.picked.has(id), "aria-label": nodeWords(id, state, scene, stale),
     });
     const part = (which) => group.querySelector(which);
@@ -403,7 +450,7 @@ class SceneView {
 
   /** The votes lie in the candidate as the voters lie on the ring: full = granted, crossed = refused, open = not yet. */
   paintVotes(group, id, state, size) {
-    if (!state.granted) return group.replaceChildren();
+    if (!state.granted || !state.up) return group.replaceChildren();
     const sets = state.members.sets.flat(), granted = new Set(state.granted), refused = new Set(state.refused);
     group.replaceChildren(...[...new Set(sets)].map((voter) => {
       const { angle } = this.places.get(voter) ?? { angle: 0 }, x = (size - 8) * Math.cos(angle), y = (size - 8) * Math.sin(angle);
@@ -412,12 +459,12 @@ class SceneView {
     }));
   }
 
-  /** While membership is joint: the old set's arc at the left of its members, the new set's dotted one at the right. */
+  /** While membership is joint: the old set's inner arc at the left of its members, the new set's outer, dotted one at the right. */
   paintArcs(group, id, scene, r) {
     const sets = governing(scene)?.sets ?? [];
     if (sets.length < 2) return group.replaceChildren();
     const arc = (side, extra) => {
-      const from = 0.62, R = r + 14, x = side * R * Math.cos(from), y = R * Math.sin(from);
+      const from = 0.62, R = r + (side < 0 ? 12.5 : 16.5), x = side * R * Math.cos(from), y = R * Math.sin(from);
       return s("path", { class: `rl-arc ${extra}`, d: `M${x} ${-y}A${R} ${R} 0 0 ${side > 0 ? 1 : 0} ${x} ${y}` });
     };
     group.replaceChildren(...[sets[0].includes(id) && arc(-1, ""), sets.at(-1).includes(id) && arc(1, "rl-new")].filter(Boolean));
@@ -428,48 +475,48 @@ class SceneView {
     const key = `${this.ids}|${[...cut].join()}|${this.width}`;
     if (key === this.linkKey) return;
     this.linkKey = key;
-    const drawn = [];
-    for (const a of ids) for (const b of ids) if (a < b) drawn.push(...this.link(a, b, cut.has(`${a}>${b}`), cut.has(`${b}>${a}`)));
-    this.links.replaceChildren(...drawn);
-    this.islands.replaceChildren(...(cut.size ? this.shade(islands(ids, cut)) : []));
-  }
-
-  link(a, b, there, back) {
-    const from = this.places.get(a), to = this.places.get(b), gap = there && back;
-    const line = (p, q) => s("line", { class: "rl-link", x1: from.x + (to.x - from.x) * p, y1: from.y + (to.y - from.y) * p, x2: from.x + (to.x - from.x) * q, y2: from.y + (to.y - from.y) * q });
-    if (gap) return [line(0, 0.4), line(0.6, 1)];
-    const parts = [line(0, 1)];
-    if (there || back) { // one way only: a bar across the lane that is closed
-      const [src, dst] = there ? [from, to] : [to, from], at = lane(src, dst, 0.5, this.radius), dx = dst.x - src.x, dy = dst.y - src.y, d = Math.hypot(dx, dy);
-      parts.push(s("path", { class: "rl-cutmark", d: `M${at.x - (dy / d) * 8} ${at.y + (dx / d) * 8}L${at.x + (dy / d) * 8} ${at.y - (dx / d) * 8}` }));
+    const groups = cut.size ? islands(ids, cut) : [ids], drawn = [];
+    for (const a of ids) for (const b of ids) {
+      const together = groups.some((group) => group.includes(a) && group.includes(b));
+      if (a < b) drawn.push(...this.link(a, b, cut.has(`${a}>${b}`), cut.has(`${b}>${a}`), together));
     }
-    return parts;
+    this.links.replaceChildren(...drawn);
+    this.islands.replaceChildren(...(groups.length > 1 ? groups.flatMap((group) => this.shade(group)) : []));
   }
 
-  shade(groups) {
-    if (groups.length < 2) return [];
-    return groups.map((group) => {
-      const points = group.map((id) => this.places.get(id));
-      const path = points.map(({ x, y }, place) => `${place ? "L" : "M"}${x} ${y}`).join("") + (points.length === 1 ? "h0.1" : "Z");
-      return s("path", { class: "rl-island", d: path, "stroke-width": 2 * this.radius + 34 });
-    });
+  /** A link: broken where it is cut, with bars unless shading tells it already; one bar on the lane that alone is closed. */
+  link(a, b, there, back, together) {
+    const from = this.places.get(a), to = this.places.get(b), line = (p, q) => s("path", { class: "rl-link", d: `M${along(from, to, p)}L${along(from, to, q)}` });
+    if (!there && !back) return [line(0, 1)];
+    if (there && back) return [line(0, 0.42), line(0.58, 1), ...(together ? [bar(from, to, 0.42, 0), bar(from, to, 0.58, 0)] : [])];
+    return [line(0, 1), there ? bar(from, to, 0.5, LANE) : bar(to, from, 0.5, LANE)];
+  }
+
+  /** An island: its servers on common ground, with a shore. */
+  shade(group) {
+    const points = group.map((id) => this.places.get(id));
+    const path = points.map(({ x, y }, place) => `${place ? "L" : "M"}${x} ${y}`).join("") + (points.length === 1 ? "h0.1" : "Z");
+    const ground = (cls, width) => s("path", { class: cls, d: path, "stroke-width": 2 * (this.radius + width) });
+    return [ground("rl-shore", 12.5), ground("rl-island", 11)];
   }
 
   paintDecision(scene) {
-    const store = this.lab.store, found = scene.decisions;
-    const first = found[0];
-    this.title.textContent = first ? found.map((one) => one.title).join(" · ") : "Nobody leads";
-    this.sub.textContent = first ? subtitle(first) : waiting(scene);
-    const rows = found.length > 1 ? found.slice(0, 3).map((one) => [name(one.by), one, one.sets[0]]) : (first?.sets ?? []).map((tally) => [tally.name, first, tally]);
-    const voters = first && this.lab.player.strip.terms[`${first.term}.${first.by}`];
-    this.tally.replaceChildren(...rows.map(([label, decision, tally], place) => {
-      const yes = new Set(decision.what === "leads" ? voters ?? [] : tally.yes), no = new Set(tally.no);
-      const sample = tally.name === "voters" ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
-      const got = tally.of.filter((id) => yes.has(id)).length;
-      return h("div", {}, h("span", { class: "rl-set" }, sample, label),
-        tally.of.map((id) => h("span", { class: `rl-chip ${yes.has(id) ? "rl-yes" : no.has(id) ? "rl-no" : ""}`, "aria-label": `${name(id)} ${chipWord(decision.what, yes.has(id), no.has(id))}` }, name(id))),
-        h("span", { class: "rl-count" }, tallyWords(decision.what, got, tally, Boolean(voters))));
-    }));
+    const found = scene.decisions, first = found[0], elected = first && this.lab.player.strip.terms[`${first.term}.${first.by}`];
+    if (isSame(this.tally, [found, elected, !first && waiting(scene)])) return;
+    const leads = first?.what === "leads" || (first?.what === "commit" && first.sets.length === 1);
+    this.title.replaceChildren(found.length > 1 ? rivals(found) : first?.title ?? "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
+    this.sub.textContent = first?.line ?? waiting(scene);
+    const rows = found.flatMap((one) => tallies(one, elected).map((tally, place) => [one, tally, place])).slice(0, 4);
+    this.tally.replaceChildren(...rows.map(([decision, tally, place]) => this.tallied(decision, tally, place, found.length > 1)));
+  }
+
+  /** One voter set as chips: who of it agrees, who refuses, and whether that is enough. */
+  tallied(decision, tally, place, isOneOfMany) {
+    const yes = new Set(tally.yes), no = new Set(tally.no), label = [isOneOfMany && name(decision.by), (tally.name !== "voters" || !isOneOfMany) && tally.name].filter(Boolean).join(" ");
+    const sample = tally.name === "voters" ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
+    return h("div", {}, h("span", { class: "rl-set" }, sample, label),
+      tally.of.map((id) => h("span", { class: `rl-chip ${yes.has(id) ? "rl-yes" : no.has(id) ? "rl-no" : ""}`, role: "img", "aria-label": `${name(id)} ${chipWord(decision.what, yes.has(id), no.has(id))}` }, name(id))),
+      h("span", { class: "rl-count" }, tallyWords(decision.what, tally)));
   }
 
   /** What moves: messages and timers. */
@@ -477,7 +524,7 @@ class SceneView {
     const now = this.lab.player.time;
     this.moveMessages(scene, now);
     this.moveFallen(scene, now);
-    for (const [id, group] of this.nodes) this.moveClock(scene.nodes[id], group, now);
+    if (!this.lab.player.playing || (this.frames = (this.frames ?? 0) + 1) % 4 === 0) for (const [id, group] of this.nodes) this.moveClock(scene.nodes[id], group, now);
   }
 
   moveClock(state, group, now) {
@@ -497,25 +544,42 @@ class SceneView {
   }
 
   moveMessages(scene, now) {
-    const seen = new Set();
+    const seen = new Set(), queues = this.lab.heldQueues(scene);
     for (const flight of scene.flying.values()) {
-      const from = this.places.get(flight.src), to = this.places.get(flight.dst);
-      if (!from || !to) continue;
+      const from = this.places.get(flight.src), to = this.places.get(flight.dst), queue = queues.get(`${flight.src}>${flight.dst}`) ?? [];
+      const turn = queue.indexOf(flight.id), isPicked = this.lab.message === flight.id;
+      if (!from || !to || (turn >= QUEUE && !isPicked)) continue;
       seen.add(flight.id);
       let mark = this.messages.get(flight.id);
       if (!mark) this.messages.set(flight.id, (mark = this.buildMessage(flight)));
       const due = flight.due ?? flight.sent + this.lab.store.board.flight;
-      const part = clamp(0, (now - flight.sent) / Math.max(due - flight.sent, 1e-9), flight.due == null ? 0.93 : 1);
-      const { x, y } = lane(from, to, part, this.radius);
+      const part = turn >= 0 ? 0.74 - 0.17 * Math.min(turn, QUEUE) : clamp(0, (now - flight.sent) / Math.max(due - flight.sent, 1e-9), flight.due == null ? 0.93 : 1);
+      const { x, y } = lane(from, to, this.lab.player.calm && turn < 0 ? 0.5 : part, this.radius);
       mark.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-      set(mark, { "aria-pressed": this.lab.message === flight.id });
+      this.dress(mark, isPicked, turn === 0 ? "‖" : turn === QUEUE - 1 && queue.length > QUEUE ? `+${queue.length - QUEUE}` : "");
     }
     for (const [id, mark] of this.messages) if (!seen.has(id)) { mark.remove(); this.messages.delete(id); }
   }
 
+  /** Where a message stands still for those who want no motion, an arrow says where it goes. */
+  arrow(flight) {
+    if (!this.lab.player.calm) return null;
+    const from = this.places.get(flight.src), to = this.places.get(flight.dst), angle = Math.atan2(to.y - from.y, to.x - from.x);
+    return s("path", { class: "rl-arrow", d: "M14 -5l9 5-9 5z", transform: `rotate(${(angle * 180) / Math.PI})` });
+  }
+
+  /** What changes of a message's mark while it is under way; only what did change is touched. */
+  dress(mark, isPicked, held) {
+    const now = `${isPicked}${held}`;
+    if (mark.dressed === now) return;
+    mark.dressed = now;
+    mark.setAttribute("aria-pressed", isPicked);
+    mark.lastChild.textContent = held;
+  }
+
   buildMessage(flight) {
     const mark = s("g", { class: "rl-message", role: "button", tabindex: -1, "aria-label": messageWords(flight) },
-      s("title", {}, messageWords(flight)), s("circle", { r: 16, style: "fill:transparent;stroke:none" }), messageMark(flight));
+      s("title", {}, messageWords(flight)), s("circle", { class: "rl-reach", r: 16 }), messageMark(flight), this.arrow(flight), s("text", { class: "rl-held", y: -13 }));
     mark.addEventListener("click", () => this.lab.pickMessage(flight.id));
     mark.addEventListener("contextmenu", (event) => { event.preventDefault(); this.lab.pickMessage(flight.id); this.lab.openMenu(event); });
     this.flights.append(mark);
@@ -524,8 +588,8 @@ class SceneView {
 
   /** Messages that will never arrive: they stop where they were lost, with a cross. */
   moveFallen(scene, now) {
-    const flight = this.lab.store.board.flight;
-    const marks = scene.fallen.map((one) => {
+    const flight = this.lab.store.board.flight, words = new Set();
+    const marks = scene.fallen.toReversed().map((one) => {
       const from = this.places.get(one.flight.src), to = this.places.get(one.flight.dst);
       if (!from || !to) return null;
       const due = one.flight.due ?? one.flight.sent + flight;
@@ -533,7 +597,8 @@ class SceneView {
       const part = one.flies ? Math.min(end, (now - one.flight.sent) / flight) : end;
       const { x, y } = lane(from, to, part, this.radius);
       if (part < end) return s("g", { transform: `translate(${x} ${y})` }, messageMark(one.flight));
-      return s("g", { class: "rl-lost", transform: `translate(${x} ${y})` }, s("path", { d: "M-6 -6 6 6M6 -6 -6 6" }), s("text", { y: 19 }, one.why));
+      const isNew = !words.has(one.why) && words.add(one.why); // each word once, at the newest: many would cover the scene
+      return s("g", { class: "rl-lost", transform: `translate(${x} ${y})` }, s("path", { d: "M-6 -6 6 6M6 -6 -6 6" }), isNew && s("text", { y: 19 }, one.why));
     });
     if (marks.length || this.fallen.firstChild) this.fallen.replaceChildren(...marks.filter(Boolean));
   }
@@ -552,6 +617,14 @@ function lane(from, to, part, radius) {
   const dx = to.x - from.x, dy = to.y - from.y, length = Math.hypot(dx, dy) || 1;
   const edge = (radius + 10) / length, along = edge + (1 - 2 * edge) * part, bend = 4 * LANE * part * (1 - part) + 4;
   return { x: from.x + dx * along - (dy / length) * bend, y: from.y + dy * along + (dx / length) * bend };
+}
+
+const along = (from, to, part) => `${from.x + (to.x - from.x) * part} ${from.y + (to.y - from.y) * part}`;
+
+/** A short bar across a link, `aside` to its right. */
+function bar(from, to, part, aside) {
+  const dx = to.x - from.x, dy = to.y - from.y, d = Math.hypot(dx, dy), x = from.x + dx * part - (dy / d) * aside, y = from.y + dy * part + (dx / d) * aside;
+  return s("path", { class: "rl-cutmark", d: `M${x - (dy / d) * 8} ${y + (dx / d) * 8}L${x + (dy / d) * 8} ${y - (dx / d) * 8}` });
 }
 
 function arcPath(r, part) {
@@ -595,10 +668,9 @@ function roleWord(state, stale, member) {
 
 function extraWords(id, state, scene) {
   if (!state.up || state.paused) return "";
-  if (state.incoming) return "snapshot arrives";
-  if (state.role === "follower" && state.vote && !state.leader && state.vote !== id) return `voted for ${name(state.vote)}`;
-  if (state.rate !== 1) return `clock × ${state.rate}`;
-  return "";
+  const voted = state.role === "follower" && state.vote && !state.leader && state.vote !== id;
+  const words = [state.incoming && "snapshot arrives", state.rate !== 1 && `clock × ${state.rate}`, voted && `voted for ${name(state.vote)}`, !isMember(id, scene) && state.role !== "learner" && "no member any more"];
+  return words.find(Boolean) || "";
 }
 
 function nodeWords(id, state, scene, stale) {
@@ -608,8 +680,17 @@ function nodeWords(id, state, scene, stale) {
 
 const messageWords = (flight) => `${flight.name}, from ${name(flight.src)} to ${name(flight.dst)}`;
 
-function subtitle(decision) {
-  return decision.line;
+/** Several at once who want to lead, or do. */
+function rivals(found) {
+  if (found.some((one) => one.what === "leads" || one.what === "commit")) return found.map((one) => one.title).join("; ");
+  const names = found.map((one) => name(one.by));
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)} ${found.length > 2 ? "all" : "both"} want to lead term ${found[0].term}`;
+}
+
+/** What to count for a decision, set by set; for a leadership: the election that brought it about, if it was seen. */
+function tallies(decision, elected) {
+  if (decision.what !== "leads") return decision.sets;
+  return (elected?.sets ?? []).map((of, place) => ({ name: elected.sets.length > 1 ? ["C-old", "C-new"][place] : "voters", of, yes: of.filter((id) => elected.yes.includes(id)), no: [], need: Math.floor(of.length / 2) + 1 }));
 }
 
 function waiting(scene) {
@@ -622,14 +703,14 @@ function chipWord(what, yes, no) {
   return yes ? "voted yes" : no ? "voted no" : "has not answered";
 }
 
-function tallyWords(what, got, tally, known) {
-  if (what === "leads") return known ? `voted for it: ${got} of ${tally.of.length}` : "";
-  return `${got} of ${tally.of.length}${got >= tally.need ? ", enough" : `, ${tally.need} needed`}`;
+function tallyWords(what, { yes, of, need }) {
+  if (what === "leads") return `${yes.length} of ${of.length} voted for it`;
+  return `${yes.length} of ${of.length}${yes.length >= need ? ", enough" : `, ${need} needed`}`;
 }
 
 // ---------------------------------------------------------------------------------------------------- the logs
 
-const CELL = 34, ROW = 56;
+const CELL = 36, HALF = 16;
 
 /** All logs, aligned by index, in one window that slides. */
 class LogsView {
@@ -640,9 +721,10 @@ class LogsView {
     this.later = h("button", { class: "rl-button", type: "button", "aria-label": "Later entries", onclick: () => this.slide(6) }, "▸");
     const sample = (cls) => s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("g", { class: `rl-cell ${cls}` }, s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" })));
     this.legend = h("div", { class: "rl-legend" },
-      h("span", {}, sample("rl-done"), "committed"), h("span", {}, sample(""), "not yet"),
-      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("circle", { class: "rl-match", cx: 7, cy: 7, r: 3.5 })), "leader knows it matches"),
-      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("path", { class: "rl-next", d: "M7 3l4.5 8h-9z" })), "sends next"),
+      h("span", {}, sample("rl-done"), "committed"), h("span", {}, sample(""), "not yet"), h("span", {}, sample("rl-pale"), "not on disk yet"),
+      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("circle", { class: "rl-match", cx: 7, cy: 7, r: 3.5 })), "matches the leader's"),
+      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("path", { class: "rl-next", d: "M7 3l4.5 8h-9z" })), "is sent next"),
+      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("g", { transform: "translate(1 1)" }, digestMark("legend"))), "same picture, same state"),
       (this.slider = h("span", { class: "rl-slide" }, this.earlier, this.later)));
     this.root = h("div", { class: "rl-card rl-logs" }, h("h3", {}, "Logs"), h("div", { class: "rl-sub" }), h("div", { class: "rl-fill", style: "padding-top:10px" }, this.svg), this.legend);
     this.svg.addEventListener("wheel", (event) => { if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) { event.preventDefault(); this.slide(Math.sign(event.deltaX + event.deltaY)); } }, { passive: false });
@@ -650,15 +732,16 @@ class LogsView {
 
   layout(width) {
     this.width = Math.max(280, width);
-    this.columns = Math.max(5, Math.floor((this.width - 92) / CELL));
-    this.key = null;
+    this.columns = Math.max(5, Math.floor((this.width - 56) / CELL));
+    this.isBeside = this.root.offsetTop === this.lab.scene.root.offsetTop;
+    this.key = this.svg.shown = null;
   }
 
   slide(by) {
     const newest = this.newest();
     const right = clamp(this.columns, (this.right ?? newest) + by, newest);
     this.right = right >= newest ? null : right;
-    this.key = null;
+    this.key = this.svg.shown = null;
     this.paint(this.lab.player.scene);
   }
 
@@ -671,11 +754,13 @@ class LogsView {
     const ids = Object.keys(scene.nodes).map(Number).sort((a, b) => a - b);
     const leader = ids.find((id) => scene.nodes[id].role === "leader" && id === scene.decisions[0]?.by);
     const right = this.right ?? this.newest(), first = right - this.columns + 1;
+    if (isSame(this.svg, [scene.nodes, scene.decisions, right, this.width, this.lab.store.reels.size])) return;
     const key = JSON.stringify([first, leader, ids.map((id) => { const one = scene.nodes[id]; return [one.log, one.commit, one.stored, one.up, one.snapshot, one.incoming, one.digest, one.members.at]; }), leader && scene.nodes[leader].peers]);
     if (key === this.key) return;
     this.key = key;
     this.first = first;
-    const height = 34 + ROW * ids.length;
+    this.rowHeight = this.isBeside ? clamp(46, (this.lab.scene.height - 20) / ids.length, 64) : 52;
+    const height = 30 + this.rowHeight * ids.length;
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height, "aria-label": logsWords(ids, scene) });
     this.svg.replaceChildren(this.head(first, right), ...ids.map((id, row) => this.row(id, row, scene, leader, first, right)), this.commitLine(ids, scene, leader, first, right, height));
     this.root.children[1].textContent = membershipWords(scene);
@@ -690,11 +775,11 @@ class LogsView {
     const labels = [];
     for (let index = Math.max(1, first); index <= right; index += 1) labels.push(s("text", { x: this.x(index), y: 22 }, index));
     if (first > 1) labels.push(s("text", { x: 44, y: 22, style: "text-anchor:end" }, `${first - 1} before`));
-    return s("g", { class: "rl-head" }, labels);
+    return s("g", { class: "rl-scale" }, labels);
   }
 
   row(id, row, scene, leader, first, right) {
-    const state = scene.nodes[id], y = 30 + row * ROW, group = s("g", {});
+    const state = scene.nodes[id], y = 30 + row * this.rowHeight, group = s("g", {});
     group.append(s("text", { class: `rl-row ${state.up ? "" : "rl-off"}`, x: 0, y: y + 17 }, name(id)), ...this.machine(state, y));
     const cells = entriesOf(state.log, Math.max(first, 1), right);
     for (const [index, term, by] of cells) group.append(this.cell(index, term, by, state, y));
@@ -709,33 +794,29 @@ class LogsView {
   /** Equal state machines have equal little pictures. */
   machine(state, y) {
     if (!state.digest || !state.up) return [];
-    const bits = hash(state.digest), dots = [];
-    for (let place = 0; place < 15; place += 1) if ((bits >> place) & 1) {
-      const column = place % 3, line = Math.floor(place / 3);
-      for (const x of column === 2 ? [2] : [column, 4 - column]) dots.push(`M${x * 2.4} ${line * 2.4}h2.4v2.4h-2.4z`);
-    }
-    return [s("g", { transform: `translate(22 ${y + 6})` }, s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`), s("rect", { width: 12, height: 12, fill: "transparent" }), s("path", { d: dots.join(""), style: "fill:var(--rl-muted)" }))];
+    return [s("g", { transform: `translate(24 ${y + 6})` }, s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`), s("rect", { width: 12, height: 12, fill: "transparent" }), digestMark(state.digest))];
   }
 
   cell(index, term, by, state, y) {
     const { fill, ink } = this.lab.termColour(term), entry = this.lab.store.book[`${index}.${term}.${by}`];
-    const done = index <= state.commit, wet = index > state.stored;
+    const done = index <= state.commit, wet = index > state.stored, sets = this.governs(state, index)?.sets;
+    const words = [`entry ${index}, term ${term}${entry ? `: ${entry[0]}` : ""}`, done ? "committed" : "not known to be committed", wet && "not on disk yet", sets?.length && `governed by ${sets.map(braces).join(" + ")}`];
     return s("g", { class: `rl-cell ${done ? "rl-done" : ""} ${wet ? "rl-wet" : ""}` },
-      s("title", {}, `entry ${index}, term ${term}${entry ? `: ${entry[0]}` : ""}; ${done ? "committed" : "not known to be committed"}${wet ? ", not on disk yet" : ""}`),
-      s("rect", { x: this.x(index) - 15, y, width: 30, height: 32, rx: 5, style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}` }),
+      s("title", {}, words.filter(Boolean).join("; ")),
+      s("rect", { x: this.x(index) - HALF, y, width: 2 * HALF, height: 32, rx: 5, style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}` }),
       s("text", { class: "rl-n", x: this.x(index), y: y + 16, style: `fill:${ink}` }, term),
       s("text", { class: "rl-l", x: this.x(index), y: y + 27, style: `fill:${ink}` }, clip(entry?.[0] ?? "")));
   }
 
   snapshot(y, first, last) {
-    const left = this.x(Math.max(first, 1)) - 15, right = this.x(last) + 15, middle = (left + right) / 2;
+    const left = this.x(Math.max(first, 1)) - HALF, right = this.x(last) + HALF, middle = (left + right) / 2;
     return s("g", { class: "rl-snap" }, s("rect", { x: left, y, width: right - left, height: 32, rx: 5 }),
       s("text", { x: middle, y: y + 20 }, right - left > 76 ? `snapshot to ${last}` : "snap"));
   }
 
   incoming(state, y, first) {
     const [offset, size, last] = state.incoming, count = Math.ceil(size / state.chunk), done = Math.floor(offset / state.chunk);
-    const shown = Math.min(count, 12), left = this.x(Math.max(first, 1)) - 15, width = Math.max(128, this.x(last) + 15 - left);
+    const shown = Math.min(count, 12), left = this.x(Math.max(first, 1)) - HALF, width = Math.max(128, this.x(last) + HALF - left);
     const bars = Array.from({ length: shown }, (_, place) => s("rect", { class: `rl-chunk ${place < Math.round((done / count) * shown) ? "" : "rl-empty"}`, x: left + 8 + place * ((width - 16) / shown), y: y + 19, width: (width - 16) / shown - 2, height: 8, style: "stroke-width:1" }));
     return s("g", { class: "rl-snap" }, s("rect", { x: left, y, width, height: 32, rx: 5 }),
       s("text", { x: left + width / 2, y: y + 13 }, `snapshot to ${last}: ${done} of ${count}`), ...bars);
@@ -745,7 +826,7 @@ class LogsView {
   joint(state, y, first, right) {
     const lines = [];
     for (let index = Math.max(first, 1); index <= Math.min(right, state.log.last); index += 1) {
-      if (this.governs(state, index)?.sets.length > 1) lines.push(s("path", { class: "rl-joint", d: `M${this.x(index) - 17} ${y - 6}h34M${this.x(index) - 17} ${y - 3}h34` }));
+      if (this.governs(state, index)?.sets.length > 1) lines.push(s("path", { class: "rl-joint", d: `M${this.x(index) - CELL / 2} ${y - 6.5}h${CELL}M${this.x(index) - CELL / 2} ${y - 3.5}h${CELL}` }));
     }
     return lines;
   }
@@ -772,8 +853,8 @@ class LogsView {
   commitLine(ids, scene, leader, first, right, height) {
     const at = leader ? scene.nodes[leader].commit : Math.max(0, ...ids.map((id) => scene.nodes[id].commit));
     if (at < first || at > right || at === 0) return s("g");
-    const x = this.x(at) + 17;
-    return s("g", { class: "rl-head" }, s("line", { class: "rl-commit", x1: x, x2: x, y1: 10, y2: height - 14 }), s("text", { x: x - 3, y: 8, style: "text-anchor:end;font-weight:700;fill:var(--rl-ink)" }, "committed"));
+    const x = this.x(at) + CELL / 2;
+    return s("g", { class: "rl-scale" }, s("line", { class: "rl-commit", x1: x, x2: x, y1: 10, y2: height - 14 }), s("text", { x: x - 3, y: 8, style: "text-anchor:end;font-weight:700;fill:var(--rl-ink)" }, "committed"));
   }
 }
 
@@ -788,13 +869,23 @@ function entriesOf(log, first, right) {
   return found;
 }
 
+/** A little picture of a state machine's fingerprint, the same for equal ones. */
+function digestMark(digest) {
+  const bits = hash(digest), dots = [];
+  for (let place = 0; place < 15; place += 1) if ((bits >> place) & 1) {
+    const column = place % 3, line = Math.floor(place / 3);
+    for (const x of column === 2 ? [2] : [column, 4 - column]) dots.push(`M${x * 2.4} ${line * 2.4}h2.4v2.4h-2.4z`);
+  }
+  return s("path", { class: "rl-digest", d: dots.join("") });
+}
+
 function hash(text) {
   let bits = 0x811c9dc5;
   for (const letter of text) bits = Math.imul(bits ^ letter.codePointAt(0), 0x01000193);
   return (bits ^ (bits >>> 15)) >>> 0;
 }
 
-const clip = (text) => (text.length > 7 ? `${text.slice(0, 6)}…` : text);
+const clip = (text) => (text.length > 6 ? `${text.slice(0, 5)}…` : text);
 
 function logsWords(ids, scene) {
   return `Logs. ${ids.map((id) => `${name(id)}: ${scene.nodes[id].log.last} entries, committed to ${scene.nodes[id].commit}`).join("; ")}`;
@@ -806,7 +897,7 @@ function membershipWords(scene) {
   const members = governing(scene);
   if (!members || !members.sets.length) return "no cluster yet";
   const learners = members.learners.length ? `, learning: ${members.learners.map(name).join(", ")}` : "";
-  if (members.sets.length > 1) return `joint membership ${members.sets.map(braces).join(" + ")} since entry ${members.at}${learners}`;
+  if (members.sets.length > 1) return `joint ${members.sets.map(braces).join(" + ")} since entry ${members.at}${learners}`;
   return `${members.sets[0].length} voters ${braces(members.sets[0])}${learners}`;
 }
 
@@ -816,18 +907,18 @@ function membershipWords(scene) {
 class InspectorView {
   constructor(lab) {
     this.lab = lab;
-    this.root = h("aside", { class: "rl-card rl-inspector", "aria-label": "Inspector", tabindex: 0 });
+    this.root = h("aside", { class: "rl-card rl-inspector", "aria-label": "Inspector", tabindex: 0, onscroll: () => { this.scrolled = this.root.scrollTop; } });
   }
 
   paint(scene) {
     const { lab } = this, picked = [...lab.picked];
     const flight = lab.message && findFlight(scene, lab.message);
-    const kept = this.root.scrollTop;
+    const kept = this.scrolled; // asking the element would have the whole page laid out
     if (flight) this.root.replaceChildren(...this.message(flight));
     else if (picked.length === 1 && scene.nodes[picked[0]]) this.root.replaceChildren(...this.node(picked[0], scene));
-    else if (picked.length > 1) this.root.replaceChildren(...this.group(picked));
+    else if (picked.length > 1) this.root.replaceChildren(...this.group(picked), ...this.event(lab.player.event, "what just happened"));
     else this.root.replaceChildren(...this.event(lab.player.event));
-    this.root.scrollTop = kept;
+    if (kept) this.root.scrollTop = kept;
   }
 
   rows(state, fields, changed) {
@@ -867,7 +958,7 @@ class InspectorView {
   }
 
   group(ids) {
-    return [h("h3", {}, ids.map(name).join(", ")), h("p", { class: "rl-sub" }, "Chosen together: split them off, or (two of them) cut their link.")];
+    return [h("h3", {}, ids.map(name).join(", ")), h("div", {}, "Chosen together: split them off, or (two of them) cut their link.")];
   }
 
   message(flight) {
@@ -893,13 +984,13 @@ class InspectorView {
 
   code(rule, lit) {
     const lines = dedent(rule.lines), marked = new Set(lit);
-    return h("pre", { class: "rl-code", tabindex: 0, "aria-label": `Source of ${rule.where}` }, lines.map((line, place) => h("span", { class: marked.has(rule.first + place) ? "rl-lit" : null, style: `--rl-deep:${line.length - line.trimStart().length}` }, line.trimStart() || " ")));
+    return h("pre", { class: "rl-code", tabindex: 0, role: "group", "aria-label": `Source of ${rule.where}` }, lines.map((line, place) => h("span", { class: marked.has(rule.first + place) ? "rl-lit" : null, style: `--rl-deep:${line.length - line.trimStart().length}` }, line.trimStart() || " ")));
   }
 
   /** The events that led here, newest first; each is a way back. */
   chain(cause) {
     const { store, player } = this.lab, items = [];
-    for (let index = cause; index != null && items.length < 6;) {
+    for (let index = cause; index >= 0 && items.length < 6;) {
       const event = store.event(player.branch, index), at = index;
       if (!event) break;
       items.push(h("li", {}, h("button", { type: "button", title: "go there", onclick: () => player.go(at) }, h("small", {}, `${event.id} · `), plain(event.text))));
@@ -930,10 +1021,14 @@ function dedent(lines) {
 const TICKS = { // small pictures for what stands out
   election: ["path", { class: "rl-solid", d: "M0 -5 5 0 0 5 -5 0z" }], crash: ["path", { d: "M-4 -4 4 4M4 -4 -4 4" }], restart: ["path", { d: "M-4 3 0 -4 4 3z" }],
   pause: ["path", { d: "M-2.5 -4V4M2.5 -4V4" }], resume: ["path", { d: "M-3 -4 4 0 -3 4z" }], write: ["path", { d: "M0 -5V5" }], membership: ["path", { d: "M-4 -4V1A4 4 0 0 0 4 1V-4" }],
-  snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
+  commit: ["path", { class: "rl-light", d: "M-3 0 -1 2.5 3 -2.5" }], snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
   heal: ["path", { d: "M-5 0H5" }], violation: ["path", { class: "rl-solid", d: "M-2 -6H2L1 2H-1zM-1.5 4H1.5V7H-1.5z" }],
 };
-const SOUGHT = new Set(["election", "crash", "membership", "snapshot", "violation", "timeout", "partition"]);
+const TELLING = ["violation", "election", "crash", "membership", "snapshot", "partition", "timeout"]; // the most telling first: it gets its label
+const SOUGHT = { // what one may jump to
+  "marks": TELLING, "elections": ["election"], "crashes": ["crash", "restart"], "writes": ["write"], "commits": ["commit"], "memberships": ["membership"],
+  "snapshots": ["snapshot"], "faults": ["partition", "cut", "heal", "drop", "delay", "duplicate", "pause", "resume", "drift"], "violations": ["violation"],
+};
 
 /** The whole run: bands of leadership, marks, branches as further tracks, and the playhead. */
 class TapeView {
@@ -941,10 +1036,11 @@ class TapeView {
     this.lab = lab; this.span = null;
     this.svg = s("svg", { width: "100%", role: "slider", tabindex: 0, "aria-label": "Tape: the moment that is shown" });
     const jump = (label, by) => h("button", { class: "rl-button", type: "button", onclick: () => this.jump(by) }, label);
+    this.sought = h("select", { "aria-label": "What to jump to" }, Object.keys(SOUGHT).map((kind) => h("option", { value: kind }, kind)));
     this.root = h("div", { class: "rl-tape" },
-      h("div", { class: "rl-tape-head" }, h("h3", {}, "Tape"), jump("‹ previous mark", -1), jump("next mark ›", 1),
+      h("div", { class: "rl-tape-head" }, h("h3", {}, "Tape"), jump("‹ previous", -1), this.sought, jump("next ›", 1),
         h("button", { class: "rl-button", type: "button", "aria-label": "Zoom in", onclick: () => this.zoom(0.5) }, "+"),
-        h("button", { class: "rl-button", type: "button", "aria-label": "Zoom out", onclick: () => this.zoom(2) }, "−")), this.svg);
+        h("button", { class: "rl-button", type: "button", "aria-label": "Zoom out", onclick: () => this.zoom(2) }, "−")), h("div", { class: "rl-track" }, this.svg, this.head = h("div", { class: "rl-head" })));
     this.svg.addEventListener("pointerdown", (event) => { this.svg.setPointerCapture(event.pointerId); this.scrub(event); });
     this.svg.addEventListener("pointermove", (event) => { if (event.buttons) this.scrub(event); });
     this.svg.addEventListener("wheel", (event) => { if (event.ctrlKey) { event.preventDefault(); this.zoom(event.deltaY > 0 ? 1.25 : 0.8); } }, { passive: false });
@@ -981,7 +1077,7 @@ class TapeView {
   }
 
   jump(by) {
-    const { player } = this.lab, strip = player.strip, marks = strip.marks.filter((mark) => mark[0] <= strip.seen && SOUGHT.has(mark[2]));
+    const { player } = this.lab, strip = player.strip, sought = SOUGHT[this.sought.value], marks = strip.marks.filter((mark) => mark[0] <= strip.seen && sought.includes(mark[2]));
     const found = by > 0 ? marks.find((mark) => mark[0] > player.event) : marks.findLast((mark) => mark[0] < player.event);
     if (found) player.go(found[0]);
   }
@@ -998,13 +1094,10 @@ class TapeView {
     const bands = strip.bands.filter((band) => band[0] <= strip.seen), end = strip.times[Math.min(strip.seen, strip.times.length - 1)] ?? right;
     const drawn = bands.map((band, place) => this.band(band, bands[place + 1]?.[1] ?? Math.max(end, this.lab.player.time)));
     const ticks = this.ticks(strip.marks.filter((mark) => mark[0] <= strip.seen && mark[1] >= left && mark[1] <= right));
-    const others = [...this.lab.store.strips.values()].filter((one) => one.parent != null || one.name !== strip.name);
     const tracks = this.lab.store.strips.size > 1 ? this.tracks() : [];
     const height = 74 + (tracks.length ? 8 + 17 * tracks.length : 0);
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
-    this.head = s("g", {}, s("line", { class: "rl-head-line", y1: 6, y2: 46 }), s("circle", { class: "rl-head-knob", cy: 6, r: 5 }));
-    this.svg.replaceChildren(...drawn, ...ticks, ...tracks, this.head);
-    void others;
+    this.svg.replaceChildren(...drawn, ...ticks, ...tracks);
   }
 
   band([, time, term, leader], end) {
@@ -1015,16 +1108,16 @@ class TapeView {
       width > 7 * words.length ? s("text", { x: x + 8, y: 29, style: `fill:${ink}` }, words) : width > 16 && leader ? s("text", { x: x + 4, y: 29, style: `fill:${ink}` }, term) : null);
   }
 
-  /** Marks, the telling ones labelled where there is room. */
+  /** Marks where there is room, the telling ones first; so are their labels. */
   ticks(marks) {
-    let free = -100;
-    const room = [];
-    return marks.map(([event, time, kind, , words]) => {
-      const x = this.x(time), [tag, shape] = TICKS[kind] ?? ["circle", { r: 2 }], half = words.length * 2.9;
-      if (room.some((at) => Math.abs(at - x) < 3)) return null;
-      room.push(x);
-      const middle = clamp(half, x, this.width - half), fits = middle - half > free;
-      if (fits) free = middle + half + 8;
+    const rank = ([, , kind]) => (TELLING.indexOf(kind) + TELLING.length + 1) % (TELLING.length + 1), labels = [], taken = new Set();
+    return [...marks].sort((a, b) => rank(a) - rank(b)).map(([event, time, kind, , words]) => {
+      const x = this.x(time), half = words.length * 2.9, middle = clamp(half, x, this.width - half);
+      if (taken.has(Math.round(x / 8))) return null;
+      taken.add(Math.round(x / 8));
+      const fits = labels.every(([left, right]) => middle - half > right + 8 || middle + half < left - 8);
+      if (fits) labels.push([middle - half, middle + half]);
+      const [tag, shape] = TICKS[kind] ?? ["circle", { r: 2 }];
       return s("g", { class: "rl-tick" }, s("title", {}, `${words}, event ${event}`), s("g", { transform: `translate(${x} 49)` }, s(tag, shape)), fits ? s("text", { x: middle, y: 68 }, words) : null);
     }).filter(Boolean);
   }
@@ -1042,8 +1135,8 @@ class TapeView {
   }
 
   animate() {
-    if (this.span != null && this.head) { const [left, right] = this.window; if (this.drawnLeft !== left) { this.drawnLeft = left; this.key = null; this.draw(this.lab.player.strip, left, right); } }
-    this.head?.setAttribute("transform", `translate(${this.x(this.lab.player.time).toFixed(1)} 0)`);
+    if (this.span != null) { const [left, right] = this.window; if (this.drawnLeft !== left) { this.drawnLeft = left; this.key = null; this.draw(this.lab.player.strip, left, right); } }
+    this.head.style.transform = `translateX(${this.x(this.lab.player.time).toFixed(1)}px)`;
   }
 }
 
@@ -1053,7 +1146,7 @@ class TapeView {
 class Lab {
   constructor(root, link) {
     this.link = link;
-    this.picked = new Set(); this.message = null; this.pop = null;
+    this.picked = new Set(); this.message = null; this.pop = null; this.orders = [];
     this.store = new Store(link);
     this.player = new Player(this.store, { paint: () => this.paint(), animate: () => this.animate() });
     this.scene = new SceneView(this); this.logs = new LogsView(this); this.inspector = new InspectorView(this); this.tape = new TapeView(this);
@@ -1064,7 +1157,7 @@ class Lab {
     const board = this.store.board;
     this.root = h("section", { class: "raftlab", role: "region", "aria-label": `Raft lab, ${board.title}`, tabindex: -1, "data-lm-suppress-shortcuts": "true" },
       this.bar(), this.stage, this.hints());
-    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.root.addEventListener("keydown", (event) => this.guard(() => this.key(event)));
     this.root.addEventListener("pointerdown", (event) => { if (this.pop && !this.pop.contains(event.target)) this.closePop(); });
     link.listen((message) => this.hear(message));
     root.append(this.root);
@@ -1077,20 +1170,33 @@ class Lab {
   close() {
     this.player.stop();
     cancelAnimationFrame(this.player.frame);
+    cancelAnimationFrame(this.due);
     this.watcher.disconnect();
     this.root.remove();
   }
 
   // What comes from the other side
 
-  hear(message) {
+  hear(message) { this.guard(() => this.take(message)); }
+
+  /** Whatever goes wrong in the drawing is shown in it. */
+  guard(act) {
+    try { act(); } catch (error) { this.fail(`the drawing failed: ${error.message}`); console.error(error); }
+  }
+
+  take(message) {
     if (message.type === "reel") this.store.takeReel(message.branch, message.reel);
     else if (message.type === "strip") this.grow(message.strip);
     else if (message.type === "board") this.rebuild(message.board);
-    else if (message.type === "go") { this.player.go(message.event, message.branch); this.fillBranches(); this.focusBack(); return; }
-    else if (message.type === "error") return this.say(message.text);
-    this.paint();
+    else if (message.type === "gate") this.takeGate(message);
+    else if (message.type === "go") return this.arrive(message);
+    else if (message.type === "error") return this.fail(message.text);
+    this.player.resume();
+    this.soon();
   }
+
+  /** Paint before the next frame: once, however much arrives. */
+  soon() { this.due ??= requestAnimationFrame(() => { this.due = null; this.guard(() => this.paint()); }); }
 
   /** What a branch has more, or has otherwise, from event `from` on. */
   grow(strip) {
@@ -1102,18 +1208,35 @@ class Lab {
     this.store.takeStrip(whole);
     this.fillBranches();
     if (player.event > player.last) player.go(player.last);
-    else if (follows) player.go(whole.seen); // who stands at the end of a live tape stays there
+    else if (follows) player.follow(whole.seen); // who stands at the end of a live tape stays there
+  }
+
+  takeGate(gate) {
+    this.store.gate = gate;
+    this.holding?.setAttribute("aria-pressed", gate.closed);
+    this.freezing?.setAttribute("aria-pressed", gate.frozen);
   }
 
   rebuild(board) {
     this.store.board = { ...this.store.board, ...board };
+    if (board.gate) this.takeGate(board.gate);
     for (const strip of board.strips) this.store.takeStrip(strip);
     this.fillBranches();
     if (board.live) this.player.go(this.player.last);
   }
 
+  /** An order was carried out: show what it brought about, then give the next. */
+  arrive({ event, branch }) {
+    this.orders.shift();
+    this.player.go(event, branch);
+    this.fillBranches();
+    this.focusBack();
+    this.give();
+  }
+
   /** An error where everybody sees it, until it is dismissed. */
-  say(text) {
+  fail(text) {
+    this.orders.length = 0;
     this.errors.replaceChildren(h("div", { class: "rl-error" }, h("span", {}, text), h("span", { class: "rl-space" }), h("button", { class: "rl-button", type: "button", onclick: () => this.errors.replaceChildren() }, "Dismiss")));
   }
 
@@ -1131,24 +1254,45 @@ class Lab {
 
   paint() {
     const scene = this.player.scene;
-    if (!scene) { this.animate(); return; }
-    this.scene.paint(scene); this.logs.paint(scene); this.tape.paint();
-    if (!this.player.playing || performance.now() - (this.inspected ?? 0) > 120) { this.inspected = performance.now(); this.inspector.paint(scene); }
-    this.tell();
+    if (scene) this.keepFocus(() => {
+      this.scene.paint(scene); this.logs.paint(scene);
+      if (this.isTimely()) { this.scene.paintHand(scene); this.tape.paint(); this.inspector.paint(scene); this.tell(); this.clockwork(); }
+    });
     this.animate();
   }
 
+  /** Whether to draw what nobody can read while it moves: some times a second are enough. */
+  isTimely() {
+    const now = performance.now();
+    if (this.player.playing && now - (this.drawn ?? 0) < 200) return false;
+    this.drawn = now;
+    return true;
+  }
+
+  /** Draw; where that takes away what had the focus, its successor gets it, or else the Lab: keys must not go astray. */
+  keepFocus(draw) {
+    const active = this.root.contains(document.activeElement) ? document.activeElement : null;
+    draw();
+    if (active && !this.root.contains(active)) (this.scene.nodes.get(Number(active.dataset.id)) ?? this.root).focus({ preventScroll: true });
+  }
+
   animate() {
-    const { player } = this, scene = player.scene, strip = player.strip;
-    if (scene) this.scene.animate(scene);
+    const { player } = this, scene = player.scene;
+    if (scene) this.keepFocus(() => this.scene.animate(scene));
     this.tape.animate();
-    this.time.textContent = `t = ${player.time.toFixed(4)} s`;
-    this.count.textContent = `event ${player.event} of ${strip.seen}`;
+    if (!player.playing) this.clockwork();
     this.quiet.classList.toggle("rl-on", player.playing && player.quiet);
     const playing = player.playing;
     if (this.shownPlaying !== playing) { this.shownPlaying = playing; this.play.replaceChildren(icon(playing ? "pause" : "play"), playing ? "Pause" : "Play"); }
     this.backward.disabled = player.event <= 0;
     this.forward.disabled = player.event >= player.last && !this.store.board.grows;
+  }
+
+  /** Time and event in numbers. */
+  clockwork() {
+    const { player } = this;
+    this.time.textContent = `t = ${player.time.toFixed(this.isLive ? 3 : 4)} s`;
+    this.count.textContent = `event ${player.event} of ${player.strip.seen}`;
   }
 
   /** The story line: what just happened, in words. */
@@ -1181,14 +1325,37 @@ class Lab {
     this.time = h("span"); this.count = h("span"); this.quiet = h("span", { class: "rl-quiet" }, "quiet: 8 × faster");
     this.tape.root.firstChild.append(this.quiet);
     this.branches = h("select", { "aria-label": "Branch of time", onchange: () => this.openBranch(this.branches.value) });
+    const toggle = (words, title, verb) => !this.can(verb) ? null : h("button", { class: "rl-button rl-toggle", type: "button", title, "aria-pressed": "false", onclick: () => this.toggle(verb) }, words);
+    this.holding = toggle("Hold messages", "let messages wait half way until you decide about each (b)", "hold");
+    this.freezing = toggle("Freeze timers", "let no timer run out (f)", "freeze");
     this.doing = h("button", { class: "rl-button", type: "button", "aria-haspopup": "menu", onclick: (event) => this.openMenu(event) }, "Do …");
     const bar = h("div", { class: "rl-bar", role: "toolbar", "aria-label": "Controls" },
       button("reset", "Reset", () => this.player.go(board.place.event, "main")), this.backward, this.forward, this.play,
       h("label", {}, flight, this.speed),
       h("span", { class: "rl-where" }, board.seed != null && h("b", {}, `seed ${board.seed}`), this.time, this.count), h("span", { class: "rl-space" }),
-      this.branches, this.can("menu") && this.doing, h("button", { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => this.openKeys() }, "?"));
+      this.holding, this.freezing, this.branches, this.can("menu") && this.doing, h("button", { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => this.openKeys() }, "?"));
     this.fillBranches();
     return bar;
+  }
+
+  get isLive() { return Boolean(this.store.board.live); }
+
+  /** Whether a message waits before the gate: that is known of the newest moment alone. */
+  isHeld(id) { return this.isLive && this.player.event >= this.player.strip.seen && this.store.gate.held.includes(id); }
+
+  /** The messages that are held, lane by lane, the oldest first. */
+  heldQueues(scene) {
+    const queues = new Map();
+    for (const id of this.isLive && this.player.event >= this.player.strip.seen ? this.store.gate.held : []) {
+      const flight = scene.flying.get(id), way = flight && `${flight.src}>${flight.dst}`;
+      if (flight) queues.set(way, [...(queues.get(way) ?? []), id]);
+    }
+    return queues;
+  }
+
+  toggle(verb) {
+    const { closed, frozen } = this.store.gate;
+    if (this.can(verb)) this.act(verb === "hold" ? (closed ? "open" : "hold") : frozen ? "thaw" : "freeze");
   }
 
   can(verb) { const { can } = this.store.board; return this.link.live && (verb === "menu" ? can.length > 0 : can.includes(verb)); }
@@ -1235,10 +1402,19 @@ class Lab {
 
   // Doing
 
+  /** Orders are given one after the other, each where the one before has led. */
   act(type, more = {}) {
     this.closePop();
     this.player.stop();
-    this.link.send({ do: "act", branch: this.player.branch, event: this.player.event, time: this.player.time, order: { type, ...more } });
+    this.orders.push({ type, ...more });
+    if (type === "partition" || type === "cut") this.picked.clear();
+    if (this.orders.length === 1 || performance.now() - this.given > 5000) this.give(); // an order without an answer is given up
+  }
+
+  give() {
+    const { branch, event, time } = this.player;
+    this.given = performance.now();
+    if (this.orders.length) this.link.send({ do: "act", branch, event, time, order: this.orders[0] });
   }
 
   nodeActions(id) {
@@ -1259,8 +1435,12 @@ class Lab {
   }
 
   messageActions(flight) {
-    if (!this.player.scene?.flying.has(flight.id)) return [];
-    return [["drop", "Drop", "d", { message: flight.id }], ["duplicate", "Duplicate", "u", { message: flight.id }], ["delay", "Delay", "y", { message: flight.id, seconds: 4 * this.store.board.flight }]].filter((one) => this.can(one[0]));
+    const message = flight.id, isLive = this.isLive;
+    if (!this.player.scene?.flying.has(message) || (isLive && !this.isHeld(message))) return [];
+    return [
+      ["release", "Let it pass", "o", { message }], ["drop", "Drop", "d", { message }], ["duplicate", "Duplicate", "u", { message }],
+      ["delay", isLive ? "Let it pass in 1 s" : "Delay", "y", { message, seconds: isLive ? 1 : 4 * this.store.board.flight }],
+    ].filter((one) => this.can(one[0]));
   }
 
   clusterActions() {
@@ -1270,6 +1450,8 @@ class Lab {
       this.can("heal") && this.player.scene?.cuts.length && ["heal", "Heal the network", "h", {}],
       this.can("learner") && ["learner", `Add learner ${name(Math.max(0, ...ids) + 1)}`, "a", { node: Math.max(0, ...ids) + 1 }],
       this.can("membership") && ["form", "Change the membership …", "m", () => this.openMembership()],
+      this.can("hold") && [this.store.gate.closed ? "open" : "hold", this.store.gate.closed ? "Let all messages go" : "Hold messages", "b", {}],
+      this.can("freeze") && [this.store.gate.frozen ? "thaw" : "freeze", this.store.gate.frozen ? "Let timers run" : "Freeze timers", "f", {}],
     ].filter(Boolean);
   }
 
@@ -1300,7 +1482,8 @@ class Lab {
 
   closePop() { this.pop?.remove(); this.pop = null; }
 
-  focusBack() { if (!this.root.contains(document.activeElement) || document.activeElement === document.body) this.root.focus({ preventScroll: true }); }
+  /** The focus comes back where it was lost; from elsewhere it is not taken. */
+  focusBack() { if (!document.activeElement || document.activeElement === document.body) this.root.focus({ preventScroll: true }); }
 
   openMenu(event) {
     const chosen = this.chosenActions(), cluster = this.clusterActions();
@@ -1383,7 +1566,7 @@ class Lab {
       ArrowRight: () => player.step(), ArrowLeft: () => player.back(), " ": () => player.toggle(), Home: () => player.go(0), End: () => player.go(player.strip.seen),
       "[": () => this.tape.jump(-1), "]": () => this.tape.jump(1), n: () => this.pickNext(), ".": () => this.can("menu") && this.openMenu(), ContextMenu: () => this.can("menu") && this.openMenu(), "?": () => this.openKeys(),
       c: verb("crash"), r: verb("restart"), p: verb("pause", "resume"), t: verb("timeout"), l: verb("transfer"), s: verb("snapshot"), x: verb("partition"), k: verb("cut"),
-      d: verb("drop"), u: verb("duplicate"), y: verb("delay"), h: cluster("h"), w: cluster("w"), g: cluster("g"), a: cluster("a"), m: cluster("m"),
+      o: verb("release"), d: verb("drop"), u: verb("duplicate"), y: verb("delay"), h: cluster("h"), w: cluster("w"), g: cluster("g"), a: cluster("a"), m: cluster("m"), b: cluster("b"), f: cluster("f"),
     };
   }
 }
