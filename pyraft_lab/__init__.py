@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
     from pyraft_lab.engine.engine import step as step
+    from pyraft_lab.engine.events import Guard as Guard
     from pyraft_lab.engine.membership import AddLearners as AddLearners
     from pyraft_lab.engine.membership import AddVoters as AddVoters
     from pyraft_lab.engine.membership import Batch as Batch
@@ -93,6 +94,7 @@ _WHERE = {
     "pyraft_lab.check.shrink": ("shrink",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
+    "pyraft_lab.engine.events": ("Guard",),
     "pyraft_lab.engine.membership": (
         *("Membership", "AddLearners", "AddVoters", "Batch"),
         *("RemoveLearners", "RemoveVoters", "ReplaceNodes", "ReplaceVoters", "SetNodes"),

@@ -19,7 +19,7 @@ from pyraft_lab.machine import Counter
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
 
-CALM = Config(election_timeout=(0.3, 0.6))
+CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
 NETWORKS = [
     "memory",
     pytest.param("mqtt", marks=pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")),
@@ -29,15 +29,15 @@ NETWORKS = [
 @pytest.mark.parametrize("network", NETWORKS)
 async def test_a_cluster_keeps_what_it_acknowledged_when_its_leader_dies(network: str) -> None:
     async with LocalCluster(3, network=network, config=CALM) as cluster:
-        leader = await cluster.wait_leader()
+        leader = await cluster.wait_leader(20)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         await cluster.kill(leader)
-        assert await cluster.wait_leader() != leader
+        assert await cluster.wait_leader(20) != leader
         assert await cluster.client.read("x") == 1
         await cluster.client.write({"op": "put", "key": "x", "value": 2})
         await cluster.restart(leader)
-        end = cluster.metrics[await cluster.wait_leader()].last_log.index
-        await cluster.raft(leader).wait(5).applied(end)
+        end = cluster.metrics[await cluster.wait_leader(20)].last_log.index
+        await cluster.raft(leader).wait(20).applied(end)
         assert await cluster.raft(leader).with_machine(lambda machine: machine.query("x")) == 2
 
 
@@ -48,25 +48,25 @@ async def test_many_writes_are_answered_in_order() -> None:
 
 async def test_a_minority_commits_nothing_and_catches_up_when_healed() -> None:
     async with LocalCluster(3, config=CALM) as cluster:
-        old = await cluster.wait_leader()
+        old = await cluster.wait_leader(20)
         others = {1, 2, 3} - {old}
         cluster.partition({old}, others)
-        await cluster.raft(old).wait(5).until(lambda now: now.role != "Leader", "stepping down")
-        assert await cluster.wait_leader() in others
+        await cluster.raft(old).wait(20).until(lambda now: now.role != "Leader", "stepping down")
+        assert await cluster.wait_leader(20) in others
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
-        assert cluster.metrics[old].committed < cluster.metrics[await cluster.wait_leader()].committed
+        assert cluster.metrics[old].committed < cluster.metrics[await cluster.wait_leader(20)].committed
         cluster.heal()
-        await cluster.raft(old).wait(5).applied(cluster.metrics[await cluster.wait_leader()].last_log.index)
+        await cluster.raft(old).wait(20).applied(cluster.metrics[await cluster.wait_leader(20)].last_log.index)
 
 
 @pytest.mark.row("RD-16", "RD-02")
 async def test_a_follower_that_waits_for_the_leaders_id_may_serve_the_read() -> None:
     async with LocalCluster(3, config=CALM) as cluster:
-        leader = await cluster.wait_leader()
+        leader = await cluster.wait_leader(20)
         follower = cluster.raft(leader % 3 + 1)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         at = await cluster.raft(leader).ensure_linearizable()
-        await follower.wait(5).applied(at.index)
+        await follower.wait(20).applied(at.index)
         assert await follower.with_machine(lambda machine: machine.query("x")) == 1
         with pytest.raises(NotLeader) as refused:
             await follower.ensure_linearizable()
@@ -75,7 +75,7 @@ async def test_a_follower_that_waits_for_the_leaders_id_may_serve_the_read() -> 
 
 async def test_a_learner_joins_and_becomes_a_voter() -> None:
     async with LocalCluster(3, config=CALM) as cluster:
-        leader = await cluster.wait_leader()
+        leader = await cluster.wait_leader(20)
         await cluster.add_learner(4)
         assert cluster.metrics[leader].membership.learners == {4}
         done = await cluster.change_membership({leader, 4})
@@ -85,9 +85,9 @@ async def test_a_learner_joins_and_becomes_a_voter() -> None:
 
 async def test_leadership_can_be_handed_over() -> None:
     async with LocalCluster(3, config=CALM) as cluster:
-        heir = {1, 2, 3}.difference({await cluster.wait_leader()}).pop()
+        heir = {1, 2, 3}.difference({await cluster.wait_leader(20)}).pop()
         await cluster.transfer(heir)
-        assert await cluster.wait_leader() == heir
+        assert await cluster.wait_leader(20) == heir
 
 
 async def test_a_cluster_may_be_used_from_several_loops() -> None:
@@ -109,7 +109,7 @@ async def test_a_command_the_machine_refuses_is_the_callers_error() -> None:
 @pytest.mark.row("CL-01")
 async def test_a_client_gives_up_at_its_deadline() -> None:
     async with LocalCluster(3, config=CALM) as cluster:
-        leader = await cluster.wait_leader()
+        leader = await cluster.wait_leader(20)
         for node in {1, 2, 3} - {leader}:
             await cluster.kill(node)
         client = cluster.new_client(deadline=0.5)
@@ -151,10 +151,10 @@ async def test_a_broker_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 async def test_a_live_cluster_leaves_the_same_frames_as_a_simulated_one(network: str) -> None:
     async with LocalCluster(3, network=network, config=CALM) as cluster:
-        leader = await cluster.wait_leader()
+        leader = await cluster.wait_leader(20)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         cluster.partition({leader}, {1, 2, 3} - {leader})
-        await cluster.raft(leader).wait(5).until(lambda now: now.role != "Leader", "stepping down")
+        await cluster.raft(leader).wait(20).until(lambda now: now.role != "Leader", "stepping down")
         await cluster.kill(leader)
         await cluster.restart(leader)
     events, messages, entries = cluster.trace.events, cluster.trace.messages, cluster.trace.entries
@@ -185,7 +185,7 @@ async def test_a_cluster_goes_on_where_its_disks_stopped(tmp_path: Path) -> None
 
 async def test_a_level_says_how_much_is_recorded() -> None:
     async with LocalCluster(3, config=CALM, level="protocol") as cluster:
-        await cluster.wait_leader()
+        await cluster.wait_leader(20)
         before = len(cluster.trace)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         assert len(cluster.trace) == before, "a write changes nobody's standing"

@@ -37,7 +37,7 @@ async def alone(**settings: object) -> Raft:
     raft = Raft(1, config=ALONE, machine=Counter(), **settings)  # type: ignore[arg-type]
     await raft.start()
     await raft.initialize({1})
-    await raft.wait(5).role("Leader")
+    await raft.wait(20).role("Leader")
     return raft
 
 
@@ -60,7 +60,7 @@ async def test_a_restarted_node_finds_what_it_had() -> None:
     await raft.shutdown()
     again = Raft(1, config=ALONE, machine=Counter(), storage=disk)
     await again.start()
-    await again.wait(5).role("Leader")
+    await again.wait(20).role("Leader")
     assert await again.read(None) == 5
     await again.shutdown()
 
@@ -70,13 +70,13 @@ async def test_a_machine_is_restored_from_its_snapshot() -> None:
     raft = await alone(storage=disk)
     await raft.client_write(5)
     raft.trigger.snapshot()
-    now = await raft.wait(5).until(lambda now: now.snapshot.index > 0, "a snapshot")
+    now = await raft.wait(20).until(lambda now: now.snapshot.index > 0, "a snapshot")
     raft.trigger.purge(now.snapshot.index)
-    await raft.wait(5).purged(now.snapshot)
+    await raft.wait(20).purged(now.snapshot)
     await raft.shutdown()
     again = Raft(1, config=ALONE, machine=Counter(), storage=disk)
     await again.start()
-    await again.wait(5).role("Leader")
+    await again.wait(20).role("Leader")
     assert await again.read(None) == 5
     await again.shutdown()
 
@@ -160,7 +160,7 @@ async def test_a_bug_of_the_machine_is_a_panic() -> None:
     raft = Raft(1, config=ALONE, machine=Fragile())
     await raft.start()
     await raft.initialize({1})
-    await raft.wait(5).role("Leader")
+    await raft.wait(20).role("Leader")
     with pytest.raises(Panicked, match="a bug of the machine"):
         await raft.client_write(1)
 
@@ -183,7 +183,7 @@ async def test_metrics_can_be_watched_until_the_end() -> None:
 
     watching = asyncio.create_task(watch())
     await raft.initialize({1})
-    await raft.wait(5).role("Leader")
+    await raft.wait(20).role("Leader")
     await raft.shutdown()
     await watching
     assert seen[0] == "Learner"
@@ -203,7 +203,7 @@ async def test_office_begins_and_ends_in_turn() -> None:
 
     raft.on_leader_change(start, lambda now: told.append(("stop", now.term)))
     await raft.initialize({1})
-    await raft.wait(5).role("Leader")
+    await raft.wait(20).role("Leader")
     await raft.client_write(1)
     assert told == [("start", 1)]
     await raft.shutdown()
@@ -220,7 +220,7 @@ async def test_a_callback_that_raises_stops_the_node() -> None:
     raft.on_leader_change(start, lambda _: None)
     await raft.initialize({1})
     with pytest.raises(Panicked, match="a bug of the application"):
-        await raft.wait(5).applied(99)
+        await raft.wait(20).applied(99)
 
 
 class Slow(MemoryStorage):
@@ -243,9 +243,9 @@ async def test_writes_that_come_while_the_disk_is_busy_share_the_next_batch() ->
     raft = await alone(storage=disk)
     disk.go.clear()
     writes = [asyncio.create_task(raft.client_write(1))]
-    await raft.wait(5).log(3)
+    await raft.wait(20).log(3)
     writes += [asyncio.create_task(raft.client_write(1)) for _ in range(10)]
-    await raft.wait(5).log(13)
+    await raft.wait(20).log(13)
     before = len(disk.batches)
     disk.go.set()
     await asyncio.gather(*writes)
@@ -274,7 +274,7 @@ async def test_what_is_reported_as_applied_is_in_the_machine() -> None:
     raft = await alone()
     writing = asyncio.create_task(raft.client_write_many([1] * 10))
     for number in range(1, 11):
-        await raft.wait(5).applied(2 + number)
+        await raft.wait(20).applied(2 + number)
         assert await raft.with_machine(lambda machine: machine.query(None)) >= number
     await writing
     await raft.shutdown()
@@ -285,7 +285,7 @@ async def test_reads_wait_for_room_too() -> None:
     raft = await alone(storage=disk, max_waiting=2)
     disk.go.clear()
     writes = [asyncio.create_task(raft.client_write(1)) for _ in range(2)]
-    await raft.wait(5).log(4)
+    await raft.wait(20).log(4)
     reading = asyncio.create_task(raft.read(None, policy="lease"))
     for _ in range(20):
         await asyncio.sleep(0)

@@ -8,13 +8,13 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.trace.export import LogExporter, SpanExporter
 
-CALM = Config(election_timeout=(0.3, 0.6))
+CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
 
 
 async def test_changes_of_office_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="pyraft_lab.trace.export"):
         async with LocalCluster(3, config=CALM, observers=[LogExporter()]) as cluster:
-            leader = await cluster.wait_leader()
+            leader = await cluster.wait_leader(20)
     assert any(line.startswith(f"n{leader} leads term") for line in caplog.messages)
     assert not any("receive" in line for line in caplog.messages), "steps are for the level DEBUG"
 
@@ -30,10 +30,10 @@ async def test_a_write_is_one_trace_across_the_nodes() -> None:
     async with LocalCluster(
         3, config=CALM, observers=[lambda record: exporters[record.node](record) if record.node else None]
     ) as cluster:
-        await cluster.wait_leader()
+        await cluster.wait_leader(20)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         for raft in cluster.nodes.values():
-            await raft.wait(5).applied(cluster.metrics[await cluster.wait_leader()].last_log.index)
+            await raft.wait(20).applied(cluster.metrics[await cluster.wait_leader(20)].last_log.index)
     traces: dict[int, set[int]] = {}
     spans = kept.get_finished_spans()
     assert all(span.start_time <= span.end_time for span in spans)
