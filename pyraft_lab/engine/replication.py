@@ -266,7 +266,7 @@ def _opened(progress: Progress, matched: Index) -> Progress:
         case Installing(meta) if matched >= meta.last.index:
             return replace(progress, pace=Pipeline(), next=matched + 1)
         case _:
-            return progress
+            return replace(progress, next=max(progress.next, matched + 1))
 
 
 def _watch(turn: Turn, progress: Progress) -> None:

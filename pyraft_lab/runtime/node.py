@@ -190,7 +190,11 @@ class Raft:
     # Reading
 
     async def ensure_linearizable(self, policy: ReadPolicy = "index") -> LogId:
-        """Return once this node's machine holds all that was acknowledged before the call (dissertation §6.4)."""
+        """Return once this node's machine holds all that was acknowledged before the call (dissertation §6.4).
+
+        Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
+        may serve the read as well, so followers can share the work.
+        """
         return await self._at_home(self._ensure(policy))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:

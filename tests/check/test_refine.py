@@ -4,11 +4,13 @@ import re
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.campaign import Trial
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.refine import Refinement, refine
+from pyraft_lab.check.model import Impossible, Line, Model
+from pyraft_lab.check.refine import Refinement, compare, refine
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.sim.simulation import Simulation
@@ -115,3 +117,13 @@ def test_a_cluster_that_is_founded_by_hand_can_be_followed() -> None:
     assert sim.leader in {1, 2}
     assert sim.nodes[3].log.last.index > 1
     assert sim.violations == []
+
+
+def test_a_server_that_stopped_did_what_no_model_does() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    step = sim.trace.record(0).step
+    assert step is not None
+    model = Model()
+    model.join(1, [Line(0, "first", (frozenset({1, 2, 3}),))])
+    with pytest.raises(Impossible, match="it stopped: it met the impossible"):
+        compare(model, replace(step, after=replace(step.after, halted="it met the impossible")))
