@@ -25,7 +25,7 @@ from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, LeaderMe
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, TimerKind
-from pyraft_lab.engine.types import NodeId
+from pyraft_lab.engine.types import NodeId, Term
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.asking import question
 from pyraft_lab.exercises.mark import Mark, mark
@@ -217,7 +217,8 @@ class Player:
                 state = reference.after
         self._inbox = kept[:MOST]
         silent = [Waiting(Fire(ELECTION))] if self._silence else []
-        asked = ((waiting, question(_taken(state, waiting))) for waiting in (*kept, *silent))
+        newest_first = sorted((*silent, *kept), key=lambda waiting: -_term(waiting.event))
+        asked = ((waiting, question(_taken(state, waiting))) for waiting in newest_first)
         self.asked = next((Asked(waiting, found) for waiting, found in asked if found is not None), None)
 
     def _is_routine(self, found: Question, reference: Step, kept: Sequence[Waiting]) -> bool:
@@ -290,6 +291,11 @@ def _taken(state: RaftState, waiting: Waiting) -> Step:
 def _is_minor(found: Question, event: Event, kept: Sequence[Waiting]) -> bool:
     """Whether to follow a leader is not worth asking: its entries, about which more is asked, wait already."""
     return found.right == {"follow"} and any(_src(one.event) == _src(event) for one in kept)
+
+
+def _term(event: Event) -> Term:
+    """The term a message speaks of: what is out of date is asked last."""
+    return event.message.vote.term if isinstance(event, Receive) else 0
 
 
 def _src(event: Event) -> NodeId | None:

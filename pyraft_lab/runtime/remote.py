@@ -46,7 +46,7 @@ class Remote:
     metrics: dict[NodeId, Metrics]
     """What every node that is up said about itself last; nobody is known to be up while the broker is away."""
     players: dict[NodeId, Playing]
-    """How nodes are played that somebody plays by hand, or did."""
+    """How every node of a classroom is played, or was: the room remembers each number that ever had a seat."""
     is_connected: bool
     """Whether the broker is there."""
 

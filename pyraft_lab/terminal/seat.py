@@ -14,7 +14,7 @@ from pyraft_lab.network.address import Certificates
 from pyraft_lab.runtime.questions import ChangeMembers, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Observer
-from pyraft_lab.runtime.room import Player
+from pyraft_lab.runtime.room import Player, Playing
 from pyraft_lab.runtime.server import Seat, serve
 
 log = logging.getLogger(__name__)
@@ -43,18 +43,19 @@ async def take_seat(
     The seat is one that nobody ever had, for this disk is empty: an old number would have forgotten its votes.
     """
     while not stop.is_set():
-        taken = {node for now in remote.metrics.values() for node in (now.id, *now.membership.nodes)}
-        me = max(taken, default=0) + 1
+        here = {node for now in remote.metrics.values() for node in (now.id, *now.membership.nodes)}
+        me = max((*here, *remote.players), default=0) + 1
         seat = Seat(
             id=me,
             broker=place.broker,
             cluster=place.cluster,
             data=None if disk is None else disk / str(me),
-            founders=() if taken else (me,),
+            founders=() if here else (me,),
             certificates=place.certificates,
             obedient=True,
         )
         told(me)
+        remote.tell(me, Playing(by_hand=False))
         try:
             await _sit(seat, remote, stop, player, observers)
         except* DuplicateNode:

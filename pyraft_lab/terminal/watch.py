@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -80,7 +80,8 @@ def picture(
     columns = COLUMNS if room >= WIDE else FEWER if room >= NARROW else FEWEST
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
+        justify: JustifyMethod = "left" if column in LEFT else "center" if column == "term" else "right"
+        table.add_column(column, justify=justify, no_wrap=True)
     if notes is not None:
         table.add_column("seat", no_wrap=True)
     behind = _behind(metrics[leader]) if leader else {}
@@ -128,7 +129,7 @@ def _cells(now: Metrics, behind: int | None) -> Mapping[str, Text]:
 def term_mark(term: int) -> Text:
     """A term as everywhere in the house: its numeral on its colour."""
     colour = TERM_COLOURS[(term - 1) % len(TERM_COLOURS)] if term else NO_TERM
-    return Text(f" {term} ", style=f"{'white' if colour == DARK else 'black'} on {colour}")
+    return Text.assemble((f" {term} ", f"{'#FFFFFF' if colour == DARK else '#000000'} on {colour}"))
 
 
 def _hint() -> Text:

@@ -73,6 +73,8 @@ def test_a_classroom_fills_and_empties(start: Start, capsys: pytest.CaptureFixtu
             voters = "{" + ",".join(map(str, sorted(status["1"]["membership"]["configs"][-1]))) + "}"
         seats[2].send_signal(signal.SIGTERM)
         assert seats[2].wait(30) == 0
+        seats.append(start("join", "room7", "--broker", running.url))
+        assert until(seats[-1], "room room7") == "room room7: you are node 4", "nobody gets a number that was used"
         assert main([*client, "partition", "1", "2"]) == 0
         assert main([*client, "heal"]) == 0
         assert main([*client, "get", "x"]) == 0

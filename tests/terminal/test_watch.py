@@ -78,6 +78,9 @@ def test_a_broker_that_is_away_is_said_and_the_last_picture_stays() -> None:
     assert "Leader" in text
 
 
-@pytest.mark.parametrize(("term", "style"), [(0, "black on #E4E7EB"), (1, "black on #56B4E9"), (5, "white on #0072B2")])
+@pytest.mark.parametrize(
+    ("term", "style"), [(0, "#000000 on #E4E7EB"), (1, "#000000 on #56B4E9"), (5, "#FFFFFF on #0072B2")]
+)
 def test_a_term_is_its_numeral_on_its_colour(term: int, style: str) -> None:
-    assert (term_mark(term).plain, term_mark(term).style) == (f" {term} ", style)
+    mark = term_mark(term)
+    assert (mark.plain, mark.style, [span.style for span in mark.spans]) == (f" {term} ", "", [style])
