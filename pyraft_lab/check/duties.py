@@ -43,7 +43,7 @@ class Duties:
         self.strict = strict
         self.grants: dict[tuple[Term, NodeId, NodeId], EventId] = {}
         self.heights: list[tuple[Index, EventId]] = [(0, -1)]
-        self.floors: dict[RequestId, tuple[Index, EventId]] = {}
+        self.floors: dict[tuple[NodeId, RequestId], tuple[Index, EventId]] = {}
         self.answered: dict[RequestId, EventId] = {}
         self.timeless: EventId | None = None
         """When clocks went so wrong that leases prove nothing any more."""
@@ -135,12 +135,13 @@ class Duties:
 
     def _reads(self, event: EventId, step: Step) -> Found:
         """A read sees all that was committed anywhere when it came (§8); by lease too, while clocks can be trusted."""
-        height = self.heights[-1][0]
+        height, node = self.heights[-1][0], step.after.id
         if isinstance(step.event, Read):
             judged = step.event.policy == "index" or self.timeless is None
-            self.floors.update(dict.fromkeys(step.event.requests, (height if judged else 0, event)))
+            for request in step.event.requests:
+                self.floors.setdefault((node, request), (height if judged else 0, event))
         for ready in (command for command in step.commands if isinstance(command, Readable)):
-            floor = max(self.floors[request][0] for request in ready.requests)
+            floor = max(self.floors[node, request][0] for request in ready.requests)
             if ready.at.index < floor:
                 yield "reads are fresh", f"node {step.after.id} serves a read at {ready.at}, but {floor} was committed"
 

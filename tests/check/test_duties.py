@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.check.duties import Duties, one_lease_at_a_time
 from pyraft_lab.check.invariants import Safety
-from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, SaveSnapshot
+from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatResponse, VoteRequest
@@ -238,6 +238,23 @@ def test_a_read_sees_what_was_committed_when_it_came(policy: Literal["index", "l
 
     assert strictly(RAFT, asked) == set()
     assert strictly(replace(RAFT, read_at=too_early), asked) == {"reads are fresh"}
+
+
+def test_a_read_that_was_asked_of_two_servers_is_measured_by_when_each_was_asked() -> None:
+    sim = Simulation(3, seed=7)
+    old = sim.run_until(lambda s: s.leader)
+    sim.run(0.2)
+    sim.read("x")
+    sim.pause(old)  # answers to its round lie before its door
+    sim.run_until(lambda s: s.leader not in (None, old))
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run(3)
+    sim.resume(old)
+    sim.run(0.1)
+    served = [one.node for one in sim.trace.records if one.step is not None and has(Readable)(one.step)]
+    assert served[0] != old
+    assert old in served
+    assert sim.violations == []
 
 
 def two_leases(sim: Simulation) -> list[str]:
