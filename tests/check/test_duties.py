@@ -242,7 +242,7 @@ def test_a_read_sees_what_was_committed_when_it_came(policy: Literal["index", "l
 
 def test_a_read_that_was_asked_of_two_servers_is_measured_by_when_each_was_asked() -> None:
     sim = Simulation(3, seed=7)
-    old = sim.run_until(lambda s: s.leader)
+    old = sim.run_until(lambda s: s.leader or 0)
     sim.run(0.2)
     sim.read("x")
     sim.pause(old)  # answers to its round lie before its door
