@@ -6,14 +6,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 Hear = Callable[[str], None]
 ENTER, BACKSPACE = ("\n", "\r"), ("\x7f", "\b")
 
 
 def is_terminal() -> bool:
-    """Whether somebody sits in front of both standard input and output."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Whether somebody sits in front of both standard input and output, and single keys can be read."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and find_spec("termios") is not None
 
 
 @contextmanager
