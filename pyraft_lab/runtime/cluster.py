@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -132,7 +133,7 @@ class LocalCluster:
 
     async def _begin(self) -> None:
         self._faults = Faults(await self._wire())
-        self._faults.on_fate = self._tell_fate
+        self._faults.on_fate = partial(self._tell_fate, asyncio.get_running_loop())
         self._client = self.new_client()
         for node in self._voters:
             await self._start(node)
@@ -332,8 +333,8 @@ class LocalCluster:
 
         self._home.call(impose)
 
-    def _tell_fate(self, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
-        """Record what became of a letter, after the step that sent it."""
+    def _tell_fate(self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
+        """Record what became of a letter, after the step that sent it; also while the cluster closes."""
 
         def tell() -> None:
             if fate == "dropped":
@@ -341,7 +342,7 @@ class LocalCluster:
             else:
                 self._reporter.tell(Kind.UNDELIVERED, dst, peer=src, message=letter.id, detail=fate)
 
-        self._home.loop.call_soon_threadsafe(tell)
+        loop.call_soon_threadsafe(tell)
 
     @property
     def _home(self) -> Home:

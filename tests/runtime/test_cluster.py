@@ -200,3 +200,14 @@ async def test_a_level_says_how_much_is_recorded() -> None:
         assert len(cluster.trace) == count
         with pytest.raises(ConfigError, match="level"):
             cluster.level = "loud"  # type: ignore[assignment]
+
+
+async def test_letters_that_are_lost_while_a_cluster_closes_kill_nobody() -> None:
+    busy = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.002)
+    for _ in range(5):
+        async with LocalCluster(3, config=busy) as cluster:
+            leader = await cluster.wait_leader(20)
+            cluster.partition({leader}, {1, 2, 3} - {leader})
+            rafts = dict(cluster.nodes)
+        assert {type(raft.metrics.running) for raft in rafts.values()} == {Stopped}
+        assert [record.id for record in cluster.trace.records] == list(range(len(cluster.trace)))
