@@ -1,6 +1,5 @@
 """One moment as a still picture: what a reader sees where no script runs, with the same marks as the moving one."""
 
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
 from math import cos, hypot, pi, sin
@@ -15,7 +14,10 @@ from pyraft_lab.lab.tape import Tape
 from pyraft_lab.lab.telling import written
 from pyraft_lab.trace.recorder import ANSWERS, Flight
 from pyraft_lab.trace.words import message_name
+from pyraft_lab.viz.drawing import image
 from pyraft_lab.viz.theme import FAINT, FONT, GLYPHS, INK, node_name, numeral_colour, term_colour
+
+__all__ = ["alt", "image", "still"]
 
 WIDTH, SCENE, HEIGHT = 960, 430, 500
 COLUMNS = 12
@@ -39,12 +41,6 @@ def still(moment: Moment, tape: Tape, seen: int, sentence: str) -> str:
         + "".join(parts)
         + "</svg>"
     )
-
-
-def image(svg: str, words: str) -> str:
-    """The picture as HTML that even untrusted notebooks show, with its words for those who do not see it."""
-    data = b64encode(svg.encode()).decode()
-    return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{data}" style="max-width:100%">'
 
 
 def _text(x: float, y: float, words: object, **style: str) -> str:
