@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 LAB_ARGS ?=
 DEMO_ARGS ?=
 TEST_ARGS ?=
+SOAK ?= 120
 CONSTRAINTS ?= -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test demo docs lint notebooks constraints debian clean
+.PHONY: help lab test demo soak docs lint notebooks constraints debian clean
 .DELETE_ON_ERROR:
 
 help: ## show these lines
@@ -20,6 +21,9 @@ lab: $(VENV)/lab.stamp ## open the guide in JupyterLab (LAB_ARGS="--no-browser -
 
 test: $(VENV)/all.stamp debian lint ## lint, then run every test, notebooks included (TEST_ARGS="-x tests/engine")
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+soak: $(VENV)/all.stamp debian ## torment three and five processes for two minutes each, and report (SOAK=600)
+	SOAK=$(SOAK) $(BIN)/python -m pytest tests/runtime/test_soak.py --log-cli-level=INFO
 
 demo: $(VENV)/lab.stamp ## watch a live cluster over MQTT elect, write, fail and recover (DEMO_ARGS is passed on)
 	$(BIN)/pyraft-lab demo $(DEMO_ARGS)

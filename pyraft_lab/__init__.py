@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pyraft_lab.engine.membership import Membership as Membership
     from pyraft_lab.engine.membership import RemoveLearners as RemoveLearners
     from pyraft_lab.engine.membership import RemoveVoters as RemoveVoters
+    from pyraft_lab.engine.membership import ReplaceNodes as ReplaceNodes
     from pyraft_lab.engine.membership import ReplaceVoters as ReplaceVoters
     from pyraft_lab.engine.membership import SetNodes as SetNodes
     from pyraft_lab.engine.rules import ADVANCED as ADVANCED
@@ -96,7 +97,7 @@ _WHERE = {
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
     "pyraft_lab.engine.membership": (
         *("Membership", "AddLearners", "AddVoters", "Batch"),
-        *("RemoveLearners", "RemoveVoters", "ReplaceVoters", "SetNodes"),
+        *("RemoveLearners", "RemoveVoters", "ReplaceNodes", "ReplaceVoters", "SetNodes"),
     ),
     "pyraft_lab.engine.rules": ("ADVANCED", "RAFT", "Rules"),
     "pyraft_lab.engine.types": ("LogId", "NodeId", "Vote"),

@@ -33,6 +33,7 @@ class Command(NamedTuple):
 COMMANDS: Mapping[str, Command] = {
     "demo": Command("live nodes elect, write, lose their leader and recover", "pyraft_lab.terminal.demo:main"),
     "check": Command("many simulated clusters, or the hunt for a mistake", "pyraft_lab.terminal.check:main"),
+    "explore": Command("every interleaving of a small cluster", "pyraft_lab.terminal.explore:main"),
     "lab": Command("open the guide in JupyterLab", "pyraft_lab.lab.launch:launch"),
     "node": Command("one real node in its own process", "pyraft_lab.terminal.node:main"),
     "client": Command("write, read and operate a running cluster", "pyraft_lab.terminal.client:main"),

@@ -31,12 +31,29 @@
 Facts are attributes; the message says what happened, then what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 class PyraftError(Exception):
     """The root: ``except PyraftError`` catches whatever this library raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled with its facts and its message, whatever its class is made with: pools send errors home.
+
+        >>> import pickle
+        >>> pickle.loads(pickle.dumps(NotLeader(3, node=1)))
+        NotLeader('node 1 refuses: not the leader; ask node 3')
+        """
+        return _remade, (type(self), self.args, vars(self))
+
+
+def _remade(kind: type[PyraftError], args: tuple[Any, ...], facts: Mapping[str, Any]) -> PyraftError:
+    """An error made without its class's own ``__init__``, which would dress the message up once more."""
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(facts)
+    return error
 
 
 class ConfigError(PyraftError, ValueError):
@@ -109,11 +126,12 @@ class ChangeInProgress(PyraftError):
 
 
 class LearnerNotFound(PyraftError):
-    """A node must be a learner before it becomes a voter."""
+    """A node must be a learner before it becomes a voter, and again before it is removed."""
 
     def __init__(self, node: int) -> None:
         self.node = node
-        super().__init__(f"node {node} is not a learner of this cluster; add it with add_learner({node}) first")
+        todo = f"add it with add_learner({node}) before it votes, take a voter out of the voters before you remove it"
+        super().__init__(f"node {node} is no learner of this cluster; {todo}")
 
 
 class EmptyMembership(PyraftError, ValueError):
@@ -235,5 +253,5 @@ class Panicked(Fatal):
 
 def at_least(field: str, value: Any, least: float, unit: str = "") -> None:
     """Check at the gate that a number is no smaller than ``least``; ``ConfigError`` where it is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
         raise ConfigError(field, value, f"must be a number of at least {least:g}{unit and ' ' + unit}")

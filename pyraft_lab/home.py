@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from copy import copy
 from typing import Any, Self, TypeVar
 
 from pyraft_lab.errors import Fatal
@@ -39,12 +40,12 @@ class Home:
         """Start ``work`` at home, from any thread; its future is always resolved, even when the loop ends first."""
         if self._over is not None:
             work.close()
-            raise self._over
+            raise copy(self._over)
         visit = asyncio.run_coroutine_threadsafe(work, self.loop)
         self._visits.add(visit)
         visit.add_done_callback(self._visits.discard)
         if self._over is not None and not visit.done():  # it ended between the two
-            visit.set_exception(self._over)
+            visit.set_exception(copy(self._over))
         return visit
 
     def call(self, act: Callable[[], T]) -> T:
@@ -62,7 +63,7 @@ class Home:
         self._over = why
         for visit in tuple(self._visits):
             if not visit.done():
-                visit.set_exception(why)
+                visit.set_exception(copy(why))
 
 
 class LoopThread:

@@ -30,6 +30,8 @@ from pyraft_lab.sim.simulation import Simulation
 _NONE: Mapping[str, Predicate] = {}
 Watcher = Callable[[int, int, int], None]
 """Told now and then how many worlds were found, how many of them wait, and how deep the search is."""
+OFTEN = 4096
+"""After so many worlds the watcher is told anew; at the end of every level it is, too."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -102,7 +104,8 @@ def explore(
     The paper's five safety properties are judged at every transition; ``invariants`` adds predicates of your own
     over :class:`World`, ``sometimes`` names what should hold somewhere, and ``goal`` ends the search at the first
     world that satisfies it, from which another search may go on. A ``symmetric`` search looks at one of all the
-    worlds that differ by the names of servers alone; your predicates must not ask for names then.
+    worlds that differ by the names of servers alone; your predicates must not ask for names then. ``progress`` is
+    told every few thousand worlds how far the search is: ``lambda worlds, waiting, depth: ...``.
     """
     engine = engine or (start.world.setting.engine if isinstance(start, Simulation) else raft())
     world = _world(start, engine)
@@ -156,7 +159,7 @@ class Search:
         if self.asks:
             self._ask(self.first, self.first)
         while level and self.last is None and self.depth < self.space.bounds.depth and not self._is_full():
-            level = self._next(level)
+            level = self._next(level, progress)
             self.depth += 1
             progress(len(self.found), len(level), self.depth)
         return self._report(exhausted=not level and self.last is None)
@@ -164,12 +167,14 @@ class Search:
     def _is_full(self) -> bool:
         return len(self.found) >= self.space.bounds.worlds
 
-    def _next(self, level: list[WorldKey]) -> list[WorldKey]:
+    def _next(self, level: list[WorldKey], progress: Watcher) -> list[WorldKey]:
         """Every new world one act further; stops at the first that is broken or meets the goal."""
         found, following, shape = self.found, list[WorldKey](), self.shape
-        for world in level:
+        for place, world in enumerate(level, 1):
             if self._is_full():
                 return [world, *following]
+            if not place % OFTEN:
+                progress(len(found), len(level) - place + len(following), self.depth)
             for _, raw, broken in self.space.successors(world):
                 self.transitions += 1
                 after = shape(raw)

@@ -10,6 +10,7 @@ from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.sim.mistakes import meant
 from pyraft_lab.sim.simulation import Simulation
 
 TRIES = 2000
@@ -19,7 +20,7 @@ TRIES = 2000
 def mutant(name: str) -> Mutant:
     """A mutant by its name; ``ConfigError`` lists the names there are."""
     if name not in MUTANTS:
-        raise ConfigError("mutant", name, f"is none of {', '.join(MUTANTS)}")
+        raise ConfigError("mutant", name, meant(name, MUTANTS))
     return MUTANTS[name]
 
 

@@ -36,8 +36,9 @@ def compact(turn: Turn) -> None:
     """What follows from the state: a snapshot when it is due, and entries forgotten that it covers."""
     if turn.rules.is_snapshot_due(turn.state):
         build(turn)
-    if turn.rules.purge_upto(turn.state) - turn.log.start.index >= turn.config.purge_batch:
-        purge(turn, turn.rules.purge_upto(turn.state))
+    upto = turn.rules.purge_upto(turn.state)
+    if upto - turn.log.start.index >= turn.config.purge_batch:
+        purge(turn, upto)
 
 
 def purge(turn: Turn, upto: Index) -> None:

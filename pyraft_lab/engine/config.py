@@ -1,5 +1,6 @@
 """Every knob, checked once at the gate; times in seconds (openraft Config)."""
 
+from math import isfinite
 from typing import Any
 
 from msgspec import Struct
@@ -19,7 +20,7 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     election_timeout: tuple[float, float] = (0.15, 0.30)
     """A follower that hears no leader campaigns after a random time in [shortest, longest) (§5.2, §9.3)."""
     heartbeat_interval: float = 0.05
-    """A leader's rounds; must be well below the shortest election timeout."""
+    """A leader's rounds; must be well below the shortest election timeout, and end before a lease does."""
     clock_drift: float = 0.1
     """How much clocks may differ in rate: a leader's lease is shorter than its followers' loyalty by this share."""
     retry_timeout: float = 0.1
@@ -90,26 +91,41 @@ def _check_types(config: Config) -> None:
         value: Any = getattr(config, field.name)
         if field.type is bool and not isinstance(value, bool):
             raise ConfigError(field.name, value, "must be True or False")
+        if field.type in (int, int | None) and isinstance(value, float):
+            raise ConfigError(field.name, value, "must be a whole number")
+        if isinstance(value, float) and not isfinite(value):
+            raise ConfigError(field.name, value, "must be a finite number")
 
 
 def _check_times(config: Config) -> None:
-    window = config.election_timeout
-    if len(window) != 2:
-        raise ConfigError("election_timeout", window, "must be a pair (shortest, longest) of seconds")
-    shortest, longest = window
     for name in ("heartbeat_interval", "retry_timeout", "retry_limit"):
         at_least(name, getattr(config, name), 1e-6, "seconds")
     at_least("clock_drift", config.clock_drift, 0)
     if config.clock_drift >= 1:
         raise ConfigError("clock_drift", config.clock_drift, "must be a share below 1")
-    if not shortest < longest:
+    _check_window(config.election_timeout)
+    _check_rhythm(config)
+
+
+def _check_window(window: Any) -> None:
+    numbers = isinstance(window, (tuple, list)) and all(isinstance(one, (int, float)) for one in window)
+    if not numbers or len(window) != 2 or not all(map(isfinite, window)):
+        raise ConfigError("election_timeout", window, "must be a pair (shortest, longest) of seconds")
+    if not window[0] < window[1]:
         raise ConfigError("election_timeout", window, "the shortest must be below the longest")
-    if shortest <= config.heartbeat_interval:
-        raise ConfigError(
-            "heartbeat_interval",
-            config.heartbeat_interval,
-            f"must be below the shortest election timeout, {shortest:g} s",
-        )
+
+
+def _check_rhythm(config: Config) -> None:
+    """A leader must be heard again before its followers campaign, and before its own lease runs out."""
+    shortest, interval = config.election_timeout[0], config.heartbeat_interval
+    lease, silence = shortest * (1 - config.clock_drift), interval * (2 if config.suppress_heartbeats else 1)
+    if shortest <= interval:
+        rule = f"must be below the shortest election timeout, {shortest:g} s"
+        raise ConfigError("heartbeat_interval", interval, rule)
+    if (config.loyalty or config.check_quorum) and lease <= silence:
+        twice = "; a suppressed heartbeat comes an interval later" if config.suppress_heartbeats else ""
+        rule = f"a lease of {lease:g} s, the shortest election timeout less clock_drift, must outlast it{twice}"
+        raise ConfigError("heartbeat_interval", interval, rule)
 
 
 def _check_sizes(config: Config) -> None:

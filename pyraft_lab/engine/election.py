@@ -92,7 +92,7 @@ def on_vote_request(turn: Turn, candidate: NodeId, request: VoteRequest) -> None
 
 def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -> None:
     """Enough would vote for me: stand. A refusal may teach a higher vote, or I would ask for a stale one for ever."""
-    if not response.granted and learn(turn, response.vote):
+    if not response.granted and _teaches(turn, response):
         return
     if isinstance(turn.role, PreCandidate) and response.asked == Vote(turn.vote.term + 1, turn.id):
         _count(turn, voter, response)
@@ -100,10 +100,25 @@ def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -
 
 def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
     """Votes are counted by who asked for them; a higher vote ends the candidacy (§5.2)."""
-    if learn(turn, response.vote):
+    if _teaches(turn, response):
         return
     if isinstance(turn.role, Candidate) and turn.rules.echoes(turn.vote, response):
         _count(turn, voter, response)
+
+
+def _teaches(turn: Turn, response: VoteResponse | PreVoteResponse) -> bool:
+    """An answer with a higher vote ends the campaign; it may tell of a greater log besides."""
+    campaigning = isinstance(turn.role, (PreCandidate, Candidate))
+    taught = learn(turn, response.vote)
+    if taught and campaigning:
+        _make_way(turn, response)
+    return taught
+
+
+def _make_way(turn: Turn, response: VoteResponse | PreVoteResponse) -> None:
+    """Somebody with a greater log is fitter: let it go first."""
+    if response.last > turn.log.last:
+        turn.set_timer(ELECTION, patience=1)
 
 
 def on_own_vote_stored(turn: Turn) -> None:
@@ -120,8 +135,7 @@ def _count(turn: Turn, voter: NodeId, response: VoteResponse | PreVoteResponse) 
         turn.become(replace(role, granted=role.granted | {voter}))
     else:
         turn.become(replace(role, refused=role.refused | {voter}))
-        if response.last > turn.log.last:
-            turn.set_timer(ELECTION, patience=1)  # somebody else is fitter: let it go first
+        _make_way(turn, response)
     _decide(turn)
 
 

@@ -69,13 +69,21 @@ class SetNodes(Struct, frozen=True, tag=True):
     nodes: dict[NodeId, str]
 
 
+class ReplaceNodes(Struct, frozen=True, tag=True):
+    """These are the nodes and their addresses from now on; who is not named is forgotten, so every voter must be."""
+
+    nodes: dict[NodeId, str]
+
+
 class Batch(Struct, frozen=True, tag=True):
     """Several changes, applied in order, as one."""
 
     changes: tuple["Change", ...]
 
 
-Change = AddVoters | RemoveVoters | ReplaceVoters | AddLearners | RemoveLearners | SetNodes | Batch
+NodeChange = AddLearners | RemoveLearners | SetNodes | ReplaceNodes
+"""What touches the node table and no voter set."""
+Change = AddVoters | RemoveVoters | ReplaceVoters | NodeChange | Batch
 ChangeLike = Change | AbstractSet[NodeId] | list[NodeId] | tuple[NodeId, ...]
 VoteResult = Literal["won", "lost", "pending"]
 
@@ -88,7 +96,7 @@ class Membership(Struct, frozen=True, cache_hash=True):
 
     >>> m = Membership.of({1, 2, 3}).change({3, 4, 5})  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    LearnerNotFound: node 4 is not a learner of this cluster
+    LearnerNotFound: node 4 is no learner of this cluster …
     >>> m = Membership.of({1, 2, 3}, learners={4, 5}).change({3, 4, 5})
     >>> m.is_joint, m.is_quorum({1, 2, 3}), m.is_quorum({1, 3, 4})
     (True, False, True)
@@ -199,7 +207,9 @@ def _apply(change: Change, voters: Voters, nodes: dict[NodeId, str]) -> tuple[Vo
             return voters, _table_after(change, nodes)
 
 
-def _table_after(change: AddLearners | RemoveLearners | SetNodes, nodes: dict[NodeId, str]) -> dict[NodeId, str]:
+def _table_after(
+    change: AddLearners | RemoveLearners | SetNodes | ReplaceNodes, nodes: dict[NodeId, str]
+) -> dict[NodeId, str]:
     match change:
         case AddLearners(learners):
             return {**_addresses(learners), **nodes}
@@ -207,6 +217,8 @@ def _table_after(change: AddLearners | RemoveLearners | SetNodes, nodes: dict[No
             return {node: address for node, address in nodes.items() if node not in learners}
         case SetNodes(table):
             return {**nodes, **table}
+        case ReplaceNodes(table):
+            return table
         case _:
             assert_never(change)
 

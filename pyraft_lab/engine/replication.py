@@ -136,8 +136,9 @@ def on_heartbeat_timer(turn: Turn) -> None:
     begin_round(turn)
     if not turn.config.enable_heartbeat:
         return
+    spared = turn.config.suppress_heartbeats and not turn.leader.reads  # a read that waits needs every answer
     for progress in turn.leader.progress:
-        if not (turn.config.suppress_heartbeats and progress.fed == ending):
+        if not (spared and progress.fed == ending):
             beat(turn, progress)
 
 
@@ -365,7 +366,9 @@ def open_records(turn: Turn) -> None:
 
 def advance_commit(turn: Turn) -> None:
     """What a quorum holds on disk is committed (§5.3, §5.4.2)."""
-    turn.update(committed=turn.rules.commit_index(turn.state))
+    committed = turn.rules.commit_index(turn.state)
+    if committed != turn.state.committed:
+        turn.update(committed=committed)
 
 
 def prove_contact(turn: Turn) -> None:

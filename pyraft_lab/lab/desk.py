@@ -189,13 +189,13 @@ class SimulationDesk(Desk):
         """Everything that is drawn once."""
         sim = self.branches["main"].sim
         branch, event, time = self.place
-        low, high = sim.weather.latency
+        latency = sim.weather.latency
         strips = [{**self.strip(name), "from": 0} for name in self.branches.all]
         self._told = {strip["name"]: (strip["version"], strip["count"]) for strip in strips}
         return {
             "title": f"simulation of {len(sim.nodes)} servers, seed {sim.seed}",
             "seed": sim.seed,
-            "flight": max((low + high) / 2, 1e-4),
+            "flight": max(sum(latency) / len(latency), 1e-4),
             "grows": True,
             "can": list(VERBS),
             "colours": colours(),
@@ -241,9 +241,8 @@ class SimulationDesk(Desk):
         yield from self.moved(branch)
 
     def moved(self, branch: Branch) -> Iterator[Json]:
-        """A branch went on by a decision: show where it is now."""
+        """A branch went on by a decision: show where it is now; the future is foreseen when it is asked for."""
         self.place = (branch.name, branch.seen, branch.sim.now)
-        branch.look_ahead(branch.count + AHEAD)
         yield self.news(branch.name)
         for name, reel in self.reels():
             yield {"type": "reel", "branch": name, "reel": reel}

@@ -9,7 +9,7 @@ from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId, Vote
 from pyraft_lab.trace.recorder import Kind, Record
-from pyraft_lab.trace.words import content, server
+from pyraft_lab.trace.words import content, server, span
 
 FAULTS = {
     Kind.CRASH: "{who} crashes",
@@ -31,13 +31,14 @@ class Tape:
     """Grows with the run: hand it every record once, in order.
 
     ``bands`` are ``[first event, time, term, leader]`` (leader 0: nobody), each up to the next one;
-    ``marks`` are ``[event, time, kind, node, words]``; ``terms`` tells of each elected leader who voted for it.
+    ``marks`` are ``[event, time, kind, node, words]``; ``terms`` tells of each elected leader, by term and node, who
+    voted for it, and of which voter sets.
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.bands: list[list[Any]] = []
         self.marks: list[list[Any]] = []
-        self.terms: dict[str, list[NodeId]] = {}
+        self.terms: dict[str, dict[str, Any]] = {}
         self._leading: dict[NodeId, Vote] = {}
         for record in records:
             self.see(record)
@@ -56,10 +57,14 @@ class Tape:
 
     def _lead(self, record: Record) -> None:
         if record.step is not None and isinstance(record.step.after.role, Leader):
+            if self.bands and self._leading.get(record.node) == record.step.after.vote:
+                return
             self._leading[record.node] = record.step.after.vote
             self._elected(record.step)
-        elif record.step is not None or record.kind is Kind.CRASH:
-            self._leading.pop(record.node, None)
+        elif record.node in self._leading and (record.step is not None or record.kind is Kind.CRASH):
+            del self._leading[record.node]
+        elif self.bands:
+            return
         newest = max(self._leading.values(), default=Vote())
         if not self.bands or self.bands[-1][2:] != [newest.term, newest.node]:
             self.bands.append([record.id, record.time, newest.term, newest.node])
@@ -68,7 +73,8 @@ class Tape:
         before = step.before.role
         if isinstance(before, Candidate):
             voters = {*before.granted, step.after.id, *_newest_voter(step)}
-            self.terms[f"{step.after.term}.{step.after.id}"] = sorted(voters)
+            sets = [sorted(config) for config in step.before.membership.configs]
+            self.terms[f"{step.after.term}.{step.after.id}"] = {"yes": sorted(voters), "sets": sets}
 
 
 def _newest_voter(step: Step) -> Iterator[NodeId]:
@@ -93,23 +99,33 @@ def _words(record: Record) -> str:
 
 
 def _of_step(step: Step) -> Iterator[tuple[str, str]]:
-    before, after, who = step.before.role, step.after.role, server(step.after.id)
-    if isinstance(after, Leader) and not isinstance(before, Leader):
-        yield "election", f"{who} elected"
-    elif isinstance(after, PreCandidate) and not isinstance(before, PreCandidate):
-        yield "timeout", f"{who} times out"
-    elif isinstance(after, Candidate) and not isinstance(before, (PreCandidate, Candidate)):
-        yield "timeout", f"{who} campaigns"
+    if type(step.before.role) is not type(step.after.role):
+        yield from _new_role(step)
     for command in step.commands:
         match command:
-            case Append(entries) if isinstance(after, Leader):
+            case Append(entries) if isinstance(step.after.role, Leader):
                 yield from _written(step, entries)
             case SaveSnapshot():
-                yield "snapshot", f"{who} snapshot"
+                yield "snapshot", f"{server(step.after.id)} snapshot"
             case InstallSnapshot():
-                yield "snapshot", f"snapshot → {who}"
+                yield "snapshot", f"snapshot → {server(step.after.id)}"
             case _:
                 pass
+    if step.after.committed > step.before.committed and isinstance(step.after.role, Leader):
+        yield "commit", f"{span(step.before.committed + 1, step.after.committed)} committed"
+
+
+def _new_role(step: Step) -> Iterator[tuple[str, str]]:
+    who = server(step.after.id)
+    match step.after.role:
+        case Leader():
+            yield "election", f"{who} elected"
+        case PreCandidate():
+            yield "timeout", f"{who} times out"
+        case Candidate() if not isinstance(step.before.role, PreCandidate):
+            yield "timeout", f"{who} campaigns"
+        case _:
+            pass
 
 
 def _written(step: Step, entries: tuple[Entry, ...]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from inspect import getsourcelines
 from types import CodeType, FrameType
 from typing import Any
@@ -51,18 +52,25 @@ def _is_in_table(decided: Rule) -> bool:
 
 def source(engine: Engine, decided: Rule) -> Json:
     """The lines of the deciding function, for everybody to read; ``first`` is the number of the first."""
-    try:
-        lines, first = getsourcelines(decider(engine, decided))
-    except (OSError, TypeError):
-        lines, first = ["the source of this rule is not at hand"], 0
+    lines, first = lines_of(decider(engine, decided))
     return {
         "label": decided.label,
         "section": decided.section,
         "meaning": decided.meaning,
         "where": decided.decided_by,
         "first": first,
-        "lines": [line.rstrip() for line in lines],
+        "lines": lines,
     }
+
+
+@lru_cache(maxsize=256)
+def lines_of(function: Callable[..., Any]) -> tuple[list[str], int]:
+    """The source of a function, and the number of its first line; found once, for that takes long."""
+    try:
+        lines, first = getsourcelines(function)
+    except (OSError, TypeError):
+        return ["the source of this rule is not at hand"], 0
+    return [line.rstrip() for line in lines], first
 
 
 def lit(engine: Engine, step: Step, deciding: Callable[..., Any]) -> list[int]:

@@ -21,7 +21,7 @@ ROUNDS = 101
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """A user of the broker. A node's name is its number; a teacher may also spoil links."""
+    """A user of the broker. A node's name is its number; a teacher may also spoil links, and arrange the room."""
 
     name: str
     part: Part
@@ -73,6 +73,7 @@ def _node(name: str) -> Sequence[tuple[str, str]]:
         ("write", f"{name}/trace"),
         ("read", "followers/+"),
         ("read", "weather"),
+        ("read", "room"),
     )
 
 
@@ -87,7 +88,7 @@ def _client(name: str) -> Sequence[tuple[str, str]]:
 
 
 def _teacher(name: str) -> Sequence[tuple[str, str]]:
-    return (*_client(name), ("write", "weather"))
+    return (*_client(name), ("write", "weather"), ("write", "room"), ("read", "room"))
 
 
 def _hashed(password: str) -> str:

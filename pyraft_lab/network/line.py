@@ -8,17 +8,19 @@ import asyncio
 import logging
 import random
 import secrets
+from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Self
 
 import aiomqtt
 from msgspec import Struct
 
 from pyraft_lab.errors import NetworkFailed
-from pyraft_lab.network.mqtt import MqttNetwork, cancellable
+from pyraft_lab.network.mqtt import MqttNetwork, cancellable, next_patience
 
 log = logging.getLogger(__name__)
+FAREWELL = 1.0
+"""Seconds that the last words of a line may take."""
 Deliver = Callable[[str, bytes], None]
 """Takes the last levels of a topic (behind the cluster's name) and the payload."""
 
@@ -50,7 +52,7 @@ class Line:
         self._network, self._topics, self._deliver, self._connected = network, topics, deliver, connected
         self._name = f"pyraft-{network.cluster}-{name}-{secrets.token_hex(6)}"
         self._will = will
-        self._waiting: list[Publication] = []
+        self._waiting: deque[Publication] = deque()
         self._ready = asyncio.Event()
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None
@@ -79,21 +81,30 @@ class Line:
             self._ready.set()
 
     async def close(self) -> None:
-        """Hang up; the topic of the will is cleared at once."""
+        """Hang up, once what waits has left; the topic of the will is cleared at once."""
         client, self._client = self._client, None
-        if client is not None and self._will is not None:
-            with suppress(aiomqtt.MqttError):
-                await client.publish(self._topic(self._will), b"", retain=True, timeout=1.0)
+        if client is not None:
+            await self._say_farewell(client)
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
+
+    async def _say_farewell(self, client: aiomqtt.Client) -> None:
+        if self._will is not None:
+            self._waiting.append(Publication(self._topic(self._will), b"", retain=True))
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await self._publish_all(client)
+        except* (aiomqtt.MqttError, TimeoutError):
+            pass  # the broker has gone first
 
     def _topic(self, topic: str) -> str:
         return f"pyraft/{self._network.cluster}/{topic}"
 
     async def _keep(self) -> None:
-        patience = 0.05
+        patience = 0.0
         while True:
+            began = asyncio.get_running_loop().time()
             why = await self._session()
             self._client = None
             self._waiting.clear()
@@ -101,8 +112,8 @@ class Line:
                 self._up.set_exception(NetworkFailed(str(self._network.address), str(why) or type(why).__name__))
                 return
             log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
+            patience = next_patience(patience, asyncio.get_running_loop().time() - began)
             await asyncio.sleep(random.uniform(patience / 2, patience))
-            patience = min(2 * patience, 2.0)
 
     async def _session(self) -> Exception:
         """One connection, and why it ended."""
@@ -126,9 +137,12 @@ class Line:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            waiting, self._waiting = self._waiting, []
-            for one in waiting:
-                await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
+            await self._publish_all(client)
+
+    async def _publish_all(self, client: aiomqtt.Client) -> None:
+        while self._waiting:
+            one = self._waiting.popleft()
+            await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
 
     def _hear(self, message: aiomqtt.Message) -> None:
         prefix = len(self._topic(""))

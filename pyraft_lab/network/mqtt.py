@@ -172,14 +172,14 @@ class MqttEndpoint:
 
     async def _keep(self) -> None:
         """Connection after connection; the waits between grow while it fails, and are spread over the cluster."""
-        patience = 0.05
+        patience = 0.0
         while True:
             began = asyncio.get_running_loop().time()
             why = await self._session()
             self._hung_up(why)
             if isinstance(why, DuplicateNode):
                 return
-            patience = 0.05 if asyncio.get_running_loop().time() - began > 1 else min(2 * patience, 2.0)
+            patience = next_patience(patience, asyncio.get_running_loop().time() - began)
             await asyncio.sleep(random.uniform(patience / 2, patience))
 
     async def _session(self) -> Exception:
@@ -316,6 +316,15 @@ class MqttEndpoint:
         count = self.counters.garbage
         if count & (count - 1) == 0:
             log.warning("node %s dropped garbage (%d so far): %s", self._node, count, why)
+
+
+def next_patience(before: float, lasted: float) -> float:
+    """Seconds to wait for the next connection: short after one that lasted, longer and longer while none does.
+
+    >>> [next_patience(before, 0.0) for before in (0.0, 0.05, 1.6)], next_patience(1.6, lasted=60.0)
+    ([0.05, 0.1, 2.0], 0.05)
+    """
+    return 0.05 if lasted > 1 else min(max(2 * before, 0.05), 2.0)
 
 
 def _straight_to(deliver: Callable[[aiomqtt.Message], None]) -> type["asyncio.Queue[aiomqtt.Message]"]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -183,7 +184,7 @@ class LocalCluster:
     def client(self) -> Client:
         """A client session with this cluster."""
         if self._client is None:
-            raise NOT_RUNNING
+            raise copy(NOT_RUNNING)
         return self._client
 
     def new_client(self, *, deadline: float = 10.0) -> Client:
@@ -243,7 +244,7 @@ class LocalCluster:
     def metrics(self) -> Mapping[NodeId, Metrics]:
         """What every node that is up says about itself."""
         if self._thread is None:
-            raise NOT_RUNNING
+            raise copy(NOT_RUNNING)
         return {node: raft.metrics for node, raft in tuple(self.nodes.items())}
 
     # Changing it
@@ -345,13 +346,13 @@ class LocalCluster:
     @property
     def _home(self) -> Home:
         if self._thread is None:
-            raise NOT_RUNNING
+            raise copy(NOT_RUNNING)
         return self._thread.home
 
     @property
     def _wires(self) -> Faults:
         if self._faults is None:
-            raise NOT_RUNNING
+            raise copy(NOT_RUNNING)
         return self._faults
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from collections.abc import Set as AbstractSet
+from copy import copy
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -108,7 +109,7 @@ class Watchers:
             raise Timeout(what, seconds or 0.0) from None
         over = self._current().running
         assert over is not None, "the stream ends with the node only"
-        raise over
+        raise copy(over)
 
 
 class Wait:

@@ -13,6 +13,7 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from copy import copy
 from typing import Any, TypeVar
 
 from pyraft_lab.engine.config import Config
@@ -27,7 +28,7 @@ from pyraft_lab.errors import BadCommand, Fatal, PyraftError, Stopped
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine, encode
-from pyraft_lab.network.base import Endpoint, MemoryNetwork, Network
+from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
@@ -87,6 +88,7 @@ class Raft:
         self._watchers = Watchers(lambda: self.metrics)
         self._home: Home | None = None
         self._owner: Owner | None = None
+        self._endpoint: Endpoint | None = None
         self._life: asyncio.Task[None] | None = None
         self._over: Fatal | None = None
 
@@ -113,12 +115,12 @@ class Raft:
                 reporter=self._reporter,
             )
             owner.changed = self._watchers.changed
-            endpoint = await self._network.join(self.id, owner)
+            self._endpoint = await self._network.join(self.id, owner)
         except BaseException:
             await self._storage.close()
             raise
         self._owner = owner
-        self._life = asyncio.create_task(self._live(owner, endpoint), name=f"raft node {self.id}")
+        self._life = asyncio.create_task(self._live(owner, self._endpoint), name=f"raft node {self.id}")
         await owner.began.wait()
 
     async def shutdown(self) -> None:
@@ -243,6 +245,8 @@ class Raft:
 
     def _has_caught_up(self, now: Metrics, id: NodeId) -> bool:
         """Or there is no use in waiting: the node was removed, or this one leads no more."""
+        if now.running is not None:
+            return False  # and who waits is told what ended it
         if now.role != "Leader" or id not in now.membership.nodes:
             return True
         return now.last_log.index - now.replication.get(id, 0) <= self.config.learner_lag
@@ -284,6 +288,11 @@ class Raft:
         if self._owner is None:
             return Metrics(id=self.id, running=self._over)
         return metrics_of(self._owner.state, self._owner.machinist.applied, self._over)
+
+    @property
+    def counters(self) -> Counters:
+        """What passed this node's end of the network: letters, frames, bytes, and garbage that was dropped."""
+        return Counters() if self._endpoint is None else self._endpoint.counters
 
     def wait(self, timeout: float | None = None) -> Wait:
         """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
@@ -336,7 +345,7 @@ class Raft:
     def _alive(self) -> Owner:
         """The node's inside, or what ended it."""
         if self._over is not None:
-            raise self._over
+            raise copy(self._over)  # one error raised twice would drag all its tracebacks along
         if self._owner is None:
             raise PyraftError(f"node {self.id} has not been started; await start() first")
         return self._owner

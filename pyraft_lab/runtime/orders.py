@@ -73,6 +73,7 @@ class Runtime:
         self, tell: Tell, config: Callable[[], Config], clock: Callable[[Callable[[Clock], None]], None]
     ) -> None:
         self._tell, self._config, self._clock = tell, config, clock
+        self._ordered: Config | None = None
 
     def tick(self, on: bool) -> None:  # noqa: FBT001
         """Whether timers run out; off, an election can be walked by hand."""
@@ -80,12 +81,17 @@ class Runtime:
 
     def heartbeat(self, on: bool) -> None:  # noqa: FBT001
         """Whether a leader sends heartbeats."""
-        self._tell(Configure(replace(self._config(), enable_heartbeat=on)))
+        self.configure(lambda now: replace(now, enable_heartbeat=on))
 
     def elect(self, on: bool) -> None:  # noqa: FBT001
         """Whether the node campaigns when it hears no leader."""
-        self._tell(Configure(replace(self._config(), enable_elect=on)))
+        self.configure(lambda now: replace(now, enable_elect=on))
 
     def pre_vote(self, on: bool) -> None:  # noqa: FBT001
         """Whether it asks before it campaigns (dissertation §9.6)."""
-        self._tell(Configure(replace(self._config(), pre_vote=on)))
+        self.configure(lambda now: replace(now, pre_vote=on))
+
+    def configure(self, change: Callable[[Config], Config]) -> None:
+        """Other settings, made of those of now; ``ConfigError`` where they make no sense."""
+        self._ordered = change(self._ordered or self._config()).validated()
+        self._tell(Configure(self._ordered))

@@ -127,6 +127,11 @@ class ProcessCluster(LocalCluster):
         """What every node that is up said last about itself."""
         return dict(self._far.metrics)
 
+    @property
+    def pids(self) -> Mapping[NodeId, int]:
+        """The process of every node that was started and not killed."""
+        return {node: process.pid for node, process in tuple(self._processes.items())}
+
     async def add_learner(self, node: NodeId, *, blocking: bool = True) -> Any:  # noqa: ARG002
         """Start a node and let it receive the log; returns the membership, in words."""
         if node not in self._processes:

@@ -22,6 +22,7 @@ from pyraft_lab.network.decree import publish
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.runtime import room as room_of
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.questions import (
@@ -36,6 +37,7 @@ from pyraft_lab.runtime.questions import (
     encode,
     to_error,
 )
+from pyraft_lab.runtime.room import Room
 
 
 class Remote:
@@ -108,6 +110,11 @@ class Remote:
         """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`)."""
         assert self._line is not None, "made by connect"
         publish(self._line, decree)
+
+    def arrange(self, room: Room) -> None:
+        """Arrange the room for every seat in it (:mod:`pyraft_lab.runtime.room`)."""
+        assert self._line is not None, "made by connect"
+        room_of.publish(self._line, room)
 
     def client(self, *, deadline: float = 10.0) -> Client:
         """A session with the cluster."""

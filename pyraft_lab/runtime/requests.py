@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 
 from pyraft_lab.engine.types import RequestId
 from pyraft_lab.errors import Fatal
@@ -66,7 +67,7 @@ class OpenRequests:
         """The node is over: nobody waits any longer."""
         for call in self._open.values():
             if not call.done.done():
-                call.done.set_exception(why)
+                call.done.set_exception(copy(why))
                 call.done.exception()  # asked for, in case nobody waits any more
         self._open.clear()
         self._settled.set()

@@ -4,13 +4,15 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
 from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import AlreadyInitialized
+from pyraft_lab.errors import AlreadyInitialized, Fatal
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.decree import obey
 from pyraft_lab.network.faults import Faults
@@ -18,6 +20,7 @@ from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.desk import attend_desk
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Observer
+from pyraft_lab.runtime.room import Player, Room, attend, paced
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
@@ -48,8 +51,10 @@ class Seat(Struct, frozen=True, kw_only=True):
     config: Config = CALM
 
 
-async def serve(seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer] = ()) -> None:
-    """Run the node until ``stop`` is set; raises what ended it earlier."""
+async def serve(
+    seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer] = (), player: Player | None = None
+) -> None:
+    """Run the node until ``stop`` is set; raises what ended it earlier. A ``player`` may decide for it by hand."""
     network = MqttNetwork(seat.broker, cluster=seat.cluster, certificates=seat.certificates)
     faults = Faults(network)
     async with AsyncExitStack() as stack:
@@ -59,9 +64,10 @@ async def serve(seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer
         raft = Raft(
             seat.id,
             config=seat.config,
-            network=faults,
+            network=faults if player is None else player.around(faults),
             storage=_disk(seat.data),
-            observers=[*observers, publisher] if seat.traced else observers,
+            rules=RAFT if player is None else player.rules,
+            observers=[*observers, *_observing(seat, publisher, player)],
         )
         await raft.start()
         stack.push_async_callback(raft.shutdown)
@@ -69,6 +75,9 @@ async def serve(seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks = [group.create_task(attend_desk(raft, network))]
         tasks += [group.create_task(publisher.run())] if seat.traced else []
+        tasks += [group.create_task(player.play(raft))] if player is not None else []
+        if seat.obedient:
+            await stack.enter_async_context(attend(network, partial(_arrange, raft, seat.config, player)))
         if seat.founders:
             with suppress(AlreadyInitialized):
                 await raft.initialize(seat.founders)
@@ -76,6 +85,19 @@ async def serve(seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer
         for task in tasks:
             task.cancel()
     log.info("node %s has stopped", seat.id)
+
+
+def _observing(seat: Seat, publisher: Publisher, player: Player | None) -> list[Observer]:
+    told: list[tuple[Observer | None, bool]] = [(publisher, seat.traced), (player, True)]
+    return [observer for observer, wanted in told if observer is not None and wanted]
+
+
+def _arrange(raft: Raft, usual: Config, player: Player | None, room: Room) -> None:
+    """The teacher's arrangement reaches this seat."""
+    with suppress(Fatal):  # a node that has just stopped needs none
+        raft.runtime.configure(lambda now: paced(now, usual, room.pace))
+    if player is not None:
+        player.arrange(room)
 
 
 async def _until_over(raft: Raft, stop: asyncio.Event) -> None:

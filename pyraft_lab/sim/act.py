@@ -219,10 +219,11 @@ def _touch_links(scene: Scene, action: Cut | Partition | Heal | Hold | Release) 
             _known(scene, src, dst)
             scene.cuts = scene.cuts | {(src, dst)}
             scene.tell(Kind.CUT, src, peer=dst)
-        case Partition(groups):
+        case Partition(groups, name):
             _known(scene, *(node for group in groups for node in group))
             scene.cuts = frozenset(links_between(groups, scene.nodes))
-            scene.tell(Kind.PARTITION, detail=" | ".join("{" + ",".join(map(str, group)) + "}" for group in groups))
+            sides = " | ".join("{" + ",".join(map(str, group)) + "}" for group in groups)
+            scene.tell(Kind.PARTITION, detail=f"{sides} ({name})" if name else sides)
         case Heal(links):
             scene.cuts = scene.cuts.difference(links) if links else frozenset()
             scene.tell(Kind.HEAL, detail=" ".join(f"{src}→{dst}" for src, dst in links))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from importlib import import_module
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -189,8 +190,11 @@ def wrap(capsule: Capsule) -> str:
 
 
 def unwrap(text: str) -> Capsule:
-    """What a text says, before it is built again; ``CapsuleError`` says what is wrong with the text."""
-    body = _check(text.strip())
+    """What a text says, before it is built again; ``CapsuleError`` says what is wrong with the text.
+
+    A link will do that has the text as its parameter ``capsule``.
+    """
+    body = _check(_of_link(text.strip()))
     try:
         packer = zlib.decompressobj(zdict=_WORDS)
         data = packer.decompress(urlsafe_b64decode(body + "=" * (-len(body) % 4)), LARGEST)
@@ -201,6 +205,18 @@ def unwrap(text: str) -> Capsule:
         raise (
             error if isinstance(error, CapsuleError) else CapsuleError(f"its content makes no sense: {error}")
         ) from error
+
+
+def _of_link(text: str) -> str:
+    """The capsule in a link; any other text as it is."""
+    if "://" not in text:
+        return text
+    parts = urlsplit(text)
+    found = (parse_qs(part).get("capsule") for part in (parts.query, parts.fragment))
+    told = next((values[0] for values in found if values), None)
+    if told is None:
+        raise CapsuleError(f"the link {text[:40]}… has no parameter `capsule`")
+    return told
 
 
 def _check(text: str) -> str:

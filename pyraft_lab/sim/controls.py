@@ -189,9 +189,9 @@ class Controls(ABC):
         """Let the network go on after :meth:`hold`."""
         return self.decide(Release())
 
-    def partition(self, *groups: Iterable[NodeId]) -> Record:
-        """Let messages through within groups only; who is in none is alone."""
-        return self.decide(Partition(_disjoint(groups)))
+    def partition(self, *groups: Iterable[NodeId], name: str = "") -> Record:
+        """Let messages through within groups only; who is in none is alone. The story tells the ``name``."""
+        return self.decide(Partition(_disjoint(groups), name))
 
     def cut(self, src: NodeId, dst: NodeId) -> Record:
         """Let nothing through from ``src`` to ``dst``; the other way stays open."""

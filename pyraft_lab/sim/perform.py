@@ -81,8 +81,8 @@ class Performance:
                 self._storms.append(fault)
                 self._blow()
                 return partial(self._calm, fault)
-            case faults.Partition(groups=groups):
-                return self._cut(links_between(groups, self.sim.nodes))
+            case faults.Partition():
+                return self._part(fault)
             case faults.Isolate(node=who):
                 lonely = self._node(who)
                 return self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
@@ -158,6 +158,14 @@ class Performance:
         if self.sim.nodes[node].paused:
             self.sim.resume(node)
 
+    def _part(self, fault: faults.Partition) -> Act:
+        """In one go where the network is whole; else what is cut already must stay so."""
+        links = links_between(fault.groups, self.sim.nodes)
+        if not links or self.sim.world.cuts:
+            return self._cut(links)
+        self.sim.partition(*fault.groups, name=fault.name)
+        return partial(self.sim.heal, *links)
+
     def _cut(self, links: Iterable[tuple[NodeId, NodeId]]) -> Act:
         """Cut what is whole; the end heals just that."""
         fresh = [link for link in links if link not in self.sim.world.cuts]
@@ -180,12 +188,12 @@ class Performance:
         self.sim.change_membership(Batch((AddLearners(voters), ReplaceVoters(voters))), retain=retain)
 
 
-def stage(plan: Plan, *, rules: Rules | None = None, load: Load | None = None) -> Simulation:
-    """A cluster as the plan wants it, after all that the plan has in store for it."""
+def stage(plan: Plan, *, rules: Rules | None = None, load: Load | None = None, quiet: float = 8.0) -> Simulation:
+    """A cluster as the plan wants it, after all that the plan has in store for it, healed and left ``quiet``."""
     plan = plan.validated()
     config, weather = plan.config_from(Config()), plan.weather_from(Weather())
     sim = Simulation(plan.nodes, plan.seed, rules=rules, config=config, weather=weather)
-    perform(sim, plan, seconds=plan.seconds, load=load)
+    perform(sim, plan, seconds=plan.seconds, load=load, quiet=quiet)
     return sim
 
 

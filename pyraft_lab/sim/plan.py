@@ -7,22 +7,23 @@
 Crash(at=1.0, lasts=0.5, node='leader', torn=0.0)
 >>> Plan.parse('{"faults": [{"do": "crash", "at": 1.0, "nod": 1}]}')
 Traceback (most recent call last):
-pyraft_lab.errors.PlanError: the plan cannot be used: Object contains unknown field `nod` - at `$.faults[0]`
+pyraft_lab.errors.PlanError: the plan cannot be used: faults[0].nod is unknown; did you mean node? Known are ...
 """
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, Literal, TypeVar, assert_never, get_args
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import asdict
+from msgspec.structs import asdict, fields
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import ConfigError, PlanError, at_least
-from pyraft_lab.sim.weather import Weather
+from pyraft_lab.sim.mistakes import meant
+from pyraft_lab.sim.weather import Curve, Weather
 
 V = TypeVar("V", Weather, Config)
 Who = NodeId | Literal["leader"]
@@ -34,11 +35,20 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
 
     at: float
 
+    def check(self, where: str) -> None:
+        """``ConfigError`` for what cannot be; ``where`` is where the fault stands in its plan."""
+        at_least(f"{where}.at", self.at, 0)
+
 
 class Spell(Fault, frozen=True, kw_only=True, tag=str.lower):
     """A fault that ends by itself after ``lasts`` seconds; ``None`` lasts until everything is healed."""
 
     lasts: float | None = None
+
+    def check(self, where: str) -> None:
+        """A spell lasts for a while."""
+        super().check(where)
+        at_least(f"{where}.lasts", 0 if self.lasts is None else self.lasts, 0)
 
 
 # The network
@@ -47,11 +57,11 @@ class Spell(Fault, frozen=True, kw_only=True, tag=str.lower):
 class Storm(Spell, frozen=True, kw_only=True):
     """Other weather: what is left out stays as it is."""
 
-    latency: tuple[float, float] | UnsetType = UNSET
+    latency: Curve | UnsetType = UNSET
     loss: float | UnsetType = UNSET
     duplicate: float | UnsetType = UNSET
     reorder: float | UnsetType = UNSET
-    disk: tuple[float, float] | UnsetType = UNSET
+    disk: Curve | UnsetType = UNSET
 
     @property
     def changes(self) -> Mapping[str, Any]:
@@ -59,12 +69,25 @@ class Storm(Spell, frozen=True, kw_only=True):
         told = {name: value for name, value in asdict(self).items() if name not in ("at", "lasts")}
         return {name: value for name, value in told.items() if value is not UNSET}
 
+    def check(self, where: str) -> None:
+        """It is weather."""
+        super().check(where)
+        _changed(Weather(), where, self.changes).validated()
+
 
 class Partition(Spell, frozen=True, kw_only=True):
-    """Messages pass within a group only; who is in none is alone. ``name`` is for the reader."""
+    """Messages pass within a group only; who is in none is alone. The story tells the ``name``."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     name: str = ""
+
+    def check(self, where: str) -> None:
+        """Nobody is in two groups."""
+        super().check(where)
+        everybody = list(chain.from_iterable(self.groups))
+        twice = [node for place, node in enumerate(everybody) if node in everybody[:place]]
+        if twice:
+            raise ConfigError(f"{where}.groups", self.groups, f"node {twice[0]} is in two of them")
 
 
 class Isolate(Spell, frozen=True, kw_only=True):
@@ -93,6 +116,12 @@ class Crash(Spell, frozen=True, kw_only=True):
     node: Who
     torn: float = 0.0
 
+    def check(self, where: str) -> None:
+        """A share is from 0 to 1."""
+        super().check(where)
+        if not 0 <= self.torn <= 1:
+            raise ConfigError(f"{where}.torn", self.torn, "must be a share from 0 to 1")
+
 
 class Pause(Spell, frozen=True, kw_only=True):
     """A server stands still, as in a long collection of garbage."""
@@ -105,6 +134,12 @@ class Drift(Spell, frozen=True, kw_only=True):
 
     node: Who
     rate: float
+
+    def check(self, where: str) -> None:
+        """A clock goes on."""
+        super().check(where)
+        if self.rate <= 0:
+            raise ConfigError(f"{where}.rate", self.rate, "must be above 0; a server stands still by `pause`")
 
 
 class Skew(Fault, frozen=True, kw_only=True):
@@ -122,6 +157,12 @@ class Disk(Spell, frozen=True, kw_only=True):
     full: bool = False
     corrupt: Index = 0
     lying: bool = False
+
+    def check(self, where: str) -> None:
+        """It is as slow as usual, or slower."""
+        super().check(where)
+        at_least(f"{where}.slow", self.slow, 1)
+        at_least(f"{where}.corrupt", self.corrupt, 0)
 
 
 # Operators
@@ -151,6 +192,12 @@ class Members(Fault, frozen=True, kw_only=True):
     voters: tuple[NodeId, ...]
     retain: bool = False
 
+    def check(self, where: str) -> None:
+        """Somebody must vote."""
+        super().check(where)
+        if not self.voters:
+            raise ConfigError(f"{where}.voters", self.voters, "must name somebody")
+
 
 Weathering = Storm | Partition | Isolate | Cut | Hold
 """What befalls the network."""
@@ -179,15 +226,20 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def parse(cls, text: str) -> "Plan":
         """A plan from JSON; ``PlanError`` names what is wrong and where."""
         try:
-            return msgspec.json.decode(text, type=cls).validated()
+            told = msgspec.json.decode(text)
+            _check_words(told)
+            return msgspec.convert(told, cls).validated()
         except (msgspec.DecodeError, ConfigError) as error:
-            raise PlanError(str(error)) from error
+            raise PlanError(_placed(error)) from error
 
     @classmethod
     def load(cls, path: str | Path) -> "Plan":
-        """A plan from a ``.json``, ``.yaml`` or ``.yml`` file."""
+        """A plan from a ``.json``, ``.yaml`` or ``.yml`` file; ``PlanError`` where it cannot be read."""
         path = Path(path)
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"{path} cannot be read: {error}") from error
         return cls.parse(text if path.suffix == ".json" else _json_of_yaml(text))
 
     def dump(self) -> str:
@@ -201,8 +253,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         self.weather_from(Weather())
         self.config_from(Config())
         for place, fault in enumerate(self.faults):
-            at_least(f"faults[{place}].at", fault.at, 0)
+            fault.check(f"faults[{place}]")
             self._check_nodes(f"faults[{place}]", fault)
+            if fault.at > self.seconds:
+                raise ConfigError(f"faults[{place}].at", fault.at, f"is after the plan's end; seconds={self.seconds}")
         return self
 
     def _check_nodes(self, where: str, fault: AnyFault) -> None:
@@ -247,11 +301,41 @@ def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
     known = asdict(usual)
     for name in changes:
         if name not in known:
-            raise ConfigError(f"{field}.{name}", changes[name], f"is unknown; known are {', '.join(known)}")
+            raise ConfigError(f"{field}.{name}", changes[name], meant(name, known))
     try:
         return msgspec.convert(known | dict(changes), type(usual))
     except msgspec.ValidationError as error:
-        raise ConfigError(field, changes, str(error)) from error
+        raise ConfigError(field, changes, _placed(error)) from error
+
+
+def _check_words(told: object) -> None:
+    """Every key, and every kind of fault, is one that is known there."""
+    if not isinstance(told, dict):
+        return
+    _check_keys("", told, Plan)
+    faults = told.get("faults")
+    for place, fault in enumerate(faults if isinstance(faults, list) else ()):
+        if isinstance(fault, dict) and "do" in fault:
+            kind = _KINDS.get(fault["do"])
+            if kind is None:
+                raise PlanError(f"faults[{place}].do {fault['do']!r} {meant(fault['do'], _KINDS)}")
+            _check_keys(f"faults[{place}].", {name: fault[name] for name in fault if name != "do"}, kind)
+
+
+def _check_keys(where: str, told: Mapping[str, object], kind: type[Struct]) -> None:
+    known = [field.name for field in fields(kind)]
+    for name in told:
+        if name not in known:
+            raise PlanError(f"{where}{name} {meant(name, known)}")
+
+
+_KINDS: Mapping[str, type[Fault]] = {kind.__name__.lower(): kind for kind in get_args(AnyFault)}
+
+
+def _placed(error: Exception) -> str:
+    """Where it is, then what."""
+    what, _, where = str(error).partition(" - at `$.")
+    return f"{where.rstrip('`')}: {what}" if where else what
 
 
 def _json_of_yaml(text: str) -> str:

@@ -152,7 +152,7 @@ class Scene:
         """How long it flies: behind the earlier ones on its link, unless it is reordered."""
         delay = between(self.weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
         if self._strikes(self.weather.reorder, Purpose.REORDER, src):
-            return delay + between((0.0, 2 * self.weather.latency[1]), self.draw(Purpose.COPY, src.id, src.sent))
+            return delay + between((0.0, 2 * self.weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
         arrival = max(self.now + delay, src.arrivals.get(dst, 0))
         src.arrivals = {**src.arrivals, dst: arrival}
         return arrival - self.now

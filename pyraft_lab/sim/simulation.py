@@ -274,13 +274,16 @@ class Simulation(Controls):
 
     # Branches of time
 
-    def fork(self, at: Record | EventId | float | None = None) -> "Simulation":
+    def fork(self, at: Record | EventId | float | None = None, *, rules: Rules | None = None) -> "Simulation":
         """Another simulation that goes on from here, or from any record, event id or time (a float) of the past.
 
-        The original stays as it is. The past is shared; at most 64 events are replayed.
+        The original stays as it is. The past is shared; at most 64 events are replayed. With ``rules`` the servers
+        follow those from there on.
         """
         fork = copy(self)
         fork._branch(self._world.events if at is None else self._timeline.events_at(at))  # noqa: SLF001 (its own twin)
+        if rules is not None:
+            fork._follow(rules)  # noqa: SLF001 (the same)
         return fork
 
     def again(
@@ -380,6 +383,12 @@ class Simulation(Controls):
         self._properties = [one.branch(events) for one in self._properties]
         self.observers = []
         self._violations = [one for one in self._violations if one.event < events]
+
+    def _follow(self, rules: Rules) -> None:
+        """Go on under other rules; the past keeps those under which it happened."""
+        self._setting = replace(self._setting, engine=raft(rules))
+        self._world = replace(self._world, setting=self._setting)
+        self._timeline.keep(self._world)
 
     def _end(self, ended: Ended, record: Record) -> None:
         self._calls[ended.began].end(ended, record)

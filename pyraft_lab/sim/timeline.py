@@ -52,7 +52,11 @@ class Timeline:
         """An action has led to this world."""
         self._past.append(Past(world.now, action, decided))
         if world.events % STRIDE == 0:
-            self._kept[world.events] = world
+            self.keep(world)
+
+    def keep(self, world: World) -> None:
+        """Keep a world, so that what follows is replayed from it."""
+        self._kept[world.events] = world
 
     def branch(self, events: EventId) -> "Timeline":
         """A timeline of its own, with the same first events."""
@@ -85,7 +89,7 @@ class Timeline:
 
     def world_at(self, events: EventId) -> World:
         """The world after so many events."""
-        world = self._kept[events // STRIDE * STRIDE]
+        world = self._kept[max(count for count in range(events // STRIDE * STRIDE, events + 1) if count in self._kept)]
         for past in self._past[world.events : events]:
             world = act(world, past.action, past.now).world
         return world

@@ -1,6 +1,7 @@
 """What the network and the disks are like, and the chance that decides: a pure function of the seed."""
 
 from enum import IntEnum
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -42,40 +43,53 @@ def chance(seed: int, purpose: int, place: int, count: int) -> float:
     return ((x ^ (x >> 31)) >> 11) * 2.0**-53
 
 
+Curve = tuple[float, ...]
+"""How long something takes, in seconds, from the shortest to the longest: as many lie between any two neighbours."""
+
+
 class Weather(Struct, frozen=True, kw_only=True):
     """Times are (shortest, longest) in seconds, evenly spread; ``loss``, ``duplicate`` and ``reorder`` are chances.
+
+    More times make a curve, for they part all messages into equal shares: ``latency=(0.001, 0.002, 0.003, 0.2)`` are
+    three thirds, the last of them with a long tail. What lies between shortest and longest is the jitter.
 
     A message that is not reordered arrives behind all earlier ones on its link, as on a TCP connection; a
     reordered one takes up to three times the longest latency, and later ones may overtake it.
     """
 
-    latency: tuple[float, float] = (0.002, 0.010)
+    latency: Curve = (0.002, 0.010)
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: float = 0.0
-    disk: tuple[float, float] = (0.0005, 0.002)
+    disk: Curve = (0.0005, 0.002)
 
     def validated(self) -> "Weather":
         """This weather, or ``ConfigError`` naming field, value and rule."""
-        _check_span("latency", self.latency)
-        _check_span("disk", self.disk)
+        _check_curve("latency", self.latency)
+        _check_curve("disk", self.disk)
         _check_chance("loss", self.loss)
         _check_chance("duplicate", self.duplicate)
         _check_chance("reorder", self.reorder)
         return self
 
 
-def between(span: tuple[float, float], luck: float) -> Micros:
-    """A time within ``span``, in whole microseconds."""
-    shortest, longest = span
-    return round((shortest + (longest - shortest) * luck) * SECOND)
+def between(curve: Curve, luck: float) -> Micros:
+    """A time on the curve, in whole microseconds.
+
+    >>> between((0.0, 1.0), 0.25), between((0.0, 0.001, 1.0), 0.25), between((0.0, 0.001, 1.0), 0.75)
+    (250000, 500, 500500)
+    """
+    place = luck * (len(curve) - 1)
+    share = int(place)
+    shortest, longest = curve[share], curve[share + 1]
+    return round((shortest + (longest - shortest) * (place - share)) * SECOND)
 
 
-def _check_span(field: str, span: object) -> None:
-    if not (isinstance(span, tuple) and len(span) == 2 and all(map(_is_number, span))):
-        raise ConfigError(field, span, "must be a pair (shortest, longest) of seconds")
-    if not 0 <= span[0] <= span[1]:
-        raise ConfigError(field, span, "needs 0 <= shortest <= longest")
+def _check_curve(field: str, curve: object) -> None:
+    if not (isinstance(curve, tuple) and len(curve) >= 2 and all(map(_is_number, curve))):
+        raise ConfigError(field, curve, "must be a pair (shortest, longest) of seconds, or a curve with more between")
+    if curve[0] < 0 or any(later < earlier for earlier, later in pairwise(curve)):
+        raise ConfigError(field, curve, "needs 0 <= shortest <= longest, and a curve rises")
 
 
 def _check_chance(field: str, value: object) -> None:

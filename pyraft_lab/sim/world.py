@@ -139,10 +139,11 @@ class Cut(Struct, frozen=True, tag=True):
     dst: NodeId
 
 
-class Partition(Struct, frozen=True, tag=True):
-    """Only within a group messages arrive; who is in no group is alone."""
+class Partition(Struct, frozen=True, tag=True, omit_defaults=True):
+    """Only within a group messages arrive; who is in no group is alone. ``name`` is for the reader."""
 
     groups: tuple[tuple[NodeId, ...], ...]
+    name: str = ""
 
 
 class Heal(Struct, frozen=True, tag=True):
@@ -342,13 +343,12 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """What a world is made of and never changes: the seed, the engine and the settings of its nodes."""
+    """What a world is made of and never changes; ``machine`` makes the state machine of a node that starts."""
 
     seed: int
     engine: Engine
     config: Config
     machine: Any
-    """Makes the state machine of a node that starts."""
 
 
 class World(Struct, frozen=True, kw_only=True):

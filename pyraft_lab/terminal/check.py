@@ -21,7 +21,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.nemesis import LEVELS
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
-from pyraft_lab.terminal.simulate import FELL, SAFE, face_of, guarded, trial_of
+from pyraft_lab.terminal.simulate import FELL, SAFE, face_of, guarded, show_capsule, trial_of
 
 EXAMPLES = """examples:
   pyraft-lab check --seeds 0:200 --nodes 5 --faults heavy  two hundred runs on every core
@@ -147,7 +147,7 @@ def _tell(sim: Simulation, console: Console) -> None:
     found = failure(sim)
     console.print(f"\n[bold red]{found.name} fell[/] after {len(sim.trace)} events" if found else "\nnothing fell")
     console.print(found.what if found else "", markup=False, highlight=False)
-    console.print(f"\ncapsule: {sim.capsule()}", markup=False, highlight=False, soft_wrap=True)
+    show_capsule(sim, console)
 
 
 def _show_mutants(console: Console) -> int:

@@ -1,31 +1,49 @@
-"""``pyraft-lab simulate``: one simulated run, what it came to, and the verdict."""
+"""``pyraft-lab simulate``: one run, by chance, by a plan or from a capsule; what it came to, and the verdict."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
 from rich.console import Console, RenderableType
 from rich.table import Table
 
 from pyraft_lab.check.campaign import Trial, judge
+from pyraft_lab.check.failure import Failure, failure
+from pyraft_lab.check.liveness import patience
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import CapsuleError, ConfigError, PyraftError
 from pyraft_lab.sim.nemesis import LEVELS
+from pyraft_lab.sim.perform import stage
+from pyraft_lab.sim.plan import Plan
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.workload import Load
 
 EXAMPLES = """examples:
   pyraft-lab simulate                                      five servers, a minute of light faults
   pyraft-lab simulate --nodes 5 --seed 7 --seconds 60 --faults heavy
   pyraft-lab simulate --seed 7 --trace run.parquet         keep every event, for pandas and for Trace.load
   pyraft-lab simulate --seed 7 --story | less              the whole run in sentences
+  pyraft-lab simulate --plan leader-dies.yaml              what goes wrong, and when, stands in a file
+  pyraft-lab simulate --capsule pyraft1.431.9f3c… --story  a run that somebody sent you, proved to be the same
+
+a plan, in YAML or JSON (what is left out is as usual):
+  nodes: 3
+  seconds: 5
+  weather: {loss: 0.1, latency: [0.001, 0.002, 0.2]}
+  faults:
+    - {do: crash, at: 1.0, lasts: 0.5, node: leader}
+    - {do: partition, at: 2.0, lasts: 1, groups: [[1], [2, 3]], name: one against two}
 
 exit code: 0 where nothing fell, 1 where something did, 2 where it could not be run"""
 
 RULES = {"raft": RAFT, "advanced": ADVANCED}
 SAFE, FELL, REFUSED = 0, 1, 2
 """Exit codes: nothing fell, something did, or it could not be run."""
+NODES, SEED, SECONDS, FAULTS = 5, 7, 60.0, "light"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,17 +53,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def words() -> argparse.ArgumentParser:
-    """The options."""
+    """The options; what is not given is ``None``, for a plan and a capsule have their own."""
     face = face_of("simulate", "One simulated cluster, one verdict.", EXAMPLES)
-    face.add_argument("--seed", type=int, default=7, help="where all chance comes from (7)")
-    face.add_argument("--seconds", type=float, default=60.0, help="virtual seconds of faults (60)")
-    face.add_argument("--faults", choices=LEVELS, default="light", help="how bad it gets (light)")
+    face.set_defaults(nodes=None, rules=None)
+    face.add_argument("--seed", type=int, help=f"where all chance comes from ({SEED})")
+    face.add_argument("--seconds", type=float, help=f"virtual seconds of faults ({SECONDS:.0f})")
+    face.add_argument("--faults", choices=LEVELS, help=f"how bad it gets ({FAULTS})")
+    face.add_argument("--plan", type=Path, metavar="FILE", help="faults as they stand in a .yaml or .json file")
+    face.add_argument(
+        "--capsule", metavar="TEXT", help="a run as text, a link with it, a file, or - for standard input"
+    )
     face.add_argument("--trace", type=Path, metavar="FILE", help="keep the trace: .parquet or .jsonl")
     face.add_argument("--story", action="store_true", help="print the run in sentences")
     return face
 
 
-# What `check` needs, too
+# What `check` and `explore` need, too
 
 
 def face_of(name: str, description: str, examples: str) -> argparse.ArgumentParser:
@@ -56,8 +79,8 @@ def face_of(name: str, description: str, examples: str) -> argparse.ArgumentPars
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    face.add_argument("--nodes", type=int, default=5, help="how many servers (5)")
-    face.add_argument("--rules", choices=RULES, default="raft", help="which Raft (raft)")
+    face.add_argument("--nodes", type=int, default=NODES, help="how many servers (%(default)s)")
+    face.add_argument("--rules", choices=RULES, default="raft", help="which Raft (%(default)s)")
     return face
 
 
@@ -81,31 +104,89 @@ def guarded(act: Callable[[Console], int]) -> int:
         return REFUSED
 
 
+def show_capsule(sim: Simulation, console: Console) -> None:
+    """The run as text, behind how to open it."""
+    console.print(
+        "\nOpen this run with `pyraft-lab simulate --story --capsule TEXT`, or with `Simulation.from_capsule(text)`;"
+        f"\ncapsule: {sim.capsule()}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 # One run
 
 
 def _simulate(chosen: argparse.Namespace, console: Console) -> int:
-    trial = trial_of(chosen).validated()
-    sim = trial.run(chosen.seed, record=True)
-    found = judge(sim)
+    sim, found = _run(chosen)
     if chosen.trace is not None:
         sim.trace.save(chosen.trace)
     if chosen.story:
         console.print(sim.trace.story(), markup=False, highlight=False, soft_wrap=True)
     console.print(_summary(sim, chosen.trace))
     if found is None:
-        console.print("[bold]Nothing fell[/]: safe at every step, linearizable, and alive after healing.")
+        end = "" if chosen.capsule else ", and alive after healing"
+        console.print(f"[bold]Nothing fell[/]: safe at every step, linearizable{end}.")
         return SAFE
     console.print(f"[bold red]{found.name} fell[/]")
     console.print(found.what, markup=False, highlight=False)
-    console.print(f"\ncapsule: {sim.capsule()}", markup=False, highlight=False, soft_wrap=True)
+    show_capsule(sim, console)
     return FELL
+
+
+def _run(chosen: argparse.Namespace) -> tuple[Simulation, Failure | None]:
+    """The run that is asked for, and what fell in it."""
+    if chosen.capsule is not None:
+        _refuse(chosen, "capsule", "plan", "nodes", "seed", "seconds", "faults", "rules")
+        sim = Simulation.from_capsule(_text_of(chosen.capsule))
+        return sim, failure(sim)
+    if chosen.plan is not None:
+        _refuse(chosen, "plan", "faults")
+        sim = _staged(chosen)
+    else:
+        sim = _by_chance(chosen)
+    return sim, judge(sim)
+
+
+def _refuse(chosen: argparse.Namespace, having: str, *others: str) -> None:
+    """What a plan or a capsule says by itself cannot be said once more."""
+    for name in others:
+        if getattr(chosen, name) is not None:
+            raise ConfigError(f"--{name}", getattr(chosen, name), f"the {having} says that itself")
+
+
+def _text_of(capsule: str) -> str:
+    """A capsule from where it is."""
+    if capsule == "-":
+        return sys.stdin.read()
+    if capsule.startswith("pyraft") or "://" in capsule:
+        return capsule
+    try:
+        return Path(capsule).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CapsuleError(f"{capsule[:40]!r} is neither a capsule nor a file of one ({error})") from error
+
+
+def _staged(chosen: argparse.Namespace) -> Simulation:
+    plan = Plan.load(chosen.plan)
+    told = {name: getattr(chosen, name) for name in ("nodes", "seed", "seconds") if getattr(chosen, name) is not None}
+    config = plan.config_from(Config())
+    return stage(replace(plan, **told), rules=RULES[chosen.rules or "raft"], load=Load(), quiet=patience(config))
+
+
+def _by_chance(chosen: argparse.Namespace) -> Simulation:
+    usual = {"nodes": NODES, "rules": "raft", "seed": SEED, "seconds": SECONDS, "faults": FAULTS}
+    asked = {name: value for name in usual if (value := getattr(chosen, name)) is not None}
+    full = argparse.Namespace(**usual | asked)
+    return trial_of(full).validated().run(full.seed, record=True)
 
 
 def _summary(sim: Simulation, path: Path | None) -> RenderableType:
     table = Table(show_header=False, box=None)
     calls = sim.calls
     for name, value in (
+        ("servers", f"{len(sim.nodes)}"),
         ("seed", str(sim.seed)),
         ("virtual time", f"{sim.now:.1f} s"),
         ("events", f"{sim.world.events:,}"),

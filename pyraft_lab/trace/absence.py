@@ -1,9 +1,20 @@
 """Why something has not happened: who lacks an entry, which rule refused a vote, where a request was lost."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from pyraft_lab.engine.events import Receive
-from pyraft_lab.engine.messages import PreVoteRequest, PreVoteResponse, VoteRequest, VoteResponse, VoterMessage
+from pyraft_lab.engine.messages import (
+    AppendRequest,
+    PreVoteRequest,
+    PreVoteResponse,
+    VoteRequest,
+    VoteResponse,
+    VoterMessage,
+)
 from pyraft_lab.engine.rules import may_campaign
 from pyraft_lab.engine.state import Candidate, Halted, Installing, Leader, PreCandidate, Progress, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId, Term
@@ -15,6 +26,9 @@ from pyraft_lab.trace.rules.rule import sent
 from pyraft_lab.trace.rules.table import remarks
 from pyraft_lab.trace.sentences import brackets
 from pyraft_lab.trace.words import log_end, message_name, server, servers, shares
+
+TOLD = 3
+"""Of many requests that were lost alike, so many are told of."""
 
 
 def why_absent(past: Past, asked: Question) -> Explanation:
@@ -48,11 +62,16 @@ def _not_voted(past: Past, asked: Votes) -> Explanation:
         return Explanation(f"{who}: {why}.", (), past.slice([record]), past.flights)
     asking = [one for one in past.flights.values() if one.dst == voter and _asks(one, candidate, asked.term)]
     if asking:
-        fates = tuple(
-            f"The {message_name(flight.message)} of t={flight.sent:.3f} {past.fate(flight)}." for flight in asking
-        )
-        return Explanation(f"{who}: no request reached it.", fates, past.slice(past.senders(asking)), past.flights)
+        return _asked_in_vain(past, who, asking)
     return Explanation(f"{who}: {server(candidate)} never asked it to.", (_never_asked(past, candidate, asked.term),))
+
+
+def _asked_in_vain(past: Past, who: str, asking: Sequence[Flight]) -> Explanation:
+    """What became of the last requests."""
+    final = asking[-TOLD:]
+    fates = [f"The {message_name(one.message)} of t={one.sent:.3f} {past.fate(one)}." for one in final]
+    vain = "no request" if len(asking) == len(final) else f"none of {len(asking)} requests"
+    return _shown(past, Explanation(f"{who}: {vain} reached it.", tuple(fates)), final)
 
 
 def _is_refused(step: Step, asked: Votes) -> bool:
@@ -116,8 +135,9 @@ def _too_few(past: Past, state: RaftState, index: Index) -> Explanation:
     if majority_holds(state) >= index:
         return Explanation(f"{no}, though {held} hold it: {_earlier(state, index)} (§5.4.2, Figure 8).")
     answer = f"{no}: leader {server(state.id)} knows it only on the disks of {held} (§5.3)."
-    lacking = sorted(state.membership.voters - holding)
-    return Explanation(answer, tuple(_lack(past, state, node) for node in lacking))
+    carriers = {node: _carrier(past, state, node, index) for node in sorted(state.membership.voters - holding)}
+    reasons = tuple(_lack(past, state, node, carrier) for node, carrier in carriers.items())
+    return _shown(past, Explanation(answer, reasons), [flight for flight in carriers.values() if flight])
 
 
 def _earlier(state: RaftState, index: Index) -> str:
@@ -126,7 +146,30 @@ def _earlier(state: RaftState, index: Index) -> str:
     return f"it is of term {term}, and only an entry of {server(state.id)}'s own term {state.term} commits by counting"
 
 
-def _lack(past: Past, leader: RaftState, node: NodeId) -> str:
+def _carrier(past: Past, leader: RaftState, node: NodeId, index: Index) -> Flight | None:
+    """The last message that was to bring the entry to ``node``, if one left in this term."""
+    return past.latest(flight for flight in past.flights.values() if _brings(flight, leader, node, index))
+
+
+def _brings(flight: Flight, leader: RaftState, node: NodeId, index: Index) -> bool:
+    match flight.message:
+        case AppendRequest(vote=vote, entries=entries):
+            ours = (flight.src, flight.dst, vote.term) == (leader.id, node, leader.term)
+            return ours and any(entry.index == index for entry in entries)
+        case _:
+            return False
+
+
+def _shown(past: Past, told: Explanation, flights: Sequence[Flight]) -> Explanation:
+    """The answer with the records from which these messages left, where they ended, and those that never arrived."""
+    ends = {flight.id: landed for flight in flights if (landed := past.landing(flight))}
+    missed = tuple(flight for flight in flights if flight.id not in ends)
+    return replace(
+        told, records=past.slice([*past.senders(flights), *ends.values()]), flights=past.flights, missed=missed
+    )
+
+
+def _lack(past: Past, leader: RaftState, node: NodeId, carrier: Flight | None) -> str:
     """What one server holds, and why not more."""
     if node in past.down:
         return f"{server(node)} crashed at t={past.down[node].time:.3f}."
@@ -134,7 +177,22 @@ def _lack(past: Past, leader: RaftState, node: NodeId) -> str:
         return f"{server(node)}'s own disk holds entries up to {leader.stored.index}."
     assert isinstance(leader.role, Leader), "only a leader knows who lacks what"
     known = leader.role.of(node)
-    return f"{server(node)} {_progress(known)}." if known else f"{server(node)} is not replicated to."
+    held = _progress(known) if known else "is not replicated to"
+    return f"{server(node)} {held}{_carried(past, carrier)}."
+
+
+def _carried(past: Past, carrier: Flight | None) -> str:
+    """How far the entry came on its way to one server, and the acknowledgement on its way back."""
+    if carrier is None:
+        return ""
+    what = f"; the {message_name(carrier.message)} of t={carrier.sent:.3f}"
+    landed = past.landing(carrier)
+    if landed is None or landed.step is None:
+        return f"{what} {past.fate(carrier)}"
+    answer = past.latest(flight for flight in past.flights.values() if flight.reply_to == carrier.id)
+    if answer is None:
+        return f"{what} arrived, and its disk has not finished"
+    return f"{what} arrived, the {message_name(answer.message)} {past.fate(answer)}"
 
 
 def _progress(known: Progress) -> str:
@@ -191,10 +249,13 @@ def _defeated(past: Past, who: str, record: Record, step: Step) -> Explanation:
         and _asks(flight, step.after.id, term)
         and isinstance(flight.message, PreVoteRequest) == early
     ]
-    ends = [landed for flight in asked if (landed := past.landing(flight))]
-    answer = f"{who}: {campaign} it found no majority of {step.after.membership}."
-    reasons = tuple(_reception(past, flight) for flight in asked)
-    return Explanation(answer, reasons, past.slice([record, *ends]), past.flights)
+    tries = max(Counter(flight.dst for flight in asked if flight.copy_of is None).values(), default=1)
+    tried = f" in {tries} tries, the last at t={max(flight.sent for flight in asked):.3f}" if tries > 1 else ""
+    answer = f"{who}: {campaign} it found no majority of {step.after.membership}{tried}."
+    final = list({flight.dst: flight for flight in sorted(asked, key=lambda one: (one.sent, one.dst))}.values())
+    reasons = tuple(_reception(past, flight) for flight in final)
+    told = _shown(past, Explanation(answer, reasons), final)
+    return replace(told, records=told.records or past.slice([record]))
 
 
 def _reception(past: Past, flight: Flight) -> str:

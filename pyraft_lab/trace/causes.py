@@ -66,6 +66,10 @@ class Past:
         """The records that messages left from."""
         return [self.by_id[flight.cause] for flight in flights if flight.cause in self.by_id]
 
+    def latest(self, flights: Iterable[Flight]) -> Flight | None:
+        """The one of them that left last, if there is any."""
+        return max(flights, key=lambda flight: (flight.sent, flight.id), default=None)
+
     def landing(self, flight: Flight) -> Record | None:
         """Where a message's way ended, if it has."""
         return next((one for one in self.records if one.message == flight.id and one.kind in LANDED), None)

@@ -27,12 +27,14 @@ TOLD: Mapping[Kind, str] = {
     Kind.READ: "{who} answers a read with what it has applied, which may be out of date",
     Kind.CALL: "{detail}",
 }
+MENDED = "messages pass again: {detail}"
+"""Where only some links heal."""
 _UNDELIVERED = {Fate.CUT.value: "the link is cut", Fate.DEAD.value: "nobody is up there"}
 
 
 def fault(record: Record, flights: Flights) -> str:
     """A record without a step, as a sentence; anything unheard of is told by its kind and detail."""
-    template = TOLD.get(record.kind, "{who}: {kind} {detail}")
+    template = MENDED if _heals_some(record) else TOLD.get(record.kind, "{who}: {kind} {detail}")
     told = template.format(
         who=server(record.node) if record.node else "the cluster",
         kind=record.kind,
@@ -41,6 +43,10 @@ def fault(record: Record, flights: Flights) -> str:
         detail=_UNDELIVERED.get(record.detail, record.detail),
     )
     return told.strip()
+
+
+def _heals_some(record: Record) -> bool:
+    return record.kind is Kind.HEAL and bool(record.detail)
 
 
 def carried(record: Record, flights: Flights) -> str:

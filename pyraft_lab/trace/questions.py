@@ -59,12 +59,16 @@ def question(what: object, fact: Mapping[str, object]) -> Question:
 
 
 class Explanation(Struct, frozen=True):
-    """An answer: ``answer`` in a sentence, ``reasons`` one by one, and the ``records`` that show it, oldest first."""
+    """An answer: ``answer`` in a sentence, ``reasons`` one by one, and the ``records`` that show it, oldest first.
+
+    ``missed`` are the messages that would have made a difference, had they been heard. ``viz.why`` draws all of it.
+    """
 
     answer: str
     reasons: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
     flights: Mapping[MessageId, Flight] = {}
+    missed: tuple[Flight, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:

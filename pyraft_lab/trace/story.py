@@ -31,7 +31,7 @@ def lines(records: Iterable[Record], flights: Flights = NOTHING_KNOWN) -> Iterat
     for routine, group in groupby(records, key=lambda record: is_routine(record, flights)):
         run = list(group)
         told = [record for record in run if _is_news(record)] if routine else run
-        if len(run) > 1 and any(_is_heartbeat(record, flights) for record in run):
+        if routine and len(run) > 1 and any(_is_heartbeat(record, flights) for record in run):
             yield f"t={run[0].time:.3f}-{run[-1].time:.3f} {_in_short(run, flights)}"
         else:
             yield from (sentence(record, flights) for record in told)

@@ -1,5 +1,6 @@
 """Pictures: each takes a trace, a simulation, a cluster or a frame and returns a Plotly figure without a network."""
 
+from pyraft_lab.viz.causes import why
 from pyraft_lab.viz.logs import logs
 from pyraft_lab.viz.measures import commit_latency, snapshots
 from pyraft_lab.viz.progress import progress
@@ -18,4 +19,5 @@ __all__ = [
     "snapshots",
     "space_time",
     "sweep",
+    "why",
 ]

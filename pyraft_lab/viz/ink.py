@@ -4,7 +4,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape, unescape
-from math import atan2, cos, isnan, pi, sin
+from math import atan2, cos, hypot, isnan, pi, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -191,10 +191,19 @@ def _marks(trace: Json, points: Sequence[tuple[float, float] | None]) -> Iterato
             continue
         symbol, colour = pick(marker.get("symbol"), place, "circle"), pick(marker.get("color"), place, "#1F2933")
         look = {"color": pick(line.get("color"), place, "#1F2933"), "width": pick(line.get("width"), place, 0)}
-        path = outline(symbol, point, size, points[place - 1] if turns and place else None)
+        before = points[place - 1] if turns and place else None
+        if before is not None:
+            point = _short_of(point, before, float(marker.get("standoff", 0)))  # noqa: PLW2901 (where the head really is)
+        path = outline(symbol, point, size, before)
         alike.setdefault(dress(symbol, colour, look), []).append(path)
     for look_of, paths in alike.items():
         yield f'<path d="{"".join(paths)}"{look_of}/>'
+
+
+def _short_of(point: "Point", before: "Point", gap: float) -> "Point":
+    """The place so many pixels before the end of a line."""
+    length = hypot(point[0] - before[0], point[1] - before[1]) or 1.0
+    return point[0] - (point[0] - before[0]) * gap / length, point[1] - (point[1] - before[1]) * gap / length
 
 
 Point = tuple[float, float]

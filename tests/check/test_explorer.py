@@ -322,6 +322,14 @@ print(goal.story())
 """
 
 
+def test_progress_is_told_within_a_level_too() -> None:
+    told = list[tuple[int, int, int]]()
+    report = explore(3, bounds=Bounds(timeouts=2, worlds=30_000), progress=lambda *now: told.append(now))
+    assert len(told) > report.depth
+    assert [found for found, _, _ in told] == sorted(found for found, _, _ in told)
+    assert all(waiting <= found for found, waiting, _ in told)
+
+
 def test_a_search_is_the_same_in_every_process() -> None:
     def output(hash_seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}

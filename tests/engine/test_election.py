@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Accepted, Append, SaveVote, SetTimer
 from pyraft_lab.engine.config import Config
@@ -14,6 +15,7 @@ from pyraft_lab.engine.messages import (
     AppendRequest,
     HeartbeatResponse,
     Outdated,
+    PreVoteResponse,
     VoteRequest,
     VoteResponse,
 )
@@ -306,6 +308,18 @@ def test_a_candidate_that_met_a_longer_log_lets_others_go_first() -> None:
     turn = step(candidate(1, [1], term=2), refusal(2, 2, last=id_of(5)))
     assert commands(turn, SetTimer) == [SetTimer(ELECTION, patience=1)]
     assert delay(Config(), TimerKind.ELECTION, 1, 0.0) > delay(Config(), TimerKind.ELECTION, 0, 0.99)
+
+
+def test_a_refusal_from_a_later_term_may_tell_of_a_longer_log_too() -> None:
+    def waits(state: RaftState, answer: VoteResponse | PreVoteResponse) -> list[SetTimer]:
+        return commands(step(state, Receive(2, answer)), SetTimer)
+
+    refused = VoteResponse(vote=Vote(7), asked=Vote(2, 1), granted=False, last=id_of(5))
+    doubted = PreVoteResponse(vote=Vote(7), asked=Vote(2, 1), granted=False, last=id_of(5))
+    assert waits(candidate(1, [1], term=2), refused)[-1] == SetTimer(ELECTION, patience=1)
+    assert waits(candidate(1, [1], term=2), replace(refused, last=id_of(1))) == [SetTimer(ELECTION)]
+    assert waits(pre_candidate(1, [1], term=1), doubted)[-1] == SetTimer(ELECTION, patience=1)
+    assert waits(follower(1, [1]), refused) == []
 
 
 def test_a_grant_counts_only_if_it_echoes_the_vote_that_was_asked_for() -> None:

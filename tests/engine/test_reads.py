@@ -177,6 +177,13 @@ def test_without_its_own_round_a_read_waits_for_the_next_heartbeat() -> None:
     assert readable(step(beating, heard(2, beating))) == [((7,), 1)]
 
 
+@pytest.mark.row("RD-15")
+def test_no_heartbeat_is_spared_while_a_read_waits_for_it() -> None:
+    state = serving(replace(LEASED, read_beats=False, suppress_heartbeats=True))
+    assert sent(step(state, BEAT), HeartbeatRequest) == []
+    assert len(sent(step(after(state, ASK), BEAT), HeartbeatRequest)) == 2
+
+
 @pytest.mark.row("RD-16")
 def test_a_follower_that_has_applied_the_leaders_index_has_applied_all_that_was_written_before() -> None:
     cluster = Cluster(1, 2, 3)

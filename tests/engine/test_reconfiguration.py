@@ -26,6 +26,7 @@ from pyraft_lab.engine.membership import (
     Membership,
     RemoveLearners,
     RemoveVoters,
+    ReplaceNodes,
     ReplaceVoters,
     SetNodes,
 )
@@ -207,6 +208,15 @@ def test_an_address_changes_in_one_step_and_touches_no_voter() -> None:
 @pytest.mark.row("MB-15")
 def test_a_voter_cannot_be_removed_as_a_learner() -> None:
     assert refusals(step(ready(), wanted(RemoveLearners(frozenset({2}))))) == [NoSuchLearner(2)]
+
+
+@pytest.mark.row("MB-14", "MB-15")
+def test_the_whole_table_of_nodes_may_be_replaced_if_every_voter_is_in_it() -> None:
+    state = ready(learners=[4])
+    turn = step(state, wanted(ReplaceNodes({1: "a", 2: "b", 3: "c", 5: "e"})))
+    assert members_of(turn).configs == state.membership.configs
+    assert dict(members_of(turn).nodes) == {1: "a", 2: "b", 3: "c", 5: "e"}
+    assert refusals(step(state, wanted(ReplaceNodes({1: "a", 2: "b"})))) == [NoSuchLearner(3)]
 
 
 @pytest.mark.row("MB-20", "CM-07")

@@ -1,5 +1,6 @@
 """Starting: what a node may conclude from its disk, what it may not, and how a cluster begins."""
 
+import math
 from typing import Any
 
 import pytest
@@ -241,14 +242,22 @@ def test_a_snapshot_beyond_the_log_replaces_it() -> None:
         {"election_timeout": (0.3, 0.3)},
         {"election_timeout": (0.3, 0.2)},
         {"election_timeout": (0.1, 0.2, 0.3)},
+        {"election_timeout": ("soon", "late")},
+        {"election_timeout": (0.1, math.inf)},
+        {"election_timeout": 0.3},
         {"heartbeat_interval": 0.15},
         {"heartbeat_interval": 0.5},
         {"heartbeat_interval": 0},
+        {"retry_timeout": math.inf},
+        {"heartbeat_interval": 0.14},
+        {"heartbeat_interval": 0.08, "suppress_heartbeats": True},
         {"retry_timeout": -1.0},
         {"retry_limit": "soon"},
         {"clock_drift": -0.1},
         {"clock_drift": 1.0},
         {"max_append_entries": 0},
+        {"max_append_entries": 1.5},
+        {"max_uncommitted_bytes": 1e6},
         {"max_append_bytes": 0},
         {"max_inflight": 0},
         {"max_inflight_bytes": 0},
@@ -262,6 +271,7 @@ def test_a_snapshot_beyond_the_log_replaces_it() -> None:
         {"max_uncommitted_bytes": 0},
         {"pre_vote": 1},
     ],
+    ids=str,
 )
 def test_a_setting_that_breaks_a_rule_is_named(broken: dict[str, Any]) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -271,6 +281,26 @@ def test_a_setting_that_breaks_a_rule_is_named(broken: dict[str, Any]) -> None:
 
 
 @pytest.mark.row("INI-12")
+def test_a_time_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigError, match="heartbeat_interval=nan: must be a finite number"):
+        Config(heartbeat_interval=math.nan).validated()
+
+
+def test_an_interval_that_a_lease_cannot_outlast_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"heartbeat_interval=0\.14: a lease of 0\.135 s"):
+        Config(heartbeat_interval=0.14).validated()
+    with pytest.raises(ConfigError, match="a suppressed heartbeat comes an interval later"):
+        Config(heartbeat_interval=0.08, suppress_heartbeats=True).validated()
+
+
+@pytest.mark.row("INI-12")
 def test_lawful_settings_come_back_unchanged() -> None:
-    for config in (Config(), EAGER, Config(snapshot_logs_since_last=None, max_uncommitted_bytes=1)):
+    lawful = (
+        Config(),
+        EAGER,
+        Config(snapshot_logs_since_last=None, max_uncommitted_bytes=1),
+        Config(heartbeat_interval=0.14, clock_drift=0.0),
+        Config(heartbeat_interval=0.14, loyalty=False, check_quorum=False),
+    )
+    for config in lawful:
         assert config.validated() is config

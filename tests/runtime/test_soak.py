@@ -1,97 +1,79 @@
 """Real processes, real disks and a real broker, while a nemesis kills, pauses, cuts and changes who votes.
 
-The short form runs always; ``SOAK=120 python -m pytest tests/runtime/test_soak.py`` is the long one.
+The short form runs always; ``make soak`` runs the long one (``SOAK=120``), of three and of five processes.
 """
 
 import asyncio
+import itertools
+import logging
 import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from msgspec import Struct, field
 
 from pyraft_lab.check.linearizability import check_linearizable
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.network import broker
+from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.processes import ProcessCluster
 from pyraft_lab.runtime.witness import Witness
+from tests.runtime.nemesis import Nemesis, Usage
 
+log = logging.getLogger(__name__)
 SECONDS = float(os.environ.get("SOAK", "8"))
+IS_LONG = SECONDS >= 60
 CONFIG = Config(
     election_timeout=(0.5, 1.0), heartbeat_interval=0.1, snapshot_logs_since_last=300, keep_logs=50, prompt_commit=False
 )
-CLIENTS, KEYS = 4, 5
+WITNESSES, KEYS, EPOCH = 4, 5, 10.0
+"""Clients whose calls are noted; the keys they share, and for how many seconds: short histories are soon checked."""
 pytestmark = [
     pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed"),
-    pytest.mark.timeout(SECONDS * 3 + 120),
+    pytest.mark.timeout(SECONDS * 3 + 180),
 ]
 
 
-class Nemesis:
-    """Does one bad thing after the other, and always lets a majority be."""
+class Journal(Struct):
+    """A client that writes one line after the other; what was acknowledged must be there, once and in order."""
 
-    def __init__(self, cluster: ProcessCluster, chance: random.Random) -> None:
-        self.cluster, self.chance = cluster, chance
-        self.done: list[str] = []
+    client: Client
+    tried: list[int] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
 
-    async def run(self, end: float) -> None:
-        """Until the cluster's clock shows ``end``; then everything is well again."""
-        deeds: Mapping[str, Callable[[], Awaitable[None]]] = {
-            "kill": self.kill,
-            "pause": self.pause,
-            "partition": self.partition,
-            "broker": self.broker,
-            "members": self.members,
-        }
-        while self.cluster.now < end:
-            name = self.chance.choice(sorted(deeds)) if len(self.done) >= len(deeds) else sorted(deeds)[len(self.done)]
-            self.done.append(name)
-            await deeds[name]()
-            await asyncio.sleep(0.5)
+    async def run(self, cluster: ProcessCluster, end: float) -> None:
+        """Write until ``end``."""
+        for number in itertools.takewhile(lambda _: cluster.now < end, itertools.count(1)):
+            self.tried.append(number)
+            try:
+                await self.client.write({"op": "append", "key": "journal", "value": [number]})
+            except PyraftError:
+                continue
+            self.acknowledged.append(number)
 
-    async def kill(self) -> None:
-        node = self.chance.choice(sorted(self.cluster.metrics))
-        await self.cluster.kill(node)
-        await asyncio.sleep(1.0)
-        await self.cluster.restart(node)
+    def lost(self, found: Sequence[int]) -> list[int]:
+        """What was acknowledged and is not there."""
+        return sorted(set(self.acknowledged) - set(found))
 
-    async def pause(self) -> None:
-        node = self.chance.choice(sorted(self.cluster.metrics))
-        self.cluster.pause(node)
-        await asyncio.sleep(1.5)
-        self.cluster.resume(node)
-
-    async def partition(self) -> None:
-        node = self.chance.choice(sorted(self.cluster.metrics))
-        self.cluster.partition({node}, set(self.cluster.metrics) - {node})
-        await asyncio.sleep(1.5)
-        self.cluster.heal()
-
-    async def broker(self) -> None:
-        assert self.cluster.broker is not None
-        await asyncio.to_thread(self.cluster.broker.kill)
-        await asyncio.sleep(0.3)
-        await asyncio.to_thread(self.cluster.broker.restart)
-
-    async def members(self) -> None:
-        """One voter becomes a learner for a while."""
-        out = self.chance.choice(sorted(self.cluster.metrics))
-        try:
-            await self.cluster.change_membership({1, 2, 3} - {out}, retain=True)
-            await self.cluster.change_membership({1, 2, 3})
-        except PyraftError:
-            pass  # no leader for so long: the others go on anyway
+    def invented(self, found: Sequence[int]) -> list[int]:
+        """What is there twice, out of order, or was never written."""
+        follows = [after for before, after in itertools.pairwise(found) if after <= before]
+        return [*follows, *sorted(set(found) - set(self.tried))]
 
 
-async def work(witness: Witness, cluster: ProcessCluster, end: float, chance: random.Random) -> None:
-    """Write and read a few keys; a call without an answer is noted as such."""
+async def work(witness: Witness, cluster: ProcessCluster, end: float, *, keys: set[str], chance: random.Random) -> None:
+    """Write and read a few keys, which are noted in ``keys``; a call without an answer is noted as such."""
     number = 0
     while cluster.now < end:
         number += 1
-        key = f"k{chance.randrange(KEYS)}"
+        key = f"k{chance.randrange(KEYS)}-{cluster.now // EPOCH:.0f}"
+        keys.add(key)
         try:
             if chance.random() < 0.5:
                 await witness.write({"op": "put", "key": key, "value": f"{witness.name}-{number}"})
@@ -101,24 +83,82 @@ async def work(witness: Witness, cluster: ProcessCluster, end: float, chance: ra
             continue
 
 
-async def test_what_clients_were_told_is_linearizable_whatever_happens(tmp_path: Path) -> None:
-    seed = random.randrange(10**6)
-    chance, notes = random.Random(seed), list[Operation]()
-    async with ProcessCluster(3, config=CONFIG, storage=str(tmp_path), trace=None) as cluster:
-        await cluster.wait_leader(20)
-        end = cluster.now + SECONDS
-        nemesis = Nemesis(cluster, chance)
-        witnesses = [
-            Witness(cluster.new_client(deadline=5), name=name, notes=notes, now=lambda: cluster.now)
-            for name in range(CLIENTS)
-        ]
-        works = (work(witness, cluster, end, random.Random(seed + place)) for place, witness in enumerate(witnesses))
-        await asyncio.gather(nemesis.run(end), *works)
+class Run:
+    """One soak: what was done to the cluster, what its clients heard, what its processes used."""
+
+    def __init__(self, nodes: int, seed: int) -> None:
+        self.nodes, self.seed = nodes, seed
+        self.notes: list[Operation] = []
+        self.keys: set[str] = set()
+        self.done: list[str] = []
+        self.journal: Journal
+        self.found: Sequence[int] = ()
+        self.used = pd.DataFrame()
+
+    async def live(self, cluster: ProcessCluster) -> None:
+        """From the first leader to the last read."""
         await cluster.wait_leader(30)
-        last = Witness(cluster.new_client(deadline=30), name="last", notes=notes, now=lambda: cluster.now)
-        for key in range(KEYS):
-            await last.read(f"k{key}")
-    told = sum(one.returned is not None for one in notes)
-    verdict = check_linearizable(History(notes), "kv", timeout=60)
-    assert verdict.ok, f"seed {seed}, after {nemesis.done}: {verdict.explain()}"
-    assert told > SECONDS, f"seed {seed}: only {told} calls were answered among {nemesis.done}"
+        end = cluster.now + SECONDS
+        nemesis, usage = Nemesis(cluster, self.nodes, random.Random(self.seed)), Usage(cluster)
+        self.done, self.journal = nemesis.done, Journal(cluster.new_client(deadline=5))
+        witnesses = [self._witness(cluster, name, deadline=5) for name in range(WITNESSES)]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(nemesis.run(end))
+            group.create_task(usage.run(end))
+            group.create_task(self.journal.run(cluster, end))
+            for place, witness in enumerate(witnesses):
+                group.create_task(work(witness, cluster, end, keys=self.keys, chance=random.Random(self.seed + place)))
+        await self._read_all(cluster)
+        usage.look()
+        self.used = usage.of(nemesis.elder)
+
+    async def _read_all(self, cluster: ProcessCluster) -> None:
+        last = self._witness(cluster, "last", deadline=60)
+        for key in sorted(self.keys):
+            await last.read(key)
+        self.found = await last.client.read("journal") or ()
+
+    def _witness(self, cluster: ProcessCluster, name: int | str, *, deadline: float) -> Witness:
+        client = cluster.new_client(deadline=deadline)
+        return Witness(client, name=name, notes=self.notes, now=lambda: cluster.now)
+
+    @property
+    def files(self) -> tuple[int, int, int]:
+        """Open files of the elder: at first, at most, and at last."""
+        files = self.used.files
+        return int(files.iloc[0]), int(files.max()), int(files.iloc[-1])
+
+    @property
+    def megabytes(self) -> list[float]:
+        """Memory of the elder, as the median of each quarter of the time."""
+        cuts = [len(self.used) * quarter // 4 for quarter in range(5)]
+        memory = self.used.megabytes
+        return [round(float(memory.iloc[start:stop].median()), 1) for start, stop in itertools.pairwise(cuts)]
+
+    @property
+    def figures(self) -> str:
+        """What a reader of the log wants to know."""
+        told, calls = sum(note.returned is not None for note in self.notes), len(self.notes)
+        deeds = ", ".join(f"{name} {times}" for name, times in sorted(Counter(self.done).items()))
+        return (
+            f"{self.nodes} processes, {SECONDS:g} s, seed {self.seed}: {deeds}; {told} of {calls} calls answered"
+            f", {len(self.journal.acknowledged)} of {len(self.journal.tried)} lines of the journal acknowledged"
+            f"; open files (first, most, last) {self.files}, MB by quarters of the time {self.megabytes}"
+        )
+
+
+@pytest.mark.parametrize("nodes", [3, 5] if IS_LONG else [3])
+async def test_what_clients_were_told_stays_true_whatever_happens(nodes: int, tmp_path: Path) -> None:
+    run = Run(nodes, seed=random.randrange(10**6))
+    async with ProcessCluster(nodes, config=CONFIG, storage=str(tmp_path), trace=None) as cluster:
+        await run.live(cluster)
+    log.info("%s", run.figures)
+    verdict = check_linearizable(History(run.notes), "kv", timeout=60)
+    assert verdict.ok, f"{run.figures}: {verdict.explain()}"
+    assert not run.journal.lost(run.found), run.figures
+    assert not run.journal.invented(run.found), run.figures
+    assert len(run.journal.acknowledged) > SECONDS / 4, f"hardly anything was acknowledged: {run.figures}"
+    first, _, last = run.files
+    assert last <= first + 1, f"files are left open: {run.figures}"  # one may be a snapshot that is being written
+    _, warm, _, late = run.megabytes
+    assert not IS_LONG or late <= 1.1 * warm, f"memory grows: {run.figures}"

@@ -56,6 +56,14 @@ def test_a_lesson_fits_into_a_url_and_is_built_again() -> None:
     assert again.capsule() == text
 
 
+def test_a_link_may_carry_a_capsule() -> None:
+    sim = lesson()
+    for link in ("https://example.org/lab?course=1&capsule={}", "http://localhost:8888/lab/tree#capsule={}"):
+        assert Simulation.from_capsule(link.format(sim.capsule())).trace.digest() == sim.trace.digest()
+    with pytest.raises(CapsuleError, match=r"the link https://example\.org/lab.* has no parameter `capsule`"):
+        Simulation.from_capsule("https://example.org/lab?course=1")
+
+
 SCRIPT = """
 import sys
 from pyraft_lab.sim.simulation import Simulation

@@ -67,10 +67,37 @@ def test_a_plan_says_the_same_in_json_and_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('{"fautls": []}', "unknown field `fautls`"),
-        ('{"faults": [{"do": "crash", "at": 1, "nod": 1}]}', "unknown field `nod` - at `$.faults[0]`"),
-        ('{"faults": [{"do": "crush", "at": 1, "node": 1}]}', "'crush' - at `$.faults[0].do`"),
-        ('{"faults": [{"do": "crash", "node": 1}]}', "missing required field `at`"),
+        ('{"fautls": []}', "fautls is unknown; did you mean faults? Known are name, nodes, seed, seconds"),
+        (
+            '{"faults": [{"do": "crash", "at": 1, "nod": 1}]}',
+            "faults[0].nod is unknown; did you mean node? Known are at",
+        ),
+        ('{"faults": [{"do": "crush", "at": 1, "node": 1}]}', "faults[0].do 'crush' is unknown; did you mean crash?"),
+        (
+            '{"faults": [{"do": "xyz", "at": 1, "node": 1}]}',
+            "faults[0].do 'xyz' is unknown; known are storm, partition",
+        ),
+        ('{"faults": [{"do": "crash", "node": 1}]}', "faults[0]: Object missing required field `at`"),
+        ('{"faults": [{"at": 1}]}', "faults[0]: Object missing required field `do`"),
+        ('{"faults": [7]}', "faults[0]: Expected `object`, got `int`"),
+        ('{"faults": 7}', "faults: Expected `array`, got `int`"),
+        ("[]", "Expected `object`, got `array`"),
+        ('{"faults": [{"do": "crash", "at": 1, "node": "ledaer"}]}', "faults[0].node: Invalid enum value 'ledaer'"),
+        ('{"faults": [{"do": "crash", "at": 1, "node": 1, "lasts": -1}]}', "faults[0].lasts=-1.0"),
+        ('{"faults": [{"do": "crash", "at": 1, "node": 1, "torn": 2}]}', "faults[0].torn=2.0: must be a share"),
+        (
+            '{"faults": [{"do": "crash", "at": 21, "node": 1}]}',
+            "faults[0].at=21.0: is after the plan's end; seconds=20.0",
+        ),
+        ('{"faults": [{"do": "storm", "at": 1, "loss": 3}]}', "loss=3.0: must be a chance"),
+        (
+            '{"faults": [{"do": "storm", "at": 1, "latency": [2, 1, 3]}]}',
+            "latency=(2.0, 1.0, 3.0): needs 0 <= shortest",
+        ),
+        ('{"faults": [{"do": "partition", "at": 1, "groups": [[1], [2, 1]]}]}', "node 1 is in two of them"),
+        ('{"faults": [{"do": "drift", "at": 1, "node": 1, "rate": 0}]}', "faults[0].rate=0.0: must be above 0"),
+        ('{"faults": [{"do": "disk", "at": 1, "node": 1, "slow": 0.5}]}', "faults[0].slow=0.5"),
+        ('{"faults": [{"do": "members", "at": 1, "voters": []}]}', "faults[0].voters=(): must name somebody"),
         ('{"faults": [{"do": "crash", "at": -1, "node": 1}]}', "faults[0].at=-1.0"),
         ('{"faults": [{"do": "crash", "at": 1, "node": 9}]}', "there is no node 9"),
         ('{"faults": [{"do": "partition", "at": 1, "groups": [[1], [8]]}]}', "there is no node 8"),
@@ -78,10 +105,10 @@ def test_a_plan_says_the_same_in_json_and_yaml(tmp_path: Path) -> None:
         ('{"faults": [{"do": "elect", "at": 1, "nodes": [1, 6]}]}', "there is no node 6"),
         ('{"faults": [{"do": "transfer", "at": 1, "to": 6}]}', "there is no node 6"),
         ('{"faults": [{"do": "drift", "at": 1, "node": 6, "rate": 2}]}', "there is no node 6"),
-        ('{"weather": {"los": 0.1}}', "weather.los=0.1: is unknown; known are latency, loss"),
+        ('{"weather": {"los": 0.1}}', "weather.los=0.1: is unknown; did you mean loss? Known are latency, loss"),
         ('{"weather": {"loss": 2}}', "loss=2.0: must be a chance"),
-        ('{"weather": {"loss": "much"}}', "Expected `float`, got `str`"),
-        ('{"config": {"pre_votes": true}}', "config.pre_votes=True: is unknown"),
+        ('{"weather": {"loss": "much"}}', "loss: Expected `float`, got `str`"),
+        ('{"config": {"pre_votes": true}}', "config.pre_votes=True: is unknown; did you mean pre_vote?"),
         ('{"config": {"heartbeat_interval": 3}}', "heartbeat_interval=3"),
         ('{"nodes": 0}', "nodes=0"),
         ('{"nodes": 3', "Input data was truncated"),
@@ -96,6 +123,14 @@ def test_what_cannot_be_meant_is_refused_by_name(text: str, says: str) -> None:
 def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text("faults: [}")
     with pytest.raises(PlanError, match="no YAML"):
+        Plan.load(tmp_path / "plan.yaml")
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"nowhere\.json cannot be read: .*No such file"):
+        Plan.load(tmp_path / "nowhere.json")
+    (tmp_path / "plan.yaml").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(PlanError, match="cannot be read: 'utf-8'"):
         Plan.load(tmp_path / "plan.yaml")
 
 
@@ -210,3 +245,22 @@ def test_a_plan_is_staged_as_it_says() -> None:
     sim = stage(Plan(nodes=3, seed=4, seconds=2, config={"pre_vote": False}, faults=(Crash(at=1, node=1),)))
     assert (len(sim.nodes), sim.seed, sim.nodes[1].state.config.pre_vote) == (3, 4, False)
     assert ("crash", 1.0) in kinds(sim)
+
+
+def test_a_partition_is_told_by_its_name_and_its_end_heals_no_more_than_it_cut() -> None:
+    sim = performed(Partition(at=0.5, lasts=0.5, groups=((1,), (2, 3)), name="one against two"))
+    told = [str(record) for record in sim.trace.records if record.kind in ("partition", "heal")]
+    assert told == [
+        "t=0.500 the network falls apart into {1} | {2,3} (one against two)",
+        "t=1.000 messages pass again: 1→2 1→3 2→1 3→1",
+    ]
+    assert Simulation.from_capsule(sim.capsule()).trace.digest() == sim.trace.digest()
+
+
+def test_latency_may_be_a_curve() -> None:
+    sim = Simulation(3, seed=1, weather=Weather(latency=(0.001, 0.002, 0.003, 0.2)))
+    sim.run(10)
+    flown = (sim.trace.messages["received"] - sim.trace.messages["sent"]).dropna()
+    assert flown.min() >= 0.001
+    assert flown.quantile(0.25) < 0.1 < flown.max()
+    assert flown.max() < 0.21

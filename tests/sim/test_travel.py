@@ -1,6 +1,7 @@
 """Time travel: moments have names, branches are kept, and where two runs part can be seen."""
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import ConfigError, PyraftError
@@ -110,3 +111,16 @@ def test_every_moment_of_the_past_can_be_had_again_exactly(at: int) -> None:
     if at + 1 in worlds:
         assert sim.fork(at).world == worlds[at + 1]
     assert sim.fork(at).trace.records == sim.trace.records[: at + 1]
+
+
+def test_a_fork_may_go_on_under_other_rules_and_keeps_its_past() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run(0.1)
+    then = sim.world.events
+    careless = replace(RAFT, vote_refusal=lambda _state, _request: None)
+    fork = sim.fork(rules=careless)
+    fork.run(2.0)
+    assert fork.world.setting.engine.rules == careless
+    assert sim.world.setting.engine.rules == RAFT
+    assert fork.fork(at=then - 1).world.setting.engine.rules == careless
+    assert fork.fork(at=then - 2).world == sim.fork(at=then - 2).world

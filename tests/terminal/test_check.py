@@ -1,5 +1,6 @@
 """`simulate` and `check` in a terminal: what they print, and what their exit codes say."""
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,61 @@ def test_seeds_that_are_none_are_refused(seeds: str, capsys: pytest.CaptureFixtu
         main(["check", "--seeds", seeds])
     assert refused.value.code == 2
     assert "seeds" in capsys.readouterr().err
+
+
+PLAN = """
+nodes: 3
+seconds: 2
+faults:
+  - {do: crash, at: 0.5, lasts: 0.5, node: leader}
+"""
+
+
+def test_a_plan_in_a_file_is_performed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    assert main(["simulate", "--plan", str(tmp_path / "plan.yaml"), "--seed", "3", "--story"]) == 0
+    shown = capsys.readouterr().out
+    assert "t=0.500 n" in shown
+    assert "crashes: its memory is gone" in shown
+    assert "Nothing fell" in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--plan", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["--plan", "nowhere.yaml", "--faults", "heavy"], "--faults='heavy': the plan says that itself"),
+        (["--capsule", "pyraft1.40", "--seed", "3"], "--seed=3: the capsule says that itself"),
+        (["--capsule", "pyraft1.40"], "cut off within its first characters"),
+        (["--capsule", "hello"], "'hello' is neither a capsule nor a file of one"),
+        (["--nodes", "0"], "nodes=0"),
+    ],
+)
+def test_what_cannot_be_run_is_said_in_one_sentence(
+    options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", *options]) == 2
+    assert complaint in capsys.readouterr().err.replace("\n", " ").replace("  ", " ")
+
+
+def test_a_capsule_is_opened_from_wherever_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sim = Simulation(3, seed=4)
+    sim.run(1.0)
+    text, path = sim.capsule(), tmp_path / "run.txt"
+    path.write_text(text)
+    monkeypatch.setattr("sys.stdin", StringIO(text))
+    for capsule in (text, f"https://example.org/?capsule={text}", str(path), "-"):
+        assert main(["simulate", "--capsule", capsule]) == 0
+        assert sim.trace.digest() in capsys.readouterr().out
+
+
+def test_the_capsule_of_a_hunt_opens_with_its_story_and_what_fell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--mutant", "half-elects"]) == 1
+    hunted = capsys.readouterr().out
+    assert "pyraft-lab simulate --story --capsule" in hunted
+    assert main(["simulate", "--story", "--capsule", capsule_in(hunted)]) == 1
+    opened = capsys.readouterr().out
+    assert "election safety fell" in opened
+    assert capsule_in(opened) == capsule_in(hunted)

@@ -13,7 +13,7 @@ from pyraft_lab.engine.timers import HEARTBEAT, retry
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
 from pyraft_lab.trace.recorder import Kind, Record
-from pyraft_lab.trace.story import sentence, story
+from pyraft_lab.trace.story import lines, sentence, story
 from tests.trace.stage import Stage
 
 STORIES = Path(__file__).parent / "stories"
@@ -23,6 +23,20 @@ def election() -> Stage:
     """n3 is the first to time out."""
     stage = Stage(config=Config())
     stage.fire(3)
+    return stage.run()
+
+
+def split() -> Stage:
+    """Four voters, two candidates, two votes each; the next to time out wins the next term."""
+    stage = Stage(4)
+    stage.fire(1)
+    stage.fire(2)
+    stage.play()
+    stage.play()
+    stage.waiting.append(stage.waiting[2])  # n1's request to n4 is slow
+    del stage.waiting[2]
+    stage.run()
+    stage.fire(2)
     return stage.run()
 
 
@@ -107,7 +121,7 @@ def snapshot() -> Stage:
     return stage.run()
 
 
-SCRIPTS = (election, write, read, transfer, repair, figure_8, joint, removal, snapshot)
+SCRIPTS = (election, split, write, read, transfer, repair, figure_8, joint, removal, snapshot)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: str(script.__name__))
@@ -158,9 +172,9 @@ def test_a_quiet_second_is_told_in_a_few_lines() -> None:
     sim.run(0.2)
     start = sim.now
     sim.run(1.0)
-    lines = sim.trace.story(start).splitlines()
-    assert len(lines) == 1
-    assert f"n{leader} keeps in touch with" in lines[0]
+    told = sim.trace.story(start).splitlines()
+    assert len(told) == 1
+    assert f"n{leader} keeps in touch with" in told[0]
 
 
 def test_the_story_can_begin_and_end_anywhere() -> None:
@@ -182,3 +196,19 @@ def test_a_story_of_heavy_weather_tells_of_every_record_without_a_word_missing()
         sim.restart(number % 5 + 1)
     told = [sentence(record) for record in sim.trace.records]
     assert not [line for line in told if "None" in line or "  " in line or "nobody's" in line]
+
+
+def test_nothing_that_is_done_to_a_cluster_is_lost_beside_a_heartbeat_that_brings_news() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    leader = sim.run_until(lambda s: s.leader) or 0
+    sim.run(0.2)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda s: s.calls[-1].done)
+    for flight in [one for one in sim.flying if one.src == leader]:
+        sim.drop(flight.id)
+    sim.run(0.1)
+    news = [one for one in sim.trace.records if "heartbeat; learns from" in str(one)]
+    flights = {flight.id: flight for one in sim.trace.records for flight in one.sent}
+    told = list(lines([outside(Kind.CUT, node=1, peer=3), news[0]], flights))
+    assert told[0] == "t=2.500 nothing from n1 reaches n3 any more"
+    assert "heartbeat; learns from" in told[1]

@@ -146,12 +146,33 @@ def test_why_not_committed_counts_who_lacks_it() -> None:
     answer = why_not(stage, committed=3)
     assert answer.answer == "Entry 3 is not committed: leader n1 knows it only on the disks of n1 of {1,2,3} (§5.3)."
     assert answer.reasons == (
-        "n2 acknowledged entries up to 2.",
-        "n3 acknowledged entries up to 2, and has not answered in time (1 in a row).",
+        "n2 acknowledged entries up to 2; the append of entry 3 of t=0.019 was stopped by a cut link.",
+        (
+            "n3 acknowledged entries up to 2, and has not answered in time (1 in a row); "
+            "the append of entry 3 of t=0.021 was stopped by a cut link."
+        ),
     )
+    assert [flight.dst for flight in answer.missed] == [2, 3]
+    assert [record.kind for record in answer.records] == ["propose", "timer"]
     assert why_not(stage, committed=9).answer == (
         "Entry 9 is not committed: no log has it; the longest log, n1's, ends with entry 3 of term 1."
     )
+
+
+def test_why_not_committed_follows_the_entry_to_where_it_is_and_its_acknowledgement_back() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    leader = sim.run_until(lambda s: s.leader) or 0
+    sim.run(0.1)
+    near, far = sorted(set(sim.nodes) - {leader})
+    sim.cut(near, leader)
+    sim.spoil(far, slow=1000.0)
+    sim.write({"op": "put", "key": "x", "value": 1}, to=leader)
+    sim.run(0.001)
+    assert all(reason.endswith(" is still under way.") for reason in sim.trace.why_not(committed=3).reasons[-2:])
+    sim.run(0.03)
+    told, waiting = sim.trace.why_not(committed=3).reasons
+    assert told.endswith(" arrived, the acknowledgement up to entry 3 was stopped by a cut link.")
+    assert waiting.endswith(" arrived, and its disk has not finished.")
 
 
 def test_why_not_committed_though_a_majority_holds_it() -> None:
@@ -201,6 +222,23 @@ def test_why_not_leader_tells_of_the_last_campaign() -> None:
     assert [reason.split(" ")[0] for reason in answer.reasons] == ["n1:", "n3"]
     assert "was stopped by a cut link" in answer.reasons[0]
     assert "refuses n2 its vote" in answer.reasons[1]
+
+
+def test_many_tries_in_vain_are_counted_and_the_last_is_told() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    leader = sim.run_until(lambda s: s.leader) or 0
+    sim.run(0.1)
+    alone, other = sorted(set(sim.nodes) - {leader})
+    sim.partition({alone}, {leader, other})
+    sim.run(3.0)
+    answer = sim.trace.why_not(leader=alone, term=2)
+    tries = [record.time for record in sim.trace.records if record.node == alone and record.kind == "timer"]
+    asked = [time for time in tries if time > 0.5]
+    assert f" tries, the last at t={asked[-1]:.3f}." in answer.answer
+    assert [reason.partition(":")[0] for reason in answer.reasons] == [f"n{leader}", f"n{other}"]
+    vote = sim.trace.why_not(vote=(other, alone), term=2)
+    assert vote.answer.endswith(" requests reached it.")
+    assert len(vote.reasons) == len(vote.missed) == 3
 
 
 def test_why_not_leader_of_who_never_stood() -> None:

@@ -268,6 +268,56 @@ def test_a_sweep_is_a_map_whose_cells_carry_capsules() -> None:
     assert [list(row) for row in cells.customdata] == [["a", "b"]]
 
 
+def settled() -> Simulation:
+    """A leader of three, one entry written and committed."""
+    sim = Simulation(nodes=3, seed=7)
+    sim.run_until(lambda s: s.leader, timeout=5)
+    sim.run(0.1)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda s: s.calls[-1].done, timeout=5)
+    return sim
+
+
+def test_why_numbers_its_records_as_the_answer_does_and_says_each_on_hovering() -> None:
+    answer = settled().trace.why(committed=3)
+    discs = next(each for each in viz.why(answer).data if each.text and "<b>1</b>" in each.text)
+    assert list(discs.text) == [f"<b>{number}</b>" for number in range(1, len(answer.records) + 1)]
+    assert [text.replace("<br>", " ") for text in discs.hovertext] == list(answer.told)
+    assert list(discs.marker.line.width[-2:]) == [1, 3.5]
+
+
+def test_why_draws_an_arrow_for_each_message_that_mattered_and_says_answer_and_reasons() -> None:
+    answer = settled().trace.why(committed=3)
+    figure = viz.why(answer)
+    letters = [each.text[0] for each in figure.data if each.hovertext and len(each.hovertext) == 1]
+    assert letters == ["A1", "A+"]
+    texts = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
+    assert answer.answer in texts
+    assert texts[-1] == " ".join(f"• {reason}" for reason in answer.reasons)
+
+
+def test_why_not_shows_what_was_never_heard_and_why() -> None:
+    sim = settled()
+    alone = sim.leader or 0
+    others = sorted(set(sim.nodes) - {alone})
+    sim.partition({alone}, set(others))
+    sim.write({"op": "put", "key": "x", "value": 2}, to=alone)
+    sim.run(0.01)
+    figure = viz.why(sim.trace.why_not(committed=4))
+    crosses = [each for each in figure.data if each.marker.symbol == "x-thin-open"]
+    assert len(crosses) == 2
+    assert [note.text for note in figure.layout.annotations].count("cut") == 2
+    assert list(figure.layout.yaxis.ticktext) == ["n1", "n2", "n3"]
+
+
+def test_why_has_a_lane_for_what_no_server_did() -> None:
+    sim = settled()
+    sim.partition({1}, {2, 3})
+    figure = viz.why(sim.trace.why(sim.trace.records[-1]), title="Somebody cut the network")
+    assert list(figure.layout.yaxis.ticktext) == ["outside"]
+    assert "Somebody cut the network" in [note.text for note in figure.layout.annotations]
+
+
 @pytest.mark.parametrize(
     ("draw", "complaint"),
     [
@@ -279,6 +329,8 @@ def test_a_sweep_is_a_map_whose_cells_carry_capsules() -> None:
         (lambda: viz.counterexample(Simulation(nodes=3, seed=1)), "nothing was broken"),
         (lambda: viz.counterexample(Simulation(nodes=3, seed=1).trace), "say when something broke"),
         (lambda: viz.quorums(Simulation(nodes=3, seed=1).trace.messages), "no membership is known"),
+        (lambda: viz.why(Simulation(nodes=3, seed=1)), "cannot draw a Simulation"),  # type: ignore[arg-type]
+        (lambda: viz.why(Simulation(nodes=3, seed=1).trace.why_not(leader=9)), "there is no such server"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(draw: object, complaint: str) -> None:

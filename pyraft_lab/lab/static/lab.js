@@ -168,7 +168,7 @@ class Player {
     this.store = store; this.listeners = listeners;
     const { branch, event, time } = store.board.place;
     this.branch = branch; this.event = event; this.time = time;
-    this.pace = 1; this.playing = false; this.quiet = false;
+    this.pace = 1; this.playing = false; this.quiet = false; this.waits = false;
     this.goal = null; this.frame = 0; this.reported = 0;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
@@ -183,7 +183,7 @@ class Player {
     this.stop();
     this.branch = branch;
     const strip = this.strip;
-    this.event = clamp(0, index, strip.count - 1);
+    this.event = clamp(Math.min(0, strip.count - 1), index, strip.count - 1);
     this.time = this.timeOf(this.event) ?? this.time;
     this.arrive();
   }
@@ -198,10 +198,10 @@ class Player {
   }
 
   step() {
-    if (this.event >= this.last) return this.ask();
     this.playing = false;
     if (this.goal != null) return this.go(this.goal);
-    const next = this.timeOf(this.event + 1);
+    const next = this.event < this.last ? this.timeOf(this.event + 1) : null;
+    this.waits = next == null && (this.event < this.last || this.ask());
     if (next == null) return this.listeners.paint();
     if (this.calm || next - this.time < 1e-7) return this.go(this.event + 1);
     this.goal = this.event + 1;
@@ -218,7 +218,10 @@ class Player {
     this.listeners.paint();
   }
 
-  stop() { this.playing = false; this.goal = null; this.quiet = false; }
+  /** Something arrived: take the step for which it was lacking. */
+  resume() { if (this.waits) this.step(); }
+
+  stop() { this.playing = false; this.goal = null; this.quiet = false; this.waits = false; }
 
   run() {
     if (this.frame) return;
@@ -280,8 +283,9 @@ class Player {
   ask() {
     if (!this.store.board.grows) return false;
     const strip = this.strip;
-    if (strip.count - this.event < REEL && strip.count < strip.limit && this.wanted !== `${strip.version}/${strip.count}`) {
-      this.wanted = `${strip.version}/${strip.count}`;
+    const known = `${strip.name}/${strip.version}/${strip.count}`;
+    if (strip.count - this.event < REEL && strip.count < strip.limit && this.wanted !== known) {
+      this.wanted = known;
       this.store.link.send({ do: "ahead", branch: this.branch, events: this.event + 3 * REEL });
     }
     return strip.count < strip.limit;
@@ -335,10 +339,10 @@ class SceneView {
   build(id) {
     const { angle } = this.places.get(id), r = this.radius;
     const above = Math.sin(angle) < -0.05, label = above ? -r - 17 : r + 26;
-    const group = s("g", { class: "rl-node", tabindex: 0, role: "button" },
+    const group = s("g", { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
       s("circle", { class: "rl-track", r: r + 7 }), s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }), s("g", { class: "rl-arcs" }),
-      s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r }),
+      s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("text", { class: "rl-numeral", y: 4 }), s("text", { class: "rl-word", y: 16 }, "term"), s("g", { class: "rl-votes" }), s("path", { class: "rl-mark" }),
       s("text", { class: "rl-label", y: label }, s("tspan", { class: "rl-name" }, name(id)), " ", s("tspan", { class: "rl-role" })),
       s("text", { class: "rl-extra", y: label + (above ? -15 : 14) }));
@@ -360,7 +364,8 @@ class SceneView {
 
   /** What may be done to the chosen; while nothing is chosen, what the messages under way say. */
   paintHand(scene) {
-    const { lab } = this, actions = lab.chosenActions(), chosen = lab.message ? `message ${lab.message}` : [...lab.picked].map(name).join(", ");
+    const { lab } = this, actions = lab.chosenActions(), flight = lab.message && findFlight(scene, lab.message);
+    const chosen = flight ? `${flight.glyph}${flight.sign} ${name(flight.src)} → ${name(flight.dst)}` : [...lab.picked].map(name).join(", ");
     const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys()].join();
     if (key === this.handKey) return;
     this.handKey = key;
@@ -379,7 +384,7 @@ class SceneView {
     const member = isMember(id, scene), learner = state.role === "learner";
     const stale = state.role === "leader" && state.term < this.newest;
     set(group, {
-      "data-role": state.role, "data-still": Boolean(still), "data-stale": stale,
+      "data-role": state.role, "data-still": Boolean(still), "data-stale": stale, "data-member": member,
       "aria-pressed": this.lab.picked.has(id), "aria-label": nodeWords(id, state, scene, stale),
     });
     const part = (which) => group.querySelector(which);
@@ -403,7 +408,7 @@ class SceneView {
 
   /** The votes lie in the candidate as the voters lie on the ring: full = granted, crossed = refused, open = not yet. */
   paintVotes(group, id, state, size) {
-    if (!state.granted) return group.replaceChildren();
+    if (!state.granted || !state.up) return group.replaceChildren();
     const sets = state.members.sets.flat(), granted = new Set(state.granted), refused = new Set(state.refused);
     group.replaceChildren(...[...new Set(sets)].map((voter) => {
       const { angle } = this.places.get(voter) ?? { angle: 0 }, x = (size - 8) * Math.cos(angle), y = (size - 8) * Math.sin(angle);
@@ -412,12 +417,12 @@ class SceneView {
     }));
   }
 
-  /** While membership is joint: the old set's arc at the left of its members, the new set's dotted one at the right. */
+  /** While membership is joint: the old set's inner arc at the left of its members, the new set's outer, dotted one at the right. */
   paintArcs(group, id, scene, r) {
     const sets = governing(scene)?.sets ?? [];
     if (sets.length < 2) return group.replaceChildren();
     const arc = (side, extra) => {
-      const from = 0.62, R = r + 14, x = side * R * Math.cos(from), y = R * Math.sin(from);
+      const from = 0.62, R = r + (side < 0 ? 12.5 : 16.5), x = side * R * Math.cos(from), y = R * Math.sin(from);
       return s("path", { class: `rl-arc ${extra}`, d: `M${x} ${-y}A${R} ${R} 0 0 ${side > 0 ? 1 : 0} ${x} ${y}` });
     };
     group.replaceChildren(...[sets[0].includes(id) && arc(-1, ""), sets.at(-1).includes(id) && arc(1, "rl-new")].filter(Boolean));
@@ -428,48 +433,47 @@ class SceneView {
     const key = `${this.ids}|${[...cut].join()}|${this.width}`;
     if (key === this.linkKey) return;
     this.linkKey = key;
-    const drawn = [];
-    for (const a of ids) for (const b of ids) if (a < b) drawn.push(...this.link(a, b, cut.has(`${a}>${b}`), cut.has(`${b}>${a}`)));
-    this.links.replaceChildren(...drawn);
-    this.islands.replaceChildren(...(cut.size ? this.shade(islands(ids, cut)) : []));
-  }
-
-  link(a, b, there, back) {
-    const from = this.places.get(a), to = this.places.get(b), gap = there && back;
-    const line = (p, q) => s("line", { class: "rl-link", x1: from.x + (to.x - from.x) * p, y1: from.y + (to.y - from.y) * p, x2: from.x + (to.x - from.x) * q, y2: from.y + (to.y - from.y) * q });
-    if (gap) return [line(0, 0.4), line(0.6, 1)];
-    const parts = [line(0, 1)];
-    if (there || back) { // one way only: a bar across the lane that is closed
-      const [src, dst] = there ? [from, to] : [to, from], at = lane(src, dst, 0.5, this.radius), dx = dst.x - src.x, dy = dst.y - src.y, d = Math.hypot(dx, dy);
-      parts.push(s("path", { class: "rl-cutmark", d: `M${at.x - (dy / d) * 8} ${at.y + (dx / d) * 8}L${at.x + (dy / d) * 8} ${at.y - (dx / d) * 8}` }));
+    const groups = cut.size ? islands(ids, cut) : [ids], drawn = [];
+    for (const a of ids) for (const b of ids) {
+      const together = groups.some((group) => group.includes(a) && group.includes(b));
+      if (a < b) drawn.push(...this.link(a, b, cut.has(`${a}>${b}`), cut.has(`${b}>${a}`), together));
     }
-    return parts;
+    this.links.replaceChildren(...drawn);
+    this.islands.replaceChildren(...(groups.length > 1 ? groups.flatMap((group) => this.shade(group)) : []));
   }
 
-  shade(groups) {
-    if (groups.length < 2) return [];
-    return groups.map((group) => {
-      const points = group.map((id) => this.places.get(id));
-      const path = points.map(({ x, y }, place) => `${place ? "L" : "M"}${x} ${y}`).join("") + (points.length === 1 ? "h0.1" : "Z");
-      return s("path", { class: "rl-island", d: path, "stroke-width": 2 * this.radius + 34 });
-    });
+  /** A link: broken where it is cut, with bars unless shading tells it already; one bar on the lane that alone is closed. */
+  link(a, b, there, back, together) {
+    const from = this.places.get(a), to = this.places.get(b), line = (p, q) => s("path", { class: "rl-link", d: `M${along(from, to, p)}L${along(from, to, q)}` });
+    if (!there && !back) return [line(0, 1)];
+    if (there && back) return [line(0, 0.42), line(0.58, 1), ...(together ? [bar(from, to, 0.42, 0), bar(from, to, 0.58, 0)] : [])];
+    return [line(0, 1), there ? bar(from, to, 0.5, LANE) : bar(to, from, 0.5, LANE)];
+  }
+
+  /** An island: its servers on common ground, with a shore. */
+  shade(group) {
+    const points = group.map((id) => this.places.get(id));
+    const path = points.map(({ x, y }, place) => `${place ? "L" : "M"}${x} ${y}`).join("") + (points.length === 1 ? "h0.1" : "Z");
+    const ground = (cls, width) => s("path", { class: cls, d: path, "stroke-width": 2 * (this.radius + width) });
+    return [ground("rl-shore", 12.5), ground("rl-island", 11)];
   }
 
   paintDecision(scene) {
-    const store = this.lab.store, found = scene.decisions;
-    const first = found[0];
-    this.title.textContent = first ? found.map((one) => one.title).join(" · ") : "Nobody leads";
-    this.sub.textContent = first ? subtitle(first) : waiting(scene);
-    const rows = found.length > 1 ? found.slice(0, 3).map((one) => [name(one.by), one, one.sets[0]]) : (first?.sets ?? []).map((tally) => [tally.name, first, tally]);
-    const voters = first && this.lab.player.strip.terms[`${first.term}.${first.by}`];
-    this.tally.replaceChildren(...rows.map(([label, decision, tally], place) => {
-      const yes = new Set(decision.what === "leads" ? voters ?? [] : tally.yes), no = new Set(tally.no);
-      const sample = tally.name === "voters" ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
-      const got = tally.of.filter((id) => yes.has(id)).length;
-      return h("div", {}, h("span", { class: "rl-set" }, sample, label),
-        tally.of.map((id) => h("span", { class: `rl-chip ${yes.has(id) ? "rl-yes" : no.has(id) ? "rl-no" : ""}`, "aria-label": `${name(id)} ${chipWord(decision.what, yes.has(id), no.has(id))}` }, name(id))),
-        h("span", { class: "rl-count" }, tallyWords(decision.what, got, tally, Boolean(voters))));
-    }));
+    const found = scene.decisions, first = found[0], elected = first && this.lab.player.strip.terms[`${first.term}.${first.by}`];
+    const leads = first?.what === "leads" || (first?.what === "commit" && first.sets.length === 1);
+    this.title.replaceChildren(first ? found.map((one) => one.title).join("; ") : "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
+    this.sub.textContent = first?.line ?? waiting(scene);
+    const rows = found.flatMap((one) => tallies(one, elected).map((tally, place) => [one, tally, place])).slice(0, 4);
+    this.tally.replaceChildren(...rows.map(([decision, tally, place]) => this.tallied(decision, tally, place, found.length > 1)));
+  }
+
+  /** One voter set as chips: who of it agrees, who refuses, and whether that is enough. */
+  tallied(decision, tally, place, isOneOfMany) {
+    const yes = new Set(tally.yes), no = new Set(tally.no), whose = isOneOfMany ? `${name(decision.by)} ` : "";
+    const sample = tally.name === "voters" ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
+    return h("div", {}, h("span", { class: "rl-set" }, sample, whose + tally.name),
+      tally.of.map((id) => h("span", { class: `rl-chip ${yes.has(id) ? "rl-yes" : no.has(id) ? "rl-no" : ""}`, role: "img", "aria-label": `${name(id)} ${chipWord(decision.what, yes.has(id), no.has(id))}` }, name(id))),
+      h("span", { class: "rl-count" }, tallyWords(decision.what, tally)));
   }
 
   /** What moves: messages and timers. */
@@ -524,8 +528,8 @@ class SceneView {
 
   /** Messages that will never arrive: they stop where they were lost, with a cross. */
   moveFallen(scene, now) {
-    const flight = this.lab.store.board.flight;
-    const marks = scene.fallen.map((one) => {
+    const flight = this.lab.store.board.flight, words = new Set();
+    const marks = scene.fallen.toReversed().map((one) => {
       const from = this.places.get(one.flight.src), to = this.places.get(one.flight.dst);
       if (!from || !to) return null;
       const due = one.flight.due ?? one.flight.sent + flight;
@@ -533,7 +537,8 @@ class SceneView {
       const part = one.flies ? Math.min(end, (now - one.flight.sent) / flight) : end;
       const { x, y } = lane(from, to, part, this.radius);
       if (part < end) return s("g", { transform: `translate(${x} ${y})` }, messageMark(one.flight));
-      return s("g", { class: "rl-lost", transform: `translate(${x} ${y})` }, s("path", { d: "M-6 -6 6 6M6 -6 -6 6" }), s("text", { y: 19 }, one.why));
+      const isNew = !words.has(one.why) && words.add(one.why); // each word once, at the newest: many would cover the scene
+      return s("g", { class: "rl-lost", transform: `translate(${x} ${y})` }, s("path", { d: "M-6 -6 6 6M6 -6 -6 6" }), isNew && s("text", { y: 19 }, one.why));
     });
     if (marks.length || this.fallen.firstChild) this.fallen.replaceChildren(...marks.filter(Boolean));
   }
@@ -552,6 +557,14 @@ function lane(from, to, part, radius) {
   const dx = to.x - from.x, dy = to.y - from.y, length = Math.hypot(dx, dy) || 1;
   const edge = (radius + 10) / length, along = edge + (1 - 2 * edge) * part, bend = 4 * LANE * part * (1 - part) + 4;
   return { x: from.x + dx * along - (dy / length) * bend, y: from.y + dy * along + (dx / length) * bend };
+}
+
+const along = (from, to, part) => `${from.x + (to.x - from.x) * part} ${from.y + (to.y - from.y) * part}`;
+
+/** A short bar across a link, `aside` to its right. */
+function bar(from, to, part, aside) {
+  const dx = to.x - from.x, dy = to.y - from.y, d = Math.hypot(dx, dy), x = from.x + dx * part - (dy / d) * aside, y = from.y + dy * part + (dx / d) * aside;
+  return s("path", { class: "rl-cutmark", d: `M${x - (dy / d) * 8} ${y + (dx / d) * 8}L${x + (dy / d) * 8} ${y - (dx / d) * 8}` });
 }
 
 function arcPath(r, part) {
@@ -595,10 +608,9 @@ function roleWord(state, stale, member) {
 
 function extraWords(id, state, scene) {
   if (!state.up || state.paused) return "";
-  if (state.incoming) return "snapshot arrives";
-  if (state.role === "follower" && state.vote && !state.leader && state.vote !== id) return `voted for ${name(state.vote)}`;
-  if (state.rate !== 1) return `clock × ${state.rate}`;
-  return "";
+  const voted = state.role === "follower" && state.vote && !state.leader && state.vote !== id;
+  const words = [state.incoming && "snapshot arrives", state.rate !== 1 && `clock × ${state.rate}`, voted && `voted for ${name(state.vote)}`, !isMember(id, scene) && state.role !== "learner" && "no member any more"];
+  return words.find(Boolean) || "";
 }
 
 function nodeWords(id, state, scene, stale) {
@@ -608,8 +620,10 @@ function nodeWords(id, state, scene, stale) {
 
 const messageWords = (flight) => `${flight.name}, from ${name(flight.src)} to ${name(flight.dst)}`;
 
-function subtitle(decision) {
-  return decision.line;
+/** What to count for a decision, set by set; for a leadership: the election that brought it about, if it was seen. */
+function tallies(decision, elected) {
+  if (decision.what !== "leads") return decision.sets;
+  return (elected?.sets ?? []).map((of, place) => ({ name: elected.sets.length > 1 ? ["C-old", "C-new"][place] : "voters", of, yes: of.filter((id) => elected.yes.includes(id)), no: [], need: Math.floor(of.length / 2) + 1 }));
 }
 
 function waiting(scene) {
@@ -622,14 +636,14 @@ function chipWord(what, yes, no) {
   return yes ? "voted yes" : no ? "voted no" : "has not answered";
 }
 
-function tallyWords(what, got, tally, known) {
-  if (what === "leads") return known ? `voted for it: ${got} of ${tally.of.length}` : "";
-  return `${got} of ${tally.of.length}${got >= tally.need ? ", enough" : `, ${tally.need} needed`}`;
+function tallyWords(what, { yes, of, need }) {
+  if (what === "leads") return `${yes.length} of ${of.length} voted for it`;
+  return `${yes.length} of ${of.length}${yes.length >= need ? ", enough" : `, ${need} needed`}`;
 }
 
 // ---------------------------------------------------------------------------------------------------- the logs
 
-const CELL = 34, ROW = 56;
+const CELL = 36, HALF = 16;
 
 /** All logs, aligned by index, in one window that slides. */
 class LogsView {
@@ -640,9 +654,10 @@ class LogsView {
     this.later = h("button", { class: "rl-button", type: "button", "aria-label": "Later entries", onclick: () => this.slide(6) }, "▸");
     const sample = (cls) => s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("g", { class: `rl-cell ${cls}` }, s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" })));
     this.legend = h("div", { class: "rl-legend" },
-      h("span", {}, sample("rl-done"), "committed"), h("span", {}, sample(""), "not yet"),
-      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("circle", { class: "rl-match", cx: 7, cy: 7, r: 3.5 })), "leader knows it matches"),
-      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("path", { class: "rl-next", d: "M7 3l4.5 8h-9z" })), "sends next"),
+      h("span", {}, sample("rl-done"), "committed"), h("span", {}, sample(""), "not yet"), h("span", {}, sample("rl-pale"), "not on disk yet"),
+      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("circle", { class: "rl-match", cx: 7, cy: 7, r: 3.5 })), "matches the leader's"),
+      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("path", { class: "rl-next", d: "M7 3l4.5 8h-9z" })), "is sent next"),
+      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("g", { transform: "translate(1 1)" }, digestMark("legend"))), "same picture, same state"),
       (this.slider = h("span", { class: "rl-slide" }, this.earlier, this.later)));
     this.root = h("div", { class: "rl-card rl-logs" }, h("h3", {}, "Logs"), h("div", { class: "rl-sub" }), h("div", { class: "rl-fill", style: "padding-top:10px" }, this.svg), this.legend);
     this.svg.addEventListener("wheel", (event) => { if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) { event.preventDefault(); this.slide(Math.sign(event.deltaX + event.deltaY)); } }, { passive: false });
@@ -650,7 +665,8 @@ class LogsView {
 
   layout(width) {
     this.width = Math.max(280, width);
-    this.columns = Math.max(5, Math.floor((this.width - 92) / CELL));
+    this.columns = Math.max(5, Math.floor((this.width - 56) / CELL));
+    this.isBeside = this.root.offsetTop === this.lab.scene.root.offsetTop;
     this.key = null;
   }
 
@@ -675,7 +691,8 @@ class LogsView {
     if (key === this.key) return;
     this.key = key;
     this.first = first;
-    const height = 34 + ROW * ids.length;
+    this.rowHeight = this.isBeside ? clamp(46, (this.lab.scene.height - 20) / ids.length, 64) : 52;
+    const height = 30 + this.rowHeight * ids.length;
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height, "aria-label": logsWords(ids, scene) });
     this.svg.replaceChildren(this.head(first, right), ...ids.map((id, row) => this.row(id, row, scene, leader, first, right)), this.commitLine(ids, scene, leader, first, right, height));
     this.root.children[1].textContent = membershipWords(scene);
@@ -694,7 +711,7 @@ class LogsView {
   }
 
   row(id, row, scene, leader, first, right) {
-    const state = scene.nodes[id], y = 30 + row * ROW, group = s("g", {});
+    const state = scene.nodes[id], y = 30 + row * this.rowHeight, group = s("g", {});
     group.append(s("text", { class: `rl-row ${state.up ? "" : "rl-off"}`, x: 0, y: y + 17 }, name(id)), ...this.machine(state, y));
     const cells = entriesOf(state.log, Math.max(first, 1), right);
     for (const [index, term, by] of cells) group.append(this.cell(index, term, by, state, y));
@@ -709,33 +726,29 @@ class LogsView {
   /** Equal state machines have equal little pictures. */
   machine(state, y) {
     if (!state.digest || !state.up) return [];
-    const bits = hash(state.digest), dots = [];
-    for (let place = 0; place < 15; place += 1) if ((bits >> place) & 1) {
-      const column = place % 3, line = Math.floor(place / 3);
-      for (const x of column === 2 ? [2] : [column, 4 - column]) dots.push(`M${x * 2.4} ${line * 2.4}h2.4v2.4h-2.4z`);
-    }
-    return [s("g", { transform: `translate(22 ${y + 6})` }, s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`), s("rect", { width: 12, height: 12, fill: "transparent" }), s("path", { d: dots.join(""), style: "fill:var(--rl-muted)" }))];
+    return [s("g", { transform: `translate(24 ${y + 6})` }, s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`), s("rect", { width: 12, height: 12, fill: "transparent" }), digestMark(state.digest))];
   }
 
   cell(index, term, by, state, y) {
     const { fill, ink } = this.lab.termColour(term), entry = this.lab.store.book[`${index}.${term}.${by}`];
-    const done = index <= state.commit, wet = index > state.stored;
+    const done = index <= state.commit, wet = index > state.stored, sets = this.governs(state, index)?.sets;
+    const words = [`entry ${index}, term ${term}${entry ? `: ${entry[0]}` : ""}`, done ? "committed" : "not known to be committed", wet && "not on disk yet", sets?.length && `governed by ${sets.map(braces).join(" + ")}`];
     return s("g", { class: `rl-cell ${done ? "rl-done" : ""} ${wet ? "rl-wet" : ""}` },
-      s("title", {}, `entry ${index}, term ${term}${entry ? `: ${entry[0]}` : ""}; ${done ? "committed" : "not known to be committed"}${wet ? ", not on disk yet" : ""}`),
-      s("rect", { x: this.x(index) - 15, y, width: 30, height: 32, rx: 5, style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}` }),
+      s("title", {}, words.filter(Boolean).join("; ")),
+      s("rect", { x: this.x(index) - HALF, y, width: 2 * HALF, height: 32, rx: 5, style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}` }),
       s("text", { class: "rl-n", x: this.x(index), y: y + 16, style: `fill:${ink}` }, term),
       s("text", { class: "rl-l", x: this.x(index), y: y + 27, style: `fill:${ink}` }, clip(entry?.[0] ?? "")));
   }
 
   snapshot(y, first, last) {
-    const left = this.x(Math.max(first, 1)) - 15, right = this.x(last) + 15, middle = (left + right) / 2;
+    const left = this.x(Math.max(first, 1)) - HALF, right = this.x(last) + HALF, middle = (left + right) / 2;
     return s("g", { class: "rl-snap" }, s("rect", { x: left, y, width: right - left, height: 32, rx: 5 }),
       s("text", { x: middle, y: y + 20 }, right - left > 76 ? `snapshot to ${last}` : "snap"));
   }
 
   incoming(state, y, first) {
     const [offset, size, last] = state.incoming, count = Math.ceil(size / state.chunk), done = Math.floor(offset / state.chunk);
-    const shown = Math.min(count, 12), left = this.x(Math.max(first, 1)) - 15, width = Math.max(128, this.x(last) + 15 - left);
+    const shown = Math.min(count, 12), left = this.x(Math.max(first, 1)) - HALF, width = Math.max(128, this.x(last) + HALF - left);
     const bars = Array.from({ length: shown }, (_, place) => s("rect", { class: `rl-chunk ${place < Math.round((done / count) * shown) ? "" : "rl-empty"}`, x: left + 8 + place * ((width - 16) / shown), y: y + 19, width: (width - 16) / shown - 2, height: 8, style: "stroke-width:1" }));
     return s("g", { class: "rl-snap" }, s("rect", { x: left, y, width, height: 32, rx: 5 }),
       s("text", { x: left + width / 2, y: y + 13 }, `snapshot to ${last}: ${done} of ${count}`), ...bars);
@@ -745,7 +758,7 @@ class LogsView {
   joint(state, y, first, right) {
     const lines = [];
     for (let index = Math.max(first, 1); index <= Math.min(right, state.log.last); index += 1) {
-      if (this.governs(state, index)?.sets.length > 1) lines.push(s("path", { class: "rl-joint", d: `M${this.x(index) - 17} ${y - 6}h34M${this.x(index) - 17} ${y - 3}h34` }));
+      if (this.governs(state, index)?.sets.length > 1) lines.push(s("path", { class: "rl-joint", d: `M${this.x(index) - CELL / 2} ${y - 6.5}h${CELL}M${this.x(index) - CELL / 2} ${y - 3.5}h${CELL}` }));
     }
     return lines;
   }
@@ -772,7 +785,7 @@ class LogsView {
   commitLine(ids, scene, leader, first, right, height) {
     const at = leader ? scene.nodes[leader].commit : Math.max(0, ...ids.map((id) => scene.nodes[id].commit));
     if (at < first || at > right || at === 0) return s("g");
-    const x = this.x(at) + 17;
+    const x = this.x(at) + CELL / 2;
     return s("g", { class: "rl-head" }, s("line", { class: "rl-commit", x1: x, x2: x, y1: 10, y2: height - 14 }), s("text", { x: x - 3, y: 8, style: "text-anchor:end;font-weight:700;fill:var(--rl-ink)" }, "committed"));
   }
 }
@@ -786,6 +799,16 @@ function entriesOf(log, first, right) {
     if (log.runs[run]) found.push([index, log.runs[run][1], log.runs[run][2]]);
   }
   return found;
+}
+
+/** A little picture of a state machine's fingerprint, the same for equal ones. */
+function digestMark(digest) {
+  const bits = hash(digest), dots = [];
+  for (let place = 0; place < 15; place += 1) if ((bits >> place) & 1) {
+    const column = place % 3, line = Math.floor(place / 3);
+    for (const x of column === 2 ? [2] : [column, 4 - column]) dots.push(`M${x * 2.4} ${line * 2.4}h2.4v2.4h-2.4z`);
+  }
+  return s("path", { class: "rl-digest", d: dots.join("") });
 }
 
 function hash(text) {
@@ -806,7 +829,7 @@ function membershipWords(scene) {
   const members = governing(scene);
   if (!members || !members.sets.length) return "no cluster yet";
   const learners = members.learners.length ? `, learning: ${members.learners.map(name).join(", ")}` : "";
-  if (members.sets.length > 1) return `joint membership ${members.sets.map(braces).join(" + ")} since entry ${members.at}${learners}`;
+  if (members.sets.length > 1) return `joint ${members.sets.map(braces).join(" + ")} since entry ${members.at}${learners}`;
   return `${members.sets[0].length} voters ${braces(members.sets[0])}${learners}`;
 }
 
@@ -825,7 +848,7 @@ class InspectorView {
     const kept = this.root.scrollTop;
     if (flight) this.root.replaceChildren(...this.message(flight));
     else if (picked.length === 1 && scene.nodes[picked[0]]) this.root.replaceChildren(...this.node(picked[0], scene));
-    else if (picked.length > 1) this.root.replaceChildren(...this.group(picked));
+    else if (picked.length > 1) this.root.replaceChildren(...this.group(picked), ...this.event(lab.player.event, "what just happened"));
     else this.root.replaceChildren(...this.event(lab.player.event));
     this.root.scrollTop = kept;
   }
@@ -867,7 +890,7 @@ class InspectorView {
   }
 
   group(ids) {
-    return [h("h3", {}, ids.map(name).join(", ")), h("p", { class: "rl-sub" }, "Chosen together: split them off, or (two of them) cut their link.")];
+    return [h("h3", {}, ids.map(name).join(", ")), h("div", {}, "Chosen together: split them off, or (two of them) cut their link.")];
   }
 
   message(flight) {
@@ -899,7 +922,7 @@ class InspectorView {
   /** The events that led here, newest first; each is a way back. */
   chain(cause) {
     const { store, player } = this.lab, items = [];
-    for (let index = cause; index != null && items.length < 6;) {
+    for (let index = cause; index >= 0 && items.length < 6;) {
       const event = store.event(player.branch, index), at = index;
       if (!event) break;
       items.push(h("li", {}, h("button", { type: "button", title: "go there", onclick: () => player.go(at) }, h("small", {}, `${event.id} · `), plain(event.text))));
@@ -930,10 +953,14 @@ function dedent(lines) {
 const TICKS = { // small pictures for what stands out
   election: ["path", { class: "rl-solid", d: "M0 -5 5 0 0 5 -5 0z" }], crash: ["path", { d: "M-4 -4 4 4M4 -4 -4 4" }], restart: ["path", { d: "M-4 3 0 -4 4 3z" }],
   pause: ["path", { d: "M-2.5 -4V4M2.5 -4V4" }], resume: ["path", { d: "M-3 -4 4 0 -3 4z" }], write: ["path", { d: "M0 -5V5" }], membership: ["path", { d: "M-4 -4V1A4 4 0 0 0 4 1V-4" }],
-  snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
+  commit: ["path", { d: "M-4 0 -1 3.5 4 -3.5" }], snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
   heal: ["path", { d: "M-5 0H5" }], violation: ["path", { class: "rl-solid", d: "M-2 -6H2L1 2H-1zM-1.5 4H1.5V7H-1.5z" }],
 };
-const SOUGHT = new Set(["election", "crash", "membership", "snapshot", "violation", "timeout", "partition"]);
+const TELLING = ["violation", "election", "crash", "membership", "snapshot", "partition", "timeout"]; // the most telling first: it gets its label
+const SOUGHT = { // what one may jump to
+  "marks": TELLING, "elections": ["election"], "crashes": ["crash", "restart"], "writes": ["write"], "commits": ["commit"], "memberships": ["membership"],
+  "snapshots": ["snapshot"], "faults": ["partition", "cut", "heal", "drop", "delay", "duplicate", "pause", "resume", "drift"], "violations": ["violation"],
+};
 
 /** The whole run: bands of leadership, marks, branches as further tracks, and the playhead. */
 class TapeView {
@@ -941,8 +968,9 @@ class TapeView {
     this.lab = lab; this.span = null;
     this.svg = s("svg", { width: "100%", role: "slider", tabindex: 0, "aria-label": "Tape: the moment that is shown" });
     const jump = (label, by) => h("button", { class: "rl-button", type: "button", onclick: () => this.jump(by) }, label);
+    this.sought = h("select", { "aria-label": "What to jump to" }, Object.keys(SOUGHT).map((kind) => h("option", { value: kind }, kind)));
     this.root = h("div", { class: "rl-tape" },
-      h("div", { class: "rl-tape-head" }, h("h3", {}, "Tape"), jump("‹ previous mark", -1), jump("next mark ›", 1),
+      h("div", { class: "rl-tape-head" }, h("h3", {}, "Tape"), jump("‹ previous", -1), this.sought, jump("next ›", 1),
         h("button", { class: "rl-button", type: "button", "aria-label": "Zoom in", onclick: () => this.zoom(0.5) }, "+"),
         h("button", { class: "rl-button", type: "button", "aria-label": "Zoom out", onclick: () => this.zoom(2) }, "−")), this.svg);
     this.svg.addEventListener("pointerdown", (event) => { this.svg.setPointerCapture(event.pointerId); this.scrub(event); });
@@ -981,7 +1009,7 @@ class TapeView {
   }
 
   jump(by) {
-    const { player } = this.lab, strip = player.strip, marks = strip.marks.filter((mark) => mark[0] <= strip.seen && SOUGHT.has(mark[2]));
+    const { player } = this.lab, strip = player.strip, sought = SOUGHT[this.sought.value], marks = strip.marks.filter((mark) => mark[0] <= strip.seen && sought.includes(mark[2]));
     const found = by > 0 ? marks.find((mark) => mark[0] > player.event) : marks.findLast((mark) => mark[0] < player.event);
     if (found) player.go(found[0]);
   }
@@ -998,13 +1026,11 @@ class TapeView {
     const bands = strip.bands.filter((band) => band[0] <= strip.seen), end = strip.times[Math.min(strip.seen, strip.times.length - 1)] ?? right;
     const drawn = bands.map((band, place) => this.band(band, bands[place + 1]?.[1] ?? Math.max(end, this.lab.player.time)));
     const ticks = this.ticks(strip.marks.filter((mark) => mark[0] <= strip.seen && mark[1] >= left && mark[1] <= right));
-    const others = [...this.lab.store.strips.values()].filter((one) => one.parent != null || one.name !== strip.name);
     const tracks = this.lab.store.strips.size > 1 ? this.tracks() : [];
     const height = 74 + (tracks.length ? 8 + 17 * tracks.length : 0);
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
     this.head = s("g", {}, s("line", { class: "rl-head-line", y1: 6, y2: 46 }), s("circle", { class: "rl-head-knob", cy: 6, r: 5 }));
     this.svg.replaceChildren(...drawn, ...ticks, ...tracks, this.head);
-    void others;
   }
 
   band([, time, term, leader], end) {
@@ -1015,16 +1041,16 @@ class TapeView {
       width > 7 * words.length ? s("text", { x: x + 8, y: 29, style: `fill:${ink}` }, words) : width > 16 && leader ? s("text", { x: x + 4, y: 29, style: `fill:${ink}` }, term) : null);
   }
 
-  /** Marks, the telling ones labelled where there is room. */
+  /** Marks where there is room, the telling ones first; so are their labels. */
   ticks(marks) {
-    let free = -100;
-    const room = [];
-    return marks.map(([event, time, kind, , words]) => {
-      const x = this.x(time), [tag, shape] = TICKS[kind] ?? ["circle", { r: 2 }], half = words.length * 2.9;
-      if (room.some((at) => Math.abs(at - x) < 3)) return null;
-      room.push(x);
-      const middle = clamp(half, x, this.width - half), fits = middle - half > free;
-      if (fits) free = middle + half + 8;
+    const rank = ([, , kind]) => (TELLING.indexOf(kind) + TELLING.length + 1) % (TELLING.length + 1), labels = [], taken = new Set();
+    return [...marks].sort((a, b) => rank(a) - rank(b)).map(([event, time, kind, , words]) => {
+      const x = this.x(time), half = words.length * 2.9, middle = clamp(half, x, this.width - half);
+      if (taken.has(Math.round(x / 8))) return null;
+      taken.add(Math.round(x / 8));
+      const fits = labels.every(([left, right]) => middle - half > right + 8 || middle + half < left - 8);
+      if (fits) labels.push([middle - half, middle + half]);
+      const [tag, shape] = TICKS[kind] ?? ["circle", { r: 2 }];
       return s("g", { class: "rl-tick" }, s("title", {}, `${words}, event ${event}`), s("g", { transform: `translate(${x} 49)` }, s(tag, shape)), fits ? s("text", { x: middle, y: 68 }, words) : null);
     }).filter(Boolean);
   }
@@ -1053,7 +1079,7 @@ class TapeView {
 class Lab {
   constructor(root, link) {
     this.link = link;
-    this.picked = new Set(); this.message = null; this.pop = null;
+    this.picked = new Set(); this.message = null; this.pop = null; this.orders = [];
     this.store = new Store(link);
     this.player = new Player(this.store, { paint: () => this.paint(), animate: () => this.animate() });
     this.scene = new SceneView(this); this.logs = new LogsView(this); this.inspector = new InspectorView(this); this.tape = new TapeView(this);
@@ -1087,8 +1113,9 @@ class Lab {
     if (message.type === "reel") this.store.takeReel(message.branch, message.reel);
     else if (message.type === "strip") this.grow(message.strip);
     else if (message.type === "board") this.rebuild(message.board);
-    else if (message.type === "go") { this.player.go(message.event, message.branch); this.fillBranches(); this.focusBack(); return; }
-    else if (message.type === "error") return this.say(message.text);
+    else if (message.type === "go") return this.arrive(message);
+    else if (message.type === "error") return this.fail(message.text);
+    this.player.resume();
     this.paint();
   }
 
@@ -1112,8 +1139,18 @@ class Lab {
     if (board.live) this.player.go(this.player.last);
   }
 
+  /** An order was carried out: show what it brought about, then give the next. */
+  arrive({ event, branch }) {
+    this.orders.shift();
+    this.player.go(event, branch);
+    this.fillBranches();
+    this.focusBack();
+    this.give();
+  }
+
   /** An error where everybody sees it, until it is dismissed. */
-  say(text) {
+  fail(text) {
+    this.orders.length = 0;
     this.errors.replaceChildren(h("div", { class: "rl-error" }, h("span", {}, text), h("span", { class: "rl-space" }), h("button", { class: "rl-button", type: "button", onclick: () => this.errors.replaceChildren() }, "Dismiss")));
   }
 
@@ -1131,16 +1168,24 @@ class Lab {
 
   paint() {
     const scene = this.player.scene;
-    if (!scene) { this.animate(); return; }
-    this.scene.paint(scene); this.logs.paint(scene); this.tape.paint();
-    if (!this.player.playing || performance.now() - (this.inspected ?? 0) > 120) { this.inspected = performance.now(); this.inspector.paint(scene); }
-    this.tell();
+    if (scene) this.keepFocus(() => {
+      this.scene.paint(scene); this.logs.paint(scene); this.tape.paint();
+      if (!this.player.playing || performance.now() - (this.inspected ?? 0) > 120) { this.inspected = performance.now(); this.inspector.paint(scene); }
+      this.tell();
+    });
     this.animate();
+  }
+
+  /** Draw; where that takes away what had the focus, its successor gets it, or else the Lab: keys must not go astray. */
+  keepFocus(draw) {
+    const active = this.root.contains(document.activeElement) ? document.activeElement : null;
+    draw();
+    if (active && !this.root.contains(active)) (this.scene.nodes.get(Number(active.dataset.id)) ?? this.root).focus({ preventScroll: true });
   }
 
   animate() {
     const { player } = this, scene = player.scene, strip = player.strip;
-    if (scene) this.scene.animate(scene);
+    if (scene) this.keepFocus(() => this.scene.animate(scene));
     this.tape.animate();
     this.time.textContent = `t = ${player.time.toFixed(4)} s`;
     this.count.textContent = `event ${player.event} of ${strip.seen}`;
@@ -1235,10 +1280,18 @@ class Lab {
 
   // Doing
 
+  /** Orders are given one after the other, each where the one before has led. */
   act(type, more = {}) {
     this.closePop();
     this.player.stop();
-    this.link.send({ do: "act", branch: this.player.branch, event: this.player.event, time: this.player.time, order: { type, ...more } });
+    this.orders.push({ type, ...more });
+    if (type === "partition" || type === "cut") this.picked.clear();
+    if (this.orders.length === 1) this.give();
+  }
+
+  give() {
+    const { branch, event, time } = this.player;
+    if (this.orders.length) this.link.send({ do: "act", branch, event, time, order: this.orders[0] });
   }
 
   nodeActions(id) {

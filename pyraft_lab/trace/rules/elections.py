@@ -197,7 +197,7 @@ def _refused(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark
     early = isinstance(request, PreVoteRequest)
     rule = _REFUSED[refusal][0 if early else 1]
     verb = "would refuse" if early else "refuses"
-    why = reason(before.vote, request.vote)
+    why = reason(step, request.vote)
     if refusal is VoteRefusal.LEASE:
         why = f"it heard {_office(step)} within the lease"
     elif refusal is VoteRefusal.LOG:
@@ -217,10 +217,13 @@ def refusal_of(step: Step, request: CandidateMessage) -> VoteRefusal:
     return found or VoteRefusal.VOTE
 
 
-def reason(held: Vote, wanted: Vote) -> str:
+def reason(step: Step, wanted: Vote) -> str:
     """Why the vote is not free."""
+    held = step.before.vote
     if held.term > wanted.term:
         return f"the term is {held.term} already"
+    if held.node == step.before.id:
+        return "it votes for itself"
     return f"that went to {server(held.node)}" if held.node else "that is not free"
 
 
@@ -237,7 +240,7 @@ def answered(step: Step, voter: NodeId, response: VoterMessage) -> Remarks:
         kind = "pre-vote" if isinstance(response, PreVoteResponse) else "vote"
         yield from out_of_date(f"{server(voter)}'s {kind if response.granted else 'refusal'}: {already}")
     elif not is_active(before.role) or before.role == after.role or isinstance(before.role, Leader):
-        yield from out_of_date(f"a late answer of {server(voter)}")
+        yield from out_of_date(f"{server(voter)}'s {'vote' if response.granted else 'refusal'}, which comes too late")
     else:
         yield _counted(voter, response)
         yield from outcome(step, voter)

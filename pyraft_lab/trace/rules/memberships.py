@@ -16,13 +16,14 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.election import refresh_role
 from pyraft_lab.engine.events import ChangeMembership, Initialize
 from pyraft_lab.engine.log import Configuration, Entry
+from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import TimeoutNow
 from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, propose_membership, retire
 from pyraft_lab.engine.rules import may_change, next_membership
 from pyraft_lab.engine.state import Follower, Leader, Learner, Step
 from pyraft_lab.trace.rules.elections import campaigned
 from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on, sent
-from pyraft_lab.trace.words import entry_name, server, voters
+from pyraft_lab.trace.words import entry_name, server, servers, voters
 
 CLUSTER_FOUNDED = Rule(
     "cluster founded", "dissertation §4.4", initialize, "A pristine server gets the first membership of all.", DECISIVE
@@ -113,7 +114,7 @@ def change_refused(refusal: ChangeRefusal) -> Remark:
         case GuardFailed(what, expected, actual):
             return Remark(GUARD_FAILED, f"refuses the change of membership: {what} is {actual}, not {expected}")
         case NoSuchLearner(node):
-            return Remark(NOT_A_LEARNER, f"refuses the change of membership: {server(node)} is no learner yet")
+            return Remark(NOT_A_LEARNER, f"refuses the change of membership: {server(node)} is no learner")
         case NoVoters():
             return Remark(NO_VOTERS_LEFT, "refuses the change of membership: nobody would vote")
         case _:
@@ -127,7 +128,15 @@ def joint_left(step: Step) -> Remarks:
     for entry in (entry for append in commands(step, Append) for entry in append.entries):
         if isinstance(entry.payload, Configuration):
             now = entry.payload.membership
-            yield Remark(JOINT_LEFT, f"ends the joint membership with entry {entry.index}: {now} decides alone now")
+            decides = f"{voters(now.voters)} decides alone now{_left_out(step.before.membership, now)}"
+            yield Remark(JOINT_LEFT, f"ends the joint membership with entry {entry.index}: {decides}")
+
+
+def _left_out(joint: Membership, now: Membership) -> str:
+    """What becomes of voters that vote no more."""
+    gone, kept = joint.voters - set(now), joint.voters & now.learners
+    without = f", without {servers(gone)}" if gone else ""
+    return without + (f"; {servers(kept)} {'listen' if len(kept) > 1 else 'listens'} only" if kept else "")
 
 
 def followed(step: Step) -> Remarks:

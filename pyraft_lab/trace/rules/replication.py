@@ -19,10 +19,10 @@ from pyraft_lab.engine.replication import (
 )
 from pyraft_lab.engine.rules import fits, follower_commit, probe, unknown
 from pyraft_lab.engine.state import Halted, Leader, Pipeline, Probe, Progress, Step
-from pyraft_lab.engine.types import Index, NodeId, Vote
+from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
 from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, sent
 from pyraft_lab.trace.rules.terms import CONTACT, HEARTBEAT_HEARD, out_of_date
-from pyraft_lab.trace.words import contained, entry_name, listed, server, servers, span
+from pyraft_lab.trace.words import contained, entry_name, listed, log_end, server, servers, span
 
 ENTRIES_SENT = Rule("entries sent", "§5.3", replicate, "The leader sends each follower what it lacks, in order.")
 PROBED = Rule("probe sent", "§5.3", replicate, "Where the logs agree is asked before entries stream.")
@@ -163,17 +163,20 @@ def taken(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
 
 
 def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Remark:
-    own, prev = step.before.log.id_at(request.prev.index), request.prev
-    hint = sent(step, AppendRefused)[0][1].hint
+    own, prev, last = step.before.log.id_at(request.prev.index), request.prev, step.before.log.last
     told = f"refuses {server(leader)}'s entries behind {entry_name(prev)}"
     if own is None:
-        return Remark(PREV_MISSING, f"{told}: its log {_end(step)}; the logs may agree up to {entry_name(hint)}")
-    return Remark(PREV_DIFFERS, f"{told}: it has {entry_name(own)} there; the logs may agree up to {entry_name(hint)}")
+        return Remark(PREV_MISSING, f"{told}: its log {log_end(last)}{_hinted(step, prev, last)}")
+    return Remark(PREV_DIFFERS, f"{told}: it has {entry_name(own)} there{_hinted(step, prev, own)}")
 
 
-def _end(step: Step) -> str:
-    last = step.before.log.last
-    return f"ends with {entry_name(last)}" if last.index else "is empty"
+def _hinted(step: Step, prev: LogId, named: LogId) -> str:
+    """What the refusal says besides, to spare the leader whole terms; nothing where ``named`` says it already."""
+    hint = sent(step, AppendRefused)[0][1].hint
+    if hint == named:
+        return ""
+    older = f"term {prev.term} or before"
+    return f", and of {older} at most {entry_name(hint)}" if hint.index else f", and nothing of {older}"
 
 
 def _appended(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
@@ -233,6 +236,8 @@ def stored(step: Step, vote: Vote) -> Remarks:
     first, last = before.stored.index + 1, after.stored.index
     if vote != before.vote:
         yield Remark(LATE_DISK, "hears from its disk about an earlier vote")
+    elif first <= after.log.start.index:
+        yield Remark(DISK_CAUGHT_UP, f"has on disk everything up to entry {last}")
     elif isinstance(before.role, Leader) and first <= last:
         yield Remark(OWN_DISK_COUNTS, f"has {span(first, last)} on its own disk")
     elif first <= last:
@@ -289,11 +294,19 @@ def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
     elif after.matched < before.matched:
         yield Remark(LOSS_FORGIVEN, f"hears that {name} lost its log and begins with it again")
     elif after.next < before.next or isinstance(before.pace, Pipeline) != isinstance(after.pace, Pipeline):
-        yield Remark(
-            PROBE_MOVED, f"hears that {name} lacks {lacks} and looks for agreement at {_place(after.next - 1)}"
-        )
+        where = step.after.log.id_at(after.next - 1)
+        looks = f"looks for agreement at {entry_name(where) if where else _place(after.next - 1)}"
+        yield Remark(PROBE_MOVED, f"hears that {name} {_instead(answer)}, and {looks}")
     else:
         yield Remark(LATE_REFUSAL, f"passes over a late refusal of {name}")
+
+
+def _instead(answer: AppendRefused) -> str:
+    """What a follower has in place of what it lacks, as far as its hint tells."""
+    lacks, hint = entry_name(answer.prev), answer.hint
+    if hint.index == answer.prev.index:
+        return f"has {entry_name(hint)} and not {lacks}"
+    return f"lacks {lacks} and has nothing behind {entry_name(hint)} that could match"
 
 
 def heartbeat_answered(step: Step, peer: NodeId, answer: HeartbeatResponse) -> Remarks:

@@ -181,8 +181,7 @@ def asked(step: Step, event: Read) -> Remarks:
     """Clients' reads."""
     if event.policy == "lease":
         for ready in commands(step, Readable):
-            where = f"as soon as {_at(ready.at.index)} is applied"
-            yield Remark(READ_BY_LEASE, f"lets a read go ahead {where}, by its lease and without a message")
+            yield Remark(READ_BY_LEASE, f"lets a read go ahead {_once(ready)}, by its lease and without a message")
     elif isinstance(step.after.role, Leader) and not commands(step, Refuse):
         beats = servers(peer for peer, _ in sent(step, HeartbeatRequest))
         how = f"a majority answers the heartbeats it sends to {beats} now"
@@ -192,8 +191,8 @@ def asked(step: Step, event: Read) -> Remarks:
         )
 
 
-def _at(index: int) -> str:
-    return f"entry {index}" if index else "nothing"
+def _once(ready: Readable) -> str:
+    return f"as soon as entry {ready.at.index} is applied"
 
 
 def reads_confirmed(step: Step) -> Remarks:
@@ -202,7 +201,7 @@ def reads_confirmed(step: Step) -> Remarks:
         return
     for ready in commands(step, Readable):
         heard = shares(step.after.membership, _heard(step, ready))
-        yield Remark(READ_CONFIRMED, f"lets a read go ahead at {_at(ready.at.index)}: {heard} answered its round")
+        yield Remark(READ_CONFIRMED, f"lets a read go ahead {_once(ready)}: {heard} answered its round")
 
 
 def _heard(step: Step, ready: Readable) -> set[NodeId]:

@@ -241,7 +241,7 @@ def _to_leader(step: Step, peer: NodeId, message: FollowerMessage) -> Remarks:
     if message.vote.term > before.term:
         yield from terms.corrected(step, peer)
     elif not isinstance(before.role, Leader):
-        yield from terms.out_of_date(f"an answer of {server(peer)}: it does not lead")
+        yield from terms.out_of_date(f"an answer of {server(peer)}: it leads no more")
     elif message.vote != before.vote:
         yield from terms.out_of_date(f"a late answer of {server(peer)}")
     else:

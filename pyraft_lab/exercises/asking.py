@@ -1,0 +1,334 @@
+"""Which steps ask something: votes, terms, entries, majorities, commits; routine asks nothing."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pyraft_lab.engine.commands import Append, Halt, Send, Truncate
+from pyraft_lab.engine.events import Fire, Receive, Stored
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    CandidateMessage,
+    FollowerMessage,
+    HeartbeatRequest,
+    Outdated,
+    PreVoteRequest,
+    PreVoteResponse,
+    SnapshotRequest,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+    VoterMessage,
+)
+from pyraft_lab.engine.rules import RAFT, Rules, VoteRefusal, is_loyal
+from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState, Step
+from pyraft_lab.engine.timers import TimerKind
+from pyraft_lab.engine.types import Index, NodeId, Vote
+from pyraft_lab.exercises.question import Choice, Question
+from pyraft_lab.trace.words import content, entry_name, log_end, server, servers, span, voters
+
+SomeMessage = TypeVar("SomeMessage", bound=AnyMessage)
+MOST = 8
+"""Entries of a log that are shown."""
+REASONS: Mapping[VoteRefusal, tuple[str, str]] = {
+    VoteRefusal.LEASE: ("lease", "no: I heard a leader too lately to help depose it"),
+    VoteRefusal.LOG: ("log", "no: its log ends before mine"),
+    VoteRefusal.VOTE: ("vote", "no: my vote of that term is given, or the term is over"),
+}
+"""Why a vote may be refused: the word to answer with, and what it means."""
+
+
+def question(step: Step, rules: Rules = RAFT) -> Question | None:
+    """What the server of this step has to decide, or ``None`` where the step is routine."""
+    if step.before.halted or any(isinstance(command, Halt) for command in step.commands):
+        return None
+    match step.event:
+        case Receive(src, message):
+            return _message(step, src, message, rules)
+        case Fire(timer) if timer.kind is TimerKind.ELECTION:
+            return _silence(step)
+        case Stored():
+            return _own_disk(step)
+        case _:
+            return None
+
+
+def _message(step: Step, src: NodeId, message: AnyMessage, rules: Rules) -> Question | None:
+    match message:
+        case VoteRequest() | PreVoteRequest():
+            return _vote(step, src, message, rules)
+        case AppendRequest():
+            return _append(step, src, message)
+        case HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
+            return _office(step, src, message.vote)
+        case VoteResponse() | PreVoteResponse() if isinstance(step.before.role, (PreCandidate, Candidate)):
+            return _count(step, src, message)
+        case AppendAccepted() if isinstance(step.after.role, Leader):
+            return _commit(step, f"{server(src)} has on its disk everything up to entry {message.matched.index}")
+        case Outdated():
+            return _term(step, src, message.vote)
+        case _:
+            return _term(step, src, message.vote) if isinstance(message, FollowerMessage) else None
+
+
+# Votes
+
+
+def _vote(step: Step, candidate: NodeId, request: CandidateMessage, rules: Rules) -> Question | None:
+    answers: list[VoterMessage] = [*_sent(step, VoteResponse), *_sent(step, PreVoteResponse)]
+    if not answers:
+        return None
+    before, name, term = step.before, server(candidate), request.vote.term
+    early = isinstance(request, PreVoteRequest)
+    asks = f"asks whether you would vote for it in term {term}" if early else f"asks for your vote in term {term}"
+    rule = "pre_vote_refusal" if early else "vote_refusal"
+    reasons = {why: Choice(word, meaning, {rule: why}) for why, (word, meaning) in REASONS.items()}
+    held = {
+        VoteRefusal.LEASE: is_loyal(before) and not (isinstance(request, VoteRequest) and request.transfer),
+        VoteRefusal.LOG: request.last < before.log.last,
+        VoteRefusal.VOTE: not rules.covers(request.vote, before.vote),
+    }
+    granted = answers[0].granted
+    return Question(
+        node=before.id,
+        about="vote",
+        text=f"{name} {asks}; its log {log_end(request.last)}.",
+        facts=(f"your log {log_end(before.log.last)}", _vote_fact(before), _leader_fact(before)),
+        choices=(Choice("grant", "yes", {rule: None}), *reasons.values()),
+        right=frozenset({"grant"} if granted else (reasons[why].word for why, holds in held.items() if holds)),
+    )
+
+
+def _vote_fact(state: RaftState) -> str:
+    given = f"went to {server(state.vote.node)}" if state.vote.node else "is free"
+    return f"you are in term {state.term}, and your vote of it {given}"
+
+
+def _leader_fact(state: RaftState) -> str:
+    if isinstance(state.role, Leader):
+        return "you lead"
+    leader = f"you follow {server(state.leader)}" if state.leader else "you follow nobody"
+    return f"{leader}, and {'heard a leader within its lease' if is_loyal(state) else 'heard no leader lately'}"
+
+
+# A leader speaks
+
+
+def _append(step: Step, leader: NodeId, request: AppendRequest) -> Question | None:
+    done = _taken(step)
+    if done is None or (done == "keep" and not request.entries):
+        return None
+    before, prev = step.before, request.prev
+    what = (
+        f"{span(*_bounds(request))} ({_terms(request)}: {content(request.entries)})" if request.entries else "nothing"
+    )
+    return Question(
+        node=before.id,
+        about="append",
+        text=f"{server(leader)}, leader of term {request.vote.term}, sends {what}, to stand behind {entry_name(prev)}.",
+        facts=(f"your log: {log_row(before)}", f"you are in term {before.term}", _leader_fact(before)),
+        choices=(
+            Choice("append", "the logs agree so far: I put what is new behind it", {"covers": True, "fits": True}),
+            Choice("replace", "what I have there differs: I cut mine off and take theirs", _cut(request)),
+            Choice("keep", "I hold all of it already: I change nothing and say yes"),
+            Choice("refuse", "the entry in front is not in my log: I take nothing", {"covers": True, "fits": False}),
+            Choice("outdated", "its term is over: I take nothing and say so", {"covers": False}),
+        ),
+        right=frozenset({done}),
+    )
+
+
+def _taken(step: Step) -> str | None:
+    """What Raft did with the entries; ``None`` where it passed over them."""
+    if _sent(step, Outdated):
+        return "outdated"
+    if _sent(step, AppendRefused):
+        return "refuse"
+    if not _sent(step, AppendAccepted):
+        return None
+    if any(isinstance(command, Truncate) for command in step.commands):
+        return "replace"
+    return "append" if any(isinstance(command, Append) for command in step.commands) else "keep"
+
+
+def _cut(request: AppendRequest) -> Mapping[str, Any]:
+    return {"covers": True, "fits": True, "unknown": request.entries}
+
+
+def _bounds(request: AppendRequest) -> tuple[Index, Index]:
+    return request.entries[0].index, request.entries[-1].index
+
+
+def _terms(request: AppendRequest) -> str:
+    terms = sorted({entry.id.term for entry in request.entries})
+    return f"term{'s' if len(terms) > 1 else ''} {', '.join(map(str, terms))}"
+
+
+def _office(step: Step, src: NodeId, vote: Vote) -> Question | None:
+    """Somebody speaks as a leader; nothing to decide where it is the one that is followed already."""
+    refused = bool(_sent(step, Outdated))
+    if not refused and step.before.vote == step.after.vote:
+        return None
+    return Question(
+        node=step.before.id,
+        about="leader",
+        text=f"{server(src)} says that it leads term {vote.term}.",
+        facts=(_vote_fact(step.before), _leader_fact(step.before)),
+        choices=(
+            Choice("follow", "it leads, and I follow it", {"covers": True}),
+            Choice("outdated", "its term is over: I tell it so", {"covers": False}),
+        ),
+        right=frozenset({"outdated" if refused else "follow"}),
+    )
+
+
+def _term(step: Step, src: NodeId, vote: Vote) -> Question | None:
+    """An answer shows a higher term to somebody who leads or wants to."""
+    before = step.before
+    if not isinstance(before.role, (Leader, Candidate, PreCandidate)) or before.term == step.after.term:
+        return None
+    return Question(
+        node=before.id,
+        about="term",
+        text=f"{server(src)} answers you, and says that it is in term {vote.term}.",
+        facts=(_vote_fact(before), _leader_fact(before)),
+        choices=(
+            Choice("resign", "my time is over: I adopt the term and follow", {"covers": True}),
+            Choice("go on", "I was elected for my term and stay in it", {"covers": False}),
+        ),
+        right=frozenset({"resign"}),
+    )
+
+
+# Majorities
+
+
+def _count(step: Step, voter: NodeId, response: VoterMessage) -> Question | None:
+    if step.before.role == step.after.role:
+        return None
+    if step.after.term > step.before.term and not isinstance(step.after.role, Candidate):
+        return _term(step, voter, response.vote)
+    says = "would vote" if isinstance(response, PreVoteResponse) else "votes"
+    text = f"{server(voter)} {says} for you." if response.granted else f"{server(voter)} refuses you its vote."
+    return _tally(step, text)
+
+
+def _tally(step: Step, text: str) -> Question:
+    """Whether votes are enough: those that were counted before, and the new one."""
+    before, after = step.before, step.after
+    role = before.role
+    assert isinstance(role, (PreCandidate, Candidate)), "only who asked counts votes"
+    early = isinstance(role, PreCandidate)
+    won, waiting = (Candidate, PreCandidate) if early else (Leader, Candidate)
+    right = "won" if isinstance(after.role, won) else "wait" if isinstance(after.role, waiting) else "lost"
+    sets = " and ".join(voters(config) for config in before.membership.configs)
+    then = "I stand for election" if early else "I lead"
+    return Question(
+        node=before.id,
+        about="majority",
+        text=text,
+        facts=(
+            f"before that, for you: {servers(role.granted)}; against you: {servers(role.refused)}",
+            f"the voters: {sets}",
+        ),
+        choices=(
+            Choice("won", f"that is a majority: {then}", {"has_won": True}),
+            Choice("wait", "no majority yet: I wait for more", {"has_won": False}),
+            Choice("lost", "no majority can be reached any more: I give up"),
+        ),
+        right=frozenset({right}),
+    )
+
+
+def _own_disk(step: Step) -> Question | None:
+    """The disk has caught up: a candidate's own vote counts, or a leader's own copy."""
+    before, after = step.before, step.after
+    if isinstance(before.role, Candidate) and before.role != after.role:
+        return _tally(step, f"Your disk has your own vote of term {before.term} now.")
+    if isinstance(before.role, Leader) and isinstance(after.role, Leader) and before.stored != after.stored:
+        return _commit(step, f"Your own disk has everything up to entry {after.stored.index} now")
+    return None
+
+
+def _commit(step: Step, news: str) -> Question | None:
+    """A leader counts copies; which entry is the last that is safe?"""
+    before, after = step.before, step.after
+    first, last = before.committed, after.log.last.index
+    if not isinstance(before.role, Leader) or before.matched == after.matched or first == last:
+        return None
+    copies = ", ".join(f"{server(node)} {index}" for node, index in sorted(after.matched.items()))
+    sets = " and ".join(voters(config) for config in after.membership.configs)
+    return Question(
+        node=before.id,
+        about="commit",
+        text=f"{news}. Up to which entry is the log committed?",
+        facts=(
+            f"your log: {log_row(before)}",
+            f"on disk up to entry: {copies}; voters: {sets}",
+            f"you lead term {before.term}",
+        ),
+        choices=tuple(
+            Choice(str(index), _commit_meaning(index, first), {"commit_index": index})
+            for index in _offered(first, after.committed, last)
+        ),
+        right=frozenset({str(after.committed)}),
+    )
+
+
+def _offered(first: Index, right: Index, last: Index) -> list[Index]:
+    """Where the commit index may have come: as it was, and a few around what is right, which is anywhere among them."""
+    lowest = max(first, right - 1 - last % 3)
+    return sorted({first, *range(lowest, min(last, lowest + 4) + 1)})
+
+
+def _commit_meaning(index: Index, committed: Index) -> str:
+    return "no further than before" if index == committed else f"everything up to entry {index}"
+
+
+# Silence
+
+
+def _silence(step: Step) -> Question | None:
+    before, after = step.before, step.after
+    if isinstance(before.role, Leader) or not before.config.enable_elect:
+        return None
+    stands = isinstance(after.role, (PreCandidate, Candidate))
+    return Question(
+        node=before.id,
+        about="silence",
+        text="Your election timeout has run out, and no leader was heard.",
+        facts=(_vote_fact(before), f"the voters: {' and '.join(map(voters, before.membership.configs)) or 'nobody'}"),
+        choices=(
+            Choice("stand", "I want to lead, and ask the others"),
+            Choice("wait", "I go on waiting"),
+        ),
+        right=frozenset({"stand" if stands else "wait"}),
+    )
+
+
+# Words
+
+
+def log_row(state: RaftState) -> str:
+    """The last entries of a log, each with its term; a bar stands behind what is known to be committed.
+
+    >>> from pyraft_lab.engine.log import Blank, Entry, Log
+    >>> from pyraft_lab.engine.state import Disk
+    >>> from pyraft_lab.engine.types import LogId
+    >>> log = Log().append([Entry(LogId(1, 1, 1), Blank()), Entry(LogId(2, 3, 2), Blank())])
+    >>> log_row(RaftState(id=1, disk=Disk(log=log), committed=1))
+    '1:t1 | 2:t2'
+    """
+    log = state.log
+    first = max(log.first_index, log.last.index - MOST + 1)
+    parts = [f"… up to {first - 1}"] if first > 1 else []
+    for entry in log.slice(first, log.last.index + 1):
+        parts += [f"{entry.index}:t{entry.id.term}"] + (["|"] if entry.index == state.committed else [])
+    return " ".join(parts) or "empty"
+
+
+def _sent(step: Step, kind: type[SomeMessage]) -> list[SomeMessage]:
+    sends = (command for command in step.commands if isinstance(command, Send))
+    return [send.message for send in sends if isinstance(send.message, kind)]

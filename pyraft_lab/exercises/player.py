@@ -1,0 +1,290 @@
+"""Playing one live node by hand: letters that ask something wait for an answer, everything else goes on by itself.
+
+::
+
+    network ──letters──▶ inbox ──routine──────────────▶ node
+                           └─ asks something ─▶ answer ─┘
+
+The node stays a full member while its player thinks: heartbeats are heard and answered, timers run. Only the letter in
+question is late, as if the network had been slow, which Raft bears. It never stands for election by itself: that is
+asked too. Who wants to vote, lead or commit by hand alone needs a slow room (:class:`~pyraft_lab.runtime.room.Room`).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import takewhile
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.engine import step
+from pyraft_lab.engine.events import Event, Fire, Receive
+from pyraft_lab.engine.messages import HeartbeatRequest, LeaderMessage, PreVoteRequest, VoteRequest
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.state import Leader, RaftState, Step
+from pyraft_lab.engine.timers import ELECTION, TimerKind
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.exercises.asking import question
+from pyraft_lab.exercises.mark import Mark, mark
+from pyraft_lab.exercises.overruling import Table
+from pyraft_lab.exercises.question import Question
+from pyraft_lab.network.base import Endpoint, Mailbox, Network, Notice
+from pyraft_lab.network.codec import Letter
+from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.room import Room
+from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.rules.table import rule
+
+MOST = 32
+"""Letters that may wait for an answer; later ones are lost, and Raft sends them again."""
+LOOK = 0.1
+"""Seconds after which what waits is looked at anew: the node may have moved on."""
+
+
+class Waiting(Struct, frozen=True):
+    """What waits for an answer: an event of the node, and the letter that brings it, if one does."""
+
+    event: Event
+    letter: Letter | None = None
+
+
+class Asked(Struct, frozen=True):
+    """The question before the player, and what it is about."""
+
+    waiting: Waiting
+    question: Question
+
+
+class Player:
+    """Whoever plays a node, in one process with it; hand it to :func:`~pyraft_lab.runtime.server.serve`.
+
+    ``known`` is how many right answers in a row make a rule routine.
+    """
+
+    marks: list[Mark]
+    """Every answer so far."""
+    asked: Asked | None
+    """What is to be answered now."""
+    state: RaftState | None
+    """How the node stood when it was last looked at."""
+    room: Room
+    """How the teacher has arranged the room."""
+
+    def __init__(self, *, by_hand: bool = False, known: int | None = 2) -> None:
+        self.marks, self.asked, self.state, self.room = [], None, None, Room()
+        self._wants, self._known = by_hand, known
+        self._table = Table(RAFT)
+        self._inbox: list[Waiting] = []
+        self._silence = False
+        self._node: NodeId = 0
+        self._raft: Raft | None = None
+        self._mailbox: Mailbox | None = None
+        self._news = asyncio.Event()
+
+    @property
+    def rules(self) -> Rules:
+        """The rules the node follows: those of Raft, but for what was answered for real."""
+        return self._table.rules
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the node is played by hand at present."""
+        return self._wants or self._node in self.room.by_hand
+
+    @by_hand.setter
+    def by_hand(self, wants: bool) -> None:
+        self._wants = wants
+        self._set_up()
+
+    @property
+    def inbox(self) -> Sequence[Waiting]:
+        """What waits for an answer."""
+        return tuple(self._inbox)
+
+    # What a node's process tells its player
+
+    def around(self, network: Network) -> Network:
+        """The network in which letters to the node come to the player first."""
+        return _Played(self, network)
+
+    async def play(self, raft: Raft) -> None:
+        """Look at what waits, whenever something is new, until cancelled."""
+        self._raft, self._node = raft, raft.id
+        self._set_up()
+        while True:
+            self._news.clear()
+            await raft.with_state(self._look)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._news.wait()
+
+    def arrange(self, room: Room) -> None:
+        """The teacher has arranged the room."""
+        self.room = room
+        self._set_up()
+
+    def __call__(self, record: Record) -> None:
+        """See that an election timeout ran out."""
+        match record.step:
+            case Step(before=before, event=Fire(timer)) if timer.kind is TimerKind.ELECTION:
+                if self.by_hand and not isinstance(before.role, Leader):
+                    self._silence = True
+                    self._news.set()
+            case _:
+                pass
+
+    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+        """Letters have arrived for the node."""
+        for letter in letters:
+            fresh = Waiting(Receive(src, letter.message), letter)
+            self._inbox = [*(one for one in self._inbox if not _replaces(fresh, one)), fresh][:MOST]
+        if not self.by_hand:
+            self._pass_all()
+        self._news.set()
+
+    # What the player does
+
+    async def answer(self, answer: str) -> Mark | None:
+        """Answer the question; ``None`` where the node has moved on meanwhile and it is another one, or none."""
+        if self._raft is None or self.asked is None:
+            raise PyraftError("nothing is to be decided at this moment")
+        return await self._raft.with_state(partial(self._answer, answer, self.asked))
+
+    def _answer(self, answer: str, asked: Asked, state: RaftState) -> Mark | None:
+        reference = _taken(state, asked.waiting)
+        if question(reference) != asked.question:
+            self._look(state)
+            return None
+        given = mark(reference, asked.question, answer)
+        if self.room.for_real and not given.right:
+            given = mark(reference, asked.question, answer, done=self._obeyed(step(state, asked.waiting.event), given))
+        self.marks.append(given)
+        self._carry_out(asked.waiting, given)
+        return given
+
+    def _obeyed(self, own: Step, given: Mark) -> bool:
+        """Whether the node can do what was answered instead of its own step; to keep silent it can always."""
+        choice = given.question.choice(given.answer)
+        assert choice is not None, "it was marked"
+        if choice.rulings is None:
+            return given.question.about == "silence"
+        return self._table.overrule(own, choice.rulings) is not None
+
+    def _carry_out(self, waiting: Waiting, given: Mark) -> None:
+        """Let the letter through; or stand for election, which the node does not do by itself."""
+        self.asked = None
+        if waiting.letter is not None:
+            self._inbox.remove(waiting)
+            self._pass(waiting)
+        else:
+            self._silence = False
+            stands = given.answer == "stand" if given.done else "stand" in given.question.right
+            if stands and self._raft is not None:
+                self._raft.trigger.elect(pre_vote=self._raft.config.pre_vote)
+        self._news.set()
+
+    # Sorting
+
+    def _look(self, state: RaftState) -> None:
+        """Let routine pass, and find what is to be asked."""
+        self.state = state
+        kept: list[Waiting] = []
+        for waiting in self._inbox:
+            reference = _taken(state, waiting)
+            found = question(reference)
+            if found is not None and not self._knows(reference) and not _is_minor(found, waiting, kept):
+                kept.append(waiting)
+            else:
+                self._pass(waiting)
+                state = reference.after
+        self._inbox = kept
+        silent = [Waiting(Fire(ELECTION))] if self._silence else []
+        asked = ((waiting, question(_taken(state, waiting))) for waiting in (*kept, *silent))
+        self.asked = next((Asked(waiting, found) for waiting, found in asked if found is not None), None)
+
+    def _pass_all(self) -> None:
+        """Nobody plays by hand: what waits goes on."""
+        waiting, self._inbox, self.asked, self._silence = self._inbox, [], None, False
+        for one in waiting:
+            self._pass(one)
+
+    def _pass(self, waiting: Waiting) -> None:
+        assert self._mailbox is not None, "letters come after the node has joined its network"
+        if waiting.letter is not None and isinstance(waiting.event, Receive):
+            self._silence = self._silence and not isinstance(waiting.letter.message, LeaderMessage)
+            self._mailbox.receive(waiting.event.src, [waiting.letter])
+
+    def _knows(self, reference: Step) -> bool:
+        """Whether this was answered right so often in a row that it is routine by now."""
+        if self._known is None:
+            return False
+        label = rule(reference).label
+        alike = [one for one in reversed(self.marks) if one.rule.label == label]
+        return len(list(takewhile(bool, alike))) >= self._known
+
+    def _set_up(self) -> None:
+        """Who plays by hand decides about elections too."""
+        if not self.by_hand:
+            self._pass_all()
+        if self._raft is not None and self._raft.metrics.running is None:
+            self._raft.runtime.elect(not self.by_hand)
+        self._news.set()
+
+
+class _Played:
+    """A network that delivers to the player of the node that joins."""
+
+    def __init__(self, player: Player, network: Network) -> None:
+        self._player, self._network = player, network
+
+    async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
+        self._player._mailbox = mailbox  # noqa: SLF001 (its other half)
+        return await self._network.join(node, _Box(self._player, mailbox))
+
+    async def close(self) -> None:
+        await self._network.close()
+
+
+class _Box:
+    """The node's mailbox: letters go to the player, notices straight on."""
+
+    def __init__(self, player: Player, mailbox: Mailbox) -> None:
+        self._player, self._mailbox = player, mailbox
+
+    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+        self._player.receive(src, letters)
+
+    def notice(self, notice: Notice) -> None:
+        self._mailbox.notice(notice)
+
+
+def _taken(state: RaftState, waiting: Waiting) -> Step:
+    """The step of the reference, whose elections are not switched off as those of a node in a hand are."""
+    return step(replace(state, config=replace(state.config, enable_elect=True)), waiting.event)
+
+
+def _is_minor(found: Question, waiting: Waiting, kept: Sequence[Waiting]) -> bool:
+    """Whether to follow a leader is not worth asking: its entries, about which more is asked, wait already."""
+    return found.right == {"follow"} and any(_src(one) == _src(waiting) for one in kept)
+
+
+def _src(waiting: Waiting) -> NodeId | None:
+    return waiting.event.src if isinstance(waiting.event, Receive) else None
+
+
+def _replaces(fresh: Waiting, old: Waiting) -> bool:
+    """Whether a letter makes an older one pointless: it says the same, or it is a later call, or a later heartbeat."""
+    if fresh.event == old.event:
+        return True
+    match fresh.event, old.event:
+        case Receive(src, VoteRequest()), Receive(other, VoteRequest() | PreVoteRequest()):
+            return src == other
+        case Receive(src, PreVoteRequest()), Receive(other, PreVoteRequest()):
+            return src == other
+        case Receive(src, HeartbeatRequest()), Receive(other, HeartbeatRequest()):
+            return src == other
+        case _:
+            return False

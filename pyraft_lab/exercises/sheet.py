@@ -1,0 +1,44 @@
+"""A server's state as one would keep it on a sheet of paper: Figure 2, in words."""
+
+from pyraft_lab.engine.rules import is_loyal
+from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
+from pyraft_lab.exercises.asking import log_row
+from pyraft_lab.trace.words import server, servers
+
+
+def sheet(state: RaftState) -> str:
+    """The state, a line for each box.
+
+    >>> print(sheet(RaftState(id=2)))
+    n2, learner, term 0
+      votedFor    nobody
+      log         empty
+      committed   0 (applied 0)
+      members     nobody
+    """
+    lines = [f"{server(state.id)}, {type(state.role).__name__.lower()}, term {state.term}"]
+    lines += [f"  {name:<10}  {value}" for name, value in rows(state)]
+    return "\n".join(lines)
+
+
+def rows(state: RaftState) -> list[tuple[str, str]]:
+    """Names and values of what a server knows."""
+    voted = f"{server(state.vote.node)}{', who leads' if state.vote.committed else ''}"
+    found = [
+        ("votedFor", voted),
+        ("log", log_row(state)),
+        ("committed", f"{state.committed} (applied {state.applied})"),
+        ("members", str(state.membership)),
+    ]
+    match state.role:
+        case Leader():
+            matched = ", ".join(f"{server(node)} {index}" for node, index in sorted(state.matched.items()))
+            found.append(("matchIndex", matched))
+        case Candidate(granted=granted, refused=refused) | PreCandidate(granted=granted, refused=refused):
+            found.append(("votes", f"for it: {servers(granted)}; against it: {servers(refused)}"))
+        case _ if state.leader:
+            heard = "heard within its lease" if is_loyal(state) else "silent for a while"
+            found.append(("leader", f"{server(state.leader)}, {heard}"))
+        case _:
+            pass
+    return found

@@ -1,0 +1,17 @@
+"""What was probably meant: a word that nobody knows there, next to those that are known."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def meant(word: object, known: Iterable[str]) -> str:
+    """The likeliest of the known words as a question, then all of them.
+
+    >>> meant("los", ["latency", "loss"])
+    'is unknown; did you mean loss? Known are latency, loss'
+    >>> meant("colour", ["latency", "loss"])
+    'is unknown; known are latency, loss'
+    """
+    words = list(known)
+    near = get_close_matches(str(word), words, n=1)
+    return f"is unknown; {f'did you mean {near[0]}? K' if near else 'k'}nown are {', '.join(words)}"

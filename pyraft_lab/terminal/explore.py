@@ -1,0 +1,116 @@
+"""``pyraft-lab explore``: every interleaving of a small cluster within bounds, and the shortest story of what falls."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+
+from rich.console import Console, RenderableType
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pyraft_lab.check.bounds import Bounds
+from pyraft_lab.check.explorer import Report, Watcher, explore
+from pyraft_lab.check.hunt import mutant
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, face_of, guarded, show_capsule
+
+EXAMPLES = """examples:
+  pyraft-lab explore                                       three servers, one timeout, one write: all there is
+  pyraft-lab explore --timeouts 2 --writes 0               two timeouts; --symmetric takes servers for alike
+  pyraft-lab explore --timeouts 2 --crashes 1 --disks      writes become durable one by one, and a crash loses the rest
+  pyraft-lab explore --timeouts 2 --mutant votes-twice     a Raft with a mistake, and the shortest story of how it dies
+
+exit code: 0 where nothing fell within the bounds, 1 where something did, 2 where it could not be searched"""
+
+COUNTS = {
+    "timeouts": (1, "election timers that run out"),
+    "writes": (1, "writes of clients"),
+    "crashes": (0, "crashes"),
+    "duplicates": (0, "messages that arrive twice"),
+    "heartbeats": (0, "rounds of heartbeats"),
+    "retries": (0, "messages sent again"),
+    "leases": (0, "leases, loyalties and checks of a quorum that run out"),
+    "snapshots": (0, "snapshots"),
+}
+"""What is bounded, as in :class:`~pyraft_lab.check.bounds.Bounds`: how often unless told, and in words."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Search every world within the bounds; 0 when nothing falls in any."""
+    chosen = words().parse_args(arguments)
+    return guarded(lambda console: _explore(chosen, console))
+
+
+def words() -> argparse.ArgumentParser:
+    """The options."""
+    face = face_of("explore", "Every interleaving of a small cluster within bounds.", EXAMPLES)
+    face.set_defaults(nodes=3)
+    for name, (usual, says) in COUNTS.items():
+        face.add_argument(f"--{name}", type=int, default=usual, metavar="N", help=f"{says} (%(default)s)")
+    face.add_argument("--worlds", type=int, default=5_000_000, metavar="N", help="stop at so many (%(default)s)")
+    face.add_argument("--disks", action="store_true", help="let writes become durable one by one")
+    face.add_argument("--symmetric", action="store_true", help="of worlds that differ by names alone look at one")
+    face.add_argument("--mutant", metavar="NAME", help="search under the rules of this mutant; `check --mutants` lists")
+    return face
+
+
+def _explore(chosen: argparse.Namespace, console: Console) -> int:
+    counts = {name: getattr(chosen, name) for name in COUNTS}
+    bounds = Bounds(**counts, worlds=chosen.worlds, instant_disk=not chosen.disks)
+    began = perf_counter()
+    with _progress(console) as progress:
+        report = explore(
+            chosen.nodes, engine=_engine(chosen), bounds=bounds, symmetric=chosen.symmetric, progress=progress
+        )
+    console.print(_table(report, perf_counter() - began))
+    if report.broken:
+        _tell(report, console)
+        return FELL
+    console.print(
+        f"[bold]Nothing fell[/]: {'there are no other worlds' if report.exhausted else 'there are more worlds'}."
+    )
+    return SAFE
+
+
+def _engine(chosen: argparse.Namespace) -> Engine:
+    """The Raft that is searched; a mutant's mistake must be in its rules, for a search knows nothing else of it."""
+    if chosen.mutant is None:
+        return raft(RULES[chosen.rules])
+    prey = mutant(chosen.mutant)
+    if not prey.rules:
+        raise ConfigError("mutant", prey.name, "is not wrong in its rules; hunt it with pyraft-lab check --mutant")
+    return prey.engine
+
+
+def _table(report: Report, seconds: float) -> RenderableType:
+    table = Table(show_header=False, box=None)
+    for name, value in (
+        ("worlds", f"{report.worlds:,}"),
+        ("transitions", f"{report.transitions:,}"),
+        ("turns of Raft", f"{report.turns:,}"),
+        ("acts deep", f"{report.depth:,}"),
+        ("seconds", f"{seconds:.1f}, so {report.worlds / max(seconds, 1e-9):,.0f} worlds a second"),
+    ):
+        table.add_row(name, value)
+    return table
+
+
+def _tell(report: Report, console: Console) -> None:
+    """The shortest path, what fell, and the path as a run."""
+    console.print(report.story(), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n[bold red]{report.broken} fell[/] after {len(report.path)} acts; no story is shorter.")
+    show_capsule(report.simulation(), console)
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Watcher]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as line:
+        task = line.add_task("searching …")
+
+        def show(worlds: int, waiting: int, depth: int) -> None:
+            line.update(task, description=f"{worlds:,} worlds, {waiting:,} of them to be looked at, {depth} acts deep")
+
+        yield show

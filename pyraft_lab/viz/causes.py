@@ -1,0 +1,248 @@
+"""The answer to why and why not as a picture: who told whom, up to the fact, with what was never heard."""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from textwrap import wrap
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    PreVoteResponse,
+    VoteResponse,
+)
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.trace.questions import Explanation
+from pyraft_lab.trace.recorder import ANSWERS, EventId, Fate, Flight, Kind, Record
+from pyraft_lab.trace.rules.table import rule
+from pyraft_lab.trace.words import message_name
+from pyraft_lab.viz import theme
+from pyraft_lab.viz.drawing import Drawing
+
+STOPPED = (Kind.UNDELIVERED, Kind.DROP)
+"""Records at which a message's way ended in vain."""
+OUTSIDE = 0
+"""The lane of what no server did."""
+LANE, BESIDE, LINE = 96, 66, 17
+"""Heights of a lane, of what stands around the lanes, and of a line of words, in pixels."""
+ASKING, ANSWERING = 0.5, 0.3
+"""How far along its arrow a message's letter stands; of an answer early, for others may lie on its way."""
+LETTERS = {"head": 110, "reason": 128, "hover": 70, "word": 17}
+"""How many letters a line of each kind of text takes."""
+
+
+class Place(NamedTuple):
+    """Where a record stands: its number in the answer's list, and its lane."""
+
+    x: int
+    y: int
+
+
+def why(answer: Explanation, *, title: str | None = None) -> Drawing:
+    """What led to a fact, or stood against it: the answer of ``trace.why(…)`` or ``trace.why_not(…)``.
+
+    A lane for each server and a disc for each record, oldest first and numbered as in the answer's text; an arrow is
+    the message that brought it about, one that ends in × was never heard. Colour and hover tell the term, the words
+    the rule, a heavy border the last record, which decides. Times stand below; distances mean nothing.
+    """
+    if not isinstance(answer, Explanation):
+        raise PyraftError(f"cannot draw a {type(answer).__name__}: give the answer of trace.why(...) or why_not(...)")
+    if not answer.records:
+        raise PyraftError(f"no record shows it, so there is nothing to draw; the answer is: {answer}")
+    lanes = _lanes(answer)
+    places = {one.id: Place(x, lanes.index(one.node)) for x, one in enumerate(answer.records, 1)}
+    heading, reasons = wrap(title or answer.answer, LETTERS["head"]), _reasons(answer)
+    top, bottom = 34 + 20 * len(heading), 52 + LINE * len(reasons)
+    fig = theme.figure("", height=0, words=" ".join([title or answer.answer, *answer.reasons]))
+    fig.update_layout(height=LANE * len(lanes) + top + bottom, margin={"l": 64, "r": 20, "t": top, "b": bottom})
+    _draw_steps(fig, answer.records, places)
+    _draw_arrows(fig, answer, places)
+    _draw_missed(fig, answer, places, lanes)
+    _draw_records(fig, answer, places)
+    _draw_texts(fig, heading, reasons)
+    _axes(fig, answer.records, lanes)
+    return fig
+
+
+def _lanes(answer: Explanation) -> list[int]:
+    """Every server that the answer is about, in order; what came from outside on top."""
+    missed = (node for flight in answer.missed for node in (flight.src, flight.dst))
+    return sorted({*(one.node for one in answer.records), *missed})
+
+
+def _reasons(answer: Explanation) -> list[str]:
+    """The reasons in lines, each with a dot before it."""
+    lines = (wrap(f"• {reason}", LETTERS["reason"], subsequent_indent="   ") for reason in answer.reasons)
+    return [line for reason in lines for line in reason]
+
+
+# Arrows
+
+
+def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[EventId, Place]) -> None:
+    """What led from one record to the next on the same server: a faint line."""
+    xs, ys = list[float | None](), list[float | None]()
+    for node in sorted({one.node for one in records} - {OUTSIDE}):
+        own = [places[one.id] for one in records if one.node == node]
+        xs += [*(place.x for place in own), None]
+        ys += [*(place.y for place in own), None]
+    fig.add_scatter(x=xs, y=ys, mode="lines", line={"color": theme.FAINT, "width": 1.4}, hoverinfo="skip")
+
+
+def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Place]) -> None:
+    """From where each message left to what it brought about."""
+    for record in answer.records:
+        flight = answer.flights.get(record.message or 0)
+        if flight is not None and flight.cause in places:
+            tail, head = places[flight.cause], places[record.id]
+            words = f"{_name(flight)}<br>sent {flight.sent:.4f} s, there {record.time:.4f} s"
+            _arrow(fig, flight, tail, (head.x, head.y), words, heard=record.kind not in STOPPED)
+
+
+def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Place], lanes: list[int]) -> None:
+    """What was never heard stops on its way, marked with a cross."""
+    for flight in answer.missed:
+        if flight.cause in places:
+            tail, lane = places[flight.cause], lanes.index(flight.dst)
+            head = (tail.x + 0.5, tail.y + 0.8 * (lane - tail.y))
+            fate = "under way" if flight.fate is Fate.FLYING else str(flight.fate)
+            _arrow(fig, flight, tail, head, f"{_name(flight)}<br>sent {flight.sent:.4f} s, {fate}", heard=False)
+            fig.add_annotation(
+                x=head[0], y=head[1], xshift=10, xanchor="left", text=fate, showarrow=False, font={"size": 10}
+            )
+
+
+def _arrow(fig: go.Figure, flight: Flight, tail: Place, head: tuple[float, float], words: str, *, heard: bool) -> None:
+    """One message: an answer is dotted, its letter stands on it."""
+    answers = isinstance(flight.message, ANSWERS)
+    letter_at = ANSWERING if answers else ASKING
+    fig.add_scatter(
+        x=[tail.x, head[0]],
+        y=[tail.y, head[1]],
+        mode="lines+markers",
+        line={"color": theme.INK, "width": 1.3, "dash": "dot" if answers else "solid"},
+        marker={
+            "symbol": "arrow-open" if answers and heard else "arrow" if heard else "x-thin-open",
+            "size": [0, 11],
+            "color": theme.INK,
+            "angleref": "previous" if heard else "up",
+            "standoff": 15 if heard else 0,
+            "line": {"color": theme.INK, "width": 1 if heard else 2},
+        },
+        hoverinfo="skip",
+    )
+    fig.add_scatter(
+        x=[tail.x + letter_at * (head[0] - tail.x)],
+        y=[tail.y + letter_at * (head[1] - tail.y)],
+        mode="markers+text",
+        marker={"size": 18, "color": "#FFFFFF", "opacity": 0.9},
+        text=[_letter(flight.message)],
+        textfont={"size": 11, "color": theme.INK},
+        hovertext=[words],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _letter(message: AnyMessage) -> str:
+    """The message's glyph, with how many entries it brings, + or − where it says yes or no."""
+    glyph = theme.GLYPHS[type(message).__name__]
+    match message:
+        case AppendRequest(entries=entries) if entries:
+            return f"{glyph}{len(entries)}"
+        case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):
+            return f"{glyph}{'+' if granted else '−'}"
+        case AppendAccepted() | AppendRefused():
+            return f"{glyph}{'+' if isinstance(message, AppendAccepted) else '−'}"
+        case _:
+            return glyph
+
+
+def _name(flight: Flight) -> str:
+    return f"{message_name(flight.message)}, {theme.node_name(flight.src)} to {theme.node_name(flight.dst)}"
+
+
+# Records
+
+
+def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Place]) -> None:
+    """A numbered disc for each, the rule below it, the whole sentence on hovering."""
+    records = answer.records
+    terms = [one.step.after.term if one.step is not None else 0 for one in records]
+    fig.add_scatter(
+        x=[places[one.id].x for one in records],
+        y=[places[one.id].y for one in records],
+        mode="markers+text",
+        marker={
+            "symbol": ["circle" if one.step is not None else "square" for one in records],
+            "size": 26,
+            "opacity": 1,
+            "color": [theme.term_colour(term) for term in terms],
+            "line": {"color": theme.INK, "width": [3.5 if one is records[-1] else 1 for one in records]},
+        },
+        text=[f"<b>{number}</b>" for number, _ in zip(count(1), records, strict=False)],
+        textfont={"size": 12, "color": [theme.numeral_colour(term) for term in terms]},
+        hovertext=["<br>".join(wrap(sentence, LETTERS["hover"])) for sentence in answer.told],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    for record in records:
+        place = places[record.id]
+        fig.add_annotation(
+            x=place.x,
+            y=place.y,
+            yshift=-17,
+            yanchor="top",
+            text="<br>".join(wrap(_word(record), LETTERS["word"])),
+            showarrow=False,
+            font={"size": 10},
+            bgcolor="rgba(255,255,255,0.75)",
+            borderpad=0,
+        )
+
+
+def _word(record: Record) -> str:
+    """The rule that weighs most in a step; what happened, where there was none."""
+    return str(record.kind) if record.step is None else rule(record.step).label
+
+
+# Around it
+
+
+def _draw_texts(fig: go.Figure, heading: Sequence[str], reasons: Sequence[str]) -> None:
+    """The answer above, its reasons below."""
+    for lines, y, shift, anchor, size in (
+        (heading, 1.0, 12, "bottom", 15),
+        (reasons, 0.0, -42, "top", 12),
+    ):
+        fig.add_annotation(
+            x=0,
+            xref="paper",
+            xshift=-44,
+            xanchor="left",
+            y=y,
+            yref="paper",
+            yshift=shift,
+            yanchor=anchor,
+            align="left",
+            text="<br>".join(lines),
+            showarrow=False,
+            font={"size": size},
+        )
+
+
+def _axes(fig: go.Figure, records: Sequence[Record], lanes: list[int]) -> None:
+    theme.lanes(fig, lanes)
+    names: list[Any] = ["outside" if node == OUTSIDE else theme.node_name(node) for node in lanes]
+    fig.update_yaxes(ticktext=names, range=[len(lanes) - 0.3, -0.45])
+    fig.update_xaxes(
+        range=[0.5, max(len(records), 2) + 0.6],
+        tickvals=list(range(1, len(records) + 1)),
+        ticktext=[f"{one.time:.3f} s" for one in records],
+        tickfont={"size": 10},
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
