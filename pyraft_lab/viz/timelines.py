@@ -10,7 +10,7 @@ from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
 MARKS = {"crash": ("x", "crashes"), "restart": ("triangle-up", "restarts")}
-MARKS_KEY = "◆ begins to lead · ✕ crashes · ▲ restarts"
+MARKS_KEY = {"crash": "✕ crashes", "restart": "▲ restarts"}
 
 
 def roles(
@@ -73,7 +73,7 @@ def space_time(
         title or "Every message, from sender to receiver",
         f"{bands.finding(life)}; {arrows.finding(seen)}",
         height=78 * max(len(lanes), 1),
-        key=f"{arrows.key(seen)} · {bands.key(life)} · {MARKS_KEY}",
+        key=" · ".join([arrows.key(seen), bands.key(life), *_marks_key(trace.events, life)]),
         words=f"{bands.words(life, lanes, most=3)}. {arrows.words(seen)}",
         barmode="overlay",
         showlegend=True,
@@ -83,6 +83,13 @@ def space_time(
     _draw_marks(fig, trace.events, lanes, begin, end)
     _axes(fig, lanes, begin, end, above=bands.draw_cuts(fig, trace, begin, end))
     return fig
+
+
+def _marks_key(events: pd.DataFrame, life: pd.DataFrame) -> list[str]:
+    """What the marks on the lanes mean, as far as there are any."""
+    done = set(events.loc[events["time"] > 0, "kind"])
+    leads = ["◆ begins to lead"] if "leader" in set(life["role"]) else []
+    return [*leads, *(says for kind, says in MARKS_KEY.items() if kind in done)]
 
 
 def _first_news(messages: pd.DataFrame) -> float | None:
