@@ -1,5 +1,6 @@
 """Who must agree, and who does: the voter sets of a membership, old and new, over one entry."""
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 
@@ -18,12 +19,13 @@ def quorums(
 ) -> Drawing:
     """Every voter set as a row: filled servers hold entry ``index`` on disk at time ``at``; each needs its majority.
 
-    The membership is the one that governs the newest log at that time; ``index`` is the last entry unless given. While
+    The membership is the one that governs the newest log at that time, or that decided on entry ``index``, which is the
+    last one unless given. While
     a membership is joint there are two rows, and an entry commits only when both say "enough" (§6).
     """
     trace = trace_of(source)
     _, when = window(trace, None, at)
-    sets = voter_sets(trace, when)
+    sets = voter_sets(trace, when if index is None else _decided(trace.entries, index, when))
     holders, place = _holders(trace, index, when)
     down = _down(trace, when)
     fig = theme.figure(
@@ -48,6 +50,12 @@ def quorums(
     )
     fig.update_xaxes(visible=False, range=[-0.6, max(len(members) + 2.6, 8.0)], fixedrange=True)
     return fig
+
+
+def _decided(entries: pd.DataFrame, index: int, when: float) -> float:
+    """The last moment at which an entry was not yet known to be committed: whoever voted then decided on it."""
+    known = entries.loc[(entries["index"] == index) & (entries["committed"] <= when), "committed"].min()
+    return when if pd.isna(known) else math.nextafter(float(known), 0.0)
 
 
 def _verdict(sets: Sequence[Sequence[int]], holders: set[int], when: float) -> str:

@@ -4,13 +4,15 @@ const make = (tag, look, text) => Object.assign(document.createElement(tag), { c
 
 /** A strip of figures: name, value, and a line below; the throughput also as bars. */
 function strip(el) {
-  const list = make("dl", "rl-strip");
+  const list = make("div", "rl-strip"); // no dl: JupyterLab dresses those of every page in its own way
+  list.setAttribute("role", "list");
   el.append(list);
   let parts = [];
   return ({ cells = [], bars = [], fill, ink, seconds }) => {
     if (parts.length !== cells.length) {
       parts = cells.map(() => {
-        const box = make("div", "rl-figure"), name = make("dt"), value = make("dd", "rl-value"), more = make("dd", "rl-more");
+        const box = make("div", "rl-figure"), name = make("div", "rl-name"), value = make("div", "rl-value"), more = make("div", "rl-more");
+        box.setAttribute("role", "listitem");
         box.append(name, value, more);
         list.append(box);
         return { box, name, value, more };
