@@ -40,7 +40,10 @@ COMMANDS: Mapping[str, Command] = {
     "broker": Command("a broker: mosquitto, or an embedded one", "pyraft_lab.terminal.broker:main"),
     "watch": Command("a live dashboard of a running cluster", "pyraft_lab.terminal.watch:main"),
     "simulate": Command("one simulated cluster and its verdict", "pyraft_lab.terminal.simulate:main"),
-    "join": Command("one seat in a classroom's cluster", "pyraft_lab.terminal.join:main"),
+    "join": Command(
+        "one seat in a classroom's cluster, played by a machine or by hand", "pyraft_lab.terminal.join:main"
+    ),
+    "teach": Command("a classroom as its teacher sees it, fills it and spoils it", "pyraft_lab.terminal.teach:main"),
     "bench": Command("throughput and latency on this machine", "pyraft_lab.terminal.bench:main"),
     "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }

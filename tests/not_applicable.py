@@ -9,5 +9,4 @@ NOT_APPLICABLE = {
     "ST-11": "The machine lives in memory and is rebuilt from snapshot and log, so it has no storage of its own.",
     "ST-13": "A storage hands out its log once, at the start; there are no readers that could fall behind.",
     "ST-14": "The commit index is never stored: it is learnt anew, and nothing can contradict it.",
-    "FZ-07": "The explorer is measured against the plainest search there is, instead of traces against a second model.",
 }

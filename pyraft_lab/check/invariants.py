@@ -229,7 +229,7 @@ class Safety:
                     yield "durable before answer", f"node {flight.src} grants {asked}, but its disk has {disk.vote}"
                 yield from self._vote_once(event, flight.src, asked, world)
             case AppendAccepted(matched=matched):
-                if not _holds(disk, matched):
+                if not holds(disk, matched):
                     yield "durable before answer", f"node {flight.src} acknowledges {matched}, which its disk lacks"
             case _:
                 pass
@@ -263,7 +263,7 @@ def commit_is_backed(leader: RaftState, world: World) -> Iterable[tuple[str, str
     at = leader.log.id_at(leader.committed)
     if at is None:
         return
-    holders = [id for id, node in world.nodes.items() if _holds(node.synced, at)]
+    holders = [id for id, node in world.nodes.items() if holds(node.synced, at)]
     if not leader.membership.is_quorum(holders):
         yield "commit is backed", f"node {leader.id} commits {at}, which only {holders} have on disk"
 
@@ -283,6 +283,7 @@ def _has_vote(disk: Disk, vote: Vote) -> bool:
     return disk.vote.term > vote.term or (disk.vote.term, disk.vote.node) >= (vote.term, vote.node)
 
 
-def _holds(disk: Disk, id: LogId) -> bool:
+def holds(disk: Disk, id: LogId) -> bool:
+    """Whether a disk has this entry, or a snapshot that covers it."""
     covered = disk.snapshot.last.index if disk.snapshot else 0
     return id.index <= covered or disk.log.has(id)

@@ -106,6 +106,10 @@ def _begin_snapshot(turn: Turn, progress: Progress) -> Progress:
 
 
 def _send_chunk(turn: Turn, progress: Progress, pace: Installing) -> None:
+    """The next bytes; while the peer holds none yet, those of the newest snapshot there is."""
+    newest = turn.state.disk.snapshot
+    assert newest is not None, "a snapshot is sent only where there is one"
+    pace = pace if pace.offset else Installing(newest)
     turn.tell(
         SendChunk(
             dst=progress.peer,
@@ -262,7 +266,7 @@ def _opened(progress: Progress, matched: Index) -> Progress:
         case Installing(meta) if matched >= meta.last.index:
             return replace(progress, pace=Pipeline(), next=matched + 1)
         case _:
-            return progress
+            return replace(progress, next=max(progress.next, matched + 1))
 
 
 def _watch(turn: Turn, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """Which steps ask something: votes, terms, entries, majorities, commits; routine asks nothing."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pyraft_lab.engine.commands import Append, Halt, Send, Truncate
 from pyraft_lab.engine.events import Fire, Receive, Stored
@@ -120,23 +120,40 @@ def _append(step: Step, leader: NodeId, request: AppendRequest) -> Question | No
     done = _taken(step)
     if done is None or (done == "keep" and not request.entries):
         return None
-    before, prev = step.before, request.prev
-    what = (
-        f"{span(*_bounds(request))} ({_terms(request)}: {content(request.entries)})" if request.entries else "nothing"
-    )
+    before = step.before
     return Question(
         node=before.id,
         about="append",
-        text=f"{server(leader)}, leader of term {request.vote.term}, sends {what}, to stand behind {entry_name(prev)}.",
+        text=f"{server(leader)}, leader of term {request.vote.term}, {_sends(request)}.",
         facts=(f"your log: {log_row(before)}", f"you are in term {before.term}", _leader_fact(before)),
-        choices=(
-            Choice("append", "the logs agree so far: I put what is new behind it", {"covers": True, "fits": True}),
-            Choice("replace", "what I have there differs: I cut mine off and take theirs", _cut(request)),
-            Choice("keep", "I hold all of it already: I change nothing and say yes"),
-            Choice("refuse", "the entry in front is not in my log: I take nothing", {"covers": True, "fits": False}),
-            Choice("outdated", "its term is over: I take nothing and say so", {"covers": False}),
-        ),
+        choices=_takings(request),
         right=frozenset({done}),
+    )
+
+
+def _sends(request: AppendRequest) -> str:
+    """What an append says."""
+    if not request.entries:
+        return f"asks whether your log agrees with its own up to {entry_name(request.prev)}"
+    terms = sorted({entry.id.term for entry in request.entries})
+    of_terms = f"term{'s' if len(terms) > 1 else ''} {', '.join(map(str, terms))}"
+    entries = span(request.entries[0].index, request.entries[-1].index)
+    return f"sends {entries} ({of_terms}: {content(request.entries)}), to stand behind {entry_name(request.prev)}"
+
+
+def _takings(request: AppendRequest) -> tuple[Choice, ...]:
+    """What may be done about an append."""
+    refuse = Choice("refuse", "the entry in front is not in my log: I take nothing", {"covers": True, "fits": False})
+    outdated = Choice("outdated", "its term is over: I take nothing and say so", {"covers": False})
+    if not request.entries:
+        return (Choice("keep", "they agree so far: I say yes"), refuse, outdated)
+    cut = {"covers": True, "fits": True, "unknown": request.entries}
+    return (
+        Choice("append", "the logs agree so far: I put what is new behind it", {"covers": True, "fits": True}),
+        Choice("replace", "what I have there differs: I cut mine off and take theirs", cut),
+        Choice("keep", "I hold all of it already: I change nothing and say yes"),
+        refuse,
+        outdated,
     )
 
 
@@ -151,19 +168,6 @@ def _taken(step: Step) -> str | None:
     if any(isinstance(command, Truncate) for command in step.commands):
         return "replace"
     return "append" if any(isinstance(command, Append) for command in step.commands) else "keep"
-
-
-def _cut(request: AppendRequest) -> Mapping[str, Any]:
-    return {"covers": True, "fits": True, "unknown": request.entries}
-
-
-def _bounds(request: AppendRequest) -> tuple[Index, Index]:
-    return request.entries[0].index, request.entries[-1].index
-
-
-def _terms(request: AppendRequest) -> str:
-    terms = sorted({entry.id.term for entry in request.entries})
-    return f"term{'s' if len(terms) > 1 else ''} {', '.join(map(str, terms))}"
 
 
 def _office(step: Step, src: NodeId, vote: Vote) -> Question | None:
@@ -323,7 +327,7 @@ def log_row(state: RaftState) -> str:
     """
     log = state.log
     first = max(log.first_index, log.last.index - MOST + 1)
-    parts = [f"… up to {first - 1}"] if first > 1 else []
+    parts = ["…"] if first > 1 else []
     for entry in log.slice(first, log.last.index + 1):
         parts += [f"{entry.index}:t{entry.id.term}"] + (["|"] if entry.index == state.committed else [])
     return " ".join(parts) or "empty"

@@ -5,14 +5,14 @@
     network ──letters──▶ inbox ──routine──────────────▶ node
                            └─ asks something ─▶ answer ─┘
 
-The node stays a full member while its player thinks: heartbeats are heard and answered, timers run. Only the letter in
-question is late, as if the network had been slow, which Raft bears. It never stands for election by itself: that is
-asked too. Who wants to vote, lead or commit by hand alone needs a slow room (:class:`~pyraft_lab.runtime.room.Room`).
+It is taken in by itself: entries are its player's affair as soon as it has a vote. It stays a full member while its
+player thinks: heartbeats are heard and answered, timers run. Only the letter in question is late, as if the network had
+been slow, which Raft bears. It never stands for election by itself: that is asked too. Who wants to vote, lead or
+commit by hand alone needs a slow room (:class:`~pyraft_lab.runtime.room.Room`).
 """
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 
@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Event, Fire, Receive
-from pyraft_lab.engine.messages import HeartbeatRequest, LeaderMessage, PreVoteRequest, VoteRequest
+from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, LeaderMessage, PreVoteRequest, VoteRequest
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, TimerKind
@@ -34,8 +34,8 @@ from pyraft_lab.exercises.question import Question
 from pyraft_lab.network.base import Endpoint, Mailbox, Network, Notice
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.room import Room
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.runtime.room import Playing, Room
+from pyraft_lab.trace.recorder import MessageId, Record
 from pyraft_lab.trace.rules.table import rule
 
 MOST = 32
@@ -78,6 +78,7 @@ class Player:
         self._wants, self._known = by_hand, known
         self._table = Table(RAFT)
         self._inbox: list[Waiting] = []
+        self._passed: set[MessageId] = set()
         self._silence = False
         self._node: NodeId = 0
         self._raft: Raft | None = None
@@ -117,9 +118,11 @@ class Player:
         while True:
             self._news.clear()
             await raft.with_state(self._look)
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(LOOK):
                     await self._news.wait()
+            except TimeoutError:
+                self._passed.clear()
 
     def arrange(self, room: Room) -> None:
         """The teacher has arranged the room."""
@@ -127,7 +130,10 @@ class Player:
         self._set_up()
 
     def __call__(self, record: Record) -> None:
-        """See that an election timeout ran out."""
+        """See which letters have been taken, and that an election timeout ran out."""
+        if record.message in self._passed:
+            self._passed.discard(record.message)
+            self._news.set()
         match record.step:
             case Step(before=before, event=Fire(timer)) if timer.kind is TimerKind.ELECTION:
                 if self.by_hand and not isinstance(before.role, Leader):
@@ -140,10 +146,17 @@ class Player:
         """Letters have arrived for the node."""
         for letter in letters:
             fresh = Waiting(Receive(src, letter.message), letter)
-            self._inbox = [*(one for one in self._inbox if not _replaces(fresh, one)), fresh][:MOST]
+            if not any(_repeats(fresh, one) for one in self._inbox):
+                self._inbox = [*(one for one in self._inbox if not _replaces(fresh, one)), fresh]
         if not self.by_hand:
             self._pass_all()
         self._news.set()
+
+    @property
+    def playing(self) -> Playing:
+        """What the teacher may know."""
+        asked = "" if self.asked is None else self.asked.question.text
+        return Playing(by_hand=self.by_hand, right=sum(map(bool, self.marks)), given=len(self.marks), asked=asked)
 
     # What the player does
 
@@ -189,21 +202,28 @@ class Player:
     # Sorting
 
     def _look(self, state: RaftState) -> None:
-        """Let routine pass, and find what is to be asked."""
+        """Let routine pass, and find what is to be asked; not before the node has taken what passed before."""
         self.state = state
+        if self._passed:
+            return
         kept: list[Waiting] = []
         for waiting in self._inbox:
             reference = _taken(state, waiting)
             found = question(reference)
-            if found is not None and not self._knows(reference) and not _is_minor(found, waiting, kept):
+            if found is not None and not self._is_routine(found, reference, kept):
                 kept.append(waiting)
             else:
                 self._pass(waiting)
                 state = reference.after
-        self._inbox = kept
+        self._inbox = kept[:MOST]
         silent = [Waiting(Fire(ELECTION))] if self._silence else []
         asked = ((waiting, question(_taken(state, waiting))) for waiting in (*kept, *silent))
         self.asked = next((Asked(waiting, found) for waiting, found in asked if found is not None), None)
+
+    def _is_routine(self, found: Question, reference: Step, kept: Sequence[Waiting]) -> bool:
+        """Known, or minor, or entries for a node that has no vote yet: a log that is far behind is no lesson."""
+        early = found.about == "append" and reference.before.id not in reference.before.membership.voters
+        return early or self._knows(reference) or _is_minor(found, reference.event, kept)
 
     def _pass_all(self) -> None:
         """Nobody plays by hand: what waits goes on."""
@@ -215,6 +235,7 @@ class Player:
         assert self._mailbox is not None, "letters come after the node has joined its network"
         if waiting.letter is not None and isinstance(waiting.event, Receive):
             self._silence = self._silence and not isinstance(waiting.letter.message, LeaderMessage)
+            self._passed.add(waiting.letter.id)
             self._mailbox.receive(waiting.event.src, [waiting.letter])
 
     def _knows(self, reference: Step) -> bool:
@@ -266,19 +287,27 @@ def _taken(state: RaftState, waiting: Waiting) -> Step:
     return step(replace(state, config=replace(state.config, enable_elect=True)), waiting.event)
 
 
-def _is_minor(found: Question, waiting: Waiting, kept: Sequence[Waiting]) -> bool:
+def _is_minor(found: Question, event: Event, kept: Sequence[Waiting]) -> bool:
     """Whether to follow a leader is not worth asking: its entries, about which more is asked, wait already."""
-    return found.right == {"follow"} and any(_src(one) == _src(waiting) for one in kept)
+    return found.right == {"follow"} and any(_src(one.event) == _src(event) for one in kept)
 
 
-def _src(waiting: Waiting) -> NodeId | None:
-    return waiting.event.src if isinstance(waiting.event, Receive) else None
+def _src(event: Event) -> NodeId | None:
+    return event.src if isinstance(event, Receive) else None
+
+
+def _repeats(fresh: Waiting, old: Waiting) -> bool:
+    """Whether a letter only asks once more what waits already: an append that builds on the same entry."""
+    match fresh.event, old.event:
+        case Receive(src, AppendRequest() as again), Receive(other, AppendRequest() as first):
+            news = bool(again.entries) and not first.entries
+            return (src, again.vote, again.prev) == (other, first.vote, first.prev) and not news
+        case _:
+            return False
 
 
 def _replaces(fresh: Waiting, old: Waiting) -> bool:
     """Whether a letter makes an older one pointless: it says the same, or it is a later call, or a later heartbeat."""
-    if fresh.event == old.event:
-        return True
     match fresh.event, old.event:
         case Receive(src, VoteRequest()), Receive(other, VoteRequest() | PreVoteRequest()):
             return src == other
@@ -287,4 +316,4 @@ def _replaces(fresh: Waiting, old: Waiting) -> bool:
         case Receive(src, HeartbeatRequest()), Receive(other, HeartbeatRequest()):
             return src == other
         case _:
-            return False
+            return fresh.event == old.event

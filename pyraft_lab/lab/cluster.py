@@ -1,81 +1,285 @@
-"""The desk of a live cluster: a tape that grows as things happen, and orders that are carried out now.
+"""The desks of what is alive: a tape that grows as things happen, and orders that are carried out now.
 
 The past of a live cluster can be looked at as often as one likes, but there is no acting in it.
 """
 
 import asyncio
-from collections.abc import Iterator
-from typing import Any
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.actions import Crash, Cut, Heal, Order, Partition, Restart, Write, order
-from pyraft_lab.lab.desk import Act, TraceDesk, asked
+from pyraft_lab.lab.actions import (
+    AddLearner,
+    ChangeMembership,
+    Crash,
+    Cut,
+    Delay,
+    Drop,
+    Heal,
+    Partition,
+    Pause,
+    Read,
+    Restart,
+    Resume,
+    TakeSnapshot,
+    TimeOut,
+    Transfer,
+    Write,
+)
+from pyraft_lab.lab.desk import Act, RecordDesk
 from pyraft_lab.lab.film import REEL
+from pyraft_lab.lab.holding import AtGate, Freeze, Gate, Hold, LetGo, LiveOrder, Release, Thaw, live_order, tags
 from pyraft_lab.lab.scene import Json
+from pyraft_lab.network.porter import FarGate
 from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.trace.recorder import MessageId, Trace
 
-MOST = 20_000
+if TYPE_CHECKING:
+    from pyraft_lab.trace.stream import FollowedTrace
+
+MOST = 50_000
 """Events a live tape holds; what happens later is in the cluster's own trace."""
-PATIENCE = 2.0
-"""Seconds a write may take: the tape stands still meanwhile."""
-CAN = ("crash", "restart", "partition", "cut", "heal", "write")
 
 
-class ClusterDesk(TraceDesk):
-    """A live cluster: what has happened, more of it with every ``grow``, and orders from the drawing."""
+class LiveDesk(RecordDesk):
+    """A run that goes on: more of it with every ``grow``, and orders from the drawing."""
 
-    def __init__(self, cluster: LocalCluster) -> None:
-        self._cluster = cluster
-        super().__init__(cluster.trace)
+    def __init__(self, trace: Trace, gate: Gate) -> None:
+        self._source, self._gate = trace, gate
+        self._failures: SimpleQueue[str] = SimpleQueue()
+        super().__init__(trace)
+        self._told_gate = self.gate()
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more will come."""
-        return not self._cluster.is_running or len(self._film) >= MOST
+        return not self.is_alive or self._is_full
+
+    @property
+    @abstractmethod
+    def is_alive(self) -> bool:
+        """Whether more may happen."""
+
+    @property
+    @abstractmethod
+    def about(self) -> Json:
+        """The board's title, and what the drawing ``can`` order."""
+
+    @abstractmethod
+    def held(self) -> list[MessageId]:
+        """The messages that wait before the gate."""
+
+    @abstractmethod
+    def carry_out(self, order: LiveOrder) -> None:
+        """Do it now, or start to."""
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._film) >= MOST
 
     def board(self) -> Json:
         """Everything that is drawn once."""
         board = super().board()
         self._told["main"] = (0, board["strips"][0]["count"])
-        return {**board, "title": "live cluster", "can": list(CAN), "live": True}
+        return {**board, **self.about, "live": True, "gate": self.gate()}
+
+    def gate(self) -> Json:
+        """Whether messages are held, and which."""
+        return {"type": "gate", "closed": self._gate.is_closed, "frozen": False, "held": self.held()}
 
     def grow(self) -> Iterator[Json]:
         """Take in what has happened since; what to tell the drawing of it."""
         before = len(self._film)
-        for record in self._numbered.take(self._cluster.trace.records):
+        for record in self._numbered.take(self._source.records):
             self._film.trace(record)
             self._tape.see(record)
         if len(self._film) > before:
-            for number in range(before // REEL, (len(self._film) - 1) // REEL + 1):
+            newest = (len(self._film) - 1) // REEL
+            for number in range(max(before // REEL, newest - 1), newest + 1):  # others are asked for when needed
                 yield {"type": "reel", "branch": "main", "reel": self._film.reel(number)}
             yield self.news("main")
+        yield from self._news_of_gate()
+        while not self._failures.empty():
+            yield {"type": "error", "text": self._failures.get()}
+        if self._is_full and before < MOST:
+            yield {"type": "error", "text": f"this tape is full with {MOST} events; a new Lab goes on from here"}
 
-    def answer(self, message: Any) -> Iterator[Json]:
-        """Reels, and what an order brought about."""
-        match asked(message):
-            case Act(order=said):
-                carry_out(self._cluster, order(said))
-                yield from self.grow()
-                yield {"type": "go", "branch": "main", "event": len(self._film) - 1}
-            case _:
-                yield from super().answer(message)
+    def _news_of_gate(self) -> Iterator[Json]:
+        now = self.gate()
+        if now != self._told_gate:
+            self._told_gate = now
+            yield now
+
+    def obey(self, act: Act) -> Iterator[Json]:
+        """Carry out an order now, whatever moment is shown; then show the newest one."""
+        self.carry_out(live_order(act.order))
+        yield from self.grow()
+        yield {"type": "go", "branch": "main", "event": len(self._film) - 1}
+
+    def at_gate(self, order: AtGate) -> None:
+        """Hold messages, or decide about one that is held."""
+        match order:
+            case Hold():
+                self._gate.close()
+            case LetGo():
+                self._gate.open()
+            case Release(message):
+                self._gate.release(self._numbered.letter(message))
+            case Drop(message):
+                self._gate.drop(self._numbered.letter(message))
+            case Delay(message, seconds):
+                self._gate.delay(self._numbered.letter(message), seconds)
+
+    def start(self, work: Callable[[], object]) -> Thread:
+        """Do what may take long on a thread of its own; should it fail, ``grow`` tells."""
+
+        def attempt() -> None:
+            try:
+                work()
+            except PyraftError as error:
+                self._failures.put(str(error))
+            except asyncio.CancelledError:
+                pass  # the cluster has ended meanwhile
+
+        thread = Thread(target=attempt, name="order of a lab", daemon=True)
+        thread.start()
+        return thread
 
 
-def carry_out(cluster: LocalCluster, order: Order) -> None:
-    """Do it now; waits until it is done, so not on the cluster's own thread."""
-    match order:
-        case Crash(node):
-            asyncio.run(cluster.kill(node))
-        case Restart(node):
-            asyncio.run(cluster.restart(node))
-        case Partition(nodes):
-            cluster.partition(set(nodes))
-        case Cut((one, other)):
-            cluster.cut(one, other)
-            cluster.cut(other, one)
-        case Heal():
-            cluster.heal()
-        case Write(key, value):
-            asyncio.run(cluster.new_client(deadline=PATIENCE).write({"op": "put", "key": key, "value": value}))
-        case _:
-            raise PyraftError(f"a live cluster does not do this from here: {order.words}; ask its own methods")
+class FollowDesk(LiveDesk):
+    """A cluster elsewhere, followed over a broker: its tape, and the gates of nodes started with ``--weather``."""
+
+    def __init__(self, trace: "FollowedTrace") -> None:
+        self._followed = trace
+        super().__init__(trace, FarGate(trace.publish))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is still followed."""
+        return self._followed.is_open
+
+    @property
+    def about(self) -> Json:
+        """Its name, and that its messages can be held."""
+        return {"title": f"cluster {self._followed.cluster}, followed over MQTT", "can": tags(get_args(AtGate))}
+
+    def held(self) -> list[MessageId]:
+        """Whatever left and did not arrive, while the gates are closed."""
+        return list(self._film.moment(len(self._film) - 1).flying) if self._gate.is_closed else []
+
+    def carry_out(self, order: LiveOrder) -> None:
+        """Nothing but what a gate can do."""
+        if not isinstance(order, AtGate):
+            raise PyraftError("a cluster that is followed can be looked at, and its messages be held; ask its owner")
+        self.at_gate(order)
+
+
+class ClusterDesk(LiveDesk):
+    """A cluster of this process, or one of processes that were started from here."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._cluster = cluster
+        self._is_frozen = False
+        self._is_far = is_followed(cluster.trace)
+        self._acts: Acts = {**QUICK, **(FAR if self._is_far else NEAR)}
+        self._waits: Acts = {**SLOW, Write: write_in_a_session if self._is_far else write}
+        trace = cluster.trace
+        super().__init__(trace, FarGate(trace.publish) if is_followed(trace) else cluster.gate)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._cluster.is_running
+
+    @property
+    def about(self) -> Json:
+        """What can be done to it."""
+        return {"title": "live cluster", "can": tags([*self._acts, *self._waits, *get_args(AtGate)])}
+
+    def gate(self) -> Json:
+        """Whether messages are held, and whether the clocks stand still."""
+        return {**super().gate(), "frozen": self._is_frozen}
+
+    def held(self) -> list[MessageId]:
+        """What waits before the gate; of other processes what left and did not arrive."""
+        if self._is_far:
+            return list(self._film.moment(len(self._film) - 1).flying) if self._gate.is_closed else []
+        return [self._numbered.known(held.id) for held in self._cluster.gate.held]
+
+    def carry_out(self, order: LiveOrder) -> None:
+        """Do it now; clients' calls go on by themselves. Not on the cluster's own thread."""
+        if isinstance(order, AtGate):
+            self.at_gate(order)
+        elif type(order) in self._waits:
+            self.start(lambda: self._waits[type(order)](self._cluster, order))
+        elif type(order) in self._acts:
+            self._acts[type(order)](self._cluster, order)
+            self._keep_frozen(order)
+        else:
+            raise PyraftError(f"a live cluster does not do this from here: {type(order).__name__}; ask its own methods")
+
+    def _keep_frozen(self, order: LiveOrder) -> None:
+        """Who starts anew starts frozen, where all are."""
+        if isinstance(order, (Freeze, Thaw)):
+            self._is_frozen = isinstance(order, Freeze)
+        elif isinstance(order, Restart) and self._is_frozen:
+            self._cluster.freeze()
+
+
+Acts = Mapping[type[Any], Callable[[Any, Any], object]]
+QUICK: Acts = {
+    Crash: lambda cluster, order: asyncio.run(cluster.kill(order.node)),
+    Restart: lambda cluster, order: asyncio.run(cluster.restart(order.node)),
+    Partition: lambda cluster, order: cluster.partition(set(order.nodes)),
+    Cut: lambda cluster, order: [cluster.cut(src, dst) for src, dst in (order.nodes, order.nodes[::-1])],
+    Heal: lambda cluster, _: cluster.heal(),
+}
+"""What is done at once."""
+NEAR: Acts = {
+    TimeOut: lambda cluster, order: cluster.raft(order.node).trigger.elect(pre_vote=cluster.config.pre_vote),
+    TakeSnapshot: lambda cluster, order: cluster.raft(order.node).trigger.snapshot(),
+    Freeze: lambda cluster, _: cluster.freeze(),
+    Thaw: lambda cluster, _: cluster.thaw(),
+}
+"""What needs the nodes' handles, which are in their processes."""
+FAR: Acts = {
+    Pause: lambda cluster, order: cluster.pause(order.node),
+    Resume: lambda cluster, order: cluster.resume(order.node),
+}
+"""What can be done to processes."""
+SLOW: Acts = {
+    Read: lambda cluster, order: asyncio.run(cluster.new_client().read(order.key)),
+    AddLearner: lambda cluster, order: asyncio.run(cluster.add_learner(order.node)),
+    ChangeMembership: lambda cluster, order: asyncio.run(cluster.change_membership(set(order.nodes))),
+    Transfer: lambda cluster, order: asyncio.run(cluster.transfer(order.node)),
+}
+"""What waits for others: a majority, a new leader, whoever opens the gate."""
+
+
+def write(cluster: LocalCluster, order: Write) -> None:
+    """Hand the leader the command at once: a session would begin with a read, which is not what one wants to see."""
+
+    async def attempt() -> None:
+        await cluster.raft(await cluster.wait_leader()).client_write(command(order))
+
+    asyncio.run(attempt())
+
+
+def write_in_a_session(cluster: LocalCluster, order: Write) -> None:
+    """Where the leader's handle is in another process."""
+    asyncio.run(cluster.new_client().write(command(order)))
+
+
+def command(order: Write) -> Json:
+    """What the key-value machine understands."""
+    return {"op": "put", "key": order.key, "value": order.value}
+
+
+def is_followed(trace: Trace) -> "TypeGuard[FollowedTrace]":
+    """Whether a trace comes over a broker; where its module was never needed, none does."""
+    stream = sys.modules.get("pyraft_lab.trace.stream")
+    return stream is not None and isinstance(trace, stream.FollowedTrace)

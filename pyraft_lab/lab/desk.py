@@ -128,7 +128,8 @@ class Desk(ABC):
     def picture(self) -> tuple[str, str]:
         """The moment as a still SVG picture, and in words."""
         branch, event, _ = self.place
-        moment, told = self.moment, str(self.film(branch).trace.record(event))
+        moment = self.moment
+        told = str(self.film(branch).trace.record(event)) if event >= 0 else "nothing has happened yet"
         return still(moment, self.tape(branch), event, told), alt(moment, told)
 
     @abstractmethod
@@ -254,17 +255,15 @@ def broken(violation: Violation) -> list[Any]:
     return [violation.event, violation.time, "violation", 0, f"{violation.name} broken: {violation.what}"]
 
 
-class TraceDesk(Desk):
-    """A recorded run, to look at and not to touch."""
+class RecordDesk(Desk):
+    """Records and what can be seen of them; opens at the last one."""
 
     def __init__(self, trace: Trace) -> None:
-        if not len(trace):
-            raise PyraftError("nothing happened in this trace: there is nothing to show")
         self._numbered = Numbered()
         self._film = Recorded(Trace(self._numbered.take(trace.records)))
         records = self._film.trace.records
         self._tape = Tape(records)
-        super().__init__("main", len(records) - 1, records[-1].time)
+        super().__init__("main", len(records) - 1, records[-1].time if records else 0.0)
 
     def film(self, branch: str) -> Film:  # noqa: ARG002 (there is only one)
         """The recorded film."""
@@ -305,7 +304,7 @@ class TraceDesk(Desk):
         )
 
     def answer(self, message: Any) -> Iterator[Json]:
-        """Reels, and nothing else."""
+        """Reels, and what an order brings about."""
         match asked(message):
             case Hello():
                 yield {"type": "board", "board": self.board()}
@@ -313,10 +312,27 @@ class TraceDesk(Desk):
                 yield {"type": "reel", "branch": branch, "reel": self._film.reel(number)}
             case Seen(branch, event, time):
                 self.place = (branch, event, time)
-            case Act():
-                raise PyraftError("this run is recorded: it can be looked at, not changed")
+            case Act() as act:
+                yield from self.obey(act)
             case Ahead():
                 pass
+
+    @abstractmethod
+    def obey(self, act: Act) -> Iterator[Json]:
+        """Carry out an order; what to send back."""
+
+
+class TraceDesk(RecordDesk):
+    """A recorded run, to look at and not to touch."""
+
+    def __init__(self, trace: Trace) -> None:
+        if not len(trace):
+            raise PyraftError("nothing happened in this trace: there is nothing to show")
+        super().__init__(trace)
+
+    def obey(self, act: Act) -> Iterator[Json]:  # noqa: ARG002 (whatever it is)
+        """There is nothing to be done about the past."""
+        raise PyraftError("this run is recorded: it can be looked at, not changed")
 
 
 def typical_flight(trace: Trace) -> float:

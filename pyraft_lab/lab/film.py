@@ -2,18 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Append
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.log import Entry
-from pyraft_lab.lab.fold import after, ends_of
+from pyraft_lab.lab.fold import LANDS, after, doom, ends_of
 from pyraft_lab.lab.moment import Camera, Moment
 from pyraft_lab.lab.scene import Json, change, scene
 from pyraft_lab.lab.telling import source, told, written
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record, Trace
+from pyraft_lab.trace.recorder import EventId, Fate, Flight, MessageId, Record, Trace
 from pyraft_lab.trace.rules.table import RULES
 
 REEL = 64
@@ -41,8 +42,8 @@ class Film(ABC):
         return len(self.trace)
 
     def moment(self, event: EventId) -> Moment:
-        """The moment right after an event."""
-        return list(self.moments(event, event + 1))[-1]
+        """The moment right after an event; before everything, where it is negative."""
+        return list(self.moments(max(event, 0), event + 1))[-1]
 
     def reel(self, number: int) -> Json:
         """Reel ``number`` as plain JSON."""
@@ -51,12 +52,21 @@ class Film(ABC):
         records = [self.trace.record(event) for event in range(start, stop)]
         flights = Flights(self.trace, moments[0])
         events = [told(record, flights.after(record), self.engine) for record in records]
-        for event, before, later in zip(events, moments, moments[1:], strict=False):
-            event.update(change(before, later))
+        for event, record, before, later in zip(events, records, moments, moments[1:], strict=False):
+            event["sent"] = [one for one in event["sent"] if one["id"] not in before.early]
+            event.update(change(before, later), gone=vanished(record, before, later))
         book = dict(written(entry) for entry in _entries(moments[0], records))
         labels = {event["rule"] for event in events if "rule" in event}
         rules = {label: source(self.engine, RULES[label]) for label in sorted(labels)}
         return {"number": number, "key": scene(moments[0]), "events": events, "book": book, "rules": rules}
+
+
+def vanished(record: Record, before: Moment, after: Moment) -> list[list[Any]]:
+    """Messages that are under way no longer, and did not land: ``[id, why]``."""
+    sent = {one.id: one for one in record.sent if one.fate is Fate.FLYING and one.id not in before.early}
+    landed = record.message if record.kind in LANDS else None
+    lost = [one for one in {**before.flying, **sent}.values() if one.id not in after.flying and one.id != landed]
+    return [[one.id, doom(one, after.servers, after.cuts) or "lost"] for one in lost]
 
 
 class Flights(dict[MessageId, Flight]):
@@ -104,18 +114,52 @@ class Simulated(Film):
 
 
 class Numbered:
-    """Numbers records from 0, one by one, as reels want them: a live trace drops its oldest and may have gaps."""
+    """Numbers records from 0 and messages from 1, one by one, as reels want them.
+
+    A live trace drops its oldest and may have gaps, and the numbers of separate processes are too long for a drawing.
+    """
 
     def __init__(self) -> None:
         self._numbers: dict[EventId, EventId] = {}
+        self._messages: dict[MessageId, MessageId] = {}
+        self._letters: list[MessageId] = []
 
     def take(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Those of the records that are new, with their numbers here; so are their causes."""
+        """Those of the records that are new, with their numbers here; so are their causes and messages."""
         for record in records:
             if record.id in self._numbers:
                 continue
             number = self._numbers[record.id] = len(self._numbers)
-            yield replace(record, id=number, cause=self._numbers.get(-1 if record.cause is None else record.cause))
+            yield replace(
+                record,
+                id=number,
+                cause=self._numbers.get(-1 if record.cause is None else record.cause),
+                sent=tuple(map(self._flight, record.sent)),
+                message=self._message(record.message),
+            )
+
+    def known(self, id: MessageId) -> MessageId:
+        """The number here of a message of the trace; one that is new gets the next."""
+        if id not in self._messages:
+            self._letters.append(id)
+            self._messages[id] = len(self._letters)
+        return self._messages[id]
+
+    def letter(self, number: MessageId) -> MessageId:
+        """The id, in the trace, of a message that is numbered here."""
+        return self._letters[number - 1]
+
+    def _flight(self, one: Flight) -> Flight:
+        return replace(
+            one,
+            id=self.known(one.id),
+            cause=self._numbers.get(one.cause, -1),
+            reply_to=self._message(one.reply_to),
+            copy_of=self._message(one.copy_of),
+        )
+
+    def _message(self, id: MessageId | None) -> MessageId | None:
+        return None if id is None else self.known(id)
 
 
 class Recorded(Film):

@@ -1,7 +1,7 @@
 """Moments put together from records alone: of a run that was saved, or of a cluster that is followed live."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 
 from msgspec.structs import replace
@@ -13,7 +13,10 @@ from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.words import server
 
+LANDS = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
+"""What ends a message's way."""
 Ends = Mapping[EventId, float]
 """When the election timer set by an event ran out, where it did."""
 
@@ -39,12 +42,22 @@ def _touches_election(step: Step) -> bool:
 
 def after(moment: Moment, record: Record, ends: Ends) -> Moment:
     """The moment right after ``record``, from the one before it."""
-    return Moment(
-        time=record.time,
-        servers=_servers(moment, record, ends),
-        flying=_flying(moment.flying, record),
-        cuts=_cuts(moment, record),
-    )
+    servers, cuts = _servers(moment, record, ends), _cuts(moment, record)
+    early = _early(moment, record)
+    flying = _flying(moment.flying, record, lambda one: one.id not in moment.early and not doom(one, servers, cuts))
+    return Moment(time=record.time, servers=servers, flying=flying, cuts=cuts, early=early)
+
+
+def doom(flight: Flight, servers: Mapping[NodeId, Server], cuts: frozenset[tuple[NodeId, NodeId]]) -> str:
+    """Why a message that leaves now will never arrive, though nobody tells of it; nothing where it may.
+
+    >>> doom(Flight(id=1, src=1, dst=2, message=None, sent=0.0, cause=0), {}, frozenset({(1, 2)}))
+    'link cut'
+    """
+    if (flight.src, flight.dst) in cuts:
+        return "link cut"
+    dst = servers.get(flight.dst)
+    return f"{server(flight.dst)} is down" if dst is not None and not dst.up else ""
 
 
 def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Server]:
@@ -92,11 +105,24 @@ def _touched(old: Server | None, record: Record) -> Server | None:
             return old
 
 
-def _flying(flying: Mapping[MessageId, Flight], record: Record) -> Mapping[MessageId, Flight]:
-    left = {flight.id: flight for flight in record.sent if flight.fate is Fate.FLYING}
+def _early(moment: Moment, record: Record) -> frozenset[MessageId]:
+    known = moment.early
+    if known and record.sent:
+        known -= {one.id for one in record.sent}
+    if record.kind is Kind.RECEIVE and record.message is not None and record.message not in moment.flying:
+        known |= {record.message}
+    return known
+
+
+def _flying(
+    flying: Mapping[MessageId, Flight], record: Record, may_arrive: Callable[[Flight], bool]
+) -> Mapping[MessageId, Flight]:
+    left = {one.id: one for one in record.sent if one.fate is Fate.FLYING and may_arrive(one)}
+    if record.kind is Kind.CRASH:
+        return {id: one for id, one in flying.items() if may_arrive(one)} | left
     if not left and record.message not in flying:
         return flying
-    landed = record.message if record.kind in {Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP} else None
+    landed = record.message if record.kind in LANDS else None
     return {id: one for id, one in flying.items() if id != landed} | left
 
 

@@ -39,12 +39,16 @@ class Server(Struct, frozen=True, kw_only=True):
 
 
 class Moment(Struct, frozen=True, kw_only=True):
-    """Everything there is to draw at ``time``; ``cuts`` are links that let nothing through, one way each."""
+    """Everything there is to draw at ``time``; ``cuts`` are links that let nothing through, one way each.
+
+    ``early`` are messages that arrived before their sender told that they had left, as happens in live clusters.
+    """
 
     time: float = 0.0
     servers: Mapping[NodeId, Server] = {}
     flying: Mapping[MessageId, Flight] = {}
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
+    early: frozenset[MessageId] = frozenset()
 
 
 def clock_of(state: RaftState) -> Timer:

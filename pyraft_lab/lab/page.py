@@ -1,4 +1,4 @@
-"""A page that plays a run without kernel and network: the drawing, its dress and the whole film in one file."""
+"""Pages that play a run without kernel and network: the drawing, its dress and the whole film in one piece."""
 
 import gzip
 from base64 import b64encode
@@ -38,6 +38,25 @@ play(document.getElementById("lab"), "{pack(film(desk))}");
 </body>
 </html>
 """
+
+
+def player(desk: Desk, picture: str) -> str:
+    """A piece of HTML for any page: the picture, in whose place the Lab plays where scripts run.
+
+    Everything is in it, so that it plays from a disk, too: a notebook made into a page, an editor without a kernel.
+    """
+    module = pack({"style": (STATIC / "lab.css").read_text("utf-8"), "script": (STATIC / "lab.js").read_text("utf-8")})
+    return f"""<div>{picture}</div><script>
+(async (place) => {{
+  const bytes = Uint8Array.from(atob("{module}"), (letter) => letter.codePointAt(0));
+  const packed = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const {{ style, script }} = await new Response(packed).json();
+  const lab = await import(URL.createObjectURL(new Blob([script], {{ type: "text/javascript" }})));
+  const dress = Object.assign(document.createElement("style"), {{ textContent: style }});
+  place.replaceChildren(dress);
+  await lab.play(place, "{pack(film(desk))}");
+}})(document.currentScript.previousElementSibling);
+</script>"""
 
 
 def film(desk: Desk) -> Json:

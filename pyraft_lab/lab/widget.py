@@ -1,6 +1,7 @@
 """The Lab: see a cluster, step it, rewind it, break it, in a notebook."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import anywidget
 import traitlets
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.cluster import ClusterDesk
+from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followed
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
-from pyraft_lab.lab.page import page
+from pyraft_lab.lab.page import page, player
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import image
@@ -22,6 +23,7 @@ from pyraft_lab.trace.recorder import Trace
 Source = Simulation | Trace | LocalCluster
 RATE = 5.0
 """How often a second a live tape grows."""
+TWIN = "PYRAFT_LAB_TWIN"
 STATIC = Path(__file__).parent / "static"
 
 
@@ -29,9 +31,10 @@ class Lab(anywidget.AnyWidget):
     """A cluster to look at and to act upon: servers and messages, logs, the tape of time, and why things happened.
 
     ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, a ``Trace``, which
-    it shows, or a running ``LocalCluster``, which it follows. A simulation in which nothing has happened yet is first
-    taken to its first election, one vote short of a leader, unless ``opening`` is false. Nothing moves by itself but
-    what is alive.
+    it shows, a running ``LocalCluster`` or a cluster elsewhere that ``Trace.follow`` follows: those it watches, and
+    may hold their messages to let them pass one by one. A simulation in which nothing has happened yet is first taken
+    to its first election, one vote short of a leader, unless ``opening`` is false. Nothing moves by itself but what
+    is alive.
 
     All that the drawing knows is plain JSON: ``board`` and ``reels`` go to it, its wishes come back as messages.
     """
@@ -44,7 +47,7 @@ class Lab(anywidget.AnyWidget):
     def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
         self._desk = desk_for(Simulation() if source is None else source, opening=opening)
         self._pulse = Pulse(self._beat, name="live lab", rate=RATE)
-        is_live = isinstance(self._desk, ClusterDesk)
+        is_live = isinstance(self._desk, LiveDesk)
         self._post = self._pulse.post if is_live else owner()
         super().__init__(board=self._desk.board(), reels=self._desk.reels())
         self.on_msg(self._hear)
@@ -55,7 +58,12 @@ class Lab(anywidget.AnyWidget):
         return f"<Lab: {self._desk.board()['title']}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust)."""
+        """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust).
+
+        Where the environment says ``PYRAFT_LAB_TWIN=player``, a picture that plays takes the place of both.
+        """
+        if os.environ.get(TWIN) == "player":
+            return {"text/html": self.player(), "text/plain": repr(self)}, {}
         found = super()._repr_mimebundle_(**options)
         data, about = found if isinstance(found, tuple) else (found, {})
         return {**(data or {}), "text/html": image(*self._desk.picture()), "text/plain": repr(self)}, about
@@ -64,6 +72,13 @@ class Lab(anywidget.AnyWidget):
     def story(self) -> str:
         """What has happened up to the moment that is shown, in sentences: the Lab for those who read or listen."""
         return self._desk.story()
+
+    def player(self) -> str:
+        """A piece of HTML that plays everything seen so far in any page; a picture where no script runs.
+
+        ``PYRAFT_LAB_TWIN=player jupyter nbconvert --execute --to html notebook.ipynb`` makes a page full of them.
+        """
+        return player(self._desk, image(*self._desk.picture()))
 
     def to_html(self, path: str | Path) -> Path:
         """Write a page that plays everything seen so far: step, play and scrub without a kernel or a network."""
@@ -79,7 +94,7 @@ class Lab(anywidget.AnyWidget):
 
     def _beat(self) -> bool:
         """Tell the drawing what a live cluster has done since; whether there may be more."""
-        assert isinstance(self._desk, ClusterDesk), "nothing else grows by itself"
+        assert isinstance(self._desk, LiveDesk), "nothing else grows by itself"
         is_over = self._desk.is_over
         self._tell(self._desk.grow)
         return not is_over
@@ -111,6 +126,8 @@ def desk_for(source: Source, *, opening: bool) -> Desk:
             if opening:
                 open_at_election(source)
             return SimulationDesk(source)
+        case Trace() if is_followed(source):
+            return FollowDesk(source)
         case Trace():
             return TraceDesk(source)
         case LocalCluster():

@@ -84,6 +84,8 @@ def _client(name: str) -> Sequence[tuple[str, str]]:
         ("read", "+/status"),
         ("read", "+/trace"),
         ("write", f"followers/{name}"),
+        ("write", f"players/{name}/+"),
+        ("read", "players/+/+"),
     )
 
 

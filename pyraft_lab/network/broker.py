@@ -127,6 +127,14 @@ class Broker:
         self.pid = int(self._process.stdout.readline())
         self._wait_until_it_runs(self._process)
 
+    def answers(self) -> bool:
+        """Whether somebody accepts connections at its port."""
+        try:
+            with socket.create_connection((_reachable(self.host), self.port), timeout=5.0):
+                return True
+        except OSError:
+            return False
+
     def kill(self) -> None:
         """Kill -9, for lessons; ``restart`` brings it back on the same port."""
         if self.pid:

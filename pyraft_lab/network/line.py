@@ -10,6 +10,7 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Self
 
 import aiomqtt
@@ -36,7 +37,8 @@ class Publication(Struct, frozen=True):
 class Line:
     """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
 
-    ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up.
+    ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up,
+    ``lost`` each time it breaks.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class Line:
         deliver: Deliver,
         will: str | None = None,
         connected: Callable[[], None] = lambda: None,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
-        self._network, self._topics, self._deliver, self._connected = network, topics, deliver, connected
+        self._network, self._topics, self._deliver = network, topics, deliver
+        self._connected, self._lost = connected, lost
         self._name = f"pyraft-{network.cluster}-{name}-{secrets.token_hex(6)}"
         self._will = will
         self._waiting: deque[Publication] = deque()
@@ -92,11 +96,9 @@ class Line:
     async def _say_farewell(self, client: aiomqtt.Client) -> None:
         if self._will is not None:
             self._waiting.append(Publication(self._topic(self._will), b"", retain=True))
-        try:
+        with suppress(aiomqtt.MqttError, TimeoutError):  # the broker has gone first
             async with asyncio.timeout(FAREWELL):
                 await self._publish_all(client)
-        except* (aiomqtt.MqttError, TimeoutError):
-            pass  # the broker has gone first
 
     def _topic(self, topic: str) -> str:
         return f"pyraft/{self._network.cluster}/{topic}"
@@ -105,13 +107,14 @@ class Line:
         patience = 0.0
         while True:
             began = asyncio.get_running_loop().time()
-            why = await self._session()
+            why = await cancellable(self._session())
             self._client = None
             self._waiting.clear()
             if not self._up.done():
                 self._up.set_exception(NetworkFailed(str(self._network.address), str(why) or type(why).__name__))
                 return
             log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
+            self._lost()
             patience = next_patience(patience, asyncio.get_running_loop().time() - began)
             await asyncio.sleep(random.uniform(patience / 2, patience))
 

@@ -16,7 +16,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import aiomqtt
 import msgspec
@@ -39,6 +39,9 @@ from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 from pyraft_lab.network.presence import Claim, Move, Presence
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+TRIES = 3
+"""How often a broker may break the first connection off before that is an answer."""
 MOMENT = 0.5
 """Seconds that an older process under my id has to answer my claim."""
 
@@ -135,6 +138,7 @@ class MqttEndpoint:
         self._moves: asyncio.Queue[Move] = asyncio.Queue()
         self._presence = Presence(self._process)
         self._client: aiomqtt.Client | None = None
+        self._tries = 0
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -175,7 +179,7 @@ class MqttEndpoint:
         patience = 0.0
         while True:
             began = asyncio.get_running_loop().time()
-            why = await self._session()
+            why = await cancellable(self._session())
             self._hung_up(why)
             if isinstance(why, DuplicateNode):
                 return
@@ -189,6 +193,7 @@ class MqttEndpoint:
         name = f"pyraft-{self._network.cluster}-{self._node}-{self._process:012x}"
         try:
             async with self._network.connect(name, self._deliver, will=will) as client, asyncio.TaskGroup() as group:
+                self._tries += 1
                 # A waiting publish does not notice a broken line; the reader does, and the group ends both.
                 group.create_task(self._read(client))
                 await self._claim(client)
@@ -266,6 +271,8 @@ class MqttEndpoint:
         self._outbox.clear()
         where = str(self._network.address)
         if not self._first.done():
+            if isinstance(why, aiomqtt.MqttError) and 0 < self._tries < TRIES:
+                return  # the broker was there and hung up, which is no refusal yet
             self._first.set_exception(why if isinstance(why, DuplicateNode) else NetworkFailed(where, _in_words(why)))
             self._first.exception()  # asked for, so that nobody complains if the opener has gone
         elif isinstance(why, DuplicateNode):
@@ -337,13 +344,22 @@ def _straight_to(deliver: Callable[[aiomqtt.Message], None]) -> type["asyncio.Qu
     return Straight
 
 
-async def cancellable(work: Coroutine[Any, Any, object]) -> None:
-    """Do something with a client so that a cancellation ends the caller, even if it comes just when ``work`` is done.
+async def cancellable(work: Coroutine[Any, Any, T]) -> T:
+    """Await ``work`` so that a cancellation ends the caller, even if it comes just when ``work`` is done or fails.
 
-    The client waits with ``asyncio.wait_for``, which loses such a cancellation before Python 3.12; a group does not.
+    Before Python 3.12 ``asyncio.wait_for``, in which the client waits, loses such a cancellation, and before 3.13 so
+    does a group whose task fails just then. A bare wait does not.
     """
-    async with asyncio.TaskGroup() as group:
-        group.create_task(work)
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # asked for, so that nobody complains
+        raise
+    return task.result()
 
 
 async def _entered(client: aiomqtt.Client) -> None:

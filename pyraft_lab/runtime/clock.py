@@ -2,12 +2,16 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.timers import Timer, delay
+from pyraft_lab.engine.timers import Timer, TimerKind, delay
 from pyraft_lab.trace.recorder import EventId
+
+ROUNDS = 1000
+"""Rounds whose beginnings are remembered."""
 
 
 class Clock:
@@ -18,6 +22,7 @@ class Clock:
         self._loop = asyncio.get_running_loop()
         self._running: dict[Timer, asyncio.TimerHandle] = {}
         self._due: dict[Timer, EventId] = {}
+        self._rounds: dict[int, float] = {}
         self._is_frozen = False
 
     @property
@@ -28,6 +33,8 @@ class Clock:
     def set(self, command: SetTimer, config: Config, cause: EventId) -> None:
         """Start a timer anew, because of event ``cause``; that it had run out, if nobody took it yet, is forgotten."""
         self._forget(command.timer)
+        if command.timer.kind is TimerKind.LEASE:
+            self._note_round(command.timer.key)
         seconds = delay(config, command.timer.kind, command.patience, self._chance.random())
         self._running[command.timer] = self._loop.call_later(seconds, self._run_out, command.timer, cause)
 
@@ -36,9 +43,15 @@ class Clock:
         if command.timer.key:
             self._forget(command.timer)
             return
+        if command.timer.kind is TimerKind.LEASE:
+            self._rounds.clear()  # the office is over, and the next one counts anew
         for timer in [*self._running, *self._due]:
             if timer.kind == command.timer.kind:
                 self._forget(timer)
+
+    def began(self, round: int) -> float | None:
+        """When a leader's round was sent, in seconds of the system's clock: a lease is set with each."""
+        return self._rounds.get(round)
 
     def take_due(self) -> tuple[Timer, EventId]:
         """A timer that has run out, the longest due first, and the event that had set it."""
@@ -60,6 +73,11 @@ class Clock:
             handle.cancel()
         self._running.clear()
         self._due.clear()
+
+    def _note_round(self, round: int) -> None:
+        self._rounds[round] = time.time()
+        if len(self._rounds) > ROUNDS:
+            del self._rounds[next(iter(self._rounds))]
 
     def _run_out(self, timer: Timer, cause: EventId) -> None:
         del self._running[timer]

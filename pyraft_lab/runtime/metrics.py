@@ -21,7 +21,9 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
     ``vote`` is the last one on disk, ``last_log`` the last entry, ``applied`` what the machine has carried out,
     ``has_committed`` whether a leader has committed an entry of its own term, without which it serves no reads;
-    ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer.
+    ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer, and so is
+    ``quorum_acked``: when the last round was sent that a quorum answered, in seconds as ``time.time()`` counts them. A
+    leader for whom that is long ago may have been deposed without knowing.
     """
 
     id: NodeId
@@ -41,10 +43,13 @@ class Metrics(Struct, frozen=True, kw_only=True):
     committed_membership: Membership = Membership()
     replication: Mapping[NodeId, Index] = {}
     heartbeat: Mapping[NodeId, int] = {}
+    quorum_acked: float | None = None
 
 
-def metrics_of(state: RaftState, applied: LogId, over: Fatal | None) -> Metrics:
-    """The metrics of a state; a node that is over has no role any more."""
+def metrics_of(
+    state: RaftState, applied: LogId, over: Fatal | None, *, began: Callable[[int], float | None]
+) -> Metrics:
+    """The metrics of a state; a node that is over has no role any more. ``began`` says when a round was sent."""
     role = state.role
     peers = role.progress if isinstance(role, Leader) else ()
     name: Any = type(role).__name__ if over is None else "Shutdown"
@@ -66,6 +71,7 @@ def metrics_of(state: RaftState, applied: LogId, over: Fatal | None) -> Metrics:
         committed_membership=state.committed_membership,
         replication={one.peer: one.matched for one in peers},
         heartbeat={one.peer: role.round - one.heard for one in peers} if isinstance(role, Leader) else {},
+        quorum_acked=began(role.proved) if isinstance(role, Leader) else None,
     )
 
 
@@ -138,6 +144,16 @@ class Wait:
     async def log(self, index: Index) -> Metrics:
         """Until the log reaches ``index``."""
         return await self.until(lambda now: now.last_log.index >= index, f"a log up to {index}")
+
+    async def committed(self, index: Index) -> Metrics:
+        """Until the node knows the entry at ``index`` to be committed."""
+        return await self.until(lambda now: now.committed >= index, f"committing entry {index}")
+
+    async def quorum_acked(self, since: float) -> Metrics:
+        """Until the node leads and a quorum has answered a round sent at ``since`` (``time.time()``) or later."""
+        return await self.until(
+            lambda now: now.quorum_acked is not None and now.quorum_acked >= since, "a quorum's answers"
+        )
 
     async def voters(self, voters: AbstractSet[NodeId]) -> Metrics:
         """Until the effective membership is uniform and has exactly these voters."""

@@ -175,18 +175,26 @@ class Raft:
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _queue(self, payloads: Sequence[Normal | Blank], leader: Fence) -> Call:
+        call = await self._call(len(payloads))
+        self._alive().write(call.ids, payloads, leader)
+        return call
+
+    async def _call(self, size: int = 1) -> Call:
+        """So many requests, once there is room for more."""
         owner = self._alive()
         if len(owner.requests) >= self._max_waiting:
             await owner.requests.room(self._max_waiting)
             self._alive()
-        call = owner.requests.open(len(payloads))
-        owner.write(call.ids, payloads, leader)
-        return call
+        return owner.requests.open(size)
 
     # Reading
 
     async def ensure_linearizable(self, policy: ReadPolicy = "index") -> LogId:
-        """Return once this node's machine holds all that was acknowledged before the call (dissertation §6.4)."""
+        """Return once this node's machine holds all that was acknowledged before the call (dissertation §6.4).
+
+        Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
+        may serve the read as well, so followers can share the work.
+        """
         return await self._at_home(self._ensure(policy))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
@@ -194,9 +202,8 @@ class Raft:
         return await self._at_home(self._read(query, policy))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        owner = self._alive()
-        call = owner.requests.open()
-        owner.read(call.first, policy)
+        call = await self._call()
+        self._alive().read(call.first, policy)
         match (await call.done)[0]:
             case MayRead(_, at):
                 return at
@@ -275,9 +282,8 @@ class Raft:
 
     async def _order(self, event: Callable[[int], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
-        owner = self._alive()
-        call = owner.requests.open()
-        owner.tell(event(call.first))
+        call = await self._call()
+        self._alive().tell(event(call.first))
         return respond((await call.done)[0], self.id)
 
     # Looking
@@ -287,7 +293,8 @@ class Raft:
         """The node at this moment; from any thread."""
         if self._owner is None:
             return Metrics(id=self.id, running=self._over)
-        return metrics_of(self._owner.state, self._owner.machinist.applied, self._over)
+        owner = self._owner
+        return metrics_of(owner.state, owner.machinist.applied, self._over, began=owner.clock.began)
 
     @property
     def counters(self) -> Counters:

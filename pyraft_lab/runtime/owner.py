@@ -70,6 +70,8 @@ from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId
 log = logging.getLogger(__name__)
 LETTERS, WRITES = 512, 2048
 """The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
+INBOX = 16_384
+"""Letters that may wait; of more the oldest are lost, which Raft does not mind."""
 
 
 Fence = tuple[int, NodeId] | None
@@ -122,8 +124,11 @@ class Owner:
         self._awake.set()
 
     def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
-        """Queue what arrived."""
+        """Queue what arrived; a flood beyond all measure washes the oldest away."""
         self._letters.extend((src, letter) for letter in letters)
+        while len(self._letters) > INBOX:
+            lost, letter = self._letters.popleft()
+            self._reporter.tell(Kind.UNDELIVERED, self.state.id, peer=lost, message=letter.id, detail=Fate.LOST)
         self._awake.set()
 
     def notice(self, notice: Notice) -> None:

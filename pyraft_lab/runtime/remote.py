@@ -37,17 +37,21 @@ from pyraft_lab.runtime.questions import (
     encode,
     to_error,
 )
-from pyraft_lab.runtime.room import Room
+from pyraft_lab.runtime.room import Playing, Room
 
 
 class Remote:
     """All nodes of a cluster that are up, whatever process and machine they are in; a door for clients."""
 
     metrics: dict[NodeId, Metrics]
-    """What every node that is up said about itself last."""
+    """What every node that is up said about itself last; nobody is known to be up while the broker is away."""
+    players: dict[NodeId, Playing]
+    """How nodes are played that somebody plays by hand, or did."""
+    is_connected: bool
+    """Whether the broker is there."""
 
     def __init__(self, name: str) -> None:
-        self.metrics = {}
+        self.metrics, self.players, self.is_connected = {}, {}, True
         self.changed: Callable[[], None] = lambda: None
         self._name = name
         self._numbers = itertools.count(secrets.randbits(40) << 20)
@@ -63,8 +67,11 @@ class Remote:
         """Reach the cluster as the user that the URL names, or as nobody in particular."""
         network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
         remote = cls(network.address.username or secrets.token_hex(6))
-        topics = ["+/status", f"answers/{remote._name}/+"]
-        async with Line(network, f"client-{remote._name}", topics=topics, deliver=remote.hear) as line:
+        topics = ["+/status", f"answers/{remote._name}/+", "players/+/+"]
+        name = f"client-{remote._name}"
+        async with Line(
+            network, name, topics=topics, deliver=remote.hear, connected=remote._found, lost=remote._lost
+        ) as line:
             remote._line = line
             yield remote
 
@@ -116,6 +123,11 @@ class Remote:
         assert self._line is not None, "made by connect"
         room_of.publish(self._line, room)
 
+    def tell(self, node: NodeId, playing: Playing) -> None:
+        """Let the teacher know how ``node`` is played here."""
+        assert self._line is not None, "made by connect"
+        self._line.publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
+
     def client(self, *, deadline: float = 10.0) -> Client:
         """A session with the cluster."""
         return Client(self, deadline=deadline)
@@ -150,10 +162,20 @@ class Remote:
                     self._stand(int(node), payload)
                 case ["answers", _, _]:
                     self._settle(payload)
+                case ["players", _, node] if payload:
+                    self.players[int(node)] = room_of.decode_playing(payload)
                 case _:
                     pass
         except (msgspec.MsgspecError, ValueError):
             pass
+
+    def _found(self) -> None:
+        self.is_connected = True
+
+    def _lost(self) -> None:
+        """Who goes while the broker is away cannot be heard to go; those that stay will say so when it is back."""
+        self.is_connected = False
+        self.metrics.clear()
 
     def _stand(self, node: NodeId, payload: bytes) -> None:
         if payload:

@@ -39,6 +39,15 @@ class Room(Struct, frozen=True, kw_only=True):
             raise ConfigError("pace", self.pace, f"must be between 1 and {SLOWEST}")
 
 
+class Playing(Struct, frozen=True, kw_only=True):
+    """How somebody plays: how many answers were right of how many, and what is asked now."""
+
+    by_hand: bool
+    right: int = 0
+    given: int = 0
+    asked: str = ""
+
+
 class Player(Protocol):
     """Who may play a node by hand (:mod:`pyraft_lab.exercises.player`); also an observer of it."""
 
@@ -82,6 +91,17 @@ def decode(payload: bytes) -> Room:
     return _decoder.decode(payload) if payload else Room()
 
 
+def encode_playing(playing: Playing) -> bytes:
+    """As it travels, retained on ``pyraft/<cluster>/players/<client>/<node>``."""
+    return msgspec.msgpack.encode(playing)
+
+
+def decode_playing(payload: bytes) -> Playing:
+    """As it was sent; ``msgspec.MsgspecError`` for garbage."""
+    return _playing.decode(payload)
+
+
+_playing = msgspec.msgpack.Decoder(Playing)
 _decoder = msgspec.msgpack.Decoder(Room)
 
 

@@ -34,11 +34,12 @@ class Checker(Protocol):
 
 
 def default_checks() -> tuple[Checker, ...]:
-    """The safety properties of the paper.
+    """The safety properties of the paper, and the duties they rest on.
 
     They are verdicts and live a floor higher; a simulation without them would not say when Raft is broken, which
     is what it is for, so it asks for them here and nowhere else.
     """
+    from pyraft_lab.check.duties import Duties
     from pyraft_lab.check.invariants import Safety
 
-    return (Safety(),)
+    return Safety(), Duties()

@@ -8,7 +8,7 @@ A property is watched after every event from when it was named, and remembers on
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, assert_never
 
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.trace.recorder import EventId
@@ -53,6 +53,8 @@ class Property(Generic[S]):
                 return any(truths)
             case "eventually":
                 return bool(truths) and truths[-1]
+            case _:
+                assert_never(self.kind)
 
     @property
     def decisive(self) -> Turn | None:
@@ -64,6 +66,8 @@ class Property(Generic[S]):
                 return next((turn for turn in self.turns if turn.true), None)
             case "eventually":
                 return self.turns[-1] if self.turns else None
+            case _:
+                assert_never(self.kind)
 
     def look(self, sim: S, event: EventId, time: float) -> bool:
         """Ask; whether this is what broke it for good."""

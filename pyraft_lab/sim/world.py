@@ -12,7 +12,7 @@ Same-instant rule: what is due at the same microsecond happens in the order in w
 
 from collections.abc import Iterable, Mapping
 from itertools import permutations
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 from msgspec import Struct
 
@@ -352,7 +352,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """Everything there is at one instant."""
+    """Everything at one instant: how many calls ``clients`` began; ``events`` happened, and number the next record."""
 
     setting: Setting
     weather: Weather
@@ -364,9 +364,7 @@ class World(Struct, frozen=True, kw_only=True):
     held: bool = False
     calls: Mapping[RequestId, Open] = {}
     clients: Mapping[int, int] = {}
-    """How many calls each client has begun."""
     events: EventId = 0
-    """How many things have happened: the id of the next record."""
     order: int = 0
     messages: MessageId = 0
     requests: RequestId = 0
@@ -392,6 +390,8 @@ def waits(world: World, action: Pending) -> bool:
             return world.nodes[node].paused
         case Attempt():
             return False
+        case _:
+            assert_never(action)
 
 
 def links_between(groups: Iterable[Iterable[NodeId]], nodes: Iterable[NodeId]) -> tuple[tuple[NodeId, NodeId], ...]:

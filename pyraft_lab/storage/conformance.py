@@ -16,66 +16,22 @@ can see from here is whether a disk keeps its word when the process dies: kill y
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
-from msgspec import Struct
-
+from pyraft_lab import conformance
+from pyraft_lab.conformance import Report, name_of, result_of
 from pyraft_lab.storage.cut_cases import CUT_CASES
 from pyraft_lab.storage.log_cases import LOG_CASES
 from pyraft_lab.storage.snapshot_cases import SNAPSHOT_CASES
 from pyraft_lab.storage.trial import Fresh, Trial
 
-
-class Case(Protocol):
-    """A promise as a coroutine function: its name says what holds, its docstring why."""
-
-    __name__: str
-
-    def __call__(self, trial: Trial, /) -> Awaitable[None]:
-        """Raises ``AssertionError`` where the promise is broken."""
-        ...
-
-
+__all__ = ["CASES", "Case", "Report", "check", "name_of", "run"]
+Case = conformance.Case[Trial]
+"""A promise of a storage, as a coroutine function."""
 CASES: tuple[Case, ...] = (*LOG_CASES, *CUT_CASES, *SNAPSHOT_CASES)
 """Every promise there is."""
 LIMIT = 60.0
 """Seconds after which a case that does not end has failed."""
-
-
-class Result(Struct, frozen=True):
-    """How one case went; ``failure`` is ``None`` where the promise is kept."""
-
-    name: str
-    why: str
-    failure: str | None = None
-
-    def __str__(self) -> str:
-        return (
-            f"kept    {self.name}"
-            if self.failure is None
-            else f"BROKEN  {self.name}: {self.failure}\n        {self.why}"
-        )
-
-
-class Report(Struct, frozen=True):
-    """How all cases went; prints as a table."""
-
-    results: tuple[Result, ...]
-
-    @property
-    def broken(self) -> tuple[Result, ...]:
-        """The promises that are not kept."""
-        return tuple(result for result in self.results if result.failure is not None)
-
-    @property
-    def ok(self) -> bool:
-        """Whether Raft can rely on this storage."""
-        return not self.broken
-
-    def __str__(self) -> str:
-        verdict = f"{len(self.results) - len(self.broken)} of {len(self.results)} promises kept"
-        return "\n".join([*map(str, self.results), verdict])
 
 
 async def run(fresh: Fresh, cases: Sequence[Case] = CASES) -> Report:
@@ -88,24 +44,10 @@ async def run(fresh: Fresh, cases: Sequence[Case] = CASES) -> Report:
     >>> asyncio.run(run(fresh)).ok
     True
     """
-    return Report(tuple([await _result(case, fresh) for case in cases]))
+    return Report(tuple([await result_of(case, check(case, fresh)) for case in cases]))
 
 
 async def check(case: Case, fresh: Fresh) -> None:
     """Run one case; raises what it raises, ``AssertionError`` where a promise is broken."""
     async with asyncio.timeout(LIMIT), Trial(fresh) as trial:
         await case(trial)
-
-
-def name_of(case: Case) -> str:
-    """A case's name, as an id for pytest."""
-    return case.__name__
-
-
-async def _result(case: Case, fresh: Fresh) -> Result:
-    result = Result(name_of(case).replace("_", " "), (case.__doc__ or "").strip())
-    try:
-        await check(case, fresh)
-    except Exception as error:  # noqa: BLE001 - a stranger's storage may raise anything, and that is the finding
-        return Result(result.name, result.why, f"{type(error).__name__}: {error}")
-    return result

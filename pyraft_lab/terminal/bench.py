@@ -19,7 +19,7 @@ from pyraft_lab.terminal import words
 
 EXAMPLES = """pyraft-lab bench
 pyraft-lab bench --json --seconds 0.5"""
-WAYS: tuple[tuple[NetworkName, StorageName], ...] = (("memory", "memory"), ("memory", "sqlite"), ("mqtt", "memory"))
+WAYS: tuple[tuple[NetworkName, StorageName], ...] = tuple(product(("memory", "mqtt"), ("memory", "sqlite")))
 OUTSTANDING = (1, 64, 4096)
 ROUNDS = 3
 """How often tracing is measured on and off in turn; the fastest of each counts, for machines do other things too."""

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
@@ -15,6 +16,9 @@ pyraft-lab broker --nodes 1,2,3 --clients ann,bob --teacher eve
                                                  only for these: prints a URL with a password for each
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
+
+LOOK = 1.0
+"""Seconds between two looks whether the broker is alive."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +39,17 @@ async def _serve(chosen: argparse.Namespace) -> int:
         if not guard.accounts:
             print(running.url)
         sys.stdout.flush()
-        await stop.wait()
+        return await _look_after(running, stop)
+
+
+async def _look_after(running: broker.Broker, stop: asyncio.Event) -> int:
+    """Until the end; a broker that dies by itself is reported, for its clients only see that nobody answers."""
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK)
+        if not stop.is_set() and not await asyncio.to_thread(running.answers):
+            sys.stderr.write(f"pyraft-lab: {running} has died; start another one on the same port\n")
+            return words.FAILED
     return words.OVER
 
 

@@ -3,14 +3,14 @@
 import argparse
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from pyraft_lab.engine.membership import as_change
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import PyraftError, Timeout
+from pyraft_lab.errors import PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
@@ -23,23 +23,51 @@ pyraft-lab client --broker mqtt://localhost --json status
 pyraft-lab client --broker mqtt://localhost add-learner 4
 pyraft-lab client --broker mqtt://localhost change-membership 1,2,4
 pyraft-lab client --broker mqtt://localhost partition 1,2 3,4,5       of nodes that obey: joined, or with --weather"""
+ACTS: Mapping[str, tuple[str, str]] = {
+    "put": ("KEY VALUE", "write; a value that is JSON is taken as that"),
+    "get": ("KEY", "read, linearizably"),
+    "delete": ("KEY", "forget a key"),
+    "status": ("", "how every node stands"),
+    "add-learner": ("N", "let a node receive the log"),
+    "change-membership": ("1,2,4", "who votes from now on; new ones are learners before"),
+    "transfer": ("N", "let another voter lead"),
+    "snapshot": ("N", "let a node store its machine in place of its log"),
+    "partition": ("1,2 3,4,5", "cut the links between groups, of nodes that obey"),
+    "loss": ("0.2", "lose that share of all messages between nodes that obey"),
+    "heal": ("", "undo both"),
+}
+"""What one may ask: the words it takes, and what it is."""
 FIRST_NEWS = 0.3
 """Seconds in which every node that is up has been heard of: what is retained comes with the subscription."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do one thing; 0 when it is done."""
-    chosen = _face().parse_args(arguments)
-    return words.run(_do(chosen))
+    face = _face()
+    chosen = face.parse_args(arguments)
+    try:
+        return words.run(_do(chosen))
+    except argparse.ArgumentTypeError as wrong:
+        face.error(str(wrong))
 
 
 async def _do(chosen: argparse.Namespace) -> int:
     certificates = words.certificates(chosen)
     async with Remote.connect(chosen.broker, cluster=chosen.cluster, certificates=certificates) as remote:
-        answer = await _ask(remote, chosen)
+        try:
+            answer = await _ask(remote, chosen)
+        except Timeout as late:
+            raise late if remote.metrics else _Nobody(chosen.cluster, late) from late
     text = json.dumps(msgspec.to_builtins(answer, str_keys=True, enc_hook=str)) if chosen.json else _in_words(answer)
     print("(nothing)" if chosen.act == "get" and answer is None and not chosen.json else text)
     return words.OVER
+
+
+class _Nobody(PyraftError):
+    """No node of the cluster has been heard of."""
+
+    def __init__(self, cluster: str, late: Timeout) -> None:
+        super().__init__(f"no node of cluster {cluster} is up ({late}); check --cluster, or start its nodes")
 
 
 async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
@@ -68,8 +96,7 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
         case "transfer", [node]:
             return await _transfer(remote, words.node(node), chosen.timeout)
         case "snapshot", [node]:
-            async with asyncio.timeout(chosen.timeout):
-                return await remote.ask(words.node(node), KeepSnapshot())
+            return await _snapshot(remote, words.node(node), chosen.timeout)
         case _:
             return await _spoil(remote, chosen)
 
@@ -80,12 +107,26 @@ async def _spoil(remote: Remote, chosen: argparse.Namespace) -> None:
         case "partition", [_, *_]:
             remote.decree(Decree(groups=tuple(frozenset(words.nodes(group)) for group in chosen.words)))
         case "loss", [share]:
-            remote.decree(Decree(loss=float(share)))
+            remote.decree(Decree(loss=words.share(share)))
         case "heal", []:
             remote.decree(Decree())
         case _:
-            raise PyraftError(f"{chosen.act} takes other words than {' '.join(chosen.words) or 'none'}; see --help")
+            takes = ACTS[chosen.act][0] or "no words"
+            raise argparse.ArgumentTypeError(f"{chosen.act} takes {takes}, not {' '.join(chosen.words) or 'none'}")
     await asyncio.sleep(FIRST_NEWS)  # on its way before the line is closed
+
+
+async def _snapshot(remote: Remote, node: NodeId, seconds: float) -> str:
+    """Let one node build a snapshot; it has to be up for that."""
+    up = await _status(remote, seconds)
+    if node not in up:
+        raise UnknownNode(node, up)
+    try:
+        async with asyncio.timeout(seconds):
+            built: str = await remote.ask(node, KeepSnapshot())
+    except TimeoutError:
+        raise Timeout(f"a snapshot of node {node}", seconds) from None
+    return built
 
 
 async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
@@ -132,22 +173,12 @@ def line(now: Metrics) -> str:
 
 
 def _face() -> argparse.ArgumentParser:
-    face = words.parser("client", "Write, read and operate a running cluster.", EXAMPLES)
+    acts = "\n".join(f"  {f'{act} {takes}':<24} {about}" for act, (takes, about) in ACTS.items())
+    face = words.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
     words.add_cluster(face)
     face.add_argument("--json", action="store_true", help="the answer as JSON")
     face.add_argument("--timeout", type=float, default=10.0, metavar="S", help="give up after so long (default 10)")
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
-    acts: tuple[str, ...] = (
-        "put",
-        "get",
-        "delete",
-        "status",
-        "add-learner",
-        "change-membership",
-        "transfer",
-        "snapshot",
-    )
-    acts += ("partition", "loss", "heal")
-    face.add_argument("act", choices=acts, metavar="act", help=" | ".join(acts))
-    face.add_argument("words", nargs="*", metavar="...", help="KEY VALUE, KEY, N, 1,2,4, or groups: 1,2 3,4,5")
+    face.add_argument("act", choices=ACTS, metavar="act", help="one of those above")
+    face.add_argument("words", nargs="*", metavar="...", help="its words")
     return face

@@ -19,8 +19,15 @@ from pyraft_lab.terminal.client import FIRST_NEWS
 EXAMPLES = """pyraft-lab watch --broker mqtt://localhost
 pyraft-lab watch --broker mqtt://localhost --once"""
 TERM_COLOURS = ("#56B4E9", "#F0E442", "#009E73", "#E69F00", "#0072B2", "#D55E00")
+NO_TERM, DARK = "#E4E7EB", "#0072B2"
 PAUSE = 0.1
 """Seconds between two pictures."""
+COLUMNS = ("node", "role", "term", "voted", "log", "commit", "applied", "snapshot", "behind")
+FEWER = ("node", "role", "term", "log", "commit", "behind")
+FEWEST = ("node", "role", "term", "commit")
+WIDE, NARROW, NOTES = 78, 52, 26
+"""The room that all columns take, that the fewer take, and that notes take beside."""
+LEFT = frozenset({"node", "role"})
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,34 +41,61 @@ async def _watch(chosen: argparse.Namespace, console: Console) -> int:
     async with Remote.connect(chosen.broker, cluster=chosen.cluster, certificates=certificates) as remote:
         if chosen.once:
             await asyncio.sleep(FIRST_NEWS)
-            console.print(picture(chosen.cluster, remote.metrics))
+            console.print(picture(chosen.cluster, remote.metrics, width=console.width))
             return words.OVER if leader_of(remote.metrics) else words.FAILED
         stop = words.stop_on_signals()
+        view = View(chosen.cluster, remote)
         with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
             while not stop.is_set():
-                live.update(picture(chosen.cluster, remote.metrics), refresh=True)
+                live.update(Group(view.picture(console.width), _hint()), refresh=True)
                 await asyncio.sleep(PAUSE)
     return words.OVER
 
 
-def picture(cluster: str, metrics: Mapping[NodeId, Metrics]) -> Group:
+class View:
+    """A cluster as it looks at present, or did when its broker was last there."""
+
+    def __init__(self, cluster: str, remote: Remote) -> None:
+        self._cluster, self._remote = cluster, remote
+        self._seen: Mapping[NodeId, Metrics] = {}
+
+    def picture(self, width: int, notes: Mapping[NodeId, str] | None = None) -> Group:
+        """The picture of now, with a note beside some nodes."""
+        if self._remote.is_connected:
+            self._seen = dict(self._remote.metrics)
+            return picture(self._cluster, self._seen, width=width, notes=notes)
+        away = Text("the broker is away; this is what was seen last. The nodes wait for it too.", style="bold red")
+        return Group(picture(self._cluster, self._seen, width=width, notes=notes), away)
+
+
+def picture(
+    cluster: str, metrics: Mapping[NodeId, Metrics], *, width: int = 80, notes: Mapping[NodeId, str] | None = None
+) -> Group:
     """One moment: a row for each node that is up or should be."""
+    title = Text(f"cluster {cluster}", style="bold")
+    if not metrics:
+        return Group(title, Text("nobody is here yet; start nodes with: pyraft-lab node, or join", style="dim"))
     leader = leader_of(metrics)
-    table = Table(title=f"cluster {cluster}", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("node", "role", "term", "voted", "log", "commit", "applied", "snapshot", "behind"):
-        table.add_column(column, justify="left" if column in {"role", "node"} else "right")
+    room = width if notes is None else width - NOTES
+    columns = COLUMNS if room >= WIDE else FEWER if room >= NARROW else FEWEST
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
+    if notes is not None:
+        table.add_column("seat", no_wrap=True)
     behind = _behind(metrics[leader]) if leader else {}
     for node in everybody(metrics):
-        if node in metrics:
-            table.add_row(*_row(metrics[node], behind.get(node)))
-        else:
-            table.add_row(str(node), Text("not there", style="dim"), style="dim")
-    return Group(table, Text(f"members {metrics[leader].membership}" if leader else "nobody leads", style="dim"))
+        cells = _cells(metrics[node], behind.get(node)) if node in metrics else _absent(node)
+        noted = [] if notes is None else [Text(notes.get(node, ""))]
+        table.add_row(*(cells.get(column, "") for column in columns), *noted)
+    members = f"node {leader} leads; members {metrics[leader].membership}" if leader else "nobody leads"
+    return Group(title, table, Text(members, style="dim" if leader else "bold"))
 
 
 def everybody(metrics: Mapping[NodeId, Metrics]) -> list[NodeId]:
     """The nodes that are up, and those that are members."""
-    members = (node for now in metrics.values() for node in now.membership.nodes)
+    newest = max(metrics.values(), key=lambda now: now.membership_id, default=None)
+    members = newest.membership.nodes if newest is not None else ()
     return sorted({*metrics, *members})
 
 
@@ -70,19 +104,35 @@ def _behind(leader: Metrics) -> Mapping[NodeId, int]:
     return {node: leader.last_log.index - matched for node, matched in leader.replication.items()}
 
 
-def _row(now: Metrics, behind: int | None) -> Sequence[str | Text]:
-    leads = now.role == "Leader"
-    return (
-        str(now.id),
-        Text(now.role, style="bold" if leads else ""),
-        Text(f" {now.term} ", style=f"black on {TERM_COLOURS[(now.term - 1) % len(TERM_COLOURS)]}"),
-        str(now.vote.node or ""),
-        str(now.last_log.index),
-        str(now.committed),
-        str(now.applied.index),
-        str(now.snapshot.index or ""),
-        "" if behind is None else str(behind),
-    )
+def _absent(node: NodeId) -> Mapping[str, Text]:
+    return {"node": Text(str(node), style="dim"), "role": Text("not there", style="dim")}
+
+
+def _cells(now: Metrics, behind: int | None) -> Mapping[str, Text]:
+    cells = {
+        "node": str(now.id),
+        "voted": str(now.vote.node or ""),
+        "log": str(now.last_log.index),
+        "commit": str(now.committed),
+        "applied": str(now.applied.index),
+        "snapshot": str(now.snapshot.index or ""),
+        "behind": "" if behind is None else str(behind),
+    }
+    return {
+        **{column: Text(cell) for column, cell in cells.items()},
+        "role": Text(now.role, style="bold" if now.role == "Leader" else ""),
+        "term": term_mark(now.term),
+    }
+
+
+def term_mark(term: int) -> Text:
+    """A term as everywhere in the house: its numeral on its colour."""
+    colour = TERM_COLOURS[(term - 1) % len(TERM_COLOURS)] if term else NO_TERM
+    return Text(f" {term} ", style=f"{'white' if colour == DARK else 'black'} on {colour}")
+
+
+def _hint() -> Text:
+    return Text("Ctrl-C ends this", style="dim")
 
 
 def _face() -> argparse.ArgumentParser:

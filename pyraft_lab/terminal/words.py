@@ -94,6 +94,36 @@ def node(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """How many: 0 or more."""
+    if not text.strip().isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of nodes")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A probability."""
+    if not 0 <= _number(text) <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: between 0 and 1")
+    return float(text)
+
+
+def factor(text: str) -> float:
+    """How many times slower."""
+    if not 1 <= _number(text) <= 1000:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no pace: 1 is as usual, 20 is twenty times slower, 1000 the slowest"
+        )
+    return float(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+
+
 def value(text: str) -> Any:
     """JSON if it is JSON, else the text itself: ``3`` is a number, ``three`` a word."""
     try:

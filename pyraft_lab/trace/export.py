@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 FAULTS = frozenset(
     {Kind.CRASH, Kind.PARTITION, Kind.CUT, Kind.HEAL, Kind.DROP, Kind.WEATHER, Kind.PAUSE, Kind.RESUME, Kind.DELAY}
 )
+REMEMBERED = 10_000
+"""Events that may still be causes."""
 
 
 class LogExporter:
@@ -68,7 +70,8 @@ class SpanExporter:
 
     Needs ``pip install "pyraft-lab[otel]"``; give it a tracer, or the global provider's is taken. Every message carries
     the id of what caused it, and a trace's id is made of its first event's: the spans of nodes in different
-    processes meet in one trace without knowing of each other.
+    processes meet in one trace without knowing of each other. Writes that were proposed together share it. A span lasts
+    from the step that caused it, where this exporter saw that one, so the time a disk or a wire took shows.
     """
 
     def __init__(self, tracer: "Tracer | None" = None) -> None:
@@ -76,20 +79,26 @@ class SpanExporter:
 
         self._tracer = tracer or trace.get_tracer("pyraft_lab")
         self._roots: dict[EventId, EventId] = {}
+        self._ends: dict[EventId, int] = {}
 
     def __call__(self, record: Record) -> None:
         """Make a span of a record, if it belongs to a write."""
         root = self._root(record)
         if root is None:
             return
-        start = int(record.time * 1e9)
+        end = int(record.time * 1e9)
+        start = min(self._ends.get(record.cause or 0, end), end)
         span = self._tracer.start_span(
             _name(record), context=_context(root), start_time=start, attributes=_facts(record)
         )
-        span.end(start)
-        self._roots[record.id] = root
-        if len(self._roots) > 10_000:
-            del self._roots[next(iter(self._roots))]
+        span.end(end)
+        self._remember(record.id, root, end)
+
+    def _remember(self, event: EventId, root: EventId, end: int) -> None:
+        self._roots[event], self._ends[event] = root, end
+        if len(self._roots) > REMEMBERED:
+            oldest = next(iter(self._roots))
+            del self._roots[oldest], self._ends[oldest]
 
     def _root(self, record: Record) -> EventId | None:
         """The proposal that a step carries on."""

@@ -88,9 +88,8 @@ class Explanation(Struct, frozen=True):
         return events(self.records).assign(sentence=list(self.told))
 
     def __str__(self) -> str:
-        return "\n".join(
-            (self.answer, *(f"- {reason}" for reason in self.reasons), *(f"  {line}" for line in self.told))
-        )
+        told = (f"{place:3} {line}" for place, line in enumerate(self.told, 1))
+        return "\n".join((self.answer, *(f"- {reason}" for reason in self.reasons), *told))
 
     def _repr_markdown_(self) -> str:
         reasons = "".join(f"\n- {reason}" for reason in self.reasons)

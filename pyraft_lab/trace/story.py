@@ -14,7 +14,7 @@ from pyraft_lab.trace.rules.rule import ROUTINE
 from pyraft_lab.trace.rules.table import remarks, rule
 from pyraft_lab.trace.rules.terms import CONTACT
 from pyraft_lab.trace.sentences import brackets, predicate, telling
-from pyraft_lab.trace.words import message_name, server, servers, shortened
+from pyraft_lab.trace.words import listed, message_name, server, servers, shortened
 
 NOTHING_KNOWN: Flights = {}
 
@@ -98,14 +98,26 @@ def _together(flights: Iterable[Flight]) -> Iterable[tuple[str, list[NodeId]]]:
 
 
 def _ended(record: Record) -> str:
-    """Calls of clients that end here."""
-    return "".join(f"; {_reply(reply)}" for reply in record.replies)
+    """Calls of clients that end here; those that fail for the same reason are told together."""
+    told = [_reply(reply) for reply in record.replies if reply.ok]
+    reasons: dict[str, list[Reply]] = {}
+    for reply in record.replies:
+        if not reply.ok:
+            reasons.setdefault(reply.error.partition(": ")[0], []).append(reply)
+    return "".join(f"; {one}" for one in (*told, *(_failed(replies) for replies in reasons.values())))
+
+
+def _failed(replies: Sequence[Reply]) -> str:
+    if len(replies) == 1:
+        return f"the client's call {replies[0].request} fails: {replies[0].error}"
+    numbers = [reply.request for reply in replies]
+    in_a_row = numbers[-1] - numbers[0] == len(numbers) - 1
+    calls = f"{numbers[0]}-{numbers[-1]}" if in_a_row else listed(list(map(str, numbers)))
+    return f"the clients' calls {calls} fail, the first because {replies[0].error}"
 
 
 def _reply(reply: Reply) -> str:
     call = f"the client's call {reply.request}"
-    if not reply.ok:
-        return f"{call} fails: {reply.error}"
     value = str(reply.value) if isinstance(reply.value, Membership) else shortened(repr(reply.value))
     return f"{call} is done" if reply.value is None else f"{call} returns {value}"
 

@@ -37,6 +37,9 @@ PAUSE = 0.05
 PATIENCE = 0.25
 """Seconds that a record waits for its cause from another node to arrive."""
 
+REMEMBERED = 100_000
+"""Events whose times are kept for effects that are still to come."""
+
 _batch = msgspec.msgpack.Decoder(tuple[bytes, ...])
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -115,6 +118,8 @@ class Merger:
             self._ahead[record.node] = self._ahead.get(record.node, 0.0) + late
             seen += late
         self._times[record.id] = seen
+        if len(self._times) > REMEMBERED:
+            del self._times[next(iter(self._times))]
         ahead = self._ahead.get(record.node, 0.0)
         sent = tuple(replace(flight, sent=flight.sent + ahead - self._zero) for flight in record.sent)
         return replace(record, time=seen - self._zero, sent=sent)
@@ -127,10 +132,12 @@ class FollowedTrace(Trace):
         self, broker: str, cluster: str, *, certificates: Certificates | None = None, limit: int | None = None
     ) -> None:
         super().__init__(limit=limit)
+        self.is_open = True
         self._network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
         self._zero = time.time()
         self._merger = Merger(zero=self._zero)
         self._readers: dict[str, Reader] = {}
+        self._line: Line | None = None
         self._thread = LoopThread(f"trace of {cluster}")
         self._thread.start()
         up = self._thread.home.submit(self._open())
@@ -153,11 +160,12 @@ class FollowedTrace(Trace):
 
     def close(self) -> None:
         """Follow no more; what was gathered stays."""
+        self.is_open = False
         self._thread.stop(Fatal("the trace has been closed"))
 
     async def _open(self) -> "asyncio.Task[None]":
         topic = f"followers/{self._network.address.username or secrets.token_hex(4)}"
-        line = Line(self._network, "follower", topics=["+/trace"], deliver=self._hear, will=topic)
+        self._line = line = Line(self._network, "follower", topics=["+/trace"], deliver=self._hear, will=topic)
         await line.open()
         return asyncio.create_task(self._follow(line, topic))
 
@@ -174,6 +182,17 @@ class FollowedTrace(Trace):
                 await asyncio.sleep(PAUSE)
         finally:
             await line.close()
+
+    @property
+    def cluster(self) -> str:
+        """The name of the cluster that is followed."""
+        return self._network.cluster
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: FBT001, FBT002 (as a gate calls it)
+        """Tell the nodes something, from any thread; below the cluster's own topic."""
+        line = self._line
+        if line is not None and self.is_open:
+            self._thread.home.call(lambda: line.publish(topic, payload, retain=retain))
 
     def _hear(self, topic: str, payload: bytes) -> None:
         node = topic.partition("/")[0]

@@ -29,8 +29,8 @@ OUTSIDE = 0
 """The lane of what no server did."""
 LANE, BESIDE, LINE = 96, 66, 17
 """Heights of a lane, of what stands around the lanes, and of a line of words, in pixels."""
-ASKING, ANSWERING = 0.5, 0.3
-"""How far along its arrow a message's letter stands; of an answer early, for others may lie on its way."""
+UPWARD, DOWNWARD = 0.35, 0.6
+"""How far along its arrow a message's letter stands: words stand below the discs, so there it would be in their way."""
 LETTERS = {"head": 110, "reason": 128, "hover": 70, "word": 17}
 """How many letters a line of each kind of text takes."""
 
@@ -119,7 +119,7 @@ def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
 def _arrow(fig: go.Figure, flight: Flight, tail: Place, head: tuple[float, float], words: str, *, heard: bool) -> None:
     """One message: an answer is dotted, its letter stands on it."""
     answers = isinstance(flight.message, ANSWERS)
-    letter_at = ANSWERING if answers else ASKING
+    letter_at = DOWNWARD if head[1] > tail.y else UPWARD
     fig.add_scatter(
         x=[tail.x, head[0]],
         y=[tail.y, head[1]],

@@ -19,8 +19,8 @@ def quorums(
 ) -> Drawing:
     """Every voter set as a row: filled servers hold entry ``index`` on disk at time ``at``; each needs its majority.
 
-    The membership is the one that governs the newest log at that time, or the one that decided on entry ``index``, where
-    you give one; it is the last entry otherwise. While a membership is joint there are two rows, and an entry commits
+    The membership is the one that governs the newest log at that time, or that decided on entry ``index``, where you
+    give one; it is the last entry otherwise. While a membership is joint there are two rows, and an entry commits
     only when both say "enough" (§6).
     """
     trace = trace_of(source)

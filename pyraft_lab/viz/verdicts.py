@@ -85,8 +85,11 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
         barmode="overlay",
     )
     _draw_bars(fig, operations, lanes, end=end, blocked=blocked, room=end - start)
+    places = dict(zip(operations, lanes, strict=True))
+    for each in blocked:
+        _draw_refusal(fig, each, places[each], end)
     if verdict is not None:
-        _draw_points(fig, verdict, dict(zip(operations, lanes, strict=True)))
+        _draw_points(fig, verdict, places)
     fig.update_yaxes(
         tickvals=[first[client] + (depth[client] - 1) / 2 for client in clients],
         ticktext=[f"client {client}" for client in clients],
@@ -183,6 +186,23 @@ def _fitting(operation: Operation, share: float) -> str:
     return words if len(words) * bands.LETTER + 8 < share * bands.WIDTH else ""
 
 
+def _draw_refusal(fig: go.Figure, operation: Operation, row: int, end: float) -> None:
+    """What fits nowhere is named, too: its bar may be too short for words."""
+    returned = end if operation.returned is None else operation.returned
+    fig.add_annotation(
+        x=(operation.call + returned) / 2,
+        y=row + 0.3,
+        ay=16,
+        ax=-30,
+        xanchor="right",
+        text=f"<b>{_said(operation)}</b> has no place",
+        font={"size": 10},
+        arrowhead=2,
+        arrowsize=0.8,
+        standoff=2,
+    )
+
+
 def _draw_points(fig: go.Figure, verdict: Verdict, lanes: dict[Operation, int]) -> None:
     placed = list(zip(verdict.points, verdict.order, strict=True))
     fig.add_scatter(
@@ -196,10 +216,10 @@ def _draw_points(fig: go.Figure, verdict: Verdict, lanes: dict[Operation, int]) 
 
 
 def _said(operation: Operation) -> str:
-    given = operation.input
-    asked = " ".join(str(part) for part in given) if isinstance(given, tuple) else str(given)
-    answer = "" if operation.returned is None or operation.output is None else f" → {operation.output}"
-    return asked + answer
+    given = operation.input if isinstance(operation.input, tuple) else (operation.input,)
+    asked = " ".join(str(part) for part in given)
+    silent = operation.returned is None or (operation.output is None and given[:1] != ("get",))
+    return asked if silent else f"{asked} → {operation.output}"
 
 
 def _words(operation: Operation) -> str:
@@ -226,7 +246,9 @@ def counterexample(
     )
     fig.update_layout(title_subtitle_text=f"broken at {when:.3f} s: {told}")
     fig.add_vline(x=when, line={"color": theme.INK, "width": 4})
-    word = {"xanchor": "right", "yanchor": "bottom", "xshift": -6, "font": {"size": 12, "color": theme.INK}}
+    late = when > sum(fig.layout.xaxis.range) / 2
+    side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
+    word = {**side, "yanchor": "bottom", "font": {"size": 12, "color": theme.INK}}
     fig.add_annotation(theme.note(when, 1, f"<b>broken:</b> {_clipped(told)}", yref="paper", **word))
     return fig
 
@@ -248,11 +270,15 @@ def _clipped(words: str, most: int = 90) -> str:
 
 
 def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None = None) -> Drawing:
-    """A measure over two knobs as a map; each cell carries the capsules of its runs in ``customdata``."""
+    """A measure over two knobs as a map: the mean of a cell's runs.
+
+    Each cell carries, in ``customdata``, the capsule of the run that shows most of it.
+    """
     for column in (x, y, value):
         if column not in frame.columns:
             raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")
     table = frame.pivot_table(index=y, columns=x, values=value, aggfunc="mean")
+    table = table.reindex(index=_in_order(frame[y]), columns=_in_order(frame[x]))
     low, high = float(frame[value].min()), float(frame[value].max())
     fig = theme.figure(
         title or f"{value} over {x} and {y}",
@@ -264,7 +290,7 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
         x=[str(each) for each in table.columns],
         y=[str(each) for each in table.index],
         z=table.to_numpy(),
-        customdata=_capsules(frame, x, y, table),
+        customdata=_capsules(frame, x, y, value, table),
         texttemplate="%{z:.3g}",
         colorscale=[[0, "#FFFFFF"], [1, theme.PALETTE[4]]],
         colorbar={"title": {"text": value}},
@@ -275,8 +301,15 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
     return fig
 
 
-def _capsules(frame: pd.DataFrame, x: str, y: str, table: pd.DataFrame) -> list[list[str]] | None:
+def _in_order(column: pd.Series) -> list[Any]:
+    """The values of an axis: numbers by size, words as they come first."""
+    values = list(column.dropna().unique())
+    return sorted(values) if pd.api.types.is_numeric_dtype(column) else values
+
+
+def _capsules(frame: pd.DataFrame, x: str, y: str, value: str, table: pd.DataFrame) -> list[list[str]] | None:
     if "capsule" not in frame.columns:
         return None
-    first = frame.groupby([y, x])["capsule"].first()
+    most = frame.sort_values(value, ascending=False, kind="stable")
+    first = most.groupby([y, x])["capsule"].first()
     return [[str(first.get((row, column), "")) for column in table.columns] for row in table.index]

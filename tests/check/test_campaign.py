@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.campaign import Row, run_campaign
+from pyraft_lab.check.campaign import SAVED_EVERY, Row, run_campaign
 from pyraft_lab.check.departures import accepts_before_disk
-from pyraft_lab.check.failure import failure
+from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.errors import ConfigError
@@ -103,3 +103,30 @@ def test_a_dask_cluster_is_an_executor_too() -> None:
         campaign = run_campaign(range(3), nodes=3, faults="light", seconds=1, executor=executor)
     assert campaign.ok
     assert [row.seed for row in campaign.rows] == [0, 1, 2]
+
+
+def test_without_an_executor_a_campaign_takes_processes_and_nothing_to_do_takes_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    first = run_campaign(range(2), nodes=3, faults="none", seconds=0.2, path=path)
+    again = run_campaign(range(2), nodes=3, faults="none", seconds=0.2, path=path)
+    assert first.rows == again.rows
+    assert repr(first) == "<campaign of 2 seeds: 0 failed>"
+    assert first.events == sum(first.frame["events"])
+
+
+def test_the_file_of_a_campaign_is_kept_while_it_runs(tmp_path: Path) -> None:
+    path, sizes = tmp_path / "rows.parquet", list[bool]()
+    run_campaign(
+        range(SAVED_EVERY + 1),
+        nodes=1,
+        faults="none",
+        seconds=0.0,
+        executor=Serial(),
+        path=path,
+        progress=lambda _row: sizes.append(path.exists()),
+    )
+    assert sizes == [False] * (SAVED_EVERY - 1) + [True] * 2
+
+
+def test_a_failure_is_told_in_a_line() -> None:
+    assert str(Failure("log matching", "two logs differ")) == "log matching: two logs differ"

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds
+from pyraft_lab.check.bounds import Bounds, choices, whole
 from pyraft_lab.check.explorer import Report, Search, explore
+from pyraft_lab.check.local import Stopped, facts_of
 from pyraft_lab.check.space import Space
 from pyraft_lab.check.symmetry import Symmetry
 from pyraft_lab.check.worlds import BARE, Crash, Deliver, World, cluster
 from pyraft_lab.engine.commands import SaveVote
 from pyraft_lab.engine.engine import Engine, raft
-from pyraft_lab.engine.events import Event
+from pyraft_lab.engine.events import Boot, Event
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import VoteResponse
 from pyraft_lab.engine.rules import RAFT, Rules
@@ -228,7 +229,11 @@ def test_in_a_stage_every_server_is_up_and_every_link_whole() -> None:
 def test_a_replay_builds_and_installs_snapshots() -> None:
     world = reached(explore(3, bounds=Bounds(writes=1), goal=lambda world: world[1].state.applied == 3)).quiet()
     bounds = Bounds(timeouts=0, retries=2, snapshots=1)
-    report = explore(world, bounds=bounds, goal=lambda world: world[3].state.snapshot_last.index == 3)
+
+    def has_installed(world: World) -> bool:
+        return all(world[node].state.snapshot_last.index == 3 for node in (1, 3))
+
+    report = explore(world, bounds=bounds, goal=has_installed)
     assert {"Restored", "SnapshotRequest"} <= set(report.happened)
     replayed = report.simulation().nodes[3]
     assert replayed.disk.snapshot is not None
@@ -339,3 +344,30 @@ def test_a_search_is_the_same_in_every_process() -> None:
         return done.stdout
 
     assert output("0") == output("1")
+
+
+def test_a_server_that_has_stopped_does_nothing_but_crash() -> None:
+    (local, *_) = cluster(3)
+    stopped = replace(local, state=replace(local.state, halted="it met the impossible"))
+    acts = [act for act, _ in choices(stopped, whole(Bounds(crashes=1, snapshots=1)))]
+    assert acts == [Crash(1)]
+
+
+def test_a_halt_is_a_fact() -> None:
+    (local, *_) = cluster(3)
+    step = Step(local.state, Boot(), replace(local.state, halted="it met the impossible"), ())
+    assert facts_of(step) == (Stopped(1, "it met the impossible"),)
+
+
+def test_a_report_says_what_it_found_and_is_true_where_nothing_fell() -> None:
+    bounds = Bounds(timeouts=1)
+    safe = explore(3, bounds=bounds)
+    assert str(safe) == "nothing falls in 184 worlds, 393 transitions, 10 acts deep; there are no more"
+    assert str(explore(3, bounds=Bounds(timeouts=1, depth=2))).endswith("; there are more")
+    assert str(explore(3, bounds=bounds, goal=lambda world: bool(world.leaders))).startswith(
+        "the goal is reached after 3"
+    )
+    mine = explore(3, bounds=bounds, invariants={"nobody leads": lambda world: not world.leaders})
+    assert str(mine).startswith("nobody leads falls after 3 acts (")
+    assert safe
+    assert not mine

@@ -5,13 +5,18 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from pyraft_lab.check.invariants import Safety, commit_is_backed, leader_append_only
+from pyraft_lab.engine.commands import InstallSnapshot
 from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.events import Boot
+from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage, AppendRequest, VoteRequest
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
-from pyraft_lab.engine.state import RaftState
-from pyraft_lab.engine.types import Index
+from pyraft_lab.engine.state import Follower, RaftState, Step
+from pyraft_lab.engine.types import Index, LogId
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
+from pyraft_lab.trace.recorder import record_step
 
 
 def anybody(_state: RaftState, _request: VoteRequest) -> None:
@@ -154,3 +159,28 @@ def test_a_vote_that_the_network_doubles_later_is_given_once() -> None:
     assert (sim.nodes[3].vote.term, sim.nodes[3].vote.node) == (first.message.vote.term, 2)
     sim.duplicate(first.id)
     assert sim.violations == []
+
+
+def test_a_leader_that_removes_an_entry_of_its_own_is_named() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    leader = sim.nodes[sim.run_until(lambda s: s.leader) or 0].state
+    named = list(leader_append_only(Step(leader, Boot(), leader, ())))
+    assert named == [("leader append-only", f"node {leader.id} truncates its log while it leads")]
+    assert not list(leader_append_only(Step(leader, Boot(), replace(leader, role=Follower()), ())))
+
+
+def test_a_commit_of_what_the_log_has_forgotten_is_judged_by_nobody() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    leader = sim.nodes[sim.run_until(lambda s: s.leader) or 0].state
+    assert not list(commit_is_backed(replace(leader, committed=99), sim.world))
+    assert list(commit_is_backed(replace(leader, committed=leader.log.last.index), sim.world))
+
+
+def test_a_snapshot_of_what_was_never_committed_is_named() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    state = sim.nodes[1].state
+    meta = SnapshotMeta(LogId(7, 2, 50), state.membership)
+    step = Step(state, Boot(), state, (InstallSnapshot(meta),))
+    record = record_step(step, id=sim.world.events, time=0.0)
+    found = Safety().check(record, sim.world)
+    assert [one.what for one in found] == ["node 1 installs a snapshot to T7-N2.50, which was never committed"]

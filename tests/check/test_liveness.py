@@ -1,10 +1,13 @@
 """Liveness: a healed cluster passes, and each thing that does not come right is named."""
 
+from itertools import count
+
 from msgspec.structs import replace
 
 from pyraft_lab.check.liveness import liveness, patience
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT
+from pyraft_lab.machine import Counter
 from pyraft_lab.sim.simulation import Simulation
 
 
@@ -91,3 +94,36 @@ def test_a_leader_that_is_deposed_for_no_reason_is_named() -> None:
     assert sim.leader
     sim.drift(follower(sim), 10.0)
     assert names(sim) >= {"a leader that stays"}
+
+
+def test_a_second_leader_is_named() -> None:
+    sim = rested(config=Config(check_quorum=False))
+    deposed = sim.leader or 0
+    sim.partition({deposed}, set(sim.nodes) - {deposed})
+    sim.run_until(lambda s: s.leader not in (None, deposed))
+    assert "one leader in the end" in names(sim)
+    assert f"node {deposed} leads in term 1, beside node {sim.leader}" in " ".join(one.what for one in liveness(sim))
+
+
+def test_a_leader_that_leads_without_being_a_member_is_named() -> None:
+    sim = rested()
+    removed = sim.leader or 0
+    sim.change_membership(set(sim.nodes) - {removed})
+    sim.run_until(lambda s: s.leader == removed and removed not in s.nodes[removed].membership.nodes)
+    assert f"node {removed} leads a cluster that it was removed from" in [one.what for one in liveness(sim)]
+
+
+class Biased(Counter):
+    """A machine that is not a function of its log."""
+
+    made = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = next(self.made)
+
+
+def test_machines_that_differ_behind_the_same_log_are_named() -> None:
+    sim = Simulation(3, seed=7, machine=Biased)
+    sim.run(1)
+    assert any(one.what.startswith("the machines of node ") for one in liveness(sim))

@@ -143,3 +143,12 @@ def test_a_snapshot_covers_what_is_committed() -> None:
     raft = model()
     with pytest.raises(Impossible, match="not committed"):
         raft.compact(1, 1)
+
+
+def test_who_follows_nobody_is_sent_nothing() -> None:
+    made = model()
+    with pytest.raises(Impossible, match="it follows nobody"):
+        made.hear_commit(1, 1)
+    elect(made, 1, 2)
+    with pytest.raises(Impossible, match="it follows nobody"):
+        made.install(1, 1)

@@ -4,11 +4,13 @@ import re
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.campaign import Trial
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.refine import Refinement, refine
+from pyraft_lab.check.model import Impossible, Line, Model
+from pyraft_lab.check.refine import Refinement, compare, refine
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.sim.simulation import Simulation
@@ -48,12 +50,14 @@ def disturb(sim: Simulation, trouble: int, node: int) -> None:
             sim.snapshot(node)
 
 
+@pytest.mark.row("FZ-07")
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_goes_wrong_raft_does_what_the_model_allows(seed: int) -> None:
     sim = stormy(seed, raft())
     assert refine(sim.trace.records) == ()
 
 
+@pytest.mark.row("FZ-07")
 def test_under_the_heavy_nemesis_raft_still_does() -> None:
     sim = Trial(seconds=5.0).run(seed=1, record=True)
     assert len(sim.trace.records) > 3_000
@@ -77,6 +81,7 @@ FOUND = {
 }
 
 
+@pytest.mark.row("FZ-07")
 @pytest.mark.parametrize(("engine", "why"), FOUND.values(), ids=FOUND.keys())
 def test_a_mistake_is_found_within_twenty_storms(engine: Engine, why: str) -> None:
     storms = (refine(stormy(seed, engine).trace.records) for seed in range(20))
@@ -112,3 +117,13 @@ def test_a_cluster_that_is_founded_by_hand_can_be_followed() -> None:
     assert sim.leader in {1, 2}
     assert sim.nodes[3].log.last.index > 1
     assert sim.violations == []
+
+
+def test_a_server_that_stopped_did_what_no_model_does() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    step = sim.trace.record(0).step
+    assert step is not None
+    model = Model()
+    model.join(1, [Line(0, "first", (frozenset({1, 2, 3}),))])
+    with pytest.raises(Impossible, match="it stopped: it met the impossible"):
+        compare(model, replace(step, after=replace(step.after, halted="it met the impossible")))

@@ -7,7 +7,7 @@ from pyraft_lab.check.campaign import Trial
 from pyraft_lab.check.departures import accepts_before_disk, ignores_logs
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
-from pyraft_lab.check.script import at_any_pace, moves_of, play
+from pyraft_lab.check.script import Names, at_any_pace, moves_of, play
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import RAFT, Rules
@@ -81,3 +81,11 @@ def test_what_right_rules_do_not_survive_either_is_no_story_of_a_mistake() -> No
     right = small.again(engine=raft())
     play(right, moves_of(small), lambda s: s.violations, pace=at_any_pace)
     assert failure(right) is None
+
+
+def test_what_was_sent_by_something_that_is_no_move_has_no_name() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run_until(lambda s: s.flying)
+    names = Names(sim)
+    names.learn(0, sim.pending[0], sim.world.events, [replace(sim.flying[0], cause=10_000)])
+    assert not names.origins

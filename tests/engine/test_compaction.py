@@ -18,7 +18,7 @@ from pyraft_lab.engine.events import (
 )
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import AddVoters, Membership
-from pyraft_lab.engine.messages import AppendRequest, SnapshotRequest, SnapshotResponse
+from pyraft_lab.engine.messages import AppendAccepted, AppendRequest, SnapshotRequest, SnapshotResponse
 from pyraft_lab.engine.state import Installing, Pipeline, Probe, RaftState, Step
 from pyraft_lab.engine.timers import retry
 from pyraft_lab.engine.types import Index
@@ -187,6 +187,17 @@ def test_a_dead_receiver_of_a_snapshot_keeps_nobody_from_purging() -> None:
     assert newer.log.start == newer.snapshot_last
 
 
+@pytest.mark.row("SN-17", "SN-31")
+@pytest.mark.parametrize(("offset", "newest"), [(0, True), (7, False)])
+def test_a_receiver_that_was_dead_gets_the_newest_snapshot_unless_it_holds_a_part(offset: int, *, newest: bool) -> None:
+    dead = after(sending(size=10, offset=offset), Fire(retry(3)))
+    grown = after(dead, *(propose("y") for _ in range(20)))
+    grown = after(grown, all_stored(grown), accepted(2, grown))
+    newer = after(grown, BuildSnapshot(), built(grown))
+    (chunk,) = commands(step(newer, Fire(retry(3))), SendChunk)
+    assert (chunk.offset, chunk.meta) == (offset, newer.disk.snapshot if newest else dead.disk.snapshot)
+
+
 @pytest.mark.row("SN-23")
 def test_the_membership_survives_its_entry() -> None:
     cluster = Cluster(1, 4, config=OFTEN, membership=Membership.of({1}))
@@ -314,6 +325,14 @@ def test_an_acknowledgement_beyond_the_snapshot_ends_its_transfer() -> None:
     turn = step(state, accepted(3, state, state.snapshot_last.index))
     assert isinstance(progress(turn.after, 3).pace, Pipeline)
     assert [len(one.entries) for one in sent(turn, AppendRequest, 3)] == [1]
+
+
+@pytest.mark.row("FC-18")
+def test_a_late_acknowledgement_keeps_next_beyond_matched_while_a_snapshot_is_under_way() -> None:
+    state = sending(size=20)
+    known, began = progress(state, 3), AppendAccepted(vote=state.vote, matched=id_of(1), round=1)
+    one = progress(after(state, Receive(3, replace(began, matched=id_of(known.next)))), 3)
+    assert (one.matched, one.next, one.pace) == (known.next, known.next + 1, known.pace)
 
 
 @pytest.mark.row("SN-20")

@@ -322,6 +322,20 @@ def test_a_refusal_from_a_later_term_may_tell_of_a_longer_log_too() -> None:
     assert waits(follower(1, [1]), refused) == []
 
 
+@pytest.mark.row("EL-04", "NF-08")
+def test_refusals_of_an_earlier_campaign_do_not_lose_this_one() -> None:
+    standing = candidate(1, [1], term=5)
+    assert after(standing, refusal(2, 3), refusal(3, 3)) == standing
+    assert isinstance(after(standing, refusal(2, 5), refusal(3, 5)).role, Follower)
+
+
+@pytest.mark.row("EL-27")
+def test_in_the_advanced_order_a_higher_vote_is_learnt_but_not_that_its_node_leads() -> None:
+    standing = candidate(1, [1], term=5, rules=ADVANCED)
+    answer = VoteResponse(vote=Vote(7, 3, committed=True), asked=Vote(5, 1), granted=False, last=ORIGIN)
+    assert step(standing, Receive(2, answer), ADVANCED).after.vote == Vote(7, 3)
+
+
 def test_a_grant_counts_only_if_it_echoes_the_vote_that_was_asked_for() -> None:
     standing = candidate(1, term=2)
     other = VoteResponse(vote=Vote(2, 3), asked=Vote(2, 1), granted=True, last=ORIGIN)

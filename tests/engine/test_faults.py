@@ -114,6 +114,25 @@ def test_one_node_between_two_halves_makes_no_second_history() -> None:
     assert check_linearizable(sim.history, "kv").ok
 
 
+@pytest.mark.row("NF-06", "CQ-02")
+@pytest.mark.parametrize(("check_quorum", "replaced"), [(True, True), (False, False)])
+def test_a_leader_that_reaches_one_voter_does_not_keep_the_others_from_electing(
+    *, check_quorum: bool, replaced: bool
+) -> None:
+    sim = Simulation(nodes=5, seed=4, config=Config(check_quorum=check_quorum))
+    old = elected(sim)
+    bridge, a, b, gone = sorted(set(sim.nodes) - {old})
+    sim.partition({old, bridge, a, b}, {gone})
+    for node in (a, b):
+        sim.cut(old, node)
+        sim.cut(node, old)
+    sim.run(3.0)
+    assert (sim.leader in {bridge, a, b}) is replaced
+    call = put(sim, 1, to=sim.leader)
+    sim.run(1.0)
+    assert call.ok is replaced, "without check-quorum one loyal voter is missing to both sides for ever"
+
+
 @pytest.mark.row("NF-07")
 def test_memberships_change_and_writes_go_on_over_slow_links() -> None:
     patient = Config(election_timeout=(1.0, 2.0), heartbeat_interval=0.2, retry_timeout=0.5)

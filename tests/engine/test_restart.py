@@ -9,7 +9,7 @@ from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Boot, Fire, Read, Receive
 from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.messages import VoteResponse
+from pyraft_lab.engine.messages import AppendRequest, VoteResponse
 from pyraft_lab.engine.rules import lease_holds
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Candidate, Disk, Follower, Leader, RaftState
@@ -28,11 +28,13 @@ from tests.engine.builders import (
     entry,
     heard,
     id_of,
+    leader,
     log,
     office,
     propose,
     sends,
     sent,
+    streaming,
     terms,
     vote_request,
 )
@@ -253,6 +255,15 @@ def test_a_leader_that_may_resume_sends_nothing_before_its_disk_has_it() -> None
     assert commands(resumed, SendChunk) == []
     state = after(resumed.after, all_stored(resumed.after))
     assert all(send.durable for send in sends(step(state, propose("x"))))
+
+
+@pytest.mark.row("CP-28")
+@pytest.mark.parametrize(("config", "at_once"), [(RESTORING, 0), (LEASED, 1)])
+def test_a_leader_that_may_resume_offers_an_entry_when_its_own_disk_has_it(config: Config, at_once: int) -> None:
+    written = step(streaming(leader(1, config=config)), propose("x"))
+    assert len(sent(written, AppendRequest, 2)) == at_once
+    stored = step(written.after, all_stored(written.after))
+    assert len(sent(stored, AppendRequest, 2)) == 1 - at_once
 
 
 @pytest.mark.row("CP-29")

@@ -60,6 +60,16 @@ def timeout_now(src: int, term: int) -> Receive:
     return Receive(src, TimeoutNow(vote=Vote(term, src, committed=True)))
 
 
+@pytest.mark.row("PV-16", "LT-01", "CQ-04")
+def test_who_is_handed_leadership_says_so_and_loyal_voters_let_it_pass() -> None:
+    heir = follower(2, [1], leader=1, term=1, loyal=True, config=LEASED)
+    asked = sent(step(heir, timeout_now(1, 1)), VoteRequest)
+    assert [request.transfer for request in asked] == [True, True]
+    voter = follower(3, [1], leader=1, term=1, loyal=True, config=LEASED)
+    assert after(voter, Receive(2, asked[0])).vote == Vote(2, 2)
+    assert after(voter, Receive(2, replace(asked[0], transfer=False))) == voter
+
+
 @pytest.mark.row("LT-01", "PV-16")
 def test_a_target_that_is_up_to_date_is_told_at_once_and_asks_nobody_first() -> None:
     cluster = Cluster(1, 2, 3, config=LEASED)

@@ -8,13 +8,15 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import Lab, LocalCluster, PyraftError, Simulation, Trace
-from pyraft_lab.lab.cluster import ClusterDesk
+from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk
 from pyraft_lab.lab.desk import SimulationDesk, TraceDesk
+from pyraft_lab.network import broker
+from pyraft_lab.runtime.server import Seat, serve
 
 PATIENCE = 10.0
 
 
-def ask(desk: ClusterDesk, **message: Any) -> list[Any]:
+def ask(desk: LiveDesk, **message: Any) -> list[Any]:
     return list(desk.answer({"branch": "main", "event": 0, "time": 0.0, **message}))
 
 
@@ -54,7 +56,73 @@ async def test_what_a_live_cluster_cannot_do_is_refused_in_words() -> None:
     async with LocalCluster(3) as cluster:
         desk = ClusterDesk(cluster)
         with pytest.raises(PyraftError, match="a live cluster does not do this"):
-            ask(desk, do="act", order={"type": "drop", "message": 1})
+            ask(desk, do="act", order={"type": "drift", "node": 1, "rate": 2.0})
+
+
+async def test_messages_between_live_servers_are_held_and_let_pass_one_by_one() -> None:
+    async with LocalCluster(3) as cluster:
+        await cluster.wait_leader()
+        desk = ClusterDesk(cluster)
+        ask(desk, do="act", order={"type": "hold"})
+        await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
+        ask(desk, do="act", order={"type": "freeze"})
+        waiting = desk.gate()
+        assert waiting["closed"]
+        assert waiting["frozen"]
+        first, *others = waiting["held"]
+        ask(desk, do="act", order={"type": "release", "message": first})
+        assert first not in desk.held()
+        assert set(others) <= set(desk.held())
+        ask(desk, do="act", order={"type": "open"})
+        assert desk.gate()["held"] == []
+
+
+async def test_a_call_that_waits_for_the_gate_holds_nobody_up() -> None:
+    async with LocalCluster(3) as cluster:
+        await cluster.wait_leader()
+        desk = ClusterDesk(cluster)
+        for order in ({"type": "freeze"}, {"type": "hold"}, {"type": "write", "key": "x", "value": 1}):
+            ask(desk, do="act", order=order)
+        await in_thread(lambda: cluster.gate.wait(lambda held: held.kind == "AppendRequest", timeout=PATIENCE))
+        ask(desk, do="act", order={"type": "open"})
+        ask(desk, do="act", order={"type": "thaw"})
+        assert await cluster.client.read("x") == 1
+
+
+async def test_what_went_wrong_later_is_told_later() -> None:
+    async with LocalCluster(1) as cluster:
+        await cluster.wait_leader()
+        desk = ClusterDesk(cluster)
+        desk.start(lambda: cluster.raft(7)).join(PATIENCE)
+        assert [one["text"] for one in desk.grow() if one["type"] == "error"] == ["there is no node 7; known are 1"]
+
+
+@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
+async def test_a_cluster_that_is_followed_over_mqtt_is_watched_and_held() -> None:
+    with broker.start() as running:
+        stop = asyncio.Event()
+        nodes = [asyncio.create_task(serve(seat(node, running.url), stop)) for node in (1, 2, 3)]
+        trace = await in_thread(lambda: Trace.follow(running.url, "demo"))
+        with trace:
+            desk = FollowDesk(trace)
+            assert desk.picture()
+            while not any(mark[2] == "election" for mark in desk.tape("main").marks):
+                await in_thread(lambda: list(desk.grow()))
+            await in_thread(lambda: ask(desk, do="act", order={"type": "hold"}))
+            while not desk.held():
+                await in_thread(lambda: list(desk.grow()))
+            await in_thread(lambda: ask(desk, do="act", order={"type": "open"}))
+            with pytest.raises(PyraftError, match="ask its owner"):
+                ask(desk, do="act", order={"type": "crash", "node": 1})
+        stop.set()
+        await asyncio.wait(nodes)
+    assert all(one.id < 2**31 for one in desk.film("main").trace.records)
+    assert desk.board()["title"] == "cluster demo, followed over MQTT"
+
+
+def seat(node: int, url: str) -> Seat:
+    founders = (1, 2, 3) if node == 1 else ()
+    return Seat(id=node, broker=url, founders=founders, obedient=True)
 
 
 async def test_a_lab_follows_while_a_cell_holds_the_loop_up() -> None:

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from pyraft_lab import Simulation
-from pyraft_lab.lab.film import REEL, Recorded, Simulated
+from pyraft_lab import Simulation, Trace
+from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
 from pyraft_lab.lab.scene import Json, scene
 
 
@@ -53,6 +54,41 @@ def test_every_message_that_lands_was_seen_to_leave() -> None:
             if event["kind"] in {"receive", "undelivered"}:
                 assert event["message"] in flying
             flying |= {one["id"] for one in event["sent"]}
+
+
+def test_a_message_that_is_told_of_too_late_never_flies() -> None:
+    records = list(busy().trace.records)
+    sent = next(record for record in records if record.sent)
+    lands = next(record for record in records if record.message == sent.sent[0].id)
+    late = next(record for record in records[lands.id + 1 :] if record.node == sent.node)
+    records[sent.id] = replace(sent, sent=sent.sent[1:])
+    records[late.id] = replace(late, sent=(*late.sent, sent.sent[0]))
+    film = Recorded(Trace(records))
+    assert film.moment(lands.id).early == {lands.message}
+    assert lands.message not in film.moment(late.id).flying
+    told = [one["id"] for number in range(2) for event in film.reel(number)["events"] for one in event["sent"]]
+    assert lands.message not in told
+
+
+def test_what_flies_to_a_server_that_crashes_is_gone() -> None:
+    sim = busy(0.0)
+    crash = next(record for record in sim.trace.records if record.kind == "crash")
+    film = Recorded(sim.trace)
+    doomed = [id for id, one in film.moment(crash.id - 1).flying.items() if one.dst == crash.node]
+    event = film.reel(crash.id // REEL)["events"][crash.id % REEL]
+    assert doomed
+    assert event["gone"] == [[id, f"n{crash.node} is down"] for id in doomed]
+
+
+def test_long_numbers_of_separate_processes_are_made_short() -> None:
+    far = 1 << 61
+    records = [
+        replace(record, id=far + 2 * record.id, message=record.message and far + record.message)
+        for record in busy(0.0).trace.records
+    ]
+    taken = list(Numbered().take(records))
+    assert [record.id for record in taken] == list(range(len(records)))
+    assert max(record.message or 0 for record in taken) < 1000
 
 
 def test_a_saved_trace_shows_the_same_servers_as_the_simulation_did() -> None:

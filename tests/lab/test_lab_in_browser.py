@@ -23,12 +23,25 @@ PICTURES = ROOT / "artefacts"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 NEAR = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "file:")
+AXE = ROOT / ".cache/axe-core/axe.min.js"
 CELLS = [
-    "from pyraft_lab import Lab, LocalCluster, Simulation, live_figure, viz\n\nlab = Lab(Simulation(seed=7))\nlab",
+    "from pyraft_lab import Config, Lab, LocalCluster, Simulation, live_figure, viz\n\nLab(Simulation(seed=7))",
+    """sim = Simulation(seed=7, config=Config(snapshot_chunk=64))
+leader = sim.run_until(lambda s: s.leader)
+sim.crash(4)
+for value in range(12):
+    sim.write({"op": "put", "key": f"key{value}", "value": value})
+    sim.run(0.01)
+sim.snapshot(1)
+sim.run(0.05)
+sim.purge(1, upto=12)
+sim.restart(4)
+sim.run_until(lambda s: s.nodes[4].state.incoming)
+Lab(sim)""",
     "cluster = LocalCluster(3)\nawait cluster.__aenter__()\nleader = await cluster.wait_leader()\nLab(cluster)",
     "live_figure(cluster, viz.roles)",
 ]
-SOON = 20_000
+SOON = 60_000
 """Milliseconds for anything to appear."""
 
 pytestmark = [
@@ -176,14 +189,15 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     seat.wait_for_event(f"> {first + 8}")
     visit.picture("3-playing")
     seat.button("Pause").click()
+    last = seat.event
 
     seat.root.focus()
     page.keyboard.press("Home")
     seat.wait_for_event("== 0")
     page.keyboard.press("End")
-    seat.wait_for_event(f"> {first + 8}")
+    seat.wait_for_event(f"== {last}")
     seat.scrub(0.93)
-    seat.wait_for_event(f"< {first + 8}")
+    seat.wait_for_event(f"< {last}")
     seat.root.focus()
     page.keyboard.press("n")
     page.keyboard.press("d")
@@ -199,19 +213,59 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     seat.root.locator("option", has_text="n1 crashed").first.wait_for(state="attached", timeout=SOON)
     seat.shows("n1 down")
     visit.picture("5-crashed")
+    change_the_membership(visit, seat)
+    see_a_snapshot_arrive(visit)
     see_live_ones(visit)
     assert (visit.elsewhere, visit.complaints) == ([], [])
 
 
+def change_the_membership(visit: Visit, seat: Seat) -> None:
+    """With the keyboard; while both voter sets govern, each has its arcs and its tally."""
+    seat.button("Reset").click()
+    seat.root.locator("input[type=range]").fill("2")  # four times as fast
+    seat.button("Play").click()
+    seat.shows("everything up to entry")
+    seat.button("Pause").click()
+    seat.root.focus()
+    visit.page.keyboard.press("m")
+    for voter in ("n4", "n5"):
+        seat.root.get_by_role("checkbox", name=voter).uncheck()
+    visit.page.keyboard.press("Enter")
+    seat.shows("both sets must agree")
+    assert seat.root.locator(".rl-node .rl-arc").count() == 5 + 3
+    assert seat.root.locator(".rl-set").all_inner_texts() == ["C-old", "C-new"]
+    visit.picture("6-joint")
+
+
+def see_a_snapshot_arrive(visit: Visit) -> None:
+    """Part after part fills a bar in the log of the server that was away for too long."""
+    seat = Seat(visit.page, 1)
+    seat.root.scroll_into_view_if_needed()
+    seat.shows("1 of 3")
+    seat.root.focus()
+    seat.root.locator("input[type=range]").fill("2")
+    seat.button("Play").click()
+    seat.shows("2 of 3")
+    seat.button("Pause").click()
+    visit.picture("7-snapshot")
+
+
 def see_live_ones(visit: Visit) -> None:
-    """The Lab of a live cluster goes on by itself, and so does the figure below it."""
-    live = Seat(visit.page, 1)
+    """The Lab of a live cluster goes on by itself, its messages wait when told; and so does the figure below it."""
+    live = Seat(visit.page, 2)
     live.root.scroll_into_view_if_needed()
     live.wait_for_event(f"> {live.event}")
-    visit.picture("6-live")
+    visit.picture("8-live")
+    live.root.focus()
+    visit.page.keyboard.press("b")
+    live.shows("held: choose one")
+    visit.page.keyboard.press("n")
+    live.button("Let it pass").wait_for(timeout=SOON)
+    visit.picture("9-held")
+    live.button("Hold messages").click()
     visit.page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
     visit.page.locator(".js-plotly-plot").get_by_text("leader 1").first.wait_for(timeout=SOON)
-    visit.picture("7-live-figure")
+    visit.picture("10-live-figure")
 
 
 def test_a_page_plays_without_kernel_and_network(visit: Visit, tmp_path: Path) -> None:
@@ -231,5 +285,41 @@ def test_a_page_plays_without_kernel_and_network(visit: Visit, tmp_path: Path) -
     seat.button("Pause").click()
     seat.scrub(0.8)
     seat.button("Step").click()
-    visit.picture("8-page")
+    visit.picture("11-page")
     assert (visit.elsewhere, visit.complaints) == ([], [])
+
+
+def test_a_notebook_made_into_a_page_plays_from_the_disk(visit: Visit, tmp_path: Path) -> None:
+    """As editors and readers without a kernel show it: what a cell of the notebook says as HTML."""
+    lab = Lab(Simulation(seed=7))
+    target = tmp_path / "notebook.html"
+    target.write_text(f"<!doctype html><meta charset='utf-8'><h1>A notebook</h1>{lab.player()}", encoding="utf-8")
+    visit.page.goto(target.as_uri())
+    seat = Seat(visit.page)
+    seat.root.focus()
+    visit.page.keyboard.press("Home")
+    seat.button("Play").click()
+    seat.wait_for_event("> 2")
+    visit.picture("12-notebook-as-page")
+    assert (visit.elsewhere, visit.complaints) == ([], [])
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core was not fetched: tests/axe-core does that, with npm")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_lab_has_no_barriers(browser: Any, tmp_path: Path, scheme: str) -> None:
+    sim = Simulation(seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.crash(2)
+    sim.run(0.1)
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(Lab(sim).to_html(tmp_path / "lab.html").as_uri())
+    seat = Seat(page)
+    seat.root.focus()
+    page.keyboard.press("3")
+    page.keyboard.press("?")
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("() => axe.run(document.querySelector('.raftlab'))")
+    context.close()
+    assert {rule["id"] for rule in found["passes"]} > {"color-contrast", "button-name"}
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []

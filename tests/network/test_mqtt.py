@@ -128,6 +128,17 @@ async def test_acknowledged_delivery_can_be_chosen(any_broker: Broker) -> None:
     await two.close()
 
 
+async def test_a_node_leaves_even_where_its_broker_has_just_gone(mosquitto: Broker) -> None:
+    """Over and over: the end of the connection and the wish to end must not swallow each other."""
+    for _ in range(10):
+        one = await MqttNetwork(mosquitto.url).join(1, Remembering())
+        await asyncio.to_thread(mosquitto.kill)
+        one.send(2, letter(1))
+        async with asyncio.timeout(10):
+            await one.close()
+        await asyncio.to_thread(mosquitto.restart)
+
+
 async def test_a_cancellation_is_not_lost_when_it_comes_together_with_the_end() -> None:
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     went_on = False

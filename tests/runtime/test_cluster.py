@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.errors import BadCommand, ConfigError, NetworkFailed, PyraftError, Stopped, Timeout, UnknownNode
+from pyraft_lab.errors import (
+    BadCommand,
+    ConfigError,
+    NetworkFailed,
+    NotLeader,
+    PyraftError,
+    Stopped,
+    Timeout,
+    UnknownNode,
+)
 from pyraft_lab.machine import Counter
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
@@ -48,6 +57,20 @@ async def test_a_minority_commits_nothing_and_catches_up_when_healed() -> None:
         assert cluster.metrics[old].committed < cluster.metrics[await cluster.wait_leader()].committed
         cluster.heal()
         await cluster.raft(old).wait(5).applied(cluster.metrics[await cluster.wait_leader()].last_log.index)
+
+
+@pytest.mark.row("RD-16", "RD-02")
+async def test_a_follower_that_waits_for_the_leaders_id_may_serve_the_read() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        leader = await cluster.wait_leader()
+        follower = cluster.raft(leader % 3 + 1)
+        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+        at = await cluster.raft(leader).ensure_linearizable()
+        await follower.wait(5).applied(at.index)
+        assert await follower.with_machine(lambda machine: machine.query("x")) == 1
+        with pytest.raises(NotLeader) as refused:
+            await follower.ensure_linearizable()
+        assert refused.value.leader == leader
 
 
 async def test_a_learner_joins_and_becomes_a_voter() -> None:

@@ -1,10 +1,13 @@
 import asyncio
+import time
 
 import pytest
 
 from pyraft_lab.engine.commands import StorageCommand
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.messages import HeartbeatResponse
+from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import (
     AlreadyInitialized,
     NotInitialized,
@@ -17,9 +20,14 @@ from pyraft_lab.errors import (
     Timeout,
 )
 from pyraft_lab.machine import Counter
+from pyraft_lab.network.base import MemoryNetwork
+from pyraft_lab.network.codec import Letter, encode
+from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.owner import INBOX
 from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.trace.recorder import Kind, Trace
 
 ALONE = Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03)
 
@@ -270,3 +278,46 @@ async def test_what_is_reported_as_applied_is_in_the_machine() -> None:
         assert await raft.with_machine(lambda machine: machine.query(None)) >= number
     await writing
     await raft.shutdown()
+
+
+async def test_reads_wait_for_room_too() -> None:
+    disk = Slow()
+    raft = await alone(storage=disk, max_waiting=2)
+    disk.go.clear()
+    writes = [asyncio.create_task(raft.client_write(1)) for _ in range(2)]
+    await raft.wait(5).log(4)
+    reading = asyncio.create_task(raft.read(None, policy="lease"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not reading.done(), "two requests are on their way, and that is all there may be"
+    disk.go.set()
+    await asyncio.gather(*writes)
+    assert await reading == 2
+    await raft.shutdown()
+
+
+async def test_a_flood_of_letters_washes_the_oldest_away() -> None:
+    network, trace = MemoryNetwork(), Trace()
+    raft = await alone(network=network, observers=[trace])
+    said = HeartbeatResponse(vote=Vote(1, 1, committed=True))
+    for first in range(1, 20_000, 200):
+        assert network.carry(1, encode(2, [Letter(id, 0, said) for id in range(first, first + 200)]))
+    assert (await raft.client_write(1)).value == 1
+    lost = [record.message for record in trace.records if record.kind is Kind.UNDELIVERED]
+    assert lost == list(range(1, 20_000 - INBOX + 1))
+    await raft.shutdown()
+
+
+async def test_a_leader_knows_when_a_quorum_answered_last() -> None:
+    async with LocalCluster(3, config=Config(election_timeout=(0.5, 1.0))) as cluster:
+        leader = cluster.raft(await cluster.wait_leader(20))
+        before = time.time()
+        now = await leader.wait(20).quorum_acked(before)
+        assert now.quorum_acked is not None
+        assert before <= now.quorum_acked <= time.time()
+        followers = [raft for raft in cluster.nodes.values() if raft is not leader]
+        assert [raft.metrics.quorum_acked for raft in followers] == [None, None]
+        cluster.partition({leader.id}, {raft.id for raft in followers})
+        alone = time.time()
+        deposed = await leader.wait(20).until(lambda now: now.role != "Leader" or (now.quorum_acked or 0) > alone)
+        assert deposed.role != "Leader", "nobody has answered since"

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -205,3 +206,19 @@ def test_a_run_that_was_not_recorded_has_no_capsule() -> None:
         sim.run(1)
         with pytest.raises(CapsuleError, match="were recorded; use record=True"):
             sim.capsule()
+
+
+def test_a_content_that_is_too_large_or_no_content_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = lesson().capsule()
+    monkeypatch.setattr(capsules, "LARGEST", 10)
+    with pytest.raises(CapsuleError, match="it holds more than 10 bytes"):
+        Simulation.from_capsule(text)
+    body = "AAAAA"
+    with pytest.raises(CapsuleError, match="its content makes no sense"):
+        Simulation.from_capsule(f"pyraft1.5.{zlib.crc32(body.encode()):08x}.{body}")
+
+
+def test_a_rule_that_this_version_does_not_have_is_asked_for() -> None:
+    forged = replace(capsules.unwrap(Simulation(3).capsule()), rules={"covers": "pyraft_lab.engine.rules:covers_all"})
+    with pytest.raises(CapsuleError, match="pass them as rules="):
+        Simulation.from_capsule(capsules.wrap(forged))

@@ -152,3 +152,25 @@ def test_deeds_that_make_no_sense_are_refused() -> None:
         sim.hold()
     with pytest.raises(PyraftError, match="survive"):
         sim.crash(1, torn=2.0)
+
+
+def test_a_follower_that_lost_its_log_gets_nothing_more_until_it_is_forgiven() -> None:
+    sim = Simulation(3, seed=7)
+    leader = sim.run_until(lambda s: s.leader) or 0
+    sim.run(0.2)
+    liar = leader % 3 + 1
+    sim.spoil(liar, lying=True)
+    for value in range(3):
+        sim.write({"op": "put", "key": "x", "value": value})
+    sim.run_until(lambda s: s.nodes[liar].applied == s.nodes[leader].applied > 3)
+    sim.crash(liar)
+    sim.mend(liar)
+    sim.restart(liar)
+    sim.run(0.5)
+    assert sim.leader == leader
+    assert any(record.detail.startswith(f"alarm about node {liar}") for record in sim.trace.records)
+    assert sim.nodes[liar].log.last < sim.nodes[leader].log.last
+    call = sim.allow_revert(liar)
+    sim.run(0.5)
+    assert call.ok
+    assert sim.nodes[liar].log.last == sim.nodes[leader].log.last

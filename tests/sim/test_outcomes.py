@@ -4,6 +4,7 @@ import pytest
 
 from pyraft_lab.check.linearizability import check_linearizable
 from pyraft_lab.errors import NotLeader, OutcomeUnknown
+from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import Weather, chance
@@ -108,3 +109,12 @@ def worried(seed: int, *, confirmed: bool) -> Simulation:
 def test_confirmed_reads_are_linearizable_and_local_ones_are_not(*, confirmed: bool) -> None:
     verdicts = [check_linearizable(worried(seed, confirmed=confirmed).history, "kv").ok for seed in range(3)]
     assert all(verdicts) is confirmed
+
+
+def test_a_write_whose_session_has_expired_may_have_happened() -> None:
+    sim = Simulation(nodes=3, seed=7, machine=lambda: Sessions(KeyValue(), expiry=0))
+    sim.run_until(lambda s: s.leader)
+    call = sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda _: call.done)
+    assert isinstance(call.error, OutcomeUnknown)
+    assert "its session has expired" in str(call.error)

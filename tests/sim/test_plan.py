@@ -1,5 +1,6 @@
 """Fault plans: what is written is what happens, and what cannot be meant is refused by name."""
 
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from pyraft_lab.errors import PlanError
 from pyraft_lab.sim.disk import SOUND
-from pyraft_lab.sim.perform import perform, stage
+from pyraft_lab.sim.perform import Performance, perform, stage
 from pyraft_lab.sim.plan import (
     AnyFault,
     Crash,
@@ -264,3 +265,23 @@ def test_latency_may_be_a_curve() -> None:
     assert flown.min() >= 0.001
     assert flown.quantile(0.25) < 0.1 < flown.max()
     assert flown.max() < 0.21
+
+
+def test_a_yaml_file_without_pyyaml_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plan.yaml").write_text(YAML)
+    monkeypatch.setitem(sys.modules, "yaml", None)  # as if it were not installed
+    with pytest.raises(PlanError, match="pip install pyyaml"):
+        Plan.load(tmp_path / "plan.yaml")
+
+
+def test_an_end_that_came_by_itself_is_no_harm() -> None:
+    sim = Simulation(3, seed=7)
+    sim.run(0.5)
+    performance = Performance(sim)
+    performance.begin(Crash(at=0.1, lasts=0.2, node=1))
+    performance.begin(Pause(at=0.1, lasts=0.2, node=2))
+    sim.restart(1)
+    sim.resume(2)
+    performance.run(1.0)
+    assert sim.nodes[1].up
+    assert not sim.nodes[2].paused

@@ -24,6 +24,7 @@ from pyraft_lab.errors import (
     UnknownNode,
 )
 from pyraft_lab.machine import Counter
+from pyraft_lab.sim.scene import Scene
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Purpose, Weather, chance
 from pyraft_lab.sim.world import Deliver, Expire, Sync
@@ -511,3 +512,73 @@ def test_the_history_tells_what_clients_asked_and_were_told() -> None:
         (2, ("get", "x"), 1, True),
         (3, ("cas", "x", 1, 2), None, False),
     ]
+
+
+def test_operators_may_beat_purge_and_configure() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    leader = sim.run_until(lambda s: s.leader) or 0
+    for value in range(5):
+        sim.write({"op": "put", "key": "x", "value": value})
+    sim.run(0.3)
+    sim.beat(leader)
+    assert [type(flight.message).__name__ for flight in sim.trace.records[-1].sent] == ["HeartbeatRequest"] * 2
+    sim.snapshot(leader)
+    sim.run(0.1)
+    sim.purge(leader, 3)
+    assert sim.nodes[leader].log.start.index >= 3
+    sim.configure(leader, Config(max_append_entries=7))
+    assert sim.nodes[leader].state.config.max_append_entries == 7
+
+
+def test_everything_says_what_it_is() -> None:
+    sim = Simulation(nodes=2, seed=7)
+    assert repr(sim) == "<simulation of 2 nodes, seed 7, at 0.000 s: nobody leads>"
+    call = sim.write({"op": "put", "key": "x", "value": 1})
+    assert repr(call).endswith(": waiting>")
+    sim.run_until(lambda _: call.done)
+    assert repr(sim).endswith(f": node {sim.leader} leads>")
+    assert repr(call).endswith(": ok, None>")
+    assert "failed: " in repr(sim.read("x", to=3 - (sim.leader or 0), policy="lease"))
+    sim.crash(2)
+    assert repr(sim.nodes).splitlines()[1] == "<node 2: down>"
+    assert repr(sim.nodes[1]).startswith("<node 1: ")
+
+
+def test_the_worlds_of_a_stretch_of_time_are_those_that_were() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    seen = [sim.world]
+    for _ in range(100):
+        sim.step()
+        seen.append(sim.world)
+    start = seen[0].events
+    assert list(sim.worlds(start + 10, start + 90)) == seen[10:91]
+
+
+def test_what_is_off_the_agenda_is_not_taken_off_again() -> None:
+    world = Simulation(nodes=3, seed=7).world
+    scene = Scene(world)
+    due = scene.agenda[0]
+    scene.cancel(due)
+    scene.cancel(due)
+    assert scene.agenda == list(world.agenda[1:])
+
+
+def test_a_command_of_another_machine_is_told_as_it_is() -> None:
+    sim = Simulation(nodes=1, machine=Counter)
+    call = sim.write(3)
+    sim.run_until(lambda _: call.done)
+    assert [operation.input for operation in sim.history] == [3]
+
+
+class Refusing(Counter):
+    """A machine that complains in this library's own words."""
+
+    def apply(self, command: Any, /) -> Any:
+        raise BadCommand(f"{command} is nothing for me")
+
+
+def test_an_error_of_this_library_comes_through_as_it_is() -> None:
+    sim = Simulation(nodes=1, machine=Refusing)
+    sim.write(3)
+    with pytest.raises(BadCommand, match="3 is nothing for me"):
+        sim.run(1)

@@ -1,10 +1,14 @@
 """Sweeps: every cell and seed a row, with the run in it."""
 
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor, Future
+from typing import Any
+
 import pytest
 
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import sweep
+from pyraft_lab.sim.sweep import Serial, spread, sweep
 from pyraft_lab.sim.weather import Weather
 
 
@@ -28,3 +32,29 @@ def test_a_sweep_has_a_row_for_every_cell_and_seed_and_its_run_in_it() -> None:
 def test_names_of_columns_are_not_given_twice() -> None:
     with pytest.raises(ConfigError, match="columns already"):
         sweep(election, {"seed": [1]}, measures={"now": len})  # type: ignore[dict-item]
+
+
+def test_who_works_here_and_now_hands_on_what_went_wrong() -> None:
+    assert isinstance(Serial().submit(int, "x").exception(), ValueError)
+
+
+class Slow(Executor):
+    """An executor that finishes a task when the next one comes."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_kwargs: Any) -> "Future[Any]":
+        for late in self.futures[-1:]:
+            late.set_result(fn(*args))
+        self.futures.append(Future())
+        return self.futures[-1]
+
+
+def test_what_waits_is_called_off_when_nobody_wants_more() -> None:
+    slow = Slow()
+    results = spread(slow, abs, ((number,) for number in range(9)))
+    assert next(results) == 1
+    assert isinstance(results, Generator)
+    results.close()
+    assert [future.cancelled() for future in slow.futures] == [False, True]

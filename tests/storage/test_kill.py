@@ -17,6 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 import pyraft_lab
 from pyraft_lab.engine.commands import InstallSnapshot, Purge, SaveSnapshot, StorageCommand
 from pyraft_lab.engine.log import SnapshotMeta
@@ -101,6 +103,7 @@ def contents(disk: Disk) -> object:
     return (disk.vote, disk.log.start, disk.log.last, tuple(disk.log), disk.snapshot)
 
 
+@pytest.mark.timeout(60 + 6 * KILLS)
 def test_a_killed_node_finds_what_it_acknowledged_and_nothing_else(tmp_path: Path) -> None:
     chance, disk, number = random.Random(KILLS), Disk(), 0
     for _ in range(KILLS):

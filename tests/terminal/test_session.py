@@ -1,6 +1,7 @@
 """A session as in two terminals: nodes in processes of their own, a client and a dashboard beside them."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ def start() -> Iterator[Start]:
 
     def begin(*words: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "pyraft_lab", *words]
-        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        pipe = subprocess.PIPE
+        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
         return running[-1]
 
     yield begin
@@ -33,7 +35,7 @@ def start() -> Iterator[Start]:
 
 def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with broker.start() as running:
-        client = ["client", "--broker", running.url, "--timeout", "20"]
+        client = ["client", "--broker", running.url, "--timeout", "60"]
         nodes = {}
         for id in ("1", "2", "3"):
             founding = ["--init", "--peers", "1,2,3"] if id == "1" else []
@@ -57,7 +59,7 @@ def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest
 def test_a_classroom_fills_and_empties(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     with broker.start() as running:
         room = ["--cluster", "room7", "--broker", running.url]
-        client = ["client", *room, "--timeout", "20"]
+        client = ["client", *room, "--timeout", "60"]
         seats = []
         for node in (1, 2, 3):
             seats.append(start("join", "room7", "--broker", running.url))
@@ -77,6 +79,52 @@ def test_a_classroom_fills_and_empties(start: Start, capsys: pytest.CaptureFixtu
         assert capsys.readouterr().out.splitlines()[-1] == "3"
 
 
+def test_a_teacher_fills_a_room_and_a_learner_plays_in_it_by_hand(start: Start) -> None:
+    with broker.start() as running:
+        room = ["room8", "--broker", running.url]
+        teacher = start("teach", *room, "--seats", "3")
+        assert order(teacher, "write x 1") == "x is 1, on a majority of disks"
+        learner = start("join", *room, "--by-hand", "--every")
+        assert "you are node" in until(learner, "room room8")
+        assert order(teacher, "count on") == "3 seats filled   answers count"
+        while not marked(learner):
+            pass  # the node had moved on meanwhile
+        assert order(teacher, "pace 0.5").startswith("pace 0.5: '0.5' is no pace")
+        assert order(teacher, "cut 1") == "'cut 1' is no order; these are:"
+        learner.send_signal(signal.SIGTERM)
+        assert learner.wait(60) == 0
+        say(teacher, "quit")
+        assert teacher.wait(60) == 0
+
+
+def say(process: "subprocess.Popen[str]", line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def until(process: "subprocess.Popen[str]", part: str) -> str:
+    """The next line it says in which this occurs."""
+    assert process.stdout is not None
+    return next(line.rstrip("\n") for line in process.stdout if part in line)
+
+
+def marked(learner: "subprocess.Popen[str]") -> bool:
+    """Answer the next question about entries; whether the answer came in time to be marked."""
+    until(learner, "  refuse  ")
+    say(learner, "refuse")
+    said = until(learner, "")
+    while not said.startswith(("✓", "✗", "The node has moved on")):
+        said = until(learner, "")
+    return said[0] in "✓✗"
+
+
+def order(teacher: "subprocess.Popen[str]", line: str) -> str:
+    """What the teacher's room says to an order."""
+    say(teacher, line)
+    return until(teacher, "")
+
+
 def test_a_client_gives_up_in_words_where_nobody_is(capsys: pytest.CaptureFixture[str]) -> None:
     with broker.start() as running:
         assert main(["client", "--broker", running.url, "--timeout", "0.3", "status"]) == 1
@@ -89,6 +137,26 @@ def test_a_broker_prints_its_url_and_ends_at_a_sign(start: Start) -> None:
     assert process.stdout.readline().startswith("mqtt://127.0.0.1:")
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+def test_a_broker_that_dies_by_itself_is_reported(start: Start) -> None:
+    process = start("broker", "--kind", "mosquitto") if broker.mosquitto() else pytest.skip("mosquitto is missing")
+    assert process.stdout is not None
+    port = process.stdout.readline().strip().rpartition(":")[2]
+    servers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if serves(path, port)]
+    assert len(servers) == 1
+    os.kill(int(servers[0].parent.name), signal.SIGKILL)
+    assert process.wait(20) == 1
+    assert "has died" in process.communicate()[1]
+
+
+def serves(path: Path, port: str) -> bool:
+    """Whether a process is the mosquitto of that port."""
+    try:
+        words = path.read_bytes().decode().split("\0")
+        return words[0].endswith("mosquitto") and f"listener {port} " in Path(words[2]).read_text()
+    except (OSError, IndexError):
+        return False
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ async def test_a_write_is_one_trace_across_the_nodes() -> None:
         for raft in cluster.nodes.values():
             await raft.wait(5).applied(cluster.metrics[await cluster.wait_leader()].last_log.index)
     traces: dict[int, set[int]] = {}
-    for span in kept.get_finished_spans():
+    spans = kept.get_finished_spans()
+    assert all(span.start_time <= span.end_time for span in spans)
+    stored = [span for span in spans if span.name.startswith("stored")]
+    assert any(span.start_time < span.end_time for span in stored), "what the disk took shows"
+    for span in spans:
         traces.setdefault(span.context.trace_id, set()).add(span.attributes["raft.node"])
     assert {1, 2, 3} in traces.values()

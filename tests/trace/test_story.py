@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ChangeMembership, Read, TransferLeader
 from pyraft_lab.engine.membership import ReplaceVoters
 from pyraft_lab.engine.timers import HEARTBEAT, retry
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
-from pyraft_lab.trace.recorder import Kind, Record
+from pyraft_lab.trace.recorder import Kind, Record, Reply
 from pyraft_lab.trace.story import lines, sentence, story
 from tests.trace.stage import Stage
 
@@ -177,6 +178,35 @@ def test_a_quiet_second_is_told_in_a_few_lines() -> None:
     assert f"n{leader} keeps in touch with" in told[0]
 
 
+def test_what_an_answer_to_a_heartbeat_brings_about_is_told() -> None:
+    stage = Stage().elect(3)
+    stage.cut = {2}
+    stage.write(3, 1)
+    stage.run()
+    stage.fire(3, retry(2))
+    stage.cut = set()
+    stage.forget()
+    stage.fire(3, HEARTBEAT)
+    told = stage.run().story()
+    assert "n3 hears n2's answer to its heartbeat; sends entry 3 to n2 (§5.3)" in told
+    assert any(line.startswith("n2 appends entry 3 (x=1) from n3") for line in told)
+
+
+def test_calls_that_fail_for_one_reason_are_told_together() -> None:
+    def ending(*replies: Reply) -> str:
+        return sentence(outside(Kind.CALL, node=1, replies=replies)).split("; ", 1)[1]
+
+    lost = [
+        Reply(request=number, ok=False, error=f"the outcome is unknown: entry {number} is gone") for number in (3, 4)
+    ]
+    assert ending(lost[0]) == "the client's call 3 fails: the outcome is unknown: entry 3 is gone"
+    both = "the clients' calls 3-4 fail, the first because the outcome is unknown: entry 3 is gone"
+    assert ending(*lost) == both
+    other = Reply(request=9, ok=False, error="the outcome is unknown: entry 9 is gone")
+    assert ending(*lost, other).startswith("the clients' calls 3, 4 and 9 fail")
+    assert ending(Reply(request=5, ok=True), *lost) == f"the client's call 5 is done; {both}"
+
+
 def test_the_story_can_begin_and_end_anywhere() -> None:
     sim = Simulation(nodes=3, seed=7)
     sim.run(1)
@@ -212,3 +242,13 @@ def test_nothing_that_is_done_to_a_cluster_is_lost_beside_a_heartbeat_that_bring
     told = list(lines([outside(Kind.CUT, node=1, peer=3), news[0]], flights))
     assert told[0] == "t=2.500 nothing from n1 reaches n3 any more"
     assert "heartbeat; learns from" in told[1]
+
+
+def test_a_read_that_goes_ahead_at_once_names_nobody_who_has_not_answered() -> None:
+    sim = Simulation(nodes=3, seed=7, rules=MUTANTS["reads-at-once"].engine.rules)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.2)
+    sim.read("x")
+    sim.run(0.001)
+    told = next(str(record) for record in sim.trace.records if "lets a read go ahead" in str(record))
+    assert f": n{sim.leader} of {{1,2,3}} answered its round" in told

@@ -285,3 +285,8 @@ def test_an_answer_shows_itself_in_a_notebook() -> None:
     text = why(led(), leader=1)._repr_markdown_()
     assert text.startswith("**n1 leads term 1")
     assert "\n1. t=0.000 n1 times out" in text
+
+
+def test_an_answer_in_a_terminal_has_the_same_numbers() -> None:
+    lines = str(why(led(), leader=1)).splitlines()
+    assert [line.partition(" t=")[0] for line in lines[2:]] == ["  1", "  2", "  3", "  4"]

@@ -7,17 +7,7 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab import (
-    RAFT,
-    Config,
-    History,
-    Operation,
-    PyraftError,
-    Simulation,
-    Weather,
-    check_linearizable,
-    viz,
-)
+from pyraft_lab import RAFT, Config, History, Operation, PyraftError, Simulation, Weather, check_linearizable, hunt, viz
 from pyraft_lab.viz import arrows
 from pyraft_lab.viz.drawing import Drawing, twin
 from pyraft_lab.viz.source import spans
@@ -254,6 +244,9 @@ def test_a_counterexample_names_what_broke() -> None:
     sim = next(run for run in (Simulation(nodes=5, seed=seed, rules=careless) for seed in range(50)) if _broken(run))
     figure = viz.counterexample(sim)
     assert sim.violations[0].what in figure.layout.annotations[-1].text
+    assert figure.layout.annotations[-1].xanchor == "right"
+    early = viz.counterexample(hunt("votes-before-disk"))
+    assert early.layout.annotations[-1].xanchor == "left"
 
 
 def _broken(sim: Simulation) -> bool:
@@ -266,6 +259,35 @@ def test_a_sweep_is_a_map_whose_cells_carry_capsules() -> None:
     (cells,) = viz.sweep(frame, x="loss", y="spread", value="time").data
     assert cells.z.tolist() == [[1.0, 2.0]]
     assert [list(row) for row in cells.customdata] == [["a", "b"]]
+
+
+def test_a_cell_of_a_sweep_carries_the_run_that_shows_most_and_words_stay_in_their_order() -> None:
+    frame = pd.DataFrame(
+        {
+            "faults": ["none", "none", "light", "heavy"],
+            "nodes": [5, 5, 3, 5],
+            "caught": [False, True, True, True],
+            "capsule": ["a", "b", "c", "d"],
+        }
+    )
+    (cells,) = viz.sweep(frame, x="faults", y="nodes", value="caught").data
+    assert list(cells.x) == ["none", "light", "heavy"]
+    assert list(cells.y) == ["3", "5"]
+    assert [list(row) for row in cells.customdata] == [["", "c", ""], ["b", "", "d"]]
+
+
+def test_calls_of_one_client_that_overlap_have_a_row_each() -> None:
+    calls = [Operation(1, 0.0, 3.0, ("put", 1)), Operation(1, 1.0, 2.0, ("get",)), Operation(2, 0.5, 4.0, ("get",), 1)]
+    bars, *_ = viz.history(History(calls)).data
+    assert list(bars.y) == [0, 1, 2]
+    assert list(viz.history(History(calls)).layout.yaxis.ticktext) == ["client 1", "client 2"]
+    assert list(bars.text) == ["put 1", "get → None", "get → 1"]
+
+
+def test_what_has_no_place_is_named_however_short_it_was() -> None:
+    calls = [Operation(1, 0.0, 1.0, ("put", 1)), Operation(2, 2.0, 2.0, ("get",))]
+    figure = viz.history(check_linearizable(History(calls), "register"))
+    assert [note.text for note in figure.layout.annotations] == ["<b>get → None</b> has no place"]
 
 
 def settled() -> Simulation:

@@ -6,13 +6,14 @@
 // A link is either the kernel behind a widget or the recorded film of an offline page; see `render` and `play` below.
 
 const REEL = 64;
+const QUEUE = 4; // how many held messages of one lane are drawn
 const LANE = 13; // how far a message's path bends to its right, so that both directions of a link stay apart
 const INK = "#1F2933";
 const KEYS = [
   ["← →", "one event back, on"], ["Space", "play, pause"], ["Home End", "first, newest event"], ["[ ]", "previous, next mark"],
   ["1 … 9", "choose a server (Shift: more)"], ["n", "choose the next message"], ["Esc", "choose nothing"],
   ["c", "crash"], ["r", "restart"], ["p", "pause or go on"], ["t", "time out"], ["l", "hand leadership over"], ["s", "snapshot"],
-  ["d u y", "drop, double, delay the message"], ["x", "split off the chosen servers"], ["k", "cut the link between two"],
+  ["d u y", "drop, double, delay the message"], ["b o f", "live: hold messages, let the chosen pass, freeze timers"], ["x", "split off the chosen servers"], ["k", "cut the link between two"],
   ["h", "heal the network"], ["w", "write"], ["g", "read"], ["a", "add a learner"], ["m", "change the membership"],
   [". or menu key", "menu of the chosen"], ["?", "these keys"],
 ];
@@ -43,6 +44,13 @@ const clamp = (low, value, high) => Math.max(low, Math.min(high, value));
 const name = (node) => `n${node}`;
 const seconds = (time) => `${time.toFixed(3)} s`;
 
+/** Whether a drawing shows these very things already; from now on it does. */
+function isSame(drawing, things) {
+  const shown = drawing.shown;
+  drawing.shown = things;
+  return Boolean(shown) && things.every((thing, place) => thing === shown[place]);
+}
+
 /** The last place in sorted `list` whose key is at most `value`; -1 if there is none. */
 function lastAtMost(list, value, key) {
   let low = 0, high = list.length;
@@ -71,6 +79,7 @@ class Store {
     this.board = link.board();
     this.strips = new Map(); this.reels = new Map(); this.asked = new Map();
     this.book = {}; this.rules = {};
+    this.gate = this.board.gate ?? { closed: false, frozen: false, held: [] };
     for (const strip of this.board.strips) this.takeStrip(strip);
     for (const [branch, reel] of link.reels()) this.takeReel(branch, reel);
   }
@@ -106,6 +115,7 @@ class Store {
   }
 
   event(branch, index) {
+    if (index < 0) return null;
     return this.reelOf(branch, index)?.events[index % REEL] ?? null;
   }
 
@@ -140,7 +150,7 @@ function nextScene(before, event, flight) {
   }
   if (event.cuts) scene.cuts = event.cuts;
   if (event.decisions) scene.decisions = event.decisions;
-  if (event.sent.length || LANDS.has(event.kind)) {
+  if (event.sent.length || event.gone.length || LANDS.has(event.kind)) {
     scene.flying = new Map(before.flying);
     for (const one of event.sent) {
       if (one.lost) scene.fallen.push({ flight: one, time: one.sent, why: one.lost === "cut" ? "link cut" : "lost", flies: true });
@@ -150,6 +160,10 @@ function nextScene(before, event, flight) {
     if (landed) {
       scene.flying.delete(landed.id);
       if (event.kind !== "receive") scene.fallen.push({ flight: landed, time: event.time, why: fallWords(event, landed), flies: false });
+    }
+    for (const [id, why] of event.gone) {
+      scene.fallen.push({ flight: scene.flying.get(id), time: event.time, why, flies: false });
+      scene.flying.delete(id);
     }
   }
   return scene;
@@ -186,6 +200,13 @@ class Player {
     this.event = clamp(Math.min(0, strip.count - 1), index, strip.count - 1);
     this.time = this.timeOf(this.event) ?? this.time;
     this.arrive();
+  }
+
+  /** Stand right after `index` of a tape that grows: nobody moved, so nobody need be told at once. */
+  follow(index) {
+    this.event = this.strip.seen = index;
+    this.time = this.timeOf(index) ?? this.strip.end;
+    this.report();
   }
 
   /** Stand at a time, which may be between two events. */
@@ -238,6 +259,7 @@ class Player {
 
   /** Let `passed` seconds go by in front of the screen. */
   move(passed) {
+    if (this.calm && this.goal == null) return this.leap(passed);
     let time = this.time + passed * this.rate();
     const stop = this.goal ?? this.last;
     let moved = false;
@@ -256,6 +278,18 @@ class Player {
     if (moved) this.arrive(); else this.listeners.animate();
   }
 
+  /** Who wants no motion sees one event after the other, each for a while. */
+  leap(passed) {
+    this.rested = (this.rested ?? 0) + passed;
+    if (this.rested < 0.7 * this.pace) return;
+    this.rested = 0;
+    const next = this.event < this.last ? this.timeOf(this.event + 1) : null;
+    if (next == null) { if (this.event >= this.last && !this.ask()) this.stop(); return this.listeners.animate(); }
+    this.event += 1;
+    this.time = next;
+    this.arrive();
+  }
+
   /** Virtual seconds for one in front of the screen: a flight takes `pace`; where nothing flies time goes faster. */
   rate() {
     const flight = this.store.board.flight, scene = this.scene;
@@ -272,8 +306,13 @@ class Player {
     strip.seen = Math.max(strip.seen, this.event);
     this.listeners.paint();
     this.ask();
+    this.report();
+  }
+
+  /** Tell the other side what is shown, now and then. */
+  report() {
     const now = performance.now();
-    if (now - this.reported > 150 || !this.playing) {
+    if (now - this.reported > 150 || !(this.playing || this.store.board.live)) {
       this.reported = now;
       this.store.link.send({ do: "seen", branch: this.branch, event: this.event, time: this.time });
     }
@@ -301,12 +340,14 @@ class SceneView {
     this.nodes = new Map(); this.messages = new Map(); this.places = new Map();
     this.title = h("h3");
     this.sub = h("div", { class: "rl-sub" });
-    this.svg = s("svg", { role: "group", "aria-label": "Servers and messages", height: 380, width: "100%" });
+    this.svg = s("svg", { role: "group", "aria-label": "Servers", height: 380, width: "100%" });
     this.islands = s("g"); this.links = s("g"); this.rings = s("g"); this.flights = s("g"); this.fallen = s("g");
-    this.svg.append(this.islands, this.links, this.rings, this.fallen, this.flights);
+    this.over = s("svg", { class: "rl-over", role: "group", "aria-label": "Messages under way", width: "100%" }); // a layer of its own: what stands is not painted anew
+    this.svg.append(this.islands, this.links, this.rings);
+    this.over.append(this.fallen, this.flights);
     this.tally = h("div", { class: "rl-tally" });
     this.hand = h("div", { class: "rl-hand" });
-    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, h("div", { class: "rl-fill" }, this.svg), this.tally, this.hand);
+    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, h("div", { class: "rl-fill" }, this.svg, this.over), this.tally, this.hand);
   }
 
   /** Fit the ring into the room there is. */
@@ -314,7 +355,7 @@ class SceneView {
     this.width = clamp(280, width, 620);
     this.height = clamp(310, this.width * 0.86, 420);
     this.fitted = null;
-    set(this.svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
+    for (const svg of [this.svg, this.over]) set(svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
   }
 
   arrange(ids) {
@@ -340,7 +381,7 @@ class SceneView {
     const { angle } = this.places.get(id), r = this.radius;
     const above = Math.sin(angle) < -0.05, label = above ? -r - 17 : r + 26;
     const group = s("g", { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
-      s("circle", { class: "rl-track", r: r + 7 }), s("path", { class: "rl-left" }),
+      s("circle", { class: "rl-circle", r: r + 7 }), s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }), s("g", { class: "rl-arcs" }),
       s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("text", { class: "rl-numeral", y: 4 }), s("text", { class: "rl-word", y: 16 }, "term"), s("g", { class: "rl-votes" }), s("path", { class: "rl-mark" }),
@@ -358,7 +399,6 @@ class SceneView {
     for (const id of ids) this.paintNode(id, scene);
     this.paintLinks(ids, scene);
     this.paintDecision(scene);
-    this.paintHand(scene);
     this.animate(scene);
   }
 
@@ -366,7 +406,7 @@ class SceneView {
   paintHand(scene) {
     const { lab } = this, actions = lab.chosenActions(), flight = lab.message && findFlight(scene, lab.message);
     const chosen = flight ? `${flight.glyph}${flight.sign} ${name(flight.src)} → ${name(flight.dst)}` : [...lab.picked].map(name).join(", ");
-    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys()].join();
+    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys(), lab.store.gate.held].join();
     if (key === this.handKey) return;
     this.handKey = key;
     if (chosen) return this.hand.replaceChildren(h("b", {}, chosen), lab.actionButtons(actions) || "");
@@ -375,11 +415,13 @@ class SceneView {
       const words = `${flight.kind}${flight.sign}`;
       kinds.set(words, { flight, count: (kinds.get(words)?.count ?? 0) + 1 });
     }
-    this.hand.replaceChildren(...[...kinds].slice(0, 4).map(([words, { flight, count }]) => h("span", { class: "rl-under" }, messageIcon(flight), `${SAYS[words] ?? flight.kind}${count > 1 ? ` (${count})` : ""}`)));
+    const waiting = lab.isLive && lab.store.gate.held.length;
+    this.hand.replaceChildren(...(waiting ? [h("b", {}, `${waiting} held: choose one (n), let it pass (o) or drop it (d)`)] : []), ...[...kinds].slice(0, 4).map(([words, { flight, count }]) => h("span", { class: "rl-under" }, messageIcon(flight), `${SAYS[words] ?? flight.kind}${count > 1 ? ` (${count})` : ""}`)));
   }
 
   paintNode(id, scene) {
     const state = scene.nodes[id], group = this.nodes.get(id), r = this.radius;
+    if (isSame(group, [state, this.newest, governing(scene), this.lab.picked.has(id), r])) return;
     const still = !state.up || state.paused || state.halted;
     const member = isMember(id, scene), learner = state.role === "learner";
     const stale = state.role === "leader" && state.term < this.newest;
@@ -460,8 +502,9 @@ class SceneView {
 
   paintDecision(scene) {
     const found = scene.decisions, first = found[0], elected = first && this.lab.player.strip.terms[`${first.term}.${first.by}`];
+    if (isSame(this.tally, [found, elected, !first && waiting(scene)])) return;
     const leads = first?.what === "leads" || (first?.what === "commit" && first.sets.length === 1);
-    this.title.replaceChildren(first ? found.map((one) => one.title).join("; ") : "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
+    this.title.replaceChildren(found.length > 1 ? rivals(found) : first?.title ?? "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
     this.sub.textContent = first?.line ?? waiting(scene);
     const rows = found.flatMap((one) => tallies(one, elected).map((tally, place) => [one, tally, place])).slice(0, 4);
     this.tally.replaceChildren(...rows.map(([decision, tally, place]) => this.tallied(decision, tally, place, found.length > 1)));
@@ -469,9 +512,9 @@ class SceneView {
 
   /** One voter set as chips: who of it agrees, who refuses, and whether that is enough. */
   tallied(decision, tally, place, isOneOfMany) {
-    const yes = new Set(tally.yes), no = new Set(tally.no), whose = isOneOfMany ? `${name(decision.by)} ` : "";
+    const yes = new Set(tally.yes), no = new Set(tally.no), label = [isOneOfMany && name(decision.by), (tally.name !== "voters" || !isOneOfMany) && tally.name].filter(Boolean).join(" ");
     const sample = tally.name === "voters" ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
-    return h("div", {}, h("span", { class: "rl-set" }, sample, whose + tally.name),
+    return h("div", {}, h("span", { class: "rl-set" }, sample, label),
       tally.of.map((id) => h("span", { class: `rl-chip ${yes.has(id) ? "rl-yes" : no.has(id) ? "rl-no" : ""}`, role: "img", "aria-label": `${name(id)} ${chipWord(decision.what, yes.has(id), no.has(id))}` }, name(id))),
       h("span", { class: "rl-count" }, tallyWords(decision.what, tally)));
   }
@@ -481,7 +524,7 @@ class SceneView {
     const now = this.lab.player.time;
     this.moveMessages(scene, now);
     this.moveFallen(scene, now);
-    for (const [id, group] of this.nodes) this.moveClock(scene.nodes[id], group, now);
+    if (!this.lab.player.playing || (this.frames = (this.frames ?? 0) + 1) % 4 === 0) for (const [id, group] of this.nodes) this.moveClock(scene.nodes[id], group, now);
   }
 
   moveClock(state, group, now) {
@@ -501,25 +544,42 @@ class SceneView {
   }
 
   moveMessages(scene, now) {
-    const seen = new Set();
+    const seen = new Set(), queues = this.lab.heldQueues(scene);
     for (const flight of scene.flying.values()) {
-      const from = this.places.get(flight.src), to = this.places.get(flight.dst);
-      if (!from || !to) continue;
+      const from = this.places.get(flight.src), to = this.places.get(flight.dst), queue = queues.get(`${flight.src}>${flight.dst}`) ?? [];
+      const turn = queue.indexOf(flight.id), isPicked = this.lab.message === flight.id;
+      if (!from || !to || (turn >= QUEUE && !isPicked)) continue;
       seen.add(flight.id);
       let mark = this.messages.get(flight.id);
       if (!mark) this.messages.set(flight.id, (mark = this.buildMessage(flight)));
       const due = flight.due ?? flight.sent + this.lab.store.board.flight;
-      const part = clamp(0, (now - flight.sent) / Math.max(due - flight.sent, 1e-9), flight.due == null ? 0.93 : 1);
-      const { x, y } = lane(from, to, part, this.radius);
+      const part = turn >= 0 ? 0.74 - 0.17 * Math.min(turn, QUEUE) : clamp(0, (now - flight.sent) / Math.max(due - flight.sent, 1e-9), flight.due == null ? 0.93 : 1);
+      const { x, y } = lane(from, to, this.lab.player.calm && turn < 0 ? 0.5 : part, this.radius);
       mark.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)})`);
-      set(mark, { "aria-pressed": this.lab.message === flight.id });
+      this.dress(mark, isPicked, turn === 0 ? "‖" : turn === QUEUE - 1 && queue.length > QUEUE ? `+${queue.length - QUEUE}` : "");
     }
     for (const [id, mark] of this.messages) if (!seen.has(id)) { mark.remove(); this.messages.delete(id); }
   }
 
+  /** Where a message stands still for those who want no motion, an arrow says where it goes. */
+  arrow(flight) {
+    if (!this.lab.player.calm) return null;
+    const from = this.places.get(flight.src), to = this.places.get(flight.dst), angle = Math.atan2(to.y - from.y, to.x - from.x);
+    return s("path", { class: "rl-arrow", d: "M14 -5l9 5-9 5z", transform: `rotate(${(angle * 180) / Math.PI})` });
+  }
+
+  /** What changes of a message's mark while it is under way; only what did change is touched. */
+  dress(mark, isPicked, held) {
+    const now = `${isPicked}${held}`;
+    if (mark.dressed === now) return;
+    mark.dressed = now;
+    mark.setAttribute("aria-pressed", isPicked);
+    mark.lastChild.textContent = held;
+  }
+
   buildMessage(flight) {
     const mark = s("g", { class: "rl-message", role: "button", tabindex: -1, "aria-label": messageWords(flight) },
-      s("title", {}, messageWords(flight)), s("circle", { r: 16, style: "fill:transparent;stroke:none" }), messageMark(flight));
+      s("title", {}, messageWords(flight)), s("circle", { class: "rl-reach", r: 16 }), messageMark(flight), this.arrow(flight), s("text", { class: "rl-held", y: -13 }));
     mark.addEventListener("click", () => this.lab.pickMessage(flight.id));
     mark.addEventListener("contextmenu", (event) => { event.preventDefault(); this.lab.pickMessage(flight.id); this.lab.openMenu(event); });
     this.flights.append(mark);
@@ -620,6 +680,13 @@ function nodeWords(id, state, scene, stale) {
 
 const messageWords = (flight) => `${flight.name}, from ${name(flight.src)} to ${name(flight.dst)}`;
 
+/** Several at once who want to lead, or do. */
+function rivals(found) {
+  if (found.some((one) => one.what === "leads" || one.what === "commit")) return found.map((one) => one.title).join("; ");
+  const names = found.map((one) => name(one.by));
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)} ${found.length > 2 ? "all" : "both"} want to lead term ${found[0].term}`;
+}
+
 /** What to count for a decision, set by set; for a leadership: the election that brought it about, if it was seen. */
 function tallies(decision, elected) {
   if (decision.what !== "leads") return decision.sets;
@@ -667,14 +734,14 @@ class LogsView {
     this.width = Math.max(280, width);
     this.columns = Math.max(5, Math.floor((this.width - 56) / CELL));
     this.isBeside = this.root.offsetTop === this.lab.scene.root.offsetTop;
-    this.key = null;
+    this.key = this.svg.shown = null;
   }
 
   slide(by) {
     const newest = this.newest();
     const right = clamp(this.columns, (this.right ?? newest) + by, newest);
     this.right = right >= newest ? null : right;
-    this.key = null;
+    this.key = this.svg.shown = null;
     this.paint(this.lab.player.scene);
   }
 
@@ -687,6 +754,7 @@ class LogsView {
     const ids = Object.keys(scene.nodes).map(Number).sort((a, b) => a - b);
     const leader = ids.find((id) => scene.nodes[id].role === "leader" && id === scene.decisions[0]?.by);
     const right = this.right ?? this.newest(), first = right - this.columns + 1;
+    if (isSame(this.svg, [scene.nodes, scene.decisions, right, this.width, this.lab.store.reels.size])) return;
     const key = JSON.stringify([first, leader, ids.map((id) => { const one = scene.nodes[id]; return [one.log, one.commit, one.stored, one.up, one.snapshot, one.incoming, one.digest, one.members.at]; }), leader && scene.nodes[leader].peers]);
     if (key === this.key) return;
     this.key = key;
@@ -707,7 +775,7 @@ class LogsView {
     const labels = [];
     for (let index = Math.max(1, first); index <= right; index += 1) labels.push(s("text", { x: this.x(index), y: 22 }, index));
     if (first > 1) labels.push(s("text", { x: 44, y: 22, style: "text-anchor:end" }, `${first - 1} before`));
-    return s("g", { class: "rl-head" }, labels);
+    return s("g", { class: "rl-scale" }, labels);
   }
 
   row(id, row, scene, leader, first, right) {
@@ -786,7 +854,7 @@ class LogsView {
     const at = leader ? scene.nodes[leader].commit : Math.max(0, ...ids.map((id) => scene.nodes[id].commit));
     if (at < first || at > right || at === 0) return s("g");
     const x = this.x(at) + CELL / 2;
-    return s("g", { class: "rl-head" }, s("line", { class: "rl-commit", x1: x, x2: x, y1: 10, y2: height - 14 }), s("text", { x: x - 3, y: 8, style: "text-anchor:end;font-weight:700;fill:var(--rl-ink)" }, "committed"));
+    return s("g", { class: "rl-scale" }, s("line", { class: "rl-commit", x1: x, x2: x, y1: 10, y2: height - 14 }), s("text", { x: x - 3, y: 8, style: "text-anchor:end;font-weight:700;fill:var(--rl-ink)" }, "committed"));
   }
 }
 
@@ -817,7 +885,7 @@ function hash(text) {
   return (bits ^ (bits >>> 15)) >>> 0;
 }
 
-const clip = (text) => (text.length > 7 ? `${text.slice(0, 6)}…` : text);
+const clip = (text) => (text.length > 6 ? `${text.slice(0, 5)}…` : text);
 
 function logsWords(ids, scene) {
   return `Logs. ${ids.map((id) => `${name(id)}: ${scene.nodes[id].log.last} entries, committed to ${scene.nodes[id].commit}`).join("; ")}`;
@@ -839,18 +907,18 @@ function membershipWords(scene) {
 class InspectorView {
   constructor(lab) {
     this.lab = lab;
-    this.root = h("aside", { class: "rl-card rl-inspector", "aria-label": "Inspector", tabindex: 0 });
+    this.root = h("aside", { class: "rl-card rl-inspector", "aria-label": "Inspector", tabindex: 0, onscroll: () => { this.scrolled = this.root.scrollTop; } });
   }
 
   paint(scene) {
     const { lab } = this, picked = [...lab.picked];
     const flight = lab.message && findFlight(scene, lab.message);
-    const kept = this.root.scrollTop;
+    const kept = this.scrolled; // asking the element would have the whole page laid out
     if (flight) this.root.replaceChildren(...this.message(flight));
     else if (picked.length === 1 && scene.nodes[picked[0]]) this.root.replaceChildren(...this.node(picked[0], scene));
     else if (picked.length > 1) this.root.replaceChildren(...this.group(picked), ...this.event(lab.player.event, "what just happened"));
     else this.root.replaceChildren(...this.event(lab.player.event));
-    this.root.scrollTop = kept;
+    if (kept) this.root.scrollTop = kept;
   }
 
   rows(state, fields, changed) {
@@ -916,7 +984,7 @@ class InspectorView {
 
   code(rule, lit) {
     const lines = dedent(rule.lines), marked = new Set(lit);
-    return h("pre", { class: "rl-code", tabindex: 0, "aria-label": `Source of ${rule.where}` }, lines.map((line, place) => h("span", { class: marked.has(rule.first + place) ? "rl-lit" : null, style: `--rl-deep:${line.length - line.trimStart().length}` }, line.trimStart() || " ")));
+    return h("pre", { class: "rl-code", tabindex: 0, role: "group", "aria-label": `Source of ${rule.where}` }, lines.map((line, place) => h("span", { class: marked.has(rule.first + place) ? "rl-lit" : null, style: `--rl-deep:${line.length - line.trimStart().length}` }, line.trimStart() || " ")));
   }
 
   /** The events that led here, newest first; each is a way back. */
@@ -953,7 +1021,7 @@ function dedent(lines) {
 const TICKS = { // small pictures for what stands out
   election: ["path", { class: "rl-solid", d: "M0 -5 5 0 0 5 -5 0z" }], crash: ["path", { d: "M-4 -4 4 4M4 -4 -4 4" }], restart: ["path", { d: "M-4 3 0 -4 4 3z" }],
   pause: ["path", { d: "M-2.5 -4V4M2.5 -4V4" }], resume: ["path", { d: "M-3 -4 4 0 -3 4z" }], write: ["path", { d: "M0 -5V5" }], membership: ["path", { d: "M-4 -4V1A4 4 0 0 0 4 1V-4" }],
-  commit: ["path", { d: "M-4 0 -1 3.5 4 -3.5" }], snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
+  commit: ["path", { class: "rl-light", d: "M-3 0 -1 2.5 3 -2.5" }], snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
   heal: ["path", { d: "M-5 0H5" }], violation: ["path", { class: "rl-solid", d: "M-2 -6H2L1 2H-1zM-1.5 4H1.5V7H-1.5z" }],
 };
 const TELLING = ["violation", "election", "crash", "membership", "snapshot", "partition", "timeout"]; // the most telling first: it gets its label
@@ -972,7 +1040,7 @@ class TapeView {
     this.root = h("div", { class: "rl-tape" },
       h("div", { class: "rl-tape-head" }, h("h3", {}, "Tape"), jump("‹ previous", -1), this.sought, jump("next ›", 1),
         h("button", { class: "rl-button", type: "button", "aria-label": "Zoom in", onclick: () => this.zoom(0.5) }, "+"),
-        h("button", { class: "rl-button", type: "button", "aria-label": "Zoom out", onclick: () => this.zoom(2) }, "−")), this.svg);
+        h("button", { class: "rl-button", type: "button", "aria-label": "Zoom out", onclick: () => this.zoom(2) }, "−")), h("div", { class: "rl-track" }, this.svg, this.head = h("div", { class: "rl-head" })));
     this.svg.addEventListener("pointerdown", (event) => { this.svg.setPointerCapture(event.pointerId); this.scrub(event); });
     this.svg.addEventListener("pointermove", (event) => { if (event.buttons) this.scrub(event); });
     this.svg.addEventListener("wheel", (event) => { if (event.ctrlKey) { event.preventDefault(); this.zoom(event.deltaY > 0 ? 1.25 : 0.8); } }, { passive: false });
@@ -1029,8 +1097,7 @@ class TapeView {
     const tracks = this.lab.store.strips.size > 1 ? this.tracks() : [];
     const height = 74 + (tracks.length ? 8 + 17 * tracks.length : 0);
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
-    this.head = s("g", {}, s("line", { class: "rl-head-line", y1: 6, y2: 46 }), s("circle", { class: "rl-head-knob", cy: 6, r: 5 }));
-    this.svg.replaceChildren(...drawn, ...ticks, ...tracks, this.head);
+    this.svg.replaceChildren(...drawn, ...ticks, ...tracks);
   }
 
   band([, time, term, leader], end) {
@@ -1068,8 +1135,8 @@ class TapeView {
   }
 
   animate() {
-    if (this.span != null && this.head) { const [left, right] = this.window; if (this.drawnLeft !== left) { this.drawnLeft = left; this.key = null; this.draw(this.lab.player.strip, left, right); } }
-    this.head?.setAttribute("transform", `translate(${this.x(this.lab.player.time).toFixed(1)} 0)`);
+    if (this.span != null) { const [left, right] = this.window; if (this.drawnLeft !== left) { this.drawnLeft = left; this.key = null; this.draw(this.lab.player.strip, left, right); } }
+    this.head.style.transform = `translateX(${this.x(this.lab.player.time).toFixed(1)}px)`;
   }
 }
 
@@ -1090,7 +1157,7 @@ class Lab {
     const board = this.store.board;
     this.root = h("section", { class: "raftlab", role: "region", "aria-label": `Raft lab, ${board.title}`, tabindex: -1, "data-lm-suppress-shortcuts": "true" },
       this.bar(), this.stage, this.hints());
-    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.root.addEventListener("keydown", (event) => this.guard(() => this.key(event)));
     this.root.addEventListener("pointerdown", (event) => { if (this.pop && !this.pop.contains(event.target)) this.closePop(); });
     link.listen((message) => this.hear(message));
     root.append(this.root);
@@ -1103,21 +1170,33 @@ class Lab {
   close() {
     this.player.stop();
     cancelAnimationFrame(this.player.frame);
+    cancelAnimationFrame(this.due);
     this.watcher.disconnect();
     this.root.remove();
   }
 
   // What comes from the other side
 
-  hear(message) {
+  hear(message) { this.guard(() => this.take(message)); }
+
+  /** Whatever goes wrong in the drawing is shown in it. */
+  guard(act) {
+    try { act(); } catch (error) { this.fail(`the drawing failed: ${error.message}`); console.error(error); }
+  }
+
+  take(message) {
     if (message.type === "reel") this.store.takeReel(message.branch, message.reel);
     else if (message.type === "strip") this.grow(message.strip);
     else if (message.type === "board") this.rebuild(message.board);
+    else if (message.type === "gate") this.takeGate(message);
     else if (message.type === "go") return this.arrive(message);
     else if (message.type === "error") return this.fail(message.text);
     this.player.resume();
-    this.paint();
+    this.soon();
   }
+
+  /** Paint before the next frame: once, however much arrives. */
+  soon() { this.due ??= requestAnimationFrame(() => { this.due = null; this.guard(() => this.paint()); }); }
 
   /** What a branch has more, or has otherwise, from event `from` on. */
   grow(strip) {
@@ -1129,11 +1208,18 @@ class Lab {
     this.store.takeStrip(whole);
     this.fillBranches();
     if (player.event > player.last) player.go(player.last);
-    else if (follows) player.go(whole.seen); // who stands at the end of a live tape stays there
+    else if (follows) player.follow(whole.seen); // who stands at the end of a live tape stays there
+  }
+
+  takeGate(gate) {
+    this.store.gate = gate;
+    this.holding?.setAttribute("aria-pressed", gate.closed);
+    this.freezing?.setAttribute("aria-pressed", gate.frozen);
   }
 
   rebuild(board) {
     this.store.board = { ...this.store.board, ...board };
+    if (board.gate) this.takeGate(board.gate);
     for (const strip of board.strips) this.store.takeStrip(strip);
     this.fillBranches();
     if (board.live) this.player.go(this.player.last);
@@ -1169,11 +1255,18 @@ class Lab {
   paint() {
     const scene = this.player.scene;
     if (scene) this.keepFocus(() => {
-      this.scene.paint(scene); this.logs.paint(scene); this.tape.paint();
-      if (!this.player.playing || performance.now() - (this.inspected ?? 0) > 120) { this.inspected = performance.now(); this.inspector.paint(scene); }
-      this.tell();
+      this.scene.paint(scene); this.logs.paint(scene);
+      if (this.isTimely()) { this.scene.paintHand(scene); this.tape.paint(); this.inspector.paint(scene); this.tell(); this.clockwork(); }
     });
     this.animate();
+  }
+
+  /** Whether to draw what nobody can read while it moves: some times a second are enough. */
+  isTimely() {
+    const now = performance.now();
+    if (this.player.playing && now - (this.drawn ?? 0) < 200) return false;
+    this.drawn = now;
+    return true;
   }
 
   /** Draw; where that takes away what had the focus, its successor gets it, or else the Lab: keys must not go astray. */
@@ -1184,16 +1277,22 @@ class Lab {
   }
 
   animate() {
-    const { player } = this, scene = player.scene, strip = player.strip;
+    const { player } = this, scene = player.scene;
     if (scene) this.keepFocus(() => this.scene.animate(scene));
     this.tape.animate();
-    this.time.textContent = `t = ${player.time.toFixed(4)} s`;
-    this.count.textContent = `event ${player.event} of ${strip.seen}`;
+    if (!player.playing) this.clockwork();
     this.quiet.classList.toggle("rl-on", player.playing && player.quiet);
     const playing = player.playing;
     if (this.shownPlaying !== playing) { this.shownPlaying = playing; this.play.replaceChildren(icon(playing ? "pause" : "play"), playing ? "Pause" : "Play"); }
     this.backward.disabled = player.event <= 0;
     this.forward.disabled = player.event >= player.last && !this.store.board.grows;
+  }
+
+  /** Time and event in numbers. */
+  clockwork() {
+    const { player } = this;
+    this.time.textContent = `t = ${player.time.toFixed(this.isLive ? 3 : 4)} s`;
+    this.count.textContent = `event ${player.event} of ${player.strip.seen}`;
   }
 
   /** The story line: what just happened, in words. */
@@ -1226,14 +1325,37 @@ class Lab {
     this.time = h("span"); this.count = h("span"); this.quiet = h("span", { class: "rl-quiet" }, "quiet: 8 × faster");
     this.tape.root.firstChild.append(this.quiet);
     this.branches = h("select", { "aria-label": "Branch of time", onchange: () => this.openBranch(this.branches.value) });
+    const toggle = (words, title, verb) => !this.can(verb) ? null : h("button", { class: "rl-button rl-toggle", type: "button", title, "aria-pressed": "false", onclick: () => this.toggle(verb) }, words);
+    this.holding = toggle("Hold messages", "let messages wait half way until you decide about each (b)", "hold");
+    this.freezing = toggle("Freeze timers", "let no timer run out (f)", "freeze");
     this.doing = h("button", { class: "rl-button", type: "button", "aria-haspopup": "menu", onclick: (event) => this.openMenu(event) }, "Do …");
     const bar = h("div", { class: "rl-bar", role: "toolbar", "aria-label": "Controls" },
       button("reset", "Reset", () => this.player.go(board.place.event, "main")), this.backward, this.forward, this.play,
       h("label", {}, flight, this.speed),
       h("span", { class: "rl-where" }, board.seed != null && h("b", {}, `seed ${board.seed}`), this.time, this.count), h("span", { class: "rl-space" }),
-      this.branches, this.can("menu") && this.doing, h("button", { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => this.openKeys() }, "?"));
+      this.holding, this.freezing, this.branches, this.can("menu") && this.doing, h("button", { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => this.openKeys() }, "?"));
     this.fillBranches();
     return bar;
+  }
+
+  get isLive() { return Boolean(this.store.board.live); }
+
+  /** Whether a message waits before the gate: that is known of the newest moment alone. */
+  isHeld(id) { return this.isLive && this.player.event >= this.player.strip.seen && this.store.gate.held.includes(id); }
+
+  /** The messages that are held, lane by lane, the oldest first. */
+  heldQueues(scene) {
+    const queues = new Map();
+    for (const id of this.isLive && this.player.event >= this.player.strip.seen ? this.store.gate.held : []) {
+      const flight = scene.flying.get(id), way = flight && `${flight.src}>${flight.dst}`;
+      if (flight) queues.set(way, [...(queues.get(way) ?? []), id]);
+    }
+    return queues;
+  }
+
+  toggle(verb) {
+    const { closed, frozen } = this.store.gate;
+    if (this.can(verb)) this.act(verb === "hold" ? (closed ? "open" : "hold") : frozen ? "thaw" : "freeze");
   }
 
   can(verb) { const { can } = this.store.board; return this.link.live && (verb === "menu" ? can.length > 0 : can.includes(verb)); }
@@ -1286,11 +1408,12 @@ class Lab {
     this.player.stop();
     this.orders.push({ type, ...more });
     if (type === "partition" || type === "cut") this.picked.clear();
-    if (this.orders.length === 1) this.give();
+    if (this.orders.length === 1 || performance.now() - this.given > 5000) this.give(); // an order without an answer is given up
   }
 
   give() {
     const { branch, event, time } = this.player;
+    this.given = performance.now();
     if (this.orders.length) this.link.send({ do: "act", branch, event, time, order: this.orders[0] });
   }
 
@@ -1312,8 +1435,12 @@ class Lab {
   }
 
   messageActions(flight) {
-    if (!this.player.scene?.flying.has(flight.id)) return [];
-    return [["drop", "Drop", "d", { message: flight.id }], ["duplicate", "Duplicate", "u", { message: flight.id }], ["delay", "Delay", "y", { message: flight.id, seconds: 4 * this.store.board.flight }]].filter((one) => this.can(one[0]));
+    const message = flight.id, isLive = this.isLive;
+    if (!this.player.scene?.flying.has(message) || (isLive && !this.isHeld(message))) return [];
+    return [
+      ["release", "Let it pass", "o", { message }], ["drop", "Drop", "d", { message }], ["duplicate", "Duplicate", "u", { message }],
+      ["delay", isLive ? "Let it pass in 1 s" : "Delay", "y", { message, seconds: isLive ? 1 : 4 * this.store.board.flight }],
+    ].filter((one) => this.can(one[0]));
   }
 
   clusterActions() {
@@ -1323,6 +1450,8 @@ class Lab {
       this.can("heal") && this.player.scene?.cuts.length && ["heal", "Heal the network", "h", {}],
       this.can("learner") && ["learner", `Add learner ${name(Math.max(0, ...ids) + 1)}`, "a", { node: Math.max(0, ...ids) + 1 }],
       this.can("membership") && ["form", "Change the membership …", "m", () => this.openMembership()],
+      this.can("hold") && [this.store.gate.closed ? "open" : "hold", this.store.gate.closed ? "Let all messages go" : "Hold messages", "b", {}],
+      this.can("freeze") && [this.store.gate.frozen ? "thaw" : "freeze", this.store.gate.frozen ? "Let timers run" : "Freeze timers", "f", {}],
     ].filter(Boolean);
   }
 
@@ -1353,7 +1482,8 @@ class Lab {
 
   closePop() { this.pop?.remove(); this.pop = null; }
 
-  focusBack() { if (!this.root.contains(document.activeElement) || document.activeElement === document.body) this.root.focus({ preventScroll: true }); }
+  /** The focus comes back where it was lost; from elsewhere it is not taken. */
+  focusBack() { if (!document.activeElement || document.activeElement === document.body) this.root.focus({ preventScroll: true }); }
 
   openMenu(event) {
     const chosen = this.chosenActions(), cluster = this.clusterActions();
@@ -1436,7 +1566,7 @@ class Lab {
       ArrowRight: () => player.step(), ArrowLeft: () => player.back(), " ": () => player.toggle(), Home: () => player.go(0), End: () => player.go(player.strip.seen),
       "[": () => this.tape.jump(-1), "]": () => this.tape.jump(1), n: () => this.pickNext(), ".": () => this.can("menu") && this.openMenu(), ContextMenu: () => this.can("menu") && this.openMenu(), "?": () => this.openKeys(),
       c: verb("crash"), r: verb("restart"), p: verb("pause", "resume"), t: verb("timeout"), l: verb("transfer"), s: verb("snapshot"), x: verb("partition"), k: verb("cut"),
-      d: verb("drop"), u: verb("duplicate"), y: verb("delay"), h: cluster("h"), w: cluster("w"), g: cluster("g"), a: cluster("a"), m: cluster("m"),
+      o: verb("release"), d: verb("drop"), u: verb("duplicate"), y: verb("delay"), h: cluster("h"), w: cluster("w"), g: cluster("g"), a: cluster("a"), m: cluster("m"), b: cluster("b"), f: cluster("f"),
     };
   }
 }

@@ -205,9 +205,11 @@ def reads_confirmed(step: Step) -> Remarks:
 
 
 def _heard(step: Step, ready: Readable) -> set[NodeId]:
+    """Who answered the read's round; a read that did not wait began with the newest one."""
     role, now = step.before.role, step.after.role
+    newest = now.round if isinstance(now, Leader) else 0
     waiting: tuple[PendingRead, ...] = role.reads if isinstance(role, Leader) else ()
-    round = max((one.round for one in waiting if one.requests == ready.requests), default=0)
+    round = max((one.round for one in waiting if one.requests == ready.requests), default=newest)
     peers = now.progress if isinstance(now, Leader) else role.progress if isinstance(role, Leader) else ()
     return {one.peer for one in peers if one.heard >= round} | {step.after.id}
 

@@ -134,7 +134,7 @@ def parts_sent(step: Step) -> Remarks:
     """Bytes left, perhaps the first ones."""
     for chunk in commands(step, SendChunk):
         known = progress(step.before.role, chunk.dst)
-        if known is None or not isinstance(known.pace, Installing):
+        if known is None or not isinstance(known.pace, Installing) or known.pace.meta != chunk.meta:
             lacks = f"{server(chunk.dst)} needs entries that are forgotten"
             yield Remark(SNAPSHOT_NEEDED, f"begins to send its snapshot up to {entry_name(chunk.meta.last)}: {lacks}")
         end = min(chunk.offset + chunk.length, chunk.meta.size)

@@ -1,0 +1,317 @@
+"""Duties: what each server owes so that the five promises hold, checked after every step where Raft's own rules rule.
+
+A broken duty is not a disaster yet, only the way to one, and shows a mistake many steps before a promise falls::
+
+    an election without a majority   ──▶ two leaders of one term    ──▶ two entries committed in one place
+    a commit of an earlier term      ──▶ a leader without the entry ──▶ …
+
+Under rules of one's own it is silent, unless it is told to be ``strict``: what they break shall be seen to its end.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from pyraft_lab.check.invariants import holds
+from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
+from pyraft_lab.engine.events import Boot, Read
+from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import (
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatResponse,
+    VoteRequest,
+    VoteResponse,
+)
+from pyraft_lab.engine.rules import ADVANCED, RAFT, lease_holds
+from pyraft_lab.engine.state import Disk, Leader, Progress, RaftState, Step
+from pyraft_lab.engine.timers import lease
+from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
+from pyraft_lab.sim.checks import Violation
+from pyraft_lab.sim.weather import Micros
+from pyraft_lab.sim.world import Node, World
+from pyraft_lab.trace.recorder import EventId, Flight, Kind, Record
+
+Found = Iterator[tuple[str, str]]
+
+
+class Duties:
+    """Watches a simulation for broken duties; ``strict`` also where the rules are not Raft's."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.grants: dict[tuple[Term, NodeId, NodeId], EventId] = {}
+        self.heights: list[tuple[Index, EventId]] = [(0, -1)]
+        self.floors: dict[RequestId, tuple[Index, EventId]] = {}
+        self.answered: dict[RequestId, EventId] = {}
+        self.timeless: EventId | None = None
+        """When clocks went so wrong that leases prove nothing any more."""
+
+    def fork(self, world: World) -> "Duties":
+        """A watch that knows what happened before ``world``."""
+        events, past = world.events, Duties(strict=self.strict)
+        past.grants = {key: event for key, event in self.grants.items() if event < events}
+        past.heights = [one for one in self.heights if one[1] < events]
+        past.floors = {key: value for key, value in self.floors.items() if value[1] < events}
+        past.answered = {key: event for key, event in self.answered.items() if event < events}
+        past.timeless = self.timeless if self.timeless is not None and self.timeless < events else None
+        return past
+
+    def check(self, record: Record, world: World) -> Sequence[Violation]:
+        """Which duties the record broke."""
+        if not self.strict and world.setting.engine.rules not in (RAFT, ADVANCED):
+            return ()
+        found = list(self._broken(record, world))
+        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
+
+    def _broken(self, record: Record, world: World) -> Found:
+        self._watch_clocks(record, world)
+        for reply in record.replies:
+            if reply.request in self.answered:
+                yield "one answer a call", f"call {reply.request} is answered a second time"
+            self.answered[reply.request] = record.id
+        for flight in record.sent:
+            if flight.copy_of is None:
+                yield from self._sent(record.id, flight, world)
+        if record.step is not None:
+            yield from self._step(record.id, record.step, world)
+
+    def _step(self, event: EventId, step: Step, world: World) -> Found:
+        before, after = step.before, step.after
+        if before.disk is not after.disk or before.committed != after.committed:
+            yield from bounds_hold(step)
+            yield from _of_commands(step)
+        if isinstance(after.role, Leader):
+            yield from self._led(step, world)
+        if after.committed > self.heights[-1][0]:
+            self.heights.append((after.committed, event))
+        if step.commands:
+            yield from self._reads(event, step)
+
+    # Elections and leases
+
+    def _led(self, step: Step, world: World) -> Found:
+        before, after = step.before, step.after
+        if before.committed != after.committed:
+            yield from commits_are_of_the_own_term(step)
+        if before.role is after.role:
+            return
+        led = isinstance(before.role, Leader) and before.vote == after.vote
+        if not led and not isinstance(step.event, Boot):
+            yield from self._elected(after, world)
+        yield from progress_is_true(step, world)
+        if self.timeless is None and lease_holds(after) and not lease_holds(before):
+            yield from one_lease_at_a_time(after.id, world)
+
+    def _elected(self, leader: RaftState, world: World) -> Found:
+        """A leader has a majority of every voter set, of votes that left from disks (§5.2, §6)."""
+        granted = {voter for voter in world.nodes if (leader.term, leader.id, voter) in self.grants}
+        if _is_bound(world.nodes[leader.id].synced, Vote(leader.term, leader.id)):
+            granted.add(leader.id)
+        if not leader.membership.is_quorum(granted):
+            yield (
+                "elections are backed",
+                f"node {leader.id} leads term {leader.term} with the votes of {sorted(granted)} only",
+            )
+
+    def _sent(self, event: EventId, flight: Flight, world: World) -> Found:
+        disk, message = world.nodes[flight.src].synced, flight.message
+        match message:
+            case VoteResponse(granted=True, asked=asked):
+                self.grants[asked.term, asked.node, flight.src] = event
+            case VoteRequest(vote=vote):
+                if disk.vote.term < vote.term:
+                    yield "durable before request", f"node {flight.src} stands in term {vote.term}, its disk does not"
+            case AppendAccepted(vote=vote) | AppendRefused(vote=vote) | HeartbeatResponse(vote=vote):
+                if not _is_bound(disk, vote):
+                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
+            case AppendRequest():
+                yield from message_is_true(flight.src, message, world)
+            case _:
+                pass
+
+    # Reads
+
+    def _reads(self, event: EventId, step: Step) -> Found:
+        """A read sees all that was committed anywhere when it came (§8); by lease too, while clocks can be trusted."""
+        height = self.heights[-1][0]
+        if isinstance(step.event, Read):
+            judged = step.event.policy == "index" or self.timeless is None
+            self.floors.update(dict.fromkeys(step.event.requests, (height if judged else 0, event)))
+        for ready in (command for command in step.commands if isinstance(command, Readable)):
+            floor = max(self.floors[request][0] for request in ready.requests)
+            if ready.at.index < floor:
+                yield "reads are fresh", f"node {step.after.id} serves a read at {ready.at}, but {floor} was committed"
+
+    def _watch_clocks(self, record: Record, world: World) -> None:
+        if record.kind is Kind.DRIFT and self.timeless is None:
+            rates = [node.rate for node in world.nodes.values()]
+            drift = world.setting.config.clock_drift
+            if "jumps" in record.detail or max(rates) * (1 - drift) > min(rates):
+                self.timeless = record.id
+
+
+# One step
+
+
+def bounds_hold(step: Step) -> Found:
+    """Terms only grow; snapshot, applied, committed and last entry stand in this order (Figure 2, §5.1, §7)."""
+    before, after = step.before, step.after
+    if after.term < before.term:
+        yield "bounds hold", f"node {after.id} was in term {before.term}, and now in {after.term}"
+    if not after.snapshot_last.index <= after.applied <= after.committed <= after.log.last.index:
+        at = f"{after.snapshot_last.index}, {after.applied}, {after.committed}, {after.log.last.index}"
+        yield "bounds hold", f"node {after.id} has snapshot, applied, committed and last entry at {at}"
+    if after.snapshot_last.index < before.snapshot_last.index:
+        yield "bounds hold", f"node {after.id} replaces its snapshot by an earlier one, to {after.snapshot_last}"
+
+
+def _of_commands(step: Step) -> Found:
+    """What the commands of one step show, each kind its own duty."""
+    applied = step.before.applied
+    for command in step.commands:
+        match command:
+            case Append(entries):
+                yield from logs_are_in_order(step, entries)
+                yield from memberships_are_adjacent(step, entries)
+            case InstallSnapshot(meta):
+                applied = meta.last.index
+            case Apply(entries):
+                yield from applies_in_order(step, applied, entries)
+                applied = entries[-1].index
+            case SaveSnapshot(meta):
+                yield from snapshots_stand_for_what_is_applied(step, meta)
+            case _:
+                pass
+
+
+def logs_are_in_order(step: Step, entries: Sequence[Entry]) -> Found:
+    """Along a log leaders only grow (§5.3)."""
+    before = step.after.log.id_at(entries[0].index - 1)
+    ids = [*(() if before is None else (before,)), *(entry.id for entry in entries)]
+    if any(later.leader < earlier.leader for earlier, later in pairwise(ids)):
+        yield "logs are in order", f"node {step.after.id} has an older leader's entry behind a newer one's"
+
+
+def applies_in_order(step: Step, applied: Index, entries: Sequence[Entry]) -> Found:
+    """Entries reach the machine one by one, without a gap and none twice (§5.3)."""
+    if entries[0].index != applied + 1:
+        yield "applies in order", f"node {step.after.id} applies {entries[0].id} behind {applied}"
+
+
+def memberships_are_adjacent(step: Step, entries: Sequence[Entry]) -> Found:
+    """A leader changes its membership one step at a time, and quorums of both sides of a step meet (§6)."""
+    before, after = step.before, step.after
+    if not isinstance(before.role, Leader) or before.vote != after.vote:
+        return
+    for entry in entries:
+        if isinstance(entry.payload, Configuration):
+            waits = _waits(after, entry.index, before.role.blank)
+            if waits is not None:
+                yield "one change at a time", f"node {after.id} appends membership {entry.id} before {waits} commits"
+            if not _meet(before.membership, entry.payload.membership):
+                what = f"{before.membership} and {entry.payload.membership} share no voter set"
+                yield "memberships are adjacent", what
+
+
+def _waits(leader: RaftState, change: Index, blank: Index) -> Index | None:
+    """What must commit before a change and has not: the change before it, or this leadership's first entry."""
+    earlier = (blank, *(index for index in leader.log.configs if index < change))
+    return next((index for index in earlier if index > leader.committed), None)
+
+
+def snapshots_stand_for_what_is_applied(step: Step, meta: SnapshotMeta) -> Found:
+    """A snapshot ends within what is applied, with the membership that governed there (§7)."""
+    if not _is_true(step.before, meta):
+        yield "snapshots stand for what is applied", f"node {step.after.id} keeps a snapshot to {meta.last}"
+
+
+def _meet(old: Membership, new: Membership) -> bool:
+    """Whether every quorum of one meets every quorum of the other: by a set in common, or but one voter's change."""
+    if set(old.configs) & set(new.configs):
+        return True
+    return len(old.configs) == len(new.configs) == 1 and len(old.voters ^ new.voters) <= 1
+
+
+def _is_true(state: RaftState, meta: SnapshotMeta) -> bool:
+    return (
+        meta.last.index <= state.applied
+        and state.log.id_at(meta.last.index) in (meta.last, None)
+        and (meta.membership_id, meta.membership)
+        == (state.membership_id_at(meta.last.index), state.membership_at(meta.last.index))
+    )
+
+
+# Leaders and messages
+
+
+def commits_are_of_the_own_term(step: Step) -> Found:
+    """A leader counts copies of its own entries only; earlier ones commit with them (§5.4.2, Figure 8)."""
+    leader = step.after
+    at = leader.log.id_at(leader.committed)
+    if at is not None and at.leader != (leader.term, leader.id):
+        yield "commits are of the own term", f"node {leader.id} commits {at} by counting, in term {leader.term}"
+
+
+def progress_is_true(step: Step, world: World) -> Found:
+    """Matched lies before next, and is on the peer's disk unless that follows somebody else by now (§5.3)."""
+    leader, before = step.after, step.before.role
+    assert isinstance(leader.role, Leader), "only a leader keeps records"
+    known = {one.peer: one for one in before.progress} if isinstance(before, Leader) else {}
+    for one in leader.role.progress:
+        old = known.get(one.peer)
+        if old is not None and (old is one or (old.matched, old.next) == (one.matched, one.next)):
+            continue
+        if not one.matched < one.next <= leader.log.last.index + 1:
+            at = f"matched {one.matched}, next {one.next}, last {leader.log.last.index}"
+            yield "progress is true", f"node {leader.id} keeps of node {one.peer}: {at}"
+        if not _has_matched(leader, one, world):
+            yield (
+                "progress is true",
+                f"node {leader.id} thinks that node {one.peer} holds {one.matched}; it does not",
+            )
+
+
+def _has_matched(leader: RaftState, one: Progress, world: World) -> bool:
+    at = leader.log.id_at(one.matched)
+    if at is None or not one.matched or one.peer not in world.nodes:
+        return True
+    disk = world.nodes[one.peer].synced
+    return disk.vote > leader.vote or holds(disk, at)
+
+
+def one_lease_at_a_time(leader: NodeId, world: World) -> Found:
+    """While one leader's lease holds nobody else's does (dissertation §6.4.1)."""
+    if _holds_lease(world.nodes[leader], world.now):
+        for id, node in world.nodes.items():
+            if id != leader and _holds_lease(node, world.now):
+                yield "one lease at a time", f"nodes {id} and {leader} both hold a lease"
+
+
+def _holds_lease(node: Node, now: Micros) -> bool:
+    """Whether a server leads by a lease that has not run out, told to it or not: who stood still hears of it late."""
+    role = node.state.role
+    if not (node.up and isinstance(role, Leader) and lease_holds(node.state)):
+        return False
+    ends = node.timers.get(lease(role.proved))
+    return ends is None or ends.time > now
+
+
+def message_is_true(src: NodeId, request: AppendRequest, world: World) -> Found:
+    """An append carries consecutive entries of its sender's log, and no later commit than its sender knows (§5.3)."""
+    state, entries = world.nodes[src].state, request.entries
+    if state.vote != request.vote:
+        return  # it waited for the disk, and its sender leads no more
+    if request.commit > state.committed:
+        yield "messages are true", f"node {src} announces commit {request.commit}, but knows of {state.committed}"
+    if entries and not (
+        entries[0].index == request.prev.index + 1
+        and entries[-1].index == request.prev.index + len(entries)
+        and (state.log.has(entries[-1].id) or entries[-1].index < state.log.first_index)
+    ):
+        yield "messages are true", f"node {src} sends entries behind {request.prev} that its log does not have there"
+
+
+def _is_bound(disk: Disk, vote: Vote) -> bool:
+    return disk.vote.term > vote.term or disk.vote >= vote

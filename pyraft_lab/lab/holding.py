@@ -1,0 +1,77 @@
+"""Orders that only a live cluster takes: hold its messages, let them pass one by one, stop its clocks."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct, ValidationError, convert
+
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.lab.actions import Delay, Drop, Order
+from pyraft_lab.trace.recorder import MessageId
+
+
+class Hold(Struct, frozen=True, tag="hold"):
+    """Hold every message that leaves from now on."""
+
+
+class LetGo(Struct, frozen=True, tag="open"):
+    """Let everything pass that is held, and hold no more."""
+
+
+class Release(Struct, frozen=True, tag="release"):
+    """Let one message pass."""
+
+    message: MessageId
+
+
+class Freeze(Struct, frozen=True, tag="freeze"):
+    """Let no timer run out."""
+
+
+class Thaw(Struct, frozen=True, tag="thaw"):
+    """Let time go on."""
+
+
+AtGate = Hold | LetGo | Release | Drop | Delay
+LiveOrder = Order | Hold | LetGo | Release | Freeze | Thaw
+
+
+class Gate(Protocol):
+    """Where messages are held: the gate of a cluster in this process, or those of all processes as one."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether messages are held."""
+
+    def close(self) -> None:
+        """Hold messages."""
+
+    def open(self) -> None:
+        """Let all go."""
+
+    def release(self, *ids: MessageId) -> None:
+        """Let these pass."""
+
+    def drop(self, *ids: MessageId) -> None:
+        """Lose these."""
+
+    def delay(self, id: MessageId, seconds: float) -> None:
+        """Let one pass later."""
+
+
+def live_order(said: Any) -> LiveOrder:
+    """The order in a message from the drawing; ``PyraftError`` where it makes no sense.
+
+    >>> live_order({"type": "release", "message": 3})
+    Release(message=3)
+    """
+    try:
+        found: LiveOrder = convert(said, LiveOrder)
+    except ValidationError as error:
+        raise PyraftError(f"the order {said} makes no sense: {error}") from error
+    return found
+
+
+def tags(kinds: Sequence[type[Any]]) -> list[str]:
+    """How the drawing calls these orders."""
+    return [str(kind.__struct_config__.tag) for kind in kinds]

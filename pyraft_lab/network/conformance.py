@@ -1,0 +1,320 @@
+"""The test anyone runs on a network of their own: every promise that nodes rely on, one case a sentence.
+
+In a script or a notebook::
+
+    def fresh():
+        hub = MyHub()
+        return lambda: MyNetwork(hub)
+
+    print(await run(fresh))
+
+In pytest, one test a case::
+
+    @pytest.mark.parametrize("case", CASES, ids=name_of)
+    async def test_my_network(case: Case) -> None:
+        await check(case, fresh)
+
+The argument makes a wire that nobody uses, and returns what reaches it, again and again: that is what nodes do, each
+in a process of its own. No promise is made about a single letter, which may be lost, late, doubled or overtaken; so
+cases send what they wait for again and again, as Raft does.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from pyraft_lab import conformance
+from pyraft_lab.conformance import Report, name_of, result_of
+from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.membership import Addresses, Membership
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Outdated,
+    PreVoteRequest,
+    PreVoteResponse,
+    SnapshotRequest,
+    SnapshotResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from pyraft_lab.engine.types import LogId, NodeId, Vote
+from pyraft_lab.errors import DuplicateNode
+from pyraft_lab.home import LoopThread
+from pyraft_lab.network.base import Endpoint, Network, Notice
+from pyraft_lab.network.codec import Letter
+
+__all__ = ["CASES", "Case", "Report", "check", "name_of", "run"]
+Reach = Callable[[], Network]
+"""Makes a network over one and the same wire, every time it is called (or hands out one that is shared)."""
+Fresh = Callable[[], Reach]
+"""Makes a wire that nobody uses."""
+AGAIN = 0.02
+"""Seconds after which a letter that has not arrived is sent again."""
+LIMIT = 30.0
+"""Seconds after which a case that does not end has failed."""
+
+
+class Post:
+    """A mailbox that keeps what it is given, and notes whether it was given on its own loop."""
+
+    def __init__(self) -> None:
+        self.arrived: list[tuple[NodeId, Letter]] = []
+        self.is_home = True
+        self._home = asyncio.get_running_loop()
+
+    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+        """Keep them."""
+        try:
+            self.is_home = self.is_home and asyncio.get_running_loop() is self._home
+        except RuntimeError:
+            self.is_home = False
+        self.arrived += [(src, letter) for letter in letters]
+
+    def notice(self, notice: Notice) -> None:
+        """Let it be: notices are never needed."""
+
+
+class Trial:
+    """A wire under trial, and who has joined it."""
+
+    def __init__(self, fresh: Fresh) -> None:
+        self.reach = fresh()
+        self._networks: list[Network] = []
+        self._ends: list[Endpoint] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let everybody leave."""
+        for end in self._ends:
+            await end.close()
+        for network in self._networks:
+            await network.close()
+
+    async def join(self, node: NodeId) -> tuple[Endpoint, Post]:
+        """A node's end of the wire, and what arrives there."""
+        network, post = self.reach(), Post()
+        if all(network is not known for known in self._networks):
+            self._networks.append(network)
+        self._ends.append(end := await network.join(node, post))
+        return end, post
+
+    async def arrives(self, end: Endpoint, dst: NodeId, letter: Letter, post: Post) -> NodeId:
+        """Send a letter until it arrives; the sender it arrives from."""
+        while True:
+            end.send(dst, letter)
+            await asyncio.sleep(AGAIN)
+            for src, found in post.arrived:
+                if found.id == letter.id:
+                    assert found == letter, f"sent was {letter}, and {found} arrived"
+                    return src
+
+
+VOTE, LAST = Vote(3, 1, committed=True), LogId(2, 1, 7)
+HERE = Membership(configs=(frozenset({1}),), nodes=Addresses({1: "somewhere"}))
+BYTES = bytes(range(256))
+META = SnapshotMeta(last=LAST, membership=HERE, membership_id=LogId(1, 1, 1), size=9 + len(BYTES), checksum=1 << 31)
+ENTRIES = (
+    Entry(LogId(3, 1, 8), Blank()),
+    Entry(LogId(3, 1, 9), Normal(BYTES)),
+    Entry(LogId(3, 1, 10), Configuration(HERE)),
+)
+MESSAGES: tuple[AnyMessage, ...] = (
+    PreVoteRequest(vote=VOTE, last=LAST),
+    PreVoteResponse(vote=VOTE, asked=Vote(4, 2), granted=True, last=LAST),
+    VoteRequest(vote=VOTE, last=LAST, transfer=True),
+    VoteResponse(vote=VOTE, asked=Vote(4, 2), granted=False, last=LAST),
+    AppendRequest(vote=VOTE, prev=LAST, entries=ENTRIES, commit=7, round=5),
+    AppendAccepted(vote=VOTE, matched=LAST, round=5),
+    AppendRefused(vote=VOTE, prev=LAST, hint=LogId(1, 1, 3), round=5),
+    HeartbeatRequest(vote=VOTE, matched=LAST, commit=7, round=5),
+    HeartbeatResponse(vote=VOTE, round=5),
+    SnapshotRequest(vote=VOTE, meta=META, offset=9, data=BYTES, done=True, round=5),
+    SnapshotResponse(vote=VOTE, last=LAST, offset=9, round=5),
+    TimeoutNow(vote=VOTE),
+    Outdated(vote=VOTE),
+)
+"""One of each kind."""
+
+
+def short(id: int) -> Letter:
+    """A letter that says little."""
+    return Letter(id, id + 1000, HeartbeatResponse(vote=VOTE, round=id))
+
+
+async def every_kind_of_letter_arrives_as_it_was_sent(trial: Trial) -> None:
+    """A vote or an entry that changes on its way breaks every proof there is."""
+    (one, _), (_, post) = await trial.join(1), await trial.join(2)
+    for id, message in enumerate(MESSAGES, 1):
+        assert await trial.arrives(one, 2, Letter(id, id + 1000, message), post) == 1, "the sender is another"
+
+
+async def letters_go_both_ways(trial: Trial) -> None:
+    """Every request wants its answer."""
+    (one, first), (two, second) = await trial.join(1), await trial.join(2)
+    assert await trial.arrives(one, 2, short(1), second) == 1
+    assert await trial.arrives(two, 1, short(2), first) == 2
+
+
+async def nobody_gets_what_is_for_another(trial: Trial) -> None:
+    """An answer that a stranger hears would count as his."""
+    (one, first), (_, second), (_, third) = await trial.join(1), await trial.join(2), await trial.join(3)
+    await trial.arrives(one, 2, short(1), second)
+    await trial.arrives(one, 3, short(2), third)
+    assert {letter.id for _, letter in second.arrived} == {1}, "2 got more than its own"
+    assert {letter.id for _, letter in third.arrived} == {2}, "3 got more than its own"
+    assert not first.arrived, "the sender got its own letter"
+
+
+async def nothing_is_delivered_while_it_is_being_sent(trial: Trial) -> None:
+    """A node sends in the middle of a turn; what it causes must not reach it before the turn is over."""
+    (one, _), (_, post) = await trial.join(1), await trial.join(2)
+    one.send(2, short(1))
+    assert not post.arrived, "it was delivered at once"
+    await trial.arrives(one, 2, short(2), post)
+
+
+async def letters_are_delivered_on_the_loop_their_receiver_lives_on(trial: Trial) -> None:
+    """A node has no locks: only its own loop may touch it."""
+    one, _ = await trial.join(1)
+    with LoopThread("the other node's") as thread:
+        there = Trial(lambda: trial.reach)
+        _, post = await thread.home.run(there.join(2))
+        await trial.arrives(one, 2, short(1), post)
+        assert post.is_home, "it was delivered on another loop"
+        await thread.home.run(there.close())
+
+
+async def a_letter_to_nobody_is_no_error(trial: Trial) -> None:
+    """Peers come and go, and a leader goes on talking to them."""
+    (one, _), (_, post) = await trial.join(1), await trial.join(2)
+    one.send(7, short(1))
+    await trial.arrives(one, 2, short(2), post)
+
+
+async def who_has_left_may_still_send_and_is_not_heard(trial: Trial) -> None:
+    """What a node has still to say when it stops is nobody's business."""
+    (one, _), (two, post), (three, _) = await trial.join(1), await trial.join(2), await trial.join(3)
+    await trial.arrives(one, 2, short(1), post)
+    await one.close()
+    one.send(2, short(2))
+    await trial.arrives(three, 2, short(3), post)
+    assert {letter.id for _, letter in post.arrived} == {1, 3}
+    await two.close()
+
+
+async def who_has_left_hears_nothing(trial: Trial) -> None:
+    """A stopped node must not vote."""
+    (one, _), (two, post) = await trial.join(1), await trial.join(2)
+    await trial.arrives(one, 2, short(1), post)
+    await two.close()
+    count = len(post.arrived)
+    _, again = await trial.join(2)
+    await trial.arrives(one, 2, short(2), again)
+    assert len(post.arrived) == count, "the mailbox of the life before got a letter"
+
+
+async def leaving_twice_is_no_error(trial: Trial) -> None:
+    """Whoever cleans up does not know what has been done."""
+    one, _ = await trial.join(1)
+    await one.close()
+    await one.close()
+
+
+async def a_node_is_there_once(trial: Trial) -> None:
+    """Two processes under one id would vote twice in a term; the first one stays."""
+    (_, first), (two, _) = await trial.join(1), await trial.join(2)
+    try:
+        await trial.join(1)
+    except DuplicateNode:
+        refused = True
+    else:
+        refused = False
+    assert refused, "a second node of the same id was let in"
+    await trial.arrives(two, 1, short(1), first)
+
+
+async def a_node_may_return(trial: Trial) -> None:
+    """Restarted nodes are the same nodes."""
+    two, _ = await trial.join(2)
+    for life in range(1, 4):
+        one, post = await trial.join(1)
+        await trial.arrives(two, 1, short(life), post)
+        await one.close()
+
+
+async def a_large_letter_arrives(trial: Trial) -> None:
+    """A leader sends as much as ``Config.max_append_bytes`` says, and a single larger command alone."""
+    (one, _), (_, post) = await trial.join(1), await trial.join(2)
+    entry = Entry(LogId(3, 1, 8), Normal(bytes(1 << 20)))
+    await trial.arrives(one, 2, Letter(1, 0, AppendRequest(vote=VOTE, prev=LAST, entries=(entry,))), post)
+
+
+async def a_flood_does_no_harm(trial: Trial) -> None:
+    """Some of it may get lost; the wire is there afterwards."""
+    (one, _), (_, post) = await trial.join(1), await trial.join(2)
+    for id in range(10_000):
+        one.send(2, short(id))
+    await trial.arrives(one, 2, short(10_000), post)
+    assert all(letter == short(letter.id) for _, letter in post.arrived), "a letter has changed on its way"
+
+
+async def letters_are_counted(trial: Trial) -> None:
+    """Operators look at the counters."""
+    (one, _), (two, post) = await trial.join(1), await trial.join(2)
+    await trial.arrives(one, 2, short(1), post)
+    assert one.counters.sent >= 1, "the sender has counted nothing"
+    assert two.counters.received >= 1, "the receiver has counted nothing"
+
+
+Case = conformance.Case[Trial]
+"""A promise of a network, as a coroutine function."""
+CASES: tuple[Case, ...] = (
+    every_kind_of_letter_arrives_as_it_was_sent,
+    letters_go_both_ways,
+    nobody_gets_what_is_for_another,
+    nothing_is_delivered_while_it_is_being_sent,
+    letters_are_delivered_on_the_loop_their_receiver_lives_on,
+    a_letter_to_nobody_is_no_error,
+    who_has_left_may_still_send_and_is_not_heard,
+    who_has_left_hears_nothing,
+    leaving_twice_is_no_error,
+    a_node_is_there_once,
+    a_node_may_return,
+    a_large_letter_arrives,
+    a_flood_does_no_harm,
+    letters_are_counted,
+)
+"""Every promise there is."""
+
+
+async def run(fresh: Fresh, cases: Sequence[Case] = CASES, *, limit: float = LIMIT) -> Report:
+    """Run the cases one after the other, each on a wire of its own; one that takes ``limit`` seconds has failed.
+
+    >>> from pyraft_lab.network.base import MemoryNetwork
+    >>> def fresh():
+    ...     hub = MemoryNetwork()
+    ...     return lambda: hub
+    >>> asyncio.run(run(fresh)).ok
+    True
+    """
+    return Report(tuple([await result_of(case, check(case, fresh, limit=limit)) for case in cases]))
+
+
+async def check(case: Case, fresh: Fresh, *, limit: float = LIMIT) -> None:
+    """Run one case; raises what it raises, ``AssertionError`` where a promise is broken."""
+    async with asyncio.timeout(limit), Trial(fresh) as trial:
+        await case(trial)

@@ -1,0 +1,71 @@
+"""What somebody types, while a picture keeps moving: single keys of a terminal, whole lines of anything else."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Hear = Callable[[str], None]
+ENTER, BACKSPACE = ("\n", "\r"), ("\x7f", "\b")
+
+
+def is_terminal() -> bool:
+    """Whether somebody sits in front of both standard input and output."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+@contextmanager
+def keys(hear: Hear) -> Iterator[None]:
+    """Tell ``hear`` every key, at once and unechoed; Ctrl-C still interrupts."""
+    import termios  # where there is a terminal of this kind
+    import tty
+
+    handle = sys.stdin.fileno()
+    before = termios.tcgetattr(handle)
+    tty.setcbreak(handle)
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        for key in os.read(handle, 1024).decode(errors="ignore"):
+            hear(key)
+
+    loop.add_reader(handle, read)
+    try:
+        yield
+    finally:
+        loop.remove_reader(handle)
+        termios.tcsetattr(handle, termios.TCSADRAIN, before)
+
+
+async def lines() -> "asyncio.Queue[str | None]":
+    """The lines of standard input as they come; ``None`` is their end."""
+    queue: asyncio.Queue[str | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(queue.put_nowait, line.strip())
+        loop.call_soon_threadsafe(queue.put_nowait, None)
+
+    threading.Thread(target=read, name="lines", daemon=True).start()
+    return queue
+
+
+class LineEditor:
+    """A line as it is typed: keys in, and ``entered`` is told when Enter ends it."""
+
+    def __init__(self, entered: Hear) -> None:
+        self.text = ""
+        self._entered = entered
+
+    def hear(self, key: str) -> None:
+        """One key."""
+        if key in ENTER:
+            text, self.text = self.text.strip(), ""
+            self._entered(text)
+        elif key in BACKSPACE:
+            self.text = self.text[:-1]
+        elif key.isprintable():
+            self.text += key

@@ -1,0 +1,103 @@
+"""A seat in a room: a number nobody ever had, taken in by those who are there, voted out before it leaves."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from pyraft_lab.engine.membership import AddVoters, RemoveVoters
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import DuplicateNode, PyraftError
+from pyraft_lab.network.address import Certificates
+from pyraft_lab.runtime.questions import ChangeMembers, TakeLearner
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.reporter import Observer
+from pyraft_lab.runtime.room import Player
+from pyraft_lab.runtime.server import Seat, serve
+
+log = logging.getLogger(__name__)
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where a room is."""
+
+    broker: str
+    cluster: str
+    certificates: Certificates | None = None
+
+
+async def take_seat(
+    place: Place,
+    remote: Remote,
+    disk: Path | None,
+    stop: asyncio.Event,
+    *,
+    told: Callable[[NodeId], None],
+    player: Player | None = None,
+    observers: Sequence[Observer] = (),
+) -> None:
+    """Sit in a room until ``stop``: the first to come founds it, the others are taken in; ``told`` hears the number.
+
+    The seat is one that nobody ever had, for this disk is empty: an old number would have forgotten its votes.
+    """
+    while not stop.is_set():
+        taken = {node for now in remote.metrics.values() for node in (now.id, *now.membership.nodes)}
+        me = max(taken, default=0) + 1
+        seat = Seat(
+            id=me,
+            broker=place.broker,
+            cluster=place.cluster,
+            data=None if disk is None else disk / str(me),
+            founders=() if taken else (me,),
+            certificates=place.certificates,
+            obedient=True,
+        )
+        told(me)
+        try:
+            await _sit(seat, remote, stop, player, observers)
+        except* DuplicateNode:
+            log.info("seat %s was taken at the same moment", me)
+
+
+async def _sit(
+    seat: Seat, remote: Remote, stop: asyncio.Event, player: Player | None, observers: Sequence[Observer]
+) -> None:
+    leaving = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        sitting = group.create_task(serve(seat, leaving, observers=observers, player=player))
+        others = [group.create_task(_say_goodbye(remote, seat.id, stop, leaving))]
+        if not seat.founders:
+            others.append(group.create_task(_be_taken_in(remote, seat.id)))
+        sitting.add_done_callback(lambda _: [task.cancel() for task in others])
+
+
+async def _be_taken_in(remote: Remote, me: NodeId) -> None:
+    """First the log, then a vote; while another one is being taken in, wait."""
+    await remote.until(lambda: me in remote.metrics)
+    await _insist(remote, TakeLearner(me))
+    await _insist(remote, ChangeMembers(AddVoters(frozenset({me}))))
+
+
+async def _insist(remote: Remote, question: TakeLearner | ChangeMembers) -> None:
+    while True:
+        try:
+            await remote.ask_leader(question, seconds=10.0)
+        except PyraftError as failed:
+            log.info("%s; once more", failed)
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
+async def _say_goodbye(remote: Remote, me: NodeId, stop: asyncio.Event, leaving: asyncio.Event) -> None:
+    """Be voted out before going, unless nobody else is there to vote."""
+    await stop.wait()
+    try:
+        if any(node != me for node in remote.metrics):
+            await remote.ask_leader(ChangeMembers(RemoveVoters(frozenset({me}))), seconds=5.0)
+    except PyraftError as failed:
+        log.warning("left without being voted out: %s", failed)
+    finally:
+        leaving.set()

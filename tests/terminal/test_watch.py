@@ -1,0 +1,83 @@
+"""The dashboard: a row for each node that is there or should be, whatever the width of the terminal."""
+
+import io
+from collections.abc import Mapping
+
+import pytest
+from rich.console import Console
+
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.types import LogId, NodeId, Vote
+from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.terminal.watch import View, picture, term_mark
+
+MEMBERS = Membership.of({1, 2, 3})
+
+
+def metrics(node: NodeId, *, leads: bool = False, term: int = 2) -> Metrics:
+    return Metrics(
+        id=node,
+        term=term,
+        vote=Vote(term, 1, committed=leads),
+        role="Leader" if leads else "Follower",
+        leader=1,
+        last_log=LogId(2, 1, 12),
+        committed=11,
+        has_committed=leads,
+        applied=LogId(2, 1, 10),
+        membership=MEMBERS,
+        replication={2: 9, 3: 0} if leads else {},
+    )
+
+
+HEALTHY = {1: metrics(1, leads=True), 2: metrics(2)}
+
+
+def shown(nodes: Mapping[NodeId, Metrics], width: int = 100) -> list[str]:
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(picture("demo", nodes, width=width))
+    return console.export_text().splitlines()
+
+
+def test_a_member_that_is_away_has_its_row() -> None:
+    rows = [line.split() for line in shown(HEALTHY)]
+    assert ["1", "Leader", "2", "1", "12", "11", "10"] in rows
+    assert ["2", "Follower", "2", "1", "12", "11", "10", "3"] in rows
+    assert ["3", "not", "there"] in rows
+    assert ["node", "1", "leads;", "members", "{1,2,3}"] in rows
+
+
+@pytest.mark.parametrize("width", [36, 40, 52, 77, 78, 120])
+def test_no_row_is_broken_or_cut_short(width: int) -> None:
+    lines = shown(HEALTHY, width)
+    assert all(len(line) <= width for line in lines)
+    assert not any("…" in line for line in lines)
+    assert sum(" Leader " in line or " Follower " in line for line in lines) == 2
+
+
+def test_an_empty_cluster_says_what_to_do() -> None:
+    assert "start nodes with" in "\n".join(shown({}))
+
+
+def test_nobody_leads_where_the_newest_leader_has_not_committed() -> None:
+    assert "nobody leads" in [line.strip() for line in shown({2: metrics(2)})]
+
+
+def test_a_broker_that_is_away_is_said_and_the_last_picture_stays() -> None:
+    remote = Remote("anybody")
+    remote.metrics.update(HEALTHY)
+    view = View("demo", remote)
+    view.picture(100)
+    remote.metrics.clear()
+    remote.is_connected = False
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(view.picture(100))
+    text = console.export_text()
+    assert "the broker is away" in text
+    assert "Leader" in text
+
+
+@pytest.mark.parametrize(("term", "style"), [(0, "black on #E4E7EB"), (1, "black on #56B4E9"), (5, "white on #0072B2")])
+def test_a_term_is_its_numeral_on_its_colour(term: int, style: str) -> None:
+    assert (term_mark(term).plain, term_mark(term).style) == (f" {term} ", style)
