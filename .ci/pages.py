@@ -3,11 +3,15 @@
 The repository has no `docs/`: the site is made of what is there anyway, so a new chapter or module needs no line here.
 """
 
+import ast
+import inspect
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +20,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
+import pyraft_lab
+
 ROOT = Path(__file__).parents[1]
 DRAWN = ROOT / ".cache" / "site"  # notebooks whose figures have become HTML
 CHAPTER = re.compile(r"\((?:chapters|notebooks)/([\w-]+)\.(?:md|ipynb)\)")
+NEIGHBOUR = re.compile(r"\((\d\d-[\w-]+)\.(?:md|ipynb)\)")
 LINK = re.compile(r"\((?!https?:)([\w./-]+)\)")
 PLOTLY = "assets/plotly.min.js"
 FIGURE = "application/vnd.plotly.v1+json"
@@ -48,6 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     files.append(File.generated(config, PLOTLY, abs_src_path=str(script)))
+    files.append(File.generated(config, "assets/ring.svg", abs_src_path=str(Path(__file__).with_name("ring.svg"))))
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         files.src_uris[notebook.name].src_dir = str(draw(notebook).parent)
 
@@ -66,8 +74,38 @@ def rooms() -> list[str]:
 
 def reference(name: str) -> str:
     """The page of one room: what its modules say about themselves."""
-    submodules = "false" if name == "pyraft_lab" else "true"
-    return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: {submodules}\n"
+    if name == "pyraft_lab":
+        return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: false\n\n{face()}"
+    return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: true\n"
+
+
+def face() -> str:
+    """Every public name in a line, room by room, with a link to where it is explained."""
+    homes: dict[str, str] = vars(pyraft_lab)["_HOME"]
+    lines = ["## What `import pyraft_lab` gives you\n"]
+    for room, names in groupby(sorted(homes, key=lambda name: (homes[name], name)), key=lambda name: homes[name]):
+        lines += [f"\n### {room}\n", "| name | what it is |", "|---|---|"]
+        lines += [f"| [`{name}`][{room}.{name}] | {said(room, name)} |" for name in names]
+    return "\n".join(lines) + "\n"
+
+
+def said(module: str, name: str) -> str:
+    """The first line that a name's docstring has; of a constant, of the string below it."""
+    value = getattr(import_module(module), name)
+    if callable(value):
+        words = inspect.getdoc(value) or ""
+    else:
+        body = ast.parse(Path(inspect.getfile(import_module(module))).read_text(encoding="utf-8")).body
+        below = (next_one for one, next_one in pairwise(body) if name in targets(one))
+        words = next((ast.literal_eval(one.value) for one in below if isinstance(one, ast.Expr)), "")
+    return " ".join(words.split("\n\n")[0].split()).replace("|", "\\|").replace("``", "`")
+
+
+def targets(statement: ast.stmt) -> list[str]:
+    """The names that a statement assigns."""
+    if isinstance(statement, ast.AnnAssign):
+        return [ast.unparse(statement.target)]
+    return [ast.unparse(one) for one in statement.targets] if isinstance(statement, ast.Assign) else []
 
 
 def behaviours() -> str:
@@ -79,23 +117,26 @@ def behaviours() -> str:
 
 
 def draw(path: Path) -> Path:
-    """A copy of a notebook in which every figure that only JupyterLab could draw is a piece of HTML."""
+    """A copy of a notebook in which every figure is drawn by the page itself, and links lead to the site's pages."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     outputs = (output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", ()))
-    figures = [data for data in outputs if FIGURE in data and "text/html" not in data]
+    figures = [data for data in outputs if FIGURE in data]
     for number, data in enumerate(figures):
-        data["text/html"] = html(data[FIGURE], number)
+        data["text/html"] = html(data[FIGURE], number, still="".join(data.get("text/html", "")))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = NEIGHBOUR.sub(r"(../\1/)", "".join(cell["source"]))
     DRAWN.mkdir(parents=True, exist_ok=True)
     copy = DRAWN / path.name
     copy.write_text(json.dumps(notebook), encoding="utf-8")
     return copy
 
 
-def html(figure: dict[str, Any], number: int) -> str:
-    """One figure, drawn by the script the site brings along; the first one on a page loads it."""
+def html(figure: dict[str, Any], number: int, *, still: str) -> str:
+    """One figure, drawn by the script the site brings along (the first one on a page loads it); else its still."""
     loader = f'<script src="../{PLOTLY}"></script>' if number == 0 else ""
     shape = {part: figure[part] for part in ("data", "layout")}
     drawing = plotly.io.to_html(
         shape, include_plotlyjs=False, full_html=False, validate=False, div_id=f"figure-{number}"
     )
-    return loader + str(drawing)
+    return f"{loader}{drawing}<noscript>{still}</noscript>"

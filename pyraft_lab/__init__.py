@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from pyraft_lab.history import History as History
     from pyraft_lab.history import Operation as Operation
     from pyraft_lab.lab.live import live_figure as live_figure
+    from pyraft_lab.lab.panel import live_log as live_log
+    from pyraft_lab.lab.panel import live_metrics as live_metrics
     from pyraft_lab.lab.widget import Lab as Lab
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
@@ -110,6 +112,7 @@ _WHERE = {
     ),
     "pyraft_lab.history": ("History", "Operation"),
     "pyraft_lab.lab.live": ("live_figure",),
+    "pyraft_lab.lab.panel": ("live_log", "live_metrics"),
     "pyraft_lab.lab.widget": ("Lab",),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
     "pyraft_lab.runtime.client": ("Client",),

@@ -35,10 +35,17 @@ def test_every_notebook_and_every_room_has_its_page(site: Path) -> None:
 
 def test_every_figure_of_a_notebook_is_drawn_on_its_page(site: Path) -> None:
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        figures = [output for output in outputs(notebook) if FIGURE in output and "text/html" not in output]
+        figures = [output for output in outputs(notebook) if FIGURE in output]
         page = (site / notebook.stem / "index.html").read_text(encoding="utf-8")
         assert page.count("Plotly.newPlot") == len(figures)
+        assert page.count("<noscript><img alt=") == len(figures), "a still picture for whoever runs no scripts"
     assert (site / "assets" / "plotly.min.js").is_file()
+
+
+def test_links_between_chapters_lead_to_pages(site: Path) -> None:
+    page = (site / "00-start-here" / "index.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'href="\.\./(\d\d-[\w-]+)/"', page))
+    assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} - {"00-start-here"} <= links
 
 
 def test_no_page_requests_anything_from_elsewhere(site: Path) -> None:

@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 import plotly.graph_objects as go
 
+from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.trace.recorder import EventId, Record, Trace
+from pyraft_lab.viz.drawing import twin, words_of
 
 
 class Live(Protocol):
@@ -51,6 +53,16 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def __repr__(self) -> str:
         return f"<live figure: {self._follower.name}>"
 
+    def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """The widget where it can live; else the picture as it stands, with its words."""
+        found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
+        return {**found, "text/html": twin(self), "text/plain": repr(self)}
+
+    @property
+    def story(self) -> str:
+        """What the picture says, in words."""
+        return words_of(self)
+
     @property
     def is_live(self) -> bool:
         """Whether it is still kept up to date."""
@@ -64,10 +76,20 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         """Wait until it is kept up to date no longer."""
         self._pulse.join(timeout)
 
+    @property
+    def updates(self) -> int:
+        """How often it has been drawn; what happened between two of them is in the later one."""
+        return self._follower.drawn
+
     def _beat(self) -> bool:
-        new = self._follower.look()
-        if new is not None:
-            redraw(self, new)
+        try:
+            new = self._follower.look()
+            if new is not None:
+                redraw(self, new)
+        except PyraftError as error:  # nothing to draw yet, perhaps
+            self.layout.title.text = str(error)
+        except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
+            self.layout.title.text = f"drawing failed: {type(error).__name__}: {error}"
         if self._follower.is_over:
             self.close()
         return not self._follower.is_over
@@ -81,6 +103,7 @@ class Follower:
         self._cluster, self._draw, self._seconds = cluster, draw, seconds
         self._seen: EventId | None = None
         self.is_over = False
+        self.drawn = 0
 
     def look(self) -> go.Figure | None:
         """The figure as of now; after the end of the cluster for the last time."""
@@ -89,6 +112,7 @@ class Follower:
         if not records or records[-1].id == self._seen:
             return None
         self._seen = records[-1].id
+        self.drawn += 1
         return self._draw(Trace(newest(records, self._seconds)))
 
 

@@ -68,5 +68,13 @@ class Pulse:
     def _turn(self) -> None:
         began = time.monotonic()
         goes_on = self._beat()
-        taken = time.monotonic() - began
-        self._due = began + max(self._pause, taken / SHARE) if goes_on else None
+        self._due = due(began, time.monotonic(), self._pause) if goes_on else None
+
+
+def due(began: float, ended: float, pause: float) -> float:
+    """When the beat after one that took from ``began`` to ``ended`` is due: what came too late is dropped.
+
+    >>> due(5.0, 5.01, 0.1), due(5.0, 5.75, 0.1)  # a quick one; a slow one, that left out some
+    (5.1, 6.5)
+    """
+    return began + max(pause, (ended - began) / SHARE)

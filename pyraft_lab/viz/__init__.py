@@ -2,7 +2,8 @@
 
 from pyraft_lab.viz.causes import why
 from pyraft_lab.viz.logs import logs
-from pyraft_lab.viz.measures import commit_latency, progress, snapshots
+from pyraft_lab.viz.measures import commit_latency, snapshots
+from pyraft_lab.viz.progress import progress
 from pyraft_lab.viz.quorums import quorums
 from pyraft_lab.viz.timelines import roles, space_time
 from pyraft_lab.viz.verdicts import counterexample, history, sweep

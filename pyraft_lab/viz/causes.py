@@ -21,6 +21,7 @@ from pyraft_lab.trace.recorder import ANSWERS, EventId, Fate, Flight, Kind, Reco
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.words import message_name
 from pyraft_lab.viz import theme
+from pyraft_lab.viz.drawing import Drawing
 
 STOPPED = (Kind.UNDELIVERED, Kind.DROP)
 """Records at which a message's way ended in vain."""
@@ -41,7 +42,7 @@ class Place(NamedTuple):
     y: int
 
 
-def why(answer: Explanation, *, title: str | None = None) -> go.Figure:
+def why(answer: Explanation, *, title: str | None = None) -> Drawing:
     """What led to a fact, or stood against it: the answer of ``trace.why(…)`` or ``trace.why_not(…)``.
 
     A lane for each server and a disc for each record, oldest first and numbered as in the answer's text; an arrow is
@@ -56,8 +57,8 @@ def why(answer: Explanation, *, title: str | None = None) -> go.Figure:
     places = {one.id: Place(x, lanes.index(one.node)) for x, one in enumerate(answer.records, 1)}
     heading, reasons = wrap(title or answer.answer, LETTERS["head"]), _reasons(answer)
     top, bottom = 34 + 20 * len(heading), 52 + LINE * len(reasons)
-    fig = theme.figure(None, height=LANE * len(lanes) + top + bottom, showlegend=False)
-    fig.update_layout(margin={"l": 64, "r": 20, "t": top, "b": bottom})
+    fig = theme.figure("", height=0, words=" ".join([title or answer.answer, *answer.reasons]))
+    fig.update_layout(height=LANE * len(lanes) + top + bottom, margin={"l": 64, "r": 20, "t": top, "b": bottom})
     _draw_steps(fig, answer.records, places)
     _draw_arrows(fig, answer, places)
     _draw_missed(fig, answer, places, lanes)

@@ -5,11 +5,18 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import theme
-from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
+from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.source import Drawable, Frames, nodes_of, spans, trace_of, window
 
-MOST_COLUMNS = 24
-"""How many indexes one picture shows; earlier ones are counted at the left."""
+COLUMNS = 14
+"""How many indexes are seen at once; one drags for the others."""
+MOST = 60
+"""How many of the newest indexes a picture holds; the earlier ones are counted at the left."""
+LETTERS = 7
+"""How many letters of a command fit its cell."""
+KEY = "colour and number: term · solid border: known to be committed · dashed: not yet"
 
 
 def logs(
@@ -19,11 +26,11 @@ def logs(
     nodes: list[int] | None = None,
     first: int | None = None,
     title: str | None = None,
-) -> go.Figure:
+) -> Drawing:
     """Every log as a row of cells at time ``at`` (seconds; the end unless given).
 
     Hue and numeral are the term of an entry; a solid border means that its server knows it to be committed, a dashed
-    one that it does not. ``first`` is the leftmost index; the newest fit the picture unless given.
+    one that it does not. The newest entries are in sight, drag to see more; ``first`` is the leftmost index otherwise.
     """
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
@@ -31,12 +38,20 @@ def logs(
     starts = _starts(trace.states, when)
     cells = _cells(trace.entries, lanes, when, starts)
     last = int(cells["index"].max()) if len(cells) else 1
-    left = max(1, last - MOST_COLUMNS + 1) if first is None else max(1, first)
-    shown = cells[(cells["index"] >= left) & (cells["index"] < left + MOST_COLUMNS)]
-    fig = theme.figure(title, height=90 + 46 * max(len(lanes), 1), showlegend=False)
+    left = max(1, last - COLUMNS + 1) if first is None else max(1, first)
+    held = max(1, last - MOST + 1) if first is None else left
+    shown = cells[(cells["index"] >= held) & (cells["index"] < held + MOST)]
+    fig = theme.figure(
+        title or f"The logs at {when:.3f} s",
+        _finding(cells, lanes, last, held),
+        height=44 * max(len(lanes), 1),
+        key=KEY,
+        axis_below=False,
+        words=_words(cells, lanes),
+    )
     _draw_cells(fig, shown, lanes)
-    _draw_starts(fig, starts, lanes, left)
-    _axes(fig, lanes, left, min(last, left + MOST_COLUMNS - 1))
+    _draw_starts(fig, starts, lanes, held, left)
+    _axes(fig, _names(trace, lanes, when), left, held, last)
     return fig
 
 
@@ -54,36 +69,57 @@ def _cells(entries: pd.DataFrame, lanes: list[int], when: float, starts: pd.Seri
     return cells.assign(done=cells["committed"] <= when)
 
 
+def _finding(cells: pd.DataFrame, lanes: list[int], last: int, held: int) -> str:
+    """How far the logs agree: the last index at which all of them hold the same entry."""
+    alike = cells.groupby("index").agg(nodes=("node", "nunique"), terms=("term", "nunique"))
+    same = alike[(alike["nodes"] == len(lanes)) & (alike["terms"] == 1)]
+    known = int(cells.loc[cells["done"], "index"].max()) if cells["done"].any() else 0
+    parts = [f"committed as far as {known}" if known else "nothing is committed yet"]
+    if len(same) and int(str(same.index.max())) < last:
+        parts.append(f"the logs agree as far as {same.index.max()}, the longest ends at {last}")
+    if held > 1:
+        parts.append(f"indexes from {held} on; earlier ones with first=")
+    return "; ".join(parts)
+
+
+def _words(cells: pd.DataFrame, lanes: list[int]) -> str:
+    return ". ".join(_row_in_words(node, cells[cells["node"] == node]) for node in lanes)
+
+
+def _row_in_words(node: int, part: pd.DataFrame) -> str:
+    if part.empty:
+        return f"n{node} holds no entry"
+    last: Any = next(part.sort_values("index").tail(1).itertuples())
+    known = f"{int(part['done'].sum())} known to be committed"
+    return f"n{node} holds entries {part['index'].min()} to {last.index} of term {last.term}, {known}"
+
+
 def _draw_cells(fig: go.Figure, cells: pd.DataFrame, lanes: list[int]) -> None:
     place = {node: lane for lane, node in enumerate(lanes)}
     rows: list[Any] = list(cells.itertuples())
-    shapes = [_shape(row, place[row.node]) for row in rows]
-    fig.update_layout(shapes=shapes)
+    fig.update_layout(shapes=[_shape(row, place[row.node]) for row in rows])
     fig.add_scatter(
-        x=cells["index"],
-        y=[place[int(node)] for node in cells["node"].tolist()],
+        x=[row.index for row in rows],
+        y=[place[row.node] for row in rows],
         mode="text",
-        text=[_cell_text(row) for row in cells.itertuples()],
-        textfont={"color": [theme.numeral_colour(int(term)) for term in cells["term"]], "size": 11},
-        hovertext=[_words(row) for row in cells.itertuples()],
+        text=[_cell_text(row) for row in rows],
+        textfont={"color": [theme.numeral_colour(int(row.term)) for row in rows], "size": 12},
+        hovertext=[_told(row) for row in rows],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
 def _shape(row: Any, lane: int) -> dict[str, Any]:
-    line = (
-        {"color": theme.INK, "width": 2.2, "dash": "solid"}
-        if row.done
-        else {"color": theme.INK, "width": 1.2, "dash": "dot"}
-    )
+    solid = {"color": theme.INK, "width": 2.2, "dash": "solid"}
+    dashed = {"color": theme.INK, "width": 1.4, "dash": "4px,3px"}
     return {
         "type": "rect",
-        "x0": row.index - 0.46,
-        "x1": row.index + 0.46,
-        "y0": lane - 0.38,
-        "y1": lane + 0.38,
+        "x0": row.index - 0.45,
+        "x1": row.index + 0.45,
+        "y0": lane - 0.39,
+        "y1": lane + 0.39,
         "fillcolor": theme.term_colour(int(row.term)),
-        "line": line,
+        "line": solid if row.done else dashed,
         "layer": "below",
     }
 
@@ -95,50 +131,73 @@ def _cell_text(row: Any) -> str:
 def says(kind: str, data: object) -> str:
     """An entry in a word or two.
 
-    >>> says("normal", "x=1"), says("blank", "")
-    ('x=1', 'blank')
+    >>> says("normal", "x=1"), says("blank", ""), says("membership", "{1,2,3} + {3,4,5}")
+    ('x=1', 'blank', 'joint')
     """
+    if kind == "membership":
+        return "joint" if " + " in str(data) else "voters"
     return "blank" if kind == "blank" else str(data)
 
 
-def _clip(word: str, most: int = 8) -> str:
-    return word if len(word) <= most else word[: most - 1] + "…"
+def _clip(word: str) -> str:
+    return word if len(word) <= LETTERS else word[: LETTERS - 1] + "…"
 
 
-def _words(row: Any) -> str:
-    state = f"committed at {row.committed:.3f} s" if row.done else "not known to be committed"
-    what = says(row.kind, row.data)
+def _told(row: Any) -> str:
+    state = f"known to be committed since {row.committed:.3f} s" if row.done else "not known to be committed"
+    what = row.data if row.kind == "membership" else says(row.kind, row.data)
     return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>appended at {row.appended:.3f} s, {state}"
 
 
-def _draw_starts(fig: go.Figure, starts: pd.Series, lanes: list[int], left: int) -> None:
+def _names(trace: Trace | Frames, lanes: list[int], when: float) -> list[str]:
+    """What each row is called: the server, and whether it leads or is not there."""
+    now = spans(trace, when)
+    roles = now[now["start"] <= when].groupby("node")["role"].last()
+    said = [str(roles.get(node, "")) for node in lanes]
+    return [
+        f"<b>n{node}</b> {role}" if role in {"leader", *theme.GONE} else f"n{node}"
+        for node, role in zip(lanes, said, strict=True)
+    ]
+
+
+def _draw_starts(fig: go.Figure, starts: pd.Series, lanes: list[int], held: int, left: int) -> None:
     """A grey block at the left for what is in a snapshot or before the picture."""
     for lane, node in enumerate(lanes):
         first = int(starts.get(node, 1))
-        hidden = max(first, left) - 1
-        if hidden > 0:
-            word = f"snapshot to {first - 1}" if first > left else f"+{hidden} before"
-            end = max(first, left) - 0.5
-            fig.add_shape(
-                type="rect",
-                x0=left - 1.5,
-                x1=end,
-                y0=lane - 0.38,
-                y1=lane + 0.38,
-                fillcolor=theme.NO_TERM,
-                line={"color": theme.FAINT, "width": 1},
-                layer="below",
-            )
-            fig.add_annotation(x=(left - 1.5 + end) / 2, y=lane, text=word, showarrow=False, font={"size": 9})
+        if max(first, held) == 1:
+            continue
+        end = max(first, held) - 0.5
+        begin = min(left - 1.5, end - 1.0)
+        fig.add_shape(
+            type="rect",
+            x0=held - 1.5,
+            x1=end,
+            y0=lane - 0.39,
+            y1=lane + 0.39,
+            fillcolor=theme.NO_TERM,
+            line={"color": theme.FAINT, "width": 1},
+            layer="below",
+        )
+        word = f"snapshot to {first - 1}" if end - begin > 1.8 else f"to {first - 1}"
+        word = word if first > held else f"+{held - 1}"
+        fig.add_annotation(
+            theme.note((begin + end) / 2, lane, word, xanchor="center", font={"size": 10, "color": theme.INK})
+        )
 
 
-def _axes(fig: go.Figure, lanes: list[int], left: int, right: int) -> None:
-    theme.lanes(fig, lanes)
+def _axes(fig: go.Figure, names: list[str], left: int, held: int, last: int) -> None:
+    theme.lanes(fig, range(len(names)), names=names)
     fig.update_xaxes(
-        title={"text": "index"},
         side="top",
-        range=[left - (1.6 if left > 1 else 0.7), max(right, left + 11) + 0.7],
-        tickvals=list(range(left, right + 1)),
+        range=[left - (1.6 if left > 1 else 0.7), max(min(last, left + COLUMNS - 1), left + 11) + 0.6],
+        tickvals=list(range(held, last + 1)),
         showgrid=False,
         zeroline=False,
+    )
+    longest = max(len(name) for name in names)
+    fig.add_annotation(
+        theme.note(0, 1, "index", xref="paper", yref="paper", xanchor="right", yanchor="bottom", xshift=-8)
+    )
+    fig.update_layout(
+        margin={"l": 56 if longest <= 3 else 92, "t": fig.layout.margin.t + 18}, height=fig.layout.height + 18
     )

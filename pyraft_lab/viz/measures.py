@@ -1,111 +1,225 @@
-"""Pictures of how far and how fast: progress of the logs, latency of commits, snapshots on their way."""
+"""Pictures of how fast: latency of commits, and snapshots on their way."""
+
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.viz import theme
-from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
+from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.viz import bands, theme
+from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
 
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+MOST = 2000
+"""Beyond so many commands a point stands for several."""
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
+"""The mark of a term, beside its colour."""
 
 
-def progress(
-    source: Drawable,
-    *,
-    nodes: list[int] | None = None,
-    start: float | None = None,
-    stop: float | None = None,
-    title: str | None = None,
-) -> go.Figure:
-    """How far each log has come: a line for its last index, a heavy one for what it knows to be committed."""
+def commit_latency(source: Drawable, *, title: str | None = None) -> Drawing:
+    """How long each command took from the leader's log to its commit, in milliseconds, over time; and the median.
+
+    Grey is the time in which nobody led. Of very many commands, a point is the slowest of several; it says of how many.
+    """
     trace = trace_of(source)
-    begin, end = window(trace, start, stop)
-    fig = theme.figure(title, height=340)
-    for place, node in enumerate(nodes_of(trace, nodes)):
-        rows = trace.states[(trace.states["node"] == node) & (trace.states["time"] <= end)]
-        dash = DASHES[place % len(DASHES)]
-        _step(fig, rows, "last_index", f"n{node} last", {"dash": dash, "width": 1.2, "color": theme.FAINT})
-        _step(fig, rows, "commit", f"n{node} committed", {"dash": dash, "width": 2.2, "color": theme.INK})
+    took = _took(trace)
+    begin, end = window(trace, None, None)
+    fig = theme.figure(
+        title or "How long each command waited for its commit",
+        _spread(took),
+        height=230,
+        key="colour and mark: term · dotted line: median · grey: nobody leads",
+        showlegend=took["term"].nunique() in range(2, 9),
+    )
+    _draw_leaderless(fig, trace, begin, end)
+    for term, part in took.groupby("term"):
+        _draw_term(fig, int(str(term)), part)
+    if len(took):
+        fig.add_hline(y=float(took["ms"].median()), line={"dash": "dot", "color": theme.INK, "width": 1.2})
     theme.seconds(fig, begin, end)
-    fig.update_yaxes(title={"text": "index"}, rangemode="tozero", gridcolor="#EEF1F4", zeroline=False)
+    top = 1.12 * float(took["ms"].max()) if len(took) else 1.0
+    fig.update_yaxes(title={"text": "milliseconds"}, range=[0, top], gridcolor=theme.HAIR, zeroline=False)
     return fig
 
 
-def _step(fig: go.Figure, rows: pd.DataFrame, column: str, name: str, line: dict[str, object]) -> None:
-    thin = rows[rows[column].diff().fillna(1) != 0]
-    fig.add_scatter(
-        x=thin["time"],
-        y=thin[column],
-        name=name,
-        line={"shape": "hv", **line},
-        mode="lines",
-        hovertemplate=f"{name} %{{y}} at %{{x:.3f}} s<extra></extra>",
+def _took(trace: Trace | Frames) -> pd.DataFrame:
+    """Commands that were committed, in their leader's log: ``index term node appended ms count``."""
+    entries = trace.entries[trace.entries["kind"] == "normal"]
+    own = entries[entries["node"] == entries["leader"]].dropna(subset=["committed"])
+    every = own.assign(ms=(own["committed"] - own["appended"]) * 1000, count=1)
+    if len(every) <= MOST:
+        return every
+    width = (every["appended"].max() - every["appended"].min()) / (MOST / 2) or 1.0
+    groups = every.groupby([every["appended"] // width, every["term"]], group_keys=False)
+    counts = groups["ms"].transform("size")
+    return every.assign(count=counts).loc[groups["ms"].idxmax()]
+
+
+def _spread(took: pd.DataFrame) -> str:
+    if took.empty:
+        return "nothing was committed"
+    ms, every = took["ms"], int(took["count"].sum())
+    drawn = "" if every == len(took) else f"; a point is the slowest of several, {len(took):,} in all"
+    high = f", 95 of 100 within {ms.quantile(0.95):.1f} ms" if every >= 20 else ""
+    return f"{every:,} commands: median {ms.median():.1f} ms{high}, slowest {ms.max():.1f} ms{drawn}"
+
+
+def _draw_leaderless(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -> None:
+    """Grey where nobody led, from the end of one reign to the beginning of the next."""
+    reigns = spans(trace, end)
+    at = begin
+    led: list[Any] = list(reigns[reigns["role"] == "leader"].sort_values("start").itertuples())
+    for row in led:
+        if float(row.start) > at:
+            _shade(fig, at, float(row.start))
+        at = max(at, float(row.stop))
+    if at < end and len(reigns):
+        _shade(fig, at, end)
+
+
+def _shade(fig: go.Figure, start: float, stop: float) -> None:
+    fig.add_shape(
+        type="rect",
+        x0=start,
+        x1=stop,
+        y0=0,
+        y1=1,
+        yref="paper",
+        fillcolor=theme.NO_TERM,
+        line={"width": 0},
+        layer="below",
     )
 
 
-def commit_latency(source: Drawable, *, title: str | None = None) -> go.Figure:
-    """How long each command took from the leader's log to its commit, in milliseconds, over time; and the median."""
-    trace = trace_of(source)
-    entries = trace.entries[trace.entries["kind"] == "normal"]
-    own = entries[entries["node"] == entries["leader"]].dropna(subset=["committed"])
-    took = (own["committed"] - own["appended"]) * 1000
-    fig = theme.figure(title, height=320, showlegend=False)
-    for term, part in own.groupby("term"):
-        number = int(str(term))
-        fig.add_scatter(
-            x=part["appended"],
-            y=took[part.index],
-            mode="markers",
-            marker={"color": theme.term_colour(number), "size": 8, "line": {"color": theme.INK, "width": 0.8}},
-            customdata=part[["index", "node"]],
-            hovertemplate=f"entry %{{customdata[0]}} of n%{{customdata[1]}} in term {number}<br>"
-            "appended at %{x:.3f} s, committed after %{y:.1f} ms<extra></extra>",
-        )
-    if len(took):
-        fig.add_hline(y=float(took.median()), line={"dash": "dot", "color": theme.INK, "width": 1})
-        note = f"median {took.median():.1f} ms, worst {took.max():.1f} ms"
-        fig.add_annotation(
-            xref="paper", x=1, y=float(took.median()), text=note, showarrow=False, yshift=10, xanchor="right"
-        )
-    fig.update_xaxes(title={"text": "seconds"}, gridcolor="#EEF1F4", zeroline=False)
-    fig.update_yaxes(title={"text": "milliseconds"}, rangemode="tozero", gridcolor="#EEF1F4", zeroline=False)
-    return fig
+def _draw_term(fig: go.Figure, term: int, part: pd.DataFrame) -> None:
+    rows: list[Any] = list(part.itertuples())
+    fig.add_scatter(
+        x=part["appended"],
+        y=part["ms"].round(3),
+        mode="markers",
+        name=f"term {term}",
+        marker={
+            "color": theme.term_colour(term),
+            "symbol": SYMBOLS[(term - 1) % len(SYMBOLS)],
+            "size": 8,
+            "line": {"color": theme.INK, "width": 0.8},
+        },
+        hovertext=[_told(row) for row in rows],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
 
 
-def snapshots(source: Drawable, *, title: str | None = None) -> go.Figure:
-    """Snapshots on their way: a lane for each receiver, a block for each chunk, lost ones marked ×.
+def _told(row: Any) -> str:
+    several = f"<br>the slowest of {row.count} about this time" if row.count > 1 else ""
+    return (
+        f"entry {row.index} of n{row.node} in term {row.term}<br>"
+        f"appended at {row.appended:.3f} s, committed after {row.ms:.1f} ms{several}"
+    )
 
-    The number in a block is how much of the snapshot has been sent with it, in per cent.
+
+# Snapshots
+
+
+def snapshots(
+    source: Drawable, *, start: float | None = None, stop: float | None = None, title: str | None = None
+) -> Drawing:
+    """Snapshots on their way, a lane for each receiver: every chunk from its start to its arrival, lost ones with ×.
+
+    The higher a chunk in its lane, the further back in the snapshot are its bytes; the lane is full when all are there.
     """
     trace = trace_of(source)
     chunks = trace.messages[trace.messages["kind"] == "SnapshotRequest"]
+    chunks = chunks[
+        (chunks["sent"] >= (start or 0.0)) & (chunks["sent"] <= (stop if stop is not None else float("inf")))
+    ]
     if chunks.empty:
         raise PyraftError("no snapshot was sent in this run; let a follower fall behind what is purged")
+    chunks = chunks.assign(gone=~chunks["fate"].isin(("delivered", "flying")))
+    chunks["end"] = chunks["received"].fillna(chunks["due"]).fillna(chunks["sent"] + 0.004)
     lanes = sorted(int(node) for node in chunks["dst"].unique())
-    fig = theme.figure(title, height=110 + 60 * len(lanes), showlegend=False)
-    arrived = chunks["received"].fillna(chunks["sent"])
-    lost = ~chunks["fate"].isin(("delivered", "flying"))
-    share = (100 * (chunks["offset"] + chunks["length"]) / chunks["size"].clip(lower=1)).astype(int)
-    fig.add_scatter(
-        x=arrived,
-        y=[lanes.index(int(node)) for node in chunks["dst"]],
-        mode="markers+text",
-        marker={
-            "symbol": ["x" if gone else "square" for gone in lost],
-            "size": [12 if gone else 30 for gone in lost],
-            "color": [
-                "#FFFFFF" if gone else theme.term_colour(int(term))
-                for gone, term in zip(lost, chunks["term"], strict=True)
-            ],
-            "line": {"color": theme.INK, "width": 1.2},
-        },
-        text=["" if gone else f"{each}%" for gone, each in zip(lost, share, strict=True)],
-        textfont={"size": 9},
-        customdata=chunks[["src", "dst", "offset", "length", "size", "fate"]],
-        hovertemplate="n%{customdata[0]} to n%{customdata[1]}: bytes from %{customdata[2]}, %{customdata[3]} of "
-        "%{customdata[4]}<br>%{customdata[5]} at %{x:.3f} s<extra></extra>",
+    fig = theme.figure(
+        title or "Snapshots on their way, chunk by chunk",
+        _sent(chunks),
+        height=96 * len(lanes),
+        key="a block: a chunk, from when it left to when it came · its height: which bytes · colour: term · ×: lost",
+        words=". ".join(_arrivals(node, chunks[chunks["dst"] == node]) for node in lanes),
+        barmode="overlay",
     )
+    begin, end = float(chunks["sent"].min()), float(chunks["end"].max())
+    _draw_chunks(fig, list(chunks.itertuples()), lanes, end - begin)
     theme.lanes(fig, lanes)
-    theme.seconds(fig, float(chunks["sent"].min()), float(arrived.max()))
+    theme.seconds(fig, begin, end)
     return fig
+
+
+def _sent(chunks: pd.DataFrame) -> str:
+    whole = chunks.drop_duplicates(["dst", "prev_index"])
+    many = "a snapshot" if len(whole) == 1 else f"{len(whole)} snapshots"
+    lost = int(chunks["gone"].sum())
+    first: list[Any] = list(whole.head(3).itertuples())
+    sizes = ", ".join(f"to n{row.dst} up to entry {row.prev_index} ({row.size} bytes)" for row in first)
+    more = " and others" if len(whole) > 3 else ""
+    return f"{many} in {len(chunks)} chunks, {lost} of them lost: {sizes}{more}"
+
+
+def _arrivals(node: int, chunks: pd.DataFrame) -> str:
+    there = chunks[~chunks["gone"]]
+    last = f", the last at {there['end'].max():.3f} s" if len(there) else ""
+    return f"n{node} received {len(there)} of {len(chunks)} chunks{last}"
+
+
+def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float) -> None:
+    """A block for each chunk: as wide as its flight, as high as its share of the snapshot."""
+    least = 0.006 * room
+    share = [row.length / max(row.size, 1) for row in rows]
+    middle = [
+        lanes.index(row.dst) + 0.42 - 0.84 * (row.offset / max(row.size, 1) + part / 2)
+        for row, part in zip(rows, share, strict=True)
+    ]
+    colours = ["#FFFFFF" if row.gone else theme.term_colour(int(row.term)) for row in rows]
+    fig.add_bar(
+        orientation="h",
+        base=[row.sent for row in rows],
+        x=[max(row.end - row.sent, least) for row in rows],
+        y=middle,
+        width=[0.84 * part for part in share],
+        text=["" if row.gone else _bytes(row, room) for row in rows],
+        textposition="inside",
+        insidetextanchor="middle",
+        textangle=0,
+        textfont={
+            "size": 10,
+            "color": [theme.INK if row.gone else theme.numeral_colour(int(row.term)) for row in rows],
+        },
+        marker={"color": colours, "line": {"color": theme.INK, "width": 1}},
+        hovertext=[_chunk(row) for row in rows],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    lost = [(row, y) for row, y in zip(rows, middle, strict=True) if row.gone]
+    fig.add_scatter(
+        x=[max(row.end, row.sent + least) for row, _ in lost],
+        y=[y for _, y in lost],
+        mode="markers",
+        marker={"symbol": "x-thin-open", "size": 9, "color": theme.INK, "line": {"width": 1.6, "color": theme.INK}},
+        hovertext=[_chunk(row) for row, _ in lost],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    for lane in range(len(lanes) + 1):
+        fig.add_hline(y=lane - 0.5, line={"color": theme.HAIR, "width": 1})
+
+
+def _bytes(row: Any, room: float) -> str:
+    words = f"{row.length} B"
+    fits = (row.end - row.sent) / room * bands.WIDTH > len(words) * bands.LETTER and row.length / max(
+        row.size, 1
+    ) > 0.12
+    return words if fits else ""
+
+
+def _chunk(row: Any) -> str:
+    fate = f"there at {row.received:.3f} s" if pd.notna(row.received) else str(row.fate)
+    return (
+        f"n{row.src} to n{row.dst}: bytes {row.offset} to {row.offset + row.length} of {row.size}<br>"
+        f"of the snapshot up to entry {row.prev_index}<br>sent at {row.sent:.3f} s, {fate}"
+    )

@@ -1,5 +1,6 @@
 """Who must agree, and who does: the voter sets of a membership, old and new, over one entry."""
 
+import math
 from collections.abc import Sequence
 from itertools import chain
 
@@ -9,44 +10,91 @@ import plotly.graph_objects as go
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import theme
-from pyraft_lab.viz.source import Drawable, Frames, trace_of, window
+from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
 
 
 def quorums(
     source: Drawable, *, index: int | None = None, at: float | None = None, title: str | None = None
-) -> go.Figure:
+) -> Drawing:
     """Every voter set as a row: filled servers hold entry ``index`` on disk at time ``at``; each needs its majority.
 
-    The membership is the one that governs the newest log at that time; ``index`` is the last entry unless given. While
-    a membership is joint there are two rows, and an entry commits only when both say "enough" (§6).
+    The membership is the one that governs the newest log at that time, or that decided on entry ``index``, where you
+    give one; it is the last entry otherwise. While a membership is joint there are two rows, and an entry commits
+    only when both say "enough" (§6).
     """
     trace = trace_of(source)
     _, when = window(trace, None, at)
-    sets = voter_sets(trace, when)
+    sets = voter_sets(trace, when if index is None else _decided(trace.entries, index, when))
     holders, place = _holders(trace, index, when)
-    fig = theme.figure(title or f"Entry {place}: who holds it, who must", height=110 + 62 * len(sets), showlegend=False)
+    down = _down(trace, when)
+    fig = theme.figure(
+        title or f"Entry {place}: who holds it, and who must",
+        _verdict(sets, holders, when),
+        height=52 * len(sets) + 10,
+        key="black: holds the entry on disk · white: does not yet" + (" · grey with ×: down" if down else ""),
+        words=". ".join(_in_words(voters, holders) for voters in sets),
+        axis_below=False,
+    )
     members = sorted(set(chain.from_iterable(sets)))
+    names = ["C-old", "C-new"] if len(sets) == 2 else [f"set {number + 1}" for number in range(len(sets))]
     for row, voters in enumerate(sets):
-        _draw_set(fig, row, voters, members, holders)
-    names = ["C-old", "C-new"] if len(sets) == 2 else ["voters", "", "", ""]
+        _draw_set(fig, row, voters, members, holders=holders, down=down)
     fig.update_yaxes(
         tickvals=list(range(len(sets))),
-        ticktext=names[: len(sets)],
-        range=[len(sets) - 0.5, -0.5],
+        ticktext=["voters"] if len(sets) == 1 else names,
+        range=[len(sets) - 0.45, -0.55],
         showgrid=False,
         zeroline=False,
+        fixedrange=True,
     )
-    fig.update_xaxes(visible=False, range=[-0.6, len(members) + 2.4])
+    fig.update_xaxes(visible=False, range=[-0.6, max(len(members) + 2.6, 8.0)], fixedrange=True)
     return fig
 
 
+def _decided(entries: pd.DataFrame, index: int, when: float) -> float:
+    """The last moment at which an entry was not yet known to be committed: whoever voted then decided on it."""
+    known = entries.loc[(entries["index"] == index) & (entries["committed"] <= when), "committed"].min()
+    return when if pd.isna(known) else math.nextafter(float(known), 0.0)
+
+
+def _verdict(sets: Sequence[Sequence[int]], holders: set[int], when: float) -> str:
+    agreed = [_is_enough(voters, holders) for voters in sets]
+    if len(sets) == 1:
+        return f"at {when:.3f} s a majority of the voters {'holds' if agreed[0] else 'does not hold'} it"
+    if all(agreed):
+        return f"joint: both sets must agree, and at {when:.3f} s both do"
+    missing = " and ".join(name for name, enough in zip(("the old", "the new"), agreed, strict=False) if not enough)
+    return f"joint: both sets must agree; at {when:.3f} s {missing} set does not yet"
+
+
+def _is_enough(voters: Sequence[int], holders: set[int]) -> bool:
+    return 2 * len(set(voters) & holders) > len(voters)
+
+
+def _in_words(voters: Sequence[int], holders: set[int]) -> str:
+    held = ", ".join(theme.node_name(node) for node in voters if node in holders) or "nobody"
+    return f"of {', '.join(map(theme.node_name, voters))} {held} holds it"
+
+
+def _down(trace: Trace | Frames, when: float) -> set[int]:
+    """Who is down at ``when``."""
+    now = spans(trace, when)
+    roles = now[now["start"] <= when].groupby("node")["role"].last()
+    return {int(str(node)) for node in roles[roles == "down"].index}
+
+
 def voter_sets(trace: Trace | Frames, when: float) -> list[list[int]]:
-    """The voter sets that govern the newest log at ``when``, as the ``membership`` column has them."""
-    states = trace.states[trace.states["time"] <= when]
-    if states.empty:
-        raise PyraftError(f"nothing has happened by {when:g} s: there is no membership to draw")
-    newest = states.sort_values(["last_term", "last_index", "time"]).iloc[-1]
-    return [_ids(part) for part in str(newest["membership"]).split(" learners ")[0].split(" + ")]
+    """The voter sets that govern the newest log at ``when``; of entries alone, those of the newest one that says so."""
+    states = trace.states[trace.states["time"] <= when].dropna(subset=["membership"])
+    if len(states):
+        newest = str(states.sort_values(["last_term", "last_index", "time"]).iloc[-1]["membership"])
+    else:
+        told = trace.entries[(trace.entries["kind"] == "membership") & (trace.entries["appended"] <= when)]
+        if told.empty:
+            raise PyraftError(f"no membership is known at {when:g} s: draw a trace, its states or its entries")
+        newest = str(told.sort_values(["term", "index"]).iloc[-1]["data"])
+    return [_ids(part) for part in newest.split(" learners ")[0].split(" + ")]
 
 
 def _ids(text: str) -> list[int]:
@@ -58,6 +106,8 @@ def _holders(trace: Trace | Frames, index: int | None, when: float) -> tuple[set
     entries = trace.entries
     stored = entries[(entries["stored"] <= when) & ~(entries["truncated"] <= when)]
     appended = entries[(entries["appended"] <= when) & ~(entries["truncated"] <= when)]
+    if appended.empty:
+        return set(), index or 0
     place = int(appended["index"].max() if index is None else index)
     rivals = appended[appended["index"] == place]
     if rivals.empty:
@@ -75,9 +125,10 @@ def _leader(states: pd.DataFrame, when: float) -> int:
     return int(str(leaders["term"].idxmax())) if len(leaders) else 0
 
 
-def _draw_set(fig: go.Figure, row: int, voters: Sequence[int], members: Sequence[int], holders: set[int]) -> None:
-    held = [node for node in voters if node in holders]
-    enough = 2 * len(held) > len(voters)
+def _draw_set(
+    fig: go.Figure, row: int, voters: Sequence[int], members: Sequence[int], *, holders: set[int], down: set[int]
+) -> None:
+    held = len(set(voters) & holders)
     fig.add_scatter(
         x=[members.index(node) for node in voters],
         y=[row] * len(voters),
@@ -85,13 +136,26 @@ def _draw_set(fig: go.Figure, row: int, voters: Sequence[int], members: Sequence
         marker={
             "symbol": "square",
             "size": 34,
-            "color": [theme.INK if node in holders else "#FFFFFF" for node in voters],
+            "color": [_fill(node, holders, down) for node in voters],
             "line": {"color": theme.INK, "width": 1.6},
         },
-        text=[theme.node_name(node) for node in voters],
-        textfont={"color": ["#FFFFFF" if node in holders else theme.INK for node in voters], "size": 12},
-        hovertext=[f"n{node} {'holds it' if node in holders else 'does not hold it yet'}" for node in voters],
+        text=[f"{theme.node_name(node)}{' ×' if node in down else ''}" for node in voters],
+        textfont={
+            "color": ["#FFFFFF" if _fill(node, holders, down) == theme.INK else theme.INK for node in voters],
+            "size": 12,
+        },
+        hovertext=[_told(node, holders, down) for node in voters],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-    word = f"<b>{len(held)} of {len(voters)}</b>{', enough' if enough else f', needs {len(voters) // 2 + 1}'}"
-    fig.add_annotation(x=len(members) - 0.2, y=row, text=word, showarrow=False, xanchor="left")
+    need = len(voters) // 2 + 1
+    word = f"<b>{held} of {len(voters)}</b>{', enough' if held >= need else f', needs {need}'}"
+    fig.add_annotation(theme.note(len(members) - 0.3, row, word, font={"size": 12, "color": theme.INK}))
+
+
+def _fill(node: int, holders: set[int], down: set[int]) -> str:
+    return theme.FAINT if node in down else theme.INK if node in holders else "#FFFFFF"
+
+
+def _told(node: int, holders: set[int], down: set[int]) -> str:
+    has = "holds it on disk" if node in holders else "does not hold it yet"
+    return f"n{node} {has}{', but is down' if node in down else ''}"

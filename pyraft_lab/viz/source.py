@@ -1,6 +1,7 @@
 """What the figures draw from: a trace, a simulation, a live cluster, or a frame of one's own."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -10,6 +11,8 @@ from pyraft_lab.trace.recorder import Trace
 
 CLUES = {"entries": "appended", "messages": "src", "states": "voted_for", "events": "cause"}
 """The column by which each frame is told from the others."""
+DONE = {"crash": "down", "pause": "paused", "resume": "resumed"}
+"""What is done to a node, and what it is then."""
 
 
 @runtime_checkable
@@ -24,33 +27,44 @@ class Traced(Protocol):
 class Frames:
     """The four frames of a run, of which only some may be known."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
+    def __init__(self, frames: Sequence[pd.DataFrame]) -> None:
         known = {name: make(()) for name, make in FRAMES.items()}
-        name = next((name for name, clue in CLUES.items() if clue in frame.columns), None)
-        if name is None:
-            raise PyraftError(f"cannot tell what this frame is; the frames of a trace are {', '.join(CLUES)}")
-        known[name] = frame
+        for frame in frames:
+            known[_name_of(frame)] = frame
+        if known["states"].empty and len(known["events"]):  # the events say how a node stood after each of them
+            stood = known["events"].dropna(subset=["role"])
+            known["states"] = stood.reindex(columns=known["states"].columns).fillna({"first_index": 1})
         self.events, self.messages = known["events"], known["messages"]
         self.states, self.entries = known["states"], known["entries"]
 
 
-Drawable = Trace | Traced | pd.DataFrame
+def _name_of(frame: pd.DataFrame) -> str:
+    for name, clue in CLUES.items():
+        if clue in frame.columns:
+            return name
+    raise PyraftError(f"cannot tell what this frame is; the frames of a trace are {', '.join(CLUES)}")
+
+
+Drawable = Trace | Traced | pd.DataFrame | Sequence[pd.DataFrame]
+"""What can be drawn. One frame of a trace is enough for most pictures; some say more of several."""
 
 
 def trace_of(source: Drawable) -> Trace | Frames:
     """The frames to draw; a clear error for anything that has none."""
     if isinstance(source, pd.DataFrame):
-        return Frames(source)
+        return Frames([source])
     if isinstance(source, Trace):
         return source
     if isinstance(source, Traced):
         return source.trace
+    if isinstance(source, Sequence):
+        return Frames(source)
     raise PyraftError(f"cannot draw a {type(source).__name__}: give a Trace, a Simulation, a cluster or a frame")
 
 
 def nodes_of(trace: Trace | Frames, wanted: list[int] | None) -> list[int]:
     """The lanes of a chart: the nodes asked for, or every one that did something."""
-    columns = (trace.states["node"], trace.entries["node"], trace.messages["src"], trace.messages["dst"])
+    columns = _everywhere(trace) if isinstance(trace, Frames) else [trace.events["node"]]
     known = sorted({int(node) for column in columns for node in column.dropna().unique()})
     for node in wanted or ():
         if node not in known:
@@ -58,10 +72,33 @@ def nodes_of(trace: Trace | Frames, wanted: list[int] | None) -> list[int]:
     return known if wanted is None else list(wanted)
 
 
+def _everywhere(frames: Frames) -> list[pd.Series]:
+    """Every column that names nodes; a whole trace names them all in its events."""
+    return [
+        frames.events["node"],
+        frames.states["node"],
+        frames.entries["node"],
+        frames.messages["src"],
+        frames.messages["dst"],
+    ]
+
+
+def _always(frames: Frames) -> list[pd.Series]:
+    """Every column that tells when something happened."""
+    messages = frames.messages
+    return [
+        frames.events["time"],
+        frames.states["time"],
+        frames.entries["appended"],
+        messages["sent"],
+        messages["received"],
+    ]
+
+
 def window(trace: Trace | Frames, start: float | None, stop: float | None) -> tuple[float, float]:
     """From when to when, in seconds; the whole run unless told otherwise."""
-    columns = [trace.events["time"], trace.states["time"], trace.messages["sent"], trace.entries["appended"]]
-    times = pd.concat([trace.messages["received"], *columns]).dropna()
+    columns = _always(trace) if isinstance(trace, Frames) else [trace.events["time"]]
+    times = pd.concat(columns).dropna()
     first, last = (float(times.min()), float(times.max())) if len(times) else (0.0, 1.0)
     begin, end = first if start is None else start, last if stop is None else stop
     if begin > end:
@@ -70,14 +107,47 @@ def window(trace: Trace | Frames, start: float | None, stop: float | None) -> tu
 
 
 def spans(trace: Trace | Frames, stop: float) -> pd.DataFrame:
-    """When each node was what: ``node start stop term role``, a crash being a role of its own (``down``)."""
-    changes = trace.states[["time", "node", "term", "role"]].copy()
-    changes["role"] = changes["role"].astype(str)
-    crashes = trace.events.loc[trace.events["kind"] == "crash", ["time", "node"]].assign(term=0, role="down")
-    every = pd.concat([changes, crashes.astype({"node": changes["node"].dtype})], ignore_index=True)
-    every = every.sort_values(["node", "time"], kind="stable").reset_index(drop=True)
+    """When each node was what: ``node start stop term role``; to be ``down`` or ``paused`` is a role of its own."""
+    every = _turns(trace)
     before = every.groupby("node")[["term", "role"]].shift()
     new = before["role"].isna() | (before["role"] != every["role"]) | (before["term"] != every["term"])
     every = every[new]
     ends = every.groupby("node")["time"].shift(-1).fillna(stop)
     return every.assign(start=every["time"], stop=ends)[["node", "start", "stop", "term", "role"]]
+
+
+def _turns(trace: Trace | Frames) -> pd.DataFrame:
+    """Every moment at which a node may have become something else: ``node time term role``."""
+    changes = trace.states[["time", "node", "term", "role"]]
+    done = trace.events[trace.events["kind"].isin(list(DONE))]
+    acts = done.assign(role=done["kind"].map(DONE).astype("str"))[["time", "node", "term", "role"]]
+    back = trace.events.loc[trace.events["kind"] == "restart", ["time", "node", "term", "role"]]
+    parts = [part.astype({"node": "Int64", "term": "Int64", "role": "str"}) for part in (changes, acts, back)]
+    every = pd.concat(parts, ignore_index=True).sort_values(["node", "time"], kind="stable").reset_index(drop=True)
+    own = every["role"].where(~every["role"].isin(list(DONE.values())))
+    own = own.groupby(every["node"]).ffill().fillna("follower")
+    return every.assign(
+        role=every["role"].where(every["role"] != "resumed", own),
+        term=every.groupby("node")["term"].ffill().fillna(0).astype("int64"),
+        node=every["node"].astype("int64"),
+    )
+
+
+def separations(trace: Trace | Frames, begin: float, end: float) -> list[tuple[float, float, str]]:
+    """When links were cut, and between whom: start, stop and words, within a window."""
+    found: list[tuple[float, float, str]] = []
+    said: list[str] = []
+    since = begin
+    acts: list[Any] = list(trace.events[trace.events["kind"].isin(["partition", "cut", "heal"])].itertuples())
+    for row in acts:
+        if said:
+            found.append((since, float(row.time), ", ".join(said)))
+        said = [] if row.kind == "heal" else [row.detail] if row.kind == "partition" else [*said, _one_way(row)]
+        since = float(row.time)
+    if said:
+        found.append((since, end, ", ".join(said)))
+    return [(max(start, begin), min(stop, end), words) for start, stop, words in found if stop > begin and start < end]
+
+
+def _one_way(row: Any) -> str:
+    return f"n{row.node} to n{row.peer}"

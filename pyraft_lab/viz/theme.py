@@ -3,9 +3,12 @@
 Meaning never rests on colour alone, so that it survives print, dark themes and colour-weak eyes.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+
+from pyraft_lab.viz.drawing import Drawing
 
 PALETTE = ("#56B4E9", "#F0E442", "#009E73", "#E69F00", "#0072B2", "#D55E00")
 """Okabe and Ito's colours in the order of terms: neighbours differ most, also for colour-weak eyes."""
@@ -15,6 +18,12 @@ INK = "#1F2933"
 """Lines and words."""
 FAINT = "#9AA5B1"
 """What stands back: heartbeats, grid lines, what is down."""
+NUMERAL = "#0B0F14"
+"""Numbers and words on a term's colour: nearly black, for contrast on every one of them."""
+MUTED = "#52606D"
+"""Words that explain."""
+HAIR = "#EEF1F4"
+"""Grid lines."""
 FONT = "DejaVu Sans, Verdana, sans-serif"
 
 GLYPHS = {
@@ -33,10 +42,21 @@ GLYPHS = {
     "Outdated": "O",
 }
 """The letter of each kind of message; an answer is drawn hollow."""
-ROLE_BORDER = {"leader": 3.0, "candidate": 2.0, "precandidate": 2.0, "follower": 0.8, "learner": 0.8, "down": 0.8}
+ROLE_BORDER = {"leader": 3.0, "candidate": 1.6, "precandidate": 1.6}
 """How heavy the border of each role is, in pixels."""
-ROLE_HATCH = {"leader": "", "candidate": "/", "precandidate": ".", "follower": "", "learner": "-", "down": "x"}
+ROLE_HATCH = {"candidate": "/", "precandidate": ".", "learner": "-", "down": "x", "paused": "|"}
 """The hatching of each role's band."""
+ROLE_KEY = {
+    "leader": "heavy border: leader",
+    "candidate": "hatched: candidate",
+    "precandidate": "dotted: would stand (pre-vote)",
+    "learner": "ruled: learner",
+    "paused": "grey with bars: paused",
+    "down": "grey and crossed: down",
+}
+"""What border and hatching mean, in words."""
+GONE = frozenset({"down", "paused"})
+"""What a server may be without taking part: grey, whatever its term."""
 
 
 def term_colour(term: int) -> str:
@@ -50,7 +70,7 @@ def term_colour(term: int) -> str:
 
 def numeral_colour(term: int) -> str:
     """The colour in which the term's numeral is readable on its fill."""
-    return "#FFFFFF" if term_colour(term) == "#0072B2" else INK
+    return "#FFFFFF" if term_colour(term) == "#0072B2" else NUMERAL
 
 
 def node_name(node: int) -> str:
@@ -58,30 +78,73 @@ def node_name(node: int) -> str:
     return f"n{node}"
 
 
-def figure(title: str | None, *, height: int, **layout: Any) -> go.Figure:
-    """An empty figure in the house's dress; it needs no network and no template."""
-    fig = go.Figure()
+def figure(
+    title: str,
+    finding: str = "",
+    *,
+    height: int,
+    key: str = "",
+    words: str = "",
+    axis_below: bool = True,
+    **layout: Any,
+) -> Drawing:
+    """An empty figure in the house's dress; it needs no network and no template.
+
+    ``title`` says what to look at, ``finding`` (below it) what there is to see in these numbers, ``key`` (at the
+    bottom) what the marks mean, and ``words`` says the picture itself for those who do not see it.
+    """
+    lines = wrapped(key) if key else []
+    legend = 24 if layout.get("showlegend") else 0
+    axis = 48 if axis_below else 8
+    top, bottom = 62 if finding else 44, axis + 6 + 16 * len(lines) + legend
+    fig = Drawing()
     fig.update_layout(
         template="none",
-        title={"text": title or "", "x": 0.01, "font": {"size": 15}},
+        title={"text": title, "x": 0, "y": 1, "yanchor": "top", "pad": {"l": 12, "t": 10}, "font": {"size": 15}},
         font={"family": FONT, "size": 12, "color": INK},
         paper_bgcolor="#FFFFFF",
         plot_bgcolor="#FFFFFF",
-        margin={"l": 56, "r": 16, "t": 48 if title else 20, "b": 44},
-        height=height,
+        margin={"l": 56, "r": 16, "t": top, "b": bottom},
+        height=height + top + bottom,
         hoverlabel={"bgcolor": "#FFFFFF", "font": {"family": FONT, "color": INK}},
-        legend={"orientation": "h", "y": 1.02, "x": 1, "xanchor": "right", "yanchor": "bottom"},
+        legend={"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        meta={"words": words},
+        dragmode="pan",
+        showlegend=False,
     )
-    fig.update_layout(**layout)
+    fig.update_layout(title_subtitle={"text": finding, "font": {"size": 12, "color": MUTED}}, **layout)
+    for place, line in enumerate(lines):
+        fig.add_annotation(note(0, 0, line, xref="paper", yref="paper", yshift=-(axis + 16 * place), yanchor="top"))
     return fig
 
 
-def lanes(fig: go.Figure, nodes: list[int]) -> None:
-    """The y axis of a chart whose lanes are servers, the first on top."""
+def wrapped(words: str, width: int = 86) -> list[str]:
+    """The parts of a key, that are parted by dots, in lines that fit a narrow page.
+
+    >>> wrapped("fill: term · border: role", 12)
+    ['fill: term', 'border: role']
+    """
+    lines: list[str] = []
+    for part in words.split(" · "):
+        if lines and len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return lines
+
+
+def note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
+    """Words beside the marks of a figure."""
+    look = {"xanchor": "left", "showarrow": False, "font": {"size": 11, "color": MUTED}}
+    return {"x": x, "y": y, "text": text, **look, **more}
+
+
+def lanes(fig: go.Figure, nodes: Sequence[int], *, names: Sequence[str] | None = None, above: int = 0) -> None:
+    """The y axis of a chart whose lanes are servers, the first on top; ``above`` it so many lanes for other things."""
     fig.update_yaxes(
         tickvals=list(range(len(nodes))),
-        ticktext=[node_name(node) for node in nodes],
-        range=[len(nodes) - 0.45, -0.55],
+        ticktext=list(names or map(node_name, nodes)),
+        range=[len(nodes) - 0.45, -0.55 - 0.62 * above],
         showgrid=False,
         zeroline=False,
         fixedrange=True,
@@ -92,9 +155,10 @@ def seconds(fig: go.Figure, start: float, stop: float) -> None:
     """The x axis of a chart in which time runs to the right."""
     room = max(stop - start, 1e-3) * 0.02
     fig.update_xaxes(
-        title={"text": "seconds"},
+        title={"text": "seconds", "font": {"size": 12}, "standoff": 4},
         range=[start - room, stop + room],
-        gridcolor="#EEF1F4",
+        gridcolor=HAIR,
         zeroline=False,
         ticks="outside",
+        tickcolor=FAINT,
     )

@@ -1,9 +1,6 @@
 """Pictures of verdicts: a client history with its order, a broken run around its break, a sweep as a map."""
 
-from collections.abc import Mapping, Sequence
-from itertools import count
-from math import inf
-from operator import attrgetter
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -13,8 +10,13 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.trace.recorder import Trace
-from pyraft_lab.viz import theme
+from pyraft_lab.viz import bands, theme
+from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.source import Drawable
 from pyraft_lab.viz.timelines import space_time
+
+MOST_LINES = 12
+"""How many operations of one client lie below each other, at most."""
 
 
 @runtime_checkable
@@ -56,73 +58,119 @@ class Judged(Protocol):
         """What was broken."""
 
 
-def history(source: History | Recorded, *, title: str | None = None) -> go.Figure:
+def history(source: History | Recorded | pd.DataFrame, *, title: str | None = None) -> Drawing:
     """Clients' operations as bars from call to return; from a ``Verdict`` also where each took effect, or could not.
 
-    A diamond is the instant at which an operation may be thought to have happened; an open bar has no known end; the
-    operation that fits nowhere has a heavy frame.
+    A diamond is the instant at which an operation may be thought to have happened; a hatched bar has no known end; the
+    operation that fits nowhere has a heavy frame. What one client has under way at once lies one below the other.
     """
     verdict = source if isinstance(source, Verdict) else None
     operations = _operations(source)
     if not operations:
         raise PyraftError("there is no operation to draw yet; let a client write or read")
-    lanes = _lanes(operations)
-    names = [f"client {client}" if not row else "" for client, row in sorted(set(lanes.values()))]
-    places = {lane: place for place, lane in enumerate(sorted(set(lanes.values())))}
-    rows = {each: places[lane] for each, lane in lanes.items()}
-    end = max(each.call if each.returned is None else each.returned for each in operations)
-    fig = theme.figure(title, height=100 + 44 * len(places), showlegend=False, barmode="overlay")
     blocked = {verdict.blocked.operation} if verdict is not None and verdict.blocked is not None else set()
-    _draw_bars(fig, operations, rows, end, blocked)
-    for each in blocked:
-        _draw_refusal(fig, each, rows[each], end)
-    if verdict is not None:
-        _draw_points(fig, verdict, rows)
-    fig.update_yaxes(
-        tickvals=list(range(len(places))), ticktext=names, range=[len(places) - 0.35, -0.6], showgrid=False
+    end = max(each.call if each.returned is None else each.returned for each in operations)
+    rows = stacked(operations, end)
+    clients = sorted({client for client, _ in rows.values()})
+    depth = {client: max(line for name, line in rows.values() if name == client) + 1 for client in clients}
+    first = {client: sum(depth[other] for other in clients[:place]) for place, client in enumerate(clients)}
+    lanes = [first[client] + line for client, line in (rows[place] for place in range(len(operations)))]
+    start = min(each.call for each in operations)
+    fig = theme.figure(
+        title or "What the clients saw",
+        _finding(operations, verdict, blocked),
+        height=16 + min(28, 480 // sum(depth.values())) * sum(depth.values()),
+        key=_key(operations, verdict, blocked),
+        words="; ".join(_said(each) for each in operations[:12]),
+        barmode="overlay",
     )
-    theme.seconds(fig, min(each.call for each in operations), end)
+    _draw_bars(fig, operations, lanes, end=end, blocked=blocked, room=end - start)
+    places = dict(zip(operations, lanes, strict=True))
+    for each in blocked:
+        _draw_refusal(fig, each, places[each], end)
+    if verdict is not None:
+        _draw_points(fig, verdict, places)
+    fig.update_yaxes(
+        tickvals=[first[client] + (depth[client] - 1) / 2 for client in clients],
+        ticktext=[f"client {client}" for client in clients],
+        range=[sum(depth.values()) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
+    for client in clients[1:]:
+        fig.add_hline(y=first[client] - 0.5, line={"color": theme.NO_TERM, "width": 1})
+    theme.seconds(fig, start, end)
     fig.update_layout(margin={"l": 84})
     return fig
 
 
-Lane = tuple[str, int]
-"""A client, and which of its rows: calls of one client that overlap have a row each."""
-
-
-def _lanes(operations: Sequence[Operation]) -> dict[Operation, Lane]:
-    """The lane of each operation: the client's first row that is free again."""
-    lanes, free = dict[Operation, Lane](), dict[Lane, float]()
-    for each in sorted(operations, key=attrgetter("call")):
-        client = str(each.client)
-        row = next(row for row in count() if free.get((client, row), each.call) <= each.call)
-        lanes[each] = client, row
-        free[client, row] = inf if each.returned is None else each.returned
-    return lanes
-
-
-def _operations(source: History | Recorded) -> Sequence[Operation]:
+def _operations(source: History | Recorded | pd.DataFrame) -> Sequence[Operation]:
     if isinstance(source, History):
         return source.operations
     if isinstance(source, Recorded):
         return source.history.operations
-    raise PyraftError(f"cannot draw a {type(source).__name__}: give a History, a Verdict or a Simulation")
+    if {"client", "call", "returned", "input", "output"} <= set(getattr(source, "columns", ())):
+        return [_operation(row) for row in source.itertuples()]
+    raise PyraftError(f"cannot draw a {type(source).__name__}: give a History, its frame, a Verdict or a Simulation")
+
+
+def _operation(row: Any) -> Operation:
+    returned = None if pd.isna(row.returned) else float(row.returned)
+    return Operation(row.client, float(row.call), returned, row.input, None if returned is None else row.output)
+
+
+def stacked(operations: Sequence[Operation], end: float) -> dict[int, tuple[str, int]]:
+    """Client and line of each operation, by its place: the first line of its client that is free when it is called."""
+    free: dict[str, list[float]] = {}
+    found = {}
+    for place, each in sorted(enumerate(operations), key=lambda pair: pair[1].call):
+        lines = free.setdefault(str(each.client), [])
+        line = next((number for number, until in enumerate(lines) if until <= each.call), len(lines))
+        line = min(line, MOST_LINES - 1)
+        lines[line : line + 1] = [end if each.returned is None else each.returned]
+        found[place] = (str(each.client), line)
+    return found
+
+
+def _finding(operations: Sequence[Operation], verdict: Verdict | None, blocked: set[Operation]) -> str:
+    open_ones = sum(each.returned is None for each in operations)
+    parts = [f"{len(operations):,} operations" + (f", {open_ones} without an answer" if open_ones else "")]
+    if blocked:
+        parts.append(f"{next(iter(blocked)).request} has no place: this is not linearizable")
+    elif verdict is not None and len(verdict.order):
+        parts.append("linearizable: each took effect where its diamond is")
+    return "; ".join(parts)
+
+
+def _key(operations: Sequence[Operation], verdict: Verdict | None, blocked: set[Operation]) -> str:
+    parts = ["a bar: from call to answer"]
+    parts += ["hatched: no answer came"] if any(each.returned is None for each in operations) else []
+    parts += ["diamond: where it took effect"] if verdict is not None else []
+    return " · ".join([*parts, *(["heavy frame: fits nowhere"] if blocked else [])])
 
 
 def _draw_bars(
-    fig: go.Figure, operations: Sequence[Operation], rows: Mapping[Operation, int], end: float, blocked: set[Operation]
+    fig: go.Figure,
+    operations: Sequence[Operation],
+    lanes: Sequence[int],
+    *,
+    end: float,
+    blocked: set[Operation],
+    room: float,
 ) -> None:
     length = [(end if each.returned is None else each.returned) - each.call for each in operations]
     fig.add_bar(
         orientation="h",
         base=[each.call for each in operations],
         x=length,
-        y=[rows[each] for each in operations],
-        width=0.56,
-        text=[_said(each) for each in operations],
+        y=list(lanes),
+        width=0.72,
+        text=[_fitting(each, took / (room or 1.0)) for each, took in zip(operations, length, strict=True)],
         textposition="inside",
-        insidetextanchor="middle",
-        textfont={"size": 10, "color": theme.INK},
+        insidetextanchor="start",
+        textangle=0,
+        textfont={"size": 11, "color": theme.INK},
         marker={
             "color": ["#FFFFFF" if each.returned is None else theme.NO_TERM for each in operations],
             "line": {"color": theme.INK, "width": [4 if each in blocked else 1 for each in operations]},
@@ -131,6 +179,11 @@ def _draw_bars(
         hovertext=[_words(each) for each in operations],
         hovertemplate="%{hovertext}<extra></extra>",
     )
+
+
+def _fitting(operation: Operation, share: float) -> str:
+    words = _said(operation)
+    return words if len(words) * bands.LETTER + 8 < share * bands.WIDTH else ""
 
 
 def _draw_refusal(fig: go.Figure, operation: Operation, row: int, end: float) -> None:
@@ -150,13 +203,13 @@ def _draw_refusal(fig: go.Figure, operation: Operation, row: int, end: float) ->
     )
 
 
-def _draw_points(fig: go.Figure, verdict: Verdict, rows: Mapping[Operation, int]) -> None:
+def _draw_points(fig: go.Figure, verdict: Verdict, lanes: dict[Operation, int]) -> None:
     placed = list(zip(verdict.points, verdict.order, strict=True))
     fig.add_scatter(
         x=[at for at, _ in placed],
-        y=[rows[each] for _, each in placed],
+        y=[lanes[each] for _, each in placed],
         mode="markers",
-        marker={"symbol": "diamond", "size": 10, "color": theme.INK, "line": {"color": "#FFFFFF", "width": 1}},
+        marker={"symbol": "diamond", "size": 9, "color": theme.INK, "line": {"color": "#FFFFFF", "width": 1}},
         hovertext=[f"{place}. {_said(each)}" for place, (_, each) in enumerate(placed, 1)],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -174,30 +227,49 @@ def _words(operation: Operation) -> str:
     return f"client {operation.client}: {_said(operation)}<br>called at {operation.call:.3f} s, {until}"
 
 
-def counterexample(source: Judged, *, before: float = 0.15, title: str | None = None) -> go.Figure:
-    """The moments before the first broken property, message by message; ``before`` is how many seconds of them."""
-    if not source.violations:
-        raise PyraftError("nothing was broken in this run: there is no counterexample to draw")
-    broken = source.violations[0]
+def counterexample(
+    source: Judged | Drawable,
+    *,
+    at: float | None = None,
+    what: str | None = None,
+    before: float = 0.15,
+    title: str | None = None,
+) -> Drawing:
+    """The moments before a broken property, message by message; ``before`` is how many seconds of them.
+
+    A simulation knows what was broken first, and when; of a trace or a frame, say it: ``at`` seconds, and ``what``.
+    """
+    when, name, told = _broken(source, at, what)
+    run = source.trace if isinstance(source, Judged) else source
     fig = space_time(
-        source.trace, start=max(0.0, broken.time - before), stop=broken.time + before / 10, title=title or broken.name
+        run, start=max(0.0, when - before), stop=when + before / 10, title=title or f"How it came to this: {name}"
     )
-    fig.add_vline(x=broken.time, line={"color": theme.INK, "width": 4})
-    begin, end = fig.layout.xaxis.range
-    late = broken.time > (begin + end) / 2
-    fig.add_annotation(
-        x=broken.time,
-        y=1,
-        yref="paper",
-        text=f"<b>broken:</b> {broken.what}",
-        showarrow=False,
-        xanchor="right" if late else "left",
-        yanchor="bottom",
-    )
+    fig.update_layout(title_subtitle_text=f"broken at {when:.3f} s: {told}")
+    fig.add_vline(x=when, line={"color": theme.INK, "width": 4})
+    late = when > sum(fig.layout.xaxis.range) / 2
+    side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
+    word = {**side, "yanchor": "bottom", "font": {"size": 12, "color": theme.INK}}
+    fig.add_annotation(theme.note(when, 1, f"<b>broken:</b> {_clipped(told)}", yref="paper", **word))
     return fig
 
 
-def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None = None) -> go.Figure:
+def _broken(source: Judged | Drawable, at: float | None, what: str | None) -> tuple[float, str, str]:
+    """When something broke, its name, and what it was."""
+    if at is not None:
+        return at, what or "a promise", what or "a promise of Raft"
+    if not isinstance(source, Judged):
+        raise PyraftError("of a trace or a frame, say when something broke: at=, in seconds")
+    if not source.violations:
+        raise PyraftError("nothing was broken in this run: there is no counterexample to draw")
+    broken = source.violations[0]
+    return broken.time, broken.name, broken.what
+
+
+def _clipped(words: str, most: int = 90) -> str:
+    return words if len(words) <= most else words[: most - 1] + "…"
+
+
+def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None = None) -> Drawing:
     """A measure over two knobs as a map: the mean of a cell's runs.
 
     Each cell carries, in ``customdata``, the capsule of the run that shows most of it.
@@ -207,7 +279,13 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
             raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")
     table = frame.pivot_table(index=y, columns=x, values=value, aggfunc="mean")
     table = table.reindex(index=_in_order(frame[y]), columns=_in_order(frame[x]))
-    fig = theme.figure(title, height=420)
+    low, high = float(frame[value].min()), float(frame[value].max())
+    fig = theme.figure(
+        title or f"{value} over {x} and {y}",
+        f"mean of the runs with the same knobs, from {low:.3g} to {high:.3g}",
+        height=max(180, 44 * len(table)),
+        words="; ".join(f"{y} {row}: {', '.join(f'{each:.3g}' for each in table.loc[row])}" for row in table.index),
+    )
     fig.add_heatmap(
         x=[str(each) for each in table.columns],
         y=[str(each) for each in table.index],

@@ -9,7 +9,7 @@ import pytest
 from pyraft_lab import LocalCluster, Simulation, Trace, live_figure, viz
 from pyraft_lab.lab.live import Follower, newest, redraw
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Stage:
@@ -66,6 +66,63 @@ def test_a_figure_of_what_is_over_shows_its_end_and_lives_no_more() -> None:
     assert not figure.is_live
     assert len(figure.data) > 0
     assert repr(figure) == "<live figure: roles>"
+
+
+def test_a_redraw_is_one_message_for_all_values() -> None:
+    shown = go.FigureWidget(viz.roles(run_of(0.3)))
+    changed: list[str] = []
+    shown.observe(lambda change: changed.append(change["name"]) if change["new"] else None)
+    redraw(shown, viz.roles(run_of(0.35)))
+    assert len(set(changed)) == len(changed) < 4
+
+
+def test_frames_that_come_while_one_is_drawn_are_dropped_and_the_last_is_not() -> None:
+    """Drawing takes so long that five things happen meanwhile: the next picture shows all five."""
+    stage = Stage(Trace(run_of(0.3).records))
+    later = run_of(0.6).records[len(stage.trace) :][:5]
+    drawn, begun, go_on, done = list[int](), threading.Event(), threading.Event(), threading.Event()
+
+    def slow(trace: Trace) -> go.Figure:
+        drawn.append(len(trace))
+        if len(drawn) == 2:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+        if len(drawn) == 3:
+            done.set()
+        return viz.roles(trace)
+
+    figure = live_figure(stage, slow, seconds=None)
+    first = len(stage.trace)
+    stage.trace(later[0])
+    assert begun.wait(PATIENCE)
+    for record in later[1:]:
+        stage.trace(record)
+    go_on.set()
+    assert done.wait(PATIENCE)
+    figure.close()
+    figure.join(PATIENCE)
+    assert drawn == [first, first + 1, first + 5]
+    assert figure.updates == 3
+
+
+def test_what_cannot_be_drawn_yet_is_said_in_the_figure() -> None:
+    figure = live_figure(Stage(run_of(0.3), is_running=False), viz.snapshots)
+    figure.join(PATIENCE)
+    assert "no snapshot was sent" in figure.layout.title.text
+
+
+def test_a_mistake_in_drawing_is_said_in_the_figure() -> None:
+    figure = live_figure(Stage(run_of(0.3), is_running=False), lambda trace: trace.figures)
+    figure.join(PATIENCE)
+    assert "drawing failed: AttributeError" in figure.layout.title.text
+
+
+def test_without_a_kernel_a_live_figure_is_an_image_with_words() -> None:
+    figure = live_figure(Stage(run_of(0.6), is_running=False), viz.roles)
+    figure.join(PATIENCE)
+    shown = figure._repr_mimebundle_()
+    assert shown["text/html"].startswith('<img alt="Who was what, when. n1 leads term 1')
+    assert figure.story.startswith("Who was what, when")
 
 
 async def test_a_live_cluster_is_drawn_while_a_cell_holds_the_loop_up() -> None:

@@ -1,18 +1,25 @@
 """Figures: each draws a real run, says so in words, and stays small."""
 
+import functools
+from typing import Any
+
 import pandas as pd
-import plotly.graph_objects as go
 import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Config, History, Operation, PyraftError, Simulation, Weather, check_linearizable, hunt, viz
+from pyraft_lab.viz import arrows
+from pyraft_lab.viz.drawing import Drawing, twin
+from pyraft_lab.viz.source import spans
 
 MOST_BYTES = 2_000_000
+MOST_TWIN = 300_000
+EVENTS = 10_000
 
 
 @pytest.fixture(scope="module")
 def long_run() -> Simulation:
-    """Some ten thousand events: elections, writes, a crash, snapshots on their way, lost messages."""
+    """Ten thousand events: elections, writes, a crash, snapshots on their way, lost messages."""
     config = Config(snapshot_logs_since_last=60, keep_logs=5, snapshot_chunk=64)
     sim = Simulation(nodes=5, seed=3, config=config, weather=Weather(loss=0.02))
     sim.run_until(lambda s: s.leader, timeout=5)
@@ -23,35 +30,155 @@ def long_run() -> Simulation:
         sim.write({"op": "put", "key": f"k{number % 7}", "value": number})
         sim.run(0.01)
     sim.restart(away)
-    sim.run(8.0)
+    sim.run_until(lambda s: len(s.trace) >= EVENTS, timeout=60)
     return sim
 
 
-@pytest.mark.parametrize("draw", [viz.space_time, viz.roles, viz.logs, viz.progress, viz.commit_latency, viz.snapshots])
-def test_a_figure_of_a_long_run_stays_small(draw: object, long_run: Simulation) -> None:
-    assert callable(draw)
-    assert len(long_run.trace) > 8_000
-    figure = draw(long_run)
-    assert isinstance(figure, go.Figure)
-    assert len(str(figure.to_json())) < MOST_BYTES
+@pytest.fixture(scope="module")
+def stormy_run() -> Simulation:
+    """Ten thousand events in which hardly anybody leads for long."""
+    sim = Simulation(nodes=5, seed=1, config=Config(pre_vote=False), weather=Weather(latency=(0.001, 0.08), loss=0.3))
+    sim.run_until(lambda s: len(s.trace) >= EVENTS, timeout=120)
+    return sim
+
+
+def drawn(sim: Simulation) -> dict[str, Drawing]:
+    """Every figure of a run."""
+    few = {"counterexample": viz.counterexample(sim.trace, at=sim.now - 0.1, before=sim.now)}
+    every = (viz.space_time, viz.roles, viz.logs, viz.progress, viz.commit_latency, viz.quorums)
+    return few | {draw.__name__: draw(sim) for draw in every}
+
+
+@pytest.mark.parametrize("weather", ["long_run", "stormy_run"])
+def test_figures_of_ten_thousand_events_stay_small_and_so_do_their_twins(
+    weather: str, request: pytest.FixtureRequest
+) -> None:
+    sim = request.getfixturevalue(weather)
+    assert len(sim.trace) >= EVENTS
+    figures = drawn(sim)
+    assert {name for name, figure in figures.items() if len(str(figure.to_json())) > MOST_BYTES} == set()
+    assert {name for name, figure in figures.items() if len(twin(figure)) > MOST_TWIN} == set()
+
+
+def test_snapshots_histories_and_sweeps_stay_small_too(long_run: Simulation) -> None:
+    calls = [Operation(number % 5, float(number), number + 0.5, ("put", "x", number)) for number in range(5_000)]
+    knobs = pd.DataFrame({"loss": range(EVENTS), "spread": 1, "time": 1.0}).assign(
+        loss=lambda frame: frame["loss"] % 30
+    )
+    figures = [
+        viz.snapshots(long_run),
+        viz.history(History(calls)),
+        viz.sweep(knobs, x="loss", y="spread", value="time"),
+    ]
+    assert [figure for figure in figures if len(str(figure.to_json())) > MOST_BYTES] == []
 
 
 def test_too_many_arrows_are_bundled_and_none_is_left_out(long_run: Simulation) -> None:
+    seen = arrows.visible(long_run.trace.messages, list(long_run.nodes), 0.0, long_run.now, heartbeats=True)
+    assert len(seen) < len(long_run.trace.messages) == seen["count"].sum()
     figure = viz.space_time(long_run)
-    words = [text for trace in figure.data for text in (trace.text or ()) if text]
-    assert any("×" in text for text in words)
+    assert f"{len(long_run.trace.messages):,} messages as {len(seen):,} arrows" in words_on(figure)
+    assert any(text.startswith(("2 × ", "3 × ")) for trace in figure.data for text in (trace.hovertext or ()))
+
+
+def words_on(figure: Drawing) -> str:
+    """The words around a picture."""
+    return " ".join([figure.story, *(note.text for note in figure.layout.annotations)])
 
 
 def test_lanes_are_as_many_as_servers_and_a_crash_is_one_of_them(long_run: Simulation) -> None:
     figure = viz.roles(long_run)
     assert list(figure.layout.yaxis.ticktext) == ["n1", "n2", "n3", "n4", "n5"]
-    assert any("is down" in str(trace.hovertemplate) for trace in figure.data)
+    assert any(" is down<br>" in text for trace in figure.data for text in trace.hovertext)
 
 
-def test_a_frame_alone_is_enough(long_run: Simulation) -> None:
-    assert viz.roles(long_run.trace.states).data
-    assert viz.space_time(long_run.trace.messages.head(50)).data
-    assert viz.logs(long_run.trace.entries).data
+def test_a_server_that_restarts_as_it_was_is_down_no_longer() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run(0.01)
+    sim.crash(1)
+    sim.run(0.01)
+    sim.restart(1)
+    sim.run(0.01)
+    bands = spans(sim.trace, sim.now)
+    assert bands.loc[bands["node"] == 1, "role"].tolist() == ["follower", "down", "follower"]
+
+
+def test_who_is_paused_and_which_links_are_cut_is_seen() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run(0.01)
+    sim.pause(2)
+    sim.partition({1}, {2, 3})
+    sim.run(0.01)
+    sim.resume(2)
+    sim.heal()
+    sim.cut(3, 1)
+    sim.run_until(lambda s: s.leader, timeout=5)
+    bars = viz.roles(sim).data
+    said = [text.split("<br>")[0] for bar in bars for text in bar.hovertext]
+    assert {"n2 is paused", "links are cut: {1} | {2,3}", "links are cut: n3 to n1"} <= set(said)
+    assert spans(sim.trace, sim.now).query("node == 2")["role"].tolist()[:3] == ["follower", "paused", "follower"]
+
+
+def test_the_term_is_written_into_a_band_and_not_only_its_colour(long_run: Simulation) -> None:
+    for figure in (viz.roles(long_run), viz.space_time(long_run)):
+        assert "leader 1" in [text.strip() for bar in figure.data if bar.type == "bar" for text in bar.text]
+
+
+def test_a_lost_message_ends_between_the_lanes() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.partition({1}, {2}, {3})
+    sim.run(0.5)
+    (lost,) = (trace for trace in viz.space_time(sim).data if trace.name == "lost")
+    heads = lost.y[1::3]
+    assert {abs(head - round(head)) for head in heads} == {0.5}
+
+
+def test_a_leader_begins_to_lead_once() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run_until(lambda s: s.leader, timeout=5)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.partition({1}, {2, 3})
+    sim.run(0.05)
+    (diamonds,) = (trace for trace in viz.space_time(sim).data if trace.name == "begins to lead")
+    assert len(diamonds.x) == 1
+
+
+@pytest.mark.parametrize(
+    ("draw", "frames"),
+    [
+        (viz.roles, ("states", "events")),
+        (viz.space_time, ("messages", "events", "states")),
+        (viz.logs, ("entries",)),
+        (viz.progress, ("states", "events")),
+        (viz.commit_latency, ("entries",)),
+        (viz.quorums, ("entries",)),
+        (viz.snapshots, ("messages",)),
+        (functools.partial(viz.counterexample, at=1.0), ("messages",)),
+    ],
+)
+def test_a_frame_alone_is_enough(draw: Any, frames: tuple[str, ...], long_run: Simulation) -> None:
+    for name in frames:
+        assert draw(getattr(long_run.trace, name)).data
+
+
+def test_several_frames_say_what_the_trace_says(long_run: Simulation) -> None:
+    trace = long_run.trace
+    for draw in (viz.roles, viz.space_time, viz.logs, viz.progress, viz.quorums):
+        assert draw([trace.events, trace.messages, trace.states, trace.entries]).to_json() == draw(trace).to_json()
+
+
+def test_a_history_may_come_as_its_frame() -> None:
+    calls = History([Operation(1, 0.0, 1.0, ("put", "x", 1)), Operation(1, 0.5, None, ("get", "x"))])
+    assert viz.history(calls.frame).to_json() == viz.history(calls).to_json()
+
+
+def test_what_a_client_has_under_way_at_once_lies_one_below_the_other() -> None:
+    calls = [
+        Operation(1, 0.0, 2.0, ("get", "x")),
+        Operation(1, 1.0, 3.0, ("get", "x")),
+        Operation(1, 2.5, 4.0, ("get", "x")),
+    ]
+    assert list(viz.history(History(calls)).data[0].y) == [0, 1, 0]
 
 
 def test_uncommitted_entries_are_dashed_and_committed_ones_solid() -> None:
@@ -62,8 +189,29 @@ def test_uncommitted_entries_are_dashed_and_committed_ones_solid() -> None:
     sim.write({"op": "put", "key": "x", "value": 1}, to=sim.leader)
     sim.run(0.02)
     dashes = [shape.line.dash for shape in viz.logs(sim).layout.shapes]
-    assert dashes.count("dot") == 1
     assert dashes.count("solid") == len(dashes) - 1
+
+
+def test_progress_goes_on_to_the_end_and_falls_where_a_server_goes_down(long_run: Simulation) -> None:
+    figure = viz.progress(long_run)
+    lines = [trace for trace in figure.data if trace.type == "scatter" and trace.line.shape == "hv"]
+    assert {line.x[-1] for line in lines} == {max(line.x[-1] for line in lines)}
+    assert "402 known to be committed" in figure.story
+
+
+def test_very_many_commands_share_points_and_the_slowest_is_always_there() -> None:
+    index = range(1, EVENTS + 1)
+    entries = pd.DataFrame(
+        {"node": 1, "index": index, "term": 1, "leader": 1, "kind": "normal", "data": "x=1", "applied": None}
+    )
+    entries["appended"] = [number / 1000 for number in index]
+    entries["committed"] = [number / 1000 + (0.5 if number == 777 else 0.01) for number in index]
+    entries = entries.assign(stored=entries["appended"], truncated=float("nan"))
+    figure = viz.commit_latency(entries)
+    (points,) = (trace for trace in figure.data if trace.name == "term 1")
+    assert len(points.x) < EVENTS / 4
+    assert max(points.y) == pytest.approx(500)
+    assert "10,000 commands" in figure.story
 
 
 def test_a_joint_membership_has_two_rows_and_each_says_whether_it_is_enough() -> None:
@@ -75,7 +223,9 @@ def test_a_joint_membership_has_two_rows_and_each_says_whether_it_is_enough() ->
     sim.run(0.1)
     figure = viz.quorums(sim)
     assert list(figure.layout.yaxis.ticktext) == ["C-old", "C-new"]
-    assert [note.text.split("</b>")[1] for note in figure.layout.annotations] == [", enough", ", needs 2"]
+    tallies = [note.text.split("</b>")[1] for note in figure.layout.annotations if "</b>" in note.text]
+    assert tallies == [", enough", ", needs 2"]
+    assert "the new set does not yet" in figure.story
 
 
 def test_a_history_shows_every_call_and_where_it_took_effect() -> None:
@@ -130,14 +280,14 @@ def test_calls_of_one_client_that_overlap_have_a_row_each() -> None:
     calls = [Operation(1, 0.0, 3.0, ("put", 1)), Operation(1, 1.0, 2.0, ("get",)), Operation(2, 0.5, 4.0, ("get",), 1)]
     bars, *_ = viz.history(History(calls)).data
     assert list(bars.y) == [0, 1, 2]
-    assert list(viz.history(History(calls)).layout.yaxis.ticktext) == ["client 1", "", "client 2"]
+    assert list(viz.history(History(calls)).layout.yaxis.ticktext) == ["client 1", "client 2"]
     assert list(bars.text) == ["put 1", "get → None", "get → 1"]
 
 
 def test_what_has_no_place_is_named_however_short_it_was() -> None:
     calls = [Operation(1, 0.0, 1.0, ("put", 1)), Operation(2, 2.0, 2.0, ("get",))]
     figure = viz.history(check_linearizable(History(calls), "register"))
-    assert [note.text for note in figure.layout.annotations] == ["<b>get → None</b> has no place"]
+    assert "<b>get → None</b> has no place" in [note.text for note in figure.layout.annotations]
 
 
 def settled() -> Simulation:
@@ -199,6 +349,8 @@ def test_why_has_a_lane_for_what_no_server_did() -> None:
         (lambda: viz.space_time(Simulation(nodes=3, seed=1), start=2.0, stop=1.0), "ends before it begins"),
         (lambda: viz.snapshots(Simulation(nodes=3, seed=1)), "no snapshot was sent"),
         (lambda: viz.counterexample(Simulation(nodes=3, seed=1)), "nothing was broken"),
+        (lambda: viz.counterexample(Simulation(nodes=3, seed=1).trace), "say when something broke"),
+        (lambda: viz.quorums(Simulation(nodes=3, seed=1).trace.messages), "no membership is known"),
         (lambda: viz.why(Simulation(nodes=3, seed=1)), "cannot draw a Simulation"),  # type: ignore[arg-type]
         (lambda: viz.why(Simulation(nodes=3, seed=1).trace.why_not(leader=9)), "there is no such server"),
     ],

@@ -1,0 +1,199 @@
+"""Panels that keep up with a live cluster: a strip of figures, and a log of what happens."""
+
+from collections import deque
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from pyraft_lab.lab.live import Live
+from pyraft_lab.lab.meter import Meter, Reading, news
+from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record
+from pyraft_lab.trace.story import is_routine, sentence
+from pyraft_lab.viz.theme import numeral_colour, term_colour
+
+STATIC = Path(__file__).parent / "static"
+RATE = 5.0
+"""How often a second a panel is brought up to date, at most."""
+REMEMBERED = 5_000
+"""Messages a log can still name by more than their number."""
+
+
+def live_metrics(cluster: Live, *, seconds: float = 10.0) -> "LiveMetrics":
+    """How a live cluster is doing, kept up to date until it ends or you ``close()`` it.
+
+    Who leads, commands committed a second, how long they waited, what is on its way; over the last ``seconds``.
+
+    >>> panel = live_metrics(cluster)  # doctest: +SKIP
+    """
+    return LiveMetrics(cluster, seconds=seconds)
+
+
+def live_log(cluster: Live, *, lines: int = 200) -> "LiveLog":
+    """What happens in a live cluster, a sentence for each thing, until it ends or you ``close()`` it.
+
+    It holds the newest ``lines`` and scrolls with them, unless you scroll back. Quiet steps, such as heartbeats, are
+    counted.
+
+    >>> panel = live_log(cluster)  # doctest: +SKIP
+    """
+    return LiveLog(cluster, lines=lines)
+
+
+class Panel(anywidget.AnyWidget):
+    """Something with a pulse that shows the newest of a cluster; the drawing gets plain JSON."""
+
+    _esm = STATIC / "panel.js"
+    _css = STATIC / "panel.css"
+    sort = traitlets.Unicode().tag(sync=True)
+    shown = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, cluster: Live, *, sort: str) -> None:
+        self._cluster = cluster
+        self._seen: EventId | None = None
+        self._pulse = Pulse(self._beat, name=f"live {sort}", rate=RATE)
+        super().__init__(sort=sort)
+        self._beat()
+        self._pulse.start()
+
+    def __repr__(self) -> str:
+        return f"<live {self.sort}: {self.story.rpartition(chr(10))[2]}>"
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget where it can live; else what it shows, as text in HTML."""
+        found = super()._repr_mimebundle_(**options)
+        data, about = found if isinstance(found, tuple) else (found, {})
+        return {**(data or {}), "text/html": self._still(), "text/plain": repr(self)}, about
+
+    @property
+    def story(self) -> str:
+        """What is shown, in words."""
+        raise NotImplementedError
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is still kept up to date."""
+        return self._pulse.is_alive
+
+    def close(self) -> None:
+        """Keep it up to date no longer, and leave the page."""
+        self._pulse.close()
+        super().close()
+
+    def join(self, timeout: float) -> None:
+        """Wait until it is kept up to date no longer."""
+        self._pulse.join(timeout)
+
+    def _beat(self) -> bool:
+        is_over = not self._cluster.is_running
+        fresh = news(self._cluster.trace.records, self._seen)
+        self._seen = fresh[-1].id if fresh else self._seen
+        try:
+            self.shown = {**self._look(fresh), "over": is_over}
+        except Exception as error:  # noqa: BLE001 (a mistake of ours: it is shown, for a log hides it)
+            self.shown = {**self.shown, "error": f"{type(error).__name__}: {error}"}
+            is_over = True
+        if is_over:
+            self._pulse.close()
+        return not is_over
+
+    def _look(self, fresh: Sequence[Record]) -> dict[str, Any]:
+        """What to show after these records."""
+        raise NotImplementedError
+
+    def _still(self) -> str:
+        raise NotImplementedError
+
+
+class LiveMetrics(Panel):
+    """A strip of figures; made by :func:`live_metrics`."""
+
+    def __init__(self, cluster: Live, *, seconds: float) -> None:
+        self._meter, self._reading, self._seconds = Meter(seconds), Reading(), seconds
+        super().__init__(cluster, sort="metrics")
+
+    @property
+    def reading(self) -> Reading:
+        """The figures themselves."""
+        return self._reading
+
+    @property
+    def story(self) -> str:
+        """The figures in a sentence."""
+        return str(self._reading)
+
+    def _look(self, fresh: Sequence[Record]) -> dict[str, Any]:
+        for record in fresh:
+            self._meter.see(record)
+        self._reading = self._meter.read(getattr(self._cluster, "now", None))
+        return {
+            "cells": [{"name": name, "value": value, "more": more} for name, value, more in cells(self._reading)],
+            "bars": list(self._reading.bars),
+            "fill": term_colour(self._reading.term),
+            "ink": numeral_colour(self._reading.term),
+            "seconds": self._seconds,
+        }
+
+    def _still(self) -> str:
+        rows = (
+            f"<td><small>{escape(name)}</small><br><b>{escape(value)}</b><br><small>{escape(more)}</small></td>"
+            for name, value, more in cells(self._reading)
+        )
+        return f"<table><tr>{''.join(rows)}</tr></table>"
+
+
+def cells(now: Reading) -> list[tuple[str, str, str]]:
+    """Name, value and what more there is to say of each figure, with its unit."""
+    waited = "—" if now.median is None else f"{now.median:.1f} ms"
+    slowest = "nothing was committed" if now.slowest is None else f"slowest {now.slowest:.1f} ms"
+    behind = f"{now.entries} {'entry' if now.entries == 1 else 'entries'} not yet committed"
+    return [
+        ("leader", f"n{now.leader}" if now.leader else "nobody", f"term {now.term}"),
+        ("throughput", f"{now.throughput:.0f} /s", "commands committed"),
+        ("commit latency", waited, slowest),
+        ("in flight", f"{now.messages}", f"messages; {behind}"),
+        ("servers", f"{now.up} of {now.nodes}", "up"),
+    ]
+
+
+class LiveLog(Panel):
+    """A log that scrolls with what happens; made by :func:`live_log`."""
+
+    def __init__(self, cluster: Live, *, lines: int) -> None:
+        self._lines: deque[dict[str, Any]] = deque(maxlen=lines)
+        self._flights: dict[MessageId, Flight] = {}
+        self._count = 0
+        super().__init__(cluster, sort="log")
+
+    @property
+    def story(self) -> str:
+        """The lines, oldest first."""
+        return "\n".join(f"t={line['time']:.3f} {line['text']}" for line in self._lines)
+
+    def _look(self, fresh: Sequence[Record]) -> dict[str, Any]:
+        for record in fresh:
+            self._flights |= {flight.id: flight for flight in record.sent}
+            self._tell(record)
+        for old in list(self._flights)[:-REMEMBERED]:
+            del self._flights[old]
+        return {"lines": list(self._lines), "earlier": self._count - len(self._lines)}
+
+    def _tell(self, record: Record) -> None:
+        """A line for the record; quiet ones share one."""
+        quiet = 1 if is_routine(record, self._flights) else 0
+        text = sentence(record, self._flights).partition(" ")[2]
+        if quiet and self._lines and self._lines[-1]["quiet"]:
+            last = self._lines.pop()
+            quiet, self._count = last["quiet"] + 1, self._count - 1
+        if quiet:
+            text = f"{quiet} quiet {'step' if quiet == 1 else 'steps'}: heartbeats, their answers, disks that catch up"
+        self._count += 1
+        line = {"id": self._count, "time": record.time, "node": record.node, "text": text, "quiet": quiet}
+        self._lines.append(line)
+
+    def _still(self) -> str:
+        return f"<pre>{escape(self.story)}</pre>"

@@ -1,0 +1,196 @@
+"""Messages as arrows between lanes: from when they left to when they came, lost ones ending in ×."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from pyraft_lab.viz import theme
+
+MOST = 400
+"""Beyond so many, messages of one kind that leave together on one link become one arrow, with their number."""
+BUNDLES = (48, 24, 12, 6)
+"""Into how many stretches of time the window is parted for them: the first of these that leaves few enough."""
+ENOUGH = 1_000
+"""How many of such arrows a chart bears."""
+HEARTBEATS = ("HeartbeatRequest", "HeartbeatResponse")
+ARRIVED = ("delivered", "flying")
+NAMES = {
+    "A": "append",
+    "H": "heartbeat",
+    "O": "outdated",
+    "P": "pre-vote",
+    "S": "snapshot",
+    "T": "timeout now",
+    "V": "vote",
+}
+EDGE = 0.16
+"""How far from the middle of its lane an arrow begins."""
+
+Point = tuple[float, float]
+
+
+def visible(
+    messages: pd.DataFrame, lanes: Sequence[int], begin: float, end: float, *, heartbeats: bool
+) -> pd.DataFrame:
+    """The messages of a window, each with the ``count`` it stands for; bundled where they are too many."""
+    shown = messages["src"].isin(list(lanes)) & messages["dst"].isin(list(lanes))
+    shown &= (messages["sent"] <= end) & (messages["received"].fillna(messages["sent"]) >= begin)
+    if not heartbeats:
+        shown &= ~messages["kind"].isin(HEARTBEATS)
+    seen = messages[shown].assign(count=1)
+    if len(seen) <= MOST:
+        return seen
+    tries = (bundled(seen, (end - begin) / parts) for parts in BUNDLES)
+    return next((few for few in tries if len(few) <= ENOUGH), bundled(seen, (end - begin) / BUNDLES[-1]))
+
+
+def bundled(messages: pd.DataFrame, width: float) -> pd.DataFrame:
+    """One arrow for all messages of a kind and fate that leave on one link within ``width`` seconds."""
+    timed = messages.assign(when=messages["sent"] // width)
+    groups = timed.groupby(["src", "dst", "kind", "fate", "when"], observed=True, sort=True)
+    return groups.first().assign(count=groups.size()).reset_index()
+
+
+def finding(seen: pd.DataFrame) -> str:
+    """How many messages there are, and how many of them did not arrive."""
+    every, lost = int(seen["count"].sum()), int(seen.loc[~seen["fate"].isin(ARRIVED), "count"].sum())
+    fates = f", {lost:,} of them lost (×)" if lost else ""
+    return f"{every:,} messages{fates}"
+
+
+def key(seen: pd.DataFrame) -> str:
+    """What the letters of these messages stand for, and whether each message has an arrow of its own."""
+    letters = sorted({theme.GLYPHS.get(str(kind), "?") for kind in seen["kind"].unique()} - {"H"})
+    every = int(seen["count"].sum())
+    together = (
+        f"{every:,} messages as {len(seen):,} arrows: those that leave together are one (narrower: start=, stop=)"
+    )
+    parts = [*(f"{letter} {NAMES.get(letter, '')}" for letter in letters), "+ yes, − no"]
+    return " · ".join([*parts, *([together] if len(seen) < every else [])])
+
+
+def words(seen: pd.DataFrame) -> str:
+    """How many messages of each kind there are."""
+    counts = seen.groupby("kind", observed=True)["count"].sum()
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def draw(fig: go.Figure, seen: pd.DataFrame, lanes: Sequence[int], begin: float, end: float) -> None:
+    """All arrows, a trace for each look; and letters where there is room for them."""
+    place = {node: lane for lane, node in enumerate(lanes)}
+    beat, answer = seen["kind"].isin(HEARTBEATS), seen["reply_to"].notna()
+    lost = ~seen["fate"].isin(ARRIVED)
+    for name, part, line in (
+        ("heartbeat", seen[beat & ~lost], {"color": "#B8C1CB", "width": 0.8}),
+        ("request", seen[~beat & ~answer & ~lost], {"color": theme.INK, "width": 1.3}),
+        ("answer", seen[~beat & answer & ~lost], {"color": theme.INK, "width": 1.0, "dash": "dot"}),
+        ("lost", seen[lost], {"color": theme.MUTED, "width": 1.0}),
+    ):
+        if len(part):
+            _draw_look(fig, name, list(part.itertuples()), place, end=end, line=line)
+    _draw_letters(fig, list(seen[~beat].itertuples()), place, begin, end)
+
+
+HEADS = {"lost": "x-thin-open", "answer": "arrow-open"}
+
+
+def _draw_look(
+    fig: go.Figure, name: str, rows: list[Any], place: dict[int, int], *, end: float, line: dict[str, Any]
+) -> None:
+    """All arrows of one look as one trace: tail, head, gap, and so on."""
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for row in rows:
+        (x0, y0), (x1, y1) = _ends(row, place, end)
+        xs += [round(x0, 6), round(x1, 6), None]
+        ys += [round(y0, 3), round(y1, 3), None]
+    fig.add_scatter(
+        x=xs,
+        y=ys,
+        mode="lines+markers",
+        name=name,
+        line=line,
+        marker={
+            "symbol": HEADS.get(name, "arrow"),
+            "size": [0, 6 if name == "heartbeat" else 8, 0] * len(rows),
+            "color": line["color"],
+            "line": {"color": line["color"], "width": 1.6 if name == "lost" else 1},
+            "angleref": "up" if name == "lost" else "previous",
+        },
+        hovertext=[text for row in rows for text in ("", _told(row), "")],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _ends(row: Any, place: dict[int, int], end: float) -> tuple[Point, Point]:
+    """Tail and head of an arrow; a lost message stops beside the lane it left, or before the one that was down."""
+    y0, y1 = place[row.src], place[row.dst]
+    down = 1 if y1 > y0 else -1
+    tail = (float(row.sent), y0 + EDGE * down)
+    arrives = row.received if pd.notna(row.received) else row.due if pd.notna(row.due) else row.sent + 0.008
+    head = (min(float(arrives), end) if row.fate == "flying" else float(arrives), y1 - EDGE * down)
+    if row.fate in ARRIVED:
+        return tail, head
+    if row.fate == "dead":
+        return tail, (head[0], y1 - 0.3 * down)
+    part = (0.5 - EDGE) / max(abs(y1 - y0) - 2 * EDGE, 0.1)
+    return tail, (tail[0] + (head[0] - tail[0]) * part, y0 + 0.5 * down)
+
+
+def _told(row: Any) -> str:
+    times = f"{row.count} × " if row.count > 1 else ""
+    what = f"{times}{row.kind} in term {row.term}, n{row.src} to n{row.dst}"
+    carried = pd.notna(row.entries) and row.entries
+    extra = f"<br>{int(row.entries)} entries behind index {int(row.prev_index)}" if carried else ""
+    verdict = {"+": "<br>yes", "−": "<br>no"}.get(_sign(row), "")
+    fate = f"received {row.received:.4f} s" if pd.notna(row.received) else str(row.fate)
+    return f"{what}{extra}{verdict}<br>sent {row.sent:.4f} s, {fate}"
+
+
+def _sign(row: Any) -> str:
+    verdict = row.granted if pd.notna(row.granted) else row.success
+    return "" if pd.isna(verdict) else "+" if verdict else "−"
+
+
+def _letter(row: Any) -> str:
+    count = f"{int(row.entries)}" if row.kind == "AppendRequest" and pd.notna(row.entries) and row.entries else ""
+    return theme.GLYPHS.get(str(row.kind), "?") + count + _sign(row)
+
+
+# Letters
+
+
+def _draw_letters(fig: go.Figure, rows: list[Any], place: dict[int, int], begin: float, end: float) -> None:
+    """The letter of each message on its arrow, as long as it covers no other."""
+    taken: set[tuple[int, int]] = set()
+    found = [(at, _letter(row)) for row in rows if (at := _free(row, place, begin, end, taken)) is not None]
+    fig.add_scatter(
+        x=[x for (x, _), _ in found],
+        y=[y for (_, y), _ in found],
+        mode="text",
+        name="letters",
+        text=[f"<b>{letter}</b>" for _, letter in found],
+        textfont={
+            "size": 11,
+            "color": theme.INK,
+            "shadow": "1px 1px 2px white, -1px -1px 2px white, 1px -1px 2px white",
+        },
+        hoverinfo="skip",
+        showlegend=False,
+        zorder=2,
+    )
+
+
+def _free(row: Any, place: dict[int, int], begin: float, end: float, taken: set[tuple[int, int]]) -> Point | None:
+    """A place on the arrow where no letter is yet, a little off the lanes; it is taken then."""
+    (x0, y0), (x1, y1) = _ends(row, place, end)
+    for part in (0.5, 0.36, 0.64, 0.26, 0.76):
+        x, y = x0 + (x1 - x0) * part, y0 + (y1 - y0) * part
+        column, line = int((x - begin) / ((end - begin) / 60)), int(y * 10)
+        near = {(column + right, line + below) for right in (-1, 0, 1) for below in (-1, 0, 1)}
+        if begin <= x <= end and abs(y - round(y)) > 0.22 and not near & taken:
+            taken.add((column, line))
+            return x, y
+    return None

@@ -1,0 +1,159 @@
+"""The lives of servers as bands: hue and numeral their term, border, hatching and word their role."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.viz import theme
+from pyraft_lab.viz.source import Frames, separations, spans
+
+WIDTH = 800
+"""About how many pixels a chart has for its time: what fits into a band is written into it."""
+LETTER = 6.8
+"""About how wide a letter is."""
+
+
+def lives(trace: Trace | Frames, lanes: Sequence[int], begin: float, end: float) -> pd.DataFrame:
+    """What the nodes of a chart were between two times: ``node start stop term role``."""
+    bands = spans(trace, end)
+    seen = bands[(bands["stop"] > begin) & (bands["start"] < end) & bands["node"].isin(lanes)].copy()
+    seen["start"], seen["stop"] = seen["start"].clip(lower=begin), seen["stop"].clip(upper=end)
+    return seen
+
+
+def draw(
+    fig: go.Figure, bands: pd.DataFrame, lanes: Sequence[int], *, width: float, room: float, indent: str = ""
+) -> None:
+    """Each stretch of a node's life as a bar, a trace for each role; ``room`` is how many seconds the chart shows."""
+    place = {node: lane for lane, node in enumerate(lanes)}
+    for role, part in bands.groupby("role", sort=True):
+        look, length = str(role), part["stop"] - part["start"]
+        rows: list[Any] = list(part.itertuples())
+        fills = [fill(row) for row in rows]
+        fig.add_bar(
+            name=look,
+            orientation="h",
+            base=part["start"],
+            x=length,
+            y=[place[row.node] for row in rows],
+            width=width if look != "learner" else width * 0.7,
+            text=[fitting(row, room, indent) for row in rows],
+            textposition="inside",
+            insidetextanchor="start",
+            textangle=0,
+            textfont={"color": [ink(row) for row in rows], "size": 11},
+            marker={
+                "color": fills,
+                "line": {"color": theme.INK, "width": theme.ROLE_BORDER.get(look, 0.8)},
+                "pattern": {
+                    "shape": theme.ROLE_HATCH.get(look, ""),
+                    "fillmode": "overlay",
+                    "fgcolor": theme.INK,
+                    "fgopacity": 0.35,
+                    "size": 7,
+                },
+            },
+            hovertext=[f"{told(row)}<br>from {row.start:.3f} s to {row.stop:.3f} s" for row in rows],
+            hovertemplate="%{hovertext}<extra></extra>",
+            showlegend=False,
+            zorder=1,
+        )
+
+
+def fill(row: Any) -> str:
+    """The colour of a band."""
+    return theme.NO_TERM if row.role in theme.GONE else theme.term_colour(row.term)
+
+
+def ink(row: Any) -> str:
+    """The colour of the words in it."""
+    return theme.INK if row.role in theme.GONE else theme.numeral_colour(row.term)
+
+
+def fitting(row: Any, room: float, indent: str = "") -> str:
+    """The most that fits: role and term, the term alone, or nothing."""
+    pixels = (row.stop - row.start) / room * WIDTH - 6
+    terms = "" if row.role in theme.GONE or not row.term else f" {row.term}"
+    before = indent if row.role in {"leader", "down"} else ""
+    words = (f"{before}{row.role}{terms}", f"{before}{terms.strip() or row.role}")
+    return next((word for word in words if len(word) * LETTER <= pixels), "")
+
+
+def told(row: Any) -> str:
+    """A band in words."""
+    if row.role in theme.GONE:
+        return f"n{row.node} is {row.role}"
+    article = "an" if row.role[0] in "aeiou" else "a"
+    return f"n{row.node} {'leads' if row.role == 'leader' else f'is {article} {row.role} in'} term {row.term}"
+
+
+def key(bands: pd.DataFrame) -> str:
+    """What border and hatching of these bands mean."""
+    seen = set(bands["role"])
+    return " · ".join(["colour and number: term", *(says for role, says in theme.ROLE_KEY.items() if role in seen)])
+
+
+def finding(bands: pd.DataFrame) -> str:
+    """Who leads at the end, and how often that changed.
+
+    >>> finding(pd.DataFrame({"node": [1], "start": [0.5], "stop": [2.0], "term": [1], "role": ["leader"]}))
+    'n1 leads term 1 from 0.500 s to the end'
+    """
+    leads = bands[bands["role"] == "leader"].sort_values(["term", "start"])
+    if leads.empty:
+        return "nobody leads"
+    last: Any = next(leads.tail(1).itertuples())
+    until = "the end" if last.stop >= bands["stop"].max() else f"{last.stop:.3f} s"
+    reigns = f"; {len(leads)} reigns in all" if len(leads) > 1 else ""
+    return f"n{last.node} leads term {last.term} from {last.start:.3f} s to {until}{reigns}"
+
+
+def words(bands: pd.DataFrame, lanes: Sequence[int], most: int = 6) -> str:
+    """What each node was, one after the other; of many stretches the last ones."""
+    return ". ".join(_life(node, bands[bands["node"] == node], most) for node in lanes)
+
+
+def _life(node: int, part: pd.DataFrame, most: int) -> str:
+    rows: list[Any] = list(part.tail(most).itertuples())
+    parts = [f"{row.role}{'' if row.role in theme.GONE else f' {row.term}'} from {row.start:.3f} s" for row in rows]
+    left = f"(after {len(part) - len(rows)} others) " if len(part) > len(rows) else ""
+    return f"n{node}: {left}{', '.join(parts) or 'nothing'}"
+
+
+def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -> bool:
+    """A lane above the others that says which links were cut, and when; whether there was anything to say."""
+    cuts = separations(trace, begin, end)
+    for start, stop, said in cuts:
+        fig.add_bar(
+            name="links",
+            orientation="h",
+            base=[start],
+            x=[stop - start],
+            y=[-0.78],
+            width=0.4,
+            constraintext="none",
+            text=[f"cut: {said}"],
+            textposition="inside",
+            insidetextanchor="start",
+            textangle=0,
+            textfont={"size": 10, "color": theme.INK},
+            marker={"color": theme.NO_TERM, "line": {"color": theme.FAINT, "width": 1}},
+            hovertext=[f"links are cut: {said}<br>from {start:.3f} s to {stop:.3f} s"],
+            hovertemplate="%{hovertext}<extra></extra>",
+            showlegend=False,
+        )
+        for when in (start, stop):
+            fig.add_shape(
+                type="line",
+                x0=when,
+                x1=when,
+                y0=0,
+                y1=1,
+                yref="paper",
+                line={"color": theme.FAINT, "width": 1, "dash": "dot"},
+                layer="below",
+            )
+    return bool(cuts)
