@@ -4,6 +4,7 @@ Pictures of every stop are left in `artefacts/`, to be looked at.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -264,7 +265,7 @@ def see_live_ones(visit: Visit) -> None:
     visit.picture("9-held")
     live.button("Hold messages").click()
     visit.page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
-    visit.page.locator(".js-plotly-plot").get_by_text("leader 1").first.wait_for(timeout=SOON)
+    visit.page.locator(".js-plotly-plot").get_by_text(re.compile(r"leader \d")).first.wait_for(timeout=SOON)
     visit.picture("10-live-figure")
 
 
