@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from pyraft_lab.trace.recorder import Trace
 Source = Simulation | Trace | LocalCluster
 RATE = 5.0
 """How often a second a live tape grows."""
+SILENCE = 60.0
+"""Seconds without a word from any drawing after which nobody seems to look: a live tape rests until somebody does."""
 TWIN = "PYRAFT_LAB_TWIN"
 STATIC = Path(__file__).parent / "static"
 
@@ -46,6 +49,7 @@ class Lab(anywidget.AnyWidget):
 
     def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
         self._desk = desk_for(Simulation() if source is None else source, opening=opening)
+        self._heard = time.monotonic()
         self._pulse = Pulse(self._beat, name="live lab", rate=RATE)
         is_live = isinstance(self._desk, LiveDesk)
         self._post = self._pulse.post if is_live else owner()
@@ -96,13 +100,15 @@ class Lab(anywidget.AnyWidget):
         """Tell the drawing what a live cluster has done since; whether there may be more."""
         assert isinstance(self._desk, LiveDesk), "nothing else grows by itself"
         is_over = self._desk.is_over
-        self._tell(self._desk.grow)
+        if time.monotonic() - self._heard < SILENCE:
+            self._tell(self._desk.grow)
         return not is_over
 
     # Messages of the drawing
 
     def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
         """May be called on any thread: hand it to whoever owns the cluster."""
+        self._heard = time.monotonic()
         self._post(lambda: self._answer(message))
 
     def _answer(self, message: Any) -> None:

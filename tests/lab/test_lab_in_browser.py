@@ -4,6 +4,7 @@ Pictures of every stop are left in `artefacts/`, to be looked at.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -256,16 +257,17 @@ def see_live_ones(visit: Visit) -> None:
     live.root.scroll_into_view_if_needed()
     live.wait_for_event(f"> {live.event}")
     visit.picture("8-live")
+    visit.page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
+    visit.page.locator(".js-plotly-plot").get_by_text(re.compile(r"leader \d")).first.wait_for(timeout=SOON)
+    visit.picture("9-live-figure")
+    live.root.scroll_into_view_if_needed()
     live.root.focus()
     visit.page.keyboard.press("b")
     live.shows("held: choose one")
     visit.page.keyboard.press("n")
     live.button("Let it pass").wait_for(timeout=SOON)
-    visit.picture("9-held")
+    visit.picture("10-held")
     live.button("Hold messages").click()
-    visit.page.locator(".js-plotly-plot").first.scroll_into_view_if_needed()
-    visit.page.locator(".js-plotly-plot").get_by_text("leader 1").first.wait_for(timeout=SOON)
-    visit.picture("10-live-figure")
 
 
 def test_a_page_plays_without_kernel_and_network(visit: Visit, tmp_path: Path) -> None:

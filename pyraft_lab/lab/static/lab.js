@@ -384,9 +384,9 @@ class SceneView {
       s("circle", { class: "rl-circle", r: r + 7 }), s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }), s("g", { class: "rl-arcs" }),
       s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r, pathLength: 188 }),
-      s("text", { class: "rl-numeral", y: 4 }), s("text", { class: "rl-word", y: 16 }, "term"), s("g", { class: "rl-votes" }), s("path", { class: "rl-mark" }),
+      s("g", { class: "rl-votes" }), s("path", { class: "rl-mark" }),
       s("text", { class: "rl-label", y: label }, s("tspan", { class: "rl-name" }, name(id)), " ", s("tspan", { class: "rl-role" })),
-      s("text", { class: "rl-extra", y: label + (above ? -15 : 14) }));
+      " ", s("text", { class: "rl-extra", y: label + (above ? -15 : 14) }), " ", s("text", { class: "rl-word", y: 16 }, "term"), " ", s("text", { class: "rl-numeral", y: 4 }));
     group.addEventListener("click", (event) => this.lab.pickNode(id, event.shiftKey || event.ctrlKey || event.metaKey));
     group.addEventListener("contextmenu", (event) => { event.preventDefault(); this.lab.pickNode(id, false); this.lab.openMenu(event); });
     return group;
@@ -578,8 +578,8 @@ class SceneView {
   }
 
   buildMessage(flight) {
-    const mark = s("g", { class: "rl-message", role: "button", tabindex: -1, "aria-label": messageWords(flight) },
-      s("title", {}, messageWords(flight)), s("circle", { class: "rl-reach", r: 16 }), messageMark(flight), this.arrow(flight), s("text", { class: "rl-held", y: -13 }));
+    const mark = s("g", { class: "rl-message", role: "button", tabindex: -1, "aria-label": `${messageWords(flight)} ${messageLabel(flight)}` },
+      s("title", {}, messageWords(flight)), " ", s("circle", { class: "rl-reach", r: 16 }), messageMark(flight), this.arrow(flight), s("text", { class: "rl-held", y: -13 }));
     mark.addEventListener("click", () => this.lab.pickMessage(flight.id));
     mark.addEventListener("contextmenu", (event) => { event.preventDefault(); this.lab.pickMessage(flight.id); this.lab.openMenu(event); });
     this.flights.append(mark);
@@ -606,7 +606,7 @@ class SceneView {
 
 /** A message's mark: a letter for its kind, filled for requests, hollow with + or − for answers, small for heartbeats. */
 function messageMark(flight) {
-  const beat = flight.glyph === "H", label = flight.answer ? flight.glyph + flight.sign : flight.glyph + (flight.entries || "");
+  const beat = flight.glyph === "H", label = messageLabel(flight);
   return s("g", { class: `rl-glyph ${flight.answer ? "rl-answer" : ""} ${beat ? "rl-beat" : ""}` }, s("circle", { r: beat ? 5 : 11 }), s("text", { y: 3.8 }, label));
 }
 
@@ -674,10 +674,13 @@ function extraWords(id, state, scene) {
 }
 
 function nodeWords(id, state, scene, stale) {
+  const still = !state.up || state.paused || state.halted, term = still ? "" : state.granted || state.role === "learner" ? state.term : `term ${state.term}`;
+  const drawn = [name(id), roleWord(state, stale, isMember(id, scene)), extraWords(id, state, scene), term].filter((word) => word !== "").join(" "); // as it is written on the scene
   const votes = state.granted ? `, ${state.granted.length} votes of ${new Set(state.members.sets.flat()).size}` : "";
-  return `${name(id)}, ${roleWord(state, stale, isMember(id, scene))}, term ${state.term}${votes}, log to ${state.log.last}, committed to ${state.commit}`;
+  return `${drawn}${votes}, log to ${state.log.last}, committed to ${state.commit}`;
 }
 
+const messageLabel = (flight) => (flight.answer ? flight.glyph + flight.sign : flight.glyph + (flight.entries || ""));
 const messageWords = (flight) => `${flight.name}, from ${name(flight.src)} to ${name(flight.dst)}`;
 
 /** Several at once who want to lead, or do. */
@@ -1163,6 +1166,8 @@ class Lab {
     root.append(this.root);
     this.watcher = new ResizeObserver(() => this.layout());
     this.watcher.observe(this.stage);
+    this.wake = () => { if (!document.hidden && this.isLive) link.send({ do: "hello" }); };
+    document.addEventListener("visibilitychange", this.wake);
     this.layout();
     link.send({ do: "hello" });
   }
@@ -1172,6 +1177,7 @@ class Lab {
     cancelAnimationFrame(this.player.frame);
     cancelAnimationFrame(this.due);
     this.watcher.disconnect();
+    document.removeEventListener("visibilitychange", this.wake);
     this.root.remove();
   }
 
@@ -1209,6 +1215,7 @@ class Lab {
     this.fillBranches();
     if (player.event > player.last) player.go(player.last);
     else if (follows) player.follow(whole.seen); // who stands at the end of a live tape stays there
+    else if (this.isLive) player.report(); // somebody still looks
   }
 
   takeGate(gate) {
@@ -1396,7 +1403,7 @@ class Lab {
   }
 
   pickNext() {
-    const flying = [...(this.player.scene?.flying.keys() ?? [])];
+    const known = this.player.scene?.flying ?? new Map(), held = [...known.keys()].filter((id) => this.isHeld(id)), flying = held.length ? held : [...known.keys()];
     if (flying.length) this.pickMessage(flying[(flying.indexOf(this.message) + 1) % flying.length]);
   }
 
