@@ -23,8 +23,8 @@ class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
 def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
     """The response of ``node``; raises what a failed request has to."""
     match outcome:
-        case Answered(_, entry, answer):
-            return _answered(entry, answer)
+        case Answered():
+            return _answered(outcome.entry, outcome.result)
         case Failed(_, failure):
             raise to_error(failure, node)
         case MayRead(_, at):
@@ -38,9 +38,9 @@ def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
 def _answered(entry: Entry, answer: Answer) -> WriteResponse:
     """What the machine made of an entry."""
     match answer:
-        case Value(value):
-            membership = entry.payload.membership if isinstance(entry.payload, Configuration) else None
-            return WriteResponse(log_id=entry.id, value=value, membership=membership)
+        case Value():  # nearly always, so first, and no further asked than it must be
+            membership = entry.payload.membership if type(entry.payload) is Configuration else None
+            return WriteResponse(log_id=entry.id, value=answer.value, membership=membership)
         case Rejected(why):
             raise BadCommand(why)
         case Expired():
