@@ -17,7 +17,7 @@ from copy import copy
 from hashlib import blake2b
 from typing import Any, Protocol, Self
 
-from msgspec import DecodeError, Struct
+from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from pyraft_lab.engine.log import Entry, Normal
@@ -126,9 +126,21 @@ def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, sin
 def decode(data: bytes) -> Any:
     """The command in an entry's bytes, with or without a session; ``Rejected`` where there is none."""
     try:
-        return _unseal(data[1:]).command if data.startswith(SEALED) else _unpack(data)
-    except (DecodeError, ValueError) as error:
-        return Rejected(f"not a command: {error}")
+        return _opened(data)[0]
+    except ValueError as error:
+        return _illegible(error)
+
+
+def _opened(data: bytes) -> tuple[Any, Sealed | None]:
+    """The command, and what seals it where it belongs to a session; ``ValueError`` where it is none."""
+    if not data.startswith(SEALED):
+        return _unpack(data), None
+    sealed = _unseal(data[1:])
+    return sealed.command, sealed
+
+
+def _illegible(error: ValueError) -> Rejected:
+    return Rejected(f"not a command: {error}")
 
 
 class Sessions:
@@ -156,13 +168,11 @@ class Sessions:
         """Apply a committed entry; those without a command, and commands seen before, leave the machine alone."""
         if not isinstance(entry.payload, Normal):
             return Value()
-        data = entry.payload.data
-        if not data.startswith(SEALED):
-            return self._run(decode(data))
         try:
-            return self._once(entry.index, _unseal(data[1:]))
-        except DecodeError as error:
-            return Rejected(f"not a command: {error}")
+            command, sealed = _opened(entry.payload.data)
+        except ValueError as error:
+            return _illegible(error)
+        return self._run(command) if sealed is None else self._once(entry.index, sealed)
 
     def query(self, query: Any) -> Any:
         """What the machine says now."""
@@ -213,8 +223,8 @@ class Sessions:
         return session
 
     def _run(self, command: Any) -> Answer:
-        result = command if isinstance(command, Rejected) else self.machine.apply(command)
-        return result if isinstance(result, Rejected) else Value(result)
+        result = self.machine.apply(command)
+        return result if type(result) is Rejected else Value(result)
 
     def _forget(self, index: Index) -> None:
         """Sessions stand in order of their last use, so the idlest is the first."""
@@ -269,14 +279,15 @@ class KeyValue:
 
     def apply(self, command: Any, /) -> Any:
         """Carry out one command; see the class for its forms."""
-        if not isinstance(command, dict) or command.get("op") not in _NEEDS:
+        op = command.get("op") if isinstance(command, dict) else None
+        if not isinstance(op, str) or op not in _NEEDS:
             return Rejected(f"{command!r} is no command; the 'op' of one is {', '.join(_NEEDS)}")
-        for field in _NEEDS[command["op"]]:
+        for field in _NEEDS[op]:
             if field not in command:
-                return Rejected(f"{command['op']!r} needs {field!r}")
+                return Rejected(f"{op!r} needs {field!r}")
         if not isinstance(command["key"], (str, int)):
             return Rejected(f"{command['key']!r} is no key")
-        return self._operate(command["op"], command["key"], command)
+        return self._operate(op, command["key"], command)
 
     def query(self, query: Any, /) -> Any:
         """The value of a key, ``None`` where there is none."""

@@ -12,7 +12,7 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import SendChunk
-from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.log import Entry, weigh
 from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
@@ -73,7 +73,7 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
     last = entries[-1].index if entries else prev.index
     pace: Pace = Probe(asked=True)
     if isinstance(progress.pace, Pipeline):
-        pace = Pipeline((*progress.pace.inflight, Batch(last, sum(entry.size for entry in entries))))
+        pace = Pipeline((*progress.pace.inflight, Batch(last, weigh(entries))))
     if not isinstance(progress.pace, Pipeline) or not progress.pace.inflight:
         turn.set_timer(retry(progress.peer), progress.failures)
     following = last + 1 if isinstance(pace, Pipeline) else progress.next

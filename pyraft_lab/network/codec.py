@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw, Struct
 
+from pyraft_lab.engine.log import weigh
 from pyraft_lab.engine.messages import AnyMessage, AppendRequest, SnapshotRequest
 from pyraft_lab.engine.types import NodeId
 
@@ -31,7 +32,7 @@ class Letter(Struct, frozen=True, array_like=True, gc=False):
         """About how many bytes it takes."""
         match self.message:
             case AppendRequest(entries=entries):
-                return 64 + sum(32 + entry.size for entry in entries)
+                return 64 + 32 * len(entries) + weigh(entries)
             case SnapshotRequest(data=data):
                 return 256 + len(data)
             case _:

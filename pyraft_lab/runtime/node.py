@@ -34,7 +34,6 @@ from pyraft_lab.runtime.office import Callback, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
-from pyraft_lab.runtime.requests import Call
 from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
@@ -154,38 +153,37 @@ class Raft:
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
         ``OutcomeUnknown`` (it may yet happen).
         """
-        (response,) = await self._at_home(self._write([_payload(value)], leader))
-        return response
+        return await self._at_home(self._write(_payload(value), leader))
 
     async def client_write_many(self, values: Iterable[Any], *, leader: Fence = None) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
-        return await self._at_home(self._write([_payload(value) for value in values], leader))
+        return await self._at_home(self._write_many([_payload(value) for value in values], leader))
 
     async def write_blank(self) -> WriteResponse:
         """Commit an entry that says nothing: a barrier behind everything before it."""
-        (response,) = await self._at_home(self._write([Blank()], None))
-        return response
+        return await self._at_home(self._write(Blank(), None))
 
     async def client_write_ff(self, value: Any) -> None:
         """Fire and forget: returns once the command is queued here."""
-        await self._at_home(self._queue([_payload(value)], None))
+        await self._at_home(self._write_ff(_payload(value)))
 
-    async def _write(self, payloads: Sequence[Normal | Blank], leader: Fence) -> tuple[WriteResponse, ...]:
-        outcomes = await (await self._queue(payloads, leader)).done
+    async def _write(self, payload: Normal | Blank, leader: Fence) -> WriteResponse:
+        (done,) = (await self._with_room()).write((payload,), leader)
+        return respond(await done, self.id)
+
+    async def _write_many(self, payloads: Sequence[Normal], leader: Fence) -> tuple[WriteResponse, ...]:
+        outcomes = [await done for done in (await self._with_room()).write(payloads, leader)]
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
-    async def _queue(self, payloads: Sequence[Normal | Blank], leader: Fence) -> Call:
-        call = await self._call(len(payloads))
-        self._alive().write(call.ids, payloads, leader)
-        return call
+    async def _write_ff(self, payload: Normal) -> None:
+        (await self._with_room()).write((payload,))
 
-    async def _call(self, size: int = 1) -> Call:
-        """So many requests, once there is room for more."""
+    async def _with_room(self) -> Owner:
+        """The node's inside, once it has room for more requests."""
         owner = self._alive()
         if len(owner.requests) >= self._max_waiting:
             await owner.requests.room(self._max_waiting)
-            self._alive()
-        return owner.requests.open(size)
+        return self._alive()
 
     # Reading
 
@@ -202,9 +200,8 @@ class Raft:
         return await self._at_home(self._read(query, policy))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        call = await self._call()
-        self._alive().read(call.first, policy)
-        match (await call.done)[0]:
+        done = (await self._with_room()).read(policy)
+        match await done:
             case MayRead(_, at):
                 return at
             case Failed(_, failure):
@@ -280,11 +277,10 @@ class Raft:
             lambda request: ChangeMembership(request=request, change=change, retain=retain, guard=guard)
         )
 
-    async def _order(self, event: Callable[[int], Event]) -> WriteResponse:
+    async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
-        call = await self._call()
-        self._alive().tell(event(call.first))
-        return respond((await call.done)[0], self.id)
+        done = (await self._with_room()).order(event)
+        return respond(await done, self.id)
 
     # Looking
 

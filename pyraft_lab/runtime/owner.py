@@ -11,6 +11,7 @@
 import asyncio
 import logging
 import random
+from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import chain
@@ -144,15 +145,25 @@ class Owner:
             case _:
                 pass  # Raft's own timers judge who can be reached
 
-    def write(self, ids: Sequence[RequestId], payloads: Sequence[Normal | Blank], fence: Fence = None) -> None:
-        """Queue clients' writes; all that wait are proposed together."""
+    def write(self, payloads: Sequence[Normal | Blank], fence: Fence = None) -> Sequence[Future[Outcome]]:
+        """Queue a client's writes; all that wait are proposed together."""
+        ids, futures = self.requests.open(len(payloads))
         self._writes.append((ids, payloads, fence))
         self._awake.set()
+        return futures
 
-    def read(self, id: RequestId, policy: ReadPolicy) -> None:
+    def read(self, policy: ReadPolicy) -> Future[Outcome]:
         """Queue a read; all that wait share one round."""
+        (id,), (done,) = self.requests.open()
         self._reads.append((id, policy))
         self._awake.set()
+        return done
+
+    def order(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
+        """Queue what one request stands for."""
+        (id,), (done,) = self.requests.open()
+        self.tell(event(id))
+        return done
 
     # The crank
 

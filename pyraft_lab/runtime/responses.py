@@ -4,12 +4,12 @@ from typing import Any, assert_never
 
 from msgspec import Struct
 
-from pyraft_lab.engine.log import Configuration
+from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId
 from pyraft_lab.errors import BadCommand, OutcomeUnknown
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
-from pyraft_lab.machine import Expired, Rejected
+from pyraft_lab.machine import Answer, Expired, Rejected, Value
 
 
 class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
@@ -23,13 +23,8 @@ class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
 def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
     """The response of ``node``; raises what a failed request has to."""
     match outcome:
-        case Answered(_, entry, Rejected(why)):
-            raise BadCommand(why)
-        case Answered(_, entry, Expired()):
-            raise OutcomeUnknown("the session was forgotten")
-        case Answered(_, entry, answer):
-            membership = entry.payload.membership if isinstance(entry.payload, Configuration) else None
-            return WriteResponse(log_id=entry.id, value=answer.value, membership=membership)
+        case Answered():
+            return _answered(outcome.entry, outcome.result)
         case Failed(_, failure):
             raise to_error(failure, node)
         case MayRead(_, at):
@@ -38,3 +33,17 @@ def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
             return WriteResponse(log_id=ORIGIN)
         case _:
             assert_never(outcome)
+
+
+def _answered(entry: Entry, answer: Answer) -> WriteResponse:
+    """What the machine made of an entry."""
+    match answer:
+        case Value():  # nearly always, so first, and no further asked than it must be
+            membership = entry.payload.membership if type(entry.payload) is Configuration else None
+            return WriteResponse(log_id=entry.id, value=answer.value, membership=membership)
+        case Rejected(why):
+            raise BadCommand(why)
+        case Expired():
+            raise OutcomeUnknown("the session was forgotten")
+        case _:
+            assert_never(answer)

@@ -2,10 +2,11 @@
 
 Both replicate a table, commands of about a hundred bytes, 4,096 of them under way at any time. PySyncObj calls back;
 ours resolves a future for each caller, and once more for batches of 64, as a busy service would hand them over.
+What is compared is the processor's time for a write, the least of the rounds: other programs of the machine take the
+clock's time away, and of the processor's no more than what they push out of its caches.
 """
 
 import asyncio
-import statistics
 import sys
 import threading
 import time
@@ -70,19 +71,19 @@ def theirs(seconds: float, **settings: Any) -> tuple[float, float]:
     return result
 
 
-def main(rounds: int = 3, seconds: float = 2.0) -> int:
-    """Print each round and the medians; 0 if ours is ahead both ways."""
+def main(rounds: int = 3, seconds: float = 3.0) -> int:
+    """Print each round and the least processor's time for a write; 0 if ours is ahead both ways."""
     table: dict[str, list[tuple[float, float]]] = {"ours": [], "ours, batches of 64": [], "PySyncObj": []}
     for _ in range(rounds):
         speed = asyncio.run(measure(outstanding=OUTSTANDING, seconds=seconds))
         table["ours"].append((speed.writes, speed.cpu))
         table["ours, batches of 64"].append(asyncio.run(ours_in_batches(seconds)))
         table["PySyncObj"].append(theirs(seconds))
-    median = {name: statistics.median(writes for writes, _ in runs) for name, runs in table.items()}
+    least = {name: min(cpu for _, cpu in runs) for name, runs in table.items()}
     for name, runs in table.items():
         told = ", ".join(f"{writes:,.0f}/s at {cpu:.0f} µs" for writes, cpu in runs)
-        sys.stdout.write(f"{name:<20} median {median[name]:,.0f} writes/s   ({told})\n")
-    return 0 if min(median["ours"], median["ours, batches of 64"]) > median["PySyncObj"] else 1
+        sys.stdout.write(f"{name:<20} {least[name]:.1f} µs a write   ({told})\n")
+    return 0 if max(least["ours"], least["ours, batches of 64"]) < least["PySyncObj"] else 1
 
 
 if __name__ == "__main__":
