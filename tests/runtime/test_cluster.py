@@ -101,7 +101,7 @@ async def test_who_waits_for_a_learner_is_let_go_when_it_is_removed() -> None:
         leader = cluster.raft(await cluster.wait_leader(20))
         adding = asyncio.create_task(leader.add_learner(4))
         await leader.wait(20).until(lambda now: 4 in now.committed_membership.nodes)
-        await leader.change_membership(RemoveLearners({4}))
+        await leader.change_membership(RemoveLearners(frozenset({4})))
         assert (await adding).membership is not None
 
 
