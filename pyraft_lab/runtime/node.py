@@ -225,7 +225,11 @@ class Raft:
         await self._at_home(self._order(lambda request: Initialize(request, membership)))
 
     async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
-        """Let a node receive the log; ``blocking`` waits until it has almost all of it (``Config.learner_lag``)."""
+        """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
+
+        Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
+        leads.
+        """
         return await self._at_home(self._add_learner(id, addr, blocking=blocking))
 
     async def change_membership(
@@ -253,7 +257,8 @@ class Raft:
             return False  # and who waits is told what ended it
         if now.role != "Leader" or id not in now.membership.nodes:
             return True
-        return now.last_log.index - now.replication.get(id, 0) <= self.config.learner_lag
+        matched = now.replication.get(id, 0)  # 0: it never answered, and however short the log, nothing is known of it
+        return matched > 0 and now.last_log.index - matched <= self.config.learner_lag
 
     async def _change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
         response = await self._one_change(change, retain=retain, guard=guard)

@@ -31,7 +31,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import Deed
 from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.files import Writer
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.recorder import EventId, Record
 
 FORMAT = "pyraft1"
 MARKS = 768
@@ -39,6 +39,8 @@ MARKS = 768
 LARGEST = 8 << 20
 """More than so many bytes no capsule holds."""
 KNOWN = {"RAFT": RAFT, "ADVANCED": ADVANCED}
+Told = str | dict[str, str]
+"""A table of rules: one of those known by name, or what its author put into the usual one."""
 
 
 class Proof(Struct, frozen=True, array_like=True):
@@ -51,14 +53,19 @@ class Proof(Struct, frozen=True, array_like=True):
 
 
 class Capsule(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is in the text. ``rules`` is a known table or names the functions put in; only what is unusual is told."""
+    """What is in the text; only what is unusual is told.
+
+    ``rules`` is a known table or names the functions put in, and ``turns`` says after how many events a fork went on
+    under which others.
+    """
 
     version: str
     seed: int
     voters: tuple[NodeId, ...]
     learners: tuple[NodeId, ...] = ()
     initialize: bool = True
-    rules: str | dict[str, str] = "RAFT"
+    rules: Told = "RAFT"
+    turns: tuple[tuple[EventId, Told], ...] = ()
     machine: str = ""
     config: dict[str, Any] = {}
     weather: dict[str, Any] = {}
@@ -92,7 +99,8 @@ def seal(sim: Simulation) -> str:
         voters=tuple(sorted(members.voters if members else origin.nodes)),
         learners=tuple(sorted(members.learners)) if members else (),
         initialize=members is not None,
-        rules=_name_rules(setting.engine.rules),
+        rules=_name_rules(origin.setting.engine.rules),
+        turns=tuple((events, _name_rules(rules)) for events, rules in sim.turns),
         machine="" if setting.machine is KeyValue else _name(setting.machine),
         config=_unusual(setting.config, Config()),
         weather=_unusual(origin.weather, Weather()),
@@ -106,32 +114,53 @@ def seal(sim: Simulation) -> str:
 def reopen(text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None) -> Simulation:
     """The run in a text, built again and proved to be the same."""
     capsule = unwrap(text)
+    first, *turns = _tables(capsule, rules)
     sim = Simulation(
         capsule.voters,
         capsule.seed,
         learners=capsule.learners,
         initialize=capsule.initialize,
-        rules=rules or _find_rules(capsule.rules),
+        rules=first,
         machine=machine or _find(capsule.machine or _name(KeyValue), "machine"),
         config=replace(Config(), **_as(Config, capsule.config)).validated(),
         weather=replace(Weather(), **_as(Weather, capsule.weather)).validated(),
     )
-    _go(sim, capsule)
+    begin = 0
+    for (events, _), table in zip(capsule.turns, turns, strict=True):
+        _go(sim, capsule, begin, events)
+        sim, begin = sim.fork(rules=table), events
+    _go(sim, capsule, begin, None)
+    sim.wait(capsule.now)
     _compare(sim, capsule)
     return sim
 
 
-def _go(sim: Simulation, capsule: Capsule) -> None:
-    """Do what was done; where that is not possible, the runs have parted before."""
+def _tables(capsule: Capsule, rules: Rules | None) -> list[Rules]:
+    """The rules it began with and those of every turn; ``rules`` are its author's own, wherever it followed them."""
+    told = [capsule.rules, *(table for _, table in capsule.turns)]
+    if rules is None:
+        return [_find_rules(one) for one in told]
+    if len(told) == 1:
+        return [rules]
+    own = [one for one in told if not _is_known(one)]
+    if any(one != own[0] for one in own):
+        raise CapsuleError(
+            f"the run went from one table of its author's own to another, and only one can be passed: {own}"
+        )
+    return [_find_rules(one) if _is_known(one) else rules for one in told]
+
+
+def _go(sim: Simulation, capsule: Capsule, begin: EventId, end: EventId | None) -> None:
+    """Do what was done between two turns; where that is not possible, the runs have parted before."""
     try:
         for deed in capsule.deeds:
-            sim.redo(deed)
-        while sim.world.events < capsule.proof.events:
+            if begin <= deed.events and (end is None or deed.events < end):
+                sim.redo(deed)
+        while sim.world.events < (capsule.proof.events if end is None else end):
             sim.step()
     except PyraftError as error:
         _compare(sim, capsule)
         raise CapsuleMismatch(sim.world.events, f"{error}{_blame(capsule)}") from error
-    sim.wait(capsule.now)
 
 
 def _compare(sim: Simulation, capsule: Capsule) -> None:
@@ -260,7 +289,7 @@ def _name(thing: object) -> str:
     return f"{getattr(thing, '__module__', '?')}:{getattr(thing, '__qualname__', repr(thing))}"
 
 
-def _name_rules(rules: Rules) -> str | dict[str, str]:
+def _name_rules(rules: Rules) -> Told:
     for name, table in KNOWN.items():
         if rules == table:
             return name
@@ -268,13 +297,22 @@ def _name_rules(rules: Rules) -> str | dict[str, str]:
     return {name: _name(rule) for name, rule in told.items() if rule is not usual[name]}
 
 
-def _find_rules(told: str | dict[str, str]) -> Rules:
+def _find_rules(told: Told) -> Rules:
     if isinstance(told, dict):
         known = {field.name for field in fields(Rules)}
         return replace(RAFT, **{name: _find(rule, "rules") for name, rule in told.items() if name in known})
     if told not in KNOWN:
         raise CapsuleError(f"there are no rules {told!r}; known are {', '.join(KNOWN)}")
     return KNOWN[told]
+
+
+def _is_known(told: Told) -> bool:
+    """Whether the library has these rules itself."""
+    try:
+        _find_rules(told)
+    except CapsuleError:
+        return False
+    return True
 
 
 def _find(name: str, what: str) -> Any:

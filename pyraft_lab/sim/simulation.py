@@ -167,8 +167,13 @@ class Simulation(Controls):
 
     @property
     def deeds(self) -> tuple[Deed, ...]:
-        """Everything that was decided from outside; with seed and origin it tells the whole run."""
+        """Everything that was decided from outside; with seed, origin and turns it tells the whole run."""
         return self._timeline.deeds
+
+    @property
+    def turns(self) -> tuple[tuple[EventId, Rules], ...]:
+        """Where :meth:`fork` brought in other rules: after how many events, and which."""
+        return self._timeline.turns
 
     # Properties of one's own
 
@@ -265,8 +270,9 @@ class Simulation(Controls):
     ) -> "Simulation":
         """The run a capsule was made of, built again and proved to be the same event by event.
 
-        ``rules`` and ``machine`` are needed where the run had its author's own. ``CapsuleError`` where the text is
-        cut, damaged or of another format; ``CapsuleMismatch`` names the first difference.
+        ``rules`` and ``machine`` are needed where the run had its author's own; rules that only a fork followed are
+        put in where it began to. ``CapsuleError`` where the text is cut, damaged or of another format;
+        ``CapsuleMismatch`` names the first difference.
         """
         from pyraft_lab.sim.capsule import reopen
 

@@ -2,10 +2,12 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from msgspec import Struct
 
+from pyraft_lab.engine.rules import Rules
 from pyraft_lab.sim.act import act
 from pyraft_lab.sim.weather import SECOND, Micros
 from pyraft_lab.sim.world import Action, World
@@ -47,6 +49,12 @@ class Timeline:
     def deeds(self) -> tuple[Deed, ...]:
         """Everything that was decided from outside; with the origin it tells all."""
         return tuple(Deed(event, past.now, past.action) for event, past in enumerate(self._past) if past.decided)
+
+    @property
+    def turns(self) -> tuple[tuple[EventId, Rules], ...]:
+        """After how many events other rules were followed from there on, and which."""
+        tables = [(events, world.setting.engine.rules) for events, world in sorted(self._kept.items())]
+        return tuple(later for earlier, later in pairwise(tables) if later[1] != earlier[1])
 
     def add(self, action: Action, world: World, *, decided: bool) -> None:
         """An action has led to this world."""

@@ -6,25 +6,26 @@ INFO pyraft_lab.trace.export n1 leads term 2
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from pyraft_lab.engine.events import Propose, Receive
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.trace.recorder import EventId, Kind, Record
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Span, Tracer
 
 log = logging.getLogger(__name__)
 FAULTS = frozenset(
     {Kind.CRASH, Kind.PARTITION, Kind.CUT, Kind.HEAL, Kind.DROP, Kind.WEATHER, Kind.PAUSE, Kind.RESUME, Kind.DELAY}
 )
 REMEMBERED = 10_000
-"""Events that may still be causes."""
+"""Events that may still be causes, and writes that may still be answered."""
 
 
 class LogExporter:
@@ -66,12 +67,20 @@ def standing(state: RaftState) -> str:
 
 
 class SpanExporter:
-    """One OpenTelemetry trace for each proposed batch of writes, with a span for every step that carried it on.
+    """One OpenTelemetry trace for each client's write, with a span for every step of any node that carried it on.
 
     Needs ``pip install "pyraft-lab[otel]"``; give it a tracer, or the global provider's is taken. Every message carries
     the id of what caused it, and a trace's id is made of its first event's: the spans of nodes in different
-    processes meet in one trace without knowing of each other. Writes that were proposed together share it. A span lasts
-    from the step that caused it, where this exporter saw that one, so the time a disk or a wire took shows.
+    processes meet in one trace without knowing of each other. A span lasts from the step that caused it, where this
+    exporter saw that one, so the time a disk or a wire took shows.
+
+    Writes that were proposed together share their steps, and still have a trace each, linked to that of the batch::
+
+        write 7 on node 1 ──┐ link
+                            ├─▶ propose on node 1 ── receive on node 2 ── stored on node 2 ── …
+        write 8 on node 1 ──┘
+
+    The span of a write lasts from its proposal to the step that tells of its answer; that takes the level ``full``.
     """
 
     def __init__(self, tracer: "Tracer | None" = None) -> None:
@@ -80,19 +89,64 @@ class SpanExporter:
         self._tracer = tracer or trace.get_tracer("pyraft_lab")
         self._roots: dict[EventId, EventId] = {}
         self._ends: dict[EventId, int] = {}
+        self._writes: dict[tuple[NodeId, RequestId], Span] = {}
 
     def __call__(self, record: Record) -> None:
-        """Make a span of a record, if it belongs to a write."""
+        """Make a span of a record, if it belongs to a write, and end the writes that it answers."""
         root = self._root(record)
-        if root is None:
-            return
-        end = int(record.time * 1e9)
+        if root is not None:
+            self._carry_on(record, root)
+        for reply in record.replies:
+            self._end(record.node, reply.request, _nanoseconds(record), reply.error)
+
+    def _carry_on(self, record: Record, root: EventId) -> None:
+        """One step of a write, or of a batch of them."""
+        end = _nanoseconds(record)
         start = min(self._ends.get(record.cause or 0, end), end)
         span = self._tracer.start_span(
             _name(record), context=_context(root), start_time=start, attributes=_facts(record)
         )
+        match record.step:
+            case Step(event=Propose(requests=requests)):
+                self._begin(record, requests, span)
+            case _:
+                pass
         span.end(end)
         self._remember(record.id, root, end)
+
+    def _begin(self, record: Record, requests: Sequence[RequestId], batch: "Span") -> None:
+        """Begin a span for every write: in the trace of its steps if it has them for itself, else in its own."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import Link
+
+        alone = len(requests) == 1
+        for request in requests:
+            span = self._tracer.start_span(
+                f"write {request} on node {record.node}",
+                context=_context(record.id) if alone else Context(),
+                links=() if alone else (Link(batch.get_span_context()),),
+                start_time=_nanoseconds(record),
+                attributes={"raft.node": record.node, "raft.request": request},
+            )
+            if not alone:
+                batch.add_link(span.get_span_context())
+            self._end(
+                record.node, request, _nanoseconds(record), "the node forgot it"
+            )  # in an earlier life of the node
+            self._writes[record.node, request] = span
+        while len(self._writes) > REMEMBERED:
+            self._end(*next(iter(self._writes)), _nanoseconds(record), "no answer was seen")
+
+    def _end(self, node: NodeId, request: RequestId, time: int, error: str) -> None:
+        """A write is over, if this is one."""
+        from opentelemetry.trace import StatusCode
+
+        span = self._writes.pop((node, request), None)
+        if span is None:
+            return
+        if error:
+            span.set_status(StatusCode.ERROR, error)
+        span.end(time)
 
     def _remember(self, event: EventId, root: EventId, end: int) -> None:
         self._roots[event], self._ends[event] = root, end
@@ -125,6 +179,10 @@ def _context(root: EventId) -> "Context":
         trace_flags=TraceFlags(TraceFlags.SAMPLED),
     )
     return set_span_in_context(NonRecordingSpan(place))
+
+
+def _nanoseconds(record: Record) -> int:
+    return int(record.time * 1e9)
 
 
 def _name(record: Record) -> str:

@@ -50,13 +50,13 @@ Drawable = Trace | Traced | pd.DataFrame | Sequence[pd.DataFrame]
 
 
 def trace_of(source: Drawable) -> Trace | Frames:
-    """The frames to draw; a clear error for anything that has none."""
+    """The frames to draw, all of one moment; a clear error for anything that has none."""
     if isinstance(source, pd.DataFrame):
         return Frames([source])
     if isinstance(source, Trace):
-        return source
+        return source.still()
     if isinstance(source, Traced):
-        return source.trace
+        return source.trace.still()
     if isinstance(source, Sequence):
         return Frames(source)
     raise PyraftError(f"cannot draw a {type(source).__name__}: give a Trace, a Simulation, a cluster or a frame")

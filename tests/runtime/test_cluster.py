@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.membership import RemoveLearners
 from pyraft_lab.errors import (
     BadCommand,
     ConfigError,
@@ -81,6 +82,27 @@ async def test_a_learner_joins_and_becomes_a_voter() -> None:
         done = await cluster.change_membership({leader, 4})
         assert done.membership is not None
         assert done.membership.configs == (frozenset({leader, 4}),)
+
+
+async def test_a_learner_that_never_answered_has_not_caught_up_however_short_the_log() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        leader = cluster.raft(await cluster.wait_leader(20))
+        assert leader.metrics.last_log.index < CALM.learner_lag, "as few entries as nobody would wait for"
+        adding = asyncio.create_task(leader.add_learner(4))
+        await leader.wait(20).until(lambda now: 4 in now.committed_membership.nodes)
+        await leader.write_blank()  # time enough for an answer that does not come
+        assert not adding.done()
+        await cluster.add_learner(4)
+        await adding
+
+
+async def test_who_waits_for_a_learner_is_let_go_when_it_is_removed() -> None:
+    async with LocalCluster(3, config=CALM) as cluster:
+        leader = cluster.raft(await cluster.wait_leader(20))
+        adding = asyncio.create_task(leader.add_learner(4))
+        await leader.wait(20).until(lambda now: 4 in now.committed_membership.nodes)
+        await leader.change_membership(RemoveLearners(frozenset({4})))
+        assert (await adding).membership is not None
 
 
 async def test_leadership_can_be_handed_over() -> None:

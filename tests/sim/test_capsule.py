@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Elect
-from pyraft_lab.engine.rules import ADVANCED, RAFT, covers_in_order
+from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, covers_in_order
 from pyraft_lab.errors import CapsuleError, CapsuleMismatch
 from pyraft_lab.machine import Counter
 from pyraft_lab.sim import capsule as capsules
@@ -94,6 +94,56 @@ def test_a_run_under_the_nemesis_and_a_fork_have_capsules_of_their_own() -> None
     fork.run(1)
     for one in (sim, fork):
         assert Simulation.from_capsule(one.capsule()).trace.digest() == one.trace.digest()
+
+
+CARELESS = replace(RAFT, vote_refusal=lambda _state, _request: None)
+"""Rules of one's own, under which the run would have gone otherwise from its first election on."""
+
+
+def turned(*tables: Rules) -> Simulation:
+    """A run that goes on under one table after another; between them somebody decides something."""
+    sim = Simulation(3, seed=2, rules=tables[0])
+    sim.run(1.5)
+    for node, rules in enumerate(tables[1:], start=1):
+        sim = sim.fork(rules=rules)
+        sim.elect(node)
+        sim.run(1.0)
+        sim.crash(node)
+        sim.run(0.5)
+    return sim
+
+
+@pytest.mark.parametrize("tables", [(RAFT, ADVANCED), (ADVANCED, replace(RAFT, covers=covers_in_order), RAFT)])
+def test_a_fork_under_other_rules_of_the_library_opens_as_it_is(tables: tuple[Rules, ...]) -> None:
+    fork = turned(*tables)
+    again = Simulation.from_capsule(fork.capsule())
+    assert again.trace.digest() == fork.trace.digest()
+    assert [rules for _, rules in again.turns] == list(tables[1:])
+    assert again.world.setting == fork.world.setting
+    assert again.capsule() == fork.capsule()
+
+
+@pytest.mark.parametrize("tables", [(RAFT, CARELESS), (CARELESS, RAFT), (CARELESS, ADVANCED, CARELESS)])
+def test_a_fork_under_rules_of_ones_own_asks_for_them_and_follows_them_only_there(tables: tuple[Rules, ...]) -> None:
+    fork = turned(*tables)
+    with pytest.raises(CapsuleError, match=r"rules of its author's own, .*<lambda>; pass them as rules="):
+        Simulation.from_capsule(fork.capsule())
+    again = Simulation.from_capsule(fork.capsule(), rules=CARELESS)
+    assert again.trace.digest() == fork.trace.digest()
+    assert [rules for _, rules in again.turns] == list(tables[1:])
+
+
+def test_two_tables_of_ones_own_cannot_be_passed_as_one() -> None:
+    fork = turned(CARELESS, replace(RAFT, may_campaign=lambda _state: True))
+    with pytest.raises(CapsuleError, match="only one can be passed"):
+        Simulation.from_capsule(fork.capsule(), rules=CARELESS)
+
+
+def test_a_fork_of_a_fork_keeps_only_the_turns_of_its_past() -> None:
+    fork = turned(RAFT, ADVANCED)
+    (turn,) = fork.turns
+    assert fork.fork(at=turn[0] - 1).turns == (turn,)
+    assert fork.fork(at=turn[0] - 2).turns == ()
 
 
 @pytest.mark.parametrize(

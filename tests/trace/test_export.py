@@ -1,14 +1,22 @@
 """Records for other tools."""
 
+import asyncio
 import logging
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.events import Propose
+from pyraft_lab.engine.log import Blank
+from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.trace.export import LogExporter, SpanExporter
+from pyraft_lab.trace.export import REMEMBERED, LogExporter, SpanExporter
+from pyraft_lab.trace.recorder import Record, record_step
 
 CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
+PUT = {"op": "put", "key": "x", "value": 1}
 
 
 async def test_changes_of_office_are_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -19,26 +27,95 @@ async def test_changes_of_office_are_logged(caplog: pytest.LogCaptureFixture) ->
     assert not any("receive" in line for line in caplog.messages), "steps are for the level DEBUG"
 
 
-async def test_a_write_is_one_trace_across_the_nodes() -> None:
+Spans = Callable[[], Sequence[Any]]
+Observed = tuple[Spans, Callable[[Record], None]]
+
+
+@pytest.fixture
+def observed() -> Observed:
+    """The finished spans, and an exporter for each node, as in processes of their own: they meet all the same."""
     sdk = pytest.importorskip("opentelemetry.sdk.trace")
     export = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
     simple = pytest.importorskip("opentelemetry.sdk.trace.export")
     kept, provider = export.InMemorySpanExporter(), sdk.TracerProvider()
     provider.add_span_processor(simple.SimpleSpanProcessor(kept))
-    # An exporter for each node, as in processes of their own: they meet in one trace all the same.
     exporters = {node: SpanExporter(provider.get_tracer("test")) for node in (1, 2, 3)}
-    async with LocalCluster(
-        3, config=CALM, observers=[lambda record: exporters[record.node](record) if record.node else None]
-    ) as cluster:
-        await cluster.wait_leader(20)
-        await cluster.client.write({"op": "put", "key": "x", "value": 1})
+    return kept.get_finished_spans, lambda record: exporters[record.node](record) if record.node else None
+
+
+async def written_together(observer: Callable[[Record], None], commands: Sequence[object]) -> None:
+    """Write these commands as one batch, until everybody has applied them and the leader has told of it."""
+    async with LocalCluster(3, config=CALM, observers=[observer]) as cluster:
+        leader = cluster.nodes[await cluster.wait_leader(20)]
+        await asyncio.gather(leader.client_write_many(commands), return_exceptions=True)
         for raft in cluster.nodes.values():
-            await raft.wait(20).applied(cluster.metrics[await cluster.wait_leader(20)].last_log.index)
-    traces: dict[int, set[int]] = {}
-    spans = kept.get_finished_spans()
-    assert all(span.start_time <= span.end_time for span in spans)
-    stored = [span for span in spans if span.name.startswith("stored")]
-    assert any(span.start_time < span.end_time for span in stored), "what the disk took shows"
+            await raft.wait(20).applied(leader.metrics.last_log.index)
+        await leader.write_blank()  # answers are told of with the next step
+
+
+def traces(spans: Sequence[Any]) -> dict[int, set[int]]:
+    """The nodes in each trace."""
+    found: dict[int, set[int]] = {}
     for span in spans:
-        traces.setdefault(span.context.trace_id, set()).add(span.attributes["raft.node"])
-    assert {1, 2, 3} in traces.values()
+        found.setdefault(span.context.trace_id, set()).add(span.attributes["raft.node"])
+    return found
+
+
+def writes(spans: Sequence[Any]) -> list[Any]:
+    """The spans from the proposal to the answer."""
+    return [span for span in spans if span.name.startswith("write")]
+
+
+async def test_a_write_is_one_trace_across_the_nodes(observed: Observed) -> None:
+    spans, observer = observed
+    await written_together(observer, [PUT])
+    assert all(span.start_time <= span.end_time for span in spans())
+    stored = [span for span in spans() if span.name.startswith("stored")]
+    assert any(span.start_time < span.end_time for span in stored), "what the disk took shows"
+    write = writes(spans())[0]
+    assert traces(spans())[write.context.trace_id] == {1, 2, 3}
+    assert (write.links, write.status.is_ok) == ((), True)
+    assert write.start_time < write.end_time
+
+
+async def test_writes_that_are_proposed_together_have_a_trace_each_and_share_the_batch_by_links(
+    observed: Observed,
+) -> None:
+    spans, observer = observed
+    await written_together(observer, [PUT, PUT])
+    first, second = writes(spans())[:2]
+    assert first.context.trace_id != second.context.trace_id
+    assert first.parent is second.parent is None
+    (link,) = {(link.context.trace_id, link.context.span_id) for span in (first, second) for link in span.links}
+    assert traces(spans())[link[0]] == {1, 2, 3}, "and there are the steps of all nodes"
+    batch = next(span for span in spans() if span.context.span_id == link[1])
+    assert batch.name.startswith("propose")
+    assert {back.context.span_id for back in batch.links} == {span.context.span_id for span in (first, second)}
+
+
+async def test_a_write_that_fails_says_why_in_its_span(observed: Observed) -> None:
+    spans, observer = observed
+    await written_together(observer, [PUT, {"op": "increase the entropy"}])
+    good, bad = writes(spans())[:2]
+    assert good.status.is_ok
+    assert "increase the entropy" in bad.status.description
+
+
+def test_a_write_without_an_answer_ends_when_its_number_comes_again(observed: Observed) -> None:
+    spans, observer = observed
+    for life in range(2):
+        observer(proposed(life, requests=(1, 2)))
+    assert [span.status.description for span in writes(spans())] == ["the node forgot it"] * 2
+
+
+def test_only_so_many_writes_are_remembered(observed: Observed) -> None:
+    spans, observer = observed
+    observer(proposed(1, requests=tuple(range(REMEMBERED + 1))))
+    (span,) = writes(spans())
+    assert (span.name, span.status.description) == ("write 0 on node 1", "no answer was seen")
+
+
+def proposed(id: int, requests: tuple[int, ...]) -> Record:
+    state = RaftState(id=1)
+    event = Propose(requests=requests, payloads=(Blank(),) * len(requests))
+    return record_step(Step(before=state, event=event, after=state, commands=()), id=id, time=float(id))

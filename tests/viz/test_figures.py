@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Config, History, Operation, PyraftError, Simulation, Weather, check_linearizable, hunt, viz
+from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import arrows
 from pyraft_lab.viz.drawing import Drawing, twin
 from pyraft_lab.viz.source import spans
@@ -40,6 +41,26 @@ def stormy_run() -> Simulation:
     sim = Simulation(nodes=5, seed=1, config=Config(pre_vote=False), weather=Weather(latency=(0.001, 0.08), loss=0.3))
     sim.run_until(lambda s: len(s.trace) >= EVENTS, timeout=120)
     return sim
+
+
+class Growing(Trace):
+    """The trace of a cluster that is never at rest: whenever it is asked for its events, there is one more."""
+
+    def __init__(self, run: Trace, begin: int) -> None:
+        super().__init__(run.records[:begin])
+        self._still_to_come = iter(run.records[begin:])
+
+    @property
+    def events(self) -> pd.DataFrame:
+        self(next(self._still_to_come))
+        return super().events
+
+
+def test_a_figure_shows_one_moment_of_a_cluster_that_goes_on(long_run: Simulation) -> None:
+    growing = Growing(long_run.trace, begin=2000)
+    for draw in (viz.space_time, viz.roles, viz.logs, viz.progress, viz.commit_latency, viz.quorums):
+        assert draw(growing).data
+    assert len(growing) == 2000, "a look at a trace adds nothing to it"
 
 
 def drawn(sim: Simulation) -> dict[str, Drawing]:
