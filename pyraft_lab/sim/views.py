@@ -11,7 +11,7 @@ from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions, StateMachine
 from pyraft_lab.sim.scene import Ended
-from pyraft_lab.sim.world import Call, Node, World, Write
+from pyraft_lab.sim.world import Call, Node, World
 from pyraft_lab.trace.recorder import EventId, Record
 
 
@@ -167,11 +167,6 @@ class ClientCall:
     def ok(self) -> bool:
         """Whether it has returned well."""
         return self.done and self.error is None
-
-    @property
-    def is_write(self) -> bool:
-        """Whether it asks for a change of the machine."""
-        return isinstance(self.call.wish, Write)
 
     def end(self, ended: Ended, record: Record) -> None:
         """It has returned."""

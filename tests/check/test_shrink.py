@@ -89,3 +89,11 @@ def test_what_was_sent_by_something_that_is_no_move_has_no_name() -> None:
     names = Names(sim)
     names.learn(0, sim.pending[0], sim.world.events, [replace(sim.flying[0], cause=10_000)])
     assert not names.origins
+
+
+def test_what_falls_by_a_promise_of_ones_own_does_not_fall_again_without_it() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.always("nobody leads", lambda s: s.leader is None)
+    sim.run_until(lambda s: s.leader)
+    with pytest.raises(PyraftError, match="nobody leads does not fall again"):
+        shrink(sim)

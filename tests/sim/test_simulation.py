@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pyraft_lab.engine.commands import Apply
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.messages import AppendRequest, VoteRequest
@@ -403,6 +404,22 @@ def test_another_machine_and_other_rules_can_be_given() -> None:
     call = sim.write(6)
     sim.run(1)
     assert call.value == 11
+
+
+def test_a_machine_catches_up_in_pieces_and_the_world_before_keeps_its_own() -> None:
+    sim = settled(machine=Counter, config=Config(max_apply_entries=2))
+    late = next(node for node in sim.nodes if node != sim.leader)
+    sim.crash(late)
+    for _ in range(5):
+        sim.write(1)
+    sim.run(0.5)
+    sim.restart(late)
+    empty = sim.nodes[late].machine
+    sim.run(0.5)
+    turns = [record.step.commands for record in sim.trace.records if record.node == late and record.step]
+    pieces = [[len(one.entries) for one in commands if isinstance(one, Apply)] for commands in turns]
+    assert [2, 2, 1] in pieces
+    assert (empty.query(None), sim.nodes[late].machine.query(None)) == (0, 5)
 
 
 def test_a_machine_that_raises_stops_the_run_with_its_error() -> None:
