@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 MOST = 50_000
 """Events a live tape holds; what happens later is in the cluster's own trace."""
+OVER = "the cluster has ended: its tape can be looked at, not changed"
 
 
 class LiveDesk(RecordDesk):
@@ -53,11 +54,6 @@ class LiveDesk(RecordDesk):
         self._failures: SimpleQueue[str] = SimpleQueue()
         super().__init__(trace)
         self._told_gate = self.gate()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will come."""
-        return not self.is_alive or self._is_full
 
     @property
     @abstractmethod
@@ -85,7 +81,12 @@ class LiveDesk(RecordDesk):
         """Everything that is drawn once."""
         board = super().board()
         self._told["main"] = (0, board["strips"][0]["count"])
-        return {**board, **self.about, "live": True, "gate": self.gate()}
+        return {**board, **self.about, "live": True, "gate": self.gate(), **({} if self.is_alive else self.ending)}
+
+    @property
+    def ending(self) -> Json:
+        """What the board says once the cluster has ended."""
+        return {"live": False, "can": [], "over": OVER}
 
     def gate(self) -> Json:
         """Whether messages are held, and which."""
@@ -94,7 +95,7 @@ class LiveDesk(RecordDesk):
     def grow(self) -> Iterator[Json]:
         """Take in what has happened since; what to tell the drawing of it."""
         before = len(self._film)
-        for record in self._numbered.take(self._source.records):
+        for record in () if self._is_full else self._numbered.take(self._source.records):
             self._film.trace(record)
             self._tape.see(record)
         if len(self._film) > before:
@@ -116,6 +117,8 @@ class LiveDesk(RecordDesk):
 
     def obey(self, act: Act) -> Iterator[Json]:
         """Carry out an order now, whatever moment is shown; then show the newest one."""
+        if not self.is_alive:
+            raise PyraftError(OVER)
         self.carry_out(live_order(act.order))
         yield from self.grow()
         yield {"type": "go", "branch": "main", "event": len(self._film) - 1}

@@ -52,7 +52,8 @@ class Lab(anywidget.AnyWidget):
         self._heard = time.monotonic()
         self._pulse = Pulse(self._beat, name="live lab", rate=RATE)
         is_live = isinstance(self._desk, LiveDesk)
-        self._post = self._pulse.post if is_live else owner()
+        self._owner = owner()
+        self._post = self._pulse.post if is_live else self._owner
         super().__init__(board=self._desk.board(), reels=self._desk.reels())
         self.on_msg(self._hear)
         if is_live:
@@ -99,10 +100,18 @@ class Lab(anywidget.AnyWidget):
     def _beat(self) -> bool:
         """Tell the drawing what a live cluster has done since; whether there may be more."""
         assert isinstance(self._desk, LiveDesk), "nothing else grows by itself"
-        is_over = self._desk.is_over
-        if time.monotonic() - self._heard < SILENCE:
+        is_alive = self._desk.is_alive
+        if not is_alive or time.monotonic() - self._heard < SILENCE:
             self._tell(self._desk.grow)
-        return not is_over
+        if not is_alive:
+            self._retire(self._desk)
+        return is_alive
+
+    def _retire(self, desk: LiveDesk) -> None:
+        """The cluster has ended: so does the pulse; whoever made the Lab answers what is still asked of its tape."""
+        self._tell(lambda: [{"type": "board", "board": {**desk.ending, "strips": []}}])
+        self._post = self._owner
+        self._pulse.close()
 
     # Messages of the drawing
 

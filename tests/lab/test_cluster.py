@@ -134,6 +134,24 @@ async def test_a_lab_follows_while_a_cell_holds_the_loop_up() -> None:
         lab.close()
 
 
+async def test_when_the_cluster_ends_its_labs_say_so_and_leave_no_thread_behind() -> None:
+    others = set(threading.enumerate())
+    async with LocalCluster(3) as cluster:
+        lab = Lab(cluster)
+        heard = listening(lab)
+    left = {thread for thread in set(threading.enumerate()) - others if thread.name == "live lab"}
+    for thread in left:
+        thread.join(PATIENCE)
+    assert [thread.is_alive() for thread in left] == [False]
+    assert heard[-1]["board"]["can"] == []
+    assert "has ended" in heard[-1]["board"]["over"]
+    lab._hear(lab, {"do": "want", "branch": "main", "reel": 0}, None)  # noqa: SLF001 (as the page does)
+    lab._hear(lab, {"do": "act", "branch": "main", "event": 0, "time": 0.0, "order": {"type": "heal"}}, None)  # noqa: SLF001
+    await asyncio.sleep(0)
+    assert [told["type"] for told in heard[-2:]] == ["reel", "error"]
+    assert lab.story
+
+
 def test_a_trace_with_gaps_is_shown_from_its_first_record_on() -> None:
     sim = Simulation(seed=7)
     sim.run(1.0)

@@ -6,6 +6,9 @@
 // A link is either the kernel behind a widget or the recorded film of an offline page; see `render` and `play` below.
 
 const REEL = 64;
+const PATIENCE = 4000; // milliseconds without an answer after which that is said
+const SILENT = "no answer from the kernel: it is busy, or it was restarted (then run the cell again); what is here can still be played";
+const LOST = "the kernel of this Lab is gone: run the cell again for a new one; what is here can still be played";
 const QUEUE = 4; // how many held messages of one lane are drawn
 const LANE = 13; // how far a message's path bends to its right, so that both directions of a link stay apart
 const INK = "#1F2933";
@@ -1155,8 +1158,8 @@ class Lab {
     this.scene = new SceneView(this); this.logs = new LogsView(this); this.inspector = new InspectorView(this); this.tape = new TapeView(this);
     this.when = h("span", { class: "rl-when" }); this.sentence = h("span");
     this.story = h("div", { class: "rl-story", role: "status", "aria-live": "polite" }, this.when, this.sentence);
-    this.errors = h("div", { role: "alert" });
-    this.stage = h("div", { class: "rl-stage" }, this.scene.root, this.logs.root, h("div", { class: "rl-told" }, this.errors, this.story), this.tape.root, this.inspector.root);
+    this.errors = h("div", { role: "alert" }); this.notice = h("div", { class: "rl-notice", role: "status" });
+    this.stage = h("div", { class: "rl-stage" }, this.scene.root, this.logs.root, h("div", { class: "rl-told" }, this.errors, this.notice, this.story), this.tape.root, this.inspector.root);
     const board = this.store.board;
     this.root = h("section", { class: "raftlab", role: "region", "aria-label": `Raft lab, ${board.title}`, tabindex: -1, "data-lm-suppress-shortcuts": "true" },
       this.bar(), this.stage, this.hints());
@@ -1230,7 +1233,18 @@ class Lab {
     for (const strip of board.strips) this.store.takeStrip(strip);
     this.fillBranches();
     if (board.live) this.player.go(this.player.last);
+    if (board.over) this.retire();
   }
+
+  /** A live cluster has ended: what can no longer be done is no longer offered. */
+  retire() {
+    for (const control of [this.holding, this.freezing, this.doing]) control?.classList.add("rl-hidden");
+    this.tellOf(null);
+    this.paint();
+  }
+
+  /** How it stands with the other side, while there is something to say of it. */
+  tellOf(trouble) { this.notice.textContent = trouble ?? this.store.board.over ?? ""; }
 
   /** An order was carried out: show what it brought about, then give the next. */
   arrive({ event, branch }) {
@@ -1584,14 +1598,22 @@ const number = (text) => (text.trim() !== "" && Number.isFinite(Number(text)) ? 
 
 /** A widget: its model carries board and first reels, everything else comes and goes as messages. */
 function render({ model, el }) {
+  let lab = null, waits = null;
+  const settle = () => { clearTimeout(waits); waits = null; };
+  const silent = (why) => { settle(); lab?.tellOf(why); };
   const link = {
     live: true,
     board: () => model.get("board"), reels: () => model.get("reels"),
-    send: (message) => model.send(message),
-    listen: (hear) => { link.hear = hear; model.on("msg:custom", hear); },
+    send: (message) => { // a click that does nothing would be a riddle: where no answer comes, that is said
+      try { model.send(message); } catch { return silent(LOST); }
+      if (message.do !== "seen") waits ??= setTimeout(() => silent(SILENT), PATIENCE);
+    },
+    listen: (take) => { link.hear = (message) => { silent(null); take(message); }; model.on("msg:custom", link.hear); },
   };
-  const lab = new Lab(el, link);
-  return () => { model.off("msg:custom", link.hear); lab.close(); };
+  const probe = () => link.send({ do: "hello" });
+  model.on("comm_live_update", probe); // the kernel was restarted, or lost, or found again
+  lab = new Lab(el, link);
+  return () => { settle(); model.off("msg:custom", link.hear); model.off("comm_live_update", probe); lab.close(); };
 }
 
 /** An offline page: the whole film is in the page, packed. */
