@@ -28,7 +28,7 @@ ACTS: Mapping[str, tuple[str, str]] = {
     "get": ("KEY", "read, linearizably"),
     "delete": ("KEY", "forget a key"),
     "status": ("", "how every node stands"),
-    "add-learner": ("N", "let a node receive the log"),
+    "add-learner": ("N", "let a node receive the log; waits until it does"),
     "change-membership": ("1,2,4", "who votes from now on; new ones are learners before"),
     "transfer": ("N", "let another voter lead"),
     "snapshot": ("N", "let a node store its machine in place of its log"),

@@ -79,8 +79,8 @@ def face_of(name: str, description: str, examples: str) -> argparse.ArgumentPars
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    face.add_argument("--nodes", type=int, default=NODES, help="how many servers (%(default)s)")
-    face.add_argument("--rules", choices=RULES, default="raft", help="which Raft (%(default)s)")
+    face.add_argument("--nodes", type=int, default=NODES, help=f"how many servers ({NODES})")
+    face.add_argument("--rules", choices=RULES, default="raft", help="which Raft (raft)")
     return face
 
 
