@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from pyraft_lab.sim.simulation import Simulation as Simulation
     from pyraft_lab.sim.sweep import Serial as Serial
     from pyraft_lab.sim.sweep import sweep as sweep
+    from pyraft_lab.sim.weather import Link as Link
     from pyraft_lab.sim.weather import Weather as Weather
     from pyraft_lab.sim.workload import Load as Load
     from pyraft_lab.trace.recorder import Trace as Trace
@@ -122,7 +123,7 @@ _WHERE = {
     "pyraft_lab.sim.plan": ("Plan",),
     "pyraft_lab.sim.simulation": ("Simulation",),
     "pyraft_lab.sim.sweep": ("Serial", "sweep"),
-    "pyraft_lab.sim.weather": ("Weather",),
+    "pyraft_lab.sim.weather": ("Link", "Weather"),
     "pyraft_lab.sim.workload": ("Load",),
     "pyraft_lab.trace.recorder": ("Trace",),
 }

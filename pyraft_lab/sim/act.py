@@ -159,7 +159,7 @@ def _decide(scene: Scene, action: Decision) -> None:
             _join(scene, node)
         case SetWeather(weather):
             scene.weather = weather.validated()
-            scene.tell(Kind.WEATHER, detail=str(weather))
+            scene.tell(Kind.WEATHER, detail=weather.words())
         case _:
             assert_never(action)
 
@@ -250,7 +250,8 @@ def _touch_message(scene: Scene, action: Drop | Duplicate | Delay) -> None:
             scene.tell(Kind.DROP, flight.src, peer=flight.dst, message=message)
         case Duplicate(message):
             scene.tell(Kind.DUPLICATE, flight.src, peer=flight.dst, message=message)
-            scene.copy(flight, between(scene.weather.latency, scene.draw(Purpose.COPY, 0, scene.messages)))
+            latency = scene.weather.on(flight.src, flight.dst).latency
+            scene.copy(flight, between(latency, scene.draw(Purpose.COPY, 0, scene.messages)))
         case Delay(message, by):
             _postpone(scene, flight, by)
             scene.tell(Kind.DELAY, flight.src, peer=flight.dst, message=message, detail=f"by {by / SECOND:g} s")

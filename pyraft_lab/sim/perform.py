@@ -178,9 +178,12 @@ class Performance:
         self._blow()
 
     def _blow(self) -> None:
-        """The weather of all storms that are going on; the newest counts."""
-        changes = dict(chain.from_iterable(storm.changes.items() for storm in self._storms))
-        self.sim.weather = replace(self.usual, **changes)
+        """The weather of all storms that are going on; the newest counts, and on a link those that name it."""
+        told = [storm.changes for storm in self._storms]
+        links = chain(self.usual.links, *(changes.get("links", ()) for changes in told))
+        self.sim.weather = replace(
+            self.usual, **dict(chain(*(changes.items() for changes in told)), links=tuple(links))
+        )
 
     def _change(self, voters: frozenset[NodeId], *, retain: bool) -> None:
         for node in sorted(voters - set(self.sim.nodes)):
@@ -222,7 +225,7 @@ def perform(
 
 def calm(sim: Simulation, weather: Weather) -> None:
     """Heal everything: this weather without its accidents, whole links, right clocks, sound disks, every server up."""
-    sim.weather = replace(weather, loss=0.0, duplicate=0.0, reorder=0.0)
+    sim.weather = weather.calm()
     sim.heal()
     if sim.world.held:
         sim.release()

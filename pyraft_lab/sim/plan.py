@@ -23,7 +23,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import ConfigError, PlanError, at_least
 from pyraft_lab.sim.mistakes import meant
-from pyraft_lab.sim.weather import Curve, Weather
+from pyraft_lab.sim.weather import Curve, Link, Weather
 
 V = TypeVar("V", Weather, Config)
 Who = NodeId | Literal["leader"]
@@ -55,13 +55,14 @@ class Spell(Fault, frozen=True, kw_only=True, tag=str.lower):
 
 
 class Storm(Spell, frozen=True, kw_only=True):
-    """Other weather: what is left out stays as it is."""
+    """Other weather, everywhere or on the ``links`` that are named: what is left out stays as it is."""
 
     latency: Curve | UnsetType = UNSET
     loss: float | UnsetType = UNSET
     duplicate: float | UnsetType = UNSET
     reorder: float | UnsetType = UNSET
     disk: Curve | UnsetType = UNSET
+    links: tuple[Link, ...] | UnsetType = UNSET
 
     @property
     def changes(self) -> Mapping[str, Any]:
@@ -250,7 +251,8 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """This plan, or ``ConfigError`` naming field, value and rule."""
         at_least("nodes", self.nodes, 1)
         at_least("seconds", self.seconds, 0)
-        self.weather_from(Weather())
+        for link in self.weather_from(Weather()).links:
+            self._check_known("weather.links", link, (link.src, link.dst))
         self.config_from(Config())
         for place, fault in enumerate(self.faults):
             fault.check(f"faults[{place}]")
@@ -261,10 +263,13 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _check_nodes(self, where: str, fault: AnyFault) -> None:
         """Whom a fault is about must be there from the beginning, or be made a member."""
+        self._check_known(where, fault, _nodes_of(fault))
+
+    def _check_known(self, where: str, value: object, nodes: Iterable[Who]) -> None:
         known = set(range(1, self.nodes + 1)).union(*(one.voters for one in self.faults if isinstance(one, Members)))
-        for node in _nodes_of(fault):
+        for node in nodes:
             if node != "leader" and node not in known:
-                raise ConfigError(where, fault, f"there is no node {node}; known are {sorted(known)}")
+                raise ConfigError(where, value, f"there is no node {node}; known are {sorted(known)}")
 
     def weather_from(self, usual: Weather) -> Weather:
         """The weather this plan wants."""
@@ -282,15 +287,15 @@ def _nodes_of(fault: AnyFault) -> Iterable[Who]:
             return chain.from_iterable(groups)
         case Isolate(node=node) | Crash(node=node) | Pause(node=node) | Snapshot(node=node):
             return (node,)
-        case Drift(node=node) | Skew(node=node) | Disk(node=node):
+        case Drift(node=node) | Skew(node=node) | Disk(node=node) | Transfer(to=node):
             return (node,)
         case Cut(src=src, dst=dst):
             return (src, dst)
         case Elect(nodes=nodes):
             return nodes
-        case Transfer(to=to):
-            return (to,)
-        case Storm() | Hold() | Members():
+        case Storm(links=links):
+            return () if links is UNSET else chain.from_iterable((link.src, link.dst) for link in links)
+        case Hold() | Members():
             return ()
         case _:
             assert_never(fault)

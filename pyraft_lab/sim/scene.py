@@ -12,7 +12,7 @@ from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.ledger import Outcome
 from pyraft_lab.sim.disk import Held
-from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between, chance
+from pyraft_lab.sim.weather import SECOND, Micros, Purpose, Weather, between, chance
 from pyraft_lab.sim.world import Deliver, Due, Pending, World
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record, Reply
 
@@ -119,14 +119,15 @@ class Scene:
             cause=leaving.cause,
             reply_to=leaving.reply_to,
         )
+        weather = self.weather.on(src.id, leaving.dst)
         if (src.id, leaving.dst) in self.cuts:
             self.sent.append(replace(flight, fate=Fate.CUT))
-        elif self._strikes(self.weather.loss, Purpose.LOSS, src):
+        elif self._strikes(weather.loss, Purpose.LOSS, src):
             self.sent.append(replace(flight, fate=Fate.LOST))
         else:
-            self.fly(flight, self._arrival(src, leaving.dst))
-            if self._strikes(self.weather.duplicate, Purpose.DUPLICATE, src):
-                again = between(self.weather.latency, self.draw(Purpose.COPY, src.id, src.sent))
+            self.fly(flight, self._arrival(src, leaving.dst, weather))
+            if self._strikes(weather.duplicate, Purpose.DUPLICATE, src):
+                again = between(weather.latency, self.draw(Purpose.COPY, src.id, src.sent))
                 self.copy(flight, again)
 
     def fly(self, flight: Flight, delay: Micros) -> None:
@@ -148,11 +149,11 @@ class Scene:
     def _strikes(self, likely: float, purpose: Purpose, src: Sender) -> bool:
         return likely > 0 and self.draw(purpose, src.id, src.sent) < likely
 
-    def _arrival(self, src: Sender, dst: NodeId) -> Micros:
+    def _arrival(self, src: Sender, dst: NodeId, weather: Weather) -> Micros:
         """How long it flies: behind the earlier ones on its link, unless it is reordered."""
-        delay = between(self.weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
-        if self._strikes(self.weather.reorder, Purpose.REORDER, src):
-            return delay + between((0.0, 2 * self.weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
+        delay = between(weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
+        if self._strikes(weather.reorder, Purpose.REORDER, src):
+            return delay + between((0.0, 2 * weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
         arrival = max(self.now + delay, src.arrivals.get(dst, 0))
         src.arrivals = {**src.arrivals, dst: arrival}
         return arrival - self.now

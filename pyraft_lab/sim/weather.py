@@ -1,10 +1,15 @@
 """What the network and the disks are like, and the chance that decides: a pure function of the seed."""
 
+from collections.abc import Iterator
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict, replace
 
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 
 Micros = int
@@ -47,6 +52,23 @@ Curve = tuple[float, ...]
 """How long something takes, in seconds, from the shortest to the longest: as many lie between any two neighbours."""
 
 
+class Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, repr_omit_defaults=True):
+    """The way from ``src`` to ``dst``, where it is other than the rest of the network; what is left out is as there."""
+
+    src: NodeId
+    dst: NodeId
+    latency: Curve | UnsetType = UNSET
+    loss: float | UnsetType = UNSET
+    duplicate: float | UnsetType = UNSET
+    reorder: float | UnsetType = UNSET
+
+    @property
+    def differs(self) -> dict[str, Any]:
+        """The fields of the weather that are its own."""
+        ends = ("src", "dst")
+        return {name: value for name, value in asdict(self).items() if name not in ends and value is not UNSET}
+
+
 class Weather(Struct, frozen=True, kw_only=True):
     """Times are (shortest, longest) in seconds, evenly spread; ``loss``, ``duplicate`` and ``reorder`` are chances.
 
@@ -55,6 +77,8 @@ class Weather(Struct, frozen=True, kw_only=True):
 
     A message that is not reordered arrives behind all earlier ones on its link, as on a TCP connection; a
     reordered one takes up to three times the longest latency, and later ones may overtake it.
+
+    ``links`` names the links that have weather of their own, one way each.
     """
 
     latency: Curve = (0.002, 0.010)
@@ -62,6 +86,7 @@ class Weather(Struct, frozen=True, kw_only=True):
     duplicate: float = 0.0
     reorder: float = 0.0
     disk: Curve = (0.0005, 0.002)
+    links: tuple[Link, ...] = ()
 
     def validated(self) -> "Weather":
         """This weather, or ``ConfigError`` naming field, value and rule."""
@@ -70,7 +95,49 @@ class Weather(Struct, frozen=True, kw_only=True):
         _check_chance("loss", self.loss)
         _check_chance("duplicate", self.duplicate)
         _check_chance("reorder", self.reorder)
+        _check_links(self.links)
         return self
+
+    def on(self, src: NodeId, dst: NodeId) -> "Weather":
+        """The weather on one link.
+
+        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.3, 0.3)),)).on(1, 2).latency
+        (0.3, 0.3)
+        """
+        return _on(self, src, dst) if self.links else self
+
+    def calm(self) -> "Weather":
+        """The same without accidents: nothing is lost, doubled or overtaken."""
+        slow = tuple(Link(src=one.src, dst=one.dst, latency=one.latency) for one in self.links)
+        return replace(self, loss=0.0, duplicate=0.0, reorder=0.0, links=slow)
+
+    def words(self) -> str:
+        """What is other than in good weather.
+
+        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).words()
+        'loss 10 %; from n1 to n2 latency 200-300 ms'
+        """
+        usual = asdict(Weather())
+        told = [", ".join(_told({name: value for name, value in asdict(self).items() if value != usual[name]}))]
+        told += [f"from n{one.src} to n{one.dst} {', '.join(_told(one.differs))}" for one in self.links]
+        return "; ".join(filter(None, told)) or "good again"
+
+
+@lru_cache(maxsize=256)
+def _on(weather: Weather, src: NodeId, dst: NodeId) -> Weather:
+    """Of several links between the same ends the last counts."""
+    own = {
+        name: value for one in weather.links if (one.src, one.dst) == (src, dst) for name, value in one.differs.items()
+    }
+    return replace(weather, links=(), **own)
+
+
+def _told(changes: dict[str, Any]) -> Iterator[str]:
+    for name, value in changes.items():
+        if isinstance(value, float | int):
+            yield f"{name} {value:.0%}".replace("%", " %")
+        elif name != "links":
+            yield f"{name} {'-'.join(f'{1000 * time:g}' for time in value)} ms"
 
 
 def between(curve: Curve, luck: float) -> Micros:
@@ -90,6 +157,17 @@ def _check_curve(field: str, curve: object) -> None:
         raise ConfigError(field, curve, "must be a pair (shortest, longest) of seconds, or a curve with more between")
     if curve[0] < 0 or any(later < earlier for earlier, later in pairwise(curve)):
         raise ConfigError(field, curve, "needs 0 <= shortest <= longest, and a curve rises")
+
+
+def _check_links(links: object) -> None:
+    if not (isinstance(links, tuple) and all(isinstance(link, Link) for link in links)):
+        raise ConfigError("links", links, "must be a tuple of Link(src=…, dst=…, …)")
+    for place, link in enumerate(links):
+        if link.src == link.dst:
+            raise ConfigError(f"links[{place}]", link, "must lead from one node to another")
+        for field, value in link.differs.items():
+            check = _check_curve if field == "latency" else _check_chance
+            check(f"links[{place}].{field}", value)
 
 
 def _check_chance(field: str, value: object) -> None:

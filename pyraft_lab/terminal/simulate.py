@@ -33,7 +33,7 @@ EXAMPLES = """examples:
 a plan, in YAML or JSON (what is left out is as usual):
   nodes: 3
   seconds: 5
-  weather: {loss: 0.1, latency: [0.001, 0.002, 0.2]}
+  weather: {loss: 0.1, latency: [0.001, 0.002, 0.2], links: [{src: 1, dst: 2, loss: 0.5}]}
   faults:
     - {do: crash, at: 1.0, lasts: 0.5, node: leader}
     - {do: partition, at: 2.0, lasts: 1, groups: [[1], [2, 3]], name: one against two}

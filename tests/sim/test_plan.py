@@ -29,7 +29,7 @@ from pyraft_lab.sim.plan import (
     Transfer,
 )
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
+from pyraft_lab.sim.weather import Link, Weather
 from pyraft_lab.sim.workload import Load
 
 YAML = """
@@ -106,6 +106,9 @@ def test_a_plan_says_the_same_in_json_and_yaml(tmp_path: Path) -> None:
         ('{"faults": [{"do": "elect", "at": 1, "nodes": [1, 6]}]}', "there is no node 6"),
         ('{"faults": [{"do": "transfer", "at": 1, "to": 6}]}', "there is no node 6"),
         ('{"faults": [{"do": "drift", "at": 1, "node": 6, "rate": 2}]}', "there is no node 6"),
+        ('{"nodes": 3, "weather": {"links": [{"src": 4, "dst": 1, "loss": 1}]}}', "there is no node 4"),
+        ('{"weather": {"links": [{"src": 4, "dst": 1, "los": 1}]}}', "links[0]: Object contains unknown field `los`"),
+        ('{"faults": [{"do": "storm", "at": 1, "links": [{"src": 1, "dst": 8, "loss": 1}]}]}', "there is no node 8"),
         ('{"weather": {"los": 0.1}}', "weather.los=0.1: is unknown; did you mean loss? Known are latency, loss"),
         ('{"weather": {"loss": 2}}', "loss=2.0: must be a chance"),
         ('{"weather": {"loss": "much"}}', "loss: Expected `float`, got `str`"),
@@ -164,9 +167,12 @@ def test_links_cut_by_one_fault_are_healed_by_its_end_and_no_others() -> None:
 
 def test_storms_add_up_and_blow_over() -> None:
     sim = performed(Storm(at=0.5, lasts=1.0, loss=0.5, reorder=0.2), Storm(at=1.0, lasts=0.1, loss=0.9))
-    seen = [record.detail for record in sim.trace.records if record.kind == "weather"]
-    assert [detail.partition("loss=")[2][:3] for detail in seen] == ["0.5", "0.9", "0.5", "0.0"]
-    assert ["reorder=0.2" in detail for detail in seen] == [True, True, True, False]
+    assert [record.detail for record in sim.trace.records if record.kind == "weather"] == [
+        "loss 50 %, reorder 20 %",
+        "loss 90 %, reorder 20 %",
+        "loss 50 %, reorder 20 %",
+        "good again",
+    ]
 
 
 def test_a_held_network_delivers_nothing_and_then_everything() -> None:
@@ -211,6 +217,18 @@ def test_faults_that_make_no_sense_any_more_pass_by() -> None:
         Snapshot(at=0.8, node=1),
     )
     assert [kind for kind, _ in kinds(sim)] == ["crash"] * 3
+
+
+def test_a_storm_may_strike_some_links_and_the_slow_ones_stay_slow_when_it_is_over() -> None:
+    slow = Link(src=1, dst=2, latency=(0.05, 0.05), loss=0.5)
+    storm = Storm(at=0.2, lasts=0.2, links=(Link(src=2, dst=3, loss=1.0),))
+    sim = Simulation(3, weather=Weather(links=(slow,)))
+    perform(sim, [storm], seconds=1.0, quiet=0.5)
+    assert [record.detail for record in sim.trace.records if record.kind == "weather"] == [
+        "from n1 to n2 latency 50-50 ms, loss 50 %; from n2 to n3 loss 100 %",
+        "from n1 to n2 latency 50-50 ms, loss 50 %",
+        "from n1 to n2 latency 50-50 ms",
+    ]
 
 
 def test_after_a_plan_everything_is_healed() -> None:

@@ -27,7 +27,7 @@ from pyraft_lab.errors import (
 from pyraft_lab.machine import Counter
 from pyraft_lab.sim.scene import Scene
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Purpose, Weather, chance
+from pyraft_lab.sim.weather import Link, Purpose, Weather, chance
 from pyraft_lab.sim.world import Deliver, Expire, Sync
 from pyraft_lab.trace.recorder import Fate
 
@@ -372,6 +372,31 @@ def test_weather_loses_and_doubles_about_as_often_as_it_says() -> None:
     assert 0.05 < frame.copy_of.notna().sum() / len(originals) < 0.12
 
 
+def test_a_link_may_have_weather_of_its_own() -> None:
+    links = (Link(src=1, dst=2, loss=1.0), Link(src=2, dst=1, latency=(0.05, 0.06)), Link(src=3, dst=1, duplicate=1.0))
+    sim = Simulation(3, seed=5, weather=Weather(links=links))
+    sim.run(10)
+    frame = sim.trace.messages
+    on = {(src, dst): link for (src, dst), link in frame.groupby(["src", "dst"])}
+    assert set(on[1, 2].fate) == {"lost"}
+    assert set(on[1, 3].fate) == {"delivered"}
+    assert (on[2, 1].received - on[2, 1].sent).dropna().between(0.049, 0.061).all()
+    assert on[3, 1].copy_of.notna().sum() == len(on[3, 1]) / 2
+    assert not on[2, 3].copy_of.notna().any()
+    assert Simulation.from_capsule(sim.capsule()).trace.digest() == sim.trace.digest()
+
+
+def test_the_story_tells_the_weather_in_words() -> None:
+    sim = Simulation(3)
+    for weather in (Weather(loss=0.25, latency=(0.1, 0.2)), Weather(links=(Link(src=1, dst=2, loss=1.0),)), Weather()):
+        sim.weather = weather
+    assert [record.detail for record in sim.trace.records if record.kind == "weather"] == [
+        "latency 100-200 ms, loss 25 %",
+        "from n1 to n2 loss 100 %",
+        "good again",
+    ]
+
+
 def test_messages_on_a_link_keep_their_order_unless_the_weather_reorders_them() -> None:
     def overtaken(sim: Simulation) -> int:
         sim.run(10)
@@ -462,6 +487,10 @@ def test_waiting_for_what_never_happens_is_a_timeout() -> None:
         ({"weather": Weather(latency=(0.3, 0.2))}, "latency"),
         ({"weather": Weather(loss=1.5)}, "loss=1.5"),
         ({"weather": Weather(disk=0.1)}, "disk"),  # type: ignore[arg-type]
+        ({"weather": Weather(links={(1, 2): 0.3})}, "links"),  # type: ignore[arg-type]
+        ({"weather": Weather(links=(Link(src=1, dst=1, loss=0.3),))}, "from one node to another"),
+        ({"weather": Weather(links=(Link(src=1, dst=2), Link(src=2, dst=1, loss=3)))}, "links[1].loss=3"),
+        ({"weather": Weather(links=(Link(src=1, dst=2, latency=(2, 1)),))}, "links[0].latency"),
         ({"rules": RAFT, "engine": raft(RAFT)}, "not both"),
     ],
 )
