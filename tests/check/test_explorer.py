@@ -18,7 +18,7 @@ from pyraft_lab.engine.commands import SaveVote
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Boot, Event
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.messages import VoteResponse
+from pyraft_lab.engine.messages import SnapshotRequest, VoteResponse
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Candidate, RaftState, Step
 from pyraft_lab.errors import ConfigError, PyraftError
@@ -238,6 +238,19 @@ def test_a_replay_builds_and_installs_snapshots() -> None:
     replayed = report.simulation().nodes[3]
     assert replayed.disk.snapshot is not None
     assert replayed.machine.query("x") == 1
+
+
+def test_a_snapshot_that_was_replaced_while_it_was_sent_is_asked_for_in_vain_and_the_newest_is_sent() -> None:
+    def is_sent(index: int) -> Callable[[World], bool]:
+        return lambda world: any(
+            isinstance(one.message, SnapshotRequest) and one.message.meta.last.index == index for one in world.letters
+        )
+
+    world = reached(explore(3, bounds=Bounds(writes=1), goal=lambda world: world[1].state.applied == 3)).quiet()
+    sending = reached(explore(world, bounds=Bounds(timeouts=0, retries=1, snapshots=1), goal=is_sent(3)))
+    report = explore(sending, bounds=Bounds(timeouts=0, writes=1, retries=1, snapshots=1), goal=is_sent(4))
+    assert report.reached is not None
+    assert report.simulation().nodes[1].state.snapshot_last.index == 4
 
 
 def test_a_replay_delivers_what_was_duplicated() -> None:

@@ -291,6 +291,32 @@ def test_a_follower_far_behind_gets_a_snapshot_in_chunks() -> None:
     assert sim.violations == []
 
 
+def test_a_snapshot_that_was_replaced_while_it_was_sent_is_missed_and_the_newest_is_sent() -> None:
+    sim = settled(nodes=3, config=Config(keep_logs=0, snapshot_chunk=64))
+    leader = leader_of(sim)
+    slow = next(node for node in sim.nodes if node != leader)
+    sim.crash(slow)
+    for number in range(20):
+        sim.write({"op": "put", "key": f"k{number}", "value": number})
+    sim.run(0.3)
+    sim.snapshot(leader)
+    sim.run(0.1)
+    sim.weather = Weather(links=(Link(src=leader, dst=slow, latency=(0.05, 0.05)),))
+    sim.restart(slow)
+    sim.run_until(lambda s: s.nodes[slow].state.incoming)
+    for key in ("next", "last"):
+        sim.write({"op": "put", "key": key, "value": 1})
+        sim.run_until(lambda s, key=key: s.nodes[leader].machine.query(key))
+        sim.snapshot(leader)
+        sim.run(0.01)
+    sim.run(2)
+    assert [
+        (record.node, record.peer) for record in sim.trace.records if record.kind == "snapshot" and record.peer
+    ] == [(leader, slow)]
+    assert sim.nodes[slow].machine.query("last") == 1
+    assert sim.violations == []
+
+
 def test_a_snapshot_survives_a_crash_and_restores_the_machine() -> None:
     sim = settled(nodes=1, config=Config(keep_logs=0))
     for _ in range(10):
