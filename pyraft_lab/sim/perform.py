@@ -25,6 +25,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.workload import Clients, Load
 from pyraft_lab.sim.world import links_between
+from pyraft_lab.trace.recorder import Record
 
 Act = Callable[[], object]
 
@@ -191,11 +192,20 @@ class Performance:
         self.sim.change_membership(Batch((AddLearners(voters), ReplaceVoters(voters))), retain=retain)
 
 
-def stage(plan: Plan, *, rules: Rules | None = None, load: Load | None = None, quiet: float = 8.0) -> Simulation:
+def stage(
+    plan: Plan,
+    *,
+    rules: Rules | None = None,
+    load: Load | None = None,
+    quiet: float = 8.0,
+    observers: Iterable[Callable[[Record], None]] = (),
+) -> Simulation:
     """A cluster as the plan wants it, after all that the plan has in store for it, healed and left ``quiet``."""
     plan = plan.validated()
     config, weather = plan.config_from(Config()), plan.weather_from(Weather())
     sim = Simulation(plan.nodes, plan.seed, rules=rules, config=config, weather=weather)
+    for observer in observers:
+        sim.watch(observer)
     perform(sim, plan, seconds=plan.seconds, load=load, quiet=quiet)
     return sim
 

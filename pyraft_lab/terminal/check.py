@@ -166,8 +166,9 @@ def _executor(workers: int) -> Iterator[Executor]:
 
 @contextmanager
 def _progress(console: Console, total: int) -> Iterator[Callable[[Row], None]]:
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]}"), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+    done = (BarColumn(), MofNCompleteColumn(), TextColumn("seeds, {task.fields[failed]};"))
+    clock = (TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("to go"))
+    with Progress(*done, *clock, console=console, transient=True) as bar:
         task, failed = bar.add_task("seeds", total=total, failed="nothing fell"), 0
 
         def advance(row: Row) -> None:

@@ -2,11 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec.structs import replace
 from rich.console import Console, RenderableType
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pyraft_lab.check.campaign import Trial, judge
@@ -21,6 +23,7 @@ from pyraft_lab.sim.perform import stage
 from pyraft_lab.sim.plan import Plan
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
+from pyraft_lab.trace.recorder import Record
 
 EXAMPLES = """examples:
   pyraft-lab simulate                                      five servers, a minute of light faults
@@ -44,6 +47,10 @@ RULES = {"raft": RAFT, "advanced": ADVANCED}
 SAFE, FELL, REFUSED = 0, 1, 2
 """Exit codes: nothing fell, something did, or it could not be run."""
 NODES, SEED, SECONDS, FAULTS = 5, 7, 60.0, "light"
+SHOWN_EVERY = 200
+"""Events between two looks at how far a run is."""
+
+Observer = Callable[[Record], None]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -119,7 +126,8 @@ def show_capsule(sim: Simulation, console: Console) -> None:
 
 
 def _simulate(chosen: argparse.Namespace, console: Console) -> int:
-    sim, found = _run(chosen)
+    with _progress(console) as progress:
+        sim, found = _run(chosen, progress)
     if chosen.trace is not None:
         sim.trace.save(chosen.trace)
     if chosen.story:
@@ -135,7 +143,21 @@ def _simulate(chosen: argparse.Namespace, console: Console) -> int:
     return FELL
 
 
-def _run(chosen: argparse.Namespace) -> tuple[Simulation, Failure | None]:
+@contextmanager
+def _progress(console: Console) -> Iterator[Observer]:
+    """A line that says how far the run is, as long as it takes."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as line:
+        task = line.add_task("running …")
+
+        def show(record: Record) -> None:
+            if record.id % SHOWN_EVERY == 0:
+                line.update(task, description=f"{record.time:.1f} virtual seconds, {record.id:,} events")
+
+        yield show
+
+
+def _run(chosen: argparse.Namespace, progress: Observer) -> tuple[Simulation, Failure | None]:
     """The run that is asked for, and what fell in it."""
     if chosen.capsule is not None:
         _refuse(chosen, "capsule", "plan", "nodes", "seed", "seconds", "faults", "rules")
@@ -143,9 +165,9 @@ def _run(chosen: argparse.Namespace) -> tuple[Simulation, Failure | None]:
         return sim, failure(sim)
     if chosen.plan is not None:
         _refuse(chosen, "plan", "faults")
-        sim = _staged(chosen)
+        sim = _staged(chosen, progress)
     else:
-        sim = _by_chance(chosen)
+        sim = _by_chance(chosen, progress)
     return sim, judge(sim)
 
 
@@ -168,18 +190,18 @@ def _text_of(capsule: str) -> str:
         raise CapsuleError(f"{capsule[:40]!r} is neither a capsule nor a file of one ({error})") from error
 
 
-def _staged(chosen: argparse.Namespace) -> Simulation:
+def _staged(chosen: argparse.Namespace, progress: Observer) -> Simulation:
     plan = Plan.load(chosen.plan)
     told = {name: getattr(chosen, name) for name in ("nodes", "seed", "seconds") if getattr(chosen, name) is not None}
-    config = plan.config_from(Config())
-    return stage(replace(plan, **told), rules=RULES[chosen.rules or "raft"], load=Load(), quiet=patience(config))
+    rules, quiet = RULES[chosen.rules or "raft"], patience(plan.config_from(Config()))
+    return stage(replace(plan, **told), rules=rules, load=Load(), quiet=quiet, observers=[progress])
 
 
-def _by_chance(chosen: argparse.Namespace) -> Simulation:
+def _by_chance(chosen: argparse.Namespace, progress: Observer) -> Simulation:
     usual = {"nodes": NODES, "rules": "raft", "seed": SEED, "seconds": SECONDS, "faults": FAULTS}
     asked = {name: value for name in usual if (value := getattr(chosen, name)) is not None}
     full = argparse.Namespace(**usual | asked)
-    return trial_of(full).validated().run(full.seed, record=True)
+    return trial_of(full).validated().run(full.seed, record=True, observers=[progress])
 
 
 def _summary(sim: Simulation, path: Path | None) -> RenderableType:

@@ -305,8 +305,8 @@ def test_a_snapshot_that_was_replaced_while_it_was_sent_is_missed_and_the_newest
     sim.restart(slow)
     sim.run_until(lambda s: s.nodes[slow].state.incoming)
     for key in ("next", "last"):
-        sim.write({"op": "put", "key": key, "value": 1})
-        sim.run_until(lambda s, key=key: s.nodes[leader].machine.query(key))
+        call = sim.write({"op": "put", "key": key, "value": 1})
+        sim.run_until(lambda _, call=call: call.ok)  # type: ignore[misc]
         sim.snapshot(leader)
         sim.run(0.01)
     sim.run(2)
