@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from pyraft_lab.machine import Counter as Counter
     from pyraft_lab.machine import KeyValue as KeyValue
     from pyraft_lab.machine import StateMachine as StateMachine
+    from pyraft_lab.network.base import MemoryNetwork as MemoryNetwork
+    from pyraft_lab.network.mqtt import MqttNetwork as MqttNetwork
     from pyraft_lab.runtime.client import Client as Client
     from pyraft_lab.runtime.cluster import LocalCluster as LocalCluster
     from pyraft_lab.runtime.node import Raft as Raft
@@ -83,6 +85,8 @@ if TYPE_CHECKING:
     from pyraft_lab.sim.weather import Link as Link
     from pyraft_lab.sim.weather import Weather as Weather
     from pyraft_lab.sim.workload import Load as Load
+    from pyraft_lab.storage.memory import MemoryStorage as MemoryStorage
+    from pyraft_lab.storage.sqlite import SqliteStorage as SqliteStorage
     from pyraft_lab.trace.recorder import Trace as Trace
 
 _WHERE = {
@@ -116,6 +120,8 @@ _WHERE = {
     "pyraft_lab.lab.panel": ("live_log", "live_metrics"),
     "pyraft_lab.lab.widget": ("Lab",),
     "pyraft_lab.machine": ("Counter", "KeyValue", "StateMachine"),
+    "pyraft_lab.network.base": ("MemoryNetwork",),
+    "pyraft_lab.network.mqtt": ("MqttNetwork",),
     "pyraft_lab.runtime.client": ("Client",),
     "pyraft_lab.runtime.cluster": ("LocalCluster",),
     "pyraft_lab.runtime.node": ("Raft",),
@@ -125,6 +131,8 @@ _WHERE = {
     "pyraft_lab.sim.sweep": ("Serial", "sweep"),
     "pyraft_lab.sim.weather": ("Link", "Weather"),
     "pyraft_lab.sim.workload": ("Load",),
+    "pyraft_lab.storage.memory": ("MemoryStorage",),
+    "pyraft_lab.storage.sqlite": ("SqliteStorage",),
     "pyraft_lab.trace.recorder": ("Trace",),
 }
 """Which module has which names: a new public name is one word here (and one line above, for type checkers)."""

@@ -6,8 +6,9 @@ meanwhile. So a cluster has a thread and a loop to itself, and what is asked fro
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from copy import copy
 from typing import Any, Self, TypeVar
 
@@ -58,12 +59,27 @@ class Home:
 
         return self.submit(visit()).result()
 
+    async def stream(self, news: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        """What ``news`` yields at home, until it ends or the loop does."""
+        try:
+            while True:
+                yield await self.run(_next(news))
+        except (StopAsyncIteration, Fatal):
+            return
+        finally:
+            with suppress(Fatal):
+                await self.run(news.aclose())
+
     def end(self, why: Fatal) -> None:
         """The loop is over: whoever still waits hears why."""
         self._over = why
         for visit in tuple(self._visits):
             if not visit.done():
                 visit.set_exception(copy(why))
+
+
+async def _next(news: AsyncGenerator[T, None]) -> T:
+    return await anext(news)
 
 
 class LoopThread:

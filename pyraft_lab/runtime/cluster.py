@@ -237,7 +237,7 @@ class LocalCluster:
 
     def _leader(self) -> NodeId | None:
         """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
-        leaders = [now for now in self.metrics.values() if now.role == "Leader"]
+        leaders = [now for now in self.metrics.values() if now.role == "leader"]
         newest = max(leaders, key=lambda now: now.term, default=None)
         return newest.id if newest is not None and newest.has_committed else None
 
@@ -263,7 +263,7 @@ class LocalCluster:
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
         """Hand leadership to a voter, and wait until it leads."""
         await self.raft(await self.wait_leader()).trigger.transfer_leader(to)
-        await self.raft(to).wait(timeout).role("Leader")
+        await self.raft(to).wait(timeout).role("leader")
 
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
         """Do it on the leader; once more on the next one where leadership was just lost."""

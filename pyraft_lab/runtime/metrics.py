@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from copy import copy
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
-from pyraft_lab.errors import Fatal, Timeout
+from pyraft_lab.errors import ConfigError, Fatal, Timeout
 
-RoleName = Literal["Follower", "Learner", "PreCandidate", "Candidate", "Leader", "Shutdown"]
+RoleName = Literal["follower", "learner", "precandidate", "candidate", "leader", "shutdown"]
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     running: Fatal | None = None
     term: Term = 0
     vote: Vote = Vote()
-    role: RoleName = "Learner"
+    role: RoleName = "learner"
     leader: NodeId | None = None
     last_log: LogId = ORIGIN
     committed: Index = 0
@@ -52,7 +52,7 @@ def metrics_of(
     """The metrics of a state; a node that is over has no role any more. ``began`` says when a round was sent."""
     role = state.role
     peers = role.progress if isinstance(role, Leader) else ()
-    name: Any = type(role).__name__ if over is None else "Shutdown"
+    name: Any = type(role).__name__.lower() if over is None else "shutdown"
     return Metrics(
         id=state.id,
         running=over,
@@ -134,7 +134,9 @@ class Wait:
         return await self.until(lambda now: now.leader is not None and node in (None, now.leader), "a leader")
 
     async def role(self, role: RoleName) -> Metrics:
-        """Until the node has this role."""
+        """Until the node has this role; ``ConfigError`` where there is none of that name."""
+        if role not in get_args(RoleName):
+            raise ConfigError("role", role, f"is one of {', '.join(get_args(RoleName))}")
         return await self.until(lambda now: now.role == role, f"the role {role}")
 
     async def applied(self, index: Index) -> Metrics:

@@ -12,7 +12,6 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from copy import copy
 from typing import Any, TypeVar
 
@@ -90,6 +89,7 @@ class Raft:
         self._endpoint: Endpoint | None = None
         self._life: asyncio.Task[None] | None = None
         self._over: Fatal | None = None
+        self._company: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def __repr__(self) -> str:
         now = self.metrics
@@ -121,6 +121,8 @@ class Raft:
         self._owner = owner
         self._life = asyncio.create_task(self._live(owner, self._endpoint), name=f"raft node {self.id}")
         await owner.began.wait()
+        for work in self._company:
+            owner.attend(work())
 
     async def shutdown(self) -> None:
         """Stop, and let go of network and storage; every waiting call gets ``Stopped``. Twice is no error."""
@@ -255,7 +257,7 @@ class Raft:
         """Or there is no use in waiting: the node was removed, or this one leads no more."""
         if now.running is not None:
             return False  # and who waits is told what ended it
-        if now.role != "Leader" or id not in now.membership.nodes:
+        if now.role != "leader" or id not in now.membership.nodes:
             return True
         matched = now.replication.get(id, 0)  # 0: it never answered, and however short the log, nothing is known of it
         return matched > 0 and now.last_log.index - matched <= self.config.learner_lag
@@ -310,18 +312,9 @@ class Raft:
 
         return Wait(until)
 
-    async def watch(self) -> AsyncGenerator[Metrics, None]:
+    def watch(self) -> AsyncGenerator[Metrics, None]:
         """The metrics now and whenever they change, until the node is over."""
-        changes = self._watchers.stream()
-        home = self._need_home()
-        try:
-            while True:
-                yield await home.run(_next(changes))
-        except (StopAsyncIteration, Fatal):
-            return
-        finally:
-            with suppress(Fatal):
-                await home.run(changes.aclose())
+        return self._need_home().stream(self._watchers.stream())
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
         """What ``look`` finds in the engine's state."""
@@ -344,9 +337,17 @@ class Raft:
         """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
 
         They alternate strictly; what they return is awaited if it can be. An exception in one of them stops the node
-        (``Panicked``): an application that missed its change of office must not go on.
+        (``Panicked``): an application that missed its change of office must not go on. It may be asked for before
+        ``start()``.
         """
-        self._at_home_now(lambda: self._alive().attend(follow_office(self._watchers, start, stop)))
+        self._accompany(lambda: follow_office(self._watchers, start, stop))
+
+    def _accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let work go on for as long as the node lives, or is going to live."""
+        if self._owner is None and self._over is None:
+            self._company.append(work)
+        else:
+            self._at_home_now(lambda: self._alive().attend(work()))
 
     # Home
 
@@ -386,7 +387,3 @@ class Raft:
 def _payload(value: Any) -> Normal:
     """A command as the log keeps it; bytes are taken as they are."""
     return Normal(value if isinstance(value, bytes) else encode(value))
-
-
-async def _next(changes: AsyncGenerator[Metrics, None]) -> Metrics:
-    return await anext(changes)

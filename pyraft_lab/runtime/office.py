@@ -17,7 +17,7 @@ async def follow_office(watchers: Watchers, start: Callback, stop: Callback) -> 
     office: Metrics | None = None
     try:
         async for now in watchers.stream():
-            held = now if now.role == "Leader" else None
+            held = now if now.role == "leader" else None
             if office is not None and (held is None or held.term != office.term):
                 office = None
                 await _called(stop, now)
@@ -26,7 +26,7 @@ async def follow_office(watchers: Watchers, start: Callback, stop: Callback) -> 
                 await _called(start, now)
     finally:
         if office is not None:
-            await _called(stop, replace(office, role="Shutdown"))
+            await _called(stop, replace(office, role="shutdown"))
 
 
 async def _called(callback: Callback, now: Metrics) -> None:

@@ -198,6 +198,6 @@ class Remote:
 
 def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
     """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
-    leaders = [now for now in metrics.values() if now.role == "Leader"]
+    leaders = [now for now in metrics.values() if now.role == "leader"]
     newest = max(leaders, key=lambda now: now.term, default=None)
     return newest.id if newest is not None and newest.has_committed else None

@@ -134,7 +134,7 @@ async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
     await remote.ask_leader(HandOver(to), seconds=seconds)
     try:
         async with asyncio.timeout(seconds):
-            await remote.until(lambda: to in remote.metrics and remote.metrics[to].role == "Leader")
+            await remote.until(lambda: to in remote.metrics and remote.metrics[to].role == "leader")
     except TimeoutError:
         raise Timeout(f"the leadership of node {to}", seconds) from None
     return to

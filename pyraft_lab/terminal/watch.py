@@ -121,7 +121,7 @@ def _cells(now: Metrics, behind: int | None) -> Mapping[str, Text]:
     }
     return {
         **{column: Text(cell) for column, cell in cells.items()},
-        "role": Text(now.role, style="bold" if now.role == "Leader" else ""),
+        "role": Text(now.role, style="bold" if now.role == "leader" else ""),
         "term": term_mark(now.term),
     }
 

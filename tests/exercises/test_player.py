@@ -83,7 +83,7 @@ async def classroom(player: Player, config: Config = BY_ORDER) -> AsyncIterator[
 async def founded(room: Class) -> None:
     """Node 1 leads, and node 2 has a vote; from now on its player decides."""
     await room.nodes[1].initialize({1, 2, 3})
-    await room.nodes[1].wait(20).role("Leader")
+    await room.nodes[1].wait(20).role("leader")
     await room.nodes[2].wait(20).voters({1, 2, 3})
     await room.nodes[3].wait(20).log(2)
     room.player.by_hand = True
@@ -93,7 +93,7 @@ async def challenged(room: Class) -> None:
     """Node 3 stands for election, and wins it by the vote of node 1."""
     await founded(room)
     room.nodes[3].trigger.elect()
-    await room.nodes[3].wait(20).role("Leader")
+    await room.nodes[3].wait(20).role("leader")
 
 
 async def test_the_others_go_on_while_a_player_thinks() -> None:

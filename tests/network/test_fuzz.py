@@ -57,7 +57,7 @@ async def besieged(frames: list[bytes]) -> None:
     raft = Raft(1, config=Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03), network=network)
     await raft.start()
     await raft.initialize({1})
-    await raft.wait(10).role("Leader")
+    await raft.wait(10).role("leader")
     for frame in frames:
         assert network.carry(1, frame)
     assert raft.counters.garbage == sum(frame != HONEST for frame in frames), "what is not honest is counted"

@@ -52,7 +52,7 @@ async def test_a_minority_commits_nothing_and_catches_up_when_healed() -> None:
         old = await cluster.wait_leader(20)
         others = {1, 2, 3} - {old}
         cluster.partition({old}, others)
-        await cluster.raft(old).wait(20).until(lambda now: now.role != "Leader", "stepping down")
+        await cluster.raft(old).wait(20).until(lambda now: now.role != "leader", "stepping down")
         assert await cluster.wait_leader(20) in others
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         assert cluster.metrics[old].committed < cluster.metrics[await cluster.wait_leader(20)].committed
@@ -176,7 +176,7 @@ async def test_a_live_cluster_leaves_the_same_frames_as_a_simulated_one(network:
         leader = await cluster.wait_leader(20)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         cluster.partition({leader}, {1, 2, 3} - {leader})
-        await cluster.raft(leader).wait(20).until(lambda now: now.role != "Leader", "stepping down")
+        await cluster.raft(leader).wait(20).until(lambda now: now.role != "leader", "stepping down")
         await cluster.kill(leader)
         await cluster.restart(leader)
     events, messages, entries = cluster.trace.events, cluster.trace.messages, cluster.trace.entries

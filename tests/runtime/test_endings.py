@@ -59,7 +59,7 @@ async def alone() -> tuple[Raft, MemoryStorage]:
     raft = Raft(1, config=ALONE, machine=Fragile(), storage=disk)
     await raft.start()
     await raft.initialize({1})
-    await raft.wait(10).role("Leader")
+    await raft.wait(10).role("leader")
     await raft.client_write(1)
     return raft, disk
 
@@ -112,7 +112,7 @@ async def test_every_call_on_a_node_that_is_over_says_what_ended_it(ending: tupl
     raft = await ended(end)
     assert await answers(raft) == dict.fromkeys(CALLS, fatal)
     assert isinstance(raft.metrics.running, fatal)
-    assert [seen.role async for seen in raft.watch()] == ["Shutdown"]
+    assert [seen.role async for seen in raft.watch()] == ["shutdown"]
     await raft.shutdown()
 
 
@@ -133,7 +133,7 @@ async def test_calls_that_wait_when_a_node_ends_hear_of_it(ending: tuple[End, ty
     await asyncio.gather(end(raft, disk), return_exceptions=True)
     async with asyncio.timeout(10):
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        assert (await watching)[-1] == "Shutdown"
+        assert (await watching)[-1] == "shutdown"
     assert [type(outcome) for outcome in outcomes] == [fatal, fatal]
 
 

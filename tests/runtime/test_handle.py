@@ -98,7 +98,7 @@ async def test_one_change_at_a_time(three: Three) -> None:
     cluster, leader, follower, third = three
     cluster.partition({leader.id}, {follower.id, third.id})
     first = asyncio.create_task(leader.change_membership(AddLearners({9: "nowhere"})))
-    await leader.wait(20).until(lambda now: 9 in now.membership.nodes or now.role != "Leader")
+    await leader.wait(20).until(lambda now: 9 in now.membership.nodes or now.role != "leader")
     with pytest.raises((ChangeInProgress, NotLeader)):
         await leader.change_membership(AddLearners({8: "nowhere"}))
     cluster.heal()
@@ -181,7 +181,7 @@ async def test_steps_can_be_sampled() -> None:
         raft = Raft(1, config=CALM, machine=Counter(), reporter=Reporter([trace], sample=sample))
         await raft.start()
         await raft.initialize({1})
-        await raft.wait(20).role("Leader")
+        await raft.wait(20).role("leader")
         for _ in range(50):
             await raft.client_write(1)
         await raft.shutdown()

@@ -10,6 +10,7 @@ from pyraft_lab.engine.messages import HeartbeatResponse
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import (
     AlreadyInitialized,
+    ConfigError,
     NotInitialized,
     NotLeader,
     Panicked,
@@ -37,7 +38,7 @@ async def alone(**settings: object) -> Raft:
     raft = Raft(1, config=ALONE, machine=Counter(), **settings)  # type: ignore[arg-type]
     await raft.start()
     await raft.initialize({1})
-    await raft.wait(20).role("Leader")
+    await raft.wait(20).role("leader")
     return raft
 
 
@@ -60,7 +61,7 @@ async def test_a_restarted_node_finds_what_it_had() -> None:
     await raft.shutdown()
     again = Raft(1, config=ALONE, machine=Counter(), storage=disk)
     await again.start()
-    await again.wait(20).role("Leader")
+    await again.wait(20).role("leader")
     assert await again.read(None) == 5
     await again.shutdown()
 
@@ -76,7 +77,7 @@ async def test_a_machine_is_restored_from_its_snapshot() -> None:
     await raft.shutdown()
     again = Raft(1, config=ALONE, machine=Counter(), storage=disk)
     await again.start()
-    await again.wait(20).role("Leader")
+    await again.wait(20).role("leader")
     assert await again.read(None) == 5
     await again.shutdown()
 
@@ -133,7 +134,7 @@ async def test_waiting_calls_end_when_the_node_does() -> None:
     await raft.shutdown()
     with pytest.raises(Stopped):
         await waiting
-    assert raft.metrics.role == "Shutdown"
+    assert raft.metrics.role == "shutdown"
 
 
 @pytest.mark.row("CP-18")
@@ -160,7 +161,7 @@ async def test_a_bug_of_the_machine_is_a_panic() -> None:
     raft = Raft(1, config=ALONE, machine=Fragile())
     await raft.start()
     await raft.initialize({1})
-    await raft.wait(20).role("Leader")
+    await raft.wait(20).role("leader")
     with pytest.raises(Panicked, match="a bug of the machine"):
         await raft.client_write(1)
 
@@ -183,31 +184,39 @@ async def test_metrics_can_be_watched_until_the_end() -> None:
 
     watching = asyncio.create_task(watch())
     await raft.initialize({1})
-    await raft.wait(20).role("Leader")
+    await raft.wait(20).role("leader")
     await raft.shutdown()
     await watching
-    assert seen[0] == "Learner"
-    assert "Leader" in seen
-    assert seen[-1] == "Shutdown"
+    assert seen[0] == "learner"
+    assert "leader" in seen
+    assert seen[-1] == "shutdown"
 
 
 @pytest.mark.row("CL-07")
 async def test_office_begins_and_ends_in_turn() -> None:
     told: list[tuple[str, int]] = []
     raft = Raft(1, config=ALONE, machine=Counter())
-    await raft.start()
 
     async def start(now: Metrics) -> None:
         await asyncio.sleep(0)
         told.append(("start", now.term))
 
     raft.on_leader_change(start, lambda now: told.append(("stop", now.term)))
+    await raft.start()
     await raft.initialize({1})
-    await raft.wait(20).role("Leader")
+    await raft.wait(20).role("leader")
     await raft.client_write(1)
     assert told == [("start", 1)]
     await raft.shutdown()
     assert told == [("start", 1), ("stop", 1)]
+
+
+async def test_a_role_that_does_not_exist_is_not_waited_for() -> None:
+    raft = Raft(1)
+    await raft.start()
+    with pytest.raises(ConfigError, match="role='boss': is one of follower, learner, precandidate, candidate, leader"):
+        await raft.wait(20).role("boss")  # type: ignore[arg-type]
+    await raft.shutdown()
 
 
 async def test_a_callback_that_raises_stops_the_node() -> None:
@@ -319,5 +328,5 @@ async def test_a_leader_knows_when_a_quorum_answered_last() -> None:
         assert [raft.metrics.quorum_acked for raft in followers] == [None, None]
         cluster.partition({leader.id}, {raft.id for raft in followers})
         alone = time.time()
-        deposed = await leader.wait(20).until(lambda now: now.role != "Leader" or (now.quorum_acked or 0) > alone)
-        assert deposed.role != "Leader", "nobody has answered since"
+        deposed = await leader.wait(20).until(lambda now: now.role != "leader" or (now.quorum_acked or 0) > alone)
+        assert deposed.role != "leader", "nobody has answered since"

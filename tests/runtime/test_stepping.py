@@ -33,18 +33,18 @@ async def test_an_election_can_be_walked_letter_by_letter(network: str) -> None:
         cluster.gate.close()
         term = cluster.metrics[old].term + 1
         cluster.raft(new).trigger.elect()
-        await cluster.raft(new).wait(10).role("Candidate")
+        await cluster.raft(new).wait(10).role("candidate")
         cluster.gate.drop((await awaited(cluster, "VoteRequest", new, old)).id)
         cluster.gate.release((await awaited(cluster, "VoteRequest", new, third)).id)
         vote = await awaited(cluster, "VoteResponse", third, new)
-        assert cluster.metrics[new].role == "Candidate", "the vote is still before the gate"
+        assert cluster.metrics[new].role == "candidate", "the vote is still before the gate"
         cluster.gate.release(vote.id)
-        await cluster.raft(new).wait(10).role("Leader")
+        await cluster.raft(new).wait(10).role("leader")
         assert (cluster.metrics[new].term, cluster.metrics[old].term) == (term, term - 1)
-        assert cluster.metrics[old].role == "Leader", "the old one has not heard of it, and no time has passed for it"
+        assert cluster.metrics[old].role == "leader", "the old one has not heard of it, and no time has passed for it"
         cluster.gate.open()
         cluster.thaw()
-        await cluster.raft(old).wait(10).role("Follower")
+        await cluster.raft(old).wait(10).role("follower")
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
     fates = cluster.trace.messages
     assert set(fates[(fates.kind == "VoteRequest") & (fates.dst == old) & (fates.term == term)].fate) == {"dropped"}

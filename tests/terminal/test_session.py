@@ -48,7 +48,7 @@ def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest
         status = json.loads(capsys.readouterr().out)
         assert {"2", "3"} <= set(status)
         assert main(["watch", "--broker", running.url, "--once"]) == 0
-        assert "Leader" in capsys.readouterr().out
+        assert "leader" in capsys.readouterr().out
         assert main([*client, "transfer", "9"]) == 1
         assert "node 9" in capsys.readouterr().err
         nodes["2"].send_signal(signal.SIGTERM)

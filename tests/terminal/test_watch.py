@@ -20,7 +20,7 @@ def metrics(node: NodeId, *, leads: bool = False, term: int = 2) -> Metrics:
         id=node,
         term=term,
         vote=Vote(term, 1, committed=leads),
-        role="Leader" if leads else "Follower",
+        role="leader" if leads else "follower",
         leader=1,
         last_log=LogId(2, 1, 12),
         committed=11,
@@ -42,8 +42,8 @@ def shown(nodes: Mapping[NodeId, Metrics], width: int = 100) -> list[str]:
 
 def test_a_member_that_is_away_has_its_row() -> None:
     rows = [line.split() for line in shown(HEALTHY)]
-    assert ["1", "Leader", "2", "1", "12", "11", "10"] in rows
-    assert ["2", "Follower", "2", "1", "12", "11", "10", "3"] in rows
+    assert ["1", "leader", "2", "1", "12", "11", "10"] in rows
+    assert ["2", "follower", "2", "1", "12", "11", "10", "3"] in rows
     assert ["3", "not", "there"] in rows
     assert ["node", "1", "leads;", "members", "{1,2,3}"] in rows
 
@@ -53,7 +53,7 @@ def test_no_row_is_broken_or_cut_short(width: int) -> None:
     lines = shown(HEALTHY, width)
     assert all(len(line) <= width for line in lines)
     assert not any("…" in line for line in lines)
-    assert sum(" Leader " in line or " Follower " in line for line in lines) == 2
+    assert sum(" leader " in line or " follower " in line for line in lines) == 2
 
 
 def test_an_empty_cluster_says_what_to_do() -> None:
@@ -75,7 +75,7 @@ def test_a_broker_that_is_away_is_said_and_the_last_picture_stays() -> None:
     console.print(view.picture(100))
     text = console.export_text()
     assert "the broker is away" in text
-    assert "Leader" in text
+    assert "leader" in text
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ async def test_a_trace_follows_a_cluster_that_runs_elsewhere() -> None:
         publishing = asyncio.create_task(publisher.run())
         await raft.start()
         await raft.initialize({1})
-        await raft.wait(10).role("Leader")
+        await raft.wait(10).role("leader")
         trace = await asyncio.to_thread(Trace.follow, running.url, "demo")
         with trace:
             while not any(one.kind == "propose" for one in trace.records):
