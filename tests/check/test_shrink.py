@@ -8,7 +8,7 @@ from pyraft_lab.check.departures import accepts_before_disk, ignores_logs
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.script import Names, at_any_pace, moves_of, play
-from pyraft_lab.check.shrink import shrink
+from pyraft_lab.check.shrink import Shrinker, shrink
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.errors import PyraftError
@@ -32,6 +32,16 @@ def test_a_run_of_thousands_of_events_becomes_a_short_one_of_three_servers() -> 
     assert small.violations[0].name == run.violations[0].name
     assert len(small.nodes) <= 3 < len(run.nodes)
     assert len(small.trace) <= 30 < len(run.trace)
+
+
+def test_a_server_that_only_moves_needed_goes_when_they_have_gone() -> None:
+    run = Trial(nodes=5, seconds=1.5, engine=MUTANTS["writes-again"].engine).run(35, record=True)
+    first = Shrinker(run, run.violations[0].name)
+    first.drop_servers()
+    first.drop_moves()
+    small = shrink(run)
+    assert len(run.nodes) - len(first.gone) > len(small.nodes) >= 3
+    assert small.violations[0].name == run.violations[0].name
 
 
 def test_no_single_move_of_a_shrunk_run_can_be_left_out() -> None:
