@@ -26,7 +26,7 @@ from pyraft_lab.engine.commands import (
     Truncate,
 )
 from pyraft_lab.engine.engine import Engine
-from pyraft_lab.engine.events import Boot, Event, Fire, SnapshotBuilt, SnapshotGone, Stored
+from pyraft_lab.engine.events import Boot, Event, Fire, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
@@ -201,9 +201,7 @@ class _Hands:
         (self.held if waits and (self.writes or self.before.queue) else self.sent).append(letter)
 
     def _send_chunk(self, chunk: SendChunk) -> None:
-        if self.state.disk.snapshot != chunk.meta:
-            self.news.append(SnapshotGone(chunk.dst))
-            return
+        """The first chunk is the whole snapshot, and always of the newest there is."""
         message = SnapshotRequest(
             vote=chunk.vote, meta=chunk.meta, offset=chunk.offset, data=b"", done=True, round=chunk.round
         )

@@ -240,7 +240,7 @@ def test_a_replay_builds_and_installs_snapshots() -> None:
     assert replayed.machine.query("x") == 1
 
 
-def test_a_snapshot_that_was_replaced_while_it_was_sent_is_asked_for_in_vain_and_the_newest_is_sent() -> None:
+def test_of_a_snapshot_that_was_replaced_before_anything_arrived_the_newest_is_sent() -> None:
     def is_sent(index: int) -> Callable[[World], bool]:
         return lambda world: any(
             isinstance(one.message, SnapshotRequest) and one.message.meta.last.index == index for one in world.letters
