@@ -55,7 +55,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     files.append(File.generated(config, PLOTLY, abs_src_path=str(script)))
-    files.append(File.generated(config, "assets/ring.svg", abs_src_path=str(Path(__file__).with_name("ring.svg"))))
+    for name in ("ring.svg", "site.css"):
+        files.append(File.generated(config, f"assets/{name}", abs_src_path=str(Path(__file__).with_name(name))))
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         files.src_uris[notebook.name].src_dir = str(draw(notebook).parent)
 
