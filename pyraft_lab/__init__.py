@@ -1,7 +1,7 @@
 """A complete Raft as pure Python values: run it, stop it, rewind it, fork it, break it, measure it, prove it.
 
-What stands in the table is imported when it is first asked for, so that ``import pyraft_lab`` is quick, and a script
-without pictures needs neither pandas nor Plotly.
+A simulation begins with ``Simulation``, a live cluster with ``LocalCluster``, a single node with ``Raft``; what happened
+is in a ``Trace``, and ``Lab`` shows it.
 """
 
 from importlib import import_module
@@ -135,7 +135,11 @@ _WHERE = {
     "pyraft_lab.storage.sqlite": ("SqliteStorage",),
     "pyraft_lab.trace.recorder": ("Trace",),
 }
-"""Which module has which names: a new public name is one word here (and one line above, for type checkers)."""
+"""Which module has which names: a new public name is one word here (and one line above, for type checkers).
+
+Each is imported when it is first asked for, so that ``import pyraft_lab`` is quick, and a script without pictures
+needs neither pandas nor Plotly.
+"""
 _HOME = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = sorted(_HOME)  # noqa: PLE0605 (made of the table)
