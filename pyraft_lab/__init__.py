@@ -1,7 +1,7 @@
 """A complete Raft as pure Python values: run it, stop it, rewind it, fork it, break it, measure it, prove it.
 
-A simulation begins with ``Simulation``, a live cluster with ``LocalCluster``, a single node with ``Raft``; what happened
-is in a ``Trace``, and ``Lab`` shows it.
+A simulation begins with ``Simulation``, a live cluster with ``LocalCluster``, a single node with ``Raft``; what
+happened is in a ``Trace``, and ``Lab`` shows it.
 """
 
 from importlib import import_module
