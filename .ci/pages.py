@@ -6,6 +6,7 @@ The repository has no `docs/`: the site is made of what is there anyway, so a ne
 import ast
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,10 +16,12 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import plotly
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from nbclient import NotebookClient
 
 import pyraft_lab
 
@@ -28,6 +31,7 @@ CHAPTER = re.compile(r"\((?:chapters|notebooks)/([\w-]+)\.(?:md|ipynb)\)")
 NEIGHBOUR = re.compile(r"\((\d\d-[\w-]+)\.(?:md|ipynb)\)")
 LINK = re.compile(r"\((?!https?:)([\w./-]+)\)")
 PLOTLY = "assets/plotly.min.js"
+LAB = re.compile(r"^Lab\(", re.MULTILINE)
 FIGURE = "application/vnd.plotly.v1+json"
 
 
@@ -118,8 +122,10 @@ def behaviours() -> str:
 
 
 def draw(path: Path) -> Path:
-    """A copy of a notebook in which every figure is drawn by the page itself, and links lead to the site's pages."""
+    """A copy of a notebook with the site's links, in which the page itself draws every figure and plays every Lab."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
+    for place, outputs in play(path):
+        notebook["cells"][place]["outputs"] = outputs
     outputs = (output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", ()))
     figures = [data for data in outputs if FIGURE in data]
     for number, data in enumerate(figures):
@@ -131,6 +137,17 @@ def draw(path: Path) -> Path:
     copy = DRAWN / path.name
     copy.write_text(json.dumps(notebook), encoding="utf-8")
     return copy
+
+
+def play(path: Path) -> Iterator[tuple[int, Any]]:
+    """The cells of a notebook that show a Lab, with outputs that play: up to the last of them it is run again."""
+    notebook = nbformat.read(path, as_version=4)
+    labs = [place for place, cell in enumerate(notebook.cells) if LAB.search(cell.source)]
+    if labs:
+        notebook.cells = notebook.cells[: labs[-1] + 1]
+        environment = {**os.environ, "PYRAFT_LAB_TWIN": "player", "PYTHONPATH": str(ROOT)}
+        NotebookClient(notebook, kernel_name="python3").execute(env=environment)
+    return ((place, notebook.cells[place].outputs) for place in labs)
 
 
 def html(figure: dict[str, Any], number: int, *, still: str) -> str:

@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 REQUESTED = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
 
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LAB = "<Lab: "
 FIGURE = "application/vnd.plotly.v1+json"
 
 
@@ -27,14 +30,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_notebook_and_every_room_has_its_page(site: Path) -> None:
-    chapters = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    chapters = {path.stem for path in NOTEBOOKS}
     rooms = {path.parent.name for path in (ROOT / "pyraft_lab").glob("[a-z]*/__init__.py")}
     assert {name for name in chapters if not (site / name / "index.html").is_file()} == set()
     assert {name for name in rooms if not (site / "reference" / f"pyraft_lab.{name}" / "index.html").is_file()} == set()
 
 
 def test_every_figure_of_a_notebook_is_drawn_on_its_page(site: Path) -> None:
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+    for notebook in NOTEBOOKS:
         figures = [output for output in outputs(notebook) if FIGURE in output]
         page = (site / notebook.stem / "index.html").read_text(encoding="utf-8")
         assert page.count("Plotly.newPlot") == len(figures)
@@ -42,10 +45,21 @@ def test_every_figure_of_a_notebook_is_drawn_on_its_page(site: Path) -> None:
     assert (site / "assets" / "plotly.min.js").is_file()
 
 
+def test_every_lab_of_a_notebook_plays_on_its_page(site: Path) -> None:
+    labs = {
+        notebook.stem: sum(LAB in "".join(output.get("text/plain", "")) for output in outputs(notebook))
+        for notebook in NOTEBOOKS
+    }
+    assert sum(labs.values()) >= 3
+    for name, count in labs.items():
+        page = (site / name / "index.html").read_text(encoding="utf-8")
+        assert page.count("await lab.play(place") == count
+
+
 def test_links_between_chapters_lead_to_pages(site: Path) -> None:
     page = (site / "00-start-here" / "index.html").read_text(encoding="utf-8")
     links = set(re.findall(r'href="\.\./(\d\d-[\w-]+)/"', page))
-    assert {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")} - {"00-start-here"} <= links
+    assert {path.stem for path in NOTEBOOKS} - {"00-start-here"} <= links
 
 
 def test_no_page_requests_anything_from_elsewhere(site: Path) -> None:
@@ -67,6 +81,6 @@ def test_a_request_to_elsewhere_would_be_seen(tag: str) -> None:
     assert REQUESTED.findall(tag)
 
 
-def outputs(notebook: Path) -> list[dict[str, object]]:
+def outputs(notebook: Path) -> list[dict[str, Any]]:
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return [output.get("data", {}) for cell in cells for output in cell.get("outputs", ())]

@@ -54,18 +54,23 @@ def player(desk: Desk, picture: str) -> str:
   const lab = await import(URL.createObjectURL(new Blob([script], {{ type: "text/javascript" }})));
   const dress = Object.assign(document.createElement("style"), {{ textContent: style }});
   place.replaceChildren(dress);
-  await lab.play(place, "{pack(film(desk))}");
+  await lab.play(place, "{pack(film(desk, foreseen=True))}");
 }})(document.currentScript.previousElementSibling);
 </script>"""
 
 
-def film(desk: Desk) -> Json:
-    """Board and reels of every branch, as far as somebody has looked."""
+def film(desk: Desk, *, foreseen: bool = False) -> Json:
+    """Board and reels of every branch, as far as somebody has looked; or as far as the desk has looked ahead."""
     board = desk.board()
-    board["strips"] = [_happened(strip) for strip in board["strips"]]
+    board["strips"] = [_ended(strip) if foreseen else _happened(strip) for strip in board["strips"]]
     board["grows"] = False
     reels = [(strip["name"], reel) for strip in board["strips"] for reel in _reels(desk, strip)]
     return {"board": board, "reels": reels}
+
+
+def _ended(strip: Json) -> Json:
+    """A strip after which nothing can be had."""
+    return {**strip, "limit": strip["count"]}
 
 
 def _happened(strip: Json) -> Json:

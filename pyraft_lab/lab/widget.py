@@ -79,7 +79,7 @@ class Lab(anywidget.AnyWidget):
         return self._desk.story()
 
     def player(self) -> str:
-        """A piece of HTML that plays everything seen so far in any page; a picture where no script runs.
+        """A piece of HTML that plays on any page, and a while beyond what was seen; a picture where no script runs.
 
         ``PYRAFT_LAB_TWIN=player jupyter nbconvert --execute --to html notebook.ipynb`` makes a page full of them.
         """

@@ -298,6 +298,10 @@ def test_a_notebook_made_into_a_page_plays_from_the_disk(visit: Visit, tmp_path:
     target.write_text(f"<!doctype html><meta charset='utf-8'><h1>A notebook</h1>{lab.player()}", encoding="utf-8")
     visit.page.goto(target.as_uri())
     seat = Seat(visit.page)
+    shown = seat.event
+    seat.button("Step").click()
+    seat.wait_for_event(f"== {shown + 1}")
+    seat.shows("n1 leader")
     seat.root.focus()
     visit.page.keyboard.press("Home")
     seat.button("Play").click()
