@@ -31,6 +31,7 @@ CHAPTER = re.compile(r"\((?:chapters|notebooks)/([\w-]+)\.(?:md|ipynb)\)")
 NEIGHBOUR = re.compile(r"\((\d\d-[\w-]+)\.(?:md|ipynb)\)")
 LINK = re.compile(r"\((?!https?:)([\w./-]+)\)")
 PLOTLY = "assets/plotly.min.js"
+ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 LAB = re.compile(r"^Lab\(", re.MULTILINE)
 FIGURE = "application/vnd.plotly.v1+json"
 
@@ -88,22 +89,30 @@ def face() -> str:
     """Every public name in a line, room by room, with a link to where it is explained."""
     homes: dict[str, str] = vars(pyraft_lab)["_HOME"]
     lines = ["## What `import pyraft_lab` gives you\n"]
-    for room, names in groupby(sorted(homes, key=lambda name: (homes[name], name)), key=lambda name: homes[name]):
+    for room, names in groupby(
+        sorted(homes, key=lambda name: (room_of(homes[name]), name)), lambda name: room_of(homes[name])
+    ):
         lines += [f"\n### {room}\n", "| name | what it is |", "|---|---|"]
-        lines += [f"| [`{name}`][{room}.{name}] | {said(room, name)} |" for name in names]
+        lines += [f"| [`{name}`][{homes[name]}.{name}] | {said(homes[name], name)} |" for name in names]
     return "\n".join(lines) + "\n"
+
+
+def room_of(module: str) -> str:
+    """The room that a module is part of."""
+    return ".".join(module.split(".")[:2])
 
 
 def said(module: str, name: str) -> str:
     """The first line that a name's docstring has; of a constant, of the string below it."""
     value = getattr(import_module(module), name)
-    if callable(value):
+    if (inspect.isclass(value) or inspect.isroutine(value)) and value.__module__ == module:
         words = inspect.getdoc(value) or ""
     else:
         body = ast.parse(Path(inspect.getfile(import_module(module))).read_text(encoding="utf-8")).body
         below = (next_one for one, next_one in pairwise(body) if name in targets(one))
         words = next((ast.literal_eval(one.value) for one in below if isinstance(one, ast.Expr)), "")
-    return " ".join(words.split("\n\n")[0].split()).replace("|", "\\|").replace("``", "`")
+    line = " ".join(words.split("\n\n")[0].split()).replace("|", "\\|").replace("``", "`")
+    return ROLE.sub(r"`\1`", line)
 
 
 def targets(statement: ast.stmt) -> list[str]:
