@@ -83,6 +83,7 @@ def _client(name: str) -> Sequence[tuple[str, str]]:
         ("read", f"answers/{name}/+"),
         ("read", "+/status"),
         ("read", "+/trace"),
+        ("read", "+/presence"),
         ("write", f"followers/{name}"),
         ("write", f"players/{name}/+"),
         ("read", "players/+/+"),

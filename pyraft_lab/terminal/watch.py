@@ -106,7 +106,7 @@ def _behind(leader: Metrics) -> Mapping[NodeId, int]:
 
 
 def _absent(node: NodeId) -> Mapping[str, Text]:
-    return {"node": Text(str(node), style="dim"), "role": Text("not there", style="dim")}
+    return {"node": Text(str(node), style="dim"), "role": Text("not heard", style="dim")}
 
 
 def _cells(now: Metrics, behind: int | None) -> Mapping[str, Text]:

@@ -44,7 +44,7 @@ def test_a_member_that_is_away_has_its_row() -> None:
     rows = [line.split() for line in shown(HEALTHY)]
     assert ["1", "leader", "2", "1", "12", "11", "10"] in rows
     assert ["2", "follower", "2", "1", "12", "11", "10", "3"] in rows
-    assert ["3", "not", "there"] in rows
+    assert ["3", "not", "heard"] in rows
     assert ["node", "1", "leads;", "members", "{1,2,3}"] in rows
 
 
