@@ -12,6 +12,8 @@ from enum import Enum, auto
 import msgspec
 from msgspec import Struct
 
+from pyraft_lab.network.codec import read
+
 
 class Claim(Struct, frozen=True, array_like=True):
     """``process`` speaks as the node of this topic; an ``answer`` says so to somebody who claimed it later."""
@@ -26,7 +28,7 @@ class Claim(Struct, frozen=True, array_like=True):
     @classmethod
     def decode(cls, payload: bytes) -> "Claim | None":
         """The claim on a topic, ``None`` for nobody; raises ``msgspec.MsgspecError`` for garbage."""
-        return _claims.decode(payload) if payload else None
+        return read(_claims, payload) if payload else None
 
 
 _claims = msgspec.msgpack.Decoder(Claim)

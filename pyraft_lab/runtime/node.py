@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from copy import copy
 from typing import Any, TypeVar
 
+from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy
@@ -26,7 +27,7 @@ from pyraft_lab.engine.types import LogId, NodeId, RequestId
 from pyraft_lab.errors import BadCommand, Fatal, PyraftError, Stopped
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, to_error
-from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine, encode
+from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, follow_office

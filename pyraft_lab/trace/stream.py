@@ -25,6 +25,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal
 from pyraft_lab.home import LoopThread
 from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.codec import read
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
@@ -248,6 +249,7 @@ class FollowedTrace(Trace):
 def _readable(reader: Reader, payload: bytes) -> Sequence[Record]:
     """The records of a message; those that say how a state changed which was never told are let go, and garbage is."""
     records: list[Record] = []
-    with suppress(msgspec.MsgspecError, ValueError):
-        records.extend(map(reader.record, _batch.decode(payload)))
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+        lines = read(_batch, payload)
+        records.extend(map(reader.record, lines))
     return records

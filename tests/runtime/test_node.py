@@ -10,6 +10,7 @@ from pyraft_lab.engine.messages import HeartbeatResponse
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import (
     AlreadyInitialized,
+    BadCommand,
     ConfigError,
     NotInitialized,
     NotLeader,
@@ -64,6 +65,19 @@ async def test_a_restarted_node_finds_what_it_had() -> None:
     await again.wait(20).role("leader")
     assert await again.read(None) == 5
     await again.shutdown()
+
+
+async def test_a_write_that_no_snapshot_could_keep_is_refused_and_the_node_goes_on() -> None:
+    raft = await alone()
+    await raft.client_write(2**64 - 1)
+    deep = b"\x91" * 100_000 + b"\xc0"
+    for command, why in ((1, "more than 64 bits"), (deep, "nested deeper")):
+        with pytest.raises(BadCommand, match=why):
+            await raft.client_write(command)
+    raft.trigger.snapshot()
+    await raft.wait(20).snapshot(raft.metrics.applied)
+    assert await raft.read(None) == 2**64 - 1
+    await raft.shutdown()
 
 
 async def test_a_machine_is_restored_from_its_snapshot() -> None:
