@@ -30,7 +30,7 @@ from pyraft_lab.ledger import Failed, MayRead, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
-from pyraft_lab.runtime.office import Callback, follow_office
+from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
@@ -349,6 +349,13 @@ class Raft:
             self._company.append(work)
         else:
             self._at_home_now(lambda: self._alive().attend(work()))
+
+    def on_cluster_leader_change(self, change: Succession) -> None:
+        """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
+
+        At once for a leader it knows. Awaited as above; changes during a call are told as one. Ends with the node.
+        """
+        self._at_home_now(lambda: self._alive().attend(follow_leader(self._watchers, change)))
 
     # Home
 
