@@ -48,9 +48,10 @@ class Found(Struct, frozen=True, tag=True):
 
 
 class TakeLearner(Struct, frozen=True, tag=True):
-    """Let a node receive the log, and wait until it has it."""
+    """Let a node receive the log; ``blocking`` waits until it has it."""
 
     node: NodeId
+    blocking: bool = True
 
 
 class ChangeMembers(Struct, frozen=True, tag=True):

@@ -164,6 +164,7 @@ class Remote:
                     self._settle(payload)
                 case ["players", _, node] if payload:
                     self.players[int(node)] = room_of.decode_playing(payload)
+                    self._news.set()
                 case _:
                     pass
         except (msgspec.MsgspecError, ValueError):

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from pyraft_lab.engine.membership import as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, Timeout, UnknownNode
+from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
@@ -89,7 +91,7 @@ async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
 async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
     match chosen.act, chosen.words:
         case "add-learner", [node]:
-            return await remote.ask_leader(TakeLearner(words.node(node)), seconds=chosen.timeout)
+            return await _add_learner(remote, words.node(node), chosen)
         case "change-membership", [nodes]:
             question = ChangeMembers(as_change(words.nodes(nodes)), retain=chosen.retain)
             return await remote.ask_leader(question, seconds=chosen.timeout)
@@ -99,6 +101,38 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
             return await _snapshot(remote, words.node(node), chosen.timeout)
         case _:
             return await _spoil(remote, chosen)
+
+
+async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace) -> Any:
+    """Let a node receive the log; where that is not heard of, say how to start it, now and when time is up."""
+    await _status(remote, chosen.timeout)
+    if node not in remote.metrics and not chosen.no_wait:
+        sys.stderr.write(
+            f"node {node} is not heard of yet; waiting {chosen.timeout:g} s. {_how_to_start(node, chosen)}\n"
+        )
+    try:
+        return await remote.ask_leader(TakeLearner(node, not chosen.no_wait), seconds=chosen.timeout)
+    except Timeout:
+        if node in remote.metrics or not remote.metrics:
+            raise
+        is_member = any(node in now.membership.nodes for now in remote.metrics.values())
+        raise _NotHeardOf(node, chosen, is_member=is_member) from None
+
+
+def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:
+    place = f"--cluster {chosen.cluster} " if chosen.cluster != "demo" else ""
+    broker = Address.parse(chosen.broker)
+    return f"Start it with: pyraft-lab node --id {node} {place}--broker {broker} --data data/{node}"
+
+
+class _NotHeardOf(PyraftError):
+    """A node that should have received the log is not up."""
+
+    def __init__(self, node: NodeId, chosen: argparse.Namespace, *, is_member: bool) -> None:
+        so_far = "it is a learner now, and gets the log once it is up" if is_member else "it is no learner yet"
+        super().__init__(
+            f"node {node} was not heard of within {chosen.timeout:g} s; {so_far}. {_how_to_start(node, chosen)}"
+        )
 
 
 async def _spoil(remote: Remote, chosen: argparse.Namespace) -> None:
@@ -179,6 +213,7 @@ def _face() -> argparse.ArgumentParser:
     face.add_argument("--json", action="store_true", help="the answer as JSON")
     face.add_argument("--timeout", type=float, default=10.0, metavar="S", help="give up after so long (default 10)")
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
+    face.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
     face.add_argument("act", choices=ACTS, metavar="act", help="one of those above")
     face.add_argument("words", nargs="*", metavar="...", help="its words")
     return face

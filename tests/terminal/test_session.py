@@ -12,6 +12,7 @@ import pytest
 
 from pyraft_lab.cli import main
 from pyraft_lab.network import broker
+from pyraft_lab.network.access import Account
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -54,6 +55,56 @@ def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest
         nodes["2"].send_signal(signal.SIGTERM)
         assert nodes["2"].wait(20) == 0
     assert main(["inspect", str(tmp_path / "2")]) == 0
+
+
+def test_a_learner_that_is_not_heard_of_is_named_and_how_to_start_it(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with broker.start() as running:
+        client = ["client", "--broker", running.url, "--timeout", "60"]
+        node = ["node", "--broker", running.url, "--data"]
+        start(*node, str(tmp_path / "1"), "--id", "1", "--init")
+        assert main([*client, "put", "x", "1"]) == 0
+        assert main([*client, "--timeout", "1", "add-learner", "7"]) == 1
+        told = capsys.readouterr().err
+        assert "node 7 is not heard of yet; waiting 1 s" in told
+        assert "node 7 was not heard of within 1 s; it is a learner now" in told
+        assert f"pyraft-lab node --id 7 --broker {running.url} --data data/7" in told
+        assert main([*client, "add-learner", "8", "--no-wait"]) == 0
+        assert "8" in capsys.readouterr().out
+        start(*node, str(tmp_path / "7"), "--id", "7")
+        assert main([*client, "add-learner", "7"]) == 0
+        assert main([*client, "change-membership", "1,7"]) == 0
+        assert "{1,7}" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
+def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_need(start: Start) -> None:
+    ann, bob = (Account(name=name, part="learner") for name in ("ann", "bob"))
+    guest, node, teacher = Account(name="guest", part="client"), Account.node(1), Account(name="eve", part="teacher")
+    guard = broker.Guard(cluster="room9", accounts=(ann, bob, guest, node, teacher))
+
+    def join(account: Account) -> "subprocess.Popen[str]":
+        return start("join", "room9", "--broker", account.url(running.url))
+
+    with broker.start(kind="mosquitto", guard=guard) as running:
+        assert "account 1 may not sit in room room9: it hears nothing of it" in refused(join(node))
+        assert until(join(ann), "room room9") == "room room9: you are node 1"
+        assert until(join(bob), "room room9") == "room room9: you are node 2"
+        told = refused(join(guest))
+        assert "account guest may not sit in room room9: it does not speak for node 3" in told
+        assert "pyraft-lab broker --cluster room9 --learners NAME" in told
+        orders = start("teach", "room9", "--broker", teacher.url(running.url), "--seats", "3")
+        assert order(orders, "write x 1") == "x is 1, on a majority of disks"
+        say(orders, "quit")
+        assert orders.wait(60) == 0
+
+
+def refused(process: "subprocess.Popen[str]") -> str:
+    """The last line of a command that fails."""
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    return told.splitlines()[-1]
 
 
 def test_a_classroom_fills_and_empties(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
