@@ -74,8 +74,33 @@ def test_a_learner_that_is_not_heard_of_is_named_and_how_to_start_it(
         assert "8" in capsys.readouterr().out
         start(*node, str(tmp_path / "7"), "--id", "7")
         assert main([*client, "add-learner", "7"]) == 0
+        assert main([*client, "change-membership", "1,9"]) == 1
+        assert "node 9 has no log yet; first: add-learner 9" in capsys.readouterr().err
         assert main([*client, "change-membership", "1,7"]) == 0
         assert "{1,7}" in capsys.readouterr().out
+
+
+def test_a_session_says_who_is_no_member_and_why_nobody_leads(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with broker.start() as running:
+        client = ["client", "--broker", running.url, "--timeout", "60"]
+        node = ["node", "--broker", running.url, "--data"]
+        start(*node, str(tmp_path / "1"), "--id", "1", "--init", "--peers", "1,2,3")
+        second, _ = (start(*node, str(tmp_path / id), "--id", id) for id in ("2", "3"))
+        assert main([*client, "put", "x", "1"]) == 0
+        assert main([*client, "transfer", "1"]) == 0
+        capsys.readouterr()
+        assert main([*client, "change-membership", "1,2"]) == 0
+        assert "node 3 is no member; it may be stopped" in capsys.readouterr().err
+        assert main([*client, "status"]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert [line.split()[1] for line in told if line.endswith("no member")] == ["3"]
+        assert main(["watch", "--broker", running.url, "--once"]) == 0
+        assert "no member" in capsys.readouterr().out
+        second.kill()
+        assert main([*client, "--timeout", "3", "put", "x", "2"]) == 1
+        assert "takes a majority of its voters 1, 2; not heard of: 2" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
