@@ -52,13 +52,13 @@ class Presence:
         self._is_first = False
         self._has_rival = False
 
-    def hear(self, claim: Claim | None) -> Move:
-        """What to do now that ``claim`` was heard."""
+    def hear(self, claim: Claim | None, *, is_old: bool = False) -> Move:
+        """What to do now that ``claim`` was heard; of one that ``is_old``, for the broker kept it, the maker may be dead."""
         if claim is None:
             return self._cleared()
         if claim.process == self._process:
             return self._came_back()
-        if claim.is_answer:
+        if claim.is_answer and not is_old:
             return Move.LEAVE
         if self._is_first:
             return Move.ANSWER

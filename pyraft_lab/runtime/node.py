@@ -343,19 +343,19 @@ class Raft:
         """
         self._accompany(lambda: follow_office(self._watchers, start, stop))
 
+    def on_cluster_leader_change(self, change: Succession) -> None:
+        """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
+
+        At once for a leader it knows. Awaited as above; changes during a call are told as one. Ends with the node.
+        """
+        self._accompany(lambda: follow_leader(self._watchers, change))
+
     def _accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let work go on for as long as the node lives, or is going to live."""
         if self._owner is None and self._over is None:
             self._company.append(work)
         else:
             self._at_home_now(lambda: self._alive().attend(work()))
-
-    def on_cluster_leader_change(self, change: Succession) -> None:
-        """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
-
-        At once for a leader it knows. Awaited as above; changes during a call are told as one. Ends with the node.
-        """
-        self._at_home_now(lambda: self._alive().attend(follow_leader(self._watchers, change)))
 
     # Home
 

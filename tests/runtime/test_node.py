@@ -269,13 +269,13 @@ async def test_who_leads_is_told_in_order_one_at_a_time_until_the_node_ends() ->
     assert len(told) == count, "an ended node tells nothing"
 
 
-async def test_a_leader_learns_of_itself_too() -> None:
+async def test_a_leader_learns_of_itself_too_also_where_that_was_asked_for_before_the_start() -> None:
     told: list[tuple[Vote | None, Vote | None]] = []
     raft = Raft(1, config=ALONE, machine=Counter())
-    await raft.start()
     raft.on_cluster_leader_change(lambda old, new: told.append((old, new)))
+    await raft.start()
     await raft.initialize({1})
-    await raft.wait(20).role("Leader")
+    await raft.wait(20).role("leader")
     await raft.client_write(1)
     await raft.shutdown()
     assert told == [(None, Vote(1, 1, committed=True))]

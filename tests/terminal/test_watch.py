@@ -58,7 +58,7 @@ def test_no_row_is_broken_or_cut_short(width: int) -> None:
 
 
 def test_every_role_fits_an_ordinary_terminal() -> None:
-    waiting = msgspec.structs.replace(metrics(2), role="PreCandidate")
+    waiting = msgspec.structs.replace(metrics(2), role="precandidate")
     assert shown({1: metrics(1, leads=True), 2: waiting}, 80)[2].split()[-1] == "behind"
 
 
