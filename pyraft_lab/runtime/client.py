@@ -23,11 +23,15 @@ from pyraft_lab.errors import (
     Overloaded,
     QuorumNotEnough,
     Timeout,
+    UnknownNode,
 )
 from pyraft_lab.home import Home
 
 T = TypeVar("T")
-PASSING = (NotLeader, NotInitialized, OutcomeUnknown, Overloaded, QuorumNotEnough, NetworkFailed, Fatal, TimeoutError)
+PASSING = (
+    *(NotLeader, NotInitialized, OutcomeUnknown, Overloaded, QuorumNotEnough, NetworkFailed, Fatal, TimeoutError),
+    UnknownNode,  # it was killed between the look at who is up and the question
+)
 """What another node, or the same one a little later, may do better."""
 
 
