@@ -53,7 +53,7 @@ class Presence:
         self._has_rival = False
 
     def hear(self, claim: Claim | None, *, is_old: bool = False) -> Move:
-        """What to do now that ``claim`` was heard; of one that ``is_old``, for the broker kept it, the maker may be dead."""
+        """What to do now that ``claim`` was heard; one that the broker kept ``is_old``, and its maker may be dead."""
         if claim is None:
             return self._cleared()
         if claim.process == self._process:
