@@ -3,6 +3,7 @@
 A machine is deterministic and knows nothing of Raft. :class:`Sessions` stands between the log and the machine: it
 reads entries, remembers what every client was answered, and gives a retried command its first answer.
 
+>>> from pyraft_lab.command import encode
 >>> from pyraft_lab.engine.types import LogId
 >>> machine = Sessions(KeyValue())
 >>> retried = Normal(encode({"op": "incr", "key": "x"}, client=1, serial=1))
@@ -20,12 +21,10 @@ from typing import Any, Protocol, Self
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
+from pyraft_lab.command import Sealed, fits, opened
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
-from pyraft_lab.errors import BadCommand
 
-SEALED = b"\xc1"
-"""Starts a command that belongs to a session; the one byte with which no MessagePack value begins."""
 EXPIRY = 1_000_000
 """A session unused for so many entries is forgotten: counted in entries, so that every replica forgets it alike."""
 
@@ -34,7 +33,10 @@ class StateMachine(Protocol):
     """Anything deterministic: the same commands in the same order leave every replica in the same state."""
 
     def apply(self, command: Any, /) -> Any:
-        """Change the state; what is returned goes to the client (:class:`Rejected` if it makes no sense)."""
+        """Change the state; what is returned goes to the client (:class:`Rejected` if it makes no sense).
+
+        Answers are kept with their sessions, so they need a MessagePack form, as what ``snapshot`` keeps does.
+        """
         ...
 
     def query(self, query: Any, /) -> Any:
@@ -75,20 +77,6 @@ class Expired(Struct, frozen=True, tag=True):
 Answer = Value | Rejected | Expired
 
 
-class Sealed(Struct, frozen=True, array_like=True):
-    """A command in its session: ``serial`` names it for ever.
-
-    ``done`` says that every serial up to it has been answered, so those answers may go. ``since`` is a log index
-    the client knew when it opened the session: a copy that arrives after the session has expired is told by it.
-    """
-
-    client: int
-    serial: int
-    done: int
-    since: Index
-    command: Any
-
-
 class Session(Struct, array_like=True):
     """What is remembered of a client: when it was last used, and its answers to serials beyond ``done``."""
 
@@ -111,32 +99,15 @@ class _Image(Struct, frozen=True, array_like=True):
 
 _pack = Encoder().encode
 _unpack = Decoder().decode
-_unseal = Decoder(Sealed).decode
 _read_image = Decoder(_Image).decode
-
-
-def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, since: Index = 0) -> bytes:
-    """A command as the bytes of a log entry; with a ``serial`` it is applied once, however often it is sent."""
-    try:
-        return SEALED + _pack(Sealed(client, serial, done, since, command)) if serial else _pack(command)
-    except (TypeError, ValueError) as error:
-        raise BadCommand(f"{command!r} has no MessagePack form: {error}") from error
 
 
 def decode(data: bytes) -> Any:
     """The command in an entry's bytes, with or without a session; ``Rejected`` where there is none."""
     try:
-        return _opened(data)[0]
+        return opened(data)[0]
     except ValueError as error:
         return _illegible(error)
-
-
-def _opened(data: bytes) -> tuple[Any, Sealed | None]:
-    """The command, and what seals it where it belongs to a session; ``ValueError`` where it is none."""
-    if not data.startswith(SEALED):
-        return _unpack(data), None
-    sealed = _unseal(data[1:])
-    return sealed.command, sealed
 
 
 def _illegible(error: ValueError) -> Rejected:
@@ -169,7 +140,7 @@ class Sessions:
         if not isinstance(entry.payload, Normal):
             return Value()
         try:
-            command, sealed = _opened(entry.payload.data)
+            command, sealed = opened(entry.payload.data)
         except ValueError as error:
             return _illegible(error)
         return self._run(command) if sealed is None else self._once(entry.index, sealed)
@@ -350,8 +321,11 @@ class KeyValue:
         old = self.query(key) or 0
         if not isinstance(old, (int, float)) or not isinstance(by, (int, float)):
             return Rejected(f"cannot add {by!r} to {old!r}")
-        self._changes[key] = old + by
-        return old + by
+        new = old + by
+        if not fits(new):
+            return Rejected(f"{old!r} and {by!r} make more than 64 bits hold")
+        self._changes[key] = new
+        return new
 
 
 class Counter:
@@ -369,8 +343,11 @@ class Counter:
         """Add a number; returns the new sum."""
         if isinstance(command, bool) or not isinstance(command, (int, float)):
             return Rejected(f"{command!r} is no number")
-        self.total += command
-        return self.total
+        total = self.total + command
+        if not fits(total):
+            return Rejected(f"{self.total!r} and {command!r} make more than 64 bits hold")
+        self.total = total
+        return total
 
     def query(self, _query: Any = None, /) -> float:
         """The sum."""

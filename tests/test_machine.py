@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyraft_lab.command import DEEPEST, SEALED, encode
 from pyraft_lab.engine.log import Blank, Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import BadCommand
-from pyraft_lab.machine import SEALED, Counter, Expired, KeyValue, Rejected, Sessions, Value, decode, encode
+from pyraft_lab.machine import Counter, Expired, KeyValue, Rejected, Sessions, Value, decode
 
 INCR = {"op": "incr", "key": "x"}
 
@@ -70,6 +71,88 @@ def test_bytes_that_are_no_command_are_answered_too() -> None:
 def test_a_command_without_a_wire_form_is_refused_at_the_gate() -> None:
     with pytest.raises(BadCommand, match="no MessagePack form"):
         encode({"op": "put", "key": "x", "value": object()})
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [(2**64 - 1, {"by": 1}), (-(2**63), {"by": -1}), (2**63, {"by": 2**63})],
+)
+@pytest.mark.parametrize("session", [{}, {"client": 1, "serial": 2}])
+def test_a_sum_beyond_64_bits_is_refused_and_the_snapshot_can_be_built(
+    begin: int, more: Any, session: dict[str, int]
+) -> None:
+    machine = Sessions(KeyValue())
+    apply(machine, 1, {"op": "put", "key": "x", "value": begin})
+    answer = apply(machine, 2, INCR | more, **session)
+    assert isinstance(answer, Rejected)
+    assert "more than 64 bits" in answer.why
+    twin = Sessions(KeyValue())
+    twin.restore(machine.snapshot())
+    assert twin == machine
+    assert machine.query("x") == begin
+
+
+def test_a_counter_does_not_count_beyond_64_bits() -> None:
+    counter = Counter()
+    assert counter.apply(2**64 - 1) == 2**64 - 1
+    assert isinstance(counter.apply(1), Rejected)
+    assert counter.apply(-1) == 2**64 - 2
+    counter.restore(counter.snapshot())
+    assert counter.query() == 2**64 - 2
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1])
+def test_a_number_beyond_64_bits_is_refused_at_the_gate(value: int) -> None:
+    with pytest.raises(BadCommand, match="no MessagePack form"):
+        encode({"op": "put", "key": "x", "value": value})
+
+
+def nested(levels: int) -> Any:
+    value: Any = None
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_command_nested_without_end_is_refused_at_the_gate_and_by_the_machine() -> None:
+    put = {"op": "put", "key": "x"}
+    machine = Sessions(KeyValue())
+    assert apply(machine, 1, put | {"value": nested(DEEPEST - 1)}) == Value()
+    machine.restore(machine.snapshot())
+    for levels in (DEEPEST, 100_000):
+        with pytest.raises(BadCommand, match="deeper than 100 levels"):
+            encode(put | {"value": nested(levels)})
+        raw = b"\x83\xa2op\xa3put\xa3key\xa1x\xa5value" + b"\x91" * levels + b"\xc0"
+        for data in (raw, SEALED + b"\x95\x01\x02\x00\x00" + raw, b"\x81" + b"\x91" * levels + b"\x01\x01"):
+            answer = machine.apply(Entry(LogId(1, 1, 2), Normal(data)))
+            assert isinstance(answer, Rejected)
+            assert "deeper than 100 levels" in answer.why
+
+
+packed = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(0, 9), inner, max_size=3),
+    max_leaves=6,
+)
+keys = st.sampled_from(["x", "y", 1])
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries({"op": st.just("put"), "key": keys, "value": packed})
+        | st.fixed_dictionaries({"op": st.just("append"), "key": keys, "value": packed})
+        | st.fixed_dictionaries({"op": st.just("cas"), "key": keys, "old": packed, "new": packed})
+        | st.fixed_dictionaries({"op": st.just("incr"), "key": keys, "by": packed})
+        | packed
+    )
+)
+def test_whatever_is_written_can_be_kept_in_a_snapshot(commands: list[Any]) -> None:
+    machine = Sessions(KeyValue())
+    for index, command in enumerate(commands, start=1):
+        apply(machine, index, command, client=1, serial=index)
+    twin = Sessions(KeyValue())
+    twin.restore(machine.snapshot())
+    assert twin.snapshot() == machine.snapshot()
 
 
 def test_an_entry_without_a_command_leaves_the_machine_alone() -> None:

@@ -52,7 +52,7 @@ def test_the_session_in_two_terminals_runs(tmp_path: Path) -> None:
                     assert running[0].stdout.readline() == f"mqtt://127.0.0.1:{port}\n".encode()
             elif arguments[0] != "watch":  # which would go on for ever
                 subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True, timeout=60)
-        assert len(running) == 4
+        assert len(running) == 5
     finally:
         for process in reversed(running):
             process.terminate()

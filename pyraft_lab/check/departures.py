@@ -9,6 +9,7 @@ from typing import cast
 
 from msgspec.structs import replace
 
+from pyraft_lab.command import Sealed
 from pyraft_lab.engine import rules
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.membership import Batch, ChangeLike, Membership, as_change
@@ -23,7 +24,7 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.rules import VoteRefusal
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
-from pyraft_lab.machine import Answer, KeyValue, Sealed, Sessions, StateMachine
+from pyraft_lab.machine import Answer, KeyValue, Sessions, StateMachine
 
 # Votes
 

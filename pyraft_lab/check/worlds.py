@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.check.ghost import Ghost
 from pyraft_lab.check.local import Letter, Local, Move, expire, restart, settle, sync, turn
+from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import BuildSnapshot, ChangeMembership, Event, Propose, Receive
@@ -16,7 +17,7 @@ from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.state import Disk, Leader
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import LogId, NodeId
-from pyraft_lab.machine import decode, encode
+from pyraft_lab.machine import decode
 from pyraft_lab.sim.simulation import Simulation
 
 BARE = Config(

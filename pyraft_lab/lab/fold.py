@@ -57,7 +57,9 @@ def doom(flight: Flight, servers: Mapping[NodeId, Server], cuts: frozenset[tuple
     if (flight.src, flight.dst) in cuts:
         return "link cut"
     dst = servers.get(flight.dst)
-    return f"{server(flight.dst)} is down" if dst is not None and not dst.up else ""
+    if dst is None or dst.up:
+        return ""
+    return f"{server(flight.dst)} is {'not heard of' if dst.silent else 'down'}"
 
 
 def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Server]:
@@ -71,7 +73,7 @@ def _stepped(old: Server | None, record: Record, step: Step, ends: Ends) -> Serv
     kept = old or Server(state=state)
     id = state.log.id_at(state.applied) or state.snapshot_last
     clock = _clock(kept.clock, record, step, ends)
-    return replace(kept, state=state, up=not state.halted, clock=clock, digest=f"{id.term}.{id.index}")
+    return replace(kept, state=state, up=not state.halted, silent=False, clock=clock, digest=f"{id.term}.{id.index}")
 
 
 def _clock(old: Clock | None, record: Record, step: Step, ends: Ends) -> Clock | None:
@@ -94,9 +96,11 @@ def _touched(old: Server | None, record: Record) -> Server | None:
         return None
     match record.kind:
         case Kind.CRASH:
-            return replace(old, up=False, paused=False, clock=None)
-        case Kind.RESTART:
-            return replace(old, up=True)
+            return replace(old, up=False, silent=False, paused=False, clock=None)
+        case Kind.SILENT:
+            return replace(old, up=False, silent=True, clock=None)
+        case Kind.RESTART | Kind.HEARD:
+            return replace(old, up=True, silent=False)
         case Kind.PAUSE | Kind.RESUME:
             return replace(old, paused=record.kind is Kind.PAUSE)
         case Kind.DRIFT:
@@ -118,7 +122,7 @@ def _flying(
     flying: Mapping[MessageId, Flight], record: Record, may_arrive: Callable[[Flight], bool]
 ) -> Mapping[MessageId, Flight]:
     left = {one.id: one for one in record.sent if one.fate is Fate.FLYING and may_arrive(one)}
-    if record.kind is Kind.CRASH:
+    if record.kind in (Kind.CRASH, Kind.SILENT):
         return {id: one for id, one in flying.items() if may_arrive(one)} | left
     if not left and record.message not in flying:
         return flying

@@ -58,9 +58,9 @@ class Meter:
         if record.message is not None:
             self._flying.pop(record.message, None)
         match record.kind:
-            case Kind.CRASH:
+            case Kind.CRASH | Kind.SILENT:
                 self._down.add(record.node)
-            case Kind.BOOT | Kind.RESTART:
+            case Kind.BOOT | Kind.RESTART | Kind.HEARD:
                 self._down.discard(record.node)
             case _:
                 pass

@@ -24,13 +24,14 @@ class Clock(Struct, frozen=True):
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """One server at that instant.
+    """One server at that instant; ``silent``: it is not up as far as anybody hears.
 
     ``digest`` is equal where state machines are equal, ``holds`` is what the machine says, shortened.
     """
 
     state: RaftState
     up: bool = True
+    silent: bool = False
     paused: bool = False
     rate: float = 1.0
     clock: Clock | None = None

@@ -98,7 +98,7 @@ def _arcs(node: NodeId, place: Place, sets: Sequence[frozenset[NodeId]]) -> Iter
 
 def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Place]) -> Iterator[str]:
     state, still = server.state, not server.up or server.paused
-    role = "down" if not server.up else "paused" if server.paused else type(state.role).__name__.lower()
+    role = _role(server)
     fill = "#EEF1F4" if still else term_colour(state.term)
     dash = {"candidate": ' stroke-dasharray="8 5"', "precandidate": ' stroke-dasharray="1 5"'}.get(role, "")
     width = {"leader": 2.4, "candidate": 2.6, "precandidate": 2.6}.get(role, 1.5)
@@ -107,7 +107,7 @@ def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Pla
     if role == "leader":
         yield f'{circle} r="33.6" fill="none" stroke="{INK}" stroke-width="1.8"/>'
     yield f'{circle} r="{size}" fill="{fill}" stroke="{FAINT if still else INK}" stroke-width="{width}"{dash}/>'
-    mark = {"down": "×", "paused": "‖"}.get(role, str(state.term))
+    mark = {"down": "×", "not heard of": "×", "paused": "‖"}.get(role, str(state.term))
     ink = FAINT if still else numeral_colour(state.term)
     yield text(place.x, place.y + 7, mark, font_size="19", font_weight="bold", text_anchor="middle", fill=ink)
     x, anchor = (place.x + 49, "start") if place.right else (place.x - 49, "end")
@@ -115,6 +115,12 @@ def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Pla
     heavy = {"font_weight": "bold"} if role in {"leader", "candidate"} else {"fill": MUTED}
     yield text(x, place.y + 14, role, text_anchor=anchor, **heavy)
     yield from _votes(server, place, places)
+
+
+def _role(server: Server) -> str:
+    if not server.up:
+        return "not heard of" if server.silent else "down"
+    return "paused" if server.paused else type(server.state.role).__name__.lower()
 
 
 def _votes(server: Server, place: Place, places: dict[NodeId, Place]) -> Iterator[str]:

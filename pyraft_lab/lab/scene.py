@@ -86,6 +86,7 @@ def drawn(server: Server) -> Json:
     state = server.state
     return {
         "up": server.up,
+        "silent": server.silent,
         "paused": server.paused,
         "rate": server.rate,
         "term": state.term,

@@ -134,7 +134,7 @@ def alt(moment: Moment, sentence: str) -> str:
 def _in_words(node: NodeId, server: Server) -> str:
     state = server.state
     if not server.up:
-        return f"{node_name(node)} is down"
+        return f"{node_name(node)} is {'not heard of' if server.silent else 'down'}"
     role = "leads" if isinstance(state.role, Leader) else f"is a {type(state.role).__name__.lower()}"
     last = state.log.last.index
     entries = f"{last} {'entry' if last == 1 else 'entries'}, {state.committed} committed"

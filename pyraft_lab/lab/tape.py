@@ -16,6 +16,8 @@ FAULTS = {
     Kind.RESTART: "{who} restarts",
     Kind.PAUSE: "{who} paused",
     Kind.RESUME: "{who} goes on",
+    Kind.SILENT: "{who} not heard of",
+    Kind.HEARD: "{who} heard of again",
     Kind.PARTITION: "partition {detail}",
     Kind.CUT: "{who} → {peer} cut",
     Kind.HEAL: "network whole",
@@ -25,6 +27,9 @@ FAULTS = {
     Kind.DRIFT: "{who}: {detail}",
     Kind.JOIN: "{who} joins",
 }
+
+GOING = frozenset({Kind.CRASH, Kind.SILENT})
+"""What ends a node's leadership as far as others can see."""
 
 
 class Tape:
@@ -61,7 +66,7 @@ class Tape:
                 return
             self._leading[record.node] = record.step.after.vote
             self._elected(record.step)
-        elif record.node in self._leading and (record.step is not None or record.kind is Kind.CRASH):
+        elif record.node in self._leading and (record.step is not None or record.kind in GOING):
             del self._leading[record.node]
         elif self.bands:
             return

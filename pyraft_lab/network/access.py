@@ -15,13 +15,17 @@ from msgspec import Struct, field
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.network.address import word
 
-Part = Literal["node", "client", "teacher"]
+Part = Literal["node", "client", "learner", "teacher"]
 ROUNDS = 101
 """Of PBKDF2 in mosquitto's own password files."""
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """A user of the broker. A node's name is its number; a teacher may also spoil links, and arrange the room."""
+    """A user of the broker. A node's name is its number, and it speaks as that node only.
+
+    A client asks nodes. A learner sits in a room, where numbers are given as seats are taken, so one may speak as any
+    node there; a teacher may also spoil links, and arrange the room.
+    """
 
     name: str
     part: Part
@@ -57,7 +61,9 @@ def password_file(accounts: Iterable[Account]) -> str:
 
 
 def _of_one(cluster: str, account: Account) -> str:
-    rules = {"node": _node, "client": _client, "teacher": _teacher}[account.part](word("name", account.name))
+    rules = {"node": _node, "client": _client, "learner": _learner, "teacher": _teacher}[account.part](
+        word("name", account.name)
+    )
     return "\n".join([f"user {account.name}", *(f"topic {way} pyraft/{cluster}/{topic}" for way, topic in rules)])
 
 
@@ -73,6 +79,7 @@ def _node(name: str) -> Sequence[tuple[str, str]]:
         ("write", f"{name}/trace"),
         ("read", "followers/+"),
         ("read", "weather"),
+        ("read", "gate/#"),
         ("read", "room"),
     )
 
@@ -83,14 +90,19 @@ def _client(name: str) -> Sequence[tuple[str, str]]:
         ("read", f"answers/{name}/+"),
         ("read", "+/status"),
         ("read", "+/trace"),
+        ("read", "+/presence"),
         ("write", f"followers/{name}"),
         ("write", f"players/{name}/+"),
         ("read", "players/+/+"),
     )
 
 
+def _learner(name: str) -> Sequence[tuple[str, str]]:
+    return (*_node("+"), *_client(name))
+
+
 def _teacher(name: str) -> Sequence[tuple[str, str]]:
-    return (*_client(name), ("write", "weather"), ("write", "room"), ("read", "room"))
+    return (*_learner(name), ("write", "weather"), ("write", "gate/#"), ("write", "room"))
 
 
 def _hashed(password: str) -> str:

@@ -7,6 +7,7 @@ Whatever does not follow this to the letter is ``Garbage``, found here and never
 
 import zlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -15,6 +16,7 @@ from pyraft_lab.engine.log import weigh
 from pyraft_lab.engine.messages import AnyMessage, AppendRequest, SnapshotRequest
 from pyraft_lab.engine.types import NodeId
 
+T = TypeVar("T")
 VERSION = 1
 GREATEST = 1 << 48
 """No honest term, index or id comes near; a forged one must not take the room to count on."""
@@ -71,19 +73,27 @@ def decode(data: bytes) -> tuple[NodeId, tuple[Letter, ...]]:
     pyraft_lab.network.codec.Garbage: Expected `array`, got `int`
     """
     try:
-        frame = _frames.decode(data)
+        frame = read(_frames, data)
         if frame.version != VERSION:
             raise Garbage(f"version {frame.version}, not {VERSION}")
         if not 0 < frame.src < GREATEST:
             raise Garbage(f"no node is numbered {frame.src}")
         if frame.checksum != _checksum(frame.src, frame.letters):
             raise Garbage("the checksum is wrong")
-        letters = _letters.decode(frame.letters)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as wrong:
+        letters = read(_letters, frame.letters)
+    except msgspec.MsgspecError as wrong:
         raise Garbage(str(wrong)) from None
     if not all(_is_sane(letter.message) for letter in letters):
         raise Garbage("numbers beyond reason")
     return frame.src, letters
+
+
+def read(decoder: "msgspec.msgpack.Decoder[T]", data: bytes | Raw) -> T:
+    """What a stranger's bytes say; ``msgspec.MsgspecError`` where they are none, however deep they are nested."""
+    try:
+        return decoder.decode(data)
+    except (RecursionError, UnicodeDecodeError) as wrong:
+        raise msgspec.DecodeError(str(wrong)) from None
 
 
 def _checksum(src: NodeId, letters: bytes | Raw) -> int:

@@ -6,6 +6,7 @@ the weather listens to the gate as well (:mod:`pyraft_lab.network.porter`).
 
 import msgspec
 
+from pyraft_lab.network.codec import read
 from pyraft_lab.network.faults import Decree, Faults
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
@@ -30,7 +31,7 @@ def obey(network: MqttNetwork, faults: Faults) -> Line:
             work(faults.gate, topic, payload)
             return
         try:
-            decree = _decoder.decode(payload) if payload else Decree()
+            decree = read(_decoder, payload) if payload else Decree()
         except msgspec.MsgspecError:
             return
         faults.impose(decree)

@@ -2,21 +2,21 @@
 
     python -m pyraft_lab.network.embedded 127.0.0.1 1883
 
-Why this one: of the brokers that pip installs it is the kept one that does all a cluster asks for. Measured with
-aiomqtt on two cores, a request of 1 kB and its answer, the processor's time for all processes and the median round
-trip:
+Why this one: of the brokers that pip installs it is the kept one that does all a cluster asks for. A request of 1 kB
+and its answer, the processor's time of all processes and the median round trip, on two cores
+(``python -m tests.bench.brokers``):
 
-================== ============ ============ ========= ======================================================
-broker             QoS 0        QoS 1        RTT QoS 1 and
-================== ============ ============ ========= ======================================================
-mosquitto 2.0      543 µs       673 µs       2 ms      passwords, access lists, TLS
-amqtt 0.12         977 µs       1,650 µs     4 ms      pure Python, kept by several people
-iotcore 0.4        847 µs       881 µs       46 ms     no way to set TCP_NODELAY, no access lists, 20 kB by default
-moat-lib-mqtt 0.8  578 µs       -            -         speaks MQTT 5 only
-================== ============ ============ ========= ======================================================
+================== ================ ================ ============================================================
+broker             QoS 0            QoS 1            and
+================== ================ ================ ============================================================
+mosquitto 2.0      230 µs, 0.2 ms   308 µs, 0.3 ms   passwords, access lists, TLS
+amqtt 0.12         667 µs, 0.6 ms   850 µs, 0.8 ms   pure Python, kept by several people
+iotcore 0.4        262 µs, 0.3 ms   866 µs, 44 ms    no way to set TCP_NODELAY, no access lists, 20 kB by default
+moat-lib-mqtt 0.8  -                -                speaks MQTT 5 only; nodes speak 3.1.1
+================== ================ ================ ============================================================
 
-An acknowledged publish that takes 46 ms holds up every heartbeat, so iotcore is out; amqtt costs about twice what
-mosquitto does, in its own loop, which is why it never runs in one with nodes.
+An acknowledged publish that takes 44 ms holds up every heartbeat, so iotcore is out, cheap as it is at QoS 0. amqtt
+costs about three times what mosquitto does, in its own loop, which is why it never runs in one with nodes.
 """
 
 import asyncio

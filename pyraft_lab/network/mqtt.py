@@ -216,6 +216,8 @@ class MqttEndpoint:
                 move = await self._next_move(MOMENT)
         if move is Move.LEAVE:
             raise DuplicateNode(self._node)
+        if move is Move.ANSWER:
+            self._moves.put_nowait(move)  # a dead rival's will came late; who guards the id claims it once more
         self._client = client
         if not self._first.done():
             self._first.set_result(None)
@@ -286,7 +288,7 @@ class MqttEndpoint:
             case [_, _, _, "in", src], bytes(frame):
                 self._open_frame(src, frame)
             case [_, _, node, "presence"], bytes(claim):
-                self._see(node, claim)
+                self._see(node, claim, is_old=message.retain)
             case _:
                 self._garbage("no frame at all")
 
@@ -302,7 +304,7 @@ class MqttEndpoint:
         self.counters.received += len(letters)
         self._mailbox.receive(sender, letters)
 
-    def _see(self, node: str, payload: bytes) -> None:
+    def _see(self, node: str, payload: bytes, *, is_old: bool) -> None:
         """Somebody's claim: mine and my rivals' are presence's, the others' are news."""
         try:
             claim = Claim.decode(payload)
@@ -313,7 +315,7 @@ class MqttEndpoint:
         if peer != self._node:
             self._mailbox.notice(PeerGone(peer) if claim is None else PeerBack(peer))
             return
-        move = self._presence.hear(claim)
+        move = self._presence.hear(claim, is_old=is_old)
         if move is not Move.NOTHING:
             self._moves.put_nowait(move)
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
+from pyraft_lab.network.codec import read
 from pyraft_lab.network.gate import Gate, NotHeld
 
 GATE, LETTERS = "gate", "gate/letters"
@@ -84,7 +85,7 @@ def work(gate: Gate, topic: str, payload: bytes) -> None:
         gate.open()
     elif topic == LETTERS:
         with suppress(msgspec.MsgspecError):
-            _decide(gate, _decoder.decode(payload))
+            _decide(gate, read(_decoder, payload))
 
 
 def _decide(gate: Gate, order: Pass | Lose) -> None:

@@ -12,6 +12,8 @@ from enum import Enum, auto
 import msgspec
 from msgspec import Struct
 
+from pyraft_lab.network.codec import read
+
 
 class Claim(Struct, frozen=True, array_like=True):
     """``process`` speaks as the node of this topic; an ``answer`` says so to somebody who claimed it later."""
@@ -26,7 +28,7 @@ class Claim(Struct, frozen=True, array_like=True):
     @classmethod
     def decode(cls, payload: bytes) -> "Claim | None":
         """The claim on a topic, ``None`` for nobody; raises ``msgspec.MsgspecError`` for garbage."""
-        return _claims.decode(payload) if payload else None
+        return read(_claims, payload) if payload else None
 
 
 _claims = msgspec.msgpack.Decoder(Claim)
@@ -50,13 +52,13 @@ class Presence:
         self._is_first = False
         self._has_rival = False
 
-    def hear(self, claim: Claim | None) -> Move:
-        """What to do now that ``claim`` was heard."""
+    def hear(self, claim: Claim | None, *, is_old: bool = False) -> Move:
+        """What to do now that ``claim`` was heard; one that the broker kept ``is_old``, and its maker may be dead."""
         if claim is None:
             return self._cleared()
         if claim.process == self._process:
             return self._came_back()
-        if claim.is_answer:
+        if claim.is_answer and not is_old:
             return Move.LEAVE
         if self._is_first:
             return Move.ANSWER

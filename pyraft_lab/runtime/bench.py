@@ -15,8 +15,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
-from pyraft_lab.machine import encode
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.runtime.node import Raft

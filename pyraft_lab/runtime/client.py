@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from pyraft_lab.command import encode
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import (
@@ -22,12 +23,15 @@ from pyraft_lab.errors import (
     Overloaded,
     QuorumNotEnough,
     Timeout,
+    UnknownNode,
 )
 from pyraft_lab.home import Home
-from pyraft_lab.machine import encode
 
 T = TypeVar("T")
-PASSING = (NotLeader, NotInitialized, OutcomeUnknown, Overloaded, QuorumNotEnough, NetworkFailed, Fatal, TimeoutError)
+PASSING = (
+    *(NotLeader, NotInitialized, OutcomeUnknown, Overloaded, QuorumNotEnough, NetworkFailed, Fatal, TimeoutError),
+    UnknownNode,  # it was killed between the look at who is up and the question
+)
 """What another node, or the same one a little later, may do better."""
 
 

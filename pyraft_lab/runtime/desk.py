@@ -105,8 +105,8 @@ class Desk:
         match question:
             case Found(voters):
                 return await raft.initialize(voters)
-            case TakeLearner(node):
-                return str((await raft.add_learner(node)).membership)
+            case TakeLearner(node, blocking):
+                return str((await raft.add_learner(node, blocking=blocking)).membership)
             case ChangeMembers(change, retain):
                 return str((await raft.change_membership(change, retain)).membership)
             case HandOver(to):

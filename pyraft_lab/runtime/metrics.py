@@ -140,7 +140,11 @@ class Wait:
         return await self.until(lambda now: now.role == role, f"the role {role}")
 
     async def applied(self, index: Index) -> Metrics:
-        """Until the machine has carried out the entry at ``index``."""
+        """Until the machine has carried out the entry at ``index``.
+
+        With ``raft.metrics.last_log.index`` right after a start: until it has all that it had (openraft
+        wait_for_recovery), which takes a leader, for a disk does not say what was committed.
+        """
         return await self.until(lambda now: now.applied.index >= index, f"applying entry {index}")
 
     async def log(self, index: Index) -> Metrics:

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from copy import copy
 from typing import Any, TypeVar
 
+from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy
@@ -26,10 +27,10 @@ from pyraft_lab.engine.types import LogId, NodeId, RequestId
 from pyraft_lab.errors import BadCommand, Fatal, PyraftError, Stopped
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, to_error
-from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine, encode
+from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
-from pyraft_lab.runtime.office import Callback, follow_office
+from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
@@ -341,6 +342,13 @@ class Raft:
         ``start()``.
         """
         self._accompany(lambda: follow_office(self._watchers, start, stop))
+
+    def on_cluster_leader_change(self, change: Succession) -> None:
+        """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
+
+        At once for a leader it knows. Awaited as above; changes during a call are told as one. Ends with the node.
+        """
+        self._accompany(lambda: follow_leader(self._watchers, change))
 
     def _accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let work go on for as long as the node lives, or is going to live."""

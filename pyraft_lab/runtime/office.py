@@ -1,12 +1,18 @@
-"""Tells an application when its node begins and ceases to lead: strictly in turn, and awaited."""
+"""Tells an application who leads: when its own node begins and ceases to, and whenever the leader it knows changes.
+
+Strictly in order, and awaited.
+"""
 
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from pyraft_lab.engine.types import Vote
 from pyraft_lab.runtime.metrics import Metrics, Watchers
 
 Callback = Callable[[Metrics], Awaitable[None] | None]
+Succession = Callable[[Vote | None, Vote | None], Awaitable[None] | None]
+"""Takes the leadership before and the one now: term and node of each, ``None`` where nobody is known to lead."""
 
 
 async def follow_office(watchers: Watchers, start: Callback, stop: Callback) -> None:
@@ -20,17 +26,28 @@ async def follow_office(watchers: Watchers, start: Callback, stop: Callback) -> 
             held = now if now.role == "leader" else None
             if office is not None and (held is None or held.term != office.term):
                 office = None
-                await _called(stop, now)
+                await _done(stop(now))
             if held is not None and office is None:
                 office = held
-                await _called(start, now)
+                await _done(start(now))
     finally:
         if office is not None:
-            await _called(stop, replace(office, role="shutdown"))
+            await _done(stop(replace(office, role="shutdown")))
 
 
-async def _called(callback: Callback, now: Metrics) -> None:
-    """Call it, and await what it returns if that can be awaited."""
-    pending = callback(now)
+async def follow_leader(watchers: Watchers, change: Succession) -> None:
+    """Follow who leads as far as this node knows; each call begins where the one before it ended."""
+    known: Vote | None = None
+    async for now in watchers.stream():
+        if now.running is not None:
+            return
+        leads = None if now.leader is None else Vote(now.term, now.leader, committed=True)
+        if leads != known:
+            before, known = known, leads
+            await _done(change(before, leads))
+
+
+async def _done(pending: Awaitable[None] | None) -> None:
+    """Await what a callback returned, if that can be awaited."""
     if pending is not None:
         await pending

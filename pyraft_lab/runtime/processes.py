@@ -132,11 +132,11 @@ class ProcessCluster(LocalCluster):
         """The process of every node that was started and not killed."""
         return {node: process.pid for node, process in tuple(self._processes.items())}
 
-    async def add_learner(self, node: NodeId, *, blocking: bool = True) -> Any:  # noqa: ARG002
-        """Start a node and let it receive the log; returns the membership, in words."""
+    async def add_learner(self, node: NodeId, *, blocking: bool = True) -> Any:
+        """Start a node and let it receive the log, and wait until it has it; returns the membership, in words."""
         if node not in self._processes:
             await self._home.run(self._start(node))
-        return await self._home.run(self._far.ask_leader(TakeLearner(node), seconds=PATIENCE))
+        return await self._home.run(self._far.ask_leader(TakeLearner(node, blocking), seconds=PATIENCE))
 
     async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> Any:
         """Change who votes; returns the membership, in words."""

@@ -20,6 +20,7 @@ from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import Change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
+from pyraft_lab.network.codec import read
 from pyraft_lab.runtime.metrics import Metrics
 
 
@@ -47,9 +48,10 @@ class Found(Struct, frozen=True, tag=True):
 
 
 class TakeLearner(Struct, frozen=True, tag=True):
-    """Let a node receive the log, and wait until it has it."""
+    """Let a node receive the log; ``blocking`` waits until it has it."""
 
     node: NodeId
+    blocking: bool = True
 
 
 class ChangeMembers(Struct, frozen=True, tag=True):
@@ -112,17 +114,17 @@ def encode(message: Asked | Reply | Metrics) -> bytes:
 
 def decode_asked(data: bytes) -> Asked:
     """A question; ``msgspec.MsgspecError`` where the bytes are none."""
-    return _asked.decode(data)
+    return read(_asked, data)
 
 
 def decode_reply(data: bytes) -> Reply:
     """An answer; ``msgspec.MsgspecError`` where the bytes are none."""
-    return _reply.decode(data)
+    return read(_reply, data)
 
 
 def decode_metrics(data: bytes) -> Metrics:
     """A node's metrics; ``msgspec.MsgspecError`` where the bytes are none."""
-    return _metrics.decode(data)
+    return read(_metrics, data)
 
 
 def refused(error: PyraftError) -> Refused:

@@ -164,6 +164,7 @@ class Remote:
                     self._settle(payload)
                 case ["players", _, node] if payload:
                     self.players[int(node)] = room_of.decode_playing(payload)
+                    self._news.set()
                 case _:
                     pass
         except (msgspec.MsgspecError, ValueError):
@@ -201,3 +202,9 @@ def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
     leaders = [now for now in metrics.values() if now.role == "leader"]
     newest = max(leaders, key=lambda now: now.term, default=None)
     return newest.id if newest is not None and newest.has_committed else None
+
+
+def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:
+    """Whether the newest membership names the node; one that was removed is not told, and goes on asking for votes."""
+    newest = max(metrics.values(), key=lambda now: now.membership_id)
+    return node in newest.membership.nodes or not newest.membership.nodes

@@ -15,6 +15,7 @@ from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.network.base import Network
+from pyraft_lab.network.codec import read
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
@@ -88,7 +89,7 @@ def attend(network: MqttNetwork, hear: Callable[[Room], None]) -> Line:
 
 def decode(payload: bytes) -> Room:
     """An arrangement as it travelled; ``msgspec.MsgspecError`` for garbage."""
-    return _decoder.decode(payload) if payload else Room()
+    return read(_decoder, payload) if payload else Room()
 
 
 def encode_playing(playing: Playing) -> bytes:
@@ -98,7 +99,7 @@ def encode_playing(playing: Playing) -> bytes:
 
 def decode_playing(payload: bytes) -> Playing:
     """As it was sent; ``msgspec.MsgspecError`` for garbage."""
-    return _playing.decode(payload)
+    return read(_playing, payload)
 
 
 _playing = msgspec.msgpack.Decoder(Playing)

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from msgspec.structs import replace
 
+from pyraft_lab.command import encode
 from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, Propose, Read, Request, TransferLeader
 from pyraft_lab.engine.log import Configuration, Entry, Normal
 from pyraft_lab.engine.types import NodeId, RequestId
@@ -21,7 +22,7 @@ from pyraft_lab.errors import (
     UnknownNode,
 )
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
-from pyraft_lab.machine import Expired, Rejected, Value, encode
+from pyraft_lab.machine import Expired, Rejected, Value
 from pyraft_lab.sim.scene import Ended, Scene
 from pyraft_lab.sim.server import Server
 from pyraft_lab.sim.weather import Micros, Purpose, between

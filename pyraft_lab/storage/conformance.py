@@ -23,12 +23,13 @@ from pyraft_lab.conformance import Report, name_of, result_of
 from pyraft_lab.storage.cut_cases import CUT_CASES
 from pyraft_lab.storage.log_cases import LOG_CASES
 from pyraft_lab.storage.snapshot_cases import SNAPSHOT_CASES
+from pyraft_lab.storage.start_cases import START_CASES
 from pyraft_lab.storage.trial import Fresh, Trial
 
 __all__ = ["CASES", "Case", "Report", "check", "name_of", "run"]
 Case = conformance.Case[Trial]
 """A promise of a storage, as a coroutine function."""
-CASES: tuple[Case, ...] = (*LOG_CASES, *CUT_CASES, *SNAPSHOT_CASES)
+CASES: tuple[Case, ...] = (*LOG_CASES, *CUT_CASES, *SNAPSHOT_CASES, *START_CASES)
 """Every promise there is."""
 LIMIT = 60.0
 """Seconds after which a case that does not end has failed."""

@@ -14,6 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pyraft_lab.command import opened
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
@@ -157,7 +158,8 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
     vote, entries, members = inspection.vote, inspection.entries, inspection.membership
     span = f"{entries[0].index} to {entries[-1].index}" if entries else "none"
     yield "vote", f"{vote}  {_vote_in_words(vote)}"
-    yield "log", f"{len(entries)} entries: {span}; it begins behind {inspection.start}, ends with {inspection.last}"
+    behind = f"it begins behind {inspection.start}, " if inspection.start != ORIGIN else ""
+    yield "log", f"{len(entries)} entries: {span}; {behind}ends with {inspection.last}"
     yield "snapshot", _snapshot_in_words(inspection.snapshot)
     yield "membership", f"{members}{' (joint)' if members.is_joint else ''}"
 
@@ -213,10 +215,10 @@ def _payload_in_words(payload: Payload) -> str:
 
 
 def _command_in_words(data: bytes) -> str:
-    """Commands of this library's machines are msgpack; another machine's are shown as they are."""
+    """Commands of this library's clients are tables; another machine's are shown as they are."""
     try:
-        value = msgspec.msgpack.decode(data)
-    except msgspec.DecodeError:
+        value, _ = opened(data)
+    except ValueError:
         return repr(data)
     return repr(value) if isinstance(value, dict) else repr(data)
 

@@ -80,6 +80,8 @@ class Trial:
         same("the log's start", found.log.start, self.expected.log.start)
         same("the log's end", found.log.last, self.expected.log.last)
         same("the entries", tuple(found.log), tuple(self.expected.log))
+        same("the leaders' first entries", found.log.runs, self.expected.log.runs)
+        same("the places of memberships", found.log.configs, self.expected.log.configs)
         same("the snapshot", found.snapshot, self.expected.snapshot)
         return found
 

@@ -14,6 +14,8 @@ EXAMPLES = """pyraft-lab broker
 pyraft-lab broker --port 1883 --host 0.0.0.0     for everybody in this network
 pyraft-lab broker --nodes 1,2,3 --clients ann,bob --teacher eve
                                                  only for these: prints a URL with a password for each
+pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
+                                                 a room: whoever is let in may sit in it
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
@@ -57,6 +59,7 @@ def _guard(chosen: argparse.Namespace) -> broker.Guard:
     """Who is let in; everybody, if nobody is named."""
     accounts = [Account.node(node) for node in chosen.nodes]
     accounts += [Account(name=name, part="client") for name in chosen.clients]
+    accounts += [Account(name=name, part="learner") for name in chosen.learners]
     accounts += [Account(name=name, part="teacher") for name in chosen.teacher]
     tls = words.certificates(chosen) if chosen.certfile else None
     return broker.Guard(cluster=chosen.cluster, accounts=tuple(accounts), certificates=tls)
@@ -76,6 +79,7 @@ def _face() -> argparse.ArgumentParser:
     face.add_argument("--cluster", type=words.cluster, default="demo", help="whose accounts these are (default demo)")
     face.add_argument("--nodes", type=words.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
     face.add_argument("--clients", type=_names, default=(), metavar="ann,bob", help="clients that are let in")
-    face.add_argument("--teacher", type=_names, default=(), metavar="eve", help="who may also spoil links")
+    face.add_argument("--learners", type=_names, default=(), metavar="ann,bob", help="who may take a seat (join)")
+    face.add_argument("--teacher", type=_names, default=(), metavar="eve", help="who may teach: spoil links as well")
     words.add_certificates(face)
     return face

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ import msgspec
 
 from pyraft_lab.engine.membership import as_change
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import PyraftError, Timeout, UnknownNode
+from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
+from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
-from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.remote import Remote, is_member, leader_of
 from pyraft_lab.terminal import words
 
 EXAMPLES = """pyraft-lab client --broker mqtt://localhost put x 1
@@ -57,17 +59,27 @@ async def _do(chosen: argparse.Namespace) -> int:
         try:
             answer = await _ask(remote, chosen)
         except Timeout as late:
-            raise late if remote.metrics else _Nobody(chosen.cluster, late) from late
+            raise _explained(late, remote.metrics, chosen.cluster) from late
     text = json.dumps(msgspec.to_builtins(answer, str_keys=True, enc_hook=str)) if chosen.json else _in_words(answer)
     print("(nothing)" if chosen.act == "get" and answer is None and not chosen.json else text)
     return words.OVER
 
 
-class _Nobody(PyraftError):
-    """No node of the cluster has been heard of."""
-
-    def __init__(self, cluster: str, late: Timeout) -> None:
-        super().__init__(f"no node of cluster {cluster} is up ({late}); check --cluster, or start its nodes")
+def _explained(late: Timeout, metrics: Mapping[NodeId, Metrics], cluster: str) -> PyraftError:
+    """Why something did not happen in time, as far as what was heard of the nodes tells."""
+    if not metrics:
+        return PyraftError(f"no node of cluster {cluster} is up ({late}); check --cluster, or start its nodes")
+    if leader_of(metrics) is not None:
+        return late
+    voters = max(metrics.values(), key=lambda now: now.membership_id).membership.voters
+    missing = ", ".join(map(str, sorted(voters - metrics.keys())))
+    if not missing:
+        return PyraftError(f"{late}: nobody leads cluster {cluster} at present; try again")
+    listed = ", ".join(map(str, sorted(voters)))
+    return PyraftError(
+        f"{late}: nobody leads cluster {cluster}, for that takes a majority of its voters {listed}; "
+        f"not heard of: {missing}"
+    )
 
 
 async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
@@ -89,16 +101,60 @@ async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
 async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
     match chosen.act, chosen.words:
         case "add-learner", [node]:
-            return await remote.ask_leader(TakeLearner(words.node(node)), seconds=chosen.timeout)
+            return await _add_learner(remote, words.node(node), chosen)
         case "change-membership", [nodes]:
-            question = ChangeMembers(as_change(words.nodes(nodes)), retain=chosen.retain)
-            return await remote.ask_leader(question, seconds=chosen.timeout)
+            return await _change_membership(remote, words.nodes(nodes), chosen)
         case "transfer", [node]:
             return await _transfer(remote, words.node(node), chosen.timeout)
         case "snapshot", [node]:
             return await _snapshot(remote, words.node(node), chosen.timeout)
         case _:
             return await _spoil(remote, chosen)
+
+
+async def _change_membership(remote: Remote, voters: tuple[NodeId, ...], chosen: argparse.Namespace) -> Any:
+    """Who votes from now on; says which nodes are members no more, for those are not told."""
+    question = ChangeMembers(as_change(voters), retain=chosen.retain)
+    try:
+        answer = await remote.ask_leader(question, seconds=chosen.timeout)
+    except LearnerNotFound as unknown:
+        raise PyraftError(f"node {unknown.node} has no log yet; first: add-learner {unknown.node}") from unknown
+    for node in sorted(remote.metrics):
+        if not is_member(node, remote.metrics):
+            sys.stderr.write(f"node {node} is no member; it may be stopped\n")
+    return answer
+
+
+async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace) -> Any:
+    """Let a node receive the log; where that is not heard of, say how to start it, now and when time is up."""
+    await _status(remote, chosen.timeout)
+    if node not in remote.metrics and not chosen.no_wait:
+        sys.stderr.write(
+            f"node {node} is not heard of yet; waiting {chosen.timeout:g} s. {_how_to_start(node, chosen)}\n"
+        )
+    try:
+        return await remote.ask_leader(TakeLearner(node, not chosen.no_wait), seconds=chosen.timeout)
+    except Timeout:
+        if node in remote.metrics or not remote.metrics:
+            raise
+        is_member = any(node in now.membership.nodes for now in remote.metrics.values())
+        raise _NotHeardOf(node, chosen, is_member=is_member) from None
+
+
+def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:
+    place = f"--cluster {chosen.cluster} " if chosen.cluster != "demo" else ""
+    broker = Address.parse(chosen.broker)
+    return f"Start it with: pyraft-lab node --id {node} {place}--broker {broker} --data data/{node}"
+
+
+class _NotHeardOf(PyraftError):
+    """A node that should have received the log is not up."""
+
+    def __init__(self, node: NodeId, chosen: argparse.Namespace, *, is_member: bool) -> None:
+        so_far = "it is a learner now, and gets the log once it is up" if is_member else "it is no learner yet"
+        super().__init__(
+            f"node {node} was not heard of within {chosen.timeout:g} s; {so_far}. {_how_to_start(node, chosen)}"
+        )
 
 
 async def _spoil(remote: Remote, chosen: argparse.Namespace) -> None:
@@ -154,7 +210,7 @@ async def _status(remote: Remote, seconds: float) -> dict[NodeId, Metrics]:
 def _in_words(answer: Any) -> str:
     match answer:
         case dict() if all(isinstance(one, Metrics) for one in answer.values()):
-            return "\n".join(map(line, answer.values()))
+            return "\n".join(line(now) + ("" if is_member(id, answer) else "  no member") for id, now in answer.items())
         case None:
             return "done"
         case str():
@@ -179,6 +235,7 @@ def _face() -> argparse.ArgumentParser:
     face.add_argument("--json", action="store_true", help="the answer as JSON")
     face.add_argument("--timeout", type=float, default=10.0, metavar="S", help="give up after so long (default 10)")
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
+    face.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
     face.add_argument("act", choices=ACTS, metavar="act", help="one of those above")
     face.add_argument("words", nargs="*", metavar="...", help="its words")
     return face

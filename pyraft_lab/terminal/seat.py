@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from pyraft_lab.engine.membership import AddVoters, RemoveVoters
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import DuplicateNode, PyraftError
-from pyraft_lab.network.address import Certificates
+from pyraft_lab.errors import DuplicateNode, NetworkFailed, PyraftError, Timeout
+from pyraft_lab.network.address import Address, Certificates
 from pyraft_lab.runtime.questions import ChangeMembers, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Observer
@@ -18,6 +18,8 @@ from pyraft_lab.runtime.room import Player, Playing
 from pyraft_lab.runtime.server import Seat, serve
 
 log = logging.getLogger(__name__)
+ECHO = 2.0
+"""Seconds in which what is told to the room comes back from it."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -26,6 +28,22 @@ class Place(Struct, frozen=True, kw_only=True):
     broker: str
     cluster: str
     certificates: Certificates | None = None
+
+    @property
+    def account(self) -> str | None:
+        """Who one is at the broker; ``None`` for nobody in particular."""
+        return Address.parse(self.broker).username
+
+
+class NoSeat(PyraftError):
+    """The broker's guard does not let this account sit in the room."""
+
+    def __init__(self, place: Place, why: str) -> None:
+        self.account = place.account
+        super().__init__(
+            f"account {place.account} may not sit in room {place.cluster}: {why}; a seat takes the account of a "
+            f"learner or teacher (pyraft-lab broker --cluster {place.cluster} --learners NAME)"
+        )
 
 
 async def take_seat(
@@ -54,12 +72,28 @@ async def take_seat(
             certificates=place.certificates,
             obedient=True,
         )
-        told(me)
         remote.tell(me, Playing(by_hand=False))
+        await _be_heard(place, remote, me)
+        told(me)
         try:
             await _sit(seat, remote, stop, player, observers)
         except* DuplicateNode:
             log.info("seat %s was taken at the same moment", me)
+        except* NetworkFailed as failed:
+            if place.account is None or not remote.is_connected:
+                raise
+            raise NoSeat(place, f"it does not speak for node {me}") from failed
+
+
+async def _be_heard(place: Place, remote: Remote, me: NodeId) -> None:
+    """Who hears nobody because nobody lets him would found a room of his own beside the others'."""
+    try:
+        async with asyncio.timeout(ECHO):
+            await remote.until(lambda: me in remote.players)
+    except TimeoutError:
+        if place.account is None:
+            raise Timeout(f"an echo of room {place.cluster}", ECHO) from None
+        raise NoSeat(place, "it hears nothing of it") from None
 
 
 async def _sit(

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.remote import Remote, leader_of
+from pyraft_lab.runtime.remote import Remote, is_member, leader_of
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import FIRST_NEWS
 
@@ -78,7 +78,7 @@ def picture(
     leader = leader_of(metrics)
     room = width if notes is None else width - NOTES
     columns = COLUMNS if room >= WIDE else FEWER if room >= NARROW else FEWEST
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         justify: JustifyMethod = "left" if column in LEFT else "center" if column == "term" else "right"
         table.add_column(column, justify=justify, no_wrap=True)
@@ -87,6 +87,8 @@ def picture(
     behind = _behind(metrics[leader]) if leader else {}
     for node in everybody(metrics):
         cells = _cells(metrics[node], behind.get(node)) if node in metrics else _absent(node)
+        if node in metrics and not is_member(node, metrics):
+            cells = {**cells, "role": Text("no member", style="dim")}
         noted = [] if notes is None else [Text(notes.get(node, ""))]
         table.add_row(*(cells.get(column, "") for column in columns), *noted)
     members = f"node {leader} leads; members {metrics[leader].membership}" if leader else "nobody leads"
@@ -106,7 +108,7 @@ def _behind(leader: Metrics) -> Mapping[NodeId, int]:
 
 
 def _absent(node: NodeId) -> Mapping[str, Text]:
-    return {"node": Text(str(node), style="dim"), "role": Text("not there", style="dim")}
+    return {"node": Text(str(node), style="dim"), "role": Text("not heard", style="dim")}
 
 
 def _cells(now: Metrics, behind: int | None) -> Mapping[str, Text]:

@@ -20,7 +20,7 @@ from pyraft_lab.engine.state import Candidate, Halted, Installing, Leader, PreCa
 from pyraft_lab.engine.types import Index, NodeId, Term
 from pyraft_lab.trace.causes import Past, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes
-from pyraft_lab.trace.recorder import Flight, Record
+from pyraft_lab.trace.recorder import Flight, Kind, Record
 from pyraft_lab.trace.rules.commitment import majority_holds
 from pyraft_lab.trace.rules.rule import sent
 from pyraft_lab.trace.rules.table import remarks
@@ -172,7 +172,7 @@ def _shown(past: Past, told: Explanation, flights: Sequence[Flight]) -> Explanat
 def _lack(past: Past, leader: RaftState, node: NodeId, carrier: Flight | None) -> str:
     """What one server holds, and why not more."""
     if node in past.down:
-        return f"{server(node)} crashed at t={past.down[node].time:.3f}."
+        return _fallen(past.down[node])
     if node == leader.id:
         return f"{server(node)}'s own disk holds entries up to {leader.stored.index}."
     assert isinstance(leader.role, Leader), "only a leader knows who lacks what"
@@ -277,11 +277,17 @@ def _answer_fate(past: Past, record: Record) -> str:
     return ", but its answer never left"
 
 
+def _fallen(record: Record) -> str:
+    """Since when a server is away."""
+    happened = "crashed at" if record.kind is Kind.CRASH else "has not been heard of since"
+    return f"{server(record.node)} {happened} t={record.time:.3f}."
+
+
 def _standing(past: Past, node: NodeId) -> str:
     """How a server stands in the end."""
     state = past.states[node]
     if node in past.down:
-        return f"{server(node)} crashed at t={past.down[node].time:.3f}."
+        return _fallen(past.down[node])
     if not may_campaign(state):
         return f"{server(node)} has no vote in {state.membership} (§6)."
     if state.leader and state.leader != node:

@@ -6,7 +6,7 @@ from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import NodeId, Term
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record
 
-UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN})
+UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
 LANDED = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
 
 
@@ -25,7 +25,7 @@ class Past:
     def _see(self, record: Record) -> None:
         if record.step is not None:
             self.states[record.node] = record.step.after
-        if record.kind is Kind.CRASH:
+        if record.kind in (Kind.CRASH, Kind.SILENT):
             self.down[record.node] = record
         elif record.kind in UP:
             self.down.pop(record.node, None)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FAULTS = frozenset(
-    {Kind.CRASH, Kind.PARTITION, Kind.CUT, Kind.HEAL, Kind.DROP, Kind.WEATHER, Kind.PAUSE, Kind.RESUME, Kind.DELAY}
+    {
+        *(Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.SILENT, Kind.HEARD),
+        *(Kind.PARTITION, Kind.CUT, Kind.HEAL, Kind.DROP, Kind.DELAY, Kind.WEATHER),
+    }
 )
 REMEMBERED = 10_000
 """Events that may still be causes, and writes that may still be answered."""

@@ -180,13 +180,13 @@ def _tell_fate(rows: Mapping[int, Row], record: Record) -> None:
 
 
 def _sent_to_the_dead(records: Sequence[Record]) -> Iterator[MessageId]:
-    """Messages of live nodes that a crash overtook, or that left for a node that was down: a wire tells nobody."""
+    """Messages of live nodes that a crash overtook, or that left for a node that was away: a wire tells nobody."""
     down, flying = set[NodeId](), defaultdict[NodeId, list[MessageId]](list)
     for record in records:
-        if record.kind is Kind.CRASH:
+        if record.kind in (Kind.CRASH, Kind.SILENT):
             down.add(record.node)
             yield from flying.pop(record.node, ())
-        elif record.kind in (Kind.BOOT, Kind.RESTART):
+        elif record.kind in (Kind.BOOT, Kind.RESTART, Kind.HEARD):
             down.discard(record.node)
         for flight in record.sent:
             if flight.due is not None:  # the simulation knows when it will arrive, and tells what becomes of it

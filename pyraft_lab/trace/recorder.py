@@ -112,6 +112,8 @@ class Kind(StrEnum):
     WEATHER = "weather"
     JOIN = "join"
     DISK = "disk"
+    SILENT = "silent"
+    HEARD = "heard"
 
 
 class Fate(StrEnum):

@@ -3,6 +3,7 @@
 ::
 
     pyraft/<cluster>/followers/<name>   retained: "I am here", every few seconds
+    pyraft/<cluster>/<node>/presence    retained: who speaks as this node; cleared when it dies
     pyraft/<cluster>/<node>/trace       lines of records, several in one message; only while a follower is there
 
 Clocks of different machines differ. A record knows its cause, so where an effect seems to come before its cause, the
@@ -10,6 +11,7 @@ clock of its node is put forward by the difference, once and for all.
 """
 
 import asyncio
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,10 +25,13 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal
 from pyraft_lab.home import LoopThread
 from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.codec import read
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.presence import Claim
 from pyraft_lab.trace.files import Reader, Writer
-from pyraft_lab.trace.recorder import EventId, Record, Trace
+from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
+from pyraft_lab.trace.roll import Roll
 
 HELLO = 2.0
 """Seconds between a follower's signs of life."""
@@ -39,6 +44,10 @@ PATIENCE = 0.25
 
 REMEMBERED = 100_000
 """Events whose times are kept for effects that are still to come."""
+
+NEWS = frozenset({Kind.SILENT, Kind.HEARD})
+"""What the follower itself tells of a node, by its own clock."""
+FOLLOWER: NodeId = 0
 
 _batch = msgspec.msgpack.Decoder(tuple[bytes, ...])
 _encode = msgspec.msgpack.Encoder().encode
@@ -84,6 +93,7 @@ class Merger:
         self._zero = zero
         self._ahead: dict[NodeId, float] = {}
         self._times: dict[EventId, float] = {}
+        self._latest: dict[NodeId, float] = {}
         self._waiting: list[tuple[float, Record]] = []
 
     def add(self, records: Iterable[Record], *, now: float) -> None:
@@ -112,17 +122,24 @@ class Merger:
 
     def _placed(self, record: Record) -> Record:
         """The record on the common clock."""
-        seen = record.time + self._ahead.get(record.node, 0.0)
-        late = self._times.get(-1 if record.cause is None else record.cause, seen) - seen
+        clock = FOLLOWER if record.kind in NEWS else record.node
+        seen = record.time + self._ahead.get(clock, 0.0)
+        late = self._earliest(record, seen) - seen
         if late > 0:
-            self._ahead[record.node] = self._ahead.get(record.node, 0.0) + late
+            self._ahead[clock] = self._ahead.get(clock, 0.0) + late
             seen += late
-        self._times[record.id] = seen
+        self._times[record.id] = self._latest[record.node] = seen
         if len(self._times) > REMEMBERED:
             del self._times[next(iter(self._times))]
-        ahead = self._ahead.get(record.node, 0.0)
+        ahead = self._ahead.get(clock, 0.0)
         sent = tuple(replace(flight, sent=flight.sent + ahead - self._zero) for flight in record.sent)
         return replace(record, time=seen - self._zero, sent=sent)
+
+    def _earliest(self, record: Record, seen: float) -> float:
+        """Not before its cause; and news of a node not before what the node itself told last."""
+        if record.kind in NEWS:
+            return self._latest.get(record.node, seen)
+        return seen if record.cause is None else self._times.get(record.cause, seen)
 
 
 class FollowedTrace(Trace):
@@ -137,6 +154,8 @@ class FollowedTrace(Trace):
         self._zero = time.time()
         self._merger = Merger(zero=self._zero)
         self._readers: dict[str, Reader] = {}
+        self._roll = Roll()
+        self._numbers = itertools.count(secrets.randbits(38) << 24)  # far from those of any node
         self._line: Line | None = None
         self._thread = LoopThread(f"trace of {cluster}")
         self._thread.start()
@@ -153,6 +172,11 @@ class FollowedTrace(Trace):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __call__(self, record: Record) -> None:
+        """Keep one more record; of a node that somebody hurt its silence is no news."""
+        self._roll.know(record)
+        super().__call__(record)
+
     @property
     def now(self) -> float:
         """Seconds since it began to follow, which is what its times count."""
@@ -165,7 +189,14 @@ class FollowedTrace(Trace):
 
     async def _open(self) -> "asyncio.Task[None]":
         topic = f"followers/{self._network.address.username or secrets.token_hex(4)}"
-        self._line = line = Line(self._network, "follower", topics=["+/trace"], deliver=self._hear, will=topic)
+        self._line = line = Line(
+            self._network,
+            "follower",
+            topics=["+/trace", "+/presence"],
+            deliver=self._hear,
+            will=topic,
+            connected=lambda: self._roll.connected(now=time.monotonic()),
+        )
         await line.open()
         return asyncio.create_task(self._follow(line, topic))
 
@@ -177,6 +208,7 @@ class FollowedTrace(Trace):
                 if time.monotonic() - said >= HELLO:
                     line.publish(topic, b"new" if said < 0 else b"here", retain=True)
                     said = time.monotonic()
+                self._merger.add(self._news(), now=time.monotonic())
                 for record in self._merger.take(now=time.monotonic()):
                     self(record)
                 await asyncio.sleep(PAUSE)
@@ -195,14 +227,29 @@ class FollowedTrace(Trace):
             self._thread.home.call(lambda: line.publish(topic, payload, retain=retain))
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        node = topic.partition("/")[0]
+        node, _, what = topic.partition("/")
+        if what == "presence":
+            self._see(node, payload)
+            return
         reader = self._readers.setdefault(node, Reader())
         self._merger.add(_readable(reader, payload), now=time.monotonic())
+
+    def _see(self, node: str, payload: bytes) -> None:
+        """Somebody claims to be a node, or nobody does any more; garbage is let go."""
+        with suppress(msgspec.MsgspecError, ValueError):
+            is_claimed = Claim.decode(payload) is not None
+            self._roll.hear(int(node), is_claimed=is_claimed, now=time.monotonic())
+
+    def _news(self) -> list[Record]:
+        """Records of the follower's own: which nodes are not heard of any more, and which are again."""
+        news = self._roll.take(now=time.monotonic())
+        return [Record(id=next(self._numbers), time=time.time(), kind=kind, node=node) for kind, node in news]
 
 
 def _readable(reader: Reader, payload: bytes) -> Sequence[Record]:
     """The records of a message; those that say how a state changed which was never told are let go, and garbage is."""
     records: list[Record] = []
-    with suppress(msgspec.MsgspecError, ValueError):
-        records.extend(map(reader.record, _batch.decode(payload)))
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
+        lines = read(_batch, payload)
+        records.extend(map(reader.record, lines))
     return records

@@ -3,9 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, assert_never
 
-from msgspec import DecodeError
-from msgspec.msgpack import Decoder
-
+from pyraft_lab.command import opened
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
@@ -30,7 +28,6 @@ from pyraft_lab.engine.types import Index, LogId, NodeId
 
 LONGEST = 40
 """Characters of a command that a sentence shows."""
-_unpack = Decoder().decode
 
 
 def server(node: NodeId) -> str:
@@ -113,11 +110,9 @@ def command_text(data: bytes) -> str:
     "'hello'"
     """
     try:
-        command = _unpack(data.removeprefix(b"\xc1"))
-    except (DecodeError, ValueError):
+        command, _ = opened(data)
+    except ValueError:
         return shortened(repr(data.decode(errors="replace")))
-    if data.startswith(b"\xc1") and isinstance(command, list) and command:
-        command = command[-1]  # in a session's envelope the command comes last
     return shortened(_operation(command) if isinstance(command, dict) else repr(command))
 
 

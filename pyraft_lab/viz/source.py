@@ -11,7 +11,7 @@ from pyraft_lab.trace.recorder import Trace
 
 CLUES = {"entries": "appended", "messages": "src", "states": "voted_for", "events": "cause"}
 """The column by which each frame is told from the others."""
-DONE = {"crash": "down", "pause": "paused", "resume": "resumed"}
+DONE = {"crash": "down", "pause": "paused", "resume": "resumed", "silent": "not heard of", "heard": "resumed"}
 """What is done to a node, and what it is then."""
 
 

@@ -44,7 +44,7 @@ GLYPHS = {
 """The letter of each kind of message; an answer is drawn hollow."""
 ROLE_BORDER = {"leader": 3.0, "candidate": 1.6, "precandidate": 1.6}
 """How heavy the border of each role is, in pixels."""
-ROLE_HATCH = {"candidate": "/", "precandidate": ".", "learner": "-", "down": "x", "paused": "|"}
+ROLE_HATCH = {"candidate": "/", "precandidate": ".", "learner": "-", "down": "x", "not heard of": "+", "paused": "|"}
 """The hatching of each role's band."""
 ROLE_KEY = {
     "leader": "heavy border: leader",
@@ -53,9 +53,10 @@ ROLE_KEY = {
     "learner": "ruled: learner",
     "paused": "grey with bars: paused",
     "down": "grey and crossed: down",
+    "not heard of": "grey and checked: not heard of",
 }
 """What border and hatching mean, in words."""
-GONE = frozenset({"down", "paused"})
+GONE = frozenset({"down", "paused", "not heard of"})
 """What a server may be without taking part: grey, whatever its term."""
 
 

@@ -1,5 +1,6 @@
 """A shared broker lets each in as itself, and nobody as somebody else."""
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,8 +14,11 @@ from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.codec import encode
+from pyraft_lab.network.decree import obey
+from pyraft_lab.network.faults import Faults
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.porter import CLOSED, GATE
 from pyraft_lab.runtime.node import Raft
 from tests.network.wires import Remembering, letter
 
@@ -60,6 +64,27 @@ async def test_no_node_can_speak_for_another(guarded: broker.Broker) -> None:
     with pytest.raises(NetworkFailed, match="does it let the node write there"):
         await MqttNetwork(NODES[2].url(guarded.url), timeout=0.5).join(2, Remembering())
     await one.close()
+
+
+@needs_mosquitto
+async def test_a_teacher_may_hold_up_letters_and_a_client_may_not() -> None:
+    node, guest, teacher = NODES[0], Account(name="ann", part="client"), Account(name="eve", part="teacher")
+    with broker.start(kind="mosquitto", guard=broker.Guard(accounts=(node, guest, teacher))) as running:
+        network = MqttNetwork(node.url(running.url))
+        faults = Faults(network)
+        async with obey(network, faults):
+            for account, is_obeyed in ((guest, False), (teacher, True)):
+                async with Line(MqttNetwork(account.url(running.url)), "x", topics=[], deliver=ignore) as line:
+                    line.publish(GATE, CLOSED, retain=True)
+                for _ in range(100):
+                    if faults.gate.is_closed:
+                        break
+                    await asyncio.sleep(0.01)
+                assert faults.gate.is_closed is is_obeyed
+
+
+def ignore(_topic: str, _payload: bytes) -> None:
+    pass
 
 
 def signed(home: Path, name: str, *, by: str | None = None) -> Certificates:

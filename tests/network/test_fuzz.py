@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 
+import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,8 +15,11 @@ from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.codec import Garbage, decode, encode
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.presence import Claim
+from pyraft_lab.runtime import room
 from pyraft_lab.runtime.desk import attend_desk
 from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.questions import decode_asked, decode_metrics, decode_reply
 from pyraft_lab.runtime.remote import Remote
 from tests.network.wires import letter
 
@@ -44,6 +50,31 @@ def test_a_frame_is_honest_or_garbage(frame: bytes) -> None:
     except Garbage:
         return
     assert (sender, [one.id for one in letters]) == (2, [1, 2]), "the checksum lets nothing else through"
+
+
+DEEP = b"\x91" * 100_000 + b"\xc0"
+
+
+@pytest.mark.parametrize(
+    ("decode", "before"),
+    [
+        (Claim.decode, b"\x93\x01\xc2"),
+        (decode_asked, b"\x92\x01\x83\xa4type\xa9ReadQuery\xa6policy\xa5index\xa5query"),
+        (decode_reply, b"\x92\x01\x82\xa4type\xa6Result\xa5value"),
+        (room.decode, b"\x81\xa4what"),
+        (room.decode_playing, b"\x82\xa7by_hand\xc2\xa4what"),
+        (Claim.decode, b"\x91\xa1\xff"),
+        (decode_metrics, b"\x81\xa4what"),
+    ],
+)
+def test_what_is_nested_without_end_is_garbage(decode: Callable[[bytes], object], before: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        decode(before + DEEP)
+
+
+def test_a_frame_nested_without_end_is_garbage() -> None:
+    with pytest.raises(Garbage):
+        decode(b"\x95\x01\x02\x00\x00" + DEEP)
 
 
 @settings(max_examples=EXAMPLES // 20, deadline=None, suppress_health_check=list(HealthCheck))

@@ -20,6 +20,13 @@ def test_a_dead_rivals_claim_only_makes_me_wait() -> None:
     assert heard(THEIRS, MINE) == [Move.NOTHING, Move.WAIT]
 
 
+def test_an_answer_that_the_broker_kept_may_be_a_dead_rivals() -> None:
+    presence = Presence(1)
+    assert presence.hear(Claim(2, is_answer=True), is_old=True) is Move.NOTHING
+    assert presence.hear(MINE) is Move.WAIT
+    assert presence.hear(Claim(2, is_answer=True)) is Move.LEAVE
+
+
 def test_a_rival_whose_will_arrives_is_no_rival() -> None:
     assert heard(THEIRS, None, MINE) == [Move.NOTHING, Move.NOTHING, Move.ENTER]
 

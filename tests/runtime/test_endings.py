@@ -40,6 +40,7 @@ CALLS: dict[str, Call] = {
     "runtime.elect": lambda raft: now(lambda: raft.runtime.elect(on=True)),
     "pre_vote": lambda raft: now(lambda: raft.runtime.pre_vote(on=True)),
     "on_leader_change": lambda raft: now(lambda: raft.on_leader_change(lambda _: None, lambda _: None)),
+    "on_cluster_leader_change": lambda raft: now(lambda: raft.on_cluster_leader_change(lambda *_: None)),
 }
 
 

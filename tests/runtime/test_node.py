@@ -10,6 +10,7 @@ from pyraft_lab.engine.messages import HeartbeatResponse
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import (
     AlreadyInitialized,
+    BadCommand,
     ConfigError,
     NotInitialized,
     NotLeader,
@@ -64,6 +65,19 @@ async def test_a_restarted_node_finds_what_it_had() -> None:
     await again.wait(20).role("leader")
     assert await again.read(None) == 5
     await again.shutdown()
+
+
+async def test_a_write_that_no_snapshot_could_keep_is_refused_and_the_node_goes_on() -> None:
+    raft = await alone()
+    await raft.client_write(2**64 - 1)
+    deep = b"\x91" * 100_000 + b"\xc0"
+    for command, why in ((1, "more than 64 bits"), (deep, "nested deeper")):
+        with pytest.raises(BadCommand, match=why):
+            await raft.client_write(command)
+    raft.trigger.snapshot()
+    await raft.wait(20).snapshot(raft.metrics.applied)
+    assert await raft.read(None) == 2**64 - 1
+    await raft.shutdown()
 
 
 async def test_a_machine_is_restored_from_its_snapshot() -> None:
@@ -217,6 +231,54 @@ async def test_a_role_that_does_not_exist_is_not_waited_for() -> None:
     with pytest.raises(ConfigError, match="role='boss': is one of follower, learner, precandidate, candidate, leader"):
         await raft.wait(20).role("boss")  # type: ignore[arg-type]
     await raft.shutdown()
+
+
+async def test_who_leads_is_told_in_order_one_at_a_time_until_the_node_ends() -> None:
+    told: list[tuple[Vote | None, Vote | None]] = []
+    under_way, most, news = 0, 0, asyncio.Event()
+
+    async def change(old: Vote | None, new: Vote | None) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.01)
+        under_way -= 1
+        told.append((old, new))
+        if new is not None:
+            news.set()
+
+    async with LocalCluster(3) as cluster:
+        first = await cluster.wait_leader()
+        watcher = next(node for node in cluster.nodes if node != first)
+        raft = cluster.raft(watcher)
+        await raft.wait(20).leader(first)
+        raft.on_cluster_leader_change(change)
+        await asyncio.wait_for(news.wait(), 20)
+        news.clear()
+        await cluster.kill(first)
+        await asyncio.wait_for(news.wait(), 20)
+        last = told[-1][1]
+    count = len(told)
+    assert told[0][0] is None
+    assert told[0][1] is not None
+    assert (told[0][1].node, told[0][1].committed) == (first, True)
+    assert [old for old, _ in told[1:]] == [new for _, new in told[:-1]], "each begins where the one before ended"
+    assert last is not None
+    assert last.term > told[0][1].term
+    assert most == 1
+    assert len(told) == count, "an ended node tells nothing"
+
+
+async def test_a_leader_learns_of_itself_too_also_where_that_was_asked_for_before_the_start() -> None:
+    told: list[tuple[Vote | None, Vote | None]] = []
+    raft = Raft(1, config=ALONE, machine=Counter())
+    raft.on_cluster_leader_change(lambda old, new: told.append((old, new)))
+    await raft.start()
+    await raft.initialize({1})
+    await raft.wait(20).role("leader")
+    await raft.client_write(1)
+    await raft.shutdown()
+    assert told == [(None, Vote(1, 1, committed=True))]
 
 
 async def test_a_callback_that_raises_stops_the_node() -> None:

@@ -40,6 +40,17 @@ async def test_links_between_processes_can_be_cut() -> None:
         assert await cluster.client.read("x") == 2
 
 
+async def test_a_learner_that_nobody_waits_for_may_have_nothing_yet() -> None:
+    async with LocalCluster(1, processes=True, config=CALM, trace=None) as cluster:
+        await cluster.wait_leader(10)
+        cluster.partition({1})  # whoever comes later stands outside
+        assert "2" in str(await cluster.add_learner(2, blocking=False))
+        assert cluster.metrics[1].replication[2] == 0
+        cluster.heal()
+        await cluster.add_learner(2)
+        assert cluster.metrics[1].replication[2] > 0
+
+
 async def test_what_cannot_be_handed_to_a_process_is_refused() -> None:
     with pytest.raises(ConfigError, match="another process"):
         LocalCluster(3, processes=True, machine=Counter)

@@ -333,6 +333,21 @@ def test_a_snapshot_survives_a_crash_and_restores_the_machine() -> None:
     assert sim.calls[-1].value == 10
 
 
+def test_a_sum_that_no_snapshot_can_keep_is_refused_alike_on_every_node() -> None:
+    sim = settled(nodes=3)
+    sim.write({"op": "put", "key": "x", "value": 2**64 - 1})
+    call = sim.write({"op": "incr", "key": "x"})
+    sim.run(1)
+    assert isinstance(call.error, BadCommand)
+    assert "more than 64 bits" in call.error.why
+    for node in sim.nodes:
+        sim.snapshot(node)
+    sim.run(1)
+    assert all(node.up and node.state.snapshot_last.index >= 3 for node in sim.nodes.values())
+    assert len({node.sessions.digest() for node in sim.nodes.values()}) == 1
+    assert sim.violations == []
+
+
 def test_a_fork_leaves_the_original_as_it_was_and_replays_the_same() -> None:
     sim = settled()
     sim.write(PUT)

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from pyraft_lab.engine.commands import Append, SaveSnapshot, SaveVote, StorageCommand, Truncate
-from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.log import Blank, Configuration, Entry, Log, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
-from pyraft_lab.engine.types import Vote
+from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Storage, carried_out, whole
 from pyraft_lab.storage.conformance import CASES, Case, check, name_of, run
@@ -182,6 +183,88 @@ class SavesAnything(MemoryStorage):
             await super().write(commands)
 
 
+class RemembersOneMembership(MemoryStorage):
+    """One row for the membership in force: who was in force before it is gone."""
+
+    async def load(self) -> Disk:
+        disk = await super().load()
+        older = disk.log.configs[:-1]
+        return msgspec.structs.replace(disk, log=rewritten(disk.log, lambda one: one.index not in older))
+
+
+class BelongsSomewhere(MemoryStorage):
+    """A node that never ran is its own cluster already."""
+
+    async def load(self) -> Disk:
+        disk = await super().load()
+        own = Configuration(Membership.of({1}))
+        return disk if disk != Disk() else Disk(vote=Vote(1), log=Log().append((Entry(LogId(0, 1, 1), own),)))
+
+
+class ForgetsWhoSaidSo(MemoryStorage):
+    """Keeps the members that a snapshot names, and not since which entry they are."""
+
+    async def load(self) -> Disk:
+        disk = await super().load()
+        if disk.snapshot is None:
+            return disk
+        return msgspec.structs.replace(disk, snapshot=msgspec.structs.replace(disk.snapshot, membership_id=ORIGIN))
+
+
+class TakesTheLogsMembers(MemoryStorage):
+    """Describes a snapshot by the newest membership of the log, whatever the machine had applied."""
+
+    async def load(self) -> Disk:
+        disk = await super().load()
+        if disk.snapshot is None or not disk.log.configs:
+            return disk
+        newest = disk.log.entry(disk.log.configs[-1])
+        assert isinstance(newest.payload, Configuration)
+        meta = msgspec.structs.replace(disk.snapshot, membership=newest.payload.membership, membership_id=newest.id)
+        return msgspec.structs.replace(disk, snapshot=meta)
+
+
+class ArrivesWithoutMembers(MemoryStorage):
+    """Takes a snapshot's members from the log, and has none where the log is replaced."""
+
+    async def load(self) -> Disk:
+        disk = await super().load()
+        if disk.snapshot is None or len(disk.log):
+            return disk
+        return msgspec.structs.replace(disk, snapshot=msgspec.structs.replace(disk.snapshot, membership=Membership()))
+
+
+class OneThingATurn(MemoryStorage):
+    """A turn that saves a snapshot votes for nobody, it believes."""
+
+    async def write(self, commands: Sequence[StorageCommand]) -> None:
+        saves = any(isinstance(one, SaveSnapshot) for one in commands)
+        await super().write([one for one in commands if not (saves and isinstance(one, SaveVote))])
+
+
+class OneLeaderARun(MemoryStorage):
+    """Keeps leaders by the first entries of their runs, and loses those with the purged entries."""
+
+    async def load(self) -> Disk:
+        disk = await super().load()
+        first, *later = disk.log.runs or (ORIGIN,)
+        if not later or disk.log.start == ORIGIN:
+            return disk
+        wrong = tuple(
+            msgspec.structs.replace(one, id=LogId(*later[0].leader, one.index))
+            if one.id.leader == first.leader
+            else one
+            for one in disk.log
+        )
+        return msgspec.structs.replace(disk, log=Log(start=disk.log.start, last=disk.log.start).append(wrong))
+
+
+def rewritten(log: Log, stays: Callable[[Entry], bool]) -> Log:
+    """The log with blanks where an entry does not stay."""
+    entries = tuple(one if stays(one) else Entry(one.id, Blank()) for one in log)
+    return Log(start=log.start, last=log.start).append(entries)
+
+
 @pytest.mark.parametrize(
     ("storage", "promise"),
     [
@@ -192,6 +275,13 @@ class SavesAnything(MemoryStorage):
         (LosesSnapshots, "a saved snapshot survives a restart"),
         (Reorders, "a conflicting tail is replaced in one batch"),
         (SavesAnything, "a snapshot with other bytes is refused"),
+        (BelongsSomewhere, "a node that never ran belongs to no cluster"),
+        (RemembersOneMembership, "the newest membership in the log governs"),
+        (ArrivesWithoutMembers, "the membership of a snapshot governs where the log has none"),
+        (ForgetsWhoSaidSo, "a membership that a snapshot covers stays in force"),
+        (TakesTheLogsMembers, "a membership behind a snapshot governs"),
+        (OneThingATurn, "a vote in the batch of a snapshot is kept"),
+        (OneLeaderARun, "leaders are known after every cut"),
     ],
 )
 async def test_a_storage_that_breaks_its_word_is_caught(storage: type[MemoryStorage], promise: str) -> None:

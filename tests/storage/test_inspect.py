@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 
 import pyraft_lab
 from pyraft_lab.cli import main
+from pyraft_lab.command import encode
 from pyraft_lab.engine.commands import Append, Purge, SaveSnapshot, SaveVote, StorageCommand
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal
 from pyraft_lab.engine.membership import Membership
@@ -26,7 +26,7 @@ from pyraft_lab.storage.sqlite import SqliteStorage
 from pyraft_lab.storage.trial import append, snapshot
 
 JOINT = Membership(configs=(frozenset({1, 2, 3}), frozenset({3, 4})))
-COMMAND = msgspec.msgpack.encode({"op": "put", "key": "x", "value": 1})
+COMMAND = encode({"op": "put", "key": "x", "value": 1}, client=7, serial=1)
 DATA = b"the machine"
 META = snapshot(4, DATA)
 STORY: tuple[StorageCommand, ...] = (
@@ -105,6 +105,7 @@ def test_the_command_shows_a_long_log_by_its_ends(tmp_path: Path, capsys: pytest
     assert main(["inspect", str(tmp_path), "--entries", "4"]) == 0
     shown = capsys.readouterr().out
     assert "496 more" in shown
+    assert "begins behind" not in shown, "it begins where every log does"
     assert all(f"b'1:{index}'" in shown for index in (1, 2, 499, 500))
     assert "b'1:3'" not in shown
 

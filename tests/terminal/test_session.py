@@ -12,6 +12,7 @@ import pytest
 
 from pyraft_lab.cli import main
 from pyraft_lab.network import broker
+from pyraft_lab.network.access import Account
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -54,6 +55,81 @@ def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest
         nodes["2"].send_signal(signal.SIGTERM)
         assert nodes["2"].wait(20) == 0
     assert main(["inspect", str(tmp_path / "2")]) == 0
+
+
+def test_a_learner_that_is_not_heard_of_is_named_and_how_to_start_it(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with broker.start() as running:
+        client = ["client", "--broker", running.url, "--timeout", "60"]
+        node = ["node", "--broker", running.url, "--data"]
+        start(*node, str(tmp_path / "1"), "--id", "1", "--init")
+        assert main([*client, "put", "x", "1"]) == 0
+        assert main([*client, "--timeout", "1", "add-learner", "7"]) == 1
+        told = capsys.readouterr().err
+        assert "node 7 is not heard of yet; waiting 1 s" in told
+        assert "node 7 was not heard of within 1 s; it is a learner now" in told
+        assert f"pyraft-lab node --id 7 --broker {running.url} --data data/7" in told
+        assert main([*client, "add-learner", "8", "--no-wait"]) == 0
+        assert "8" in capsys.readouterr().out
+        start(*node, str(tmp_path / "7"), "--id", "7")
+        assert main([*client, "add-learner", "7"]) == 0
+        assert main([*client, "change-membership", "1,9"]) == 1
+        assert "node 9 has no log yet; first: add-learner 9" in capsys.readouterr().err
+        assert main([*client, "change-membership", "1,7"]) == 0
+        assert "{1,7}" in capsys.readouterr().out
+
+
+def test_a_session_says_who_is_no_member_and_why_nobody_leads(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with broker.start() as running:
+        client = ["client", "--broker", running.url, "--timeout", "60"]
+        node = ["node", "--broker", running.url, "--data"]
+        start(*node, str(tmp_path / "1"), "--id", "1", "--init", "--peers", "1,2,3")
+        second, _ = (start(*node, str(tmp_path / id), "--id", id) for id in ("2", "3"))
+        assert main([*client, "put", "x", "1"]) == 0
+        assert main([*client, "transfer", "1"]) == 0
+        capsys.readouterr()
+        assert main([*client, "change-membership", "1,2"]) == 0
+        assert "node 3 is no member; it may be stopped" in capsys.readouterr().err
+        assert main([*client, "status"]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert [line.split()[1] for line in told if line.endswith("no member")] == ["3"]
+        assert main(["watch", "--broker", running.url, "--once"]) == 0
+        assert "no member" in capsys.readouterr().out
+        second.kill()
+        assert main([*client, "--timeout", "3", "put", "x", "2"]) == 1
+        assert "takes a majority of its voters 1, 2; not heard of: 2" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
+def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_need(start: Start) -> None:
+    ann, bob = (Account(name=name, part="learner") for name in ("ann", "bob"))
+    guest, node, teacher = Account(name="guest", part="client"), Account.node(1), Account(name="eve", part="teacher")
+    guard = broker.Guard(cluster="room9", accounts=(ann, bob, guest, node, teacher))
+
+    def join(account: Account) -> "subprocess.Popen[str]":
+        return start("join", "room9", "--broker", account.url(running.url))
+
+    with broker.start(kind="mosquitto", guard=guard) as running:
+        assert "account 1 may not sit in room room9: it hears nothing of it" in refused(join(node))
+        assert until(join(ann), "room room9") == "room room9: you are node 1"
+        assert until(join(bob), "room room9") == "room room9: you are node 2"
+        told = refused(join(guest))
+        assert "account guest may not sit in room room9: it does not speak for node 3" in told
+        assert "pyraft-lab broker --cluster room9 --learners NAME" in told
+        orders = start("teach", "room9", "--broker", teacher.url(running.url), "--seats", "3")
+        assert order(orders, "write x 1") == "x is 1, on a majority of disks"
+        say(orders, "quit")
+        assert orders.wait(60) == 0
+
+
+def refused(process: "subprocess.Popen[str]") -> str:
+    """The last line of a command that fails."""
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    return told.splitlines()[-1]
 
 
 def test_a_classroom_fills_and_empties(start: Start, capsys: pytest.CaptureFixture[str]) -> None:

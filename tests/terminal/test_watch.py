@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -44,7 +45,7 @@ def test_a_member_that_is_away_has_its_row() -> None:
     rows = [line.split() for line in shown(HEALTHY)]
     assert ["1", "leader", "2", "1", "12", "11", "10"] in rows
     assert ["2", "follower", "2", "1", "12", "11", "10", "3"] in rows
-    assert ["3", "not", "there"] in rows
+    assert ["3", "not", "heard"] in rows
     assert ["node", "1", "leads;", "members", "{1,2,3}"] in rows
 
 
@@ -54,6 +55,18 @@ def test_no_row_is_broken_or_cut_short(width: int) -> None:
     assert all(len(line) <= width for line in lines)
     assert not any("…" in line for line in lines)
     assert sum(" leader " in line or " follower " in line for line in lines) == 2
+
+
+def test_every_role_fits_an_ordinary_terminal() -> None:
+    waiting = msgspec.structs.replace(metrics(2), role="precandidate")
+    assert shown({1: metrics(1, leads=True), 2: waiting}, 80)[2].split()[-1] == "behind"
+
+
+def test_a_node_that_was_removed_and_does_not_know_it_is_shown_as_no_member() -> None:
+    removed = msgspec.structs.replace(metrics(4), membership=Membership.of({1, 2, 3, 4}))
+    newest = msgspec.structs.replace(metrics(1, leads=True), membership_id=LogId(2, 1, 9))
+    rows = [line.split() for line in shown({1: newest, 4: removed})]
+    assert ["4", "no", "member", "2", "1", "12", "11", "10"] in rows
 
 
 def test_an_empty_cluster_says_what_to_do() -> None:

@@ -141,6 +141,11 @@ def outside(kind: Kind, **facts: Any) -> Record:
     [
         (outside(Kind.CRASH, node=2), "n2 crashes: its memory is gone, and whatever its disk did not yet hold"),
         (outside(Kind.PAUSE, node=2), "n2 stands still"),
+        (
+            outside(Kind.SILENT, node=2),
+            "n2 is not heard of any more: it has died, or stands still, or lost its broker",
+        ),
+        (outside(Kind.HEARD, node=2), "n2 is heard of again"),
         (outside(Kind.RESUME, node=2), "n2 goes on, and meets all that came meanwhile"),
         (outside(Kind.PARTITION, detail="{1} | {2,3}"), "the network falls apart into {1} | {2,3}"),
         (outside(Kind.CUT, node=1, peer=3), "nothing from n1 reaches n3 any more"),

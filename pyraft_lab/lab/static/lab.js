@@ -661,7 +661,7 @@ function isMember(id, scene) {
 }
 
 function roleWord(state, stale, member) {
-  if (!state.up) return "down";
+  if (!state.up) return state.silent ? "not heard of" : "down";
   if (state.halted) return "halted";
   if (state.paused) return "paused";
   if (stale) return "leader of old";
@@ -1026,13 +1026,14 @@ function dedent(lines) {
 
 const TICKS = { // small pictures for what stands out
   election: ["path", { class: "rl-solid", d: "M0 -5 5 0 0 5 -5 0z" }], crash: ["path", { d: "M-4 -4 4 4M4 -4 -4 4" }], restart: ["path", { d: "M-4 3 0 -4 4 3z" }],
+  silent: ["path", { d: "M-4 -4 4 4M4 -4 -4 4" }], heard: ["path", { d: "M-4 3 0 -4 4 3z" }],
   pause: ["path", { d: "M-2.5 -4V4M2.5 -4V4" }], resume: ["path", { d: "M-3 -4 4 0 -3 4z" }], write: ["path", { d: "M0 -5V5" }], membership: ["path", { d: "M-4 -4V1A4 4 0 0 0 4 1V-4" }],
   commit: ["path", { class: "rl-light", d: "M-3 0 -1 2.5 3 -2.5" }], snapshot: ["rect", { class: "rl-solid", x: -3.5, y: -3.5, width: 7, height: 7 }], timeout: ["circle", { r: 3.2 }], partition: ["path", { d: "M-5 -4V4M5 -4V4M-1 0H1" }], cut: ["path", { d: "M-5 0H-2M2 0H5" }],
   heal: ["path", { d: "M-5 0H5" }], violation: ["path", { class: "rl-solid", d: "M-2 -6H2L1 2H-1zM-1.5 4H1.5V7H-1.5z" }],
 };
-const TELLING = ["violation", "election", "crash", "membership", "snapshot", "partition", "timeout"]; // the most telling first: it gets its label
+const TELLING = ["violation", "election", "crash", "silent", "membership", "snapshot", "partition", "timeout"]; // the most telling first: it gets its label
 const SOUGHT = { // what one may jump to
-  "marks": TELLING, "elections": ["election"], "crashes": ["crash", "restart"], "writes": ["write"], "commits": ["commit"], "memberships": ["membership"],
+  "marks": TELLING, "elections": ["election"], "crashes": ["crash", "restart", "silent", "heard"], "writes": ["write"], "commits": ["commit"], "memberships": ["membership"],
   "snapshots": ["snapshot"], "faults": ["partition", "cut", "heal", "drop", "delay", "duplicate", "pause", "resume", "drift"], "violations": ["violation"],
 };
 
