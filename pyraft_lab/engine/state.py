@@ -1,7 +1,7 @@
 """The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows."""
 
 from collections.abc import Mapping
-from typing import assert_never
+from typing import Literal, assert_never, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -187,6 +187,7 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
 
 
 Role = Follower | Learner | PreCandidate | Candidate | Leader
+RoleName = Literal["follower", "learner", "precandidate", "candidate", "leader"]
 
 
 class Incoming(Struct, frozen=True):
@@ -271,6 +272,11 @@ class RaftState(Struct, frozen=True, kw_only=True):
             if place <= index:
                 return self.log.entry(place).id
         return self.disk.snapshot.membership_id if self.disk.snapshot else ORIGIN
+
+    @property
+    def role_name(self) -> RoleName:
+        """The role in a word."""
+        return cast("RoleName", type(self.role).__name__.lower())
 
     @property
     def leader(self) -> NodeId:

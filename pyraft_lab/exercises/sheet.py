@@ -16,7 +16,7 @@ def sheet(state: RaftState) -> str:
       committed   0 (applied 0)
       members     nobody
     """
-    lines = [f"{server(state.id)}, {type(state.role).__name__.lower()}, term {state.term}"]
+    lines = [f"{server(state.id)}, {state.role_name}, term {state.term}"]
     lines += [f"  {name:<10}  {value}" for name, value in rows(state)]
     return "\n".join(lines)
 

@@ -52,13 +52,12 @@ def metrics_of(
     """The metrics of a state; a node that is over has no role any more. ``began`` says when a round was sent."""
     role = state.role
     peers = role.progress if isinstance(role, Leader) else ()
-    name: Any = type(role).__name__.lower() if over is None else "shutdown"
     return Metrics(
         id=state.id,
         running=over,
         term=state.term,
         vote=state.stored_vote,
-        role=name,
+        role=state.role_name if over is None else "shutdown",
         leader=state.leader or None,
         last_log=state.log.last,
         committed=state.committed,

@@ -63,7 +63,7 @@ class NodeView:
     @property
     def role(self) -> str:
         """``follower``, ``learner``, ``precandidate``, ``candidate`` or ``leader``."""
-        return type(self.state.role).__name__.lower()
+        return self.state.role_name
 
     @property
     def term(self) -> Term:

@@ -123,7 +123,7 @@ MACHINE = "h: play by hand   q: leave the room"
 def sheet(state: RaftState) -> Panel:
     """Figure 2 of the node."""
     table = Table.grid(padding=(0, 2))
-    table.add_row(Text("role", style="dim"), Text(type(state.role).__name__, style="bold"))
+    table.add_row(Text("role", style="dim"), Text(state.role_name, style="bold"))
     table.add_row(Text("term", style="dim"), term_mark(state.term))
     for name, value in rows(state):
         table.add_row(Text(name, style="dim"), Text(value))

@@ -61,12 +61,11 @@ def news_of(step: Step) -> Iterator[str]:
 
 def standing(state: RaftState) -> str:
     """Role and term in a few words."""
-    role = type(state.role).__name__
-    if role == "Leader":
+    if state.leader == state.id:
         return f"leads term {state.term}"
     if state.leader:
         return f"follows node {state.leader} in term {state.term}"
-    return f"is a {role.lower()} in term {state.term}"
+    return f"is a {state.role_name} in term {state.term}"
 
 
 class SpanExporter:

@@ -54,11 +54,6 @@ TRUTHS = frozenset({"granted", "success"})
 Row = dict[str, Any]
 
 
-def role_of(state: RaftState) -> str:
-    """The role in one lower-case word."""
-    return type(state.role).__name__.lower()
-
-
 def events(records: Sequence[Record]) -> pd.DataFrame:
     """One row for each record; the state columns say how the node stood afterwards."""
     return _frame((_event(record) for record in records), EVENTS)
@@ -117,7 +112,7 @@ def _event(record: Record) -> Row:
 def _standing(state: RaftState) -> Row:
     return {
         "term": state.term,
-        "role": role_of(state),
+        "role": state.role_name,
         "leader": state.leader or None,
         "commit": state.committed,
         "applied": state.applied,
