@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.trace.recorder import EventId, Record, Trace
-from pyraft_lab.viz.drawing import twin, words_of
+from pyraft_lab.viz.drawing import on_page, twin, words_of
 
 
 class Live(Protocol):
@@ -56,12 +56,12 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """The widget where it can live; else the picture as it stands, with its words."""
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
-        return {**found, "text/html": twin(self), "text/plain": repr(self)}
+        return {**found, "text/html": twin(self._follower.picture), "text/plain": repr(self)}
 
     @property
     def story(self) -> str:
         """What the picture says, in words."""
-        return words_of(self)
+        return words_of(self._follower.picture)
 
     @property
     def is_live(self) -> bool:
@@ -85,7 +85,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         try:
             new = self._follower.look()
             if new is not None:
-                redraw(self, new)
+                redraw(self, on_page(new))
         except PyraftError as error:  # nothing to draw yet, perhaps
             self.layout.title.text = str(error)
         except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
@@ -102,6 +102,7 @@ class Follower:
         self.name: str = draw.__name__
         self._cluster, self._draw, self._seconds = cluster, draw, seconds
         self._seen: EventId | None = None
+        self.picture = go.Figure()
         self.is_over = False
         self.drawn = 0
 
@@ -113,7 +114,8 @@ class Follower:
             return None
         self._seen = records[-1].id
         self.drawn += 1
-        return self._draw(Trace(newest(records, self._seconds)))
+        self.picture = self._draw(Trace(newest(records, self._seconds)))
+        return self.picture
 
 
 def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]:
