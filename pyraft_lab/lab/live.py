@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.lab.rerun import end_with_the_cell
 from pyraft_lab.trace.recorder import EventId, Record, Trace
 from pyraft_lab.viz.drawing import on_page, twin, words_of
 
@@ -49,6 +50,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         object.__setattr__(self, "_pulse", Pulse(self._beat, name=f"live figure: {follower.name}"))
         self._beat()
         self._pulse.start()
+        end_with_the_cell(self._pulse.close)
 
     def __repr__(self) -> str:
         return f"<live figure: {self._follower.name}>"

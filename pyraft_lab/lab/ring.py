@@ -147,7 +147,8 @@ def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str
     fill, ink = (PAPER, NUMERAL) if answer else (NUMERAL, PAPER)
     yield f"<g><title>{escape(message_name(flight.message))}</title>"
     yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="{fill}" stroke="{INK}" stroke-width="1.5"/>'
-    yield text(x, y + 4, glyph, font_size="11", font_weight="bold", text_anchor="middle", fill=ink) + "</g>"
+    size = f"{min(11.0, 25 / len(glyph)):.1f}"
+    yield text(x, y + 4, glyph, font_size=size, font_weight="bold", text_anchor="middle", fill=ink) + "</g>"
 
 
 # Who must agree

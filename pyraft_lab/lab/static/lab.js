@@ -9,6 +9,7 @@ const REEL = 64;
 const PATIENCE = 4000; // milliseconds without an answer after which that is said
 const SILENT = "no answer from the kernel: it is busy, or it was restarted (then run the cell again); what is here can still be played";
 const LOST = "the kernel of this Lab is gone: run the cell again for a new one; what is here can still be played";
+const NOD = 20000; // milliseconds after which a live Lab hears that somebody still looks
 const QUEUE = 4; // how many held messages of one lane are drawn
 const LANE = 13; // how far a message's path bends to its right, so that both directions of a link stay apart
 const INK = "#1F2933";
@@ -192,6 +193,7 @@ class Player {
 
   get strip() { return this.store.strips.get(this.branch); }
   get last() { return this.strip.count - 1; }
+  get start() { return this.strip.gone ? this.strip.times[0] : 0; }
   get scene() { return this.store.scene(this.branch, this.event); }
   timeOf(index) { return index < 0 ? 0 : this.store.event(this.branch, index)?.time; }
 
@@ -216,7 +218,7 @@ class Player {
   async seek(time) {
     this.stop();
     const strip = this.strip;
-    this.time = clamp(0, time, strip.end);
+    this.time = clamp(this.start, time, strip.end);
     this.event = lastAtMost(strip.times, this.time, (one) => one);
     this.arrive();
   }
@@ -610,7 +612,9 @@ class SceneView {
 /** A message's mark: a letter for its kind, filled for requests, hollow with + or − for answers, small for heartbeats. */
 function messageMark(flight) {
   const beat = flight.glyph === "H", label = messageLabel(flight);
-  return s("g", { class: `rl-glyph ${flight.answer ? "rl-answer" : ""} ${beat ? "rl-beat" : ""}` }, s("circle", { r: beat ? 5 : 11 }), s("text", { y: 3.8 }, label));
+  const size = Math.min(10.5, 25 / label.length); // of many characters each is smaller
+  return s("g", { class: `rl-glyph ${flight.answer ? "rl-answer" : ""} ${beat ? "rl-beat" : ""}` },
+    s("circle", { r: beat ? 5 : 11 }), s("text", { y: 0.36 * size, "font-size": size.toFixed(1) }, label));
 }
 
 const messageIcon = (flight) => s("svg", { width: 20, height: 20, viewBox: "-12.5 -12.5 25 25", "aria-hidden": "true" }, messageMark(flight));
@@ -977,10 +981,10 @@ class InspectorView {
   }
 
   event(index, heading) {
-    const { store, player } = this.lab, event = index >= 0 ? store.event(player.branch, index) : null;
+    const { lab } = this, { store, player } = lab, event = index >= 0 ? store.event(player.branch, index) : null;
     if (!event) return [];
     const rule = event.rule && store.rules[event.rule];
-    const parts = [heading ? h("h4", {}, `${heading}: event ${event.id}`) : h("h3", {}, `Event ${event.id}`, h("span", { style: "font-weight:400" }, event.node ? ` at ${name(event.node)}` : ""))];
+    const parts = [heading ? h("h4", {}, `${heading}: event ${lab.number(event.id)}`) : h("h3", {}, `Event ${lab.number(event.id)}`, h("span", { style: "font-weight:400" }, event.node ? ` at ${name(event.node)}` : ""))];
     if (heading) parts.push(h("div", {}, event.text));
     if (rule) parts.push(h("div", {}, h("div", {}, h("b", {}, rule.label), h("span", { style: "color:var(--rl-muted)" }, ` ${rule.section}`)), h("div", { class: "rl-sub" }, rule.meaning)),
       h("div", {}, h("h4", {}, `decided in ${rule.where}: the marked lines ran`), this.code(rule, event.lit ?? [])));
@@ -999,7 +1003,7 @@ class InspectorView {
     for (let index = cause; index >= 0 && items.length < 6;) {
       const event = store.event(player.branch, index), at = index;
       if (!event) break;
-      items.push(h("li", {}, h("button", { type: "button", title: "go there", onclick: () => player.go(at) }, h("small", {}, `${event.id} · `), plain(event.text))));
+      items.push(h("li", {}, h("button", { type: "button", title: "go there", onclick: () => player.go(at) }, h("small", {}, `${this.lab.number(event.id)} · `), plain(event.text))));
       index = event.cause;
     }
     return items.length ? h("ul", { class: "rl-chain" }, items) : h("div", { class: "rl-sub" }, "somebody outside decided it");
@@ -1056,9 +1060,9 @@ class TapeView {
   layout(width) { this.width = Math.max(280, width); this.key = null; }
 
   get window() {
-    const strip = this.lab.player.strip, end = Math.max(this.seenEnd(), 0.05) * 1.02;
-    if (this.span == null || this.span >= end) return [0, end];
-    const left = clamp(0, this.lab.player.time - this.span / 2, end - this.span);
+    const { start } = this.lab.player, end = start + Math.max(this.seenEnd() - start, 0.05) * 1.02;
+    if (this.span == null || this.span >= end - start) return [start, end];
+    const left = clamp(start, this.lab.player.time - this.span / 2, end - this.span);
     return [left, left + this.span];
   }
 
@@ -1070,7 +1074,7 @@ class TapeView {
   zoom(by) {
     const [left, right] = this.window;
     this.span = (right - left) * by;
-    if (this.span >= this.seenEnd()) this.span = null;
+    if (this.span >= this.seenEnd() - this.lab.player.start) this.span = null;
     this.key = null;
     this.paint();
   }
@@ -1094,7 +1098,7 @@ class TapeView {
     const key = [player.branch, strip.version, strip.seen, left, right, this.width, store.strips.size].join();
     if (key !== this.key) { this.key = key; this.draw(strip, left, right); }
     this.animate();
-    set(this.svg, { "aria-valuemin": 0, "aria-valuemax": strip.seen, "aria-valuenow": player.event, "aria-valuetext": `event ${player.event}, ${seconds(player.time)}` });
+    set(this.svg, { "aria-valuemin": 0, "aria-valuemax": strip.seen, "aria-valuenow": player.event, "aria-valuetext": `event ${this.lab.number(player.event)}, ${seconds(player.time)}` });
   }
 
   draw(strip, left, right) {
@@ -1104,7 +1108,8 @@ class TapeView {
     const tracks = this.lab.store.strips.size > 1 ? this.tracks() : [];
     const height = 74 + (tracks.length ? 8 + 17 * tracks.length : 0);
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
-    this.svg.replaceChildren(...drawn, ...ticks, ...tracks);
+    const gone = strip.gone && left <= this.lab.player.start;
+    this.svg.replaceChildren(...drawn, ...ticks, ...tracks, gone ? s("text", { class: "rl-gone", x: 2, y: 9 }, `◂ ${strip.gone} earlier events have left this tape`) : "");
   }
 
   band([, time, term, leader], end) {
@@ -1125,7 +1130,7 @@ class TapeView {
       const fits = labels.every(([left, right]) => middle - half > right + 8 || middle + half < left - 8);
       if (fits) labels.push([middle - half, middle + half]);
       const [tag, shape] = TICKS[kind] ?? ["circle", { r: 2 }];
-      return s("g", { class: "rl-tick" }, s("title", {}, `${words}, event ${event}`), s("g", { transform: `translate(${x} 49)` }, s(tag, shape)), fits ? s("text", { x: middle, y: 68 }, words) : null);
+      return s("g", { class: "rl-tick" }, s("title", {}, `${words}, event ${this.lab.number(event)}`), s("g", { transform: `translate(${x} 49)` }, s(tag, shape)), fits ? s("text", { x: middle, y: 68 }, words) : null);
     }).filter(Boolean);
   }
 
@@ -1172,6 +1177,7 @@ class Lab {
     this.watcher.observe(this.stage);
     this.wake = () => { if (!document.hidden && this.isLive) link.send({ do: "hello" }); };
     document.addEventListener("visibilitychange", this.wake);
+    this.nod = setInterval(() => { if (!document.hidden && this.isLive) this.player.report(); }, NOD);
     this.layout();
     link.send({ do: "hello" });
   }
@@ -1182,6 +1188,8 @@ class Lab {
     cancelAnimationFrame(this.due);
     this.watcher.disconnect();
     document.removeEventListener("visibilitychange", this.wake);
+    clearInterval(this.nod);
+    if (this.isLive) this.link.send({ do: "bye" });
     this.root.remove();
   }
 
@@ -1215,6 +1223,7 @@ class Lab {
     const kept = (list) => (old ? list.filter((one) => one[0] < strip.from) : []);
     const whole = { ...strip, times: [...(old?.times.slice(0, strip.from) ?? []), ...strip.times], bands: [...kept(old?.bands ?? []), ...strip.bands], marks: [...kept(old?.marks ?? []), ...strip.marks] };
     const { player } = this, follows = this.store.board.live && !player.playing && player.goal == null && player.event >= (old?.seen ?? 0);
+    if (old && strip.gone > (old.gone ?? 0)) player.event = Math.max(0, player.event - strip.gone + (old.gone ?? 0));
     this.store.takeStrip(whole);
     this.fillBranches();
     if (player.event > player.last) player.go(player.last);
@@ -1240,6 +1249,8 @@ class Lab {
   /** A live cluster has ended: what can no longer be done is no longer offered. */
   retire() {
     for (const control of [this.holding, this.freezing, this.doing]) control?.classList.add("rl-hidden");
+    this.closePop();
+    this.root.lastChild.replaceWith(this.hints());
     this.tellOf(null);
     this.paint();
   }
@@ -1314,8 +1325,11 @@ class Lab {
   clockwork() {
     const { player } = this;
     this.time.textContent = `t = ${player.time.toFixed(this.isLive ? 3 : 4)} s`;
-    this.count.textContent = `event ${player.event} of ${player.strip.seen}`;
+    this.count.textContent = `event ${this.number(player.event)} of ${this.number(player.strip.seen)}`;
   }
+
+  /** How an event is called: its number since the beginning, even where the oldest are no longer on the tape. */
+  number(event) { return event + (this.player.strip.gone ?? 0); }
 
   /** The story line: what just happened, in words. */
   tell() {
