@@ -105,6 +105,19 @@ def test_frames_that_come_while_one_is_drawn_are_dropped_and_the_last_is_not() -
     assert figure.updates == 3
 
 
+def test_a_page_that_is_loaded_anew_begins_with_what_is_shown_now() -> None:
+    stage = Stage(Trace(run_of(0.1).records))
+    figure = live_figure(stage, viz.roles, seconds=None)
+    before = len(figure.get_state()["_widget_data"])
+    for record in run_of(0.6).records[len(stage.trace) :]:
+        stage.trace(record)
+    stage.is_running = False
+    figure.join(PATIENCE)
+    state = figure.get_state()
+    assert len(state["_widget_data"]) == len(figure.data) > before
+    assert state["_widget_layout"]["title"]["subtitle"] == figure.layout.title.subtitle.to_plotly_json()
+
+
 def test_what_cannot_be_drawn_yet_is_said_in_the_figure() -> None:
     figure = live_figure(Stage(run_of(0.3), is_running=False), viz.snapshots)
     figure.join(PATIENCE)
