@@ -7,16 +7,21 @@ from itertools import takewhile
 from typing import Any, Protocol
 
 import plotly.graph_objects as go
+from msgspec.structs import replace
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.lab.rerun import end_with_the_cell
-from pyraft_lab.trace.recorder import EventId, Record, Trace
+from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
 from pyraft_lab.viz import theme
 from pyraft_lab.viz.drawing import on_page, twin, words_of
 
 LOADS = 1.5
 """Seconds in which a page has built a figure that is new to it: what is sent meanwhile would go astray."""
+
+
+LASTING = frozenset({Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.PARTITION, Kind.HEAL})
+"""What is done to a server, or to the network, and holds until something else is done."""
 
 
 class Live(Protocol):
@@ -147,10 +152,21 @@ class Follower:
 
 
 def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]:
-    """The records of the last so many seconds."""
+    """The records of the last so many seconds, and before them how each server stood when they began."""
     if seconds is None:
         return records
-    return records[bisect_left(records, records[-1].time - seconds, key=lambda record: record.time) :]
+    begin = records[-1].time - seconds
+    first = bisect_left(records, begin, key=lambda record: record.time)
+    return [*standing(records[:first], begin), *records[first:]]
+
+
+def standing(records: Sequence[Record], now: float) -> list[Record]:
+    """The last step of each server, and what was done to it since, as if it were ``now``."""
+    last: dict[tuple[int, bool], Record] = {}
+    for record in reversed(records):
+        if (record.node, True) not in last and (record.step is not None or record.kind in LASTING):
+            last.setdefault((record.node, record.step is not None), record)
+    return [replace(record, time=now, sent=()) for record in reversed(last.values())]
 
 
 # Putting one figure in the place of another

@@ -13,7 +13,7 @@ from pyraft_lab.lab.moment import Moment, Server
 from pyraft_lab.lab.scene import sign
 from pyraft_lab.trace.recorder import ANSWERS, Flight
 from pyraft_lab.trace.words import message_name
-from pyraft_lab.viz.ground import FAINT, HAIR, INK, MUTED, NUMERAL, PAPER
+from pyraft_lab.viz.ground import FAINT, HAIR, HELD, INK, MUTED, NUMERAL, PAPER
 from pyraft_lab.viz.theme import GLYPHS, NO_TERM, node_name, numeral_colour, term_colour
 
 SCENE = 430
@@ -144,7 +144,7 @@ def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str
     x, y = src.x + dx * along - dy / length * bend, src.y + dy * along + dx / length * bend
     answer = isinstance(flight.message, ANSWERS)
     glyph = GLYPHS[type(flight.message).__name__] + sign(flight.message)
-    fill, ink = (PAPER, NUMERAL) if answer else (NUMERAL, PAPER)
+    fill, ink = (PAPER, NUMERAL) if answer else (HELD, PAPER)
     yield f"<g><title>{escape(message_name(flight.message))}</title>"
     yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="{fill}" stroke="{INK}" stroke-width="1.5"/>'
     size = f"{min(11.0, 25 / len(glyph)):.1f}"
@@ -155,7 +155,7 @@ def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str
 
 
 def tallies(moment: Moment) -> Iterator[str]:
-    """A row for each voter set of what is being decided: who agrees already (black), and how many it takes."""
+    """A row for each voter set of what is being decided: who agrees already (dark), and how many it takes."""
     found = decisions(moment)
     rows = found[0]["sets"] if found and found[0]["what"] != "leads" else []
     for row, one in enumerate(rows):
@@ -172,6 +172,6 @@ def tallies(moment: Moment) -> Iterator[str]:
 
 
 def _chip(x: float, y: float, node: NodeId, *, agrees: bool) -> Iterator[str]:
-    fill, ink = (NUMERAL, PAPER) if agrees else (PAPER, NUMERAL)
+    fill, ink = (HELD, PAPER) if agrees else (PAPER, NUMERAL)
     yield f'<rect x="{x}" y="{y - 14}" width="29" height="19" rx="4" fill="{fill}" stroke="{INK}" stroke-width="1.3"/>'
     yield text(x + 14.5, y, node_name(node), font_size="11", font_weight="bold", text_anchor="middle", fill=ink)

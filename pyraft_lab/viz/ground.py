@@ -24,6 +24,8 @@ PAPER = "#FFFFFF"
 """The ground, and what is hollow."""
 NUMERAL = "#0B0F14"
 """Numbers and words on a fill: nearly black, for contrast on every one of them."""
+HELD = "#3E4C59"
+"""The fill of who has something or agrees: dark on white, and not lost on a dark page."""
 HALO = "0 0 2px white"
 """The shadow of words that may cross a line."""
 

@@ -13,9 +13,6 @@ from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
 
-HELD = "#3E4C59"
-"""The fill of a server that holds the entry: dark on white, and not lost on a dark page."""
-
 
 def quorums(
     source: Drawable, *, index: int | None = None, at: float | None = None, title: str | None = None
@@ -145,7 +142,7 @@ def _draw_set(
         },
         text=[f"{theme.node_name(node)}{' ×' if node in down else ' ✓' if node in holders else ''}" for node in voters],
         textfont={
-            "color": [ground.PAPER if fill == HELD else ground.NUMERAL for fill in fills],
+            "color": [ground.PAPER if fill == ground.HELD else ground.NUMERAL for fill in fills],
             "size": 12,
         },
         hovertext=[_told(node, holders, down) for node in voters],
@@ -157,7 +154,7 @@ def _draw_set(
 
 
 def _fill(node: int, holders: set[int], down: set[int]) -> str:
-    return ground.FAINT if node in down else HELD if node in holders else ground.PAPER
+    return ground.FAINT if node in down else ground.HELD if node in holders else ground.PAPER
 
 
 def _told(node: int, holders: set[int], down: set[int]) -> str:
