@@ -112,6 +112,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
             return True
         new = self._follower.look_or_say()
         if new is not None:
+            new.layout.autosize = True  # said once it is on the page, this makes it as wide as its cell
             redraw(self, new)
         if self._follower.is_over:
             self.close()

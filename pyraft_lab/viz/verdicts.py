@@ -246,7 +246,7 @@ def counterexample(
     fig.add_vline(x=when, line={"color": ground.INK, "width": 4})
     late = when > sum(fig.layout.xaxis.range) / 2
     side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
-    word = {**side, "yanchor": "bottom", "font": {"size": 12, "color": ground.INK}}
+    word = {**side, "yanchor": "top", "font": {"size": 12, "color": ground.INK, "shadow": ground.HALO}}
     fig.add_annotation(theme.note(when, 1, "<b>broken here</b>", yref="paper", **word))
     return fig
 
