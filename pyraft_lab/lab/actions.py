@@ -26,6 +26,10 @@ class Given(Struct, frozen=True):
     def words(self) -> str:
         """What was done."""
 
+    def told(self, sim: Simulation) -> str:  # noqa: ARG002 (some need it)
+        """What was done, as whoever knows the run would say it."""
+        return self.words
+
 
 # To a server
 
@@ -158,10 +162,23 @@ class Transfer(Given, frozen=True, tag="transfer"):
 # To a message
 
 
-class Drop(Given, frozen=True, tag="drop"):
-    """Lose a message that is under way."""
+class ToMessage(Given, frozen=True):
+    """An order about one message."""
 
     message: MessageId
+
+    def told(self, sim: Simulation) -> str:
+        """What was done, and to whose message."""
+        every = (flight for record in reversed(sim.trace.records) for flight in record.sent)
+        flight = next((one for one in every if one.id == self.message), None)
+        if flight is None:
+            return self.words
+        name = f"{server(flight.src)}'s {type(flight.message).__name__} to {server(flight.dst)}"
+        return self.words.replace(f"message {self.message}", name)
+
+
+class Drop(ToMessage, frozen=True, tag="drop"):
+    """Lose a message that is under way."""
 
     def carry_out(self, sim: Simulation) -> None:
         """Do it now."""
@@ -173,10 +190,8 @@ class Drop(Given, frozen=True, tag="drop"):
         return f"message {self.message} dropped"
 
 
-class Duplicate(Given, frozen=True, tag="duplicate"):
+class Duplicate(ToMessage, frozen=True, tag="duplicate"):
     """Let it arrive twice."""
-
-    message: MessageId
 
     def carry_out(self, sim: Simulation) -> None:
         """Do it now."""
@@ -188,10 +203,9 @@ class Duplicate(Given, frozen=True, tag="duplicate"):
         return f"message {self.message} doubled"
 
 
-class Delay(Given, frozen=True, tag="delay"):
+class Delay(ToMessage, frozen=True, tag="delay"):
     """Let it take longer."""
 
-    message: MessageId
     seconds: float
 
     def carry_out(self, sim: Simulation) -> None:

@@ -108,7 +108,8 @@ class Branch:
 
     def fork(self, name: str, at: EventId, order: Order) -> "Branch":
         """Another branch, from right after event ``at`` on, for an order that is given there."""
-        return Branch(self.sim.fork(at=at), name, parent=self.name, at=at, why=order.words)
+        sim = self.sim.fork(at=at)
+        return Branch(sim, name, parent=self.name, at=at, why=order.told(sim))
 
     def _is_quiet(self, moment: int) -> bool:
         pending = self.sim.world.agenda

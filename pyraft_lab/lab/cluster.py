@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from pyraft_lab.trace.stream import FollowedTrace
 
 MOST = 50_000
-"""Events a live tape holds; what happens later is in the cluster's own trace."""
+"""Events a live tape holds; of more the oldest go, and the tape says how many went."""
+GOES = 160 * REEL
+"""How many of them go at once."""
 OVER = "the cluster has ended: its tape can be looked at, not changed"
 
 
@@ -52,6 +54,8 @@ class LiveDesk(RecordDesk):
     def __init__(self, trace: Trace, gate: Gate) -> None:
         self._source, self._gate = trace, gate
         self._failures: SimpleQueue[str] = SimpleQueue()
+        self._gone = 0
+        self.most, self.goes = MOST, GOES
         super().__init__(trace)
         self._told_gate = self.gate()
 
@@ -73,14 +77,10 @@ class LiveDesk(RecordDesk):
     def carry_out(self, order: LiveOrder) -> None:
         """Do it now, or start to."""
 
-    @property
-    def _is_full(self) -> bool:
-        return len(self._film) >= MOST
-
     def board(self) -> Json:
         """Everything that is drawn once."""
         board = super().board()
-        self._told["main"] = (0, board["strips"][0]["count"])
+        self._told["main"] = (self._gone, board["strips"][0]["count"])
         return {**board, **self.about, "live": True, "gate": self.gate(), **({} if self.is_alive else self.ending)}
 
     @property
@@ -95,7 +95,7 @@ class LiveDesk(RecordDesk):
     def grow(self) -> Iterator[Json]:
         """Take in what has happened since; what to tell the drawing of it."""
         before = len(self._film)
-        for record in () if self._is_full else self._numbered.take(self._source.records):
+        for record in self._numbered.take(self._source.records):
             self._film.trace(record)
             self._tape.see(record)
         if len(self._film) > before:
@@ -103,11 +103,25 @@ class LiveDesk(RecordDesk):
             for number in range(max(before // REEL, newest - 1), newest + 1):  # others are asked for when needed
                 yield {"type": "reel", "branch": "main", "reel": self._film.reel(number)}
             yield self.news("main")
+        if len(self._film) > self.most:
+            self._let_go(self.goes)
+            yield self.news("main")
         yield from self._news_of_gate()
         while not self._failures.empty():
             yield {"type": "error", "text": self._failures.get()}
-        if self._is_full and before < MOST:
-            yield {"type": "error", "text": f"this tape is full with {MOST} events; a new Lab goes on from here"}
+
+    def _let_go(self, events: int) -> None:
+        """Forget the oldest events, and count the others anew."""
+        self._film = self._film.later(events)
+        self._tape = self._tape.later(events, self._film.trace.records[0].time)
+        self._numbered.forget(events, self._source.records)
+        self._gone += events
+        branch, event, time = self.place
+        self.place = (branch, max(0, event - events), time)
+
+    def strip(self, branch: str) -> Json:
+        """The whole run that is still there; another version each time the oldest events went."""
+        return {**super().strip(branch), "version": self._gone, "kept": 0, "gone": self._gone}
 
     def _news_of_gate(self) -> Iterator[Json]:
         now = self.gate()

@@ -121,6 +121,7 @@ class Numbered:
 
     def __init__(self) -> None:
         self._numbers: dict[EventId, EventId] = {}
+        self._next: EventId = 0
         self._messages: dict[MessageId, MessageId] = {}
         self._letters: list[MessageId] = []
 
@@ -129,14 +130,22 @@ class Numbered:
         for record in records:
             if record.id in self._numbers:
                 continue
-            number = self._numbers[record.id] = len(self._numbers)
+            number = self._numbers[record.id] = self._next
+            self._next += 1
+            cause = -1 if record.cause is None else self._numbers.get(record.cause, -1)
             yield replace(
                 record,
                 id=number,
-                cause=self._numbers.get(-1 if record.cause is None else record.cause),
+                cause=cause if cause >= 0 else None,
                 sent=tuple(map(self._flight, record.sent)),
                 message=self._message(record.message),
             )
+
+    def forget(self, events: int, kept: Iterable[Record]) -> None:
+        """Count anew without the first ``events``; what is ``kept`` elsewhere is not taken for new because of that."""
+        ids = {record.id for record in kept}
+        self._numbers = {id: number - events for id, number in self._numbers.items() if number >= events or id in ids}
+        self._next -= events
 
     def known(self, id: MessageId) -> MessageId:
         """The number here of a message of the trace; one that is new gets the next."""
@@ -153,7 +162,7 @@ class Numbered:
         return replace(
             one,
             id=self.known(one.id),
-            cause=self._numbers.get(one.cause, -1),
+            cause=max(-1, self._numbers.get(one.cause, -1)),
             reply_to=self._message(one.reply_to),
             copy_of=self._message(one.copy_of),
         )
@@ -176,6 +185,14 @@ class Recorded(Film):
         """What happened."""
         return self._trace
 
+    def later(self, events: int) -> "Recorded":
+        """The same film without its first ``events``, counted anew."""
+        before = self.moment(events - 1)
+        flying = {id: _earlier(one, events) for id, one in before.flying.items()}
+        film = Recorded(Trace(_shifted(record, events) for record in self._trace.records[events:]), self.engine)
+        film._kept = {0: replace(before, flying=flying)}
+        return film
+
     def moments(self, start: EventId, stop: EventId) -> Iterator[Moment]:
         """Folded from the last kept moment on."""
         at = max(kept for kept in self._kept if kept <= start)
@@ -187,6 +204,17 @@ class Recorded(Film):
             if (event + 1) % REEL == 0:
                 self._kept[event + 1] = moment
         yield moment
+
+
+def _shifted(record: Record, events: int) -> Record:
+    """A record whose first ``events`` predecessors are gone."""
+    cause = None if record.cause is None or record.cause < events else record.cause - events
+    sent = tuple(_earlier(one, events) for one in record.sent)
+    return replace(record, id=record.id - events, cause=cause, sent=sent)
+
+
+def _earlier(flight: Flight, events: int) -> Flight:
+    return replace(flight, cause=max(-1, flight.cause - events))
 
 
 __all__ = ["REEL", "Film", "Recorded", "Simulated", "ends_of"]

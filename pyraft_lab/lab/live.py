@@ -1,16 +1,27 @@
 """Figures that keep up with a live cluster while cells go on running."""
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Protocol
 
 import plotly.graph_objects as go
+from msgspec.structs import replace
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
-from pyraft_lab.trace.recorder import EventId, Record, Trace
-from pyraft_lab.viz.drawing import twin, words_of
+from pyraft_lab.lab.rerun import end_with_the_cell
+from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
+from pyraft_lab.viz import theme
+from pyraft_lab.viz.drawing import on_page, twin, words_of
+
+LOADS = 1.5
+"""Seconds in which a page has built a figure that is new to it: what is sent meanwhile would go astray."""
+
+
+LASTING = frozenset({Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.PARTITION, Kind.HEAL})
+"""What is done to a server, or to the network, and holds until something else is done."""
 
 
 class Live(Protocol):
@@ -41,14 +52,17 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
     _pulse: Pulse
     _follower: "Follower"
+    _rests: float
 
     def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
-        super().__init__()
         follower = Follower(cluster, draw, seconds=seconds)
+        super().__init__(follower.look_or_say())
+        self._config: Any = {"responsive": True}
         object.__setattr__(self, "_follower", follower)
+        object.__setattr__(self, "_rests", time.monotonic() + LOADS)
         object.__setattr__(self, "_pulse", Pulse(self._beat, name=f"live figure: {follower.name}"))
-        self._beat()
         self._pulse.start()
+        end_with_the_cell(self._pulse.close)
 
     def __repr__(self) -> str:
         return f"<live figure: {self._follower.name}>"
@@ -56,12 +70,24 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """The widget where it can live; else the picture as it stands, with its words."""
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
-        return {**found, "text/html": twin(self), "text/plain": repr(self)}
+        return {**found, "text/html": twin(self._follower.picture), "text/plain": repr(self)}
+
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (ipywidgets)
+        """All of it as it stands, where a page is loaded anew: changes rest until that page can follow them."""
+        if key is None and hasattr(self, "_follower"):
+            object.__setattr__(self, "_rests", time.monotonic() + LOADS)
+            now = {
+                "_widget_layout": self.layout.to_plotly_json(),
+                "_widget_data": [one.to_plotly_json() for one in self.data],
+            }
+            self._trait_values.update(now)
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return state
 
     @property
     def story(self) -> str:
         """What the picture says, in words."""
-        return words_of(self)
+        return words_of(self._follower.picture)
 
     @property
     def is_live(self) -> bool:
@@ -82,14 +108,12 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         return self._follower.drawn
 
     def _beat(self) -> bool:
-        try:
-            new = self._follower.look()
-            if new is not None:
-                redraw(self, new)
-        except PyraftError as error:  # nothing to draw yet, perhaps
-            self.layout.title.text = str(error)
-        except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
-            self.layout.title.text = f"drawing failed: {type(error).__name__}: {error}"
+        if time.monotonic() < self._rests:
+            return True
+        new = self._follower.look_or_say()
+        if new is not None:
+            new.layout.autosize = True  # said once it is on the page, this makes it as wide as its cell
+            redraw(self, new)
         if self._follower.is_over:
             self.close()
         return not self._follower.is_over
@@ -102,6 +126,7 @@ class Follower:
         self.name: str = draw.__name__
         self._cluster, self._draw, self._seconds = cluster, draw, seconds
         self._seen: EventId | None = None
+        self.picture = go.Figure()
         self.is_over = False
         self.drawn = 0
 
@@ -113,14 +138,36 @@ class Follower:
             return None
         self._seen = records[-1].id
         self.drawn += 1
-        return self._draw(Trace(newest(records, self._seconds)))
+        self.picture = self._draw(Trace(newest(records, self._seconds)))
+        return self.picture
+
+    def look_or_say(self) -> go.Figure | None:
+        """The figure as a page shows it, or one that says why there is none."""
+        try:
+            new = self.look()
+        except PyraftError as error:  # nothing to draw yet, perhaps
+            new = theme.figure(str(error), height=60)
+        except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
+            new = theme.figure(f"drawing failed: {type(error).__name__}: {error}", height=60)
+        return None if new is None else on_page(new)
 
 
 def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]:
-    """The records of the last so many seconds."""
+    """The records of the last so many seconds, and before them how each server stood when they began."""
     if seconds is None:
         return records
-    return records[bisect_left(records, records[-1].time - seconds, key=lambda record: record.time) :]
+    begin = records[-1].time - seconds
+    first = bisect_left(records, begin, key=lambda record: record.time)
+    return [*standing(records[:first], begin), *records[first:]]
+
+
+def standing(records: Sequence[Record], now: float) -> list[Record]:
+    """The last step of each server, and what was done to it since, as if it were ``now``."""
+    last: dict[tuple[int, bool], Record] = {}
+    for record in reversed(records):
+        if (record.node, True) not in last and (record.step is not None or record.kind in LASTING):
+            last.setdefault((record.node, record.step is not None), record)
+    return [replace(record, time=now, sent=()) for record in reversed(last.values())]
 
 
 # Putting one figure in the place of another

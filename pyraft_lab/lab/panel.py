@@ -12,6 +12,7 @@ import traitlets
 from pyraft_lab.lab.live import Live
 from pyraft_lab.lab.meter import Meter, Reading, news
 from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.lab.rerun import end_with_the_cell
 from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record
 from pyraft_lab.trace.story import is_routine, sentence
 from pyraft_lab.viz.theme import numeral_colour, term_colour
@@ -59,6 +60,7 @@ class Panel(anywidget.AnyWidget):
         super().__init__(sort=sort)
         self._beat()
         self._pulse.start()
+        end_with_the_cell(self._pulse.close)
 
     def __repr__(self) -> str:
         return f"<live {self.sort}: {self.story.rpartition(chr(10))[2]}>"

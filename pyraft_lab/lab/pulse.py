@@ -7,7 +7,8 @@ belongs to a pulse is touched on its thread alone, so it needs no locks and goes
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
+from weakref import WeakKeyDictionary
 
 RATE = 10.0
 """Beats a second at most: what a browser draws of a live Plotly figure without falling behind."""
@@ -69,6 +70,63 @@ class Pulse:
         began = time.monotonic()
         goes_on = self._beat()
         self._due = due(began, time.monotonic(), self._pause) if goes_on else None
+
+
+class Shared:
+    """A share in the one pulse of ``thing``: however many look at a cluster, there is a single thread for all of them.
+
+    It ends with its last share.
+    """
+
+    def __init__(self, beat: Callable[[], bool], *, thing: object, name: str, rate: float = RATE) -> None:
+        self.beat, self._thing, self._name, self._rate = beat, thing, name, rate
+        self._circle: Circle | None = None
+
+    def start(self) -> "Shared":
+        """The first beat comes soon."""
+        with DOOR:
+            circle = CIRCLES.get(self._thing)
+            if circle is None:
+                circle = CIRCLES[self._thing] = Circle(self._name, self._rate)
+            circle.shares.append(self)
+            self._circle = circle
+        return self
+
+    def post(self, errand: Errand) -> None:
+        """Have something done on the common thread, between two beats."""
+        if self._circle is not None:
+            self._circle.pulse.post(errand)
+
+    def close(self) -> None:
+        """The end of this share; may be called anywhere and more than once."""
+        with DOOR:
+            circle = self._circle
+            if circle is None or self not in circle.shares:
+                return
+            circle.shares.remove(self)
+            if not circle.shares:
+                del CIRCLES[self._thing]
+                circle.pulse.close()
+
+
+class Circle:
+    """All who share a pulse."""
+
+    def __init__(self, name: str, rate: float) -> None:
+        self.shares: list[Shared] = []
+        self.pulse = Pulse(self._beat, name=name, rate=rate).start()
+
+    def _beat(self) -> bool:
+        for share in tuple(self.shares):
+            if not share.beat():
+                share.close()
+        return True
+
+
+CIRCLES: WeakKeyDictionary[object, Circle] = WeakKeyDictionary()
+"""The circle around each thing."""
+DOOR = Lock()
+"""Held by whoever comes or goes: nobody may join a pulse that is about to end."""
 
 
 def due(began: float, ended: float, pause: float) -> float:

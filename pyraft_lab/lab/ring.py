@@ -13,7 +13,8 @@ from pyraft_lab.lab.moment import Moment, Server
 from pyraft_lab.lab.scene import sign
 from pyraft_lab.trace.recorder import ANSWERS, Flight
 from pyraft_lab.trace.words import message_name
-from pyraft_lab.viz.theme import FAINT, GLYPHS, INK, MUTED, node_name, numeral_colour, term_colour
+from pyraft_lab.viz.ground import FAINT, HAIR, HELD, INK, MUTED, NUMERAL, PAPER
+from pyraft_lab.viz.theme import GLYPHS, NO_TERM, node_name, numeral_colour, term_colour
 
 SCENE = 430
 """How wide the ring's half of the picture is."""
@@ -62,7 +63,7 @@ def _links(places: dict[NodeId, Place], cuts: Collection[tuple[NodeId, NodeId]])
         gone = [(src, dst) for src, dst in ((one, other), (other, one)) if (src, dst) in cuts]
         a, b = places[one], places[other]
         if len(gone) < 2:
-            yield f'<path d="M{a.x:.0f} {a.y:.0f}L{b.x:.0f} {b.y:.0f}" stroke="#E4E7EB"/>'
+            yield f'<path d="M{a.x:.0f} {a.y:.0f}L{b.x:.0f} {b.y:.0f}" stroke="{HAIR}"/>'
         for src, dst in gone:
             yield _bar(places[src], places[dst])
 
@@ -99,7 +100,7 @@ def _arcs(node: NodeId, place: Place, sets: Sequence[frozenset[NodeId]]) -> Iter
 def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Place]) -> Iterator[str]:
     state, still = server.state, not server.up or server.paused
     role = _role(server)
-    fill = "#EEF1F4" if still else term_colour(state.term)
+    fill = NO_TERM if still else term_colour(state.term)
     dash = {"candidate": ' stroke-dasharray="8 5"', "precandidate": ' stroke-dasharray="1 5"'}.get(role, "")
     width = {"leader": 2.4, "candidate": 2.6, "precandidate": 2.6}.get(role, 1.5)
     circle = f'<circle cx="{place.x:.1f}" cy="{place.y:.1f}"'
@@ -130,8 +131,8 @@ def _votes(server: Server, place: Place, places: dict[NodeId, Place]) -> Iterato
     for voter in sorted(server.state.membership.voters & places.keys()):
         angle = -pi / 2 + 2 * pi * sorted(places).index(voter) / len(places)
         x, y = place.x + 22 * cos(angle), place.y + 22 * sin(angle)
-        fill = INK if voter in role.granted else "none"
-        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.8" fill="{fill}" stroke="{INK}"/>'
+        fill = NUMERAL if voter in role.granted else "none"
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.8" fill="{fill}" stroke="{NUMERAL}"/>'
 
 
 def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str]:
@@ -143,17 +144,18 @@ def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str
     x, y = src.x + dx * along - dy / length * bend, src.y + dy * along + dx / length * bend
     answer = isinstance(flight.message, ANSWERS)
     glyph = GLYPHS[type(flight.message).__name__] + sign(flight.message)
-    fill, ink = ("#FFFFFF", INK) if answer else (INK, "#FFFFFF")
+    fill, ink = (PAPER, NUMERAL) if answer else (HELD, PAPER)
     yield f"<g><title>{escape(message_name(flight.message))}</title>"
     yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="{fill}" stroke="{INK}" stroke-width="1.5"/>'
-    yield text(x, y + 4, glyph, font_size="11", font_weight="bold", text_anchor="middle", fill=ink) + "</g>"
+    size = f"{min(11.0, 25 / len(glyph)):.1f}"
+    yield text(x, y + 4, glyph, font_size=size, font_weight="bold", text_anchor="middle", fill=ink) + "</g>"
 
 
 # Who must agree
 
 
 def tallies(moment: Moment) -> Iterator[str]:
-    """A row for each voter set of what is being decided: who agrees already (black), and how many it takes."""
+    """A row for each voter set of what is being decided: who agrees already (dark), and how many it takes."""
     found = decisions(moment)
     rows = found[0]["sets"] if found and found[0]["what"] != "leads" else []
     for row, one in enumerate(rows):
@@ -170,6 +172,6 @@ def tallies(moment: Moment) -> Iterator[str]:
 
 
 def _chip(x: float, y: float, node: NodeId, *, agrees: bool) -> Iterator[str]:
-    fill, ink = (INK, "#FFFFFF") if agrees else ("#FFFFFF", INK)
+    fill, ink = (HELD, PAPER) if agrees else (PAPER, NUMERAL)
     yield f'<rect x="{x}" y="{y - 14}" width="29" height="19" rx="4" fill="{fill}" stroke="{INK}" stroke-width="1.3"/>'
     yield text(x + 14.5, y, node_name(node), font_size="11", font_weight="bold", text_anchor="middle", fill=ink)

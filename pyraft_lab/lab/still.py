@@ -10,7 +10,8 @@ from pyraft_lab.lab.ring import SCENE, ring, tallies, text
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.lab.telling import written
 from pyraft_lab.viz.drawing import image
-from pyraft_lab.viz.theme import FAINT, FONT, INK, node_name, numeral_colour, term_colour
+from pyraft_lab.viz.ground import CARD, FAINT, INK, MUTED, NUMERAL, PAPER, STILL
+from pyraft_lab.viz.theme import FONT, NO_TERM, node_name, numeral_colour, term_colour
 
 __all__ = ["alt", "image", "still"]
 
@@ -31,9 +32,8 @@ def still(moment: Moment, tape: Tape, seen: int, sentence: str) -> str:
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="{FONT}" font-size="12" fill="{INK}"><rect width="100%" height="100%" fill="#FFFFFF"/>'
-        + "".join(parts)
-        + "</svg>"
+        f'font-family="{FONT}" font-size="12" fill="{INK}">'
+        f'<style>{STILL}</style>{CARD}<g fill="{INK}">' + "".join(parts) + "</g></svg>"
     )
 
 
@@ -41,7 +41,7 @@ def _headline(moment: Moment) -> Iterator[str]:
     found = decisions(moment)
     yield text(16, 26, " · ".join(one["title"] for one in found) or "Nobody leads", font_size="15", font_weight="bold")
     if found:
-        yield text(16, 44, found[0]["line"], fill="#52606D")
+        yield text(16, 44, found[0]["line"], fill=MUTED)
 
 
 # The logs
@@ -54,7 +54,7 @@ def _logs(moment: Moment) -> Iterator[str]:
     step = min(60, 320 // max(len(servers), 1))
     yield text(SCENE + 30, 26, "Logs", font_size="15", font_weight="bold")
     for index in range(first, first + COLUMNS):
-        yield text(_x(index, first), 52, index, font_size="10.5", fill="#52606D", text_anchor="middle")
+        yield text(_x(index, first), 52, index, font_size="10.5", fill=MUTED, text_anchor="middle")
     for row, (node, server) in enumerate(servers):
         y = 62 + row * step
         yield text(SCENE + 30, y + 21, node_name(node), font_size="13", font_weight="bold")
@@ -77,12 +77,12 @@ def _gap(server: Server, first: int, y: float) -> Iterator[str]:
     if state.incoming is not None:
         meta, here = state.incoming.meta, state.incoming.offset
         share = here / max(meta.size, 1)
-        for fill, part in (("#FFFFFF", 1.0), ("#E4E7EB", share)):
+        for fill, part in ((PAPER, 1.0), (NO_TERM, share)):
             width = (CELL * COLUMNS - 4) * part
             yield f'<rect x="{x}" y="{y}" width="{width:.1f}" height="32" rx="5" fill="{fill}" stroke="{INK}"/>'
         words = f"snapshot up to entry {meta.last.index}: {here} of {meta.size} bytes are here"
         x += 8
-    yield text(x, y + 21, words, font_size="11.5", fill="#52606D" if state.incoming is None else INK)
+    yield text(x, y + 21, words, font_size="11.5", fill=MUTED if state.incoming is None else NUMERAL)
 
 
 def _cells(server: Server, first: int, y: float) -> Iterator[str]:
@@ -90,8 +90,8 @@ def _cells(server: Server, first: int, y: float) -> Iterator[str]:
     if log.start.index >= first:
         x = _x(first, first) - 16
         width = _x(log.start.index, first) + 16 - x
-        yield f'<rect x="{x}" y="{y}" width="{width}" height="32" rx="5" fill="#EEF1F4" stroke="{FAINT}"/>'
-        yield text(x + width / 2, y + 20, "snap", font_size="9.5", text_anchor="middle")
+        yield f'<rect x="{x}" y="{y}" width="{width}" height="32" rx="5" fill="{NO_TERM}" stroke="{FAINT}"/>'
+        yield text(x + width / 2, y + 20, "snap", font_size="9.5", text_anchor="middle", fill=NUMERAL)
     for entry in log.slice(first, log.last.index + 1):
         x, term = _x(entry.index, first), entry.id.term
         line = '"2.3"' if entry.index <= server.state.committed else '"1.3" stroke-dasharray="3 2.4"'
@@ -107,7 +107,7 @@ def _cells(server: Server, first: int, y: float) -> Iterator[str]:
 
 def _told(sentence: str) -> Iterator[str]:
     yield f'<rect x="12" y="412" width="{WIDTH - 24}" height="30" rx="6" fill="#FDFBE6" stroke="#D9DEE4"/>'
-    yield text(26, 432, sentence if len(sentence) <= 132 else sentence[:131] + "…", font_size="13")
+    yield text(26, 432, sentence if len(sentence) <= 132 else sentence[:131] + "…", font_size="13", fill=NUMERAL)
 
 
 def _tape(tape: Tape, moment: Moment, seen: int) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _tape(tape: Tape, moment: Moment, seen: int) -> Iterator[str]:
         words = f"term {term}: {node_name(leader)} leads" if leader else "nobody leads"
         if width > 7 * len(words):
             yield text(x + 8, 470, words, font_size="11.5", fill=numeral_colour(term))
-    yield text(12, 494, f"t = {moment.time:.3f} s, event {seen}", font_size="11", fill="#52606D")
+    yield text(12, 494, f"t = {moment.time:.3f} s, event {seen}", font_size="11", fill=MUTED)
 
 
 def alt(moment: Moment, sentence: str) -> str:

@@ -55,6 +55,14 @@ class Tape:
         twin._leading = dict(self._leading)
         return twin
 
+    def later(self, events: int, time: float) -> "Tape":
+        """A tape without the first ``events``, counted anew; it begins at ``time``."""
+        twin = self.copy()
+        at = max((place for place, band in enumerate(self.bands) if band[0] <= events), default=0)
+        twin.bands = [[max(0, event - events), max(time, when), *who] for event, when, *who in self.bands[at:]]
+        twin.marks = [[event - events, *mark] for event, *mark in self.marks if event >= events]
+        return twin
+
     def see(self, record: Record) -> None:
         """One more record."""
         self._lead(record)

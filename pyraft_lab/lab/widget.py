@@ -14,7 +14,8 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followed
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
 from pyraft_lab.lab.page import page, player
-from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.lab.pulse import Shared
+from pyraft_lab.lab.rerun import end_with_the_cell
 from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import image
 from pyraft_lab.runtime.cluster import LocalCluster
@@ -26,6 +27,8 @@ RATE = 5.0
 """How often a second a live tape grows."""
 SILENCE = 60.0
 """Seconds without a word from any drawing after which nobody seems to look: a live tape rests until somebody does."""
+GRACE = 2.0
+"""Seconds in which other drawings of the same Lab can say that they are still there when one has gone."""
 TWIN = "PYRAFT_LAB_TWIN"
 STATIC = Path(__file__).parent / "static"
 
@@ -35,9 +38,9 @@ class Lab(anywidget.AnyWidget):
 
     ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, a ``Trace``, which
     it shows, a running ``LocalCluster`` or a cluster elsewhere that ``Trace.follow`` follows: those it watches, and
-    may hold their messages to let them pass one by one. A simulation in which nothing has happened yet is first taken
-    to its first election, one vote short of a leader, unless ``opening`` is false. Nothing moves by itself but what
-    is alive.
+    may hold their messages to let them pass one by one, until the cell that made it runs again. A simulation in which
+    nothing has happened yet is first taken to its first election, one vote short of a leader, unless ``opening`` is
+    false. Nothing moves by itself but what is alive.
 
     All that the drawing knows is plain JSON: ``board`` and ``reels`` go to it, its wishes come back as messages.
     """
@@ -50,7 +53,7 @@ class Lab(anywidget.AnyWidget):
     def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
         self._desk = desk_for(Simulation() if source is None else source, opening=opening)
         self._heard = time.monotonic()
-        self._pulse = Pulse(self._beat, name="live lab", rate=RATE)
+        self._pulse = Shared(self._beat, thing=source, name="live lab", rate=RATE)
         is_live = isinstance(self._desk, LiveDesk)
         self._owner = owner()
         self._post = self._pulse.post if is_live else self._owner
@@ -58,6 +61,7 @@ class Lab(anywidget.AnyWidget):
         self.on_msg(self._hear)
         if is_live:
             self._pulse.start()
+            end_with_the_cell(self.close)
 
     def __repr__(self) -> str:
         return f"<Lab: {self._desk.board()['title']}>"
@@ -117,6 +121,9 @@ class Lab(anywidget.AnyWidget):
 
     def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
         """May be called on any thread: hand it to whoever owns the cluster."""
+        if message == {"do": "bye"}:  # unless another drawing of this Lab says otherwise, nobody looks any more
+            self._heard = time.monotonic() - SILENCE + GRACE
+            return
         self._heard = time.monotonic()
         self._post(lambda: self._answer(message))
 

@@ -18,9 +18,9 @@ class Axis:
         first, last = look.get("range") or _reach(values, look)
         self.first, self.last, self._start, self._stop = float(first), float(last), start, stop
 
-    def at(self, value: Any) -> float:
-        """The pixel of a value; of a name, where the axis has names."""
-        number = self.names.index(str(value)) if self.names and str(value) in self.names else float(value)
+    def at(self, value: Any, aside: float = 0.0) -> float:
+        """The pixel of a value; of a name, where the axis has names; or of what is so far aside."""
+        number = aside + (self.names.index(str(value)) if str(value) in self.names else float(value))
         return self._start + (self._stop - self._start) * (number - self.first) / ((self.last - self.first) or 1.0)
 
     def ticks(self) -> Iterator[tuple[float, str]]:
@@ -62,11 +62,26 @@ def axis(layout: Json, name: str, data: Sequence[Json], box: Box) -> Axis:
     """The ``x`` or ``y`` axis of a figure."""
     look = layout.get(f"{name}axis", {})
     start, stop = (box[0], box[2]) if name == "x" else (box[3], box[1])
-    every = [value for trace in data for value in ink.numbers(trace.get(name)) if value is not None]
-    names = list(dict.fromkeys(map(str, every))) if look.get("type") == "category" else []
+    every = [value for trace in data for value in _values(trace, name) if value is not None]
+    is_named = look.get("type") == "category" or any(isinstance(value, str) for value in every)
+    names = list(dict.fromkeys(map(str, every))) if is_named else []
     if names:
         look = {"range": [-0.5, len(names) - 0.5], **look}
     return Axis(look, [] if names else [float(value) for value in every], names, start, stop)
+
+
+def _values(trace: Json, name: str) -> Iterator[Any]:
+    """Every value that must be in sight; bars stand on their base, and beside their place."""
+    values = ink.numbers(trace.get(name))
+    if trace["type"] != "bar":
+        yield from values
+    elif name == ("x" if trace.get("orientation") == "h" else "y"):
+        for place, value in enumerate(values):
+            base = ink.pick(trace.get("base"), place, 0.0)
+            yield from (base, base + value)
+    else:
+        for value in values:
+            yield from (value,) if isinstance(value, str) else (value - 0.5, value + 0.5)
 
 
 def gridlines(x: Axis, y: Axis, box: Box) -> Iterator[str]:

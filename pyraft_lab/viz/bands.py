@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pyraft_lab.trace.recorder import Trace
-from pyraft_lab.viz import theme
+from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.source import Frames, separations, spans
 
 WIDTH = 800
@@ -47,11 +47,11 @@ def draw(
             textfont={"color": [ink(row) for row in rows], "size": 11},
             marker={
                 "color": fills,
-                "line": {"color": theme.INK, "width": theme.ROLE_BORDER.get(look, 0.8)},
+                "line": {"color": ground.INK, "width": theme.ROLE_BORDER.get(look, 0.8)},
                 "pattern": {
                     "shape": theme.ROLE_HATCH.get(look, ""),
                     "fillmode": "overlay",
-                    "fgcolor": theme.INK,
+                    "fgcolor": ground.INK,
                     "fgopacity": 0.35,
                     "size": 7,
                 },
@@ -70,7 +70,7 @@ def fill(row: Any) -> str:
 
 def ink(row: Any) -> str:
     """The colour of the words in it."""
-    return theme.INK if row.role in theme.GONE else theme.numeral_colour(row.term)
+    return ground.NUMERAL if row.role in theme.GONE else theme.numeral_colour(row.term)
 
 
 def fitting(row: Any, room: float, indent: str = "") -> str:
@@ -139,8 +139,8 @@ def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -
             textposition="inside",
             insidetextanchor="start",
             textangle=0,
-            textfont={"size": 10, "color": theme.INK},
-            marker={"color": theme.NO_TERM, "line": {"color": theme.FAINT, "width": 1}},
+            textfont={"size": 10, "color": ground.NUMERAL},
+            marker={"color": theme.NO_TERM, "line": {"color": ground.FAINT, "width": 1}},
             hovertext=[f"links are cut: {said}<br>from {start:.3f} s to {stop:.3f} s"],
             hovertemplate="%{hovertext}<extra></extra>",
             showlegend=False,
@@ -153,7 +153,7 @@ def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -
                 y0=0,
                 y1=1,
                 yref="paper",
-                line={"color": theme.FAINT, "width": 1, "dash": "dot"},
+                line={"color": ground.FAINT, "width": 1, "dash": "dot"},
                 layer="below",
             )
     return bool(cuts)

@@ -20,19 +20,29 @@ from pyraft_lab.trace.questions import Explanation
 from pyraft_lab.trace.recorder import ANSWERS, EventId, Fate, Flight, Kind, Record
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.words import message_name
-from pyraft_lab.viz import theme
+from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
 
 STOPPED = (Kind.UNDELIVERED, Kind.DROP)
 """Records at which a message's way ended in vain."""
 OUTSIDE = 0
 """The lane of what no server did."""
-LANE, BESIDE, LINE = 96, 66, 17
-"""Heights of a lane, of what stands around the lanes, and of a line of words, in pixels."""
+LANE, LINE = 96, 17
+"""Heights of a lane and of a line of words, in pixels."""
 UPWARD, DOWNWARD = 0.35, 0.6
 """How far along its arrow a message's letter stands: words stand below the discs, so there it would be in their way."""
-LETTERS = {"head": 110, "reason": 128, "hover": 70, "word": 17}
+LETTERS = {"reason": 128, "hover": 70, "word": 17}
 """How many letters a line of each kind of text takes."""
+BELOW: dict[str, Any] = {
+    "xref": "paper",
+    "yref": "paper",
+    "xshift": -44,
+    "yshift": -42,
+    "yanchor": "top",
+    "align": "left",
+    "font": {"size": 12},
+}
+"""Where the reasons stand."""
 
 
 class Place(NamedTuple):
@@ -55,15 +65,15 @@ def why(answer: Explanation, *, title: str | None = None) -> Drawing:
         raise PyraftError(f"no record shows it, so there is nothing to draw; the answer is: {answer}")
     lanes = _lanes(answer)
     places = {one.id: Place(x, lanes.index(one.node)) for x, one in enumerate(answer.records, 1)}
-    heading, reasons = wrap(title or answer.answer, LETTERS["head"]), _reasons(answer)
-    top, bottom = 34 + 20 * len(heading), 52 + LINE * len(reasons)
-    fig = theme.figure("", height=0, words=" ".join([title or answer.answer, *answer.reasons]))
-    fig.update_layout(height=LANE * len(lanes) + top + bottom, margin={"l": 64, "r": 20, "t": top, "b": bottom})
+    reasons = _reasons(answer)
+    fig = theme.figure(title or answer.answer, height=LANE * len(lanes), words=" ".join(answer.reasons))
+    below = LINE * len(reasons)
+    fig.update_layout(height=fig.layout.height + below, margin={"l": 64, "b": fig.layout.margin.b + below})
     _draw_steps(fig, answer.records, places)
     _draw_arrows(fig, answer, places)
     _draw_missed(fig, answer, places, lanes)
     _draw_records(fig, answer, places)
-    _draw_texts(fig, heading, reasons)
+    fig.add_annotation(theme.note(0, 0, "<br>".join(reasons), **BELOW))
     _axes(fig, answer.records, lanes)
     return fig
 
@@ -90,7 +100,7 @@ def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[Event
         own = [places[one.id] for one in records if one.node == node]
         xs += [*(place.x for place in own), None]
         ys += [*(place.y for place in own), None]
-    fig.add_scatter(x=xs, y=ys, mode="lines", line={"color": theme.FAINT, "width": 1.4}, hoverinfo="skip")
+    fig.add_scatter(x=xs, y=ys, mode="lines", line={"color": ground.FAINT, "width": 1.4}, hoverinfo="skip")
 
 
 def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Place]) -> None:
@@ -124,24 +134,23 @@ def _arrow(fig: go.Figure, flight: Flight, tail: Place, head: tuple[float, float
         x=[tail.x, head[0]],
         y=[tail.y, head[1]],
         mode="lines+markers",
-        line={"color": theme.INK, "width": 1.3, "dash": "dot" if answers else "solid"},
+        line={"color": ground.INK, "width": 1.3, "dash": "dot" if answers else "solid"},
         marker={
             "symbol": "arrow-open" if answers and heard else "arrow" if heard else "x-thin-open",
             "size": [0, 11],
-            "color": theme.INK,
+            "color": ground.INK,
             "angleref": "previous" if heard else "up",
             "standoff": 15 if heard else 0,
-            "line": {"color": theme.INK, "width": 1 if heard else 2},
+            "line": {"color": ground.INK, "width": 1 if heard else 2},
         },
         hoverinfo="skip",
     )
     fig.add_scatter(
         x=[tail.x + letter_at * (head[0] - tail.x)],
         y=[tail.y + letter_at * (head[1] - tail.y)],
-        mode="markers+text",
-        marker={"size": 18, "color": "#FFFFFF", "opacity": 0.9},
+        mode="text",
         text=[_letter(flight.message)],
-        textfont={"size": 11, "color": theme.INK},
+        textfont={"size": 12, "color": ground.INK, "shadow": ground.HALO},
         hovertext=[words],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -181,7 +190,7 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
             "size": 26,
             "opacity": 1,
             "color": [theme.term_colour(term) for term in terms],
-            "line": {"color": theme.INK, "width": [3.5 if one is records[-1] else 1 for one in records]},
+            "line": {"color": ground.INK, "width": [3.5 if one is records[-1] else 1 for one in records]},
         },
         text=[f"<b>{number}</b>" for number, _ in zip(count(1), records, strict=False)],
         textfont={"size": 12, "color": [theme.numeral_colour(term) for term in terms]},
@@ -197,9 +206,7 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
             yanchor="top",
             text="<br>".join(wrap(_word(record), LETTERS["word"])),
             showarrow=False,
-            font={"size": 10},
-            bgcolor="rgba(255,255,255,0.75)",
-            borderpad=0,
+            font={"size": 10, "shadow": ground.HALO},
         )
 
 
@@ -209,28 +216,6 @@ def _word(record: Record) -> str:
 
 
 # Around it
-
-
-def _draw_texts(fig: go.Figure, heading: Sequence[str], reasons: Sequence[str]) -> None:
-    """The answer above, its reasons below."""
-    for lines, y, shift, anchor, size in (
-        (heading, 1.0, 12, "bottom", 15),
-        (reasons, 0.0, -42, "top", 12),
-    ):
-        fig.add_annotation(
-            x=0,
-            xref="paper",
-            xshift=-44,
-            xanchor="left",
-            y=y,
-            yref="paper",
-            yshift=shift,
-            yanchor=anchor,
-            align="left",
-            text="<br>".join(lines),
-            showarrow=False,
-            font={"size": size},
-        )
 
 
 def _axes(fig: go.Figure, records: Sequence[Record], lanes: list[int]) -> None:

@@ -6,7 +6,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pyraft_lab.viz.ground import on_any_ground
+from pyraft_lab.viz.ink import TAG
 from pyraft_lab.viz.svg import svg
+
+FIGURE = "application/vnd.plotly.v1+json"
 
 TWIN = 860
 """How wide a still picture is, in pixels."""
@@ -25,11 +29,18 @@ class Drawing(go.Figure):  # type: ignore[misc]
         return svg(self, width)
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """What Plotly would show, and beside it the still picture."""
+        """What Plotly would show, fit for a light page and for a dark one; and beside it the still picture."""
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
+        if FIGURE in found:
+            on_any_ground(found[FIGURE])
         return {"text/html": twin(self), "text/plain": f"<figure: {self.story}>", **found}
 
     _ipython_display_ = None  # Plotly's own shows what its renderer knows, and nothing else
+
+
+def on_page(figure: go.Figure) -> go.Figure:
+    """The figure as a page shows it, light or dark; what was not drawn here keeps its own colours."""
+    return go.Figure(on_any_ground(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
 
 
 def twin(figure: go.Figure) -> str:
@@ -42,7 +53,7 @@ def words_of(figure: go.Figure) -> str:
     title = figure.layout.title
     more = (figure.layout.meta or {}).get("words", "")
     parts = [title.text, title.subtitle.text, more]
-    return ". ".join(str(part).strip(". ") for part in parts if part)
+    return ". ".join(TAG.sub(" ", str(part)).strip(". ") for part in parts if part)
 
 
 def image(picture: str, words: str) -> str:

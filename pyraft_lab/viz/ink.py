@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pyraft_lab.viz.ground import DEEP, INK, NUMERAL, PAPER
+
 if TYPE_CHECKING:
     from pyraft_lab.viz.axes import Axis
 
@@ -25,7 +27,7 @@ HATCHES = {
 }
 PATTERNS = "<defs>" + "".join(
     f'<pattern id="h{number}" width="8" height="8" patternUnits="userSpaceOnUse">'
-    f'<path d="{path}" stroke="#1F2933" stroke-opacity=".4" fill="none"/></pattern>'
+    f'<path d="{path}" stroke="{NUMERAL}" stroke-opacity=".4" fill="none"/></pattern>'
     for number, path in enumerate(HATCHES.values())
 ) + "</defs>"  # fmt: skip
 HATCH_IDS = {shape: f"h{number}" for number, shape in enumerate(HATCHES)}
@@ -74,6 +76,7 @@ def text(x: float, y: float, words: str, *, font: Json = {}, across: str = "cent
     first -= {"top": 0.0, "middle": 0.5, "bottom": 1.0}.get(up, 0.5) * size * 1.25 * (len(lines) - 1)
     look = f' text-anchor="{ANCHORS[across]}"' if across != "left" else ""
     look += "".join(f' {name}="{font[key]}"' for key, name in (("color", "fill"), ("size", "font-size")) if key in font)
+    look += ' class="halo"' if "shadow" in font else ""
     if len(lines) == 1:
         return f'<text x="{n(x)}" y="{n(first)}"{look}{_weight(lines[0])}>{_plain(lines[0])}</text>'
     rows = (
@@ -114,7 +117,7 @@ def stroke(line: Json) -> str:
         return ""
     dash = line.get("dash", "solid")
     dashes = DASHES.get(dash, dash.replace("px", "").replace(",", " ")) if dash != "solid" else ""
-    return f' stroke="{line.get("color", "#1F2933")}" stroke-width="{width}"' + (
+    return f' stroke="{line.get("color", INK)}" stroke-width="{width}"' + (
         f' stroke-dasharray="{dashes}"' if dashes else ""
     )
 
@@ -123,24 +126,33 @@ def stroke(line: Json) -> str:
 
 
 def bar(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
-    """Bars that lie: from ``base`` so far to the right."""
-    marker, xs, ys = trace.get("marker", {}), numbers(trace.get("x")), numbers(trace.get("y"))
-    line, pattern, bases = marker.get("line", {}), marker.get("pattern", {}), numbers(trace.get("base"))
-    words, font = numbers(trace.get("text")), trace.get("textfont", {})
-    for place, (length, middle) in enumerate(zip(xs, ys, strict=True)):
-        base, half = pick(bases, place, 0.0), pick(trace.get("width"), place, 0.8) / 2
-        left, right = x.at(base), x.at(base + length)
-        top, bottom = sorted((y.at(middle - half), y.at(middle + half)))
-        look = {"color": pick(line.get("color"), place, "#1F2933"), "width": pick(line.get("width"), place, 0)}
-        box = (left, top, max(right - left, 0.5), bottom - top)
+    """Bars, lying or standing: from ``base`` so far to the right, or so far up."""
+    marker, words, font = trace.get("marker", {}), numbers(trace.get("text")), trace.get("textfont", {})
+    line, pattern = marker.get("line", {}), marker.get("pattern", {})
+    for place, box in enumerate(boxes(trace, x, y)):
+        look = {"color": pick(line.get("color"), place, INK), "width": pick(line.get("width"), place, 0)}
         yield rect(*box, pick(marker.get("color"), place, "#E4E7EB"), stroke(look))
         hatch = HATCH_IDS.get(pick(pattern.get("shape"), place, ""))
         if hatch:
             yield rect(*box, f"url(#{hatch})", "")
-        said = pick(words, place, "")
-        inside = left + 4 if trace.get("insidetextanchor") == "start" else (left + right) / 2
-        own = {"size": 11, "color": pick(font.get("color"), place, "#1F2933")}
-        yield text(inside, (top + bottom) / 2, said, font=own, across="left" if inside == left + 4 else "center")
+        left, top, width, height = box
+        starts = trace.get("insidetextanchor") == "start"
+        own = {"size": 11, "color": pick(font.get("color"), place, INK)}
+        at = left + 4 if starts else left + width / 2
+        yield text(at, top + height / 2, pick(words, place, ""), font=own, across="left" if starts else "center")
+
+
+def boxes(trace: Json, x: "Axis", y: "Axis") -> Iterator[tuple[float, float, float, float]]:
+    """Left, top, width and height of each bar."""
+    lies, bases = trace.get("orientation") == "h", numbers(trace.get("base"))
+    lengths, middles = (numbers(trace.get(name)) for name in ("xy" if lies else "yx"))
+    along, across = (x, y) if lies else (y, x)
+    for place, (length, middle) in enumerate(zip(lengths, middles, strict=True)):
+        base, half = pick(bases, place, 0.0), pick(trace.get("width"), place, 0.8) / 2
+        near, far = sorted((along.at(base), along.at(base + length)))
+        one, other = sorted((across.at(middle, -half), across.at(middle, half)))
+        reach, width = max(far - near, 0.5), other - one
+        yield (near, one, reach, width) if lies else (one, near, width, reach)
 
 
 def scatter(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
@@ -159,7 +171,7 @@ def scatter(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
         font, (across, up) = trace.get("textfont", {}), _beside(trace)
         for place, point in enumerate(points):
             if point is not None:
-                own = {"size": pick(font.get("size"), place, 12), "color": pick(font.get("color"), place, "#1F2933")}
+                own = {**font, "size": pick(font.get("size"), place, 12), "color": pick(font.get("color"), place, INK)}
                 yield text(*point, pick(trace.get("text"), place, ""), font=own, across=across, up=up)
 
 
@@ -189,8 +201,8 @@ def _marks(trace: Json, points: Sequence[tuple[float, float] | None]) -> Iterato
         size = pick(marker.get("size"), place, 6)
         if point is None or not size:
             continue
-        symbol, colour = pick(marker.get("symbol"), place, "circle"), pick(marker.get("color"), place, "#1F2933")
-        look = {"color": pick(line.get("color"), place, "#1F2933"), "width": pick(line.get("width"), place, 0)}
+        symbol, colour = pick(marker.get("symbol"), place, "circle"), pick(marker.get("color"), place, INK)
+        look = {"color": pick(line.get("color"), place, INK), "width": pick(line.get("width"), place, 0)}
         before = points[place - 1] if turns and place else None
         if before is not None:
             point = _short_of(point, before, float(marker.get("standoff", 0)))  # noqa: PLW2901 (where the head really is)
@@ -227,7 +239,7 @@ def dress(symbol: str, colour: str, line: Json) -> str:
     if symbol.removesuffix("-open") in CROSSES:
         return stroke({"color": colour, "width": 3 if symbol == "x" else 1.6})
     if symbol.endswith("-open"):
-        return f' fill="#FFFFFF"{stroke({"color": colour, "width": max(line.get("width", 1), 1)})}'
+        return f' class="paper" fill="{PAPER}"{stroke({"color": colour, "width": max(line.get("width", 1), 1)})}'
     return f' fill="{colour}"{stroke(line)}'
 
 
@@ -264,17 +276,17 @@ def heatmap(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
             if value is None:
                 continue
             share, px, py = (value - low) / ((high - low) or 1.0), x.at(column), y.at(row)
-            yield rect(px - half_x, py - half_y, 2 * half_x, 2 * half_y, shade(share), ' stroke="#FFFFFF"')
-            yield text(px, py, f"{value:.3g}", font={"color": "#FFFFFF" if share > 0.5 else "#1F2933"})
+            yield rect(px - half_x, py - half_y, 2 * half_x, 2 * half_y, shade(share), f' stroke="{PAPER}"')
+            yield text(px, py, f"{value:.3g}", font={"color": NUMERAL})
 
 
 def shade(share: float) -> str:
-    """White for nothing, deep blue for everything.
+    """White for nothing, blue for everything.
 
     >>> shade(0.0), shade(1.0)
-    ('#ffffff', '#0072b2')
+    ('#ffffff', '#2e93d1')
     """
-    return "#" + "".join(f"{round(255 + (deep - 255) * share):02x}" for deep in (0x00, 0x72, 0xB2))
+    return "#" + "".join(f"{round(255 + (deep - 255) * share):02x}" for deep in bytes.fromhex(DEEP[1:]))
 
 
 DRAWN: Mapping[str, Callable[[Json, "Axis", "Axis"], Iterator[str]]] = {
@@ -292,8 +304,8 @@ def sample(trace: Json, x: float, y: float) -> Iterator[str]:
     if "markers" in trace.get("mode", ""):
         sizes = marker.get("size")
         size = sizes if isinstance(sizes, (int, float)) else max(numbers(sizes), default=6)
-        symbol, colour = pick(marker.get("symbol"), 0, "circle"), pick(marker.get("color"), 0, "#1F2933")
-        look = {"color": pick(marker.get("line", {}).get("color"), 0, "#1F2933"), "width": 1}
+        symbol, colour = pick(marker.get("symbol"), 0, "circle"), pick(marker.get("color"), 0, INK)
+        look = {"color": pick(marker.get("line", {}).get("color"), 0, INK), "width": 1}
         at = (x + 26, y) if symbol.startswith("arrow") else (x + 13, y)
         tail = (x, y) if symbol.startswith("arrow") else None
         yield f'<path d="{outline(symbol, at, size, tail)}"{dress(symbol, colour, look)}/>'

@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pyraft_lab.trace.recorder import Trace
-from pyraft_lab.viz import theme
+from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, nodes_of, spans, trace_of, window
 
@@ -110,8 +110,8 @@ def _draw_cells(fig: go.Figure, cells: pd.DataFrame, lanes: list[int]) -> None:
 
 
 def _shape(row: Any, lane: int) -> dict[str, Any]:
-    solid = {"color": theme.INK, "width": 2.2, "dash": "solid"}
-    dashed = {"color": theme.INK, "width": 1.4, "dash": "4px,3px"}
+    solid = {"color": ground.INK, "width": 2.2, "dash": "solid"}
+    dashed = {"color": ground.INK, "width": 1.4, "dash": "4px,3px"}
     return {
         "type": "rect",
         "x0": row.index - 0.45,
@@ -175,13 +175,13 @@ def _draw_starts(fig: go.Figure, starts: pd.Series, lanes: list[int], held: int,
             y0=lane - 0.39,
             y1=lane + 0.39,
             fillcolor=theme.NO_TERM,
-            line={"color": theme.FAINT, "width": 1},
+            line={"color": ground.FAINT, "width": 1},
             layer="below",
         )
         word = f"snapshot to {first - 1}" if end - begin > 1.8 else f"to {first - 1}"
         word = word if first > held else f"+{held - 1}"
         fig.add_annotation(
-            theme.note((begin + end) / 2, lane, word, xanchor="center", font={"size": 10, "color": theme.INK})
+            theme.note((begin + end) / 2, lane, word, xanchor="center", font={"size": 10, "color": ground.NUMERAL})
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pyraft_lab.viz import bands, theme
+from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
@@ -170,7 +170,7 @@ def _draw_last(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int],
             y=[_height(lane, int(row.last_index), most) for row in (*rows, rows[-1])],
             mode="lines",
             name=f"n{node}",
-            line={"shape": "hv", "color": theme.INK, "width": 1.4},
+            line={"shape": "hv", "color": ground.INK, "width": 1.4},
             hovertext=[*said, said[-1]],
             hovertemplate="%{hovertext}<extra></extra>",
         )

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.trace.recorder import Trace
-from pyraft_lab.viz import theme
+from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
 
@@ -32,7 +32,7 @@ def quorums(
         title or f"Entry {place}: who holds it, and who must",
         _verdict(sets, holders, when),
         height=52 * len(sets) + 10,
-        key="black: holds the entry on disk · white: does not yet" + (" · grey with ×: down" if down else ""),
+        key="dark with ✓: holds the entry on disk · white: does not yet" + (" · grey with ×: down" if down else ""),
         words=". ".join(_in_words(voters, holders) for voters in sets),
         axis_below=False,
     )
@@ -129,6 +129,7 @@ def _draw_set(
     fig: go.Figure, row: int, voters: Sequence[int], members: Sequence[int], *, holders: set[int], down: set[int]
 ) -> None:
     held = len(set(voters) & holders)
+    fills = [_fill(node, holders, down) for node in voters]
     fig.add_scatter(
         x=[members.index(node) for node in voters],
         y=[row] * len(voters),
@@ -136,12 +137,12 @@ def _draw_set(
         marker={
             "symbol": "square",
             "size": 34,
-            "color": [_fill(node, holders, down) for node in voters],
-            "line": {"color": theme.INK, "width": 1.6},
+            "color": fills,
+            "line": {"color": ground.INK, "width": 1.6},
         },
-        text=[f"{theme.node_name(node)}{' ×' if node in down else ''}" for node in voters],
+        text=[f"{theme.node_name(node)}{' ×' if node in down else ' ✓' if node in holders else ''}" for node in voters],
         textfont={
-            "color": ["#FFFFFF" if _fill(node, holders, down) == theme.INK else theme.INK for node in voters],
+            "color": [ground.PAPER if fill == ground.HELD else ground.NUMERAL for fill in fills],
             "size": 12,
         },
         hovertext=[_told(node, holders, down) for node in voters],
@@ -149,11 +150,11 @@ def _draw_set(
     )
     need = len(voters) // 2 + 1
     word = f"<b>{held} of {len(voters)}</b>{', enough' if held >= need else f', needs {need}'}"
-    fig.add_annotation(theme.note(len(members) - 0.3, row, word, font={"size": 12, "color": theme.INK}))
+    fig.add_annotation(theme.note(len(members) - 0.3, row, word, font={"size": 12, "color": ground.INK}))
 
 
 def _fill(node: int, holders: set[int], down: set[int]) -> str:
-    return theme.FAINT if node in down else theme.INK if node in holders else "#FFFFFF"
+    return ground.FAINT if node in down else ground.HELD if node in holders else ground.PAPER
 
 
 def _told(node: int, holders: set[int], down: set[int]) -> str:

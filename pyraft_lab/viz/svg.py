@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from pyraft_lab.viz import ink
 from pyraft_lab.viz.axes import Axis, axis, gridlines
+from pyraft_lab.viz.ground import CARD, INK, STILL
 
 Json = Mapping[str, Any]
 LEGEND = 10.0
@@ -29,10 +30,10 @@ def svg(figure: go.Figure, width: int) -> str:
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} {look}>',
-        f'<g fill="{font.get("color", "#1F2933")}">',
+        f'<g fill="{font.get("color", INK)}">',
         ink.PATTERNS,
         f'<clipPath id="c">{inside}</clipPath>',
-        f'<rect width="100%" height="100%" fill="{layout.get("paper_bgcolor", "#FFFFFF")}"/>',
+        f"<style>{STILL}</style>{CARD}",
         *gridlines(x, y, box),
         '<g clip-path="url(#c)">',
         *_shapes(layout, x, y, box, layer="below"),
@@ -94,8 +95,8 @@ def _title(layout: Json) -> Iterator[str]:
     title = layout.get("title", {})
     left = title.get("pad", {}).get("l", 12)
     yield ink.text(left, 12, title.get("text", ""), font=title.get("font", {}), across="left", up="top")
-    under = title.get("subtitle", {})
-    yield ink.text(left, 34, under.get("text", ""), font=under.get("font", {}), across="left", up="top")
+    under, more = title.get("subtitle", {}), str(title.get("text", "")).count("<br>")
+    yield ink.text(left, 34 + 19 * more, under.get("text", ""), font=under.get("font", {}), across="left", up="top")
 
 
 def _legend(layout: Json, data: list[Json], height: int) -> Iterator[str]:

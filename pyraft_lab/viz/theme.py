@@ -4,26 +4,20 @@ Meaning never rests on colour alone, so that it survives print, dark themes and 
 """
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
 
 from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.ground import FAINT, HAIR, INK, MUTED, NUMERAL, PAPER
 
 PALETTE = ("#56B4E9", "#F0E442", "#009E73", "#E69F00", "#0072B2", "#D55E00")
 """Okabe and Ito's colours in the order of terms: neighbours differ most, also for colour-weak eyes."""
 NO_TERM = "#E4E7EB"
 """Before the first term."""
-INK = "#1F2933"
-"""Lines and words."""
-FAINT = "#9AA5B1"
-"""What stands back: heartbeats, grid lines, what is down."""
-NUMERAL = "#0B0F14"
-"""Numbers and words on a term's colour: nearly black, for contrast on every one of them."""
-MUTED = "#52606D"
-"""Words that explain."""
-HAIR = "#EEF1F4"
-"""Grid lines."""
+WIDEST = {"title": 92, "finding": 108}
+"""How many letters of each fit a line of a narrow page."""
 FONT = "DejaVu Sans, Verdana, sans-serif"
 
 GLYPHS = {
@@ -95,28 +89,46 @@ def figure(
     bottom) what the marks mean, and ``words`` says the picture itself for those who do not see it.
     """
     lines = wrapped(key) if key else []
+    heading = wrap(title, WIDEST["title"])
     legend = 24 if layout.get("showlegend") else 0
     axis = 48 if axis_below else 8
-    top, bottom = 62 if finding else 44, axis + 6 + 16 * len(lines) + legend
+    top, bottom = 18 + 26 * len(heading), axis + 6 + 16 * len(lines) + legend
     fig = Drawing()
     fig.update_layout(
         template="none",
-        title={"text": title, "x": 0, "y": 1, "yanchor": "top", "pad": {"l": 12, "t": 10}, "font": {"size": 15}},
+        title={
+            "text": "<br>".join(heading),
+            "x": 0,
+            "y": 1,
+            "yanchor": "top",  # of its last line
+            "pad": {"l": 12, "t": 10 + 18 * (len(heading) - 1)},
+            "font": {"size": 15},
+        },
         font={"family": FONT, "size": 12, "color": INK},
-        paper_bgcolor="#FFFFFF",
-        plot_bgcolor="#FFFFFF",
+        paper_bgcolor=PAPER,
+        plot_bgcolor=PAPER,
         margin={"l": 56, "r": 16, "t": top, "b": bottom},
         height=height + top + bottom,
-        hoverlabel={"bgcolor": "#FFFFFF", "font": {"family": FONT, "color": INK}},
+        hoverlabel={"bgcolor": PAPER, "font": {"family": FONT, "color": INK}},
         legend={"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         meta={"words": words},
         dragmode="pan",
         showlegend=False,
     )
-    fig.update_layout(title_subtitle={"text": finding, "font": {"size": 12, "color": MUTED}}, **layout)
+    fig.update_layout(title_subtitle={"font": {"size": 12, "color": MUTED}}, **layout)
+    tell(fig, finding)
     for place, line in enumerate(lines):
         fig.add_annotation(note(0, 0, line, xref="paper", yref="paper", yshift=-(axis + 16 * place), yanchor="top"))
     return fig
+
+
+def tell(fig: Drawing, finding: str) -> None:
+    """Say below the title what there is to see, with the room that this takes."""
+    said, before = wrap(finding, WIDEST["finding"]), fig.layout.title.subtitle.text
+    more = 18 * (len(said) - len(before.split("<br>") if before else []))
+    fig.update_layout(
+        title_subtitle_text="<br>".join(said), margin_t=fig.layout.margin.t + more, height=fig.layout.height + more
+    )
 
 
 def wrapped(words: str, width: int = 86) -> list[str]:

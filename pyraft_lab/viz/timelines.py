@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pyraft_lab.viz import arrows, bands, theme
+from pyraft_lab.viz import arrows, bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
@@ -103,14 +103,15 @@ def _first_news(messages: pd.DataFrame) -> float | None:
 def _draw_marks(fig: go.Figure, events: pd.DataFrame, lanes: list[int], begin: float, end: float) -> None:
     """Crashes and restarts on the lane; a diamond where a node begins to lead."""
     place = {node: lane for lane, node in enumerate(lanes)}
-    seen = events[(events["time"] >= begin) & (events["time"] <= end) & events["node"].isin(lanes)]
-    seen = seen[(seen["time"] > 0) | (seen["kind"] != "restart")]
-    for kind, (symbol, says) in MARKS.items():
-        _mark(fig, seen[seen["kind"] == kind], place, symbol, says)
-    stood = seen.dropna(subset=["role"])
+    stood = events.dropna(subset=["role"])
     leads = stood["role"].astype(str).eq("leader")
-    before = leads.groupby(stood["node"]).shift(fill_value=False)
-    _mark(fig, stood[leads & ~before], place, "diamond", "begins to lead")
+    begins = leads & ~leads.groupby(stood["node"]).shift(fill_value=False)
+    turns = events.assign(begins=begins.reindex(events.index, fill_value=False))
+    seen = turns[(turns["time"] >= begin) & (turns["time"] <= end) & turns["node"].isin(lanes)]
+    acts = seen[(seen["time"] > 0) | (seen["kind"] != "restart")]
+    for kind, (symbol, says) in MARKS.items():
+        _mark(fig, acts[acts["kind"] == kind], place, symbol, says)
+    _mark(fig, seen[seen["begins"]], place, "diamond", "begins to lead")
 
 
 def _mark(fig: go.Figure, rows: pd.DataFrame, place: dict[int, int], symbol: str, says: str) -> None:
@@ -121,7 +122,7 @@ def _mark(fig: go.Figure, rows: pd.DataFrame, place: dict[int, int], symbol: str
             y=[place[row.node] for row in told],
             mode="markers",
             name=says,
-            marker={"symbol": symbol, "size": 11, "color": theme.INK, "line": {"color": "#FFFFFF", "width": 1}},
+            marker={"symbol": symbol, "size": 11, "color": ground.NUMERAL, "line": {"color": ground.PAPER, "width": 1}},
             hovertext=[f"n{row.node} {says} at {row.time:.3f} s" for row in told],
             hovertemplate="%{hovertext}<extra></extra>",
             showlegend=False,

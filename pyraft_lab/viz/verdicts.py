@@ -10,7 +10,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.trace.recorder import Trace
-from pyraft_lab.viz import bands, theme
+from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable
 from pyraft_lab.viz.timelines import space_time
@@ -87,7 +87,7 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
     _draw_bars(fig, operations, lanes, end=end, blocked=blocked, room=end - start)
     places = dict(zip(operations, lanes, strict=True))
     for each in blocked:
-        _draw_refusal(fig, each, places[each], end)
+        _draw_refusal(fig, each, places[each], start, end)
     if verdict is not None:
         _draw_points(fig, verdict, places)
     fig.update_yaxes(
@@ -99,7 +99,7 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
         fixedrange=True,
     )
     for client in clients[1:]:
-        fig.add_hline(y=first[client] - 0.5, line={"color": theme.NO_TERM, "width": 1})
+        fig.add_hline(y=first[client] - 0.5, line={"color": ground.HAIR, "width": 1})
     theme.seconds(fig, start, end)
     fig.update_layout(margin={"l": 84})
     return fig
@@ -170,11 +170,16 @@ def _draw_bars(
         textposition="inside",
         insidetextanchor="start",
         textangle=0,
-        textfont={"size": 11, "color": theme.INK},
+        textfont={"size": 11, "color": ground.NUMERAL},
         marker={
-            "color": ["#FFFFFF" if each.returned is None else theme.NO_TERM for each in operations],
-            "line": {"color": theme.INK, "width": [4 if each in blocked else 1 for each in operations]},
-            "pattern": {"shape": ["/" if each.returned is None else "" for each in operations], "fgopacity": 0.3},
+            "color": [ground.PAPER if each.returned is None else theme.NO_TERM for each in operations],
+            "line": {"color": ground.INK, "width": [4 if each in blocked else 1 for each in operations]},
+            "pattern": {
+                "shape": ["/" if each.returned is None else "" for each in operations],
+                "fillmode": "overlay",
+                "fgcolor": ground.NUMERAL,
+                "fgopacity": 0.3,
+            },
         },
         hovertext=[_words(each) for each in operations],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -186,21 +191,14 @@ def _fitting(operation: Operation, share: float) -> str:
     return words if len(words) * bands.LETTER + 8 < share * bands.WIDTH else ""
 
 
-def _draw_refusal(fig: go.Figure, operation: Operation, row: int, end: float) -> None:
-    """What fits nowhere is named, too: its bar may be too short for words."""
+def _draw_refusal(fig: go.Figure, operation: Operation, row: int, start: float, end: float) -> None:
+    """What fits nowhere is named, too, on its roomier side: its bar may be too short for words."""
     returned = end if operation.returned is None else operation.returned
-    fig.add_annotation(
-        x=(operation.call + returned) / 2,
-        y=row + 0.3,
-        ay=16,
-        ax=-30,
-        xanchor="right",
-        text=f"<b>{_said(operation)}</b> has no place",
-        font={"size": 10},
-        arrowhead=2,
-        arrowsize=0.8,
-        standoff=2,
-    )
+    is_late = operation.call - start > end - returned
+    place = {"xanchor": "right", "xshift": -8} if is_late else {"xshift": 8}
+    look = {"size": 11, "color": ground.INK, "shadow": ground.HALO}
+    words = f"<b>{_said(operation)}</b> has no place"
+    fig.add_annotation(theme.note(operation.call if is_late else returned, row, words, font=look, **place))
 
 
 def _draw_points(fig: go.Figure, verdict: Verdict, lanes: dict[Operation, int]) -> None:
@@ -209,7 +207,7 @@ def _draw_points(fig: go.Figure, verdict: Verdict, lanes: dict[Operation, int]) 
         x=[at for at, _ in placed],
         y=[lanes[each] for _, each in placed],
         mode="markers",
-        marker={"symbol": "diamond", "size": 9, "color": theme.INK, "line": {"color": "#FFFFFF", "width": 1}},
+        marker={"symbol": "diamond", "size": 9, "color": ground.NUMERAL, "line": {"color": ground.PAPER, "width": 1}},
         hovertext=[f"{place}. {_said(each)}" for place, (_, each) in enumerate(placed, 1)],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -244,12 +242,12 @@ def counterexample(
     fig = space_time(
         run, start=max(0.0, when - before), stop=when + before / 10, title=title or f"How it came to this: {name}"
     )
-    fig.update_layout(title_subtitle_text=f"broken at {when:.3f} s: {told}")
-    fig.add_vline(x=when, line={"color": theme.INK, "width": 4})
+    theme.tell(fig, f"broken at {when:.3f} s: {told}")
+    fig.add_vline(x=when, line={"color": ground.INK, "width": 4})
     late = when > sum(fig.layout.xaxis.range) / 2
     side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
-    word = {**side, "yanchor": "bottom", "font": {"size": 12, "color": theme.INK}}
-    fig.add_annotation(theme.note(when, 1, f"<b>broken:</b> {_clipped(told)}", yref="paper", **word))
+    word = {**side, "yanchor": "top", "font": {"size": 12, "color": ground.INK, "shadow": ground.HALO}}
+    fig.add_annotation(theme.note(when, 1, "<b>broken here</b>", yref="paper", **word))
     return fig
 
 
@@ -263,10 +261,6 @@ def _broken(source: Judged | Drawable, at: float | None, what: str | None) -> tu
         raise PyraftError("nothing was broken in this run: there is no counterexample to draw")
     broken = source.violations[0]
     return broken.time, broken.name, broken.what
-
-
-def _clipped(words: str, most: int = 90) -> str:
-    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None = None) -> Drawing:
@@ -292,7 +286,8 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
         z=table.to_numpy(),
         customdata=_capsules(frame, x, y, value, table),
         texttemplate="%{z:.3g}",
-        colorscale=[[0, "#FFFFFF"], [1, theme.PALETTE[4]]],
+        textfont={"color": ground.NUMERAL},
+        colorscale=[[0, ground.PAPER], [1, ground.DEEP]],
         colorbar={"title": {"text": value}},
         hovertemplate=f"{x} %{{x}}, {y} %{{y}}<br>{value} %{{z:.4g}}<extra></extra>",
     )

@@ -94,3 +94,10 @@ def test_a_user_who_goes_on_in_a_cell_is_followed() -> None:
 def test_nonsense_from_the_drawing_is_refused() -> None:
     with pytest.raises(PyraftError, match="makes no sense"):
         order({"type": "explode", "node": 1})
+
+
+def test_a_branch_names_the_message_that_was_lost() -> None:
+    sim = led()
+    sent = next(record for record in sim.trace.records if record.sent)
+    lost = Branches(sim).act("main", sent.id, 0.0, Drop(sent.sent[0].id))
+    assert lost.why == "n1's PreVoteRequest to n2 dropped"

@@ -152,6 +152,24 @@ async def test_when_the_cluster_ends_its_labs_say_so_and_leave_no_thread_behind(
     assert lab.story
 
 
+async def test_however_often_a_lab_is_made_one_thread_follows_the_cluster() -> None:
+    async with LocalCluster(3) as cluster:
+        labs = [Lab(cluster) for _ in range(20)]
+        assert [thread.name for thread in threading.enumerate()].count("live lab") == 1
+        answered = threading.Event()
+        labs[0].send = lambda told: answered.set() if told["type"] == "board" else None
+        labs[0]._hear(labs[0], {"do": "hello"}, None)  # noqa: SLF001 (as the page does)
+        assert await asyncio.to_thread(answered.wait, PATIENCE)
+        (thread,) = (thread for thread in threading.enumerate() if thread.name == "live lab")
+        for lab in labs:
+            lab.close()
+        await asyncio.to_thread(thread.join, PATIENCE)
+        assert not thread.is_alive(), "the last one ends it"
+        again = Lab(cluster)
+        assert [thread.name for thread in threading.enumerate()].count("live lab") == 1
+        again.close()
+
+
 def test_a_trace_with_gaps_is_shown_from_its_first_record_on() -> None:
     sim = Simulation(seed=7)
     sim.run(1.0)

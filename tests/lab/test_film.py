@@ -131,3 +131,24 @@ def test_a_swapped_rule_shows_the_learners_own_lines() -> None:
 def test_a_moment_can_be_looked_at_in_any_order(event: int) -> None:
     film = Simulated(busy())
     assert scene(film.moment(event))["nodes"] == played(film.reel(event // REEL))[event % REEL]
+
+
+def test_a_film_without_its_beginning_shows_the_same_later_on() -> None:
+    whole = Recorded(Trace(busy().trace.records))
+    gone = 2 * REEL
+    later = whole.later(gone)
+    assert len(later) == len(whole) - gone
+    for event in (0, 7, REEL, len(later) - 1):
+        ours, theirs = later.moment(event), whole.moment(event + gone)
+        assert (ours.time, ours.servers, ours.flying.keys()) == (theirs.time, theirs.servers, theirs.flying.keys())
+    told = [event for number in range(2) for event in later.reel(number)["events"]]
+    assert [event["id"] for event in told] == list(range(len(later)))
+    assert all(event["cause"] is None or 0 <= event["cause"] < event["id"] for event in told)
+
+
+def test_what_was_forgotten_is_not_taken_for_new() -> None:
+    records = busy().trace.records
+    numbered = Numbered()
+    list(numbered.take(records[:80]))
+    numbered.forget(64, records)
+    assert [record.id for record in numbered.take(records[:90])] == list(range(16, 26))

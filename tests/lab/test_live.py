@@ -8,6 +8,7 @@ import pytest
 
 from pyraft_lab import LocalCluster, Simulation, Trace, live_figure, viz
 from pyraft_lab.lab.live import Follower, newest, redraw
+from pyraft_lab.viz.source import spans
 
 PATIENCE = 60.0
 
@@ -56,8 +57,22 @@ def test_only_the_newest_seconds_are_drawn() -> None:
     records = run_of(1.0).records
     kept = newest(records, 0.25)
     assert 0 < len(kept) < len(records)
-    assert kept[-1].time - kept[0].time <= 0.25
+    assert kept[-1].time - kept[0].time <= 0.25 + 1e-9
     assert newest(records, None) == records
+
+
+def test_a_server_that_went_down_before_the_window_is_down_in_it() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run_until(lambda s: s.leader)
+    down = sim.leader or 1
+    sim.crash(down)
+    sim.run(3.0)
+    kept = newest(sim.trace.records, 1.0)
+    lives = spans(Trace(kept), sim.now)
+    lasting = lives[(lives["node"] == down) & (lives["stop"] > lives["start"])]
+    assert [list(row) for row in lasting[["term", "role"]].to_numpy()] == [[1, "down"]]
+    assert set(lives["node"]) == {1, 2, 3}
+    assert len(kept) < 20 + len([record for record in sim.trace.records if record.time >= sim.now - 1.0])
 
 
 def test_a_figure_of_what_is_over_shows_its_end_and_lives_no_more() -> None:
@@ -103,6 +118,19 @@ def test_frames_that_come_while_one_is_drawn_are_dropped_and_the_last_is_not() -
     figure.join(PATIENCE)
     assert drawn == [first, first + 1, first + 5]
     assert figure.updates == 3
+
+
+def test_a_page_that_is_loaded_anew_begins_with_what_is_shown_now() -> None:
+    stage = Stage(Trace(run_of(0.1).records))
+    figure = live_figure(stage, viz.roles, seconds=None)
+    before = len(figure.get_state()["_widget_data"])
+    for record in run_of(0.6).records[len(stage.trace) :]:
+        stage.trace(record)
+    stage.is_running = False
+    figure.join(PATIENCE)
+    state = figure.get_state()
+    assert len(state["_widget_data"]) == len(figure.data) > before
+    assert state["_widget_layout"]["title"]["subtitle"] == figure.layout.title.subtitle.to_plotly_json()
 
 
 def test_what_cannot_be_drawn_yet_is_said_in_the_figure() -> None:

@@ -264,7 +264,7 @@ def test_a_counterexample_names_what_broke() -> None:
     careless = replace(RAFT, vote_refusal=lambda _state, _request: None, pre_vote_refusal=lambda _state, _request: None)
     sim = next(run for run in (Simulation(nodes=5, seed=seed, rules=careless) for seed in range(50)) if _broken(run))
     figure = viz.counterexample(sim)
-    assert sim.violations[0].what in figure.layout.annotations[-1].text
+    assert sim.violations[0].what in figure.layout.title.subtitle.text.replace("<br>", " ")
     assert figure.layout.annotations[-1].xanchor == "right"
     early = viz.counterexample(hunt("votes-before-disk"))
     assert early.layout.annotations[-1].xanchor == "left"
@@ -335,7 +335,7 @@ def test_why_draws_an_arrow_for_each_message_that_mattered_and_says_answer_and_r
     letters = [each.text[0] for each in figure.data if each.hovertext and len(each.hovertext) == 1]
     assert letters == ["A1", "A+"]
     texts = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
-    assert answer.answer in texts
+    assert figure.layout.title.text.replace("<br>", " ") == answer.answer
     assert texts[-1] == " ".join(f"• {reason}" for reason in answer.reasons)
 
 
@@ -358,7 +358,7 @@ def test_why_has_a_lane_for_what_no_server_did() -> None:
     sim.partition({1}, {2, 3})
     figure = viz.why(sim.trace.why(sim.trace.records[-1]), title="Somebody cut the network")
     assert list(figure.layout.yaxis.ticktext) == ["outside"]
-    assert "Somebody cut the network" in [note.text for note in figure.layout.annotations]
+    assert figure.layout.title.text == "Somebody cut the network"
 
 
 @pytest.mark.parametrize(
@@ -380,3 +380,21 @@ def test_what_cannot_be_drawn_is_said(draw: object, complaint: str) -> None:
     assert callable(draw)
     with pytest.raises(PyraftError, match=complaint):
         draw()
+
+
+def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
+    sim = settled()
+    short, long = (viz.logs(sim, title=title) for title in ("Logs", "What all the logs hold " * 6))
+    lines = long.layout.title.text.split("<br>")
+    assert len(lines) == 2
+    assert long.layout.margin.t > short.layout.margin.t
+    assert long.story.startswith("What all the logs hold What")
+
+
+def test_who_led_before_the_window_does_not_begin_to_lead_in_it() -> None:
+    sim = settled()
+    diamonds = [
+        [mark for mark in viz.space_time(sim, start=start).data if mark.name == "begins to lead"]
+        for start in (0.0, sim.now - 0.1)
+    ]
+    assert [len(found) for found in diamonds] == [1, 0]

@@ -9,6 +9,8 @@ const REEL = 64;
 const PATIENCE = 4000; // milliseconds without an answer after which that is said
 const SILENT = "no answer from the kernel: it is busy, or it was restarted (then run the cell again); what is here can still be played";
 const LOST = "the kernel of this Lab is gone: run the cell again for a new one; what is here can still be played";
+const UNASKED = ["hello", "seen", "bye"]; // what nobody waits for to be answered
+const NOD = 20000; // milliseconds after which a live Lab hears that somebody still looks
 const QUEUE = 4; // how many held messages of one lane are drawn
 const LANE = 13; // how far a message's path bends to its right, so that both directions of a link stay apart
 const INK = "#1F2933";
@@ -192,6 +194,7 @@ class Player {
 
   get strip() { return this.store.strips.get(this.branch); }
   get last() { return this.strip.count - 1; }
+  get start() { return this.strip.gone ? this.strip.times[0] : 0; }
   get scene() { return this.store.scene(this.branch, this.event); }
   timeOf(index) { return index < 0 ? 0 : this.store.event(this.branch, index)?.time; }
 
@@ -216,7 +219,7 @@ class Player {
   async seek(time) {
     this.stop();
     const strip = this.strip;
-    this.time = clamp(0, time, strip.end);
+    this.time = clamp(this.start, time, strip.end);
     this.event = lastAtMost(strip.times, this.time, (one) => one);
     this.arrive();
   }
@@ -383,13 +386,14 @@ class SceneView {
   build(id) {
     const { angle } = this.places.get(id), r = this.radius;
     const above = Math.sin(angle) < -0.05, label = above ? -r - 17 : r + 26;
+    const x = above && Math.abs(Math.cos(angle)) > 0.3 ? 14 * Math.sign(Math.cos(angle)) : 0; // out of the way of what comes from the top
     const group = s("g", { class: "rl-node", tabindex: 0, role: "button", "data-id": id },
       s("circle", { class: "rl-circle", r: r + 7 }), s("path", { class: "rl-left" }),
       s("circle", { class: "rl-picked", r: r + 16 }), s("g", { class: "rl-arcs" }),
       s("circle", { class: "rl-ring", r: r + 3.6 }), s("circle", { class: "rl-body", r, pathLength: 188 }),
       s("g", { class: "rl-votes" }), s("path", { class: "rl-mark" }),
-      s("text", { class: "rl-label", y: label }, s("tspan", { class: "rl-name" }, name(id)), " ", s("tspan", { class: "rl-role" })),
-      " ", s("text", { class: "rl-extra", y: label + (above ? -15 : 14) }), " ", s("text", { class: "rl-word", y: 16 }, "term"), " ", s("text", { class: "rl-numeral", y: 4 }));
+      s("text", { class: "rl-label", x, y: label }, s("tspan", { class: "rl-name" }, name(id)), " ", s("tspan", { class: "rl-role" })),
+      " ", s("text", { class: "rl-extra", x, y: label + (above ? -15 : 14) }), " ", s("text", { class: "rl-word", y: 16 }, "term"), " ", s("text", { class: "rl-numeral", y: 4 }));
     group.addEventListener("click", (event) => this.lab.pickNode(id, event.shiftKey || event.ctrlKey || event.metaKey));
     group.addEventListener("contextmenu", (event) => { event.preventDefault(); this.lab.pickNode(id, false); this.lab.openMenu(event); });
     return group;
@@ -508,15 +512,15 @@ class SceneView {
     if (isSame(this.tally, [found, elected, !first && waiting(scene)])) return;
     const leads = first?.what === "leads" || (first?.what === "commit" && first.sets.length === 1);
     this.title.replaceChildren(found.length > 1 ? rivals(found) : first?.title ?? "Nobody leads", leads && elected ? h("span", { class: "rl-why" }, ` elected by ${elected.yes.map(name).join(", ")}`) : "");
-    this.sub.textContent = first?.line ?? waiting(scene);
+    this.sub.textContent = (found.length > 1 ? first.line.replace(/^it /, "each ") : first?.line) ?? waiting(scene);
     const rows = found.flatMap((one) => tallies(one, elected).map((tally, place) => [one, tally, place])).slice(0, 4);
     this.tally.replaceChildren(...rows.map(([decision, tally, place]) => this.tallied(decision, tally, place, found.length > 1)));
   }
 
   /** One voter set as chips: who of it agrees, who refuses, and whether that is enough. */
   tallied(decision, tally, place, isOneOfMany) {
-    const yes = new Set(tally.yes), no = new Set(tally.no), label = [isOneOfMany && name(decision.by), (tally.name !== "voters" || !isOneOfMany) && tally.name].filter(Boolean).join(" ");
-    const sample = tally.name === "voters" ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
+    const yes = new Set(tally.yes), no = new Set(tally.no), whole = tally.name === "voters", label = [isOneOfMany && name(decision.by), !(whole && isOneOfMany) && (whole && decision.what === "commit" ? "on disk" : tally.name)].filter(Boolean).join(" ");
+    const sample = whole ? null : s("svg", { width: 26, height: 8, "aria-hidden": "true" }, s("path", { class: `rl-arc ${place ? "rl-new" : ""}`, d: "M2 4H24" }));
     return h("div", {}, h("span", { class: "rl-set" }, sample, label),
       tally.of.map((id) => h("span", { class: `rl-chip ${yes.has(id) ? "rl-yes" : no.has(id) ? "rl-no" : ""}`, role: "img", "aria-label": `${name(id)} ${chipWord(decision.what, yes.has(id), no.has(id))}` }, name(id))),
       h("span", { class: "rl-count" }, tallyWords(decision.what, tally)));
@@ -610,7 +614,9 @@ class SceneView {
 /** A message's mark: a letter for its kind, filled for requests, hollow with + or − for answers, small for heartbeats. */
 function messageMark(flight) {
   const beat = flight.glyph === "H", label = messageLabel(flight);
-  return s("g", { class: `rl-glyph ${flight.answer ? "rl-answer" : ""} ${beat ? "rl-beat" : ""}` }, s("circle", { r: beat ? 5 : 11 }), s("text", { y: 3.8 }, label));
+  const size = Math.min(10.5, 25 / label.length); // of many characters each is smaller
+  return s("g", { class: `rl-glyph ${flight.answer ? "rl-answer" : ""} ${beat ? "rl-beat" : ""}` },
+    s("circle", { r: beat ? 5 : 11 }), s("text", { y: 0.36 * size, "font-size": size.toFixed(1) }, label));
 }
 
 const messageIcon = (flight) => s("svg", { width: 20, height: 20, viewBox: "-12.5 -12.5 25 25", "aria-hidden": "true" }, messageMark(flight));
@@ -725,14 +731,15 @@ class LogsView {
     this.svg = s("svg", { role: "img", width: "100%" });
     this.earlier = h("button", { class: "rl-button", type: "button", "aria-label": "Earlier entries", onclick: () => this.slide(-6) }, "◂");
     this.later = h("button", { class: "rl-button", type: "button", "aria-label": "Later entries", onclick: () => this.slide(6) }, "▸");
-    const sample = (cls) => s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("g", { class: `rl-cell ${cls}` }, s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" })));
-    this.legend = h("div", { class: "rl-legend" },
-      h("span", {}, sample("rl-done"), "committed"), h("span", {}, sample(""), "not yet"), h("span", {}, sample("rl-pale"), "not on disk yet"),
-      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("circle", { class: "rl-match", cx: 7, cy: 7, r: 3.5 })), "matches the leader's"),
-      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("path", { class: "rl-next", d: "M7 3l4.5 8h-9z" })), "is sent next"),
-      h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, s("g", { transform: "translate(1 1)" }, digestMark("legend"))), "same picture, same state"),
-      (this.slider = h("span", { class: "rl-slide" }, this.earlier, this.later)));
-    this.root = h("div", { class: "rl-card rl-logs" }, h("h3", {}, "Logs"), h("div", { class: "rl-sub" }), h("div", { class: "rl-fill", style: "padding-top:10px" }, this.svg), this.legend);
+    const cell = (cls) => s("g", { class: `rl-cell ${cls}` }, s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" }));
+    this.legend = [ // what marks mean, and where they are found: only those in sight are explained
+      [".rl-done", cell("rl-done"), "committed"], [".rl-cell:not(.rl-done)", cell(""), "not yet"], [".rl-wet", cell("rl-pale"), "not on disk yet"],
+      [".rl-match", s("circle", { class: "rl-match", cx: 7, cy: 7, r: 3.5 }), "matches the leader's"],
+      [".rl-next", s("path", { class: "rl-next", d: "M7 3l4.5 8h-9z" }), "is sent next"],
+      [".rl-digest", s("g", { transform: "translate(1 1)" }, digestMark("legend")), "same picture, same state"],
+    ].map(([where, mark, words]) => [where, h("span", {}, s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, mark), words)]);
+    this.slider = h("span", { class: "rl-slide" }, this.earlier, this.later);
+    this.root = h("div", { class: "rl-card rl-logs" }, h("h3", {}, "Logs"), h("div", { class: "rl-sub" }), h("div", { class: "rl-fill", style: "padding-top:10px" }, this.svg), h("div", { class: "rl-legend" }, this.legend.map(([, one]) => one), this.slider));
     this.svg.addEventListener("wheel", (event) => { if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) { event.preventDefault(); this.slide(Math.sign(event.deltaX + event.deltaY)); } }, { passive: false });
   }
 
@@ -769,6 +776,7 @@ class LogsView {
     const height = 30 + this.rowHeight * ids.length;
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height, "aria-label": logsWords(ids, scene) });
     this.svg.replaceChildren(this.head(first, right), ...ids.map((id, row) => this.row(id, row, scene, leader, first, right)), this.commitLine(ids, scene, leader, first, right, height));
+    for (const [where, one] of this.legend) one.classList.toggle("rl-hidden", !this.svg.querySelector(where));
     this.root.children[1].textContent = membershipWords(scene);
     this.earlier.disabled = first <= 1;
     this.later.disabled = this.right == null;
@@ -804,14 +812,14 @@ class LogsView {
   }
 
   cell(index, term, by, state, y) {
-    const { fill, ink } = this.lab.termColour(term), entry = this.lab.store.book[`${index}.${term}.${by}`];
+    const { fill, ink } = this.lab.termColour(term), entry = this.lab.store.book[`${index}.${term}.${by}`], label = clip(entry?.[0] ?? "");
     const done = index <= state.commit, wet = index > state.stored, sets = this.governs(state, index)?.sets;
     const words = [`entry ${index}, term ${term}${entry ? `: ${entry[0]}` : ""}`, done ? "committed" : "not known to be committed", wet && "not on disk yet", sets?.length && `governed by ${sets.map(braces).join(" + ")}`];
     return s("g", { class: `rl-cell ${done ? "rl-done" : ""} ${wet ? "rl-wet" : ""}` },
       s("title", {}, words.filter(Boolean).join("; ")),
       s("rect", { x: this.x(index) - HALF, y, width: 2 * HALF, height: 32, rx: 5, style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}` }),
       s("text", { class: "rl-n", x: this.x(index), y: y + 16, style: `fill:${ink}` }, term),
-      s("text", { class: "rl-l", x: this.x(index), y: y + 27, style: `fill:${ink}` }, clip(entry?.[0] ?? "")));
+      s("text", { class: "rl-l", x: this.x(index), y: y + 27, style: `fill:${ink};font-size:${Math.min(8.5, 45 / label.length)}px` }, label));
   }
 
   snapshot(y, first, last) {
@@ -977,10 +985,10 @@ class InspectorView {
   }
 
   event(index, heading) {
-    const { store, player } = this.lab, event = index >= 0 ? store.event(player.branch, index) : null;
+    const { lab } = this, { store, player } = lab, event = index >= 0 ? store.event(player.branch, index) : null;
     if (!event) return [];
     const rule = event.rule && store.rules[event.rule];
-    const parts = [heading ? h("h4", {}, `${heading}: event ${event.id}`) : h("h3", {}, `Event ${event.id}`, h("span", { style: "font-weight:400" }, event.node ? ` at ${name(event.node)}` : ""))];
+    const parts = [heading ? h("h4", {}, `${heading}: event ${lab.number(event.id)}`) : h("h3", {}, `Event ${lab.number(event.id)}`, h("span", { style: "font-weight:400" }, event.node ? ` at ${name(event.node)}` : ""))];
     if (heading) parts.push(h("div", {}, event.text));
     if (rule) parts.push(h("div", {}, h("div", {}, h("b", {}, rule.label), h("span", { style: "color:var(--rl-muted)" }, ` ${rule.section}`)), h("div", { class: "rl-sub" }, rule.meaning)),
       h("div", {}, h("h4", {}, `decided in ${rule.where}: the marked lines ran`), this.code(rule, event.lit ?? [])));
@@ -999,7 +1007,7 @@ class InspectorView {
     for (let index = cause; index >= 0 && items.length < 6;) {
       const event = store.event(player.branch, index), at = index;
       if (!event) break;
-      items.push(h("li", {}, h("button", { type: "button", title: "go there", onclick: () => player.go(at) }, h("small", {}, `${event.id} · `), plain(event.text))));
+      items.push(h("li", {}, h("button", { type: "button", title: "go there", onclick: () => player.go(at) }, h("small", {}, `${this.lab.number(event.id)} · `), plain(event.text))));
       index = event.cause;
     }
     return items.length ? h("ul", { class: "rl-chain" }, items) : h("div", { class: "rl-sub" }, "somebody outside decided it");
@@ -1056,9 +1064,9 @@ class TapeView {
   layout(width) { this.width = Math.max(280, width); this.key = null; }
 
   get window() {
-    const strip = this.lab.player.strip, end = Math.max(this.seenEnd(), 0.05) * 1.02;
-    if (this.span == null || this.span >= end) return [0, end];
-    const left = clamp(0, this.lab.player.time - this.span / 2, end - this.span);
+    const { start } = this.lab.player, end = start + Math.max(this.seenEnd() - start, 0.05) * 1.02;
+    if (this.span == null || this.span >= end - start) return [start, end];
+    const left = clamp(start, this.lab.player.time - this.span / 2, end - this.span);
     return [left, left + this.span];
   }
 
@@ -1070,7 +1078,7 @@ class TapeView {
   zoom(by) {
     const [left, right] = this.window;
     this.span = (right - left) * by;
-    if (this.span >= this.seenEnd()) this.span = null;
+    if (this.span >= this.seenEnd() - this.lab.player.start) this.span = null;
     this.key = null;
     this.paint();
   }
@@ -1094,7 +1102,7 @@ class TapeView {
     const key = [player.branch, strip.version, strip.seen, left, right, this.width, store.strips.size].join();
     if (key !== this.key) { this.key = key; this.draw(strip, left, right); }
     this.animate();
-    set(this.svg, { "aria-valuemin": 0, "aria-valuemax": strip.seen, "aria-valuenow": player.event, "aria-valuetext": `event ${player.event}, ${seconds(player.time)}` });
+    set(this.svg, { "aria-valuemin": 0, "aria-valuemax": strip.seen, "aria-valuenow": player.event, "aria-valuetext": `event ${this.lab.number(player.event)}, ${seconds(player.time)}` });
   }
 
   draw(strip, left, right) {
@@ -1104,7 +1112,8 @@ class TapeView {
     const tracks = this.lab.store.strips.size > 1 ? this.tracks() : [];
     const height = 74 + (tracks.length ? 8 + 17 * tracks.length : 0);
     set(this.svg, { viewBox: `0 0 ${this.width} ${height}`, height });
-    this.svg.replaceChildren(...drawn, ...ticks, ...tracks);
+    const gone = strip.gone && left <= this.lab.player.start;
+    this.svg.replaceChildren(...drawn, ...ticks, ...tracks, gone ? s("text", { class: "rl-gone", x: 2, y: 9 }, `◂ ${strip.gone} earlier events have left this tape`) : "");
   }
 
   band([, time, term, leader], end) {
@@ -1125,7 +1134,7 @@ class TapeView {
       const fits = labels.every(([left, right]) => middle - half > right + 8 || middle + half < left - 8);
       if (fits) labels.push([middle - half, middle + half]);
       const [tag, shape] = TICKS[kind] ?? ["circle", { r: 2 }];
-      return s("g", { class: "rl-tick" }, s("title", {}, `${words}, event ${event}`), s("g", { transform: `translate(${x} 49)` }, s(tag, shape)), fits ? s("text", { x: middle, y: 68 }, words) : null);
+      return s("g", { class: "rl-tick" }, s("title", {}, `${words}, event ${this.lab.number(event)}`), s("g", { transform: `translate(${x} 49)` }, s(tag, shape)), fits ? s("text", { x: middle, y: 68 }, words) : null);
     }).filter(Boolean);
   }
 
@@ -1172,6 +1181,7 @@ class Lab {
     this.watcher.observe(this.stage);
     this.wake = () => { if (!document.hidden && this.isLive) link.send({ do: "hello" }); };
     document.addEventListener("visibilitychange", this.wake);
+    this.nod = setInterval(() => { if (!document.hidden && this.isLive) this.player.report(); }, NOD);
     this.layout();
     link.send({ do: "hello" });
   }
@@ -1182,6 +1192,8 @@ class Lab {
     cancelAnimationFrame(this.due);
     this.watcher.disconnect();
     document.removeEventListener("visibilitychange", this.wake);
+    clearInterval(this.nod);
+    if (this.isLive) this.link.send({ do: "bye" });
     this.root.remove();
   }
 
@@ -1215,6 +1227,7 @@ class Lab {
     const kept = (list) => (old ? list.filter((one) => one[0] < strip.from) : []);
     const whole = { ...strip, times: [...(old?.times.slice(0, strip.from) ?? []), ...strip.times], bands: [...kept(old?.bands ?? []), ...strip.bands], marks: [...kept(old?.marks ?? []), ...strip.marks] };
     const { player } = this, follows = this.store.board.live && !player.playing && player.goal == null && player.event >= (old?.seen ?? 0);
+    if (old && strip.gone > (old.gone ?? 0)) player.event = Math.max(0, player.event - strip.gone + (old.gone ?? 0));
     this.store.takeStrip(whole);
     this.fillBranches();
     if (player.event > player.last) player.go(player.last);
@@ -1240,6 +1253,8 @@ class Lab {
   /** A live cluster has ended: what can no longer be done is no longer offered. */
   retire() {
     for (const control of [this.holding, this.freezing, this.doing]) control?.classList.add("rl-hidden");
+    this.closePop();
+    this.root.lastChild.replaceWith(this.hints());
     this.tellOf(null);
     this.paint();
   }
@@ -1314,8 +1329,11 @@ class Lab {
   clockwork() {
     const { player } = this;
     this.time.textContent = `t = ${player.time.toFixed(this.isLive ? 3 : 4)} s`;
-    this.count.textContent = `event ${player.event} of ${player.strip.seen}`;
+    this.count.textContent = `event ${this.number(player.event)} of ${this.number(player.strip.seen)}`;
   }
+
+  /** How an event is called: its number since the beginning, even where the oldest are no longer on the tape. */
+  number(event) { return event + (this.player.strip.gone ?? 0); }
 
   /** The story line: what just happened, in words. */
   tell() {
@@ -1607,7 +1625,7 @@ function render({ model, el }) {
     board: () => model.get("board"), reels: () => model.get("reels"),
     send: (message) => { // a click that does nothing would be a riddle: where no answer comes, that is said
       try { model.send(message); } catch { return silent(LOST); }
-      if (message.do !== "seen") waits ??= setTimeout(() => silent(SILENT), PATIENCE);
+      if (!UNASKED.includes(message.do)) waits ??= setTimeout(() => silent(SILENT), PATIENCE);
     },
     listen: (take) => { link.hear = (message) => { silent(null); take(message); }; model.on("msg:custom", link.hear); },
   };

@@ -1,0 +1,79 @@
+"""A live tape that is full: the oldest events go, and it says how many."""
+
+from typing import Any
+
+import pytest
+
+from pyraft_lab import Simulation, Trace
+from pyraft_lab.lab.cluster import LiveDesk
+from pyraft_lab.lab.film import REEL
+from pyraft_lab.lab.holding import Gate, LiveOrder
+from pyraft_lab.network.porter import FarGate
+
+
+class Watching(LiveDesk):
+    """Looks at a simulation as if it were alive."""
+
+    @property
+    def is_alive(self) -> bool:
+        return True
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"title": "a run"}
+
+    def held(self) -> list[int]:
+        return []
+
+    def carry_out(self, order: LiveOrder) -> None:
+        raise AssertionError(order)
+
+
+@pytest.fixture
+def watched() -> tuple[Simulation, Watching]:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run_until(lambda s: s.leader)
+    sim.run(2.0)
+    gate: Gate = FarGate(lambda *_: None)
+    desk = Watching(Trace(sim.trace.records), gate)
+    desk.most, desk.goes = len(desk.film("main")), 2 * REEL
+    return sim, desk
+
+
+def grow(sim: Simulation, desk: Watching) -> list[Any]:
+    """One second more."""
+    before = len(sim.trace)
+    sim.run(1.0)
+    for record in sim.trace.records[before:]:
+        desk._source(record)  # noqa: SLF001 (as a cluster does)
+    return list(desk.grow())
+
+
+def test_the_oldest_events_go_and_the_newest_stay(watched: tuple[Simulation, Watching]) -> None:
+    sim, desk = watched
+    times = [round(record.time, 6) for record in sim.trace.records]
+    strip = [told["strip"] for told in grow(sim, desk) if told["type"] == "strip"][-1]
+    assert strip["gone"] == 2 * REEL
+    assert strip["from"] == 0
+    assert strip["times"] == [round(record.time, 6) for record in sim.trace.records][2 * REEL :]
+    assert times[2 * REEL] == strip["times"][0] == strip["bands"][0][1]
+    assert {mark[1] for mark in strip["marks"]} <= set(strip["times"])
+
+
+def test_who_leads_and_who_elected_it_stay_known(watched: tuple[Simulation, Watching]) -> None:
+    sim, desk = watched
+    grow(sim, desk)
+    assert desk.tape("main").bands == [[0, desk.film("main").trace.records[0].time, 1, sim.leader]]
+    assert f"1.{sim.leader}" in desk.tape("main").terms
+    assert desk.film("main").moment(0).servers.keys() == sim.nodes.keys()
+
+
+def test_nothing_is_told_twice_and_nothing_left_out(watched: tuple[Simulation, Watching]) -> None:
+    sim, desk = watched
+    grow(sim, desk)
+    for _ in range(3):
+        grow(sim, desk)
+    whole = sim.trace.records
+    kept = desk.film("main").trace.records
+    assert [record.time for record in kept] == [record.time for record in whole[-len(kept) :]]
+    assert desk.strip("main")["gone"] == len(whole) - len(kept)
