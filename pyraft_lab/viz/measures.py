@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pyraft_lab.errors import PyraftError
 from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
@@ -133,13 +132,14 @@ def snapshots(
     chunks = chunks[
         (chunks["sent"] >= (start or 0.0)) & (chunks["sent"] <= (stop if stop is not None else float("inf")))
     ]
+    title = title or "Snapshots on their way, chunk by chunk"
     if chunks.empty:
-        raise PyraftError("no snapshot was sent in this run; let a follower fall behind what is purged")
+        return theme.nothing(title, "no snapshot was sent: let a follower fall behind what is purged")
     chunks = chunks.assign(gone=~chunks["fate"].isin(("delivered", "flying")))
     chunks["end"] = chunks["received"].fillna(chunks["due"]).fillna(chunks["sent"] + 0.004)
     lanes = sorted(int(node) for node in chunks["dst"].unique())
     fig = theme.figure(
-        title or "Snapshots on their way, chunk by chunk",
+        title,
         _sent(chunks),
         height=96 * len(lanes),
         key="a block: a chunk, from when it left to when it came · its height: which bytes · colour: term · ×: lost",

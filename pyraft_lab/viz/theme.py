@@ -122,6 +122,13 @@ def figure(
     return fig
 
 
+def nothing(title: str, why: str) -> Drawing:
+    """The figure of a run in which there is nothing of that kind to see; ``why`` says so, and what would change it."""
+    fig = figure(title, why, height=8, axis_below=False, words=f"nothing to see: {why}")
+    fig.update_xaxes(visible=False).update_yaxes(visible=False)
+    return fig
+
+
 def tell(fig: Drawing, finding: str) -> None:
     """Say below the title what there is to see, with the room that this takes."""
     said, before = wrap(finding, WIDEST["finding"]), fig.layout.title.subtitle.text

@@ -66,8 +66,9 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
     """
     verdict = source if isinstance(source, Verdict) else None
     operations = _operations(source)
+    title = title or "What the clients saw"
     if not operations:
-        raise PyraftError("there is no operation to draw yet; let a client write or read")
+        return theme.nothing(title, "no client has called yet: let one write or read")
     blocked = {verdict.blocked.operation} if verdict is not None and verdict.blocked is not None else set()
     end = max(each.call if each.returned is None else each.returned for each in operations)
     rows = stacked(operations, end)
@@ -77,7 +78,7 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
     lanes = [first[client] + line for client, line in (rows[place] for place in range(len(operations)))]
     start = min(each.call for each in operations)
     fig = theme.figure(
-        title or "What the clients saw",
+        title,
         _finding(operations, verdict, blocked),
         height=16 + min(28, 480 // sum(depth.values())) * sum(depth.values()),
         key=_key(operations, verdict, blocked),
@@ -237,6 +238,8 @@ def counterexample(
 
     A simulation knows what was broken first, and when; of a trace or a frame, say it: ``at`` seconds, and ``what``.
     """
+    if at is None and isinstance(source, Judged) and not source.violations:
+        return theme.nothing(title or "How it came to this", "nothing was broken in this run")
     when, name, told = _broken(source, at, what)
     run = source.trace if isinstance(source, Judged) else source
     fig = space_time(
@@ -257,8 +260,6 @@ def _broken(source: Judged | Drawable, at: float | None, what: str | None) -> tu
         return at, what or "a promise", what or "a promise of Raft"
     if not isinstance(source, Judged):
         raise PyraftError("of a trace or a frame, say when something broke: at=, in seconds")
-    if not source.violations:
-        raise PyraftError("nothing was broken in this run: there is no counterexample to draw")
     broken = source.violations[0]
     return broken.time, broken.name, broken.what
 

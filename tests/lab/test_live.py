@@ -134,9 +134,9 @@ def test_a_page_that_is_loaded_anew_begins_with_what_is_shown_now() -> None:
 
 
 def test_what_cannot_be_drawn_yet_is_said_in_the_figure() -> None:
-    figure = live_figure(Stage(run_of(0.3), is_running=False), viz.snapshots)
+    figure = live_figure(Stage(run_of(0.3), is_running=False), viz.counterexample)
     figure.join(PATIENCE)
-    assert "no snapshot was sent" in figure.layout.title.text
+    assert "say when something broke" in figure.layout.title.text
 
 
 def test_a_mistake_in_drawing_is_said_in_the_figure() -> None:

@@ -1,6 +1,7 @@
 """Figures: each draws a real run, says so in words, and stays small."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -368,8 +369,6 @@ def test_why_has_a_lane_for_what_no_server_did() -> None:
         (lambda: viz.roles(pd.DataFrame({"a": [1]})), "cannot tell what this frame is"),
         (lambda: viz.roles(Simulation(nodes=3, seed=1), nodes=[9]), "there is no node 9"),
         (lambda: viz.space_time(Simulation(nodes=3, seed=1), start=2.0, stop=1.0), "ends before it begins"),
-        (lambda: viz.snapshots(Simulation(nodes=3, seed=1)), "no snapshot was sent"),
-        (lambda: viz.counterexample(Simulation(nodes=3, seed=1)), "nothing was broken"),
         (lambda: viz.counterexample(Simulation(nodes=3, seed=1).trace), "say when something broke"),
         (lambda: viz.quorums(Simulation(nodes=3, seed=1).trace.messages), "no membership is known"),
         (lambda: viz.why(Simulation(nodes=3, seed=1)), "cannot draw a Simulation"),  # type: ignore[arg-type]
@@ -380,6 +379,23 @@ def test_what_cannot_be_drawn_is_said(draw: object, complaint: str) -> None:
     assert callable(draw)
     with pytest.raises(PyraftError, match=complaint):
         draw()
+
+
+@pytest.mark.parametrize(
+    ("draw", "why"),
+    [
+        (viz.snapshots, "no snapshot was sent"),
+        (viz.history, "no client has called"),
+        (viz.counterexample, "nothing was"),
+    ],
+)
+def test_a_run_without_anything_of_the_kind_makes_a_figure_that_says_so(
+    draw: Callable[[Simulation], Drawing], why: str
+) -> None:
+    figure = draw(Simulation(nodes=3, seed=1))
+    assert why in figure.layout.title.subtitle.text
+    assert why in figure.layout.meta["words"]
+    assert not figure.data
 
 
 def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
