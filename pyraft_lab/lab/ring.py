@@ -121,7 +121,7 @@ def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Pla
 def _role(server: Server) -> str:
     if not server.up:
         return "not heard of" if server.silent else "down"
-    return "paused" if server.paused else type(server.state.role).__name__.lower()
+    return "paused" if server.paused else server.state.role_name
 
 
 def _votes(server: Server, place: Place, places: dict[NodeId, Place]) -> Iterator[str]:

@@ -96,7 +96,7 @@ def drawn(server: Server) -> Json:
         if state.disk.snapshot
         else None,
         "stored": state.stored.index,
-        "role": type(state.role).__name__.lower() if server.up else "down",
+        "role": state.role_name if server.up else "down",
         "leader": state.leader,
         "commit": state.committed,
         "applied": state.applied,

@@ -135,7 +135,7 @@ def _in_words(node: NodeId, server: Server) -> str:
     state = server.state
     if not server.up:
         return f"{node_name(node)} is {'not heard of' if server.silent else 'down'}"
-    role = "leads" if isinstance(state.role, Leader) else f"is a {type(state.role).__name__.lower()}"
+    role = "leads" if isinstance(state.role, Leader) else f"is a {state.role_name}"
     last = state.log.last.index
     entries = f"{last} {'entry' if last == 1 else 'entries'}, {state.committed} committed"
     return f"{node_name(node)} {role} in term {state.term} with {entries}"
