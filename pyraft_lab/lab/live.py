@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
-from pyraft_lab.lab.rerun import end_with_the_cell
+from pyraft_lab.lab.rerun import end_with_the_cell, running
 from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
 from pyraft_lab.viz import theme
 from pyraft_lab.viz.drawing import on_page, twin, words_of
 
-LOADS = 1.5
-"""Seconds in which a page has built a figure that is new to it: what is sent meanwhile would go astray."""
+LOADS = 10.0
+"""Seconds that a page may take to build a figure that is new to it: what is sent meanwhile would go astray."""
 
 
 LASTING = frozenset({Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.PARTITION, Kind.HEAL})
@@ -59,7 +59,8 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         super().__init__(follower.look_or_say())
         self._config: Any = {"responsive": True}
         object.__setattr__(self, "_follower", follower)
-        object.__setattr__(self, "_rests", time.monotonic() + LOADS)
+        self._wait_for_the_page()
+        self.observe(lambda _: self._rest(0.0), "_js2py_layoutDelta")  # the page has drawn it
         object.__setattr__(self, "_pulse", Pulse(self._beat, name=f"live figure: {follower.name}"))
         self._pulse.start()
         end_with_the_cell(self._pulse.close)
@@ -75,7 +76,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (ipywidgets)
         """All of it as it stands, where a page is loaded anew: changes rest until that page can follow them."""
         if key is None and hasattr(self, "_follower"):
-            object.__setattr__(self, "_rests", time.monotonic() + LOADS)
+            self._wait_for_the_page()
             now = {
                 "_widget_layout": self.layout.to_plotly_json(),
                 "_widget_data": [one.to_plotly_json() for one in self.data],
@@ -106,6 +107,12 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def updates(self) -> int:
         """How often it has been drawn; what happened between two of them is in the later one."""
         return self._follower.drawn
+
+    def _wait_for_the_page(self) -> None:
+        self._rest(time.monotonic() + LOADS if any(running()) else 0.0)
+
+    def _rest(self, until: float) -> None:
+        object.__setattr__(self, "_rests", until)
 
     def _beat(self) -> bool:
         if time.monotonic() < self._rests:

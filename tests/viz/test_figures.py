@@ -396,21 +396,3 @@ def test_a_run_without_anything_of_the_kind_makes_a_figure_that_says_so(
     assert why in figure.layout.title.subtitle.text
     assert why in figure.layout.meta["words"]
     assert not figure.data
-
-
-def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
-    sim = settled()
-    short, long = (viz.logs(sim, title=title) for title in ("Logs", "What all the logs hold " * 6))
-    lines = long.layout.title.text.split("<br>")
-    assert len(lines) == 2
-    assert long.layout.margin.t > short.layout.margin.t
-    assert long.story.startswith("What all the logs hold What")
-
-
-def test_who_led_before_the_window_does_not_begin_to_lead_in_it() -> None:
-    sim = settled()
-    diamonds = [
-        [mark for mark in viz.space_time(sim, start=start).data if mark.name == "begins to lead"]
-        for start in (0.0, sim.now - 0.1)
-    ]
-    assert [len(found) for found in diamonds] == [1, 0]

@@ -1,4 +1,4 @@
-"""Figures on a light page and on a dark one."""
+"""The dress of figures: on a light page and on a dark one, under long titles."""
 
 import json
 import re
@@ -74,3 +74,21 @@ def test_a_figure_without_a_title_or_axes_is_fit_for_any_page_too() -> None:
     bare.add_bar(x=["a", "b"], y=[3, -1])
     assert on_page(bare).layout.xaxis.gridcolor == ground.VEIL
     assert twin(bare)
+
+
+def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
+    sim = run()
+    short, long = (viz.logs(sim, title=title) for title in ("Logs", "What all the logs hold " * 6))
+    lines = long.layout.title.text.split("<br>")
+    assert len(lines) == 2
+    assert long.layout.margin.t > short.layout.margin.t
+    assert long.story.startswith("What all the logs hold What")
+
+
+def test_who_led_before_the_window_does_not_begin_to_lead_in_it() -> None:
+    sim = run()
+    diamonds = [
+        [mark for mark in viz.space_time(sim, start=start).data if mark.name == "begins to lead"]
+        for start in (0.0, sim.now - 0.1)
+    ]
+    assert [len(found) for found in diamonds] == [1, 0]
