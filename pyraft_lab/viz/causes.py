@@ -31,7 +31,7 @@ LANE, LINE = 96, 17
 """Heights of a lane and of a line of words, in pixels."""
 UPWARD, DOWNWARD = 0.35, 0.6
 """How far along its arrow a message's letter stands: words stand below the discs, so there it would be in their way."""
-LETTERS = {"reason": 128, "hover": 70, "word": 17}
+LETTERS = {"reason": 88, "hover": 70, "word": 17}
 """How many letters a line of each kind of text takes."""
 BELOW: dict[str, Any] = {
     "xref": "paper",

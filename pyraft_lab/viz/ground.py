@@ -31,6 +31,8 @@ HALO = "0 0 2px white"
 
 VEIL = "rgba(114,126,140,0.22)"
 """A stretch of time that is not like the others."""
+SHALLOW = "#DCEBF7"
+"""The least on a map: a cell all the same."""
 DEEP = "#2E93D1"
 """The most on a map: as deep as dark numbers are readable on (5.9 : 1)."""
 GREY = "#727E8C"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pyraft_lab.viz.ground import DEEP, INK, NUMERAL, PAPER
+from pyraft_lab.viz.ground import DEEP, INK, NUMERAL, PAPER, SHALLOW
 
 if TYPE_CHECKING:
     from pyraft_lab.viz.axes import Axis
@@ -281,12 +281,13 @@ def heatmap(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
 
 
 def shade(share: float) -> str:
-    """White for nothing, blue for everything.
+    """Pale for the least, blue for the most.
 
     >>> shade(0.0), shade(1.0)
-    ('#ffffff', '#2e93d1')
+    ('#dcebf7', '#2e93d1')
     """
-    return "#" + "".join(f"{round(255 + (deep - 255) * share):02x}" for deep in bytes.fromhex(DEEP[1:]))
+    ends = zip(bytes.fromhex(SHALLOW[1:]), bytes.fromhex(DEEP[1:]), strict=True)
+    return "#" + "".join(f"{round(pale + (deep - pale) * share):02x}" for pale, deep in ends)
 
 
 DRAWN: Mapping[str, Callable[[Json, "Axis", "Axis"], Iterator[str]]] = {

@@ -16,7 +16,7 @@ PALETTE = ("#56B4E9", "#F0E442", "#009E73", "#E69F00", "#0072B2", "#D55E00")
 """Okabe and Ito's colours in the order of terms: neighbours differ most, also for colour-weak eyes."""
 NO_TERM = "#E4E7EB"
 """Before the first term."""
-WIDEST = {"title": 92, "finding": 108}
+WIDEST = {"title": 76, "finding": 92}
 """How many letters of each fit a line of a narrow page."""
 FONT = "DejaVu Sans, Verdana, sans-serif"
 

@@ -274,10 +274,11 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
             raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")
     table = frame.pivot_table(index=y, columns=x, values=value, aggfunc="mean")
     table = table.reindex(index=_in_order(frame[y]), columns=_in_order(frame[x]))
-    low, high = float(frame[value].min()), float(frame[value].max())
+    cells = frame.groupby([y, x])[value].mean()
+    low, high = float(cells.min()), float(cells.max())
     fig = theme.figure(
         title or f"{value} over {x} and {y}",
-        f"mean of the runs with the same knobs, from {low:.3g} to {high:.3g}",
+        f"mean of the runs of each cell, from {low:.3g} to {high:.3g}",
         height=max(180, 44 * len(table)),
         words="; ".join(f"{y} {row}: {', '.join(f'{each:.3g}' for each in table.loc[row])}" for row in table.index),
     )
@@ -288,7 +289,9 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
         customdata=_capsules(frame, x, y, value, table),
         texttemplate="%{z:.3g}",
         textfont={"color": ground.NUMERAL},
-        colorscale=[[0, ground.PAPER], [1, ground.DEEP]],
+        colorscale=[[0, ground.SHALLOW], [1, ground.DEEP]],
+        xgap=2,
+        ygap=2,
         colorbar={"title": {"text": value}},
         hovertemplate=f"{x} %{{x}}, {y} %{{y}}<br>{value} %{{z:.4g}}<extra></extra>",
     )
