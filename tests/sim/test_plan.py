@@ -30,6 +30,7 @@ from pyraft_lab.sim.plan import (
 )
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Link, Weather
+from pyraft_lab.trace.recorder import Record
 from pyraft_lab.sim.workload import Load
 
 YAML = """
@@ -261,9 +262,12 @@ def test_clients_call_one_after_another_until_the_end() -> None:
 
 
 def test_a_plan_is_staged_as_it_says() -> None:
-    sim = stage(Plan(nodes=3, seed=4, seconds=2, config={"pre_vote": False}, faults=(Crash(at=1, node=1),)))
+    seen: list[Record] = []
+    plan = Plan(nodes=3, seed=4, seconds=2, config={"pre_vote": False}, faults=(Crash(at=1, node=1),))
+    sim = stage(plan, observers=[seen.append])
     assert (len(sim.nodes), sim.seed, sim.nodes[1].state.config.pre_vote) == (3, 4, False)
     assert ("crash", 1.0) in kinds(sim)
+    assert tuple(seen) == sim.trace.records
 
 
 def test_a_partition_is_told_by_its_name_and_its_end_heals_no_more_than_it_cut() -> None:
