@@ -30,8 +30,8 @@ from pyraft_lab.sim.plan import (
 )
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Link, Weather
-from pyraft_lab.trace.recorder import Record
 from pyraft_lab.sim.workload import Load
+from pyraft_lab.trace.recorder import Record
 
 YAML = """
 name: the leader dies
@@ -267,7 +267,7 @@ def test_a_plan_is_staged_as_it_says() -> None:
     sim = stage(plan, observers=[seen.append])
     assert (len(sim.nodes), sim.seed, sim.nodes[1].state.config.pre_vote) == (3, 4, False)
     assert ("crash", 1.0) in kinds(sim)
-    assert tuple(seen) == sim.trace.records
+    assert tuple(seen) == sim.trace.records[-len(seen) :] != ()
 
 
 def test_a_partition_is_told_by_its_name_and_its_end_heals_no_more_than_it_cut() -> None:
