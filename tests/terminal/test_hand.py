@@ -29,7 +29,7 @@ def test_every_choice_has_its_key() -> None:
 
 def test_a_sheet_shows_figure_2() -> None:
     shown = text(sheet(scenes.led().nodes[1].state))
-    assert "role        Leader" in shown
+    assert "role        leader" in shown
     assert "matchIndex  n1 2, n2 2, n3 2" in shown
 
 
