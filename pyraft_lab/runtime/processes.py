@@ -38,7 +38,10 @@ PATIENCE = 30.0
 
 
 class ProcessCluster(LocalCluster):
-    """See :class:`~pyraft_lab.runtime.cluster.LocalCluster`; made by it."""
+    """See :class:`~pyraft_lab.runtime.cluster.LocalCluster`; made by it.
+
+    Cuts, partitions and weather are published: they begin once the nodes have heard of them, some milliseconds later.
+    """
 
     def __init__(self, nodes: int = 3, *, network: str = "memory", **settings: Any) -> None:
         for field in ("machine", "rules", "observers", "level"):

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from pyraft_lab.engine.config import Config
@@ -33,8 +35,10 @@ async def test_links_between_processes_can_be_cut() -> None:
     async with LocalCluster(3, processes=True, config=CALM, trace=None) as cluster:
         old = await cluster.wait_leader(10)
         cluster.partition({old}, {1, 2, 3} - {old})
+        async with asyncio.timeout(20):
+            while await cluster.wait_leader(10) == old:  # until the nodes have heard of the partition, and Raft of both
+                await asyncio.sleep(0.05)
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
-        assert await cluster.wait_leader(10) != old
         cluster.heal()
         await cluster.client.write({"op": "put", "key": "x", "value": 2})
         assert await cluster.client.read("x") == 2
