@@ -9,9 +9,10 @@
 from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heappop, heappush
-from itertools import chain, permutations
+from itertools import permutations
 from typing import assert_never
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
@@ -180,11 +181,11 @@ class Performance:
 
     def _blow(self) -> None:
         """The weather of all storms that are going on; the newest counts, and on a link those that name it."""
-        told = [storm.changes for storm in self._storms]
-        links = chain(self.usual.links, *(changes.get("links", ()) for changes in told))
-        self.sim.weather = replace(
-            self.usual, **dict(chain(*(changes.items() for changes in told)), links=tuple(links))
-        )
+        weather, links = self.usual, self.usual.links
+        for storm in self._storms:
+            weather = replace(weather, **storm.changes)
+            links += () if storm.links is UNSET else storm.links
+        self.sim.weather = replace(weather, links=links)
 
     def _change(self, voters: frozenset[NodeId], *, retain: bool) -> None:
         for node in sorted(voters - set(self.sim.nodes)):

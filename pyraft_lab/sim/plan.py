@@ -23,7 +23,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import ConfigError, PlanError, at_least
 from pyraft_lab.sim.mistakes import meant
-from pyraft_lab.sim.weather import Curve, Link, Weather
+from pyraft_lab.sim.weather import Curve, Link, Weather, given
 
 V = TypeVar("V", Weather, Config)
 Who = NodeId | Literal["leader"]
@@ -67,8 +67,7 @@ class Storm(Spell, frozen=True, kw_only=True):
     @property
     def changes(self) -> Mapping[str, Any]:
         """The fields of the weather that are other than usual."""
-        told = {name: value for name, value in asdict(self).items() if name not in ("at", "lasts")}
-        return {name: value for name, value in told.items() if value is not UNSET}
+        return given(self, without=("at", "lasts"))
 
     def check(self, where: str) -> None:
         """It is weather."""

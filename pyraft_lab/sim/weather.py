@@ -1,6 +1,6 @@
 """What the network and the disks are like, and the chance that decides: a pure function of the seed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import IntEnum
 from functools import lru_cache
 from itertools import pairwise
@@ -52,6 +52,11 @@ Curve = tuple[float, ...]
 """How long something takes, in seconds, from the shortest to the longest: as many lie between any two neighbours."""
 
 
+def given(one: Struct, *, without: Collection[str]) -> dict[str, Any]:
+    """The fields that were not left out, but for some."""
+    return {name: value for name, value in asdict(one).items() if name not in without and value is not UNSET}
+
+
 class Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, repr_omit_defaults=True):
     """The way from ``src`` to ``dst``, where it is other than the rest of the network; what is left out is as there."""
 
@@ -65,8 +70,7 @@ class Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     @property
     def differs(self) -> dict[str, Any]:
         """The fields of the weather that are its own."""
-        ends = ("src", "dst")
-        return {name: value for name, value in asdict(self).items() if name not in ends and value is not UNSET}
+        return given(self, without=("src", "dst"))
 
 
 class Weather(Struct, frozen=True, kw_only=True):
@@ -108,8 +112,9 @@ class Weather(Struct, frozen=True, kw_only=True):
 
     def calm(self) -> "Weather":
         """The same without accidents: nothing is lost, doubled or overtaken."""
-        slow = tuple(Link(src=one.src, dst=one.dst, latency=one.latency) for one in self.links)
-        return replace(self, loss=0.0, duplicate=0.0, reorder=0.0, links=slow)
+        slow = (one for one in self.links if one.latency is not UNSET)
+        links = tuple(Link(src=one.src, dst=one.dst, latency=one.latency) for one in slow)
+        return replace(self, loss=0.0, duplicate=0.0, reorder=0.0, links=links)
 
     def words(self) -> str:
         """What is other than in good weather.

@@ -223,11 +223,13 @@ def test_faults_that_make_no_sense_any_more_pass_by() -> None:
 def test_a_storm_may_strike_some_links_and_the_slow_ones_stay_slow_when_it_is_over() -> None:
     slow = Link(src=1, dst=2, latency=(0.05, 0.05), loss=0.5)
     storm = Storm(at=0.2, lasts=0.2, links=(Link(src=2, dst=3, loss=1.0),))
-    sim = Simulation(3, weather=Weather(links=(slow,)))
+    lossy = Link(src=3, dst=1, loss=0.5)
+    sim = Simulation(3, weather=Weather(links=(slow, lossy)))
     perform(sim, [storm], seconds=1.0, quiet=0.5)
+    assert sim.weather.links == (Link(src=1, dst=2, latency=(0.05, 0.05)),)
     assert [record.detail for record in sim.trace.records if record.kind == "weather"] == [
-        "from n1 to n2 latency 50-50 ms, loss 50 %; from n2 to n3 loss 100 %",
-        "from n1 to n2 latency 50-50 ms, loss 50 %",
+        "from n1 to n2 latency 50-50 ms, loss 50 %; from n3 to n1 loss 50 %; from n2 to n3 loss 100 %",
+        "from n1 to n2 latency 50-50 ms, loss 50 %; from n3 to n1 loss 50 %",
         "from n1 to n2 latency 50-50 ms",
     ]
 
