@@ -12,7 +12,7 @@ from pyraft_lab.engine.state import Leader, Step
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
-from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.recorder import AWAY, EventId, Fate, Flight, Kind, MessageId, Record
 from pyraft_lab.trace.words import server
 
 LANDS = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
@@ -122,7 +122,7 @@ def _flying(
     flying: Mapping[MessageId, Flight], record: Record, may_arrive: Callable[[Flight], bool]
 ) -> Mapping[MessageId, Flight]:
     left = {one.id: one for one in record.sent if one.fate is Fate.FLYING and may_arrive(one)}
-    if record.kind in (Kind.CRASH, Kind.SILENT):
+    if record.kind in AWAY:
         return {id: one for id, one in flying.items() if may_arrive(one)} | left
     if not left and record.message not in flying:
         return flying

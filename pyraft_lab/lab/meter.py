@@ -9,7 +9,7 @@ from pyraft_lab.engine.commands import Append
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import LogId, NodeId, Term
-from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.recorder import AWAY, UP, EventId, Fate, Flight, MessageId, Record
 
 STALE = 1.0
 """Seconds after which a message nobody has heard of counts as lost, not as on its way."""
@@ -57,13 +57,10 @@ class Meter:
         self._flying |= {flight.id: flight for flight in record.sent if flight.fate is Fate.FLYING}
         if record.message is not None:
             self._flying.pop(record.message, None)
-        match record.kind:
-            case Kind.CRASH | Kind.SILENT:
-                self._down.add(record.node)
-            case Kind.BOOT | Kind.RESTART | Kind.HEARD:
-                self._down.discard(record.node)
-            case _:
-                pass
+        if record.kind in AWAY:
+            self._down.add(record.node)
+        elif record.kind in UP:
+            self._down.discard(record.node)
         if record.step is not None:
             self._turn(record.node, record.step, record.time)
 

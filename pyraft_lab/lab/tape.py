@@ -8,7 +8,7 @@ from pyraft_lab.engine.events import ChangeMembership, Propose
 from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId, Vote
-from pyraft_lab.trace.recorder import Kind, Record
+from pyraft_lab.trace.recorder import AWAY, Kind, Record
 from pyraft_lab.trace.words import content, server, span
 
 FAULTS = {
@@ -27,9 +27,6 @@ FAULTS = {
     Kind.DRIFT: "{who}: {detail}",
     Kind.JOIN: "{who} joins",
 }
-
-GOING = frozenset({Kind.CRASH, Kind.SILENT})
-"""What ends a node's leadership as far as others can see."""
 
 
 class Tape:
@@ -74,7 +71,7 @@ class Tape:
                 return
             self._leading[record.node] = record.step.after.vote
             self._elected(record.step)
-        elif record.node in self._leading and (record.step is not None or record.kind in GOING):
+        elif record.node in self._leading and (record.step is not None or record.kind in AWAY):
             del self._leading[record.node]
         elif self.bands:
             return

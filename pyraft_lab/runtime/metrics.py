@@ -9,11 +9,12 @@ from typing import Any, Literal, get_args
 from msgspec import Struct
 
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.engine.state import Leader, RaftState, RoleName
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 from pyraft_lab.errors import ConfigError, Fatal, Timeout
 
-RoleName = Literal["follower", "learner", "precandidate", "candidate", "leader", "shutdown"]
+Standing = Literal[RoleName, "shutdown"]
+"""A role, or that there is none any more."""
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     running: Fatal | None = None
     term: Term = 0
     vote: Vote = Vote()
-    role: RoleName = "learner"
+    role: Standing = "learner"
     leader: NodeId | None = None
     last_log: LogId = ORIGIN
     committed: Index = 0
@@ -132,10 +133,10 @@ class Wait:
         """Until somebody (or ``node``) is known to lead."""
         return await self.until(lambda now: now.leader is not None and node in (None, now.leader), "a leader")
 
-    async def role(self, role: RoleName) -> Metrics:
+    async def role(self, role: Standing) -> Metrics:
         """Until the node has this role; ``ConfigError`` where there is none of that name."""
-        if role not in get_args(RoleName):
-            raise ConfigError("role", role, f"is one of {', '.join(get_args(RoleName))}")
+        if role not in get_args(Standing):
+            raise ConfigError("role", role, f"is one of {', '.join(get_args(Standing))}")
         return await self.until(lambda now: now.role == role, f"the role {role}")
 
     async def applied(self, index: Index) -> Metrics:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from time import perf_counter
 
 from rich.console import Console, RenderableType
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pyraft_lab.check.bounds import Bounds
@@ -14,7 +13,7 @@ from pyraft_lab.check.explorer import Report, Watcher, explore
 from pyraft_lab.check.hunt import mutant
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, face_of, guarded, show_capsule
+from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, face_of, guarded, show_capsule, telling
 
 EXAMPLES = """examples:
   pyraft-lab explore                                       three servers, one timeout, one write: all there is
@@ -106,11 +105,9 @@ def _tell(report: Report, console: Console) -> None:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Watcher]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as line:
-        task = line.add_task("searching …")
+    with telling(console, "searching …") as say:
 
         def show(worlds: int, waiting: int, depth: int) -> None:
-            line.update(task, description=f"{worlds:,} worlds, {waiting:,} of them to be looked at, {depth} acts deep")
+            say(f"{worlds:,} worlds, {waiting:,} of them to be looked at, {depth} acts deep")
 
         yield show

@@ -111,6 +111,15 @@ def guarded(act: Callable[[Console], int]) -> int:
         return REFUSED
 
 
+@contextmanager
+def telling(console: Console, words: str) -> Iterator[Callable[[str], None]]:
+    """A line that moves while something goes on whose end nobody knows, and says what it is told."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as line:
+        task = line.add_task(words)
+        yield lambda now: line.update(task, description=now)
+
+
 def show_capsule(sim: Simulation, console: Console) -> None:
     """The run as text, behind how to open it."""
     console.print(
@@ -146,13 +155,11 @@ def _simulate(chosen: argparse.Namespace, console: Console) -> int:
 @contextmanager
 def _progress(console: Console) -> Iterator[Observer]:
     """A line that says how far the run is, as long as it takes."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as line:
-        task = line.add_task("running …")
+    with telling(console, "running …") as say:
 
         def show(record: Record) -> None:
             if record.id % SHOWN_EVERY == 0:
-                line.update(task, description=f"{record.time:.1f} virtual seconds, {record.id:,} events")
+                say(f"{record.time:.1f} virtual seconds, {record.id:,} events")
 
         yield show
 

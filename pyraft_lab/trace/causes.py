@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import NodeId, Term
-from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.recorder import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
 
-UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
 LANDED = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
 
 
@@ -25,7 +24,7 @@ class Past:
     def _see(self, record: Record) -> None:
         if record.step is not None:
             self.states[record.node] = record.step.after
-        if record.kind in (Kind.CRASH, Kind.SILENT):
+        if record.kind in AWAY:
             self.down[record.node] = record
         elif record.kind in UP:
             self.down.pop(record.node, None)

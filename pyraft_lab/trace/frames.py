@@ -24,7 +24,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId
-from pyraft_lab.trace.recorder import Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.recorder import AWAY, UP, Fate, Flight, Kind, MessageId, Record
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.words import command_text
 
@@ -178,10 +178,10 @@ def _sent_to_the_dead(records: Sequence[Record]) -> Iterator[MessageId]:
     """Messages of live nodes that a crash overtook, or that left for a node that was away: a wire tells nobody."""
     down, flying = set[NodeId](), defaultdict[NodeId, list[MessageId]](list)
     for record in records:
-        if record.kind in (Kind.CRASH, Kind.SILENT):
+        if record.kind in AWAY:
             down.add(record.node)
             yield from flying.pop(record.node, ())
-        elif record.kind in (Kind.BOOT, Kind.RESTART, Kind.HEARD):
+        elif record.kind in UP:
             down.discard(record.node)
         for flight in record.sent:
             if flight.due is not None:  # the simulation knows when it will arrive, and tells what becomes of it

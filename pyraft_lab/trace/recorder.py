@@ -116,6 +116,12 @@ class Kind(StrEnum):
     HEARD = "heard"
 
 
+AWAY = frozenset({Kind.CRASH, Kind.SILENT})
+"""After these a server is away, as far as anybody knows."""
+UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
+"""After these it is there."""
+
+
 class Fate(StrEnum):
     """What became of a message."""
 
