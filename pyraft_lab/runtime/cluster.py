@@ -33,7 +33,7 @@ from pyraft_lab.network.codec import Letter
 from pyraft_lab.network.faults import Decree, Fate, Faults
 from pyraft_lab.network.gate import Gate
 from pyraft_lab.runtime.client import Client
-from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse
@@ -229,17 +229,11 @@ class LocalCluster:
     async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
         try:
             async with asyncio.timeout(timeout):
-                while (leader := self._leader()) is None:  # noqa: ASYNC110 (nodes come and go: no one event tells)
+                while (leader := leader_of(self.metrics)) is None:  # noqa: ASYNC110 (nodes come and go: no one event tells)
                     await asyncio.sleep(0.005)
                 return leader
         except TimeoutError:
             raise Timeout("electing a leader", timeout) from None
-
-    def _leader(self) -> NodeId | None:
-        """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
-        leaders = [now for now in self.metrics.values() if now.role == "leader"]
-        newest = max(leaders, key=lambda now: now.term, default=None)
-        return newest.id if newest is not None and newest.has_committed else None
 
     @property
     def metrics(self) -> Mapping[NodeId, Metrics]:

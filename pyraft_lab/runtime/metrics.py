@@ -75,6 +75,19 @@ def metrics_of(
     )
 
 
+def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
+    """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
+    leaders = [now for now in metrics.values() if now.role == "leader"]
+    newest = max(leaders, key=lambda now: now.term, default=None)
+    return newest.id if newest is not None and newest.has_committed else None
+
+
+def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:
+    """Whether the newest membership names the node; one that was removed is not told, and goes on asking for votes."""
+    newest = max(metrics.values(), key=lambda now: now.membership_id)
+    return node in newest.membership.nodes or not newest.membership.nodes
+
+
 class Watchers:
     """Hands every change of the metrics to who watches; intermediate values may be skipped."""
 

@@ -26,9 +26,9 @@ from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, TakeLearner
-from pyraft_lab.runtime.remote import Remote, leader_of
+from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.trace.recorder import Kind
 from pyraft_lab.trace.stream import FollowedTrace

@@ -8,7 +8,7 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime import room as room_of
 from pyraft_lab.runtime.client import Client
-from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import (
     Asked,
     Question,
@@ -195,16 +195,3 @@ class Remote:
             waiting.set_exception(to_error(reply.answer))
         else:
             waiting.set_result(reply.answer.value)
-
-
-def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
-    """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
-    leaders = [now for now in metrics.values() if now.role == "leader"]
-    newest = max(leaders, key=lambda now: now.term, default=None)
-    return newest.id if newest is not None and newest.has_committed else None
-
-
-def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:
-    """Whether the newest membership names the node; one that was removed is not told, and goes on asking for votes."""
-    newest = max(metrics.values(), key=lambda now: now.membership_id)
-    return node in newest.membership.nodes or not newest.membership.nodes

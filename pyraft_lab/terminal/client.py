@@ -14,9 +14,9 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
-from pyraft_lab.runtime.metrics import Metrics
+from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
-from pyraft_lab.runtime.remote import Remote, is_member, leader_of
+from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 
 EXAMPLES = """pyraft-lab client --broker mqtt://localhost put x 1

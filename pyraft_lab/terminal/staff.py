@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.runtime.remote import Remote, leader_of
+from pyraft_lab.runtime.metrics import leader_of
+from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.seat import Place, take_seat
 
 PAUSE = 0.2

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.remote import Remote, is_member, leader_of
+from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
+from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import FIRST_NEWS
 
