@@ -2,30 +2,36 @@
 
 Whatever can be encoded here can be decoded on every node and kept in every snapshot: no number beyond 64 bits, nothing
 nested without end. Both would otherwise fail where nothing can be refused any more, when the entry is committed.
+
+What other processes send as bytes goes through :func:`checked` before it is proposed. :func:`opened` reads whatever was
+committed, and refuses the same bytes on every node: how deep they are nested is counted, not tried.
 """
 
-from collections.abc import Collection
+from math import isfinite
 from typing import Any
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 from msgspec.msgpack import Decoder, Encoder
 
+from pyraft_lab.arguments import LARGEST
 from pyraft_lab.engine.types import Index
-from pyraft_lab.errors import BadCommand
+from pyraft_lab.errors import BadCommand, shown
 
 SEALED = b"\xc1"
 """Starts a command that belongs to a session; the one byte with which no MessagePack value begins."""
 DEEPEST = 100
 """Levels of lists and tables in one command: every node can read these, however deep its own stack is by then."""
+LONGEST = 64 << 20
+"""The most bytes of one command: every disk and every network carries as many in one piece."""
 TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 LEAST, GREATEST = -(2**63), 2**64 - 1
 """The whole numbers that MessagePack has."""
 
 _pack = Encoder().encode
 _unpack = Decoder().decode
-_NESTING = frozenset({dict, list, tuple})
 _HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
 """What lists and tables begin with."""
+_UNREADABLE = (MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class Sealed(Struct, frozen=True, array_like=True):
@@ -33,6 +39,7 @@ class Sealed(Struct, frozen=True, array_like=True):
 
     ``done`` says that every serial up to it has been answered, so those answers may go. ``since`` is a log index
     the client knew when it opened the session: a copy that arrives after the session has expired is told by it.
+    None of these is negative or beyond ``arguments.LARGEST``, and ``done`` is below ``serial``.
     """
 
     client: int
@@ -55,39 +62,113 @@ def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, sin
     except RecursionError:
         raise BadCommand(TOO_DEEP) from None
     except (TypeError, ValueError, OverflowError) as error:
-        raise BadCommand(f"{command!r} has no MessagePack form: {error}") from error
-    if _is_too_deep(command, data):
-        raise BadCommand(TOO_DEEP)
+        raise BadCommand(f"{shown(command)} has no MessagePack form: {error}") from error
+    return checked(data)
+
+
+def checked(data: bytes) -> bytes:
+    """The bytes of a command from somebody else, before they are proposed; ``BadCommand`` says what is wrong."""
+    if len(data) > LONGEST:
+        raise BadCommand(f"it has {len(data)} bytes, and {LONGEST} are the most; split it")
+    try:
+        opened(data)
+    except ValueError as wrong:
+        raise BadCommand(str(wrong)) from None
     return data
 
 
 def opened(data: bytes) -> tuple[Any, Sealed | None]:
     """The command, and what seals it where it belongs to a session; ``ValueError`` where it is none."""
-    try:
-        sealed = _unseal(data[1:]) if data.startswith(SEALED) else None
-        command = _unpack(data) if sealed is None else sealed.command
-    except RecursionError:
-        raise ValueError(TOO_DEEP) from None
-    if _is_too_deep(command, data):
+    is_sealed = data.startswith(SEALED)
+    body, levels = (data[1:], DEEPEST + 1) if is_sealed else (data, DEEPEST)
+    if _may_nest(body, levels) and is_deeper(body, levels):
         raise ValueError(TOO_DEEP)
-    return command, sealed
+    try:
+        found = _unseal(body) if is_sealed else _unpack(body)
+    except _UNREADABLE as wrong:
+        raise ValueError(f"it cannot be read: {wrong}") from None
+    if not is_sealed:
+        return found, None
+    _check_header(found)
+    return found.command, found
 
 
-def _is_too_deep(command: Any, data: bytes) -> bool:
+def _check_header(sealed: Sealed) -> None:
+    """No number of a session may be one that somebody would have to count up to."""
+    for field in ("client", "serial", "done", "since"):
+        value = getattr(sealed, field)
+        if not 0 <= value <= LARGEST:
+            raise ValueError(f"{field}={value} of its session is not a whole number from 0 to {LARGEST}")
+    if sealed.done >= sealed.serial:
+        raise ValueError(f"done={sealed.done} of its session is not below its own serial={sealed.serial}")
+
+
+def _may_nest(data: bytes, levels: int) -> bool:
     """Asked of every command: where few bytes could begin a list or a table, nothing is deep, which is quick to see."""
-    return len(data) - len(data.translate(None, _HEADS)) > DEEPEST and is_deeper([command], DEEPEST + 1)
+    return len(data) - len(data.translate(None, _HEADS)) > levels
 
 
-def is_deeper(value: Collection[Any], levels: int) -> bool:
-    """Whether lists and tables lie in each other more than so many levels deep.
+def is_deeper(data: bytes, levels: int) -> bool:
+    """Whether lists and tables lie in each other more than so many levels deep, in MessagePack bytes.
 
-    >>> is_deeper({"x": [1]}, 1), is_deeper({"x": [1]}, 2)
+    It needs no stack, so that a command is too deep on every node or on none; also where a table names a key twice and
+    the first value is not kept.
+
+    >>> is_deeper(encode({"x": [1]}), 1), is_deeper(encode({"x": [1]}), 2)
     (True, False)
     """
-    inner = (*value, *value.values()) if isinstance(value, dict) else value
-    return any(type(one) in _NESTING and (levels <= 1 or is_deeper(one, levels - 1)) for one in inner)
+    left, place, end = [1], 0, len(data)
+    while place < end:
+        while not left[-1]:
+            left.pop()
+            if not left:
+                return False
+        left[-1] -= 1
+        size = _SIZES[data[place]]
+        if size > 0:
+            place += size
+            continue
+        inner, place = _long(data, place)
+        if inner is not None:
+            if len(left) > levels:
+                return True
+            left.append(inner)
+    return False
+
+
+def _size(head: int) -> int:
+    """Bytes of a value that begins with ``head``; 0 where that takes a look at the next bytes, or begins a nest."""
+    match head:
+        case _ if head <= 0x7F or head >= 0xE0 or 0xC0 <= head <= 0xC3:
+            return 1
+        case _ if 0xA0 <= head <= 0xBF:
+            return 1 + head - 0xA0
+        case _ if 0xD4 <= head <= 0xD8:
+            return 2 + (1 << head - 0xD4)
+        case _:
+            return {0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}.get(
+                head, 0
+            )
+
+
+_NUMBERS = {0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
+_SIZES = tuple(map(_size, range(256)))
+_WIDTHS = dict(zip((*range(0xC4, 0xCA), *range(0xD9, 0xE0)), (1, 2, 4, 1, 2, 4, 1, 2, 4, 2, 4, 2, 4), strict=True))
+"""Bytes of the length behind the heads that have one: bin, ext, str, list, table."""
+
+
+def _long(data: bytes, place: int) -> tuple[int | None, int]:
+    """How many values a list or table holds (``None`` for all else), and where reading goes on."""
+    head = data[place]
+    if head < 0xA0:
+        return (2 * (head - 0x80) if head < 0x90 else head - 0x90), place + 1
+    start = place + 1 + _WIDTHS[head]
+    length = int.from_bytes(data[place + 1 : start], "big")
+    if head >= 0xDC:
+        return (length if head < 0xDE else 2 * length), start
+    return None, start + length + (0xC7 <= head <= 0xC9)
 
 
 def fits(number: float) -> bool:
-    """Whether a number can be written down: whole ones up to 64 bits, and every other."""
-    return isinstance(number, float) or LEAST <= number <= GREATEST
+    """Whether a number can be written down and means the same on every machine: finite, whole ones up to 64 bits."""
+    return LEAST <= number <= GREATEST if isinstance(number, int) else isfinite(number)

@@ -48,6 +48,19 @@ class PyraftError(Exception):
         return _remade, (type(self), self.args, vars(self))
 
 
+def shown(value: object, most: int = 200) -> str:
+    """A value as a message shows it: cut where it is long, its type where it cannot be written.
+
+    >>> shown("a" * 1000, most=10), shown(10**5000)
+    ("'aaaaaaaaa…", 'a value of type int')
+    """
+    try:
+        words = repr(value)
+    except Exception:  # noqa: BLE001 (somebody else's __repr__, or a number of too many digits)
+        return f"a value of type {type(value).__name__}"
+    return words if len(words) <= most else f"{words[:most]}…"
+
+
 def _remade(kind: type[PyraftError], args: tuple[Any, ...], facts: Mapping[str, Any]) -> PyraftError:
     """An error made without its class's own ``__init__``, which would dress the message up once more."""
     error = kind.__new__(kind)
@@ -60,7 +73,7 @@ class ConfigError(PyraftError, ValueError):
     """A value breaks a rule; raised where it enters, before any state is made."""
 
     def __init__(self, field: str, value: object, rule: str) -> None:
-        super().__init__(f"{field}={value!r}: {rule}")
+        super().__init__(f"{field}={shown(value)}: {rule}")
         self.field, self.value, self.rule = field, value, rule
 
 
@@ -249,9 +262,3 @@ class Panicked(Fatal):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"the node panicked: {what}; it has stopped")
-
-
-def at_least(field: str, value: Any, least: float, unit: str = "") -> None:
-    """Check at the gate that a number is no smaller than ``least``; ``ConfigError`` where it is."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise ConfigError(field, value, f"must be a number of at least {least:g}{unit and ' ' + unit}")

@@ -18,15 +18,32 @@ from copy import copy
 from hashlib import blake2b
 from typing import Any, Protocol, Self
 
-from msgspec import Struct
+from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
 from pyraft_lab.command import Sealed, fits, opened
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
+from pyraft_lab.session import ANSWER_BYTES, Answer, Expired, Rejected, Session, Value, read_image, shown, unusable
 
+__all__ = [
+    "Answer",
+    "Counter",
+    "Expired",
+    "KeyValue",
+    "Rejected",
+    "Session",
+    "Sessions",
+    "StateMachine",
+    "Value",
+    "decode",
+]
 EXPIRY = 1_000_000
 """A session unused for so many entries is forgotten: counted in entries, so that every replica forgets it alike."""
+MOST_SESSIONS = 100_000
+"""Of more sessions the one that was not used for longest is forgotten."""
+LONGEST_VALUE = 1 << 24
+"""Characters or items of the longest value that ``append`` makes: what one command costs has a bound."""
 
 
 class StateMachine(Protocol):
@@ -56,50 +73,8 @@ class StateMachine(Protocol):
         ...
 
 
-class Value(Struct, frozen=True, tag=True, gc=False):
-    """The machine carried the command out and returned this."""
-
-    value: Any = None
-
-
-class Rejected(Struct, frozen=True, tag=True):
-    """The machine could make nothing of the command, and has not changed."""
-
-    why: str
-
-
-class Expired(Struct, frozen=True, tag=True):
-    """The session was forgotten by entry ``index``: whether its command happened before is not known any more."""
-
-    index: Index
-
-
-Answer = Value | Rejected | Expired
-
-
-class Session(Struct, array_like=True):
-    """What is remembered of a client: when it was last used, and its answers to serials beyond ``done``."""
-
-    used: Index
-    done: int
-    answers: dict[int, Answer]
-
-    def remember(self, sealed: Sealed, answer: Answer) -> None:
-        """Keep the newest answer, and let go of those the client is done with."""
-        for serial in range(self.done + 1, sealed.done + 1):
-            self.answers.pop(serial, None)
-        self.done = max(self.done, sealed.done)
-        self.answers[sealed.serial] = answer
-
-
-class _Image(Struct, frozen=True, array_like=True):
-    sessions: tuple[tuple[int, Session], ...]
-    machine: bytes
-
-
 _pack = Encoder().encode
 _unpack = Decoder().decode
-_read_image = Decoder(_Image).decode
 
 
 def decode(data: bytes) -> Any:
@@ -115,12 +90,21 @@ def _illegible(error: ValueError) -> Rejected:
 
 
 class Sessions:
-    """A machine behind its clients' sessions: what drivers hand committed entries to."""
+    """A machine behind its clients' sessions: what drivers hand committed entries to.
 
-    def __init__(self, machine: StateMachine, *, expiry: int = EXPIRY) -> None:
+    A session is forgotten after ``expiry`` entries without use, and the one unused for longest where there are more
+    than ``most``, or where their answers take too many bytes. Whatever is committed, one command costs no more than
+    its own size and what the machine does with it.
+    """
+
+    _FIELDS = ("machine", "expiry", "most", "sessions", "forgotten")
+
+    def __init__(self, machine: StateMachine, *, expiry: int = EXPIRY, most: int = MOST_SESSIONS) -> None:
         self.machine = machine
-        self.expiry = expiry
+        self.expiry, self.most = expiry, most
         self.sessions: dict[int, Session] = {}
+        self.forgotten: Index = 0
+        self._bytes = 0
         self._own: set[int] = set()
 
     @staticmethod
@@ -131,7 +115,7 @@ class Sessions:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sessions):
             return NotImplemented
-        return (self.machine, self.expiry, self.sessions) == (other.machine, other.expiry, other.sessions)
+        return all(getattr(self, field) == getattr(other, field) for field in self._FIELDS)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -151,19 +135,22 @@ class Sessions:
 
     def snapshot(self) -> bytes:
         """Machine and sessions as bytes: a retry may arrive after the snapshot."""
-        return _pack(_Image(tuple(self.sessions.items()), self.machine.snapshot()))
+        sessions = [(client, (one.used, one.done, one.answers)) for client, one in self.sessions.items()]
+        image = (sessions, self.machine.snapshot())
+        return _pack((*image, self.forgotten) if self.forgotten else image)
 
     def restore(self, data: bytes) -> None:
-        """Replace machine and sessions by those of a snapshot."""
-        image = _read_image(data)
+        """Replace machine and sessions by those of a snapshot; ``StorageFailed`` where it cannot be one."""
+        image, sessions = read_image(data)
         self.machine.restore(image.machine)
-        self.sessions = dict(image.sessions)
-        self._own = set(self.sessions)
+        self.sessions, self.forgotten = sessions, image.forgotten
+        self._bytes = sum(one.bytes for one in sessions.values())
+        self._own = set(sessions)
 
     def fork(self) -> "Sessions":
         """An independent copy; sessions are shared until one of the two changes them."""
-        twin = type(self)(self.machine.fork(), expiry=self.expiry)
-        twin.sessions = dict(self.sessions)
+        twin = type(self)(self.machine.fork(), expiry=self.expiry, most=self.most)
+        twin.sessions, twin.forgotten, twin._bytes = dict(self.sessions), self.forgotten, self._bytes  # noqa: SLF001
         self._own = set()
         return twin
 
@@ -174,23 +161,39 @@ class Sessions:
     def _once(self, index: Index, sealed: Sealed) -> Answer:
         self._forget(index)
         session = self._session(sealed.client)
-        if session is None and index - sealed.since > self.expiry:
-            return Expired(index)
-        session = session or Session(index, 0, {})
+        if session is None:
+            if index - sealed.since > self.expiry or sealed.since < self.forgotten:
+                return Expired(index)
+            session = Session(index, 0, {})
+            self._own.add(sealed.client)
         self.sessions[sealed.client] = session
         session.used = index
+        self._bytes -= session.bytes
+        answer = self._answer(session, sealed)
+        self._bytes += session.bytes
+        self._make_room()
+        return answer
+
+    def _answer(self, session: Session, sealed: Sealed) -> Answer:
+        """The first answer to this serial, whether it was given before or is now."""
         if sealed.serial <= session.done:
             return Rejected(f"serial {sealed.serial} was answered and done with long ago")
-        answer = session.answers.get(sealed.serial) or self._run(sealed.command)
-        session.remember(sealed, answer)
+        session.acknowledge(sealed.done)
+        known = session.answers.get(sealed.serial)
+        if known is not None:
+            return known
+        if session.is_full:
+            return Rejected(f"the session has {len(session.answers)} answers that its client did not acknowledge")
+        answer = self._run(sealed.command)
+        session.remember(sealed.serial, answer)
         return answer
 
     def _session(self, client: int) -> Session | None:
         """Take out the client's session, as one that nobody shares."""
         session = self.sessions.pop(client, None)
         if session is not None and client not in self._own:
-            session = Session(session.used, session.done, dict(session.answers))
-        self._own.add(client)
+            session = Session(session.used, session.done, dict(session.answers), session.bytes)
+            self._own.add(client)
         return session
 
     def _run(self, command: Any) -> Answer:
@@ -203,7 +206,18 @@ class Sessions:
             client = next(iter(self.sessions))
             if index - self.sessions[client].used <= self.expiry:
                 return
-            del self.sessions[client]
+            self._drop(client)
+
+    def _make_room(self) -> None:
+        """Forget the idlest ahead of its time; who opened a session before it was last used is not believed again."""
+        while len(self.sessions) > 1 and (len(self.sessions) > self.most or self._bytes > 4 * ANSWER_BYTES):
+            client = next(iter(self.sessions))
+            self.forgotten = max(self.forgotten, self.sessions[client].used)
+            self._drop(client)
+
+    def _drop(self, client: int) -> None:
+        self._bytes -= self.sessions.pop(client).bytes
+        self._own.discard(client)
 
 
 _GONE: Any = object()
@@ -216,6 +230,9 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "incr": ("key",),
 }
 """What a command of each kind has to say."""
+_KEYS = frozenset({str, int})
+"""``True`` is none: it would be the key 1 until a snapshot is restored, and another one after."""
+_NUMBERS = frozenset({int, float})
 
 
 class KeyValue:
@@ -252,18 +269,18 @@ class KeyValue:
         """Carry out one command; see the class for its forms."""
         op = command.get("op") if isinstance(command, dict) else None
         if not isinstance(op, str) or op not in _NEEDS:
-            return Rejected(f"{command!r} is no command; the 'op' of one is {', '.join(_NEEDS)}")
+            return Rejected(f"{shown(command)} is no command; the 'op' of one is {', '.join(_NEEDS)}")
         for field in _NEEDS[op]:
             if field not in command:
                 return Rejected(f"{op!r} needs {field!r}")
-        if not isinstance(command["key"], (str, int)):
-            return Rejected(f"{command['key']!r} is no key")
+        if type(command["key"]) not in _KEYS:
+            return Rejected(f"{shown(command['key'])} is no key; a key is a string or a whole number")
         return self._operate(op, command["key"], command)
 
     def query(self, query: Any, /) -> Any:
         """The value of a key, ``None`` where there is none."""
-        if not isinstance(query, (str, int)):
-            return Rejected(f"{query!r} is no key")
+        if type(query) not in _KEYS:
+            return Rejected(f"{shown(query)} is no key; a key is a string or a whole number")
         value = self._changes.get(query, _GONE) if query in self._changes else self._base.get(query)
         return None if value is _GONE else value
 
@@ -272,8 +289,14 @@ class KeyValue:
         return _pack(sorted(self.data.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
     def restore(self, data: bytes, /) -> None:
-        """The table of a snapshot."""
-        self._base, self._changes = {key: value for key, value in _unpack(data)}, {}  # noqa: C416 (pairs are lists)
+        """The table of a snapshot; ``StorageFailed`` where it is none."""
+        try:
+            table = {int(key) if type(key) is bool else key: value for key, value in _unpack(data)}
+        except (MsgspecError, ValueError, TypeError, RecursionError) as wrong:
+            raise unusable(wrong) from None
+        if not all(type(key) in _KEYS for key in table):
+            raise unusable("a key is neither a string nor a whole number")
+        self._base, self._changes = table, {}
 
     def fork(self) -> Self:
         """An independent copy; past 64 changes a new shared table is made of them."""
@@ -302,7 +325,9 @@ class KeyValue:
     def _append(self, key: Any, more: Any) -> Any:
         old = self.query(key)
         if not isinstance(more, (str, list)) or type(old) not in {type(more), type(None)}:
-            return Rejected(f"cannot append {more!r} to {old!r}")
+            return Rejected(f"cannot append {shown(more)} to {shown(old)}")
+        if len(more) + len(old or ()) > LONGEST_VALUE:
+            return Rejected(f"the value would be longer than {LONGEST_VALUE}; put a shorter one first")
         self._changes[key] = longer = more if old is None else old + more
         return longer
 
@@ -318,14 +343,20 @@ class KeyValue:
         return was_there
 
     def _incr(self, key: Any, by: Any) -> Any:
-        old = self.query(key) or 0
-        if not isinstance(old, (int, float)) or not isinstance(by, (int, float)):
-            return Rejected(f"cannot add {by!r} to {old!r}")
-        new = old + by
-        if not fits(new):
-            return Rejected(f"{old!r} and {by!r} make more than 64 bits hold")
-        self._changes[key] = new
+        old = self.query(key)
+        old = 0 if old is None else old
+        new = _sum(old, by)
+        if type(new) is not Rejected:
+            self._changes[key] = new
         return new
+
+
+def _sum(one: Any, other: Any) -> Any:
+    """Of two numbers; what has no 64-bit form, or another one on another processor, is refused."""
+    if type(one) not in _NUMBERS or type(other) not in _NUMBERS:
+        return Rejected(f"cannot add {shown(other)} to {shown(one)}")
+    total = one + other
+    return total if fits(total) else Rejected(f"{one!r} and {other!r} make more than 64 bits hold, or no finite number")
 
 
 class Counter:
@@ -341,12 +372,9 @@ class Counter:
 
     def apply(self, command: Any, /) -> Any:
         """Add a number; returns the new sum."""
-        if isinstance(command, bool) or not isinstance(command, (int, float)):
-            return Rejected(f"{command!r} is no number")
-        total = self.total + command
-        if not fits(total):
-            return Rejected(f"{self.total!r} and {command!r} make more than 64 bits hold")
-        self.total = total
+        total = _sum(self.total, command)
+        if type(total) is not Rejected:
+            self.total = total
         return total
 
     def query(self, _query: Any = None, /) -> float:
@@ -358,8 +386,14 @@ class Counter:
         return _pack(self.total)
 
     def restore(self, data: bytes, /) -> None:
-        """The sum of a snapshot."""
-        self.total = _unpack(data)
+        """The sum of a snapshot; ``StorageFailed`` where it is none."""
+        try:
+            total = _unpack(data)
+        except (MsgspecError, ValueError, RecursionError) as wrong:
+            raise unusable(wrong) from None
+        if type(total) not in _NUMBERS:
+            raise unusable(f"{shown(total)} is no sum")
+        self.total = total
 
     def fork(self) -> Self:
         """An independent copy."""

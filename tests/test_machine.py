@@ -2,14 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyraft_lab.command import DEEPEST, SEALED, encode
+from pyraft_lab.command import DEEPEST, SEALED, checked, encode, is_deeper
 from pyraft_lab.engine.log import Blank, Entry, Normal
 from pyraft_lab.engine.types import LogId
-from pyraft_lab.errors import BadCommand
+from pyraft_lab.errors import BadCommand, StorageFailed
 from pyraft_lab.machine import Counter, Expired, KeyValue, Rejected, Sessions, Value, decode
 
 INCR = {"op": "incr", "key": "x"}
@@ -251,3 +252,184 @@ def test_a_fork_of_sessions_forgets_and_learns_by_itself() -> None:
     assert apply(fork, 2, INCR, client=1, serial=2) == Value(2)
     assert apply(machine, 2, {"op": "get", "key": "x"}, client=1, serial=2) == Value(1)
     assert apply(fork, 3, INCR, client=1, serial=2) == Value(2)
+
+
+def sealed(client: Any = 1, serial: Any = 1, done: Any = 0, since: Any = 0) -> bytes:
+    return SEALED + msgspec.msgpack.encode((client, serial, done, since, INCR))
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [
+        ({"serial": 2**62 + 1, "done": 2**62}, "serial=4611686018427387905"),
+        ({"serial": 5, "done": 5}, "done=5 of its session is not below its own serial=5"),
+        ({"done": -1}, "done=-1"),
+        ({"client": -1}, "client=-1"),
+        ({"client": 2**63}, "client="),
+        ({"since": 2**53}, "since="),
+        ({"serial": 0}, "serial=0"),
+        ({"serial": "one"}, "cannot be read"),
+    ],
+)
+def test_an_absurd_session_is_refused_at_the_gate_and_by_the_machine(header: dict[str, Any], why: str) -> None:
+    data = sealed(**header)
+    with pytest.raises(BadCommand, match=why):
+        checked(data)
+    answer = Sessions(KeyValue()).apply(Entry(LogId(1, 1, 1), Normal(data)))
+    assert isinstance(answer, Rejected)
+    assert why in answer.why
+
+
+def test_a_command_with_an_absurd_session_is_refused_when_it_is_made() -> None:
+    with pytest.raises(BadCommand, match="client=-1"):
+        encode(INCR, client=-1, serial=1)
+
+
+def test_a_command_longer_than_any_network_carries_is_refused_at_the_gate() -> None:
+    with pytest.raises(BadCommand, match="split it"):
+        encode({"op": "put", "key": "x", "value": bytes(64 << 20)})
+
+
+def test_a_session_may_acknowledge_far_ahead_and_costs_no_more_for_it() -> None:
+    machine = Sessions(KeyValue())
+    apply(machine, 1, INCR, client=1, serial=1)
+    assert apply(machine, 2, INCR, client=1, serial=2**52, done=2**52 - 1) == Value(2)
+    assert machine.sessions[1].answers == {2**52: Value(2)}
+
+
+def test_a_session_that_acknowledges_nothing_takes_no_more_commands_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pyraft_lab.session.ANSWER_BYTES", 1000)
+    machine = Sessions(KeyValue())
+    grow = {"op": "append", "key": "x", "value": "y" * 400}
+    answers = [apply(machine, serial, grow, client=1, serial=serial) for serial in range(1, 5)]
+    assert [type(answer) for answer in answers] == [Value, Value, Rejected, Rejected]
+    assert apply(machine, 5, grow, client=1, serial=1) == answers[0], "what was answered is still known"
+    assert isinstance(apply(machine, 6, grow, client=1, serial=5, done=4), Value), "and it may go on after that"
+
+
+def test_of_too_many_sessions_the_idlest_goes_and_its_late_copy_is_not_applied() -> None:
+    machine = Sessions(KeyValue(), most=3)
+    for index in range(1, 5):
+        apply(machine, index, INCR, client=index, serial=1, since=0)
+    assert list(machine.sessions) == [2, 3, 4]
+    other = Sessions(KeyValue(), most=3)
+    other.restore(machine.snapshot())
+    assert other == machine
+    for replica in (machine, other):
+        assert apply(replica, 5, INCR, client=1, serial=1, since=0) == Expired(5)
+        assert apply(replica, 6, INCR, client=9, serial=1, since=5) == Value(5)
+    assert other.snapshot() == machine.snapshot()
+
+
+def test_sessions_are_also_forgotten_where_their_answers_take_too_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyraft_lab.machine.ANSWER_BYTES", 300)
+    machine = Sessions(KeyValue({"x": "y" * 400}))
+    for index in range(1, 5):
+        apply(machine, index, {"op": "get", "key": "x"}, client=index, serial=1, since=index - 1)
+    assert list(machine.sessions) == [3, 4]
+    assert machine.fork() == machine
+
+
+def test_a_deep_value_is_found_also_where_a_table_names_its_key_twice() -> None:
+    twice = b"\x82\xa1a" + b"\x91" * 500 + b"\x01" + b"\xa1a\x01"
+    machine = Sessions(KeyValue())
+    answer = machine.apply(Entry(LogId(1, 1, 1), Normal(b"\x83\xa2op\xa3put\xa3key\xa1x\xa5value" + twice)))
+    assert isinstance(answer, Rejected)
+    assert "deeper than 100 levels" in answer.why
+
+
+@given(packed, st.integers(1, 6))
+def test_how_deep_bytes_are_nested_is_counted_as_it_is_in_the_value(value: Any, levels: int) -> None:
+    def depth(one: Any) -> int:
+        inner = [*one, *one.values()] if isinstance(one, dict) else one if isinstance(one, list) else None
+        return 0 if inner is None else 1 + max(map(depth, inner), default=0)
+
+    assert is_deeper(msgspec.msgpack.encode(value), levels) == (depth(value) > levels)
+
+
+@pytest.mark.parametrize("size", [20, 40, 300, 70_000])
+@pytest.mark.parametrize(
+    "make", [bytes, lambda size: "x" * size, lambda size: [0] * size, lambda n: dict.fromkeys(range(n))]
+)
+def test_long_values_are_stepped_over_when_depth_is_counted(make: Any, size: int) -> None:
+    data = msgspec.msgpack.encode([make(size), [[1.5]], msgspec.msgpack.Ext(5, bytes(size)), 2**40, -(2**40), [[[]]]])
+    assert is_deeper(data, 3)
+    assert not is_deeper(data, 4)
+
+
+def test_a_truth_value_is_no_key_and_no_number() -> None:
+    table = KeyValue({"x": True, "empty": ""})
+    for command in (
+        {"op": "put", "key": True, "value": 1},
+        {"op": "incr", "key": "x"},
+        {"op": "incr", "key": "y", "by": True},
+        {"op": "incr", "key": "empty"},
+        {"op": "incr", "key": "y", "by": float("inf")},
+    ):
+        assert isinstance(table.apply(command), Rejected)
+    query: Any = True
+    assert isinstance(table.query(query), Rejected)
+    assert table.data == {"x": True, "empty": ""}
+
+
+def test_what_is_refused_is_named_shortly_and_in_plain_letters() -> None:
+    answer = KeyValue().apply("\U0001fae8" * 10_000)
+    assert isinstance(answer, Rejected)
+    assert answer.why.isascii()
+    assert len(answer.why) < 300
+
+
+def test_a_value_can_be_appended_to_up_to_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyraft_lab.machine.LONGEST_VALUE", 3)
+    table = KeyValue()
+    assert table.apply({"op": "append", "key": "x", "value": "abc"}) == "abc"
+    assert isinstance(table.apply({"op": "append", "key": "x", "value": "d"}), Rejected)
+
+
+def image(*sessions: Any, machine: bytes = b"\x90", forgotten: Any = 0) -> bytes:
+    return msgspec.msgpack.encode((sessions, machine, forgotten))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x91" * 100_000,
+        image((1, (5, 2**62, {}))),
+        image((1, (2**60, 0, {}))),
+        image((1, (5, 0, {})), (2, (4, 0, {}))),
+        image((1, (5, 0, {})), (1, (5, 0, {}))),
+        image((1, (5, 7, {7: Value(1)}))),
+        image(forgotten=-1),
+        image(machine=b"\x01"),
+        image(machine=msgspec.msgpack.encode([([1], 2)])),
+        image(machine=msgspec.msgpack.encode([(None, 2)])),
+    ],
+)
+def test_a_snapshot_that_makes_no_sense_is_refused_whole(data: bytes) -> None:
+    machine = Sessions(KeyValue({"x": 1}))
+    with pytest.raises(StorageFailed, match="a snapshot cannot be restored"):
+        machine.restore(data)
+    assert machine == Sessions(KeyValue({"x": 1}))
+
+
+def test_a_counter_refuses_a_snapshot_that_is_no_sum() -> None:
+    for data in (b"\xa1x", b"\xc3", b""):
+        with pytest.raises(StorageFailed, match="a snapshot cannot be restored"):
+            Counter().restore(data)
+
+
+def test_a_table_of_an_older_version_may_have_a_truth_value_for_a_key() -> None:
+    table = KeyValue()
+    table.restore(msgspec.msgpack.encode([(True, "one")]))
+    assert table.query(1) == "one"
+
+
+def test_an_answer_without_a_messagepack_form_is_given_all_the_same() -> None:
+    class Odd(KeyValue):
+        def apply(self, _command: Any, /) -> Any:
+            return object
+
+    assert isinstance(apply(Sessions(Odd()), 1, INCR, client=1, serial=1), Value)

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.check.local import Local
 from pyraft_lab.check.worlds import Act, Compact, Crash, Expire, Reconfigure, Submit, Sync, written
 from pyraft_lab.engine.membership import Change, ChangeLike, as_change
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import Index, Term
-from pyraft_lab.errors import at_least
 
 _COUNTS = ("timeouts", "heartbeats", "retries", "leases", "writes", "crashes", "duplicates", "snapshots", "depth")
 

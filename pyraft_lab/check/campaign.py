@@ -19,12 +19,13 @@ from msgspec import Struct
 from msgspec.structs import asdict, fields
 
 from pyraft_lab import __version__
+from pyraft_lab.arguments import at_least
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.liveness import liveness, patience
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.state import Leader
-from pyraft_lab.errors import ConfigError, at_least
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.nemesis import LEVELS, Level, unleash
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import spread

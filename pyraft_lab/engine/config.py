@@ -6,7 +6,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pyraft_lab.errors import ConfigError, at_least
+from pyraft_lab.arguments import at_least
+from pyraft_lab.errors import ConfigError
 
 
 class Config(Struct, frozen=True, kw_only=True, cache_hash=True):

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.engine.events import Boot
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import ORIGIN, NodeId
-from pyraft_lab.errors import ConfigError, at_least
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
 from pyraft_lab.machine import Value
 from pyraft_lab.network.codec import Letter

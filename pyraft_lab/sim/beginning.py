@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.engine.log import Configuration, Entry, Log
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import LogId, NodeId
-from pyraft_lab.errors import ConfigError, at_least
+from pyraft_lab.errors import ConfigError
 
 
 class Beginning(NamedTuple):

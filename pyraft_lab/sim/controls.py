@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Beat, BuildSnapshot, Configure, Elect, Guard, PurgeLog, ReadPolicy
 from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as_change
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError, at_least
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.disk import SOUND, Health
 from pyraft_lab.sim.views import ClientCall, Nodes
 from pyraft_lab.sim.weather import SECOND, Weather

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.engine.commands import Append, StorageCommand
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError, StorageFailed, at_least
+from pyraft_lab.errors import ConfigError, StorageFailed
 from pyraft_lab.trace.recorder import EventId, MessageId
 
 

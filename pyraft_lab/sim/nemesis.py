@@ -9,8 +9,9 @@ from typing import Literal, TypeVar
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError, at_least
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.perform import perform
 from pyraft_lab.sim.plan import (
     AnyFault,

@@ -19,9 +19,10 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, fields
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError, PlanError, at_least
+from pyraft_lab.errors import ConfigError, PlanError
 from pyraft_lab.sim.mistakes import meant
 from pyraft_lab.sim.weather import Curve, Link, Weather, given
 

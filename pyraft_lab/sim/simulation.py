@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
+from pyraft_lab.arguments import at_least
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError, PyraftError, Timeout, at_least
+from pyraft_lab.errors import ConfigError, PyraftError, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.beginning import begin

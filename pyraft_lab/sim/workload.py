@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from pyraft_lab.errors import ConfigError, OutcomeUnknown, at_least
+from pyraft_lab.arguments import at_least
+from pyraft_lab.errors import ConfigError, OutcomeUnknown
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.views import ClientCall

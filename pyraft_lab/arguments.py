@@ -1,0 +1,160 @@
+"""The gate for arguments: what callers and other processes give is checked once, before any work is done.
+
+Every public entrance uses these: a simulation, a node's handle, a client, a cluster, and what answers questions from
+the wire. Each returns the value as the inside knows it (an ``int`` for a NumPy integer), or raises ``ConfigError``
+that names the argument, its value and what is allowed.
+
+>>> node_id("node", 3)
+3
+>>> node_id("node", True)
+Traceback (most recent call last):
+pyraft_lab.errors.ConfigError: node=True: must be a node id, a whole number from 1 to 9007199254740991
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from numbers import Real
+from operator import index as as_int
+from typing import Any, TypeVar
+
+from pyraft_lab.errors import ConfigError, EmptyMembership
+
+T = TypeVar("T")
+LARGEST = 2**53 - 1
+"""The largest node id, term and index: MessagePack, SQLite, JSON and JavaScript all keep it exactly."""
+LONGEST = 1e9
+"""The longest time in seconds, some thirty years: clocks and timers can still count to it."""
+MOST_NODES = 10_000
+"""The most nodes of one cluster."""
+
+
+def whole(field: str, value: object, least: int = 0, most: int = LARGEST, *, what: str = "") -> int:
+    """A whole number from ``least`` to ``most``; ``True`` and ``1.0`` are none."""
+    number = None if isinstance(value, bool) else _as_int(value)
+    if number is None or not least <= number <= most:
+        raise ConfigError(field, value, f"must be {what and f'{what}, '}a whole number from {least} to {most}")
+    return number
+
+
+def _as_int(value: Any) -> int | None:
+    try:
+        return as_int(value)
+    except TypeError:
+        return None
+
+
+def node_id(field: str, value: object) -> int:
+    """One node id."""
+    return whole(field, value, 1, what="a node id")
+
+
+def node_ids(field: str, values: object, *, least: int = 0) -> tuple[int, ...]:
+    """Distinct node ids in order; ``least`` is how many there must be."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise ConfigError(field, values, "must be a set of node ids, such as {1, 2, 3}")
+    ids = {node_id(field, one) for one in islice(values, MOST_NODES + 1)}
+    if not least <= len(ids) <= MOST_NODES:
+        raise ConfigError(field, values, f"must be {least} to {MOST_NODES} node ids")
+    return tuple(sorted(ids))
+
+
+def addresses(field: str, table: object) -> dict[int, str]:
+    """Node ids and the address of each, in order."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(field, table, "must map node ids to addresses, such as {4: 'host:port'}")
+    node_ids(field, list(table))
+    return {node_id(field, node): text(f"{field}[{node}]", table[node]) for node in sorted(table)}
+
+
+def voters(field: str, members: object) -> tuple[int, ...]:
+    """Distinct node ids in order, of which somebody must vote: ``EmptyMembership`` where there is none."""
+    ids = node_ids(field, members)
+    if not ids:
+        raise EmptyMembership
+    return ids
+
+
+def sides(field: str, groups: Iterable[object]) -> tuple[tuple[int, ...], ...]:
+    """The groups of a partition; a node can be in one only."""
+    parts = tuple(node_ids(f"{field}[{place}]", group) for place, group in enumerate(groups))
+    named = [node for part in parts for node in part]
+    if len(named) != len(set(named)):
+        raise ConfigError(field, parts, "a node can be on one side only")
+    return parts
+
+
+def number(field: str, value: Any, least: float = 0.0, most: float = LONGEST, unit: str = "") -> float:
+    """A number from ``least`` to ``most``, whole or not; NaN is none."""
+    found = None if isinstance(value, bool) or not isinstance(value, Real) else _as_float(value)
+    if found is None or not least <= found <= most:
+        raise ConfigError(field, value, f"must be a number from {least:g} to {most:g}{unit and ' ' + unit}")
+    return found
+
+
+def _as_float(value: Any) -> float | None:
+    """As Python's own number, a whole one as it is."""
+    try:
+        return value if isinstance(value, (int, float)) else float(value)
+    except OverflowError:
+        return None
+
+
+def seconds(field: str, value: object, least: float = 0.0) -> float:
+    """A time in seconds."""
+    return number(field, value, least, LONGEST, "seconds")
+
+
+def share(field: str, value: object) -> float:
+    """A probability, or another share from 0 to 1."""
+    return number(field, value, 0, 1)
+
+
+def span(field: str, value: object) -> tuple[float, float]:
+    """A pair (shortest, longest) of times in seconds."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ConfigError(field, value, "must be a pair (shortest, longest) of seconds")
+    shortest, longest = (seconds(field, one) for one in value)
+    if shortest > longest:
+        raise ConfigError(field, value, "the shortest must not be above the longest")
+    return shortest, longest
+
+
+def at_least(field: str, value: object, least: float, unit: str = "") -> None:
+    """Check that a number is no smaller than ``least``; ``ConfigError`` where it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
+        raise ConfigError(field, value, f"must be a number of at least {least:g}{unit and ' ' + unit}")
+
+
+def flag(field: str, value: object) -> bool:
+    """``True`` or ``False``; nothing else is taken for one of them."""
+    if not isinstance(value, bool):
+        raise ConfigError(field, value, "must be True or False")
+    return value
+
+
+def choice(field: str, value: T, choices: Sequence[str], *, advice: str = "") -> T:
+    """One of these words."""
+    if not isinstance(value, str) or value not in choices:
+        raise ConfigError(field, value, f"must be one of {', '.join(choices)}{advice and f'; {advice}'}")
+    return value
+
+
+def text(field: str, value: object) -> str:
+    """A string."""
+    if not isinstance(value, str):
+        raise ConfigError(field, value, "must be a string")
+    return value
+
+
+def function(field: str, value: Callable[..., T]) -> Callable[..., T]:
+    """Something that can be called."""
+    if not callable(value):
+        raise ConfigError(field, value, "must be a function")
+    return value
+
+
+def instance(field: str, value: T, kind: type[T]) -> T:
+    """A value of this class."""
+    if not isinstance(value, kind):
+        raise ConfigError(field, value, f"must be a {kind.__name__}")
+    return value

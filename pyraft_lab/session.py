@@ -1,0 +1,126 @@
+"""What a machine answers, and which answers are kept for each client: those it has not acknowledged yet (§6.3)."""
+
+from typing import Any
+
+from msgspec import MsgspecError, Struct
+from msgspec.msgpack import Decoder, Encoder
+
+from pyraft_lab.arguments import LARGEST
+from pyraft_lab.engine.types import Index
+from pyraft_lab.errors import StorageFailed
+
+MOST_ANSWERS = 1 << 18
+"""Answers that one session may have waiting for its client's ``done``; it takes no new command beyond."""
+ANSWER_BYTES = 64 << 20
+"""Bytes of such answers, for one session; all sessions together keep four times as many."""
+
+
+class Value(Struct, frozen=True, tag=True, gc=False):
+    """The machine carried the command out and returned this."""
+
+    value: Any = None
+
+
+class Rejected(Struct, frozen=True, tag=True):
+    """The machine could make nothing of the command, and has not changed."""
+
+    why: str
+
+
+class Expired(Struct, frozen=True, tag=True):
+    """The session was forgotten by entry ``index``: whether its command happened before is not known any more."""
+
+    index: Index
+
+
+Answer = Value | Rejected | Expired
+
+
+class Session(Struct):
+    """What is remembered of a client: when it was last used, and its answers to serials beyond ``done``."""
+
+    used: Index
+    done: int
+    answers: dict[int, Answer]
+    bytes: int = 0
+
+    def acknowledge(self, done: int) -> None:
+        """Let go of the answers the client has seen; that costs no more than there are, however far ``done`` jumps."""
+        if done <= self.done:
+            return
+        seen = range(self.done + 1, done + 1)
+        for serial in seen if len(seen) <= len(self.answers) else [one for one in self.answers if one <= done]:
+            answer = self.answers.pop(serial, None)
+            self.bytes -= 0 if answer is None else _size(answer)
+        self.done = done
+
+    def remember(self, serial: int, answer: Answer) -> None:
+        """Keep the newest answer."""
+        self.answers[serial] = answer
+        self.bytes += _size(answer)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it keeps as much as it may."""
+        return len(self.answers) >= MOST_ANSWERS or self.bytes >= ANSWER_BYTES
+
+
+_pack = Encoder().encode
+_PLAIN = (bool, int, float, type(None))
+
+
+def _size(answer: Answer) -> int:
+    """About how many bytes an answer takes; the same on every node."""
+    if type(answer) is Expired or (type(answer) is Value and type(answer.value) in _PLAIN):
+        return 32
+    try:
+        return 32 + len(_pack(answer))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return 32  # it has no MessagePack form: the snapshot will say so
+
+
+class Image(Struct, frozen=True, array_like=True):
+    """Sessions and their machine as the bytes of a snapshot have them."""
+
+    sessions: tuple[tuple[int, tuple[Index, int, dict[int, Answer]]], ...]
+    machine: bytes
+    forgotten: Index = 0
+
+
+_read = Decoder(Image).decode
+
+
+def read_image(data: bytes) -> tuple[Image, dict[int, Session]]:
+    """What a snapshot holds, and its sessions; ``StorageFailed`` where it cannot be one."""
+    try:
+        image = _read(data)
+    except (MsgspecError, ValueError, OverflowError, RecursionError) as wrong:
+        raise unusable(wrong) from None
+    return image, _restored(image)
+
+
+def _restored(image: Image) -> dict[int, Session]:
+    """The sessions of a snapshot, in order of their last use."""
+    sessions: dict[int, Session] = {}
+    last = 0
+    for client, (used, done, answers) in image.sessions:
+        if not (last <= used <= LARGEST and 0 <= done <= LARGEST and client not in sessions):
+            raise unusable(f"session {client} has done={done} and was used last at {used}, after {last}")
+        if not all(done < serial <= LARGEST for serial in answers):
+            raise unusable(f"session {client} has an answer to a serial outside of {done + 1} to {LARGEST}")
+        sessions[client] = Session(used, done, answers, sum(map(_size, answers.values())))
+        last = used
+    if not 0 <= image.forgotten <= LARGEST:
+        raise unusable(f"sessions are forgotten up to {image.forgotten}")
+    return sessions
+
+
+def unusable(why: object) -> StorageFailed:
+    """The error of bytes that are no snapshot of this machine."""
+    return StorageFailed(f"a snapshot cannot be restored, it is damaged or of another machine: {why}")
+
+
+def shown(value: Any) -> str:
+    """A value as an answer names it: short, and alike on every Python, whose ``repr`` follows its Unicode tables."""
+    words = ascii(value[:101] if isinstance(value, (str, bytes)) else value)
+    return words if len(words) <= 100 else f"{words[:100]}..."
