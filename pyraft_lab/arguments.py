@@ -85,14 +85,16 @@ def sides(field: str, groups: Iterable[object]) -> tuple[tuple[int, ...], ...]:
 
 def number(field: str, value: Any, least: float = 0.0, most: float = LONGEST, unit: str = "") -> float:
     """A number from ``least`` to ``most``, whole or not; NaN is none."""
-    found = None if isinstance(value, bool) or not isinstance(value, Real) else _as_float(value)
+    found = _as_float(value)
     if found is None or not least <= found <= most:
         raise ConfigError(field, value, f"must be a number from {least:g} to {most:g}{unit and ' ' + unit}")
     return found
 
 
 def _as_float(value: Any) -> float | None:
-    """As Python's own number, a whole one as it is."""
+    """As Python's own number, a whole one as it is; ``None`` for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
     try:
         return value if isinstance(value, (int, float)) else float(value)
     except OverflowError:
@@ -109,13 +111,14 @@ def share(field: str, value: object) -> float:
     return number(field, value, 0, 1)
 
 
-def span(field: str, value: object) -> tuple[float, float]:
+def span(field: str, value: Any) -> tuple[float, float]:
     """A pair (shortest, longest) of times in seconds."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise ConfigError(field, value, "must be a pair (shortest, longest) of seconds")
-    shortest, longest = (seconds(field, one) for one in value)
+    is_pair = isinstance(value, (tuple, list)) and len(value) == 2
+    if not is_pair or any(_as_float(one) is None or not 0 <= one <= LONGEST for one in value):
+        raise ConfigError(field, value, f"must be a pair (shortest, longest) of seconds, each from 0 to {LONGEST:g}")
+    shortest, longest = value
     if shortest > longest:
-        raise ConfigError(field, value, "the shortest must not be above the longest")
+        raise ConfigError(field, value, "the shortest must be below the longest")
     return shortest, longest
 
 

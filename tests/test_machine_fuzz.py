@@ -21,7 +21,22 @@ TRIES = int(os.environ.get("FUZZ", "2000"))
 AT_ONCE = 500
 """Commands that one machine gets before a new one is taken."""
 WHOLE = (-(2**63), -1, 0, 1, 2, 3, 7, 2**31, 2**48, 2**53 - 1, 2**53, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
-ODD = (None, True, 1.5, 1e308, float("nan"), float("inf"), "", "x", "\U0001fae8", b"\xff", [], {}, [[1]], {"a": {1: 2}})
+ODD: tuple[Any, ...] = (
+    None,
+    True,
+    1.5,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "\U0001fae8",
+    b"\xff",
+    [],
+    {},
+    [[1]],
+    {"a": {1: 2}},
+)
 pack = msgspec.msgpack.encode
 
 

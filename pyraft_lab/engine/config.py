@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import at_least, flag, instance, seconds, span, whole
 from pyraft_lab.errors import ConfigError
 
 
@@ -79,6 +79,11 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     learner_lag: int = 1000
     """A learner is caught up when it lacks no more entries than this."""
 
+    @classmethod
+    def of(cls, config: "Config | None") -> "Config":
+        """The config that was given, checked, or the usual one."""
+        return cls() if config is None else instance("config", config, Config).validated()
+
     def validated(self) -> "Config":
         """This config, or ``ConfigError`` naming field, value and rule."""
         _check_types(self)
@@ -90,9 +95,9 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
 def _check_types(config: Config) -> None:
     for field in fields(config):
         value: Any = getattr(config, field.name)
-        if field.type is bool and not isinstance(value, bool):
-            raise ConfigError(field.name, value, "must be True or False")
-        if field.type in (int, int | None) and isinstance(value, float):
+        if field.type is bool:
+            flag(field.name, value)
+        if field.type in (int, int | None) and isinstance(value, (float, str)):
             raise ConfigError(field.name, value, "must be a whole number")
         if isinstance(value, float) and not isfinite(value):
             raise ConfigError(field.name, value, "must be a finite number")
@@ -100,7 +105,7 @@ def _check_types(config: Config) -> None:
 
 def _check_times(config: Config) -> None:
     for name in ("heartbeat_interval", "retry_timeout", "retry_limit"):
-        at_least(name, getattr(config, name), 1e-6, "seconds")
+        seconds(name, getattr(config, name), 1e-6)
     at_least("clock_drift", config.clock_drift, 0)
     if config.clock_drift >= 1:
         raise ConfigError("clock_drift", config.clock_drift, "must be a share below 1")
@@ -109,10 +114,8 @@ def _check_times(config: Config) -> None:
 
 
 def _check_window(window: Any) -> None:
-    numbers = isinstance(window, (tuple, list)) and all(isinstance(one, (int, float)) for one in window)
-    if not numbers or len(window) != 2 or not all(map(isfinite, window)):
-        raise ConfigError("election_timeout", window, "must be a pair (shortest, longest) of seconds")
-    if not window[0] < window[1]:
+    shortest, longest = span("election_timeout", window)
+    if not shortest < longest:
         raise ConfigError("election_timeout", window, "the shortest must be below the longest")
 
 
@@ -139,9 +142,9 @@ def _check_sizes(config: Config) -> None:
         "snapshot_chunk",
         "purge_batch",
     ):
-        at_least(name, getattr(config, name), 1)
+        whole(name, getattr(config, name), 1)
     for name in ("keep_logs", "learner_lag"):
-        at_least(name, getattr(config, name), 0)
+        whole(name, getattr(config, name))
     for name in ("snapshot_logs_since_last", "snapshot_bytes_since_last", "max_uncommitted_bytes"):
         if getattr(config, name) is not None:
-            at_least(name, getattr(config, name), 1)
+            whole(name, getattr(config, name), 1)

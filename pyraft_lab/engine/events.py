@@ -4,12 +4,14 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import instance, node_id, whole
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId, Vote
+from pyraft_lab.errors import ConfigError
 
 
 class Guard(Struct, frozen=True, kw_only=True):
@@ -18,6 +20,23 @@ class Guard(Struct, frozen=True, kw_only=True):
     leader: tuple[int, NodeId] | None = None
     last: LogId | None = None
     membership: LogId | None = None
+
+    def validated(self) -> "Guard":
+        """This guard, or ``ConfigError`` naming what could never hold."""
+        leadership("only_if.leader", self.leader)
+        for field, value in (("last", self.last), ("membership", self.membership)):
+            if value is not None:
+                instance(f"only_if.{field}", value, LogId)
+        return self
+
+
+def leadership(field: str, value: object) -> tuple[int, NodeId] | None:
+    """A leadership that a request is for: (term, node), or ``None`` for any; ``ConfigError`` where it is neither."""
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ConfigError(field, value, "must be a pair (term, node), as Vote and LogId have them")
+    return whole(field, value[0], what="a term"), node_id(field, value[1])
 
 
 class Boot(Struct, frozen=True, tag=True):

@@ -1,6 +1,6 @@
 """Who belongs: voter sets (two while joint), learners, addresses, and the arithmetic of quorums (§6)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import reduce
 from typing import Literal, NoReturn, assert_never
@@ -8,8 +8,9 @@ from typing import Literal, NoReturn, assert_never
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from pyraft_lab.arguments import LARGEST, addresses, node_id, node_ids, text, voters
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import EmptyMembership, LearnerNotFound
+from pyraft_lab.errors import ConfigError, EmptyMembership, LearnerNotFound
 
 Voters = frozenset[NodeId]
 
@@ -110,9 +111,13 @@ class Membership(Struct, frozen=True, cache_hash=True):
         configs = tuple(map(frozenset, self.configs))
         if not all(configs):
             raise EmptyMembership
-        known = {node: "" for config in configs for node in config}
+        nodes = {node: "" for config in configs for node in config} | dict(self.nodes)
+        for node, address in nodes.items():
+            if type(node) is not int or not 0 < node <= LARGEST:
+                node_id("node", node)
+            text(f"nodes[{node}]", address)
         force_setattr(self, "configs", configs)
-        force_setattr(self, "nodes", Addresses(known | dict(self.nodes)))
+        force_setattr(self, "nodes", Addresses(nodes))
 
     @classmethod
     def of(cls, voters: Iterable[NodeId], *, learners: Iterable[NodeId] = ()) -> "Membership":
@@ -180,10 +185,54 @@ class Membership(Struct, frozen=True, cache_hash=True):
 
 
 def as_change(change: ChangeLike) -> Change:
-    """A change as a value; a plain collection of ids means ``ReplaceVoters``."""
+    """A change as a value, checked; a plain collection of ids means ``ReplaceVoters``.
+
+    The one gate for changes of a membership: ``ConfigError`` names what is no change, no node id or no address,
+    ``EmptyMembership`` says that nobody would vote.
+    """
     if isinstance(change, (set, frozenset, list, tuple, AbstractSet)):
-        return ReplaceVoters(frozenset(change))
-    return change
+        return ReplaceVoters(frozenset(voters("change", change)))
+    if isinstance(change, Batch):
+        return Batch(tuple(as_change(one) for one in _flat(change)))
+    return _checked(change)
+
+
+def _flat(batch: Batch) -> list[Change]:
+    """The changes of a batch, and of batches in it, in order."""
+    waiting, found = [*reversed(_listed(batch))], list[Change]()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, Batch):
+            waiting.extend(reversed(_listed(one)))
+        else:
+            found.append(one)
+    return found
+
+
+def _listed(batch: Batch) -> Sequence[Change]:
+    if not isinstance(batch.changes, (tuple, list)):
+        raise ConfigError("changes", batch.changes, "must be a tuple of changes")
+    return batch.changes
+
+
+def _checked(change: Change) -> Change:
+    match change:
+        case AddVoters(ids):
+            return AddVoters(addresses("voters", ids) if isinstance(ids, Mapping) else _ids("voters", ids))
+        case AddLearners(ids):
+            return AddLearners(addresses("learners", ids) if isinstance(ids, Mapping) else _ids("learners", ids))
+        case RemoveVoters(ids) | ReplaceVoters(ids):
+            return type(change)(_ids("voters", ids))
+        case RemoveLearners(ids):
+            return RemoveLearners(_ids("learners", ids))
+        case SetNodes(table) | ReplaceNodes(table):
+            return type(change)(addresses("nodes", table))
+        case _:
+            raise ConfigError("change", change, "must be a set of node ids, or a change such as AddVoters({4})")
+
+
+def _ids(field: str, ids: object) -> Voters:
+    return frozenset(node_ids(field, ids))
 
 
 def _majority_holds(config: Voters, matched: Mapping[NodeId, int]) -> Index:
