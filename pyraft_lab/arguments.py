@@ -93,10 +93,12 @@ def number(field: str, value: Any, least: float = 0.0, most: float = LONGEST, un
 
 def _as_float(value: Any) -> float | None:
     """As Python's own number, a whole one as it is; ``None`` for what is no number."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool):
         return None
+    if isinstance(value, (int, float)):
+        return value
     try:
-        return value if isinstance(value, (int, float)) else float(value)
+        return float(value) if isinstance(value, Real) else None
     except OverflowError:
         return None
 

@@ -1,5 +1,6 @@
 """What a machine answers, and which answers are kept for each client: those it has not acknowledged yet (§6.3)."""
 
+import re
 from typing import Any
 
 from msgspec import MsgspecError, Struct
@@ -66,6 +67,8 @@ class Session(Struct):
 
 
 _pack = Encoder().encode
+_PLACE = re.compile(" object at 0x[0-9a-fA-F]+")
+"""Where in memory a value without a ``repr`` of its own stands, which is another place on each node."""
 _PLAIN = (bool, int, float, type(None))
 
 
@@ -122,5 +125,5 @@ def unusable(why: object) -> StorageFailed:
 
 def shown(value: Any) -> str:
     """A value as an answer names it: short, and alike on every Python, whose ``repr`` follows its Unicode tables."""
-    words = ascii(value[:101] if isinstance(value, (str, bytes)) else value)
+    words = _PLACE.sub("", ascii(value[:101] if isinstance(value, (str, bytes)) else value))
     return words if len(words) <= 100 else f"{words[:100]}..."

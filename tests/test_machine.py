@@ -379,6 +379,8 @@ def test_what_is_refused_is_named_shortly_and_in_plain_letters() -> None:
     assert isinstance(answer, Rejected)
     assert answer.why.isascii()
     assert len(answer.why) < 300
+    extension = {"op": "append", "key": "x", "value": msgspec.msgpack.Ext(5, b"")}
+    assert KeyValue().apply(extension) == Rejected("cannot append <msgspec.msgpack.Ext> to None"), "no place in memory"
 
 
 def test_a_value_can_be_appended_to_up_to_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
