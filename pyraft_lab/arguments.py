@@ -58,6 +58,16 @@ def node_ids(field: str, values: object, *, least: int = 0) -> tuple[int, ...]:
     return tuple(sorted(ids))
 
 
+def listed(field: str, values: Iterable[T], most: int) -> list[T]:
+    """Several values, not too many; a single string, or a table, is most likely one that was meant to be in a list."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise ConfigError(field, values, "must be a list; put a single one into [ ]")
+    found = list(islice(values, most + 1))
+    if len(found) > most:
+        raise ConfigError(field, f"more than {most}", f"must be at most {most} at once")
+    return found
+
+
 def addresses(field: str, table: object) -> dict[int, str]:
     """Node ids and the address of each, in order."""
     if not isinstance(table, Mapping):
@@ -66,12 +76,15 @@ def addresses(field: str, table: object) -> dict[int, str]:
     return {node_id(field, node): text(f"{field}[{node}]", table[node]) for node in sorted(table)}
 
 
-def voters(field: str, members: object) -> tuple[int, ...]:
-    """Distinct node ids in order, of which somebody must vote: ``EmptyMembership`` where there is none."""
-    ids = node_ids(field, members)
-    if not ids:
+def voters(field: str, members: object) -> dict[int, str]:
+    """Node ids in order, of which somebody must vote, each with its address, or an empty one where only ids are given.
+
+    ``EmptyMembership`` where there is nobody.
+    """
+    nodes = addresses(field, members) if isinstance(members, Mapping) else dict.fromkeys(node_ids(field, members), "")
+    if not nodes:
         raise EmptyMembership
-    return ids
+    return nodes
 
 
 def sides(field: str, groups: Iterable[object]) -> tuple[tuple[int, ...], ...]:

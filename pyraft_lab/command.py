@@ -77,6 +77,11 @@ def checked(data: bytes) -> bytes:
     return data
 
 
+def encoded(command: Any) -> bytes:
+    """A command as the log keeps it; bytes are one that is encoded already."""
+    return checked(command) if isinstance(command, bytes) else encode(command)
+
+
 def opened(data: bytes) -> tuple[Any, Sealed | None]:
     """The command, and what seals it where it belongs to a session; ``ValueError`` where it is none."""
     is_sealed = data.startswith(SEALED)

@@ -1,10 +1,10 @@
 """Events: all that a driver may tell the engine."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import instance, node_id, whole
+from pyraft_lab.arguments import choice, instance, node_id, whole
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Change, Membership
@@ -79,6 +79,12 @@ class Propose(Struct, frozen=True, tag=True, kw_only=True):
 
 
 ReadPolicy = Literal["index", "lease"]
+
+
+def read_policy(policy: ReadPolicy) -> ReadPolicy:
+    """The policy of a read on a live node, checked."""
+    advice = "'local' is for simulations; what one live node has, raft.with_machine() tells"
+    return choice("policy", policy, get_args(ReadPolicy), advice=advice)
 
 
 class Read(Struct, frozen=True, tag=True):

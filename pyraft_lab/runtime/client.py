@@ -11,8 +11,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from pyraft_lab.arguments import listed, seconds
 from pyraft_lab.command import encode
-from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.events import ReadPolicy, read_policy
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import (
     Fatal,
@@ -26,6 +27,7 @@ from pyraft_lab.errors import (
     UnknownNode,
 )
 from pyraft_lab.home import Home
+from pyraft_lab.session import MOST_ANSWERS
 
 T = TypeVar("T")
 PASSING = (
@@ -59,12 +61,22 @@ class Client:
 
     def __init__(self, door: Door, *, deadline: float = 10.0, attempt: float = 1.0, home: Home | None = None) -> None:
         self.id = secrets.randbits(48)
-        self.deadline, self._attempt = deadline, attempt
+        self.deadline = deadline
+        self._attempt = seconds("attempt", attempt, 1e-6)
         self._door, self._home = door, home
         self._serials = itertools.count(1)
         self._open: dict[int, None] = {}
         self._since: Index | None = None
         self._leader: NodeId | None = None
+
+    @property
+    def deadline(self) -> float:
+        """Seconds that a call tries before it gives up; may be changed."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, deadline: float) -> None:
+        self._deadline = seconds("deadline", deadline)
 
     async def write(self, value: Any) -> Any:
         """Replicate one command, exactly once; returns the machine's answer (``BadCommand`` if it refuses)."""
@@ -73,10 +85,11 @@ class Client:
 
     async def write_many(self, values: Iterable[Any]) -> list[Any]:
         """Replicate commands in one round trip; results in order."""
-        return await self._at_home(self._write_many(list(values)))
+        return await self._at_home(self._write_many(listed("values", values, MOST_ANSWERS)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
         """What the machine says to ``query``, linearizably."""
+        read_policy(policy)
         return await self._at_home(self._until_done("a read", lambda node: self._door.read(node, query, policy)))
 
     async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:
@@ -84,6 +97,8 @@ class Client:
 
     async def _write_many(self, values: Sequence[Any]) -> list[Any]:
         if self._since is None:
+            for value in values:
+                encode(value)  # what no node could read is refused before anybody is asked
             self._since = await self._until_done("opening a session", self._door.index)
         serials = [next(self._serials) for _ in values]
         self._open.update(dict.fromkeys(serials))

@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import choice, function, instance, node_id, node_ids, number, text, whole
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Leader, RaftState, RoleName
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
-from pyraft_lab.errors import ConfigError, Fatal, Timeout
+from pyraft_lab.errors import Fatal, Timeout
 
 Standing = Literal[RoleName, "shutdown"]
 """A role, or that there is none any more."""
@@ -139,17 +140,17 @@ class Wait:
 
     async def until(self, predicate: Callable[[Metrics], bool], what: str = "what was waited for") -> Metrics:
         """Until ``predicate(metrics)`` is true."""
-        found: Metrics = await self._until(predicate, what)
+        found: Metrics = await self._until(function("predicate", predicate), text("what", what))
         return found
 
     async def leader(self, node: NodeId | None = None) -> Metrics:
         """Until somebody (or ``node``) is known to lead."""
-        return await self.until(lambda now: now.leader is not None and node in (None, now.leader), "a leader")
+        wanted = None if node is None else node_id("node", node)
+        return await self.until(lambda now: now.leader is not None and wanted in (None, now.leader), "a leader")
 
     async def role(self, role: Standing) -> Metrics:
         """Until the node has this role; ``ConfigError`` where there is none of that name."""
-        if role not in get_args(Standing):
-            raise ConfigError("role", role, f"is one of {', '.join(get_args(Standing))}")
+        choice("role", role, get_args(Standing))
         return await self.until(lambda now: now.role == role, f"the role {role}")
 
     async def applied(self, index: Index) -> Metrics:
@@ -158,31 +159,38 @@ class Wait:
         With ``raft.metrics.last_log.index`` right after a start: until it has all that it had (openraft
         wait_for_recovery), which takes a leader, for a disk does not say what was committed.
         """
+        whole("index", index)
         return await self.until(lambda now: now.applied.index >= index, f"applying entry {index}")
 
     async def log(self, index: Index) -> Metrics:
         """Until the log reaches ``index``."""
+        whole("index", index)
         return await self.until(lambda now: now.last_log.index >= index, f"a log up to {index}")
 
     async def committed(self, index: Index) -> Metrics:
         """Until the node knows the entry at ``index`` to be committed."""
+        whole("index", index)
         return await self.until(lambda now: now.committed >= index, f"committing entry {index}")
 
     async def quorum_acked(self, since: float) -> Metrics:
         """Until the node leads and a quorum has answered a round sent at ``since`` (``time.time()``) or later."""
+        number("since", since, most=1e12, unit="seconds since 1970")
         return await self.until(
             lambda now: now.quorum_acked is not None and now.quorum_acked >= since, "a quorum's answers"
         )
 
     async def voters(self, voters: AbstractSet[NodeId]) -> Metrics:
         """Until the effective membership is uniform and has exactly these voters."""
-        goal = (frozenset(voters),)
-        return await self.until(lambda now: now.membership.configs == goal, f"the voters {sorted(voters)}")
+        ids = node_ids("voters", voters)
+        goal = (frozenset(ids),)
+        return await self.until(lambda now: now.membership.configs == goal, f"the voters {list(ids)}")
 
     async def snapshot(self, log_id: LogId) -> Metrics:
         """Until a snapshot covers ``log_id``."""
+        instance("log_id", log_id, LogId)
         return await self.until(lambda now: now.snapshot >= log_id, f"a snapshot up to {log_id}")
 
     async def purged(self, log_id: LogId) -> Metrics:
         """Until the log is purged up to ``log_id``."""
+        instance("log_id", log_id, LogId)
         return await self.until(lambda now: now.purged >= log_id, f"a log purged up to {log_id}")

@@ -15,10 +15,11 @@ from concurrent.futures import Future
 from copy import copy
 from typing import Any, TypeVar
 
-from pyraft_lab.command import encode
+from pyraft_lab.arguments import flag, function, instance, listed, node_id, seconds, text, voters, whole
+from pyraft_lab.command import encoded
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
-from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy
+from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy, leadership, read_policy
 from pyraft_lab.engine.log import Blank, Normal
 from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
@@ -35,6 +36,7 @@ from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse, respond
+from pyraft_lab.session import MOST_ANSWERS
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 
@@ -70,20 +72,21 @@ class Raft:
         reporter: Reporter | None = None,
         max_waiting: int = 100_000,
     ) -> None:
-        self.id = id
-        self.config = (config or Config()).validated()
-        self.rules = rules
+        self.id = node_id("id", id)
+        self.config = Config.of(config)
+        self.rules = instance("rules", rules, Rules)
         self.trigger = Trigger(self._tell, self._order_soon)
         self.runtime = Runtime(
             self._tell,
             lambda: self._alive().state.config,
             lambda act: self._at_home_now(lambda: act(self._alive().clock)),
         )
-        self._network = network or MemoryNetwork()
-        self._storage = storage or MemoryStorage()
-        self._machine = Sessions(machine or KeyValue())
-        self._max_waiting, self._chance = max_waiting, chance or random.Random()
-        self._reporter = reporter or Reporter.of_process(observers, level=level)
+        self._network = MemoryNetwork() if network is None else network
+        self._storage = MemoryStorage() if storage is None else storage
+        self._machine = Sessions.of(KeyValue() if machine is None else machine)
+        self._max_waiting = whole("max_waiting", max_waiting, 1)
+        self._chance = random.Random() if chance is None else chance
+        self._reporter = Reporter.of_process(observers, level=level) if reporter is None else reporter
         self._watchers = Watchers(lambda: self.metrics)
         self._home: Home | None = None
         self._owner: Owner | None = None
@@ -156,11 +159,12 @@ class Raft:
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
         ``OutcomeUnknown`` (it may yet happen).
         """
-        return await self._at_home(self._write(_payload(value), leader))
+        return await self._at_home(self._write(Normal(encoded(value)), leadership("leader", leader)))
 
     async def client_write_many(self, values: Iterable[Any], *, leader: Fence = None) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
-        return await self._at_home(self._write_many([_payload(value) for value in values], leader))
+        payloads = [Normal(encoded(value)) for value in listed("values", values, MOST_ANSWERS)]
+        return await self._at_home(self._write_many(payloads, leadership("leader", leader)))
 
     async def write_blank(self) -> WriteResponse:
         """Commit an entry that says nothing: a barrier behind everything before it."""
@@ -168,7 +172,7 @@ class Raft:
 
     async def client_write_ff(self, value: Any) -> None:
         """Fire and forget: returns once the command is queued here."""
-        await self._at_home(self._write_ff(_payload(value)))
+        await self._at_home(self._write_ff(Normal(encoded(value))))
 
     async def _write(self, payload: Normal | Blank, leader: Fence) -> WriteResponse:
         (done,) = (await self._with_room()).write((payload,), leader)
@@ -196,11 +200,11 @@ class Raft:
         Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
         may serve the read as well, so followers can share the work.
         """
-        return await self._at_home(self._ensure(policy))
+        return await self._at_home(self._ensure(read_policy(policy)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
         """Ask the machine, linearizably; only the leader answers."""
-        return await self._at_home(self._read(query, policy))
+        return await self._at_home(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
         done = (await self._with_room()).read(policy)
@@ -223,7 +227,7 @@ class Raft:
 
     async def initialize(self, members: Iterable[NodeId] | Mapping[NodeId, str]) -> None:
         """Found a cluster of these voters: once, on one pristine node. Returns when it is on this node's disk."""
-        nodes = dict(members) if isinstance(members, Mapping) else dict.fromkeys(members, "")
+        nodes = voters("members", members)
         membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
         await self._at_home(self._order(lambda request: Initialize(request, membership)))
 
@@ -233,6 +237,7 @@ class Raft:
         Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
         leads.
         """
+        id, addr, blocking = node_id("id", id), text("addr", addr), flag("blocking", blocking)
         return await self._at_home(self._add_learner(id, addr, blocking=blocking))
 
     async def change_membership(
@@ -246,7 +251,8 @@ class Raft:
         A plain set of ids replaces the voters; new ones must be learners before. ``retain`` keeps as learners the
         voters that leave.
         """
-        return await self._at_home(self._change(as_change(change), retain=retain, guard=only_if or Guard()))
+        guard = Guard() if only_if is None else instance("only_if", only_if, Guard).validated()
+        return await self._at_home(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
 
     async def _add_learner(self, id: NodeId, addr: str, *, blocking: bool) -> WriteResponse:
         response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Guard())
@@ -307,9 +313,10 @@ class Raft:
 
     def wait(self, timeout: float | None = None) -> Wait:
         """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
+        end = None if timeout is None else seconds("timeout", timeout)
 
         async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
-            return await self._at_home(self._watchers.until(predicate, f"node {self.id}: {what}", timeout))
+            return await self._at_home(self._watchers.until(predicate, f"node {self.id}: {what}", end))
 
         return Wait(until)
 
@@ -320,19 +327,14 @@ class Raft:
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
         """What ``look`` finds in the engine's state."""
 
-        async def visit() -> T:
-            return look(self._alive().state)
-
-        return await self._at_home(visit())
+        function("look", look)
+        return await self._at_home(_done(lambda: look(self._alive().state)))
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
         """What ``act`` does with the machine between two commands; to change it there would break replication."""
 
-        async def visit() -> T:
-            self._alive()
-            return act(self._machine.machine)
-
-        return await self._at_home(visit())
+        function("act", act)
+        return await self._at_home(_done(lambda: act(self._machine.machine)))
 
     def on_leader_change(self, start: Callback, stop: Callback) -> None:
         """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
@@ -341,13 +343,15 @@ class Raft:
         (``Panicked``): an application that missed its change of office must not go on. It may be asked for before
         ``start()``.
         """
-        self._accompany(lambda: follow_office(self._watchers, start, stop))
+        begin, end = function("start", start), function("stop", stop)
+        self._accompany(lambda: follow_office(self._watchers, begin, end))
 
     def on_cluster_leader_change(self, change: Succession) -> None:
         """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
 
         At once for a leader it knows. Awaited as above; changes during a call are told as one. Ends with the node.
         """
+        function("change", change)
         self._accompany(lambda: follow_leader(self._watchers, change))
 
     def _accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -392,6 +396,5 @@ class Raft:
         return self._home
 
 
-def _payload(value: Any) -> Normal:
-    """A command as the log keeps it; bytes are taken as they are."""
-    return Normal(value if isinstance(value, bytes) else encode(value))
+async def _done(act: Callable[[], T]) -> T:
+    return act()

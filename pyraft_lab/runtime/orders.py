@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from pyraft_lab.arguments import flag, function, instance, node_id, whole
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import (
     AllowRevert,
@@ -43,7 +44,7 @@ class Trigger:
 
     def elect(self, *, pre_vote: bool = False) -> None:
         """Campaign now; ``pre_vote`` asks first whether that could be won."""
-        self._tell(Elect(pre_vote=pre_vote))
+        self._tell(Elect(pre_vote=flag("pre_vote", pre_vote)))
 
     def heartbeat(self) -> None:
         """Send a round of heartbeats now."""
@@ -55,15 +56,17 @@ class Trigger:
 
     def purge(self, upto: Index) -> None:
         """Forget entries up to ``upto``, as far as a snapshot covers them."""
-        self._tell(PurgeLog(upto))
+        self._tell(PurgeLog(whole("upto", upto, what="an index")))
 
     def transfer_leader(self, to: NodeId) -> Pending:
         """Hand leadership to a voter (dissertation §3.10)."""
-        return Pending(self._order(lambda request: TransferLeader(request, to)))
+        target = node_id("to", to)
+        return Pending(self._order(lambda request: TransferLeader(request, target)))
 
     def allow_next_revert(self, node: NodeId) -> Pending:
         """Vouch that ``node`` lost its log and may start again from nothing, once."""
-        return Pending(self._order(lambda request: AllowRevert(request, node)))
+        peer = node_id("node", node)
+        return Pending(self._order(lambda request: AllowRevert(request, peer)))
 
 
 class Runtime:
@@ -77,21 +80,26 @@ class Runtime:
 
     def tick(self, on: bool) -> None:  # noqa: FBT001
         """Whether timers run out; off, an election can be walked by hand."""
-        self._clock(Clock.thaw if on else Clock.freeze)
+        self._clock(Clock.thaw if flag("on", on) else Clock.freeze)
 
     def heartbeat(self, on: bool) -> None:  # noqa: FBT001
         """Whether a leader sends heartbeats."""
-        self.configure(lambda now: replace(now, enable_heartbeat=on))
+        enable = flag("on", on)
+        self.configure(lambda now: replace(now, enable_heartbeat=enable))
 
     def elect(self, on: bool) -> None:  # noqa: FBT001
         """Whether the node campaigns when it hears no leader."""
-        self.configure(lambda now: replace(now, enable_elect=on))
+        enable = flag("on", on)
+        self.configure(lambda now: replace(now, enable_elect=enable))
 
     def pre_vote(self, on: bool) -> None:  # noqa: FBT001
         """Whether it asks before it campaigns (dissertation §9.6)."""
-        self.configure(lambda now: replace(now, pre_vote=on))
+        enable = flag("on", on)
+        self.configure(lambda now: replace(now, pre_vote=enable))
 
     def configure(self, change: Callable[[Config], Config]) -> None:
         """Other settings, made of those of now; ``ConfigError`` where they make no sense."""
-        self._ordered = change(self._ordered or self._config()).validated()
-        self._tell(Configure(self._ordered))
+        now = self._config() if self._ordered is None else self._ordered
+        wanted = instance("config", function("change", change)(now), Config).validated()
+        self._ordered = wanted
+        self._tell(Configure(wanted))

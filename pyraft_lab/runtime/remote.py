@@ -14,6 +14,9 @@ from typing import Any
 
 import msgspec
 
+from pyraft_lab.arguments import node_id
+from pyraft_lab.arguments import seconds as seconds_of
+from pyraft_lab.command import encode as encode_query
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import NotLeader, Timeout
@@ -80,6 +83,7 @@ class Remote:
     async def ask(self, node: NodeId, question: Question) -> Any:
         """What ``node`` answers, or the error it met; bound the wait, for nodes may die without a word."""
         assert self._line is not None, "made by connect"
+        node_id("node", node)
         number = next(self._numbers)
         self._open[number] = asyncio.get_running_loop().create_future()
         self._line.publish(f"{node}/ask/{self._name}", encode(Asked(number, question)))
@@ -90,8 +94,9 @@ class Remote:
 
     async def ask_leader(self, question: Question, *, seconds: float = 30.0) -> Any:
         """What the leader answers; looks for it anew where leadership has moved on."""
+        end = seconds_of("seconds", seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(end):
                 while True:
                     try:
                         return await self.ask(await self.leader(), question)
@@ -145,6 +150,7 @@ class Remote:
 
     async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
         """Have ``node`` answer a query linearizably."""
+        encode_query(query)  # what has no form of its own would travel as its text, and be another query
         return await self.ask(node, ReadQuery(query, policy))
 
     async def index(self, node: NodeId) -> Index:

@@ -228,7 +228,9 @@ async def test_office_begins_and_ends_in_turn() -> None:
 async def test_a_role_that_does_not_exist_is_not_waited_for() -> None:
     raft = Raft(1)
     await raft.start()
-    with pytest.raises(ConfigError, match="role='boss': is one of follower, learner, precandidate, candidate, leader"):
+    with pytest.raises(
+        ConfigError, match="role='boss': must be one of follower, learner, precandidate, candidate, leader"
+    ):
         await raft.wait(20).role("boss")  # type: ignore[arg-type]
     await raft.shutdown()
 
