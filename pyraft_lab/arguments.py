@@ -96,6 +96,16 @@ def sides(field: str, groups: Iterable[object]) -> tuple[tuple[int, ...], ...]:
     return parts
 
 
+def way(field: str, value: Any) -> tuple[int, int]:
+    """One direction between two nodes: a pair (from, to)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ConfigError(field, value, "must be a pair (from, to) of node ids")
+    src, dst = (node_id(field, one) for one in value)
+    if src == dst:
+        raise ConfigError(field, value, "must lead from one node to another")
+    return src, dst
+
+
 def number(field: str, value: Any, least: float = 0.0, most: float = LONGEST, unit: str = "") -> float:
     """A number from ``least`` to ``most``, whole or not; NaN is none."""
     found = _as_float(value)

@@ -39,7 +39,7 @@ class Sealed(Struct, frozen=True, array_like=True):
 
     ``done`` says that every serial up to it has been answered, so those answers may go. ``since`` is a log index
     the client knew when it opened the session: a copy that arrives after the session has expired is told by it.
-    None of these is negative or beyond ``arguments.LARGEST``, and ``done`` is below ``serial``.
+    ``client`` is the only one that may be negative, none is beyond ``arguments.LARGEST``, and ``done`` is below ``serial``.
     """
 
     client: int
@@ -102,8 +102,9 @@ def _check_header(sealed: Sealed) -> None:
     """No number of a session may be one that somebody would have to count up to."""
     for field in ("client", "serial", "done", "since"):
         value = getattr(sealed, field)
-        if not 0 <= value <= LARGEST:
-            raise ValueError(f"{field}={value} of its session is not a whole number from 0 to {LARGEST}")
+        least = -LARGEST if field == "client" else 0
+        if not least <= value <= LARGEST:
+            raise ValueError(f"{field}={value} of its session is not a whole number from {least} to {LARGEST}")
     if sealed.done >= sealed.serial:
         raise ValueError(f"done={sealed.done} of its session is not below its own serial={sealed.serial}")
 

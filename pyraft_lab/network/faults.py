@@ -13,8 +13,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.arguments import share, sides, span, way
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError
 from pyraft_lab.network.base import Counters, Endpoint, Mailbox, Network
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.network.gate import Gate, Held
@@ -32,10 +32,8 @@ class Link(Struct, frozen=True, kw_only=True):
     is_cut: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.loss <= 1:
-            raise ConfigError("loss", self.loss, "must be a probability between 0 and 1")
-        if not 0 <= self.delay[0] <= self.delay[1]:
-            raise ConfigError("delay", self.delay, "must be a pair (shortest, longest) of seconds, not negative")
+        share("loss", self.loss)
+        span("delay", self.delay)
 
 
 class Decree(Struct, frozen=True, kw_only=True):
@@ -45,6 +43,14 @@ class Decree(Struct, frozen=True, kw_only=True):
     cuts: tuple[Way, ...] = ()
     loss: float = 0.0
     delay: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense, from whomever it comes: ``ConfigError``, and garbage where it came by wire."""
+        sides("groups", self.groups)
+        for one in self.cuts:
+            way("cuts", one)
+        share("loss", self.loss)
+        span("delay", self.delay)
 
 
 CLEAR = Link()
@@ -61,7 +67,7 @@ class Faults:
         self.network = network
         self.gate = Gate()
         self.on_fate: Callable[[NodeId, NodeId, Letter, Fate], None] | None = None
-        self._chance = chance or random.Random()
+        self._chance = random.Random() if chance is None else chance
         self._links: Mapping[Way, Link] = {}
         self._weather = CLEAR
         self._groups: tuple[frozenset[NodeId], ...] = ()
@@ -81,15 +87,16 @@ class Faults:
 
     def spoil(self, src: NodeId, dst: NodeId, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """A rule for one way from ``src`` to ``dst``."""
-        self._links = {**self._links, (src, dst): Link(loss=loss, delay=delay)}
+        self._links = {**self._links, way("link", (src, dst)): Link(loss=loss, delay=delay)}
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Nothing gets from ``src`` to ``dst``; the other way is as before."""
-        self._links = {**self._links, (src, dst): replace(self.link(src, dst), is_cut=True)}
+        link = way("link", (src, dst))
+        self._links = {**self._links, link: replace(self.link(*link), is_cut=True)}
 
     def partition(self, *groups: AbstractSet[NodeId]) -> None:
         """Nodes of different groups do not hear each other; nodes in no group form one more."""
-        self._groups = tuple(map(frozenset, groups))
+        self._groups = tuple(map(frozenset, sides("groups", groups)))
 
     def heal(self) -> None:
         """Undo cuts, partitions, rules and weather; the gate stays as it is."""

@@ -19,12 +19,26 @@ from typing import Any, Self, TypeVar
 
 from msgspec.structs import replace
 
+from pyraft_lab.arguments import (
+    MOST_NODES,
+    flag,
+    function,
+    instance,
+    node_id,
+    seconds,
+    share,
+    sides,
+    span,
+    text,
+    way,
+    whole,
+)
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ReadPolicy
-from pyraft_lab.engine.membership import ChangeLike
+from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import AlreadyInitialized, ConfigError, Fatal, NotLeader, Timeout, UnknownNode
+from pyraft_lab.errors import AlreadyInitialized, Fatal, NotLeader, Timeout, UnknownNode
 from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.network import broker
@@ -65,7 +79,7 @@ class LocalCluster:
 
     def __new__(cls, *_: Any, processes: bool = False, **__: Any) -> Self:
         """With ``processes`` a cluster of another kind, of the same face."""
-        if not processes:
+        if not flag("processes", processes):
             return super().__new__(cls)
         from pyraft_lab.runtime.processes import ProcessCluster  # needs the extra: pip install "pyraft-lab[mqtt]"
 
@@ -87,20 +101,20 @@ class LocalCluster:
         level: Level = "full",
         name: str = "local",
     ) -> None:
-        if nodes < 1:
-            raise ConfigError("nodes", nodes, "must be at least 1")
-        self.config = (config or Config()).validated()
+        self._voters = range(1, whole("nodes", nodes, 1, MOST_NODES) + 1)
+        self.config = Config.of(config)
         self.nodes = {}
-        self.trace = Trace(limit=trace or 1)
+        self.trace = Trace(limit=1 if trace is None else whole("trace", trace, 1))
         self.broker = None
-        self._voters = range(1, nodes + 1)
-        self._network, self._storage, self._name = network, storage, name
-        self._machine, self._rules = machine, rules
+        self._network, self._storage, self._name = text("network", network), storage, text("name", name)
+        self._machine, self._rules = function("machine", machine), instance("rules", rules, Rules)
         self._started: set[NodeId] = set()
         self._disks: dict[NodeId, MemoryStorage] = {}
         self._is_traced, self._trace_limit = trace is not None, trace
         self._began = time.monotonic()
-        self._reporter = Reporter([self.trace, *observers] if trace else observers, now=lambda: self.now, level=level)
+        self._reporter = Reporter(
+            [self.trace, *observers] if self._is_traced else observers, now=lambda: self.now, level=level
+        )
         self._thread: LoopThread | None = None
         self._faults: Faults | None = None
         self._decree = Decree()
@@ -218,13 +232,13 @@ class LocalCluster:
 
     def raft(self, node: NodeId) -> Raft:
         """The handle of a node that is up; ``UnknownNode`` where none is."""
-        if node not in self.nodes:
+        if node_id("node", node) not in self.nodes:
             raise UnknownNode(node, self.nodes)
         return self.nodes[node]
 
     async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
         """The node that leads in the highest term, as soon as it has committed something there."""
-        return await self._home.run(self._wait_leader(timeout))
+        return await self._home.run(self._wait_leader(seconds("timeout", timeout)))
 
     async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
         try:
@@ -246,16 +260,19 @@ class LocalCluster:
 
     async def add_learner(self, node: NodeId, *, blocking: bool = True) -> WriteResponse:
         """Start a node and let it receive the log; it does not vote until ``change_membership``."""
+        node, blocking = node_id("node", node), flag("blocking", blocking)
         if node not in self.nodes:
             await self._home.run(self._start(node))
         return await self._by_leader(lambda raft: raft.add_learner(node, blocking=blocking))
 
     async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
         """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
-        return await self._by_leader(lambda raft: raft.change_membership(change, retain))
+        wanted, retain = as_change(change), flag("retain", retain)
+        return await self._by_leader(lambda raft: raft.change_membership(wanted, retain))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
         """Hand leadership to a voter, and wait until it leads."""
+        node_id("to", to), seconds("timeout", timeout)
         await self.raft(await self.wait_leader()).trigger.transfer_leader(to)
         await self.raft(to).wait(timeout).role("leader")
 
@@ -289,7 +306,7 @@ class LocalCluster:
 
     async def restart(self, node: NodeId) -> None:
         """Start a node from its disk; one that is up is killed first."""
-        if node in self.nodes:
+        if node_id("node", node) in self.nodes:
             await self.kill(node)
         elif node not in self._started:
             raise UnknownNode(node, self._started)
@@ -297,23 +314,29 @@ class LocalCluster:
 
     def partition(self, *groups: AbstractSet[NodeId]) -> None:
         """Let nodes of different groups not hear each other; nodes in no group form one more."""
-        for node in sorted(frozenset[NodeId]().union(*groups) - self._started):
-            raise UnknownNode(node, self._started)
-        told = " | ".join("{" + ",".join(map(str, sorted(group))) + "}" for group in groups)
-        self._impose(replace(self._decree, groups=tuple(map(frozenset, groups))), Kind.PARTITION, detail=told)
+        parts = sides("groups", groups)
+        self._check_started(*(node for part in parts for node in part))
+        told = " | ".join("{" + ",".join(map(str, part)) + "}" for part in parts)
+        self._impose(replace(self._decree, groups=tuple(map(frozenset, parts))), Kind.PARTITION, detail=told)
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Let nothing get from ``src`` to ``dst``; the other way is as before."""
-        self._impose(replace(self._decree, cuts=(*self._decree.cuts, (src, dst))), Kind.CUT, src, peer=dst)
+        self._check_started(*(link := way("cut", (src, dst))))
+        self._impose(replace(self._decree, cuts=(*self._decree.cuts, link)), Kind.CUT, src, peer=dst)
 
     def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
-        told = f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s"
-        self._impose(replace(self._decree, loss=loss, delay=delay), Kind.WEATHER, detail=told)
+        decree = replace(self._decree, loss=share("loss", loss), delay=span("delay", delay))
+        self._impose(decree, Kind.WEATHER, detail=f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s")
 
     def heal(self) -> None:
         """Undo partitions, cuts and weather."""
         self._impose(Decree(), Kind.HEAL)
+
+    def _check_started(self, *nodes: NodeId) -> None:
+        for node in nodes:
+            if node not in self._started:
+                raise UnknownNode(node, self._started)
 
     def _impose(
         self, decree: Decree, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""

@@ -326,13 +326,11 @@ class Raft:
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
         """What ``look`` finds in the engine's state."""
-
         function("look", look)
         return await self._at_home(_done(lambda: look(self._alive().state)))
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
         """What ``act`` does with the machine between two commands; to change it there would break replication."""
-
         function("act", act)
         return await self._at_home(_done(lambda: act(self._machine.machine)))
 

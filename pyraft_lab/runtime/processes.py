@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
@@ -137,18 +138,19 @@ class ProcessCluster(LocalCluster):
 
     async def add_learner(self, node: NodeId, *, blocking: bool = True) -> Any:
         """Start a node and let it receive the log, and wait until it has it; returns the membership, in words."""
+        node, blocking = node_id("node", node), flag("blocking", blocking)
         if node not in self._processes:
             await self._home.run(self._start(node))
         return await self._home.run(self._far.ask_leader(TakeLearner(node, blocking), seconds=PATIENCE))
 
     async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> Any:
         """Change who votes; returns the membership, in words."""
-        question = ChangeMembers(as_change(change), retain)
+        question = ChangeMembers(as_change(change), flag("retain", retain))
         return await self._home.run(self._far.ask_leader(question, seconds=PATIENCE))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
         """Hand leadership to a voter, and wait until it leads."""
-        await self._home.run(self._transfer(to, timeout))
+        await self._home.run(self._transfer(node_id("to", to), seconds("timeout", timeout)))
 
     async def _transfer(self, to: NodeId, seconds: float) -> None:
         await self._far.ask_leader(HandOver(to), seconds=seconds)
@@ -171,7 +173,7 @@ class ProcessCluster(LocalCluster):
 
     async def restart(self, node: NodeId) -> None:
         """Start a node from its disk; one that is up is killed first."""
-        if node in self._processes:
+        if node_id("node", node) in self._processes:
             await self.kill(node)
         elif node not in self._started:
             raise UnknownNode(node, self._started)
@@ -200,7 +202,7 @@ class ProcessCluster(LocalCluster):
         self._home.call(impose)
 
     def _process(self, node: NodeId) -> "subprocess.Popen[bytes]":
-        if node not in self._processes:
+        if node_id("node", node) not in self._processes:
             raise UnknownNode(node, self._processes)
         return self._processes[node]
 

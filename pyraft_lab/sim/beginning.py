@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab import arguments
+from pyraft_lab.arguments import MOST_NODES
 from pyraft_lab.engine.log import Configuration, Entry, Log
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
@@ -41,17 +42,10 @@ def begin(nodes: int | Iterable[NodeId], learners: int | Iterable[NodeId], *, in
 
 def node_ids(field: str, nodes: int | Iterable[NodeId], *, after: NodeId, least: int) -> tuple[NodeId, ...]:
     """Node ids as given, or so many counted on from ``after``; ``ConfigError`` where that makes no cluster."""
-    if isinstance(nodes, int):
-        at_least(field, nodes, least)
-        return tuple(range(after + 1, after + 1 + nodes))
-    ids = set(nodes)
-    if len(ids) < least or not all(_is_id(node) for node in ids):
-        raise ConfigError(field, nodes, f"must be at least {least} node ids, counted from 1")
-    return tuple(sorted(ids))
-
-
-def _is_id(node: object) -> bool:
-    return isinstance(node, int) and not isinstance(node, bool) and node > 0
+    if isinstance(nodes, Iterable) and not isinstance(nodes, str):
+        return arguments.node_ids(field, nodes, least=least)
+    count = arguments.whole(field, nodes, least, MOST_NODES, what="a set of node ids, or how many")
+    return tuple(range(after + 1, after + 1 + count))
 
 
 def first_disk(members: Membership | None) -> Disk:

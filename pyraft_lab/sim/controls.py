@@ -4,13 +4,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import (
+    LARGEST,
+    LONGEST,
+    choice,
+    flag,
+    instance,
+    node_id,
+    number,
+    share,
+    sides,
+    text,
+    voters,
+    way,
+    whole,
+)
+from pyraft_lab.arguments import seconds as seconds_of
 from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Beat, BuildSnapshot, Configure, Elect, Guard, PurgeLog, ReadPolicy
 from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as_change
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.disk import SOUND, Health
 from pyraft_lab.sim.views import ClientCall, Nodes
 from pyraft_lab.sim.weather import SECOND, Weather
@@ -49,6 +63,8 @@ from pyraft_lab.trace.recorder import MessageId, Record
 _ANYWHERE = Guard()
 OPERATOR = -1
 """The client id under which operators' calls run."""
+SLOWEST, FASTEST = 1e-6, 1e3
+"""Rates at which a clock can run."""
 
 
 class Controls(ABC):
@@ -83,104 +99,108 @@ class Controls(ABC):
 
     @weather.setter
     def weather(self, weather: Weather) -> None:
-        self.decide(SetWeather(weather))
+        self.decide(SetWeather(instance("weather", weather, Weather)))
 
     # Clients and operators
 
     def write(self, command: Any, to: NodeId | None = None, *, client: int = 0) -> ClientCall:
         """Have a client write; without ``to`` it finds the leader itself, and tries until it is answered, once."""
         encode(command)
-        return self.call(Call(client=client, wish=Write(command), to=to))
+        return self._ask(Write(command), to, client)
 
     def read(
         self, query: Any, to: NodeId | None = None, *, policy: ReadPolicy | Literal["local"] = "index", client: int = 0
     ) -> ClientCall:
         """Have a client read: by a round of contact (``index``), by the ``lease``, or what a node has (``local``)."""
-        if policy not in ("index", "lease", "local"):
-            raise ConfigError("policy", policy, "is 'index', 'lease' or 'local'")
-        return self.call(Call(client=client, wish=Query(query, policy), to=to))
+        choice("policy", policy, ("index", "lease", "local"))
+        return self._ask(Query(query, policy), to, client)
 
     def initialize(self, members: Iterable[NodeId], at: NodeId) -> ClientCall:
         """Make pristine servers a cluster: node ``at`` gets the first membership and campaigns."""
-        return self._operate(Found(Membership.of(members)), at)
+        founders = Membership(configs=(frozenset(voters("members", members)),))
+        return self._operate(Found(founders), self._known("at", at))
 
     def transfer(self, to: NodeId) -> ClientCall:
         """Ask the leader to hand over to a voter."""
-        self.nodes[to]
-        return self._operate(HandOver(to))
+        return self._operate(HandOver(self._known("to", to)))
 
     def add_learner(self, node: NodeId) -> ClientCall:
         """Let a server listen; it is started first if there is none of that id."""
-        if node not in self.nodes:
-            self.add_node(node)
-        return self.change_membership(AddLearners(frozenset({node})))
+        learner = node_id("node", node)
+        if learner not in self.nodes:
+            self.add_node(learner)
+        return self.change_membership(AddLearners(frozenset({learner})))
 
     def change_membership(self, change: ChangeLike, *, retain: bool = False, guard: Guard = _ANYWHERE) -> ClientCall:
         """Ask the leader for another membership; answered when its first entry is committed."""
-        return self._operate(Reconfigure(as_change(change), retain, guard))
+        checked = instance("guard", guard, Guard).validated()
+        return self._operate(Reconfigure(as_change(change), flag("retain", retain), checked))
 
     def elect(self, node: NodeId, *, pre_vote: bool = False) -> Record:
         """Have a server campaign now."""
-        return self.decide(Tell(node, Elect(pre_vote)))
+        return self.decide(Tell(self._known("node", node), Elect(flag("pre_vote", pre_vote))))
 
     def beat(self, node: NodeId) -> Record:
         """Have a leader send a round of heartbeats now."""
-        return self.decide(Tell(node, Beat()))
+        return self.decide(Tell(self._known("node", node), Beat()))
 
     def snapshot(self, node: NodeId) -> Record:
         """Have a server build a snapshot of what it has applied."""
-        return self.decide(Tell(node, BuildSnapshot()))
+        return self.decide(Tell(self._known("node", node), BuildSnapshot()))
 
     def purge(self, node: NodeId, upto: Index) -> Record:
         """Have a server forget entries up to ``upto`` that its snapshot covers."""
-        return self.decide(Tell(node, PurgeLog(upto)))
+        last = whole("upto", upto, what="an index")
+        return self.decide(Tell(self._known("node", node), PurgeLog(last)))
 
     def configure(self, node: NodeId, config: Config) -> Record:
         """Give a running server other settings."""
-        return self.decide(Tell(node, Configure(config.validated())))
+        settings = instance("config", config, Config).validated()
+        return self.decide(Tell(self._known("node", node), Configure(settings)))
 
     def allow_revert(self, peer: NodeId) -> ClientCall:
         """Tell the leader that a follower lost its log and may begin anew."""
-        self.nodes[peer]
-        return self._operate(Forgive(peer))
+        return self._operate(Forgive(self._known("peer", peer)))
 
     # Faults
 
     def crash(self, node: NodeId, *, torn: float = 0.0) -> Record:
         """Kill a server: unsynced writes are gone, but for the first ones, a share of ``torn``."""
-        return self.decide(Crash(node, torn))
+        return self.decide(Crash(self._known("node", node), share("torn", torn)))
 
     def restart(self, node: NodeId) -> Record:
         """Start a dead server from its disk."""
-        return self.decide(Start(node))
+        return self.decide(Start(self._known("node", node)))
 
     def pause(self, node: NodeId) -> Record:
         """Stop a server's time, as a long collection of garbage does."""
-        return self.decide(Pause(node))
+        return self.decide(Pause(self._known("node", node)))
 
     def resume(self, node: NodeId) -> Record:
         """Let a paused server go on; first of all it finds which of its timers have run out, leases among them."""
-        record = self.decide(Resume(node))
+        record = self.decide(Resume(self._known("node", node)))
         self.run(0)
         return record
 
     def drift(self, node: NodeId, rate: float) -> Record:
         """Let a server's clock run ``rate`` times as fast as it should."""
-        return self.decide(Drift(node, rate))
+        return self.decide(Drift(self._known("node", node), number("rate", rate, SLOWEST, FASTEST)))
 
     def skew(self, node: NodeId, seconds: float) -> Record:
         """Let a server's clock jump forward by so much, or back."""
-        return self.decide(Skew(node, round(seconds * SECOND)))
+        by = number("seconds", seconds, -LONGEST, LONGEST, "seconds")
+        return self.decide(Skew(self._known("node", node), round(by * SECOND)))
 
     def spoil(
         self, node: NodeId, *, slow: float = 1.0, full: bool = False, corrupt: Index = 0, lying: bool = False
     ) -> Record:
         """Let a server's disk be slow, full, damaged or lying (:class:`~pyraft_lab.sim.disk.Health` says how)."""
-        return self.decide(Spoil(node, Health(slow=slow, full=full, corrupt=corrupt, lying=lying)))
+        health = Health(slow=slow, full=full, corrupt=corrupt, lying=lying).validated()
+        return self.decide(Spoil(self._known("node", node), health))
 
     def mend(self, node: NodeId) -> Record:
         """Make a server's disk sound again: restored where it was damaged, with room where it was full."""
-        return self.decide(Spoil(node, SOUND))
+        return self.decide(Spoil(self._known("node", node), SOUND))
 
     def hold(self) -> Record:
         """Let the network hold all messages, as a broker that hiccups; :meth:`release` lets them go at once."""
@@ -192,40 +212,45 @@ class Controls(ABC):
 
     def partition(self, *groups: Iterable[NodeId], name: str = "") -> Record:
         """Let messages through within groups only; who is in none is alone. The story tells the ``name``."""
-        return self.decide(Partition(_disjoint(groups), name))
+        parts = sides("groups", groups)
+        for node in (node for part in parts for node in part):
+            self._known("groups", node)
+        return self.decide(Partition(parts, text("name", name)))
 
     def cut(self, src: NodeId, dst: NodeId) -> Record:
         """Let nothing through from ``src`` to ``dst``; the other way stays open."""
-        return self.decide(Cut(src, dst))
+        src, dst = way("cut", (src, dst))
+        return self.decide(Cut(self._known("src", src), self._known("dst", dst)))
 
     def heal(self, *links: tuple[NodeId, NodeId]) -> Record:
         """Make these links (from, to) whole; without any, all of them."""
-        return self.decide(Heal(links))
+        return self.decide(Heal(tuple(way("links", link) for link in links)))
 
     def drop(self, message: MessageId) -> Record:
         """Lose a message that is under way."""
-        return self.decide(Drop(message))
+        return self.decide(Drop(whole("message", message)))
 
     def duplicate(self, message: MessageId) -> Record:
         """Let a message that is under way arrive twice."""
-        return self.decide(Duplicate(message))
+        return self.decide(Duplicate(whole("message", message)))
 
     def delay(self, message: MessageId, seconds: float) -> Record:
         """Let a message that is under way take longer."""
-        at_least("seconds", seconds, 0)
-        return self.decide(Delay(message, round(seconds * SECOND)))
+        by = seconds_of("seconds", seconds)
+        return self.decide(Delay(whole("message", message), round(by * SECOND)))
 
     def add_node(self, node: NodeId) -> Record:
         """Start a new server with an empty disk; make it a member with :meth:`add_learner`."""
-        return self.decide(Join(node))
+        return self.decide(Join(node_id("node", node)))
+
+    def _known(self, field: str, node: NodeId) -> NodeId:
+        """The id of a server there is; ``ConfigError`` for what is no id, ``UnknownNode`` where it names nobody."""
+        return self.nodes[node_id(field, node)].id
+
+    def _ask(self, wish: Wish, to: NodeId | None, client: int) -> ClientCall:
+        """Have a client ask."""
+        server = None if to is None else self._known("to", to)
+        return self.call(Call(client=whole("client", client, -LARGEST), wish=wish, to=server))
 
     def _operate(self, wish: Wish, to: NodeId | None = None) -> ClientCall:
         return self.call(Call(client=OPERATOR, wish=wish, to=to))
-
-
-def _disjoint(groups: Iterable[Iterable[NodeId]]) -> tuple[tuple[NodeId, ...], ...]:
-    sides = tuple(tuple(sorted(set(group))) for group in groups)
-    named = [node for side in sides for node in side]
-    if len(named) != len(set(named)):
-        raise ConfigError("groups", sides, "a node can be on one side only")
-    return sides

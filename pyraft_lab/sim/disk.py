@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import flag, number, whole
 from pyraft_lab.engine.commands import Append, StorageCommand
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError, StorageFailed
+from pyraft_lab.errors import StorageFailed
 from pyraft_lab.trace.recorder import EventId, MessageId
 
 
@@ -35,11 +35,9 @@ class Health(Struct, frozen=True, kw_only=True):
 
     def validated(self) -> "Health":
         """This health, or ``ConfigError`` naming field, value and rule."""
-        at_least("slow", self.slow, 0)
-        at_least("corrupt", self.corrupt, 0)
-        for field, value in (("full", self.full), ("lying", self.lying)):
-            if not isinstance(value, bool):
-                raise ConfigError(field, value, "must be True or False")
+        number("slow", self.slow, most=1e6)
+        whole("corrupt", self.corrupt, what="an index")
+        flag("full", self.full), flag("lying", self.lying)
         return self
 
     def __str__(self) -> str:

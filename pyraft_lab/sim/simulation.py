@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import flag, function, instance, whole
+from pyraft_lab.arguments import seconds as seconds_of
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
@@ -67,27 +68,27 @@ class Simulation(Controls):
         record: bool | int = True,
         checks: Sequence[Checker] | None = None,
     ) -> None:
-        self._began = begin(nodes, learners, initialize=initialize)
-        if not isinstance(seed, int):
+        self._began = begin(nodes, learners, initialize=flag("initialize", initialize))
+        if isinstance(seed, bool) or not isinstance(seed, int):
             raise ConfigError("seed", seed, "must be a whole number")
         if rules is not None and engine is not None:
             raise ConfigError("rules", rules, "give rules or an engine that has them, not both")
         self._setting = Setting(
             seed=seed,
-            engine=engine or raft(rules or RAFT),
-            config=(config or Config()).validated(),
-            machine=machine,
+            engine=raft(RAFT if rules is None else instance("rules", rules, Rules)) if engine is None else engine,
+            config=Config.of(config),
+            machine=function("machine", machine),
         )
         self._world = World(
             setting=self._setting,
-            weather=(weather or Weather()).validated(),
+            weather=Weather() if weather is None else instance("weather", weather, Weather).validated(),
             nodes={
                 node: new_node(self._setting, node, self._began.disk)
                 for node in sorted((*self._began.voters, *self._began.learners))
             },
         )
         self._keeps = bool(record)
-        self._trace = Trace(limit=None if isinstance(record, bool) else record)
+        self._trace = Trace(limit=None if isinstance(record, bool) else whole("record", record))
         self._timeline = Timeline(self._world)
         self._branches: dict[str, Simulation] = {}
         self._calls: dict[int, ClientCall] = {}
@@ -218,16 +219,14 @@ class Simulation(Controls):
 
     def run(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass."""
-        at_least("seconds", seconds, 0)
-        stop = self._world.now + round(seconds * SECOND)
+        stop = self._world.now + round(seconds_of("seconds", seconds) * SECOND)
         while (due := self._next()) is not None and due.time <= stop:
             self._do(due.action, at=due.time, decided=False)
         self.wait(stop)
 
     def run_until(self, predicate: Callable[["Simulation"], T], timeout: float = 30) -> T:
         """Let things happen until ``predicate`` holds, and return what it says; ``Timeout`` where it never does."""
-        at_least("timeout", timeout, 0)
-        stop = self._world.now + round(timeout * SECOND)
+        stop = self._world.now + round(seconds_of("timeout", timeout) * SECOND)
         while not (found := predicate(self)):
             due = self._next()
             if due is None or due.time > stop:
@@ -240,7 +239,7 @@ class Simulation(Controls):
         """Let one of the :attr:`pending` actions happen out of its turn: now, or at a later time ``at``."""
         if action not in self.pending:
             raise PyraftError(f"{action!r} is not pending")
-        return self.force(action, self._world.now if at is None else round(at * SECOND))
+        return self.force(action, self._world.now if at is None else round(seconds_of("at", at) * SECOND))
 
     def force(self, action: Action, at: Micros) -> Record:
         """Let anything happen at that time; what was due earlier waits."""
@@ -299,7 +298,7 @@ class Simulation(Controls):
         """The same cluster before anything had happened, in good weather; perhaps smaller, or under other rules."""
         voters, learners, initialize = self._began.less(without)
         seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
-        rules = engine or self._setting.engine
+        rules = self._setting.engine if engine is None else engine
         return Simulation(voters, seed, config=config, engine=rules, machine=machine, learners=learners,
                           initialize=initialize, record=record)  # fmt: skip
 
@@ -340,7 +339,7 @@ class Simulation(Controls):
 
     def watch(self, observer: Callable[[Record], None]) -> None:
         """Have ``observer`` called with every record from now on."""
-        self.observers.append(observer)
+        self.observers.append(function("observer", observer))
 
     # How it goes on
 
