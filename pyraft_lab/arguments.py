@@ -52,10 +52,17 @@ def node_ids(field: str, values: object, *, least: int = 0) -> tuple[int, ...]:
     """Distinct node ids in order; ``least`` is how many there must be."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise ConfigError(field, values, "must be a set of node ids, such as {1, 2, 3}")
-    ids = {node_id(field, one) for one in islice(values, MOST_NODES + 1)}
+    ids = {_as_id(one) for one in islice(values, MOST_NODES + 1)}
+    if None in ids:
+        raise ConfigError(field, values, f"must be node ids, whole numbers from 1 to {LARGEST}")
     if not least <= len(ids) <= MOST_NODES:
         raise ConfigError(field, values, f"must be {least} to {MOST_NODES} node ids")
-    return tuple(sorted(ids))
+    return tuple(sorted(one for one in ids if one is not None))
+
+
+def _as_id(value: object) -> int | None:
+    number = None if isinstance(value, bool) else _as_int(value)
+    return number if number is not None and 1 <= number <= LARGEST else None
 
 
 def listed(field: str, values: Iterable[T], most: int) -> list[T]:

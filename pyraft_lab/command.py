@@ -39,7 +39,7 @@ class Sealed(Struct, frozen=True, array_like=True):
 
     ``done`` says that every serial up to it has been answered, so those answers may go. ``since`` is a log index
     the client knew when it opened the session: a copy that arrives after the session has expired is told by it.
-    ``client`` is the only one that may be negative, none is beyond ``arguments.LARGEST``, and ``done`` is below ``serial``.
+    Only ``client`` may be negative, none is beyond ``arguments.LARGEST``, and ``done`` is below ``serial``.
     """
 
     client: int

@@ -21,7 +21,7 @@ class Home:
     """The loop on which something lives; awaits coroutines there, from whatever loop one is on."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self.loop = loop or asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop() if loop is None else loop
         self._visits: set[Future[Any]] = set()
         self._over: Fatal | None = None
 

@@ -159,9 +159,9 @@ def run_campaign(
         nodes=nodes,
         faults=faults,
         seconds=seconds,
-        engine=engine or raft(),
-        config=config or Config(),
-        load=load or Load(),
+        engine=raft() if engine is None else engine,
+        config=Config() if config is None else config,
+        load=Load() if load is None else load,
     ).validated()
     book = Book(trial, Path(path) if path is not None else None)
     todo = [seed for seed in dict.fromkeys(seeds) if seed not in book.rows]

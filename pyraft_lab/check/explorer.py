@@ -107,17 +107,18 @@ def explore(
     worlds that differ by the names of servers alone; your predicates must not ask for names then. ``progress`` is
     told every few thousand worlds how far the search is: ``lambda worlds, waiting, depth: ...``.
     """
-    engine = engine or (start.world.setting.engine if isinstance(start, Simulation) else raft())
+    if engine is None:
+        engine = start.world.setting.engine if isinstance(start, Simulation) else raft()
     world = _world(start, engine)
     search = Search(
-        Space(engine, bounds or Bounds(), world),
+        Space(engine, Bounds() if bounds is None else bounds, world),
         world,
-        invariants=invariants or {},
-        sometimes=sometimes or {},
+        invariants={} if invariants is None else invariants,
+        sometimes={} if sometimes is None else sometimes,
         goal=goal,
         symmetric=symmetric,
     )
-    return search.run(progress or (lambda *_: None))
+    return search.run((lambda *_: None) if progress is None else progress)
 
 
 def _world(start: World | Simulation | Membership | int, engine: Engine) -> World:

@@ -103,7 +103,7 @@ class Safety:
     """
 
     def __init__(self, ghost: Ghost | None = None) -> None:
-        self.ghost = ghost or Ghost()
+        self.ghost = Ghost() if ghost is None else ghost
 
     def fork(self, world: World) -> "Safety":
         """A watch that knows what happened before ``world``."""

@@ -157,7 +157,7 @@ def cluster(nodes: int | Membership = 3, *, config: Config = BARE, engine: Engin
     """A start for searches: servers that know their membership and have heard nothing."""
     membership = nodes if isinstance(nodes, Membership) else Membership.of(range(1, nodes + 1))
     disk = Disk(log=Log().append((Entry(LogId(0, 0, 1), Configuration(membership)),)))
-    engine = engine or raft()
+    engine = raft() if engine is None else engine
     fresh = (Local(engine.start(node, disk, config), disk) for node in sorted(membership))
     return World(servers=tuple(restart(engine, local).after for local in fresh))
 

@@ -130,7 +130,7 @@ class Engine(Struct, frozen=True):
 
         Raises ``StorageFailed`` where the disk could not have been written by Raft.
         """
-        return start(id, disk or Disk(), config or Config())
+        return start(id, Disk() if disk is None else disk, Config() if config is None else config)
 
     def step(self, state: RaftState, event: Event) -> Step:
         """One turn under these rules."""

@@ -176,7 +176,7 @@ class Recorded(Film):
 
     def __init__(self, trace: Trace, engine: Engine | None = None) -> None:
         self._trace = trace
-        self.engine = engine or Engine()
+        self.engine = Engine() if engine is None else engine
         self._kept: dict[EventId, Moment] = {0: NOTHING}
         self._ends: Mapping[EventId, float] = {}
 

@@ -70,7 +70,7 @@ def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Serv
 
 def _stepped(old: Server | None, record: Record, step: Step, ends: Ends) -> Server:
     state = step.after
-    kept = old or Server(state=state)
+    kept = Server(state=state) if old is None else old
     id = state.log.id_at(state.applied) or state.snapshot_last
     clock = _clock(kept.clock, record, step, ends)
     return replace(kept, state=state, up=not state.halted, silent=False, clock=clock, digest=f"{id.term}.{id.index}")

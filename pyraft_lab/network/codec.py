@@ -12,14 +12,30 @@ from typing import TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from pyraft_lab.engine.log import weigh
-from pyraft_lab.engine.messages import AnyMessage, AppendRequest, SnapshotRequest
-from pyraft_lab.engine.types import NodeId
+from pyraft_lab.arguments import LARGEST
+from pyraft_lab.engine.log import SnapshotMeta, weigh
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    CandidateMessage,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Outdated,
+    PreVoteRequest,
+    PreVoteResponse,
+    SnapshotRequest,
+    SnapshotResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+    VoterMessage,
+)
+from pyraft_lab.engine.types import LogId, NodeId, Vote
 
 T = TypeVar("T")
 VERSION = 1
-GREATEST = 1 << 48
-"""No honest term, index or id comes near; a forged one must not take the room to count on."""
 
 
 class Letter(Struct, frozen=True, array_like=True, gc=False):
@@ -76,14 +92,14 @@ def decode(data: bytes) -> tuple[NodeId, tuple[Letter, ...]]:
         frame = read(_frames, data)
         if frame.version != VERSION:
             raise Garbage(f"version {frame.version}, not {VERSION}")
-        if not 0 < frame.src < GREATEST:
+        if not 0 < frame.src <= LARGEST:
             raise Garbage(f"no node is numbered {frame.src}")
         if frame.checksum != _checksum(frame.src, frame.letters):
             raise Garbage("the checksum is wrong")
         letters = read(_letters, frame.letters)
     except msgspec.MsgspecError as wrong:
         raise Garbage(str(wrong)) from None
-    if not all(_is_sane(letter.message) for letter in letters):
+    if not all(_is_numbered(letter) and _is_sane(letter.message) for letter in letters):
         raise Garbage("numbers beyond reason")
     return frame.src, letters
 
@@ -103,26 +119,70 @@ def _checksum(src: NodeId, letters: bytes | Raw) -> int:
 
 def _is_sane(message: AnyMessage) -> bool:
     """What the types cannot say: no number is absurd, and entries follow ``prev`` without a gap."""
-    if not (0 <= message.vote.term < GREATEST and 0 <= message.vote.node < GREATEST):
+    if not _is_vote(message.vote):
         return False
     match message:
         case AppendRequest():
-            return _follows(message)
+            return _is_count(message.commit, message.round) and _follows(message)
         case SnapshotRequest(meta=meta, offset=offset, data=data):
-            return offset >= 0 and offset + len(data) <= meta.size and 0 < meta.last.index < GREATEST
+            return _is_snapshot(meta) and 0 <= offset <= meta.size - len(data) and _is_count(message.round)
+        case AppendAccepted(matched=id, round=round):
+            return _is_id(id) and _is_count(round)
+        case AppendRefused(prev=prev, hint=hint, round=round):
+            return _is_id(prev) and _is_id(hint) and _is_count(round)
+        case SnapshotResponse(last=id, offset=offset, round=round):
+            return _is_id(id) and _is_count(offset, round)
+        case HeartbeatRequest(round=round) | HeartbeatResponse(round=round):
+            return _is_count(round)
+        case _:
+            return _is_election(message)
+
+
+def _is_election(message: CandidateMessage | VoterMessage | TimeoutNow | Outdated) -> bool:
+    match message:
+        case PreVoteRequest(last=id) | VoteRequest(last=id):
+            return _is_id(id)
+        case PreVoteResponse(asked=asked, last=id) | VoteResponse(asked=asked, last=id):
+            return _is_vote(asked) and _is_id(id)
         case _:
             return True
+
+
+def _is_numbered(letter: Letter) -> bool:
+    """Ids of messages and events are drawn from 63 bits, which tables of a trace hold."""
+    return 0 <= letter.id < 1 << 63 and 0 <= letter.cause < 1 << 63
+
+
+def _is_count(*numbers: int) -> bool:
+    return min(numbers) >= 0 and max(numbers) <= LARGEST
+
+
+def _is_vote(vote: Vote) -> bool:
+    return 0 <= vote.term <= LARGEST and 0 <= vote.node <= LARGEST
+
+
+def _is_id(id: LogId) -> bool:
+    return 0 <= id.index <= LARGEST and 0 <= id.term <= LARGEST and 0 <= id.node <= LARGEST
+
+
+def _is_snapshot(meta: SnapshotMeta) -> bool:
+    """It ends somewhere, and every number of it can be."""
+    return (
+        (_is_id(meta.last) and meta.last.index > 0 and _is_id(meta.membership_id))
+        and meta.membership_id.index <= meta.last.index
+        and _is_count(meta.size, meta.checksum)
+    )
 
 
 def _follows(message: AppendRequest) -> bool:
     """Indexes count up from ``prev``, terms never fall and never pass the leader's own."""
     index, term = message.prev.index, message.prev.term
-    if not 0 <= index < GREATEST or term < 0:
+    if not _is_id(message.prev) or index + len(message.entries) > LARGEST:
         return False
     for entry in message.entries:
         id = entry.id
         index += 1
-        if id.index != index or id.term < term:
+        if id.index != index or id.term < term or not 0 <= id.node <= LARGEST:
             return False
         term = id.term
     return term <= message.vote.term

@@ -62,7 +62,8 @@ class MqttNetwork:
         self.address = Address.parse(broker)
         self.cluster = word("cluster", cluster)
         self.qos, self.keepalive, self.timeout = qos, keepalive, timeout
-        self.tls = (certificates or Certificates()).context() if self.address.tls else None
+        known = Certificates() if certificates is None else certificates
+        self.tls = known.context() if self.address.tls else None
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         """Connect; ``NetworkFailed`` if the broker is not there, ``DuplicateNode`` if the node is."""

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
@@ -26,6 +26,7 @@ from pyraft_lab.runtime.questions import (
     WriteCommands,
     decode_asked,
     encode,
+    number_of,
     refused,
 )
 
@@ -65,19 +66,35 @@ class Desk:
             self.line.publish(f"{self._raft.id}/status", encode(now), retain=True)
 
     def hear(self, topic: str, payload: bytes) -> None:
-        """Take a question; garbage is let go."""
+        """Take a question; one that makes no sense is refused, garbage is let go."""
+        client = topic.rpartition("/")[2]
         try:
             asked = decode_asked(payload)
-        except msgspec.MsgspecError:
-            return
-        self._start(self._answer(topic.rpartition("/")[2], asked))
+        except msgspec.MsgspecError as wrong:
+            self._refuse(client, payload, str(wrong))
+        else:
+            self._start(self._answer(client, asked))
+
+    def _refuse(self, client: str, payload: bytes, why: str) -> None:
+        """Tell who asked what nobody can read, as far as the number of the question can be."""
+        number = number_of(payload)
+        if number is not None:
+            self._reply(client, number, refused(ConfigError("question", payload[:60], why)))
 
     async def _answer(self, client: str, asked: Asked) -> None:
         answer = await self._attempt(asked.question)
         if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex)):
             self.show()  # who asked for a change sees it no later than the answer
+        self._reply(client, asked.number, answer)
+
+    def _reply(self, client: str, number: int, answer: Result | Refused) -> None:
+        """Publish an answer; where a machine's has no form that travels, say that."""
+        try:
+            data = encode(Reply(number, answer))
+        except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
+            data = encode(Reply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
         if self.line is not None:
-            self.line.publish(f"answers/{client}/{self._raft.id}", encode(Reply(asked.number, answer)))
+            self.line.publish(f"answers/{client}/{self._raft.id}", data)
 
     async def _attempt(self, question: Question) -> Result | Refused:
         try:

@@ -19,7 +19,7 @@ from pyraft_lab import errors
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import Change
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import PyraftError, shown
 from pyraft_lab.network.codec import read
 from pyraft_lab.runtime.metrics import Metrics
 
@@ -101,8 +101,14 @@ class Reply(Struct, frozen=True, array_like=True):
     answer: Result | Refused
 
 
+class _Numbered(Struct, frozen=True, array_like=True):
+    number: int
+    rest: msgspec.Raw
+
+
 _encoder = msgspec.msgpack.Encoder(enc_hook=str)
 _asked = msgspec.msgpack.Decoder(Asked)
+_numbered = msgspec.msgpack.Decoder(_Numbered)
 _reply = msgspec.msgpack.Decoder(Reply)
 _metrics = msgspec.msgpack.Decoder(Metrics)
 
@@ -117,6 +123,14 @@ def decode_asked(data: bytes) -> Asked:
     return read(_asked, data)
 
 
+def number_of(data: bytes) -> int | None:
+    """The number of a question that cannot be read, so that its asker can be told; ``None`` where even that is lost."""
+    try:
+        return read(_numbered, data).number
+    except msgspec.MsgspecError:
+        return None
+
+
 def decode_reply(data: bytes) -> Reply:
     """An answer; ``msgspec.MsgspecError`` where the bytes are none."""
     return read(_reply, data)
@@ -128,8 +142,17 @@ def decode_metrics(data: bytes) -> Metrics:
 
 
 def refused(error: PyraftError) -> Refused:
-    """An error as it travels."""
-    return Refused(type(error).__name__, vars(error) or {"message": str(error)})
+    """An error as it travels; a fact without a form of its own as its text."""
+    facts = {name: value if _travels(value) else shown(value) for name, value in vars(error).items()}
+    return Refused(type(error).__name__, facts or {"message": str(error)})
+
+
+def _travels(value: Any) -> bool:
+    try:
+        _encoder.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return True
 
 
 def to_error(refusal: Refused) -> PyraftError:
@@ -139,9 +162,13 @@ def to_error(refusal: Refused) -> PyraftError:
     NotLeader('node 1 refuses: not the leader; ask node 3')
     """
     known = vars(errors).get(refusal.error)
+    if not (isinstance(known, type) and issubclass(known, PyraftError)) or known is PyraftError:
+        return PyraftError(_message(refusal))
     try:
-        if isinstance(known, type) and issubclass(known, PyraftError):
-            return known(**refusal.facts)
-    except TypeError:
-        pass
-    return PyraftError(str(refusal.facts.get("message", f"{refusal.error}: {dict(refusal.facts)}")))
+        return known(**{name: value for name, value in refusal.facts.items() if name != "message"})
+    except (TypeError, ValueError, AttributeError, LookupError):  # of another version, or nobody's
+        return PyraftError(_message(refusal))
+
+
+def _message(refusal: Refused) -> str:
+    return str(refusal.facts.get("message", f"{refusal.error}: {shown(dict(refusal.facts))}"))

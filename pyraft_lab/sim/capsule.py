@@ -121,7 +121,7 @@ def reopen(text: str, *, rules: Rules | None = None, machine: Callable[[], State
         learners=capsule.learners,
         initialize=capsule.initialize,
         rules=first,
-        machine=machine or _find(capsule.machine or _name(KeyValue), "machine"),
+        machine=_find(capsule.machine or _name(KeyValue), "machine") if machine is None else machine,
         config=replace(Config(), **_as(Config, capsule.config)).validated(),
         weather=replace(Weather(), **_as(Weather, capsule.weather)).validated(),
     )

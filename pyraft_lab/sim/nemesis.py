@@ -232,4 +232,4 @@ def unleash(
     What comes depends on the simulation's seed and nothing else; the first broken invariant ends it.
     """
     plan = conspire(level, seed=sim.seed, nodes=len(sim.nodes), seconds=seconds)
-    perform(sim, plan, seconds=seconds, load=load or Load(), quiet=quiet)
+    perform(sim, plan, seconds=seconds, load=Load() if load is None else load, quiet=quiet)

@@ -82,7 +82,7 @@ def sweep(
         raise ConfigError("grid", sorted(clash), "are columns already; take other names")
     cells = [dict(zip(names, values, strict=True)) for values in product(*map(tuple, grid.values()))]
     tasks = ((scenario, cell, seed, asked) for cell in cells for seed in tuple(seeds))
-    return pd.DataFrame(list(spread(executor or Serial(), run_cell, tasks)))
+    return pd.DataFrame(list(spread(Serial() if executor is None else executor, run_cell, tasks)))
 
 
 def run_cell(scenario: Scenario, cell: Mapping[str, Any], seed: int, measures: Mapping[str, Measure]) -> dict[str, Any]:

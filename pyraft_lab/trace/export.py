@@ -88,7 +88,7 @@ class SpanExporter:
     def __init__(self, tracer: "Tracer | None" = None) -> None:
         from opentelemetry import trace
 
-        self._tracer = tracer or trace.get_tracer("pyraft_lab")
+        self._tracer = trace.get_tracer("pyraft_lab") if tracer is None else tracer
         self._roots: dict[EventId, EventId] = {}
         self._ends: dict[EventId, int] = {}
         self._writes: dict[tuple[NodeId, RequestId], Span] = {}

@@ -518,7 +518,7 @@ def test_waiting_for_what_never_happens_is_a_timeout() -> None:
         ({"nodes": 0}, "nodes=0"),
         ({"nodes": -3}, "nodes=-3"),
         ({"nodes": []}, "nodes"),
-        ({"nodes": {0, 1}}, "counted from 1"),
+        ({"nodes": {0, 1}}, "node ids, whole numbers from 1"),
         ({"nodes": "five"}, "nodes"),
         ({"learners": -1}, "learners=-1"),
         ({"nodes": {1, 2}, "learners": {2}}, "learners"),
