@@ -7,7 +7,7 @@ Whatever does not follow this to the letter is ``Garbage``, found here and never
 
 import zlib
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 import msgspec
 from msgspec import Raw, Struct
@@ -20,6 +20,7 @@ from pyraft_lab.engine.messages import (
     AppendRefused,
     AppendRequest,
     CandidateMessage,
+    FollowerMessage,
     HeartbeatRequest,
     HeartbeatResponse,
     Outdated,
@@ -126,16 +127,26 @@ def _is_sane(message: AnyMessage) -> bool:
             return _is_count(message.commit, message.round) and _follows(message)
         case SnapshotRequest(meta=meta, offset=offset, data=data):
             return _is_snapshot(meta) and 0 <= offset <= meta.size - len(data) and _is_count(message.round)
+        case HeartbeatRequest(matched=id, commit=commit, round=round):
+            return _is_id(id) and _is_count(commit, round)
+        case AppendAccepted() | AppendRefused() | HeartbeatResponse() | SnapshotResponse():
+            return _is_answer(message)
+        case _:
+            return _is_election(message)
+
+
+def _is_answer(message: FollowerMessage) -> bool:
+    match message:
         case AppendAccepted(matched=id, round=round):
             return _is_id(id) and _is_count(round)
         case AppendRefused(prev=prev, hint=hint, round=round):
             return _is_id(prev) and _is_id(hint) and _is_count(round)
         case SnapshotResponse(last=id, offset=offset, round=round):
             return _is_id(id) and _is_count(offset, round)
-        case HeartbeatRequest(round=round) | HeartbeatResponse(round=round):
+        case HeartbeatResponse(round=round):
             return _is_count(round)
         case _:
-            return _is_election(message)
+            assert_never(message)
 
 
 def _is_election(message: CandidateMessage | VoterMessage | TimeoutNow | Outdated) -> bool:

@@ -165,11 +165,11 @@ class Remote:
         try:
             match topic.split("/"):
                 case [node, "status"]:
-                    self._stand(int(node), payload)
+                    self._stand(node_id("node", int(node)), payload)
                 case ["answers", _, _]:
                     self._settle(payload)
                 case ["players", _, node] if payload:
-                    self.players[int(node)] = room_of.decode_playing(payload)
+                    self.players[node_id("node", int(node))] = room_of.decode_playing(payload)
                     self._news.set()
                 case _:
                     pass

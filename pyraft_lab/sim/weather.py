@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
+from pyraft_lab.arguments import way
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 
@@ -168,8 +169,7 @@ def _check_links(links: object) -> None:
     if not (isinstance(links, tuple) and all(isinstance(link, Link) for link in links)):
         raise ConfigError("links", links, "must be a tuple of Link(src=…, dst=…, …)")
     for place, link in enumerate(links):
-        if link.src == link.dst:
-            raise ConfigError(f"links[{place}]", link, "must lead from one node to another")
+        way(f"links[{place}]", (link.src, link.dst))
         for field, value in link.differs.items():
             check = _check_curve if field == "latency" else _check_chance
             check(f"links[{place}].{field}", value)

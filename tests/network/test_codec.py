@@ -1,11 +1,28 @@
+import zlib
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyraft_lab.engine.log import Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.messages import AnyMessage, AppendRequest, HeartbeatRequest, SnapshotRequest
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    PreVoteRequest,
+    PreVoteResponse,
+    SnapshotRequest,
+    SnapshotResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 
@@ -93,3 +110,64 @@ def test_a_damaged_frame_is_garbage_or_what_was_sent(data: st.DataObject) -> Non
     except Garbage:
         return
     assert letters == sent
+
+
+NAMELESS = 2**53
+VOTE = Vote(2, 1, committed=True)
+ID = LogId(1, 1, 5)
+MEMBERS = Membership.of({1, 2})
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        TimeoutNow(vote=Vote(NAMELESS, 1)),
+        TimeoutNow(vote=Vote(2, -1)),
+        VoteRequest(vote=VOTE, last=LogId(1, 1, NAMELESS)),
+        PreVoteRequest(vote=VOTE, last=LogId(-1, 1, 5)),
+        VoteResponse(vote=VOTE, asked=Vote(NAMELESS), granted=True, last=ID),
+        PreVoteResponse(vote=VOTE, asked=VOTE, granted=True, last=LogId(1, -1, 5)),
+        AppendRequest(vote=VOTE, prev=ID, commit=-1),
+        AppendRequest(vote=VOTE, prev=ID, commit=NAMELESS),
+        AppendRequest(vote=VOTE, prev=ID, round=-1),
+        AppendRequest(vote=VOTE, prev=ID, round=2**63),
+        AppendRequest(vote=VOTE, prev=LogId(1, NAMELESS, 5)),
+        AppendRequest(vote=VOTE, prev=ID, entries=(Entry(LogId(1, -1, 6), Blank()),)),
+        AppendRequest(vote=VOTE, prev=LogId(1, 1, 2**53 - 1), entries=(Entry(LogId(1, 1, 2**53), Blank()),)),
+        AppendAccepted(vote=VOTE, matched=LogId(1, 1, -5)),
+        AppendAccepted(vote=VOTE, matched=ID, round=NAMELESS),
+        AppendRefused(vote=VOTE, prev=ID, hint=LogId(1, 1, -1)),
+        AppendRefused(vote=VOTE, prev=LogId(1, 1, NAMELESS), hint=ID),
+        HeartbeatRequest(vote=VOTE, matched=ID, round=-1),
+        HeartbeatRequest(vote=VOTE, matched=LogId(1, 1, -1)),
+        HeartbeatResponse(vote=VOTE, round=NAMELESS),
+        SnapshotResponse(vote=VOTE, last=ID, offset=-1),
+        SnapshotResponse(vote=VOTE, last=LogId(1, 1, NAMELESS), offset=1),
+        SnapshotRequest(vote=VOTE, meta=SnapshotMeta(ID, MEMBERS, size=-1), offset=0, data=b"", done=True),
+        SnapshotRequest(vote=VOTE, meta=SnapshotMeta(ID, MEMBERS, size=NAMELESS), offset=0, data=b"", done=True),
+        SnapshotRequest(vote=VOTE, meta=SnapshotMeta(ID, MEMBERS, checksum=-1), offset=0, data=b"", done=True),
+        SnapshotRequest(vote=VOTE, meta=SnapshotMeta(ID, MEMBERS, LogId(1, 1, 6)), offset=0, data=b"", done=True),
+        SnapshotRequest(vote=VOTE, meta=SnapshotMeta(ID, MEMBERS), offset=0, data=b"", done=True, round=-1),
+        SnapshotRequest(vote=VOTE, meta=SnapshotMeta(ID, MEMBERS), offset=1, data=b"", done=True),
+    ],
+)
+def test_a_message_with_a_number_beyond_reason_is_garbage(message: AnyMessage) -> None:
+    with pytest.raises(Garbage, match="beyond reason"):
+        decode(encode(1, [Letter(1, 1, message)]))
+
+
+@pytest.mark.parametrize("numbers", [(-1, 1), (1, -1), (2**63, 1), (1, 2**64 - 1)])
+def test_a_letter_with_a_number_that_no_table_holds_is_garbage(numbers: tuple[int, int]) -> None:
+    with pytest.raises(Garbage, match="beyond reason"):
+        decode(encode(1, [Letter(*numbers, TimeoutNow(vote=VOTE))]))
+
+
+@pytest.mark.parametrize("node", [0, -1, 2**53, 2**63, "a", None, 1.5])
+def test_a_membership_that_names_what_is_no_node_is_garbage(node: Any) -> None:
+    honest = encode(1, [Letter(1, 1, AppendRequest(vote=VOTE, prev=ID, entries=(Entry(LogId(2, 1, 6), Blank()),)))])
+    frame = msgspec.msgpack.decode(honest)
+    frame[3][0][2][3][0][1] = ["Configuration", {"configs": [[node]], "nodes": {}, "retain": False}]
+    body = msgspec.msgpack.encode(frame[3])
+    frame[2] = zlib.crc32(body, zlib.crc32((1).to_bytes(8, "big")))
+    with pytest.raises(Garbage):
+        decode(msgspec.msgpack.encode(frame))

@@ -1,0 +1,142 @@
+"""A question that makes no sense, from whatever program it comes, is answered with what is wrong with it."""
+
+import asyncio
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from pyraft_lab import errors
+from pyraft_lab.command import SEALED
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.membership import AddLearners, ReplaceVoters
+from pyraft_lab.errors import BadCommand, ConfigError, EmptyMembership, NotLeader, PyraftError
+from pyraft_lab.machine import KeyValue
+from pyraft_lab.network.broker import Broker
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.runtime.desk import attend_desk
+from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.questions import (
+    ChangeMembers,
+    Found,
+    HandOver,
+    ReadQuery,
+    Refused,
+    TakeLearner,
+    WriteCommands,
+    refused,
+    to_error,
+)
+from pyraft_lab.runtime.remote import Remote
+from tests.absurd import NO_CHANGE, NO_FLAG, NO_ID, NO_MEMBERS
+
+INCR = {"op": "incr", "key": "n"}
+ABSURD = SEALED + msgspec.msgpack.encode((1, 2**62 + 1, 2**62, 0, INCR))
+NO_READ: tuple[Any, ...] = ("bogus", "local", None, 5)
+NO_COMMANDS: tuple[Any, ...] = ("x", None, (5,), (None,), ({},))
+QUESTIONS: list[Any] = [
+    *(TakeLearner(value) for value in NO_ID),
+    *(TakeLearner(4, value) for value in NO_FLAG),
+    *(HandOver(value) for value in NO_ID),
+    *(Found(value) for value in NO_MEMBERS),
+    *(ChangeMembers(value) for value in NO_CHANGE),
+    *(ChangeMembers(ReplaceVoters(value)) for value in NO_CHANGE),
+    *(ChangeMembers(AddLearners(value)) for value in NO_CHANGE if value not in ({}, {1: 2})),
+    *(ReadQuery("x", value) for value in NO_READ),
+    *(WriteCommands(value) for value in NO_COMMANDS),
+]
+
+
+def travels(question: Any) -> bool:
+    """Numbers of more than 64 bits cannot even be written down."""
+    try:
+        msgspec.msgpack.encode(question)
+    except (OverflowError, TypeError):
+        return False
+    return True
+
+
+async def test_every_absurd_question_is_answered_with_its_error_and_the_node_serves_on(mosquitto: Broker) -> None:
+    network = MqttNetwork(mosquitto.url)
+    raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network)
+    await raft.start()
+    desk = asyncio.create_task(attend_desk(raft, network))
+    await raft.initialize({1})
+    async with asyncio.timeout(60), Remote.connect(mosquitto.url, cluster="demo") as remote:
+        await remote.leader()
+        for question in filter(travels, QUESTIONS):
+            with pytest.raises(ConfigError):
+                await remote.ask(1, question)
+        for command in (ABSURD, b"", b"\x91" * 200, b"\xff\xff"):
+            with pytest.raises(BadCommand):
+                await remote.ask(1, WriteCommands((command,)))
+        with pytest.raises(EmptyMembership):
+            await remote.ask(1, Found(()))
+        assert raft.metrics.role == "leader"
+        assert set(raft.metrics.membership.nodes) == {1}
+        assert await remote.client().write(INCR) == 1
+        for node in NO_ID:
+            with pytest.raises(ConfigError):
+                await remote.ask(node, ReadQuery("x"))
+        with pytest.raises(BadCommand):
+            await remote.client().read(object())
+    await raft.shutdown()
+    await asyncio.wait_for(desk, 10)
+
+
+class Strange(KeyValue):
+    """A machine whose answers have no form that travels."""
+
+    def query(self, query: Any, /) -> Any:
+        return 2**70 if query == "long" else [[object()]]
+
+
+async def test_an_answer_that_cannot_travel_is_said_to_be_one(mosquitto: Broker) -> None:
+    network = MqttNetwork(mosquitto.url)
+    raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network, machine=Strange())
+    await raft.start()
+    desk = asyncio.create_task(attend_desk(raft, network))
+    await raft.initialize({1})
+    async with asyncio.timeout(60), Remote.connect(mosquitto.url, cluster="demo") as remote:
+        await remote.leader()
+        with pytest.raises(PyraftError, match="the answer cannot be sent"):
+            await remote.ask(1, ReadQuery("long"))
+        assert "object" in str(await remote.ask(1, ReadQuery("odd")))
+    await raft.shutdown()
+    await asyncio.wait_for(desk, 10)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError("node", -1, "must be a node id"),
+        ConfigError("node", 2**70, "must be a node id"),
+        BadCommand("no"),
+        EmptyMembership(),
+        NotLeader(3, node=1),
+        errors.Timeout("x", 2.0),
+        PyraftError("anything"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_travels_as_what_it_is(error: PyraftError) -> None:
+    there = to_error(refused(error))
+    assert type(there) is type(error)
+    assert re.sub("'", "", str(there)) == re.sub("'", "", str(error))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refused("Timeout", {"what": "x", "seconds": "soon"}),
+        Refused("QuorumNotEnough", {"got": 5, "needed": 1}),
+        Refused("UnknownNode", {"node": 1, "known": [1, "a"]}),
+        Refused("NoSuchError", {"why": "x"}),
+        Refused("at_least", {}),
+        Refused("ConfigError", {"nothing": 1}),
+    ],
+    ids=lambda refusal: refusal.error,
+)
+def test_an_error_of_nobody_is_an_error_all_the_same(refusal: Refused) -> None:
+    assert type(to_error(refusal)) is PyraftError
