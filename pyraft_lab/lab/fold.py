@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.events import Fire
-from pyraft_lab.engine.state import Leader, Step
+from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
@@ -69,11 +69,14 @@ def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Serv
 
 
 def _stepped(old: Server | None, record: Record, step: Step, ends: Ends) -> Server:
-    state = step.after
-    kept = old or Server(state=state)
+    kept = _standing(old, step.after)
+    return replace(kept, clock=_clock(kept.clock, record, step, ends))
+
+
+def _standing(old: Server | None, state: RaftState) -> Server:
     id = state.log.id_at(state.applied) or state.snapshot_last
-    clock = _clock(kept.clock, record, step, ends)
-    return replace(kept, state=state, up=not state.halted, silent=False, clock=clock, digest=f"{id.term}.{id.index}")
+    kept = old or Server(state=state)
+    return replace(kept, state=state, up=not state.halted, silent=False, digest=f"{id.term}.{id.index}")
 
 
 def _clock(old: Clock | None, record: Record, step: Step, ends: Ends) -> Clock | None:
@@ -92,6 +95,8 @@ def _clock(old: Clock | None, record: Record, step: Step, ends: Ends) -> Clock |
 
 
 def _touched(old: Server | None, record: Record) -> Server | None:
+    if old is None and record.state is not None:
+        return _standing(None, record.state)
     if old is None:
         return None
     match record.kind:
@@ -103,6 +108,8 @@ def _touched(old: Server | None, record: Record) -> Server | None:
             return replace(old, up=True, silent=False)
         case Kind.PAUSE | Kind.RESUME:
             return replace(old, paused=record.kind is Kind.PAUSE)
+        case Kind.GAP:
+            return old if record.state is None else replace(_standing(old, record.state), clock=None)
         case Kind.DRIFT:
             return replace(old, rate=float(record.detail.rsplit(" ", 1)[-1]))
         case _:
@@ -124,6 +131,8 @@ def _flying(
     left = {one.id: one for one in record.sent if one.fate is Fate.FLYING and may_arrive(one)}
     if record.kind in AWAY:
         return {id: one for id, one in flying.items() if may_arrive(one)} | left
+    if record.kind is Kind.GAP:  # perhaps they arrived
+        return {id: one for id, one in flying.items() if one.dst != record.node} | left
     if not left and record.message not in flying:
         return flying
     landed = record.message if record.kind in LANDS else None

@@ -18,6 +18,7 @@ FAULTS = {
     Kind.RESUME: "{who} goes on",
     Kind.SILENT: "{who} not heard of",
     Kind.HEARD: "{who} heard of again",
+    Kind.GAP: "{who}: {detail}",
     Kind.PARTITION: "partition {detail}",
     Kind.CUT: "{who} → {peer} cut",
     Kind.HEAL: "network whole",

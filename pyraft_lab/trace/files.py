@@ -56,6 +56,7 @@ class Line(Struct, kw_only=True, omit_defaults=True):
     event: Event | None = None
     commands: tuple[Command, ...] = ()
     changed: Any = None
+    state: RaftState | None = None
 
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -81,7 +82,10 @@ class Writer:
             sent=record.sent,
             replies=record.replies,
             detail=record.detail,
+            state=record.state,
         )
+        if record.state is not None:
+            self._last[record.node] = record.state
         if record.step is not None:
             self._add_step(line, record.step)
         return _encode(line)
@@ -101,8 +105,17 @@ class Reader:
         self._last: dict[NodeId, RaftState] = {}
 
     def record(self, data: bytes | str) -> Record:
-        """The record a line was made of."""
-        line = _decode(data)
+        """The record a line was made of; ``ValueError`` where it does not follow from those above it."""
+        try:
+            return self._record(_decode(data))
+        except (msgspec.MsgspecError, ValueError):
+            raise
+        except (AssertionError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
+            raise ValueError(f"it does not follow from the records above it ({error})") from error
+
+    def _record(self, line: Line) -> Record:
+        if line.state is not None:
+            self._last[line.node] = line.state
         return Record(
             id=line.id,
             time=line.time,
@@ -115,6 +128,7 @@ class Reader:
             sent=line.sent,
             replies=line.replies,
             detail=line.detail,
+            state=line.state,
         )
 
     def _step(self, line: Line, event: Event) -> Step:

@@ -49,7 +49,7 @@ from pyraft_lab.engine.messages import (
     SnapshotResponse,
     VoteResponse,
 )
-from pyraft_lab.engine.state import Step
+from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 
 if TYPE_CHECKING:
@@ -114,12 +114,16 @@ class Kind(StrEnum):
     DISK = "disk"
     SILENT = "silent"
     HEARD = "heard"
+    GAP = "gap"
 
 
 AWAY = frozenset({Kind.CRASH, Kind.SILENT})
 """After these a server is away, as far as anybody knows."""
 UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
 """After these it is there."""
+
+
+MISSING = "records are missing"
 
 
 class Fate(StrEnum):
@@ -131,6 +135,7 @@ class Fate(StrEnum):
     CUT = "cut"
     DROPPED = "dropped"
     DEAD = "dead"
+    UNKNOWN = "unknown"
 
 
 class Flight(Struct, frozen=True, kw_only=True):
@@ -163,6 +168,7 @@ class Record(Struct, frozen=True, kw_only=True):
     ``node`` is where (0: to the cluster as a whole), ``cause`` the record that brought it about (``None``: from
     outside), ``step`` the turn of Raft where there was one, ``message`` the message that arrived or was meddled with,
     ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that ended.
+    ``state`` is the whole state of the node where that does not follow from its steps: after records that are missing.
     """
 
     id: EventId
@@ -176,11 +182,28 @@ class Record(Struct, frozen=True, kw_only=True):
     sent: tuple[Flight, ...] = ()
     replies: tuple[Reply, ...] = ()
     detail: str = ""
+    state: RaftState | None = None
+
+    @property
+    def after(self) -> RaftState | None:
+        """How the node stands now, where the record tells."""
+        return self.state if self.step is None else self.step.after
 
     def __str__(self) -> str:
         from pyraft_lab.trace.story import sentence
 
         return sentence(self)
+
+
+def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:
+    """The record that says how many records of a node are missing since ``time``; ``state`` is how it stands now."""
+    return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=f"{count} {MISSING}", state=state)
+
+
+def missing_in(record: Record) -> int:
+    """How many records are missing, as a record of :func:`gap` tells."""
+    count = record.detail.partition(" ")[0]
+    return int(count) if record.kind is Kind.GAP and count.isdecimal() else 0
 
 
 _KINDS: Mapping[type[Event], Kind] = {
@@ -321,6 +344,11 @@ class Trace:
         """One row for each entry on each node, with the times of its life."""
         return self._frame("entries")
 
+    @property
+    def gaps(self) -> "pd.DataFrame":
+        """Records known to be missing, as in a followed trace when messages are lost: ``node time count``."""
+        return self._frame("gaps")
+
     def digest(self) -> str:
         """A fingerprint of all that is kept: the same seed and decisions give the same one, in any process."""
         from pyraft_lab.trace.files import Writer
@@ -385,4 +413,4 @@ class Trace:
         if kept is None or kept[0] != self._seen:
             kept = (self._seen, FRAMES[name](self.records))
             self._frames[name] = kept
-        return kept[1]
+        return kept[1].copy(deep=False)  # whoever gets it may change it: pandas copies what is written to

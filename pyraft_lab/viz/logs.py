@@ -62,7 +62,8 @@ def _starts(states: pd.DataFrame, when: float) -> pd.Series:
 
 def _cells(entries: pd.DataFrame, lanes: list[int], when: float, starts: pd.Series) -> pd.DataFrame:
     """The entries that stood in the logs at ``when``, with ``done`` where they were known to be committed."""
-    here = entries["node"].isin(lanes) & (entries["appended"] <= when)
+    since = entries["appended"].fillna(entries["seen"]) if "seen" in entries else entries["appended"]
+    here = entries["node"].isin(lanes) & (since <= when)
     here &= entries["truncated"].isna() | (entries["truncated"] > when)
     here &= entries["index"] >= entries["node"].map(starts).fillna(1)
     cells = entries[here].drop_duplicates(["node", "index"], keep="last")
@@ -146,7 +147,8 @@ def _clip(word: str) -> str:
 def _told(row: Any) -> str:
     state = f"known to be committed since {row.committed:.3f} s" if row.done else "not known to be committed"
     what = row.data if row.kind == "membership" else says(row.kind, row.data)
-    return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>appended at {row.appended:.3f} s, {state}"
+    since = "there when it was first seen" if pd.isna(row.appended) else f"appended at {row.appended:.3f} s"
+    return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>{since}, {state}"
 
 
 def _names(trace: Trace | Frames, lanes: list[int], when: float) -> list[str]:
