@@ -64,7 +64,13 @@ def doom(flight: Flight, servers: Mapping[NodeId, Server], cuts: frozenset[tuple
 
 def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Server]:
     old = moment.servers.get(record.node)
-    new = _stepped(old, record, record.step, ends) if record.step is not None else _touched(old, record)
+    match record:
+        case Record(step=Step() as step):
+            new: Server | None = _stepped(old, record, step, ends)
+        case Record(state=RaftState() as state):
+            new = replace(_standing(old, state), clock=None)
+        case _:
+            new = _touched(old, record)
     return moment.servers if new is old or new is None else {**moment.servers, record.node: new}
 
 
@@ -95,8 +101,6 @@ def _clock(old: Clock | None, record: Record, step: Step, ends: Ends) -> Clock |
 
 
 def _touched(old: Server | None, record: Record) -> Server | None:
-    if old is None and record.state is not None:
-        return _standing(None, record.state)
     if old is None:
         return None
     match record.kind:
@@ -108,8 +112,6 @@ def _touched(old: Server | None, record: Record) -> Server | None:
             return replace(old, up=True, silent=False)
         case Kind.PAUSE | Kind.RESUME:
             return replace(old, paused=record.kind is Kind.PAUSE)
-        case Kind.GAP:
-            return old if record.state is None else replace(_standing(old, record.state), clock=None)
         case Kind.DRIFT:
             return replace(old, rate=float(record.detail.rsplit(" ", 1)[-1]))
         case _:

@@ -23,6 +23,7 @@ from pyraft_lab.engine.commands import (
     WriteChunk,
 )
 from pyraft_lab.engine.events import Event
+from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.state import Disk, RaftState, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
@@ -112,6 +113,11 @@ class Reader:
             raise
         except (AssertionError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
             raise ValueError(f"it does not follow from the records above it ({error})") from error
+
+    def log_of(self, node: NodeId) -> Log | None:
+        """The log of a node after the records so far, if there were any."""
+        last = self._last.get(node)
+        return None if last is None else last.log
 
     def _record(self, line: Line) -> Record:
         if line.state is not None:

@@ -124,6 +124,7 @@ UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
 
 
 MISSING = "records are missing"
+WHOLE = "its whole state is known again"
 
 
 class Fate(StrEnum):
@@ -197,7 +198,8 @@ class Record(Struct, frozen=True, kw_only=True):
 
 def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:
     """The record that says how many records of a node are missing since ``time``; ``state`` is how it stands now."""
-    return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=f"{count} {MISSING}", state=state)
+    detail = f"{count} {MISSING}" if count else WHOLE
+    return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=detail, state=state)
 
 
 def missing_in(record: Record) -> int:
