@@ -141,7 +141,7 @@ class Reader:
         before = line.before or self._last.get(line.node)
         if before is None:
             raise ValueError(f"nothing is known of node {line.node} before record {line.id}")
-        changed = msgspec.convert(line.changed or {}, Changed)
+        changed = msgspec.convert(line.changed or {}, Changed, str_keys=True)  # as JSON has them
         told = {name: value for name, value in asdict(changed).items() if value is not UNSET}
         after = replace(before, **({"disk": _folded(before.disk, line.commands)} | told))
         self._last[before.id] = after
