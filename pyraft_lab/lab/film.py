@@ -154,6 +154,10 @@ class Numbered:
             self._messages[id] = len(self._letters)
         return self._messages[id]
 
+    def number(self, id: MessageId) -> MessageId | None:
+        """The number here of a message of the trace, if any record told of it."""
+        return self._messages.get(id)
+
     def letter(self, number: MessageId) -> MessageId:
         """The id, in the trace, of a message that is numbered here."""
         return self._letters[number - 1]

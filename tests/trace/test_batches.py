@@ -121,9 +121,8 @@ def test_what_nobody_followed_for_a_while_is_missing(records: list[Record]) -> N
 
 def test_who_joins_late_misses_nothing_of_what_was_before(records: list[Record]) -> None:
     sender, late = Sender(NODE, run=1), receiver()
-    for part in parts(records[:15], 5):
-        batch = sent(sender, part)
-    assert late.read(batch) == [], "it does not know the state yet"
+    *_, newest = (sent(sender, part) for part in parts(records[:15], 5))
+    assert late.read(newest) == [], "it does not know the state yet"
     assert late.is_lost
     sender.tell_whole()
     assert late.read(sent(sender, records[15:20])) == records[15:20]
