@@ -172,8 +172,8 @@ def standing(records: Sequence[Record], now: float) -> list[Record]:
     """The last step of each server, and what was done to it since, as if it were ``now``."""
     last: dict[tuple[int, bool], Record] = {}
     for record in reversed(records):
-        if (record.node, True) not in last and (record.step is not None or record.kind in LASTING):
-            last.setdefault((record.node, record.step is not None), record)
+        if (record.node, True) not in last and (record.after is not None or record.kind in LASTING):
+            last.setdefault((record.node, record.after is not None), record)
     return [replace(record, time=now, sent=()) for record in reversed(last.values())]
 
 

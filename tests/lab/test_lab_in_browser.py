@@ -97,7 +97,7 @@ class Seat:
         """A button by its words."""
         return self.root.get_by_role("button", name=words, exact=True).first
 
-    def shows(self, words: str) -> None:
+    def shows(self, words: str | re.Pattern[str]) -> None:
         """Wait until it says so somewhere."""
         self.root.get_by_text(words).first.wait_for(timeout=SOON)
 
@@ -225,7 +225,7 @@ def change_the_membership(visit: Visit, seat: Seat) -> None:
     seat.button("Reset").click()
     seat.root.locator("input[type=range]").fill("2")  # four times as fast
     seat.button("Play").click()
-    seat.shows("everything up to entry")
+    seat.shows(re.compile(r"everything up to entry \d+ is committed"))  # what a disk holds is told too
     seat.button("Pause").click()
     seat.root.focus()
     visit.page.keyboard.press("m")

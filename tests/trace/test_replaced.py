@@ -8,8 +8,10 @@ from pyraft_lab.check.ghost import Ghost, judge
 from pyraft_lab.check.local import facts_of
 from pyraft_lab.check.refine import refine
 from pyraft_lab.exercises.asking import question
-from pyraft_lab.lab.film import REEL, Recorded, Simulated
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
+from pyraft_lab.lab.meter import Meter
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.recorder import Trace, gap
 from pyraft_lab.viz import commit_latency, logs, progress, snapshots
 from tests.replaced import LATE, install, replaced
 
@@ -105,3 +107,55 @@ def test_nobody_is_asked_what_the_log_decides_when_a_snapshot_does() -> None:
     assert step is not None
     asked = question(step)
     assert asked is None or asked.about == "leader"
+
+
+def gappy() -> tuple[Simulation, Trace, int]:
+    """A run, the same with a gap in one node's records, and the number of the record that ends the gap."""
+    sim = replaced()
+    at = install().id
+    state = sim.nodes[LATE].state
+    last = sim.trace.records[-1]
+    lost = [record for record in sim.trace.records if record.node == LATE and record.id >= at]
+    kept = [record for record in sim.trace.records if record not in lost]
+    whole = gap(last.id + 1, node=LATE, time=last.time, count=len(lost), state=state)
+    return sim, Trace([*kept, whole]), len(lost)
+
+
+def test_after_a_gap_every_picture_begins_again_from_the_whole_state() -> None:
+    sim, trace, lost = gappy()
+    assert list(trace.gaps["count"]) == [lost]
+    last = trace.states[trace.states.node == LATE].iloc[-1]
+    real = sim.trace.states[sim.trace.states.node == LATE].iloc[-1]
+    assert last.drop(["event", "time"]).equals(real.drop(["event", "time"]))
+    film = Recorded(numbered(trace))
+    assert film.moment(len(film) - 1).servers[LATE].state == sim.nodes[LATE].state
+    assert "stale" not in str(logs(trace).to_json())
+    meter = Meter(5.0)
+    for record in trace.records:
+        meter.see(record)
+    assert meter.read().leader == sim.leader
+    assert f"{lost} records are missing" in trace.story()
+
+
+def test_what_went_to_a_node_while_its_records_are_missing_has_no_known_fate() -> None:
+    _, trace, _ = gappy()
+    frame = trace.messages
+    there = frame[(frame.dst == LATE) & (frame.sent > install().time) & frame.received.isna()]
+    assert set(there.fate) == {"unknown"}
+    film = Recorded(numbered(trace))
+    assert all(one.dst != LATE for one in film.moment(len(film) - 1).flying.values())
+
+
+def numbered(trace: Trace) -> Trace:
+    """Records as a film wants them: without gaps in their numbers."""
+    return Trace(Numbered().take(trace.records))
+
+
+def test_what_was_there_already_has_not_been_appended_when_it_was_first_seen() -> None:
+    records = replaced().trace.records
+    late = Trace(records[len(records) // 2 :])
+    first = late.entries
+    begin = late.records[0].time
+    assert first[first.appended.isna()].seen.notna().all()
+    assert (first.dropna(subset=["appended"]).appended >= begin).all()
+    assert "median 0.0 ms" not in commit_latency(late).story
