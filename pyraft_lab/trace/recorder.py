@@ -51,6 +51,8 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.trace import given
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -271,6 +273,16 @@ def record_step(
     )
 
 
+def _checked(records: Any) -> list[Record]:
+    if not isinstance(records, Iterable):
+        raise ConfigError("records", records, "must be the records of a trace")
+    found = list(records)
+    wrong = next((one for one in found if not isinstance(one, Record)), None)
+    if wrong is not None:
+        raise ConfigError("records", wrong, "is no record of a trace")
+    return found
+
+
 class Trace:
     """What happened, in order: an observer that keeps records, and all that can be asked of them.
 
@@ -279,7 +291,9 @@ class Trace:
     """
 
     def __init__(self, records: Iterable[Record] = (), *, limit: int | None = None) -> None:
-        self._records: deque[Record] | list[Record] = list(records) if limit is None else deque(records, limit)
+        if limit is not None:
+            given.whole("limit", limit, 0)
+        self._records: deque[Record] | list[Record] = _checked(records) if limit is None else deque(records, limit)
         self._seen = len(self._records)
         self._frames: dict[str, tuple[int, pd.DataFrame]] = {}
 
@@ -305,6 +319,8 @@ class Trace:
     def record(self, id: EventId) -> Record:
         """One record by its id; ``LookupError`` where it is not kept."""
         first = self._records[0].id if self._records else 0
+        if not isinstance(id, int):
+            raise LookupError(f"no record {id!r}: records are numbered")
         if 0 <= id - first < len(self._records) and self._records[id - first].id == id:
             return self._records[id - first]
         found = next((record for record in self.records if record.id == id), None)  # numbers of several processes
@@ -364,6 +380,7 @@ class Trace:
         """What happened in plain sentences, with the paper's sections; ``start`` and ``stop`` in seconds."""
         from pyraft_lab.trace.story import story
 
+        given.window(start, stop)
         return story(self.records, start, stop)
 
     def why(self, what: object = None, **fact: object) -> "Explanation":
@@ -385,27 +402,37 @@ class Trace:
         return coverage(self.records)
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to a ``.jsonl`` or ``.parquet`` file; :meth:`load` reads it back."""
+        """Write everything to a ``.jsonl`` or ``.parquet`` file; :meth:`load` reads it back.
+
+        ``ConfigError`` where the suffix is another one or the directory is not there, before anything is written.
+        """
         from pyraft_lab.trace.files import save
 
-        return save(self.records, Path(path))
+        return save(self.records, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Trace":
-        """A trace from a file written by :meth:`save`."""
+        """A trace from a file written by :meth:`save`.
+
+        ``ConfigError`` where there is no such file, ``PyraftError`` where it is no trace, or damaged.
+        """
         from pyraft_lab.trace.files import load
 
-        return cls(load(Path(path)))
+        return cls(load(path))
 
     @staticmethod
     def follow(broker: str, cluster: str, *, certificates: "Certificates | None" = None) -> "FollowedTrace":
         """The trace of a cluster that runs elsewhere, as it goes on; ``close()`` it when you have seen enough.
+
+        Messages of it may be lost: ``gaps`` says how many records are missing. ``NetworkFailed`` where no broker is.
 
         >>> with Trace.follow("mqtt://localhost", "demo") as trace:  # doctest: +SKIP
         ...     trace.events
         """
         from pyraft_lab.trace.stream import FollowedTrace
 
+        given.name("broker", broker)
+        given.name("cluster", cluster)
         return FollowedTrace(broker, cluster, certificates=certificates)
 
     def _frame(self, name: str) -> "pd.DataFrame":

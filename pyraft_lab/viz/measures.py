@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
@@ -127,6 +128,7 @@ def snapshots(
 
     The higher a chunk in its lane, the further back in the snapshot are its bytes; the lane is full when all are there.
     """
+    given.window(start, stop)
     trace = trace_of(source)
     chunks = trace.messages[trace.messages["kind"] == "SnapshotRequest"]
     chunks = chunks[
