@@ -71,7 +71,7 @@ class LiveDesk(RecordDesk):
 
     @abstractmethod
     def held(self) -> list[MessageId]:
-        """The messages that wait before the gate."""
+        """The messages that wait before the gate, and that the tape knows: one picture, not two taken at two times."""
 
     @abstractmethod
     def carry_out(self, order: LiveOrder) -> None:
@@ -225,7 +225,10 @@ class ClusterDesk(LiveDesk):
         """What waits before the gate; of other processes what left and did not arrive."""
         if self._is_far:
             return list(self._film.moment(len(self._film) - 1).flying) if self._gate.is_closed else []
-        return [self._numbered.known(held.id) for held in self._cluster.gate.held]
+        waiting = self._cluster.gate.held
+        flying = self._film.moment(len(self._film) - 1).flying if waiting else {}
+        numbers = (self._numbered.number(held.id) for held in waiting)
+        return [number for number in numbers if number is not None and number in flying]
 
     def carry_out(self, order: LiveOrder) -> None:
         """Do it now; clients' calls go on by themselves. Not on the cluster's own thread."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Append
 from pyraft_lab.engine.engine import Engine
-from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.lab.fold import LANDS, after, doom, ends_of
 from pyraft_lab.lab.moment import Camera, Moment
 from pyraft_lab.lab.scene import Json, change, scene
@@ -85,14 +85,17 @@ class Flights(dict[MessageId, Flight]):
 def _entries(moment: Moment, records: Sequence[Record]) -> Iterator[Entry]:
     """The entries a reel can name."""
     for one in moment.servers.values():
-        log = one.state.log
-        yield from log.slice(log.last.index - NEWEST + 1, log.last.index + 1)
+        yield from _newest(one.state.log)
     for record in records:
-        if record.step is None:
-            continue
-        for command in record.step.commands:
+        if record.state is not None:
+            yield from _newest(record.state.log)
+        for command in record.step.commands if record.step is not None else ():
             if isinstance(command, Append):
                 yield from command.entries
+
+
+def _newest(log: Log) -> tuple[Entry, ...]:
+    return log.slice(log.last.index - NEWEST + 1, log.last.index + 1)
 
 
 class Simulated(Film):
@@ -153,6 +156,10 @@ class Numbered:
             self._letters.append(id)
             self._messages[id] = len(self._letters)
         return self._messages[id]
+
+    def number(self, id: MessageId) -> MessageId | None:
+        """The number here of a message of the trace, if any record told of it."""
+        return self._messages.get(id)
 
     def letter(self, number: MessageId) -> MessageId:
         """The id, in the trace, of a message that is numbered here."""

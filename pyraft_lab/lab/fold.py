@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.events import Fire
-from pyraft_lab.engine.state import Leader, Step
+from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
@@ -64,16 +64,25 @@ def doom(flight: Flight, servers: Mapping[NodeId, Server], cuts: frozenset[tuple
 
 def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Server]:
     old = moment.servers.get(record.node)
-    new = _stepped(old, record, record.step, ends) if record.step is not None else _touched(old, record)
+    match record:
+        case Record(step=Step() as step):
+            new: Server | None = _stepped(old, record, step, ends)
+        case Record(state=RaftState() as state):
+            new = replace(_standing(old, state), clock=None)
+        case _:
+            new = _touched(old, record)
     return moment.servers if new is old or new is None else {**moment.servers, record.node: new}
 
 
 def _stepped(old: Server | None, record: Record, step: Step, ends: Ends) -> Server:
-    state = step.after
-    kept = Server(state=state) if old is None else old
+    kept = _standing(old, step.after)
+    return replace(kept, clock=_clock(kept.clock, record, step, ends))
+
+
+def _standing(old: Server | None, state: RaftState) -> Server:
     id = state.log.id_at(state.applied) or state.snapshot_last
-    clock = _clock(kept.clock, record, step, ends)
-    return replace(kept, state=state, up=not state.halted, silent=False, clock=clock, digest=f"{id.term}.{id.index}")
+    kept = Server(state=state) if old is None else old
+    return replace(kept, state=state, up=not state.halted, silent=False, digest=f"{id.term}.{id.index}")
 
 
 def _clock(old: Clock | None, record: Record, step: Step, ends: Ends) -> Clock | None:
@@ -124,6 +133,8 @@ def _flying(
     left = {one.id: one for one in record.sent if one.fate is Fate.FLYING and may_arrive(one)}
     if record.kind in AWAY:
         return {id: one for id, one in flying.items() if may_arrive(one)} | left
+    if record.kind is Kind.GAP:  # perhaps they arrived
+        return {id: one for id, one in flying.items() if one.dst != record.node} | left
     if not left and record.message not in flying:
         return flying
     landed = record.message if record.kind in LANDS else None

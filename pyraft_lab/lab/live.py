@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.lab.rerun import end_with_the_cell, running
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
 from pyraft_lab.viz import theme
 from pyraft_lab.viz.drawing import on_page, twin, words_of
@@ -44,7 +45,21 @@ def live_figure(cluster: Live, draw: Callable[..., go.Figure], *, seconds: float
 
     >>> figure = live_figure(cluster, viz.roles)  # doctest: +SKIP
     """
+    check_live(cluster)
+    if not callable(draw):
+        raise PyraftError(f"draw must be a function that draws a trace, such as viz.roles, not a {type(draw).__name__}")
+    if seconds is not None:
+        given.stretch("seconds", seconds)
     return LiveFigure(cluster, draw, seconds=seconds)
+
+
+def check_live(cluster: object) -> None:
+    """Refuse what does not live, before a widget is made of it."""
+    if isinstance(cluster, type) or not (hasattr(cluster, "trace") and hasattr(cluster, "is_running")):
+        found = f"the class {cluster.__name__}" if isinstance(cluster, type) else f"a {type(cluster).__name__}"
+        raise PyraftError(
+            f"only a LocalCluster is live, not {found}; of a simulation or a trace draw a figure, as viz.roles"
+        )
 
 
 class LiveFigure(go.FigureWidget):  # type: ignore[misc]
@@ -97,7 +112,8 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
     def close(self) -> None:
         """Keep it up to date no longer; the last picture stays."""
-        self._pulse.close()
+        if hasattr(self, "_pulse"):
+            self._pulse.close()
 
     def join(self, timeout: float) -> None:
         """Wait until it is kept up to date no longer."""
@@ -130,7 +146,7 @@ class Follower:
     """Looks at a cluster now and then: a new figure where something has happened since, else nothing."""
 
     def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
-        self.name: str = draw.__name__
+        self.name: str = getattr(draw, "__name__", type(draw).__name__)
         self._cluster, self._draw, self._seconds = cluster, draw, seconds
         self._seen: EventId | None = None
         self.picture = go.Figure()
@@ -172,8 +188,8 @@ def standing(records: Sequence[Record], now: float) -> list[Record]:
     """The last step of each server, and what was done to it since, as if it were ``now``."""
     last: dict[tuple[int, bool], Record] = {}
     for record in reversed(records):
-        if (record.node, True) not in last and (record.step is not None or record.kind in LASTING):
-            last.setdefault((record.node, record.step is not None), record)
+        if (record.node, True) not in last and (record.after is not None or record.kind in LASTING):
+            last.setdefault((record.node, record.after is not None), record)
     return [replace(record, time=now, sent=()) for record in reversed(last.values())]
 
 

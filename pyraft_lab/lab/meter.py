@@ -9,7 +9,7 @@ from pyraft_lab.engine.commands import Append
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import LogId, NodeId, Term
-from pyraft_lab.trace.recorder import AWAY, UP, EventId, Fate, Flight, MessageId, Record
+from pyraft_lab.trace.recorder import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
 
 STALE = 1.0
 """Seconds after which a message nobody has heard of counts as lost, not as on its way."""
@@ -61,11 +61,14 @@ class Meter:
             self._down.add(record.node)
         elif record.kind in UP:
             self._down.discard(record.node)
+        if record.kind is Kind.GAP:  # perhaps they arrived
+            self._flying = {id: flight for id, flight in self._flying.items() if flight.dst != record.node}
+        if record.after is not None:
+            self._states[record.node] = record.after
         if record.step is not None:
-            self._turn(record.node, record.step, record.time)
+            self._turn(record.step, record.time)
 
-    def _turn(self, node: NodeId, step: Step, time: float) -> None:
-        self._states[node] = step.after
+    def _turn(self, step: Step, time: float) -> None:
         if not isinstance(step.after.role, Leader):
             return
         for command in step.commands:

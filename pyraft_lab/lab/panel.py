@@ -9,10 +9,11 @@ from typing import Any
 import anywidget
 import traitlets
 
-from pyraft_lab.lab.live import Live
+from pyraft_lab.lab.live import Live, check_live
 from pyraft_lab.lab.meter import Meter, Reading, news
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.lab.rerun import end_with_the_cell
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record
 from pyraft_lab.trace.story import is_routine, sentence
 from pyraft_lab.viz.theme import numeral_colour, term_colour
@@ -31,6 +32,8 @@ def live_metrics(cluster: Live, *, seconds: float = 10.0) -> "LiveMetrics":
 
     >>> panel = live_metrics(cluster)  # doctest: +SKIP
     """
+    check_live(cluster)
+    given.stretch("seconds", seconds)
     return LiveMetrics(cluster, seconds=seconds)
 
 
@@ -42,6 +45,8 @@ def live_log(cluster: Live, *, lines: int = 200) -> "LiveLog":
 
     >>> panel = live_log(cluster)  # doctest: +SKIP
     """
+    check_live(cluster)
+    given.whole("lines", lines, 1)
     return LiveLog(cluster, lines=lines)
 
 
@@ -83,7 +88,8 @@ class Panel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Keep it up to date no longer, and leave the page."""
-        self._pulse.close()
+        if hasattr(self, "_pulse"):
+            self._pulse.close()
         super().close()
 
     def join(self, timeout: float) -> None:

@@ -18,6 +18,7 @@ FAULTS = {
     Kind.RESUME: "{who} goes on",
     Kind.SILENT: "{who} not heard of",
     Kind.HEARD: "{who} heard of again",
+    Kind.GAP: "{who}: {detail}",
     Kind.PARTITION: "partition {detail}",
     Kind.CUT: "{who} → {peer} cut",
     Kind.HEAL: "network whole",
@@ -66,12 +67,14 @@ class Tape:
         self.marks.extend([record.id, record.time, kind, record.node, words] for kind, words in marks(record))
 
     def _lead(self, record: Record) -> None:
-        if record.step is not None and isinstance(record.step.after.role, Leader):
-            if self.bands and self._leading.get(record.node) == record.step.after.vote:
+        after = record.after
+        if after is not None and isinstance(after.role, Leader):
+            if self.bands and self._leading.get(record.node) == after.vote:
                 return
-            self._leading[record.node] = record.step.after.vote
-            self._elected(record.step)
-        elif record.node in self._leading and (record.step is not None or record.kind in AWAY):
+            self._leading[record.node] = after.vote
+            if record.step is not None:
+                self._elected(record.step)
+        elif record.node in self._leading and (after is not None or record.kind in AWAY):
             del self._leading[record.node]
         elif self.bands:
             return

@@ -10,7 +10,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followed
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
 from pyraft_lab.lab.page import page, player
@@ -20,6 +20,7 @@ from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import image
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Trace
 
 Source = Simulation | Trace | LocalCluster
@@ -51,6 +52,8 @@ class Lab(anywidget.AnyWidget):
     reels: Any = traitlets.List().tag(sync=True)
 
     def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
+        if not isinstance(opening, bool):
+            raise ConfigError("opening", opening, "must be True or False")
         self._desk = desk_for(Simulation() if source is None else source, opening=opening)
         self._heard = time.monotonic()
         self._pulse = Shared(self._beat, thing=source, name="live lab", rate=RATE)
@@ -91,14 +94,15 @@ class Lab(anywidget.AnyWidget):
 
     def to_html(self, path: str | Path) -> Path:
         """Write a page that plays everything seen so far: step, play and scrub without a kernel or a network."""
-        target = Path(path)
+        target = given.file_to_write(path)
         picture = image(*self._desk.picture())
         target.write_text(page(self._desk, self._desk.board()["title"], picture), encoding="utf-8")
         return target
 
     def close(self) -> None:
         """Leave the page; a live cluster is followed no longer."""
-        self._pulse.close()
+        if hasattr(self, "_pulse"):  # one that was refused is closed too, when it is collected
+            self._pulse.close()
         super().close()
 
     def _beat(self) -> bool:
@@ -155,7 +159,8 @@ def desk_for(source: Source, *, opening: bool) -> Desk:
         case LocalCluster():
             return ClusterDesk(source)
         case _:
-            raise PyraftError(f"a Lab shows a Simulation, a Trace or a cluster, not a {type(source).__name__}")
+            name = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
+            raise PyraftError(f"a Lab shows a Simulation, a Trace or a cluster, not {name}")
 
 
 def owner() -> Callable[[Callable[[], None]], None]:

@@ -150,7 +150,10 @@ class Line:
     def _hear(self, message: aiomqtt.Message) -> None:
         prefix = len(self._topic(""))
         if isinstance(message.payload, bytes):
-            self._deliver(message.topic.value[prefix:], message.payload)
+            try:
+                self._deliver(message.topic.value[prefix:], message.payload)
+            except Exception:  # a stranger may publish anything: it must not come out of the client's own thread
+                log.exception("%s could not take in a message on %s", self._name, message.topic)
 
 
 async def _read(client: aiomqtt.Client) -> None:

@@ -103,6 +103,8 @@ class Owner:
         self.changed: Callable[[], None] = lambda: None
         self._storage, self._reporter = storage, reporter
         self._flights: list[Flight] = []
+        self._leaving: list[tuple[NodeId, Letter]] = []
+        self._is_turning = False
         self._ended: list[Outcome] = []
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
@@ -235,14 +237,17 @@ class Owner:
         return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
 
     def _turn(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
-        """One step, carried out and reported."""
+        """One step, carried out and reported; what it sends leaves when observers know of it, or they learn it late."""
         step = self.engine.step(self.state, event)
         self.state = step.after
         id = self._reporter.event()
+        self._is_turning = True
         self._carry_out(step, id, received)
+        self._is_turning = False
         if self._reporter.is_on:
             self._reporter.tell_step(step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended)
             self._flights, self._ended = [], []
+        self._send_off()
 
     # What goes out
 
@@ -318,10 +323,18 @@ class Owner:
         self._post(order.dst, Letter(self._reporter.message(), cause, message))
 
     def _post(self, dst: NodeId, letter: Letter, received: MessageId | None = None) -> None:
-        assert self.endpoint is not None, "nothing is sent before the node has joined its network"
         if self._reporter.tells_messages:
             self._flights.append(self._reporter.flight(self.state.id, dst, letter, received))
-        self.endpoint.send(dst, letter)
+        self._leaving.append((dst, letter))
+        if not self._is_turning:
+            self._send_off()
+
+    def _send_off(self) -> None:
+        """Let go what waits to leave, in order."""
+        leaving, self._leaving = self._leaving, []
+        for dst, letter in leaving:
+            assert self.endpoint is not None, "nothing is sent before the node has joined its network"
+            self.endpoint.send(dst, letter)
 
     def _applied(self, work: Work, results: Sequence[Any]) -> None:
         self._keep_books(work, results)

@@ -22,8 +22,8 @@ class Past:
             self._see(record)
 
     def _see(self, record: Record) -> None:
-        if record.step is not None:
-            self.states[record.node] = record.step.after
+        if record.after is not None:
+            self.states[record.node] = record.after
         if record.kind in AWAY:
             self.down[record.node] = record
         elif record.kind in UP:

@@ -16,6 +16,7 @@ TOLD: Mapping[Kind, str] = {
     Kind.RESUME: "{who} goes on, and meets all that came meanwhile",
     Kind.SILENT: "{who} is not heard of any more: it has died, or stands still, or lost its broker",
     Kind.HEARD: "{who} is heard of again",
+    Kind.GAP: "{who}: {detail}",
     Kind.DRIFT: "{who} has a {detail} from now on",
     Kind.DISK: "{who}'s disk: {detail}",
     Kind.PARTITION: "the network falls apart into {detail}",

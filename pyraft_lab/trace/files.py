@@ -4,7 +4,8 @@ A state is written as what changed in it, and its disk not at all: folding the c
 small, and reading one replays every disk.
 """
 
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from pyraft_lab.engine.commands import (
     WriteChunk,
 )
 from pyraft_lab.engine.events import Event
+from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.state import Disk, RaftState, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Flight, Kind, Record, Reply
 
 FORMAT = "pyraft-lab trace 1"
@@ -56,6 +59,7 @@ class Line(Struct, kw_only=True, omit_defaults=True):
     event: Event | None = None
     commands: tuple[Command, ...] = ()
     changed: Any = None
+    state: RaftState | None = None
 
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -81,7 +85,10 @@ class Writer:
             sent=record.sent,
             replies=record.replies,
             detail=record.detail,
+            state=record.state,
         )
+        if record.state is not None:
+            self._last[record.node] = record.state
         if record.step is not None:
             self._add_step(line, record.step)
         return _encode(line)
@@ -101,8 +108,22 @@ class Reader:
         self._last: dict[NodeId, RaftState] = {}
 
     def record(self, data: bytes | str) -> Record:
-        """The record a line was made of."""
-        line = _decode(data)
+        """The record a line was made of; ``ValueError`` where it does not follow from those above it."""
+        try:
+            return self._record(_decode(data))
+        except (msgspec.MsgspecError, ValueError):
+            raise
+        except (AssertionError, ArithmeticError, LookupError, TypeError, RecursionError) as error:
+            raise ValueError(f"it does not follow from the records above it ({error})") from error
+
+    def log_of(self, node: NodeId) -> Log | None:
+        """The log of a node after the records so far, if there were any."""
+        last = self._last.get(node)
+        return None if last is None else last.log
+
+    def _record(self, line: Line) -> Record:
+        if line.state is not None:
+            self._last[line.node] = line.state
         return Record(
             id=line.id,
             time=line.time,
@@ -115,66 +136,117 @@ class Reader:
             sent=line.sent,
             replies=line.replies,
             detail=line.detail,
+            state=line.state,
         )
 
     def _step(self, line: Line, event: Event) -> Step:
         before = line.before or self._last.get(line.node)
         if before is None:
             raise ValueError(f"nothing is known of node {line.node} before record {line.id}")
-        changed = msgspec.convert(line.changed or {}, Changed)
+        changed = msgspec.convert(line.changed or {}, Changed, str_keys=True)  # as JSON has them
         told = {name: value for name, value in asdict(changed).items() if value is not UNSET}
         after = replace(before, **({"disk": _folded(before.disk, line.commands)} | told))
         self._last[before.id] = after
         return Step(before=before, event=event, after=after, commands=line.commands)
 
 
-def save(records: Iterable[Record], path: Path) -> Path:
+def save(records: Sequence[Record], path: str | Path) -> Path:
     """Write records to a file whose suffix says how."""
+    target = given.file_to_write(path)
+    _check_suffix(target)
     writer = Writer()
     lines = [writer.line(record) for record in records]
-    if path.suffix == ".jsonl":
-        path.write_bytes(b"\n".join([_encode({"format": FORMAT}), *lines]) + b"\n")
-    elif path.suffix == ".parquet":
-        _save_parquet(records, lines, path)
+    try:
+        _write(records, lines, target)
+    except OSError as error:
+        raise PyraftError(f"{target} could not be written: {error.strerror or error}") from error
+    return target
+
+
+def _write(records: Sequence[Record], lines: list[bytes], path: Path) -> None:
+    about = {"format": FORMAT, "records": len(lines), "checksum": _checksum(lines)}
+    if path.suffix == ".parquet":
+        _write_parquet(records, lines, about, path)
     else:
-        raise _unknown_suffix(path)
-    return path
+        path.write_bytes(b"\n".join([_encode(about), *lines]) + b"\n")
 
 
-def load(path: Path) -> list[Record]:
+def load(path: str | Path) -> list[Record]:
     """Read what :func:`save` wrote; ``PyraftError`` names the line that cannot be read."""
-    if path.suffix not in (".jsonl", ".parquet"):
-        raise _unknown_suffix(path)
+    target = given.path_of(path)
+    _check_suffix(target)
+    return _loaded(given.file_to_read(target))
+
+
+def _loaded(path: Path) -> list[Record]:
     reader = Reader()
     records = []
-    for number, line in _lines(path):
+    about, lines = _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
+    for number, line in enumerate(lines, 1 if path.suffix == ".parquet" else 2):
         try:
             records.append(reader.record(line))
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             raise PyraftError(f"{path}, line {number}: {error}; the trace is damaged or of another version") from error
+    _check_whole(path, about, lines)
     return records
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes | str]]:
-    if path.suffix == ".parquet":
-        import pandas as pd
+class About(Struct):
+    """What a file says of itself; files of old say nothing of how many records there are."""
 
-        yield from enumerate(pd.read_parquet(path, columns=["line"])["line"], 1)
-        return
-    with path.open("rb") as file:
-        if FORMAT.encode() not in file.readline():
-            raise PyraftError(f"{path} is no trace: its first line should name {FORMAT!r}")
-        yield from enumerate(file, 2)
+    format: str = ""
+    records: int | None = None
+    checksum: int | None = None
 
 
-def _save_parquet(records: Iterable[Record], lines: list[bytes], path: Path) -> None:
+def _read_lines(path: Path) -> tuple[About, list[bytes]]:
+    first, *lines = path.read_bytes().split(b"\n")
+    try:
+        about = msgspec.json.decode(first, type=About)
+    except (msgspec.MsgspecError, ValueError):
+        about = About()
+    if about.format != FORMAT:
+        raise PyraftError(f"{path} is no trace: its first line should name {FORMAT!r}")
+    return about, lines if not lines or lines[-1] else lines[:-1]
+
+
+def _check_whole(path: Path, about: About, lines: list[bytes]) -> None:
+    if about.records not in (None, len(lines)):
+        raise PyraftError(f"{path} is damaged: it should hold {about.records} records, and holds {len(lines)}")
+    if about.checksum not in (None, _checksum(lines)):
+        raise PyraftError(f"{path} is damaged: its checksum is wrong")
+
+
+def _checksum(lines: Iterable[bytes]) -> int:
+    checksum = 0
+    for line in lines:
+        checksum = zlib.crc32(line, checksum)
+    return checksum
+
+
+def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path, columns=["line"])
+        lines = [line.encode() for line in frame["line"]]
+    except (OSError, ValueError, KeyError, AttributeError) as error:  # Arrow's errors are of these kinds
+        why = str(error).partition("\n")[0]
+        raise PyraftError(f"{path} is no trace, or damaged: it cannot be read as Parquet with lines ({why})") from error
+    return msgspec.convert(frame.attrs.get("trace", {}), About), lines
+
+
+def _write_parquet(records: Sequence[Record], lines: list[bytes], about: dict[str, Any], path: Path) -> None:
     from pyraft_lab.trace.frames import events
 
-    events(list(records)).assign(line=[line.decode() for line in lines]).to_parquet(path)
+    frame = events(records).assign(line=[line.decode() for line in lines])
+    frame.attrs["trace"] = about
+    frame.to_parquet(path)
 
 
-def _unknown_suffix(path: Path) -> ConfigError:
-    return ConfigError("path", str(path), "must end in .jsonl or .parquet")
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise ConfigError("path", str(path), "must end in .jsonl or .parquet")
 
 
 def _difference(step: Step) -> Any:

@@ -6,12 +6,12 @@ Times are seconds; what does not apply or has not happened is ``<NA>`` (``NaN`` 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
-from pyraft_lab.engine.commands import Append, Truncate
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload
+from pyraft_lab.engine.commands import Append, InstallSnapshot, Truncate
+from pyraft_lab.engine.log import Blank, Configuration, Entry, Log, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
@@ -22,10 +22,10 @@ from pyraft_lab.engine.messages import (
     SnapshotRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.state import RaftState
+from pyraft_lab.engine.state import RaftState, RoleName, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId
-from pyraft_lab.trace.recorder import AWAY, UP, Fate, Flight, Kind, MessageId, Record
-from pyraft_lab.trace.rules.table import rule
+from pyraft_lab.trace.recorder import AWAY, UP, Fate, Flight, Kind, MessageId, Record, missing_in
+from pyraft_lab.trace.rules.table import RULES, rule
 from pyraft_lab.trace.words import command_text
 
 # fmt: off
@@ -43,13 +43,28 @@ STATES = (
 )
 ENTRIES = (
     "node", "index", "term", "leader", "kind", "data", "appended", "stored", "committed", "applied", "truncated",
+    "seen",
 )
 # fmt: on
 
-TIMES = frozenset({"time", "sent", "received", "due", "appended", "truncated"})
+GAPS = ("node", "time", "count")
+
+TIMES = frozenset({"time", "sent", "received", "due", "appended", "truncated", "seen"})
 TEXTS = frozenset({"data", "detail", "membership"})
-CATEGORIES = frozenset({"kind", "role", "fate", "rule"})
 TRUTHS = frozenset({"granted", "success"})
+
+CATEGORIES: Mapping[str, Sequence[str]] = {
+    "role": get_args(RoleName),
+    "fate": tuple(Fate),
+    "rule": tuple(RULES),
+}
+"""Columns of few words, and all the words there are: those of two runs are alike, so their frames can be joined."""
+KINDS: Mapping[Sequence[str], Sequence[str]] = {
+    EVENTS: tuple(Kind),
+    MESSAGES: tuple(kind.__name__ for kind in get_args(AnyMessage)),
+    ENTRIES: ("blank", "membership", "normal"),
+}
+"""The words of the column ``kind``, which is another one in each frame."""
 
 Row = dict[str, Any]
 
@@ -64,9 +79,9 @@ def messages(records: Sequence[Record]) -> pd.DataFrame:
     rows = {flight.id: _message(flight) for record in records for flight in record.sent}
     for record in records:
         _tell_fate(rows, record)
-    for id in _sent_to_the_dead(records):
+    for id, fate in (*_sent_to_the_dead(records), *_sent_into_a_gap(records)):
         if rows[id]["fate"] == Fate.FLYING.value:
-            rows[id]["fate"] = Fate.DEAD.value
+            rows[id]["fate"] = fate.value
     return _frame(rows.values(), MESSAGES)
 
 
@@ -76,11 +91,22 @@ def states(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def entries(records: Sequence[Record]) -> pd.DataFrame:
-    """One row for each entry on each node; an entry that was truncated and comes back gets another row."""
+    """One row for each entry on each node; an entry that was truncated and comes back gets another row.
+
+    ``truncated`` is when it was thrown away: by a leader's entries, or by a snapshot of another history. An entry that
+    was there when its node was first seen, or seen again after missing records, has no ``appended``, only ``seen``.
+    """
     lives = Lives()
     for record in records:
         lives.see(record)
     return _frame(lives.rows, ENTRIES, times=TIMES | {"stored", "committed", "applied"})
+
+
+def gaps(records: Sequence[Record]) -> pd.DataFrame:
+    """One row for each gap: after ``time`` so many records of a node are missing (a message of them was lost)."""
+    missing = ((record, missing_in(record)) for record in records if record.kind is Kind.GAP)
+    rows = [{"node": record.node, "time": record.time, "count": count} for record, count in missing if count]
+    return _frame(rows, GAPS)
 
 
 FRAMES: Mapping[str, Callable[[Sequence[Record]], pd.DataFrame]] = {
@@ -88,6 +114,7 @@ FRAMES: Mapping[str, Callable[[Sequence[Record]], pd.DataFrame]] = {
     "messages": messages,
     "states": states,
     "entries": entries,
+    "gaps": gaps,
 }
 
 
@@ -106,7 +133,7 @@ def _event(record: Record) -> Row:
         "rule": rule(record.step).label if record.step else None,
         "detail": record.detail,
     }
-    return row if record.step is None else row | _standing(record.step.after)
+    return row if record.after is None else row | _standing(record.after)
 
 
 def _standing(state: RaftState) -> Row:
@@ -174,20 +201,30 @@ def _tell_fate(rows: Mapping[int, Row], record: Record) -> None:
             pass
 
 
-def _sent_to_the_dead(records: Sequence[Record]) -> Iterator[MessageId]:
+def _sent_to_the_dead(records: Sequence[Record]) -> Iterator[tuple[MessageId, Fate]]:
     """Messages of live nodes that a crash overtook, or that left for a node that was away: a wire tells nobody."""
     down, flying = set[NodeId](), defaultdict[NodeId, list[MessageId]](list)
     for record in records:
         if record.kind in AWAY:
             down.add(record.node)
-            yield from flying.pop(record.node, ())
+            yield from ((id, Fate.DEAD) for id in flying.pop(record.node, ()))
         elif record.kind in UP:
             down.discard(record.node)
         for flight in record.sent:
             if flight.due is not None:  # the simulation knows when it will arrive, and tells what becomes of it
                 continue
             if flight.dst in down:
-                yield flight.id
+                yield flight.id, Fate.DEAD
+            flying[flight.dst].append(flight.id)
+
+
+def _sent_into_a_gap(records: Sequence[Record]) -> Iterator[tuple[MessageId, Fate]]:
+    """Messages to a node some of whose records are missing: perhaps they arrived."""
+    flying = defaultdict[NodeId, list[MessageId]](list)
+    for record in records:
+        if record.kind is Kind.GAP:
+            yield from ((id, Fate.UNKNOWN) for id in flying.pop(record.node, ()))
+        for flight in record.sent:
             flying[flight.dst].append(flight.id)
 
 
@@ -197,9 +234,9 @@ def _sent_to_the_dead(records: Sequence[Record]) -> Iterator[MessageId]:
 def _changes(records: Sequence[Record]) -> Iterator[Row]:
     before: dict[NodeId, Row] = {}
     for record in records:
-        if record.step is None:
+        if record.after is None:
             continue
-        row = _figure_2(record.step.after)
+        row = _figure_2(record.after)
         if before.get(record.node) != row:
             before[record.node] = row
             yield {"event": record.id, "time": record.time, "node": record.node} | row
@@ -223,47 +260,70 @@ class Lives:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self._open: dict[NodeId, dict[Index, tuple[LogId, Row]]] = {}
+        self._logs: dict[NodeId, Log] = {}
         self._upto: dict[tuple[NodeId, str], Index] = {}
 
     def see(self, record: Record) -> None:
         """Take in one record."""
-        if record.step is None:
-            return
-        node, after = record.node, record.step.after
-        if record.kind in (Kind.BOOT, Kind.RESTART, Kind.JOIN) or node not in self._open:
-            self._start(node, record)
-        for command in record.step.commands:
-            self._store(node, command, record.time)
-        self._reach(node, "stored", after.stored.index, record.time)
-        self._reach(node, "committed", after.committed, record.time)
-        self._reach(node, "applied", after.applied, record.time)
+        if record.state is not None:
+            self._look_again(record.node, record.state.log, record.time)
+            self._stand(record.state, record.time)
+        if record.step is not None:
+            self._step(record, record.step)
 
-    def _start(self, node: NodeId, record: Record) -> None:
-        """What the disk did not keep is lost; what it has and was not seen before was there from the beginning."""
-        assert record.step is not None, "only a step starts a node"
-        log = record.step.before.log
+    def _step(self, record: Record, step: Step) -> None:
+        node = record.node
+        is_first = record.kind in (Kind.BOOT, Kind.JOIN)
+        if is_first or record.kind is Kind.RESTART or self._logs.get(node) != step.before.log:
+            self._look_again(node, step.before.log, record.time, is_first=is_first)
+        for command in step.commands:
+            self._store(node, command, step.before.log, record.time)
+        self._stand(step.after, record.time)
+
+    def _stand(self, state: RaftState, time: float) -> None:
+        """How far the entries of a node have come."""
+        self._logs[state.id] = state.log
+        self._reach(state.id, "stored", state.stored.index, time)
+        self._reach(state.id, "committed", state.committed, time)
+        self._reach(state.id, "applied", state.applied, time)
+
+    def _look_again(self, node: NodeId, log: Log, time: float, *, is_first: bool = False) -> None:
+        """A node starts, or records of it are missing: its log tells what is there, not how it came about.
+
+        What a disk did not keep is lost. What the log has forgotten was committed only if it led up to where the log
+        begins now; else a snapshot that nobody saw has replaced it, and nothing more can be said of it.
+        """
         known = self._open.setdefault(node, {})
-        self._cut(
-            node,
-            [index for index, (id, _) in known.items() if log.id_at(index) not in (id, None) or index > log.last.index],
-            record.time,
-        )
-        self._add(node, [entry for entry in log if entry.index not in known], record.time)
+        lost = [at for at, (id, _) in known.items() if log.id_at(at) not in (id, None) or at > log.last.index]
+        led_up = known.get(log.start.index, (None, {}))[0] == log.start
+        self._cut(node, lost, time)
+        if not led_up:
+            for at in [at for at, (_, row) in known.items() if at < log.start.index and "committed" not in row]:
+                del known[at]
+        added = [entry for entry in log if entry.index not in known]
+        self._add(node, added, {"appended": time, "seen": time} if is_first else {"seen": time})
         self._upto |= {(node, "committed"): 0, (node, "applied"): 0, (node, "stored"): 0}
 
-    def _store(self, node: NodeId, command: object, time: float) -> None:
+    def _store(self, node: NodeId, command: object, log: Log, time: float) -> None:
         match command:
             case Append(added):
-                self._add(node, added, time)
+                self._add(node, added, {"appended": time, "seen": time})
             case Truncate(after):
                 self._cut(node, [index for index in self._open[node] if index > after], time)
+            case InstallSnapshot(meta):
+                self._install(node, meta, log, time)
             case _:
                 pass
 
-    def _add(self, node: NodeId, added: Sequence[Entry], time: float) -> None:
+    def _install(self, node: NodeId, meta: SnapshotMeta, log: Log, time: float) -> None:
+        """A snapshot covers what leads up to its end; of another history it leaves nothing but what was committed."""
+        if meta.last.index > log.start.index and not log.has(meta.last):
+            self._cut(node, [at for at, (_, row) in self._open[node].items() if "committed" not in row], time)
+
+    def _add(self, node: NodeId, added: Sequence[Entry], times: Row) -> None:
         for entry in added:
             row = {"node": node, "index": entry.index, "term": entry.id.term, "leader": entry.id.node or None}
-            row |= _told(entry.payload) | {"appended": time}
+            row |= _told(entry.payload) | times
             self._open[node][entry.index] = (entry.id, row)
             self.rows.append(row)
 
@@ -276,10 +336,12 @@ class Lives:
 
     def _reach(self, node: NodeId, what: str, index: Index, time: float) -> None:
         """Everything up to ``index`` has come so far by now."""
-        for place in range(self._upto.get((node, what), 0) + 1, index + 1):
-            if place in self._open[node]:
-                self._open[node][place][1].setdefault(what, time)
-        self._upto[node, what] = max(index, self._upto.get((node, what), 0))
+        known, reached = self._open[node], self._upto.get((node, what), 0)
+        places = range(reached + 1, index + 1)
+        for place in places if len(places) < len(known) else [place for place in known if place in places]:
+            if place in known:
+                known[place][1].setdefault(what, time)
+        self._upto[node, what] = max(index, reached)
 
 
 def _told(payload: Payload) -> Row:
@@ -299,13 +361,16 @@ def _frame(rows: Iterable[Row], columns: Sequence[str], times: AbstractSet[str] 
     """Rows as a frame whose columns always have the same types, however few rows there are."""
     rows = list(rows)
     return pd.DataFrame(
-        {name: pd.Series([row.get(name) for row in rows], dtype=_type(name, times)) for name in columns}
+        {name: pd.Series([row.get(name) for row in rows], dtype=_type(name, columns, times)) for name in columns}
     )
 
 
-def _type(name: str, times: AbstractSet[str]) -> Any:
-    """Whole numbers are nullable; times are floats; a few words are categories."""
-    for kind, names in (("float64", times), ("category", CATEGORIES), ("boolean", TRUTHS), ("str", TEXTS)):
+def _type(name: str, columns: Sequence[str], times: AbstractSet[str]) -> Any:
+    """Whole numbers are nullable; times are floats; a few words are categories, the same ones in every run."""
+    words = KINDS.get(columns, ()) if name == "kind" else CATEGORIES.get(name, ())
+    if words:
+        return pd.CategoricalDtype(sorted(words))
+    for kind, names in (("float64", times), ("boolean", TRUTHS), ("str", TEXTS)):
         if name in names:
             return kind
     return "Int64"

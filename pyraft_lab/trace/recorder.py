@@ -49,8 +49,10 @@ from pyraft_lab.engine.messages import (
     SnapshotResponse,
     VoteResponse,
 )
-from pyraft_lab.engine.state import Step
+from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.trace import given
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,12 +116,17 @@ class Kind(StrEnum):
     DISK = "disk"
     SILENT = "silent"
     HEARD = "heard"
+    GAP = "gap"
 
 
 AWAY = frozenset({Kind.CRASH, Kind.SILENT})
 """After these a server is away, as far as anybody knows."""
 UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
 """After these it is there."""
+
+
+MISSING = "records are missing"
+WHOLE = "its whole state is known again"
 
 
 class Fate(StrEnum):
@@ -131,6 +138,7 @@ class Fate(StrEnum):
     CUT = "cut"
     DROPPED = "dropped"
     DEAD = "dead"
+    UNKNOWN = "unknown"
 
 
 class Flight(Struct, frozen=True, kw_only=True):
@@ -163,6 +171,7 @@ class Record(Struct, frozen=True, kw_only=True):
     ``node`` is where (0: to the cluster as a whole), ``cause`` the record that brought it about (``None``: from
     outside), ``step`` the turn of Raft where there was one, ``message`` the message that arrived or was meddled with,
     ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that ended.
+    ``state`` is the whole state of the node where that does not follow from its steps: after records that are missing.
     """
 
     id: EventId
@@ -176,11 +185,29 @@ class Record(Struct, frozen=True, kw_only=True):
     sent: tuple[Flight, ...] = ()
     replies: tuple[Reply, ...] = ()
     detail: str = ""
+    state: RaftState | None = None
+
+    @property
+    def after(self) -> RaftState | None:
+        """How the node stands now, where the record tells."""
+        return self.state if self.step is None else self.step.after
 
     def __str__(self) -> str:
         from pyraft_lab.trace.story import sentence
 
         return sentence(self)
+
+
+def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:
+    """The record that says how many records of a node are missing since ``time``; ``state`` is how it stands now."""
+    detail = f"{count} {MISSING}" if count else WHOLE
+    return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=detail, state=state)
+
+
+def missing_in(record: Record) -> int:
+    """How many records are missing, as a record of :func:`gap` tells."""
+    count = record.detail.partition(" ")[0]
+    return int(count) if record.kind is Kind.GAP and count.isdecimal() else 0
 
 
 _KINDS: Mapping[type[Event], Kind] = {
@@ -246,6 +273,16 @@ def record_step(
     )
 
 
+def _checked(records: Any) -> list[Record]:
+    if not isinstance(records, Iterable):
+        raise ConfigError("records", records, "must be the records of a trace")
+    found = list(records)
+    wrong = next((one for one in found if not isinstance(one, Record)), None)
+    if wrong is not None:
+        raise ConfigError("records", wrong, "is no record of a trace")
+    return found
+
+
 class Trace:
     """What happened, in order: an observer that keeps records, and all that can be asked of them.
 
@@ -254,7 +291,9 @@ class Trace:
     """
 
     def __init__(self, records: Iterable[Record] = (), *, limit: int | None = None) -> None:
-        self._records: deque[Record] | list[Record] = list(records) if limit is None else deque(records, limit)
+        if limit is not None:
+            given.whole("limit", limit, 0)
+        self._records: deque[Record] | list[Record] = _checked(records) if limit is None else deque(records, limit)
         self._seen = len(self._records)
         self._frames: dict[str, tuple[int, pd.DataFrame]] = {}
 
@@ -280,6 +319,8 @@ class Trace:
     def record(self, id: EventId) -> Record:
         """One record by its id; ``LookupError`` where it is not kept."""
         first = self._records[0].id if self._records else 0
+        if not isinstance(id, int):
+            raise LookupError(f"no record {id!r}: records are numbered")
         if 0 <= id - first < len(self._records) and self._records[id - first].id == id:
             return self._records[id - first]
         found = next((record for record in self.records if record.id == id), None)  # numbers of several processes
@@ -321,6 +362,11 @@ class Trace:
         """One row for each entry on each node, with the times of its life."""
         return self._frame("entries")
 
+    @property
+    def gaps(self) -> "pd.DataFrame":
+        """Records known to be missing, as in a followed trace when messages are lost: ``node time count``."""
+        return self._frame("gaps")
+
     def digest(self) -> str:
         """A fingerprint of all that is kept: the same seed and decisions give the same one, in any process."""
         from pyraft_lab.trace.files import Writer
@@ -334,6 +380,7 @@ class Trace:
         """What happened in plain sentences, with the paper's sections; ``start`` and ``stop`` in seconds."""
         from pyraft_lab.trace.story import story
 
+        given.window(start, stop)
         return story(self.records, start, stop)
 
     def why(self, what: object = None, **fact: object) -> "Explanation":
@@ -355,27 +402,37 @@ class Trace:
         return coverage(self.records)
 
     def save(self, path: str | Path) -> Path:
-        """Write everything to a ``.jsonl`` or ``.parquet`` file; :meth:`load` reads it back."""
+        """Write everything to a ``.jsonl`` or ``.parquet`` file; :meth:`load` reads it back.
+
+        ``ConfigError`` where the suffix is another one or the directory is not there, before anything is written.
+        """
         from pyraft_lab.trace.files import save
 
-        return save(self.records, Path(path))
+        return save(self.records, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Trace":
-        """A trace from a file written by :meth:`save`."""
+        """A trace from a file written by :meth:`save`.
+
+        ``ConfigError`` where there is no such file, ``PyraftError`` where it is no trace, or damaged.
+        """
         from pyraft_lab.trace.files import load
 
-        return cls(load(Path(path)))
+        return cls(load(path))
 
     @staticmethod
     def follow(broker: str, cluster: str, *, certificates: "Certificates | None" = None) -> "FollowedTrace":
         """The trace of a cluster that runs elsewhere, as it goes on; ``close()`` it when you have seen enough.
+
+        Messages of it may be lost: ``gaps`` says how many records are missing. ``NetworkFailed`` where no broker is.
 
         >>> with Trace.follow("mqtt://localhost", "demo") as trace:  # doctest: +SKIP
         ...     trace.events
         """
         from pyraft_lab.trace.stream import FollowedTrace
 
+        given.name("broker", broker)
+        given.name("cluster", cluster)
         return FollowedTrace(broker, cluster, certificates=certificates)
 
     def _frame(self, name: str) -> "pd.DataFrame":
@@ -385,4 +442,4 @@ class Trace:
         if kept is None or kept[0] != self._seen:
             kept = (self._seen, FRAMES[name](self.records))
             self._frames[name] = kept
-        return kept[1]
+        return kept[1].copy(deep=False)  # whoever gets it may change it: pandas copies what is written to

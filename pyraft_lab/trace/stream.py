@@ -2,9 +2,12 @@
 
 ::
 
-    pyraft/<cluster>/followers/<name>   retained: "I am here", every few seconds
+    pyraft/<cluster>/followers/<name>   retained: "I am here", every few seconds; or "tell me the whole of node 3"
     pyraft/<cluster>/<node>/presence    retained: who speaks as this node; cleared when it dies
-    pyraft/<cluster>/<node>/trace       lines of records, several in one message; only while a follower is there
+    pyraft/<cluster>/<node>/trace       batches of records, numbered; only while a follower is there
+
+Messages may be lost. A follower notices by the numbers, says in its trace how many records are missing, and goes on
+from the whole state that the node tells when it is asked (:mod:`pyraft_lab.trace.batches`).
 
 Clocks of different machines differ. A record knows its cause, so where an effect seems to come before its cause, the
 clock of its node is put forward by the difference, once and for all.
@@ -12,9 +15,10 @@ clock of its node is put forward by the difference, once and for all.
 
 import asyncio
 import itertools
+import math
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Self
 
@@ -25,11 +29,10 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal
 from pyraft_lab.home import LoopThread
 from pyraft_lab.network.address import Certificates
-from pyraft_lab.network.codec import read
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
-from pyraft_lab.trace.files import Reader, Writer
+from pyraft_lab.trace.batches import Receiver, Sender
 from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
 from pyraft_lab.trace.roll import Roll
 
@@ -39,6 +42,8 @@ FAREWELL = 3 * HELLO
 """Seconds without one after which nodes publish no more."""
 PAUSE = 0.05
 """Seconds of records in one message."""
+ASKS = 0.5
+"""Seconds after which a follower asks again for a whole state."""
 PATIENCE = 0.25
 """Seconds that a record waits for its cause from another node to arrive."""
 
@@ -48,9 +53,10 @@ REMEMBERED = 100_000
 NEWS = frozenset({Kind.SILENT, Kind.HEARD})
 """What the follower itself tells of a node, by its own clock."""
 FOLLOWER: NodeId = 0
-
-_batch = msgspec.msgpack.Decoder(tuple[bytes, ...])
-_encode = msgspec.msgpack.Encoder().encode
+WIDEST = 15
+"""Digits of a node's number in a topic."""
+NEW = b"new"
+"""A follower has come, and knows nothing yet."""
 
 
 class Publisher:
@@ -59,31 +65,33 @@ class Publisher:
     def __init__(self, node: NodeId, network: MqttNetwork, *, now: Callable[[], float] = time.monotonic) -> None:
         self._node, self._now = node, now
         self._until = now() + HELLO  # a follower that is there already needs a moment to be heard
-        self._records: list[Record] = []
-        self._writer = Writer()
+        self._sender = Sender(node, run=secrets.randbits(60))
         self._line = Line(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
 
     def __call__(self, record: Record) -> None:
         """Keep a record for the next message, if anybody follows."""
-        if self._now() < self._until:
-            self._records.append(record)
+        self._sender.add(record, is_followed=self._now() < self._until)
 
     async def run(self) -> None:
         """Publish for ever."""
         async with self._line as line:
             while True:
                 await asyncio.sleep(PAUSE)
-                records, self._records = self._records, []
-                if records:
-                    lines = [self._writer.line(record) for record in records]
-                    line.publish(f"{self._node}/trace", _encode(lines))
+                batch = self._sender.take()
+                if batch is not None:
+                    line.publish(f"{self._node}/trace", batch)
 
     def _met(self, _topic: str, payload: bytes) -> None:
-        """A follower is there; one that is new needs whole states first."""
-        if payload == b"new":
-            self._writer = Writer()
+        """A follower is there; one that is new, or misses something, needs a whole state first."""
+        if payload in (NEW, whole_of(self._node)):
+            self._sender.tell_whole()
         if payload:
             self._until = self._now() + FAREWELL
+
+
+def whole_of(node: NodeId) -> bytes:
+    """What a follower says that needs a node's whole state."""
+    return f"whole {node}".encode()
 
 
 class Merger:
@@ -153,7 +161,9 @@ class FollowedTrace(Trace):
         self._network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
         self._zero = time.time()
         self._merger = Merger(zero=self._zero)
-        self._readers: dict[str, Reader] = {}
+        self._receivers: dict[NodeId, Receiver] = {}
+        self._asked: dict[NodeId, float] = {}
+        self._astray = 0
         self._roll = Roll()
         self._numbers = itertools.count(secrets.randbits(38) << 24)  # far from those of any node
         self._line: Line | None = None
@@ -182,6 +192,11 @@ class FollowedTrace(Trace):
         """Seconds since it began to follow, which is what its times count."""
         return time.time() - self._zero
 
+    @property
+    def unreadable(self) -> int:
+        """How many messages on the trace topics made no sense, and were dropped."""
+        return self._astray + sum(receiver.unreadable for receiver in tuple(self._receivers.values()))
+
     def close(self) -> None:
         """Follow no more; what was gathered stays."""
         self.is_open = False
@@ -206,14 +221,29 @@ class FollowedTrace(Trace):
         try:
             while True:
                 if time.monotonic() - said >= HELLO:
-                    line.publish(topic, b"new" if said < 0 else b"here", retain=True)
+                    line.publish(topic, NEW if said < 0 else b"here", retain=True)
                     said = time.monotonic()
+                self._ask_again(line, topic)
                 self._merger.add(self._news(), now=time.monotonic())
-                for record in self._merger.take(now=time.monotonic()):
-                    self(record)
+                self._gather(now=time.monotonic())
                 await asyncio.sleep(PAUSE)
         finally:
+            for receiver in self._receivers.values():
+                self._merger.add(receiver.end(), now=time.monotonic())
+            self._gather(now=math.inf)
             await line.close()
+
+    def _gather(self, *, now: float) -> None:
+        for record in self._merger.take(now=now):
+            self(record)
+
+    def _ask_again(self, line: Line, topic: str) -> None:
+        """Ask the nodes of which records are missing for their whole states, now and then until they have answered."""
+        now = time.monotonic()
+        for node, receiver in self._receivers.items():
+            if receiver.is_lost and now - self._asked.get(node, -ASKS) >= ASKS:
+                self._asked[node] = now
+                line.publish(topic, whole_of(node))
 
     @property
     def cluster(self) -> str:
@@ -231,8 +261,12 @@ class FollowedTrace(Trace):
         if what == "presence":
             self._see(node, payload)
             return
-        reader = self._readers.setdefault(node, Reader())
-        self._merger.add(_readable(reader, payload), now=time.monotonic())
+        if not (node.isascii() and node.isdecimal() and len(node) < WIDEST):
+            self._astray += 1
+            return
+        id = int(node)
+        receiver = self._receivers.setdefault(id, Receiver(id, lambda: next(self._numbers)))
+        self._merger.add(receiver.read(payload), now=time.monotonic())
 
     def _see(self, node: str, payload: bytes) -> None:
         """Somebody claims to be a node, or nobody does any more; garbage is let go."""
@@ -244,12 +278,3 @@ class FollowedTrace(Trace):
         """Records of the follower's own: which nodes are not heard of any more, and which are again."""
         news = self._roll.take(now=time.monotonic())
         return [Record(id=next(self._numbers), time=time.time(), kind=kind, node=node) for kind, node in news]
-
-
-def _readable(reader: Reader, payload: bytes) -> Sequence[Record]:
-    """The records of a message; those that say how a state changed which was never told are let go, and garbage is."""
-    records: list[Record] = []
-    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
-        lines = read(_batch, payload)
-        records.extend(map(reader.record, lines))
-    return records

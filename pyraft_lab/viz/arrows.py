@@ -15,7 +15,7 @@ BUNDLES = (48, 24, 12, 6)
 ENOUGH = 1_000
 """How many of such arrows a chart bears."""
 HEARTBEATS = ("HeartbeatRequest", "HeartbeatResponse")
-ARRIVED = ("delivered", "flying")
+ARRIVED = ("delivered", "flying", "unknown")
 NAMES = {
     "A": "append",
     "H": "heartbeat",
@@ -130,7 +130,7 @@ def _ends(row: Any, place: dict[int, int], end: float) -> tuple[Point, Point]:
     down = 1 if y1 > y0 else -1
     tail = (float(row.sent), y0 + EDGE * down)
     arrives = row.received if pd.notna(row.received) else row.due if pd.notna(row.due) else row.sent + 0.008
-    head = (min(float(arrives), end) if row.fate == "flying" else float(arrives), y1 - EDGE * down)
+    head = (min(float(arrives), end) if row.fate in ("flying", "unknown") else float(arrives), y1 - EDGE * down)
     if row.fate in ARRIVED:
         return tail, head
     if row.fate == "dead":

@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.source import Drawable, Frames, nodes_of, spans, trace_of, window
+from pyraft_lab.viz.source import Drawable, Frames, nodes_of, since, spans, trace_of, window
 
 COLUMNS = 14
 """How many indexes are seen at once; one drags for the others."""
@@ -32,9 +33,10 @@ def logs(
     Hue and numeral are the term of an entry; a solid border means that its server knows it to be committed, a dashed
     one that it does not. The newest entries are in sight, drag to see more; ``first`` is the leftmost index otherwise.
     """
+    given.whole("first", first, 1)
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
-    _, when = window(trace, None, at)
+    _, when = window(trace, None, at, ends="at")
     starts = _starts(trace.states, when)
     cells = _cells(trace.entries, lanes, when, starts)
     last = int(cells["index"].max()) if len(cells) else 1
@@ -62,7 +64,7 @@ def _starts(states: pd.DataFrame, when: float) -> pd.Series:
 
 def _cells(entries: pd.DataFrame, lanes: list[int], when: float, starts: pd.Series) -> pd.DataFrame:
     """The entries that stood in the logs at ``when``, with ``done`` where they were known to be committed."""
-    here = entries["node"].isin(lanes) & (entries["appended"] <= when)
+    here = entries["node"].isin(lanes) & (since(entries) <= when)
     here &= entries["truncated"].isna() | (entries["truncated"] > when)
     here &= entries["index"] >= entries["node"].map(starts).fillna(1)
     cells = entries[here].drop_duplicates(["node", "index"], keep="last")
@@ -146,7 +148,8 @@ def _clip(word: str) -> str:
 def _told(row: Any) -> str:
     state = f"known to be committed since {row.committed:.3f} s" if row.done else "not known to be committed"
     what = row.data if row.kind == "membership" else says(row.kind, row.data)
-    return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>appended at {row.appended:.3f} s, {state}"
+    begin = "there when it was first seen" if pd.isna(row.appended) else f"appended at {row.appended:.3f} s"
+    return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>{begin}, {state}"
 
 
 def _names(trace: Trace | Frames, lanes: list[int], when: float) -> list[str]:
@@ -194,7 +197,7 @@ def _axes(fig: go.Figure, names: list[str], left: int, held: int, last: int) -> 
         showgrid=False,
         zeroline=False,
     )
-    longest = max(len(name) for name in names)
+    longest = max((len(name) for name in names), default=0)
     fig.add_annotation(
         theme.note(0, 1, "index", xref="paper", yref="paper", xanchor="right", yanchor="bottom", xshift=-8)
     )

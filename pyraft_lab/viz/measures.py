@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
@@ -45,7 +46,7 @@ def commit_latency(source: Drawable, *, title: str | None = None) -> Drawing:
 def _took(trace: Trace | Frames) -> pd.DataFrame:
     """Commands that were committed, in their leader's log: ``index term node appended ms count``."""
     entries = trace.entries[trace.entries["kind"] == "normal"]
-    own = entries[entries["node"] == entries["leader"]].dropna(subset=["committed"])
+    own = entries[entries["node"] == entries["leader"]].dropna(subset=["appended", "committed"])
     every = own.assign(ms=(own["committed"] - own["appended"]) * 1000, count=1)
     if len(every) <= MOST:
         return every
@@ -127,6 +128,7 @@ def snapshots(
 
     The higher a chunk in its lane, the further back in the snapshot are its bytes; the lane is full when all are there.
     """
+    given.window(start, stop)
     trace = trace_of(source)
     chunks = trace.messages[trace.messages["kind"] == "SnapshotRequest"]
     chunks = chunks[
@@ -135,7 +137,7 @@ def snapshots(
     title = title or "Snapshots on their way, chunk by chunk"
     if chunks.empty:
         return theme.nothing(title, "no snapshot was sent: let a follower fall behind what is purged")
-    chunks = chunks.assign(gone=~chunks["fate"].isin(("delivered", "flying")))
+    chunks = chunks.assign(gone=~chunks["fate"].isin(("delivered", "flying", "unknown")))
     chunks["end"] = chunks["received"].fillna(chunks["due"]).fillna(chunks["sent"] + 0.004)
     lanes = sorted(int(node) for node in chunks["dst"].unique())
     fig = theme.figure(

@@ -8,10 +8,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pyraft_lab.errors import PyraftError
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
+from pyraft_lab.viz.source import Drawable, Frames, since, spans, trace_of, window
 
 
 def quorums(
@@ -23,8 +24,9 @@ def quorums(
     give one; it is the last entry otherwise. While a membership is joint there are two rows, and an entry commits
     only when both say "enough" (§6).
     """
+    given.whole("index", index, 1)
     trace = trace_of(source)
-    _, when = window(trace, None, at)
+    _, when = window(trace, None, at, ends="at")
     sets = voter_sets(trace, when if index is None else _decided(trace.entries, index, when))
     holders, place = _holders(trace, index, when)
     down = _down(trace, when)
@@ -90,7 +92,7 @@ def voter_sets(trace: Trace | Frames, when: float) -> list[list[int]]:
     if len(states):
         newest = str(states.sort_values(["last_term", "last_index", "time"]).iloc[-1]["membership"])
     else:
-        told = trace.entries[(trace.entries["kind"] == "membership") & (trace.entries["appended"] <= when)]
+        told = trace.entries[(trace.entries["kind"] == "membership") & (since(trace.entries) <= when)]
         if told.empty:
             raise PyraftError(f"no membership is known at {when:g} s: draw a trace, its states or its entries")
         newest = str(told.sort_values(["term", "index"]).iloc[-1]["data"])
@@ -105,7 +107,7 @@ def _holders(trace: Trace | Frames, index: int | None, when: float) -> tuple[set
     """Who has the entry on disk at ``when``, and which entry that is: of several at the index, the leader's."""
     entries = trace.entries
     stored = entries[(entries["stored"] <= when) & ~(entries["truncated"] <= when)]
-    appended = entries[(entries["appended"] <= when) & ~(entries["truncated"] <= when)]
+    appended = entries[(since(entries) <= when) & ~(entries["truncated"] <= when)]
     if appended.empty:
         return set(), index or 0
     place = int(appended["index"].max() if index is None else index)
@@ -115,7 +117,14 @@ def _holders(trace: Trace | Frames, index: int | None, when: float) -> tuple[set
     own = rivals[rivals["node"] == _leader(trace.states, when)]
     term = (rivals if own.empty else own)["term"].max()
     same = stored[(stored["index"] == place) & (stored["term"] == term)]
-    return {int(node) for node in same["node"]}, place
+    return {int(node) for node in same["node"]} | _covering(trace.states, place, when), place
+
+
+def _covering(states: pd.DataFrame, place: int, when: float) -> set[int]:
+    """Who has an entry in its snapshot, on disk: its log begins behind it."""
+    now = states[states["time"] <= when].groupby("node").last()
+    stored = now["stored"].fillna(place) if "stored" in now else place
+    return {int(str(node)) for node in now[(now["first_index"] > place) & (stored >= place)].index}
 
 
 def _leader(states: pd.DataFrame, when: float) -> int:

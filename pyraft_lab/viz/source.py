@@ -1,11 +1,12 @@
 """What the figures draw from: a trace, a simulation, a live cluster, or a frame of one's own."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 import pandas as pd
 
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.trace import given
 from pyraft_lab.trace.frames import FRAMES
 from pyraft_lab.trace.recorder import Trace
 
@@ -55,21 +56,36 @@ def trace_of(source: Drawable) -> Trace | Frames:
         return Frames([source])
     if isinstance(source, Trace):
         return source.still()
-    if isinstance(source, Traced):
+    if isinstance(source, Traced) and isinstance(source.trace, Trace):
         return source.trace.still()
-    if isinstance(source, Sequence):
+    if _are_frames(source):
         return Frames(source)
-    raise PyraftError(f"cannot draw a {type(source).__name__}: give a Trace, a Simulation, a cluster or a frame")
+    raise PyraftError(f"cannot draw {_called(source)}: give a Trace, a Simulation, a cluster or a frame")
+
+
+def _are_frames(source: Any) -> TypeGuard[Sequence[pd.DataFrame]]:
+    return isinstance(source, Sequence) and bool(source) and all(isinstance(one, pd.DataFrame) for one in source)
+
+
+def _called(source: object) -> str:
+    return f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
 
 
 def nodes_of(trace: Trace | Frames, wanted: list[int] | None) -> list[int]:
     """The lanes of a chart: the nodes asked for, or every one that did something."""
     columns = _everywhere(trace) if isinstance(trace, Frames) else [trace.events["node"]]
     known = sorted({int(node) for column in columns for node in column.dropna().unique()})
+    if wanted is not None and not given.are_several(wanted):
+        raise ConfigError("nodes", wanted, f"must be some of the nodes {known}")
     for node in wanted or ():
         if node not in known:
             raise PyraftError(f"there is no node {node} in this trace; known are {known}")
-    return known if wanted is None else list(wanted)
+    return known if wanted is None else list(dict.fromkeys(wanted))
+
+
+def since(entries: pd.DataFrame) -> pd.Series:
+    """From when on each entry is known to stand in its log."""
+    return entries["appended"].fillna(entries["seen"]) if "seen" in entries else entries["appended"]
 
 
 def _everywhere(frames: Frames) -> list[pd.Series]:
@@ -95,8 +111,12 @@ def _always(frames: Frames) -> list[pd.Series]:
     ]
 
 
-def window(trace: Trace | Frames, start: float | None, stop: float | None) -> tuple[float, float]:
-    """From when to when, in seconds; the whole run unless told otherwise."""
+def window(
+    trace: Trace | Frames, start: float | None, stop: float | None, *, ends: str = "stop"
+) -> tuple[float, float]:
+    """From when to when, in seconds; the whole run unless told otherwise. ``ends``: what the caller calls ``stop``."""
+    given.seconds("start", start)
+    given.seconds(ends, stop)
     columns = _always(trace) if isinstance(trace, Frames) else [trace.events["time"]]
     times = pd.concat(columns).dropna()
     first, last = (float(times.min()), float(times.max())) if len(times) else (0.0, 1.0)

@@ -9,6 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pyraft_lab.trace import given
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.ground import FAINT, HAIR, INK, MUTED, NUMERAL, PAPER
 
@@ -88,6 +89,7 @@ def figure(
     ``title`` says what to look at, ``finding`` (below it) what there is to see in these numbers, ``key`` (at the
     bottom) what the marks mean, and ``words`` says the picture itself for those who do not see it.
     """
+    given.text("title", title)
     lines = wrapped(key) if key else []
     heading = wrap(title, WIDEST["title"])
     legend = 24 if layout.get("showlegend") else 0

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.checks import Violation
+from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
@@ -238,6 +239,9 @@ def counterexample(
 
     A simulation knows what was broken first, and when; of a trace or a frame, say it: ``at`` seconds, and ``what``.
     """
+    given.seconds("at", at)
+    given.stretch("before", before)
+    given.text("what", what)
     if at is None and isinstance(source, Judged) and not source.violations:
         return theme.nothing(title or "How it came to this", "nothing was broken in this run")
     when, name, told = _broken(source, at, what)
@@ -269,6 +273,8 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
 
     Each cell carries, in ``customdata``, the capsule of the run that shows most of it.
     """
+    if getattr(frame, "empty", True):
+        raise PyraftError("draw the frame that sweep() gives, with at least one run in it")
     for column in (x, y, value):
         if column not in frame.columns:
             raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")

@@ -11,6 +11,7 @@ from pyraft_lab import Lab, LocalCluster, PyraftError, Simulation, Trace
 from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk
 from pyraft_lab.lab.desk import SimulationDesk, TraceDesk
 from pyraft_lab.network import broker
+from pyraft_lab.network.gate import Held
 from pyraft_lab.runtime.server import Seat, serve
 
 PATIENCE = 10.0
@@ -197,3 +198,36 @@ def test_a_broken_promise_is_a_mark_on_the_tape() -> None:
 async def in_thread(act: Any) -> Any:
     """As the Lab's pulse does it: not on the loop of whoever made the cluster."""
     return await asyncio.to_thread(act)
+
+
+async def test_only_held_messages_that_the_tape_knows_are_announced() -> None:
+    async with LocalCluster(3) as cluster:
+        await cluster.wait_leader()
+        desk = ClusterDesk(cluster)
+        for _ in range(20):
+            list(desk.grow())
+            cluster.gate.close()
+            await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
+            for told in desk.grow():
+                if told["type"] == "gate":
+                    film = desk.film("main")
+                    assert set(told["held"]) <= set(film.moment(len(film) - 1).flying)
+            cluster.gate.open()
+            await asyncio.sleep(0)
+
+
+async def test_what_a_step_sends_is_recorded_before_it_leaves() -> None:
+    async with LocalCluster(3) as cluster:
+        await cluster.wait_leader()
+        unknown: list[int] = []
+
+        def picks(held: Held) -> bool:
+            known = {flight.id for record in cluster.trace.records for flight in record.sent}
+            if held.kind == "HeartbeatRequest" and held.id not in known:
+                unknown.append(held.id)
+            return held.kind == "HeartbeatRequest"
+
+        cluster.gate.close(picks)
+        await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
+        cluster.gate.open()
+    assert unknown == []

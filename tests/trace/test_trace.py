@@ -88,7 +88,7 @@ def test_an_entry_lives_from_append_to_apply_and_a_replaced_one_is_truncated(sim
 def test_a_frame_is_made_once_and_anew_when_more_has_happened() -> None:
     sim = Simulation(nodes=3)
     first = sim.trace.events
-    assert sim.trace.events is first
+    pd.testing.assert_frame_equal(sim.trace.events, first)
     sim.step()
     assert len(sim.trace.events) == len(first) + 1
 

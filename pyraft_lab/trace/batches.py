@@ -1,0 +1,262 @@
+"""Numbered batches of records: a follower notices what is missing, and starts again from a whole state.
+
+::
+
+    sender    #0 #1 #2 │ #3 #4 │ #5 │ whole state, #6 #7      a batch says the number of its first record
+                           × lost                             numbers count what a node has recorded since it started
+    receiver  #0 #1 #2 ─────────▶ #5: 2 are missing, and what #5 changed is not known: ask for the whole state
+                                  #6: 1 more is missing; the state is known again
+
+Batches may be lost, doubled, late or forged. Whatever makes no sense is dropped and counted.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from pyraft_lab.engine.log import CHUNK, Chunk, Configuration, Log
+from pyraft_lab.engine.state import RaftState
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.network.codec import GREATEST, read
+from pyraft_lab.trace.files import Reader, Writer
+from pyraft_lab.trace.recorder import EventId, Flight, Record, gap
+
+RUNS = 16
+"""Starts of one node that a receiver remembers, for batches that come late."""
+MOST = 1_000_000
+"""Records that may be missing at once: a batch from further ahead is forged."""
+LARGEST = 1 << 63
+"""Ids of events and messages are smaller: they are columns of whole numbers."""
+
+
+class Batch(Struct, frozen=True, array_like=True):
+    """``lines`` of records from ``number`` on, of one ``run`` of a node; ``whole``: how it stood before, or empty."""
+
+    run: int
+    number: int
+    whole: bytes
+    lines: tuple[bytes, ...]
+
+
+_decode = msgspec.msgpack.Decoder(Batch)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Sender:
+    """Numbers the records of one node; ``run`` tells this start of the node from its others."""
+
+    def __init__(self, node: NodeId, *, run: int) -> None:
+        self._node, self._run = node, run
+        self._count = 0
+        self._records: list[Record] = []
+        self._base: Record | None = None
+        self._is_asked = False
+        self._writer = Writer()
+
+    def add(self, record: Record, *, is_followed: bool) -> None:
+        """Keep a record for the next batch; one that nobody follows is only counted."""
+        self._count += 1
+        if is_followed or self._records:
+            self._records.append(record)
+        elif record.step is not None:
+            self._base = record
+
+    def tell_whole(self) -> None:
+        """Somebody asks how the node stands: the next batch says it."""
+        self._is_asked = True
+
+    def take(self) -> bytes | None:
+        """The next batch, if there is anything to say."""
+        whole = self._whole() if self._is_asked else b""
+        if not whole and not self._records:
+            return None
+        lines = tuple(map(self._writer.line, self._records))
+        batch = Batch(self._run, self._count - len(lines), whole, lines)
+        self._base = next((record for record in reversed(self._records) if record.step is not None), self._base)
+        self._records, self._is_asked = [], False
+        return _encode(batch)
+
+    def _whole(self) -> bytes:
+        """How the node stood before the records that wait; a node that has not started says it with its first step."""
+        self._writer = Writer()
+        if self._base is None:
+            return b""
+        return self._writer.line(gap(0, node=self._node, time=self._base.time, count=0, state=self._base.after))
+
+
+class Run:
+    """What is known of one start of a node: ``next`` is the number of the record that should come next."""
+
+    def __init__(self, next: int | None) -> None:
+        self.next = next
+        self.reader = Reader()
+        self.is_lost = False
+        self.untold = 0
+        self.time = 0.0
+
+
+class Receiver:
+    """Reads the batches of one node; ``new_id`` numbers the records that tell of gaps."""
+
+    def __init__(self, node: NodeId, new_id: Callable[[], EventId]) -> None:
+        self.unreadable = 0
+        self._node, self._new_id = node, new_id
+        self._runs: dict[int, Run] = {}
+        self._newest = Run(None)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a whole state is needed to go on."""
+        return bool(self._runs) and (self._newest.is_lost or self._newest.next is None)
+
+    def read(self, payload: bytes) -> list[Record]:
+        """The records of a batch, and before them what is missing."""
+        batch = self._batch(payload)
+        if batch is None:
+            self.unreadable += 1
+            return []
+        return [*self._run_of(batch.run), *self._records(self._newest, batch)]
+
+    def _batch(self, payload: bytes) -> Batch | None:
+        try:
+            batch = read(_decode, payload)
+        except (msgspec.MsgspecError, ValueError):
+            return None
+        known = self._runs.get(batch.run)
+        is_far = known is not None and known.next is not None and batch.number > known.next + MOST
+        return None if is_far or not 0 <= batch.number < LARGEST else batch
+
+    def end(self) -> list[Record]:
+        """What is missing and was not told yet."""
+        run = self._newest
+        untold, run.untold = run.untold, 0
+        return [self._gap(run, untold)] if untold else []
+
+    def _run_of(self, id: int) -> list[Record]:
+        """Turn to another run of the node, if the batch is of one; what came before the very first is not missing."""
+        run = self._runs.pop(id, None) or Run(0 if self._runs else None)
+        told = self.end() if run is not self._newest else []
+        self._runs[id] = self._newest = run
+        if len(self._runs) > RUNS:
+            del self._runs[next(iter(self._runs))]
+        return told
+
+    def _records(self, run: Run, batch: Batch) -> Iterator[Record]:
+        if run.next is not None and batch.number > run.next:
+            yield from self._lose(run, batch.number - run.next)
+            run.next = batch.number
+        if batch.whole and (run.next is None or batch.number >= run.next):
+            yield from self._resume(run, batch)
+        for number, line in enumerate(batch.lines, batch.number):
+            if run.next is None or number >= run.next:
+                yield from self._record(run, number, line)
+
+    def _record(self, run: Run, number: int, line: bytes) -> Iterator[Record]:
+        """One record, or none where it cannot be read without the ones that are missing."""
+        record = self._read(run.reader, line)
+        if run.next is None and (record is None or record.step is None):
+            return
+        run.next = number + 1
+        if record is None:
+            yield from self._lose(run, 1)
+            return
+        if run.is_lost and record.step is not None:
+            yield self._found(run, record.time, record.step.before)
+        run.time = record.time
+        yield record
+
+    def _read(self, reader: Reader, line: bytes) -> Record | None:
+        known = reader.log_of(self._node)
+        try:
+            record = reader.record(line)
+        except (msgspec.MsgspecError, ValueError):
+            return None
+        return record if is_sane(record, self._node, known) else None
+
+    def _lose(self, run: Run, count: int) -> Iterator[Record]:
+        """So many are missing: told at once, or with the next state where a state is waited for already."""
+        run.reader = Reader()
+        run.untold += count
+        if not run.is_lost:
+            run.is_lost = True
+            yield from self.end()
+
+    def _resume(self, run: Run, batch: Batch) -> Iterator[Record]:
+        """A whole state has come; it is news where something is missing, else it says what is known."""
+        reader = Reader()
+        told = self._read(reader, batch.whole)
+        if told is None or told.state is None:
+            self.unreadable += 1
+        elif run.next is None or run.is_lost:
+            run.reader, run.next = reader, batch.number
+            if run.is_lost:
+                yield self._found(run, told.time, told.state)
+
+    def _found(self, run: Run, time: float, state: RaftState) -> Record:
+        untold, run.untold, run.is_lost, run.time = run.untold, 0, False, time
+        return self._gap(run, untold, state)
+
+    def _gap(self, run: Run, count: int, state: RaftState | None = None) -> Record:
+        return gap(self._new_id(), node=self._node, time=run.time, count=count, state=state)
+
+
+def is_sane(record: Record, node: NodeId, known: Log | None = None) -> bool:
+    """Whether a stranger's record can be one of this node: its own state, and no number or time beyond reason.
+
+    ``known`` is the node's log as far as it has been looked at already.
+    """
+    states = [record.state] if record.state is not None else []
+    states += [record.step.before, record.step.after] if record.step is not None else []
+    return (
+        all(state.id == node == record.node and _is_reasonable(state, known or Log()) for state in states)
+        and all(0 <= id < LARGEST for id in (record.id, record.message or 0, record.cause or 0))
+        and all(0 <= id < GREATEST for id in (record.node, record.peer or 0))
+        and math.isfinite(record.time)
+        and all(map(_can_fly, record.sent))
+    )
+
+
+def _can_fly(flight: Flight) -> bool:
+    ids = (flight.id, flight.reply_to or 0, flight.copy_of or 0, flight.cause)
+    small = (flight.src, flight.dst, flight.message.vote.term)
+    return (
+        all(-1 <= id < LARGEST for id in ids)
+        and all(0 <= one < GREATEST for one in small)
+        and math.isfinite(flight.sent)
+        and (flight.due is None or math.isfinite(flight.due))
+    )
+
+
+def _is_reasonable(state: RaftState, known: Log) -> bool:
+    log = state.log
+    ends = (log.start.index, log.start.term, log.last.index, log.last.term)
+    numbers = (state.term, state.vote.node, state.leader, state.committed, state.applied, state.stored.index)
+    return all(0 <= number < GREATEST for number in (*numbers, *ends)) and _is_log(log, known)
+
+
+def _is_log(log: Log, known: Log) -> bool:
+    """Whether the entries of a log stand where it says; chunks that were looked at before are right."""
+    seen = set(map(id, known.chunks))
+    at, last = log.start.index, log.start
+    for chunk in log.chunks:
+        if not chunk.entries or (id(chunk) not in seen and not _is_chunk(chunk, at + 1)):
+            return False
+        at, last = at + len(chunk.entries), chunk.entries[-1].id
+    return last == log.last and all(_is_configuration(log, index) for index in log.configs)
+
+
+def _is_chunk(chunk: Chunk, first: Index) -> bool:
+    """Consecutive entries from ``first`` on, in a chunk of their own."""
+    ids = [entry.id for entry in chunk.entries]
+    stop = first + len(ids)
+    return (
+        [id.index for id in ids] == list(range(first, stop))
+        and (first - 1) // CHUNK == (stop - 2) // CHUNK
+        and all(0 <= id.term < GREATEST and 0 <= id.node < GREATEST for id in ids)
+    )
+
+
+def _is_configuration(log: Log, index: Index) -> bool:
+    return log.start.index < index <= log.last.index and isinstance(log.entry(index).payload, Configuration)

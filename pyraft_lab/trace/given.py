@@ -1,0 +1,87 @@
+"""Arguments of those who ask a trace or draw it, checked before any work is done."""
+
+import math
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pyraft_lab.errors import ConfigError
+
+
+def seconds(name: str, value: Any) -> None:
+    """A moment: a number of seconds, or ``None``; ``ConfigError`` for anything else.
+
+    >>> seconds("at", "soon")
+    Traceback (most recent call last):
+    pyraft_lab.errors.ConfigError: at='soon': must be a number of seconds
+    """
+    if value is not None and (not is_number(value) or not math.isfinite(value)):
+        raise ConfigError(name, value, "must be a number of seconds")
+
+
+def window(start: Any, stop: Any) -> None:
+    """Two moments, the first of them first; ``None`` where a window is open."""
+    seconds("start", start)
+    seconds("stop", stop)
+    if start is not None and stop is not None and start > stop:
+        raise ConfigError("start", start, f"must not be later than stop={stop!r}")
+
+
+def stretch(name: str, value: Any) -> None:
+    """So many seconds, more than none."""
+    if not is_number(value) or not 0 < value < math.inf:
+        raise ConfigError(name, value, "must be a number of seconds above 0")
+
+
+def whole(name: str, value: Any, least: int) -> None:
+    """A whole number of at least ``least``, or ``None``."""
+    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < least):
+        raise ConfigError(name, value, f"must be a whole number of at least {least}")
+
+
+def text(name: str, value: Any) -> None:
+    """A text, or ``None``."""
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(name, value, "must be a text")
+
+
+def name(field: str, value: Any) -> None:
+    """A text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ConfigError(field, value, "must be a text, such as mqtt://localhost for a broker, demo for a cluster")
+
+
+def are_several(values: Any) -> bool:
+    """Whether these are one or more things, and no text."""
+    return isinstance(values, Collection) and not isinstance(values, (str, bytes)) and len(values) > 0
+
+
+def is_number(value: Any) -> bool:
+    """Whether it counts something: numbers of numpy do too, truth values do not."""
+    return not isinstance(value, (bool, str)) and (hasattr(value, "__float__") or hasattr(value, "__index__"))
+
+
+def file_to_read(path: Any) -> Path:
+    """The path of a file that is there."""
+    found = path_of(path)
+    if not found.is_file():
+        raise ConfigError("path", str(found), "is a directory" if found.is_dir() else "there is no such file")
+    return found
+
+
+def file_to_write(path: Any) -> Path:
+    """The path of a file in a directory that is there."""
+    found = path_of(path)
+    if found.is_dir():
+        raise ConfigError("path", str(found), "is a directory: name a file in it")
+    if not found.parent.is_dir():
+        raise ConfigError("path", str(found), f"there is no directory {found.parent}: make it first")
+    return found
+
+
+def path_of(path: Any) -> Path:
+    """A path, whatever is there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ConfigError("path", path, "must be the path of a file")
+    return Path(path)
