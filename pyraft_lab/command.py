@@ -7,7 +7,7 @@ nested without end. Both would otherwise fail where nothing can be refused any m
 from collections.abc import Collection
 from typing import Any
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from pyraft_lab.engine.types import Index
@@ -54,7 +54,7 @@ def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, sin
         data = SEALED + _pack(Sealed(client, serial, done, since, command)) if serial else _pack(command)
     except RecursionError:
         raise BadCommand(TOO_DEEP) from None
-    except (TypeError, ValueError, OverflowError) as error:
+    except (MsgspecError, TypeError, ValueError, OverflowError) as error:
         raise BadCommand(f"{command!r} has no MessagePack form: {error}") from error
     if _is_too_deep(command, data):
         raise BadCommand(TOO_DEEP)
@@ -68,6 +68,8 @@ def opened(data: bytes) -> tuple[Any, Sealed | None]:
         command = _unpack(data) if sealed is None else sealed.command
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
+    except MsgspecError as wrong:  # not in every msgspec a ValueError
+        raise ValueError(str(wrong)) from None
     if _is_too_deep(command, data):
         raise ValueError(TOO_DEEP)
     return command, sealed

@@ -150,7 +150,7 @@ def load(path: Path) -> list[Record]:
     for number, line in _lines(path):
         try:
             records.append(reader.record(line))
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError) as error:
             raise PyraftError(f"{path}, line {number}: {error}; the trace is damaged or of another version") from error
     return records
 
