@@ -10,7 +10,7 @@ SOAK ?= 120
 CONSTRAINTS ?= -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test demo soak docs lint notebooks constraints debian clean
+.PHONY: help lab test matrix demo soak docs lint notebooks constraints debian clean
 .DELETE_ON_ERROR:
 
 help: ## show these lines
@@ -21,6 +21,9 @@ lab: $(VENV)/lab.stamp ## open the guide in JupyterLab (LAB_ARGS="--no-browser -
 
 test: $(VENV)/all.stamp debian lint ## lint, then run every test, notebooks included (TEST_ARGS="-x tests/engine")
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+matrix: $(VENV)/all.stamp debian ## the fast rooms on the other Pythons found here, and with the lowest dependencies
+	$(BIN)/python -m pytest tests/test_matrix.py $(TEST_ARGS)
 
 soak: $(VENV)/all.stamp debian ## torment three and five processes for two minutes each, and report (SOAK=600)
 	SOAK=$(SOAK) $(BIN)/python -m pytest tests/runtime/test_soak.py --log-cli-level=INFO

@@ -61,7 +61,7 @@ def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, sin
         data = SEALED + _pack(Sealed(client, serial, done, since, command)) if serial else _pack(command)
     except RecursionError:
         raise BadCommand(TOO_DEEP) from None
-    except (TypeError, ValueError, OverflowError) as error:
+    except (MsgspecError, TypeError, ValueError, OverflowError) as error:
         raise BadCommand(f"{shown(command)} has no MessagePack form: {error}") from error
     return checked(data)
 

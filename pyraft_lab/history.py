@@ -144,5 +144,5 @@ def _row(operation: Operation) -> dict[str, object]:
 def _operation(number: int, line: str) -> Operation:
     try:
         return msgspec.json.decode(line, type=Operation)
-    except (msgspec.DecodeError, HistoryError) as error:
+    except (msgspec.MsgspecError, HistoryError) as error:
         raise HistoryError(str(error), line=number) from error

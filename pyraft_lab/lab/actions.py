@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any, get_args
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import MsgspecError, Struct, convert
 
 from pyraft_lab.engine.timers import ELECTION
 from pyraft_lab.engine.types import NodeId
@@ -349,6 +349,6 @@ def order(said: Any) -> Order:
     """
     try:
         found: Order = convert(said, Order)
-    except ValidationError as error:
+    except MsgspecError as error:
         raise PyraftError(f"the order {said} makes no sense: {error}") from error
     return found

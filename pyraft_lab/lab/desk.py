@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import MsgspecError, Struct, convert
 from msgspec.structs import replace
 
 from pyraft_lab.engine.state import Candidate
@@ -74,7 +74,7 @@ def asked(message: Any) -> Asked:
     """A message of the drawing; ``PyraftError`` where it is none."""
     try:
         found: Asked = convert(message, Asked)
-    except ValidationError as error:
+    except MsgspecError as error:
         raise PyraftError(f"the drawing said {message}: {error}") from error
     return found
 

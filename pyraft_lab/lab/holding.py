@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import MsgspecError, Struct, convert
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import Delay, Drop, Order
@@ -67,7 +67,7 @@ def live_order(said: Any) -> LiveOrder:
     """
     try:
         found: LiveOrder = convert(said, LiveOrder)
-    except ValidationError as error:
+    except MsgspecError as error:
         raise PyraftError(f"the order {said} makes no sense: {error}") from error
     return found
 

@@ -271,8 +271,10 @@ class LocalCluster:
         return await self._by_leader(lambda raft: raft.change_membership(wanted, retain))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Hand leadership to a voter, and wait until it leads."""
+        """Hand leadership to a voter, and wait until it leads; ``UnknownNode`` where there never was such a node."""
         node_id("to", to), seconds("timeout", timeout)
+        if to not in self._started:
+            raise UnknownNode(to, self._started)
         await self.raft(await self.wait_leader()).trigger.transfer_leader(to)
         await self.raft(to).wait(timeout).role("leader")
 

@@ -230,7 +230,7 @@ def unwrap(text: str) -> Capsule:
         if packer.unconsumed_tail:
             raise CapsuleError(f"it holds more than {LARGEST} bytes")
         return _unpack(data)
-    except (ValueError, zlib.error) as error:
+    except (msgspec.MsgspecError, ValueError, zlib.error) as error:
         raise (
             error if isinstance(error, CapsuleError) else CapsuleError(f"its content makes no sense: {error}")
         ) from error
@@ -281,7 +281,7 @@ def _as(kind: type[Config | Weather], told: Mapping[str, Any]) -> dict[str, Any]
     types = {field.name: field.type for field in fields(kind)}
     try:
         return {name: msgspec.convert(value, types[name]) for name, value in told.items()}
-    except (KeyError, msgspec.ValidationError) as error:
+    except (KeyError, msgspec.MsgspecError) as error:
         raise CapsuleError(f"its {kind.__name__.lower()} makes no sense: {error}") from error
 
 

@@ -230,7 +230,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             told = msgspec.json.decode(text)
             _check_words(told)
             return msgspec.convert(told, cls).validated()
-        except (msgspec.DecodeError, ConfigError) as error:
+        except (msgspec.MsgspecError, ConfigError) as error:
             raise PlanError(_placed(error)) from error
 
     @classmethod
@@ -309,7 +309,7 @@ def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
             raise ConfigError(f"{field}.{name}", changes[name], meant(name, known))
     try:
         return msgspec.convert(known | dict(changes), type(usual))
-    except msgspec.ValidationError as error:
+    except msgspec.MsgspecError as error:
         raise ConfigError(field, changes, _placed(error)) from error
 
 

@@ -205,7 +205,7 @@ def _read(what: str, row: tuple[object, int], kind: type[T], faults: list[str]) 
         return None
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         faults.append(f"{what} cannot be read: {error}")
         return None
 

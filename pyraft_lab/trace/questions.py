@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import MsgspecError, Struct, convert
 
 from pyraft_lab.engine.types import Index, NodeId, Term
 from pyraft_lab.errors import PyraftError
@@ -54,7 +54,7 @@ def question(what: object, fact: Mapping[str, object]) -> Question:
         raise PyraftError("ask about a record or its id, or one of leader=, committed=, vote=(voter, candidate)")
     try:
         return convert(asked, kinds[0])
-    except ValidationError as error:
+    except MsgspecError as error:
         raise PyraftError(f"{asked} is no question: {error}") from error
 
 
