@@ -47,11 +47,13 @@ class Remote:
     """What every node that is up said about itself last; nobody is known to be up while the broker is away."""
     players: dict[NodeId, Playing]
     """How every node of a classroom is played, or was: the room remembers each number that ever had a seat."""
+    obeying: dict[NodeId, bytes]
+    """Which nodes obey decrees about their links, and the digest of the one that each obeys now."""
     is_connected: bool
     """Whether the broker is there."""
 
     def __init__(self, name: str) -> None:
-        self.metrics, self.players, self.is_connected = {}, {}, True
+        self.metrics, self.players, self.obeying, self.is_connected = {}, {}, {}, True
         self.changed: Callable[[], None] = lambda: None
         self._name = name
         self._numbers = itertools.count(secrets.randbits(40) << 20)
@@ -67,7 +69,7 @@ class Remote:
         """Reach the cluster as the user that the URL names, or as nobody in particular."""
         network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
         remote = cls(network.address.username or secrets.token_hex(6))
-        topics = ["+/status", f"answers/{remote._name}/+", "players/+/+"]
+        topics = ["+/status", "+/obeys", f"answers/{remote._name}/+", "players/+/+"]
         name = f"client-{remote._name}"
         async with Line(
             network, name, topics=topics, deliver=remote.hear, connected=remote._found, lost=remote._lost
@@ -113,10 +115,13 @@ class Remote:
             self._news.clear()
             await self._news.wait()
 
-    def decree(self, decree: Decree) -> None:
-        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`)."""
+    def decree(self, decree: Decree) -> bytes:
+        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`).
+
+        The digest that is returned stands in ``obeying`` for every node that has heard of it.
+        """
         assert self._line is not None, "made by connect"
-        publish(self._line, decree)
+        return publish(self._line, decree)
 
     def arrange(self, room: Room) -> None:
         """Arrange the room for every seat in it (:mod:`pyraft_lab.runtime.room`)."""
@@ -160,6 +165,8 @@ class Remote:
             match topic.split("/"):
                 case [node, "status"]:
                     self._stand(int(node), payload)
+                case [node, "obeys"]:
+                    self._obey(int(node), payload)
                 case ["answers", _, _]:
                     self._settle(payload)
                 case ["players", _, node] if payload:
@@ -177,6 +184,7 @@ class Remote:
         """Who goes while the broker is away cannot be heard to go; those that stay will say so when it is back."""
         self.is_connected = False
         self.metrics.clear()
+        self.obeying.clear()
 
     def _stand(self, node: NodeId, payload: bytes) -> None:
         if payload:
@@ -185,6 +193,13 @@ class Remote:
             self.metrics.pop(node, None)
         self._news.set()
         self.changed()
+
+    def _obey(self, node: NodeId, payload: bytes) -> None:
+        if payload:
+            self.obeying[node] = payload
+        else:
+            self.obeying.pop(node, None)
+        self._news.set()
 
     def _settle(self, payload: bytes) -> None:
         reply = decode_reply(payload)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from os import cpu_count
-from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,6 +20,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.nemesis import LEVELS
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
+from pyraft_lab.terminal import words as options
 from pyraft_lab.terminal.simulate import FELL, SAFE, face_of, guarded, show_capsule, trial_of
 
 EXAMPLES = """examples:
@@ -32,6 +32,7 @@ EXAMPLES = """examples:
 
 exit code: 0 where nothing fell, 1 where something did (as with every mutant), 2 where it could not be run"""
 
+MOST_WORKERS = 256
 SHOWN = 20
 """So many failures have a row of their own."""
 
@@ -49,29 +50,24 @@ def main(arguments: Sequence[str]) -> int:
 def words() -> argparse.ArgumentParser:
     """The options."""
     face = face_of("check", "Many simulated clusters, one table.", EXAMPLES)
-    face.add_argument("--seeds", type=seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)")
-    face.add_argument("--seconds", type=float, default=20.0, help="virtual seconds of faults in each (20)")
+    face.add_argument("--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)")
+    face.add_argument("--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each (20)")
     face.add_argument("--faults", choices=LEVELS, default="heavy", help="how bad it gets (heavy)")
-    face.add_argument("--workers", type=int, default=cpu_count() or 1, help="processes (one for every core)")
-    face.add_argument("--out", type=Path, metavar="FILE", help="keep the rows in a .parquet file, and go on from it")
+    face.add_argument(
+        "--workers",
+        type=options.count("a number of processes", 1, MOST_WORKERS),
+        default=cpu_count() or 1,
+        help="processes (one for every core)",
+    )
+    face.add_argument(
+        "--out",
+        type=options.new_file(".parquet", needs=("pyarrow",)),
+        metavar="FILE",
+        help="keep the rows in a .parquet file, and go on from it",
+    )
     face.add_argument("--mutant", metavar="NAME", help="hunt this mutant instead, and tell the shortest story")
     face.add_argument("--mutants", action="store_true", help="list the mutants")
     return face
-
-
-def seeds(text: str) -> Sequence[int]:
-    """``0:200`` as a range, ``3,14,15`` as a list."""
-    try:
-        if ":" in text:
-            first, stop = text.split(":")
-            chosen: Sequence[int] = range(int(first or 0), int(stop))
-        else:
-            chosen = [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither FIRST:STOP nor a list of seeds as 3,14,15") from None
-    if not chosen:
-        raise argparse.ArgumentTypeError(f"there are no seeds in {text}")
-    return chosen
 
 
 # A campaign

@@ -167,8 +167,8 @@ def test_a_teacher_fills_a_room_and_a_learner_plays_in_it_by_hand(start: Start) 
         assert order(teacher, "count on") == "3 seats filled   answers count"
         while not marked(learner):
             pass  # the node had moved on meanwhile
-        assert order(teacher, "pace 0.5").startswith("pace 0.5: '0.5' is no pace")
-        assert order(teacher, "cut 1") == "'cut 1' is no order; these are:"
+        assert order(teacher, "pace 0.5").startswith("pace: '0.5' is not a pace: 1 is as usual")
+        assert order(teacher, "cut 1") == "cut takes two nodes, as 1 2, not '1'"
         learner.send_signal(signal.SIGTERM)
         assert learner.wait(60) == 0
         say(teacher, "quit")
