@@ -1,10 +1,11 @@
 """The command line: a table of commands, each imported only when it is chosen."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import NamedTuple, cast
+from typing import NamedTuple, NoReturn, cast
 
 from pyraft_lab import __version__
 from pyraft_lab.errors import PyraftError
@@ -55,6 +56,8 @@ COMMANDS: Mapping[str, Command] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; whatever ends it, it says so in one line at most."""
     streams.prepare()
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _end)
     try:
         try:
             return _run(sys.argv[1:] if arguments is None else arguments)
@@ -62,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             streams.flush()
     except KeyboardInterrupt:
         return _failed("interrupted", words.INTERRUPTED)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # as a console ends for it
+            return streams.BROKEN
+        raise
     except BrokenPipeError:
         streams.abandon()
         return streams.BROKEN
@@ -69,6 +76,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(failed), words.FAILED)
     except OSError as failed:
         return _failed(str(failed), words.FAILED)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """SIGTERM ends a command as an exception does, so that it ends what it started; a node has a way of its own."""
+    sys.exit(128 + number)
 
 
 def _failed(why: str, code: int) -> int:

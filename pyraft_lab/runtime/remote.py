@@ -64,10 +64,18 @@ class Remote:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, broker: str, *, cluster: str, certificates: Certificates | None = None
+        cls,
+        broker: str,
+        *,
+        cluster: str,
+        certificates: Certificates | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 (the network's own)
     ) -> "AsyncIterator[Remote]":
-        """Reach the cluster as the user that the URL names, or as nobody in particular."""
-        network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
+        """Reach the cluster as the user that the URL names, or as nobody in particular.
+
+        ``timeout`` is how many seconds the broker may take to answer; ``NetworkFailed`` says why it cannot be reached.
+        """
+        network = MqttNetwork(broker, cluster=cluster, certificates=certificates, timeout=timeout)
         remote = cls(network.address.username or secrets.token_hex(6))
         topics = ["+/status", "+/obeys", f"answers/{remote._name}/+", "players/+/+"]
         name = f"client-{remote._name}"

@@ -25,7 +25,10 @@ LOOK = 1.0
 
 def main(arguments: Sequence[str]) -> int:
     """Start one, print its URL, wait for SIGTERM or Ctrl-C."""
-    chosen = _face().parse_args(arguments)
+    face = _face()
+    chosen = face.parse_args(arguments)
+    if (chosen.certfile or chosen.keyfile or chosen.cafile) and not (chosen.certfile and chosen.keyfile):
+        face.error("an encrypted broker needs both --certfile and --keyfile")
     return words.run(_serve(chosen))
 
 

@@ -1,9 +1,11 @@
 """``pyraft-lab check``: a campaign as a table, or the hunt for a mutant as a story."""
 
 import argparse
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import active_children
 from os import cpu_count
 
 from rich.console import Console, RenderableType
@@ -156,8 +158,26 @@ def _show_mutants(console: Console) -> int:
 
 @contextmanager
 def _executor(workers: int) -> Iterator[Executor]:
-    with Serial() if workers == 1 else ProcessPoolExecutor(workers) as executor:
-        yield executor
+    """Where seeds are run; whatever ends the command ends the processes too, in the middle of a seed."""
+    if workers == 1:
+        with Serial() as serial:
+            yield serial
+        return
+    pool = ProcessPoolExecutor(workers, initializer=_leave_signals_to_the_parent)
+    try:
+        yield pool
+    except BaseException:
+        for process in active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; one says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

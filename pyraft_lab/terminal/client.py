@@ -73,7 +73,7 @@ async def _do(chosen: argparse.Namespace) -> int:
 
 
 def as_json(answer: Any) -> str:
-    """Valid JSON of whatever a machine answers: what JSON has no form for is its text, and what is no number is null."""
+    """Valid JSON of whatever a machine answers: what has no form there is its text, and what is no number null."""
     try:
         plain = msgspec.to_builtins(answer, str_keys=True, enc_hook=str)
         return json.dumps(msgspec.json.decode(msgspec.json.encode(plain)))
@@ -176,7 +176,7 @@ class _NotHeardOf(PyraftError):
         )
 
 
-async def _spoil(remote: Remote, chosen: argparse.Namespace) -> str:
+async def _spoil(remote: Remote, chosen: argparse.Namespace) -> str | Mapping[str, list[NodeId]]:
     """What a teacher does to the links of nodes that obey; who obeyed."""
     await _status(remote, chosen.timeout)
     match chosen.act, chosen.words:
@@ -192,7 +192,7 @@ async def _spoil(remote: Remote, chosen: argparse.Namespace) -> str:
 
 async def _impose(
     remote: Remote, decree: Decree, chosen: argparse.Namespace, *, named: frozenset[NodeId] = frozenset()
-) -> str:
+) -> str | Mapping[str, list[NodeId]]:
     """``NobodyObeys`` before anything is ordered; only what heals is ordered in any case, for nodes that come later."""
     up = remote.metrics.keys()
     deaf = {node for node in named if node in up and node not in remote.obeying}
@@ -202,6 +202,8 @@ async def _impose(
     if not obeyed:
         raise NobodyObeys
     deaf = up - set(obeyed)
+    if chosen.json:
+        return {"obeyed": sorted(obeyed), "not": sorted(deaf)}
     return f"done; obeyed by {listed(obeyed)}" + (f", not by {listed(deaf)}: started without --weather" if deaf else "")
 
 

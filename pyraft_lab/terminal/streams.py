@@ -9,6 +9,10 @@ BROKEN = 141
 """What a shell reports for a command whose reader went away: 128 and the number of SIGPIPE."""
 
 
+LOSSLESS = {"strict", "surrogateescape"}
+"""Ways to treat a character that cannot be shown in which it is an error."""
+
+
 def prepare() -> None:
     """Let every stream be there, and let no character be an error: one that cannot be shown is written as its number.
 
@@ -18,7 +22,7 @@ def prepare() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 (as long as the process)
-        elif isinstance(stream, io.TextIOWrapper) and mode == "w" and stream.errors == "strict":
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors in LOSSLESS and mode == "w":
             stream.reconfigure(errors="backslashreplace")
 
 

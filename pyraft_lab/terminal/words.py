@@ -70,9 +70,13 @@ def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
 
 def add_certificates(face: argparse.ArgumentParser) -> None:
     """Files for TLS."""
-    face.add_argument("--cafile", metavar="FILE", help="the authority that signed the broker's certificate, for mqtts")
-    face.add_argument("--certfile", metavar="FILE", help="a certificate of one's own, if the broker asks for one")
-    face.add_argument("--keyfile", metavar="FILE", help="its key")
+    face.add_argument(
+        "--cafile", type=old_file, metavar="FILE", help="the authority that signed the broker's certificate, for mqtts"
+    )
+    face.add_argument(
+        "--certfile", type=old_file, metavar="FILE", help="a certificate of one's own, if the broker asks for one"
+    )
+    face.add_argument("--keyfile", type=old_file, metavar="FILE", help="its key")
 
 
 def certificates(chosen: argparse.Namespace) -> Certificates:
@@ -115,6 +119,15 @@ def _gated(read: Callable[[], V]) -> V:
         raise Refused(str(wrong)) from None
 
 
+def old_file(text: str) -> str:
+    """A file that can be read."""
+    try:
+        Path(text).open("rb").close()
+    except (OSError, ValueError) as wrong:
+        raise Refused(f"{shown(text)} cannot be read: {_why(wrong)}") from None
+    return text
+
+
 def new_file(*suffixes: str, needs: Sequence[str] = ()) -> Callable[[str], Path]:
     """A file to be written: of a known kind, in a place where one may write, with the packages that it takes."""
 
@@ -146,8 +159,11 @@ def _be_writable(path: Path) -> None:
         if is_new:
             path.unlink()
     except (OSError, ValueError) as wrong:
-        why = wrong.strerror if isinstance(wrong, OSError) and wrong.strerror else str(wrong)
-        raise Refused(f"{shown(str(path))} cannot be written: {why}") from None
+        raise Refused(f"{shown(str(path))} cannot be written: {_why(wrong)}") from None
+
+
+def _why(wrong: Exception) -> str:
+    return (wrong.strerror if isinstance(wrong, OSError) else "") or str(wrong)
 
 
 # Numbers
