@@ -184,7 +184,7 @@ def _leave_signals_to_the_parent() -> None:
 def _progress(console: Console, total: int) -> Iterator[Callable[[Row], None]]:
     done = (BarColumn(), MofNCompleteColumn(), TextColumn("seeds, {task.fields[failed]};"))
     clock = (TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("to go"))
-    with Progress(*done, *clock, console=console, transient=True) as bar:
+    with Progress(*done, *clock, console=console, transient=True, disable=not console.is_terminal) as bar:
         task, failed = bar.add_task("seeds", total=total, failed="nothing fell"), 0
 
         def advance(row: Row) -> None:

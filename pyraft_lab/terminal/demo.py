@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         report = asyncio.run(_play(chosen, console))
         if chosen.report is not None:
-            from pyraft_lab.terminal.page import write_page  # needs the extra: pip install "pyraft-lab[lab]"
+            from pyraft_lab.terminal.page import write_page
 
             write_page(report, chosen.report)
             console.print(f"\nThe pictures are in [bold]{escape(str(chosen.report))}[/]")

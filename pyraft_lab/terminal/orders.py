@@ -124,8 +124,9 @@ class Orders:
     async def _seat(self, seats: int, *, is_sure: bool) -> str:
         if not is_sure and (why := self.staff.risk(seats)):
             raise WrongWords(f"{why}; to do it in spite of that: seats {seats} {SURE}")
-        self.staff.seats = seats
-        return self.standing or USUAL
+        self.staff.seats, leaving = seats, self.staff.leaving(seats)
+        told = f"leaving one after the other: {listed(leaving)}" if leaving else ""
+        return "   ".join(filter(None, (self.standing, told))) or USUAL
 
     async def _arrange(self, name: str, given: tuple[Any, ...]) -> str:
         match name, given:

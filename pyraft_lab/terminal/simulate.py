@@ -120,7 +120,7 @@ def guarded(act: Callable[[Console], int]) -> int:
 def telling(console: Console, words: str) -> Iterator[Callable[[str], None]]:
     """A line that moves while something goes on whose end nobody knows, and says what it is told."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as line:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as line:
         task = line.add_task(words)
         yield lambda now: line.update(task, description=now)
 

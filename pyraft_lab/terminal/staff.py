@@ -58,14 +58,21 @@ class Staff:
 
     def risk(self, seats: int) -> str:
         """What the room would lose with so few seats; empty where it loses nothing."""
-        learners = [node for node in self._remote.metrics if node not in self._sitting]
-        surplus = len(self._sitting) - self._wanted(learners, seats)
-        going = list(self._dispensable())[: max(surplus, 0)]
+        going = set(self.leaving(seats))
         if not going:
             return ""
-        left = membership_of(self._remote.metrics).voters - set(going)
+        members = membership_of(self._remote.metrics)
+        left = members.voters - going
         why = missing_majority(left, self._remote.metrics) or self._hands(left)
+        if not why and members.is_quorum(going):
+            why = f"they are the majority of the voters: {listed(left)} would decide alone"
         return why and f"{listed(going)} would leave, and {why}"
+
+    def leaving(self, seats: int) -> Sequence[NodeId]:
+        """The automatic nodes that would leave, with so few seats."""
+        learners = [node for node in self._remote.metrics if node not in self._sitting]
+        surplus = len(self._sitting) - self._wanted(learners, seats)
+        return list(self._dispensable())[: max(surplus, 0)]
 
     def _hands(self, left: AbstractSet[NodeId]) -> str:
         """Whether these voters decide nothing without somebody who thinks."""

@@ -26,6 +26,7 @@ from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.state import Disk, RaftState, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.extras import require
 from pyraft_lab.trace.recorder import Flight, Kind, Record, Reply
 
 FORMAT = "pyraft-lab trace 1"
@@ -157,6 +158,7 @@ def load(path: Path) -> list[Record]:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes | str]]:
     if path.suffix == ".parquet":
+        require("pandas", "pyarrow")
         import pandas as pd
 
         yield from enumerate(pd.read_parquet(path, columns=["line"])["line"], 1)
@@ -168,6 +170,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes | str]]:
 
 
 def _save_parquet(records: Iterable[Record], lines: list[bytes], path: Path) -> None:
+    require("pandas", "pyarrow")
     from pyraft_lab.trace.frames import events
 
     events(list(records)).assign(line=[line.decode() for line in lines]).to_parquet(path)

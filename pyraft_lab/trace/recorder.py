@@ -51,6 +51,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.extras import needed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -374,7 +375,8 @@ class Trace:
         >>> with Trace.follow("mqtt://localhost", "demo") as trace:  # doctest: +SKIP
         ...     trace.events
         """
-        from pyraft_lab.trace.stream import FollowedTrace
+        with needed("aiomqtt"):
+            from pyraft_lab.trace.stream import FollowedTrace
 
         return FollowedTrace(broker, cluster, certificates=certificates)
 
