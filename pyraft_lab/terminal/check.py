@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -167,11 +168,13 @@ def _executor(workers: int) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException:
+        threading.excepthook = lambda _: None  # the pool's own thread, which misses its processes
         for process in active_children():
             process.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+        threading.excepthook = threading.__excepthook__
 
 
 def _leave_signals_to_the_parent() -> None:
