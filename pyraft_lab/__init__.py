@@ -148,7 +148,10 @@ __all__ = sorted(_HOME)  # noqa: PLE0605 (made of the table)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    from pyraft_lab.extras import needed
+
+    with needed(*(["plotly"] if _HOME[name].startswith("pyraft_lab.lab.") else [])):
+        value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -1,12 +1,16 @@
 """The command line: a table of commands, each imported only when it is chosen."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import NamedTuple, cast
+from typing import NamedTuple, NoReturn, cast
 
 from pyraft_lab import __version__
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.extras import needed
+from pyraft_lab.terminal import streams, words
 
 EXAMPLES = """examples:
   pyraft-lab lab                           open the guide in JupyterLab
@@ -50,22 +54,61 @@ COMMANDS: Mapping[str, Command] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    chosen = parser().parse_args(arguments)
+    """Run one command and return its exit code; whatever ends it, it says so in one line at most."""
+    streams.prepare()
+    if arguments is None:
+        signal.signal(signal.SIGTERM, _end)
     try:
-        return COMMANDS[chosen.command].run(chosen.rest)
+        try:
+            return _run(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            streams.flush()
     except KeyboardInterrupt:
-        return 130  # what a shell reports for Ctrl-C
-    except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.startswith("pyraft_lab"):
-            raise
-        print(f'pyraft-lab {chosen.command} needs {missing.name}; pip install "pyraft-lab[lab,mqtt]"', file=sys.stderr)
-        return 1
+        return _failed("interrupted", words.INTERRUPTED)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # as a console ends for it
+            return streams.BROKEN
+        raise
+    except BrokenPipeError:
+        streams.abandon()
+        return streams.BROKEN
+    except PyraftError as failed:
+        return _failed(str(failed), words.FAILED)
+    except OSError as failed:
+        return _failed(str(failed), words.FAILED)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    """SIGTERM ends a command as an exception does, so that it ends what it started; a node has a way of its own."""
+    sys.exit(128 + number)
+
+
+def _failed(why: str, code: int) -> int:
+    streams.complain(why)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    face = parser()
+    for word in arguments:
+        if not is_text(word):
+            face.error(f"{word[:40]!r} is not text in UTF-8; check how this terminal writes it")
+    chosen = face.parse_args(arguments)
+    with needed():
+        code = COMMANDS[chosen.command].run(chosen.rest)
+    if code == words.INTERRUPTED:
+        streams.complain("interrupted")
+    return code
+
+
+def is_text(word: str) -> bool:
+    """Whether an argument can be sent and stored: bytes that are not UTF-8 reach Python as lone surrogates."""
+    return "\0" not in word and not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def parser() -> argparse.ArgumentParser:
     """The words before a command's own, which each command reads by itself."""
-    face = argparse.ArgumentParser(
+    face = words.Parser(
         prog="pyraft-lab",
         description="A complete, teachable Raft.\n\ncommands:\n" + "\n".join(help_lines()),
         epilog=EXAMPLES,

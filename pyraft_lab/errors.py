@@ -18,6 +18,7 @@
     ├── AlreadyInitialized   the node belongs to a cluster already
     ├── Timeout              the wait is over: what, seconds
     ├── NetworkFailed        the wire or its broker is not there: where, why
+    ├── MissingExtra         an optional package is not installed: package, extra
     ├── HistoryError         a history of client calls cannot be as it is written: what, line
     ├── PlanError            a fault plan cannot be used as it is written: what
     ├── CapsuleError         a capsule cannot be opened: why
@@ -194,6 +195,14 @@ class NetworkFailed(PyraftError, ConnectionError):
     def __init__(self, where: str, why: str) -> None:
         self.where, self.why = where, why
         super().__init__(f"{where} cannot be reached: {why}; check the address and that the broker runs")
+
+
+class MissingExtra(PyraftError, ImportError):
+    """An optional package is not installed; ``extra`` is the extra of this library that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f'{package} is not installed; pip install "pyraft-lab[{extra}]"')
 
 
 class HistoryError(PyraftError, ValueError):

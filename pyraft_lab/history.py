@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from pyraft_lab.errors import HistoryError
+from pyraft_lab.extras import needed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +112,8 @@ class History(Struct, frozen=True):
     @property
     def frame(self) -> "pd.DataFrame":
         """One row an operation: ``client call returned op input output known``; no return is NaN and not ``known``."""
-        import pandas as pd
+        with needed("pandas"):
+            import pandas as pd
 
         rows = [_row(operation) for operation in self.operations]
         frame = pd.DataFrame(rows, columns=["client", "call", "returned", "op", "input", "output", "known"])

@@ -40,7 +40,7 @@ def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str], monkeypatc
     monkeypatch.setitem(sys.modules, "jupyterlab", None)  # as if it were not installed
     monkeypatch.delitem(sys.modules, "jupyterlab.labapp", raising=False)
     assert main(["lab"]) == 1
-    assert 'pip install "pyraft-lab[lab,mqtt]"' in capsys.readouterr().err
+    assert 'pip install "pyraft-lab[lab]"' in capsys.readouterr().err
 
 
 def test_arguments_reach_the_command_untouched() -> None:

@@ -15,6 +15,7 @@ EVERY: tuple[PyraftError, ...] = (
     errors.PreconditionFailed("the leader", 1, 2),
     errors.Timeout("a leader", 1.5),
     errors.NetworkFailed("mqtt://nowhere", "refused"),
+    errors.MissingExtra("pandas", "data"),
     errors.HistoryError("two at once", line=3),
     errors.CapsuleMismatch(7, "another term"),
     errors.StorageFailed("no space left"),

@@ -26,6 +26,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.errors import ConfigError
+from pyraft_lab.extras import needed
 from pyraft_lab.sim.nemesis import LEVELS, Level, unleash
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import spread
@@ -131,7 +132,8 @@ class Campaign:
     @property
     def frame(self) -> "pd.DataFrame":
         """One row a seed."""
-        import pandas as pd
+        with needed("pandas"):
+            import pandas as pd
 
         return pd.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
 
@@ -241,8 +243,9 @@ class Book:
         """Write the file anew, if there is one and something new."""
         if self.path is None or not self.unsaved:
             return
-        import pyarrow as pa
-        from pyarrow import parquet
+        with needed("pyarrow"):
+            import pyarrow as pa
+            from pyarrow import parquet
 
         table = pa.Table.from_pylist([asdict(row) for row in self.rows.values()])
         part = self.path.with_name(self.path.name + ".part")
@@ -251,9 +254,14 @@ class Book:
         self.unsaved = 0
 
     def _load(self, path: Path) -> None:
-        from pyarrow import parquet
+        with needed("pyarrow"):
+            import pyarrow as pa
+            from pyarrow import parquet
 
-        table = parquet.read_table(path)
+        try:
+            table = parquet.read_table(path)
+        except pa.ArrowInvalid as error:
+            raise ConfigError("path", str(path), f"is no campaign's file ({error}); use another one") from error
         if (table.schema.metadata or {}).get(_TRIAL) != self.trial:
             raise ConfigError("path", str(path), "holds a campaign with other settings; use another file")
         self.rows = {row["seed"]: Row(**row) for row in table.to_pylist()}

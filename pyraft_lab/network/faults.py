@@ -103,9 +103,10 @@ class Faults:
         self._links, self._groups, self._weather = {}, (), CLEAR
 
     def impose(self, decree: Decree) -> None:
-        """Let the links be as decreed."""
+        """Let the links be as decreed; ``ConfigError`` for weather that cannot be, and nothing has changed then."""
+        weather = Link(loss=decree.loss, delay=decree.delay)
         self.heal()
-        self.weather(loss=decree.loss, delay=decree.delay)
+        self._weather = weather
         self.partition(*decree.groups)
         for src, dst in decree.cuts:
             self.cut(src, dst)

@@ -39,6 +39,7 @@ from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import AlreadyInitialized, Fatal, NotLeader, Timeout, UnknownNode
+from pyraft_lab.extras import needed
 from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.network import broker
@@ -81,7 +82,8 @@ class LocalCluster:
         """With ``processes`` a cluster of another kind, of the same face."""
         if not flag("processes", processes):
             return super().__new__(cls)
-        from pyraft_lab.runtime.processes import ProcessCluster  # needs the extra: pip install "pyraft-lab[mqtt]"
+        with needed("aiomqtt"):
+            from pyraft_lab.runtime.processes import ProcessCluster
 
         made: Any = super().__new__(ProcessCluster)
         return made  # type: ignore[no-any-return]
@@ -165,7 +167,8 @@ class LocalCluster:
     async def _wire(self) -> Network:
         if self._network == "memory":
             return MemoryNetwork()
-        from pyraft_lab.network.mqtt import MqttNetwork  # needs the extra: pip install "pyraft-lab[mqtt]"
+        with needed("aiomqtt"):
+            from pyraft_lab.network.mqtt import MqttNetwork
 
         if self._network == "mqtt":
             self.broker = await asyncio.to_thread(broker.start)

@@ -50,11 +50,13 @@ class Remote:
     """What every node that is up said about itself last; nobody is known to be up while the broker is away."""
     players: dict[NodeId, Playing]
     """How every node of a classroom is played, or was: the room remembers each number that ever had a seat."""
+    obeying: dict[NodeId, bytes]
+    """Which nodes obey decrees about their links, and the digest of the one that each obeys now."""
     is_connected: bool
     """Whether the broker is there."""
 
     def __init__(self, name: str) -> None:
-        self.metrics, self.players, self.is_connected = {}, {}, True
+        self.metrics, self.players, self.obeying, self.is_connected = {}, {}, {}, True
         self.changed: Callable[[], None] = lambda: None
         self._name = name
         self._numbers = itertools.count(secrets.randbits(40) << 20)
@@ -65,12 +67,20 @@ class Remote:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, broker: str, *, cluster: str, certificates: Certificates | None = None
+        cls,
+        broker: str,
+        *,
+        cluster: str,
+        certificates: Certificates | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109 (the network's own)
     ) -> "AsyncIterator[Remote]":
-        """Reach the cluster as the user that the URL names, or as nobody in particular."""
-        network = MqttNetwork(broker, cluster=cluster, certificates=certificates)
+        """Reach the cluster as the user that the URL names, or as nobody in particular.
+
+        ``timeout`` is how many seconds the broker may take to answer; ``NetworkFailed`` says why it cannot be reached.
+        """
+        network = MqttNetwork(broker, cluster=cluster, certificates=certificates, timeout=timeout)
         remote = cls(network.address.username or secrets.token_hex(6))
-        topics = ["+/status", f"answers/{remote._name}/+", "players/+/+"]
+        topics = ["+/status", "+/obeys", f"answers/{remote._name}/+", "players/+/+"]
         name = f"client-{remote._name}"
         async with Line(
             network, name, topics=topics, deliver=remote.hear, connected=remote._found, lost=remote._lost
@@ -118,10 +128,13 @@ class Remote:
             self._news.clear()
             await self._news.wait()
 
-    def decree(self, decree: Decree) -> None:
-        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`)."""
+    def decree(self, decree: Decree) -> bytes:
+        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`).
+
+        The digest that is returned stands in ``obeying`` for every node that has heard of it.
+        """
         assert self._line is not None, "made by connect"
-        publish(self._line, decree)
+        return publish(self._line, decree)
 
     def arrange(self, room: Room) -> None:
         """Arrange the room for every seat in it (:mod:`pyraft_lab.runtime.room`)."""
@@ -166,6 +179,8 @@ class Remote:
             match topic.split("/"):
                 case [node, "status"]:
                     self._stand(node_id("node", int(node)), payload)
+                case [node, "obeys"]:
+                    self._obey(node_id("node", int(node)), payload)
                 case ["answers", _, _]:
                     self._settle(payload)
                 case ["players", _, node] if payload:
@@ -183,6 +198,7 @@ class Remote:
         """Who goes while the broker is away cannot be heard to go; those that stay will say so when it is back."""
         self.is_connected = False
         self.metrics.clear()
+        self.obeying.clear()
 
     def _stand(self, node: NodeId, payload: bytes) -> None:
         if payload:
@@ -191,6 +207,13 @@ class Remote:
             self.metrics.pop(node, None)
         self._news.set()
         self.changed()
+
+    def _obey(self, node: NodeId, payload: bytes) -> None:
+        if payload:
+            self.obeying[node] = payload
+        else:
+            self.obeying.pop(node, None)
+        self._news.set()
 
     def _settle(self, payload: bytes) -> None:
         reply = decode_reply(payload)

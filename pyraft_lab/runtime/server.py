@@ -59,7 +59,7 @@ async def serve(
     faults = Faults(network)
     async with AsyncExitStack() as stack:
         if seat.obedient:
-            await stack.enter_async_context(obey(network, faults))
+            await stack.enter_async_context(obey(network, faults, node=seat.id))
         publisher = Publisher(seat.id, network)
         raft = Raft(
             seat.id,

@@ -169,6 +169,10 @@ def members(dice: Dice, at: float, _lasts: float) -> AnyFault:
     return Members(at=at, voters=tuple(sorted(dice.shuffled(everybody)[:count])), retain=dice.throw() < 0.5)
 
 
+APART = (partition, cut)
+"""What takes two servers."""
+
+
 class Malice(Struct, frozen=True, kw_only=True):
     """How bad it gets: seconds from one fault to the next, how long they last, and how often which comes.
 
@@ -209,7 +213,8 @@ def conspire(level: Level, *, seed: int, nodes: int, seconds: float) -> tuple[An
 
 
 def _faults(malice: Malice, dice: Dice, seconds: float) -> list[AnyFault]:
-    urn = [maker for maker, often in malice.makers for _ in range(often)]
+    alone = len(dice.nodes) < 2
+    urn = [maker for maker, often in malice.makers for _ in range(often) if not (alone and maker in APART)]
     faults: list[AnyFault] = []
     at = dice.between(*malice.gap)
     while at < seconds:

@@ -22,7 +22,8 @@ from msgspec.structs import asdict, fields
 from pyraft_lab.arguments import at_least
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import ConfigError, PlanError
+from pyraft_lab.errors import ConfigError, MissingExtra, PlanError
+from pyraft_lab.extras import needed
 from pyraft_lab.sim.mistakes import meant
 from pyraft_lab.sim.weather import Curve, Link, Weather, given
 
@@ -212,7 +213,7 @@ AnyFault = Weathering | Harm | Order
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A scenario: which cluster, how long, and what goes wrong meanwhile.
 
-    ``config`` and ``weather`` name only what is other than usual. JSON always; YAML where PyYAML is installed.
+    ``config`` and ``weather`` name only what is other than usual. JSON always; YAML with the extra ``plans``.
     """
 
     name: str = ""
@@ -345,9 +346,10 @@ def _placed(error: Exception) -> str:
 
 def _json_of_yaml(text: str) -> str:
     try:
-        import yaml
-    except ImportError as missing:
-        raise PlanError("a YAML file needs PyYAML: pip install pyyaml, or write the plan as JSON") from missing
+        with needed("yaml"):
+            import yaml
+    except MissingExtra as missing:
+        raise PlanError(f"it is YAML, and {missing}, or write the plan as JSON in a .json file") from missing
     try:
         return msgspec.json.encode(yaml.safe_load(text)).decode()
     except yaml.YAMLError as error:

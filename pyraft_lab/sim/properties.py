@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, assert_never
 
 from pyraft_lab.errors import ConfigError
+from pyraft_lab.extras import needed
 from pyraft_lab.trace.recorder import EventId
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class Property(Generic[S]):
 
 def panel(properties: Iterable[Property[S]]) -> "pd.DataFrame":
     """One row a property: ``name kind holds event time turns``; event and time are those that decided."""
-    import pandas as pd
+    with needed("pandas"):
+        import pandas as pd
 
     rows = [
         (one.name, one.kind, one.holds, *((one.decisive or (None, None))[:2]), len(one.turns)) for one in properties

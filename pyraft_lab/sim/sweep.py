@@ -18,6 +18,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyraft_lab.errors import ConfigError
+from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def sweep(
     (the first violation's name, or empty) and ``capsule``, the run as text. ``executor`` is any of
     ``concurrent.futures`` or alike (default: this process); another process must be able to import the functions.
     """
-    import pandas as pd
+    with needed("pandas"):
+        import pandas as pd
 
     names, asked = tuple(grid), dict(measures or {})
     clash = (set(names) & set(asked)) | ({"seed", "now", "events", "broken", "capsule"} & {*names, *asked})

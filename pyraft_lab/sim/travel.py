@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.errors import ConfigError
+from pyraft_lab.extras import needed
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
 
@@ -93,7 +94,8 @@ def diff(first: HasPast, second: HasPast) -> "pd.DataFrame":
     One row an event: ``run`` is ``"first"`` or ``"second"``, the other columns are those of ``trace.events``. The
     first row is where they part. Ids do not count, for behind that point every event has another one.
     """
-    import pandas as pd
+    with needed("pandas"):
+        import pandas as pd
 
     one, other = (_numbered(run.trace.events) for run in (first, second))
     merged = one.merge(other, how="outer", on=[*COLUMNS, "again"], suffixes=("", "_second"), indicator="run")

@@ -116,6 +116,8 @@ def _tables(figures: Figures) -> Iterator[Table | str]:
 
 def _face() -> argparse.ArgumentParser:
     face = words.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
-    face.add_argument("--seconds", type=float, default=1.0, metavar="S", help="how long each run takes (default 1)")
+    face.add_argument(
+        "--seconds", type=words.seconds, default=1.0, metavar="S", help="how long each run takes (default 1)"
+    )
     face.add_argument("--json", action="store_true", help="for machines")
     return face

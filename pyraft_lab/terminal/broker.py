@@ -25,7 +25,10 @@ LOOK = 1.0
 
 def main(arguments: Sequence[str]) -> int:
     """Start one, print its URL, wait for SIGTERM or Ctrl-C."""
-    chosen = _face().parse_args(arguments)
+    face = _face()
+    chosen = face.parse_args(arguments)
+    if (chosen.certfile or chosen.keyfile or chosen.cafile) and not (chosen.certfile and chosen.keyfile):
+        face.error("an encrypted broker needs both --certfile and --keyfile")
     return words.run(_serve(chosen))
 
 
@@ -44,7 +47,7 @@ async def _serve(chosen: argparse.Namespace) -> int:
         return await _look_after(running, stop)
 
 
-async def _look_after(running: broker.Broker, stop: asyncio.Event) -> int:
+async def _look_after(running: broker.Broker, stop: words.Stop) -> int:
     """Until the end; a broker that dies by itself is reported, for its clients only see that nobody answers."""
     while not stop.is_set():
         with suppress(TimeoutError):
@@ -52,7 +55,7 @@ async def _look_after(running: broker.Broker, stop: asyncio.Event) -> int:
         if not stop.is_set() and not await asyncio.to_thread(running.answers):
             sys.stderr.write(f"pyraft-lab: {running} has died; start another one on the same port\n")
             return words.FAILED
-    return words.OVER
+    return stop.code
 
 
 def _guard(chosen: argparse.Namespace) -> broker.Guard:
@@ -65,21 +68,23 @@ def _guard(chosen: argparse.Namespace) -> broker.Guard:
     return broker.Guard(cluster=chosen.cluster, accounts=tuple(accounts), certificates=tls)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
-
-
 def _face() -> argparse.ArgumentParser:
     face = words.parser(
         "broker", "A broker: mosquitto if it is installed, else an embedded one. Prints its URL.", EXAMPLES
     )
-    face.add_argument("--port", type=int, default=0, metavar="N", help="0 picks a free one (default)")
+    face.add_argument(
+        "--port", type=words.count("a port", 0, 65535), default=0, metavar="N", help="0 picks a free one (default)"
+    )
     face.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
     face.add_argument("--kind", choices=("mosquitto", "embedded"), help="take this one")
     face.add_argument("--cluster", type=words.cluster, default="demo", help="whose accounts these are (default demo)")
     face.add_argument("--nodes", type=words.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
-    face.add_argument("--clients", type=_names, default=(), metavar="ann,bob", help="clients that are let in")
-    face.add_argument("--learners", type=_names, default=(), metavar="ann,bob", help="who may take a seat (join)")
-    face.add_argument("--teacher", type=_names, default=(), metavar="eve", help="who may teach: spoil links as well")
+    face.add_argument("--clients", type=words.accounts, default=(), metavar="ann,bob", help="clients that are let in")
+    face.add_argument(
+        "--learners", type=words.accounts, default=(), metavar="ann,bob", help="who may take a seat (join)"
+    )
+    face.add_argument(
+        "--teacher", type=words.accounts, default=(), metavar="eve", help="who may teach: spoil links as well"
+    )
     words.add_certificates(face)
     return face

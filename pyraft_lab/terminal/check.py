@@ -1,11 +1,13 @@
 """``pyraft-lab check``: a campaign as a table, or the hunt for a mutant as a story."""
 
 import argparse
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import active_children
 from os import cpu_count
-from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -21,6 +23,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.nemesis import LEVELS
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
+from pyraft_lab.terminal import words as options
 from pyraft_lab.terminal.simulate import FELL, SAFE, face_of, guarded, show_capsule, trial_of
 
 EXAMPLES = """examples:
@@ -32,6 +35,7 @@ EXAMPLES = """examples:
 
 exit code: 0 where nothing fell, 1 where something did (as with every mutant), 2 where it could not be run"""
 
+MOST_WORKERS = 256
 SHOWN = 20
 """So many failures have a row of their own."""
 
@@ -49,29 +53,24 @@ def main(arguments: Sequence[str]) -> int:
 def words() -> argparse.ArgumentParser:
     """The options."""
     face = face_of("check", "Many simulated clusters, one table.", EXAMPLES)
-    face.add_argument("--seeds", type=seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)")
-    face.add_argument("--seconds", type=float, default=20.0, help="virtual seconds of faults in each (20)")
+    face.add_argument("--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)")
+    face.add_argument("--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each (20)")
     face.add_argument("--faults", choices=LEVELS, default="heavy", help="how bad it gets (heavy)")
-    face.add_argument("--workers", type=int, default=cpu_count() or 1, help="processes (one for every core)")
-    face.add_argument("--out", type=Path, metavar="FILE", help="keep the rows in a .parquet file, and go on from it")
+    face.add_argument(
+        "--workers",
+        type=options.count("a number of processes", 1, MOST_WORKERS),
+        default=cpu_count() or 1,
+        help="processes (one for every core)",
+    )
+    face.add_argument(
+        "--out",
+        type=options.new_file(".parquet", needs=("pyarrow",)),
+        metavar="FILE",
+        help="keep the rows in a .parquet file, and go on from it",
+    )
     face.add_argument("--mutant", metavar="NAME", help="hunt this mutant instead, and tell the shortest story")
     face.add_argument("--mutants", action="store_true", help="list the mutants")
     return face
-
-
-def seeds(text: str) -> Sequence[int]:
-    """``0:200`` as a range, ``3,14,15`` as a list."""
-    try:
-        if ":" in text:
-            first, stop = text.split(":")
-            chosen: Sequence[int] = range(int(first or 0), int(stop))
-        else:
-            chosen = [int(seed) for seed in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither FIRST:STOP nor a list of seeds as 3,14,15") from None
-    if not chosen:
-        raise argparse.ArgumentTypeError(f"there are no seeds in {text}")
-    return chosen
 
 
 # A campaign
@@ -160,15 +159,35 @@ def _show_mutants(console: Console) -> int:
 
 @contextmanager
 def _executor(workers: int) -> Iterator[Executor]:
-    with Serial() if workers == 1 else ProcessPoolExecutor(workers) as executor:
-        yield executor
+    """Where seeds are run; whatever ends the command ends the processes too, in the middle of a seed."""
+    if workers == 1:
+        with Serial() as serial:
+            yield serial
+        return
+    pool = ProcessPoolExecutor(workers, initializer=_leave_signals_to_the_parent)
+    try:
+        yield pool
+    except BaseException:
+        threading.excepthook = lambda _: None  # the pool's own thread, which misses its processes
+        for process in active_children():
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        threading.excepthook = threading.__excepthook__
+
+
+def _leave_signals_to_the_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; one says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager
 def _progress(console: Console, total: int) -> Iterator[Callable[[Row], None]]:
     done = (BarColumn(), MofNCompleteColumn(), TextColumn("seeds, {task.fields[failed]};"))
     clock = (TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("to go"))
-    with Progress(*done, *clock, console=console, transient=True) as bar:
+    with Progress(*done, *clock, console=console, transient=True, disable=not console.is_terminal) as bar:
         task, failed = bar.add_task("seeds", total=total, failed="nothing fell"), 0
 
         def advance(row: Row) -> None:

@@ -18,6 +18,10 @@ from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
+from pyraft_lab.terminal.acts import Act, name_of, read_words
+from pyraft_lab.terminal.members import remove
+from pyraft_lab.terminal.obedience import NobodyObeys, check_divides, check_known, groups_of, impose, listed
+from pyraft_lab.terminal.reach import reach
 
 EXAMPLES = """pyraft-lab client --broker mqtt://localhost put x 1
 pyraft-lab client --broker mqtt://localhost get x
@@ -25,20 +29,21 @@ pyraft-lab client --broker mqtt://localhost --json status
 pyraft-lab client --broker mqtt://localhost add-learner 4
 pyraft-lab client --broker mqtt://localhost change-membership 1,2,4
 pyraft-lab client --broker mqtt://localhost partition 1,2 3,4,5       of nodes that obey: joined, or with --weather"""
-ACTS: Mapping[str, tuple[str, str]] = {
-    "put": ("KEY VALUE", "write; a value that is JSON is taken as that"),
-    "get": ("KEY", "read, linearizably"),
-    "delete": ("KEY", "forget a key"),
-    "status": ("", "how every node stands"),
-    "add-learner": ("N", "let a node receive the log; waits until it does"),
-    "change-membership": ("1,2,4", "who votes from now on; new ones are learners before"),
-    "transfer": ("N", "let another voter lead"),
-    "snapshot": ("N", "let a node store its machine in place of its log"),
-    "partition": ("1,2 3,4,5", "cut the links between groups, of nodes that obey"),
-    "loss": ("0.2", "lose that share of all messages between nodes that obey"),
-    "heal": ("", "undo both"),
+ACTS: Mapping[str, Act] = {
+    "put": Act("KEY VALUE", "write; a value that is JSON is taken as that", (str, words.value)),
+    "get": Act("KEY", "read, linearizably", (str,)),
+    "delete": Act("KEY", "forget a key", (str,)),
+    "status": Act("", "how every node stands"),
+    "add-learner": Act("N", "let a node receive the log; waits until it does", (words.node,)),
+    "change-membership": Act("1,2,4", "who votes from now on; new ones are learners before", (words.nodes,)),
+    "remove": Act("N", "take a learner or a voter out of the cluster", (words.node,)),
+    "transfer": Act("N", "let another voter lead", (words.node,)),
+    "snapshot": Act("N", "let a node store its machine in place of its log", (words.node,)),
+    "partition": Act("1,2 3,4,5", "cut the links between groups, of nodes that obey", (words.nodes,), many=True),
+    "loss": Act("0.2", "lose that share of all messages between nodes that obey", (words.share,)),
+    "heal": Act("", "undo both"),
 }
-"""What one may ask: the words it takes, and what it is."""
+"""What one may ask."""
 FIRST_NEWS = 0.3
 """Seconds in which every node that is up has been heard of: what is retained comes with the subscription."""
 
@@ -48,21 +53,32 @@ def main(arguments: Sequence[str]) -> int:
     face = _face()
     chosen = face.parse_args(arguments)
     try:
-        return words.run(_do(chosen))
-    except argparse.ArgumentTypeError as wrong:
+        chosen.words = read_words(name_of(ACTS, chosen.act), ACTS[chosen.act], chosen.words)
+        if chosen.act == "partition":
+            chosen.words = groups_of(chosen.words)
+    except PyraftError as wrong:
         face.error(str(wrong))
+    return words.run(_do(chosen))
 
 
 async def _do(chosen: argparse.Namespace) -> int:
-    certificates = words.certificates(chosen)
-    async with Remote.connect(chosen.broker, cluster=chosen.cluster, certificates=certificates) as remote:
+    async with reach(chosen, within=chosen.timeout) as remote:
         try:
             answer = await _ask(remote, chosen)
         except Timeout as late:
             raise _explained(late, remote.metrics, chosen.cluster) from late
-    text = json.dumps(msgspec.to_builtins(answer, str_keys=True, enc_hook=str)) if chosen.json else _in_words(answer)
+    text = as_json(answer) if chosen.json else _in_words(answer)
     print("(nothing)" if chosen.act == "get" and answer is None and not chosen.json else text)
     return words.OVER
+
+
+def as_json(answer: Any) -> str:
+    """Valid JSON of whatever a machine answers: what has no form there is its text, and what is no number null."""
+    try:
+        plain = msgspec.to_builtins(answer, str_keys=True, enc_hook=str)
+        return json.dumps(msgspec.json.decode(msgspec.json.encode(plain)))
+    except (TypeError, ValueError):  # keys that cannot be keys there
+        return json.dumps(repr(answer))
 
 
 def _explained(late: Timeout, metrics: Mapping[NodeId, Metrics], cluster: str) -> PyraftError:
@@ -87,7 +103,7 @@ async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
     client = remote.client(deadline=chosen.timeout)
     match chosen.act, chosen.words:
         case "put", [key, value]:
-            return await client.write({"op": "put", "key": key, "value": words.value(value)})
+            return await client.write({"op": "put", "key": key, "value": value})
         case "delete", [key]:
             return await client.write({"op": "delete", "key": key})
         case "get", [key]:
@@ -101,13 +117,16 @@ async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
 async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
     match chosen.act, chosen.words:
         case "add-learner", [node]:
-            return await _add_learner(remote, words.node(node), chosen)
+            return await _add_learner(remote, node, chosen)
         case "change-membership", [nodes]:
-            return await _change_membership(remote, words.nodes(nodes), chosen)
+            return await _change_membership(remote, nodes, chosen)
+        case "remove", [node]:
+            await _status(remote, chosen.timeout)
+            return await remove(remote, node, seconds=chosen.timeout)
         case "transfer", [node]:
-            return await _transfer(remote, words.node(node), chosen.timeout)
+            return await _transfer(remote, node, chosen.timeout)
         case "snapshot", [node]:
-            return await _snapshot(remote, words.node(node), chosen.timeout)
+            return await _snapshot(remote, node, chosen.timeout)
         case _:
             return await _spoil(remote, chosen)
 
@@ -157,19 +176,35 @@ class _NotHeardOf(PyraftError):
         )
 
 
-async def _spoil(remote: Remote, chosen: argparse.Namespace) -> None:
-    """What a teacher does to the links of nodes that obey."""
+async def _spoil(remote: Remote, chosen: argparse.Namespace) -> str | Mapping[str, list[NodeId]]:
+    """What a teacher does to the links of nodes that obey; who obeyed."""
+    await _status(remote, chosen.timeout)
     match chosen.act, chosen.words:
-        case "partition", [_, *_]:
-            remote.decree(Decree(groups=tuple(frozenset(words.nodes(group)) for group in chosen.words)))
-        case "loss", [share]:
-            remote.decree(Decree(loss=words.share(share)))
-        case "heal", []:
-            remote.decree(Decree())
+        case "partition", groups:
+            check_known(remote, (node for group in groups for node in group))
+            check_divides(remote, groups)
+            return await _impose(remote, Decree(groups=groups), chosen, named=frozenset().union(*groups))
+        case "loss", (share,):
+            return await _impose(remote, Decree(loss=share), chosen)
         case _:
-            takes = ACTS[chosen.act][0] or "no words"
-            raise argparse.ArgumentTypeError(f"{chosen.act} takes {takes}, not {' '.join(chosen.words) or 'none'}")
-    await asyncio.sleep(FIRST_NEWS)  # on its way before the line is closed
+            return await _impose(remote, Decree(), chosen)
+
+
+async def _impose(
+    remote: Remote, decree: Decree, chosen: argparse.Namespace, *, named: frozenset[NodeId] = frozenset()
+) -> str | Mapping[str, list[NodeId]]:
+    """``NobodyObeys`` before anything is ordered; only what heals is ordered in any case, for nodes that come later."""
+    up = remote.metrics.keys()
+    deaf = {node for node in named if node in up and node not in remote.obeying}
+    if (deaf or not up & remote.obeying.keys()) and decree != Decree():
+        raise NobodyObeys(deaf)
+    obeyed = await impose(remote, decree, seconds=chosen.timeout)
+    if not obeyed:
+        raise NobodyObeys
+    deaf = up - set(obeyed)
+    if chosen.json:
+        return {"obeyed": sorted(obeyed), "not": sorted(deaf)}
+    return f"done; obeyed by {listed(obeyed)}" + (f", not by {listed(deaf)}: started without --weather" if deaf else "")
 
 
 async def _snapshot(remote: Remote, node: NodeId, seconds: float) -> str:
@@ -216,7 +251,7 @@ def _in_words(answer: Any) -> str:
         case str():
             return answer
         case _:
-            return json.dumps(answer, default=str)
+            return as_json(answer)
 
 
 def line(now: Metrics) -> str:
@@ -229,13 +264,15 @@ def line(now: Metrics) -> str:
 
 
 def _face() -> argparse.ArgumentParser:
-    acts = "\n".join(f"  {f'{act} {takes}':<24} {about}" for act, (takes, about) in ACTS.items())
+    acts = "\n".join(f"  {f'{name} {act.takes}':<24} {act.about}" for name, act in ACTS.items())
     face = words.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
     words.add_cluster(face)
     face.add_argument("--json", action="store_true", help="the answer as JSON")
-    face.add_argument("--timeout", type=float, default=10.0, metavar="S", help="give up after so long (default 10)")
+    face.add_argument(
+        "--timeout", type=words.seconds, default=10.0, metavar="S", help="give up after so long (default 10)"
+    )
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
     face.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
-    face.add_argument("act", choices=ACTS, metavar="act", help="one of those above")
+    face.add_argument("act", metavar="act", help="one of those above")
     face.add_argument("words", nargs="*", metavar="...", help="its words")
     return face

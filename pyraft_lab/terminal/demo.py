@@ -3,15 +3,17 @@
 import argparse
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.terminal import words as options
 from pyraft_lab.terminal.play import Act, Report, demonstrate
 
+MOST = 15
+"""Nodes that one process can play without being late."""
 OVER, FAILED = 0, 1
 """Exit codes: all of it happened, or not."""
 
@@ -23,11 +25,13 @@ def main(arguments: Sequence[str]) -> int:
     try:
         report = asyncio.run(_play(chosen, console))
         if chosen.report is not None:
-            from pyraft_lab.terminal.page import write_page  # needs the extra: pip install "pyraft-lab[lab]"
+            from pyraft_lab.terminal.page import write_page
 
             write_page(report, chosen.report)
             console.print(f"\nThe pictures are in [bold]{escape(str(chosen.report))}[/]")
     except (PyraftError, OSError) as failed:
+        if isinstance(failed, BrokenPipeError):
+            raise
         console.print(f"[bold red]✗[/] {escape(str(failed))}")
         return FAILED
     console.print("\n[bold green]All of it happened.[/]" if report.ok else "\n[bold red]It did not all happen.[/]")
@@ -49,7 +53,7 @@ async def _play(chosen: argparse.Namespace, console: Console) -> Report:
 
 def words() -> argparse.ArgumentParser:
     """The options."""
-    face = argparse.ArgumentParser(
+    face = options.Parser(
         prog="pyraft-lab demo",
         description="Live nodes elect, write, change membership, snapshot, lose their leader and recover.",
         epilog="examples:\n  pyraft-lab demo\n  pyraft-lab demo --network memory --seconds 1\n"
@@ -57,25 +61,24 @@ def words() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     face.add_argument("--network", choices=("memory", "mqtt"), default="mqtt", help="mqtt starts a broker (default)")
-    face.add_argument("--broker", metavar="URL", help="use this broker: mqtt://host:1883")
-    face.add_argument("--nodes", type=a_cluster, default=5, metavar="N", help="voters at the start (default 5)")
-    face.add_argument("--seconds", type=a_while, default=2.0, metavar="S", help="how long clients write (default 2)")
-    face.add_argument("--report", type=Path, metavar="FILE", help="write a page of pictures: out.html")
+    face.add_argument("--broker", type=options.broker, metavar="URL", help="use this broker: mqtt://host:1883")
+    face.add_argument(
+        "--nodes",
+        type=options.count("a cluster that can lose a node", 3, MOST),
+        default=5,
+        metavar="N",
+        help="voters at the start (default 5)",
+    )
+    face.add_argument(
+        "--seconds", type=options.seconds, default=2.0, metavar="S", help="how long clients write (default 2)"
+    )
+    face.add_argument(
+        "--report",
+        type=options.new_file(".html", needs=("pandas", "plotly")),
+        metavar="FILE",
+        help="write a page of pictures: out.html",
+    )
     return face
-
-
-def a_cluster(text: str) -> int:
-    """A number of nodes of which one can be missed."""
-    if int(text) < 3:
-        raise argparse.ArgumentTypeError("must be at least 3, or the death of one would stop the cluster")
-    return int(text)
-
-
-def a_while(text: str) -> float:
-    """A positive number of seconds."""
-    if not 0 < float(text) < 3600:
-        raise argparse.ArgumentTypeError("must be a positive number of seconds, less than an hour")
-    return float(text)
 
 
 def in_words(chosen: argparse.Namespace, cluster: LocalCluster) -> str:

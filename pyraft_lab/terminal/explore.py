@@ -13,6 +13,7 @@ from pyraft_lab.check.explorer import Report, Watcher, explore
 from pyraft_lab.check.hunt import mutant
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError
+from pyraft_lab.terminal import words as options
 from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, face_of, guarded, show_capsule, telling
 
 EXAMPLES = """examples:
@@ -47,8 +48,20 @@ def words() -> argparse.ArgumentParser:
     face = face_of("explore", "Every interleaving of a small cluster within bounds.", EXAMPLES)
     face.set_defaults(nodes=3)
     for name, (usual, says) in COUNTS.items():
-        face.add_argument(f"--{name}", type=int, default=usual, metavar="N", help=f"{says} (%(default)s)")
-    face.add_argument("--worlds", type=int, default=5_000_000, metavar="N", help="stop at so many (%(default)s)")
+        face.add_argument(
+            f"--{name}",
+            type=options.count("a number", 0, 1000),
+            default=usual,
+            metavar="N",
+            help=f"{says} (%(default)s)",
+        )
+    face.add_argument(
+        "--worlds",
+        type=options.count("a number of worlds", 1, 10**9),
+        default=5_000_000,
+        metavar="N",
+        help="stop at so many (%(default)s)",
+    )
     face.add_argument("--disks", action="store_true", help="let writes become durable one by one")
     face.add_argument("--symmetric", action="store_true", help="of worlds that differ by names alone look at one")
     face.add_argument("--mutant", metavar="NAME", help="search under the rules of this mutant; `check --mutants` lists")

@@ -14,6 +14,7 @@ from pyraft_lab.terminal.client import FIRST_NEWS
 from pyraft_lab.terminal.dialogue import Dialogue
 from pyraft_lab.terminal.hand import Screen
 from pyraft_lab.terminal.keys import is_terminal
+from pyraft_lab.terminal.reach import reach
 from pyraft_lab.terminal.seat import Place, take_seat
 from pyraft_lab.terminal.watch import PAUSE
 from pyraft_lab.trace.export import LogExporter
@@ -44,7 +45,7 @@ async def _join(chosen: argparse.Namespace) -> int:
             print(f"room {chosen.cluster}: you are node {me}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="pyraft-seat-") as disk:
-        async with Remote.connect(place.broker, cluster=place.cluster, certificates=place.certificates) as remote:
+        async with reach(chosen) as remote:
             show.remote = remote
             await asyncio.sleep(FIRST_NEWS)
             async with asyncio.TaskGroup() as group:
@@ -54,7 +55,7 @@ async def _join(chosen: argparse.Namespace) -> int:
                 )
                 for task in tasks:
                     task.cancel()
-    return words.OVER
+    return stop.code
 
 
 async def _tell(remote: Remote, player: Player, show: Screen | Dialogue) -> None:
@@ -68,9 +69,7 @@ async def _tell(remote: Remote, player: Player, show: Screen | Dialogue) -> None
 
 def _face() -> argparse.ArgumentParser:
     face = words.parser("join", "One seat in a classroom's cluster; a room is a cluster's name.", EXAMPLES)
-    face.add_argument(
-        "cluster", type=words.cluster_name, metavar="ROOM", help="the room's code, the same for everybody"
-    )
+    face.add_argument("cluster", type=words.cluster, metavar="ROOM", help="the room's code, the same for everybody")
     words.add_cluster(face, named=False)
     face.add_argument("--by-hand", action="store_true", help="decide for the node yourself; the reference marks you")
     face.add_argument("--every", action="store_true", help="with --by-hand: ask also what you answered right twice")

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
 Hear = Callable[[str], None]
@@ -46,12 +46,23 @@ async def lines() -> "asyncio.Queue[str | None]":
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        for line in sys.stdin:
-            loop.call_soon_threadsafe(queue.put_nowait, line.strip())
-        loop.call_soon_threadsafe(queue.put_nowait, None)
+        with suppress(RuntimeError):  # the loop has ended first
+            for line in _read_lines(sys.stdin.fileno()):
+                loop.call_soon_threadsafe(queue.put_nowait, line.strip())
+            loop.call_soon_threadsafe(queue.put_nowait, None)
 
     threading.Thread(target=read, name="lines", daemon=True).start()
     return queue
+
+
+def _read_lines(handle: int) -> Iterator[str]:
+    """Lines straight from the system: Python's own lock on standard input, held at the end, would be a crash."""
+    rest = b""
+    while got := os.read(handle, 1 << 16):
+        *whole, rest = (rest + got).split(b"\n")
+        yield from (line.decode(errors="replace") for line in whole)
+    if rest:
+        yield rest.decode(errors="replace")
 
 
 class LineEditor:

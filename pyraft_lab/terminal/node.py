@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
-import sys
+import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pyraft_lab.runtime.server import CALM, Seat, serve
@@ -39,7 +40,7 @@ async def _serve(seat: Seat, *, leashed: bool) -> int:
     if leashed:
         _end_with_stdin(stop)
     await serve(seat, stop, observers=[LogExporter()])
-    return words.OVER
+    return stop.code
 
 
 def _end_with_stdin(stop: asyncio.Event) -> None:
@@ -47,8 +48,10 @@ def _end_with_stdin(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        sys.stdin.buffer.read()
-        loop.call_soon_threadsafe(stop.set)
+        while os.read(0, 1024):  # not sys.stdin: its lock, held at the end, would make a crash of every error
+            pass
+        with suppress(RuntimeError):  # the loop has ended first
+            loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=wait, name="leash", daemon=True).start()
 
@@ -66,7 +69,9 @@ def _face() -> argparse.ArgumentParser:
     )
     face.add_argument("--weather", action="store_true", help="let a teacher's faults spoil this node's links")
     face.add_argument("--no-trace", action="store_true", help="publish no trace, even if somebody follows")
-    face.add_argument("--config", type=words.config, metavar="JSON", help="knobs: '{\"heartbeat_interval\": 0.1}'")
+    face.add_argument(
+        "--config", type=words.config_over(CALM), metavar="JSON", help="knobs: '{\"heartbeat_interval\": 0.1}'"
+    )
     face.add_argument("--leash", action="store_true", help="stop when standard input ends")
     words.add_log_level(face)
     return face

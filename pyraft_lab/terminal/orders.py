@@ -1,32 +1,57 @@
 """What a teacher may order, a line each: faults, the pace of the room, who plays by hand, and what a client may ask."""
 
-import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
-from pyraft_lab.engine.membership import RemoveVoters
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.network.faults import Decree
-from pyraft_lab.runtime.questions import ChangeMembers, HandOver
+from pyraft_lab.runtime.questions import HandOver
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Room
 from pyraft_lab.terminal import words
-from pyraft_lab.terminal.staff import Staff
+from pyraft_lab.terminal.acts import Act, WrongWords, name_of, read_words
+from pyraft_lab.terminal.members import remove
+from pyraft_lab.terminal.obedience import check_divides, check_known, groups_of, impose, listed
+from pyraft_lab.terminal.staff import MOST, Staff
 
 PATIENCE = 10.0
 HELP = """faults   partition 1,2 3,4,5 | cut 1 2 | loss 0.2 | delay 0.05 0.2 | heal
-room     seats 5 | pace 20 | hand 3 | back 3 | count on | count off | expel 4
-cluster  write KEY VALUE | transfer 2 | quit"""
+room     seats 5 | pace 20 | hand 3 | back 3 | count on | count off | remove 4
+cluster  write KEY VALUE | transfer 2 | cancel | quit"""
+SURE = "sure"
+"""Said behind an order that was refused because the room would lose something by it."""
 
 
-class UnknownOrder(PyraftError):
-    """Nobody knows what that means."""
+def _switch(text: str) -> bool:
+    if text not in {"on", "off"}:
+        raise words.Refused(f"{words.shown(text)} is neither on nor off")
+    return text == "on"
 
-    def __init__(self, line: str) -> None:
-        super().__init__(f"{line!r} is no order; these are:\n{HELP}")
+
+ORDERS: Mapping[str, Act] = {
+    "partition": Act("groups of nodes, as 1,2 3,4,5", "cut the links between groups", (words.nodes,), many=True),
+    "cut": Act("two nodes, as 1 2", "cut the link from one node to another", (words.node, words.node)),
+    "loss": Act("a share, as 0.2", "lose that share of all messages", (words.share,)),
+    "delay": Act("the shortest and the longest in seconds, as 0.05 0.2", "let messages be late", (str, str)),
+    "heal": Act("", "undo all of these"),
+    "seats": Act("a number, as 5", "fill the room with automatic nodes", (words.count("a number of seats", 0, MOST),)),
+    "pace": Act("a factor, as 20", "slow all clocks down", (words.factor,)),
+    "hand": Act("nodes, as 3,4", "let them be played by hand", (words.nodes,)),
+    "back": Act("nodes, as 3,4", "let the machine play them", (words.nodes,)),
+    "count": Act("on or off", "whether answers are what is done", (_switch,)),
+    "remove": Act("a node, as 4", "take a learner or a voter out", (words.node,)),
+    "expel": Act("a node, as 4", "the same", (words.node,)),
+    "write": Act("a key and a value, as x 1", "write to the leader", (str, str), many=True),
+    "transfer": Act("a node, as 2", "let it lead", (words.node,)),
+    "cancel": Act("", "stop waiting for orders that still run"),
+    "quit": Act("", "heal the room, and let the automatic nodes leave"),
+    "help": Act("", "show these"),
+}
+"""Every order; its words are read, and the nodes that it names are looked for, before anything is done."""
 
 
 class Orders:
@@ -52,72 +77,112 @@ class Orders:
         self.remote.arrange(self.room)
 
     async def obey(self, line: str) -> str:
-        """Carry out one order; what was done, in words. ``UnknownOrder`` and other errors say what is wrong."""
-        word, *rest = line.split() or [""]
-        acts: Mapping[str, Callable[[Sequence[str]], Awaitable[str]]] = {
-            **dict.fromkeys(("partition", "cut", "loss", "delay", "heal"), lambda rest: self._spoil(word, rest)),
-            **dict.fromkeys(("seats", "pace", "hand", "back", "count"), lambda rest: self._arrange(word, rest)),
-            **dict.fromkeys(("expel", "write", "transfer", "quit", "help", ""), lambda rest: self._ask(word, rest)),
+        """Carry out one order; what was done, in words. ``WrongWords`` and other errors say what is wrong."""
+        name, *rest = line.split() or [""]
+        if not name:
+            raise WrongWords(f"type an order: {', '.join(ORDERS)}")
+        order, is_sure = ORDERS[name_of(ORDERS, name)], name == "seats" and rest[1:] == [SURE]
+        given = read_words(name, order, rest[:1] if is_sure else rest)
+        acts: Mapping[str, Callable[[], Awaitable[str]]] = {
+            **dict.fromkeys(("partition", "cut", "loss", "delay", "heal"), lambda: self._spoil(name, given)),
+            **dict.fromkeys(("pace", "hand", "back", "count"), lambda: self._arrange(name, given)),
+            "seats": lambda: self._seat(given[0], is_sure=is_sure),
         }
-        if word not in acts:
-            raise UnknownOrder(line)
-        try:
-            return await acts[word](rest)
-        except (ValueError, argparse.ArgumentTypeError) as wrong:
-            raise PyraftError(f"{line}: {wrong}") from None
+        return await acts.get(name, lambda: self._ask(name, given))()
 
-    async def _spoil(self, word: str, rest: Sequence[str]) -> str:
-        match word, rest:
-            case "partition", [_, *_]:
-                self.decree = replace(self.decree, groups=tuple(frozenset(words.nodes(group)) for group in rest))
-            case "cut", [src, dst]:
-                self.decree = replace(self.decree, cuts=(*self.decree.cuts, (words.node(src), words.node(dst))))
-            case "loss", [share]:
-                self.decree = replace(self.decree, loss=words.share(share))
-            case "delay", [shortest, longest]:
-                self.decree = replace(self.decree, delay=(float(shortest), float(longest)))
-            case "heal", []:
-                self.decree = Decree()
+    async def _spoil(self, name: str, given: tuple[Any, ...]) -> str:
+        match name, given:
+            case "partition", _:
+                groups = groups_of(given)
+                check_known(self.remote, (node for group in groups for node in group))
+                check_divides(self.remote, groups)
+                decree = replace(self.decree, groups=groups)
+            case "cut", (src, dst):
+                decree = replace(self.decree, cuts=(*self.decree.cuts, self._way(src, dst)))
+            case "loss", (share,):
+                decree = replace(self.decree, loss=share)
+            case "delay", (shortest, longest):
+                decree = replace(self.decree, delay=_delay(shortest, longest))
             case _:
-                raise UnknownOrder(" ".join([word, *rest]))
-        self.publish()
-        return _links(self.decree) or "all links are whole"
+                decree = Decree()
+        return await self._impose(decree)
 
-    async def _arrange(self, word: str, rest: Sequence[str]) -> str:
-        match word, rest:
-            case "seats", [number]:
-                self.staff.seats = words.count(number)
-            case "pace", [factor]:
-                self.room = replace(self.room, pace=words.factor(factor))
-            case "hand", [nodes]:
-                self.room = replace(self.room, by_hand=self.room.by_hand | set(words.nodes(nodes)))
-            case "back", [nodes]:
-                self.room = replace(self.room, by_hand=self.room.by_hand - set(words.nodes(nodes)))
-            case "count", [("on" | "off") as switch]:
-                self.room = replace(self.room, for_real=switch == "on")
+    def _way(self, src: NodeId, dst: NodeId) -> tuple[NodeId, NodeId]:
+        check_known(self.remote, (src, dst))
+        if src == dst:
+            raise ConfigError("cut", f"{src} {dst}", "a node has no link to itself; name two nodes")
+        return src, dst
+
+    async def _impose(self, decree: Decree) -> str:
+        """Let the links be so; another order may change them meanwhile."""
+        self.decree = decree
+        obeyed = await impose(self.remote, decree, seconds=PATIENCE, is_over=lambda: self.decree is not decree)
+        who = f"obeyed by {listed(obeyed)}" if obeyed else "nobody is here yet; nodes that come will obey it"
+        deaf = self.remote.metrics.keys() - set(obeyed)
+        return f"{_links(decree) or 'all links are whole'}; {who}" + (f", not by {listed(deaf)}" if deaf else "")
+
+    async def _seat(self, seats: int, *, is_sure: bool) -> str:
+        if not is_sure and (why := self.staff.risk(seats)):
+            raise WrongWords(f"{why}; to do it in spite of that: seats {seats} {SURE}")
+        self.staff.seats, leaving = seats, self.staff.leaving(seats)
+        told = f"leaving one after the other: {listed(leaving)}" if leaving else ""
+        return "   ".join(filter(None, (self.standing, told))) or USUAL
+
+    async def _arrange(self, name: str, given: tuple[Any, ...]) -> str:
+        match name, given:
+            case "pace", (factor,):
+                self.room = replace(self.room, pace=factor)
+            case "hand", (nodes,):
+                self._check_seats(nodes)
+                self.room = replace(self.room, by_hand=self.room.by_hand | set(nodes))
+            case "back", (nodes,):
+                check_known(self.remote, set(nodes) - self.room.by_hand)
+                self.room = replace(self.room, by_hand=self.room.by_hand - set(nodes))
             case _:
-                raise UnknownOrder(" ".join([word, *rest]))
-        self.publish()
-        return self.standing or "everything is as usual"
+                self.room = replace(self.room, for_real=given[0])
+        self.remote.arrange(self.room)
+        return self.standing or USUAL
 
-    async def _ask(self, word: str, rest: Sequence[str]) -> str:
-        match word, rest:
-            case "expel", [node]:
-                gone = ChangeMembers(RemoveVoters(frozenset({words.node(node)})))
-                return f"members are {await self.remote.ask_leader(gone, seconds=PATIENCE)}"
-            case "write", [key, value]:
-                await self._client.write({"op": "put", "key": key, "value": words.value(value)})
+    def _check_seats(self, nodes: tuple[NodeId, ...]) -> None:
+        check_known(self.remote, nodes)
+        if automatic := self.staff.nodes.intersection(nodes):
+            raise ConfigError("hand", ",".join(map(str, nodes)), f"nobody sits at {listed(automatic)}: automatic")
+
+    async def _ask(self, name: str, given: tuple[Any, ...]) -> str:
+        match name, given:
+            case (("remove" | "expel"), (node,)):
+                return f"members are {await remove(self.remote, node, seconds=PATIENCE)}"
+            case "write", (key, *rest):
+                await self._client.write({"op": "put", "key": key, "value": (value := _value(" ".join(rest)))})
                 return f"{key} is {value}, on a majority of disks"
-            case "transfer", [node]:
-                await self.remote.ask_leader(HandOver(words.node(node)), seconds=PATIENCE)
+            case "transfer", (node,):
+                check_known(self.remote, [node])
+                await self.remote.ask_leader(HandOver(node), seconds=PATIENCE)
                 return f"leadership goes to node {node}"
-            case "quit", []:
+            case "quit", ():
                 self._stop.set()
                 return "healing the room; the automatic nodes leave one after the other ..."
-            case (("help" | ""), []):
-                return HELP
+            case "cancel", ():
+                return "no order is running"
             case _:
-                raise UnknownOrder(" ".join([word, *rest]))
+                return HELP
+
+
+USUAL = "everything is as usual"
+
+
+def _delay(shortest: str, longest: str) -> tuple[float, float]:
+    try:
+        return words.delay(shortest, longest)
+    except words.Refused as wrong:
+        raise WrongWords(f"delay: {wrong}") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return words.value(text)
+    except words.Refused as wrong:
+        raise WrongWords(f"write: {wrong}") from None
 
 
 def _links(decree: Decree) -> str:
@@ -131,3 +196,11 @@ def _links(decree: Decree) -> str:
 
 def _listed(nodes: frozenset[NodeId]) -> str:
     return "{" + ",".join(map(str, sorted(nodes))) + "}"
+
+
+async def obeyed(orders: Orders, line: str) -> tuple[str, bool]:
+    """Carry out an order; what came of it, in words, and whether it was done."""
+    try:
+        return await orders.obey(line), True
+    except PyraftError as failed:
+        return str(failed), False

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from pyraft_lab.engine.membership import AddVoters, RemoveVoters
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed, PyraftError, Timeout
 from pyraft_lab.network.address import Address, Certificates
+from pyraft_lab.runtime.metrics import leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Observer
@@ -46,6 +48,14 @@ class NoSeat(PyraftError):
         )
 
 
+class TakenOut(PyraftError):
+    """Somebody took this seat's node out of the room."""
+
+    def __init__(self, place: Place, me: NodeId) -> None:
+        self.node = me
+        super().__init__(f"node {me} was taken out of room {place.cluster}; to sit in it again: pyraft-lab join")
+
+
 async def take_seat(
     place: Place,
     remote: Remote,
@@ -77,6 +87,8 @@ async def take_seat(
         told(me)
         try:
             await _sit(seat, remote, stop, player, observers)
+            if not stop.is_set():
+                raise TakenOut(place, me)
         except* DuplicateNode:
             log.info("seat %s was taken at the same moment", me)
         except* NetworkFailed as failed:
@@ -103,6 +115,7 @@ async def _sit(
     async with asyncio.TaskGroup() as group:
         sitting = group.create_task(serve(seat, leaving, observers=observers, player=player))
         others = [group.create_task(_say_goodbye(remote, seat.id, stop, leaving))]
+        others.append(group.create_task(_leave_when_taken_out(remote, seat.id, leaving)))
         if not seat.founders:
             others.append(group.create_task(_be_taken_in(remote, seat.id)))
         sitting.add_done_callback(lambda _: [task.cancel() for task in others])
@@ -113,6 +126,19 @@ async def _be_taken_in(remote: Remote, me: NodeId) -> None:
     await remote.until(lambda: me in remote.metrics)
     await _insist(remote, TakeLearner(me))
     await _insist(remote, ChangeMembers(AddVoters(frozenset({me}))))
+
+
+async def _leave_when_taken_out(remote: Remote, me: NodeId, leaving: asyncio.Event) -> None:
+    """A node that is no member any more is not told; it sees what the leader says of the members."""
+    await remote.until(lambda: me in _members(remote))
+    await remote.until(lambda: bool(_members(remote)) and me not in _members(remote))
+    leaving.set()
+
+
+def _members(remote: Remote) -> AbstractSet[NodeId]:
+    """The committed members, as the leader has them; nobody where nobody leads."""
+    leader = leader_of(remote.metrics)
+    return set() if leader is None else remote.metrics[leader].committed_membership.nodes.keys()
 
 
 async def _insist(remote: Remote, question: TakeLearner | ChangeMembers) -> None:

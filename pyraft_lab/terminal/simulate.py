@@ -23,6 +23,8 @@ from pyraft_lab.sim.perform import stage
 from pyraft_lab.sim.plan import Plan
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
+from pyraft_lab.terminal import words as options
+from pyraft_lab.terminal.streams import complain
 from pyraft_lab.trace.recorder import Record
 
 EXAMPLES = """examples:
@@ -63,14 +65,15 @@ def words() -> argparse.ArgumentParser:
     """The options; what is not given is ``None``, for a plan and a capsule have their own."""
     face = face_of("simulate", "One simulated cluster, one verdict.", EXAMPLES)
     face.set_defaults(nodes=None, rules=None)
-    face.add_argument("--seed", type=int, help=f"where all chance comes from ({SEED})")
-    face.add_argument("--seconds", type=float, help=f"virtual seconds of faults ({SECONDS:.0f})")
+    face.add_argument("--seed", type=options.seed, help=f"where all chance comes from ({SEED})")
+    face.add_argument("--seconds", type=options.seconds, help=f"virtual seconds of faults ({SECONDS:.0f})")
     face.add_argument("--faults", choices=LEVELS, help=f"how bad it gets ({FAULTS})")
     face.add_argument("--plan", type=Path, metavar="FILE", help="faults as they stand in a .yaml or .json file")
     face.add_argument(
         "--capsule", metavar="TEXT", help="a run as text, a link with it, a file, or - for standard input"
     )
-    face.add_argument("--trace", type=Path, metavar="FILE", help="keep the trace: .parquet or .jsonl")
+    trace = options.new_file(".parquet", ".jsonl", needs=("pandas", "pyarrow"))
+    face.add_argument("--trace", type=trace, metavar="FILE", help="keep the trace: .parquet or .jsonl")
     face.add_argument("--story", action="store_true", help="print the run in sentences")
     return face
 
@@ -80,13 +83,13 @@ def words() -> argparse.ArgumentParser:
 
 def face_of(name: str, description: str, examples: str) -> argparse.ArgumentParser:
     """The options of every command that runs simulated clusters."""
-    face = argparse.ArgumentParser(
+    face = options.Parser(
         prog=f"pyraft-lab {name}",
         description=description,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    face.add_argument("--nodes", type=int, default=NODES, help=f"how many servers ({NODES})")
+    face.add_argument("--nodes", type=options.servers, default=NODES, help=f"how many servers ({NODES})")
     face.add_argument("--rules", choices=RULES, default="raft", help="which Raft (raft)")
     return face
 
@@ -106,8 +109,10 @@ def guarded(act: Callable[[Console], int]) -> int:
     """Errors for callers in one line."""
     try:
         return act(Console())
-    except PyraftError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", markup=False, highlight=False)
+    except (PyraftError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        complain(f"{type(error).__name__}: {error}")
         return REFUSED
 
 
@@ -115,7 +120,7 @@ def guarded(act: Callable[[Console], int]) -> int:
 def telling(console: Console, words: str) -> Iterator[Callable[[str], None]]:
     """A line that moves while something goes on whose end nobody knows, and says what it is told."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as line:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as line:
         task = line.add_task(words)
         yield lambda now: line.update(task, description=now)
 

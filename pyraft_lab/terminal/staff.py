@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
+from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.runtime.metrics import leader_of
 from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.terminal.members import membership_of, missing_majority
+from pyraft_lab.terminal.obedience import listed
 from pyraft_lab.terminal.seat import Place, take_seat
 
 PAUSE = 0.2
@@ -46,18 +50,46 @@ class Staff:
     async def _look(self) -> None:
         """Send somebody, or call somebody back, and wait until that is done."""
         learners = [node for node in self._remote.metrics if node not in self._sitting]
-        if len(self._sitting) < self._wanted(learners):
+        if len(self._sitting) < self._wanted(learners, self.seats):
             await self._send()
-        elif len(self._sitting) > self._wanted(learners) and all(map(self._votes, learners)):
+        elif len(self._sitting) > self._wanted(learners, self.seats) and all(map(self._votes, learners)):
             self._dismiss(next(self._dispensable()))
             await self._gone()
 
-    def _wanted(self, learners: Sequence[NodeId]) -> int:
+    def risk(self, seats: int) -> str:
+        """What the room would lose with so few seats; empty where it loses nothing."""
+        going = set(self.leaving(seats))
+        if not going:
+            return ""
+        members = membership_of(self._remote.metrics)
+        left = members.voters - going
+        why = missing_majority(left, self._remote.metrics) or self._hands(left)
+        if not why and members.is_quorum(going):
+            why = f"they are the majority of the voters: {listed(left)} would decide alone"
+        return why and f"{listed(going)} would leave, and {why}"
+
+    def leaving(self, seats: int) -> Sequence[NodeId]:
+        """The automatic nodes that would leave, with so few seats."""
+        learners = [node for node in self._remote.metrics if node not in self._sitting]
+        surplus = len(self._sitting) - self._wanted(learners, seats)
+        return list(self._dispensable())[: max(surplus, 0)]
+
+    def _hands(self, left: AbstractSet[NodeId]) -> str:
+        """Whether these voters decide nothing without somebody who thinks."""
+        playing = {node for node in left if self._is_by_hand(node)}
+        if not playing or Membership((frozenset(left),)).is_quorum(left - playing):
+            return ""
+        return f"the majority would wait for answers by hand: {listed(playing)}"
+
+    def _is_by_hand(self, node: NodeId) -> bool:
+        return node in self._remote.players and self._remote.players[node].by_hand
+
+    def _wanted(self, learners: Sequence[NodeId], seats: int) -> int:
         """How many automatic nodes the room wants: so many that nobody's thinking can hold up a majority."""
-        if not self.seats:
+        if not seats:
             return 0
-        thinking = sum(node in self._remote.players and self._remote.players[node].by_hand for node in learners)
-        return max(self.seats - len(learners), 2 * thinking - len(learners) + 1 if thinking else 0)
+        thinking = sum(map(self._is_by_hand, learners))
+        return max(seats - len(learners), 2 * thinking - len(learners) + 1 if thinking else 0)
 
     async def _send(self) -> None:
         stop, node = asyncio.Event(), list[NodeId]()

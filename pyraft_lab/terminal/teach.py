@@ -9,16 +9,16 @@ from rich.live import Live
 from rich.text import Text
 
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import PyraftError
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Playing, Room
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import FIRST_NEWS
 from pyraft_lab.terminal.keys import LineEditor, is_terminal, keys, lines
-from pyraft_lab.terminal.orders import HELP, Orders
+from pyraft_lab.terminal.orders import HELP, Orders, obeyed
+from pyraft_lab.terminal.reach import reach
 from pyraft_lab.terminal.seat import Place
-from pyraft_lab.terminal.staff import Staff
+from pyraft_lab.terminal.staff import MOST, Staff
 from pyraft_lab.terminal.watch import PAUSE, View
 
 EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 async def _teach(chosen: argparse.Namespace) -> int:
     stop = words.stop_on_signals()
     place = Place(broker=chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
-    async with Remote.connect(place.broker, cluster=place.cluster, certificates=place.certificates) as remote:
+    async with reach(chosen) as remote:
         await asyncio.sleep(FIRST_NEWS)
         staff = Staff(place, remote, seats=chosen.seats)
         orders = Orders(remote, staff, Room(pace=chosen.pace), stop)
@@ -51,37 +51,68 @@ async def _teach(chosen: argparse.Namespace) -> int:
             await staff.leave()
             for task in tasks:
                 task.cancel()
-    return words.OVER
+    return stop.code
+
+
+class Desk:
+    """Orders that run beside the screen: it goes on, shows how long each has been running, and can cancel them."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.answer = Text(HELP, style="dim")
+        self._orders = orders
+        self._running: dict[asyncio.Task[None], tuple[str, float]] = {}
+
+    def take(self, line: str) -> None:
+        """Begin an order, or cancel those that run."""
+        if line.strip() == "cancel" and self._running:
+            self.close()
+            return
+        task = asyncio.create_task(self._obey(line))
+        self._running[task] = (line, asyncio.get_running_loop().time())
+        task.add_done_callback(lambda done: self._running.pop(done, None))
+
+    def close(self) -> None:
+        """Wait for no order any more; what was sent may still happen."""
+        lines = ", ".join(line for line, _ in self._running.values())
+        self.answer = Text(f"cancelled: {lines}; what was sent may still happen", style="bold")
+        for task in self._running:
+            task.cancel()
+
+    def running(self) -> Text:
+        """The orders that take a while, and how to cancel them; nothing where there are none."""
+        now = asyncio.get_running_loop().time()
+        slow = [(line, now - began) for line, began in self._running.values() if now - began > NOTICED]
+        told = ", ".join(f"{line} ({seconds:.0f} s)" for line, seconds in slow)
+        return Text(f"running: {told}; cancel ends the waiting" if told else "", style="bold")
+
+    async def _obey(self, line: str) -> None:
+        told, is_done = await obeyed(self._orders, line)
+        self.answer = Text(told, style="" if is_done else "red")
+
+
+NOTICED = 0.3
+"""Seconds that an order may run before the screen says that it does."""
 
 
 async def _screen(room: str, remote: Remote, orders: Orders) -> None:
     """Draw the room, and take orders below it."""
-    entered: asyncio.Queue[str] = asyncio.Queue()
-    editor, view, console = LineEditor(entered.put_nowait), View(room, remote), Console()
-    answer = Text(HELP, style="dim")
+    desk, view, console = Desk(orders), View(room, remote), Console()
+    editor = LineEditor(desk.take)
     with keys(editor.hear), Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            while not entered.empty():
-                answer = await _obeyed(orders, entered.get_nowait())
             table = view.picture(console.width, notes=notes(remote, orders.staff))
             prompt = Text.assemble(("> ", "bold"), editor.text, ("_", "blink"))
-            live.update(Group(table, Text(orders.standing, style="bold"), answer, prompt), refresh=True)
+            parts = (table, Text(orders.standing, style="bold"), desk.answer, desk.running(), prompt)
+            live.update(Group(*parts), refresh=True)
             await asyncio.sleep(PAUSE)
 
 
-async def _obeyed(orders: Orders, line: str) -> Text:
-    """Carry out an order; what came of it, in words."""
-    try:
-        return Text(await orders.obey(line))
-    except PyraftError as failed:
-        return Text(str(failed), style="red")
-
-
 async def _listen(orders: Orders) -> None:
-    """Orders from a script, one a line; the room stays when they end."""
+    """Orders from a script, one a line and one after the other; the room stays when they end."""
     queue = await lines()
     while (line := await queue.get()) is not None:
-        print(await _obeyed(orders, line), flush=True)
+        told, _ = await obeyed(orders, line)
+        print(told, flush=True)
 
 
 def notes(remote: Remote, staff: Staff) -> Mapping[NodeId, str]:
@@ -100,10 +131,14 @@ def _note(playing: Playing | None) -> str:
 
 def _face() -> argparse.ArgumentParser:
     face = words.parser("teach", ABOUT, EXAMPLES)
-    face.add_argument(
-        "cluster", type=words.cluster_name, metavar="ROOM", help="the room's code, the same for everybody"
-    )
+    face.add_argument("cluster", type=words.cluster, metavar="ROOM", help="the room's code, the same for everybody")
     words.add_cluster(face, named=False)
-    face.add_argument("--seats", type=words.count, default=0, metavar="N", help="fill empty seats with automatic nodes")
+    face.add_argument(
+        "--seats",
+        type=words.count("a number of seats", 0, MOST),
+        default=0,
+        metavar="N",
+        help="fill empty seats with automatic nodes",
+    )
     face.add_argument("--pace", type=words.factor, default=1.0, metavar="X", help="slow all clocks down so many times")
     return face

@@ -15,6 +15,7 @@ from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import FIRST_NEWS
+from pyraft_lab.terminal.reach import reach
 
 EXAMPLES = """pyraft-lab watch --broker mqtt://localhost
 pyraft-lab watch --broker mqtt://localhost --once"""
@@ -37,8 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _watch(chosen: argparse.Namespace, console: Console) -> int:
-    certificates = words.certificates(chosen)
-    async with Remote.connect(chosen.broker, cluster=chosen.cluster, certificates=certificates) as remote:
+    async with reach(chosen) as remote:
         if chosen.once:
             await asyncio.sleep(FIRST_NEWS)
             console.print(picture(chosen.cluster, remote.metrics, width=console.width))
@@ -49,7 +49,7 @@ async def _watch(chosen: argparse.Namespace, console: Console) -> int:
             while not stop.is_set():
                 live.update(Group(view.picture(console.width), _hint()), refresh=True)
                 await asyncio.sleep(PAUSE)
-    return words.OVER
+    return stop.code
 
 
 class View:

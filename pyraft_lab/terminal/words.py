@@ -1,4 +1,7 @@
-"""Words that several commands share: which cluster, which broker, how to be let in, how much to say."""
+"""Words that several commands share: which cluster, which broker, how to be let in, how much to say.
+
+Every value is checked while the command line is read, so that nothing has happened when one is refused.
+"""
 
 import argparse
 import asyncio
@@ -6,22 +9,44 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import MissingExtra, PyraftError
+from pyraft_lab.extras import require
 from pyraft_lab.network.address import Address, Certificates, word
+from pyraft_lab.sim.mistakes import meant
 
-OVER, FAILED = 0, 1
-"""Exit codes: all went well, something did not; argparse itself exits with 2 for words that make no sense."""
+V = TypeVar("V")
+OVER, FAILED, INTERRUPTED = 0, 1, 130
+"""Exit codes: all went well, something did not, Ctrl-C; argparse itself exits with 2 for words that make no sense."""
+LARGEST_NODE, MOST_SERVERS, MOST_SEEDS = 2**31 - 1, 99, 10_000_000
+LONGEST, LARGEST_SEED = 1_000_000.0, 2**63 - 1
+DEEPEST = 100
+"""Levels of lists and objects in a value: more than anybody types, fewer than any decoder on the way refuses."""
+
+
+Refused = argparse.ArgumentTypeError
+"""What is raised for a word that makes no sense; argparse says which option it was for."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command's words; what is wrong is said in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and where to read on."""
+        line = " ".join(message.split())
+        self.exit(2, f"{self.prog}: error: {line}; see {self.prog} --help\n")
 
 
 def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
     """A command's face, with examples below the options."""
-    return argparse.ArgumentParser(
+    return Parser(
         prog=f"pyraft-lab {name}",
         description=about,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
@@ -32,10 +57,10 @@ def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
 def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
     """Which cluster around which broker."""
     if named:
-        face.add_argument("--cluster", type=_checked(cluster), default="demo", help="its name (default demo)")
+        face.add_argument("--cluster", type=cluster, default="demo", help="its name (default demo)")
     face.add_argument(
         "--broker",
-        type=_checked(broker),
+        type=broker,
         required=True,
         metavar="URL",
         help="mqtt://[user:password@]host:1883, or mqtts",
@@ -45,9 +70,13 @@ def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
 
 def add_certificates(face: argparse.ArgumentParser) -> None:
     """Files for TLS."""
-    face.add_argument("--cafile", metavar="FILE", help="the authority that signed the broker's certificate, for mqtts")
-    face.add_argument("--certfile", metavar="FILE", help="a certificate of one's own, if the broker asks for one")
-    face.add_argument("--keyfile", metavar="FILE", help="its key")
+    face.add_argument(
+        "--cafile", type=old_file, metavar="FILE", help="the authority that signed the broker's certificate, for mqtts"
+    )
+    face.add_argument(
+        "--certfile", type=old_file, metavar="FILE", help="a certificate of one's own, if the broker asks for one"
+    )
+    face.add_argument("--keyfile", type=old_file, metavar="FILE", help="its key")
 
 
 def certificates(chosen: argparse.Namespace) -> Certificates:
@@ -55,81 +84,271 @@ def certificates(chosen: argparse.Namespace) -> Certificates:
     return Certificates(authority=chosen.cafile, certificate=chosen.certfile, key=chosen.keyfile)
 
 
+# Names and places
+
+
 def cluster(text: str) -> str:
     """A name that may stand in a topic."""
-    return word("cluster", text)
+    return _gated(lambda: word("cluster", text))
 
 
-def cluster_name(text: str) -> str:
-    """The same, for a word of its own."""
-    return _checked(cluster)(text)
+def account(text: str) -> str:
+    """The name of an account, which stands in topics too."""
+    return _gated(lambda: word("name", text))
+
+
+def accounts(text: str) -> tuple[str, ...]:
+    """Several of them: ``ann,bob``."""
+    names = tuple(account(part.strip()) for part in text.split(","))
+    if len(set(names)) < len(names):
+        raise Refused(f"{shown(text)} names an account twice")
+    return names
 
 
 def broker(text: str) -> str:
     """A URL of a broker."""
-    Address.parse(text)
+    _gated(lambda: Address.parse(text))
     return text
 
 
-def config(text: str) -> Config:
-    """Knobs as a JSON object; what is not said stays as it is by default."""
+def _gated(read: Callable[[], V]) -> V:
+    """The errors of our own gates in argparse's manner."""
     try:
-        return msgspec.json.decode(text, type=Config).validated()
-    except (msgspec.MsgspecError, PyraftError) as wrong:
-        raise argparse.ArgumentTypeError(str(wrong)) from None
+        return read()
+    except PyraftError as wrong:
+        raise Refused(str(wrong)) from None
+
+
+def old_file(text: str) -> str:
+    """A file that can be read."""
+    try:
+        Path(text).open("rb").close()
+    except (OSError, ValueError) as wrong:
+        raise Refused(f"{shown(text)} cannot be read: {_why(wrong)}") from None
+    return text
+
+
+def new_file(*suffixes: str, needs: Sequence[str] = ()) -> Callable[[str], Path]:
+    """A file to be written: of a known kind, in a place where one may write, with the packages that it takes."""
+
+    def read(text: str) -> Path:
+        path = Path(text)
+        if path.suffix not in suffixes:
+            raise Refused(f"{shown(text)} must end in {' or '.join(suffixes)}")
+        _require(path.suffix, needs)
+        _be_writable(path)
+        return path
+
+    return read
+
+
+def _require(suffix: str, needs: Sequence[str]) -> None:
+    try:
+        require(*(name for name in needs if suffix != ".jsonl"))
+    except MissingExtra as missing:
+        raise Refused(str(missing)) from None
+
+
+def _be_writable(path: Path) -> None:
+    """Try it, for nothing else tells; a file that was not there is not there afterwards."""
+    try:
+        is_new = not path.exists()
+        if not is_new and not path.is_file():
+            raise Refused(f"{shown(str(path))} is not a file")
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except (OSError, ValueError) as wrong:
+        raise Refused(f"{shown(str(path))} cannot be written: {_why(wrong)}") from None
+
+
+def _why(wrong: Exception) -> str:
+    return (wrong.strerror if isinstance(wrong, OSError) else "") or str(wrong)
+
+
+# Numbers
 
 
 def nodes(text: str) -> tuple[int, ...]:
     """Several node ids: ``1,2,3``."""
     ids = tuple(node(part) for part in text.split(","))
     if len(set(ids)) < len(ids):
-        raise argparse.ArgumentTypeError(f"{text}: a node is named twice")
+        raise Refused(f"{shown(text)}: a node is named twice")
     return ids
 
 
 def node(text: str) -> int:
     """One node id, from 1."""
-    if not text.strip().isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no node: nodes are numbered from 1")
-    return int(text)
+    number = _whole(text)
+    if number is None or not 1 <= number <= LARGEST_NODE:
+        raise Refused(f"{shown(text)} is not a node: nodes are numbered from 1")
+    return number
 
 
-def count(text: str) -> int:
-    """How many: 0 or more."""
-    if not text.strip().isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of nodes")
-    return int(text)
+def count(what: str, least: int, most: int) -> Callable[[str], int]:
+    """A whole number of something, within limits."""
+
+    def read(text: str) -> int:
+        number = _whole(text)
+        if number is None or not least <= number <= most:
+            rule = f"a whole number from {least} to {most}"
+            raise Refused(f"{shown(text)} is not {what}: give {rule}")
+        return number
+
+    return read
+
+
+servers = count("a number of servers", 1, MOST_SERVERS)
+seed = count("a seed", 0, LARGEST_SEED)
+
+
+def _whole(text: str) -> int | None:
+    """A whole number in plain digits, or ``None``: Python reads more than that, and refuses very long ones."""
+    digits = text.strip()
+    is_number = digits.isascii() and digits.lstrip("-").isdigit() and digits.count("-") <= 1 and len(digits) <= 20
+    return int(digits) if is_number else None
+
+
+def seeds(text: str) -> Sequence[int]:
+    """``0:200`` as a range, ``3,14,15`` as a list."""
+    first, colon, stop = text.partition(":")
+    if not colon:
+        return [_seed(part, text) for part in text.split(",")]
+    chosen = range(_seed(first or "0", text), _seed(stop, text))
+    if not chosen:
+        raise Refused(f"there are no seeds in {shown(text)}: FIRST must be below STOP, as in 0:100")
+    if len(chosen) > MOST_SEEDS:
+        raise Refused(f"{shown(text)} are more than {MOST_SEEDS:,} seeds")
+    return chosen
+
+
+def _seed(part: str, text: str) -> int:
+    number = _whole(part)
+    if number is None or not 0 <= number <= LARGEST_SEED:
+        raise Refused(f"{shown(text)} is neither FIRST:STOP nor a list of seeds as 3,14,15")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A positive time that ends."""
+    number = _number(text)
+    if not 0 < number <= LONGEST:
+        raise Refused(f"{shown(text)} is not a time: give seconds above 0, at most {LONGEST:,.0f}")
+    return number
 
 
 def share(text: str) -> float:
     """A probability."""
-    if not 0 <= _number(text) <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: between 0 and 1")
-    return float(text)
+    number = _number(text)
+    if not 0 <= number <= 1:
+        raise Refused(f"{shown(text)} is not a share: give a number from 0 to 1")
+    return number
 
 
 def factor(text: str) -> float:
     """How many times slower."""
-    if not 1 <= _number(text) <= 1000:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no pace: 1 is as usual, 20 is twenty times slower, 1000 the slowest"
+    number = _number(text)
+    if not 1 <= number <= 1000:
+        raise Refused(f"{shown(text)} is not a pace: 1 is as usual, 20 is twenty times slower, 1000 the slowest")
+    return number
+
+
+def delay(shortest: str, longest: str) -> tuple[float, float]:
+    """How late messages may be: two times in seconds, the shortest first."""
+    pair = (_number(shortest), _number(longest))
+    if not 0 <= pair[0] <= pair[1] <= 60:
+        raise Refused(
+            f"{shown(f'{shortest} {longest}')} is not a delay: give the shortest and the longest, from 0 to 60 seconds"
         )
-    return float(text)
+    return pair
 
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text) if text.isascii() and "_" not in text else None
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+        number = None
+    if number is None or not isfinite(number):
+        raise Refused(f"{shown(text)} is not a number") from None
+    return number
+
+
+# Values
 
 
 def value(text: str) -> Any:
     """JSON if it is JSON, else the text itself: ``3`` is a number, ``three`` a word."""
     try:
-        return json.loads(text)
-    except ValueError:
+        found = json.loads(text, parse_constant=_refuse_constant)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+        msgspec.msgpack.encode(found)
+        deep = depth(found)
+    except RecursionError:
+        found, deep = None, DEEPEST + 1
+    except (OverflowError, UnicodeEncodeError):
+        raise Refused(f"{shown(text)}: a number or a character there is beyond JSON") from None
+    except _NoNumber as wrong:
+        raise Refused(f"{shown(text)}: {wrong}") from None
+    except json.JSONDecodeError:
         return text
+    except ValueError:  # 1e999, or thousands of digits
+        raise Refused(f"{shown(text)}: a number there is too large") from None
+    if deep > DEEPEST:
+        raise Refused(f"{shown(text)} is nested more than {DEEPEST} levels deep")
+    return found
+
+
+class _NoNumber(Exception):
+    """JSON knows no such number, though Python reads it."""
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _NoNumber(f"{name} is not a number that JSON knows; in quotes it is a text")
+
+
+def depth(found: Any) -> int:
+    """How many lists and objects are inside each other."""
+    match found:
+        case dict():
+            return 1 + max(map(depth, found.values()), default=0)
+        case list():
+            return 1 + max(map(depth, found), default=0)
+        case _:
+            return 0
+
+
+def config_over(usual: Config) -> Callable[[str], Config]:
+    """Knobs as a JSON object, over the ``usual`` ones: what is not said stays as it is."""
+
+    def read(text: str) -> Config:
+        try:
+            told = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise Refused(f'{shown(text)} is not a JSON object such as {{"heartbeat_interval": 0.1}}')
+        return _changed(usual, told)
+
+    return read
+
+
+def _changed(usual: Config, told: dict[str, Any]) -> Config:
+    known = msgspec.structs.asdict(usual)
+    for name in told:
+        if name not in known:
+            raise Refused(f"{shown(name)} {meant(name, known)}")
+    try:
+        return msgspec.convert(known | told, Config).validated()
+    except (msgspec.MsgspecError, PyraftError) as wrong:
+        raise Refused(str(wrong)) from None
+
+
+def shown(text: str) -> str:
+    """What somebody typed, in quotes, and not all of it where it is long."""
+    return repr(text if len(text) <= 60 else f"{text[:50]}…")
+
+
+# Running
 
 
 def add_log_level(face: argparse.ArgumentParser) -> None:
@@ -147,35 +366,37 @@ def log_to_stderr(level: str) -> None:
 
 
 def run(work: Coroutine[Any, Any, int]) -> int:
-    """The exit code of ``work``; an error of ours in one line on standard error."""
+    """The exit code of ``work``; of several errors at once the first is raised."""
     try:
         return asyncio.run(work)
-    except* PyraftError as failed:
-        sys.stderr.write(f"pyraft-lab: {_first(failed)}\n")
-    return FAILED
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+    except asyncio.CancelledError:
+        return INTERRUPTED
 
 
-def stop_on_signals() -> asyncio.Event:
-    """An event that SIGTERM and Ctrl-C set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+class Stop(asyncio.Event):
+    """Set by the first SIGTERM or Ctrl-C; ``code`` is what the command exits with then."""
+
+    code = OVER
+
+
+def stop_on_signals() -> Stop:
+    """What SIGTERM and Ctrl-C set. More of the former change nothing; a second Ctrl-C does not wait for a clean end."""
+    stop, loop, work = Stop(), asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None, "called by the work itself"
+
+    def interrupt() -> None:
+        if stop.code == INTERRUPTED:
+            work.cancel()
+        stop.code = INTERRUPTED
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
     return stop
 
 
-def _checked(read: Callable[[str], str]) -> Callable[[str], str]:
-    """The errors of our own gates in argparse's manner."""
-
-    def checked(text: str) -> str:
-        try:
-            return read(text)
-        except PyraftError as wrong:
-            raise argparse.ArgumentTypeError(str(wrong)) from None
-
-    return checked
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import Struct
 
+from pyraft_lab.arguments import LARGEST
 from pyraft_lab.engine.log import CHUNK, Chunk, Configuration, Log
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.network.codec import GREATEST, read
+from pyraft_lab.network.codec import read
 from pyraft_lab.trace.files import Reader, Writer
 from pyraft_lab.trace.recorder import EventId, Flight, Record, gap
 
@@ -212,7 +213,7 @@ def is_sane(record: Record, node: NodeId, known: Log | None = None) -> bool:
     return (
         all(state.id == node == record.node and _is_reasonable(state, known or Log()) for state in states)
         and all(0 <= id < LARGEST for id in (record.id, record.message or 0, record.cause or 0))
-        and all(0 <= id < GREATEST for id in (record.node, record.peer or 0))
+        and all(0 <= id <= LARGEST for id in (record.node, record.peer or 0))
         and math.isfinite(record.time)
         and all(map(_can_fly, record.sent))
     )
@@ -223,7 +224,7 @@ def _can_fly(flight: Flight) -> bool:
     small = (flight.src, flight.dst, flight.message.vote.term)
     return (
         all(-1 <= id < LARGEST for id in ids)
-        and all(0 <= one < GREATEST for one in small)
+        and all(0 <= one <= LARGEST for one in small)
         and math.isfinite(flight.sent)
         and (flight.due is None or math.isfinite(flight.due))
     )
@@ -233,7 +234,7 @@ def _is_reasonable(state: RaftState, known: Log) -> bool:
     log = state.log
     ends = (log.start.index, log.start.term, log.last.index, log.last.term)
     numbers = (state.term, state.vote.node, state.leader, state.committed, state.applied, state.stored.index)
-    return all(0 <= number < GREATEST for number in (*numbers, *ends)) and _is_log(log, known)
+    return all(0 <= number <= LARGEST for number in (*numbers, *ends)) and _is_log(log, known)
 
 
 def _is_log(log: Log, known: Log) -> bool:
@@ -254,7 +255,7 @@ def _is_chunk(chunk: Chunk, first: Index) -> bool:
     return (
         [id.index for id in ids] == list(range(first, stop))
         and (first - 1) // CHUNK == (stop - 2) // CHUNK
-        and all(0 <= id.term < GREATEST and 0 <= id.node < GREATEST for id in ids)
+        and all(0 <= id.term <= LARGEST and 0 <= id.node <= LARGEST for id in ids)
     )
 
 

@@ -14,6 +14,7 @@ from pyraft_lab.engine.events import Propose, Receive
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.extras import needed
 from pyraft_lab.trace.recorder import EventId, Kind, Record
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class SpanExporter:
     """
 
     def __init__(self, tracer: "Tracer | None" = None) -> None:
-        from opentelemetry import trace
+        with needed("opentelemetry"):
+            from opentelemetry import trace
 
         self._tracer = trace.get_tracer("pyraft_lab") if tracer is None else tracer
         self._roots: dict[EventId, EventId] = {}

@@ -28,6 +28,7 @@ from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.state import Disk, RaftState, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.extras import require
 from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Flight, Kind, Record, Reply
 
@@ -225,6 +226,7 @@ def _checksum(lines: Iterable[bytes]) -> int:
 
 
 def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
+    require("pandas", "pyarrow")
     import pandas as pd
 
     try:
@@ -237,6 +239,7 @@ def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
 
 
 def _write_parquet(records: Sequence[Record], lines: list[bytes], about: dict[str, Any], path: Path) -> None:
+    require("pandas", "pyarrow")
     from pyraft_lab.trace.frames import events
 
     frame = events(records).assign(line=[line.decode() for line in lines])

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, get_args
 
-import pandas as pd
-
 from pyraft_lab.engine.commands import Append, InstallSnapshot, Truncate
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Log, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.messages import (
@@ -24,9 +22,13 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState, RoleName, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId
+from pyraft_lab.extras import needed
 from pyraft_lab.trace.recorder import AWAY, UP, Fate, Flight, Kind, MessageId, Record, missing_in
 from pyraft_lab.trace.rules.table import RULES, rule
 from pyraft_lab.trace.words import command_text
+
+with needed("pandas"):
+    import pandas as pd
 
 # fmt: off
 EVENTS = (

@@ -52,6 +52,7 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import ConfigError
+from pyraft_lab.extras import needed
 from pyraft_lab.trace import given
 
 if TYPE_CHECKING:
@@ -429,7 +430,8 @@ class Trace:
         >>> with Trace.follow("mqtt://localhost", "demo") as trace:  # doctest: +SKIP
         ...     trace.events
         """
-        from pyraft_lab.trace.stream import FollowedTrace
+        with needed("aiomqtt"):
+            from pyraft_lab.trace.stream import FollowedTrace
 
         given.name("broker", broker)
         given.name("cluster", cluster)

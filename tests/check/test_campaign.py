@@ -67,6 +67,14 @@ def test_a_file_of_another_campaign_is_refused(tmp_path: Path) -> None:
         run_campaign(range(1), nodes=3, faults="light", seconds=2, executor=Serial(), path=path)
 
 
+def test_a_file_that_holds_no_campaign_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.parquet"
+    path.write_text("hello")
+    with pytest.raises(ConfigError, match="is no campaign's file"):
+        run_campaign([1], path=path, executor=Serial())
+    assert path.read_text() == "hello"
+
+
 def test_what_was_done_is_kept_when_a_campaign_is_interrupted(tmp_path: Path) -> None:
     path = tmp_path / "campaign.parquet"
 

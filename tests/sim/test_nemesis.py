@@ -54,6 +54,13 @@ def test_each_seed_has_a_plan_of_its_own_that_is_a_lawful_plan() -> None:
         assert Plan.parse(text).faults == plan
 
 
+def test_a_single_server_meets_no_fault_that_takes_two() -> None:
+    plans = [conspire("heavy", seed=seed, nodes=1, seconds=20) for seed in range(20)]
+    kinds = {type(fault).__name__ for plan in plans for fault in plan}
+    assert "Crash" in kinds
+    assert kinds.isdisjoint({"Partition", "Cut"})
+
+
 def test_every_kind_of_fault_turns_up_but_lies() -> None:
     plans = [fault for seed in range(20) for fault in conspire("heavy", seed=seed, nodes=5, seconds=20)]
     assert {type(fault) for fault in plans} == set(get_args(AnyFault))

@@ -104,7 +104,6 @@ def test_a_plan_in_a_file_is_performed(tmp_path: Path, capsys: pytest.CaptureFix
         (["--capsule", "pyraft1.40", "--seed", "3"], "--seed=3: the capsule says that itself"),
         (["--capsule", "pyraft1.40"], "cut off within its first characters"),
         (["--capsule", "hello"], "'hello' is neither a capsule nor a file of one"),
-        (["--nodes", "0"], "nodes=0"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_sentence(

@@ -4,8 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,6 @@ from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts ``pyraft-lab`` commands, and ends those that are left."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(*words: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "pyraft_lab", *words]
-        pipe = subprocess.PIPE
-        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
 
 
 def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,8 +149,8 @@ def test_a_teacher_fills_a_room_and_a_learner_plays_in_it_by_hand(start: Start) 
         assert order(teacher, "count on") == "3 seats filled   answers count"
         while not marked(learner):
             pass  # the node had moved on meanwhile
-        assert order(teacher, "pace 0.5").startswith("pace 0.5: '0.5' is no pace")
-        assert order(teacher, "cut 1") == "'cut 1' is no order; these are:"
+        assert order(teacher, "pace 0.5").startswith("pace: '0.5' is not a pace: 1 is as usual")
+        assert order(teacher, "cut 1") == "cut takes two nodes, as 1 2, not '1'"
         learner.send_signal(signal.SIGTERM)
         assert learner.wait(60) == 0
         say(teacher, "quit")

@@ -1,0 +1,91 @@
+"""Faults by order, from a shell or a teacher: nodes that are known, links that exist, and who obeyed."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import ConfigError, PyraftError, UnknownNode
+from pyraft_lab.network.faults import Decree
+from pyraft_lab.runtime.remote import Remote
+
+
+class NotObeyed(PyraftError):
+    """Some nodes did not say in time that their links are as ordered."""
+
+    def __init__(self, nodes: Iterable[NodeId], obeyed: Iterable[NodeId], seconds: float) -> None:
+        self.nodes, self.obeyed = tuple(sorted(nodes)), tuple(sorted(obeyed))
+        rest = f"; obeyed by {listed(self.obeyed)}" if self.obeyed else ""
+        super().__init__(
+            f"not obeyed within {seconds:g} s by {listed(self.nodes)}{rest}; "
+            "look whether they run, and whether this account may teach"
+        )
+
+
+class NobodyObeys(PyraftError):
+    """No node that is up takes orders about its links."""
+
+    def __init__(self, nodes: Iterable[NodeId] = ()) -> None:
+        self.nodes = tuple(sorted(nodes))
+        who = f"{listed(self.nodes)} {'do' if len(self.nodes) > 1 else 'does'} not obey faults" if self.nodes else ""
+        super().__init__(f"{who or 'no node obeys faults'}; start nodes with --weather, or let them join a room")
+
+
+async def impose(
+    remote: Remote, decree: Decree, *, seconds: float, is_over: Callable[[], bool] = lambda: False
+) -> tuple[NodeId, ...]:
+    """Let the links be so; the nodes that obey, once all said so, or ``is_over()``: another order followed.
+
+    ``NotObeyed`` names those that did not.
+    """
+    digest = remote.decree(decree)
+
+    def late() -> list[NodeId]:
+        return [node for node, obeyed in remote.obeying.items() if obeyed != digest and node in remote.metrics]
+
+    try:
+        async with asyncio.timeout(seconds):
+            await remote.until(lambda: is_over() or not late())
+    except TimeoutError:
+        raise NotObeyed(late(), set(remote.obeying) - set(late()), seconds) from None
+    return tuple(sorted(remote.obeying.keys() & remote.metrics.keys()))
+
+
+def known_nodes(remote: Remote) -> frozenset[NodeId]:
+    """The nodes that are up, and the members of the cluster."""
+    return frozenset(node for now in remote.metrics.values() for node in (now.id, *now.membership.nodes))
+
+
+def check_known(remote: Remote, nodes: Iterable[NodeId]) -> None:
+    """``UnknownNode`` for one that is neither up nor a member."""
+    known = known_nodes(remote)
+    for node in nodes:
+        if node not in known:
+            raise UnknownNode(node, known)
+
+
+def groups_of(groups: Sequence[tuple[NodeId, ...]]) -> tuple[frozenset[NodeId], ...]:
+    """The sides of a partition; ``ConfigError`` where a node is on two of them."""
+    everybody = [node for group in groups for node in group]
+    for place, node in enumerate(everybody):
+        if node in everybody[:place]:
+            raise ConfigError(
+                "partition", " ".join(map(_side, groups)), f"node {node} is in two groups; leave it in one"
+            )
+    return tuple(map(frozenset, groups))
+
+
+def check_divides(remote: Remote, groups: Sequence[frozenset[NodeId]]) -> None:
+    """``ConfigError`` where one group holds everybody, for that cuts nothing."""
+    if len(groups) == 1 and known_nodes(remote) <= groups[0]:
+        shown = _side(sorted(groups[0]))
+        raise ConfigError("partition", shown, "the group holds every node, so nothing is cut; leave somebody out")
+
+
+def listed(nodes: Iterable[NodeId]) -> str:
+    """``node 3``, or ``nodes 1, 2, 4``."""
+    numbers = sorted(nodes)
+    return f"node{'s' if len(numbers) != 1 else ''} {', '.join(map(str, numbers)) or 'none'}"
+
+
+def _side(group: Iterable[NodeId]) -> str:
+    return ",".join(map(str, group))

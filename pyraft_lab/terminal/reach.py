@@ -1,0 +1,42 @@
+"""The cluster that a command line names, reached within a time."""
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pyraft_lab.errors import NetworkFailed
+from pyraft_lab.network.address import Address
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.terminal import words
+
+PATIENCE = 10.0
+"""Seconds that a broker may take to answer, unless somebody says otherwise."""
+
+
+@asynccontextmanager
+async def reach(chosen: argparse.Namespace, *, within: float = PATIENCE) -> AsyncIterator[Remote]:
+    """The cluster that was chosen; ``NetworkFailed`` where its broker does not let one in within so many seconds."""
+    end = asyncio.get_running_loop().time() + within
+    await _knock(Address.parse(chosen.broker), within)
+    left = max(end - asyncio.get_running_loop().time(), LEAST)
+    async with Remote.connect(
+        chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen), timeout=left
+    ) as remote:
+        yield remote
+
+
+LEAST = 0.1
+"""Seconds that are left for a broker that took all its time to be found."""
+
+
+async def _knock(address: Address, within: float) -> None:
+    """Whether somebody listens there: a connection that nobody takes can be given up only before the client has it."""
+    try:
+        async with asyncio.timeout(within):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except TimeoutError:
+        raise NetworkFailed(str(address), f"no answer within {within:g} s") from None
+    except OSError as failed:
+        raise NetworkFailed(str(address), failed.strerror or str(failed)) from None
+    writer.close()
