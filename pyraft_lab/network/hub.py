@@ -97,7 +97,7 @@ class Hub:
         if not asked.client and not asked.is_clean:
             return 2
         if not self.access.admits(asked.username, asked.password):
-            return 4 if asked.username else 5
+            return 5
         client = asked.client or secrets.token_hex(8)
         older = self._clients.get(client)
         if older is not None:

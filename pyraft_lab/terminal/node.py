@@ -2,9 +2,10 @@
 
 import argparse
 import asyncio
-import sys
+import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pyraft_lab.runtime.server import CALM, Seat, serve
@@ -14,6 +15,8 @@ from pyraft_lab.trace.export import LogExporter
 EXAMPLES = """pyraft-lab node --id 1 --broker mqtt://localhost --data data/1 --peers 1,2,3 --init
 pyraft-lab node --id 2 --broker mqtt://localhost --data data/2
 pyraft-lab node --id 4 --broker mqtt://localhost --data data/4     a learner, once it is added"""
+
+STDIN = 0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,12 +46,18 @@ async def _serve(seat: Seat, *, leashed: bool) -> int:
 
 
 def _end_with_stdin(stop: asyncio.Event) -> None:
-    """Stop when standard input ends, which it does when the process ends that started this one, however that dies."""
+    """Stop when standard input ends, which it does when the process ends that started this one, however that dies.
+
+    It is read past Python's own buffer, whose lock a waiting thread would hold: then an interpreter that ends, because
+    the node failed for instance, finds the lock taken and dies of that instead of saying why.
+    """
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        sys.stdin.buffer.read()
-        loop.call_soon_threadsafe(stop.set)
+        while os.read(STDIN, 4096):
+            pass
+        with suppress(RuntimeError):  # the node has ended already, and its loop with it
+            loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=wait, name="leash", daemon=True).start()
 

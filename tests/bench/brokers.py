@@ -26,7 +26,8 @@ import aiomqtt
 from msgspec import Struct
 
 from pyraft_lab.network.broker import free_port, mosquitto, start
-from pyraft_lab.network.mqtt import MqttNetwork, cancellable
+from pyraft_lab.network.connection import cancellable
+from pyraft_lab.network.mqtt import MqttNetwork
 
 REQUEST, ANSWER = b"q" * 1000, b"a" * 32
 TICK = os.sysconf("SC_CLK_TCK")
