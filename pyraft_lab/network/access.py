@@ -119,7 +119,18 @@ def _learner(name: str) -> Sequence[tuple[str, str]]:
 
 
 def _teacher(name: str) -> Sequence[tuple[str, str]]:
-    return (*_learner(name), ("write", "weather"), ("write", "gate/#"), ("write", "room"))
+    """Also what it takes to clear a room that is over."""
+    return (
+        *_learner(name),
+        ("write", "weather"),
+        ("write", "gate/#"),
+        ("write", "room"),
+        ("write", "players/+/+"),
+        ("write", "followers/+"),
+        ("write", "+/ask/+"),
+        ("write", "answers/+/+"),
+        ("read", "#"),
+    )
 
 
 def _hashed(password: str) -> str:

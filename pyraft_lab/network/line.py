@@ -36,6 +36,8 @@ class Publication(Struct, frozen=True):
 class Line:
     """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
 
+    ``hears_kept=False`` leaves out what the broker kept from before: a question is answered when it is asked, or never.
+
     ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up,
     ``lost`` each time it breaks.
     """
@@ -48,6 +50,7 @@ class Line:
         topics: Sequence[str],
         deliver: Deliver,
         will: str | None = None,
+        hears_kept: bool = True,
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
@@ -55,7 +58,7 @@ class Line:
         self._connected, self._lost = connected, lost
         self._name = network.secret(name)
         self._deadline = asyncio.get_running_loop().time() + network.timeout
-        self._will = will
+        self._will, self._hears_kept = will, hears_kept
         self._waiting: deque[Publication] = deque()
         self._ready = asyncio.Event()
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -151,6 +154,8 @@ class Line:
     def _hear(self, message: aiomqtt.Message) -> None:
         prefix = len(self._topic(""))
         if isinstance(message.payload, bytes):
+            if message.retain and not self._hears_kept:
+                return
             self._deliver(message.topic.value[prefix:], message.payload)
 
 

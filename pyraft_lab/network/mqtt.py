@@ -17,9 +17,11 @@ from typing import Literal
 
 import aiomqtt
 import msgspec
+from msgspec import structs
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
+from pyraft_lab.network import passwords
 from pyraft_lab.network.address import Address, Certificates, word
 from pyraft_lab.network.base import (
     Connected,
@@ -54,8 +56,8 @@ class MqttNetwork:
         keepalive: int = 5,
         timeout: float = 5.0,
     ) -> None:
-        self.address = Address.parse(broker)
         self.cluster = word("cluster", cluster)
+        self.address = _with_password(Address.parse(broker), cluster)
         self.qos, self.keepalive, self.timeout = qos, keepalive, timeout
         self.tls = (certificates or Certificates()).context() if self.address.tls else None
 
@@ -288,6 +290,13 @@ class MqttEndpoint:
         count = self.counters.garbage
         if count & (count - 1) == 0:
             log.warning("node %s dropped garbage (%d so far): %s", self._node, count, why)
+
+
+def _with_password(address: Address, cluster: str) -> Address:
+    """A URL may leave the password to the environment or a file."""
+    if address.username is None or address.password is not None:
+        return address
+    return structs.replace(address, password=passwords.find(address.username, cluster))
 
 
 def next_patience(before: float, lasted: float) -> float:

@@ -5,9 +5,13 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from pyraft_lab.network import broker
-from pyraft_lab.network.access import Account
+from msgspec import structs
+
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.network import broker, passwords
+from pyraft_lab.network.access import Account, Part
 from pyraft_lab.terminal import words
 
 EXAMPLES = """pyraft-lab broker
@@ -19,6 +23,7 @@ pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
+LAST_PORT = 0xFFFF
 LOOK = 1.0
 """Seconds between two looks whether the broker is alive."""
 
@@ -32,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 async def _serve(chosen: argparse.Namespace) -> int:
     stop = words.stop_on_signals()
     guard = _guard(chosen)
+    _warn(chosen.host, guard)
     running = await asyncio.to_thread(
         lambda: broker.start(port=chosen.port, host=chosen.host, kind=chosen.kind, guard=guard)
     )
@@ -42,6 +48,15 @@ async def _serve(chosen: argparse.Namespace) -> int:
             print(running.url)
         sys.stdout.flush()
         return await _look_after(running, stop)
+
+
+def _warn(host: str, guard: broker.Guard) -> None:
+    """Say what it means that others can reach a broker without accounts."""
+    if not guard.accounts and host not in {"127.0.0.1", "localhost", "::1"}:
+        sys.stderr.write(
+            "pyraft-lab: without accounts, everybody in this network can read and change every cluster of this broker; "
+            "--nodes, --clients, --learners and --teacher let in only those\n"
+        )
 
 
 async def _look_after(running: broker.Broker, stop: asyncio.Event) -> int:
@@ -56,30 +71,63 @@ async def _look_after(running: broker.Broker, stop: asyncio.Event) -> int:
 
 
 def _guard(chosen: argparse.Namespace) -> broker.Guard:
-    """Who is let in; everybody, if nobody is named."""
-    accounts = [Account.node(node) for node in chosen.nodes]
-    accounts += [Account(name=name, part="client") for name in chosen.clients]
-    accounts += [Account(name=name, part="learner") for name in chosen.learners]
-    accounts += [Account(name=name, part="teacher") for name in chosen.teacher]
+    """Who is let in; everybody, if nobody is named. The passwords are the same as last time."""
+    parts: list[tuple[Part, Sequence[str]]] = [
+        ("node", [str(node) for node in chosen.nodes]),
+        ("client", chosen.clients),
+        ("learner", chosen.learners),
+        ("teacher", chosen.teacher),
+    ]
+    named = [Account(name=name, part=part) for part, names in parts for name in names]
     tls = words.certificates(chosen) if chosen.certfile else None
-    return broker.Guard(cluster=chosen.cluster, accounts=tuple(accounts), certificates=tls)
+    guard = broker.Guard(cluster=chosen.cluster, accounts=tuple(named), certificates=tls)
+    return structs.replace(guard, accounts=_with_passwords(named, chosen)) if named else guard
+
+
+def _with_passwords(named: Sequence[Account], chosen: argparse.Namespace) -> Sequence[Account]:
+    path = chosen.passwords or passwords.place(chosen.cluster)
+    known = passwords.keep(path, [account.name for account in named])
+    sys.stderr.write(f"pyraft-lab: the passwords are kept in {path}\n")
+    return tuple(structs.replace(account, password=known[account.name]) for account in named)
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
+    return tuple(_name(part.strip()) for part in text.split(","))
+
+
+def _name(text: str) -> str:
+    try:
+        return Account(name=text, part="client").name
+    except ConfigError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to {LAST_PORT}")
+    return int(text)
 
 
 def _face() -> argparse.ArgumentParser:
     face = words.parser(
         "broker", "A broker: mosquitto if it is installed, else an embedded one. Prints its URL.", EXAMPLES
     )
-    face.add_argument("--port", type=int, default=0, metavar="N", help="0 picks a free one (default)")
+    face.add_argument("--port", type=_port, default=0, metavar="N", help="0 picks a free one (default)")
     face.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
     face.add_argument("--kind", choices=("mosquitto", "embedded"), help="take this one")
-    face.add_argument("--cluster", type=words.cluster, default="demo", help="whose accounts these are (default demo)")
+    face.add_argument(
+        "--cluster", type=words.cluster_name, default="demo", help="whose accounts these are (default demo)"
+    )
     face.add_argument("--nodes", type=words.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
     face.add_argument("--clients", type=_names, default=(), metavar="ann,bob", help="clients that are let in")
     face.add_argument("--learners", type=_names, default=(), metavar="ann,bob", help="who may take a seat (join)")
     face.add_argument("--teacher", type=_names, default=(), metavar="eve", help="who may teach: spoil links as well")
+    face.add_argument(
+        "--passwords",
+        type=Path,
+        metavar="FILE",
+        help=f"keep the accounts' passwords here, from one start to the next (default: the file that "
+        f"{passwords.PASSWORDS} names, else one in the user's configuration directory)",
+    )
     words.add_certificates(face)
     return face

@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 
-from pyraft_lab.engine.membership import as_change
+from pyraft_lab.engine.membership import RemoveLearners, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.retained import clear, nodes_in, retained
 from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
 from pyraft_lab.runtime.remote import Remote
@@ -37,6 +39,8 @@ ACTS: Mapping[str, tuple[str, str]] = {
     "partition": ("1,2 3,4,5", "cut the links between groups, of nodes that obey"),
     "loss": ("0.2", "lose that share of all messages between nodes that obey"),
     "heal": ("", "undo both"),
+    "remove-learner": ("N", "let a node that does not vote receive the log no more"),
+    "clear": ("[CLUSTER]", "list what the broker keeps of a cluster that is over; with its name: clear that"),
 }
 """What one may ask: the words it takes, and what it is."""
 FIRST_NEWS = 0.3
@@ -106,6 +110,10 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
             return await _change_membership(remote, words.nodes(nodes), chosen)
         case "transfer", [node]:
             return await _transfer(remote, words.node(node), chosen.timeout)
+        case "remove-learner", [node]:
+            return await _remove_learner(remote, words.node(node), chosen)
+        case "clear", [] | [_]:
+            return await _clear(chosen)
         case "snapshot", [node]:
             return await _snapshot(remote, words.node(node), chosen.timeout)
         case _:
@@ -139,6 +147,36 @@ async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace)
             raise
         is_member = any(node in now.membership.nodes for now in remote.metrics.values())
         raise _NotHeardOf(node, chosen, is_member=is_member) from None
+
+
+async def _remove_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace) -> Any:
+    """Take a learner out of the membership; a voter has to stop voting first."""
+    await _status(remote, chosen.timeout)
+    membership = max(remote.metrics.values(), key=lambda now: now.membership_id).membership
+    if node in membership.voters:
+        raise PyraftError(f"node {node} votes; first: change-membership without it")
+    if node not in membership.nodes:
+        raise PyraftError(f"node {node} is no learner of cluster {chosen.cluster}; its members: {membership}")
+    question = ChangeMembers(RemoveLearners(frozenset({node})), retain=False)
+    return await remote.ask_leader(question, seconds=chosen.timeout)
+
+
+async def _clear(chosen: argparse.Namespace) -> str:
+    """Clear what the broker keeps of a cluster, once its name was repeated and no node of it is up."""
+    network = MqttNetwork(chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
+    kept = await retained(network)
+    if not kept:
+        return f"the broker keeps nothing of cluster {chosen.cluster}"
+    listed = "\n".join(f"  {topic}" for topic in kept)
+    if chosen.words != [chosen.cluster]:
+        return f"the broker keeps of cluster {chosen.cluster}:\n{listed}\nto clear this: clear {chosen.cluster}"
+    alive = ", ".join(map(str, nodes_in(kept)))
+    if alive and not chosen.force:
+        raise PyraftError(f"nodes {alive} of cluster {chosen.cluster} are up; stop them first, or clear with --force")
+    left = await clear(network, tuple(kept))
+    if left:
+        raise PyraftError(f"the broker did not clear {', '.join(left)}; a teacher's account may, or no account at all")
+    return f"cleared of cluster {chosen.cluster}:\n{listed}"
 
 
 def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:
@@ -236,6 +274,7 @@ def _face() -> argparse.ArgumentParser:
     face.add_argument("--timeout", type=float, default=10.0, metavar="S", help="give up after so long (default 10)")
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
     face.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
+    face.add_argument("--force", action="store_true", help="clear: even while nodes are up")
     face.add_argument("act", choices=ACTS, metavar="act", help="one of those above")
     face.add_argument("words", nargs="*", metavar="...", help="its words")
     return face

@@ -14,6 +14,7 @@ import msgspec
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.network.address import Address, Certificates, word
+from pyraft_lab.network.passwords import HELP
 
 OVER, FAILED = 0, 1
 """Exit codes: all went well, something did not; argparse itself exits with 2 for words that make no sense."""
@@ -38,7 +39,7 @@ def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
         type=_checked(broker),
         required=True,
         metavar="URL",
-        help="mqtt://[user:password@]host:1883, or mqtts",
+        help=f"mqtt://[user:password@]host:1883, or mqtts; {HELP}",
     )
     add_certificates(face)
 
