@@ -109,6 +109,8 @@ class Splitter:
 
     def _measured(self) -> tuple[int, int] | None:
         """Where the body of the first packet starts and ends, once that can be told."""
+        if self._buffer:
+            _check(self._buffer[0])
         length = 0
         for place, byte in enumerate(self._buffer[1:5]):
             length |= (byte & 0x7F) << (7 * place)
@@ -123,12 +125,16 @@ class Splitter:
 
 def decode(first: int, body: bytes) -> Packet:
     """The packet of a first byte and a body; raises ``Malformed``."""
+    _check(first)
     kind, flags = first >> 4, first & 0x0F
-    if kind == _PUBLISH:
-        return _publish(_Reader(body), flags)
-    if kind not in _READERS or flags != _FLAGS.get(kind, 0):
+    return _publish(_Reader(body), flags) if kind == _PUBLISH else _READERS[kind](_Reader(body))
+
+
+def _check(first: int) -> None:
+    """No packet begins with another byte; a client of another protocol is known by it at once."""
+    kind, flags = first >> 4, first & 0x0F
+    if kind != _PUBLISH and (kind not in _READERS or flags != _FLAGS.get(kind, 0)):
         raise Malformed(f"a packet of type {kind} with flags {flags}")
-    return _READERS[kind](_Reader(body))
 
 
 def connack(code: int) -> bytes:
