@@ -22,6 +22,9 @@ Deliver = Callable[[aiomqtt.Message], None]
 UNAVAILABLE = 136
 """The answer of a broker that is there and may let clients in later (the reason code of the client library)."""
 
+LAST_WORDS = 0.2
+"""Seconds in which the answer of a broker that hung up is read."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """How to connect: ``timeout`` and ``keepalive`` are in seconds."""
@@ -84,6 +87,8 @@ def failure(address: Address, why: Exception) -> NetworkFailed:
         case TimeoutError():
             said = "it did not pass this node's own presence back (does it let the node write there?)"
             return NetworkFailed(where, said)
+        case aiomqtt.MqttError() if "hung up" in str(why):
+            return NetworkFailed(where, str(why), advice="check that it is an MQTT broker, and what its log says")
         case aiomqtt.MqttError() if "timed out" in str(why):
             said = "it did not answer in time"
             return NetworkFailed(where, said, advice="check that it is an MQTT broker, and that it is not paused")
@@ -174,11 +179,41 @@ def _straight_to(deliver: Deliver) -> type["asyncio.Queue[aiomqtt.Message]"]:
 
 async def _entered(client: aiomqtt.Client) -> None:
     """Connect; a cancellation waits until that is over and hangs up, for half a connection cannot be taken back."""
-    entering = asyncio.ensure_future(client.__aenter__())
+    gone: asyncio.Future[Any] = _end_of(client)
+    entering: asyncio.Future[Any] = asyncio.ensure_future(client.__aenter__())
     try:
-        await asyncio.shield(entering)
+        await asyncio.wait({entering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([entering], timeout=LAST_WORDS)  # a refusal arrives just before the end
     except asyncio.CancelledError:
         await asyncio.wait([entering])
         if not entering.cancelled() and entering.exception() is None:
             await client.__aexit__(None, None, None)
         raise
+    if not entering.done():
+        entering.cancel()  # nothing is left to take back: the line is closed
+        await asyncio.wait([entering])
+        raise aiomqtt.MqttError("it hung up before it answered")
+    if entering.exception() is not None:
+        client._client.disconnect()  # noqa: SLF001 (the library leaves the line open that got no answer in time)
+    entering.result()
+
+
+def _end_of(client: aiomqtt.Client) -> asyncio.Future[None]:
+    """Is done when the connection ends, which the library does not notice before the broker has answered."""
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[None] = loop.create_future()
+    line = client._client  # noqa: SLF001 (the library offers no other way to it)
+    told = line.on_disconnect
+
+    def tell() -> None:
+        if not gone.done():
+            gone.set_result(None)
+
+    def hung_up(*facts: Any) -> None:
+        if told is not None:
+            told(*facts)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell)
+
+    line.on_disconnect = hung_up
+    return gone
