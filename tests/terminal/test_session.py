@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,25 +11,7 @@ import pytest
 from pyraft_lab.cli import main
 from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
-
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts ``pyraft-lab`` commands, and ends those that are left."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(*words: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "pyraft_lab", *words]
-        pipe = subprocess.PIPE
-        running.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True))
-        return running[-1]
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
+from tests.terminal.conftest import Start
 
 
 def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +83,6 @@ def test_a_session_says_who_is_no_member_and_why_nobody_leads(
         assert "takes a majority of its voters 1, 2; not heard of: 2" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
 def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_need(start: Start) -> None:
     ann, bob = (Account(name=name, part="learner") for name in ("ann", "bob"))
     guest, node, teacher = Account(name="guest", part="client"), Account.node(1), Account(name="eve", part="teacher")
@@ -112,7 +91,7 @@ def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_ne
     def join(account: Account) -> "subprocess.Popen[str]":
         return start("join", "room9", "--broker", account.url(running.url))
 
-    with broker.start(kind="mosquitto", guard=guard) as running:
+    with broker.start(guard=guard) as running:
         assert "account 1 may not sit in room room9: it hears nothing of it" in refused(join(node))
         assert until(join(ann), "room room9") == "room room9: you are node 1"
         assert until(join(bob), "room room9") == "room room9: you are node 2"
@@ -217,8 +196,11 @@ def test_a_broker_prints_its_url_and_ends_at_a_sign(start: Start) -> None:
     assert process.wait(20) == 0
 
 
-def test_a_broker_that_dies_by_itself_is_reported(start: Start) -> None:
-    process = start("broker", "--kind", "mosquitto") if broker.mosquitto() else pytest.skip("mosquitto is missing")
+@pytest.mark.parametrize("kind", ["mosquitto", "embedded"])
+def test_a_broker_that_dies_by_itself_is_reported(start: Start, kind: str) -> None:
+    if kind == "mosquitto" and broker.mosquitto() is None:
+        pytest.skip("mosquitto is not installed")
+    process = start("broker", "--kind", kind)
     assert process.stdout is not None
     port = process.stdout.readline().strip().rpartition(":")[2]
     servers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if serves(path, port)]
@@ -229,9 +211,11 @@ def test_a_broker_that_dies_by_itself_is_reported(start: Start) -> None:
 
 
 def serves(path: Path, port: str) -> bool:
-    """Whether a process is the mosquitto of that port."""
+    """Whether a process is the broker of that port."""
     try:
-        words = path.read_bytes().decode().split("\0")
+        words = path.read_bytes().decode().rstrip("\0").split("\0")
+        if words[1:3] == ["-m", "pyraft_lab.network.embedded"]:
+            return words[4] == port
         return words[0].endswith("mosquitto") and f"listener {port} " in Path(words[2]).read_text()
     except (OSError, IndexError):
         return False
