@@ -192,9 +192,9 @@ class Timeout(PyraftError, TimeoutError):
 class NetworkFailed(PyraftError, ConnectionError):
     """The wire or its broker is not there."""
 
-    def __init__(self, where: str, why: str) -> None:
+    def __init__(self, where: str, why: str, *, advice: str = "check the address and that the broker runs") -> None:
         self.where, self.why = where, why
-        super().__init__(f"{where} cannot be reached: {why}; check the address and that the broker runs")
+        super().__init__(f"{where} cannot be reached: {why}; {advice}")
 
 
 class MissingExtra(PyraftError, ImportError):

@@ -18,7 +18,7 @@ SUFFIXES = {".py", ".md", ".ipynb", ".toml", ".yml", ".txt", ".json", ".js", ".c
 LARGEST = 400  # lines
 SHORTEST_DOCSTRING = 20  # characters
 EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base_utils"}
-HEAVY = ["pandas", "pyarrow", "plotly", "anywidget", "ipywidgets", "aiomqtt", "amqtt", "IPython"]
+HEAVY = ["pandas", "pyarrow", "plotly", "anywidget", "ipywidgets", "aiomqtt", "IPython"]
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:root|home|Users|work|opt)/\w+")
 
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

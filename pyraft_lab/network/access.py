@@ -6,13 +6,15 @@ is all it takes to keep anybody from speaking for node 2.
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import pbkdf2_hmac
 from typing import Literal
+from urllib.parse import quote
 
 from msgspec import Struct, field
 
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.network.address import word
 
 Part = Literal["node", "client", "learner", "teacher"]
@@ -31,6 +33,11 @@ class Account(Struct, frozen=True, kw_only=True):
     part: Part
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
+    def __post_init__(self) -> None:
+        word("name", self.name)
+        if ":" in self.name:
+            raise ConfigError("name", self.name, "must not contain ':', which ends a name in lists of passwords")
+
     @classmethod
     def node(cls, id: NodeId) -> "Account":
         """The account of a node, with a password of its own."""
@@ -39,7 +46,7 @@ class Account(Struct, frozen=True, kw_only=True):
     def url(self, broker: str) -> str:
         """The broker's URL with name and password in it."""
         scheme, _, place = broker.partition("://")
-        return f"{scheme}://{self.name}:{self.password}@{place}"
+        return f"{scheme}://{quote(self.name, safe='')}:{quote(self.password, safe='')}@{place}"
 
 
 def access_list(cluster: str, accounts: Iterable[Account]) -> str:
@@ -60,11 +67,21 @@ def password_file(accounts: Iterable[Account]) -> str:
     return "".join(f"{account.name}:{_hashed(account.password)}\n" for account in accounts)
 
 
+def rules(cluster: str, account: Account) -> Sequence[tuple[str, str]]:
+    """What an account may ``"read"`` and ``"write"``, as topic filters."""
+    of_part: Mapping[Part, Callable[[str], Sequence[tuple[str, str]]]] = {
+        "node": _node,
+        "client": _client,
+        "learner": _learner,
+        "teacher": _teacher,
+    }
+    allowed = of_part[account.part](account.name)
+    return [(way, f"pyraft/{cluster}/{topic}") for way, topic in allowed]
+
+
 def _of_one(cluster: str, account: Account) -> str:
-    rules = {"node": _node, "client": _client, "learner": _learner, "teacher": _teacher}[account.part](
-        word("name", account.name)
-    )
-    return "\n".join([f"user {account.name}", *(f"topic {way} pyraft/{cluster}/{topic}" for way, topic in rules)])
+    lines = [f"topic {way} {filter}" for way, filter in rules(cluster, account)]
+    return "\n".join([f"user {account.name}", *lines])
 
 
 def _node(name: str) -> Sequence[tuple[str, str]]:
@@ -104,7 +121,18 @@ def _learner(name: str) -> Sequence[tuple[str, str]]:
 
 
 def _teacher(name: str) -> Sequence[tuple[str, str]]:
-    return (*_learner(name), ("write", "weather"), ("write", "gate/#"), ("write", "room"))
+    """Also what it takes to clear a room that is over."""
+    return (
+        *_learner(name),
+        ("write", "weather"),
+        ("write", "gate/#"),
+        ("write", "room"),
+        ("write", "players/+/+"),
+        ("write", "followers/+"),
+        ("write", "+/ask/+"),
+        ("write", "answers/+/+"),
+        ("read", "#"),
+    )
 
 
 def _hashed(password: str) -> str:

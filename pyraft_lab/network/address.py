@@ -71,6 +71,15 @@ class Certificates(Struct, frozen=True, kw_only=True):
             raise ConfigError("certificates", self, str(wrong)) from None
         return context
 
+    def server_context(self) -> ssl.SSLContext:
+        """What a broker needs to show its certificate; ``ConfigError`` where a file cannot be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            context.load_cert_chain(self.certificate or "", self.key)
+        except OSError as wrong:  # ssl.SSLError is one
+            raise ConfigError("certificates", self, str(wrong)) from None
+        return context
+
 
 def word(field: str, value: str) -> str:
     """``value`` if it may stand between the slashes of a topic: ``+`` and ``#`` would match others' topics."""

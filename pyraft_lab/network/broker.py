@@ -16,10 +16,10 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
+import msgspec
 from msgspec import Struct
 
 from pyraft_lab.errors import ConfigError, NetworkFailed
@@ -39,14 +39,17 @@ RUNNING = " running"
 
 
 class Guard(Struct, frozen=True, kw_only=True):
-    """Who is let in: ``accounts`` of one cluster (none: everybody), and the broker's own ``certificates`` for TLS.
-
-    mosquitto keeps the guard; the embedded broker knows none.
-    """
+    """Who is let in: ``accounts`` of one cluster (none: everybody), and the broker's own ``certificates`` for TLS."""
 
     cluster: str = "demo"
     accounts: Sequence[Account] = ()
     certificates: Certificates | None = None
+
+    def __post_init__(self) -> None:
+        names = [account.name for account in self.accounts]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError("accounts", ", ".join(twice), "must be named once; give every account a name of its own")
 
 
 OPEN = Guard()
@@ -89,8 +92,8 @@ class Broker:
     """A broker process and its files; made by :func:`start`."""
 
     def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: Guard = OPEN) -> None:
-        if kind == "embedded" and guard != OPEN:
-            raise ConfigError("guard", guard.cluster, "is kept by mosquitto only; install it")
+        if guard.certificates:
+            guard.certificates.server_context()  # a file that cannot be used is named here, not in the broker's log
         self.kind, self.port, self.host, self.guard = kind, port, host, guard
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))
@@ -187,17 +190,19 @@ class Broker:
 
     def _command(self) -> Sequence[str]:
         if self.kind == "embedded":
-            if find_spec("amqtt") is None:
-                raise NetworkFailed(
-                    self.url, 'no broker is installed; install mosquitto or pip install "pyraft-lab[mqtt]"'
-                )
-            return (sys.executable, "-m", "pyraft_lab.network.embedded", self.host, str(self.port))
+            settings = self._kept("guard.json", msgspec.json.encode(self.guard).decode())
+            return (sys.executable, "-m", "pyraft_lab.network.embedded", self.host, str(self.port), settings)
         path = mosquitto()
         if path is None:
             raise NetworkFailed(self.url, "mosquitto is not installed; install it or take the embedded broker")
-        settings = self._home / "mosquitto.conf"
-        settings.write_text("\n".join(self._settings()) + "\n")
-        return (path, "-c", str(settings))
+        return (path, "-c", self._kept("mosquitto.conf", "\n".join(self._settings()) + "\n"))
+
+    def _kept(self, name: str, text: str) -> str:
+        """A file that nobody else can read, for as long as the broker lives; its path."""
+        path = self._home / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        return str(path)
 
     def _settings(self) -> Sequence[str]:
         return (
@@ -218,13 +223,8 @@ class Broker:
         tls = [f"cafile {files.authority}", f"certfile {files.certificate}", f"keyfile {files.key}"] if files else []
         if not self.guard.accounts:
             return ["allow_anonymous true", *tls]
-        passwords, rules = self._home / "passwords", self._home / "rules"
-        for path, text in (
-            (passwords, password_file(self.guard.accounts)),
-            (rules, access_list(self.guard.cluster, self.guard.accounts)),
-        ):
-            path.touch(mode=0o600)
-            path.write_text(text)
+        passwords = self._kept("passwords", password_file(self.guard.accounts))
+        rules = self._kept("rules", access_list(self.guard.cluster, self.guard.accounts))
         return ["allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}", *tls]
 
 

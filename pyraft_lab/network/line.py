@@ -7,7 +7,6 @@ again, and what is retained is published again by ``connected``.
 import asyncio
 import logging
 import random
-import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,8 +15,8 @@ from typing import Self
 import aiomqtt
 from msgspec import Struct
 
-from pyraft_lab.errors import NetworkFailed
-from pyraft_lab.network.mqtt import MqttNetwork, cancellable, next_patience
+from pyraft_lab.network.connection import cancellable, failure
+from pyraft_lab.network.mqtt import MqttNetwork, next_patience
 
 log = logging.getLogger(__name__)
 FAREWELL = 1.0
@@ -37,6 +36,8 @@ class Publication(Struct, frozen=True):
 class Line:
     """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
 
+    ``hears_kept=False`` leaves out what the broker kept from before: a question is answered when it is asked, or never.
+
     ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up,
     ``lost`` each time it breaks.
     """
@@ -49,13 +50,15 @@ class Line:
         topics: Sequence[str],
         deliver: Deliver,
         will: str | None = None,
+        hears_kept: bool = True,
         connected: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._network, self._topics, self._deliver = network, topics, deliver
         self._connected, self._lost = connected, lost
-        self._name = f"pyraft-{network.cluster}-{name}-{secrets.token_hex(6)}"
-        self._will = will
+        self._name = network.secret(name)
+        self._deadline = asyncio.get_running_loop().time() + network.timeout
+        self._will, self._hears_kept = will, hears_kept
         self._waiting: deque[Publication] = deque()
         self._ready = asyncio.Event()
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -110,11 +113,12 @@ class Line:
             why = await cancellable(self._session())
             self._client = None
             self._waiting.clear()
-            if not self._up.done():
-                self._up.set_exception(NetworkFailed(str(self._network.address), str(why) or type(why).__name__))
+            if self._up.done():
+                log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
+                self._lost()
+            elif not self._network.may_try_again(why, self._deadline):
+                self._up.set_exception(failure(self._network.address, why))
                 return
-            log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
-            self._lost()
             patience = next_patience(patience, asyncio.get_running_loop().time() - began)
             await asyncio.sleep(random.uniform(patience / 2, patience))
 
@@ -150,6 +154,8 @@ class Line:
     def _hear(self, message: aiomqtt.Message) -> None:
         prefix = len(self._topic(""))
         if isinstance(message.payload, bytes):
+            if message.retain and not self._hears_kept:
+                return
             try:
                 self._deliver(message.topic.value[prefix:], message.payload)
             except Exception:  # a stranger may publish anything: it must not come out of the client's own thread

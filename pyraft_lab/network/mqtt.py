@@ -5,24 +5,23 @@
     pyraft/<cluster>/<to>/in/<from>      frames; QoS 0, for Raft itself repeats what matters
     pyraft/<cluster>/<node>/presence     retained: which process speaks as this node; the broker clears it when it dies
 
-The sender is in the topic, so that a broker's access list can bind every client to its own name. (aiomqtt is what
-asyncio-mqtt is called today.)
+The sender is in the topic, so that a broker's access list can bind every client to its own name.
 """
 
 import asyncio
 import logging
 import random
 import secrets
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal, TypeVar
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Literal
 
 import aiomqtt
 import msgspec
+from msgspec import structs
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
+from pyraft_lab.network import passwords
 from pyraft_lab.network.address import Address, Certificates, word
 from pyraft_lab.network.base import (
     Connected,
@@ -36,12 +35,10 @@ from pyraft_lab.network.base import (
     Usurped,
 )
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
+from pyraft_lab.network.connection import Deliver, Settings, cancellable, connected, failure, is_final
 from pyraft_lab.network.presence import Claim, Move, Presence
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-TRIES = 3
-"""How often a broker may break the first connection off before that is an answer."""
 MOMENT = 0.5
 """Seconds that an older process under my id has to answer my claim."""
 
@@ -59,8 +56,8 @@ class MqttNetwork:
         keepalive: int = 5,
         timeout: float = 5.0,
     ) -> None:
-        self.address = Address.parse(broker)
         self.cluster = word("cluster", cluster)
+        self.address = _with_password(Address.parse(broker), cluster)
         self.qos, self.keepalive, self.timeout = qos, keepalive, timeout
         known = Certificates() if certificates is None else certificates
         self.tls = known.context() if self.address.tls else None
@@ -74,57 +71,24 @@ class MqttNetwork:
     async def close(self) -> None:
         """Nothing is shared between the connections."""
 
+    def may_try_again(self, why: Exception, deadline: float) -> bool:
+        """Whether a first connection that failed is tried again: brokers may hang up when many clients come at once."""
+        return not is_final(why) and asyncio.get_running_loop().time() < deadline
+
+    def secret(self, name: object) -> str:
+        """A name for connections that nobody can guess: a broker ends one when another comes under its client id."""
+        return f"{name}-{secrets.token_hex(8)}"
+
     def topic(self, node: NodeId | str, *levels: object) -> str:
         """A topic below ``node``."""
         return "/".join(map(str, ("pyraft", self.cluster, node, *levels)))
 
-    @asynccontextmanager
-    async def connect(
-        self, name: str, deliver: Callable[[aiomqtt.Message], None], *, will: aiomqtt.Will | None = None
-    ) -> AsyncIterator[aiomqtt.Client]:
-        """One connection; every message goes straight to ``deliver``."""
-        await self._meet()
-        client = self._client(name, deliver, will)
-        await _entered(client)
-        try:
-            yield client
-        finally:
-            with suppress(aiomqtt.MqttError):
-                await client.__aexit__(None, None, None)
-
-    async def _meet(self) -> None:
-        """Look at the broker's certificate first: the client library leaks a socket whose handshake fails."""
-        if self.tls is None:
-            return
-        try:
-            async with asyncio.timeout(self.timeout):
-                _, writer = await asyncio.open_connection(self.address.host, self.address.port, ssl=self.tls)
-                writer.close()
-                await writer.wait_closed()
-        except OSError as failed:  # ssl.SSLError and TimeoutError are such
-            raise aiomqtt.MqttError(str(failed)) from failed
-
-    def _client(
-        self, name: str, deliver: Callable[[aiomqtt.Message], None], will: aiomqtt.Will | None
-    ) -> aiomqtt.Client:
-        client = aiomqtt.Client(
-            self.address.host,
-            self.address.port,
-            username=self.address.username,
-            password=self.address.password,
-            identifier=name,
-            protocol=aiomqtt.ProtocolVersion.V311,  # which every broker speaks
-            clean_session=True,
-            will=will,
-            tls_context=self.tls,
-            timeout=self.timeout,
-            keepalive=self.keepalive,
-            queue_type=_straight_to(deliver),
-            # Without it the operating system waits for more to send: 44 ms an acknowledged publish instead of one.
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        )
-        client.pending_calls_threshold = 1 << 30  # a warning for every publish beyond, and a count of them all for each
-        return client
+    def connect(
+        self, name: str, deliver: Deliver, *, will: aiomqtt.Will | None = None
+    ) -> AbstractAsyncContextManager[aiomqtt.Client]:
+        """One connection under the client id that ``name`` gives; every message goes straight to ``deliver``."""
+        settings = Settings(address=self.address, tls=self.tls, keepalive=self.keepalive, timeout=self.timeout)
+        return connected(settings, f"pyraft-{self.cluster}-{name}", deliver, will=will)
 
 
 class MqttEndpoint:
@@ -133,13 +97,13 @@ class MqttEndpoint:
     def __init__(self, network: MqttNetwork, node: NodeId, mailbox: Mailbox) -> None:
         self.counters = Counters()
         self._network, self._node, self._mailbox = network, node, mailbox
-        self._process = secrets.randbits(48)
+        self._process, self._name = secrets.randbits(48), network.secret(node)
         self._outbox = Outbox(self.counters)
         self._ready = asyncio.Event()
         self._moves: asyncio.Queue[Move] = asyncio.Queue()
         self._presence = Presence(self._process)
         self._client: aiomqtt.Client | None = None
-        self._tries = 0
+        self._deadline = asyncio.get_running_loop().time() + network.timeout
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -191,10 +155,11 @@ class MqttEndpoint:
         """One connection from beginning to end, and why it ended."""
         end: Exception = ConnectionError("the connection ended")
         will = aiomqtt.Will(self._presence_topic, b"", qos=1, retain=True)
-        name = f"pyraft-{self._network.cluster}-{self._node}-{self._process:012x}"
         try:
-            async with self._network.connect(name, self._deliver, will=will) as client, asyncio.TaskGroup() as group:
-                self._tries += 1
+            async with (
+                self._network.connect(self._name, self._deliver, will=will) as client,
+                asyncio.TaskGroup() as group,
+            ):
                 # A waiting publish does not notice a broken line; the reader does, and the group ends both.
                 group.create_task(self._read(client))
                 await self._claim(client)
@@ -274,19 +239,19 @@ class MqttEndpoint:
         self._outbox.clear()
         where = str(self._network.address)
         if not self._first.done():
-            if isinstance(why, aiomqtt.MqttError) and 0 < self._tries < TRIES:
-                return  # the broker was there and hung up, which is no refusal yet
-            self._first.set_exception(why if isinstance(why, DuplicateNode) else NetworkFailed(where, _in_words(why)))
+            if self._network.may_try_again(why, self._deadline):
+                return
+            self._first.set_exception(why if isinstance(why, DuplicateNode) else failure(self._network.address, why))
             self._first.exception()  # asked for, so that nobody complains if the opener has gone
         elif isinstance(why, DuplicateNode):
             self._mailbox.notice(Usurped(self._node))
         elif was_up:
-            self._mailbox.notice(Disconnected(where, _in_words(why)))
+            self._mailbox.notice(Disconnected(where, failure(self._network.address, why).why))
 
     def _deliver(self, message: aiomqtt.Message) -> None:
         """Sort what arrives; nothing that a stranger publishes gets beyond this."""
         match message.topic.value.split("/"), message.payload:
-            case [_, _, _, "in", src], bytes(frame):
+            case [_, _, _, "in", src], bytes(frame) if not message.retain:
                 self._open_frame(src, frame)
             case [_, _, node, "presence"], bytes(claim):
                 self._see(node, claim, is_old=message.retain)
@@ -328,6 +293,13 @@ class MqttEndpoint:
             log.warning("node %s dropped garbage (%d so far): %s", self._node, count, why)
 
 
+def _with_password(address: Address, cluster: str) -> Address:
+    """A URL may leave the password to the environment or a file."""
+    if address.username is None or address.password is not None:
+        return address
+    return structs.replace(address, password=passwords.find(address.username, cluster))
+
+
 def next_patience(before: float, lasted: float) -> float:
     """Seconds to wait for the next connection: short after one that lasted, longer and longer while none does.
 
@@ -337,53 +309,7 @@ def next_patience(before: float, lasted: float) -> float:
     return 0.05 if lasted > 1 else min(max(2 * before, 0.05), 2.0)
 
 
-def _straight_to(deliver: Callable[[aiomqtt.Message], None]) -> type["asyncio.Queue[aiomqtt.Message]"]:
-    """A queue that hands over instead of queueing: saves a task for every message."""
-
-    class Straight(asyncio.Queue[aiomqtt.Message]):
-        def put_nowait(self, item: aiomqtt.Message) -> None:
-            deliver(item)
-
-    return Straight
-
-
-async def cancellable(work: Coroutine[Any, Any, T]) -> T:
-    """Await ``work`` so that a cancellation ends the caller, even if it comes just when ``work`` is done or fails.
-
-    Before Python 3.12 ``asyncio.wait_for``, in which the client waits, loses such a cancellation, and before 3.13 so
-    does a group whose task fails just then. A bare wait does not.
-    """
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # asked for, so that nobody complains
-        raise
-    return task.result()
-
-
-async def _entered(client: aiomqtt.Client) -> None:
-    """Connect; a cancellation waits until that is over and hangs up, for half a connection cannot be taken back."""
-    entering = asyncio.ensure_future(client.__aenter__())
-    try:
-        await asyncio.shield(entering)
-    except asyncio.CancelledError:
-        await asyncio.wait([entering])
-        if not entering.cancelled() and entering.exception() is None:
-            await client.__aexit__(None, None, None)
-        raise
-
-
 def _first_of(group: BaseExceptionGroup[Exception]) -> Exception:
     """The exception a group was made for; a duplicate before a line that broke."""
     first = min(group.exceptions, key=lambda one: not isinstance(one, DuplicateNode))
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def _in_words(why: Exception) -> str:
-    if isinstance(why, TimeoutError):
-        return "it did not pass this node's own presence back (does it let the node write there?)"
-    return str(why) or type(why).__name__

@@ -44,6 +44,7 @@ async def attend_desk(raft: Raft, network: MqttNetwork) -> None:
             topics=[f"{raft.id}/ask/+"],
             deliver=desk.hear,
             will=f"{raft.id}/status",
+            hears_kept=False,
             connected=desk.show,
         ) as line:
             desk.line = line

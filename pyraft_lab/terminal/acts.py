@@ -9,12 +9,16 @@ from pyraft_lab.terminal import words
 
 
 class Act(NamedTuple):
-    """One thing to do: how its words are shown, what it is, how each word is read; the last of ``many`` may repeat."""
+    """One thing to do: how its words are shown, what it is, how each word is read.
+
+    With ``many`` the last word may be repeated; with ``optional`` all words may be left out.
+    """
 
     takes: str
     about: str
     words: tuple[Callable[[str], Any], ...] = ()
     many: bool = False
+    optional: bool = False
 
 
 class WrongWords(PyraftError):
@@ -31,6 +35,8 @@ def name_of(known: Mapping[str, Act], name: str) -> str:
 def read_words(name: str, act: Act, given: Sequence[str]) -> tuple[Any, ...]:
     """What the act is given, as values; ``WrongWords`` says what it takes."""
     readers = act.words + act.words[-1:] * (len(given) - len(act.words) if act.many else 0)
+    if act.optional and not given:
+        return ()
     if len(given) != len(readers):
         told = words.shown(" ".join(given)) if given else "nothing"
         raise WrongWords(f"{name} takes {act.takes or 'no words'}, not {told}")

@@ -5,9 +5,12 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
-from pyraft_lab.network import broker
-from pyraft_lab.network.access import Account
+from msgspec import structs
+
+from pyraft_lab.network import broker, passwords
+from pyraft_lab.network.access import Account, Part
 from pyraft_lab.terminal import words
 
 EXAMPLES = """pyraft-lab broker
@@ -19,6 +22,7 @@ pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
+LAST_PORT = 0xFFFF
 LOOK = 1.0
 """Seconds between two looks whether the broker is alive."""
 
@@ -35,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 async def _serve(chosen: argparse.Namespace) -> int:
     stop = words.stop_on_signals()
     guard = _guard(chosen)
+    _warn(chosen.host, guard)
     running = await asyncio.to_thread(
         lambda: broker.start(port=chosen.port, host=chosen.host, kind=chosen.kind, guard=guard)
     )
@@ -45,6 +50,15 @@ async def _serve(chosen: argparse.Namespace) -> int:
             print(running.url)
         sys.stdout.flush()
         return await _look_after(running, stop)
+
+
+def _warn(host: str, guard: broker.Guard) -> None:
+    """Say what it means that others can reach a broker without accounts."""
+    if not guard.accounts and host not in {"127.0.0.1", "localhost", "::1"}:
+        sys.stderr.write(
+            "pyraft-lab: without accounts, everybody in this network can read and change every cluster of this broker; "
+            "--nodes, --clients, --learners and --teacher let in only those\n"
+        )
 
 
 async def _look_after(running: broker.Broker, stop: words.Stop) -> int:
@@ -59,13 +73,24 @@ async def _look_after(running: broker.Broker, stop: words.Stop) -> int:
 
 
 def _guard(chosen: argparse.Namespace) -> broker.Guard:
-    """Who is let in; everybody, if nobody is named."""
-    accounts = [Account.node(node) for node in chosen.nodes]
-    accounts += [Account(name=name, part="client") for name in chosen.clients]
-    accounts += [Account(name=name, part="learner") for name in chosen.learners]
-    accounts += [Account(name=name, part="teacher") for name in chosen.teacher]
+    """Who is let in; everybody, if nobody is named. The passwords are the same as last time."""
+    parts: list[tuple[Part, Sequence[str]]] = [
+        ("node", [str(node) for node in chosen.nodes]),
+        ("client", chosen.clients),
+        ("learner", chosen.learners),
+        ("teacher", chosen.teacher),
+    ]
+    named = [Account(name=name, part=part) for part, names in parts for name in names]
     tls = words.certificates(chosen) if chosen.certfile else None
-    return broker.Guard(cluster=chosen.cluster, accounts=tuple(accounts), certificates=tls)
+    guard = broker.Guard(cluster=chosen.cluster, accounts=tuple(named), certificates=tls)
+    return structs.replace(guard, accounts=_with_passwords(named, chosen)) if named else guard
+
+
+def _with_passwords(named: Sequence[Account], chosen: argparse.Namespace) -> Sequence[Account]:
+    path = chosen.passwords or passwords.place(chosen.cluster)
+    known = passwords.keep(path, [account.name for account in named])
+    sys.stderr.write(f"pyraft-lab: the passwords are kept in {path}\n")
+    return tuple(structs.replace(account, password=known[account.name]) for account in named)
 
 
 def _face() -> argparse.ArgumentParser:
@@ -85,6 +110,13 @@ def _face() -> argparse.ArgumentParser:
     )
     face.add_argument(
         "--teacher", type=words.accounts, default=(), metavar="eve", help="who may teach: spoil links as well"
+    )
+    face.add_argument(
+        "--passwords",
+        type=Path,
+        metavar="FILE",
+        help=f"keep the accounts' passwords here, from one start to the next (default: the file that "
+        f"{passwords.PASSWORDS} names, else one in the user's configuration directory)",
     )
     words.add_certificates(face)
     return face

@@ -14,6 +14,8 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.retained import clear, nodes_in, retained
 from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
 from pyraft_lab.runtime.remote import Remote
@@ -37,6 +39,12 @@ ACTS: Mapping[str, Act] = {
     "add-learner": Act("N", "let a node receive the log; waits until it does", (words.node,)),
     "change-membership": Act("1,2,4", "who votes from now on; new ones are learners before", (words.nodes,)),
     "remove": Act("N", "take a learner or a voter out of the cluster", (words.node,)),
+    "clear": Act(
+        "[CLUSTER]",
+        "list what the broker keeps of an ended cluster; with its name: clear it",
+        (words.cluster,),
+        optional=True,
+    ),
     "transfer": Act("N", "let another voter lead", (words.node,)),
     "snapshot": Act("N", "let a node store its machine in place of its log", (words.node,)),
     "partition": Act("1,2 3,4,5", "cut the links between groups, of nodes that obey", (words.nodes,), many=True),
@@ -125,6 +133,8 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
             return await remove(remote, node, seconds=chosen.timeout)
         case "transfer", [node]:
             return await _transfer(remote, node, chosen.timeout)
+        case "clear", [] | [_]:
+            return await _clear(chosen)
         case "snapshot", [node]:
             return await _snapshot(remote, node, chosen.timeout)
         case _:
@@ -158,6 +168,24 @@ async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace)
             raise
         is_member = any(node in now.membership.nodes for now in remote.metrics.values())
         raise _NotHeardOf(node, chosen, is_member=is_member) from None
+
+
+async def _clear(chosen: argparse.Namespace) -> str:
+    """Clear what the broker keeps of a cluster, once its name was repeated and no node of it is up."""
+    network = MqttNetwork(chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
+    kept = await retained(network)
+    if not kept:
+        return f"the broker keeps nothing of cluster {chosen.cluster}"
+    listed = "\n".join(f"  {topic}" for topic in kept)
+    if list(chosen.words) != [chosen.cluster]:
+        return f"the broker keeps of cluster {chosen.cluster}:\n{listed}\nto clear this: clear {chosen.cluster}"
+    alive = ", ".join(map(str, nodes_in(kept)))
+    if alive and not chosen.force:
+        raise PyraftError(f"nodes {alive} of cluster {chosen.cluster} are up; stop them first, or clear with --force")
+    left = await clear(network, tuple(kept))
+    if left:
+        raise PyraftError(f"the broker did not clear {', '.join(left)}; a teacher's account may, or no account at all")
+    return f"cleared of cluster {chosen.cluster}:\n{listed}"
 
 
 def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:
@@ -273,6 +301,7 @@ def _face() -> argparse.ArgumentParser:
     )
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
     face.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
+    face.add_argument("--force", action="store_true", help="clear: even while nodes are up")
     face.add_argument("act", metavar="act", help="one of those above")
     face.add_argument("words", nargs="*", metavar="...", help="its words")
     return face

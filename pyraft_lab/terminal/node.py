@@ -16,6 +16,8 @@ EXAMPLES = """pyraft-lab node --id 1 --broker mqtt://localhost --data data/1 --p
 pyraft-lab node --id 2 --broker mqtt://localhost --data data/2
 pyraft-lab node --id 4 --broker mqtt://localhost --data data/4     a learner, once it is added"""
 
+STDIN = 0
+
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 then, 1 where the node cannot go on."""
@@ -44,7 +46,11 @@ async def _serve(seat: Seat, *, leashed: bool) -> int:
 
 
 def _end_with_stdin(stop: asyncio.Event) -> None:
-    """Stop when standard input ends, which it does when the process ends that started this one, however that dies."""
+    """Stop when standard input ends, which it does when the process ends that started this one, however that dies.
+
+    It is read past Python's own buffer, whose lock a waiting thread would hold: then an interpreter that ends, because
+    the node failed for instance, finds the lock taken and dies of that instead of saying why.
+    """
     loop = asyncio.get_running_loop()
 
     def wait() -> None:

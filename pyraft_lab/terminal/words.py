@@ -20,6 +20,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import MissingExtra, PyraftError
 from pyraft_lab.extras import require
 from pyraft_lab.network.address import Address, Certificates, word
+from pyraft_lab.network.passwords import HELP
 from pyraft_lab.sim.mistakes import meant
 
 V = TypeVar("V")
@@ -63,7 +64,7 @@ def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
         type=broker,
         required=True,
         metavar="URL",
-        help="mqtt://[user:password@]host:1883, or mqtts",
+        help=f"mqtt://[user:password@]host:1883, or mqtts; {HELP}",
     )
     add_certificates(face)
 

@@ -28,7 +28,7 @@ RUNS = 16
 """Starts of one node that a receiver remembers, for batches that come late."""
 MOST = 1_000_000
 """Records that may be missing at once: a batch from further ahead is forged."""
-LARGEST = 1 << 63
+ID_LIMIT = 1 << 63
 """Ids of events and messages are smaller: they are columns of whole numbers."""
 
 
@@ -127,7 +127,7 @@ class Receiver:
             return None
         known = self._runs.get(batch.run)
         is_far = known is not None and known.next is not None and batch.number > known.next + MOST
-        return None if is_far or not 0 <= batch.number < LARGEST else batch
+        return None if is_far or not 0 <= batch.number < ID_LIMIT else batch
 
     def end(self) -> list[Record]:
         """What is missing and was not told yet."""
@@ -212,7 +212,7 @@ def is_sane(record: Record, node: NodeId, known: Log | None = None) -> bool:
     states += [record.step.before, record.step.after] if record.step is not None else []
     return (
         all(state.id == node == record.node and _is_reasonable(state, known or Log()) for state in states)
-        and all(0 <= id < LARGEST for id in (record.id, record.message or 0, record.cause or 0))
+        and all(0 <= id < ID_LIMIT for id in (record.id, record.message or 0, record.cause or 0))
         and all(0 <= id <= LARGEST for id in (record.node, record.peer or 0))
         and math.isfinite(record.time)
         and all(map(_can_fly, record.sent))
@@ -223,7 +223,7 @@ def _can_fly(flight: Flight) -> bool:
     ids = (flight.id, flight.reply_to or 0, flight.copy_of or 0, flight.cause)
     small = (flight.src, flight.dst, flight.message.vote.term)
     return (
-        all(-1 <= id < LARGEST for id in ids)
+        all(-1 <= id < ID_LIMIT for id in ids)
         and all(0 <= one <= LARGEST for one in small)
         and math.isfinite(flight.sent)
         and (flight.due is None or math.isfinite(flight.due))

@@ -26,6 +26,7 @@ import aiomqtt
 from msgspec import Struct
 
 from pyraft_lab.network.broker import free_port, mosquitto, start
+from pyraft_lab.network.connection import cancellable
 from pyraft_lab.network.mqtt import MqttNetwork
 
 REQUEST, ANSWER = b"q" * 1000, b"a" * 32
@@ -81,7 +82,7 @@ def candidates() -> Mapping[str, Callable[[], AbstractContextManager[Served]] | 
     """How to start each of them; ``None`` for one that is not installed."""
     return {
         "mosquitto": (lambda: own("mosquitto")) if mosquitto() else None,
-        "embedded (amqtt)": (lambda: own("embedded")) if find_spec("amqtt") else None,
+        "embedded": lambda: own("embedded"),
         "iotcore": iotcore if find_spec("iotcore") else None,
     }
 
@@ -121,7 +122,7 @@ async def answer(client: aiomqtt.Client, asked: asyncio.Event, qos: QoS) -> None
     while True:
         await asked.wait()
         asked.clear()
-        await client.publish("bench/one", ANSWER, qos)
+        await cancellable(client.publish("bench/one", ANSWER, qos))
 
 
 def main(rounds: int = 3, seconds: float = 2.0) -> int:

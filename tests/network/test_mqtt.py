@@ -7,7 +7,8 @@ from pyraft_lab.errors import ConfigError, DuplicateNode, NetworkFailed
 from pyraft_lab.network.base import Connected, Disconnected, PeerBack, PeerGone, Usurped
 from pyraft_lab.network.broker import Broker, free_port
 from pyraft_lab.network.codec import encode
-from pyraft_lab.network.mqtt import MqttNetwork, cancellable
+from pyraft_lab.network.connection import cancellable
+from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
 from tests.network.wires import Remembering, letter
 

@@ -85,7 +85,6 @@ def test_a_session_says_who_is_no_member_and_why_nobody_leads(
         assert "takes a majority of its voters 1, 2; not heard of: 2" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
 def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_need(start: Start) -> None:
     ann, bob = (Account(name=name, part="learner") for name in ("ann", "bob"))
     guest, node, teacher = Account(name="guest", part="client"), Account.node(1), Account(name="eve", part="teacher")
@@ -94,7 +93,7 @@ def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_ne
     def join(account: Account) -> "subprocess.Popen[str]":
         return start("join", "room9", "--broker", account.url(running.url))
 
-    with broker.start(kind="mosquitto", guard=guard) as running:
+    with broker.start(guard=guard) as running:
         assert "account 1 may not sit in room room9: it hears nothing of it" in refused(join(node))
         assert until(join(ann), "room room9") == "room room9: you are node 1"
         assert until(join(bob), "room room9") == "room room9: you are node 2"
@@ -199,8 +198,11 @@ def test_a_broker_prints_its_url_and_ends_at_a_sign(start: Start) -> None:
     assert process.wait(20) == 0
 
 
-def test_a_broker_that_dies_by_itself_is_reported(start: Start) -> None:
-    process = start("broker", "--kind", "mosquitto") if broker.mosquitto() else pytest.skip("mosquitto is missing")
+@pytest.mark.parametrize("kind", ["mosquitto", "embedded"])
+def test_a_broker_that_dies_by_itself_is_reported(start: Start, kind: str) -> None:
+    if kind == "mosquitto" and broker.mosquitto() is None:
+        pytest.skip("mosquitto is not installed")
+    process = start("broker", "--kind", kind)
     assert process.stdout is not None
     port = process.stdout.readline().strip().rpartition(":")[2]
     servers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if serves(path, port)]
@@ -211,9 +213,11 @@ def test_a_broker_that_dies_by_itself_is_reported(start: Start) -> None:
 
 
 def serves(path: Path, port: str) -> bool:
-    """Whether a process is the mosquitto of that port."""
+    """Whether a process is the broker of that port."""
     try:
-        words = path.read_bytes().decode().split("\0")
+        words = path.read_bytes().decode().rstrip("\0").split("\0")
+        if words[1:3] == ["-m", "pyraft_lab.network.embedded"]:
+            return words[4] == port
         return words[0].endswith("mosquitto") and f"listener {port} " in Path(words[2]).read_text()
     except (OSError, IndexError):
         return False

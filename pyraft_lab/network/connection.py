@@ -1,0 +1,219 @@
+"""A connection to a broker by aiomqtt, as nodes and clients need it: quick, cancellable, and clear about failures.
+
+(aiomqtt is what asyncio-mqtt is called today.)
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+from msgspec import Struct
+
+from pyraft_lab.errors import DuplicateNode, NetworkFailed
+from pyraft_lab.network.address import Address
+
+T = TypeVar("T")
+Deliver = Callable[[aiomqtt.Message], None]
+UNAVAILABLE = 136
+"""The answer of a broker that is there and may let clients in later (the reason code of the client library)."""
+
+LAST_WORDS = 0.2
+"""Seconds in which the answer of a broker that hung up is read."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How to connect: ``timeout`` and ``keepalive`` are in seconds."""
+
+    address: Address
+    tls: ssl.SSLContext | None
+    keepalive: int
+    timeout: float
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, id: str, deliver: Deliver, *, will: aiomqtt.Will | None = None
+) -> AsyncIterator[aiomqtt.Client]:
+    """One connection under the client id; every message goes straight to ``deliver``; ``MqttError`` where it fails."""
+    await _meet(settings)
+    client = _client(settings, id, deliver, will)
+    await _entered(client)
+    try:
+        yield client
+    finally:
+        with suppress(aiomqtt.MqttError):
+            await client.__aexit__(None, None, None)
+
+
+async def cancellable(work: Coroutine[Any, Any, T]) -> T:
+    """Await ``work`` so that a cancellation ends the caller, even if it comes just when ``work`` is done or fails.
+
+    Before Python 3.12 ``asyncio.wait_for``, in which the client waits, loses such a cancellation, and before 3.13 so
+    does a group whose task fails just then. A bare wait does not.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # asked for, so that nobody complains
+        raise
+    return task.result()
+
+
+def is_final(why: Exception) -> bool:
+    """Whether trying again would fail again: nobody listens there, the name is unknown, the client is refused."""
+    if isinstance(why, DuplicateNode):
+        return True
+    if isinstance(why, MqttConnectError):
+        return why.rc != UNAVAILABLE
+    cause = why.__cause__ or why.__context__
+    return isinstance(cause, (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError))
+
+
+def failure(address: Address, why: Exception) -> NetworkFailed:
+    """Why the broker cannot be reached, and what to do about it."""
+    where, cause = str(address), why.__cause__ or why.__context__
+    match why:
+        case MqttConnectError():
+            return NetworkFailed(where, str(why), advice=_who(address))
+        case TimeoutError():
+            said = "it did not pass this node's own presence back (does it let the node write there?)"
+            return NetworkFailed(where, said)
+        case aiomqtt.MqttError() if "hung up" in str(why):
+            return NetworkFailed(where, str(why), advice="check that it is an MQTT broker, and what its log says")
+        case aiomqtt.MqttError() if "timed out" in str(why):
+            said = "it did not answer in time"
+            return NetworkFailed(where, said, advice="check that it is an MQTT broker, and that it is not paused")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return NetworkFailed(where, cause.verify_message, advice=_certificate(cause.verify_message))
+    return NetworkFailed(where, str(why) or type(why).__name__)
+
+
+def _who(address: Address) -> str:
+    """What to do where the broker does not let this client in."""
+    if address.username is None:
+        return "it asks for a name and a password: mqtt://NAME:PASSWORD@HOST"
+    given = "check them" if address.password else "no password was found: put it into the URL or PYRAFT_PASSWORD"
+    return f"the broker does not know {address.username!r} with this password; {given}"
+
+
+def _certificate(problem: str) -> str:
+    """What to do about a certificate that is not trusted; Python 3.13 asks for more than older versions did."""
+    if any(word in problem.lower() for word in ("key usage", "key identifier", "basic constraints", "ca cert")):
+        return (
+            "Python 3.13 and later refuse it: make the authority again with basicConstraints=critical,CA:TRUE and "
+            "keyUsage=critical,keyCertSign,cRLSign (openssl req -x509 … -addext), and sign the certificate again"
+        )
+    return "name the authority that signed the broker's certificate with --cafile, and connect to the name it is for"
+
+
+async def _meet(settings: Settings) -> None:
+    """Look at the broker's certificate first: the client library leaks a socket whose handshake fails."""
+    if settings.tls is None:
+        return
+    address = settings.address
+    try:
+        async with asyncio.timeout(settings.timeout):
+            _, writer = await asyncio.open_connection(address.host, address.port, ssl=settings.tls)
+            writer.close()
+            await writer.wait_closed()
+    except TimeoutError as failed:
+        raise aiomqtt.MqttError("the TLS handshake timed out") from failed
+    except OSError as failed:  # ssl.SSLError is one
+        raise aiomqtt.MqttError(str(failed)) from failed
+
+
+def _client(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | None) -> aiomqtt.Client:
+    address = settings.address
+    client = aiomqtt.Client(
+        address.host,
+        address.port,
+        username=address.username,
+        password=address.password,
+        identifier=id,
+        protocol=aiomqtt.ProtocolVersion.V311,  # which every broker speaks
+        clean_session=True,
+        will=will,
+        tls_context=settings.tls,
+        timeout=settings.timeout,
+        keepalive=settings.keepalive,
+        queue_type=_straight_to(lambda message: _take(client, deliver, message)),
+        # Without it the operating system waits for more to send: 44 ms an acknowledged publish instead of one.
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+    )
+    client.pending_calls_threshold = 1 << 30  # a warning for every publish beyond, and a count of them all for each
+    return client
+
+
+def _take(client: aiomqtt.Client, deliver: Deliver, message: aiomqtt.Message) -> None:
+    """Deliver a message, and have the system acknowledge it on TCP now.
+
+    A broker without TCP_NODELAY, as mosquitto is by default, keeps its next message back until this one is
+    acknowledged, and Linux would wait up to 40 ms with that. The option lasts only until the next segment.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        line = client._client.socket()  # noqa: SLF001 (the library offers no other way to it)
+        if isinstance(line, socket.socket):
+            with suppress(OSError):  # the connection has just ended
+                line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    deliver(message)
+
+
+def _straight_to(deliver: Deliver) -> type["asyncio.Queue[aiomqtt.Message]"]:
+    """A queue that hands over instead of queueing: saves a task for every message."""
+
+    class Straight(asyncio.Queue[aiomqtt.Message]):
+        def put_nowait(self, item: aiomqtt.Message) -> None:
+            deliver(item)
+
+    return Straight
+
+
+async def _entered(client: aiomqtt.Client) -> None:
+    """Connect; a cancellation waits until that is over and hangs up, for half a connection cannot be taken back."""
+    gone: asyncio.Future[Any] = _end_of(client)
+    entering: asyncio.Future[Any] = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.wait({entering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([entering], timeout=LAST_WORDS)  # a refusal arrives just before the end
+    except asyncio.CancelledError:
+        await asyncio.wait([entering])
+        if not entering.cancelled() and entering.exception() is None:
+            await client.__aexit__(None, None, None)
+        raise
+    if not entering.done():
+        entering.cancel()  # nothing is left to take back: the line is closed
+        await asyncio.wait([entering])
+        raise aiomqtt.MqttError("it hung up before it answered")
+    if entering.exception() is not None:
+        client._client.disconnect()  # noqa: SLF001 (the library leaves the line open that got no answer in time)
+    entering.result()
+
+
+def _end_of(client: aiomqtt.Client) -> asyncio.Future[None]:
+    """Is done when the connection ends, which the library does not notice before the broker has answered."""
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[None] = loop.create_future()
+    line = client._client  # noqa: SLF001 (the library offers no other way to it)
+    told = line.on_disconnect
+
+    def tell() -> None:
+        if not gone.done():
+            gone.set_result(None)
+
+    def hung_up(*facts: Any) -> None:
+        if told is not None:
+            told(*facts)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell)
+
+    line.on_disconnect = hung_up
+    return gone

@@ -1,0 +1,75 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.network import passwords
+from pyraft_lab.network.mqtt import MqttNetwork
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where passwords are, in this test."""
+    monkeypatch.delenv(passwords.PASSWORD, raising=False)
+    monkeypatch.setenv(passwords.PASSWORDS, str(tmp_path / "kept" / "passwords"))
+    return tmp_path / "kept" / "passwords"
+
+
+def test_passwords_are_made_once_and_only_their_owner_can_read_them(file: Path) -> None:
+    first = passwords.keep(file, ["ann", "bob"])
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    second = passwords.keep(file, ["bob", "eve"])
+    assert second == {**first, "eve": second["eve"]}
+    assert passwords.read(file) == second
+
+
+def test_a_url_may_leave_the_password_to_the_file_or_the_environment(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = passwords.keep(passwords.place("demo"), ["ann"])
+    assert passwords.place("demo") == file
+    assert MqttNetwork("mqtt://ann@localhost").address.password == known["ann"]
+    assert MqttNetwork("mqtt://bob@localhost").address.password is None
+    assert MqttNetwork("mqtt://localhost").address.password is None
+    monkeypatch.setenv(passwords.PASSWORD, "from the environment")
+    assert MqttNetwork("mqtt://ann@localhost").address.password == "from the environment"
+    assert MqttNetwork("mqtt://ann:from+the+url@localhost").address.password == "from+the+url"
+
+
+def test_each_cluster_has_a_file_of_its_own_unless_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(passwords.PASSWORDS, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert passwords.place("red") == tmp_path / "pyraft-lab" / "red.passwords"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ann\n", "line 1 must be a name and a password"),
+        ("# names\n\nann x\nann y\n", "line 4: ann is named twice"),
+        ("ann x y\n", "line 1 must be a name and a password"),
+        (b"\xff", "cannot be read"),
+    ],
+)
+def test_a_line_that_is_no_good_is_named(file: Path, text: str | bytes, why: str) -> None:
+    file.parent.mkdir()
+    file.touch(mode=0o600)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError, match=why):
+        passwords.find("ann", "demo")
+
+
+def test_a_file_that_others_can_read_is_refused(file: Path) -> None:
+    passwords.keep(file, ["ann"])
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod 600"):
+        passwords.find("ann", "demo")
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be"):
+        passwords.keep(tmp_path / "file" / "passwords", ["ann"])
