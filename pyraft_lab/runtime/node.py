@@ -10,8 +10,9 @@ Every method may be awaited from any event loop and any thread's loop; the node 
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from copy import copy
 from typing import Any, TypeVar
 
@@ -23,12 +24,14 @@ from pyraft_lab.engine.log import Blank, Normal
 from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
-from pyraft_lab.engine.types import LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, Fatal, PyraftError, Stopped
+from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, RequestId
+from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Stopped, Timeout
 from pyraft_lab.home import Home
-from pyraft_lab.ledger import Failed, MayRead, to_error
+from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
+from pyraft_lab.runtime.hooks import Hook, is_cancelled
+from pyraft_lab.runtime.lives import claim, release
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
@@ -47,7 +50,14 @@ class Raft:
     ``observers`` are called with a record of every step, or as the ``level`` says, on the node's own thread;
     ``reporter`` is for several nodes of one process. ``max_waiting`` bounds the requests on their way; who makes more
     waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
-    ``StorageFailed`` or ``DuplicateNode``.
+    ``StorageFailed`` or ``DuplicateNode``. Nor does it hang before: after ``deadline`` seconds a write or a change of
+    the membership raises ``OutcomeUnknown``, another call ``Timeout``; sooner where the node has lost its leadership
+    and nobody tells it what became of the entry.
+
+    What you hand over runs here: ``observers``, and what you give to ``with_state``, ``with_machine`` and
+    ``wait().until``, on the node's own thread, between two steps, so they must be quick; what you give to
+    ``on_leader_change`` and ``on_cluster_leader_change`` on the event loop where you registered it
+    (:mod:`pyraft_lab.runtime.hooks`). An observer or a hook that raises is logged once and stops nothing.
     """
 
     trigger: Trigger
@@ -69,6 +79,7 @@ class Raft:
         chance: random.Random | None = None,
         reporter: Reporter | None = None,
         max_waiting: int = 100_000,
+        deadline: float = 30.0,
     ) -> None:
         self.id = id
         self.config = (config or Config()).validated()
@@ -81,13 +92,15 @@ class Raft:
         )
         self._network = network or MemoryNetwork()
         self._storage = storage or MemoryStorage()
-        self._machine = Sessions(machine or KeyValue())
+        self._machine = Sessions.of(KeyValue() if machine is None else machine)
         self._max_waiting, self._chance = max_waiting, chance or random.Random()
         self._reporter = reporter or Reporter.of_process(observers, level=level)
         self._watchers = Watchers(lambda: self.metrics)
         self._home: Home | None = None
         self._owner: Owner | None = None
         self._endpoint: Endpoint | None = None
+        self._deadline = deadline
+        self._beginning: asyncio.Task[None] | None = None
         self._life: asyncio.Task[None] | None = None
         self._over: Fatal | None = None
         self._company: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -99,41 +112,92 @@ class Raft:
     # From birth to death
 
     async def start(self) -> None:
-        """Load the disk, join the network, begin; raises what prevents it. A node starts once."""
-        if self._owner is not None or self._over is not None:
-            raise PyraftError(f"node {self.id} was started before; make a new Raft on the same storage")
+        """Load the disk, join the network, begin; raises what prevents it, and may then be tried again.
+
+        A node lives once: after ``shutdown()`` make a new ``Raft``, with a new machine, on the same storage.
+        """
+        self._refuse_second_start()
         self._home = Home()
+        self._beginning = asyncio.create_task(self._begin(), name=f"start of raft node {self.id}")
         try:
-            engine = raft(self.rules)
-            state = engine.start(self.id, await self._storage.load(), self.config)
-            owner = Owner(
-                state,
-                engine,
-                storage=self._storage,
-                machine=self._machine,
-                chance=self._chance,
-                reporter=self._reporter,
-            )
-            owner.changed = self._watchers.changed
-            self._endpoint = await self._network.join(self.id, owner)
+            await self._beginning
+        except asyncio.CancelledError:
+            if self._over is not None and not is_cancelled():
+                raise copy(self._over) from None  # by shutdown()
+            raise
+        finally:
+            self._beginning = None
+
+    def _refuse_second_start(self) -> None:
+        if self._beginning is not None:
+            raise PyraftError(f"node {self.id} is being started already; await that start()")
+        if self._over is not None:
+            raise PyraftError(f"node {self.id} was started before; make a new Raft on the same storage")
+        if self._owner is not None:
+            raise PyraftError(f"node {self.id} is running already; use it, or shutdown() and make a new Raft")
+
+    async def _begin(self) -> None:
+        claim(self._machine.machine, self.id)
+        try:
+            owner, endpoint = await self._inside()
         except BaseException:
+            release(self._machine.machine, is_blank=True)
             await self._storage.close()
             raise
-        self._owner = owner
-        self._life = asyncio.create_task(self._live(owner, self._endpoint), name=f"raft node {self.id}")
-        await owner.began.wait()
+        self._owner, self._endpoint = owner, endpoint
+        self._life = asyncio.create_task(self._live(owner, endpoint), name=f"raft node {self.id}")
+        try:
+            await owner.began.wait()
+        except asyncio.CancelledError:
+            await owner.began.wait()  # only what has begun can come to its end
+            await self._stop(self._life)
+            raise
         for work in self._company:
             owner.attend(work())
 
+    async def _inside(self) -> tuple[Owner, Endpoint]:
+        """What lives in a node, and its place in the network."""
+        engine = raft(self.rules)
+        state = engine.start(self.id, await self._storage.load(), self.config)
+        owner = Owner(
+            state,
+            engine,
+            storage=self._storage,
+            machine=self._machine,
+            chance=self._chance,
+            reporter=self._reporter,
+        )
+        owner.changed = self._watchers.changed
+        return owner, await self._network.join(self.id, owner)
+
     async def shutdown(self) -> None:
-        """Stop, and let go of network and storage; every waiting call gets ``Stopped``. Twice is no error."""
+        """Stop, and let go of network and storage; every waiting call gets ``Stopped``, and so does a ``start()``.
+
+        Twice is no error.
+        """
         if self._home is not None:
-            await self._home.run(self._shutdown())
+            with suppress(Fatal):  # its loop has ended, and the node with it
+                await self._home.run(self._shutdown())
 
     async def _shutdown(self) -> None:
-        if self._life is not None and not self._life.done():
-            self._life.cancel()
-            await asyncio.wait([self._life])
+        if self._beginning is not None:
+            self._over = self._over or Stopped(self.id)
+            await self._stop(self._beginning)
+        if self._life is not None:
+            await self._stop(self._life)
+
+    async def _stop(self, task: "asyncio.Task[None]") -> None:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    def pause(self) -> None:
+        """Stand still, as a process that the system has stopped: what arrives waits, timers run out unseen."""
+        self._at_home_now(self._alive().pause)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._at_home_now(self._alive().resume)
 
     async def _live(self, owner: Owner, endpoint: Endpoint) -> None:
         """The node's life; however it ends, nobody is left waiting and nothing is left open."""
@@ -145,8 +209,11 @@ class Raft:
             self._over = self._over or Stopped(self.id)
             owner.requests.fail(self._over)
             self._watchers.changed()
-            await endpoint.close()
-            await self._storage.close()
+            release(self._machine.machine, is_blank=owner.machinist.applied == ORIGIN)
+            try:
+                await endpoint.close()
+            finally:
+                await self._storage.close()
 
     # Writing
 
@@ -172,10 +239,12 @@ class Raft:
 
     async def _write(self, payload: Normal | Blank, leader: Fence) -> WriteResponse:
         (done,) = (await self._with_room()).write((payload,), leader)
-        return respond(await done, self.id)
+        return respond(await self._outcome(done, "a write"), self.id)
 
     async def _write_many(self, payloads: Sequence[Normal], leader: Fence) -> tuple[WriteResponse, ...]:
-        outcomes = [await done for done in (await self._with_room()).write(payloads, leader)]
+        waiting = (await self._with_room()).write(payloads, leader)
+        async with self._undecided("a batch of writes"):
+            outcomes = [await done for done in waiting]
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _write_ff(self, payload: Normal) -> None:
@@ -185,8 +254,25 @@ class Raft:
         """The node's inside, once it has room for more requests."""
         owner = self._alive()
         if len(owner.requests) >= self._max_waiting:
-            await owner.requests.room(self._max_waiting)
+            async with self._bounded(Timeout("room for one more request", self._deadline)):
+                await owner.requests.room(self._max_waiting)
         return self._alive()
+
+    async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
+        async with self._undecided(what):
+            return await done
+
+    def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
+        """Bound a wait for something that may happen all the same."""
+        return self._bounded(OutcomeUnknown(f"{what} was not decided within {self._deadline:g} s"))
+
+    @asynccontextmanager
+    async def _bounded(self, error: PyraftError) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                yield
+        except TimeoutError:
+            raise error from None
 
     # Reading
 
@@ -204,7 +290,9 @@ class Raft:
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
         done = (await self._with_room()).read(policy)
-        match await done:
+        async with self._bounded(Timeout("a read", self._deadline)):
+            outcome = await done
+        match outcome:
             case MayRead(_, at):
                 return at
             case Failed(_, failure):
@@ -231,7 +319,7 @@ class Raft:
         """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
 
         Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
-        leads.
+        leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
         """
         return await self._at_home(self._add_learner(id, addr, blocking=blocking))
 
@@ -251,7 +339,8 @@ class Raft:
     async def _add_learner(self, id: NodeId, addr: str, *, blocking: bool) -> WriteResponse:
         response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Guard())
         if blocking and id != self.id:
-            await self._watchers.until(lambda now: self._has_caught_up(now, id), f"node {id} catching up", None)
+            what = f"node {id} catching up (it is a learner now)"
+            await self._watchers.until(lambda now: self._has_caught_up(now, id), what, self._deadline)
         return response
 
     def _has_caught_up(self, now: Metrics, id: NodeId) -> bool:
@@ -274,11 +363,29 @@ class Raft:
         return await self._left_joint(response.log_id)
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
-        """The leader ends a joint membership by itself; wait until that is committed."""
-        now = await self._watchers.until(
-            lambda now: now.membership_id > joint and now.committed >= now.membership_id.index, "leaving it", None
-        )
-        return WriteResponse(log_id=now.membership_id, membership=now.membership)
+        """The leader ends a joint membership by itself; wait until that is committed.
+
+        One that is deposed meanwhile may be a member no more, so that nobody tells it.
+        """
+        left = await self._left(joint, or_deposed=True, seconds=self._deadline)
+        if left is None:
+            left = await self._left(joint, or_deposed=False, seconds=self._alive().grace)
+        assert left is not None, "only a deposed leader sees less"
+        return WriteResponse(log_id=left.membership_id, membership=left.membership)
+
+    async def _left(self, joint: LogId, *, or_deposed: bool, seconds: float) -> Metrics | None:
+        """The metrics once the joint membership is left; ``None`` once this node does not lead."""
+
+        def is_left(now: Metrics) -> bool:
+            return now.membership_id > joint and now.committed >= now.membership_id.index
+
+        try:
+            now = await self._watchers.until(
+                lambda now: is_left(now) or (or_deposed and now.running is None and now.role != "leader"), "it", seconds
+            )
+        except Timeout:
+            raise OutcomeUnknown(f"the joint membership {joint} was not seen to end within {seconds:g} s") from None
+        return now if is_left(now) else None
 
     async def _one_change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
         return await self._order(
@@ -288,7 +395,7 @@ class Raft:
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
         done = (await self._with_room()).order(event)
-        return respond(await done, self.id)
+        return respond(await self._outcome(done, "what was asked for"), self.id)
 
     # Looking
 
@@ -315,10 +422,12 @@ class Raft:
 
     def watch(self) -> AsyncGenerator[Metrics, None]:
         """The metrics now and whenever they change, until the node is over."""
+        if self._home is None:
+            self._alive()
         return self._need_home().stream(self._watchers.stream())
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
-        """What ``look`` finds in the engine's state."""
+        """What ``look`` finds in the engine's state; it runs on the node's thread, and you get what it raises."""
 
         async def visit() -> T:
             return look(self._alive().state)
@@ -326,7 +435,10 @@ class Raft:
         return await self._at_home(visit())
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
-        """What ``act`` does with the machine between two commands; to change it there would break replication."""
+        """What ``act`` does with the machine between two commands; to change it there would break replication.
+
+        It runs on the node's thread, and you get what it raises.
+        """
 
         async def visit() -> T:
             self._alive()
@@ -337,22 +449,28 @@ class Raft:
     def on_leader_change(self, start: Callback, stop: Callback) -> None:
         """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
 
-        They alternate strictly; what they return is awaited if it can be. An exception in one of them stops the node
-        (``Panicked``): an application that missed its change of office must not go on. It may be asked for before
-        ``start()``.
+        They alternate strictly; what they return is awaited if it can be. They run on the event loop where this is
+        called, or where none runs in a thread of their own, and hold up neither the node nor its heartbeats. One that
+        raises is logged, once, and stops nothing. It may be asked for before ``start()``.
         """
-        self._accompany(lambda: follow_office(self._watchers, start, stop))
+        begins, ends = (
+            Hook(start, "the start hook of on_leader_change"),
+            Hook(stop, "the stop hook of on_leader_change"),
+        )
+        self._accompany(lambda: follow_office(self._watchers, begins, ends))
 
     def on_cluster_leader_change(self, change: Succession) -> None:
         """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
 
-        At once for a leader it knows. Awaited as above; changes during a call are told as one. Ends with the node.
+        At once for a leader it knows. It runs and is awaited as above; changes during a call are told as one. Ends
+        with the node.
         """
-        self._accompany(lambda: follow_leader(self._watchers, change))
+        hook = Hook(change, "the hook of on_cluster_leader_change")
+        self._accompany(lambda: follow_leader(self._watchers, hook))
 
     def _accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let work go on for as long as the node lives, or is going to live."""
-        if self._owner is None and self._over is None:
+        if (self._owner is None or self._beginning is not None) and self._over is None:
             self._company.append(work)
         else:
             self._at_home_now(lambda: self._alive().attend(work()))
