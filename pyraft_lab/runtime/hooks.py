@@ -58,7 +58,8 @@ class Complaints:
     """Logs what a hook raises, the first time only: a hook with a bug would fill the log."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._is_known = name, False
+        self._name = name
+        self._is_known = self._is_slow = False
 
     def failed(self, error: BaseException) -> None:
         """The hook raised ``error``."""
@@ -67,6 +68,12 @@ class Complaints:
             log.error(
                 "%s raised, and is called again next time; further errors are not logged", self._name, exc_info=error
             )
+
+    def took(self, seconds: float) -> None:
+        """The hook held the nodes up for so long."""
+        if not self._is_slow:
+            self._is_slow = True
+            log.warning("%s took %.2f s and held up the nodes of this process; let it be quick", self._name, seconds)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

@@ -10,10 +10,9 @@ Every method may be awaited from any event loop and any thread's loop; the node 
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from copy import copy
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from pyraft_lab.command import encode
@@ -24,18 +23,18 @@ from pyraft_lab.engine.log import Blank, Normal
 from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
-from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Stopped, Timeout
+from pyraft_lab.engine.types import LogId, NodeId, RequestId
+from pyraft_lab.errors import BadCommand, OutcomeUnknown, PyraftError, Timeout
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
-from pyraft_lab.runtime.hooks import Hook, is_cancelled
-from pyraft_lab.runtime.lives import claim, release
+from pyraft_lab.runtime.hooks import Hook
+from pyraft_lab.runtime.life import Life
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
-from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
+from pyraft_lab.runtime.owner import Fence, Owner
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.storage.base import Storage
@@ -87,8 +86,8 @@ class Raft:
         self.trigger = Trigger(self._tell, self._order_soon)
         self.runtime = Runtime(
             self._tell,
-            lambda: self._alive().state.config,
-            lambda act: self._at_home_now(lambda: act(self._alive().clock)),
+            lambda: self._life.alive().state.config,
+            lambda act: self._life.call(lambda: act(self._life.alive().clock)),
         )
         self._network = network or MemoryNetwork()
         self._storage = storage or MemoryStorage()
@@ -96,14 +95,8 @@ class Raft:
         self._max_waiting, self._chance = max_waiting, chance or random.Random()
         self._reporter = reporter or Reporter.of_process(observers, level=level)
         self._watchers = Watchers(lambda: self.metrics)
-        self._home: Home | None = None
-        self._owner: Owner | None = None
-        self._endpoint: Endpoint | None = None
         self._deadline = deadline
-        self._beginning: asyncio.Task[None] | None = None
-        self._life: asyncio.Task[None] | None = None
-        self._over: Fatal | None = None
-        self._company: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._life = Life(id, machine=self._machine, storage=self._storage, changed=self._watchers.changed)
 
     def __repr__(self) -> str:
         now = self.metrics
@@ -116,44 +109,7 @@ class Raft:
 
         A node lives once: after ``shutdown()`` make a new ``Raft``, with a new machine, on the same storage.
         """
-        self._refuse_second_start()
-        self._home = Home()
-        self._beginning = asyncio.create_task(self._begin(), name=f"start of raft node {self.id}")
-        try:
-            await self._beginning
-        except asyncio.CancelledError:
-            if self._over is not None and not is_cancelled():
-                raise copy(self._over) from None  # by shutdown()
-            raise
-        finally:
-            self._beginning = None
-
-    def _refuse_second_start(self) -> None:
-        if self._beginning is not None:
-            raise PyraftError(f"node {self.id} is being started already; await that start()")
-        if self._over is not None:
-            raise PyraftError(f"node {self.id} was started before; make a new Raft on the same storage")
-        if self._owner is not None:
-            raise PyraftError(f"node {self.id} is running already; use it, or shutdown() and make a new Raft")
-
-    async def _begin(self) -> None:
-        claim(self._machine.machine, self.id)
-        try:
-            owner, endpoint = await self._inside()
-        except BaseException:
-            release(self._machine.machine, is_blank=True)
-            await self._storage.close()
-            raise
-        self._owner, self._endpoint = owner, endpoint
-        self._life = asyncio.create_task(self._live(owner, endpoint), name=f"raft node {self.id}")
-        try:
-            await owner.began.wait()
-        except asyncio.CancelledError:
-            await owner.began.wait()  # only what has begun can come to its end
-            await self._stop(self._life)
-            raise
-        for work in self._company:
-            owner.attend(work())
+        await self._life.start(self._inside)
 
     async def _inside(self) -> tuple[Owner, Endpoint]:
         """What lives in a node, and its place in the network."""
@@ -175,45 +131,15 @@ class Raft:
 
         Twice is no error.
         """
-        if self._home is not None:
-            with suppress(Fatal):  # its loop has ended, and the node with it
-                await self._home.run(self._shutdown())
-
-    async def _shutdown(self) -> None:
-        if self._beginning is not None:
-            self._over = self._over or Stopped(self.id)
-            await self._stop(self._beginning)
-        if self._life is not None:
-            await self._stop(self._life)
-
-    async def _stop(self, task: "asyncio.Task[None]") -> None:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task])
+        await self._life.shutdown()
 
     def pause(self) -> None:
         """Stand still, as a process that the system has stopped: what arrives waits, timers run out unseen."""
-        self._at_home_now(self._alive().pause)
+        self._life.call(self._life.alive().pause)
 
     def resume(self) -> None:
         """Go on."""
-        self._at_home_now(self._alive().resume)
-
-    async def _live(self, owner: Owner, endpoint: Endpoint) -> None:
-        """The node's life; however it ends, nobody is left waiting and nothing is left open."""
-        try:
-            await owner.run(endpoint)
-        except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
-            self._over = cause_of_death(self.id, ended)
-        finally:
-            self._over = self._over or Stopped(self.id)
-            owner.requests.fail(self._over)
-            self._watchers.changed()
-            release(self._machine.machine, is_blank=owner.machinist.applied == ORIGIN)
-            try:
-                await endpoint.close()
-            finally:
-                await self._storage.close()
+        self._life.call(self._life.alive().resume)
 
     # Writing
 
@@ -223,19 +149,19 @@ class Raft:
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
         ``OutcomeUnknown`` (it may yet happen).
         """
-        return await self._at_home(self._write(_payload(value), leader))
+        return await self._life.run(self._write(_payload(value), leader))
 
     async def client_write_many(self, values: Iterable[Any], *, leader: Fence = None) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
-        return await self._at_home(self._write_many([_payload(value) for value in values], leader))
+        return await self._life.run(self._write_many([_payload(value) for value in values], leader))
 
     async def write_blank(self) -> WriteResponse:
         """Commit an entry that says nothing: a barrier behind everything before it."""
-        return await self._at_home(self._write(Blank(), None))
+        return await self._life.run(self._write(Blank(), None))
 
     async def client_write_ff(self, value: Any) -> None:
         """Fire and forget: returns once the command is queued here."""
-        await self._at_home(self._write_ff(_payload(value)))
+        await self._life.run(self._write_ff(_payload(value)))
 
     async def _write(self, payload: Normal | Blank, leader: Fence) -> WriteResponse:
         (done,) = (await self._with_room()).write((payload,), leader)
@@ -252,11 +178,11 @@ class Raft:
 
     async def _with_room(self) -> Owner:
         """The node's inside, once it has room for more requests."""
-        owner = self._alive()
+        owner = self._life.alive()
         if len(owner.requests) >= self._max_waiting:
             async with self._bounded(Timeout("room for one more request", self._deadline)):
                 await owner.requests.room(self._max_waiting)
-        return self._alive()
+        return self._life.alive()
 
     async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
         async with self._undecided(what):
@@ -282,11 +208,11 @@ class Raft:
         Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
         may serve the read as well, so followers can share the work.
         """
-        return await self._at_home(self._ensure(policy))
+        return await self._life.run(self._ensure(policy))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
         """Ask the machine, linearizably; only the leader answers."""
-        return await self._at_home(self._read(query, policy))
+        return await self._life.run(self._read(query, policy))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
         done = (await self._with_room()).read(policy)
@@ -313,7 +239,7 @@ class Raft:
         """Found a cluster of these voters: once, on one pristine node. Returns when it is on this node's disk."""
         nodes = dict(members) if isinstance(members, Mapping) else dict.fromkeys(members, "")
         membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
-        await self._at_home(self._order(lambda request: Initialize(request, membership)))
+        await self._life.run(self._order(lambda request: Initialize(request, membership)))
 
     async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
         """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
@@ -321,7 +247,7 @@ class Raft:
         Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
         leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
         """
-        return await self._at_home(self._add_learner(id, addr, blocking=blocking))
+        return await self._life.run(self._add_learner(id, addr, blocking=blocking))
 
     async def change_membership(
         self,
@@ -334,7 +260,7 @@ class Raft:
         A plain set of ids replaces the voters; new ones must be learners before. ``retain`` keeps as learners the
         voters that leave.
         """
-        return await self._at_home(self._change(as_change(change), retain=retain, guard=only_if or Guard()))
+        return await self._life.run(self._change(as_change(change), retain=retain, guard=only_if or Guard()))
 
     async def _add_learner(self, id: NodeId, addr: str, *, blocking: bool) -> WriteResponse:
         response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Guard())
@@ -357,7 +283,7 @@ class Raft:
         membership = response.membership
         if membership is None or not membership.is_joint:
             return response
-        if not self._alive().state.config.auto_leave:
+        if not self._life.alive().state.config.auto_leave:
             safe = Guard(leader=response.log_id.leader, membership=response.log_id)
             return await self._one_change(Batch(()), retain=retain, guard=safe)
         return await self._left_joint(response.log_id)
@@ -369,7 +295,7 @@ class Raft:
         """
         left = await self._left(joint, or_deposed=True, seconds=self._deadline)
         if left is None:
-            left = await self._left(joint, or_deposed=False, seconds=self._alive().grace)
+            left = await self._left(joint, or_deposed=False, seconds=self._life.alive().grace)
         assert left is not None, "only a deposed leader sees less"
         return WriteResponse(log_id=left.membership_id, membership=left.membership)
 
@@ -402,37 +328,37 @@ class Raft:
     @property
     def metrics(self) -> Metrics:
         """The node at this moment; from any thread."""
-        if self._owner is None:
-            return Metrics(id=self.id, running=self._over)
-        owner = self._owner
-        return metrics_of(owner.state, owner.machinist.applied, self._over, began=owner.clock.began)
+        owner, over = self._life.owner, self._life.over
+        if owner is None:
+            return Metrics(id=self.id, running=over)
+        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began)
 
     @property
     def counters(self) -> Counters:
         """What passed this node's end of the network: letters, frames, bytes, and garbage that was dropped."""
-        return Counters() if self._endpoint is None else self._endpoint.counters
+        return Counters() if self._life.endpoint is None else self._life.endpoint.counters
 
     def wait(self, timeout: float | None = None) -> Wait:
         """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
 
         async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
-            return await self._at_home(self._watchers.until(predicate, f"node {self.id}: {what}", timeout))
+            return await self._life.run(self._watchers.until(predicate, f"node {self.id}: {what}", timeout))
 
         return Wait(until)
 
     def watch(self) -> AsyncGenerator[Metrics, None]:
         """The metrics now and whenever they change, until the node is over."""
-        if self._home is None:
-            self._alive()
-        return self._need_home().stream(self._watchers.stream())
+        if self._life.home is None:
+            self._life.alive()  # says what to do
+        return (self._life.home or Home()).stream(self._watchers.stream())
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
         """What ``look`` finds in the engine's state; it runs on the node's thread, and you get what it raises."""
 
         async def visit() -> T:
-            return look(self._alive().state)
+            return look(self._life.alive().state)
 
-        return await self._at_home(visit())
+        return await self._life.run(visit())
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
         """What ``act`` does with the machine between two commands; to change it there would break replication.
@@ -441,10 +367,10 @@ class Raft:
         """
 
         async def visit() -> T:
-            self._alive()
+            self._life.alive()
             return act(self._machine.machine)
 
-        return await self._at_home(visit())
+        return await self._life.run(visit())
 
     def on_leader_change(self, start: Callback, stop: Callback) -> None:
         """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
@@ -457,7 +383,7 @@ class Raft:
             Hook(start, "the start hook of on_leader_change"),
             Hook(stop, "the stop hook of on_leader_change"),
         )
-        self._accompany(lambda: follow_office(self._watchers, begins, ends))
+        self._life.accompany(lambda: follow_office(self._watchers, begins, ends))
 
     def on_cluster_leader_change(self, change: Succession) -> None:
         """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
@@ -466,48 +392,13 @@ class Raft:
         with the node.
         """
         hook = Hook(change, "the hook of on_cluster_leader_change")
-        self._accompany(lambda: follow_leader(self._watchers, hook))
-
-    def _accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Let work go on for as long as the node lives, or is going to live."""
-        if (self._owner is None or self._beginning is not None) and self._over is None:
-            self._company.append(work)
-        else:
-            self._at_home_now(lambda: self._alive().attend(work()))
-
-    # Home
-
-    def _alive(self) -> Owner:
-        """The node's inside, or what ended it."""
-        if self._over is not None:
-            raise copy(self._over)  # one error raised twice would drag all its tracebacks along
-        if self._owner is None:
-            raise PyraftError(f"node {self.id} has not been started; await start() first")
-        return self._owner
-
-    def _at_home(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Await ``work`` on the node's own loop."""
-        try:
-            self._alive()
-        except PyraftError:
-            work.close()
-            raise
-        return self._need_home().run(work)
-
-    def _at_home_now(self, act: Callable[[], T]) -> T:
-        self._alive()
-        return self._need_home().call(act)
+        self._life.accompany(lambda: follow_leader(self._watchers, hook))
 
     def _tell(self, event: Event) -> None:
-        self._at_home_now(lambda: self._alive().tell(event))
+        self._life.call(lambda: self._life.alive().tell(event))
 
     def _order_soon(self, event: Callable[[RequestId], Event]) -> "Future[WriteResponse]":
-        self._alive()
-        return self._need_home().submit(self._order(event))
-
-    def _need_home(self) -> Home:
-        assert self._home is not None, "a started node has a home"
-        return self._home
+        return self._life.submit(self._order(event))
 
 
 def _payload(value: Any) -> Normal:
