@@ -104,7 +104,7 @@ class Orders:
         match word, rest:
             case "expel", [node]:
                 gone = ChangeMembers(RemoveVoters(frozenset({words.node(node)})))
-                return f"members are {await self.remote.ask_leader(gone, seconds=PATIENCE)}"
+                return f"members are {(await self.remote.change(gone, seconds=PATIENCE)).membership}"
             case "write", [key, value]:
                 await self._client.write({"op": "put", "key": key, "value": words.value(value)})
                 return f"{key} is {value}, on a majority of disks"
