@@ -31,7 +31,7 @@ from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
 from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.life import Life
-from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
+from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner
@@ -289,29 +289,17 @@ class Raft:
         return await self._left_joint(response.log_id)
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
-        """The leader ends a joint membership by itself; wait until that is committed.
+        """The leader ends a joint membership by itself; a deposed one may be a member no more, and is never told."""
+        now = await self._seen(lambda now: has_left(now, joint) or now.role != "leader", joint, self._deadline)
+        if not has_left(now, joint):
+            now = await self._seen(lambda now: has_left(now, joint), joint, self._life.alive().grace)
+        return WriteResponse(log_id=now.membership_id, membership=now.membership)
 
-        One that is deposed meanwhile may be a member no more, so that nobody tells it.
-        """
-        left = await self._left(joint, or_deposed=True, seconds=self._deadline)
-        if left is None:
-            left = await self._left(joint, or_deposed=False, seconds=self._life.alive().grace)
-        assert left is not None, "only a deposed leader sees less"
-        return WriteResponse(log_id=left.membership_id, membership=left.membership)
-
-    async def _left(self, joint: LogId, *, or_deposed: bool, seconds: float) -> Metrics | None:
-        """The metrics once the joint membership is left; ``None`` once this node does not lead."""
-
-        def is_left(now: Metrics) -> bool:
-            return now.membership_id > joint and now.committed >= now.membership_id.index
-
+    async def _seen(self, what: Callable[[Metrics], bool], joint: LogId, seconds: float) -> Metrics:
         try:
-            now = await self._watchers.until(
-                lambda now: is_left(now) or (or_deposed and now.running is None and now.role != "leader"), "it", seconds
-            )
+            return await self._watchers.until(lambda now: now.running is None and what(now), "", seconds)
         except Timeout:
             raise OutcomeUnknown(f"the joint membership {joint} was not seen to end within {seconds:g} s") from None
-        return now if is_left(now) else None
 
     async def _one_change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
         return await self._order(
