@@ -75,7 +75,7 @@ def test_a_hook_registered_where_no_loop_runs_has_a_thread_of_its_own() -> None:
 
 
 async def test_a_hook_that_takes_long_holds_up_no_heartbeat() -> None:
-    config = Config(election_timeout=(0.3, 0.6))
+    config = Config(election_timeout=(1.0, 2.0))
     async with LocalCluster(3, config=config) as cluster:
         leader = await cluster.wait_leader(20)
         term, entered = cluster.metrics[leader].term, threading.Event()
