@@ -46,7 +46,7 @@ class Life:
         self._machine, self._storage, self._changed = machine, storage, changed
         self._beginning: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
-        self._company: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._company: list[Callable[[], Coroutine[Any, Any, None]]] | None = []
 
     # From birth to death
 
@@ -88,7 +88,8 @@ class Life:
             await owner.began.wait()  # only what has begun can come to its end
             await _stop(self._running)
             raise
-        for work in self._company:
+        company, self._company = self._company or [], None
+        for work in company:
             owner.attend(work())
 
     async def _run(self, owner: Owner, endpoint: Endpoint) -> None:
@@ -122,8 +123,8 @@ class Life:
 
     def accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let work go on for as long as the node lives, or is going to live."""
-        if (self.owner is None or self._beginning is not None) and self.over is None:
-            self._company.append(work)
+        if self._company is not None and self.over is None:
+            self._company.append(work)  # until it has begun
         else:
             self.call(lambda: self.alive().attend(work()))
 
