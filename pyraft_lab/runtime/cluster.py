@@ -34,7 +34,7 @@ from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
-from pyraft_lab.trace.recorder import Kind
+from pyraft_lab.trace.recorder import Kind, Trace
 
 T = TypeVar("T")
 
@@ -53,6 +53,8 @@ class LocalCluster(Cluster):
 
     nodes: dict[NodeId, Raft]
     """The handles of the nodes that are up."""
+    trace: Trace
+    """What happened, as frames and as a story."""
 
     def __new__(cls, *arguments: Any, processes: bool = False, **settings: Any) -> Self:
         """With ``processes`` a cluster of another kind, of the same face."""
