@@ -27,7 +27,7 @@
         ├── StorageFailed    its disk failed: what
         ├── DuplicateNode    another process runs under its id: node
         ├── Stopped          it was shut down
-        └── Panicked         a bug or a callback of yours raised: what
+        └── Panicked         a bug, or your state machine raised: what
 
 Facts are attributes; the message says what happened, then what to do.
 """
@@ -266,7 +266,7 @@ class Stopped(Fatal):
 
 
 class Panicked(Fatal):
-    """Something raised inside the node: a bug, or a callback of yours."""
+    """Something raised inside the node: a bug, or your state machine or rules."""
 
     def __init__(self, what: str) -> None:
         self.what = what

@@ -7,7 +7,7 @@ meanwhile. So a cluster has a thread and a loop to itself, and what is asked fro
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from copy import copy
 from typing import Any, Self, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 from pyraft_lab.errors import Fatal
 
 T = TypeVar("T")
+LOOP_ENDED = Fatal("the event loop on which it was started has ended; start a new one")
 
 
 class Home:
@@ -42,12 +43,38 @@ class Home:
         if self._over is not None:
             work.close()
             raise copy(self._over)
-        visit = asyncio.run_coroutine_threadsafe(work, self.loop)
+        visit: Future[T] = Future()
+        try:
+            self.loop.call_soon_threadsafe(self._begin, work, visit)
+        except RuntimeError:  # the loop is closed
+            work.close()
+            raise copy(LOOP_ENDED) from None
         self._visits.add(visit)
         visit.add_done_callback(self._visits.discard)
-        if self._over is not None and not visit.done():  # it ended between the two
-            visit.set_exception(copy(self._over))
+        if self._over is not None:  # it ended between the two
+            _settle(visit, copy(self._over))
         return visit
+
+    def _begin(self, work: Coroutine[Any, Any, T], visit: "Future[T]") -> None:
+        """Do the work of a visit, which its visitor may cancel."""
+
+        def ended(task: "asyncio.Task[T]") -> None:
+            if task.cancelled():
+                _settle(visit, copy(self._over or LOOP_ENDED))  # by the end of the loop, unless the visitor did
+            elif (error := task.exception()) is not None:
+                _settle(visit, error)
+            else:
+                with suppress(InvalidStateError):
+                    visit.set_result(task.result())
+
+        def left(_: "Future[T]") -> None:
+            if visit.cancelled():
+                with suppress(RuntimeError):  # the loop is closed
+                    self.loop.call_soon_threadsafe(task.cancel)
+
+        task = self.loop.create_task(work)
+        task.add_done_callback(ended)
+        visit.add_done_callback(left)
 
     def call(self, act: Callable[[], T]) -> T:
         """What ``act()`` returns at home; for short acts, from any thread."""
@@ -70,12 +97,20 @@ class Home:
             with suppress(Fatal):
                 await self.run(news.aclose())
 
+    def close(self, why: Fatal) -> None:
+        """The loop is about to end: nobody is let in any more."""
+        self._over = self._over or why
+
     def end(self, why: Fatal) -> None:
         """The loop is over: whoever still waits hears why."""
-        self._over = why
+        self.close(why)
         for visit in tuple(self._visits):
-            if not visit.done():
-                visit.set_exception(copy(why))
+            _settle(visit, copy(why))
+
+
+def _settle(visit: "Future[T]", error: BaseException) -> None:
+    with suppress(InvalidStateError):  # the visitor has left, or has been told
+        visit.set_exception(error)
 
 
 async def _next(news: AsyncGenerator[T, None]) -> T:
@@ -102,6 +137,7 @@ class LoopThread:
 
     def stop(self, why: Fatal) -> None:
         """Cancel what is left, close the loop, end the thread."""
+        self.home.close(why)
         if self._thread.is_alive():
             self.home.loop.call_soon_threadsafe(self.home.loop.stop)
             self._thread.join()
@@ -111,6 +147,7 @@ class LoopThread:
         loop = self.home.loop
         asyncio.set_event_loop(loop)
         loop.run_forever()
+        loop.run_until_complete(asyncio.sleep(0))  # what came at the last moment begins, and so it can be ended
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()

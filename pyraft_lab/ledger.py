@@ -144,6 +144,16 @@ class Ledger(Struct, frozen=True, kw_only=True):
             case _:
                 return self, ()
 
+    def abandoned(self) -> tuple["Ledger", tuple[Outcome, ...]]:
+        """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
+
+        >>> ledger, _ = Ledger().after(Accepted((7,), LogId(2, 1, 5)))
+        >>> [outcome.failure.why for outcome in ledger.abandoned()[1]]
+        ['node 1 no longer leads term 2, and was not told what became of entry T2-N1.5']
+        """
+        ended = tuple(Failed(request, _orphaned(id)) for waiting in self.writes for request, id in waiting)
+        return replace(self, writes=()), ended
+
     @property
     def waiting(self) -> tuple[RequestId, ...]:
         """Every open request, writes first; what a driver fails when its node stops."""
@@ -243,3 +253,7 @@ def _refused(request: RequestId, refusal: Refusal) -> Outcome:
 
 def _replaced(id: LogId) -> Lost:
     return Lost(f"entry {id} was replaced by another leader's")
+
+
+def _orphaned(id: LogId) -> Lost:
+    return Lost(f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id}")

@@ -4,6 +4,7 @@ The explorer judges the paper's properties at every transition by itself; what s
 single world, spelt out, and may be given to it too::
 
     explore(3, invariants=invariants | {"my own": lambda world: len(world.leaders) < 2})
+    invariants["logs match"](simulation.world)
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,22 +12,25 @@ from itertools import combinations
 
 from pyraft_lab.check.worlds import World
 from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.sim.world import World as SimulatedWorld
 
-Predicate = Callable[[World], bool]
+AnyWorld = World | SimulatedWorld
+"""One that the explorer visits, or that of a simulation (``sim.world``)."""
+Predicate = Callable[[AnyWorld], bool]
 
 
-def one_leader_a_term(world: World) -> bool:
+def one_leader_a_term(world: AnyWorld) -> bool:
     """Election safety (§5.2), as far as one world shows it."""
     terms = [state.term for state in _states(world) if isinstance(state.role, Leader)]
     return len(terms) == len(set(terms))
 
 
-def logs_match(world: World) -> bool:
+def logs_match(world: AnyWorld) -> bool:
     """Log matching (§5.3): the same entry at one index means the same log up to it."""
     return all(_match(a, b) for a, b in combinations(_states(world), 2))
 
 
-def committed_agree(world: World) -> bool:
+def committed_agree(world: AnyWorld) -> bool:
     """State machine safety (§5.4.3): what two servers both call committed is the same."""
     return all(
         a.log.id_at(index) == b.log.id_at(index)
@@ -35,7 +39,7 @@ def committed_agree(world: World) -> bool:
     )
 
 
-def newest_leader_knows_all(world: World) -> bool:
+def newest_leader_knows_all(world: AnyWorld) -> bool:
     """Leader completeness (§5.4): the leader of the highest term has every committed entry."""
     leaders = [state for state in _states(world) if isinstance(state.role, Leader)]
     if not leaders:
@@ -54,10 +58,13 @@ invariants: Mapping[str, Predicate] = {
     "committed entries agree": committed_agree,
     "the newest leader knows all": newest_leader_knows_all,
 }
-"""Named predicates over a :class:`~pyraft_lab.check.worlds.World`."""
+"""Named predicates over a world of the explorer or of a simulation."""
 
 
-def _states(world: World) -> tuple[RaftState, ...]:
+def _states(world: AnyWorld) -> tuple[RaftState, ...]:
+    """The states of the servers that are up."""
+    if isinstance(world, SimulatedWorld):
+        return tuple(node.state for node in world.nodes.values() if node.up)
     return tuple(server.state for server in world.servers)
 
 

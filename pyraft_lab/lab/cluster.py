@@ -36,6 +36,7 @@ from pyraft_lab.lab.holding import AtGate, Freeze, Gate, Hold, LetGo, LiveOrder,
 from pyraft_lab.lab.scene import Json
 from pyraft_lab.network.porter import FarGate
 from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.trace.recorder import MessageId, Trace
 
 if TYPE_CHECKING:
@@ -198,14 +199,13 @@ class FollowDesk(LiveDesk):
 class ClusterDesk(LiveDesk):
     """A cluster of this process, or one of processes that were started from here."""
 
-    def __init__(self, cluster: LocalCluster) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._is_frozen = False
-        self._is_far = is_followed(cluster.trace)
-        self._acts: Acts = {**QUICK, **(FAR if self._is_far else NEAR)}
-        self._waits: Acts = {**SLOW, Write: write_in_a_session if self._is_far else write}
-        trace = cluster.trace
-        super().__init__(trace, FarGate(trace.publish) if is_followed(trace) else cluster.gate)
+        is_far = not isinstance(cluster, LocalCluster)
+        self._acts: Acts = QUICK if is_far else {**QUICK, **NEAR}
+        self._waits: Acts = {**SLOW, Write: write_in_a_session if is_far else write}
+        super().__init__(cluster.trace, gate_of(cluster))
 
     @property
     def is_alive(self) -> bool:
@@ -223,7 +223,7 @@ class ClusterDesk(LiveDesk):
 
     def held(self) -> list[MessageId]:
         """What waits before the gate; of other processes what left and did not arrive."""
-        if self._is_far:
+        if not isinstance(self._cluster, LocalCluster):
             return list(self._film.moment(len(self._film) - 1).flying) if self._gate.is_closed else []
         waiting = self._cluster.gate.held
         flying = self._film.moment(len(self._film) - 1).flying if waiting else {}
@@ -247,7 +247,17 @@ class ClusterDesk(LiveDesk):
         if isinstance(order, (Freeze, Thaw)):
             self._is_frozen = isinstance(order, Freeze)
         elif isinstance(order, Restart) and self._is_frozen:
-            self._cluster.freeze()
+            NEAR[Freeze](self._cluster, Freeze())
+
+
+def gate_of(cluster: Cluster) -> Gate:
+    """What holds messages between its nodes: here, or over the broker in each of their processes."""
+    trace = cluster.trace
+    if isinstance(cluster, LocalCluster):
+        return cluster.gate
+    if is_followed(trace):
+        return FarGate(trace.publish)
+    raise PyraftError("nothing is followed of this cluster; make it with trace=20_000 and begin it before the Lab")
 
 
 Acts = Mapping[type[Any], Callable[[Any, Any], object]]
@@ -257,6 +267,8 @@ QUICK: Acts = {
     Partition: lambda cluster, order: cluster.partition(set(order.nodes)),
     Cut: lambda cluster, order: [cluster.cut(src, dst) for src, dst in (order.nodes, order.nodes[::-1])],
     Heal: lambda cluster, _: cluster.heal(),
+    Pause: lambda cluster, order: cluster.pause(order.node),
+    Resume: lambda cluster, order: cluster.resume(order.node),
 }
 """What is done at once."""
 NEAR: Acts = {
@@ -266,11 +278,6 @@ NEAR: Acts = {
     Thaw: lambda cluster, _: cluster.thaw(),
 }
 """What needs the nodes' handles, which are in their processes."""
-FAR: Acts = {
-    Pause: lambda cluster, order: cluster.pause(order.node),
-    Resume: lambda cluster, order: cluster.resume(order.node),
-}
-"""What can be done to processes."""
 SLOW: Acts = {
     Read: lambda cluster, order: asyncio.run(cluster.new_client().read(order.key)),
     AddLearner: lambda cluster, order: asyncio.run(cluster.add_learner(order.node)),
@@ -289,7 +296,7 @@ def write(cluster: LocalCluster, order: Write) -> None:
     asyncio.run(attempt())
 
 
-def write_in_a_session(cluster: LocalCluster, order: Write) -> None:
+def write_in_a_session(cluster: Cluster, order: Write) -> None:
     """Where the leader's handle is in another process."""
     asyncio.run(cluster.new_client().write(command(order)))
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import plotly.graph_objects as go
 from msgspec.structs import replace
 
+from pyraft_lab.cell import end_with_the_cell, running
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
-from pyraft_lab.lab.rerun import end_with_the_cell, running
 from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
 from pyraft_lab.viz import theme

@@ -9,10 +9,10 @@ from typing import Any
 import anywidget
 import traitlets
 
+from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.lab.live import Live, check_live
 from pyraft_lab.lab.meter import Meter, Reading, news
 from pyraft_lab.lab.pulse import Pulse
-from pyraft_lab.lab.rerun import end_with_the_cell
 from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record
 from pyraft_lab.trace.story import is_routine, sentence

@@ -10,20 +10,20 @@ from typing import Any
 import anywidget
 import traitlets
 
+from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followed
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
 from pyraft_lab.lab.page import page, player
 from pyraft_lab.lab.pulse import Shared
-from pyraft_lab.lab.rerun import end_with_the_cell
 from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import image
-from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace import given
 from pyraft_lab.trace.recorder import Trace
 
-Source = Simulation | Trace | LocalCluster
+Source = Simulation | Trace | Cluster
 RATE = 5.0
 """How often a second a live tape grows."""
 SILENCE = 60.0
@@ -156,7 +156,7 @@ def desk_for(source: Source, *, opening: bool) -> Desk:
             return FollowDesk(source)
         case Trace():
             return TraceDesk(source)
-        case LocalCluster():
+        case Cluster():
             return ClusterDesk(source)
         case _:
             name = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"

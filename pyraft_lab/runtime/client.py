@@ -35,6 +35,8 @@ PASSING = (
     UnknownNode,  # it was killed between the look at who is up and the question
 )
 """What another node, or the same one a little later, may do better."""
+LONGER = 1 / 5000
+"""Seconds that each command of a batch adds to an attempt and to the deadline."""
 
 
 class Door(Protocol):
@@ -55,6 +57,8 @@ class Door(Protocol):
 
 class Client:
     """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``Timeout``.
+
+    A batch has a second more for each 5,000 commands: to send it again while it is being committed helps nobody.
 
     With a ``home`` calls may be awaited from any loop: they run there, next to the door.
     """
@@ -108,20 +112,21 @@ class Client:
                 encode(value, client=self.id, serial=serial, done=done, since=self._since)
                 for value, serial in zip(values, serials, strict=True)
             ]
-            return list(await self._until_done("a write", lambda node: self._door.write(node, commands)))
+            longer = len(commands) * LONGER
+            return list(await self._until_done("a write", lambda node: self._door.write(node, commands), longer))
         finally:
             for serial in serials:
                 del self._open[serial]
 
-    async def _until_done(self, what: str, act: Callable[[NodeId], Awaitable[T]]) -> T:
+    async def _until_done(self, what: str, act: Callable[[NodeId], Awaitable[T]], longer: float = 0.0) -> T:
         """Try one node after the other, the one that is said to lead first, until one succeeds."""
         last: BaseException | None = None
         try:
-            async with asyncio.timeout(self.deadline):
+            async with asyncio.timeout(self.deadline + longer):
                 for hops in itertools.count():
                     try:
                         node = self._whom_to_ask(last)
-                        async with asyncio.timeout(self._attempt):
+                        async with asyncio.timeout(self._attempt + longer):
                             result = await act(node)
                     except PASSING as failed:
                         last = failed
@@ -131,7 +136,7 @@ class Client:
                         return result
         except TimeoutError:
             pass
-        raise Timeout(f"{what} (last: {last or 'nobody answered'})", self.deadline) from last
+        raise Timeout(f"{what} (last: {last or 'nobody answered'})", self.deadline + longer) from last
 
     def _whom_to_ask(self, last: BaseException | None) -> NodeId:
         """The leader a refusal named; else the last one that served us; else anybody."""

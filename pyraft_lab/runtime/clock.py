@@ -30,6 +30,11 @@ class Clock:
         """Whether a timer has run out and may be taken."""
         return bool(self._due) and not self._is_frozen
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether timers run out unseen."""
+        return self._is_frozen
+
     def set(self, command: SetTimer, config: Config, cause: EventId) -> None:
         """Start a timer anew, because of event ``cause``; that it had run out, if nobody took it yet, is forgotten."""
         self._forget(command.timer)

@@ -8,47 +8,29 @@
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from msgspec.structs import replace
-
-from pyraft_lab.arguments import (
-    MOST_NODES,
-    flag,
-    function,
-    instance,
-    node_id,
-    seconds,
-    share,
-    sides,
-    span,
-    text,
-    way,
-    whole,
-)
+from pyraft_lab.arguments import flag, instance, node_id, seconds
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import AlreadyInitialized, Fatal, NotLeader, Timeout, UnknownNode
+from pyraft_lab.errors import AlreadyInitialized, ConfigError, NotLeader, UnknownNode
 from pyraft_lab.extras import needed
-from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.machine import KeyValue, StateMachine
-from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.network.faults import Decree, Fate, Faults
 from pyraft_lab.network.gate import Gate
-from pyraft_lab.runtime.client import Client
-from pyraft_lab.runtime.metrics import Metrics, leader_of
+from pyraft_lab.runtime.client import Door
+from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
+from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse
@@ -57,35 +39,33 @@ from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.trace.recorder import Kind, Trace
 
 T = TypeVar("T")
-NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
 
 
-class LocalCluster:
+class LocalCluster(Cluster):
     """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins.
 
     Disks of an earlier cluster go on where it stopped.
 
     ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
     or a directory; ``machine`` makes a state machine for each node. ``processes`` makes every node a process of its
-    own, around a broker. ``trace`` is how many of the newest events are kept (``None``: no trace), ``level`` how much
-    of each (:class:`~pyraft_lab.runtime.reporter.Reporter`). Methods may be used from any loop and thread.
+    own, around a broker: another :class:`~pyraft_lab.runtime.clusters.Cluster`, without the nodes' handles. ``trace``
+    is how many of the newest events are kept (``None``: no trace), ``level`` how much of each
+    (:class:`~pyraft_lab.runtime.reporter.Reporter`).
     """
 
     nodes: dict[NodeId, Raft]
     """The handles of the nodes that are up."""
     trace: Trace
     """What happened, as frames and as a story."""
-    broker: broker.Broker | None
-    """The broker it started, if it did."""
 
-    def __new__(cls, *_: Any, processes: bool = False, **__: Any) -> Self:
+    def __new__(cls, *arguments: Any, processes: bool = False, **settings: Any) -> Self:
         """With ``processes`` a cluster of another kind, of the same face."""
         if not flag("processes", processes):
             return super().__new__(cls)
         with needed("aiomqtt"):
             from pyraft_lab.runtime.processes import ProcessCluster
 
-        made: Any = super().__new__(ProcessCluster)
+        made: Any = ProcessCluster(*arguments, **settings)
         return made  # type: ignore[no-any-return]
 
     def __init__(
@@ -103,66 +83,34 @@ class LocalCluster:
         level: Level = "full",
         name: str = "local",
     ) -> None:
-        self._voters = range(1, whole("nodes", nodes, 1, MOST_NODES) + 1)
-        self.config = Config.of(config)
+        super().__init__(nodes, network=network, storage=storage, config=config, trace=trace, name=name)
+        if not callable(machine):
+            raise ConfigError("machine", machine, "must make a new state machine for each node: a class or a function")
         self.nodes = {}
-        self.trace = Trace(limit=1 if trace is None else whole("trace", trace, 1))
-        self.broker = None
-        self._network, self._storage, self._name = text("network", network), storage, text("name", name)
-        self._machine, self._rules = function("machine", machine), instance("rules", rules, Rules)
-        self._started: set[NodeId] = set()
+        self._machine, self._rules = machine, instance("rules", rules, Rules)
         self._disks: dict[NodeId, MemoryStorage] = {}
-        self._is_traced, self._trace_limit = trace is not None, trace
-        self._began = time.monotonic()
         self._reporter = Reporter(
             [self.trace, *observers] if self._is_traced else observers, now=lambda: self.now, level=level
         )
-        self._thread: LoopThread | None = None
         self._faults: Faults | None = None
-        self._decree = Decree()
-        self._client: Client | None = None
 
     # From beginning to end
 
-    async def __aenter__(self) -> Self:
-        self._thread = LoopThread(f"raft cluster {self._name}")
-        self._thread.start()
-        try:
-            await self._thread.home.run(self._begin())
-        except BaseException:
-            await self.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Stop every node, the network, the broker it started, and the thread."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        try:
-            await thread.home.run(self._end())
-        finally:
-            await asyncio.to_thread(thread.stop, NOT_RUNNING)
-
     async def _begin(self) -> None:
+        self._decree = Decree()
         self._faults = Faults(await self._wire())
         self._faults.on_fate = partial(self._tell_fate, asyncio.get_running_loop())
+        self._stack.push_async_callback(self._faults.close)
+        self._stack.push_async_callback(self._stop_nodes)
         self._client = self.new_client()
         for node in self._voters:
             await self._start(node)
         with suppress(AlreadyInitialized):  # the disks of an earlier cluster know their membership
             await self.nodes[1].initialize(self._voters)
 
-    async def _end(self) -> None:
+    async def _stop_nodes(self) -> None:
         await asyncio.gather(*(raft.shutdown() for raft in self.nodes.values()))
         self.nodes.clear()
-        if self._faults is not None:
-            await self._faults.close()
-        if self.broker is not None:
-            await asyncio.to_thread(self.broker.stop)
 
     async def _wire(self) -> Network:
         if self._network == "memory":
@@ -171,7 +119,7 @@ class LocalCluster:
             from pyraft_lab.network.mqtt import MqttNetwork
 
         if self._network == "mqtt":
-            self.broker = await asyncio.to_thread(broker.start)
+            await self._start_broker()
         return MqttNetwork(self.broker.url if self.broker else self._network, cluster=self._name)
 
     def _disk(self, node: NodeId) -> Storage:
@@ -198,26 +146,8 @@ class LocalCluster:
 
     # Using it
 
-    @property
-    def client(self) -> Client:
-        """A client session with this cluster."""
-        if self._client is None:
-            raise copy(NOT_RUNNING)
-        return self._client
-
-    def new_client(self, *, deadline: float = 10.0) -> Client:
-        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
-        return Client(_Handles(self), deadline=deadline, home=self._home)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has begun and not ended."""
-        return self._thread is not None
-
-    @property
-    def now(self) -> float:
-        """Seconds since the cluster was made: the time of its trace."""
-        return time.monotonic() - self._began
+    def _door(self) -> Door:
+        return _Handles(self)
 
     @property
     def level(self) -> Level:
@@ -235,22 +165,11 @@ class LocalCluster:
 
     def raft(self, node: NodeId) -> Raft:
         """The handle of a node that is up; ``UnknownNode`` where none is."""
+        if self._thread is None:
+            raise copy(NOT_RUNNING)
         if node_id("node", node) not in self.nodes:
             raise UnknownNode(node, self.nodes)
         return self.nodes[node]
-
-    async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
-        """The node that leads in the highest term, as soon as it has committed something there."""
-        return await self._home.run(self._wait_leader(seconds("timeout", timeout)))
-
-    async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
-        try:
-            async with asyncio.timeout(timeout):
-                while (leader := leader_of(self.metrics)) is None:  # noqa: ASYNC110 (nodes come and go: no one event tells)
-                    await asyncio.sleep(0.005)
-                return leader
-        except TimeoutError:
-            raise Timeout("electing a leader", timeout) from None
 
     @property
     def metrics(self) -> Mapping[NodeId, Metrics]:
@@ -317,26 +236,15 @@ class LocalCluster:
             raise UnknownNode(node, self._started)
         await self._home.run(self._start(node))
 
-    def partition(self, *groups: AbstractSet[NodeId]) -> None:
-        """Let nodes of different groups not hear each other; nodes in no group form one more."""
-        parts = sides("groups", groups)
-        self._check_started(*(node for part in parts for node in part))
-        told = " | ".join("{" + ",".join(map(str, part)) + "}" for part in parts)
-        self._impose(replace(self._decree, groups=tuple(map(frozenset, parts))), Kind.PARTITION, detail=told)
+    def pause(self, node: NodeId) -> None:
+        """Let a node stand still, as a long garbage collection or a suspended laptop would."""
+        self.raft(node).pause()
+        self._home.call(lambda: self._reporter.tell(Kind.PAUSE, node))
 
-    def cut(self, src: NodeId, dst: NodeId) -> None:
-        """Let nothing get from ``src`` to ``dst``; the other way is as before."""
-        self._check_started(*(link := way("cut", (src, dst))))
-        self._impose(replace(self._decree, cuts=(*self._decree.cuts, link)), Kind.CUT, src, peer=dst)
-
-    def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
-        """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
-        decree = replace(self._decree, loss=share("loss", loss), delay=span("delay", delay))
-        self._impose(decree, Kind.WEATHER, detail=f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s")
-
-    def heal(self) -> None:
-        """Undo partitions, cuts and weather."""
-        self._impose(Decree(), Kind.HEAL)
+    def resume(self, node: NodeId) -> None:
+        """Let it go on, with all that arrived meanwhile."""
+        self._home.call(lambda: self._reporter.tell(Kind.RESUME, node))
+        self.raft(node).resume()
 
     def _check_started(self, *nodes: NodeId) -> None:
         for node in nodes:
@@ -365,12 +273,6 @@ class LocalCluster:
                 self._reporter.tell(Kind.UNDELIVERED, dst, peer=src, message=letter.id, detail=fate)
 
         loop.call_soon_threadsafe(tell)
-
-    @property
-    def _home(self) -> Home:
-        if self._thread is None:
-            raise copy(NOT_RUNNING)
-        return self._thread.home
 
     @property
     def _wires(self) -> Faults:

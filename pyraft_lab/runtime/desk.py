@@ -124,9 +124,9 @@ class Desk:
             case Found(voters):
                 return await raft.initialize(voters)
             case TakeLearner(node, blocking):
-                return str((await raft.add_learner(node, blocking=blocking)).membership)
+                return await raft.add_learner(node, blocking=blocking)
             case ChangeMembers(change, retain):
-                return str((await raft.change_membership(change, retain)).membership)
+                return await raft.change_membership(change, retain)
             case HandOver(to):
                 return await raft.trigger.transfer_leader(to)
             case KeepSnapshot():

@@ -89,6 +89,11 @@ def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:
     return node in newest.membership.nodes or not newest.membership.nodes
 
 
+def has_left(now: Metrics, joint: LogId) -> bool:
+    """Whether a joint membership has ended: a later one is committed, as far as this node knows."""
+    return now.membership_id > joint and now.committed >= now.membership_id.index
+
+
 class Watchers:
     """Hands every change of the metrics to who watches; intermediate values may be skipped."""
 

@@ -10,9 +10,9 @@ Every method may be awaited from any event loop and any thread's loop; the node 
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from copy import copy
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from pyraft_lab.arguments import flag, function, instance, listed, node_id, seconds, text, voters, whole
@@ -25,15 +25,17 @@ from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, 
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, Fatal, PyraftError, Stopped
+from pyraft_lab.errors import BadCommand, OutcomeUnknown, PyraftError, Timeout
 from pyraft_lab.home import Home
-from pyraft_lab.ledger import Failed, MayRead, to_error
+from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
-from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
+from pyraft_lab.runtime.hooks import Hook
+from pyraft_lab.runtime.life import Life
+from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
-from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
+from pyraft_lab.runtime.owner import Fence, Owner
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.session import MOST_ANSWERS
@@ -49,7 +51,14 @@ class Raft:
     ``observers`` are called with a record of every step, or as the ``level`` says, on the node's own thread;
     ``reporter`` is for several nodes of one process. ``max_waiting`` bounds the requests on their way; who makes more
     waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
-    ``StorageFailed`` or ``DuplicateNode``.
+    ``StorageFailed`` or ``DuplicateNode``. Nor does it hang before: after ``deadline`` seconds a write or a change of
+    the membership raises ``OutcomeUnknown``, another call ``Timeout``; sooner where the node has lost its leadership
+    and nobody tells it what became of the entry.
+
+    What you hand over runs here: ``observers``, and what you give to ``with_state``, ``with_machine`` and
+    ``wait().until``, on the node's own thread, between two steps, so they must be quick; what you give to
+    ``on_leader_change`` and ``on_cluster_leader_change`` on the event loop where you registered it
+    (:mod:`pyraft_lab.runtime.hooks`). An observer or a hook that raises is logged once and stops nothing.
     """
 
     trigger: Trigger
@@ -71,6 +80,7 @@ class Raft:
         chance: random.Random | None = None,
         reporter: Reporter | None = None,
         max_waiting: int = 100_000,
+        deadline: float = 30.0,
     ) -> None:
         self.id = node_id("id", id)
         self.config = Config.of(config)
@@ -78,8 +88,8 @@ class Raft:
         self.trigger = Trigger(self._tell, self._order_soon)
         self.runtime = Runtime(
             self._tell,
-            lambda: self._alive().state.config,
-            lambda act: self._at_home_now(lambda: act(self._alive().clock)),
+            lambda: self._life.alive().state.config,
+            lambda act: self._life.call(lambda: act(self._life.alive().clock)),
         )
         self._network = MemoryNetwork() if network is None else network
         self._storage = MemoryStorage() if storage is None else storage
@@ -88,12 +98,8 @@ class Raft:
         self._chance = random.Random() if chance is None else chance
         self._reporter = Reporter.of_process(observers, level=level) if reporter is None else reporter
         self._watchers = Watchers(lambda: self.metrics)
-        self._home: Home | None = None
-        self._owner: Owner | None = None
-        self._endpoint: Endpoint | None = None
-        self._life: asyncio.Task[None] | None = None
-        self._over: Fatal | None = None
-        self._company: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        self._deadline = deadline
+        self._life = Life(id, machine=self._machine, storage=self._storage, changed=self._watchers.changed)
 
     def __repr__(self) -> str:
         now = self.metrics
@@ -102,54 +108,41 @@ class Raft:
     # From birth to death
 
     async def start(self) -> None:
-        """Load the disk, join the network, begin; raises what prevents it. A node starts once."""
-        if self._owner is not None or self._over is not None:
-            raise PyraftError(f"node {self.id} was started before; make a new Raft on the same storage")
-        self._home = Home()
-        try:
-            engine = raft(self.rules)
-            state = engine.start(self.id, await self._storage.load(), self.config)
-            owner = Owner(
-                state,
-                engine,
-                storage=self._storage,
-                machine=self._machine,
-                chance=self._chance,
-                reporter=self._reporter,
-            )
-            owner.changed = self._watchers.changed
-            self._endpoint = await self._network.join(self.id, owner)
-        except BaseException:
-            await self._storage.close()
-            raise
-        self._owner = owner
-        self._life = asyncio.create_task(self._live(owner, self._endpoint), name=f"raft node {self.id}")
-        await owner.began.wait()
-        for work in self._company:
-            owner.attend(work())
+        """Load the disk, join the network, begin; raises what prevents it, and may then be tried again.
+
+        A node lives once: after ``shutdown()`` make a new ``Raft``, with a new machine, on the same storage.
+        """
+        await self._life.start(self._inside)
+
+    async def _inside(self) -> tuple[Owner, Endpoint]:
+        """What lives in a node, and its place in the network."""
+        engine = raft(self.rules)
+        state = engine.start(self.id, await self._storage.load(), self.config)
+        owner = Owner(
+            state,
+            engine,
+            storage=self._storage,
+            machine=self._machine,
+            chance=self._chance,
+            reporter=self._reporter,
+        )
+        owner.changed = self._watchers.changed
+        return owner, await self._network.join(self.id, owner)
 
     async def shutdown(self) -> None:
-        """Stop, and let go of network and storage; every waiting call gets ``Stopped``. Twice is no error."""
-        if self._home is not None:
-            await self._home.run(self._shutdown())
+        """Stop, and let go of network and storage; every waiting call gets ``Stopped``, and so does a ``start()``.
 
-    async def _shutdown(self) -> None:
-        if self._life is not None and not self._life.done():
-            self._life.cancel()
-            await asyncio.wait([self._life])
+        Twice is no error.
+        """
+        await self._life.shutdown()
 
-    async def _live(self, owner: Owner, endpoint: Endpoint) -> None:
-        """The node's life; however it ends, nobody is left waiting and nothing is left open."""
-        try:
-            await owner.run(endpoint)
-        except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
-            self._over = cause_of_death(self.id, ended)
-        finally:
-            self._over = self._over or Stopped(self.id)
-            owner.requests.fail(self._over)
-            self._watchers.changed()
-            await endpoint.close()
-            await self._storage.close()
+    def pause(self) -> None:
+        """Stand still, as a process that the system has stopped: what arrives waits, timers run out unseen."""
+        self._life.call(self._life.alive().pause)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._life.call(self._life.alive().resume)
 
     # Writing
 
@@ -159,27 +152,29 @@ class Raft:
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
         ``OutcomeUnknown`` (it may yet happen).
         """
-        return await self._at_home(self._write(Normal(encoded(value)), leadership("leader", leader)))
+        return await self._life.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
 
     async def client_write_many(self, values: Iterable[Any], *, leader: Fence = None) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
         payloads = [Normal(encoded(value)) for value in listed("values", values, MOST_ANSWERS)]
-        return await self._at_home(self._write_many(payloads, leadership("leader", leader)))
+        return await self._life.run(self._write_many(payloads, leadership("leader", leader)))
 
     async def write_blank(self) -> WriteResponse:
         """Commit an entry that says nothing: a barrier behind everything before it."""
-        return await self._at_home(self._write(Blank(), None))
+        return await self._life.run(self._write(Blank(), None))
 
     async def client_write_ff(self, value: Any) -> None:
         """Fire and forget: returns once the command is queued here."""
-        await self._at_home(self._write_ff(Normal(encoded(value))))
+        await self._life.run(self._write_ff(Normal(encoded(value))))
 
     async def _write(self, payload: Normal | Blank, leader: Fence) -> WriteResponse:
         (done,) = (await self._with_room()).write((payload,), leader)
-        return respond(await done, self.id)
+        return respond(await self._outcome(done, "a write"), self.id)
 
     async def _write_many(self, payloads: Sequence[Normal], leader: Fence) -> tuple[WriteResponse, ...]:
-        outcomes = [await done for done in (await self._with_room()).write(payloads, leader)]
+        waiting = (await self._with_room()).write(payloads, leader)
+        async with self._undecided("a batch of writes"):
+            outcomes = [await done for done in waiting]
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _write_ff(self, payload: Normal) -> None:
@@ -187,10 +182,27 @@ class Raft:
 
     async def _with_room(self) -> Owner:
         """The node's inside, once it has room for more requests."""
-        owner = self._alive()
+        owner = self._life.alive()
         if len(owner.requests) >= self._max_waiting:
-            await owner.requests.room(self._max_waiting)
-        return self._alive()
+            async with self._bounded(Timeout("room for one more request", self._deadline)):
+                await owner.requests.room(self._max_waiting)
+        return self._life.alive()
+
+    async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
+        async with self._undecided(what):
+            return await done
+
+    def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
+        """Bound a wait for something that may happen all the same."""
+        return self._bounded(OutcomeUnknown(f"{what} was not decided within {self._deadline:g} s"))
+
+    @asynccontextmanager
+    async def _bounded(self, error: PyraftError) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                yield
+        except TimeoutError:
+            raise error from None
 
     # Reading
 
@@ -200,15 +212,17 @@ class Raft:
         Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
         may serve the read as well, so followers can share the work.
         """
-        return await self._at_home(self._ensure(read_policy(policy)))
+        return await self._life.run(self._ensure(read_policy(policy)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
         """Ask the machine, linearizably; only the leader answers."""
-        return await self._at_home(self._read(query, read_policy(policy)))
+        return await self._life.run(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
         done = (await self._with_room()).read(policy)
-        match await done:
+        async with self._bounded(Timeout("a read", self._deadline)):
+            outcome = await done
+        match outcome:
             case MayRead(_, at):
                 return at
             case Failed(_, failure):
@@ -229,16 +243,16 @@ class Raft:
         """Found a cluster of these voters: once, on one pristine node. Returns when it is on this node's disk."""
         nodes = voters("members", members)
         membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
-        await self._at_home(self._order(lambda request: Initialize(request, membership)))
+        await self._life.run(self._order(lambda request: Initialize(request, membership)))
 
     async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
         """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
 
         Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
-        leads.
+        leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
         """
         id, addr, blocking = node_id("id", id), text("addr", addr), flag("blocking", blocking)
-        return await self._at_home(self._add_learner(id, addr, blocking=blocking))
+        return await self._life.run(self._add_learner(id, addr, blocking=blocking))
 
     async def change_membership(
         self,
@@ -252,12 +266,13 @@ class Raft:
         voters that leave.
         """
         guard = Guard() if only_if is None else instance("only_if", only_if, Guard).validated()
-        return await self._at_home(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
+        return await self._life.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
 
     async def _add_learner(self, id: NodeId, addr: str, *, blocking: bool) -> WriteResponse:
         response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Guard())
         if blocking and id != self.id:
-            await self._watchers.until(lambda now: self._has_caught_up(now, id), f"node {id} catching up", None)
+            what = f"node {id} catching up (it is a learner now)"
+            await self._watchers.until(lambda now: self._has_caught_up(now, id), what, self._deadline)
         return response
 
     def _has_caught_up(self, now: Metrics, id: NodeId) -> bool:
@@ -274,17 +289,23 @@ class Raft:
         membership = response.membership
         if membership is None or not membership.is_joint:
             return response
-        if not self._alive().state.config.auto_leave:
+        if not self._life.alive().state.config.auto_leave:
             safe = Guard(leader=response.log_id.leader, membership=response.log_id)
             return await self._one_change(Batch(()), retain=retain, guard=safe)
         return await self._left_joint(response.log_id)
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
-        """The leader ends a joint membership by itself; wait until that is committed."""
-        now = await self._watchers.until(
-            lambda now: now.membership_id > joint and now.committed >= now.membership_id.index, "leaving it", None
-        )
+        """The leader ends a joint membership by itself; a deposed one may be a member no more, and is never told."""
+        now = await self._seen(lambda now: has_left(now, joint) or now.role != "leader", joint, self._deadline)
+        if not has_left(now, joint):
+            now = await self._seen(lambda now: has_left(now, joint), joint, self._life.alive().grace)
         return WriteResponse(log_id=now.membership_id, membership=now.membership)
+
+    async def _seen(self, what: Callable[[Metrics], bool], joint: LogId, seconds: float) -> Metrics:
+        try:
+            return await self._watchers.until(lambda now: now.running is None and what(now), "", seconds)
+        except Timeout:
+            raise OutcomeUnknown(f"the joint membership {joint} was not seen to end within {seconds:g} s") from None
 
     async def _one_change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
         return await self._order(
@@ -294,104 +315,85 @@ class Raft:
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
         done = (await self._with_room()).order(event)
-        return respond(await done, self.id)
+        return respond(await self._outcome(done, "what was asked for"), self.id)
 
     # Looking
 
     @property
     def metrics(self) -> Metrics:
         """The node at this moment; from any thread."""
-        if self._owner is None:
-            return Metrics(id=self.id, running=self._over)
-        owner = self._owner
-        return metrics_of(owner.state, owner.machinist.applied, self._over, began=owner.clock.began)
+        owner, over = self._life.owner, self._life.over
+        if owner is None:
+            return Metrics(id=self.id, running=over)
+        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began)
 
     @property
     def counters(self) -> Counters:
         """What passed this node's end of the network: letters, frames, bytes, and garbage that was dropped."""
-        return Counters() if self._endpoint is None else self._endpoint.counters
+        return Counters() if self._life.endpoint is None else self._life.endpoint.counters
 
     def wait(self, timeout: float | None = None) -> Wait:
         """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
         end = None if timeout is None else seconds("timeout", timeout)
 
         async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
-            return await self._at_home(self._watchers.until(predicate, f"node {self.id}: {what}", end))
+            return await self._life.run(self._watchers.until(predicate, f"node {self.id}: {what}", end))
 
         return Wait(until)
 
     def watch(self) -> AsyncGenerator[Metrics, None]:
         """The metrics now and whenever they change, until the node is over."""
-        return self._need_home().stream(self._watchers.stream())
+        if self._life.home is None:
+            self._life.alive()  # says what to do
+        return (self._life.home or Home()).stream(self._watchers.stream())
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
-        """What ``look`` finds in the engine's state."""
+        """What ``look`` finds in the engine's state; it runs on the node's thread, and you get what it raises."""
         function("look", look)
-        return await self._at_home(_done(lambda: look(self._alive().state)))
+
+        async def visit() -> T:
+            return look(self._life.alive().state)
+
+        return await self._life.run(visit())
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
-        """What ``act`` does with the machine between two commands; to change it there would break replication."""
+        """What ``act`` does with the machine between two commands; to change it there would break replication.
+
+        It runs on the node's thread, and you get what it raises.
+        """
         function("act", act)
-        return await self._at_home(_done(lambda: act(self._machine.machine)))
+
+        async def visit() -> T:
+            self._life.alive()
+            return act(self._machine.machine)
+
+        return await self._life.run(visit())
 
     def on_leader_change(self, start: Callback, stop: Callback) -> None:
         """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
 
-        They alternate strictly; what they return is awaited if it can be. An exception in one of them stops the node
-        (``Panicked``): an application that missed its change of office must not go on. It may be asked for before
-        ``start()``.
+        They alternate strictly; what they return is awaited if it can be. They run on the event loop where this is
+        called, or where none runs in a thread of their own, and hold up neither the node nor its heartbeats. One that
+        raises is logged, once, and stops nothing. It may be asked for before ``start()``.
         """
-        begin, end = function("start", start), function("stop", stop)
-        self._accompany(lambda: follow_office(self._watchers, begin, end))
+        begins = Hook(function("start", start), "the start hook of on_leader_change")
+        ends = Hook(function("stop", stop), "the stop hook of on_leader_change")
+        self._life.accompany(lambda: follow_office(self._watchers, begins, ends))
 
     def on_cluster_leader_change(self, change: Succession) -> None:
         """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
 
-        At once for a leader it knows. Awaited as above; changes during a call are told as one. Ends with the node.
+        At once for a leader it knows. It runs and is awaited as above; changes during a call are told as one. Ends
+        with the node.
         """
-        function("change", change)
-        self._accompany(lambda: follow_leader(self._watchers, change))
-
-    def _accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Let work go on for as long as the node lives, or is going to live."""
-        if self._owner is None and self._over is None:
-            self._company.append(work)
-        else:
-            self._at_home_now(lambda: self._alive().attend(work()))
-
-    # Home
-
-    def _alive(self) -> Owner:
-        """The node's inside, or what ended it."""
-        if self._over is not None:
-            raise copy(self._over)  # one error raised twice would drag all its tracebacks along
-        if self._owner is None:
-            raise PyraftError(f"node {self.id} has not been started; await start() first")
-        return self._owner
-
-    def _at_home(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Await ``work`` on the node's own loop."""
-        try:
-            self._alive()
-        except PyraftError:
-            work.close()
-            raise
-        return self._need_home().run(work)
-
-    def _at_home_now(self, act: Callable[[], T]) -> T:
-        self._alive()
-        return self._need_home().call(act)
+        hook = Hook(function("change", change), "the hook of on_cluster_leader_change")
+        self._life.accompany(lambda: follow_leader(self._watchers, hook))
 
     def _tell(self, event: Event) -> None:
-        self._at_home_now(lambda: self._alive().tell(event))
+        self._life.call(lambda: self._life.alive().tell(event))
 
     def _order_soon(self, event: Callable[[RequestId], Event]) -> "Future[WriteResponse]":
-        self._alive()
-        return self._need_home().submit(self._order(event))
-
-    def _need_home(self) -> Home:
-        assert self._home is not None, "a started node has a home"
-        return self._home
+        return self._life.submit(self._order(event))
 
 
 async def _done(act: Callable[[], T]) -> T:

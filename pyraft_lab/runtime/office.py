@@ -3,19 +3,26 @@
 Strictly in order, and awaited.
 """
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
 from pyraft_lab.engine.types import Vote
+from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.metrics import Metrics, Watchers
 
 Callback = Callable[[Metrics], Awaitable[None] | None]
 Succession = Callable[[Vote | None, Vote | None], Awaitable[None] | None]
 """Takes the leadership before and the one now: term and node of each, ``None`` where nobody is known to lead."""
+FAREWELL = 5.0
+"""Seconds that the last call of a hook may take when its node ends."""
+
+log = logging.getLogger(__name__)
 
 
-async def follow_office(watchers: Watchers, start: Callback, stop: Callback) -> None:
+async def follow_office(watchers: Watchers, start: Hook, stop: Hook) -> None:
     """Follow a node's leaderships; two in a row end and begin even if nobody saw what was between.
 
     A node that is shut down in office leaves it like any other.
@@ -26,16 +33,16 @@ async def follow_office(watchers: Watchers, start: Callback, stop: Callback) -> 
             held = now if now.role == "leader" else None
             if office is not None and (held is None or held.term != office.term):
                 office = None
-                await _done(stop(now))
+                await stop(now)
             if held is not None and office is None:
                 office = held
-                await _done(start(now))
+                await start(now)
     finally:
         if office is not None:
-            await _done(stop(replace(office, role="shutdown")))
+            await _farewell(stop, replace(office, role="shutdown"))
 
 
-async def follow_leader(watchers: Watchers, change: Succession) -> None:
+async def follow_leader(watchers: Watchers, change: Hook) -> None:
     """Follow who leads as far as this node knows; each call begins where the one before it ended."""
     known: Vote | None = None
     async for now in watchers.stream():
@@ -44,10 +51,13 @@ async def follow_leader(watchers: Watchers, change: Succession) -> None:
         leads = None if now.leader is None else Vote(now.term, now.leader, committed=True)
         if leads != known:
             before, known = known, leads
-            await _done(change(before, leads))
+            await change(before, leads)
 
 
-async def _done(pending: Awaitable[None] | None) -> None:
-    """Await what a callback returned, if that can be awaited."""
-    if pending is not None:
-        await pending
+async def _farewell(stop: Hook, last: Metrics) -> None:
+    """The last call; a node that ends does not wait for it for ever."""
+    try:
+        async with asyncio.timeout(FAREWELL):
+            await stop(last)
+    except TimeoutError:
+        log.warning("%s has not returned within %g s; node %s ends without it", stop, FAREWELL, last.id)

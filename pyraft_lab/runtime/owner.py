@@ -53,7 +53,7 @@ from pyraft_lab.engine.events import (
 )
 from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
-from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
 from pyraft_lab.ledger import Ledger, Outcome
@@ -73,6 +73,8 @@ LETTERS, WRITES = 512, 2048
 """The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
 INBOX = 16_384
 """Letters that may wait; of more the oldest are lost, which Raft does not mind."""
+GRACE = 10
+"""Longest election timeouts that a deposed leader waits to be told what became of its last entries."""
 
 
 Fence = tuple[int, NodeId] | None
@@ -113,6 +115,9 @@ class Owner:
         self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._is_going = asyncio.Event()
+        self._is_going.set()
         self.began = asyncio.Event()
 
     # What comes in; never waits
@@ -180,6 +185,15 @@ class Owner:
                 self.began.set()
         finally:
             self.clock.stop()
+            self._expect_nothing()
+
+    def pause(self) -> None:
+        """Take no more steps; what arrives waits, and timers run out unseen."""
+        self._is_going.clear()
+
+    def resume(self) -> None:
+        """Go on, with what has arrived meanwhile."""
+        self._is_going.set()
 
     def attend(self, work: Coroutine[Any, Any, None]) -> None:
         """Let ``work`` live and die with the node; its exception is the node's."""
@@ -190,6 +204,7 @@ class Owner:
         while True:
             self.changed()
             await self._awake.wait()
+            await self._is_going.wait()
             self._awake.clear()
             self._take_all()
             if self._fatal is not None:
@@ -213,8 +228,34 @@ class Owner:
         requests: tuple[Event, ...] = (*self._proposals(), *self._questions())
         for event in requests:
             self._turn(event)
+        self._mind_orphans()
         if self._letters or self._writes:
             self._awake.set()
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a deposed leader waits to be told what became of its last entries."""
+        return GRACE * self.state.config.election_timeout[1]
+
+    def _mind_orphans(self) -> None:
+        """Writes of a leadership that has ended wait only so long: whether anybody tells this node is not sure."""
+        if not self.ledger.writes or isinstance(self.state.role, Leader):
+            self._expect_nothing()
+        elif self._giving_up is None:
+            self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)
+
+    def _expect_nothing(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _give_up(self) -> None:
+        self._giving_up = None
+        if self.clock.is_frozen or not self._is_going.is_set():
+            self._mind_orphans()  # time stands still here
+            return
+        self.ledger, outcomes = self.ledger.abandoned()
+        self._settle(outcomes)
 
     def _proposals(self) -> list[Propose]:
         """The writes that wait, merged; those behind another fence go apart."""
@@ -292,6 +333,9 @@ class Owner:
     def _keep_books(self, command: Command, results: Sequence[Any] = ()) -> None:
         """Who waited for this command has waited long enough."""
         self.ledger, outcomes = self.ledger.after(command, results)
+        self._settle(outcomes)
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
         self.requests.settle(outcomes)
         if self._reporter.tells_messages:
             self._ended += outcomes

@@ -1,7 +1,7 @@
 """A local cluster of processes: killed without mercy, paused by the system, and seen only through the broker.
 
-``LocalCluster(3, processes=True)`` makes one. Handles of nodes (``cluster.raft``) and the gate stay in their processes;
-everything else works as in one process.
+``LocalCluster(3, processes=True)`` makes one. Handles of nodes (``cluster.raft``), the gate, the clocks and the
+record's level stay in the nodes' processes: asking for them is an error that says so. All else works as in one process.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -20,17 +20,17 @@ from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
-from pyraft_lab.network import broker
 from pyraft_lab.network.decree import publish
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.client import Client
-from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.runtime.client import Door
+from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Reporter
+from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.recorder import Kind
 from pyraft_lab.trace.stream import FollowedTrace
 
@@ -38,7 +38,7 @@ PATIENCE = 30.0
 """Seconds that starting a process, or what an operator asks for, may take."""
 
 
-class ProcessCluster(LocalCluster):
+class ProcessCluster(Cluster):
     """See :class:`~pyraft_lab.runtime.cluster.LocalCluster`; made by it.
 
     Cuts, partitions and weather are published: they begin once the nodes have heard of them, some milliseconds later.
@@ -50,9 +50,8 @@ class ProcessCluster(LocalCluster):
                 raise ConfigError(field, settings[field], "cannot be handed to another process")
         super().__init__(nodes, network="mqtt" if network == "memory" else network, **settings)
         self._processes: dict[NodeId, subprocess.Popen[bytes]] = {}
-        self._home_of_disks: tempfile.TemporaryDirectory[str] | None = None
-        self._decree = Decree()
-        self._stack = AsyncExitStack()
+        self._directory = Path(self._storage)
+        self._reporter = Reporter()
         self._remote: Remote | None = None
         self._control: Line | None = None
 
@@ -60,37 +59,43 @@ class ProcessCluster(LocalCluster):
 
     async def _begin(self) -> None:
         if self._network == "mqtt":
-            self.broker = await asyncio.to_thread(broker.start)
+            await self._start_broker()
         if self._storage == "memory":
-            self._home_of_disks = tempfile.TemporaryDirectory(prefix="pyraft-cluster-")
-            self._storage = self._home_of_disks.name
+            temporary = tempfile.TemporaryDirectory(prefix="pyraft-cluster-")
+            self._stack.callback(temporary.cleanup)
+            self._directory = Path(temporary.name)
         self._remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._name))
+        await self._refuse_company()
         control = Line(MqttNetwork(self._url, cluster=self._name), "control", topics=[], deliver=lambda *_: None)
         self._control = await self._stack.enter_async_context(control)
         self._client = self.new_client()
         if self._is_traced:
             await asyncio.to_thread(self._follow)
+        self._stack.callback(publish, control, Decree())
+        self._stack.push_async_callback(self._end_processes)
         await asyncio.gather(*(self._start(node) for node in self._voters))
+
+    async def _refuse_company(self) -> None:
+        """Nodes of another cluster of this name would read what is meant for these, and obey it."""
+        await self._far.catch_up()
+        if self._far.metrics:
+            up = ", ".join(map(str, sorted(self._far.metrics)))
+            raise PyraftError(
+                f"a cluster {self._name!r} is up at this broker already (nodes {up}); stop it, or take another name="
+            )
 
     def _follow(self) -> None:
         self.trace = followed = FollowedTrace(self._url, self._name, limit=self._trace_limit)
         self._stack.callback(followed.close)
         self._reporter = Reporter.of_process([followed], now=lambda: followed.now)
 
-    async def _end(self) -> None:
+    async def _end_processes(self) -> None:
         await asyncio.gather(*(asyncio.to_thread(_ended, process) for process in self._processes.values()))
         self._processes.clear()
-        if self._control is not None:
-            publish(self._control, Decree())
-        await self._stack.aclose()
-        if self.broker is not None:
-            await asyncio.to_thread(self.broker.stop)
-        if self._home_of_disks is not None:
-            self._home_of_disks.cleanup()
 
     async def _start(self, node: NodeId) -> None:
         """Start the process, and return when it says how it stands."""
-        directory = Path(self._storage) / f"node-{node}"
+        directory = self._directory / f"node-{node}"
         directory.mkdir(parents=True, exist_ok=True)
         self._processes[node] = process = self._launched(node, directory)
         self._started.add(node)
@@ -122,9 +127,8 @@ class ProcessCluster(LocalCluster):
         """Seconds on the clock of the trace."""
         return self.trace.now if isinstance(self.trace, FollowedTrace) else super().now
 
-    def new_client(self, *, deadline: float = 10.0) -> Client:
-        """Another session with the cluster."""
-        return Client(self._far, deadline=deadline, home=self._home)
+    def _door(self) -> Door:
+        return self._far
 
     @property
     def metrics(self) -> Mapping[NodeId, Metrics]:
@@ -136,17 +140,17 @@ class ProcessCluster(LocalCluster):
         """The process of every node that was started and not killed."""
         return {node: process.pid for node, process in tuple(self._processes.items())}
 
-    async def add_learner(self, node: NodeId, *, blocking: bool = True) -> Any:
-        """Start a node and let it receive the log, and wait until it has it; returns the membership, in words."""
+    async def add_learner(self, node: NodeId, *, blocking: bool = True) -> WriteResponse:
+        """Start a node and let it receive the log; it does not vote until ``change_membership``."""
         node, blocking = node_id("node", node), flag("blocking", blocking)
         if node not in self._processes:
             await self._home.run(self._start(node))
-        return await self._home.run(self._far.ask_leader(TakeLearner(node, blocking), seconds=PATIENCE))
+        return await self._home.run(self._far.change(TakeLearner(node, blocking), seconds=PATIENCE))
 
-    async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> Any:
-        """Change who votes; returns the membership, in words."""
+    async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
+        """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
         question = ChangeMembers(as_change(change), flag("retain", retain))
-        return await self._home.run(self._far.ask_leader(question, seconds=PATIENCE))
+        return await self._home.run(self._far.change(question, seconds=PATIENCE))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
         """Hand leadership to a voter, and wait until it leads."""
@@ -212,8 +216,45 @@ class ProcessCluster(LocalCluster):
 
     @property
     def _far(self) -> Remote:
-        assert self._remote is not None, "made with the cluster"
+        if self._remote is None or self._thread is None:
+            raise copy(NOT_RUNNING)
         return self._remote
+
+    # What stays in the nodes' processes
+
+    @property
+    def nodes(self) -> NoReturn:
+        """The handles are in other processes."""
+        _refuse("nodes", "cluster.metrics and cluster.pids say which are up")
+
+    def raft(self, node: NodeId) -> NoReturn:
+        """The handle is in another process."""
+        _refuse(f"raft({node})", "use cluster.client, cluster.metrics or the cluster's own methods")
+
+    @property
+    def gate(self) -> NoReturn:
+        """The gate is in other processes."""
+        _refuse("gate", "Lab(cluster) reaches the nodes' gates over the broker")
+
+    def freeze(self) -> NoReturn:
+        """The clocks are in other processes."""
+        _refuse("freeze()", "pause(node) stops a process as a whole")
+
+    def thaw(self) -> NoReturn:
+        """The clocks are in other processes."""
+        _refuse("thaw()", "resume(node) lets a paused process go on")
+
+    @property
+    def level(self) -> NoReturn:
+        """What is recorded is up to other processes."""
+        _refuse("level", "its nodes publish every step while somebody follows; trace=None follows nothing")
+
+
+def _refuse(member: str, advice: str) -> NoReturn:
+    raise PyraftError(
+        f"a cluster of processes has no {member} here: it stays in the nodes' own processes; {advice}, or make the "
+        "cluster without processes=True"
+    )
 
 
 def _ended(process: "subprocess.Popen[bytes]") -> None:

@@ -10,6 +10,7 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from pyraft_lab.arguments import seconds as seconds_of
 from pyraft_lab.command import encode as encode_query
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import NotLeader, Timeout
+from pyraft_lab.errors import NetworkFailed, NotLeader, PyraftError, Timeout
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.decree import publish
 from pyraft_lab.network.faults import Decree
@@ -30,16 +31,21 @@ from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import (
     Asked,
+    ChangeMembers,
     Question,
     ReadIndex,
     ReadQuery,
     Refused,
+    Reply,
+    Result,
+    TakeLearner,
     WriteCommands,
     decode_metrics,
     decode_reply,
     encode,
     to_error,
 )
+from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.runtime.room import Playing, Room
 
 
@@ -63,6 +69,7 @@ class Remote:
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._news = asyncio.Event()
         self._line: Line | None = None
+        self._over: PyraftError = PyraftError("not connected; use it inside 'async with Remote.connect(...)'")
 
     @classmethod
     @asynccontextmanager
@@ -86,21 +93,32 @@ class Remote:
             network, name, topics=topics, deliver=remote.hear, connected=remote._found, lost=remote._lost
         ) as line:
             remote._line = line
-            yield remote
+            try:
+                yield remote
+            finally:
+                remote._hang_up(NetworkFailed(str(network.address), "this connection has been closed"))
 
     # Asking
 
-    async def ask(self, node: NodeId, question: Question) -> Any:
-        """What ``node`` answers, or the error it met; bound the wait, for nodes may die without a word."""
-        assert self._line is not None, "made by connect"
+    async def ask(self, node: NodeId, question: Question, *, seconds: float = 30.0) -> Any:
+        """What ``node`` answers, or the error it met; ``Timeout`` after these seconds: nodes may die without a word."""
         node_id("node", node)
-        number = next(self._numbers)
-        self._open[number] = asyncio.get_running_loop().create_future()
-        self._line.publish(f"{node}/ask/{self._name}", encode(Asked(number, question)))
+        asked = Asked(next(self._numbers), question)
+        what = f"an answer of node {node} to {type(question).__name__}"
+        return await self._reply(f"{node}/ask/{self._name}", asked, what, seconds)
+
+    async def _reply(self, topic: str, message: Asked | Reply, what: str, seconds: float) -> Any:
+        """What comes back under the number of a message that is published to ``topic``."""
+        line = self._up()
+        self._open[message.number] = awaited = asyncio.get_running_loop().create_future()
+        line.publish(topic, encode(message))
         try:
-            return await self._open[number]
+            async with asyncio.timeout(seconds):
+                return await awaited
+        except TimeoutError:
+            raise Timeout(what, seconds) from None
         finally:
-            del self._open[number]
+            del self._open[message.number]
 
     async def ask_leader(self, question: Question, *, seconds: float = 30.0) -> Any:
         """What the leader answers; looks for it anew where leadership has moved on."""
@@ -109,22 +127,36 @@ class Remote:
             async with asyncio.timeout(end):
                 while True:
                     try:
-                        return await self.ask(await self.leader(), question)
+                        return await self.ask(await self.leader(), question, seconds=seconds)
                     except NotLeader:
                         await asyncio.sleep(0.05)
         except TimeoutError:
             raise Timeout(f"an answer of the leader to {type(question).__name__}", seconds) from None
 
-    async def leader(self) -> NodeId:
+    async def change(self, question: TakeLearner | ChangeMembers, *, seconds: float = 30.0) -> WriteResponse:
+        """Have the leader change the membership; where that stands in the log, and the membership."""
+        return msgspec.convert(await self.ask_leader(question, seconds=seconds), WriteResponse)
+
+    async def catch_up(self, *, seconds: float = 10.0) -> None:
+        """Wait until all has arrived that the broker had kept: it keeps an order, so an echo comes after that."""
+        echo = Reply(next(self._numbers), Result())
+        await self._reply(f"answers/{self._name}/0", echo, "an echo of the broker", seconds)
+
+    async def leader(self, *, seconds: float = 30.0) -> NodeId:
         """The node that leads in the highest term, as soon as it has committed something there."""
-        await self.until(lambda: leader_of(self.metrics) is not None)
+        try:
+            async with asyncio.timeout(seconds):
+                await self.until(lambda: leader_of(self.metrics) is not None)
+        except TimeoutError:
+            raise Timeout("electing a leader", seconds) from None
         leader = leader_of(self.metrics)
         assert leader is not None, "until it is known"
         return leader
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until ``holds()`` is true of what the nodes say."""
+        """Wait until ``holds()`` is true of what the nodes say, or the connection is closed; bound the wait."""
         while not holds():
+            self._up()
             self._news.clear()
             await self._news.wait()
 
@@ -133,18 +165,15 @@ class Remote:
 
         The digest that is returned stands in ``obeying`` for every node that has heard of it.
         """
-        assert self._line is not None, "made by connect"
-        return publish(self._line, decree)
+        return publish(self._up(), decree)
 
     def arrange(self, room: Room) -> None:
         """Arrange the room for every seat in it (:mod:`pyraft_lab.runtime.room`)."""
-        assert self._line is not None, "made by connect"
-        room_of.publish(self._line, room)
+        room_of.publish(self._up(), room)
 
     def tell(self, node: NodeId, playing: Playing) -> None:
         """Let the teacher know how ``node`` is played here."""
-        assert self._line is not None, "made by connect"
-        self._line.publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
+        self._up().publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
 
     def client(self, *, deadline: float = 10.0) -> Client:
         """A session with the cluster."""
@@ -190,6 +219,21 @@ class Remote:
                     pass
         except (msgspec.MsgspecError, ValueError):
             pass
+
+    def _up(self) -> Line:
+        """The line to the broker, while it is held."""
+        if self._line is None:
+            raise copy(self._over)
+        return self._line
+
+    def _hang_up(self, why: PyraftError) -> None:
+        """Nobody answers any more, and whoever waits hears that."""
+        self._line, self._over = None, why
+        for waiting in self._open.values():
+            if not waiting.done():
+                waiting.set_exception(copy(why))
+                waiting.exception()  # asked for, in case nobody waits any more
+        self._news.set()
 
     def _found(self) -> None:
         self.is_connected = True

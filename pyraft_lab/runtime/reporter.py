@@ -18,14 +18,20 @@ from pyraft_lab.errors import ConfigError
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
 from pyraft_lab.machine import Value
 from pyraft_lab.network.codec import Letter
+from pyraft_lab.runtime.hooks import Complaints, name_of
 from pyraft_lab.trace.recorder import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, peer_of
 
 Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]
+SLOW = 0.1
+"""Seconds that an observer may take before a warning is logged: two such, and heartbeats come late."""
 
 
 class Reporter:
     """``observers`` are called with every record, in order, on the nodes' thread; ``now`` gives the time in seconds.
+
+    So they hold the nodes up and must be quick: of one that is slow a warning is logged. One that raises is logged,
+    once, and called again with the next record.
 
     ``level`` says how much is recorded, and may be changed at any time::
 
@@ -48,6 +54,7 @@ class Reporter:
     ) -> None:
         at_least("sample", sample, 1)
         self.observers = list(observers)
+        self._complaints: dict[int, Complaints] = {}
         self.now, self.level, self.sample = now, level, sample
         self._events, self._messages = itertools.count(first), itertools.count(first + 1)
 
@@ -141,7 +148,16 @@ class Reporter:
 
     def _hand(self, record: Record) -> None:
         for observer in self.observers:
-            observer(record)
+            began = time.monotonic()
+            try:
+                observer(record)
+            except Exception as error:  # noqa: BLE001 (whatever the application's code raises)
+                self._about(observer).failed(error)
+            if time.monotonic() - began > SLOW:
+                self._about(observer).took(time.monotonic() - began)
+
+    def _about(self, observer: Observer) -> Complaints:
+        return self._complaints.setdefault(id(observer), Complaints(f"the observer {name_of(observer)}"))
 
 
 def is_notable(step: Step) -> bool:

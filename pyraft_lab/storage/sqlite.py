@@ -31,12 +31,14 @@ class SqliteStorage:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pyraft-storage")
+        self._worker = _worker()
         self._opened: Opened | None = None
         self._closed = False
 
     async def load(self) -> Disk:
-        """Lock the directory, verify all of it, and return what it holds."""
+        """Lock the directory, verify all of it, and return what it holds; a storage that was closed opens again."""
+        if self._closed:
+            self._worker, self._closed = _worker(), False
         return await self._do(self._load)
 
     async def write(self, commands: Sequence[StorageCommand]) -> None:
@@ -64,7 +66,7 @@ class SqliteStorage:
 
     async def _do(self, act: Callable[[], T]) -> T:
         if self._closed:
-            raise StorageFailed(f"{self.directory} has been closed")
+            raise StorageFailed(f"{self.directory} has been closed; load() it again")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._worker, act)
         except (*UNREADABLE, OSError) as error:
@@ -85,6 +87,10 @@ class SqliteStorage:
         opened, self._opened = self._opened, None
         if opened is not None:
             opened.close()
+
+
+def _worker() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="pyraft-storage")
 
 
 class Opened:

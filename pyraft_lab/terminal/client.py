@@ -145,7 +145,7 @@ async def _change_membership(remote: Remote, voters: tuple[NodeId, ...], chosen:
     """Who votes from now on; says which nodes are members no more, for those are not told."""
     question = ChangeMembers(as_change(voters), retain=chosen.retain)
     try:
-        answer = await remote.ask_leader(question, seconds=chosen.timeout)
+        answer = str((await remote.change(question, seconds=chosen.timeout)).membership)
     except LearnerNotFound as unknown:
         raise PyraftError(f"node {unknown.node} has no log yet; first: add-learner {unknown.node}") from unknown
     for node in sorted(remote.metrics):
@@ -162,7 +162,7 @@ async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace)
             f"node {node} is not heard of yet; waiting {chosen.timeout:g} s. {_how_to_start(node, chosen)}\n"
         )
     try:
-        return await remote.ask_leader(TakeLearner(node, not chosen.no_wait), seconds=chosen.timeout)
+        return str((await remote.change(TakeLearner(node, not chosen.no_wait), seconds=chosen.timeout)).membership)
     except Timeout:
         if node in remote.metrics or not remote.metrics:
             raise

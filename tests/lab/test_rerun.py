@@ -54,3 +54,31 @@ def test_twenty_runs_of_a_cell_leave_no_more_than_one(kernel: Any) -> None:
     for _ in range(20):
         run(kernel, CELL, "second")
     assert run(kernel, COUNT, "third") == "['live figure: roles', 'live lab', 'live log', 'live metrics']"
+
+
+def test_a_cluster_ends_when_the_cell_that_began_it_runs_again(kernel: Any) -> None:
+    for _ in range(3):
+        run(kernel, BEGIN, "first")
+    named = "print(*(one.name for one in threading.enumerate() if one.name.startswith('raft cluster')))"
+    assert run(kernel, named, "second") == "raft cluster local"
+    assert run(kernel, "print(cluster.is_running, sorted(cluster.metrics))", "third") == "True [1, 2, 3]"
+
+
+AROUND = """
+from pyraft_lab import LocalCluster
+from pyraft_lab.network import broker
+around = broker.start().url
+"""
+PROCESSES = """
+cluster = LocalCluster(1, processes=True, network=around, trace=None)
+await cluster.__aenter__()
+await cluster.client.write({"op": "incr", "key": "x"})
+print(await cluster.client.read("x"))
+"""
+
+
+def test_processes_that_a_cell_began_make_way_for_those_of_its_next_run(kernel: Any) -> None:
+    pytest.importorskip("aiomqtt", reason="aiomqtt is not installed")
+    run(kernel, AROUND, "first")
+    assert [run(kernel, PROCESSES, "second") for _ in range(2)] == ["1", "1"]
+    run(kernel, "await cluster.close()", "third")

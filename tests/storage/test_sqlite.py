@@ -185,13 +185,16 @@ def open_in_another_process(directory: Path) -> str:
     return done.stderr
 
 
-async def test_a_storage_must_be_loaded_before_it_is_used_and_not_after_it_is_closed(tmp_path: Path) -> None:
+async def test_a_storage_must_be_loaded_before_it_is_used_and_again_after_it_was_closed(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path)
     with pytest.raises(StorageFailed, match="load"):
         await storage.write([append(1, 1)])
     await storage.close()
     with pytest.raises(StorageFailed, match="has been closed"):
-        await storage.load()
+        await storage.write([append(1, 1)])
+    await storage.load()
+    await storage.write([append(1, 1)])
+    await storage.close()
 
 
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,254 @@
+"""What every live cluster can do, wherever its nodes live: in this process, or each in one of its own."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import AsyncExitStack
+from copy import copy
+from pathlib import Path
+from typing import Self
+
+from msgspec.structs import replace
+
+from pyraft_lab.arguments import MOST_NODES, seconds, share, sides, span, text, way, whole
+from pyraft_lab.cell import end_with_the_cell
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.membership import ChangeLike
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import Fatal, PyraftError, Timeout, UnknownNode
+from pyraft_lab.home import Home, LoopThread
+from pyraft_lab.network import broker as brokers
+from pyraft_lab.network.faults import Decree
+from pyraft_lab.runtime.client import Client, Door
+from pyraft_lab.runtime.metrics import Metrics, leader_of
+from pyraft_lab.runtime.responses import WriteResponse
+from pyraft_lab.trace.recorder import Kind, Trace
+
+NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+
+
+class Cluster(ABC):
+    """A live cluster that lasts as long as its ``async with`` block; methods may be used from any loop and thread.
+
+    In a notebook a cluster that a cell began ends when that cell runs again.
+    """
+
+    trace: Trace
+    """What happened, as frames and as a story."""
+    broker: brokers.Broker | None
+    """The broker it started, if it did."""
+
+    def __init__(
+        self,
+        nodes: int = 3,
+        *,
+        network: str = "memory",
+        storage: str | Path = "memory",
+        config: Config | None = None,
+        trace: int | None = 20_000,
+        name: str = "local",
+    ) -> None:
+        self._voters = range(1, whole("nodes", nodes, 1, MOST_NODES) + 1)
+        self.config = Config.of(config)
+        self.trace = Trace(limit=1 if trace is None else whole("trace", trace, 1))
+        self.broker = None
+        self._network, self._storage, self._name = text("network", network), storage, text("name", name)
+        self._started: set[NodeId] = set()
+        self._is_traced, self._trace_limit = trace is not None, trace
+        self._created = time.monotonic()
+        self._decree = Decree()
+        self._client: Client | None = None
+        self._thread: LoopThread | None = None
+        self._stack = AsyncExitStack()
+        self._beginning: asyncio.Task[None] | None = None
+        self._ends: list[Callable[[], None]] = []
+
+    # From beginning to end
+
+    async def __aenter__(self) -> Self:
+        if self._thread is not None:
+            raise PyraftError("the cluster is running already; close() it before it begins again")
+        self._thread = LoopThread(f"raft cluster {self._name}")
+        self._thread.start()
+        try:
+            await asyncio.to_thread(end_with_the_cell, self._ending())
+            await self._thread.home.run(self._begin_once())
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop every node, the network, the broker it started, and the thread; twice is no error."""
+        await asyncio.shield(asyncio.to_thread(self._close))
+
+    def _close(self) -> None:
+        """In a thread that may wait: whoever asked for it may be cancelled, and then it goes on all the same."""
+        thread, self._thread = self._thread, None
+        self._ends.clear()
+        if thread is None:
+            return
+        try:
+            thread.home.submit(self._end()).result()
+        finally:
+            thread.stop(NOT_RUNNING)
+
+    def _ending(self) -> Callable[[], None]:
+        """How the next run of this cell ends the cluster; one that is closed is not kept for that."""
+        self._ends = ends = [self._close]
+
+        def end() -> None:
+            for each in tuple(ends):
+                each()
+
+        return end
+
+    async def _begin_once(self) -> None:
+        self._stack = AsyncExitStack()
+        self._beginning = asyncio.current_task()
+        try:
+            await self._begin()
+        finally:
+            self._beginning = None
+
+    async def _end(self) -> None:
+        """Undo what has begun, the last first; a beginning that is not wanted any more is awaited."""
+        if self._beginning is not None:
+            self._beginning.cancel()
+            await asyncio.wait([self._beginning])
+        await self._stack.aclose()
+
+    @abstractmethod
+    async def _begin(self) -> None:
+        """Start the nodes, on the cluster's own thread; ``_stack`` knows how to undo each part."""
+
+    async def _start_broker(self) -> None:
+        starting = asyncio.ensure_future(asyncio.to_thread(brokers.start))
+        self._stack.push_async_callback(self._stop_broker, starting)
+        self.broker = await asyncio.shield(starting)
+
+    async def _stop_broker(self, starting: "asyncio.Future[brokers.Broker]") -> None:
+        """One that is still starting comes up first: a thread cannot be cancelled."""
+        (outcome,) = await asyncio.gather(starting, return_exceptions=True)
+        if not isinstance(outcome, BaseException):
+            await asyncio.to_thread(outcome.stop)
+
+    # Using it
+
+    @property
+    def client(self) -> Client:
+        """A client session with this cluster."""
+        if self._client is None:
+            raise copy(NOT_RUNNING)
+        return self._client
+
+    def new_client(self, *, deadline: float = 10.0) -> Client:
+        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
+        return Client(self._door(), deadline=deadline, home=self._home)
+
+    @abstractmethod
+    def _door(self) -> Door:
+        """How clients reach the nodes."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._thread is not None
+
+    @property
+    def now(self) -> float:
+        """Seconds since the cluster was made: the time of its trace."""
+        return time.monotonic() - self._created
+
+    @property
+    @abstractmethod
+    def metrics(self) -> Mapping[NodeId, Metrics]:
+        """What every node that is up says, or said last, about itself."""
+
+    async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
+        """The node that leads in the highest term, as soon as it has committed something there."""
+        return await self._home.run(self._wait_leader(seconds("timeout", timeout)))
+
+    async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
+        try:
+            async with asyncio.timeout(timeout):
+                while (leader := leader_of(self.metrics)) is None:  # noqa: ASYNC110 (nodes come and go: no one event tells)
+                    await asyncio.sleep(0.005)
+                return leader
+        except TimeoutError:
+            raise Timeout("electing a leader", timeout) from None
+
+    # Changing it
+
+    @abstractmethod
+    async def add_learner(self, node: NodeId, *, blocking: bool = True) -> WriteResponse:
+        """Start a node and let it receive the log; it does not vote until ``change_membership``."""
+
+    @abstractmethod
+    async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
+        """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
+
+    @abstractmethod
+    async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        """Hand leadership to a voter, and wait until it leads."""
+
+    # Hurting it
+
+    @abstractmethod
+    async def kill(self, node: NodeId) -> None:
+        """Stop a node without a word to the others; what it has on disk it keeps."""
+
+    @abstractmethod
+    async def restart(self, node: NodeId) -> None:
+        """Start a node from its disk; one that is up is killed first."""
+
+    @abstractmethod
+    def pause(self, node: NodeId) -> None:
+        """Let a node stand still, as a long garbage collection or a suspended laptop would."""
+
+    @abstractmethod
+    def resume(self, node: NodeId) -> None:
+        """Let it go on."""
+
+    def partition(self, *groups: AbstractSet[NodeId]) -> None:
+        """Let nodes of different groups not hear each other; nodes in no group form one more."""
+        parts = sides("groups", groups)
+        self._check_started(*(node for part in parts for node in part))
+        told = " | ".join("{" + ",".join(map(str, part)) + "}" for part in parts)
+        self._impose(replace(self._decree, groups=tuple(map(frozenset, parts))), Kind.PARTITION, detail=told)
+
+    def cut(self, src: NodeId, dst: NodeId) -> None:
+        """Let nothing get from ``src`` to ``dst``; the other way is as before."""
+        self._check_started(*(link := way("cut", (src, dst))))
+        self._impose(replace(self._decree, cuts=(*self._decree.cuts, link)), Kind.CUT, src, peer=dst)
+
+    def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
+        """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
+        decree = replace(self._decree, loss=share("loss", loss), delay=span("delay", delay))
+        self._impose(decree, Kind.WEATHER, detail=f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s")
+
+    def heal(self) -> None:
+        """Undo partitions, cuts and weather."""
+        self._impose(Decree(), Kind.HEAL)
+
+    def _check_started(self, *nodes: NodeId) -> None:
+        for node in nodes:
+            if node not in self._started:
+                raise UnknownNode(node, self._started)
+
+    @abstractmethod
+    def _impose(
+        self, decree: Decree, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+    ) -> None:
+        """Change the wires, and record that."""
+
+    @property
+    def _home(self) -> Home:
+        if self._thread is None:
+            raise copy(NOT_RUNNING)
+        return self._thread.home

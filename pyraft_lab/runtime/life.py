@@ -1,0 +1,170 @@
+"""The life of a node: started once, at home on one loop, ended once; whatever it is asked before or after says so."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from contextlib import suppress
+from copy import copy
+from typing import Any, TypeVar
+
+from pyraft_lab.engine.types import ORIGIN, NodeId
+from pyraft_lab.errors import Fatal, PyraftError, Stopped
+from pyraft_lab.home import Home
+from pyraft_lab.machine import Sessions
+from pyraft_lab.network.base import Endpoint
+from pyraft_lab.runtime.hooks import is_cancelled
+from pyraft_lab.runtime.lives import claim, release
+from pyraft_lab.runtime.owner import Owner, cause_of_death
+from pyraft_lab.storage.base import Storage
+
+T = TypeVar("T")
+Inside = Callable[[], Awaitable[tuple[Owner, Endpoint]]]
+"""Makes what lives in a node, and its place in the network."""
+
+
+class Life:
+    """From ``start()`` to the end of node ``id``; ``changed`` is called when it is over.
+
+    ::
+
+        new ──start()──▶ starting ──▶ running ──▶ over
+         ▲                  │  └──── shutdown() ───▲
+         └──── it failed ───┘
+    """
+
+    home: Home | None = None
+    """The loop on which it was started."""
+    owner: Owner | None = None
+    """Its inside, once it runs."""
+    endpoint: Endpoint | None = None
+    """Its place in the network."""
+    over: Fatal | None = None
+    """What ended it."""
+
+    def __init__(self, id: NodeId, *, machine: Sessions, storage: Storage, changed: Callable[[], None]) -> None:
+        self.id = id
+        self._machine, self._storage, self._changed = machine, storage, changed
+        self._beginning: asyncio.Task[None] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._company: list[Callable[[], Coroutine[Any, Any, None]]] | None = []
+
+    # From birth to death
+
+    async def start(self, inside: Inside) -> None:
+        """Begin; raises what prevents it, and may then be tried again."""
+        self._refuse_second_start()
+        self.home = Home()
+        self._beginning = asyncio.create_task(self._begin(inside), name=f"start of raft node {self.id}")
+        try:
+            await self._beginning
+        except asyncio.CancelledError:
+            if self.over is not None and not is_cancelled():
+                raise copy(self.over) from None  # by shutdown()
+            raise
+        finally:
+            self._beginning = None
+
+    def _refuse_second_start(self) -> None:
+        if self._beginning is not None:
+            raise PyraftError(f"node {self.id} is being started already; await that start()")
+        if self.over is not None:
+            raise PyraftError(f"node {self.id} was started before; make a new Raft on the same storage")
+        if self.owner is not None:
+            raise PyraftError(f"node {self.id} is running already; use it, or shutdown() and make a new Raft")
+
+    async def _begin(self, inside: Inside) -> None:
+        claim(self._machine.machine, self.id)
+        try:
+            owner, endpoint = await inside()
+        except BaseException:
+            release(self._machine.machine, is_blank=True)
+            await self._storage.close()
+            raise
+        self.owner, self.endpoint = owner, endpoint
+        self._running = asyncio.create_task(self._run(owner, endpoint), name=f"raft node {self.id}")
+        try:
+            await owner.began.wait()
+        except asyncio.CancelledError:
+            await owner.began.wait()  # only what has begun can come to its end
+            await _stop(self._running)
+            raise
+        company, self._company = self._company or [], None
+        for work in company:
+            owner.attend(work())
+
+    async def _run(self, owner: Owner, endpoint: Endpoint) -> None:
+        """However it ends, nobody is left waiting and nothing is left open."""
+        try:
+            await owner.run(endpoint)
+        except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
+            self.over = cause_of_death(self.id, ended)
+        finally:
+            self.over = self.over or Stopped(self.id)
+            owner.requests.fail(self.over)
+            self._changed()
+            release(self._machine.machine, is_blank=owner.machinist.applied == ORIGIN)
+            try:
+                await endpoint.close()
+            finally:
+                await self._storage.close()
+
+    async def shutdown(self) -> None:
+        """End it, from any loop; twice is no error, and before the start it does nothing."""
+        if self.home is not None:
+            with suppress(Fatal):  # its loop has ended, and the node with it
+                await self.home.run(self._shutdown())
+
+    async def _shutdown(self) -> None:
+        if self._beginning is not None:
+            self.over = self.over or Stopped(self.id)
+            await _stop(self._beginning)
+        if self._running is not None:
+            await _stop(self._running)
+
+    def accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let work go on for as long as the node lives, or is going to live."""
+        if self._company is not None and self.over is None:
+            self._company.append(work)  # until it has begun
+        else:
+            self.call(lambda: self.alive().attend(work()))
+
+    # Home
+
+    def alive(self) -> Owner:
+        """The node's inside, or what ended it."""
+        if self.over is not None:
+            raise copy(self.over)  # one error raised twice would drag all its tracebacks along
+        if self.owner is None:
+            raise PyraftError(f"node {self.id} has not been started; await start() first")
+        return self.owner
+
+    def run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Await ``work`` on the node's own loop."""
+        return self._at_home(work).run(work)
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Start ``work`` on the node's own loop."""
+        return self._at_home(work).submit(work)
+
+    def call(self, act: Callable[[], T]) -> T:
+        """What ``act()`` returns on the node's own loop."""
+        self.alive()
+        return self._home().call(act)
+
+    def _at_home(self, work: Coroutine[Any, Any, T]) -> Home:
+        try:
+            self.alive()
+        except PyraftError:
+            work.close()
+            raise
+        return self._home()
+
+    def _home(self) -> Home:
+        assert self.home is not None, "a started node has a home"
+        return self.home
+
+
+async def _stop(task: "asyncio.Task[None]") -> None:
+    if not task.done():
+        task.cancel()
+        await asyncio.wait([task])
