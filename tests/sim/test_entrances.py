@@ -23,6 +23,7 @@ from pyraft_lab.errors import ConfigError, EmptyMembership, PyraftError, Unknown
 from pyraft_lab.sim.disk import Health
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Link, Weather
+from pyraft_lab.sim.world import Call, Query
 from tests.absurd import INF, NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
 
 PUT = {"op": "put", "key": "x", "value": 1}
@@ -108,6 +109,7 @@ def test_an_argument_that_makes_no_sense_is_refused_and_nothing_happens(act: Act
         (lambda sim: sim.cut(1, 99), UnknownNode),
         (lambda sim: sim.elect(99), UnknownNode),
         (lambda sim: sim.initialize({1}, 99), UnknownNode),
+        (lambda sim: sim.call(Call(client=0, wish=Query("x"), to=99)), UnknownNode),
         (lambda sim: sim.drop(12345), PyraftError),
     ],
 )
@@ -245,6 +247,18 @@ class Integer:
 
     def __index__(self) -> int:
         return self.value
+
+
+def test_a_server_that_is_there_already_becomes_a_learner() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.2)
+    sim.add_node(4)
+    call = sim.add_learner(4)
+    sim.run_until(lambda _: call.done)
+    assert call.ok
+    sim.run(0.5)
+    assert sim.nodes[1].membership.learners == {4}
 
 
 def test_a_whole_number_of_another_kind_is_one_too() -> None:
