@@ -11,8 +11,8 @@ the median round trip, on two cores (``python -m tests.bench.brokers``):
 ================== ================ ================
 broker             QoS 0            QoS 1
 ================== ================ ================
-mosquitto 2.0      230 µs, 0.2 ms   308 µs, 0.3 ms
-this one           TO BE MEASURED
+mosquitto 2.0      284 µs, 0.2 ms   404 µs, 0.4 ms
+this one           384 µs, 0.4 ms   547 µs, 0.5 ms
 ================== ================ ================
 
 It keeps no session for a client that is away, and takes no message of QoS 2.

@@ -11,7 +11,7 @@ import aiomqtt
 import pytest
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.errors import ConfigError, NetworkFailed
+from pyraft_lab.errors import ConfigError, DuplicateNode, NetworkFailed
 from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
 from pyraft_lab.network.address import Certificates
@@ -51,6 +51,13 @@ async def test_each_node_is_let_in_as_itself(guarded: broker.Broker) -> None:
     assert await mailbox.until_letters(1) == [(2, 7)]
     await one.close()
     await two.close()
+
+
+async def test_a_node_started_twice_is_refused_behind_a_guard_as_well(guarded: broker.Broker) -> None:
+    one = await MqttNetwork(NODES[0].url(guarded.url)).join(1, Remembering())
+    with pytest.raises(DuplicateNode, match="node 1"):
+        await MqttNetwork(NODES[0].url(guarded.url)).join(1, Remembering())
+    await one.close()
 
 
 async def test_a_wrong_password_is_refused(guarded: broker.Broker) -> None:

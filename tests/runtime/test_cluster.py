@@ -21,12 +21,10 @@ from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
 
 CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
-NETWORKS = [
-    "memory",
-    pytest.param("mqtt", marks=pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")),
-]
+NETWORKS = ["memory", "mqtt"]
 
 
+@pytest.mark.usefixtures("each_broker")
 @pytest.mark.parametrize("network", NETWORKS)
 async def test_a_cluster_keeps_what_it_acknowledged_when_its_leader_dies(network: str) -> None:
     async with LocalCluster(3, network=network, config=CALM) as cluster:

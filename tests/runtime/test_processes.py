@@ -10,6 +10,7 @@ from pyraft_lab.runtime.cluster import LocalCluster
 CALM = Config(election_timeout=(0.5, 1.0), heartbeat_interval=0.1)
 
 
+@pytest.mark.usefixtures("each_broker")
 async def test_processes_keep_what_they_acknowledged_through_kill_nine() -> None:
     async with LocalCluster(3, processes=True, config=CALM) as cluster:
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
@@ -31,6 +32,7 @@ async def test_processes_keep_what_they_acknowledged_through_kill_nine() -> None
     assert (causes.time.to_numpy() <= caused.time.to_numpy()).all(), "no effect comes before its cause"
 
 
+@pytest.mark.usefixtures("each_broker")
 async def test_links_between_processes_can_be_cut() -> None:
     async with LocalCluster(3, processes=True, config=CALM, trace=None) as cluster:
         old = await cluster.wait_leader(10)

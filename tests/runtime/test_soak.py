@@ -20,7 +20,6 @@ from pyraft_lab.check.linearizability import check_linearizable
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
-from pyraft_lab.network import broker
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.processes import ProcessCluster
 from pyraft_lab.runtime.witness import Witness
@@ -35,7 +34,7 @@ CONFIG = Config(
 WITNESSES, KEYS, EPOCH = 4, 5, 10.0
 """Clients whose calls are noted; the keys they share, and for how many seconds: short histories are soon checked."""
 pytestmark = [
-    pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed"),
+    pytest.mark.usefixtures("each_broker"),
     pytest.mark.timeout(SECONDS * 3 + 180),
 ]
 

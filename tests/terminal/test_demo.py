@@ -29,14 +29,9 @@ def test_the_command_tells_the_story_and_exits_with_zero(capsys: pytest.CaptureF
     assert "Who was what" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["mosquitto", "embedded"])
-def test_the_command_names_the_broker_it_starts(
-    kind: broker.Kind, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if kind == "mosquitto" and broker.mosquitto() is None:
-        pytest.skip("mosquitto is not installed")
-    if kind == "embedded":
-        monkeypatch.setattr(broker, "PATHS", "")  # as if mosquitto were not installed
+@pytest.mark.usefixtures("each_broker")
+def test_the_command_names_the_broker_it_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    kind = "mosquitto" if broker.mosquitto() else "embedded"
     assert main(["demo", "--seconds", "0.2", "--nodes", "3"]) == 0
     assert f"{kind} at mqtt://127.0.0.1:" in capsys.readouterr().out
 

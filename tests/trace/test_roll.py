@@ -112,7 +112,7 @@ def start(running: broker.Broker, tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
+@pytest.mark.usefixtures("each_broker")
 def test_a_node_killed_without_mercy_is_shown_as_not_heard_of_and_so_is_one_that_stands_still(
     running: broker.Broker, start: Start
 ) -> None:

@@ -39,7 +39,7 @@ def test_a_cause_that_never_comes_holds_nobody_up() -> None:
     assert [one.id for one in merger.take(now=PATIENCE + 0.01)] == [20]
 
 
-@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
+@pytest.mark.usefixtures("each_broker")
 async def test_a_trace_follows_a_cluster_that_runs_elsewhere() -> None:
     with broker.start() as running:
         network = MqttNetwork(running.url)
