@@ -275,7 +275,8 @@ class Lives:
     def _step(self, record: Record, step: Step) -> None:
         node = record.node
         is_first = record.kind in (Kind.BOOT, Kind.JOIN)
-        if is_first or record.kind is Kind.RESTART or self._logs.get(node) != step.before.log:
+        known, log = self._logs.get(node), step.before.log
+        if is_first or record.kind is Kind.RESTART or (known is not log and known != log):
             self._look_again(node, step.before.log, record.time, is_first=is_first)
         for command in step.commands:
             self._store(node, command, step.before.log, record.time)
