@@ -23,7 +23,8 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.state import RaftState, RoleName, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.extras import needed
-from pyraft_lab.trace.recorder import AWAY, UP, Fate, Flight, Kind, MessageId, Record, missing_in
+from pyraft_lab.trace.recorder import AWAY, UP, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.records import missing_in
 from pyraft_lab.trace.rules.table import RULES, rule
 from pyraft_lab.trace.words import command_text
 
@@ -276,7 +277,8 @@ class Lives:
     def _step(self, record: Record, step: Step) -> None:
         node = record.node
         is_first = record.kind in (Kind.BOOT, Kind.JOIN)
-        if is_first or record.kind is Kind.RESTART or self._logs.get(node) != step.before.log:
+        known, log = self._logs.get(node), step.before.log
+        if is_first or record.kind is Kind.RESTART or (known is not log and known != log):
             self._look_again(node, step.before.log, record.time, is_first=is_first)
         for command in step.commands:
             self._store(node, command, step.before.log, record.time)

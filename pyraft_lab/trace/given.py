@@ -2,11 +2,13 @@
 
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyraft_lab.errors import ConfigError
+
+T = TypeVar("T")
 
 
 def seconds(name: str, value: Any) -> None:
@@ -50,6 +52,15 @@ def name(field: str, value: Any) -> None:
     """A text that is not empty."""
     if not isinstance(value, str) or not value:
         raise ConfigError(field, value, "must be a text, such as mqtt://localhost for a broker, demo for a cluster")
+
+
+def all_of(name: str, values: Any, kind: type[T]) -> list[T]:
+    """A list of what is all of one kind."""
+    found = list(values) if isinstance(values, Iterable) else [values]
+    wrong = [one for one in found if not isinstance(one, kind)]
+    if wrong or not isinstance(values, Iterable):
+        raise ConfigError(name, wrong[0] if wrong else values, f"must be nothing but {kind.__name__}s")
+    return found
 
 
 def are_several(values: Any) -> bool:

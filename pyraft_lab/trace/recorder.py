@@ -10,7 +10,7 @@ Drivers make a :class:`Record` of every :class:`~pyraft_lab.engine.state.Step` a
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -51,7 +51,6 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
-from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
 from pyraft_lab.trace import given
 
@@ -126,10 +125,6 @@ UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
 """After these it is there."""
 
 
-MISSING = "records are missing"
-WHOLE = "its whole state is known again"
-
-
 class Fate(StrEnum):
     """What became of a message."""
 
@@ -199,18 +194,6 @@ class Record(Struct, frozen=True, kw_only=True):
         return sentence(self)
 
 
-def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:
-    """The record that says how many records of a node are missing since ``time``; ``state`` is how it stands now."""
-    detail = f"{count} {MISSING}" if count else WHOLE
-    return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=detail, state=state)
-
-
-def missing_in(record: Record) -> int:
-    """How many records are missing, as a record of :func:`gap` tells."""
-    count = record.detail.partition(" ")[0]
-    return int(count) if record.kind is Kind.GAP and count.isdecimal() else 0
-
-
 _KINDS: Mapping[type[Event], Kind] = {
     Boot: Kind.BOOT,
     Receive: Kind.RECEIVE,
@@ -249,41 +232,6 @@ def peer_of(event: Event) -> NodeId | None:
             return None
 
 
-def record_step(
-    step: Step,
-    *,
-    id: EventId,
-    time: float,
-    cause: EventId | None = None,
-    message: MessageId | None = None,
-    sent: Sequence[Flight] = (),
-    replies: Sequence[Reply] = (),
-) -> Record:
-    """The record of one turn of a node; ``message`` is the id of the one received, ``sent`` what left at once."""
-    return Record(
-        id=id,
-        time=time,
-        kind=kind_of(step.event),
-        node=step.after.id,
-        cause=cause,
-        step=step,
-        peer=peer_of(step.event),
-        message=message,
-        sent=tuple(sent),
-        replies=tuple(replies),
-    )
-
-
-def _checked(records: Any) -> list[Record]:
-    if not isinstance(records, Iterable):
-        raise ConfigError("records", records, "must be the records of a trace")
-    found = list(records)
-    wrong = next((one for one in found if not isinstance(one, Record)), None)
-    if wrong is not None:
-        raise ConfigError("records", wrong, "is no record of a trace")
-    return found
-
-
 class Trace:
     """What happened, in order: an observer that keeps records, and all that can be asked of them.
 
@@ -294,7 +242,9 @@ class Trace:
     def __init__(self, records: Iterable[Record] = (), *, limit: int | None = None) -> None:
         if limit is not None:
             given.whole("limit", limit, 0)
-        self._records: deque[Record] | list[Record] = _checked(records) if limit is None else deque(records, limit)
+        self._records: deque[Record] | list[Record] = (
+            given.all_of("records", records, Record) if limit is None else deque(records, limit)
+        )
         self._seen = len(self._records)
         self._frames: dict[str, tuple[int, pd.DataFrame]] = {}
 
