@@ -98,6 +98,14 @@ def test_words_of_the_client_are_read_before_it_connects(
     assert told in refused(["client", "--broker", NOWHERE, *given.split(" ")], capsys)
 
 
+@pytest.mark.parametrize("number", ["x", "-1", "1.5", "9" * 5000, ""])
+def test_a_number_of_entries_is_a_number(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", ".", f"--entries={number}"])
+    assert ended.value.code == 2
+    assert "is not a number of entries" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_takes_bytes_that_are_no_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "is not text in UTF-8" in refused([command, "\udcff"], capsys)
