@@ -10,6 +10,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.runtime.server import CALM
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import as_json
+from pyraft_lab.terminal.values import value_of
 
 NOWHERE = "mqtt://127.0.0.1:1"
 """Nobody listens there: a command that was refused for another reason has not tried to reach it."""
@@ -179,7 +180,7 @@ def test_an_answer_is_always_valid_json(answer: object) -> None:
     ("text", "value"), [("3", 3), ("three", "three"), ("[1, 2]", [1, 2]), ("[[[[", "[[[["), ("", ""), ("null", None)]
 )
 def test_a_value_is_json_if_it_is_json_and_else_a_text(text: str, value: object) -> None:
-    assert words.value(text) == value
+    assert value_of(text) == value
 
 
 def refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
