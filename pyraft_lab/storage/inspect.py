@@ -131,6 +131,13 @@ def _start_faults(contents: Contents) -> tuple[str, ...]:
     return ()
 
 
+def _entries(text: str) -> int:
+    """How many entries to show: 0 or more."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of entries: give a whole number from 0")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pyraft-lab inspect",
@@ -140,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("directory", metavar="DIR", help="a node's data directory; the node may be running")
     parser.add_argument(
-        "--entries", type=int, default=20, metavar="N", help="how many log entries to show (default 20)"
+        "--entries", type=_entries, default=20, metavar="N", help="how many log entries to show (default 20)"
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     return parser

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from pyraft_lab.errors import PyraftError
 from pyraft_lab.network import broker, passwords
 from pyraft_lab.network.access import Account, Part
 from pyraft_lab.terminal import words
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _serve(chosen: argparse.Namespace) -> int:
     stop = words.stop_on_signals()
+    await asyncio.to_thread(_check_place, chosen.host, chosen.port)
     guard = _guard(chosen)
     _warn(chosen.host, guard)
     running = await asyncio.to_thread(
@@ -59,6 +62,27 @@ def _warn(host: str, guard: broker.Guard) -> None:
             "pyraft-lab: without accounts, everybody in this network can read and change every cluster of this broker; "
             "--nodes, --clients, --learners and --teacher let in only those\n"
         )
+
+
+def _check_place(host: str, port: int) -> None:
+    """``PlaceTaken`` where one cannot listen: a broker's own words for it are for those who know it."""
+    try:
+        family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as failed:
+        raise PlaceTaken(host, port, failed.strerror or str(failed)) from None
+
+
+class PlaceTaken(PyraftError):
+    """A broker cannot listen there."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        self.host, self.port = host, port
+        todo = "take another --port, or 0 for a free one" if port else "take another --host"
+        super().__init__(f"no broker can listen at {host}:{port}: {why}; {todo}")
 
 
 async def _look_after(running: broker.Broker, stop: words.Stop) -> int:

@@ -24,6 +24,7 @@ from pyraft_lab.terminal.acts import Act, name_of, read_words
 from pyraft_lab.terminal.members import remove
 from pyraft_lab.terminal.obedience import NobodyObeys, check_divides, check_known, groups_of, impose, listed
 from pyraft_lab.terminal.reach import reach
+from pyraft_lab.terminal.values import value_of
 
 EXAMPLES = """pyraft-lab client --broker mqtt://localhost put x 1
 pyraft-lab client --broker mqtt://localhost get x
@@ -32,7 +33,7 @@ pyraft-lab client --broker mqtt://localhost add-learner 4
 pyraft-lab client --broker mqtt://localhost change-membership 1,2,4
 pyraft-lab client --broker mqtt://localhost partition 1,2 3,4,5       of nodes that obey: joined, or with --weather"""
 ACTS: Mapping[str, Act] = {
-    "put": Act("KEY VALUE", "write; a value that is JSON is taken as that", (str, words.value)),
+    "put": Act("KEY VALUE", "write; a value that is JSON is taken as that", (str, value_of)),
     "get": Act("KEY", "read, linearizably", (str,)),
     "delete": Act("KEY", "forget a key", (str,)),
     "status": Act("", "how every node stands"),

@@ -17,6 +17,7 @@ from pyraft_lab.terminal.acts import Act, WrongWords, name_of, read_words
 from pyraft_lab.terminal.members import remove
 from pyraft_lab.terminal.obedience import check_divides, check_known, groups_of, impose, listed
 from pyraft_lab.terminal.staff import MOST, Staff
+from pyraft_lab.terminal.values import value_of
 
 PATIENCE = 10.0
 HELP = """faults   partition 1,2 3,4,5 | cut 1 2 | loss 0.2 | delay 0.05 0.2 | heal
@@ -180,7 +181,7 @@ def _delay(shortest: str, longest: str) -> tuple[float, float]:
 
 def _value(text: str) -> Any:
     try:
-        return words.value(text)
+        return value_of(text)
     except words.Refused as wrong:
         raise WrongWords(f"write: {wrong}") from None
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -38,5 +39,6 @@ async def _knock(address: Address, within: float) -> None:
     except TimeoutError:
         raise NetworkFailed(str(address), f"no answer within {within:g} s") from None
     except OSError as failed:
-        raise NetworkFailed(str(address), failed.strerror or str(failed)) from None
+        why = os.strerror(failed.errno) if failed.errno is not None and failed.errno > 0 else failed.strerror
+        raise NetworkFailed(str(address), why or str(failed)) from None
     writer.close()

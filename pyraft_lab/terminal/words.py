@@ -5,7 +5,6 @@ Every value is checked while the command line is read, so that nothing has happe
 
 import argparse
 import asyncio
-import json
 import logging
 import signal
 import sys
@@ -28,8 +27,6 @@ OVER, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes: all went well, something did not, Ctrl-C; argparse itself exits with 2 for words that make no sense."""
 LARGEST_NODE, MOST_SERVERS, MOST_SEEDS = 2**31 - 1, 99, 10_000_000
 LONGEST, LARGEST_SEED = 1_000_000.0, 2**63 - 1
-DEEPEST = 100
-"""Levels of lists and objects in a value: more than anybody types, fewer than any decoder on the way refuses."""
 
 
 Refused = argparse.ArgumentTypeError
@@ -274,48 +271,7 @@ def _number(text: str) -> float:
     return number
 
 
-# Values
-
-
-def value(text: str) -> Any:
-    """JSON if it is JSON, else the text itself: ``3`` is a number, ``three`` a word."""
-    try:
-        found = json.loads(text, parse_constant=_refuse_constant)
-        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
-        msgspec.msgpack.encode(found)
-        deep = depth(found)
-    except RecursionError:
-        found, deep = None, DEEPEST + 1
-    except (OverflowError, UnicodeEncodeError):
-        raise Refused(f"{shown(text)}: a number or a character there is beyond JSON") from None
-    except _NoNumber as wrong:
-        raise Refused(f"{shown(text)}: {wrong}") from None
-    except json.JSONDecodeError:
-        return text
-    except ValueError:  # 1e999, or thousands of digits
-        raise Refused(f"{shown(text)}: a number there is too large") from None
-    if deep > DEEPEST:
-        raise Refused(f"{shown(text)} is nested more than {DEEPEST} levels deep")
-    return found
-
-
-class _NoNumber(Exception):
-    """JSON knows no such number, though Python reads it."""
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NoNumber(f"{name} is not a number that JSON knows; in quotes it is a text")
-
-
-def depth(found: Any) -> int:
-    """How many lists and objects are inside each other."""
-    match found:
-        case dict():
-            return 1 + max(map(depth, found.values()), default=0)
-        case list():
-            return 1 + max(map(depth, found), default=0)
-        case _:
-            return 0
+# Knobs
 
 
 def config_over(usual: Config) -> Callable[[str], Config]:

@@ -32,8 +32,6 @@ def test_what_falls_ends_with_a_shortest_story_that_opens_as_a_run(capsys: pytes
     [
         (["--mutant", "votes-twise"], "did you mean votes-twice?"),
         (["--mutant", "forgets-sessions"], "is not wrong in its rules"),
-        (["--timeouts", "-1"], "timeouts=-1"),
-        (["--nodes", "0"], "at least one voter"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(

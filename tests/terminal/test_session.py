@@ -110,6 +110,7 @@ def refused(process: "subprocess.Popen[str]") -> str:
     """The last line of a command that fails."""
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1
+    assert "Traceback" not in told
     return told.splitlines()[-1]
 
 
@@ -196,6 +197,27 @@ def test_a_broker_prints_its_url_and_ends_at_a_sign(start: Start) -> None:
     assert process.stdout.readline().startswith("mqtt://127.0.0.1:")
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+def test_a_port_in_use_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with broker.start() as its:
+        assert main(["broker", "--port", str(its.port)]) == 1
+    told = capsys.readouterr().err
+    assert f"no broker can listen at 127.0.0.1:{its.port}: Address already in use; take another --port" in told
+
+
+def test_a_node_that_cannot_start_says_why_in_one_line(start: Start, tmp_path: Path) -> None:
+    with broker.start() as its:
+        node = ["node", "--id", "1", "--broker", its.url, "--log-level", "error", "--data"]
+        first = start(*node, str(tmp_path / "1"), "--init")
+        assert main(["client", "--broker", its.url, "--timeout", "60", "put", "x", "1"]) == 0
+        assert "is in use by another node" in refused(start(*node, str(tmp_path / "1")))
+        assert "node 1 is running elsewhere in this cluster" in refused(start(*node, str(tmp_path / "2")))
+        (tmp_path / "file").touch()
+        assert "file" in refused(start(*node, str(tmp_path / "file")))
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(20) == 0
+    assert "cannot be reached" in refused(start(*node, str(tmp_path / "1")))
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "embedded"])

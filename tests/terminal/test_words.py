@@ -10,6 +10,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.runtime.server import CALM
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import as_json
+from pyraft_lab.terminal.values import value_of
 
 NOWHERE = "mqtt://127.0.0.1:1"
 """Nobody listens there: a command that was refused for another reason has not tried to reach it."""
@@ -98,6 +99,14 @@ def test_words_of_the_client_are_read_before_it_connects(
     assert told in refused(["client", "--broker", NOWHERE, *given.split(" ")], capsys)
 
 
+@pytest.mark.parametrize("number", ["x", "-1", "1.5", "9" * 5000, ""])
+def test_a_number_of_entries_is_a_number(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", ".", f"--entries={number}"])
+    assert ended.value.code == 2
+    assert "is not a number of entries" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_takes_bytes_that_are_no_text(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "is not text in UTF-8" in refused([command, "\udcff"], capsys)
@@ -171,7 +180,7 @@ def test_an_answer_is_always_valid_json(answer: object) -> None:
     ("text", "value"), [("3", 3), ("three", "three"), ("[1, 2]", [1, 2]), ("[[[[", "[[[["), ("", ""), ("null", None)]
 )
 def test_a_value_is_json_if_it_is_json_and_else_a_text(text: str, value: object) -> None:
-    assert words.value(text) == value
+    assert value_of(text) == value
 
 
 def refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
