@@ -23,7 +23,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "matrix"
 ROOMS = ("engine", "sim", "network", "storage", "trace")
-EXTRAS = ("data", "mqtt", "otel")
+EXTRAS = ("data", "mqtt", "otel", "plans")
 TOOLS = frozenset({"hypothesis", "packaging", "plotly", "pytest", "pytest-asyncio", "pytest-timeout"})
 """What the rooms need of the extras ``lab`` and ``test``."""
 

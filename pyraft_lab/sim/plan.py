@@ -346,7 +346,9 @@ def _json_of_yaml(text: str) -> str:
     try:
         import yaml
     except ImportError as missing:
-        raise PlanError("a YAML file needs PyYAML: pip install pyyaml, or write the plan as JSON") from missing
+        raise PlanError(
+            'a YAML file needs PyYAML: pip install "pyraft-lab[plans]", or write the plan as JSON'
+        ) from missing
     try:
         return msgspec.json.encode(yaml.safe_load(text)).decode()
     except yaml.YAMLError as error:

@@ -294,7 +294,7 @@ def test_latency_may_be_a_curve() -> None:
 def test_a_yaml_file_without_pyyaml_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "plan.yaml").write_text(YAML)
     monkeypatch.setitem(sys.modules, "yaml", None)  # as if it were not installed
-    with pytest.raises(PlanError, match="pip install pyyaml"):
+    with pytest.raises(PlanError, match=r"pip install .pyraft-lab\[plans\]"):
         Plan.load(tmp_path / "plan.yaml")
 
 
