@@ -23,9 +23,9 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "matrix"
 ROOMS = ("engine", "sim", "network", "storage", "trace")
-EXTRAS = ("data", "mqtt", "otel")
-TOOLS = frozenset({"hypothesis", "packaging", "pytest", "pytest-asyncio", "pytest-timeout"})
-"""What the rooms need of the extra ``test``."""
+EXTRAS = ("data", "mqtt", "otel", "plans")
+TOOLS = frozenset({"hypothesis", "packaging", "plotly", "pytest", "pytest-asyncio", "pytest-timeout"})
+"""What the rooms need of the extras ``lab`` and ``test``."""
 
 
 class Cell(Struct, frozen=True):
@@ -88,7 +88,7 @@ def requirements() -> list[Requirement]:
     """What is installed: the dependencies, the extras that the rooms use, and the tools that test them."""
     project = _project()
     extras = project["optional-dependencies"]
-    tools = [text for text in extras["test"] if Requirement(text).name in TOOLS]
+    tools = [text for text in (*extras["lab"], *extras["test"]) if Requirement(text).name in TOOLS]
     return [Requirement(text) for text in (*project["dependencies"], *(t for e in EXTRAS for t in extras[e]), *tools)]
 
 

@@ -26,7 +26,7 @@ for seed in range(3):
 
 
 @each
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_the_rooms_that_all_stands_on_pass_there(cell: Cell) -> None:
     matrix.install(cell)
     rooms = [f"tests/{room}" for room in ROOMS]

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.events import Guard, ReadPolicy
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
@@ -106,6 +106,7 @@ class Change(Struct, frozen=True):
     change: ChangeLike | Any
     retain: bool = False
     at: Who | None = None
+    guard: Guard = Guard()
 
 
 class Transfer(Struct, frozen=True):
@@ -212,6 +213,12 @@ class AwaitRole(Struct, frozen=True):
     role: Literal["leader", "follower", "learner"]
 
 
+class AwaitAppended(Struct, frozen=True):
+    """A node has an entry that it does not know to be committed."""
+
+    node: Who
+
+
 class Settle(Struct, frozen=True):
     """Every member that is up has applied all the leader has."""
 
@@ -224,7 +231,10 @@ class Ends(Struct, frozen=True):
 
 
 class Scenario:
-    """A name, lines of an act and its answer, and the end."""
+    """A name, lines of an act and its answer, and the end.
+
+    ``pending`` says what is not right yet, and ``live_differs`` in what live nodes end otherwise than simulated ones.
+    """
 
     def __init__(
         self,
@@ -238,12 +248,13 @@ class Scenario:
         initialize: bool = True,
         settles: bool = True,
         pending: str = "",
+        live_differs: str = "",
     ) -> None:
         self.name, self.lines = name, lines
         self.nodes, self.config, self.initialize = nodes, config, initialize
         self.ends = Ends(machine or {}, Members(frozenset(voters or range(1, nodes + 1)), frozenset(learners)))
         self.settles = settles
-        self.pending = pending
+        self.pending, self.live_differs = pending, live_differs
 
     def __repr__(self) -> str:
         return self.name

@@ -50,7 +50,7 @@ class World(Protocol):
         """Start a node, and let it receive the log."""
         ...
 
-    def change(self, change: Any, *, retain: bool, at: NodeId | None) -> Coroutine[Any, Any, Membership | None]:
+    def change(self, change: words.Change, at: NodeId | None) -> Coroutine[Any, Any, Membership | None]:
         """Change who votes."""
         ...
 
@@ -177,8 +177,8 @@ class Performance:
                 return self.world.write(command, at, client, within)
             case words.Read(key, _, policy, within):
                 return self.world.read(key, at, policy, within)
-            case words.Change(change, retain, _):
-                return self.world.change(change, retain=retain, at=at)
+            case words.Change():
+                return self.world.change(act, at)
             case _:
                 assert_never(act)
 
@@ -203,6 +203,9 @@ class Performance:
             case words.AwaitRole(who, role):
                 node = await self.find(who)
                 await self._until(lambda: self._of(node).role == role, f"node {node} as {role}")
+            case words.AwaitAppended(who):
+                node = await self.find(who)
+                await self._until(lambda: self._of(node).last_log.index > self._of(node).committed, "an entry")
             case words.Settle():
                 await self.settle()
             case _:

@@ -2,7 +2,9 @@
 
 from msgspec.structs import replace
 
+from pyraft_lab.engine.events import Guard
 from pyraft_lab.engine.membership import AddVoters, RemoveLearners, RemoveVoters
+from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import (
     AlreadyInitialized,
     BadCommand,
@@ -13,7 +15,9 @@ from pyraft_lab.errors import (
     NotInitialized,
     NotLeader,
     OutcomeUnknown,
+    Overloaded,
     PreconditionFailed,
+    QuorumNotEnough,
     Timeout,
     UnknownNode,
 )
@@ -22,6 +26,7 @@ from tests.parity.language import (
     CONFIG,
     AddLearner,
     AllowRevert,
+    AwaitAppended,
     AwaitLeader,
     AwaitRole,
     Begin,
@@ -55,6 +60,7 @@ from tests.parity.language import (
 
 X = {"x": 1}
 ALL = frozenset({1, 2, 3})
+ON_REQUEST = replace(CONFIG, check_quorum=False, enable_elect=False, retry_limit=0.2)
 BY_HAND = replace(CONFIG, pre_vote=False, loyalty=False)
 
 CLIENTS = (
@@ -433,7 +439,7 @@ CHANGES = (
         (End("first"), Members(frozenset({1, 2}), frozenset({3}))),
         voters={1, 2},
         learners={3},
-        config=replace(CONFIG, check_quorum=False, enable_elect=False, retry_limit=0.2),
+        config=ON_REQUEST,
     ),
     Scenario(
         "arguments of another kind are refused",
@@ -445,6 +451,91 @@ CHANGES = (
         (Change("12"), Error(ConfigError)),
         (Change({0}), Error(ConfigError)),
         pending="nothing looks at these arguments yet",
+    ),
+)
+
+ENDINGS = (
+    Scenario(
+        "who waits at a leader that was deposed and removed is let go",
+        (Transfer(1), None),
+        (Partition(((1,),)), None),
+        (Begin("write", Write(put("y", 1), at=1)), None),
+        (Begin("change", Change({1, 2}, at=1)), None),
+        (AwaitLeader(1), None),
+        (Change({2, 3}), Members(frozenset({2, 3}))),
+        (Heal(), None),
+        (End("write"), Error(OutcomeUnknown)),
+        (End("change"), Error(OutcomeUnknown)),
+        (Write(put("x", 1)), None),
+        machine=X,
+        voters={2, 3},
+        pending="nobody tells a leader that was deposed and removed, and its callers wait on",
+    ),
+    Scenario(
+        "a write at a node that dies has no certain end",
+        (Kill(2), None),
+        (Kill(3), None),
+        (Begin("write", Write(put("x", 1), at=1)), None),
+        (Kill(1), None),
+        (End("write"), Error(OutcomeUnknown)),
+        settles=False,
+        live_differs="a handle says that its node was stopped, not that the write may yet happen",
+    ),
+    Scenario(
+        "a read that finds no quorum ends",
+        (Kill(2), None),
+        (Kill(3), None),
+        (Read("x", at=1), Error(QuorumNotEnough)),
+        settles=False,
+    ),
+    Scenario(
+        "more than may wait is refused",
+        (Kill(2), None),
+        (Kill(3), None),
+        (Begin("first", Write(put("x", "y" * 1000), at=1)), None),
+        (AwaitAppended(1), None),
+        (Write(put("z", "y" * 1000), at=1), Error(Overloaded)),
+        (Restart(2), None),
+        (End("first"), None),
+        (Restart(3), None),
+        machine={"x": "y" * 1000},
+        config=replace(ON_REQUEST, max_uncommitted_bytes=1500),
+    ),
+    Scenario(
+        "a learner is no part of a quorum",
+        (AddLearner(4), Members(ALL, frozenset({4}))),
+        (Kill(2), None),
+        (Kill(3), None),
+        (Write(put("x", 1), within=1.5), Error(Timeout)),
+        (Restart(2), None),
+        (Write(put("x", 2)), None),
+        (Restart(3), None),
+        machine={"x": 2},
+        learners={4},
+    ),
+    Scenario(
+        "two of five may die",
+        (Kill("leader"), None),
+        (Kill("leader"), None),
+        (Write(put("x", 1)), None),
+        (Kill("leader"), None),
+        (Write(put("x", 2), within=1.5), Error(Timeout)),
+        settles=False,
+        nodes=5,
+    ),
+    Scenario(
+        "a guarded change that meets another membership does not happen",
+        (Change({1, 2}, at="leader", guard=Guard(membership=LogId(9, 9, 9))), Error(PreconditionFailed)),
+        (Change({1, 2}, at="leader", guard=Guard(leader=(9, 9))), Error(PreconditionFailed)),
+    ),
+    Scenario(
+        "leadership is not handed to a node that is dead, and work goes on",
+        (Name("dead", "follower"), None),
+        (Kill("dead"), None),
+        (Transfer("dead", waits=False), None),
+        (Write(put("x", 1)), None),
+        (Restart("dead"), None),
+        machine=X,
     ),
 )
 
@@ -520,4 +611,4 @@ BEGINNINGS = (
     ),
 )
 
-SCENARIOS = (*CLIENTS, *CRASHES, *NETWORKS, *LEADERS, *CHANGES, *SNAPSHOTS, *BEGINNINGS)
+SCENARIOS = (*CLIENTS, *CRASHES, *NETWORKS, *LEADERS, *CHANGES, *ENDINGS, *SNAPSHOTS, *BEGINNINGS)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from pyraft_lab.network import broker
 from tests.parity.language import WITHIN, Scenario
@@ -12,16 +13,25 @@ from tests.parity.play import play
 from tests.parity.scenarios import SCENARIOS
 from tests.parity.worlds import Live, Pristine, Simulated
 
-NUMBERED = [
-    pytest.param(
-        number,
-        one,
-        id=one.name.replace(" ", "-"),
-        marks=[pytest.mark.xfail(reason=one.pending, strict=False)] if one.pending else [],
-    )
-    for number, one in enumerate(SCENARIOS)
-]
-scenarios = pytest.mark.parametrize(("number", "scenario"), NUMBERED)
+
+def numbered(*, is_live: bool) -> list[ParameterSet]:
+    """Every scenario; those that are not right yet are expected to fail."""
+    return [
+        pytest.param(number, one, id=one.name.replace(" ", "-"), marks=expected_to_fail(one, is_live=is_live))
+        for number, one in enumerate(SCENARIOS)
+    ]
+
+
+def expected_to_fail(scenario: Scenario, *, is_live: bool) -> list[pytest.MarkDecorator]:
+    if scenario.pending:
+        return [pytest.mark.xfail(reason=scenario.pending, strict=False)]
+    if is_live and scenario.live_differs:
+        return [pytest.mark.xfail(reason=scenario.live_differs, strict=True)]
+    return []
+
+
+simulated = pytest.mark.parametrize(("number", "scenario"), numbered(is_live=False))
+alive = pytest.mark.parametrize(("number", "scenario"), numbered(is_live=True))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +43,7 @@ def url() -> Iterator[str]:
         yield running.url
 
 
-@scenarios
+@simulated
 async def test_a_scenario_in_a_simulation(number: int, scenario: Scenario) -> None:  # noqa: ARG001
     world = Simulated(scenario)
     answers, ends = await play(scenario, world)
@@ -42,12 +52,12 @@ async def test_a_scenario_in_a_simulation(number: int, scenario: Scenario) -> No
     assert not world.sim.violations
 
 
-@scenarios
+@alive
 async def test_a_scenario_among_live_nodes_in_memory(number: int, scenario: Scenario, tmp_path: Path) -> None:
     await live(scenario, "memory", tmp_path, f"parity{number}")
 
 
-@scenarios
+@alive
 async def test_a_scenario_over_mqtt(number: int, scenario: Scenario, tmp_path: Path, url: str) -> None:
     await live(scenario, url, tmp_path, f"parity{number}")
 

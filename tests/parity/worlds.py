@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pyraft_lab.engine.events import Guard
 from pyraft_lab.engine.membership import Membership, as_change
 from pyraft_lab.engine.types import ORIGIN, Index, NodeId
 from pyraft_lab.errors import Timeout
@@ -21,7 +20,7 @@ from pyraft_lab.sim.controls import OPERATOR
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.world import Call, Reconfigure
-from tests.parity.language import WITHIN, Scenario
+from tests.parity.language import WITHIN, Change, Scenario
 
 T = TypeVar("T")
 
@@ -68,11 +67,11 @@ class Simulated:
         found: Membership | None = await self._ended(self.sim.add_learner(node))
         return found
 
-    def change(self, change: Any, *, retain: bool, at: NodeId | None) -> Coroutine[Any, Any, Membership | None]:
+    def change(self, change: Change, at: NodeId | None) -> Coroutine[Any, Any, Membership | None]:
         """Change who votes."""
         if at is None:
-            return self._ended(self.sim.change_membership(change, retain=retain))
-        wish = Reconfigure(as_change(change), retain, Guard())
+            return self._ended(self.sim.change_membership(change.change, retain=change.retain))
+        wish = Reconfigure(as_change(change.change), change.retain, change.guard)
         return self._ended(self.sim.call(Call(client=OPERATOR, wish=wish, to=at)))
 
     async def transfer(self, to: NodeId, *, waits: bool) -> None:
@@ -209,11 +208,12 @@ class Live:
         """Start a node, and let it receive the log."""
         return (await self.cluster.add_learner(node)).membership
 
-    async def change(self, change: Any, *, retain: bool, at: NodeId | None) -> Membership | None:
+    async def change(self, change: Change, at: NodeId | None) -> Membership | None:
         """Change who votes."""
         if at is None:
-            return (await self.cluster.change_membership(change, retain=retain)).membership
-        return (await self.cluster.raft(at).change_membership(change, retain)).membership
+            return (await self.cluster.change_membership(change.change, retain=change.retain)).membership
+        raft = self.cluster.raft(at)
+        return (await raft.change_membership(change.change, change.retain, change.guard)).membership
 
     async def transfer(self, to: NodeId, *, waits: bool) -> None:
         """Hand leadership over."""
@@ -322,9 +322,9 @@ class Pristine(Live):
         """Found a cluster."""
         await self.rafts[at].initialize(voters)
 
-    async def change(self, change: Any, *, retain: bool, at: NodeId | None) -> Membership | None:
+    async def change(self, change: Change, at: NodeId | None) -> Membership | None:
         """Change who votes."""
-        return (await self.rafts[at or 1].change_membership(change, retain)).membership
+        return (await self.rafts[at or 1].change_membership(change.change, change.retain)).membership
 
 
 async def look_until(predicate: Callable[[], T], what: str) -> T:
