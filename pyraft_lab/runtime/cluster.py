@@ -171,6 +171,7 @@ class LocalCluster:
             config=self.config,
             network=self._faults,
             storage=self._disk(node),
+            cluster=self._name,
             machine=self._machine(),
             rules=self._rules,
             reporter=self._reporter,

@@ -28,15 +28,15 @@ from pyraft_lab.errors import BadCommand, Fatal, PyraftError, Stopped
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
-from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
+from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, metrics_of
 from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner, cause_of_death
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse, respond
-from pyraft_lab.storage.base import Storage
-from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.runtime.storage_use import StorageUse
+from pyraft_lab.storage.base import Identity, Storage
 
 T = TypeVar("T")
 
@@ -44,6 +44,8 @@ T = TypeVar("T")
 class Raft:
     """One node of a cluster, and what one may ask of it (openraft Raft).
 
+    ``storage`` belongs to this node of this ``cluster`` (a network may know the name) from its first start on; a node
+    that is given another's raises ``WrongStorage``, and nothing is changed.
     ``observers`` are called with a record of every step, or as the ``level`` says, on the node's own thread;
     ``reporter`` is for several nodes of one process. ``max_waiting`` bounds the requests on their way; who makes more
     waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
@@ -62,6 +64,7 @@ class Raft:
         config: Config | None = None,
         network: Network | None = None,
         storage: Storage | None = None,
+        cluster: str | None = None,
         machine: StateMachine | None = None,
         rules: Rules = RAFT,
         observers: Sequence[Observer] = (),
@@ -79,8 +82,8 @@ class Raft:
             lambda: self._alive().state.config,
             lambda act: self._at_home_now(lambda: act(self._alive().clock)),
         )
-        self._network = network or MemoryNetwork()
-        self._storage = storage or MemoryStorage()
+        self._network = MemoryNetwork() if network is None else network
+        self._use = StorageUse(storage, Identity(id, cluster_of(self._network) if cluster is None else cluster))
         self._machine = Sessions(machine or KeyValue())
         self._max_waiting, self._chance = max_waiting, chance or random.Random()
         self._reporter = reporter or Reporter.of_process(observers, level=level)
@@ -105,11 +108,11 @@ class Raft:
         self._home = Home()
         try:
             engine = raft(self.rules)
-            state = engine.start(self.id, await self._storage.load(), self.config)
+            state = engine.start(self.id, await self._use.begin(), self.config)
             owner = Owner(
                 state,
                 engine,
-                storage=self._storage,
+                storage=self._use.storage,
                 machine=self._machine,
                 chance=self._chance,
                 reporter=self._reporter,
@@ -117,7 +120,7 @@ class Raft:
             owner.changed = self._watchers.changed
             self._endpoint = await self._network.join(self.id, owner)
         except BaseException:
-            await self._storage.close()
+            await self._use.end()
             raise
         self._owner = owner
         self._life = asyncio.create_task(self._live(owner, self._endpoint), name=f"raft node {self.id}")
@@ -146,7 +149,7 @@ class Raft:
             owner.requests.fail(self._over)
             self._watchers.changed()
             await endpoint.close()
-            await self._storage.close()
+            await self._use.end()
 
     # Writing
 

@@ -30,6 +30,8 @@ from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import ChangeMembers, HandOver, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Reporter
+from pyraft_lab.storage.base import Identity
+from pyraft_lab.storage.directory import look, make_directory
 from pyraft_lab.trace.recorder import Kind
 from pyraft_lab.trace.stream import FollowedTrace
 
@@ -90,7 +92,8 @@ class ProcessCluster(LocalCluster):
     async def _start(self, node: NodeId) -> None:
         """Start the process, and return when it says how it stands."""
         directory = Path(self._storage) / f"node-{node}"
-        directory.mkdir(parents=True, exist_ok=True)
+        look(directory).admit(directory, Identity(node, self._name))
+        make_directory(directory)
         self._processes[node] = process = self._launched(node, directory)
         self._started.add(node)
         await self._until_it_speaks(node, process, directory / "log")
