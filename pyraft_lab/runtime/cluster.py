@@ -260,6 +260,10 @@ class LocalCluster:
         await self.raft(await self.wait_leader()).trigger.transfer_leader(to)
         await self.raft(to).wait(timeout).role("leader")
 
+    async def allow_next_revert(self, node: NodeId) -> None:
+        """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
+        await self._by_leader(lambda raft: raft.trigger.allow_next_revert(node))
+
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
         """Do it on the leader; once more on the next one where leadership was just lost."""
         try:

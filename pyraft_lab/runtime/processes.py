@@ -27,7 +27,7 @@ from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.questions import ChangeMembers, HandOver, TakeLearner
+from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOver, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.storage.base import Identity
@@ -160,6 +160,10 @@ class ProcessCluster(LocalCluster):
                 await self._far.until(lambda: leader_of(self._far.metrics) == to)
         except TimeoutError:
             raise Timeout(f"the leadership of node {to}", seconds) from None
+
+    async def allow_next_revert(self, node: NodeId) -> None:
+        """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
+        await self._home.run(self._far.ask_leader(AllowNextRevert(node), seconds=PATIENCE))
 
     # Hurting it
 

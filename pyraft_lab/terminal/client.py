@@ -14,8 +14,8 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
-from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
-from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
+from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
+from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOver, KeepSnapshot, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 
@@ -34,6 +34,7 @@ ACTS: Mapping[str, tuple[str, str]] = {
     "change-membership": ("1,2,4", "who votes from now on; new ones are learners before"),
     "transfer": ("N", "let another voter lead"),
     "snapshot": ("N", "let a node store its machine in place of its log"),
+    "allow-next-revert": ("N", "let a voter that lost its disk begin again from nothing, once"),
     "partition": ("1,2 3,4,5", "cut the links between groups, of nodes that obey"),
     "loss": ("0.2", "lose that share of all messages between nodes that obey"),
     "heal": ("", "undo both"),
@@ -106,6 +107,8 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
             return await _change_membership(remote, words.nodes(nodes), chosen)
         case "transfer", [node]:
             return await _transfer(remote, words.node(node), chosen.timeout)
+        case "allow-next-revert", [node]:
+            return await _allow_next_revert(remote, words.node(node), chosen.timeout)
         case "snapshot", [node]:
             return await _snapshot(remote, words.node(node), chosen.timeout)
         case _:
@@ -185,6 +188,12 @@ async def _snapshot(remote: Remote, node: NodeId, seconds: float) -> str:
     return built
 
 
+async def _allow_next_revert(remote: Remote, node: NodeId, seconds: float) -> str:
+    """Vouch for a voter that lost its disk; the leader then sends it everything again."""
+    await remote.ask_leader(AllowNextRevert(node), seconds=seconds)
+    return f"node {node} may begin again from nothing, once, under the present leader"
+
+
 async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
     """Hand leadership over, and wait until it is."""
     await remote.ask_leader(HandOver(to), seconds=seconds)
@@ -210,7 +219,8 @@ async def _status(remote: Remote, seconds: float) -> dict[NodeId, Metrics]:
 def _in_words(answer: Any) -> str:
     match answer:
         case dict() if all(isinstance(one, Metrics) for one in answer.values()):
-            return "\n".join(line(now) + ("" if is_member(id, answer) else "  no member") for id, now in answer.items())
+            lines = [line(now) + ("" if is_member(id, answer) else "  no member") for id, now in answer.items()]
+            return "\n".join([*lines, *(f"ALARM: {one}" for one in alarms(answer))])
         case None:
             return "done"
         case str():

@@ -84,6 +84,18 @@ def truncate(directory: Path, size: int) -> None:
     os.truncate(directory / NAME, size)
 
 
+def empty(directory: Path) -> None:
+    truncate(directory, 0)
+
+
+def in_turn(*acts: Callable[[Path], object]) -> Callable[[Path], None]:
+    def act_all(directory: Path) -> None:
+        for act in acts:
+            act(directory)
+
+    return act_all
+
+
 def become_a_file(directory: Path) -> None:
     rmtree(directory)
     directory.touch()
@@ -122,24 +134,34 @@ WAYS: tuple[tuple[str, Callable[[Path], object], int, str], ...] = (
     ("without identity file", lambda d: (d / IDENTITY).unlink(), WHOLE, ""),
     ("gone", rmtree, NEW, "holds no node's data"),
     ("empty", keep, NEW, "holds no node's data"),
-    ("with a log file only", lambda d: (keep(d), (d / "log").touch()), NEW, "holds no node's data"),
-    ("interrupted at the first start", lambda d: (keep(d, LOCK), (d / FIRST_START).touch()), NEW, "holds no"),
+    ("with a log file only", in_turn(keep, lambda d: (d / "log").touch()), NEW, "holds no node's data"),
+    (
+        "interrupted at the first start",
+        in_turn(lambda d: keep(d, LOCK), lambda d: (d / FIRST_START).touch()),
+        NEW,
+        "holds no",
+    ),
     ("without its database", lambda d: (d / NAME).unlink(), DAMAGED, f"{NAME} is missing, though"),
     ("with its lock only", lambda d: keep(d, LOCK), DAMAGED, f"{NAME} is missing, though lock is here"),
     ("with its identity only", lambda d: keep(d, IDENTITY), DAMAGED, f"{NAME} is missing, though {IDENTITY}"),
-    ("with snapshots only", lambda d: [p.unlink() for p in d.iterdir() if p.suffix != ".snapshot"], DAMAGED, "missing"),
-    ("with a wal only", lambda d: (keep(d), (d / f"{NAME}-wal").write_bytes(b"x" * 99)), DAMAGED, "is missing"),
-    ("with a half snapshot only", lambda d: (keep(d), (d / "incoming.part").touch()), DAMAGED, "is missing"),
-    ("with an empty database", lambda d: truncate(d, 0), DAMAGED, "is empty (0 bytes)"),
-    ("with an empty database only", lambda d: (keep(d, NAME), truncate(d, 0)), DAMAGED, "is empty (0 bytes)"),
-    ("with an empty database of the first layout", lambda d: (as_version_1(d), truncate(d, 0)), DAMAGED, "is empty"),
+    ("with snapshots only", lambda d: keep(d, next(d.glob("*.snapshot")).name), DAMAGED, "missing"),
+    ("with a wal only", in_turn(keep, lambda d: (d / f"{NAME}-wal").write_bytes(b"x" * 99)), DAMAGED, "is missing"),
+    ("with a half snapshot only", in_turn(keep, lambda d: (d / "incoming.part").touch()), DAMAGED, "is missing"),
+    ("with an empty database", empty, DAMAGED, "is empty (0 bytes)"),
+    ("with an empty database only", in_turn(lambda d: keep(d, NAME), empty), DAMAGED, "is empty (0 bytes)"),
+    ("with an empty database of the first layout", in_turn(as_version_1, empty), DAMAGED, "is empty"),
     ("with half a database", lambda d: truncate(d, 6000), DAMAGED, ""),
     ("with a database cut within its header", lambda d: truncate(d, 50), DAMAGED, "not a node's"),
     ("with a zeroed header", lambda d: overwrite(d, 0, bytes(4096)), DAMAGED, ""),
     ("with a zeroed database", lambda d: overwrite(d, 0, bytes((d / NAME).stat().st_size)), DAMAGED, ""),
     ("with a zeroed page", lambda d: overwrite(d, 4096, bytes(4096)), DAMAGED, ""),
     ("with junk", lambda d: (d / NAME).write_bytes(b"junk" * 5000), DAMAGED, "cannot be read"),
-    ("with a directory for a database", lambda d: ((d / NAME).unlink(), (d / NAME).mkdir()), DAMAGED, "is no file"),
+    (
+        "with a directory for a database",
+        in_turn(lambda d: (d / NAME).unlink(), lambda d: (d / NAME).mkdir()),
+        DAMAGED,
+        "is no file",
+    ),
     ("with another program's database", lambda d: change(d, "PRAGMA application_id = 7"), DAMAGED, "not a node's"),
     ("of a later version", lambda d: change(d, "PRAGMA user_version = 9"), DAMAGED, "use a newer one"),
     ("without the table of entries", lambda d: change(d, "DROP TABLE entries"), DAMAGED, "no such table"),
@@ -155,7 +177,12 @@ WAYS: tuple[tuple[str, Callable[[Path], object], int, str], ...] = (
     ("with an empty identity", lambda d: (d / IDENTITY).write_bytes(b""), DAMAGED, f"{IDENTITY} cannot be read"),
     ("with an identity of binary junk", lambda d: (d / IDENTITY).write_bytes(b"\xff\xfe"), DAMAGED, IDENTITY),
     ("that is a file", become_a_file, DAMAGED, "is a file and should be a directory"),
-    ("below a file", lambda d: (rmtree(d.parent), d.parent.touch()), DAMAGED, "is a file and should be a directory"),
+    (
+        "below a file",
+        in_turn(lambda d: rmtree(d.parent), lambda d: d.parent.touch()),
+        DAMAGED,
+        "is a file and should be a directory",
+    ),
 )
 
 
