@@ -288,6 +288,24 @@ def on_append_refused(turn: Turn, peer: NodeId, answer: AppendRefused) -> None:
     elif isinstance(progress.pace, Pipeline) or answer.prev.index == progress.next - 1:
         agreed = min(turn.rules.probe(turn.log, answer.hint), answer.prev.index - 1)
         turn.track(replace(progress, pace=Probe(), next=max(agreed, progress.matched) + 1))
+        if answer.hint == ORIGIN and peer in turn.membership.voters:
+            _on_empty_voter(turn, progress)
+
+
+def _on_empty_voter(turn: Turn, progress: Progress) -> None:
+    """A voter holds nothing. Where it provably lost its disk it has to wait for an operator.
+
+    Where that cannot be proved, and there were leaders before this one, it may be new or late, or what it had
+    acknowledged to them is gone: it gets the log, and an operator a word.
+    """
+    if turn.log.proves_loss(progress.peer, ORIGIN):
+        if turn.config.allow_log_revert or progress.may_revert:
+            start_over(turn, replace(progress, next=1))
+        else:
+            turn.track(replace(progress, pace=Halted()))
+            turn.alarm(progress.peer, "lost its disk: it has led this cluster and holds nothing")
+    elif turn.leader.blank > 2:  # the entry of Initialize comes before, and a first leader's is the second
+        turn.alarm(progress.peer, "is a voter and holds nothing: it is new, or it lost its disk; it gets the log now")
 
 
 def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None:

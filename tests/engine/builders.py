@@ -189,7 +189,7 @@ def vote_request(
     return Receive(src, VoteRequest(vote=vote, last=last, transfer=transfer))
 
 
-def grant(src: NodeId, term: Term = 1, *, to: NodeId = 1, last: LogId = ORIGIN) -> Receive:
+def grant(src: NodeId, term: Term = 1, *, to: NodeId = 1, last: LogId = LogId(0, 1, 1)) -> Receive:
     """``src`` has voted for ``to``."""
     vote = Vote(term, to)
     return Receive(src, VoteResponse(vote=vote, asked=vote, granted=True, last=last))
