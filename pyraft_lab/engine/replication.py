@@ -202,7 +202,7 @@ def on_heartbeat_request(turn: Turn, leader: NodeId, request: HeartbeatRequest) 
 def refuse(turn: Turn, leader: NodeId, prev: LogId, round: int) -> None:
     """The log lacks ``prev``: hint at the last entry that may still match."""
     hint = turn.rules.hint(turn.log, prev)
-    turn.send(leader, AppendRefused(vote=turn.vote, prev=prev, hint=hint, round=round))
+    turn.send(leader, AppendRefused(vote=turn.vote, prev=prev, hint=hint, round=round, empty=turn.log.last == ORIGIN))
 
 
 def commit(turn: Turn, announced: Index, verified: Index) -> None:
@@ -288,7 +288,7 @@ def on_append_refused(turn: Turn, peer: NodeId, answer: AppendRefused) -> None:
     elif isinstance(progress.pace, Pipeline) or answer.prev.index == progress.next - 1:
         agreed = min(turn.rules.probe(turn.log, answer.hint), answer.prev.index - 1)
         turn.track(replace(progress, pace=Probe(), next=max(agreed, progress.matched) + 1))
-        if answer.hint == ORIGIN and peer in turn.membership.voters:
+        if answer.empty and peer in turn.membership.voters:
             _on_empty_voter(turn, progress)
 
 

@@ -22,9 +22,8 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
     ``vote`` is the last one on disk, ``last_log`` the last entry, ``applied`` what the machine has carried out,
     ``has_committed`` whether a leader has committed an entry of its own term, without which it serves no reads;
-    ``reverted`` are a leader's peers that lack entries they had acknowledged (up to that index): their disks were lost
-    or put back, they are sent nothing, and an operator has to decide (``trigger.allow_next_revert``). A new leader does
-    not know what was acknowledged to the one before it.
+    ``reverted`` are a leader's peers that lost entries, with the last that they had acknowledged to it (0: what they
+    acknowledged to others): they are sent nothing until an operator decides (``trigger.allow_next_revert``).
     ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer, and so is
     ``quorum_acked``: when the last round was sent that a quorum answered, in seconds as ``time.time()`` counts them. A
     leader for whom that is long ago may have been deposed without knowing.
@@ -90,11 +89,15 @@ def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
 def alarms(metrics: Mapping[NodeId, Metrics]) -> tuple[str, ...]:
     """What an operator has to see to, in words; empty where all is well."""
     return tuple(
-        f"node {peer} lost entries that it had acknowledged, up to {upto}: node {id} sends it nothing more. "
+        f"node {peer} {_lost(upto)}: node {id} sends it nothing more. "
         f"If its disk was lost, let it begin again: pyraft-lab client allow-next-revert {peer}"
         for id, now in sorted(metrics.items())
         for peer, upto in sorted(now.reverted.items())
     )
+
+
+def _lost(upto: Index) -> str:
+    return f"lost entries that it had acknowledged, up to {upto}" if upto else "has led and holds nothing any more"
 
 
 def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:
