@@ -120,6 +120,7 @@ def test_the_next_leader_does_not_lose_an_entry_with_the_help_of_a_lost_disk() -
     cluster.run()
     assert cluster.leader == 0, "3 lacks what 1 and 2 acknowledged, and 2 does not know any more"
     cluster.restart(1)
+    cluster.fire(1)
+    cluster.run()  # its term was that of 3
     cluster.elect(1)
-    cluster.run()
     assert cluster.nodes[3].machine == [b"kept"]
