@@ -185,7 +185,7 @@ def allow_revert(turn: Turn, event: AllowRevert) -> None:
         turn.tell(Refuse((event.request,), refusal or NotMember(event.peer, turn.membership)))
         return
     if isinstance(progress.pace, Halted):
-        start_over(turn, replace(progress, next=1))
+        start_over(turn, progress)
     else:
         turn.track(replace(progress, may_revert=True))
     turn.tell(Done(event.request))

@@ -69,6 +69,7 @@ def test_a_voter_that_lost_its_disk_is_seen_in_the_status_and_let_in_by_the_clie
             return start("node", "--id", id, "--broker", running.url, "--data", str(tmp_path / id), *more)
 
         def status_until(holds: Callable[[str], bool]) -> str:
+            shown = ""
             for _ in range(100):
                 assert main([*client, "status"]) == 0
                 if holds(shown := capsys.readouterr().out):
