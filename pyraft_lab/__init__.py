@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from pyraft_lab.errors import StorageFailed as StorageFailed
     from pyraft_lab.errors import Timeout as Timeout
     from pyraft_lab.errors import UnknownNode as UnknownNode
+    from pyraft_lab.errors import WrongStorage as WrongStorage
     from pyraft_lab.history import History as History
     from pyraft_lab.history import Operation as Operation
     from pyraft_lab.lab.live import live_figure as live_figure
@@ -114,7 +115,7 @@ _WHERE = {
         *("ChangeInProgress", "ConfigError", "EmptyMembership", "Fatal"),
         *("LearnerNotFound", "NetworkFailed", "NotInitialized", "NotLeader", "OutcomeUnknown", "Overloaded"),
         *("Panicked", "PlanError", "PreconditionFailed", "PyraftError", "QuorumNotEnough", "StorageFailed", "Stopped"),
-        *("Timeout", "UnknownNode"),
+        *("Timeout", "UnknownNode", "WrongStorage"),
     ),
     "pyraft_lab.history": ("History", "Operation"),
     "pyraft_lab.lab.live": ("live_figure",),

@@ -24,7 +24,8 @@
     ├── CapsuleError         a capsule cannot be opened: why
     │   └── CapsuleMismatch  the run it describes went otherwise here: event, why
     └── Fatal                the node is over
-        ├── StorageFailed    its disk failed: what
+        ├── StorageFailed    its disk failed: what, todo
+        │   └── WrongStorage it belongs to another node or cluster: place, owner, asked
         ├── DuplicateNode    another process runs under its id: node
         ├── Stopped          it was shut down
         └── Panicked         a bug, or your state machine raised: what
@@ -242,11 +243,22 @@ class Fatal(PyraftError):
 
 
 class StorageFailed(Fatal):
-    """A disk error stops the node: it never limps on."""
+    """A disk error stops the node: it never limps on. ``what`` failed, ``todo`` is the way out."""
 
-    def __init__(self, what: str) -> None:
-        self.what = what
-        super().__init__(f"storage failed: {what}; the node has stopped; mend the disk and start it again")
+    def __init__(self, what: str, todo: str = "mend the disk and start it again") -> None:
+        self.what, self.todo = what, todo
+        super().__init__(f"storage failed: {what}; the node has stopped; {todo}")
+
+
+class WrongStorage(StorageFailed):
+    """A storage that belongs to the node ``owner`` was given to the node ``asked``."""
+
+    def __init__(self, place: str, owner: str, asked: str) -> None:
+        self.place, self.owner, self.asked = place, owner, asked
+        super().__init__(
+            f"{place} belongs to {owner}, and {asked} was to use it",
+            f"nothing was changed; start {owner} on it, or give {asked} its own storage (an empty one if it is new)",
+        )
 
 
 class DuplicateNode(Fatal):

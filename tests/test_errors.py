@@ -19,6 +19,7 @@ EVERY: tuple[PyraftError, ...] = (
     errors.HistoryError("two at once", line=3),
     errors.CapsuleMismatch(7, "another term"),
     errors.StorageFailed("no space left"),
+    errors.WrongStorage("data/3", "node 3 of cluster a", "node 6 of cluster a"),
     errors.Panicked("a bug"),
 )
 

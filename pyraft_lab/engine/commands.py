@@ -233,6 +233,9 @@ class Alarm(Struct, frozen=True, tag=True):
     peer: NodeId
     what: str
 
+    def __str__(self) -> str:
+        return f"alarm about node {self.peer}: {self.what}"
+
 
 class Halt(Struct, frozen=True, tag=True):
     """What happened is impossible in a correct cluster: stop this node before it does harm."""

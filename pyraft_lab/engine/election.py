@@ -131,9 +131,12 @@ def on_own_vote_stored(turn: Turn) -> None:
 def _count(turn: Turn, voter: NodeId, response: VoteResponse | PreVoteResponse) -> None:
     role = turn.role
     assert isinstance(role, (PreCandidate, Candidate)), "only who asked counts votes"
-    if response.granted:
+    lost = turn.log.proves_loss(voter, response.last)
+    if response.granted and not lost:
         turn.become(replace(role, granted=role.granted | {voter}))
     else:
+        if lost:
+            turn.alarm(voter, "lost its disk: it has led this cluster and holds nothing; its vote does not count")
         turn.become(replace(role, refused=role.refused | {voter}))
         _make_way(turn, response)
     _decide(turn)

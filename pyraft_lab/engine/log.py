@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.types import ORIGIN, Index, LogId
+from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId
 
 CHUNK = 256
 
@@ -101,6 +101,14 @@ class Log(Struct, frozen=True, cache_hash=True):
 
     def __iter__(self) -> Iterator[Entry]:
         return chain.from_iterable(chunk.entries for chunk in self.chunks)
+
+    def proves_loss(self, node: NodeId, last: LogId) -> bool:
+        """Whether ``node``, whose log ends with ``last``, must have lost its disk: it has led, and its log is empty.
+
+        A leader has a membership and its own vote on its disk before it asks for votes. Of a node that never led
+        nobody can tell: it may be new, or late. And once its runs are purged, of nobody.
+        """
+        return last == ORIGIN and any(run.node == node for run in self.runs)
 
     @property
     def first_index(self) -> Index:

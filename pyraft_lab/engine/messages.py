@@ -62,11 +62,15 @@ class AppendAccepted(Message, frozen=True, tag="AppendAccepted", array_like=True
 
 
 class AppendRefused(Message, frozen=True, tag="AppendRefused", array_like=True, kw_only=True):
-    """I lack ``prev``; ``hint`` is my last entry that may still match (it skips a whole term, §5.3 end)."""
+    """I lack ``prev``; ``hint`` is my last entry that may still match (it skips a whole term, §5.3 end).
+
+    ``empty`` where my log holds nothing at all: I am new, or I lost my disk.
+    """
 
     prev: LogId
     hint: LogId
     round: int = 0
+    empty: bool = False
 
 
 class HeartbeatRequest(Message, frozen=True, tag="HeartbeatRequest", array_like=True, kw_only=True):

@@ -202,7 +202,7 @@ def on_heartbeat_request(turn: Turn, leader: NodeId, request: HeartbeatRequest) 
 def refuse(turn: Turn, leader: NodeId, prev: LogId, round: int) -> None:
     """The log lacks ``prev``: hint at the last entry that may still match."""
     hint = turn.rules.hint(turn.log, prev)
-    turn.send(leader, AppendRefused(vote=turn.vote, prev=prev, hint=hint, round=round))
+    turn.send(leader, AppendRefused(vote=turn.vote, prev=prev, hint=hint, round=round, empty=turn.log.last == ORIGIN))
 
 
 def commit(turn: Turn, announced: Index, verified: Index) -> None:
@@ -286,26 +286,40 @@ def on_append_refused(turn: Turn, peer: NodeId, answer: AppendRefused) -> None:
     if answer.prev.index <= progress.matched:
         _on_reversion(turn, progress, answer)
     elif isinstance(progress.pace, Pipeline) or answer.prev.index == progress.next - 1:
-        agreed = min(turn.rules.probe(turn.log, answer.hint), answer.prev.index - 1)
-        turn.track(replace(progress, pace=Probe(), next=max(agreed, progress.matched) + 1))
+        agreed = max(progress.matched, min(turn.rules.probe(turn.log, answer.hint), answer.prev.index - 1))
+        turn.track(replace(progress, pace=Probe(), next=agreed + 1))
+        if answer.empty and peer in turn.membership.voters:
+            _on_empty_voter(turn, progress)
+
+
+def _on_empty_voter(turn: Turn, progress: Progress) -> None:
+    """A voter holds nothing: it waits for an operator if it provably lost its disk; else it may be new, and is fed."""
+    if turn.log.proves_loss(progress.peer, ORIGIN):
+        _halt(turn, replace(progress, next=1), "lost its disk: it has led this cluster and holds nothing")
+    elif turn.leader.blank > 2:  # there were leaders before; the entry of the first is the second, behind Initialize's
+        turn.alarm(progress.peer, "is a voter and holds nothing: it is new, or it lost its disk; it gets the log now")
 
 
 def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None:
     """A peer lacks what it had acknowledged. An answer older than the acknowledgement is merely late."""
-    if answer.round <= progress.sure:
-        return
-    if turn.config.allow_log_revert or progress.may_revert:
-        start_over(turn, replace(progress, next=turn.rules.probe(turn.log, answer.hint) + 1))
+    if answer.round > progress.sure:
+        again = replace(progress, next=turn.rules.probe(turn.log, answer.hint) + 1)
+        _halt(turn, again, f"lost its log: it had acknowledged {progress.matched} and lacks {answer.prev}")
+
+
+def _halt(turn: Turn, again: Progress, why: str) -> None:
+    """A peer broke its word: it gets nothing more, unless it may begin ``again``."""
+    if turn.config.allow_log_revert or again.may_revert:
+        start_over(turn, again)
     else:
-        turn.track(replace(progress, pace=Halted()))
-        turn.alarm(progress.peer, f"lost its log: it had acknowledged {progress.matched} and lacks {answer.prev}")
+        turn.track(replace(again, pace=Halted()))
+        turn.alarm(again.peer, why)
 
 
 def start_over(turn: Turn, progress: Progress) -> None:
     """Forget what the peer acknowledged; answers from before, to earlier rounds, count no more."""
     begin_round(turn)
-    since = turn.leader.round
-    turn.track(replace(progress, pace=Probe(), since=since, matched=0, told=0, may_revert=False))
+    turn.track(replace(progress, pace=Probe(), since=turn.leader.round, matched=0, told=0, may_revert=False))
 
 
 def on_retry_timer(turn: Turn, peer: NodeId) -> None:
@@ -370,8 +384,7 @@ def open_records(turn: Turn) -> None:
 
 def advance_commit(turn: Turn) -> None:
     """What a quorum holds on disk is committed (§5.3, §5.4.2)."""
-    committed = turn.rules.commit_index(turn.state)
-    if committed != turn.state.committed:
+    if (committed := turn.rules.commit_index(turn.state)) != turn.state.committed:
         turn.update(committed=committed)
 
 

@@ -8,7 +8,7 @@ does not mind.
 import asyncio
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -92,6 +92,21 @@ class Network(Protocol):
 
     async def close(self) -> None:
         """Free what the network itself holds; endpoints are closed by who joined."""
+
+
+@runtime_checkable
+class NamedNetwork(Network, Protocol):
+    """A network that knows the name of its cluster."""
+
+    @property
+    def cluster(self) -> str:
+        """The name, which nodes of one cluster share; empty where there is none."""
+        ...
+
+
+def cluster_of(network: Network) -> str:
+    """The name of the network's cluster; empty where it has none."""
+    return network.cluster if isinstance(network, NamedNetwork) else ""
 
 
 class Outbox:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.arguments import share, sides, span, way
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.network.base import Counters, Endpoint, Mailbox, Network
+from pyraft_lab.network.base import Counters, Endpoint, Mailbox, Network, cluster_of
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.network.gate import Gate, Held
 
@@ -71,6 +71,11 @@ class Faults:
         self._links: Mapping[Way, Link] = {}
         self._weather = CLEAR
         self._groups: tuple[frozenset[NodeId], ...] = ()
+
+    @property
+    def cluster(self) -> str:
+        """The name that the wrapped network knows."""
+        return cluster_of(self.network)
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         """Join the wrapped network through the weather."""

@@ -136,6 +136,7 @@ class LocalCluster(Cluster):
             config=self.config,
             network=self._faults,
             storage=self._disk(node),
+            cluster=self._name,
             machine=self._machine(),
             rules=self._rules,
             reporter=self._reporter,
@@ -199,6 +200,10 @@ class LocalCluster(Cluster):
             raise UnknownNode(to, self._started)
         await self.raft(await self.wait_leader()).trigger.transfer_leader(to)
         await self.raft(to).wait(timeout).role("leader")
+
+    async def allow_next_revert(self, node: NodeId) -> None:
+        """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
+        await self._by_leader(lambda raft: raft.trigger.allow_next_revert(node))
 
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
         """Do it on the leader; once more on the next one where leadership was just lost."""

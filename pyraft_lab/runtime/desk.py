@@ -11,11 +11,13 @@ from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.questions import (
+    AllowNextRevert,
     Asked,
     ChangeMembers,
     Found,
     HandOver,
     KeepSnapshot,
+    Operation,
     Question,
     ReadIndex,
     ReadQuery,
@@ -117,7 +119,7 @@ class Desk:
             case _:
                 return await self._operate(question)
 
-    async def _operate(self, question: Found | TakeLearner | ChangeMembers | HandOver | KeepSnapshot) -> Any:
+    async def _operate(self, question: Operation) -> Any:
         """What an operator asks for."""
         raft = self._raft
         match question:
@@ -129,6 +131,8 @@ class Desk:
                 return await raft.change_membership(change, retain)
             case HandOver(to):
                 return await raft.trigger.transfer_leader(to)
+            case AllowNextRevert(node):
+                return await raft.trigger.allow_next_revert(node)
             case KeepSnapshot():
                 before = raft.metrics.applied
                 raft.trigger.snapshot()

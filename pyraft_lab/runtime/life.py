@@ -15,7 +15,7 @@ from pyraft_lab.network.base import Endpoint
 from pyraft_lab.runtime.hooks import is_cancelled
 from pyraft_lab.runtime.lives import claim, release
 from pyraft_lab.runtime.owner import Owner, cause_of_death
-from pyraft_lab.storage.base import Storage
+from pyraft_lab.runtime.storage_use import StorageUse
 
 T = TypeVar("T")
 Inside = Callable[[], Awaitable[tuple[Owner, Endpoint]]]
@@ -41,9 +41,9 @@ class Life:
     over: Fatal | None = None
     """What ended it."""
 
-    def __init__(self, id: NodeId, *, machine: Sessions, storage: Storage, changed: Callable[[], None]) -> None:
+    def __init__(self, id: NodeId, *, machine: Sessions, use: StorageUse, changed: Callable[[], None]) -> None:
         self.id = id
-        self._machine, self._storage, self._changed = machine, storage, changed
+        self._machine, self._use, self._changed = machine, use, changed
         self._beginning: asyncio.Task[None] | None = None
         self._running: asyncio.Task[None] | None = None
         self._company: list[Callable[[], Coroutine[Any, Any, None]]] | None = []
@@ -78,7 +78,7 @@ class Life:
             owner, endpoint = await inside()
         except BaseException:
             release(self._machine.machine, is_blank=True)
-            await self._storage.close()
+            await self._use.end()
             raise
         self.owner, self.endpoint = owner, endpoint
         self._running = asyncio.create_task(self._run(owner, endpoint), name=f"raft node {self.id}")
@@ -106,7 +106,7 @@ class Life:
             try:
                 await endpoint.close()
             finally:
-                await self._storage.close()
+                await self._use.end()
 
     async def shutdown(self) -> None:
         """End it, from any loop; twice is no error, and before the start it does nothing."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pyraft_lab.arguments import choice, function, instance, node_id, node_ids, number, text, whole
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.state import Leader, RaftState, RoleName
+from pyraft_lab.engine.state import Halted, Leader, RaftState, RoleName
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 from pyraft_lab.errors import Fatal, Timeout
 
@@ -23,6 +23,8 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
     ``vote`` is the last one on disk, ``last_log`` the last entry, ``applied`` what the machine has carried out,
     ``has_committed`` whether a leader has committed an entry of its own term, without which it serves no reads;
+    ``reverted`` are a leader's peers that lost entries, with the last that they had acknowledged to it (0: what they
+    acknowledged to others): they are sent nothing until an operator decides (``trigger.allow_next_revert``).
     ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer, and so is
     ``quorum_acked``: when the last round was sent that a quorum answered, in seconds as ``time.time()`` counts them. A
     leader for whom that is long ago may have been deposed without knowing.
@@ -45,6 +47,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     committed_membership: Membership = Membership()
     replication: Mapping[NodeId, Index] = {}
     heartbeat: Mapping[NodeId, int] = {}
+    reverted: Mapping[NodeId, Index] = {}
     quorum_acked: float | None = None
 
 
@@ -72,6 +75,7 @@ def metrics_of(
         committed_membership=state.committed_membership,
         replication={one.peer: one.matched for one in peers},
         heartbeat={one.peer: role.round - one.heard for one in peers} if isinstance(role, Leader) else {},
+        reverted={one.peer: one.matched for one in peers if isinstance(one.pace, Halted)},
         quorum_acked=began(role.proved) if isinstance(role, Leader) else None,
     )
 
@@ -81,6 +85,20 @@ def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
     leaders = [now for now in metrics.values() if now.role == "leader"]
     newest = max(leaders, key=lambda now: now.term, default=None)
     return newest.id if newest is not None and newest.has_committed else None
+
+
+def alarms(metrics: Mapping[NodeId, Metrics]) -> tuple[str, ...]:
+    """What an operator has to see to, in words; empty where all is well."""
+    return tuple(
+        f"node {peer} {_lost(upto)}: node {id} sends it nothing more. "
+        f"If its disk was lost, let it begin again: pyraft-lab client allow-next-revert {peer}"
+        for id, now in sorted(metrics.items())
+        for peer, upto in sorted(now.reverted.items())
+    )
+
+
+def _lost(upto: Index) -> str:
+    return f"lost entries that it had acknowledged, up to {upto}" if upto else "has led and holds nothing any more"
 
 
 def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:

@@ -29,7 +29,7 @@ from pyraft_lab.errors import BadCommand, OutcomeUnknown, PyraftError, Timeout
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
-from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network
+from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
 from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.life import Life
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
@@ -38,9 +38,9 @@ from pyraft_lab.runtime.orders import Runtime, Trigger
 from pyraft_lab.runtime.owner import Fence, Owner
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse, respond
+from pyraft_lab.runtime.storage_use import StorageUse
 from pyraft_lab.session import MOST_ANSWERS
-from pyraft_lab.storage.base import Storage
-from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.storage.base import Identity, Storage
 
 T = TypeVar("T")
 
@@ -48,6 +48,8 @@ T = TypeVar("T")
 class Raft:
     """One node of a cluster, and what one may ask of it (openraft Raft).
 
+    ``storage`` belongs to this node of this ``cluster`` (a network may know the name) from its first start on; a node
+    that is given another's raises ``WrongStorage``, and nothing is changed.
     ``observers`` are called with a record of every step, or as the ``level`` says, on the node's own thread;
     ``reporter`` is for several nodes of one process. ``max_waiting`` bounds the requests on their way; who makes more
     waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
@@ -73,6 +75,7 @@ class Raft:
         config: Config | None = None,
         network: Network | None = None,
         storage: Storage | None = None,
+        cluster: str | None = None,
         machine: StateMachine | None = None,
         rules: Rules = RAFT,
         observers: Sequence[Observer] = (),
@@ -92,14 +95,14 @@ class Raft:
             lambda act: self._life.call(lambda: act(self._life.alive().clock)),
         )
         self._network = MemoryNetwork() if network is None else network
-        self._storage = MemoryStorage() if storage is None else storage
+        self._use = StorageUse(storage, Identity(id, cluster_of(self._network) if cluster is None else cluster))
         self._machine = Sessions.of(KeyValue() if machine is None else machine)
         self._max_waiting = whole("max_waiting", max_waiting, 1)
         self._chance = random.Random() if chance is None else chance
         self._reporter = Reporter.of_process(observers, level=level) if reporter is None else reporter
         self._watchers = Watchers(lambda: self.metrics)
         self._deadline = deadline
-        self._life = Life(id, machine=self._machine, storage=self._storage, changed=self._watchers.changed)
+        self._life = Life(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
 
     def __repr__(self) -> str:
         now = self.metrics
@@ -117,11 +120,11 @@ class Raft:
     async def _inside(self) -> tuple[Owner, Endpoint]:
         """What lives in a node, and its place in the network."""
         engine = raft(self.rules)
-        state = engine.start(self.id, await self._storage.load(), self.config)
+        state = engine.start(self.id, await self._use.begin(), self.config)
         owner = Owner(
             state,
             engine,
-            storage=self._storage,
+            storage=self._use.storage,
             machine=self._machine,
             chance=self._chance,
             reporter=self._reporter,

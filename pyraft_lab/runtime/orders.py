@@ -64,7 +64,11 @@ class Trigger:
         return Pending(self._order(lambda request: TransferLeader(request, target)))
 
     def allow_next_revert(self, node: NodeId) -> Pending:
-        """Vouch that ``node`` lost its log and may start again from nothing, once."""
+        """Vouch that ``node`` lost its log and may start again from nothing, once; asked of the leader.
+
+        Only an operator can know that no entry is lost by it: every entry that was acknowledged has to be on the disks
+        of the others. Safe in every case is to take the node out of the voters, and to add it again.
+        """
         peer = node_id("node", node)
         return Pending(self._order(lambda request: AllowRevert(request, peer)))
 

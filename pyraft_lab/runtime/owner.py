@@ -326,7 +326,7 @@ class Owner:
                 self._fatal = Panicked(why)
                 self._awake.set()
             case Alarm():
-                pass  # observers have it in the step
+                log.warning("node %s raises an %s", self.state.id, command)
             case _:
                 self._keep_books(command)
 

@@ -27,10 +27,12 @@ from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.client import Door
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.questions import ChangeMembers, HandOver, TakeLearner
+from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOver, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.responses import WriteResponse
+from pyraft_lab.storage.base import Identity
+from pyraft_lab.storage.directory import look, make_directory
 from pyraft_lab.trace.recorder import Kind
 from pyraft_lab.trace.stream import FollowedTrace
 
@@ -96,7 +98,8 @@ class ProcessCluster(Cluster):
     async def _start(self, node: NodeId) -> None:
         """Start the process, and return when it says how it stands."""
         directory = self._directory / f"node-{node}"
-        directory.mkdir(parents=True, exist_ok=True)
+        look(directory).admit(directory, Identity(node, self._name))
+        make_directory(directory)
         self._processes[node] = process = self._launched(node, directory)
         self._started.add(node)
         await self._until_it_speaks(node, process, directory / "log")
@@ -163,6 +166,10 @@ class ProcessCluster(Cluster):
                 await self._far.until(lambda: leader_of(self._far.metrics) == to)
         except TimeoutError:
             raise Timeout(f"the leadership of node {to}", seconds) from None
+
+    async def allow_next_revert(self, node: NodeId) -> None:
+        """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
+        await self._home.run(self._far.ask_leader(AllowNextRevert(node), seconds=PATIENCE))
 
     # Hurting it
 

@@ -67,11 +67,19 @@ class HandOver(Struct, frozen=True, tag=True):
     to: NodeId
 
 
+class AllowNextRevert(Struct, frozen=True, tag=True):
+    """This node lost its log, and may be sent it again from nothing."""
+
+    node: NodeId
+
+
 class KeepSnapshot(Struct, frozen=True, tag=True):
     """Build a snapshot now."""
 
 
-Question = WriteCommands | ReadQuery | ReadIndex | Found | TakeLearner | ChangeMembers | HandOver | KeepSnapshot
+Operation = Found | TakeLearner | ChangeMembers | HandOver | AllowNextRevert | KeepSnapshot
+"""What an operator asks for."""
+Question = WriteCommands | ReadQuery | ReadIndex | Operation
 
 
 class Asked(Struct, frozen=True, array_like=True):

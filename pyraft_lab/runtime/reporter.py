@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 from pyraft_lab.arguments import at_least
+from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.events import Boot
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import ORIGIN, NodeId
@@ -128,6 +129,7 @@ class Reporter:
                 step=step,
                 peer=peer_of(step.event),
                 message=message,
+                detail="; ".join(str(one) for one in step.commands if isinstance(one, Alarm)),
                 sent=tuple(sent),
                 replies=tuple(_reply(outcome, step.after.id) for outcome in ended),
             )
@@ -161,7 +163,7 @@ class Reporter:
 
 
 def is_notable(step: Step) -> bool:
-    """Whether the node stands otherwise than before."""
+    """Whether the node stands otherwise than before, or raises an alarm."""
     before, after = step.before, step.after
     return (
         isinstance(step.event, Boot)
@@ -170,6 +172,7 @@ def is_notable(step: Step) -> bool:
         or before.leader != after.leader
         or before.membership_id != after.membership_id
         or before.snapshot_last != after.snapshot_last
+        or any(isinstance(one, Alarm) for one in step.commands)
     )
 
 

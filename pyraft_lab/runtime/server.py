@@ -66,6 +66,7 @@ async def serve(
             config=seat.config,
             network=faults if player is None else player.around(faults),
             storage=_disk(seat.data),
+            cluster=seat.cluster,
             rules=RAFT if player is None else player.rules,
             observers=[*observers, *_observing(seat, publisher, player)],
         )

@@ -119,8 +119,8 @@ class Server:
                 self._store(command)
             case SendChunk():
                 self._send_chunk(command)
-            case Alarm(peer, what):
-                self.scene.detail = f"alarm about node {peer}: {what}"
+            case Alarm():
+                self.scene.detail = str(command)
             case _:
                 self._serve(command)
 

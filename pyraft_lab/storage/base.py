@@ -6,8 +6,10 @@ stable storage before responding").
 """
 
 from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import Protocol, assert_never, runtime_checkable
 from zlib import crc32
+
+from msgspec import Struct
 
 from pyraft_lab.engine.commands import (
     Append,
@@ -21,8 +23,8 @@ from pyraft_lab.engine.commands import (
 )
 from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.state import Disk
-from pyraft_lab.engine.types import ORIGIN
-from pyraft_lab.errors import StorageFailed
+from pyraft_lab.engine.types import ORIGIN, NodeId
+from pyraft_lab.errors import StorageFailed, WrongStorage
 
 
 class Storage(Protocol):
@@ -31,7 +33,8 @@ class Storage(Protocol):
     Every call raises ``StorageFailed`` where the disk fails. After a failed ``write`` the storage refuses every
     other, until it is closed and opened again. It then holds the disk before the failed batch, or, where the disk
     itself failed at the last moment, the one after it; never a part.
-    ``pyraft_lab.storage.conformance`` tests all that is said here on a storage of your own.
+    ``pyraft_lab.storage.conformance`` tests all that is said here on a storage of your own. One that can also remember
+    whose it is, is an :class:`OwnedStorage`.
     """
 
     async def load(self) -> Disk:
@@ -64,6 +67,52 @@ class Storage(Protocol):
     async def close(self) -> None:
         """Let go of the disk; closing twice is no error."""
         ...
+
+
+class Identity(Struct, frozen=True):
+    """Whose a storage is: a node, and its cluster's name (empty where the network has none)."""
+
+    node: NodeId
+    cluster: str = ""
+
+    def __str__(self) -> str:
+        return f"node {self.node} of cluster {self.cluster}" if self.cluster else f"node {self.node}"
+
+    def is_also(self, other: "Identity") -> bool:
+        """Whether both may be the same node: a cluster without a name may be any.
+
+        >>> Identity(3, "demo").is_also(Identity(3)), Identity(3, "demo").is_also(Identity(3, "other"))
+        (True, False)
+        """
+        return self.node == other.node and (self.cluster == other.cluster or not (self.cluster and other.cluster))
+
+
+@runtime_checkable
+class OwnedStorage(Storage, Protocol):
+    """A storage that remembers whose it is. A node claims its storage before ``load()``, where it can be claimed."""
+
+    async def claim(self, identity: Identity) -> None:
+        """Say who is about to use it.
+
+        ``claim`` or the ``load`` that follows raises ``WrongStorage`` where it belongs to somebody else, and changes
+        nothing. Else that ``load`` stores the identity, durably, unless it is there already.
+        """
+        ...
+
+
+async def claim(storage: Storage, identity: Identity) -> None:
+    """Claim a storage for a node; one without ``claim`` cannot remember whose it is, and serves anybody."""
+    if isinstance(storage, OwnedStorage):
+        await storage.claim(identity)
+
+
+def same_owner(place: str, owner: Identity | None, asked: Identity | None) -> Identity | None:
+    """Whose a storage is from now on; ``WrongStorage`` where it is somebody else's than who asks."""
+    if owner is None or asked is None:
+        return owner or asked
+    if not owner.is_also(asked):
+        raise WrongStorage(place, str(owner), str(asked))
+    return owner if owner.cluster else asked
 
 
 def carried_out(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:

@@ -1,13 +1,14 @@
 """A node's disk as two small SQLite tables, every row with its checksum.
 
-``facts`` holds three rows, ``vote``, ``start`` (where the log begins) and ``snapshot`` (what it stands for);
-``entries`` holds one row an index. ``PRAGMA user_version`` numbers this layout, so that a later one is refused
-instead of misread.
+``facts`` holds ``vote``, ``start`` (where the log begins), ``last`` (where it ends), ``snapshot`` (what it stands
+for), ``superseded`` (snapshots whose files may be here still) and ``owner`` (whose database it is); ``entries`` holds
+one row an index. ``PRAGMA user_version`` numbers this layout, so that a later one is refused instead of misread. In
+the first layout ``last`` and ``owner`` were not there, and the others only once they had been written.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, assert_never
 from zlib import crc32
@@ -28,22 +29,24 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, Vote
-from pyraft_lab.errors import StorageFailed
+from pyraft_lab.storage.base import Identity
+from pyraft_lab.storage.snapshots import sync_directory
 
 NAME = "raft.db"
 """The database's file in a node's directory."""
+PART = f"{NAME}.part"
+"""The same while it is being made."""
 APPLICATION = 0x52414654
 """Says "RAFT" in the file's header, so that another program's database is not taken for a node's."""
-FORMAT = 1
+FORMAT = 2
 """The layout this version writes."""
-SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE facts (name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE entries (place INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL);
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""
+ALWAYS = ("vote", "start", "last")
+"""The facts that are never missing."""
+SCHEMA = (
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE entries (place INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL)",
+    f"PRAGMA application_id = {APPLICATION}",
+)
 
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """What a damaged database may raise; the second, where SQLite quotes damaged text in its error."""
@@ -58,8 +61,15 @@ class Contents(Struct, frozen=True, kw_only=True):
     vote: Vote = Vote()
     start: LogId = ORIGIN
     snapshot: SnapshotMeta | None = None
+    superseded: tuple[SnapshotMeta, ...] = ()
+    owner: Identity | None = None
     entries: tuple[Entry, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def snapshots(self) -> tuple[SnapshotMeta, ...]:
+        """Whose files are this database's."""
+        return (*((self.snapshot,) if self.snapshot else ()), *self.superseded)
 
     @property
     def disk(self) -> Disk:
@@ -68,13 +78,26 @@ class Contents(Struct, frozen=True, kw_only=True):
         return Disk(vote=self.vote, log=log, snapshot=self.snapshot)
 
 
+def create(directory: Path, owner: Identity | None) -> None:
+    """Make an empty database; it appears under its name once it is whole and on the disk."""
+    part = directory / PART
+    for left in (part, part.with_name(f"{PART}-journal")):
+        left.unlink(missing_ok=True)
+    with closing(sqlite3.connect(part, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous = FULL")
+        for statement in SCHEMA:
+            database.execute(statement)
+        settle(database, Contents(), owner)
+    part.replace(directory / NAME)
+    sync_directory(directory)
+
+
 def connect(directory: Path) -> sqlite3.Connection:
-    """Open a node's database for writing, or make it; every commit is on the disk when it returns."""
-    database = sqlite3.connect(directory / NAME, isolation_level=None, timeout=5)
+    """Open a node's database for writing; every commit is on the disk when it returns."""
+    database = sqlite3.connect(
+        f"{(directory / NAME).absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=5
+    )
     try:
-        if _is_new(database):
-            database.executescript(SCHEMA)
-        check_layout(database, directory)
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA fullfsync = ON")  # macOS: through the drive's own cache as well
@@ -87,22 +110,31 @@ def connect(directory: Path) -> sqlite3.Connection:
 def connect_to_read(directory: Path) -> sqlite3.Connection:
     """Open a node's database without leaving a trace, whether a node is using it or not."""
     path = directory / NAME
-    if not path.is_file():
-        raise StorageFailed(f"{directory} holds no node's data ({NAME} is not there)")
     in_use = path.with_name(f"{NAME}-wal").exists()
     mode = "mode=ro" if in_use else "immutable=1"  # read-only mode would create the files that sharing needs
     return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=5)
 
 
-def check_layout(database: sqlite3.Connection, directory: Path) -> None:
-    """``StorageFailed`` where the database is another program's, or of a later version of this one."""
+def layout_fault(database: sqlite3.Connection) -> str | None:
+    """Why the database cannot be read at all: it is another program's, or of a later version of this one."""
     if _pragma(database, "application_id") != APPLICATION:
-        raise StorageFailed(f"{directory / NAME} is not a node's database")
+        return f"{NAME} is not a node's database"
     found = _pragma(database, "user_version")
     if found > FORMAT:
-        raise StorageFailed(
-            f"{directory / NAME} has format {found} and this version reads up to {FORMAT}: use a newer one"
-        )
+        return f"{NAME} has format {found} and this version reads up to {FORMAT}: use a newer one"
+    return None
+
+
+def settle(database: sqlite3.Connection, found: Contents, owner: Identity | None) -> None:
+    """Bring a database that was judged to the present layout, and store whose it is."""
+    if _pragma(database, "user_version") == FORMAT and owner == found.owner:
+        return
+    with transaction(database):
+        for name, value in zip(ALWAYS, (found.vote, found.start, found.disk.log.last), strict=True):
+            save_fact(database, name, value)
+        if owner is not None:
+            save_fact(database, "owner", owner)
+        database.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 @contextmanager
@@ -122,7 +154,7 @@ def carry_out(database: sqlite3.Connection, command: StorageCommand, after: Disk
     """Make the tables say what the disk is ``after`` the command."""
     match command:
         case SaveVote(vote):
-            _save_fact(database, "vote", vote)
+            save_fact(database, "vote", vote)
         case Append(entries):
             rows = ((entry.index, *_row(entry)) for entry in entries)
             database.executemany("INSERT INTO entries VALUES (?, ?, ?)", rows)
@@ -130,13 +162,13 @@ def carry_out(database: sqlite3.Connection, command: StorageCommand, after: Disk
             _cut(database, after.log)
         case Purge():
             _cut(database, after.log)
-            _save_fact(database, "start", after.log.start)
+            save_fact(database, "start", after.log.start)
         case SaveSnapshot(meta):
-            _save_fact(database, "snapshot", meta)
+            save_fact(database, "snapshot", meta)
         case InstallSnapshot(meta):
             _cut(database, after.log)
-            _save_fact(database, "start", after.log.start)
-            _save_fact(database, "snapshot", meta)
+            save_fact(database, "start", after.log.start)
+            save_fact(database, "snapshot", meta)
         case WriteChunk():
             pass  # chunks wait in a file until they are whole
         case _:
@@ -161,10 +193,31 @@ def _contents(database: sqlite3.Connection, faults: list[str]) -> Contents:
         faults.append(f"the log begins behind {start} and no snapshot reaches so far")
     vote = _fact(facts, "vote", Vote, faults) or Vote()
     entries = tuple(_entries(database, start, faults))
-    last = entries[-1].index if entries else start.index
-    if snapshot and snapshot.last.index > last:
-        faults.append(_missing(last + 1, snapshot.last.index))
-    return Contents(vote=vote, start=start, snapshot=snapshot, entries=entries, faults=tuple(faults))
+    last = entries[-1].id if entries else start
+    if snapshot and snapshot.last.index > last.index:
+        faults.append(_missing(last.index + 1, snapshot.last.index))
+    elif _pragma(database, "user_version") > 1:
+        faults += _lost(facts, _fact(facts, "last", LogId, faults) or last, last)
+    return Contents(
+        vote=vote,
+        start=start,
+        snapshot=snapshot,
+        superseded=_fact(facts, "superseded", tuple[SnapshotMeta, ...], faults) or (),
+        owner=_fact(facts, "owner", Identity, faults),
+        entries=entries,
+        faults=tuple(faults),
+    )
+
+
+def _lost(facts: Mapping[str, Row], due: LogId, last: LogId) -> Iterable[str]:
+    """Rows that were written at the first start and after every change of the log's end."""
+    missing = [name for name in ALWAYS if name not in facts]
+    if missing:
+        yield f"the row of {', '.join(missing)} is missing"
+    if due.index > last.index:
+        yield _missing(last.index + 1, due.index)
+    elif due != last:
+        yield f"the log ends with {last} and should end with {due}"
 
 
 def _fact(facts: dict[str, Row], name: str, kind: type[T], faults: list[str]) -> T | None:
@@ -215,18 +268,14 @@ def _row(value: object) -> Row:
     return body, crc32(body)
 
 
-def _save_fact(database: sqlite3.Connection, name: str, value: object) -> None:
+def save_fact(database: sqlite3.Connection, name: str, value: object) -> None:
+    """Write one fact, with its checksum."""
     database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, *_row(value)))
 
 
 def _cut(database: sqlite3.Connection, log: Log) -> None:
     """Remove the rows of entries that are in the log no more."""
     database.execute("DELETE FROM entries WHERE place < ? OR place > ?", (log.first_index, log.last.index))
-
-
-def _is_new(database: sqlite3.Connection) -> bool:
-    tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    return tables == 0 and _pragma(database, "user_version") == 0
 
 
 def _pragma(database: sqlite3.Connection, name: str) -> int:

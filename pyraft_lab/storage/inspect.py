@@ -1,9 +1,7 @@
 """What lies in a node's directory, for human eyes; only reads, so that a running node is not disturbed."""
 
 import argparse
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from io import StringIO
 from pathlib import Path
 from typing import assert_never
@@ -21,25 +19,30 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.database import UNREADABLE, Contents, check_layout, connect_to_read, examine
-from pyraft_lab.storage.snapshots import fault_of
+from pyraft_lab.storage.base import Identity
+from pyraft_lab.storage.database import NAME, Contents
+from pyraft_lab.storage.directory import judge
 
 EXAMPLES = """examples:
   pyraft-lab inspect data/1                what node 1 keeps
   pyraft-lab inspect data/1 --entries 500  with more of its log
   pyraft-lab inspect data/1 --json         for programs
 
-exit code: 0 where every checksum is right, 1 where something is damaged, 2 where there is nothing to read"""
+exit code: 0 where a node would start from it, 1 where something is damaged and it would refuse, 2 where there is
+nothing yet and it would start as a new one"""
 
 
 class Inspection(Struct, frozen=True, kw_only=True):
     """A directory's contents and the verdict on them."""
 
     directory: str
+    owner: Identity | None = None
     vote: Vote = Vote()
     start: LogId = ORIGIN
     entries: tuple[Entry, ...] = ()
     snapshot: SnapshotMeta | None = None
+    strays: tuple[str, ...] = ()
+    """Snapshot files that nothing refers to; a start leaves them alone."""
     faults: tuple[str, ...] = ()
 
     @property
@@ -65,17 +68,21 @@ class Inspection(Struct, frozen=True, kw_only=True):
 
 
 def inspect(directory: str | Path) -> Inspection:
-    """Read and check a node's directory; ``StorageFailed`` where it holds no node's data."""
+    """Read and check a node's directory; ``StorageFailed`` where it is empty: a node would be new there."""
     place = Path(directory)
-    with closing(connect_to_read(place)) as database:
-        contents = _contents(database, place)
+    found = judge(place)
+    if found.is_new:
+        raise StorageFailed(f"{place} holds no node's data ({NAME} is not there)", "check the path")
+    contents = found.contents
     return Inspection(
         directory=str(place),
+        owner=found.owner,
         vote=contents.vote,
         start=contents.start,
         entries=contents.entries,
         snapshot=contents.snapshot,
-        faults=(*contents.faults, *_file_faults(place, contents.snapshot), *_start_faults(contents)),
+        strays=found.strays,
+        faults=found.faults or _start_faults(contents),
     )
 
 
@@ -105,25 +112,8 @@ def as_json(inspection: Inspection) -> object:
     return msgspec.to_builtins(facts | msgspec.structs.asdict(inspection), str_keys=True)
 
 
-def _contents(database: sqlite3.Connection, directory: Path) -> Contents:
-    """Everything as of one moment, though a node may be writing."""
-    try:
-        check_layout(database, directory)
-        database.execute("BEGIN")
-        return examine(database)
-    except UNREADABLE as error:
-        return Contents(faults=(f"the database cannot be read: {error}",))
-
-
-def _file_faults(directory: Path, meta: SnapshotMeta | None) -> tuple[str, ...]:
-    fault = fault_of(directory, meta) if meta else None
-    return (fault,) if fault else ()
-
-
 def _start_faults(contents: Contents) -> tuple[str, ...]:
     """Whether Raft would start from what can be read: checksums do not see that a vote is older than the log."""
-    if contents.faults:
-        return ()
     try:
         start(0, contents.disk, Config())
     except StorageFailed as failure:
@@ -164,11 +154,14 @@ def _summary(inspection: Inspection) -> Table:
 def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
     vote, entries, members = inspection.vote, inspection.entries, inspection.membership
     span = f"{entries[0].index} to {entries[-1].index}" if entries else "none"
+    yield "owner", str(inspection.owner or "not known: the next start says")
     yield "vote", f"{vote}  {_vote_in_words(vote)}"
     behind = f"it begins behind {inspection.start}, " if inspection.start != ORIGIN else ""
     yield "log", f"{len(entries)} entries: {span}; {behind}ends with {inspection.last}"
     yield "snapshot", _snapshot_in_words(inspection.snapshot)
     yield "membership", f"{members}{' (joint)' if members.is_joint else ''}"
+    if inspection.strays:
+        yield "left alone", f"{', '.join(inspection.strays)}: nothing refers to it"
 
 
 def _vote_in_words(vote: Vote) -> str:

@@ -9,7 +9,7 @@ from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCom
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import carried_out, whole
+from pyraft_lab.storage.base import Identity, carried_out, same_owner, whole
 
 
 class Files(Struct, frozen=True, kw_only=True):
@@ -51,8 +51,13 @@ class MemoryStorage:
         self.disk = Disk()
         self.files = Files()
         self.room = room
+        self.owner: Identity | None = None
         self.fail_next: str | None = None
         self._broken: str | None = None
+
+    async def claim(self, identity: Identity) -> None:
+        """Belong to this node from now on; ``WrongStorage`` where it belongs to another."""
+        self.owner = same_owner("this MemoryStorage", self.owner, identity)
 
     async def load(self) -> Disk:
         """What is stored; opens the storage again after a failure, and forgets what had not become a snapshot."""

@@ -1,7 +1,8 @@
 """Snapshots as files beside the log: written whole or not at all, collected chunk by chunk, never held in memory twice.
 
 A file appears under its final name only when its bytes are on the disk (write, fsync, rename, fsync of the
-directory), and counts only when the database names it; whatever else lies there is swept away at the next start.
+directory), and counts only when the database names it. At the start go unfinished files, and those of snapshots that
+the database knows to be superseded; whatever else is there is not known to be ours, and is left alone.
 """
 
 import os
@@ -24,6 +25,17 @@ def path_of(directory: Path, meta: SnapshotMeta) -> Path:
     """The file of a snapshot; its name tells two snapshots of one log position apart."""
     last = meta.last
     return directory / f"T{last.term}-N{last.node}.{last.index}-{meta.size}-{meta.checksum:08x}.snapshot"
+
+
+def part_of(directory: Path, meta: SnapshotMeta) -> Path:
+    """The file of a snapshot that was built here and is not saved yet."""
+    path = path_of(directory, meta)
+    return path.with_name(f"{path.name}.part")
+
+
+def is_part(name: str) -> bool:
+    """Whether a file of this name is an unfinished one of ours."""
+    return name in (INCOMING, "built.part", "raft.db.part", "identity.json.part") or name.endswith(".snapshot.part")
 
 
 def fault_of(directory: Path, meta: SnapshotMeta) -> str | None:
@@ -53,21 +65,20 @@ class SnapshotFiles:
                 case InstallSnapshot(meta):
                     self.finish(meta)
                 case SaveSnapshot(meta):
-                    _prove(path_of(self.directory, meta), meta)
+                    self._save(meta)
                 case _:
                     pass
 
     def put(self, meta: SnapshotMeta, data: bytes) -> None:
         """Write a snapshot that was built here; one that was built before and never saved goes."""
-        part = self.directory / "built.part"
-        with part.open("wb") as file:
-            file.write(whole(meta, data))
+        whole(meta, data)
+        if self.staged is not None and self.staged != meta:
+            part_of(self.directory, self.staged).unlink(missing_ok=True)
+        self.staged = meta
+        with part_of(self.directory, meta).open("wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if self.staged is not None and self.staged != meta:
-            self._drop(self.staged)
-        self.staged = meta
-        self._publish(part, meta)
 
     def collect(self, offset: int, data: bytes) -> None:
         """Write a chunk that arrived; a gap is refused, and what came later is given up."""
@@ -106,17 +117,27 @@ class SnapshotFiles:
         for meta in before:
             self._drop(meta)
 
-    def sweep(self, stored: SnapshotMeta | None) -> None:
-        """At the start: only the stored snapshot counts, everything unfinished goes."""
+    def sweep(self, stored: SnapshotMeta | None, superseded: Sequence[SnapshotMeta]) -> None:
+        """At the start: only the stored snapshot counts; what is unfinished goes, and what it superseded."""
         self.kept = () if stored is None else (stored,)
-        named = {path_of(self.directory, meta) for meta in self.kept}
-        for path in (*self.directory.glob("*.snapshot"), *self.directory.glob("*.part")):
-            if path not in named:
+        for meta in superseded:
+            self._drop(meta)
+        for path in self.directory.glob("*.part"):
+            if is_part(path.name):
                 path.unlink()
 
     def _drop(self, meta: SnapshotMeta) -> None:
         if meta not in self.kept:
             path_of(self.directory, meta).unlink(missing_ok=True)
+
+    def _save(self, meta: SnapshotMeta) -> None:
+        """What was built gets its name; a snapshot may also be saved again."""
+        part = part_of(self.directory, meta)
+        if part.exists():
+            _prove(part, meta)
+            self._publish(part, meta)
+        else:
+            _prove(path_of(self.directory, meta), meta)
 
     def _publish(self, part: Path, meta: SnapshotMeta) -> None:
         part.replace(path_of(self.directory, meta))

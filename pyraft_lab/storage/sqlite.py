@@ -12,12 +12,29 @@ from pyraft_lab.engine.commands import StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import carried_out
-from pyraft_lab.storage.database import UNREADABLE, carry_out, connect, examine, transaction
-from pyraft_lab.storage.snapshots import SnapshotFiles, fault_of, sync_directory
-
-LOCK = "lock"
-"""A file that the one process which may write holds locked; the system lets go of it when the process dies."""
+from pyraft_lab.storage.base import Identity, carried_out
+from pyraft_lab.storage.database import (
+    NAME,
+    UNREADABLE,
+    carry_out,
+    connect,
+    create,
+    save_fact,
+    settle,
+    transaction,
+)
+from pyraft_lab.storage.directory import (
+    FIRST_START,
+    IDENTITY,
+    LOCK,
+    Judgement,
+    check_writable,
+    judge,
+    look,
+    make_directory,
+    write_identity,
+)
+from pyraft_lab.storage.snapshots import SnapshotFiles, sync_directory
 
 T = TypeVar("T")
 
@@ -33,7 +50,12 @@ class SqliteStorage:
         self.directory = Path(directory)
         self._worker = _worker()
         self._opened: Opened | None = None
+        self._identity: Identity | None = None
         self._closed = False
+
+    async def claim(self, identity: Identity) -> None:
+        """Who is about to use it; ``load`` refuses the directory of another node or cluster, and stores whose it is."""
+        self._identity = identity
 
     async def load(self) -> Disk:
         """Lock the directory, verify all of it, and return what it holds; a storage that was closed opens again."""
@@ -80,7 +102,7 @@ class SqliteStorage:
 
     def _load(self) -> Disk:
         self._close()
-        self._opened = Opened(self.directory)
+        self._opened = Opened(self.directory, self._identity)
         return self._opened.disk
 
     def _close(self) -> None:
@@ -94,18 +116,26 @@ def _worker() -> ThreadPoolExecutor:
 
 
 class Opened:
-    """An open directory, used by one thread; ``disk`` is what the last durable batch left."""
+    """An open directory, used by one thread; ``disk`` is what the last durable batch left.
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+    It is judged first as ``inspect`` does it (:func:`~pyraft_lab.storage.directory.judge`). Nothing is changed where
+    it is damaged or belongs to another node than ``identity``.
+    """
+
+    def __init__(self, directory: Path, identity: Identity | None = None) -> None:
+        look(directory).admit(directory, identity)
+        check_writable(directory)
         with ExitStack() as opening:
-            opening.enter_context(closing(locked(directory)))
+            opening.enter_context(closing(_locked(directory)))
+            found = judge(directory)
+            owner = found.admit(directory, identity)
+            if found.is_new:
+                create(directory, owner)
             self.database = opening.enter_context(closing(connect(directory)))
-            self.disk = verified(self.database, directory)
+            settle(self.database, found.contents, owner)
+            self.disk = found.contents.disk
             self.files = SnapshotFiles(directory)
-            self.files.sweep(self.disk.snapshot)
-            sync_directory(directory)
-            sync_directory(directory.parent)
+            self._tidy(directory, found, owner)
             self.close = opening.pop_all().close
         self.broken: str | None = None
 
@@ -122,31 +152,41 @@ class Opened:
             raise
 
     def _written(self, commands: Sequence[StorageCommand]) -> Disk:
-        disk = self.disk
+        before = disk = self.disk
         if commands:
             with transaction(self.database):
                 for command in commands:
                     disk = carried_out(disk, [command])
                     carry_out(self.database, command, disk)
+                self._keep_facts(before, disk)
         return disk
 
+    def _keep_facts(self, before: Disk, after: Disk) -> None:
+        """Where the log ends now, and which snapshots the new one supersedes."""
+        if after.log.last != before.log.last:
+            save_fact(self.database, "last", after.log.last)
+        if after.snapshot != before.snapshot:
+            save_fact(self.database, "superseded", tuple(one for one in self.files.kept if one != after.snapshot))
 
-def verified(database: sqlite3.Connection, directory: Path) -> Disk:
-    """What the directory holds; ``StorageFailed`` names the first faults."""
-    contents = examine(database)
-    damaged = fault_of(directory, contents.snapshot) if contents.snapshot else None
-    faults = (*contents.faults, *((damaged,) if damaged else ()))
-    if faults:
-        more = f" and {len(faults) - 3} more faults" if len(faults) > 3 else ""
-        raise StorageFailed(f"{directory} is damaged: {'; '.join(faults[:3])}{more}")
-    return contents.disk
+    def _tidy(self, directory: Path, found: Judgement, owner: Identity | None) -> None:
+        """The directory is this node's, and whole: say so, and remove what is unfinished or superseded."""
+        self.files.sweep(self.disk.snapshot, found.contents.superseded)
+        if owner is not None and (found.owner != owner or not (directory / IDENTITY).exists()):
+            write_identity(directory, owner)
+        (directory / FIRST_START).unlink(missing_ok=True)
+        sync_directory(directory)
 
 
-def locked(directory: Path) -> sqlite3.Connection:
-    """Hold the directory's lock until the connection is closed; ``StorageFailed`` where somebody else does.
+def _locked(directory: Path) -> sqlite3.Connection:
+    """Make the directory where it does not exist, and hold its lock until the connection is closed.
 
-    SQLite's own file locks serve: they work on every system, within one process, and end with a killed one.
+    ``StorageFailed`` where somebody else holds it. SQLite's own file locks serve: they work on every system, within
+    one process, and end with a killed one. A mark is set before a lock is made: a lock without a mark and without a
+    database then is a directory that lost its database.
     """
+    if not (directory / NAME).exists():
+        make_directory(directory)
+        (directory / FIRST_START).touch()
     lock = sqlite3.connect(directory / LOCK, isolation_level=None, timeout=0)
     try:
         lock.execute("PRAGMA journal_mode = OFF")
@@ -154,6 +194,9 @@ def locked(directory: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         lock.close()
         if error.sqlite_errorname.startswith("SQLITE_BUSY"):
-            raise StorageFailed(f"{directory} is in use by another node; one directory serves one node") from error
+            raise StorageFailed(
+                f"{directory} is in use by another node; one directory serves one node",
+                "stop the other one first, or take another directory",
+            ) from error
         raise
     return lock

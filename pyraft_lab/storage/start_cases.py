@@ -9,7 +9,9 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, Term, Vote
-from pyraft_lab.storage.trial import Trial, append, arriving, entry, same, snapshot
+from pyraft_lab.errors import WrongStorage
+from pyraft_lab.storage.base import Identity, OwnedStorage
+from pyraft_lab.storage.trial import Trial, append, arriving, broken, entry, same, snapshot
 
 DATA = b"the machine"
 ONE, TWO, THREE = (Membership.of(voters) for voters in ({1}, {1, 2}, {1, 2, 3}))
@@ -84,6 +86,37 @@ async def leaders_are_known_after_every_cut(trial: Trial) -> None:
     same("the leaders' first entries", (await trial.holds()).log.runs, (LogId(7, 1, 11),))
 
 
+async def a_claimed_storage_serves_its_owner_only(trial: Trial) -> None:
+    """Where a storage can be claimed: another node, or another cluster, is refused, and nothing is lost by that."""
+    if not isinstance(trial.storage, OwnedStorage):
+        return
+    await claimed(trial, Identity(3, "demo"))
+    await trial.write(SaveVote(Vote(1, 3)), append(1, 3))
+    for other in (Identity(6, "demo"), Identity(3, "other"), Identity(6)):
+        await refused(trial, other)
+    await claimed(trial, Identity(3))
+    await claimed(trial, Identity(3, "demo"))
+    await trial.holds()
+
+
+async def claimed(trial: Trial, identity: Identity) -> None:
+    """The storage is opened again, by this node."""
+    await trial.storage.close()
+    trial.storage = trial.reopen()
+    assert isinstance(trial.storage, OwnedStorage), "it was one before"
+    await trial.storage.claim(identity)
+    await trial.storage.load()
+
+
+async def refused(trial: Trial, identity: Identity) -> None:
+    """The storage is opened by this node, which has to be refused."""
+    try:
+        await claimed(trial, identity)
+    except WrongStorage:
+        return
+    broken(f"{identity} was let in")
+
+
 async def cut_before(trial: Trial, upto: Index, term: Term) -> None:
     """A snapshot up to there, and the log without what it covers."""
     meta = snapshot(upto, DATA, term=term)
@@ -123,4 +156,5 @@ START_CASES = (
     a_membership_behind_a_snapshot_governs,
     a_vote_in_the_batch_of_a_snapshot_is_kept,
     leaders_are_known_after_every_cut,
+    a_claimed_storage_serves_its_owner_only,
 )

@@ -16,8 +16,8 @@ from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.retained import clear, nodes_in, retained
-from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
-from pyraft_lab.runtime.questions import ChangeMembers, HandOver, KeepSnapshot, TakeLearner
+from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
+from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOver, KeepSnapshot, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.acts import Act, name_of, read_words
@@ -48,6 +48,7 @@ ACTS: Mapping[str, Act] = {
     ),
     "transfer": Act("N", "let another voter lead", (words.node,)),
     "snapshot": Act("N", "let a node store its machine in place of its log", (words.node,)),
+    "allow-next-revert": Act("N", "let a voter that lost its disk begin again from nothing, once", (words.node,)),
     "partition": Act("1,2 3,4,5", "cut the links between groups, of nodes that obey", (words.nodes,), many=True),
     "loss": Act("0.2", "lose that share of all messages between nodes that obey", (words.share,)),
     "heal": Act("", "undo both"),
@@ -136,6 +137,8 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
             return await _transfer(remote, node, chosen.timeout)
         case "clear", [] | [_]:
             return await _clear(chosen)
+        case "allow-next-revert", [node]:
+            return await _allow_next_revert(remote, node, chosen.timeout)
         case "snapshot", [node]:
             return await _snapshot(remote, node, chosen.timeout)
         case _:
@@ -249,6 +252,12 @@ async def _snapshot(remote: Remote, node: NodeId, seconds: float) -> str:
     return built
 
 
+async def _allow_next_revert(remote: Remote, node: NodeId, seconds: float) -> str:
+    """Vouch for a voter that lost its disk; the leader then sends it everything again."""
+    await remote.ask_leader(AllowNextRevert(node), seconds=seconds)
+    return f"node {node} may begin again from nothing, once, under the present leader"
+
+
 async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
     """Hand leadership over, and wait until it is."""
     await remote.ask_leader(HandOver(to), seconds=seconds)
@@ -274,7 +283,8 @@ async def _status(remote: Remote, seconds: float) -> dict[NodeId, Metrics]:
 def _in_words(answer: Any) -> str:
     match answer:
         case dict() if all(isinstance(one, Metrics) for one in answer.values()):
-            return "\n".join(line(now) + ("" if is_member(id, answer) else "  no member") for id, now in answer.items())
+            lines = [line(now) + ("" if is_member(id, answer) else "  no member") for id, now in answer.items()]
+            return "\n".join([*lines, *(f"ALARM: {one}" for one in alarms(answer))])
         case None:
             return "done"
         case str():

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.runtime.metrics import Metrics, is_member, leader_of
+from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import FIRST_NEWS
@@ -92,7 +92,8 @@ def picture(
         noted = [] if notes is None else [Text(notes.get(node, ""))]
         table.add_row(*(cells.get(column, "") for column in columns), *noted)
     members = f"node {leader} leads; members {metrics[leader].membership}" if leader else "nobody leads"
-    return Group(title, table, Text(members, style="dim" if leader else "bold"))
+    raised = [Text(f"ALARM: {one}", style="bold red") for one in alarms(metrics)]
+    return Group(title, table, Text(members, style="dim" if leader else "bold"), *raised)
 
 
 def everybody(metrics: Mapping[NodeId, Metrics]) -> list[NodeId]:

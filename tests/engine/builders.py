@@ -47,6 +47,8 @@ from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 
 VOTERS = (1, 2, 3)
+FIRST = LogId(0, 1, 1)
+"""The entry of Initialize, which every voter of these tests holds."""
 STORAGE = (SaveVote, Append, Truncate, SaveSnapshot, Purge, WriteChunk, InstallSnapshot)
 EAGER = Config(pre_vote=False, check_quorum=False, loyalty=False)
 """The paper's Raft and nothing else: no pre-vote, no leases."""
@@ -189,7 +191,7 @@ def vote_request(
     return Receive(src, VoteRequest(vote=vote, last=last, transfer=transfer))
 
 
-def grant(src: NodeId, term: Term = 1, *, to: NodeId = 1, last: LogId = ORIGIN) -> Receive:
+def grant(src: NodeId, term: Term = 1, *, to: NodeId = 1, last: LogId = FIRST) -> Receive:
     """``src`` has voted for ``to``."""
     vote = Vote(term, to)
     return Receive(src, VoteResponse(vote=vote, asked=vote, granted=True, last=last))

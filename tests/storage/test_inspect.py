@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from zlib import crc32
 
+import msgspec
 import pytest
 
 import pyraft_lab
@@ -29,6 +31,7 @@ JOINT = Membership(configs=(frozenset({1, 2, 3}), frozenset({3, 4})))
 COMMAND = encode({"op": "put", "key": "x", "value": 1}, client=7, serial=1)
 DATA = b"the machine"
 META = snapshot(4, DATA)
+OLD = msgspec.msgpack.encode(Vote(1, 3))
 STORY: tuple[StorageCommand, ...] = (
     SaveVote(Vote(2, 3, committed=True)),
     append(1, 4),
@@ -129,7 +132,8 @@ def test_nothing_to_inspect_is_said_on_standard_error(tmp_path: Path, capsys: py
     ("spoil", "words"),
     [
         ("DELETE FROM entries WHERE place = 6", "entry 6 is missing"),
-        ("DELETE FROM facts WHERE name = 'vote'", "later than the vote"),
+        ("DELETE FROM facts WHERE name = 'vote'", "the row of vote is missing"),
+        (f"UPDATE facts SET body = x'{OLD.hex()}', checksum = {crc32(OLD)} WHERE name = 'vote'", "later than the vote"),
         ("DROP TABLE facts", "no such table"),
     ],
 )

@@ -20,7 +20,8 @@ from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.database import NAME, connect
-from pyraft_lab.storage.snapshots import path_of
+from pyraft_lab.storage.inspect import inspect
+from pyraft_lab.storage.snapshots import part_of, path_of
 from pyraft_lab.storage.sqlite import SqliteStorage
 from pyraft_lab.storage.trial import append, arriving, snapshot
 
@@ -84,7 +85,7 @@ def change(directory: Path, sql: str) -> None:
         ("INSERT INTO entries SELECT 4, body, checksum FROM entries WHERE place = 5", "should have been purged"),
         ("UPDATE facts SET checksum = 1 WHERE name = 'vote'", "vote has another checksum"),
         ("DELETE FROM facts WHERE name = 'snapshot'", "no snapshot reaches so far"),
-        ("PRAGMA user_version = 2", "format 2 and this version reads up to 1"),
+        ("PRAGMA user_version = 3", "format 3 and this version reads up to 2"),
         ("PRAGMA application_id = 7", "is not a node's database"),
         ("DROP TABLE entries", "no such table: entries"),
     ],
@@ -229,12 +230,13 @@ def read_only(directory: Path) -> Iterator[None]:
 
 
 def test_the_database_forces_every_commit_to_the_disk(tmp_path: Path) -> None:
+    opened(tmp_path)
     with closing(connect(tmp_path)) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
-def test_what_is_left_over_is_swept_away(tmp_path: Path) -> None:
+def test_unfinished_files_are_swept_away(tmp_path: Path) -> None:
     async def leave_things_lying_about() -> None:
         async with open_storage(tmp_path) as storage:
             await storage.put_snapshot(snapshot(7, b"unused"), b"unused")
@@ -242,9 +244,19 @@ def test_what_is_left_over_is_swept_away(tmp_path: Path) -> None:
 
     filled(tmp_path)
     asyncio.run(leave_things_lying_about())
-    assert {"incoming.part", path_of(tmp_path, snapshot(7, b"unused")).name} <= set(contents(tmp_path))
+    assert {"incoming.part", part_of(tmp_path, snapshot(7, b"unused")).name} <= set(contents(tmp_path))
     opened(tmp_path)
     assert set(contents(tmp_path)) == {NAME, "lock", path_of(tmp_path, META).name}
+
+
+def test_a_snapshot_file_that_nobody_knows_is_left_alone(tmp_path: Path) -> None:
+    filled(tmp_path)
+    kept = {path_of(tmp_path, snapshot(3, b"older")): b"older", tmp_path / "somebody.part": b"else's"}
+    for path, data in kept.items():
+        path.write_bytes(data)
+    opened(tmp_path)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert inspect(tmp_path).strays == (path_of(tmp_path, snapshot(3, b"older")).name,)
 
 
 async def test_a_directory_holds_two_snapshots_and_one_being_made(tmp_path: Path) -> None:
@@ -255,8 +267,14 @@ async def test_a_directory_holds_two_snapshots_and_one_being_made(tmp_path: Path
             await storage.write([append(last, last), SaveSnapshot(snapshot(last, b"saved"))])
         await storage.put_snapshot(snapshot(7, b"waits"), b"waits")
         metas = (snapshot(6, b"saved"), snapshot(7, b"saved"), snapshot(7, b"waits"))
-        expected = {path_of(tmp_path, meta).name for meta in metas}
-        assert {name for name in contents(tmp_path) if name.endswith("snapshot")} == expected
+        expected = {
+            path_of(tmp_path, metas[0]).name,
+            path_of(tmp_path, metas[1]).name,
+            part_of(tmp_path, metas[2]).name,
+        }
+        assert {name for name in contents(tmp_path) if "snapshot" in name} == expected
+    async with open_storage(tmp_path):
+        assert {name for name in contents(tmp_path) if "snapshot" in name} == {path_of(tmp_path, metas[1]).name}
 
 
 async def test_saving_a_snapshot_twice_keeps_it(tmp_path: Path) -> None:

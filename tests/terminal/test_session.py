@@ -6,6 +6,8 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
+from time import sleep
 
 import pytest
 
@@ -37,6 +39,64 @@ def test_a_session_with_three_nodes(start: Start, tmp_path: Path, capsys: pytest
         nodes["2"].send_signal(signal.SIGTERM)
         assert nodes["2"].wait(20) == 0
     assert main(["inspect", str(tmp_path / "2")]) == 0
+
+
+def test_a_voter_that_lost_its_disk_is_seen_in_the_status_and_let_in_by_the_client(
+    start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with broker.start() as running:
+        client = ["client", "--broker", running.url, "--timeout", "60"]
+
+        def node(id: str, *more: str) -> "subprocess.Popen[str]":
+            return start("node", "--id", id, "--broker", running.url, "--data", str(tmp_path / id), *more)
+
+        def status_until(holds: Callable[[str], bool]) -> str:
+            shown = ""
+            for _ in range(100):
+                assert main([*client, "status"]) == 0
+                if holds(shown := capsys.readouterr().out):
+                    return shown
+            raise AssertionError(shown)
+
+        nodes = {"1": node("1", "--init", "--peers", "1,2,3"), "2": node("2"), "3": node("3")}
+        assert main([*client, "put", "x", "1"]) == 0
+        shown = status_until(lambda text: text.count("applied 3") == 3)
+        lost = next(id for id in nodes if f"node {id}  leader" not in shown)
+        nodes[lost].kill()
+        nodes[lost].wait()
+        rmtree(tmp_path / lost)
+        nodes[lost] = node(lost)
+        shown = status_until(lambda text: "ALARM" in text)
+        assert f"ALARM: node {lost} lost entries that it had acknowledged, up to 3" in shown
+        assert f"pyraft-lab client allow-next-revert {lost}" in shown
+        assert main([*client, "allow-next-revert", "9"]) == 1
+        assert "node 9" in capsys.readouterr().err
+        assert main([*client, "--json", "allow-next-revert", lost]) == 0
+        assert "begin again" in json.loads(capsys.readouterr().out)
+        assert "ALARM" not in status_until(lambda text: text.count("applied 3") == 3)
+
+
+def test_a_directory_of_another_node_is_refused_by_the_command(start: Start, tmp_path: Path) -> None:
+    with broker.start() as running:
+        place = ["--broker", running.url, "--data", str(tmp_path / "3")]
+        first = start("node", "--id", "3", *place)
+        until_there(tmp_path / "3" / "identity.json")
+        first.kill()
+        first.wait()
+        assert "belongs to node 3 of cluster demo, and node 6 of cluster demo" in refused(
+            start("node", "--id", "6", *place)
+        )
+        assert "and node 3 of cluster other was to use it" in refused(
+            start("node", "--id", "3", "--cluster", "other", *place)
+        )
+
+
+def until_there(path: Path) -> None:
+    for _ in range(3000):
+        if path.exists():
+            return
+        sleep(0.01)
+    raise AssertionError(f"{path} did not appear")
 
 
 def test_a_learner_that_is_not_heard_of_is_named_and_how_to_start_it(

@@ -326,6 +326,20 @@ def lost_logs() -> Iterable[Stage]:
         yield stage.run()
 
 
+def lost_disks() -> Iterable[Stage]:
+    """n2, which has led, holds nothing any more: n3 asks it for its vote, and then finds it empty as leader."""
+    stage = led(loyalty=False)
+    stage.tell(2, Elect())
+    stage.run()
+    stage.start(2, Disk())
+    stage.cut = {1}
+    stage.tell(3, Elect())
+    yield stage.run()
+    stage.cut = set()
+    stage.tell(3, Elect())
+    yield stage.run()
+
+
 def leaders_in_touch() -> Iterable[Stage]:
     """Heartbeats go, are spared, are answered; leases are renewed, superseded, over."""
     stage = led(suppress_heartbeats=True)
@@ -386,6 +400,7 @@ SCENES: tuple[Callable[[], Iterable[Stage]], ...] = (
     requests,
     transfers,
     lost_logs,
+    lost_disks,
     leaders_in_touch,
     restarts,
 )

@@ -1,6 +1,6 @@
 """Elections (§5.2, §5.4.1, dissertation §9.6): who stands, who votes for whom and why not, who wins."""
 
-from pyraft_lab.engine.commands import SaveVote, SetTimer
+from pyraft_lab.engine.commands import Alarm, SaveVote, SetTimer
 from pyraft_lab.engine.election import (
     campaign,
     on_election_timer,
@@ -85,6 +85,12 @@ PRE_VOTE_WON = Rule(
 PRE_VOTE_LOST = Rule(
     "pre-vote lost", "dissertation §9.6", on_pre_vote_response, "No majority can agree any more: no election begins."
 )
+DISK_LOST = Rule(
+    "vote of a lost disk",
+    "§5.1, §5.4.1",
+    on_vote_response,
+    "A server that has led and holds nothing lost its disk: it does not know what it promised.",
+)
 VOTE_COUNTED = Rule("vote counted", "§5.2", on_vote_response, "A vote that names this candidate and this term counts.")
 OWN_VOTE_COUNTED = Rule(
     "own vote counted", "§5.1, §5.2", on_own_vote_stored, "A candidate's own vote counts once it is on its disk."
@@ -108,7 +114,7 @@ ELECTION_LOST = Rule("election lost", "§5.2", on_vote_response, "No majority ca
 RULES = (
     PRE_VOTE_ASKED, PRE_VOTE_GRANTED, PRE_VOTE_REFUSED_LEASE, PRE_VOTE_REFUSED_LOG, PRE_VOTE_REFUSED_VOTE,
     PRE_VOTE_COUNTED, PRE_VOTE_WON, PRE_VOTE_LOST, CANDIDACY, UNDECIDED, NO_VOTER, SWITCHED_OFF, VOTE_GRANTED,
-    VOTE_REFUSED_LEASE, VOTE_REFUSED_LOG, VOTE_REFUSED_VOTE, VOTE_COUNTED, OWN_VOTE_COUNTED, REFUSAL_COUNTED,
+    VOTE_REFUSED_LEASE, VOTE_REFUSED_LOG, VOTE_REFUSED_VOTE, DISK_LOST, VOTE_COUNTED, OWN_VOTE_COUNTED, REFUSAL_COUNTED,
     FITTER_RIVAL, ELECTED, ELECTED_JOINTLY, FIRST_ENTRY, ELECTION_LOST,
 )  # fmt: skip
 _REFUSED = {
@@ -242,7 +248,7 @@ def answered(step: Step, voter: NodeId, response: VoterMessage) -> Remarks:
     elif not is_active(before.role) or before.role == after.role or isinstance(before.role, Leader):
         yield from out_of_date(f"{server(voter)}'s {'vote' if response.granted else 'refusal'}, which comes too late")
     else:
-        yield _counted(voter, response)
+        yield _counted(step, voter, response)
         yield from outcome(step, voter)
 
 
@@ -253,9 +259,11 @@ def _is_settled(step: Step, response: VoterMessage) -> bool:
     return response.asked == sought and (early or isinstance(step.before.role, Leader))
 
 
-def _counted(voter: NodeId, response: VoterMessage) -> Remark:
+def _counted(step: Step, voter: NodeId, response: VoterMessage) -> Remark:
     early = isinstance(response, PreVoteResponse)
     name = server(voter)
+    if any(alarm.peer == voter for alarm in commands(step, Alarm)):
+        return Remark(DISK_LOST, f"does not count {name}'s answer: {name} has led, and holds nothing any more")
     if not response.granted:
         return Remark(REFUSAL_COUNTED, f"hears that {name} {'would refuse' if early else 'refuses'} it the vote")
     if early:

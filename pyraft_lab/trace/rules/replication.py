@@ -289,7 +289,7 @@ def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
     if before is None or after is None or not _counts(step, peer, answer.round):
         yield from _from_earlier(peer)
     elif isinstance(after.pace, Halted) and not isinstance(before.pace, Halted):
-        had = f"it had acknowledged entry {before.matched}"
+        had = f"it had acknowledged entry {before.matched}" if before.matched else "it has led: it lost its disk"
         yield Remark(LOG_LOST, f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
     elif after.matched < before.matched:
         yield Remark(LOSS_FORGIVEN, f"hears that {name} lost its log and begins with it again")

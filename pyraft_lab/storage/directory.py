@@ -1,0 +1,176 @@
+"""A node's data directory, judged before anything in it is changed: new, whole, damaged, or somebody else's.
+
+``inspect`` and the start of a node judge by the same function, so they agree on every directory. The files::
+
+    raft.db            vote, log and what describes the snapshot; raft.db-wal and raft.db-shm while it is in use
+    T1-N1.4-….snapshot the bytes of the snapshot
+    identity.json      whose directory this is; also the proof that raft.db was here once
+    lock               held by the process that uses the directory
+    first-start        there from before the lock until raft.db is whole: a first start that was interrupted
+
+Where raft.db is missing or empty, and one of the others is there, something was lost. A node that started from that
+as a new one would forget its vote and entries that it acknowledged, so it refuses. What cannot be seen from here: a
+directory that is gone or empty as a whole, and a raft.db-wal that was removed or cut off (SQLite then takes the state
+before it for the last one).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from pyraft_lab.errors import StorageFailed
+from pyraft_lab.storage.base import Identity, same_owner
+from pyraft_lab.storage.database import NAME, UNREADABLE, Contents, connect_to_read, examine, layout_fault
+from pyraft_lab.storage.snapshots import fault_of, is_part, path_of, sync_directory
+
+LOCK = "lock"
+"""A file that the one process which may write holds locked; the system lets go of it when the process dies."""
+IDENTITY = "identity.json"
+"""Says whose directory it is; for people and programs alike."""
+FIRST_START = "first-start"
+"""Says that the first start has begun and not ended."""
+TODO = (
+    "nothing was changed; put back what is missing (pyraft-lab inspect shows what is there), "
+    "or take the node out of its cluster and add it again with an empty directory"
+)
+"""The way out of damage."""
+
+
+class Judgement(Struct, frozen=True, kw_only=True):
+    """What a directory is: new, or with contents; ``faults`` say why no node may start from it."""
+
+    is_new: bool = False
+    owner: Identity | None = None
+    contents: Contents = Contents()
+    strays: tuple[str, ...] = ()
+    """Snapshot files that the database does not name; they are left alone."""
+    faults: tuple[str, ...] = ()
+
+    def admit(self, directory: Path, asked: Identity | None) -> Identity | None:
+        """Whose the directory is from now on; ``WrongStorage`` or ``StorageFailed`` where ``asked`` must not use it."""
+        owner = same_owner(str(directory), self.owner, asked)
+        if self.faults:
+            more = f" and {len(self.faults) - 3} more faults" if len(self.faults) > 3 else ""
+            raise StorageFailed(f"no node can start from {directory}: {'; '.join(self.faults[:3])}{more}", TODO)
+        return owner
+
+
+def judge(directory: Path) -> Judgement:
+    """Read and check everything in a directory; changes nothing."""
+    seen = look(directory)
+    if seen.is_new or seen.faults:
+        return seen
+    try:
+        with closing(connect_to_read(directory)) as database:
+            unknown = layout_fault(database)
+            if unknown is not None:
+                return msgspec.structs.replace(seen, faults=(unknown,))
+            database.execute("BEGIN")  # as of one moment, though a node may be writing
+            return _judged(directory, seen, examine(database))
+    except (*UNREADABLE, OSError) as error:
+        return msgspec.structs.replace(seen, faults=(f"{NAME} cannot be read: {error}",))
+
+
+def look(directory: Path) -> Judgement:
+    """What the names and sizes of the files tell: new, or what is missing; does not read the database."""
+    place = next((one for one in (directory, *directory.parents) if one.exists() or one.is_symlink()), directory)
+    if not place.is_dir():
+        return Judgement(faults=(f"{place} is a file and should be a directory",))
+    if place != directory:
+        return Judgement(is_new=True)
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+        owner = _read_identity(directory) if IDENTITY in names else None
+    except OSError as error:
+        return Judgement(faults=(f"it cannot be read: {error.strerror}",))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Judgement(faults=(f"{IDENTITY} cannot be read: {error}",))
+    left = [name for name in names if _is_ours(name)]
+    if NAME not in names:
+        return _without_database(left, owner)
+    return Judgement(owner=owner, faults=tuple(_file_fault(directory / NAME)))
+
+
+def write_identity(directory: Path, identity: Identity) -> None:
+    """Write whose directory this is, whole or not at all."""
+    part = directory / f"{IDENTITY}.part"
+    with part.open("wb") as file:
+        file.write(msgspec.json.encode(identity))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(directory / IDENTITY)
+    sync_directory(directory)
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory and all above it, durably: each is named in its parent, which has to reach the disk too."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(
+            f"{directory} cannot be made: {error}", "let this user write there, or take another place"
+        ) from error
+    for place in (directory, *directory.absolute().parents):
+        with suppress(OSError):  # one that this user may not read was not made by them
+            sync_directory(place)
+
+
+def check_writable(directory: Path) -> None:
+    """``StorageFailed`` where this user may not change a directory that exists."""
+    effective = os.access in os.supports_effective_ids
+    if directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK, effective_ids=effective):
+        raise StorageFailed(
+            f"{directory}: Permission denied, it cannot be written", "let this user write there, or take another place"
+        )
+
+
+def _judged(directory: Path, seen: Judgement, contents: Contents) -> Judgement:
+    named = {path_of(directory, meta).name for meta in contents.snapshots}
+    strays = (path.name for path in directory.glob("*.snapshot"))
+    spoilt = fault_of(directory, contents.snapshot) if contents.snapshot else None
+    mixed = tuple(_mixed(seen.owner, contents.owner))
+    faults = (*contents.faults, *([spoilt] if spoilt else []), *mixed)
+    return Judgement(
+        owner=seen.owner if mixed else contents.owner,
+        contents=contents,
+        strays=tuple(sorted(set(strays) - named)),
+        faults=faults,
+    )
+
+
+def _mixed(file: Identity | None, database: Identity | None) -> Iterator[str]:
+    """Files of two nodes in one directory."""
+    if file is not None and (database is None or not file.is_also(database)):
+        yield f"{NAME} belongs to {database or 'nobody'}, and {IDENTITY} says {file}: files of two nodes are mixed"
+
+
+def _without_database(left: list[str], owner: Identity | None) -> Judgement:
+    """New, unless something of ours is there that only comes with a database."""
+    if not left or (FIRST_START in left and set(left) <= {FIRST_START, LOCK}):
+        return Judgement(is_new=True)
+    return Judgement(owner=owner, faults=(f"{NAME} is missing, though {', '.join(left)} {_are(left)} here",))
+
+
+def _file_fault(database: Path) -> Iterator[str]:
+    if not database.is_file():
+        yield f"{NAME} is no file"
+    elif database.stat().st_size == 0:
+        yield f"{NAME} is empty (0 bytes): its vote and its log are lost"
+
+
+def _read_identity(directory: Path) -> Identity:
+    return msgspec.json.decode((directory / IDENTITY).read_bytes(), type=Identity)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a node made a file of this name."""
+    made = (IDENTITY, LOCK, FIRST_START, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal")
+    return name in made or name.endswith(".snapshot") or is_part(name)
+
+
+def _are(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
