@@ -15,29 +15,30 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_a_broker_serves_until_it_is_stopped(mosquitto: broker.Broker) -> None:
-    assert is_open(mosquitto.port)
-    mosquitto.stop()
-    assert not is_open(mosquitto.port)
+def test_a_broker_serves_until_it_is_stopped(any_broker: broker.Broker) -> None:
+    assert is_open(any_broker.port)
+    any_broker.stop()
+    assert not is_open(any_broker.port)
 
 
-def test_a_killed_broker_comes_back_on_its_port(mosquitto: broker.Broker) -> None:
-    before = mosquitto.pid
-    mosquitto.kill()
-    assert not is_open(mosquitto.port)
-    mosquitto.restart()
-    assert is_open(mosquitto.port)
-    assert mosquitto.pid != before
+def test_a_killed_broker_comes_back_on_its_port(any_broker: broker.Broker) -> None:
+    before = any_broker.pid
+    any_broker.kill()
+    assert not is_open(any_broker.port)
+    any_broker.restart()
+    assert is_open(any_broker.port)
+    assert any_broker.pid != before
 
 
-def test_a_taken_port_is_a_clear_error(mosquitto: broker.Broker) -> None:
-    with pytest.raises(NetworkFailed, match=f"{mosquitto.port}.*in use"):
-        broker.start(port=mosquitto.port, kind="mosquitto")
+def test_a_taken_port_is_a_clear_error(any_broker: broker.Broker) -> None:
+    with pytest.raises(NetworkFailed, match=f"{any_broker.port}.*in use"):
+        broker.start(port=any_broker.port, kind=any_broker.kind)
 
 
-@pytest.mark.usefixtures("mosquitto")
+@pytest.mark.usefixtures("each_broker")
 def test_a_broker_dies_with_its_owner_however_that_dies() -> None:
-    program = "from pyraft_lab.network import broker; print(broker.start().port, flush=True); input()"
+    kind = "mosquitto" if broker.mosquitto() else "embedded"
+    program = f"from pyraft_lab.network import broker; print(broker.start(kind={kind!r}).port, flush=True); input()"
     command, here = [sys.executable, "-c", program], Path.cwd()
     with subprocess.Popen(command, text=True, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
         assert owner.stdout

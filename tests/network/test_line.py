@@ -22,17 +22,17 @@ async def test_the_last_words_of_a_line_still_leave(any_broker: Broker) -> None:
     assert heard == [*(f"news {number}" for number in range(100)), "bye "]
 
 
-async def test_a_line_closes_even_where_its_broker_has_just_gone(mosquitto: Broker) -> None:
+async def test_a_line_closes_even_where_its_broker_has_just_gone(any_broker: Broker) -> None:
     """Over and over: the end of the connection and the wish to end must not swallow each other."""
     for _ in range(10):
-        line = Line(MqttNetwork(mosquitto.url), "speaker", topics=[], deliver=lambda *_: None, will="bye")
+        line = Line(MqttNetwork(any_broker.url), "speaker", topics=[], deliver=lambda *_: None, will="bye")
         await line.open()
         line.publish("news", b"nobody hears this")
-        await asyncio.to_thread(mosquitto.kill)
+        await asyncio.to_thread(any_broker.kill)
         line.publish("news", b"nor this")
         async with asyncio.timeout(10):
             await line.close()
-        await asyncio.to_thread(mosquitto.restart)
+        await asyncio.to_thread(any_broker.restart)
 
 
 async def test_a_line_is_there_again_when_its_broker_is(any_broker: Broker) -> None:
