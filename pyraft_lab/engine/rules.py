@@ -10,6 +10,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from pyraft_lab.engine.events import Elect, Event, Receive, Request
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.membership import ChangeLike, Membership
 from pyraft_lab.engine.messages import (
@@ -17,6 +18,7 @@ from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
     AppendRequest,
+    FollowerMessage,
     HeartbeatRequest,
     HeartbeatResponse,
     PreVoteRequest,
@@ -25,6 +27,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.state import Candidate, Follower, Installing, Leader, Learner, PreCandidate, RaftState
+from pyraft_lab.engine.timers import Timer, TimerKind
 from pyraft_lab.engine.types import NOBODY, Index, LogId, NodeId, Vote
 
 
@@ -228,6 +231,33 @@ def read_at(state: RaftState, leader: Leader) -> Index:
     return max(state.committed, leader.blank)
 
 
+# Time
+
+
+ENDS = frozenset({TimerKind.LEASE, TimerKind.LOYALTY, TimerKind.QUORUM, TimerKind.TRANSFER})
+"""Timers that end something granted for a time; the others begin something."""
+
+
+def fires_first(event: Event, overdue: Sequence[Timer]) -> Sequence[Timer]:
+    """Which of the timers whose time has passed a driver fires before it hands ``event`` over (dissertation §6.4.1).
+
+    A driver that stood still (a long garbage collection, a suspended process) has not noticed that a lease ran out.
+    Whatever asks about a lease must not find it: requests, votes, a leader's messages, an order to campaign. Answers
+    to a leader ask about none, and go first, so that a round that a quorum answered in time does not fail because we
+    were slow. Timers that begin something may wait until the messages are read: a leader that was heard is not
+    suspected.
+    """
+    return tuple(timer for timer in overdue if timer.kind in ENDS) if _asks_about_leases(event) else ()
+
+
+def _asks_about_leases(event: Event) -> bool:
+    match event:
+        case Receive(message=message):
+            return not isinstance(message, FollowerMessage)
+        case _:
+            return isinstance(event, Elect | Request)
+
+
 # Membership
 
 
@@ -303,6 +333,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     boots_loyal: Callable[[RaftState], bool] = boots_loyal
     is_read_safe: Callable[[Leader, int], bool] = is_read_safe
     lease_holds: Callable[[RaftState], bool] = lease_holds
+    fires_first: Callable[[Event, Sequence[Timer]], Sequence[Timer]] = fires_first
     read_at: Callable[[RaftState, Leader], Index] = read_at
     may_change: Callable[[RaftState, Leader], bool] = may_change
     next_membership: Callable[[Membership, ChangeLike, bool], Membership] = next_membership
