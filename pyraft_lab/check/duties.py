@@ -296,7 +296,7 @@ def _holds_lease(node: Node, now: Micros) -> bool:
     if not (node.up and isinstance(role, Leader) and lease_holds(node.state)):
         return False
     ends = node.timers.get(lease(role.proved))
-    return ends is None or ends.time > now
+    return ends is None or (ends.time > now and lease(role.proved) not in node.overdue)
 
 
 def message_is_true(src: NodeId, request: AppendRequest, world: World) -> Found:

@@ -76,7 +76,11 @@ class Client:
         return await self._at_home(self._write_many(list(values)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """What the machine says to ``query``, linearizably."""
+        """What the machine says to ``query``, linearizably.
+
+        By ``"index"`` the leader asks a majority first; by ``"lease"`` it asks nobody, and that rests on clocks that
+        run equally fast within ``Config.clock_drift``.
+        """
         return await self._at_home(self._until_done("a read", lambda node: self._door.read(node, query, policy)))
 
     async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:

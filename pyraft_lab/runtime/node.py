@@ -195,11 +195,18 @@ class Raft:
 
         Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
         may serve the read as well, so followers can share the work.
+
+        ``"index"`` asks a majority first and rests on nothing else. ``"lease"`` asks nobody while a lease lasts, and
+        assumes that the clocks of all nodes run equally fast, give or take ``Config.clock_drift``. A pause of this
+        node, however long, is noticed: the lease is compared with the clock at each read. A clock that stands still
+        together with the process (a virtual machine that is suspended whole) is not; where that may happen use
+        ``"index"``. ``NotLeader`` where this node does not lead or its lease is over; ``QuorumNotEnough`` where too
+        few answered a read by index.
         """
         return await self._at_home(self._ensure(policy))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """Ask the machine, linearizably; only the leader answers."""
+        """Ask the machine, linearizably; only the leader answers. ``policy`` as in :meth:`ensure_linearizable`."""
         return await self._at_home(self._read(query, policy))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:

@@ -94,7 +94,10 @@ class Controls(ABC):
     def read(
         self, query: Any, to: NodeId | None = None, *, policy: ReadPolicy | Literal["local"] = "index", client: int = 0
     ) -> ClientCall:
-        """Have a client read: by a round of contact (``index``), by the ``lease``, or what a node has (``local``)."""
+        """Have a client read: by a round of contact (``index``), by the ``lease``, or what a node has (``local``).
+
+        A lease is only as good as the clocks: it assumes that they differ in rate by at most ``clock_drift``.
+        """
         if policy not in ("index", "lease", "local"):
             raise ConfigError("policy", policy, "is 'index', 'lease' or 'local'")
         return self.call(Call(client=client, wish=Query(query, policy), to=to))
@@ -157,9 +160,14 @@ class Controls(ABC):
         """Stop a server's time, as a long collection of garbage does."""
         return self.decide(Pause(node))
 
-    def resume(self, node: NodeId) -> Record:
-        """Let a paused server go on; first of all it finds which of its timers have run out, leases among them."""
-        record = self.decide(Resume(node))
+    def resume(self, node: NodeId, *, late: float = 0.0) -> Record:
+        """Let a paused server go on; first of all it finds which of its timers have run out, leases among them.
+
+        With ``late`` it notices them only so many seconds later, as a busy event loop does: messages and calls that
+        waited come first. Leases and votes are judged by the clock all the same.
+        """
+        at_least("late", late, 0, "seconds")
+        record = self.decide(Resume(node, round(late * SECOND)))
         self.run(0)
         return record
 
