@@ -277,7 +277,7 @@ def leads_for_ever(state: RaftState) -> bool:
 
 def keeps_its_lease(state: RaftState) -> bool:
     """Trusts its lease after it has asked another node to depose it."""
-    kept = replace(state.role, handed_over=False) if isinstance(state.role, Leader) else state.role
+    kept = replace(state.role, handed_over=0) if isinstance(state.role, Leader) else state.role
     return rules.lease_holds(replace(state, role=kept))
 
 

@@ -208,16 +208,33 @@ def is_read_safe(leader: Leader, round: int) -> bool:
 
 
 def lease_holds(state: RaftState) -> bool:
-    """Whether a quorum answered a round whose lease has not run out, and leadership was not given away (§6.4.1).
+    """Whether a quorum that cannot be talked out of it answered a round whose lease has not run out (§6.4.1).
 
-    Without loyal followers a lease is worth nothing.
+    Without loyal followers a lease is worth nothing. And a TimeoutNow that was sent may arrive at any time: its
+    receiver then asks for votes in spite of all loyalty. But it does so only while its log ends where the message
+    says, at ``handed_over``; and whoever holds an entry behind that refuses it, for its log is behind (§5.4.1), and
+    remains loyal. So a transfer that came to nothing ends leases only until a quorum has answered a round and holds
+    more than the log it was for::
+
+        log        1 1 1 | 1        ▲ handed_over, then the blank entry of a leader that takes requests again
+        n1 n2 n3   ───────────      they answered the round, and hold more: they vote for no one while the lease lasts
+        n4 n5      ─────            they may be talked into voting, for a minority
     """
     match state.role:
-        case Leader(proved=proved, expired=expired, handed_over=handed_over):
-            held = proved > max(expired, 0) and state.config.loyalty
-            return not handed_over and (state.is_alone or held)
+        case Leader(expired=expired):
+            held = state.config.loyalty and _lease_round(state, state.role) > max(expired, 0)
+            return state.is_alone or held
         case _:
             return False
+
+
+def _lease_round(state: RaftState, leader: Leader) -> int:
+    """The last round that a quorum of those answered who hold more than any TimeoutNow was for."""
+    if not leader.handed_over:
+        return leader.proved
+    firm = {one.peer: one.heard for one in leader.progress if one.matched > leader.handed_over}
+    own = {state.id: leader.round} if state.log.last.index > leader.handed_over else {}
+    return state.membership.committed_index(firm | own)
 
 
 def is_lapsed(state: RaftState) -> bool:

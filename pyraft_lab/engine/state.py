@@ -165,7 +165,8 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
 
     ``blank`` is the index of its first entry: before that commits it may answer no read and change no membership.
     ``proved`` is the last round a quorum answered, ``expired`` the last whose lease ran out: the lease holds while
-    the former is greater. Once ``handed_over`` a TimeoutNow is out there, and no lease is to be trusted any more.
+    the former is greater. ``handed_over`` is the end of the log for which a TimeoutNow may be out there (0: none): a
+    lease rests only on those who hold more (:func:`~pyraft_lab.engine.rules.lease_holds` says why).
     """
 
     blank: Index
@@ -175,7 +176,7 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
     expired: int = -1
     reads: tuple[PendingRead, ...] = ()
     handover: Handover | None = None
-    handed_over: bool = False
+    handed_over: Index = 0
 
     def of(self, peer: NodeId) -> Progress | None:
         """The record of ``peer``, if it is replicated to."""

@@ -75,8 +75,8 @@ async def test_a_loop_that_is_free_is_woken_when_a_timer_runs_out() -> None:
 
 
 @asynccontextmanager
-async def led() -> AsyncIterator[Raft]:
-    """The leader of three nodes of this process, which has served a lease read."""
+async def led() -> AsyncIterator[tuple[Raft, ...]]:
+    """Three nodes of this process; the first leads and has served a lease read."""
     network = MemoryNetwork()
     nodes = [Raft(id, network=network, config=STEADY) for id in (1, 2, 3)]
     for node in nodes:
@@ -85,36 +85,38 @@ async def led() -> AsyncIterator[Raft]:
     await nodes[0].wait(20).role("leader")
     await nodes[0].client_write({"op": "put", "key": "x", "value": 1})
     assert await nodes[0].read("x", policy="lease") == 1
-    yield nodes[0]
+    yield tuple(nodes)
     for node in nodes:
         await node.shutdown()
 
 
 async def test_a_lease_that_ran_out_while_the_process_stood_still_serves_no_read() -> None:
-    async with led() as leader:
+    async with led() as (leader, *_):
         stand_still(0.6)
         with pytest.raises(NotLeader, match="lost touch"):
             await leader.ensure_linearizable(policy="lease")
 
 
 async def test_a_leader_that_stood_still_takes_no_write_until_a_majority_answers() -> None:
-    async with led() as leader:
+    async with led() as (leader, *_):
         stand_still(0.6)
         with pytest.raises(NotLeader, match="lost touch"):
             await leader.client_write({"op": "put", "key": "x", "value": 2})
 
 
 async def test_a_leader_that_stood_still_changes_no_membership_until_a_majority_answers() -> None:
-    async with led() as leader:
+    async with led() as (leader, *_):
         stand_still(0.6)
         with pytest.raises(NotLeader, match="lost touch"):
             await leader.change_membership({1, 2})
 
 
 async def test_a_frozen_leader_serves_no_read_by_a_lease_that_is_over() -> None:
-    async with led() as leader:
-        leader.runtime.tick(on=False)
+    async with led() as nodes:
+        for node in nodes:
+            node.runtime.tick(on=False)
         await asyncio.sleep(0.6)
         with pytest.raises(NotLeader, match="lost touch"):
-            await leader.ensure_linearizable(policy="lease")
-        leader.runtime.tick(on=True)
+            await nodes[0].ensure_linearizable(policy="lease")
+        for node in nodes:
+            node.runtime.tick(on=True)

@@ -32,7 +32,8 @@ def asleep(rules: Rules = RAFT, *, late: float) -> tuple[Simulation, NodeId]:
     sim.run(0.2)
     sim.pause(sleeper)
     sim.run(1.0)
-    assert sim.write({"op": "put", "key": "x", "value": 2}) and sim.leader != sleeper
+    assert sim.leader != sleeper
+    sim.write({"op": "put", "key": "x", "value": 2})
     sim.run(0.5)
     sim.decide(Resume(sleeper, round(late * SECOND)))
     return sim, sleeper
