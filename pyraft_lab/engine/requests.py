@@ -113,7 +113,8 @@ def _read_by_lease(turn: Turn, event: Read) -> None:
     if turn.rules.lease_holds(turn.state) and at is not None:
         turn.tell(Readable(event.requests, at))
     else:
-        turn.tell(Refuse(event.requests, NotLeading(None, Reason.LEASE)))
+        reason = Reason.LEASE if is_lapsed(turn.state) else Reason.NO_LEASE
+        turn.tell(Refuse(event.requests, NotLeading(None, reason)))
 
 
 def answer_reads(turn: Turn) -> None:
