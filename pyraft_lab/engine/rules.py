@@ -11,7 +11,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from pyraft_lab.engine.events import Elect, Event, Receive, Request
-from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.membership import ChangeLike, Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -298,6 +298,8 @@ def may_leave(state: RaftState, leader: Leader) -> bool:
 
 def is_snapshot_due(state: RaftState) -> bool:
     """Whether enough was applied since the last snapshot, or since the last attempt at one (§7)."""
+    if would_lose_transfer(state):
+        return False
     base = max(state.snapshot_last.index, state.attempted)
     logs, size = state.config.snapshot_logs_since_last, state.config.snapshot_bytes_since_last
     if logs is not None and state.applied - base >= logs:
@@ -310,11 +312,36 @@ def purge_upto(state: RaftState) -> Index:
     return min(state.snapshot_last.index - state.config.keep_logs, pinned(state))
 
 
+HOPELESS = 16
+"""Retries in a row without a byte of progress after which nothing waits for a transfer any more."""
+SILENT = 4
+"""The same for a peer that does not even hold the first bytes."""
+
+
+def is_hopeless(pace: Installing) -> bool:
+    """Whether nothing is kept for this transfer any more; it is tried on, with the newest snapshot if need be."""
+    return pace.tries >= (HOPELESS if pace.offset else SILENT)
+
+
+def under_way(state: RaftState) -> Sequence[SnapshotMeta]:
+    """The snapshots that peers are receiving, but for hopeless transfers."""
+    peers = state.role.progress if isinstance(state.role, Leader) else ()
+    paces = (one.pace for one in peers if isinstance(one.pace, Installing))
+    return [pace.meta for pace in paces if not is_hopeless(pace)]
+
+
+def would_lose_transfer(state: RaftState) -> bool:
+    """Whether a newer snapshot would take the bytes of one that is under way: a disk keeps the stored one and one more.
+
+    A transfer that takes longer than two builds would else begin again for ever. So the next snapshot waits for the
+    end of the transfer, or until that is hopeless, and is then built at once.
+    """
+    return any(meta != state.disk.snapshot for meta in under_way(state))
+
+
 def pinned(state: RaftState) -> Index:
     """Entries behind a snapshot that is on its way must stay, or its receiver would never catch up."""
-    peers = state.role.progress if isinstance(state.role, Leader) else ()
-    ends = (one.pace.meta.last.index for one in peers if isinstance(one.pace, Installing) and not one.failures)
-    return min((*ends, state.snapshot_last.index))
+    return min((*(meta.last.index for meta in under_way(state)), state.snapshot_last.index))
 
 
 def covered(state: RaftState) -> Index:

@@ -75,11 +75,15 @@ class Pipeline(Struct, frozen=True, tag=True):
 
 
 class Installing(Struct, frozen=True, tag=True):
-    """The peer needs a snapshot: chunk by chunk from ``offset``; ``asked`` while one is unanswered."""
+    """The peer needs a snapshot: chunk by chunk from ``offset``; ``asked`` while one is unanswered.
+
+    ``tries`` counts how often in a row its retry timer ran out, or the transport gave up, without a byte of progress.
+    """
 
     meta: SnapshotMeta
     offset: int = 0
     asked: bool = False
+    tries: int = 0
 
 
 class Halted(Struct, frozen=True, tag=True):
