@@ -249,7 +249,8 @@ def on_append_accepted(turn: Turn, peer: NodeId, answer: AppendAccepted) -> None
         return
     raised = max(progress.matched, answer.matched.index)
     sure = answer.round if raised == progress.matched else turn.leader.round
-    accepted = replace(_opened(progress, raised, turn.log.start.index), matched=raised, fed=answer.round, sure=max(progress.sure, sure))
+    opened = _opened(progress, raised, turn.log.start.index)
+    accepted = replace(opened, matched=raised, fed=answer.round, sure=max(progress.sure, sure))
     turn.track(accepted)
     _watch(turn, accepted)
 

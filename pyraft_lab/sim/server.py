@@ -220,8 +220,9 @@ class Server:
                 pass
 
     def _shelve(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Keep the newest snapshot, the one before it (it may be on its way), and the one that is synced."""
-        kept = [one for one in self.shelf[:-1] if one.meta == self.synced.snapshot]
+        """Keep the newest snapshot, the one before it (it may be on its way), and those that a crash may leave."""
+        left = (self.synced.snapshot, *(batch.image.snapshot for batch in self.batches))
+        kept = [one for one in self.shelf[:-1] if one.meta in left]
         self.shelf = (*kept, *self.shelf[-1:], Shelved(meta, data))
 
     def _write(self) -> None:
