@@ -8,7 +8,6 @@ from pyraft_lab.engine.commands import TakeSnapshot, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AppendAccepted, SnapshotRequest, SnapshotResponse
 from pyraft_lab.engine.replication import hear
-from pyraft_lab.engine.rules import would_lose_transfer
 from pyraft_lab.engine.state import Incoming, Installing
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import Index, NodeId
@@ -23,7 +22,7 @@ def build(turn: Turn) -> None:
     """
     state = turn.state
     at = turn.log.id_at(state.applied)
-    if state.building or would_lose_transfer(state) or at is None or at.index <= state.snapshot_last.index:
+    if state.building or turn.rules.would_lose_transfer(state) or at is None or at.index <= state.snapshot_last.index:
         return
     turn.update(building=True, attempted=at.index)
     turn.tell(TakeSnapshot(at, state.membership_at(at.index), state.membership_id_at(at.index)))

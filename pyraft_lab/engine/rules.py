@@ -298,8 +298,6 @@ def may_leave(state: RaftState, leader: Leader) -> bool:
 
 def is_snapshot_due(state: RaftState) -> bool:
     """Whether enough was applied since the last snapshot, or since the last attempt at one (§7)."""
-    if would_lose_transfer(state):
-        return False
     base = max(state.snapshot_last.index, state.attempted)
     logs, size = state.config.snapshot_logs_since_last, state.config.snapshot_bytes_since_last
     if logs is not None and state.applied - base >= logs:
@@ -383,6 +381,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     next_membership: Callable[[Membership, ChangeLike, bool], Membership] = next_membership
     may_leave: Callable[[RaftState, Leader], bool] = may_leave
     is_snapshot_due: Callable[[RaftState], bool] = is_snapshot_due
+    would_lose_transfer: Callable[[RaftState], bool] = would_lose_transfer
     purge_upto: Callable[[RaftState], Index] = purge_upto
     covered: Callable[[RaftState], Index] = covered
     is_snapshot_useful: Callable[[RaftState, LogId], bool] = is_snapshot_useful

@@ -290,7 +290,8 @@ def test_a_transfer_that_is_called_back_before_the_call_to_campaign_leaves_the_l
 
 def test_a_quorum_of_five_that_can_be_outvoted_with_the_help_of_two_who_may_be_talked_over_gives_no_lease() -> None:
     # n2 and n3 hold the entry behind the transfer, and n4 answers heartbeats without it. If n5 were told to campaign
-    # now, n4 would vote for it and be loyal no more; n3 could then be elected by n3, n4 and n5 while n1, n2, n4 answered.
+    # now, n4 would vote for it and be loyal no more; n3 could then be elected by n3, n4 and n5, although n1, n2 and n4
+    # had answered.
     state = after(streaming(leader(1, voters=[1, 2, 3, 4, 5], config=LEASED)), TransferLeader(1, to=5), Fire(TRANSFER))
     caught_up = after(state, accepted(2, state, round=1), accepted(3, state, round=1))
     beaten = after(caught_up, BEAT)
