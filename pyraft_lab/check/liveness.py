@@ -10,7 +10,7 @@ A cluster at rest shows nothing of what goes wrong while it works: :func:`under_
 a follower away, and brings it back to a log that was cut meanwhile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import NodeId
@@ -139,18 +139,25 @@ def _keeps_up(sim: Simulation, wish: Write) -> Broken:
         _write_steadily(sim, wish, wait / 20)
         sim.purge(leader, sim.nodes[leader].commit)
         sim.restart(away)
-    _write_steadily(sim, wish, wait)
-    due, asked = sim.nodes[leader].commit, sim.calls
-    _write_steadily(sim, wish, wait / 20)
+    behind = _behind(sim, wish, others, wait / 20)
+    for _ in range(20):
+        if behind:
+            behind = _behind(sim, wish, others, wait / 20)
     if sim.leader != leader:
         yield "a leader that stays", f"node {leader} led; under load node {sim.leader} does"
-    for id in others:
-        if sim.nodes[id].applied < due:
-            what = f"node {id} has applied {sim.nodes[id].applied}; {due} was committed {wait / 20:g} s ago"
-            yield "keeps up under load", what
+    yield from behind
+
+
+def _behind(sim: Simulation, wish: Write, others: Sequence[NodeId], seconds: float) -> Sequence[tuple[str, str]]:
+    """Who lacks, and which call waits for, what was there before another ``seconds`` of load."""
+    due, asked = max(node.commit for node in sim.nodes.values()), sim.calls
+    _write_steadily(sim, wish, seconds)
+    lags = [id for id in others if sim.nodes[id].applied < due]
     late = sum(not call.done for call in asked)
-    if late:
-        yield "answers under load", f"{late} writes wait for more than {wait / 20:g} s"
+    return [
+        *(("keeps up under load", f"node {id} has not applied {due}, known {seconds:g} s ago") for id in lags),
+        *([("answers under load", f"{late} calls wait for more than {seconds:g} s")] if late else []),
+    ]
 
 
 def _write_steadily(sim: Simulation, wish: Write, seconds: float) -> None:

@@ -8,8 +8,8 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import (
     BuildSnapshot,
-    Configure,
     ChangeMembership,
+    Configure,
     Fire,
     PurgeLog,
     Receive,
