@@ -196,12 +196,8 @@ class Raft:
         Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
         may serve the read as well, so followers can share the work.
 
-        ``"index"`` asks a majority first and rests on nothing else. ``"lease"`` asks nobody while a lease lasts, and
-        assumes that the clocks of all nodes run equally fast, give or take ``Config.clock_drift``. A pause of this
-        node, however long, is noticed: the lease is compared with the clock at each read. A clock that stands still
-        together with the process (a virtual machine that is suspended whole) is not; where that may happen use
-        ``"index"``. ``NotLeader`` where this node does not lead or its lease is over; ``QuorumNotEnough`` where too
-        few answered a read by index.
+        ``"index"`` asks a majority first. ``"lease"`` asks nobody; it assumes clocks that run equally fast within
+        ``Config.clock_drift`` and go on while a process is paused (not so in a virtual machine that is suspended).
         """
         return await self._at_home(self._ensure(policy))
 

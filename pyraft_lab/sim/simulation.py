@@ -147,9 +147,9 @@ class Simulation(Controls):
     @property
     def history(self) -> "History":
         """What clients asked and were told, for a check of linearizability."""
-        from pyraft_lab.sim.workload import history
+        from pyraft_lab.sim import workload
 
-        return history(self.calls)
+        return workload.history(self.calls)
 
     @property
     def pending(self) -> tuple[Pending, ...]:
@@ -345,9 +345,9 @@ class Simulation(Controls):
     # How it goes on
 
     def _next(self) -> Due | None:
-        world = self._world
-        if not (world.held or any(node.paused or node.overdue for node in world.nodes.values())):
-            return world.agenda[0] if world.agenda else None
+        world, nodes = self._world, self._world.nodes.values()
+        if not (world.held or any(node.paused or node.overdue for node in nodes)):
+            return next(iter(world.agenda), None)
         due = next((due for due in world.agenda if not waits(world, due.action)), None)
         return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
 
@@ -363,18 +363,17 @@ class Simulation(Controls):
         """The one way in which this world moves on; what must fire before fires first."""
         while first := fires_before(self._world, action):
             self._do(first, at, decided=decided)
-        self._world, record, ended_calls = act(self._world, action, at)
+        self._world, record, ends = act(self._world, action, at)
         if isinstance(action, Invoke):
             self._calls[record.id] = ClientCall(self._world.requests, action.call, record)
-        for ended in ended_calls:
+        for ended in ends:
             self._end(ended, record)
         if self._keeps:
             self._timeline.add(action, self._world, decided=decided)
             self._trace(record)
         for checker in self._checks:
             self._violations.extend(checker.check(record, self._world))
-        for one in self._properties:
-            self._look(one)
+        list(map(self._look, self._properties))
         for observer in self.observers:
             observer(record)
         return record
