@@ -21,7 +21,7 @@ from msgspec.structs import asdict, fields
 from pyraft_lab import __version__
 from pyraft_lab.arguments import at_least
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.liveness import liveness, patience
+from pyraft_lab.check.liveness import liveness, patience, under_load
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.state import Leader
@@ -176,11 +176,11 @@ def run_campaign(
 
 
 def judge(sim: Simulation) -> Failure | None:
-    """What fell in a run that ended calm: an invariant, the order of its history, or its life after healing."""
+    """What fell in a run that ended calm: an invariant, the order of its history, or its life after, idle or busy."""
     found = failure(sim)
     if found is not None:
         return found
-    stuck = next(iter(liveness(sim)), None)
+    stuck = next(iter(liveness(sim) or under_load(sim)), None)
     return None if stuck is None else Failure(stuck.name, stuck.what)
 
 

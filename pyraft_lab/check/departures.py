@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.command import Sealed
 from pyraft_lab.engine import rules
+from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.membership import Batch, ChangeLike, Membership, as_change
 from pyraft_lab.engine.messages import (
@@ -23,6 +24,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.rules import VoteRefusal
 from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
 from pyraft_lab.machine import Answer, KeyValue, Sessions, StateMachine
 
@@ -275,13 +277,18 @@ def leads_for_ever(state: RaftState) -> bool:
 
 def keeps_its_lease(state: RaftState) -> bool:
     """Trusts its lease after it has asked another node to depose it."""
-    kept = replace(state.role, handed_over=False) if isinstance(state.role, Leader) else state.role
+    kept = replace(state.role, handed_over=0) if isinstance(state.role, Leader) else state.role
     return rules.lease_holds(replace(state, role=kept))
 
 
 def starts_when_answered(_leader: Leader, _proved: int) -> bool:
     """Counts the lease from when the answer came, and not from when it was asked."""
     return True
+
+
+def counts_ticks(_event: Event, _overdue: Sequence[Timer]) -> Sequence[Timer]:
+    """Believes that no time has passed until a timer of its own says so."""
+    return ()
 
 
 def boots_free(_state: RaftState) -> bool:

@@ -86,7 +86,7 @@ class Duties:
             yield from self._led(step, world)
         if after.committed > self.heights[-1][0]:
             self.heights.append((after.committed, event))
-        if step.commands:
+        if step.commands or isinstance(step.event, Read):
             yield from self._reads(event, step)
 
     # Elections and leases
@@ -177,6 +177,7 @@ def _of_commands(step: Step) -> Found:
                 yield from logs_are_in_order(step, entries)
                 yield from memberships_are_adjacent(step, entries)
             case InstallSnapshot(meta):
+                yield from installs_replace_the_log(step, meta)
                 applied = meta.last.index
             case Apply(entries):
                 yield from applies_in_order(step, applied, entries)
@@ -226,6 +227,28 @@ def snapshots_stand_for_what_is_applied(step: Step, meta: SnapshotMeta) -> Found
     """A snapshot ends within what is applied, with the membership that governed there (§7)."""
     if not _is_true(step.before, meta):
         yield "snapshots stand for what is applied", f"node {step.after.id} keeps a snapshot to {meta.last}"
+
+
+def installs_replace_the_log(step: Step, meta: SnapshotMeta) -> Found:
+    """After an install the log begins behind the snapshot; what followed it stays if it belongs to it, else goes (§7).
+
+    ::
+
+        snapshot to 3     1 1 1              1 1 1               1 1 1
+        log before        1 1 1 2 2          1 2 2 2             1 1
+        log after               2 2          nothing             nothing
+    """
+    before, after = step.before.log, step.after
+    where, name = f"node {after.id} installed a snapshot to {meta.last}", "installs replace the log"
+    if after.snapshot_last != meta.last or min(after.applied, after.committed) < meta.last.index:
+        yield name, f"{where}, and has snapshot {after.snapshot_last}, {after.applied} applied, {after.committed} known"
+    if after.log.start != meta.last:
+        yield name, f"{where}, and its log begins behind {after.log.start}"
+    left = [entry.id for entry in after.log]
+    if any(later.index != place for place, later in enumerate(left, start=meta.last.index + 1)):
+        yield name, f"{where}, and its log goes on with a gap: {left[0]} to {left[-1]}"
+    if left != [entry.id for entry in before if entry.index > meta.last.index and before.has(meta.last)]:
+        yield name, f"{where}, and what followed it in its log is not what is left: {left}"
 
 
 def _meet(old: Membership, new: Membership) -> bool:
@@ -296,7 +319,7 @@ def _holds_lease(node: Node, now: Micros) -> bool:
     if not (node.up and isinstance(role, Leader) and lease_holds(node.state)):
         return False
     ends = node.timers.get(lease(role.proved))
-    return ends is None or ends.time > now
+    return ends is None or (ends.time > now and lease(role.proved) not in node.overdue)
 
 
 def message_is_true(src: NodeId, request: AppendRequest, world: World) -> Found:

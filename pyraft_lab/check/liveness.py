@@ -5,9 +5,12 @@ whole, every server up and every disk sound for :func:`patience` seconds, this a
 
     faults … healed ── patience ──▶ one leader · members agree · clients answered ── patience ──▶ the same leader
                                                                      └ the last wishes, once more, are answered
+
+A cluster at rest shows nothing of what goes wrong while it works: :func:`under_load` has a client go on writing, takes
+a follower away, and brings it back to a log that was cut meanwhile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import NodeId
@@ -103,3 +106,61 @@ def stays_so(sim: Simulation) -> Broken:
     if sim.leader != leader or sim.nodes[leader].term != term:
         yield "a leader that stays", f"node {leader} led in term {term}; now it is {sim.leader}, undisturbed"
     yield from at_rest(sim)
+
+
+# Under steady load
+
+LOAD = 100
+"""Writes a second of the steady load."""
+
+
+def under_load(sim: Simulation) -> tuple[Violation, ...]:
+    """What does not keep up in a healed cluster to which a client goes on writing what was written last.
+
+    A fork loses a follower, cuts the leader's log behind a snapshot, and gets the follower back. Within
+    :func:`patience` it must have caught up with what was committed a longest election timeout ago, and every write must
+    have been answered in that time. Without a write so far, or without a leader, there is nothing to ask.
+    """
+    last = next((call.call.wish for call in reversed(sim.calls) if isinstance(call.call.wish, Write)), None)
+    broken = [] if last is None or sim.leader is None else list(_keeps_up(sim.fork(), last))
+    return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
+
+
+def _keeps_up(sim: Simulation, wish: Write) -> Broken:
+    leader = sim.leader
+    assert leader is not None, "load is put on a cluster that is led"
+    wait = patience(sim.nodes[leader].state.config)
+    others = sorted(set(sim.nodes[leader].membership.nodes) - {leader})
+    everybody, members = {leader, *others}, sim.nodes[leader].membership
+    for away in [id for id in others if members.is_quorum(everybody - {id})][:1]:
+        sim.crash(away)
+        _write_steadily(sim, wish, wait / 20)
+        sim.snapshot(leader)
+        _write_steadily(sim, wish, wait / 20)
+        sim.purge(leader, sim.nodes[leader].commit)
+        sim.restart(away)
+    behind = _behind(sim, wish, others, wait / 20)
+    for _ in range(20):
+        if behind:
+            behind = _behind(sim, wish, others, wait / 20)
+    if sim.leader != leader:
+        yield "a leader that stays", f"node {leader} led; under load node {sim.leader} does"
+    yield from behind
+
+
+def _behind(sim: Simulation, wish: Write, others: Sequence[NodeId], seconds: float) -> Sequence[tuple[str, str]]:
+    """Who lacks, and which call waits for, what was there before another ``seconds`` of load."""
+    due, asked = max(node.commit for node in sim.nodes.values()), sim.calls
+    _write_steadily(sim, wish, seconds)
+    lags = [id for id in others if sim.nodes[id].applied < due]
+    late = sum(not call.done for call in asked)
+    return [
+        *(("keeps up under load", f"node {id} has not applied {due}, known {seconds:g} s ago") for id in lags),
+        *([("answers under load", f"{late} calls wait for more than {seconds:g} s")] if late else []),
+    ]
+
+
+def _write_steadily(sim: Simulation, wish: Write, seconds: float) -> None:
+    for _ in range(round(seconds * LOAD)):
+        sim.call(Call(client=PROBE, wish=wish))
+        sim.run(1 / LOAD)

@@ -8,6 +8,7 @@ allows for. A read by index asks a quorum. Every trick has to fail with both::
     restarted   ──▶ cut off, and the friends are started anew, so that they may have forgotten whom they promised what
     transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
     delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
+    paused      ──▶ the leader stands still meanwhile, and then is asked before it notices that timers ran out
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +21,8 @@ from pyraft_lab.engine.messages import HeartbeatResponse
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.controls import OPERATOR
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Purpose, Weather, chance
-from pyraft_lab.sim.world import Call, HandOver
+from pyraft_lab.sim.weather import SECOND, Purpose, Weather, chance
+from pyraft_lab.sim.world import Call, HandOver, Resume
 
 FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
 """So fast that a new leader is at work before the old one's lease is over, if anybody lets it."""
@@ -29,8 +30,10 @@ SLOW, QUICK = 0.95, 1.04
 """The leader's clock and the others' run as differently as the default ``clock_drift`` still allows for."""
 LASTS = 240
 """Milliseconds that one siege takes."""
+LATE = 0.1
+"""Seconds after which a leader that stood still notices what ran out meanwhile."""
 KEY = "x"
-Trick = Literal["cut off", "divided", "restarted", "transferred", "delayed"]
+Trick = Literal["cut off", "divided", "restarted", "transferred", "delayed", "paused"]
 TRICKS: tuple[Trick, ...] = get_args(Trick)
 
 
@@ -105,10 +108,22 @@ def delayed(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[No
     sim.cut(rival, leader)
 
 
+def paused(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """The leader sleeps until it is deposed, and wakes with nothing but its timers to tell it so."""
+    cut_off(sim, leader, rival, friends)
+    sim.pause(leader)
+    for _ in range(LASTS // 4):
+        if sim.leader != rival:
+            sim.elect(rival)
+        sim.run(0.004)
+    sim.decide(Resume(leader, round(LATE * SECOND)))
+
+
 _ACTS: Mapping[Trick, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], None]] = {
     "cut off": cut_off,
     "divided": divided,
     "restarted": restarted,
     "transferred": transferred,
     "delayed": delayed,
+    "paused": paused,
 }

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     NOT_LEADER = "not the leader"
     TRANSFER = "leadership is being transferred"
     LEASE = "the leader has lost touch with its quorum"
+    NO_LEASE = "the leader holds no lease to read by at the moment; a read by index needs none"
     FENCED = "another leadership than the one asked for"
     UNINITIALIZED = "the node belongs to no cluster"
 

@@ -16,10 +16,13 @@ from pyraft_lab.engine.types import Index, NodeId
 
 
 def build(turn: Turn) -> None:
-    """Have the machine build a snapshot of what is applied; appends and applies go on meanwhile."""
+    """Have the machine build a snapshot of what is applied; appends and applies go on meanwhile.
+
+    Not while one is being built, nor while that would take from a peer the snapshot it is receiving.
+    """
     state = turn.state
     at = turn.log.id_at(state.applied)
-    if state.building or at is None or at.index <= state.snapshot_last.index:
+    if state.building or turn.rules.would_lose_transfer(state) or at is None or at.index <= state.snapshot_last.index:
         return
     turn.update(building=True, attempted=at.index)
     turn.tell(TakeSnapshot(at, state.membership_at(at.index), state.membership_id_at(at.index)))
@@ -59,7 +62,8 @@ def on_snapshot_response(turn: Turn, peer: NodeId, answer: SnapshotResponse) -> 
     offset = min(max(answer.offset, 0), progress.pace.meta.size)
     if progress.pace.asked and offset == progress.pace.offset:
         return  # that chunk is on its way already: a doubled answer must not double the stream
-    turn.track(replace(progress, pace=Installing(progress.pace.meta, offset)))
+    tries = 0 if offset > progress.pace.offset else progress.pace.tries
+    turn.track(replace(progress, pace=Installing(progress.pace.meta, offset, tries=tries)))
 
 
 def on_snapshot_gone(turn: Turn, peer: NodeId) -> None:
@@ -67,7 +71,8 @@ def on_snapshot_gone(turn: Turn, peer: NodeId) -> None:
     progress = turn.leader.of(peer)
     newest = turn.state.disk.snapshot
     if progress is not None and isinstance(progress.pace, Installing) and newest is not None:
-        turn.track(replace(progress, pace=Installing(newest, asked=progress.pace.meta == newest)))
+        same = progress.pace.meta == newest
+        turn.track(replace(progress, pace=Installing(newest, asked=same, tries=progress.pace.tries)))
 
 
 # The follower's side

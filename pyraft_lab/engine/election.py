@@ -172,13 +172,14 @@ def take_office(turn: Turn) -> None:
 def resume_office(turn: Turn) -> None:
     """Lead on in the same term after a restart, without memory of what was promised and asked before.
 
-    A TimeoutNow may be out, so no lease is trusted. Answers to rounds of the earlier life may still arrive, so rounds
-    go on at a number that no earlier life has used: nothing leaves before the new blank entry is on disk, so that
-    no two lives begin at the same index. Reads wait for that entry, behind which all that was committed stands.
+    A TimeoutNow may be out for any entry there is, so a lease counts only with those who hold the new blank one.
+    Answers to rounds of the earlier life may still arrive, so rounds go on at a number that no earlier life has used:
+    nothing leaves before the new blank entry is on disk, so that no two lives begin at the same index. Reads wait for
+    that entry, behind which all that was committed stands.
     """
-    blank = turn.log.last.index + 1
-    before = blank << 32
-    _open_office(turn, Leader(blank=blank, round=before, proved=before, expired=before - 1, handed_over=True))
+    last = turn.log.last.index
+    before = (last + 1) << 32
+    _open_office(turn, Leader(blank=last + 1, round=before, proved=before, expired=before - 1, handed_over=last))
 
 
 def _open_office(turn: Turn, office: Leader) -> None:
@@ -309,4 +310,5 @@ def on_quorum_timer(turn: Turn) -> None:
 def on_timeout_now(turn: Turn, message: TimeoutNow) -> None:
     """The leader hands over: campaign at once, and let nobody's lease stand in the way (dissertation §3.10)."""
     assert message.vote == turn.vote, "a leader is recognised before it is obeyed"
-    campaign(turn, pre_vote=False, transfer=True)
+    if message.last in (None, turn.log.last):  # else it is late: the leader has gone on since, by its lease perhaps
+        campaign(turn, pre_vote=False, transfer=True)

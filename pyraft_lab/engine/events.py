@@ -88,7 +88,11 @@ def read_policy(policy: ReadPolicy) -> ReadPolicy:
 
 
 class Read(Struct, frozen=True, tag=True):
-    """Clients ask from which index on a read is linearizable (dissertation §6.4; openraft ReadPolicy)."""
+    """Clients ask from which index on a read is linearizable (dissertation §6.4; openraft ReadPolicy).
+
+    By ``index`` a majority is asked. By ``lease`` nobody is: it assumes that clocks differ in rate by no more than
+    ``clock_drift``, and that a driver notices a pause longer than the lease (``rules.fires_first``) before it asks.
+    """
 
     requests: tuple[RequestId, ...]
     policy: ReadPolicy = "index"

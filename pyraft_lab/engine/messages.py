@@ -106,7 +106,12 @@ class SnapshotResponse(Message, frozen=True, tag="SnapshotResponse", array_like=
 
 
 class TimeoutNow(Message, frozen=True, tag="TimeoutNow", array_like=True, kw_only=True):
-    """The leader asks this node to campaign at once (dissertation §3.10)."""
+    """The leader asks this node to campaign at once (dissertation §3.10).
+
+    It is void for a log that does not end with ``last``; ``None`` where the sender leads no more, whatever comes of it.
+    """
+
+    last: LogId | None = None
 
 
 class Outdated(Message, frozen=True, tag="Outdated", array_like=True, kw_only=True):

@@ -20,6 +20,7 @@ from pyraft_lab.engine.messages import (
     HeartbeatRequest,
     HeartbeatResponse,
 )
+from pyraft_lab.engine.rules import is_hopeless
 from pyraft_lab.engine.state import Batch, Halted, Installing, Pace, Pipeline, Probe, Progress
 from pyraft_lab.engine.timers import HEARTBEAT, QUORUM, lease, retry
 from pyraft_lab.engine.turn import Turn
@@ -106,10 +107,10 @@ def _begin_snapshot(turn: Turn, progress: Progress) -> Progress:
 
 
 def _send_chunk(turn: Turn, progress: Progress, pace: Installing) -> None:
-    """The next bytes; while the peer holds none yet, those of the newest snapshot there is."""
+    """The next bytes; where the peer holds none and is silent, those of the newest snapshot there is."""
     newest = turn.state.disk.snapshot
     assert newest is not None, "a snapshot is sent only where there is one"
-    pace = pace if pace.offset else Installing(newest)
+    pace = pace if pace.offset or not is_hopeless(pace) else replace(pace, meta=newest)
     turn.tell(
         SendChunk(
             dst=progress.peer,
@@ -120,7 +121,7 @@ def _send_chunk(turn: Turn, progress: Progress, pace: Installing) -> None:
             round=turn.leader.round,
         )
     )
-    turn.set_timer(retry(progress.peer), progress.failures)
+    turn.set_timer(retry(progress.peer), max(progress.failures, pace.tries))
     turn.track(replace(progress, pace=replace(pace, asked=True)))
 
 
@@ -248,13 +249,14 @@ def on_append_accepted(turn: Turn, peer: NodeId, answer: AppendAccepted) -> None
         return
     raised = max(progress.matched, answer.matched.index)
     sure = answer.round if raised == progress.matched else turn.leader.round
-    accepted = replace(_opened(progress, raised), matched=raised, fed=answer.round, sure=max(progress.sure, sure))
+    opened = _opened(progress, raised, turn.log.start.index)
+    accepted = replace(opened, matched=raised, fed=answer.round, sure=max(progress.sure, sure))
     turn.track(accepted)
     _watch(turn, accepted)
 
 
-def _opened(progress: Progress, matched: Index) -> Progress:
-    """The pace after an acknowledgement of everything up to ``matched``."""
+def _opened(progress: Progress, matched: Index, start: Index) -> Progress:
+    """The pace after an acknowledgement of everything up to ``matched``; the log begins behind ``start``."""
     match progress.pace:
         case Pipeline(inflight) if progress.matched < matched < min((b.last for b in inflight), default=0):
             return replace(progress, pace=Pipeline(), next=matched + 1)  # a part of a batch: go on behind it
@@ -263,7 +265,7 @@ def _opened(progress: Progress, matched: Index) -> Progress:
             return replace(progress, pace=Pipeline(left), next=max(progress.next, matched + 1))
         case Probe():
             return replace(progress, pace=Pipeline(), next=matched + 1)
-        case Installing(meta) if matched >= meta.last.index:
+        case Installing(meta) if matched >= min(meta.last.index, start):  # entries do as well, or go on from there
             return replace(progress, pace=Pipeline(), next=matched + 1)
         case _:
             return replace(progress, next=max(progress.next, matched + 1))
@@ -281,9 +283,11 @@ def _watch(turn: Turn, progress: Progress) -> None:
 def on_append_refused(turn: Turn, peer: NodeId, answer: AppendRefused) -> None:
     """The logs differ at ``prev``: look further back, where the hint says (§5.3)."""
     progress = hear(turn, peer, answer.round)
-    if progress is None or isinstance(progress.pace, (Halted, Installing)):
+    if progress is None or isinstance(progress.pace, Halted):
         return
-    if answer.prev.index <= progress.matched:
+    if isinstance(progress.pace, Installing):
+        _stream_instead(turn, progress, answer.hint)
+    elif answer.prev.index <= progress.matched:
         _on_reversion(turn, progress, answer)
     elif isinstance(progress.pace, Pipeline) or answer.prev.index == progress.next - 1:
         agreed = max(progress.matched, min(turn.rules.probe(turn.log, answer.hint), answer.prev.index - 1))
@@ -298,6 +302,12 @@ def _on_empty_voter(turn: Turn, progress: Progress) -> None:
         _halt(turn, replace(progress, next=1), "lost its disk: it has led this cluster and holds nothing")
     elif turn.leader.blank > 2:  # there were leaders before; the entry of the first is the second, behind Initialize's
         turn.alarm(progress.peer, "is a voter and holds nothing: it is new, or it lost its disk; it gets the log now")
+
+
+def _stream_instead(turn: Turn, progress: Progress, held: LogId) -> None:
+    """A peer that was to get a snapshot holds an entry of this log: it needs only what follows."""
+    if held.index > max(turn.log.start.index, progress.matched) and turn.log.has(held):
+        turn.track(replace(progress, pace=Probe(), next=held.index + 1))
 
 
 def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None:
@@ -354,7 +364,8 @@ def _fallen_back(progress: Progress) -> Progress:
     if isinstance(progress.pace, Pipeline):
         return replace(progress, pace=Probe(asked=True), next=progress.matched + 1, failures=failures)
     if isinstance(progress.pace, Installing):
-        return replace(progress, pace=replace(progress.pace, asked=True), failures=failures)
+        pace = replace(progress.pace, asked=True, tries=progress.pace.tries + 1)
+        return replace(progress, pace=pace, failures=failures)
     return replace(progress, pace=Probe(asked=True), failures=failures)
 
 

@@ -15,7 +15,7 @@ from pyraft_lab.engine.commands import (
     TooMuchWaiting,
 )
 from pyraft_lab.engine.events import AllowRevert, Propose, Read, TransferLeader
-from pyraft_lab.engine.log import Normal
+from pyraft_lab.engine.log import Blank, Normal
 from pyraft_lab.engine.messages import TimeoutNow
 from pyraft_lab.engine.replication import beat_all, start_over
 from pyraft_lab.engine.rules import is_lapsed
@@ -113,7 +113,8 @@ def _read_by_lease(turn: Turn, event: Read) -> None:
     if turn.rules.lease_holds(turn.state) and at is not None:
         turn.tell(Readable(event.requests, at))
     else:
-        turn.tell(Refuse(event.requests, NotLeading(None, Reason.LEASE)))
+        reason = Reason.LEASE if is_lapsed(turn.state) else Reason.NO_LEASE
+        turn.tell(Refuse(event.requests, NotLeading(None, reason)))
 
 
 def answer_reads(turn: Turn) -> None:
@@ -160,8 +161,8 @@ def hand_over(turn: Turn) -> None:
     if target is None or handover.to not in turn.membership.voters:
         _stop_transfer(turn)
     elif target.matched == turn.log.last.index:
-        turn.lead(handover=replace(handover, asked=True), handed_over=True)
-        turn.send(handover.to, TimeoutNow(vote=turn.vote))
+        turn.lead(handover=replace(handover, asked=True), handed_over=turn.log.last.index)
+        turn.send(handover.to, TimeoutNow(vote=turn.vote, last=turn.log.last))
 
 
 def on_transfer_timer(turn: Turn) -> None:
@@ -170,8 +171,12 @@ def on_transfer_timer(turn: Turn) -> None:
 
 
 def _stop_transfer(turn: Turn) -> None:
+    """Lead on; an entry behind what was handed over makes a TimeoutNow void that is still under way."""
+    handover = turn.leader.handover
     turn.lead(handover=None)
     turn.cancel_timer(TRANSFER)
+    if handover is not None and handover.asked:
+        turn.write(Blank())
 
 
 # Triggers

@@ -10,13 +10,15 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.events import Elect, Event, Receive, Request
+from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.membership import ChangeLike, Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
     AppendRefused,
     AppendRequest,
+    FollowerMessage,
     HeartbeatRequest,
     HeartbeatResponse,
     PreVoteRequest,
@@ -25,6 +27,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.state import Candidate, Follower, Installing, Leader, Learner, PreCandidate, RaftState
+from pyraft_lab.engine.timers import Timer, TimerKind
 from pyraft_lab.engine.types import NOBODY, Index, LogId, NodeId, Vote
 
 
@@ -205,16 +208,33 @@ def is_read_safe(leader: Leader, round: int) -> bool:
 
 
 def lease_holds(state: RaftState) -> bool:
-    """Whether a quorum answered a round whose lease has not run out, and leadership was not given away (§6.4.1).
+    """Whether a quorum that cannot be talked out of it answered a round whose lease has not run out (§6.4.1).
 
-    Without loyal followers a lease is worth nothing.
+    Without loyal followers a lease is worth nothing. And a TimeoutNow that was sent may arrive at any time: its
+    receiver then asks for votes in spite of all loyalty. But it does so only while its log ends where the message
+    says, at ``handed_over``; and whoever holds an entry behind that refuses it, for its log is behind (§5.4.1), and
+    remains loyal. So a transfer that came to nothing ends leases only until a quorum has answered a round and holds
+    more than the log it was for::
+
+        log        1 1 1 | 1        ▲ handed_over, then the blank entry of a leader that takes requests again
+        n1 n2 n3   ───────────      they answered the round, and hold more: they vote for no one while the lease lasts
+        n4 n5      ─────            they may be talked into voting, for a minority
     """
     match state.role:
-        case Leader(proved=proved, expired=expired, handed_over=handed_over):
-            held = proved > max(expired, 0) and state.config.loyalty
-            return not handed_over and (state.is_alone or held)
+        case Leader(expired=expired):
+            held = state.config.loyalty and _lease_round(state, state.role) > max(expired, 0)
+            return state.is_alone or held
         case _:
             return False
+
+
+def _lease_round(state: RaftState, leader: Leader) -> int:
+    """The last round that a quorum of those answered who hold more than any TimeoutNow was for."""
+    if not leader.handed_over:
+        return leader.proved
+    firm = {one.peer: one.heard for one in leader.progress if one.matched > leader.handed_over}
+    own = {state.id: leader.round} if state.log.last.index > leader.handed_over else {}
+    return state.membership.committed_index(firm | own)
 
 
 def is_lapsed(state: RaftState) -> bool:
@@ -226,6 +246,33 @@ def is_lapsed(state: RaftState) -> bool:
 def read_at(state: RaftState, leader: Leader) -> Index:
     """Where a read must be served: all that is committed, at least this leader's first entry (dissertation §6.4)."""
     return max(state.committed, leader.blank)
+
+
+# Time
+
+
+ENDS = frozenset({TimerKind.LEASE, TimerKind.LOYALTY, TimerKind.QUORUM, TimerKind.TRANSFER})
+"""Timers that end something granted for a time; the others begin something."""
+
+
+def fires_first(event: Event, overdue: Sequence[Timer]) -> Sequence[Timer]:
+    """Which of the timers whose time has passed a driver fires before it hands ``event`` over (dissertation §6.4.1).
+
+    A driver that stood still (a long garbage collection, a suspended process) has not noticed that a lease ran out.
+    Whatever asks about a lease must not find it: requests, votes, a leader's messages, an order to campaign. Answers
+    to a leader ask about none, and go first, so that a round that a quorum answered in time does not fail because we
+    were slow. Timers that begin something may wait until the messages are read: a leader that was heard is not
+    suspected.
+    """
+    return tuple(timer for timer in overdue if timer.kind in ENDS) if _asks_about_leases(event) else ()
+
+
+def _asks_about_leases(event: Event) -> bool:
+    match event:
+        case Receive(message=message):
+            return not isinstance(message, FollowerMessage)
+        case _:
+            return isinstance(event, Elect | Request)
 
 
 # Membership
@@ -263,11 +310,36 @@ def purge_upto(state: RaftState) -> Index:
     return min(state.snapshot_last.index - state.config.keep_logs, pinned(state))
 
 
+HOPELESS = 16
+"""Retries in a row without a byte of progress after which nothing waits for a transfer any more."""
+SILENT = 4
+"""The same for a peer that does not even hold the first bytes."""
+
+
+def is_hopeless(pace: Installing) -> bool:
+    """Whether nothing is kept for this transfer any more; it is tried on, with the newest snapshot if need be."""
+    return pace.tries >= (HOPELESS if pace.offset else SILENT)
+
+
+def under_way(state: RaftState) -> Sequence[SnapshotMeta]:
+    """The snapshots that peers are receiving, but for hopeless transfers."""
+    peers = state.role.progress if isinstance(state.role, Leader) else ()
+    paces = (one.pace for one in peers if isinstance(one.pace, Installing))
+    return [pace.meta for pace in paces if not is_hopeless(pace)]
+
+
+def would_lose_transfer(state: RaftState) -> bool:
+    """Whether a newer snapshot would take the bytes of one that is under way: a disk keeps the stored one and one more.
+
+    A transfer that takes longer than two builds would else begin again for ever. So the next snapshot waits for the
+    end of the transfer, or until that is hopeless, and is then built at once.
+    """
+    return any(meta != state.disk.snapshot for meta in under_way(state))
+
+
 def pinned(state: RaftState) -> Index:
     """Entries behind a snapshot that is on its way must stay, or its receiver would never catch up."""
-    peers = state.role.progress if isinstance(state.role, Leader) else ()
-    ends = (one.pace.meta.last.index for one in peers if isinstance(one.pace, Installing) and not one.failures)
-    return min((*ends, state.snapshot_last.index))
+    return min((*(meta.last.index for meta in under_way(state)), state.snapshot_last.index))
 
 
 def covered(state: RaftState) -> Index:
@@ -303,11 +375,13 @@ class Rules(Struct, frozen=True, kw_only=True):
     boots_loyal: Callable[[RaftState], bool] = boots_loyal
     is_read_safe: Callable[[Leader, int], bool] = is_read_safe
     lease_holds: Callable[[RaftState], bool] = lease_holds
+    fires_first: Callable[[Event, Sequence[Timer]], Sequence[Timer]] = fires_first
     read_at: Callable[[RaftState, Leader], Index] = read_at
     may_change: Callable[[RaftState, Leader], bool] = may_change
     next_membership: Callable[[Membership, ChangeLike, bool], Membership] = next_membership
     may_leave: Callable[[RaftState, Leader], bool] = may_leave
     is_snapshot_due: Callable[[RaftState], bool] = is_snapshot_due
+    would_lose_transfer: Callable[[RaftState], bool] = would_lose_transfer
     purge_upto: Callable[[RaftState], Index] = purge_upto
     covered: Callable[[RaftState], Index] = covered
     is_snapshot_useful: Callable[[RaftState, LogId], bool] = is_snapshot_useful

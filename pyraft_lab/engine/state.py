@@ -75,11 +75,15 @@ class Pipeline(Struct, frozen=True, tag=True):
 
 
 class Installing(Struct, frozen=True, tag=True):
-    """The peer needs a snapshot: chunk by chunk from ``offset``; ``asked`` while one is unanswered."""
+    """The peer needs a snapshot: chunk by chunk from ``offset``; ``asked`` while one is unanswered.
+
+    ``tries`` counts how often in a row its retry timer ran out, or the transport gave up, without a byte of progress.
+    """
 
     meta: SnapshotMeta
     offset: int = 0
     asked: bool = False
+    tries: int = 0
 
 
 class Halted(Struct, frozen=True, tag=True):
@@ -165,7 +169,8 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
 
     ``blank`` is the index of its first entry: before that commits it may answer no read and change no membership.
     ``proved`` is the last round a quorum answered, ``expired`` the last whose lease ran out: the lease holds while
-    the former is greater. Once ``handed_over`` a TimeoutNow is out there, and no lease is to be trusted any more.
+    the former is greater. ``handed_over`` is the end of the log for which a TimeoutNow may be out there (0: none): a
+    lease rests only on those who hold more (:func:`~pyraft_lab.engine.rules.lease_holds` says why).
     """
 
     blank: Index
@@ -175,7 +180,7 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
     expired: int = -1
     reads: tuple[PendingRead, ...] = ()
     handover: Handover | None = None
-    handed_over: bool = False
+    handed_over: Index = 0
 
     def of(self, peer: NodeId) -> Progress | None:
         """The record of ``peer``, if it is replicated to."""

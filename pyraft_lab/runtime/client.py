@@ -92,7 +92,11 @@ class Client:
         return await self._at_home(self._write_many(listed("values", values, MOST_ANSWERS)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """What the machine says to ``query``, linearizably."""
+        """What the machine says to ``query``, linearizably.
+
+        By ``"index"`` the leader asks a majority first; by ``"lease"`` it asks nobody, and that rests on clocks that
+        run equally fast within ``Config.clock_drift``.
+        """
         read_policy(policy)
         return await self._at_home(self._until_done("a read", lambda node: self._door.read(node, query, policy)))
 

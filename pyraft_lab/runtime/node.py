@@ -214,11 +214,14 @@ class Raft:
 
         Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
         may serve the read as well, so followers can share the work.
+
+        ``"index"`` asks a majority first. ``"lease"`` asks nobody; it assumes clocks that run equally fast within
+        ``Config.clock_drift`` and go on while a process is paused (not so in a virtual machine that is suspended).
         """
         return await self._life.run(self._ensure(read_policy(policy)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """Ask the machine, linearizably; only the leader answers."""
+        """Ask the machine, linearizably; only the leader answers. ``policy`` as in :meth:`ensure_linearizable`."""
         return await self._life.run(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:

@@ -83,7 +83,7 @@ class Runtime:
         self._ordered: Config | None = None
 
     def tick(self, on: bool) -> None:  # noqa: FBT001
-        """Whether timers run out; off, an election can be walked by hand."""
+        """Whether timers run out; off, an election can be walked by hand. Lease reads ask the clock all the same."""
         self._clock(Clock.thaw if flag("on", on) else Clock.freeze)
 
     def heartbeat(self, on: bool) -> None:  # noqa: FBT001

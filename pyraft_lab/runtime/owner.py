@@ -214,20 +214,20 @@ class Owner:
     def _take_all(self) -> None:
         """All that waits, letters before timers: a leader that was heard is not suspected for our own slowness.
 
-        And timers before requests: after a long sleep no read may be served from a lease that has run out meanwhile.
+        And timers before requests. Whatever of it asks about a lease that has run out meanwhile does not find it.
         """
         while self._told:
             event, cause = self._told.popleft()
-            self._turn(event, cause)
+            self._hand_over(event, cause)
         for _ in range(min(len(self._letters), LETTERS)):
             src, letter = self._letters.popleft()
-            self._turn(Receive(src, letter.message), letter.cause, letter.id)
+            self._hand_over(Receive(src, letter.message), letter.cause, letter.id)
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
         requests: tuple[Event, ...] = (*self._proposals(), *self._questions())
         for event in requests:
-            self._turn(event)
+            self._hand_over(event)
         self._mind_orphans()
         if self._letters or self._writes:
             self._awake.set()
@@ -276,6 +276,16 @@ class Owner:
         taken, self._reads = self._reads, deque()
         policies = dict.fromkeys(policy for _, policy in taken)
         return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
+
+    def _hand_over(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
+        """One event, after the timers that must fire before it: the clock counts, not what the loop has noticed.
+
+        A lease read asks for the time even where the clock is frozen: others do not stand still.
+        """
+        frozen_too = isinstance(event, Read) and event.policy == "lease"
+        while first := self.engine.rules.fires_first(event, self.clock.overdue(frozen_too=frozen_too)):
+            self._turn(Fire(first[0]), self.clock.take(first[0]))
+        self._turn(event, cause, received)
 
     def _turn(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
         """One step, carried out and reported; what it sends leaves when observers know of it, or they learn it late."""

@@ -10,6 +10,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions
 from pyraft_lab.sim.clients import attempt, conclude, invoke
+from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.scene import Ended, Scene
 from pyraft_lab.sim.server import Server
 from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
@@ -45,7 +46,6 @@ from pyraft_lab.sim.world import (
     Sync,
     Tell,
     World,
-    links_between,
 )
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record, kind_of
 
@@ -124,7 +124,7 @@ def _wake(scene: Scene, action: Expire | Sync | Build | Miss) -> None:
     match action:
         case Expire(node, timer):
             scene.tell(Kind.TIMER, node)
-            del server.timers[timer]
+            server.forget(timer)
             server.turn(Fire(timer))
         case Sync(node):
             scene.tell(Kind.DISK if server.health.full else Kind.STORED, node)
@@ -194,10 +194,11 @@ def _harm_node(scene: Scene, action: Pause | Resume | Drift | Skew | Spoil) -> N
             _demand(server.up and not server.paused, f"node {node} is not running")
             scene.tell(Kind.PAUSE, node)
             server.paused = True
-        case Resume(node):
+        case Resume(node, late):
             _demand(server.paused, f"node {node} is not paused")
-            scene.tell(Kind.RESUME, node)
-            server.paused = False
+            _demand(late >= 0, f"it cannot notice its timers {-late / SECOND:g} s too early")
+            scene.tell(Kind.RESUME, node, detail=f"notices its timers {late / SECOND:g} s late" if late else "")
+            server.resume(late)
         case Drift(node, rate):
             _demand(0 < rate < 1000, f"a clock cannot run at {rate} times its pace")
             scene.tell(Kind.DRIFT, node, detail=f"clock at {rate:g}")

@@ -12,6 +12,7 @@ from pyraft_lab.arguments import (
     instance,
     node_id,
     number,
+    seconds,
     share,
     sides,
     text,
@@ -111,7 +112,10 @@ class Controls(ABC):
     def read(
         self, query: Any, to: NodeId | None = None, *, policy: ReadPolicy | Literal["local"] = "index", client: int = 0
     ) -> ClientCall:
-        """Have a client read: by a round of contact (``index``), by the ``lease``, or what a node has (``local``)."""
+        """Have a client read: by a round of contact (``index``), by the ``lease``, or what a node has (``local``).
+
+        A lease is only as good as the clocks: it assumes that they differ in rate by at most ``clock_drift``.
+        """
         choice("policy", policy, ("index", "lease", "local"))
         return self._ask(Query(query, policy), to, client)
 
@@ -176,9 +180,13 @@ class Controls(ABC):
         """Stop a server's time, as a long collection of garbage does."""
         return self.decide(Pause(self._known("node", node)))
 
-    def resume(self, node: NodeId) -> Record:
-        """Let a paused server go on; first of all it finds which of its timers have run out, leases among them."""
-        record = self.decide(Resume(self._known("node", node)))
+    def resume(self, node: NodeId, *, late: float = 0.0) -> Record:
+        """Let a paused server go on; first of all it finds which of its timers have run out, leases among them.
+
+        With ``late`` it notices them only so many seconds later, as a busy event loop does: messages and calls that
+        waited come first. Leases and votes are judged by the clock all the same.
+        """
+        record = self.decide(Resume(self._known("node", node), round(seconds("late", late) * SECOND)))
         self.run(0)
         return record
 

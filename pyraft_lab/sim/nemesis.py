@@ -56,6 +56,11 @@ class Dice:
         """A number from ``low`` to ``high``, to the millisecond."""
         return round(low + (high - low) * self.throw(), 3)
 
+    def aside(self, low: float, high: float) -> float:
+        """``low`` half of the time, else a number up to ``high``; it takes no throw, so that plans stay as they are."""
+        luck = 2 * chance(self.seed, Purpose.FAULT, 1, self.thrown) - 1
+        return round(low + (high - low) * max(luck, 0.0), 3)
+
     def pick(self, things: Sequence[T]) -> T:
         """One of them."""
         return things[int(self.throw() * len(things))]
@@ -115,8 +120,8 @@ def crash(dice: Dice, at: float, lasts: float) -> AnyFault:
 
 
 def pause(dice: Dice, at: float, lasts: float) -> AnyFault:
-    """A long collection of garbage."""
-    return Pause(at=at, lasts=lasts, node=dice.victim())
+    """A long collection of garbage; half of the time what waited comes before the timers that ran out."""
+    return Pause(at=at, lasts=lasts, node=dice.victim(), late=dice.aside(0.0, 0.2))
 
 
 def drift(dice: Dice, at: float, lasts: float) -> AnyFault:

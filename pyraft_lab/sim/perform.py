@@ -21,11 +21,11 @@ from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim import plan as faults
 from pyraft_lab.sim.disk import SOUND
+from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.plan import AnyFault, Plan, Who
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.workload import Clients, Load
-from pyraft_lab.sim.world import links_between
 from pyraft_lab.trace.recorder import Record
 
 Act = Callable[[], object]
@@ -104,9 +104,9 @@ class Performance:
             case faults.Crash(torn=torn) if sim.nodes[node].up:
                 sim.crash(node, torn=torn)
                 return partial(self._restart, node)
-            case faults.Pause() if self._running(node):
+            case faults.Pause(late=late) if self._running(node):
                 sim.pause(node)
-                return partial(self._resume, node)
+                return partial(self._resume, node, late)
             case faults.Drift(rate=rate):
                 sim.drift(node, rate)
                 return partial(sim.drift, node, 1.0)
@@ -156,9 +156,9 @@ class Performance:
         if self.sim.nodes[node].state.halted:
             self._restart(node)
 
-    def _resume(self, node: NodeId) -> None:
+    def _resume(self, node: NodeId, late: float) -> None:
         if self.sim.nodes[node].paused:
-            self.sim.resume(node)
+            self.sim.resume(node, late=late)
 
     def _part(self, fault: faults.Partition) -> Act:
         """In one go where the network is whole; else what is cut already must stay so."""

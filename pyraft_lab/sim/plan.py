@@ -126,9 +126,15 @@ class Crash(Spell, frozen=True, kw_only=True):
 
 
 class Pause(Spell, frozen=True, kw_only=True):
-    """A server stands still, as in a long collection of garbage."""
+    """A server stands still, as in a long collection of garbage; it notices ``late`` which timers ran out meanwhile."""
 
     node: Who
+    late: float = 0.0
+
+    def check(self, where: str) -> None:
+        """Nothing is noticed too early."""
+        super().check(where)
+        at_least(f"{where}.late", self.late, 0, "seconds")
 
 
 class Drift(Spell, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ from pyraft_lab.machine import Answer, Sessions
 from pyraft_lab.sim.disk import Batch, Health, Held, Shelved, check_readable, survivors, write
 from pyraft_lab.sim.scene import Scene
 from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
-from pyraft_lab.sim.world import Build, Building, Expire, Miss, Node, Pending, Sync
+from pyraft_lab.sim.world import Build, Building, Due, Expire, Miss, Node, Pending, Sync
 from pyraft_lab.trace.recorder import ANSWERS, MessageId
 
 
@@ -59,7 +59,7 @@ class Server:
         self.health, self.owed = value.health, value.owed
         self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
         self.shelf, self.arriving = value.shelf, value.arriving
-        self.timers, self.arrivals = dict(value.timers), value.arrivals
+        self.timers, self.overdue, self.arrivals = dict(value.timers), value.overdue, value.arrivals
         self.busy, self.sent, self.drawn, self.wrote = value.busy, value.sent, value.drawn, value.wrote
         self.writing: list[StorageCommand] = []
         self.held: list[Held] = []
@@ -86,6 +86,7 @@ class Server:
             arriving=self.arriving,
             building=self.building,
             timers=self.timers,
+            overdue=self.overdue,
             arrivals=self.arrivals,
             busy=self.busy,
             sent=self.sent,
@@ -166,10 +167,25 @@ class Server:
 
     def _cancel_timer(self, timer: Timer) -> None:
         if timer in self.timers:
-            self.scene.cancel(self.timers.pop(timer))
+            self.scene.cancel(self.forget(timer))
         elif timer.key == 0:
             for other in [one for one in self.timers if one.kind is timer.kind]:
-                self.scene.cancel(self.timers.pop(other))
+                self.scene.cancel(self.forget(other))
+
+    def forget(self, timer: Timer) -> Due:
+        """A timer fires, or is stopped: its line of the agenda."""
+        if timer in self.overdue:
+            self.overdue = tuple(one for one in self.overdue if one != timer)
+        return self.timers.pop(timer)
+
+    def resume(self, late: Micros) -> None:
+        """Go on after a pause; that timers have run out meanwhile is noticed only ``late``."""
+        self.paused = False
+        ran_out = sorted((due, timer) for timer, due in self.timers.items() if due.time <= self.scene.now)
+        self.overdue = (*self.overdue, *(timer for _, timer in ran_out if timer not in self.overdue))
+        if late:
+            for timer in self.overdue:
+                self.timers[timer] = self.scene.reschedule(self.timers[timer], late)
 
     def drift(self, rate: float) -> None:
         """Another pace of the clock: running timers end sooner or later."""
@@ -204,8 +220,9 @@ class Server:
                 pass
 
     def _shelve(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Keep the newest snapshot, the one before it (it may be on its way), and the one that is synced."""
-        kept = [one for one in self.shelf[:-1] if one.meta == self.synced.snapshot]
+        """Keep the newest snapshot, the one before it (it may be on its way), and those that a crash may leave."""
+        left = (self.synced.snapshot, *(batch.image.snapshot for batch in self.batches))
+        kept = [one for one in self.shelf[:-1] if one.meta in left]
         self.shelf = (*kept, *self.shelf[-1:], Shelved(meta, data))
 
     def _write(self) -> None:
@@ -324,7 +341,7 @@ class Server:
         actions: list[Pending] = [Build(self.id), *(Sync(self.id) for _ in self.batches)]
         for action in actions:
             self.scene.take(action)
-        self.timers, self.batches, self.owed, self.writing, self.held = {}, (), (), [], []
+        self.timers, self.overdue, self.batches, self.owed, self.writing, self.held = {}, (), (), (), [], []
         self.arriving, self.building, self.busy = b"", None, 0
         self.up = self.paused = False
         self.shelf = tuple(one for one in self.shelf if one.meta == self.synced.snapshot)

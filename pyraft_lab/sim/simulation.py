@@ -26,6 +26,7 @@ from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.beginning import begin
 from pyraft_lab.sim.checks import Checker, Violation, default_checks
 from pyraft_lab.sim.controls import Controls
+from pyraft_lab.sim.overdue import fires_before
 from pyraft_lab.sim.properties import Property, PropertyKind, panel
 from pyraft_lab.sim.scene import Ended
 from pyraft_lab.sim.timeline import Deed, Past, Timeline
@@ -142,15 +143,15 @@ class Simulation(Controls):
 
     @property
     def calls(self) -> tuple[ClientCall, ...]:
-        """Every call of a client, in order."""
+        """All calls of clients, in order."""
         return tuple(self._calls.values())
 
     @property
     def history(self) -> "History":
         """What clients asked and were told, for a check of linearizability."""
-        from pyraft_lab.sim.workload import history
+        from pyraft_lab.sim import workload
 
-        return history(self.calls)
+        return workload.history(self.calls)
 
     @property
     def pending(self) -> tuple[Pending, ...]:
@@ -344,10 +345,11 @@ class Simulation(Controls):
     # How it goes on
 
     def _next(self) -> Due | None:
-        world = self._world
-        if not (world.held or any(node.paused for node in world.nodes.values())):
-            return world.agenda[0] if world.agenda else None
-        return next((due for due in world.agenda if not waits(world, due.action)), None)
+        world, nodes = self._world, self._world.nodes.values()
+        if not (world.held or any(node.paused or node.overdue for node in nodes)):
+            return next(iter(world.agenda), None)
+        due = next((due for due in world.agenda if not waits(world, due.action)), None)
+        return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
 
     def decide(self, decision: Decision) -> Record:
         """Let a decision happen now."""
@@ -355,25 +357,23 @@ class Simulation(Controls):
 
     def call(self, call: Call) -> ClientCall:
         """Have a client call now."""
-        began = self._world.events
-        self._do(Invoke(call))
-        return self._calls[began]
+        return self._calls[self._do(Invoke(call)).id]
 
     def _do(self, action: Action, at: Micros = 0, *, decided: bool = True) -> Record:
-        """The one way in which this world moves on."""
-        happened = act(self._world, action, at)
-        self._world, record = happened.world, happened.record
+        """The one way in which this world moves on; what must fire before fires first."""
+        while first := fires_before(self._world, action):
+            self._do(first, at, decided=decided)
+        self._world, record, ends = act(self._world, action, at)
         if isinstance(action, Invoke):
-            self._calls[record.id] = ClientCall(happened.world.requests, action.call, record)
-        for ended in happened.ended:
+            self._calls[record.id] = ClientCall(self._world.requests, action.call, record)
+        for ended in ends:
             self._end(ended, record)
         if self._keeps:
             self._timeline.add(action, self._world, decided=decided)
             self._trace(record)
         for checker in self._checks:
             self._violations.extend(checker.check(record, self._world))
-        for one in self._properties:
-            self._look(one)
+        list(map(self._look, self._properties))
         for observer in self.observers:
             observer(record)
         return record

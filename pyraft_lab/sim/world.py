@@ -10,8 +10,7 @@ Keeping a world is keeping a name: nothing in it ever changes, and what two worl
 Same-instant rule: what is due at the same microsecond happens in the order in which it was put on the agenda.
 """
 
-from collections.abc import Iterable, Mapping
-from itertools import permutations
+from collections.abc import Mapping
 from typing import Any, NamedTuple, assert_never
 
 from msgspec import Struct
@@ -97,10 +96,15 @@ class Pause(Struct, frozen=True, tag=True):
     node: NodeId
 
 
-class Resume(Struct, frozen=True, tag=True):
-    """A paused server goes on, and everything that waited happens at once."""
+class Resume(Struct, frozen=True, tag=True, omit_defaults=True):
+    """A paused server goes on, and everything that waited happens at once.
+
+    It notices only ``late`` that timers have run out meanwhile: messages and calls that waited come before them, as
+    in an event loop. What must fire before those fires all the same (:func:`~pyraft_lab.engine.rules.fires_first`).
+    """
 
     node: NodeId
+    late: Micros = 0
 
 
 class Drift(Struct, frozen=True, tag=True):
@@ -316,7 +320,8 @@ class Node(Struct, frozen=True, kw_only=True):
 
     ``synced`` is what its disk would hold after a loss of power now; ``state.disk`` is what was written. ``batches``
     lie between the two; ``owed`` is what a lying disk has confirmed and not done. ``lives`` counts its starts;
-    ``sent``, ``drawn`` and ``wrote`` count what it drew chances for.
+    ``sent``, ``drawn`` and ``wrote`` count what it drew chances for. ``overdue`` are timers that had run out when it
+    was resumed and have not fired yet, the longest due first.
     """
 
     id: NodeId
@@ -335,6 +340,7 @@ class Node(Struct, frozen=True, kw_only=True):
     arriving: bytes = b""
     building: Building | None = None
     timers: Mapping[Timer, Due] = {}
+    overdue: tuple[Timer, ...] = ()
     arrivals: Mapping[NodeId, Micros] = {}
     busy: Micros = 0
     sent: int = 0
@@ -392,9 +398,3 @@ def waits(world: World, action: Pending) -> bool:
             return False
         case _:
             assert_never(action)
-
-
-def links_between(groups: Iterable[Iterable[NodeId]], nodes: Iterable[NodeId]) -> tuple[tuple[NodeId, NodeId], ...]:
-    """Every link that leaves a group; who is in none is a group alone."""
-    side = {node: place for place, group in enumerate(groups) for node in group}
-    return tuple((src, dst) for src, dst in permutations(nodes, 2) if side.get(src, -src) != side.get(dst, -dst))

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
+from zlib import crc32
 
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.duties import Duties, one_lease_at_a_time
+from pyraft_lab.check.duties import Duties, installs_replace_the_log, one_lease_at_a_time
 from pyraft_lab.check.invariants import Safety
 from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
-from pyraft_lab.engine.log import SnapshotMeta
-from pyraft_lab.engine.messages import AppendRequest, HeartbeatResponse, VoteRequest
+from pyraft_lab.engine.engine import step as take
+from pyraft_lab.engine.events import Receive
+from pyraft_lab.engine.log import Log, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import AppendRequest, HeartbeatResponse, SnapshotRequest, VoteRequest
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Disk, Leader, Step
 from pyraft_lab.engine.types import LogId, Vote
@@ -19,6 +24,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World
 from pyraft_lab.trace.recorder import Flight, Record
 from tests.check import broken
+from tests.engine.builders import follower, id_of
 
 Moment = tuple[Record, World]
 
@@ -116,7 +122,7 @@ def test_entries_behind_an_installed_snapshot_are_next() -> None:
     (apply,) = (command for command in step.commands if isinstance(command, Apply))
     before = replace(step, before=replace(step.before, applied=0))
     whole = InstallSnapshot(SnapshotMeta(LogId(1, 1, apply.entries[0].index - 1), step.after.membership))
-    assert found(commanded(record, before, whole, apply), world) == []
+    assert "applies in order" not in found(commanded(record, before, whole, apply), world)
 
 
 def test_a_snapshot_stands_for_what_is_applied_with_its_membership() -> None:
@@ -337,3 +343,47 @@ def test_a_branch_of_time_knows_only_its_own_past() -> None:
     twin = judge.fork(early[1])
     assert [one for record, world in SEEN if record.id > early[0].id for one in twin.check(record, world)] == []
     assert judge.check(*replies[0])
+
+
+def installed(terms: list[int], *, upto: int = 3) -> tuple[Step, SnapshotMeta]:
+    """A follower with entries of these terms has installed a snapshot of ``upto`` entries of term 1."""
+    meta = SnapshotMeta(id_of(upto), Membership.of({1, 2, 3}), size=2, checksum=crc32(b"ab"))
+    before = follower(2, terms, leader=1, term=2)
+    request = SnapshotRequest(vote=Vote(2, 1, committed=True), meta=meta, offset=0, data=b"ab", done=True)
+    taken = take(before, Receive(1, request))
+    assert InstallSnapshot(meta) in taken.commands
+    return taken, meta
+
+
+@pytest.mark.parametrize(("terms", "left"), [([1, 1, 1, 2, 2], 2), ([1, 2, 2, 2], 0), ([1, 1], 0), ([], 0)])
+def test_an_install_leaves_what_belongs_to_the_snapshot_and_nothing_else(terms: list[int], left: int) -> None:
+    taken, meta = installed(terms)
+    assert len(list(taken.after.log)) == left
+    assert list(installs_replace_the_log(taken, meta)) == []
+
+
+def test_each_way_to_install_a_snapshot_wrongly_is_named() -> None:
+    taken, meta = installed([1, 1, 1, 2, 2])
+    before, after = taken.before.log, taken.after
+
+    def told(**wrong: Any) -> list[str]:
+        return [what for _, what in installs_replace_the_log(replace(taken, after=replace(after, **wrong)), meta)]
+
+    assert "2 applied" in told(applied=2)[0]
+    assert "has snapshot T0-N0.0" in told(disk=replace(after.disk, snapshot=None))[0]
+    assert "begins behind" in told(disk=replace(after.disk, log=before))[0]
+    gap = replace(Log(start=before.entry(4).id, last=before.entry(4).id).append((before.entry(5),)), start=meta.last)
+    assert any("a gap" in what for what in told(disk=replace(after.disk, log=gap)))
+    forgotten = Log(start=meta.last, last=meta.last)
+    assert "is not what is left" in told(disk=replace(after.disk, log=forgotten))[0]
+
+
+def test_a_read_that_waits_for_the_next_heartbeat_is_judged_from_when_it_came() -> None:
+    sim = Simulation(3, seed=7, config=Config(read_beats=False))
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.3)
+    call = sim.read("x")
+    assert not call.done
+    sim.run(0.5)
+    assert call.ok
+    assert not sim.violations

@@ -4,11 +4,12 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.liveness import liveness, patience
+from pyraft_lab.check.liveness import liveness, patience, under_load
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.machine import Counter
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.weather import Weather
 
 
 def rested(**knobs: object) -> Simulation:
@@ -127,3 +128,67 @@ def test_machines_that_differ_behind_the_same_log_are_named() -> None:
     sim = Simulation(3, seed=7, machine=Biased)
     sim.run(1)
     assert any(one.what.startswith("the machines of node ") for one in liveness(sim))
+
+
+def overtaken() -> Simulation:
+    """A cluster that builds a snapshot every few writes, and needs longer than several of them to send one."""
+    often = Config(snapshot_logs_since_last=10, keep_logs=0, snapshot_chunk=4)
+    slow = Weather(latency=(0.02, 0.03))
+    return rested(config=often, weather=slow)
+
+
+def names_under_load(sim: Simulation) -> set[str]:
+    return {violation.name for violation in under_load(sim)}
+
+
+def test_a_follower_that_comes_back_catches_up_while_clients_go_on_writing() -> None:
+    sim = rested()
+    events = sim.world.events
+    assert under_load(sim) == ()
+    assert sim.world.events == events
+
+
+def test_a_snapshot_arrives_although_newer_ones_are_built_all_the_time() -> None:
+    assert under_load(overtaken()) == ()
+
+
+def test_a_follower_that_never_gets_its_snapshot_is_named_under_load_though_it_would_come_right_at_rest() -> None:
+    sim = overtaken().fork(rules=replace(RAFT, would_lose_transfer=lambda _state: False))
+    assert names_under_load(sim) == {"keeps up under load"}
+    assert names(sim) == set()
+
+
+def test_what_is_slow_under_load_is_named() -> None:
+    sim = rested()
+    stuck = follower(sim)
+    sim.partition({stuck}, set(sim.nodes) - {stuck})
+    assert names_under_load(sim) == {"keeps up under load"}
+    sim = rested()
+    for node in sim.nodes:
+        sim.spoil(node, slow=300)
+    assert "answers under load" in names_under_load(sim)
+
+
+def test_a_leader_that_does_not_stay_under_load_is_named() -> None:
+    sim = rested()
+    leader = sim.leader
+    assert leader is not None
+    sim.partition({leader}, set(sim.nodes) - {leader})
+    assert "a leader that stays" in names_under_load(sim)
+
+
+def test_a_cluster_that_can_spare_nobody_is_not_robbed_of_its_quorum() -> None:
+    sim = Simulation(2, seed=7)
+    sim.run(1)
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run(1)
+    assert under_load(sim) == ()
+
+
+def test_where_nobody_has_written_or_nobody_leads_there_is_nothing_to_ask() -> None:
+    assert under_load(Simulation(3, seed=7)) == ()
+    sim = Simulation(1, seed=7)
+    sim.run(1)
+    assert under_load(sim) == ()
+    sim.write({"op": "put", "key": "x", "value": 1})
+    assert under_load(sim) == ()

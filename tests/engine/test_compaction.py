@@ -9,6 +9,7 @@ from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import (
     BuildSnapshot,
     ChangeMembership,
+    Configure,
     Fire,
     PurgeLog,
     Receive,
@@ -19,6 +20,7 @@ from pyraft_lab.engine.events import (
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import AddVoters, Membership
 from pyraft_lab.engine.messages import AppendAccepted, AppendRequest, SnapshotRequest, SnapshotResponse
+from pyraft_lab.engine.rules import HOPELESS, SILENT
 from pyraft_lab.engine.state import Installing, Pipeline, Probe, RaftState, Step
 from pyraft_lab.engine.timers import retry
 from pyraft_lab.engine.types import Index
@@ -179,7 +181,7 @@ def test_what_a_snapshot_under_way_needs_behind_it_stays() -> None:
 
 @pytest.mark.row("SN-17")
 def test_a_dead_receiver_of_a_snapshot_keeps_nobody_from_purging() -> None:
-    dead = after(sending(size=10), Fire(retry(3)))
+    dead = after(sending(size=10), *[Fire(retry(3))] * SILENT)
     grown = after(dead, *(propose("y") for _ in range(20)))
     grown = after(grown, all_stored(grown), accepted(2, grown))
     assert grown.committed == grown.log.last.index
@@ -187,10 +189,62 @@ def test_a_dead_receiver_of_a_snapshot_keeps_nobody_from_purging() -> None:
     assert newer.log.start == newer.snapshot_last
 
 
+@pytest.mark.row("SN-17", "SN-18")
+def test_a_snapshot_under_way_is_not_pushed_out_by_two_newer_ones_unless_its_transfer_is_hopeless() -> None:
+    sent_first = sending(size=20, offset=7)
+    often = after(sent_first, Configure(replace(sent_first.config, snapshot_logs_since_last=2)))
+    second = written(often, 5)
+    second = after(second, built(second))
+    assert second.disk.snapshot != sent_first.disk.snapshot, "the disk keeps the stored one and the one before"
+    third = written(second, 5)
+    assert not third.building
+    assert not step(third, BuildSnapshot()).commands
+    assert third.log.start.index == sent_first.snapshot_last.index
+    arrived = step(third, accepted(3, third, sent_first.snapshot_last.index))
+    assert arrived.after.building, "the next one is built as soon as the old one has arrived"
+    still = after(third, *[Fire(retry(3))] * (HOPELESS - 1))
+    assert not still.building
+    assert after(still, Fire(retry(3))).building, "and as soon as the old one is hopeless"
+
+
+def test_a_receiver_that_takes_a_byte_now_and_then_is_waited_for() -> None:
+    state = sending(size=20, offset=7)
+    tried = after(state, *[Fire(retry(3))] * (HOPELESS - 1))
+    assert tries(tried) == HOPELESS - 1
+    assert tries(after(tried, chunk_answer(state, 7))) == HOPELESS - 1, "it holds what it held before"
+    assert tries(after(tried, chunk_answer(state, 8))) == 0
+
+
+def test_a_receiver_that_turns_out_to_hold_entries_of_the_log_gets_those_that_follow() -> None:
+    state = written(sending(size=20, offset=7), 5)
+    behind = state.log.start.index
+    taken = after(state, accepted(3, state, behind + 1))
+    assert isinstance(progress(taken, 3).pace, Pipeline)
+    assert progress(taken, 3).matched == behind + 1
+    asked = step(state, refused(3, state, id_of(behind + 9), state.log.entry(behind + 2).id))
+    assert [one.prev.index for one in sent(asked, AppendRequest, 3)] == [behind + 2]
+    assert not commands(asked, SendChunk)
+    unhelpful = step(state, refused(3, state, id_of(behind + 9), id_of(3)))
+    assert progress(unhelpful.after, 3).pace == progress(state, 3).pace
+
+
+def written(state: RaftState, count: int) -> RaftState:
+    """This leader after so many writes that node 2 holds too."""
+    grown = after(state, *(propose("y") for _ in range(count)))
+    return after(grown, all_stored(grown), accepted(2, grown))
+
+
+def tries(state: RaftState) -> int:
+    """How often in a row the transfer to node 3 was tried again."""
+    pace = progress(state, 3).pace
+    assert isinstance(pace, Installing)
+    return pace.tries
+
+
 @pytest.mark.row("SN-17", "SN-31")
 @pytest.mark.parametrize(("offset", "newest"), [(0, True), (7, False)])
 def test_a_receiver_that_was_dead_gets_the_newest_snapshot_unless_it_holds_a_part(offset: int, *, newest: bool) -> None:
-    dead = after(sending(size=10, offset=offset), Fire(retry(3)))
+    dead = after(sending(size=10, offset=offset), *[Fire(retry(3))] * SILENT)
     grown = after(dead, *(propose("y") for _ in range(20)))
     grown = after(grown, all_stored(grown), accepted(2, grown))
     newer = after(grown, BuildSnapshot(), built(grown))

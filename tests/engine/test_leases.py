@@ -6,12 +6,12 @@ from msgspec.structs import replace
 from pyraft_lab.engine.commands import NotLeading, Readable, Reason, Refuse, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import Elect, Fire, Read, Receive
-from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.events import Boot, ChangeMembership, Elect, Event, Fire, Read, Receive, Stored, TransferLeader
+from pyraft_lab.engine.membership import AddLearners, Membership
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, VoteResponse
-from pyraft_lab.engine.rules import RAFT, Rules, is_lapsed, lease_holds
+from pyraft_lab.engine.rules import RAFT, Rules, fires_first, is_lapsed, lease_holds
 from pyraft_lab.engine.state import Follower, Leader, Learner, PreCandidate, RaftState
-from pyraft_lab.engine.timers import ELECTION, LOYALTY, QUORUM, TimerKind, delay, lease
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, QUORUM, TRANSFER, TimerKind, delay, lease, retry
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     BEAT,
@@ -335,3 +335,33 @@ def test_a_new_round_of_appends_renews_the_lease() -> None:
     turn = step(state, propose("x"))
     assert [one.round for one in sent(turn, AppendRequest)] == [2, 2]
     assert lease_holds(after(turn.after, Fire(lease(1)), accepted(3, turn.after)))
+
+
+# Time that passed unnoticed
+
+OVERDUE = (HEARTBEAT, lease(3), retry(2), LOYALTY, ELECTION, QUORUM, TRANSFER)
+ENDED = (lease(3), LOYALTY, QUORUM, TRANSFER)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Read((1,), "lease"),
+        propose("x"),
+        ChangeMembership(request=1, change=AddLearners(frozenset({4}))),
+        TransferLeader(1, 2),
+        Elect(),
+        vote_request(2, 3),
+        heartbeat(2, 3),
+        append_request(2, 3),
+    ],
+)
+def test_what_was_granted_for_a_time_ends_before_anybody_asks_about_it(event: Event) -> None:
+    assert tuple(fires_first(event, OVERDUE)) == ENDED
+    assert not fires_first(event, (HEARTBEAT, ELECTION))
+
+
+def test_answers_and_what_asks_about_no_lease_come_before_timers() -> None:
+    state = streaming(leader(1, config=LEASED))
+    for event in (heard(2, state), accepted(2, state), Stored(state.vote, state.log.last), Boot(), Fire(lease(3))):
+        assert not fires_first(event, OVERDUE)

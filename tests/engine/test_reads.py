@@ -8,11 +8,12 @@ from msgspec.structs import replace
 from pyraft_lab.engine.commands import NoQuorum, NotLeading, Readable, Reason, Refusal, Refuse, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import ChangeMembership, Elect, Fire, Read, Receive, TransferLeader
+from pyraft_lab.engine.events import Boot, ChangeMembership, Elect, Fire, Read, Receive, TransferLeader
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.membership import Membership, ReplaceVoters
 from pyraft_lab.engine.messages import HeartbeatRequest, Outdated, VoteResponse
 from pyraft_lab.engine.rules import lease_holds
+from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Candidate, Follower, RaftState, Step
 from pyraft_lab.engine.timers import LOYALTY, QUORUM, TRANSFER, lease
 from pyraft_lab.engine.types import Vote
@@ -24,6 +25,7 @@ from tests.engine.builders import (
     after,
     all_stored,
     commands,
+    disk,
     follower,
     grant,
     heard,
@@ -238,12 +240,12 @@ def test_without_a_lease_it_fails_at_once() -> None:
     state = after(serving(), Fire(lease(1)))
     assert step(state, ASK_LEASE).commands == (Refuse((7,), NotLeading(None, Reason.LEASE)),)
     new = leader(1, config=LEASED)
-    assert refusals(step(new, ASK_LEASE)) == [NotLeading(None, Reason.LEASE)]
+    assert refusals(step(new, ASK_LEASE)) == [NotLeading(None, Reason.NO_LEASE)]
 
 
 @pytest.mark.row("RD-11")
 def test_without_loyal_followers_there_is_no_lease() -> None:
-    assert refusals(step(serving(EAGER), ASK_LEASE)) == [NotLeading(None, Reason.LEASE)]
+    assert refusals(step(serving(EAGER), ASK_LEASE)) == [NotLeading(None, Reason.NO_LEASE)]
 
 
 @pytest.mark.row("RD-14", "LT-05")
@@ -255,15 +257,54 @@ def test_while_leadership_is_handed_over_reads_are_sent_on(read: Read) -> None:
     assert sent(turn, HeartbeatRequest) == []
 
 
+def called_back() -> RaftState:
+    """A leader of three that told node 3 to campaign, and took leadership back when nothing came of it."""
+    return after(serving(), TransferLeader(1, to=3), Fire(TRANSFER), BEAT)
+
+
 @pytest.mark.row("LT-14")
-def test_a_leader_that_gave_its_lease_away_does_not_get_it_back() -> None:
-    state = after(serving(), TransferLeader(1, to=3))
-    assert not lease_holds(state)
-    back = after(state, Fire(TRANSFER), BEAT)
-    back = after(back, heard(2, back))
-    assert refusals(step(back, ASK_LEASE)) == [NotLeading(None, Reason.LEASE)]
+def test_a_leader_that_gave_its_lease_away_does_not_get_it_back_from_those_who_may_be_talked_out_of_it() -> None:
+    assert not lease_holds(after(serving(), TransferLeader(1, to=3)))
+    back = called_back()
+    back = after(back, heard(2, back), heard(3, back))
+    assert refusals(step(back, ASK_LEASE)) == [NotLeading(None, Reason.NO_LEASE)]
     asked = after(back, ASK)
     assert readable(step(asked, heard(2, asked))) != []
+
+
+@pytest.mark.row("LT-14")
+def test_a_transfer_that_came_to_nothing_ends_leases_only_until_a_quorum_holds_more() -> None:
+    back = called_back()
+    assert back.log.last.index == serving().log.last.index + 1, "an entry that makes the call to campaign void"
+    firm = after(back, accepted(2, back))
+    assert lease_holds(firm)
+    assert readable(step(firm, ASK_LEASE)) != []
+    assert not lease_holds(after(firm, *(Fire(lease(round)) for round in range(1, office(firm).round + 1))))
+
+
+def test_a_transfer_that_is_called_back_before_the_call_to_campaign_leaves_the_lease_alone() -> None:
+    state = after(serving(), propose("x"), TransferLeader(1, to=3), TransferLeader(2, to=1))
+    assert lease_holds(state)
+    assert state.log.last.index == serving().log.last.index + 1
+
+
+def test_a_quorum_of_five_that_can_be_outvoted_with_the_help_of_two_who_may_be_talked_over_gives_no_lease() -> None:
+    # n2 and n3 hold the entry behind the transfer, and n4 answers heartbeats without it. If n5 were told to campaign
+    # now, n4 would vote for it and be loyal no more; n3 could then be elected by n3, n4 and n5, although n1, n2 and n4
+    # had answered.
+    state = after(streaming(leader(1, voters=[1, 2, 3, 4, 5], config=LEASED)), TransferLeader(1, to=5), Fire(TRANSFER))
+    caught_up = after(state, accepted(2, state, round=1), accepted(3, state, round=1))
+    beaten = after(caught_up, BEAT)
+    assert not lease_holds(after(beaten, heard(2, beaten), heard(4, beaten), Fire(lease(1))))
+    assert lease_holds(after(beaten, heard(2, beaten), heard(3, beaten), Fire(lease(1))))
+
+
+def test_a_leader_that_is_restored_reads_by_a_lease_once_a_quorum_holds_its_new_entry() -> None:
+    kept = disk([1, 2], vote=Vote(2, 1, committed=True))
+    restored = after(start(1, kept, replace(LEASED, leader_restore=True)), Boot())
+    restored = after(restored, all_stored(restored), BEAT)
+    assert not lease_holds(after(restored, heard(2, restored), heard(3, restored)))
+    assert lease_holds(after(restored, accepted(2, restored)))
 
 
 # What a lease rests on

@@ -251,3 +251,11 @@ def test_a_timer_of_a_transfer_that_is_over_ends_nothing() -> None:
     state = streaming(leader(1))
     assert not pending(after(state, Fire(TRANSFER)))
     assert after(follower(2, [1]), Fire(TRANSFER)) == follower(2, [1])
+
+
+def test_a_call_to_campaign_is_void_for_a_log_that_has_gone_on_or_is_not_there_yet() -> None:
+    call = Receive(1, TimeoutNow(vote=Vote(1, 1, committed=True), last=id_of(2)))
+    for terms in ([1], [1, 1, 1]):
+        other = follower(2, terms, leader=1, term=1)
+        assert isinstance(after(other, call).role, Follower)
+    assert isinstance(after(follower(2, [1, 1], leader=1, term=1), call).role, Candidate)

@@ -174,3 +174,23 @@ def test_a_follower_that_lost_its_log_gets_nothing_more_until_it_is_forgiven() -
     sim.run(0.5)
     assert call.ok
     assert sim.nodes[liar].log.last == sim.nodes[leader].log.last
+
+
+@pytest.mark.parametrize("torn", [0.0, 0.3, 0.6, 1.0])
+def test_whichever_of_several_unsynced_snapshots_a_crash_leaves_can_be_started_from(torn: float) -> None:
+    sim, _ = led()
+    behind = follower(sim)
+    sim.spoil(behind, slow=1000)
+    for value in range(4):
+        sim.write({"op": "put", "key": "x", "value": value})
+        sim.run(0.15)
+        sim.snapshot(behind)
+        sim.run(0.02)
+    while sim.world.nodes[behind].synced.snapshot is None:
+        sim.run(0.05)
+    sim.crash(behind, torn=torn)
+    sim.mend(behind)
+    sim.restart(behind)
+    sim.run(2)
+    assert sim.nodes[behind].machine.query("x") == 3
+    assert not sim.violations

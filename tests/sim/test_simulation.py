@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Apply
 from pyraft_lab.engine.config import Config
@@ -291,8 +292,10 @@ def test_a_follower_far_behind_gets_a_snapshot_in_chunks() -> None:
     assert sim.violations == []
 
 
-def test_a_snapshot_that_was_replaced_while_it_was_sent_is_missed_and_the_newest_is_sent() -> None:
-    sim = settled(nodes=3, config=Config(keep_logs=0, snapshot_chunk=64))
+@pytest.mark.parametrize("waits", [True, False])
+def test_only_rules_that_replace_a_snapshot_while_it_is_sent_have_it_missed_and_the_newest_sent(*, waits: bool) -> None:
+    rules = RAFT if waits else replace(RAFT, would_lose_transfer=lambda _state: False)
+    sim = settled(nodes=3, config=Config(keep_logs=0, snapshot_chunk=64), rules=rules)
     leader = leader_of(sim)
     slow = next(node for node in sim.nodes if node != leader)
     sim.crash(slow)
@@ -312,7 +315,7 @@ def test_a_snapshot_that_was_replaced_while_it_was_sent_is_missed_and_the_newest
     sim.run(2)
     assert [
         (record.node, record.peer) for record in sim.trace.records if record.kind == "snapshot" and record.peer
-    ] == [(leader, slow)]
+    ] == ([] if waits else [(leader, slow)])
     assert sim.nodes[slow].machine.query("last") == 1
     assert sim.violations == []
 

@@ -123,6 +123,15 @@ LEASES = (
         trial=Siege("delayed"),
         seed=2,
     ),
+    Mutant(
+        name="counts-ticks",
+        does="takes a lease for valid until its own timer says otherwise, however long it stood still",
+        section="dissertation §6.4.1",
+        falls=(LINEAR,),
+        hint="a leader that sleeps for a while, and is asked before it looks at the clock",
+        rules={"fires_first": wrong.counts_ticks},
+        trial=Siege("paused"),
+    ),
 )
 
 SESSIONS = (

@@ -67,7 +67,7 @@ VOTES = (
         hint="the order to campaign was late; the leader has gone on writing without its heir",
         rules={"vote_refusal": wrong.trusts_transfers},
         trial=Walk(transfer=0.06, write=0.08),
-        seed=269,
+        seed=849,
     ),
     Mutant(
         name="counts-any-grant",

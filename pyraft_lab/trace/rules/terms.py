@@ -14,7 +14,7 @@ from pyraft_lab.engine.engine import on_candidate, on_follower
 from pyraft_lab.engine.engine import step as turn
 from pyraft_lab.engine.messages import HeartbeatRequest, LeaderMessage, Outdated
 from pyraft_lab.engine.replication import on_heartbeat_request, on_heartbeat_response, on_heartbeat_timer, prove_contact
-from pyraft_lab.engine.rules import is_lapsed
+from pyraft_lab.engine.rules import is_lapsed, lease_holds
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, is_active, sent
@@ -183,7 +183,7 @@ def lease_renewed(step: Step) -> Remarks:
         isinstance(before, Leader)
         and isinstance(after, Leader)
         and after.proved > before.proved
-        and not after.handed_over
+        and (not after.handed_over or lease_holds(step.after))
     ):
         heard = {one.peer for one in after.progress if one.heard >= after.proved} | {step.after.id}
         yield Remark(LEASE_RENEWED, f"has its lease renewed by {shares(step.after.membership, heard)}")
