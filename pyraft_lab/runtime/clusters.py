@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from copy import copy
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.recorder import Kind, Trace
 
+T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
 
 
@@ -128,15 +129,13 @@ class Cluster(ABC):
         """Start the nodes, on the cluster's own thread; ``_stack`` knows how to undo each part."""
 
     async def _start_broker(self) -> None:
-        starting = asyncio.ensure_future(asyncio.to_thread(brokers.start))
-        self._stack.push_async_callback(self._stop_broker, starting)
-        self.broker = await asyncio.shield(starting)
+        self.broker = await self._in_thread(brokers.start, lambda broker: broker.stop())
 
-    async def _stop_broker(self, starting: "asyncio.Future[brokers.Broker]") -> None:
-        """One that is still starting comes up first: a thread cannot be cancelled."""
-        (outcome,) = await asyncio.gather(starting, return_exceptions=True)
-        if not isinstance(outcome, BaseException):
-            await asyncio.to_thread(outcome.stop)
+    async def _in_thread(self, make: Callable[[], T], end: Callable[[T], None]) -> T:
+        """What ``make`` makes in a thread, until ``end`` undoes it; also if cancelled, because a thread cannot be."""
+        making = asyncio.ensure_future(asyncio.to_thread(make))
+        self._stack.push_async_callback(_undo, making, end)
+        return await asyncio.shield(making)
 
     # Using it
 
@@ -252,3 +251,9 @@ class Cluster(ABC):
         if self._thread is None:
             raise copy(NOT_RUNNING)
         return self._thread.home
+
+
+async def _undo(making: "asyncio.Future[T]", end: Callable[[T], None]) -> None:
+    (made,) = await asyncio.gather(making, return_exceptions=True)
+    if not isinstance(made, BaseException):
+        await asyncio.to_thread(end, made)

@@ -72,7 +72,7 @@ class ProcessCluster(Cluster):
         self._control = await self._stack.enter_async_context(control)
         self._client = self.new_client()
         if self._is_traced:
-            await asyncio.to_thread(self._follow)
+            await self._follow()
         self._stack.callback(publish, control, Decree())
         self._stack.push_async_callback(self._end_processes)
         await asyncio.gather(*(self._start(node) for node in self._voters))
@@ -86,9 +86,10 @@ class ProcessCluster(Cluster):
                 f"a cluster {self._name!r} is up at this broker already (nodes {up}); stop it, or take another name="
             )
 
-    def _follow(self) -> None:
-        self.trace = followed = FollowedTrace(self._url, self._name, limit=self._trace_limit)
-        self._stack.callback(followed.close)
+    async def _follow(self) -> None:
+        self.trace = followed = await self._in_thread(
+            lambda: FollowedTrace(self._url, self._name, limit=self._trace_limit), FollowedTrace.close
+        )
         self._reporter = Reporter.of_process([followed], now=lambda: followed.now)
 
     async def _end_processes(self) -> None:
