@@ -24,6 +24,7 @@ from pyraft_lab.engine.commands import (
     Done,
     GuardFailed,
     InProgress,
+    InstallSnapshot,
     NoQuorum,
     NoSuchLearner,
     NothingToDo,
@@ -39,7 +40,7 @@ from pyraft_lab.engine.commands import (
     TooMuchWaiting,
     Truncate,
 )
-from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId
 from pyraft_lab.errors import (
     AlreadyInitialized,
@@ -54,6 +55,9 @@ from pyraft_lab.errors import (
     PyraftError,
     QuorumNotEnough,
 )
+
+
+EMPTY = Log()
 
 
 class Lost(Struct, frozen=True, tag=True):
@@ -121,10 +125,13 @@ class Ledger(Struct, frozen=True, kw_only=True):
     reads: tuple[Readable, ...] = ()
     applied: Index = 0
 
-    def after(self, command: Command, results: Sequence[Any] = ()) -> tuple["Ledger", tuple[Outcome, ...]]:
+    def after(
+        self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY
+    ) -> tuple["Ledger", tuple[Outcome, ...]]:
         """The ledger once ``command`` is executed, and whose waiting that ended.
 
-        ``results`` are what the machine returned for the entries of an ``Apply``, in order.
+        ``results`` are what the machine returned for the entries of an ``Apply``, in order; ``log`` is the log before
+        the step, which an ``InstallSnapshot`` of another history empties.
         """
         match command:
             case Accepted(requests, first):
@@ -133,6 +140,8 @@ class Ledger(Struct, frozen=True, kw_only=True):
                 return self._applied(entries, results)
             case Truncate(after):
                 return self._truncated(after)
+            case InstallSnapshot(meta):
+                return self._truncated(log.purge(meta.last).last.index)
             case RestoreMachine(meta):
                 return self._passed_over(meta.last.index)
             case Readable():

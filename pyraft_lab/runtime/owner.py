@@ -51,12 +51,12 @@ from pyraft_lab.engine.events import (
     Stored,
     Unreachable,
 )
-from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Blank, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
-from pyraft_lab.ledger import Ledger, Outcome
+from pyraft_lab.ledger import EMPTY, Ledger, Outcome
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerGone, Usurped
 from pyraft_lab.network.codec import Letter
@@ -312,7 +312,7 @@ class Owner:
                     self._send(command, id, received)
                 case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
                     batch.append(command)
-                    self._keep_books(command)
+                    self._keep_books(command, log=step.before.log)
                 case _:
                     self._do(command, id)
         self._flush(batch, id)
@@ -340,9 +340,9 @@ class Owner:
             case _:
                 self._keep_books(command)
 
-    def _keep_books(self, command: Command, results: Sequence[Any] = ()) -> None:
-        """Who waited for this command has waited long enough."""
-        self.ledger, outcomes = self.ledger.after(command, results)
+    def _keep_books(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
+        """Resolve the requests that this command completes."""
+        self.ledger, outcomes = self.ledger.after(command, results, log=log)
         self._settle(outcomes)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:

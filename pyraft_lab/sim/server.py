@@ -214,6 +214,7 @@ class Server:
             case InstallSnapshot(meta):
                 self._shelve(meta, self.arriving)
                 self.arriving = b""
+                self._settle(command)
             case SaveSnapshot(meta):
                 self._shelve(meta, self.built)
             case _:
@@ -280,7 +281,7 @@ class Server:
                 self._settle(command)
 
     def _settle(self, command: Command, results: Sequence[Any] = ()) -> None:
-        self.ledger, outcomes = self.ledger.after(command, results)
+        self.ledger, outcomes = self.ledger.after(command, results, log=self.before.state.log)
         self.scene.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _apply(self, entries: Sequence[Entry]) -> list[Answer]:

@@ -8,6 +8,7 @@ from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import Weather, chance
+from tests.replaced import LATE, replaced
 
 
 def put(value: int) -> dict[str, object]:
@@ -118,3 +119,9 @@ def test_a_write_whose_session_has_expired_may_have_happened() -> None:
     sim.run_until(lambda _: call.done)
     assert isinstance(call.error, OutcomeUnknown)
     assert "its session has expired" in str(call.error)
+
+
+def test_who_waits_for_an_entry_that_a_snapshot_replaced_hears_of_it() -> None:
+    calls = [call for call in replaced().calls if call.call.to == LATE]
+    assert all(isinstance(call.error, OutcomeUnknown) for call in calls)
+    assert "entry T1-N1.8 was replaced by another leader's" in str(calls[-1].error)
