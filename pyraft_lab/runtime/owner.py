@@ -53,10 +53,10 @@ from pyraft_lab.engine.events import (
 )
 from pyraft_lab.engine.log import Blank, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
-from pyraft_lab.engine.state import Leader, RaftState, Step
+from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
-from pyraft_lab.ledger import EMPTY, Ledger, Outcome
+from pyraft_lab.ledger import EMPTY, Ledger, Outcome, grace
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerGone, Usurped
 from pyraft_lab.network.codec import Letter
@@ -73,8 +73,6 @@ LETTERS, WRITES = 512, 2048
 """The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
 INBOX = 16_384
 """Letters that may wait; of more the oldest are lost, which Raft does not mind."""
-GRACE = 10
-"""Longest election timeouts that a deposed leader waits to be told what became of its last entries."""
 
 
 Fence = tuple[int, NodeId] | None
@@ -235,11 +233,11 @@ class Owner:
     @property
     def grace(self) -> float:
         """Seconds that a deposed leader waits to be told what became of its last entries."""
-        return GRACE * self.state.config.election_timeout[1]
+        return grace(self.state.config)
 
     def _mind_orphans(self) -> None:
         """Writes of a leadership that has ended wait only so long: whether anybody tells this node is not sure."""
-        if not self.ledger.writes or isinstance(self.state.role, Leader):
+        if not self.ledger.is_orphaned(self.state.role):
             self._expect_nothing()
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)

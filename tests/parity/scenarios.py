@@ -134,7 +134,6 @@ CLIENTS = (
         "a policy that does not exist is refused",
         (Read("x", policy="bogus"), Error(ConfigError)),
         (Read("x", at="leader", policy="bogus"), Error(ConfigError)),
-        pending="a live node reads by the lease instead",
     ),
     Scenario(
         "a node that does not exist is named",
@@ -338,7 +337,6 @@ LEADERS = (
         (Write(put("x", 3)), None),
         (Read("x", policy="lease"), 3),
         machine={"x": 3},
-        pending="one failed transfer ends the lease reads of a leadership",
     ),
     Scenario(
         "a campaign on request is won where nobody must be asked",
@@ -450,7 +448,6 @@ CHANGES = (
         (AddLearner(None), Error(ConfigError)),
         (Change("12"), Error(ConfigError)),
         (Change({0}), Error(ConfigError)),
-        pending="nothing looks at these arguments yet",
     ),
 )
 
@@ -469,7 +466,25 @@ ENDINGS = (
         (Write(put("x", 1)), None),
         machine=X,
         voters={2, 3},
-        pending="nobody tells a leader that was deposed and removed, and its callers wait on",
+    ),
+    Scenario(
+        "who waits for an entry that a snapshot of another history replaced is let go",
+        (Name("old", "leader"), None),
+        (Partition((("old",),)), None),
+        (Begin("first", Write(put("y", 1), at="old")), None),
+        (Begin("second", Write(put("y", 2), at="old")), None),
+        (Begin("third", Write(put("y", 3), at="old")), None),
+        (Begin("fourth", Write(put("y", 4), at="old")), None),
+        (AwaitLeader("old"), None),
+        (Write(put("x", 1)), None),
+        (Snapshot("leader"), None),
+        (Purge("leader"), None),
+        (Heal(), None),
+        (End("first"), Error(OutcomeUnknown)),
+        (End("fourth"), Error(OutcomeUnknown)),
+        (End("second"), Error(OutcomeUnknown)),
+        (End("third"), Error(OutcomeUnknown)),
+        machine=X,
     ),
     Scenario(
         "a write at a node that dies has no certain end",
