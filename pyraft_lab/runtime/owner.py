@@ -63,6 +63,7 @@ from pyraft_lab.network.codec import Letter
 from pyraft_lab.runtime.clock import Clock
 from pyraft_lab.runtime.disk import DiskQueue
 from pyraft_lab.runtime.machinist import Machinist, Work
+from pyraft_lab.runtime.metrics import NONE, alarms_after
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.storage.base import Storage
@@ -95,6 +96,7 @@ class Owner:
     ) -> None:
         self.state, self.engine = state, engine
         self.ledger = Ledger()
+        self.raised = NONE
         self.requests = OpenRequests()
         self.clock = Clock(self.wake, chance)
         self.disk = DiskQueue(storage, self.tell)
@@ -288,7 +290,7 @@ class Owner:
     def _turn(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
         """One step, carried out and reported; what it sends leaves when observers know of it, or they learn it late."""
         step = self.engine.step(self.state, event)
-        self.state = step.after
+        self.state, self.raised = step.after, alarms_after(self.raised, step)
         id = self._reporter.event()
         self._is_turning = True
         self._carry_out(step, id, received)
