@@ -156,10 +156,12 @@ class ProcessCluster(Cluster):
         return await self._home.run(self._far.change(question, seconds=PATIENCE))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Hand leadership to a voter, and wait until it leads."""
-        await self._home.run(self._transfer(node_id("to", to), seconds("timeout", timeout)))
+        """Hand leadership to a voter, and wait until it leads; ``UnknownNode`` where there never was such a node."""
+        target, within = node_id("to", to), seconds("timeout", timeout)
+        await self._home.run(self._transfer(target, within))
 
     async def _transfer(self, to: NodeId, seconds: float) -> None:
+        self._check_started(to)
         await self._far.ask_leader(HandOver(to), seconds=seconds)
         try:
             async with asyncio.timeout(seconds):
@@ -169,7 +171,8 @@ class ProcessCluster(Cluster):
 
     async def allow_next_revert(self, node: NodeId) -> None:
         """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
-        await self._home.run(self._far.ask_leader(AllowNextRevert(node), seconds=PATIENCE))
+        question = AllowNextRevert(node_id("node", node))
+        await self._home.run(self._far.ask_leader(question, seconds=PATIENCE))
 
     # Hurting it
 
