@@ -20,6 +20,7 @@ from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
+from pyraft_lab.network.company import TOPIC, NameClaim
 from pyraft_lab.network.decree import publish
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
@@ -67,9 +68,12 @@ class ProcessCluster(Cluster):
             self._stack.callback(temporary.cleanup)
             self._directory = Path(temporary.name)
         self._remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._name))
-        await self._refuse_company()
-        control = Line(MqttNetwork(self._url, cluster=self._name), "control", topics=[], deliver=lambda *_: None)
+        claim = NameClaim(self._name)
+        network = MqttNetwork(self._url, cluster=self._name)
+        control = Line(network, "control", topics=[TOPIC], deliver=claim.hear, hears_kept=False)
         self._control = await self._stack.enter_async_context(control)
+        await self._refuse_company()
+        await claim.make(control)
         self._client = self.new_client()
         if self._is_traced:
             await asyncio.to_thread(self._follow)
