@@ -26,7 +26,8 @@ async def clear_cluster(chosen: argparse.Namespace) -> str:
 
 async def clear_room(chosen: argparse.Namespace) -> str:
     """Clear what the broker keeps of a room that its teacher has left; it stays while a node of the room is up."""
-    network, command = _network(chosen), f"pyraft-lab client clear {chosen.cluster}"
+    network = _network(chosen)
+    command = f"pyraft-lab client --cluster {chosen.cluster} --broker {network.address} clear {chosen.cluster}"
     try:
         kept = await retained(network)
         if alive := ", ".join(map(str, nodes_in(kept))):

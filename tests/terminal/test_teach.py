@@ -226,6 +226,7 @@ def test_a_teacher_who_leaves_while_somebody_is_in_the_room_clears_nothing(start
         assert main([*client, "put", "x", "1"]) == 0
         teacher = start("teach", ROOM, "--broker", its.url)
         say(teacher, "quit")
-        until(teacher, f"nodes 1 are still in room {ROOM}; when they have left: pyraft-lab client clear {ROOM}")
+        told = until(teacher, f"nodes 1 are still in room {ROOM}; when they have left: pyraft-lab client ")
+        assert told.endswith(f"--cluster {ROOM} --broker {its.url} clear {ROOM}")
         assert teacher.wait(60) == 0
         assert main([*client, "get", "x"]) == 0
