@@ -148,7 +148,8 @@ class Cluster(ABC):
 
     def new_client(self, *, deadline: float = 10.0) -> Client:
         """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
-        return Client(self._door(), deadline=deadline, home=self._home)
+        within = seconds("deadline", deadline)
+        return Client(self._door(), deadline=within, home=self._home)
 
     @abstractmethod
     def _door(self) -> Door:
@@ -171,7 +172,8 @@ class Cluster(ABC):
 
     async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
         """The node that leads in the highest term, as soon as it has committed something there."""
-        return await self._home.run(self._wait_leader(seconds("timeout", timeout)))
+        within = seconds("timeout", timeout)
+        return await self._home.run(self._wait_leader(within))
 
     async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
         try:

@@ -331,7 +331,7 @@ class Raft:
         owner, over = self._life.owner, self._life.over
         if owner is None:
             return Metrics(id=self.id, running=over)
-        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began)
+        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began, raised=owner.raised)
 
     @property
     def counters(self) -> Counters:

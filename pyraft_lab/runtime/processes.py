@@ -20,6 +20,7 @@ from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
+from pyraft_lab.network.company import TOPIC, NameClaim
 from pyraft_lab.network.decree import publish
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
@@ -67,9 +68,12 @@ class ProcessCluster(Cluster):
             self._stack.callback(temporary.cleanup)
             self._directory = Path(temporary.name)
         self._remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._name))
-        await self._refuse_company()
-        control = Line(MqttNetwork(self._url, cluster=self._name), "control", topics=[], deliver=lambda *_: None)
+        claim = NameClaim(self._name)
+        network = MqttNetwork(self._url, cluster=self._name)
+        control = Line(network, "control", topics=[TOPIC], deliver=claim.hear, hears_kept=False)
         self._control = await self._stack.enter_async_context(control)
+        await self._refuse_company()
+        await claim.make(control)
         self._client = self.new_client()
         if self._is_traced:
             await self._follow()
@@ -157,10 +161,12 @@ class ProcessCluster(Cluster):
         return await self._home.run(self._far.change(question, seconds=PATIENCE))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Hand leadership to a voter, and wait until it leads."""
-        await self._home.run(self._transfer(node_id("to", to), seconds("timeout", timeout)))
+        """Hand leadership to a voter, and wait until it leads; ``UnknownNode`` where there never was such a node."""
+        target, within = node_id("to", to), seconds("timeout", timeout)
+        await self._home.run(self._transfer(target, within))
 
     async def _transfer(self, to: NodeId, seconds: float) -> None:
+        self._check_started(to)
         await self._far.ask_leader(HandOver(to), seconds=seconds)
         try:
             async with asyncio.timeout(seconds):
@@ -170,7 +176,8 @@ class ProcessCluster(Cluster):
 
     async def allow_next_revert(self, node: NodeId) -> None:
         """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
-        await self._home.run(self._far.ask_leader(AllowNextRevert(node), seconds=PATIENCE))
+        question = AllowNextRevert(node_id("node", node))
+        await self._home.run(self._far.ask_leader(question, seconds=PATIENCE))
 
     # Hurting it
 

@@ -27,6 +27,7 @@ from pyraft_lab.sim.world import (
     Drop,
     Duplicate,
     Expire,
+    GiveUp,
     Heal,
     Hold,
     Invoke,
@@ -94,7 +95,7 @@ def _pass(scene: Scene, action: Pending) -> None:
             _deliver(scene, scene.flights.pop(message))
         case Attempt(call):
             attempt(scene, call)
-        case Expire() | Sync() | Build() | Miss():
+        case Expire() | Sync() | Build() | Miss() | GiveUp():
             _wake(scene, action)
         case _:
             assert_never(action)
@@ -118,8 +119,8 @@ def _undelivered(scene: Scene, flight: Flight) -> Fate | None:
     return None if receiver is not None and receiver.up else Fate.DEAD
 
 
-def _wake(scene: Scene, action: Expire | Sync | Build | Miss) -> None:
-    """Something of a node's own is due: a timer, its disk, its machine."""
+def _wake(scene: Scene, action: Expire | Sync | Build | Miss | GiveUp) -> None:
+    """Something of a node's own is due: a timer, its disk, its machine, its wait for what became of its entries."""
     server = Server(scene, action.node)
     match action:
         case Expire(node, timer):
@@ -135,6 +136,9 @@ def _wake(scene: Scene, action: Expire | Sync | Build | Miss) -> None:
         case Miss(node, peer):
             scene.tell(Kind.SNAPSHOT, node, peer=peer)
             server.turn(SnapshotGone(peer))
+        case GiveUp(node):
+            scene.tell(Kind.CALL, node, detail=f"node {node} gives up the writes of a leadership that has ended")
+            server.give_up()
         case _:
             assert_never(action)
     scene.nodes[action.node] = server.value()

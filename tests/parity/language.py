@@ -162,7 +162,7 @@ class Wipe(Struct, frozen=True):
 
 
 class Pause(Struct, frozen=True):
-    """A node stands still: it hears nothing and its timers do not run out."""
+    """A node stands still, as a stopped process: what comes for it waits, and its timers run out unseen."""
 
     node: Who
 

@@ -114,8 +114,8 @@ class Simulated:
         self.sim.pause(node)
 
     def resume(self, node: NodeId) -> None:
-        """Let it go on."""
-        self.sim.resume(node)
+        """Let it go on; as in an event loop it takes what waited before it notices its timers."""
+        self.sim.resume(node, late=0.05)
 
     def partition(self, groups: list[set[NodeId]]) -> None:
         """Part groups of nodes; here who is in none would be alone."""
@@ -251,14 +251,12 @@ class Live:
         shutil.rmtree(self.directory / f"node-{node}")
 
     def pause(self, node: NodeId) -> None:
-        """The nodes share a thread: one of them stands still when it hears nothing and its clock stands."""
-        self.cluster.partition({node})
-        self.cluster.raft(node).runtime.tick(on=False)
+        """It takes no steps; what comes for it waits, and its timers run out unseen."""
+        self.cluster.pause(node)
 
     def resume(self, node: NodeId) -> None:
-        """Its clock first, as that of a process that goes on."""
-        self.cluster.raft(node).runtime.tick(on=True)
-        self.cluster.heal()
+        """Let it go on, with all that arrived meanwhile."""
+        self.cluster.resume(node)
 
     def partition(self, groups: list[set[NodeId]]) -> None:
         """Part groups of nodes."""

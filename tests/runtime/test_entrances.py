@@ -76,6 +76,9 @@ CLUSTER: Mapping[str, tuple[Act, Sequence[Any]]] = {
     "transfer": (lambda cluster, value: cluster.transfer(value), NO_ID),
     "transfer, timeout": (lambda cluster, value: cluster.transfer(1, value), NO_TIME),
     "wait_leader": (lambda cluster, value: cluster.wait_leader(value), NO_TIME),
+    "allow_next_revert": (lambda cluster, value: cluster.allow_next_revert(value), NO_ID),
+    "pause": (lambda cluster, value: cluster.pause(value), NO_ID),
+    "resume": (lambda cluster, value: cluster.resume(value), NO_ID),
     "kill": (lambda cluster, value: cluster.kill(value), NO_ID),
     "restart": (lambda cluster, value: cluster.restart(value), NO_ID),
     "raft": (lambda cluster, value: cluster.raft(value), NO_ID),
@@ -114,6 +117,13 @@ async def test_an_argument_that_makes_no_sense_never_harms_a_cluster() -> None:
         assert await cluster.client.write(INCR) == 2
         assert (await cluster.wait_leader(), cluster.metrics[leader].term) == (leader, term)
         assert set(cluster.nodes) == {1, 2, 3}
+
+
+async def test_a_cluster_of_processes_refuses_the_same_before_it_does_anything() -> None:
+    """It was never entered: an entrance that looked at its arguments too late would say that it is not running."""
+    at_home = {"raft", "client, deadline", "client.read", "client.write_many"}
+    entrances = {name: entrance for name, entrance in CLUSTER.items() if name not in at_home}
+    await check(LocalCluster(3, processes=True), entrances)
 
 
 async def test_a_client_takes_no_deadline_that_is_none() -> None:
@@ -163,6 +173,8 @@ def test_a_local_cluster_is_made_of_sensible_things(field: str, values: Sequence
     for value in values:
         with pytest.raises(ConfigError, match=field):
             LocalCluster(**{field: value})
+        with pytest.raises(ConfigError, match=field):
+            LocalCluster(**{"processes": True, field: value})
 
 
 async def test_a_name_of_nobody_is_refused_by_a_live_cluster_too() -> None:
