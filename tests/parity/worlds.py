@@ -106,8 +106,7 @@ class Simulated:
 
     def wipe(self, node: NodeId) -> None:
         """Empty the disk of a dead node."""
-        sim: Any = self.sim
-        sim.wipe(node)
+        self.sim.wipe(node)
 
     def pause(self, node: NodeId) -> None:
         """Stop a node's time."""
@@ -118,8 +117,8 @@ class Simulated:
         self.sim.resume(node)
 
     def partition(self, groups: list[set[NodeId]]) -> None:
-        """Part groups of nodes; here who is in none would be alone."""
-        self.sim.partition(*groups, set(self.sim.nodes).difference(*groups))
+        """Part groups of nodes."""
+        self.sim.partition(*groups)
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Part two nodes, one way."""
