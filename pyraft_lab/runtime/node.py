@@ -154,7 +154,7 @@ class Raft:
         """Replicate a command and apply it; ``leader=(term, node)`` only under that leadership (openraft with_leader).
 
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
-        ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile that is the ``__cause__`` of what ended it.
+        ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile, that is the cause of the ``Fatal``.
         """
         return await self._life.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
 
