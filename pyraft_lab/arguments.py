@@ -11,7 +11,7 @@ Traceback (most recent call last):
 pyraft_lab.errors.ConfigError: node=True: must be a node id, a whole number from 1 to 9007199254740991
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from operator import index as as_int
@@ -101,6 +101,15 @@ def sides(field: str, groups: Iterable[object]) -> tuple[tuple[int, ...], ...]:
     if len(named) != len(set(named)):
         raise ConfigError(field, parts, "a node can be on one side only")
     return parts
+
+
+def side_of(node: int, groups: Iterable[Container[int]]) -> int:
+    """Which group of a partition a node is in; nodes in no group form one more, wherever a network is partitioned.
+
+    >>> [side_of(node, [{1, 2}, {3}]) for node in (1, 3, 4, 5)]
+    [0, 1, -1, -1]
+    """
+    return next((place for place, group in enumerate(groups) if node in group), -1)
 
 
 def way(field: str, value: Any) -> tuple[int, int]:

@@ -121,6 +121,10 @@ class Model:
         """A server comes back with what its disk holds, as a follower (§5.1)."""
         self.servers[node] = Server(node, self.servers[node].disk)
 
+    def wipe(self, node: NodeId) -> None:
+        """A server loses its disk. This is not Raft: all it promised still counts, and it does not know of it."""
+        self.servers[node] = Server(node, Image())
+
     def found(self, node: NodeId, first: Line) -> None:
         """A pristine server is given the first configuration."""
         server = self.servers[node]

@@ -46,7 +46,7 @@ from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.world import World
-from pyraft_lab.trace.recorder import Flight, Record
+from pyraft_lab.trace.recorder import Flight, Kind, Record
 
 NAME = "refines the model"
 _STORAGE = (SaveVote, Append, Truncate, Purge, SaveSnapshot, InstallSnapshot, WriteChunk)
@@ -92,6 +92,8 @@ def refine(records: Iterable[Record]) -> tuple[Violation, ...]:
 def follow(model: Model, record: Record) -> None:
     """Let the model go where the record says; raises ``Impossible`` where it cannot."""
     step = record.step
+    if record.kind is Kind.WIPE:
+        model.wipe(record.node)
     if step is not None:
         if isinstance(step.event, Stored):
             model.sync(record.node)

@@ -21,11 +21,11 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy, leadership, read_policy
 from pyraft_lab.engine.log import Blank, Normal
-from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, ChangeLike, Membership, as_change
+from pyraft_lab.engine.membership import AddLearners, Addresses, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, OutcomeUnknown, PyraftError, Timeout
+from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Timeout
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
@@ -35,7 +35,8 @@ from pyraft_lab.runtime.life import Life
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
-from pyraft_lab.runtime.owner import Fence, Owner
+from pyraft_lab.runtime.owner import Owner
+from pyraft_lab.runtime.proposals import Fence
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.runtime.storage_use import StorageUse
@@ -153,7 +154,7 @@ class Raft:
         """Replicate a command and apply it; ``leader=(term, node)`` only under that leadership (openraft with_leader).
 
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
-        ``OutcomeUnknown`` (it may yet happen).
+        ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile, that is the cause of the ``Fatal``.
         """
         return await self._life.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
 
@@ -206,6 +207,13 @@ class Raft:
                 yield
         except TimeoutError:
             raise error from None
+        except Fatal as over:
+            raise over from self._fate_of(error)
+
+    def _fate_of(self, error: PyraftError) -> OutcomeUnknown | None:
+        """What the end of the node means for what waited: of a write that it took nobody knows what becomes."""
+        went_down = OutcomeUnknown(f"node {self.id} went down")
+        return went_down if isinstance(error, OutcomeUnknown) else None
 
     # Reading
 
@@ -269,7 +277,8 @@ class Raft:
         """Change who votes, through a joint membership where it takes one; returns when the last step is committed.
 
         A plain set of ids replaces the voters; new ones must be learners before. ``retain`` keeps as learners the
-        voters that leave.
+        voters that leave. With ``Config.auto_leave`` off it returns when the joint membership is committed, and the
+        operator ends that with another change, such as ``Batch(())``.
         """
         guard = Guard() if only_if is None else instance("only_if", only_if, Guard).validated()
         return await self._life.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
@@ -293,12 +302,8 @@ class Raft:
     async def _change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
         response = await self._one_change(change, retain=retain, guard=guard)
         membership = response.membership
-        if membership is None or not membership.is_joint:
-            return response
-        if not self._life.alive().state.config.auto_leave:
-            safe = Guard(leader=response.log_id.leader, membership=response.log_id)
-            return await self._one_change(Batch(()), retain=retain, guard=safe)
-        return await self._left_joint(response.log_id)
+        is_halfway = membership is not None and membership.is_joint and self._life.alive().state.config.auto_leave
+        return await self._left_joint(response.log_id) if is_halfway else response
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
         """The leader ends a joint membership by itself; a deposed one may be a member no more, and is never told."""

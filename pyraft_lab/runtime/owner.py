@@ -14,7 +14,6 @@ import random
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from itertools import chain
 from typing import Any
 
 from pyraft_lab.engine.commands import (
@@ -53,6 +52,7 @@ from pyraft_lab.engine.events import (
 )
 from pyraft_lab.engine.log import Blank, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
+from pyraft_lab.engine.requests import room
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
@@ -64,6 +64,7 @@ from pyraft_lab.runtime.clock import Clock
 from pyraft_lab.runtime.disk import DiskQueue
 from pyraft_lab.runtime.machinist import Machinist, Work
 from pyraft_lab.runtime.metrics import NONE, alarms_after
+from pyraft_lab.runtime.proposals import Call, Fence, merged
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.storage.base import Storage
@@ -74,11 +75,6 @@ LETTERS, WRITES = 512, 2048
 """The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
 INBOX = 16_384
 """Letters that may wait; of more the oldest are lost, which Raft does not mind."""
-
-
-Fence = tuple[int, NodeId] | None
-Writes = tuple[Sequence[RequestId], Sequence[Normal | Blank], Fence]
-"""What one caller wants written together."""
 
 
 class Owner:
@@ -111,7 +107,7 @@ class Owner:
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
         self._letters: deque[tuple[NodeId, Letter]] = deque()
-        self._writes: deque[Writes] = deque()
+        self._writes: deque[Call] = deque()
         self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
@@ -258,19 +254,12 @@ class Owner:
         self._settle(outcomes)
 
     def _proposals(self) -> list[Propose]:
-        """The writes that wait, merged; those behind another fence go apart."""
-        taken, count = list[Writes](), 0
+        """The writes that wait, merged."""
+        taken, count = list[Call](), 0
         while self._writes and count < WRITES:
             taken.append(self._writes.popleft())
             count += len(taken[-1][0])
-        return [
-            Propose(
-                requests=tuple(chain.from_iterable(ids for ids, _, theirs in taken if theirs == fence)),
-                payloads=tuple(chain.from_iterable(payloads for _, payloads, theirs in taken if theirs == fence)),
-                leader=fence,
-            )
-            for fence in dict.fromkeys(fence for _, _, fence in taken)
-        ]
+        return merged(taken, room(self.state))
 
     def _questions(self) -> list[Read]:
         taken, self._reads = self._reads, deque()

@@ -46,6 +46,7 @@ from pyraft_lab.sim.world import (
     Start,
     Sync,
     Tell,
+    Wipe,
     World,
 )
 from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record, kind_of
@@ -151,7 +152,7 @@ def _decide(scene: Scene, action: Decision) -> None:
     match action:
         case Invoke(call):
             invoke(scene, call)
-        case Start() | Crash() | Tell():
+        case Start() | Crash() | Wipe() | Tell():
             _touch_node(scene, action)
         case Pause() | Resume() | Drift() | Skew() | Spoil():
             _harm_node(scene, action)
@@ -168,7 +169,7 @@ def _decide(scene: Scene, action: Decision) -> None:
             assert_never(action)
 
 
-def _touch_node(scene: Scene, action: Start | Crash | Tell) -> None:
+def _touch_node(scene: Scene, action: Start | Crash | Wipe | Tell) -> None:
     _known(scene, action.node)
     server = Server(scene, action.node)
     match action:
@@ -181,6 +182,10 @@ def _touch_node(scene: Scene, action: Start | Crash | Tell) -> None:
             _demand(0 <= torn <= 1, f"a share of {torn} of the writes cannot survive")
             scene.tell(Kind.CRASH, node, detail=f"{torn:.0%} of the unsynced writes survive" if torn else "")
             server.stop(torn)
+        case Wipe(node):
+            _demand(not server.up, f"node {node} is up; crash it before its disk can be replaced")
+            scene.tell(Kind.WIPE, node)
+            server.wipe()
         case Tell(node, event):
             _demand(server.up and not server.paused, f"node {node} is not running")
             scene.tell(kind_of(event), node)

@@ -70,7 +70,7 @@ class Performance:
         match fault:
             case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut() | faults.Hold():
                 return self._disturb(fault)
-            case faults.Crash() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
+            case faults.Crash() | faults.Wipe() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
                 victim = self._node(fault.node)
                 return None if victim is None else self._strike(fault, victim)
             case _:
@@ -104,6 +104,10 @@ class Performance:
             case faults.Crash(torn=torn) if sim.nodes[node].up:
                 sim.crash(node, torn=torn)
                 return partial(self._restart, node)
+            case faults.Wipe(allowed=allowed) if sim.nodes[node].up:
+                sim.crash(node)
+                sim.wipe(node)
+                return partial(self._take_back, node, allowed=allowed)
             case faults.Pause(late=late) if self._running(node):
                 sim.pause(node)
                 return partial(self._resume, node, late)
@@ -149,6 +153,11 @@ class Performance:
     def _restart(self, node: NodeId) -> None:
         if not self.sim.nodes[node].up:
             self.sim.restart(node)
+
+    def _take_back(self, node: NodeId, *, allowed: bool) -> None:
+        self._restart(node)
+        if allowed:
+            self.sim.allow_revert(node)
 
     def _mend(self, node: NodeId) -> None:
         """A sound disk, and another life for a server that died of the old one."""

@@ -36,12 +36,13 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.events import Boot, Event, Receive, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import Entry, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
+from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.timers import Timer, delay
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
 from pyraft_lab.ledger import Failed, Ledger, Lost, grace
 from pyraft_lab.machine import Answer, Sessions
-from pyraft_lab.sim.disk import Batch, Health, Held, Shelved, check_readable, survivors, write
+from pyraft_lab.sim.disk import SOUND, Batch, Health, Held, Shelved, check_readable, survivors, write
 from pyraft_lab.sim.scene import Scene
 from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
 from pyraft_lab.sim.world import Build, Building, Due, Expire, GiveUp, Miss, Node, Pending, Sync
@@ -358,6 +359,12 @@ class Server:
             return
         self.up, self.lives = True, self.lives + 1
         self.turn(Boot())
+
+    def wipe(self) -> None:
+        """An empty disk, and a sound one; what the server was is gone with the old one."""
+        setting = self.scene.world.setting
+        self.synced, self.shelf, self.health = Disk(), (), SOUND
+        self.state, self.machine = setting.engine.start(self.id, self.synced, setting.config), self.fresh_machine()
 
     def stop(self, torn: float = 0.0) -> None:
         """All that was not synced is gone: writes (but for a share of ``torn``), promises, timers, memory."""

@@ -134,6 +134,16 @@ class Spoil(Struct, frozen=True, tag=True):
     health: Health
 
 
+class Wipe(Struct, frozen=True, tag=True):
+    """The disk of a server that is down is replaced by an empty one: its vote, log and snapshot are lost.
+
+    Raft assumes that a voter keeps what it promised. With a lost disk it may vote twice in a term and forget what it
+    acknowledged, so committed entries may be lost.
+    """
+
+    node: NodeId
+
+
 class Hold(Struct, frozen=True, tag=True):
     """The network holds its breath, as a broker may: what is under way, or leaves, does not arrive for now."""
 
@@ -150,7 +160,7 @@ class Cut(Struct, frozen=True, tag=True):
 
 
 class Partition(Struct, frozen=True, tag=True, omit_defaults=True):
-    """Only within a group messages arrive; who is in no group is alone. ``name`` is for the reader."""
+    """Only within a group messages arrive; nodes in no group form one more. ``name`` is for the reader."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     name: str = ""
@@ -214,6 +224,7 @@ Decision = (
     | Drift
     | Skew
     | Spoil
+    | Wipe
     | Hold
     | Release
     | Cut

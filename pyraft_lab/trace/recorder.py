@@ -114,6 +114,7 @@ class Kind(StrEnum):
     WEATHER = "weather"
     JOIN = "join"
     DISK = "disk"
+    WIPE = "wipe"
     SILENT = "silent"
     HEARD = "heard"
     GAP = "gap"

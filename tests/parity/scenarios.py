@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from pyraft_lab.engine.events import Guard
-from pyraft_lab.engine.membership import AddVoters, RemoveLearners, RemoveVoters
+from pyraft_lab.engine.membership import AddVoters, Batch, RemoveLearners, RemoveVoters
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import (
     AlreadyInitialized,
@@ -37,6 +37,7 @@ from tests.parity.language import (
     Error,
     Heal,
     Initialize,
+    Joint,
     Kill,
     Members,
     Name,
@@ -229,7 +230,6 @@ CRASHES = (
         (AllowRevert("lost"), None),
         (Settle(), None),
         machine={"x": 2},
-        pending="the simulation has no word yet for an empty disk",
     ),
 )
 
@@ -328,6 +328,16 @@ NETWORKS = (
         (Pause("away"), None),
         (Write(put("x", 1)), None),
         (Resume("away"), None),
+        machine={"x": 1},
+    ),
+    Scenario(
+        "nodes in no group of a partition stay together: two are cut off, and three go on",
+        (Name("old", "leader"), None),
+        (Partition((("old", "follower"),)), None),
+        (AwaitLeader("old"), None),
+        (Write(put("x", 1)), None),
+        (Heal(), None),
+        nodes=5,
         machine=X,
     ),
     Scenario(
@@ -475,6 +485,16 @@ CHANGES = (
         config=ON_REQUEST,
     ),
     Scenario(
+        "an operator ends a joint membership where leaders do not",
+        (AddLearner(4), Members(ALL, frozenset({4}))),
+        (Change({1, 2, 4}), Joint((ALL, frozenset({1, 2, 4})))),
+        (Write(put("x", 1)), None),
+        (Change(Batch(())), Members(frozenset({1, 2, 4}))),
+        machine=X,
+        voters={1, 2, 4},
+        config=replace(CONFIG, auto_leave=False),
+    ),
+    Scenario(
         "arguments of another kind are refused",
         (AddLearner("a"), Error(ConfigError)),
         (AddLearner(-1), Error(ConfigError)),
@@ -529,7 +549,6 @@ ENDINGS = (
         (Kill(1), None),
         (End("write"), Error(OutcomeUnknown)),
         settles=False,
-        live_differs="a handle says that its node was stopped, not that the write may yet happen",
     ),
     Scenario(
         "a read that finds no quorum ends",
@@ -549,6 +568,21 @@ ENDINGS = (
         (End("first"), None),
         (Restart(3), None),
         machine={"x": "y" * 1000},
+        config=replace(ON_REQUEST, max_uncommitted_bytes=1500),
+    ),
+    Scenario(
+        "more than may wait is refused, in the order in which it comes, and what fits is taken",
+        (Kill(2), None),
+        (Kill(3), None),
+        (Begin("first", Write(put("x", "y" * 1000), at=1)), None),
+        (Begin("too much", Write(put("z", "y" * 1000), at=1)), None),
+        (Begin("fits", Write(put("w", "y" * 100), at=1)), None),
+        (End("too much"), Error(Overloaded)),
+        (Restart(2), None),
+        (End("first"), None),
+        (End("fits"), None),
+        (Restart(3), None),
+        machine={"x": "y" * 1000, "w": "y" * 100},
         config=replace(ON_REQUEST, max_uncommitted_bytes=1500),
     ),
     Scenario(
