@@ -17,7 +17,7 @@ from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import Fatal, PyraftError, Timeout, UnknownNode
+from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownNode
 from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.faults import Decree
@@ -28,6 +28,12 @@ from pyraft_lab.trace.recorder import Kind, Trace
 
 T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+
+
+def _place(storage: object) -> str | Path:
+    if not isinstance(storage, (str, Path)) or not str(storage):
+        raise ConfigError("storage", storage, 'must be "memory" or a directory')
+    return storage
 
 
 class Cluster(ABC):
@@ -55,7 +61,8 @@ class Cluster(ABC):
         self.config = Config.of(config)
         self.trace = Trace(limit=1 if trace is None else whole("trace", trace, 1))
         self.broker = None
-        self._network, self._storage, self._name = text("network", network), storage, text("name", name)
+        self._network, self._name = text("network", network), text("name", name)
+        self._storage = _place(storage)
         self._started: set[NodeId] = set()
         self._is_traced, self._trace_limit = trace is not None, trace
         self._created = time.monotonic()

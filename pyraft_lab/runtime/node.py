@@ -15,7 +15,19 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
-from pyraft_lab.arguments import flag, function, instance, listed, node_id, seconds, text, voters, whole
+from pyraft_lab.arguments import (
+    address,
+    fitting,
+    flag,
+    function,
+    instance,
+    listed,
+    node_id,
+    seconds,
+    text,
+    voters,
+    whole,
+)
 from pyraft_lab.command import encoded
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
@@ -44,6 +56,17 @@ from pyraft_lab.session import MOST_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
 
 T = TypeVar("T")
+
+
+def _storage(given: Storage | None) -> Storage | None:
+    advice = "SqliteStorage(directory) keeps it in a directory"
+    return None if given is None else fitting("storage", given, Storage, advice=advice)
+
+
+def _machine(given: StateMachine | None) -> StateMachine | Sessions:
+    if given is None:
+        return KeyValue()
+    return given if isinstance(given, Sessions) else fitting("machine", given, StateMachine)
 
 
 class Raft:
@@ -95,14 +118,19 @@ class Raft:
             lambda: self._life.alive().state.config,
             lambda act: self._life.call(lambda: act(self._life.alive().clock)),
         )
-        self._network = MemoryNetwork() if network is None else network
-        self._use = StorageUse(storage, Identity(id, cluster_of(self._network) if cluster is None else cluster))
-        self._machine = Sessions.of(KeyValue() if machine is None else machine)
+        self._network = MemoryNetwork() if network is None else fitting("network", network, Network)
+        name = cluster_of(self._network) if cluster is None else text("cluster", cluster)
+        self._use = StorageUse(_storage(storage), Identity(self.id, name))
+        self._machine = Sessions.of(_machine(machine))
         self._max_waiting = whole("max_waiting", max_waiting, 1)
-        self._chance = random.Random() if chance is None else chance
-        self._reporter = Reporter.of_process(observers, level=level) if reporter is None else reporter
+        self._chance = random.Random() if chance is None else instance("chance", chance, random.Random)
+        self._reporter = (
+            Reporter.of_process(observers, level=level)
+            if reporter is None
+            else instance("reporter", reporter, Reporter)
+        )
         self._watchers = Watchers(lambda: self.metrics)
-        self._deadline = deadline
+        self._deadline = seconds("deadline", deadline)
         self._life = Life(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
 
     def __repr__(self) -> str:
@@ -265,7 +293,7 @@ class Raft:
         Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
         leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
         """
-        id, addr, blocking = node_id("id", id), text("addr", addr), flag("blocking", blocking)
+        id, addr, blocking = node_id("id", id), address("addr", addr), flag("blocking", blocking)
         return await self._life.run(self._add_learner(id, addr, blocking=blocking))
 
     async def change_membership(

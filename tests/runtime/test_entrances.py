@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Guard
+from pyraft_lab.engine.membership import AddVoters, Batch, SetNodes
 from pyraft_lab.errors import BadCommand, ConfigError, EmptyMembership, PreconditionFailed, UnknownNode
 from pyraft_lab.machine import KeyValue, Sessions
+from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.storage.memory import MemoryStorage
-from tests.absurd import NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
+from tests.absurd import NAN, NO_ADDRESS, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
 
 PUT = {"op": "put", "key": "x", "value": 1}
 INCR = {"op": "incr", "key": "n"}
@@ -28,9 +32,17 @@ Act = Callable[[Any, Any], Any]
 
 HANDLE: Mapping[str, tuple[Act, Sequence[Any]]] = {
     "add_learner": (lambda raft, value: raft.add_learner(value), NO_ID),
-    "add_learner, addr": (lambda raft, value: raft.add_learner(4, value), (None, 5, b"x", [])),
+    "add_learner, addr": (lambda raft, value: raft.add_learner(4, value), NO_ADDRESS),
     "add_learner, blocking": (lambda raft, value: raft.add_learner(4, "", value), NO_FLAG),
     "change_membership": (lambda raft, value: raft.change_membership(value), (*NO_CHANGE, set(), [])),
+    "change_membership, address": (
+        lambda raft, value: raft.change_membership(Batch((SetNodes({1: value}),))),
+        NO_ADDRESS,
+    ),
+    "change_membership, address of a voter": (
+        lambda raft, value: raft.change_membership(AddVoters({3: value})),
+        NO_ADDRESS,
+    ),
     "change_membership, retain": (lambda raft, value: raft.change_membership({1, 2, 3}, value), NO_FLAG),
     "change_membership, only_if": (
         lambda raft, value: raft.change_membership({1, 2, 3}, only_if=value),
@@ -146,6 +158,14 @@ async def test_a_client_takes_no_deadline_that_is_none() -> None:
         ("rules", (None, "RAFT", {})),
         ("max_waiting", (None, 0, -1, "x", True)),
         ("level", (None, "all", 5)),
+        ("deadline", (*NO_TIME, None)),
+        ("network", (5, "mqtt://127.0.0.1", MemoryNetwork, MemoryStorage())),
+        ("storage", ("data", 5, MemoryStorage, KeyValue())),
+        ("machine", (5, "KeyValue", KeyValue, MemoryStorage())),
+        ("cluster", (5, b"x", "\ud800")),
+        ("observers", (None, 5, "x", [1], {print: 1})),
+        ("chance", (5, "x", Random)),
+        ("reporter", (5, print, Reporter)),
     ],
 )
 def test_a_handle_is_made_of_sensible_things(field: str, values: Sequence[Any]) -> None:
@@ -164,6 +184,8 @@ def test_a_handle_is_made_of_sensible_things(field: str, values: Sequence[Any]) 
         ("machine", (None, "KeyValue", KeyValue())),
         ("processes", ("yes", 1, None)),
         ("network", (None, 5)),
+        ("storage", (None, 5, "", KeyValue())),
+        ("observers", (None, 5, "x", [1])),
         ("name", (None, 5)),
         ("trace", (0, -1, "x", True)),
         ("level", (None, "all")),
