@@ -50,6 +50,7 @@ constraints: ## pin the newest versions that Python 3.11 can install (needs uv)
 debian:
 	@tests/debian-packages mosquitto chromium fonts-dejavu
 	@tests/axe-core
+	@tests/javascript-tools
 
 clean: ## forget everything that was installed, built or cached
 	rm -rf $(VENV) site build dist .cache .coverage .hypothesis .jupyter .mypy_cache .pytest_cache .ruff_cache

@@ -39,6 +39,7 @@ from pyraft_lab.engine.state import (
     Progress,
     RaftState,
 )
+from pyraft_lab.engine.types import Vote
 from pyraft_lab.lab.decision import decisions
 from pyraft_lab.lab.moment import Clock, Moment, Server
 from pyraft_lab.lab.wire import (
@@ -59,7 +60,7 @@ from pyraft_lab.lab.wire import (
     plain,
 )
 from pyraft_lab.trace.recorder import ANSWERS, Fate, Flight
-from pyraft_lab.trace.words import message_name
+from pyraft_lab.trace.words import entry_name, message_name, server
 from pyraft_lab.viz.theme import GLYPHS
 
 
@@ -225,22 +226,22 @@ def sign(message: AnyMessage) -> Literal["+", "−", ""]:
 
 def _says(message: AnyMessage) -> list[tuple[str, str]]:
     """Its fields by name, in words."""
-    said: list[tuple[str, str]] = [("vote", str(message.vote))]
+    said: list[tuple[str, str]] = [("vote", vote_name(message.vote))]
     match message:
         case AppendRequest(prev=prev, entries=entries, commit=commit):
-            said += [("prev", str(prev)), ("entries", str(len(entries))), ("commit", str(commit))]
+            said += [("prev", entry_name(prev)), ("entries", str(len(entries))), ("commit", str(commit))]
         case AppendAccepted(matched=matched):
-            said += [("matched", str(matched))]
+            said += [("matched", entry_name(matched))]
         case AppendRefused(prev=prev, hint=hint):
-            said += [("prev", str(prev)), ("hint", str(hint))]
+            said += [("prev", entry_name(prev)), ("hint", entry_name(hint))]
         case HeartbeatRequest(matched=matched, commit=commit, round=round):
-            said += [("matched", str(matched)), ("commit", str(commit)), ("round", str(round))]
+            said += [("matched", entry_name(matched)), ("commit", str(commit)), ("round", str(round))]
         case HeartbeatResponse(round=round):
             said += [("round", str(round))]
         case SnapshotRequest(meta=meta, offset=offset, data=data):
-            said += [("upto", str(meta.last)), ("bytes", f"{offset}–{offset + len(data)} of {meta.size}")]
+            said += [("up to", entry_name(meta.last)), ("bytes", f"{offset}–{offset + len(data)} of {meta.size}")]
         case SnapshotResponse(last=last, offset=offset):
-            said += [("upto", str(last)), ("has", f"{offset} bytes")]
+            said += [("up to", entry_name(last)), ("has", f"{offset} bytes")]
         case _:
             said += _asked(message)
     return said
@@ -249,8 +250,17 @@ def _says(message: AnyMessage) -> list[tuple[str, str]]:
 def _asked(message: AnyMessage) -> list[tuple[str, str]]:
     match message:
         case VoteRequest(last=last) | PreVoteRequest(last=last):
-            return [("log ends", str(last))]
+            return [("log ends", entry_name(last))]
         case VoteResponse(granted=granted, last=last) | PreVoteResponse(granted=granted, last=last):
-            return [("granted", "yes" if granted else "no"), ("log ends", str(last))]
+            return [("granted", "yes" if granted else "no"), ("log ends", entry_name(last))]
         case _:
             return []
+
+
+def vote_name(vote: Vote) -> str:
+    """A vote by its term and candidate.
+
+    >>> vote_name(Vote(2, 1)), vote_name(Vote())
+    ('term 2, for n1', 'term 0')
+    """
+    return f"term {vote.term}, for {server(vote.node)}" if vote.node else f"term {vote.term}"

@@ -23,7 +23,7 @@ FAULTS = {
     Kind.GAP: "{who}: {detail}",
     Kind.PARTITION: "partition {detail}",
     Kind.CUT: "{who} → {peer} cut",
-    Kind.HEAL: "network whole",
+    Kind.HEAL: "network healed",
     Kind.DROP: "message dropped",
     Kind.DUPLICATE: "message duplicated",
     Kind.DELAY: "message delayed",

@@ -1,6 +1,5 @@
 """What the drawing is handed: a chunk is whole once and then says only what changed, and both add up to the truth."""
 
-
 import pytest
 from msgspec.structs import replace
 

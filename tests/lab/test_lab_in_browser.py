@@ -272,7 +272,7 @@ def see_live_ones(visit: Visit) -> None:
     visit.page.keyboard.press("b")
     live.shows("held: choose one")
     visit.page.keyboard.press("n")
-    live.button("Let it pass").wait_for(timeout=SOON)
+    live.button("Deliver").wait_for(timeout=SOON)
     visit.picture("10-held")
     live.button("Hold messages").click()
 

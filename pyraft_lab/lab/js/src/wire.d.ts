@@ -15,7 +15,7 @@ export interface Act {
   order: LiveOrder;
 }
 
-/** Start a new server that listens. */
+/** Start a new server as a learner. */
 export interface AddLearner {
   type: "learner";
   node: number;
@@ -39,7 +39,7 @@ export interface Bye {
   do: "bye";
 }
 
-/** Let these be the voters. */
+/** Change the membership: these are the voters. */
 export interface ChangeMembership {
   type: "membership";
   nodes: number[];
@@ -71,13 +71,13 @@ export interface Colours {
   dark: string[];
 }
 
-/** Kill a server. */
+/** Crash a server: what is not on its disk is lost. */
 export interface Crash {
   type: "crash";
   node: number;
 }
 
-/** Let nothing through between two servers, either way. */
+/** Cut the link between two servers, both ways. */
 export interface Cut {
   type: "cut";
   nodes: [number, number];
@@ -94,27 +94,27 @@ export interface Decision {
   index?: number;
 }
 
-/** Let it take longer. */
+/** Delay a message by `seconds`. */
 export interface Delay {
   type: "delay";
   message: number;
   seconds: number;
 }
 
-/** Let its clock go wrong. */
+/** Let a server's clock run `rate` times as fast. */
 export interface Drift {
   type: "drift";
   node: number;
   rate: number;
 }
 
-/** Lose a message that is under way. */
+/** Drop a message that is under way. */
 export interface Drop {
   type: "drop";
   message: number;
 }
 
-/** Let it arrive twice. */
+/** Duplicate a message: it arrives twice. */
 export interface Duplicate {
   type: "duplicate";
   message: number;
@@ -132,7 +132,7 @@ export interface Failure {
   text: string;
 }
 
-/** Let no timer run out. */
+/** Freeze the timers: none fires. */
 export interface Freeze {
   type: "freeze";
 }
@@ -176,7 +176,7 @@ export interface HeaderNews {
   header: Header;
 }
 
-/** Make the network whole. */
+/** Heal the network: every link works again. */
 export interface Heal {
   type: "heal";
 }
@@ -194,7 +194,7 @@ export interface Hold {
 /** A snapshot that arrives: bytes here, bytes in all, and its last entry. */
 export type IncomingSnapshot = [offset: number, size: number, last: number];
 
-/** Let everything pass that is held, and hold no more. */
+/** Release all held messages, and hold no more. */
 export interface LetGo {
   type: "open";
 }
@@ -242,13 +242,13 @@ export interface OfflinePage {
   chunks: [string, Chunk][];
 }
 
-/** Separate these from all others. */
+/** Isolate these servers, together, from all others. */
 export interface Partition {
   type: "partition";
   nodes: number[];
 }
 
-/** Let a server stand still. */
+/** Pause a server: it neither receives nor acts. */
 export interface Pause {
   type: "pause";
   node: number;
@@ -273,26 +273,26 @@ export interface Place {
   time: number;
 }
 
-/** A client reads a key. */
+/** A client reads a key: at one server, or at the leader. */
 export interface Read {
   type: "read";
   key: string;
   node: number | null;
 }
 
-/** Let one message pass. */
+/** Deliver one held message. */
 export interface Release {
   type: "release";
   message: number;
 }
 
-/** Start a dead one. */
+/** Restart a crashed server. */
 export interface Restart {
   type: "restart";
   node: number;
 }
 
-/** Let it go on. */
+/** Resume a paused server. */
 export interface Resume {
   type: "resume";
   node: number;
@@ -380,7 +380,7 @@ export interface ServerDrawing {
 /** A snapshot on disk: its last entry, and its size in bytes. */
 export type SnapshotDrawing = [index: number, term: number, size: number];
 
-/** Have it build a snapshot, and forget the entries that the snapshot covers. */
+/** Have a server build a snapshot, and drop the entries that it covers. */
 export interface TakeSnapshot {
   type: "snapshot";
   node: number;
@@ -398,12 +398,12 @@ export interface Tally {
 /** Entries of one leader that follow each other, from `index` on. */
 export type TermRun = [index: number, term: number, leader: number];
 
-/** Let time go on. */
+/** Resume the timers. */
 export interface Thaw {
   type: "thaw";
 }
 
-/** Let its election timer run out; a server without one is told to campaign. */
+/** Fire a server's election timer; one without is told to campaign. */
 export interface TimeOut {
   type: "timeout";
   node: number;
@@ -435,7 +435,7 @@ export interface TimelineNews {
   timeline: Timeline;
 }
 
-/** Ask the leader to hand over to it. */
+/** Ask the leader to transfer leadership to a server. */
 export interface Transfer {
   type: "transfer";
   node: number;
@@ -454,7 +454,7 @@ export interface Want {
   chunk: number;
 }
 
-/** A client writes a key; to one server, or to whoever leads. */
+/** A client writes a key: at one server, or at the leader. */
 export interface Write {
   type: "write";
   key: string;
