@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 9e9f593e238c9234a9928216804f9342c704e2c973b99977c46c85dd066b37be
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 49adaee39171b8f3fb6ded12999a9b6eb406cc90d4ad64482207f98e0e48c751
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -406,7 +406,6 @@ var Controls = class {
       h("span", { class: "rl-space" }),
       this.holding,
       this.freezing,
-      this.branches,
       lab.can("menu") && this.doing,
       this.help
     );
@@ -1174,10 +1173,12 @@ var InspectorView = class {
       section("on disk: survives a crash", rows(durable(state), changed))
     ];
     if (state.up) parts.push(section("in memory: gone after a crash", rows(volatile(state), changed)));
-    const peers = state.peers?.map((one) => (
-      /** @type {Field} */
-      [name(one.peer), peerWords(one)]
-    ));
+    const peers = (state.up ? state.peers : null)?.map(
+      (one) => (
+        /** @type {Field} */
+        [name(one.peer), peerWords(one)]
+      )
+    );
     if (peers) parts.push(section("what it knows of the others", rows(peers, changed)));
     if (state.halted) parts.push(h("p", {}, state.halted));
     return [...parts, ...this.event(this.lastOf(id), `last at ${name(id)}`)];
@@ -2455,7 +2456,7 @@ var Lab = class {
     this.inspector = new InspectorView(this);
     this.timeline = new TimelineView(this);
     this.controls = new Controls(this);
-    this.timeline.heading.append(this.controls.quiet);
+    this.timeline.heading.append(this.controls.branches, this.controls.quiet);
     this.story = new StoryView();
     this.stage = h(
       "div",

@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 9e9f593e238c9234a9928216804f9342c704e2c973b99977c46c85dd066b37be
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 49adaee39171b8f3fb6ded12999a9b6eb406cc90d4ad64482207f98e0e48c751
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });

@@ -45,7 +45,6 @@ export class Controls {
       h("span", { class: "rl-space" }),
       this.holding,
       this.freezing,
-      this.branches,
       lab.can("menu") && this.doing,
       this.help,
     );

@@ -99,7 +99,9 @@ export class InspectorView {
       section("on disk: survives a crash", rows(durable(state), changed)),
     ];
     if (state.up) parts.push(section("in memory: gone after a crash", rows(volatile(state), changed)));
-    const peers = state.peers?.map((one) => /** @type {Field} */ ([name(one.peer), peerWords(one)]));
+    const peers = (state.up ? state.peers : null)?.map(
+      (one) => /** @type {Field} */ ([name(one.peer), peerWords(one)]),
+    );
     if (peers) parts.push(section("what it knows of the others", rows(peers, changed)));
     if (state.halted) parts.push(h("p", {}, state.halted));
     return [...parts, ...this.event(this.lastOf(id), `last at ${name(id)}`)];

@@ -45,7 +45,7 @@ export class Lab {
     this.inspector = new InspectorView(this);
     this.timeline = new TimelineView(this);
     this.controls = new Controls(this);
-    this.timeline.heading.append(this.controls.quiet);
+    this.timeline.heading.append(this.controls.branches, this.controls.quiet); // the bar has no room for what comes and goes
     this.story = new StoryView();
     this.stage = h(
       "div",
