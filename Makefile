@@ -10,7 +10,7 @@ SOAK ?= 120
 CONSTRAINTS ?= -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test matrix demo soak docs lint notebooks constraints debian clean
+.PHONY: help lab test matrix demo soak docs lint notebooks javascript constraints debian clean
 .DELETE_ON_ERROR:
 
 help: ## show these lines
@@ -43,6 +43,9 @@ lint: $(VENV)/all.stamp ## format check, lint, types, floors
 notebooks: $(VENV)/all.stamp ## execute every chapter into its paired notebook
 	$(BIN)/python -m pyraft_lab.lab.notebook chapters/*.md
 	$(BIN)/python -m pyraft_lab.lab.picture chapters/images/lab.svg
+
+javascript: ## format and bundle the Lab's JavaScript (needs node and npm)
+	@tests/javascript-tools --bundle
 
 constraints: ## pin the newest versions that Python 3.11 can install (needs uv)
 	uv pip compile pyproject.toml --all-extras --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file constraints.txt

@@ -1,11 +1,11 @@
-// Bundle the drawings: `node build.js` writes ../static/lab.js and ../static/panel.js, `node build.js DIR` writes there.
+// Bundle the drawings: `node build.js DIR` writes lab.js and panel.js there; tests/javascript-tools --bundle calls it.
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { build } from "esbuild";
 
 const here = import.meta.dirname;
-const target = process.argv[2] ?? join(here, "../static");
+const target = resolve(process.argv[2]);
 
 /** A fingerprint of all sources, by which a test without esbuild sees that a bundle is out of date. */
 function fingerprint() {
