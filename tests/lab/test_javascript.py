@@ -46,7 +46,7 @@ def workshop() -> Path:
 
 @needs_node
 def test_every_pure_part_does_what_its_tests_say() -> None:
-    node(HOME, "--test", "test/")
+    node(HOME, "--test", *sorted((HOME / "test").glob("*.test.js")))
 
 
 def test_the_types_of_the_wire_are_made_of_pythons() -> None:
@@ -77,15 +77,6 @@ def test_the_sources_are_typed_strictly(workshop: Path) -> None:
 
 @needs_packages
 def test_the_sources_are_formatted_and_free_of_lint(workshop: Path) -> None:
-    node(
-        workshop,
-        "node_modules/prettier/bin/prettier.cjs",
-        "--check",
-        "--log-level",
-        "warn",
-        "src",
-        "test",
-        "*.js",
-        "*.json",
-    )
-    node(workshop, "node_modules/eslint/bin/eslint.js", "src", "test", "*.js")
+    parts = ("src", "test", "*.js")
+    node(workshop, "node_modules/prettier/bin/prettier.cjs", "--check", "--log-level", "warn", *parts)
+    node(workshop, "node_modules/eslint/bin/eslint.js", *parts)
