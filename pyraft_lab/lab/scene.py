@@ -7,8 +7,8 @@
 
 from typing import Literal
 
-from msgspec import UNSET
-from msgspec.structs import replace
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
 from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.membership import Membership
@@ -44,6 +44,7 @@ from pyraft_lab.lab.decision import decisions
 from pyraft_lab.lab.moment import Clock, Moment, Server
 from pyraft_lab.lab.wire import (
     ClockDrawing,
+    Decision,
     IncomingSnapshot,
     Json,
     LogDrawing,
@@ -57,7 +58,6 @@ from pyraft_lab.lab.wire import (
     SnapshotDrawing,
     TermRun,
     Voters,
-    plain,
 )
 from pyraft_lab.trace.recorder import ANSWERS, Fate, Flight
 from pyraft_lab.trace.words import entry_name, message_name, server
@@ -82,18 +82,27 @@ def with_changes(event: SceneEvent, before: Moment, after: Moment) -> SceneEvent
         for node, server in after.servers.items()
         if before.servers.get(node) is not server
     }
-    decided = decisions(after) if before.servers != after.servers else decisions(before)
     return replace(
         event,
         nodes=nodes or UNSET,
         cuts=tuple(sorted(after.cuts)) if before.cuts != after.cuts else UNSET,
-        decisions=decided if decided != decisions(before) else UNSET,
+        decisions=_new_decisions(before, after),
     )
 
 
+def _new_decisions(before: Moment, after: Moment) -> tuple[Decision, ...] | UnsetType:
+    if before.servers == after.servers:
+        return UNSET
+    decided = decisions(after)
+    return decided if decided != decisions(before) else UNSET
+
+
 def _differing(before: Server | None, after: Server) -> Json:
-    old, new = plain(drawn(before)) if before is not None else {}, plain(drawn(after))
-    return {key: value for key, value in new.items() if key not in old or old[key] != value}
+    new = drawn(after)
+    if before is None:
+        return asdict(new)
+    old = drawn(before)
+    return {name: value for name, value in asdict(new).items() if getattr(old, name) != value}
 
 
 # A server
