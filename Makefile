@@ -10,7 +10,7 @@ SOAK ?= 120
 CONSTRAINTS ?= -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test matrix demo soak docs lint notebooks constraints debian clean
+.PHONY: help lab test matrix demo soak docs lint notebooks javascript constraints debian clean
 .DELETE_ON_ERROR:
 
 help: ## show these lines
@@ -44,12 +44,16 @@ notebooks: $(VENV)/all.stamp ## execute every chapter into its paired notebook
 	$(BIN)/python -m pyraft_lab.lab.notebook chapters/*.md
 	$(BIN)/python -m pyraft_lab.lab.picture chapters/images/lab.svg
 
+javascript: ## format and bundle the Lab's JavaScript (needs node and npm)
+	@tests/javascript-tools --bundle
+
 constraints: ## pin the newest versions that Python 3.11 can install (needs uv)
 	uv pip compile pyproject.toml --all-extras --python-version 3.11 --upgrade --no-header --no-annotate --quiet --output-file constraints.txt
 
 debian:
 	@tests/debian-packages mosquitto chromium fonts-dejavu
 	@tests/axe-core
+	@tests/javascript-tools
 
 clean: ## forget everything that was installed, built or cached
 	rm -rf $(VENV) site build dist .cache .coverage .hypothesis .jupyter .mypy_cache .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""What a learner may do to a cluster with a click: orders as they come from the drawing, checked and carried out."""
+"""What a learner may do to a cluster with a click: orders from the drawing, checked and carried out."""
 
 from abc import abstractmethod
 from typing import Any, get_args
@@ -15,19 +15,19 @@ from pyraft_lab.trace.words import server, servers, voters
 
 
 class Given(Struct, frozen=True):
-    """An order: it can be carried out, and told in a few words, by which a branch of time is called."""
+    """An order; ``words`` name the branch of time that it begins."""
 
     @abstractmethod
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
+        """Apply the order to the simulation at its present time; raises ``PyraftError`` if it is impossible."""
 
     @property
     @abstractmethod
     def words(self) -> str:
-        """What was done."""
+        """What was done, in a few words such as ``"n1 crashed"``."""
 
     def told(self, sim: Simulation) -> str:  # noqa: ARG002 (some need it)
-        """What was done, as whoever knows the run would say it."""
+        """The words, with what only the run knows, such as a message's sender."""
         return self.words
 
 
@@ -35,88 +35,77 @@ class Given(Struct, frozen=True):
 
 
 class Crash(Given, frozen=True, tag="crash"):
-    """Kill a server."""
+    """Crash a server: what is not on its disk is lost."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.crash(self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"{server(self.node)} crashed"
 
 
 class Restart(Given, frozen=True, tag="restart"):
-    """Start a dead one."""
+    """Restart a crashed server."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.restart(self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"{server(self.node)} restarted"
 
 
 class Pause(Given, frozen=True, tag="pause"):
-    """Let a server stand still."""
+    """Pause a server: it neither receives nor acts."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.pause(self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"{server(self.node)} paused"
 
 
 class Resume(Given, frozen=True, tag="resume"):
-    """Let it go on."""
+    """Resume a paused server."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.resume(self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
-        return f"{server(self.node)} went on"
+        return f"{server(self.node)} resumed"
 
 
 class Drift(Given, frozen=True, tag="drift"):
-    """Let its clock go wrong."""
+    """Let a server's clock run ``rate`` times as fast."""
 
     node: NodeId
     rate: float
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.drift(self.node, self.rate)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"{server(self.node)}'s clock × {self.rate:g}"
 
 
 class TimeOut(Given, frozen=True, tag="timeout"):
-    """Let its election timer run out; a server without one is told to campaign."""
+    """Fire a server's election timer; one without is told to campaign."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         expires = Expire(self.node, ELECTION)
         if expires in sim.pending:
             sim.take(expires)
@@ -125,38 +114,33 @@ class TimeOut(Given, frozen=True, tag="timeout"):
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"{server(self.node)} timed out"
 
 
 class TakeSnapshot(Given, frozen=True, tag="snapshot"):
-    """Have it build a snapshot, and forget the entries that the snapshot covers."""
+    """Have a server build a snapshot, and drop the entries that it covers."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.snapshot(self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"{server(self.node)} snapshot"
 
 
 class Transfer(Given, frozen=True, tag="transfer"):
-    """Ask the leader to hand over to it."""
+    """Ask the leader to transfer leadership to a server."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.transfer(self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
-        return f"{server(self.node)} was to lead"
+        return f"leadership to {server(self.node)}"
 
 
 # To a message
@@ -168,7 +152,7 @@ class ToMessage(Given, frozen=True):
     message: MessageId
 
     def told(self, sim: Simulation) -> str:
-        """What was done, and to whose message."""
+        """The words, with the message's kind, sender and receiver instead of its number."""
         every = (flight for record in reversed(sim.trace.records) for flight in record.sent)
         flight = next((one for one in every if one.id == self.message), None)
         if flight is None:
@@ -178,43 +162,37 @@ class ToMessage(Given, frozen=True):
 
 
 class Drop(ToMessage, frozen=True, tag="drop"):
-    """Lose a message that is under way."""
+    """Drop a message that is under way."""
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.drop(self.message)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"message {self.message} dropped"
 
 
 class Duplicate(ToMessage, frozen=True, tag="duplicate"):
-    """Let it arrive twice."""
+    """Duplicate a message: it arrives twice."""
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.duplicate(self.message)
 
     @property
     def words(self) -> str:
-        """What was done."""
-        return f"message {self.message} doubled"
+        return f"message {self.message} duplicated"
 
 
 class Delay(ToMessage, frozen=True, tag="delay"):
-    """Let it take longer."""
+    """Delay a message by ``seconds``."""
 
     seconds: float
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.delay(self.message, self.seconds)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"message {self.message} delayed"
 
 
@@ -222,113 +200,99 @@ class Delay(ToMessage, frozen=True, tag="delay"):
 
 
 class Cut(Given, frozen=True, tag="cut"):
-    """Let nothing through between two servers, either way."""
+    """Cut the link between two servers, both ways."""
 
     nodes: tuple[NodeId, NodeId]
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         one, other = self.nodes
         sim.cut(one, other)
         sim.cut(other, one)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"{servers(self.nodes)} cut"
 
 
 class Partition(Given, frozen=True, tag="partition"):
-    """Separate these from all others."""
+    """Isolate these servers, together, from all others."""
 
     nodes: tuple[NodeId, ...]
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.partition(self.nodes, set(sim.nodes) - set(self.nodes))
 
     @property
     def words(self) -> str:
-        """What was done."""
-        return f"{servers(self.nodes)} apart"
+        return f"{servers(self.nodes)} isolated"
 
 
 class Heal(Given, frozen=True, tag="heal"):
-    """Make the network whole."""
+    """Heal the network: every link works again."""
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.heal()
 
     @property
     def words(self) -> str:
-        """What was done."""
-        return "network whole"
+        return "network healed"
 
 
 # As a client or an operator
 
 
 class Write(Given, frozen=True, tag="write"):
-    """A client writes a key; to one server, or to whoever leads."""
+    """A client writes a key: at one server, or at the leader."""
 
     key: str
     value: int | float | str
     node: NodeId | None = None
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.write({"op": "put", "key": self.key, "value": self.value}, to=self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"wrote {self.key}={self.value}"
 
 
 class Read(Given, frozen=True, tag="read"):
-    """A client reads a key."""
+    """A client reads a key: at one server, or at the leader."""
 
     key: str
     node: NodeId | None = None
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.read(self.key, to=self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"read {self.key}"
 
 
 class AddLearner(Given, frozen=True, tag="learner"):
-    """Start a new server that listens."""
+    """Start a new server as a learner."""
 
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.add_learner(self.node)
 
     @property
     def words(self) -> str:
-        """What was done."""
-        return f"{server(self.node)} listens"
+        return f"learner {server(self.node)} added"
 
 
 class ChangeMembership(Given, frozen=True, tag="membership"):
-    """Let these be the voters."""
+    """Change the membership: these are the voters."""
 
     nodes: tuple[NodeId, ...]
 
     def carry_out(self, sim: Simulation) -> None:
-        """Do it now."""
         sim.change_membership(set(self.nodes))
 
     @property
     def words(self) -> str:
-        """What was done."""
         return f"voters {voters(self.nodes)}"
 
 
@@ -342,10 +306,10 @@ VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(Order))
 
 
 def order(said: Any) -> Order:
-    """The order in a message from the drawing; ``PyraftError`` where it makes no sense.
+    """Read an order from the drawing; raises ``PyraftError`` if it is malformed.
 
     >>> order({"type": "partition", "nodes": [1, 2]}).words
-    'n1 and n2 apart'
+    'n1 and n2 isolated'
     """
     try:
         found: Order = convert(said, Order)

@@ -11,6 +11,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
+from msgspec.structs import replace
+
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import (
     AddLearner,
@@ -30,10 +32,10 @@ from pyraft_lab.lab.actions import (
     Transfer,
     Write,
 )
-from pyraft_lab.lab.desk import Act, RecordDesk
+from pyraft_lab.lab.desk import RecordDesk
 from pyraft_lab.lab.film import REEL
 from pyraft_lab.lab.holding import AtGate, Freeze, Gate, Hold, LetGo, LiveOrder, Release, Thaw, live_order, tags
-from pyraft_lab.lab.scene import Json
+from pyraft_lab.lab.wire import Act, ChunkNews, Failure, GateNews, Go, Header, Json, Timeline, Told
 from pyraft_lab.network.porter import FarGate
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.clusters import Cluster
@@ -78,22 +80,23 @@ class LiveDesk(RecordDesk):
     def carry_out(self, order: LiveOrder) -> None:
         """Do it now, or start to."""
 
-    def board(self) -> Json:
+    def board(self) -> Header:
         """Everything that is drawn once."""
         board = super().board()
-        self._told["main"] = (self._gone, board["strips"][0]["count"])
-        return {**board, **self.about, "live": True, "gate": self.gate(), **({} if self.is_alive else self.ending)}
+        self._told["main"] = (self._gone, board.timelines[0].count)
+        board = replace(board, **self.about, live=True, gate=self.gate())
+        return board if self.is_alive else self.ended(board)
 
-    @property
-    def ending(self) -> Json:
-        """What the board says once the cluster has ended."""
-        return {"live": False, "can": [], "over": OVER}
+    @staticmethod
+    def ended(board: Header) -> Header:
+        """What the header says once the cluster has ended."""
+        return replace(board, live=False, can=(), over=OVER)
 
-    def gate(self) -> Json:
+    def gate(self) -> GateNews:
         """Whether messages are held, and which."""
-        return {"type": "gate", "closed": self._gate.is_closed, "frozen": False, "held": self.held()}
+        return GateNews(closed=self._gate.is_closed, frozen=False, held=tuple(self.held()))
 
-    def grow(self) -> Iterator[Json]:
+    def grow(self) -> Iterator[Told]:
         """Take in what has happened since; what to tell the drawing of it."""
         before = len(self._film)
         for record in self._numbered.take(self._source.records):
@@ -102,14 +105,14 @@ class LiveDesk(RecordDesk):
         if len(self._film) > before:
             newest = (len(self._film) - 1) // REEL
             for number in range(max(before // REEL, newest - 1), newest + 1):  # others are asked for when needed
-                yield {"type": "reel", "branch": "main", "reel": self._film.reel(number)}
+                yield ChunkNews("main", self._film.chunk(number))
             yield self.news("main")
         if len(self._film) > self.most:
             self._let_go(self.goes)
             yield self.news("main")
         yield from self._news_of_gate()
         while not self._failures.empty():
-            yield {"type": "error", "text": self._failures.get()}
+            yield Failure(self._failures.get())
 
     def _let_go(self, events: int) -> None:
         """Forget the oldest events, and count the others anew."""
@@ -120,23 +123,23 @@ class LiveDesk(RecordDesk):
         branch, event, time = self.place
         self.place = (branch, max(0, event - events), time)
 
-    def strip(self, branch: str) -> Json:
+    def timeline(self, branch: str) -> Timeline:
         """The whole run that is still there; another version each time the oldest events went."""
-        return {**super().strip(branch), "version": self._gone, "kept": 0, "gone": self._gone}
+        return replace(super().timeline(branch), version=self._gone, kept=0, gone=self._gone)
 
-    def _news_of_gate(self) -> Iterator[Json]:
+    def _news_of_gate(self) -> Iterator[Told]:
         now = self.gate()
         if now != self._told_gate:
             self._told_gate = now
             yield now
 
-    def obey(self, act: Act) -> Iterator[Json]:
+    def obey(self, act: Act) -> Iterator[Told]:
         """Carry out an order now, whatever moment is shown; then show the newest one."""
         if not self.is_alive:
             raise PyraftError(OVER)
         self.carry_out(live_order(act.order))
         yield from self.grow()
-        yield {"type": "go", "branch": "main", "event": len(self._film) - 1}
+        yield Go("main", len(self._film) - 1)
 
     def at_gate(self, order: AtGate) -> None:
         """Hold messages, or decide about one that is held."""
@@ -217,9 +220,9 @@ class ClusterDesk(LiveDesk):
         """What can be done to it."""
         return {"title": "live cluster", "can": tags([*self._acts, *self._waits, *get_args(AtGate)])}
 
-    def gate(self) -> Json:
+    def gate(self) -> GateNews:
         """Whether messages are held, and whether the clocks stand still."""
-        return {**super().gate(), "frozen": self._is_frozen}
+        return replace(super().gate(), frozen=self._is_frozen)
 
     def held(self) -> list[MessageId]:
         """What waits before the gate; of other processes what left and did not arrive."""

@@ -1,35 +1,34 @@
 """What the cluster is deciding right now, and how far it is: votes counted, copies counted, set by set."""
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
+from typing import Literal
 
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.moment import Moment
+from pyraft_lab.lab.wire import Decision, Tally
 from pyraft_lab.trace.words import server, voters
 
-Tallies = list[dict[str, Any]]
 
-
-def decisions(moment: Moment) -> list[dict[str, Any]]:
-    """Every election, commitment or leadership of the newest term that is under way; plain JSON.
+def decisions(moment: Moment) -> tuple[Decision, ...]:
+    """Every election, commitment or leadership of the newest term that is under way.
 
     ``sets`` has one tally for each voter set: who is in it, who agrees, who refuses, how many are needed.
     """
     alive = [one.state for one in moment.servers.values() if one.up]
     busy = [state for state in alive if isinstance(state.role, (PreCandidate, Candidate, Leader))]
     if not busy:
-        return []
+        return ()
     newest = max(_running_for(state) for state in busy)
-    return [_decision(state) for state in busy if _running_for(state) == newest]
+    return tuple(_decision(state) for state in busy if _running_for(state) == newest)
 
 
 def _running_for(state: RaftState) -> int:
     return state.term + isinstance(state.role, PreCandidate)
 
 
-def _decision(state: RaftState) -> dict[str, Any]:
+def _decision(state: RaftState) -> Decision:
     match state.role:
         case PreCandidate(granted=granted, refused=refused):
             return _election(state, "prevote", granted, refused)
@@ -41,48 +40,49 @@ def _decision(state: RaftState) -> dict[str, Any]:
             raise AssertionError("only who is active decides something")
 
 
-def _election(state: RaftState, what: str, granted: Collection[NodeId], refused: Collection[NodeId]) -> dict[str, Any]:
+def _election(
+    state: RaftState, what: Literal["prevote", "vote"], granted: Collection[NodeId], refused: Collection[NodeId]
+) -> Decision:
     term = _running_for(state)
-    sets = list(_tallies(state.membership, granted, refused))
+    sets = tuple(_tallies(state.membership, granted, refused))
     question = f"{server(state.id)} asks whether it could win term {term}" if what == "prevote" else ""
     title = question or f"{server(state.id)} asks for votes in term {term}"
-    line = f"it {'may stand' if what == 'prevote' else 'leads'} as soon as {_majority(sets)} say yes"
-    return {"what": what, "by": state.id, "term": term, "title": title, "line": line, "sets": sets}
+    line = f"it {'may become a candidate' if what == 'prevote' else 'leads'} as soon as {_majority(sets)} say yes"
+    return Decision(what=what, by=state.id, term=term, title=title, line=line, sets=sets)
 
 
-def _commitment(state: RaftState, role: Leader) -> dict[str, Any]:
+def _commitment(state: RaftState, role: Leader) -> Decision:
     index = max(state.committed + 1, role.blank)
     holders = [node for node, matched in state.matched.items() if matched >= index]
-    sets = list(_tallies(state.membership, holders, ()))
+    sets = tuple(_tallies(state.membership, holders, ()))
     title = f"{server(state.id)} leads term {state.term}"
     if state.membership.is_joint:
         title += ": both sets must agree"
     line = f"entry {index} is committed once {_majority(sets)} have it on disk"
-    found = {"what": "commit", "by": state.id, "term": state.term, "index": index}
-    return {**found, "title": title, "line": line, "sets": sets}
+    return Decision(what="commit", by=state.id, term=state.term, index=index, title=title, line=line, sets=sets)
 
 
-def _leadership(state: RaftState) -> dict[str, Any]:
+def _leadership(state: RaftState) -> Decision:
     title = f"{server(state.id)} leads term {state.term}"
     line = f"everything up to entry {state.committed} is committed"
-    sets = list(_tallies(state.membership, (), ()))
-    return {"what": "leads", "by": state.id, "term": state.term, "title": title, "line": line, "sets": sets}
+    sets = tuple(_tallies(state.membership, (), ()))
+    return Decision(what="leads", by=state.id, term=state.term, title=title, line=line, sets=sets)
 
 
-def _tallies(membership: Membership, agree: Collection[NodeId], refuse: Collection[NodeId]) -> Iterator[dict[str, Any]]:
+def _tallies(membership: Membership, agree: Collection[NodeId], refuse: Collection[NodeId]) -> Iterator[Tally]:
     names = ("C-old", "C-new") if membership.is_joint else ("voters",)
     for place, config in enumerate(membership.configs):
-        yield {
-            "name": names[min(place, len(names) - 1)],
-            "of": sorted(config),
-            "yes": sorted(config & set(agree)),
-            "no": sorted(config & set(refuse)),
-            "need": len(config) // 2 + 1,
-        }
+        yield Tally(
+            name=names[min(place, len(names) - 1)],
+            of=tuple(sorted(config)),
+            yes=tuple(sorted(config & set(agree))),
+            no=tuple(sorted(config & set(refuse))),
+            need=len(config) // 2 + 1,
+        )
 
 
-def _majority(sets: Tallies) -> str:
+def _majority(sets: Sequence[Tally]) -> str:
     """How many it takes: of each set, where there are two."""
     if len(sets) == 1:
-        return f"{sets[0]['need']} of {len(sets[0]['of'])} servers"
-    return " and ".join(f"{one['need']} of {voters(one['of'])}" for one in sets)
+        return f"{sets[0].need} of {len(sets[0].of)} servers"
+    return " and ".join(f"{one.need} of {voters(one.of)}" for one in sets)

@@ -1,16 +1,10 @@
-"""What answers the drawing: it hands out reels, lets a simulation go on, carries out orders. No widget is needed here.
-
-::
-
-    drawing ── {"do": "want" | "ahead" | "seen" | "act" | "hello"} ──▶ desk ── reels, strips, where to go ──▶ drawing
-"""
+"""What answers the drawing: it sends chunks, lets a simulation go on, carries out orders. No widget is needed here."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
-from msgspec import MsgspecError, Struct, convert
 from msgspec.structs import replace
 
 from pyraft_lab.engine.state import Candidate
@@ -19,9 +13,28 @@ from pyraft_lab.lab.actions import VERBS, order
 from pyraft_lab.lab.branches import MOST_AHEAD, Branch, Branches
 from pyraft_lab.lab.film import REEL, Film, Numbered, Recorded
 from pyraft_lab.lab.moment import Moment
-from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import alt, still
 from pyraft_lab.lab.tape import Tape
+from pyraft_lab.lab.wire import (
+    Act,
+    Ahead,
+    Bye,
+    Chunk,
+    ChunkNews,
+    Colours,
+    Go,
+    Header,
+    HeaderNews,
+    Hello,
+    Mark,
+    Place,
+    Seen,
+    Timeline,
+    TimelineNews,
+    Told,
+    Want,
+    asked,
+)
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import EventId, Record, Trace
@@ -32,53 +45,6 @@ AHEAD = 3 * REEL
 """Events that are foreseen when a Lab opens."""
 
 
-class Hello(Struct, frozen=True, tag_field="do", tag="hello"):
-    """A drawing begins, or has lost its thread: it needs everything."""
-
-
-class Want(Struct, frozen=True, tag_field="do", tag="want"):
-    """It needs a reel."""
-
-    branch: str
-    reel: int
-
-
-class Ahead(Struct, frozen=True, tag_field="do", tag="ahead"):
-    """It will soon need this much future."""
-
-    branch: str
-    events: int
-
-
-class Seen(Struct, frozen=True, tag_field="do", tag="seen"):
-    """It shows this moment."""
-
-    branch: str
-    event: EventId
-    time: float
-
-
-class Act(Struct, frozen=True, tag_field="do", tag="act"):
-    """Somebody gave an order at this moment."""
-
-    branch: str
-    event: EventId
-    time: float
-    order: Any
-
-
-Asked = Hello | Want | Ahead | Seen | Act
-
-
-def asked(message: Any) -> Asked:
-    """A message of the drawing; ``PyraftError`` where it is none."""
-    try:
-        found: Asked = convert(message, Asked)
-    except MsgspecError as error:
-        raise PyraftError(f"the drawing said {message}: {error}") from error
-    return found
-
-
 class Desk(ABC):
     """Answers the drawing's messages; ``place`` is the branch, event and time it shows."""
 
@@ -87,36 +53,37 @@ class Desk(ABC):
         self._told: dict[str, tuple[int, int]] = {}
 
     @abstractmethod
-    def board(self) -> Json:
-        """All that is drawn once: title, colours, where to begin, every branch's strip."""
+    def board(self) -> Header:
+        """All that is drawn once: title, colours, where to begin, every branch's timeline."""
 
     @abstractmethod
     def film(self, branch: str) -> Film:
         """The film of a branch."""
 
     @abstractmethod
-    def answer(self, message: Any) -> Iterable[Json]:
+    def answer(self, message: Any) -> Iterable[Told]:
         """What to send back."""
 
-    def reels(self) -> list[tuple[str, Json]]:
-        """The reels that show the place and what comes right after it."""
+    def chunks(self) -> list[tuple[str, Chunk]]:
+        """The chunks that show the place and what comes right after it, each with its branch."""
         branch, event, _ = self.place
         film = self.film(branch)
         wanted = range(max(event, 0) // REEL, (event + REEL // 2) // REEL + 1)
-        return [(branch, film.reel(number)) for number in wanted if number * REEL < max(len(film), 1)]
+        return [(branch, film.chunk(number)) for number in wanted if number * REEL < max(len(film), 1)]
 
-    def news(self, branch: str) -> Json:
+    def news(self, branch: str) -> TimelineNews:
         """What the drawing has not been told of a branch yet."""
-        whole = self.strip(branch)
+        whole = self.timeline(branch)
         version, count = self._told.get(branch, (-1, 0))
-        start = count if version == whole["version"] else min(count, whole["kept"])
-        self._told[branch] = (whole["version"], whole["count"])
-        later = {name: [one for one in whole[name] if one[0] >= start] for name in ("bands", "marks")}
-        return {"type": "strip", "strip": {**whole, **later, "from": start, "times": whole["times"][start:]}}
+        start = count if version == whole.version else min(count, whole.kept)
+        self._told[branch] = (whole.version, whole.count)
+        bands = tuple(band for band in whole.bands if band.event >= start)
+        marks = tuple(mark for mark in whole.marks if mark.event >= start)
+        return TimelineNews(replace(whole, start=start, times=whole.times[start:], bands=bands, marks=marks))
 
     @abstractmethod
-    def strip(self, branch: str) -> Json:
-        """A whole branch on one strip."""
+    def timeline(self, branch: str) -> Timeline:
+        """A whole branch."""
 
     @property
     def moment(self) -> Moment:
@@ -144,24 +111,24 @@ class Desk(ABC):
         return "\n".join(told.splitlines()[-most:])
 
 
-def colours() -> Json:
+def colours() -> Colours:
     """The one encoding of terms, for the drawing."""
     dark = [term_colour(term) for term in range(1, len(PALETTE) + 1) if numeral_colour(term) == "#FFFFFF"]
-    return {"palette": list(PALETTE), "none": NO_TERM, "dark": dark}
+    return Colours(palette=tuple(PALETTE), none=NO_TERM, dark=tuple(dark))
 
 
-def strip_of(tape: Tape, records: Iterable[Record], **more: Any) -> Json:
-    """Times, bands and marks of a run."""
-    times = [round(record.time, 6) for record in records]
-    return {
-        "times": times,
-        "end": times[-1] if times else 0.0,
-        "count": len(times),
-        "bands": tape.bands,
-        "marks": tape.marks,
-        "terms": tape.terms,
+def timeline_of(tape: Tape, records: Iterable[Record], **more: Any) -> Timeline:
+    """Times, bands and marks of a run; ``more`` is what only the branch knows."""
+    times = tuple(round(record.time, 6) for record in records)
+    return Timeline(
+        times=times,
+        end=times[-1] if times else 0.0,
+        count=len(times),
+        bands=tuple(tape.bands),
+        marks=tuple(tape.marks),
+        terms=tape.terms,
         **more,
-    }
+    )
 
 
 class SimulationDesk(Desk):
@@ -186,28 +153,28 @@ class SimulationDesk(Desk):
         """The tape of a branch, without what is only foreseen."""
         return self.branches[branch].tape
 
-    def board(self) -> Json:
+    def board(self) -> Header:
         """Everything that is drawn once."""
         sim = self.branches["main"].sim
         branch, event, time = self.place
         latency = sim.weather.latency
-        strips = [{**self.strip(name), "from": 0} for name in self.branches.all]
-        self._told = {strip["name"]: (strip["version"], strip["count"]) for strip in strips}
-        return {
-            "title": f"simulation of {len(sim.nodes)} servers, seed {sim.seed}",
-            "seed": sim.seed,
-            "flight": max(sum(latency) / len(latency), 1e-4),
-            "grows": True,
-            "can": list(VERBS),
-            "colours": colours(),
-            "place": {"branch": branch, "event": event, "time": time},
-            "strips": strips,
-        }
+        timelines = tuple(self.timeline(name) for name in self.branches.all)
+        self._told = {one.name: (one.version, one.count) for one in timelines}
+        return Header(
+            title=f"simulation of {len(sim.nodes)} servers, seed {sim.seed}",
+            seed=sim.seed,
+            flight=max(sum(latency) / len(latency), 1e-4),
+            grows=True,
+            can=VERBS,
+            colours=colours(),
+            place=Place(branch, event, time),
+            timelines=timelines,
+        )
 
-    def strip(self, branch: str) -> Json:
+    def timeline(self, branch: str) -> Timeline:
         """One branch: what has been seen of it, and what is foreseen."""
         one = self.branches[branch]
-        whole = strip_of(
+        whole = timeline_of(
             one.strip,
             one.film.trace.records,
             name=one.name,
@@ -219,15 +186,16 @@ class SimulationDesk(Desk):
             seen=one.seen,
             limit=one.sim.world.events + MOST_AHEAD,
         )
-        return {**whole, "marks": sorted([*whole["marks"], *map(broken, one.violations)], key=itemgetter(0))}
+        marks = sorted([*whole.marks, *map(broken, one.violations)], key=attrgetter("event"))
+        return replace(whole, marks=tuple(marks))
 
-    def answer(self, message: Any) -> Iterator[Json]:
+    def answer(self, message: Any) -> Iterator[Told]:
         """What to send back to the drawing."""
         match asked(message):
             case Hello():
-                yield {"type": "board", "board": self.board()}
+                yield HeaderNews(self.board())
             case Want(branch, number):
-                yield {"type": "reel", "branch": branch, "reel": self.film(branch).reel(number)}
+                yield ChunkNews(branch, self.film(branch).chunk(number))
             case Ahead(branch, events):
                 self.branches[branch].look_ahead(events)
                 yield self.news(branch)
@@ -236,23 +204,25 @@ class SimulationDesk(Desk):
                 self.place = (branch, event, time)
             case Act() as act:
                 yield from self._act(act)
+            case Bye():
+                pass
 
-    def _act(self, act: Act) -> Iterator[Json]:
+    def _act(self, act: Act) -> Iterator[Told]:
         branch = self.branches.act(act.branch, act.event, act.time, order(act.order))
         yield from self.moved(branch)
 
-    def moved(self, branch: Branch) -> Iterator[Json]:
+    def moved(self, branch: Branch) -> Iterator[Told]:
         """A branch went on by a decision: show where it is now; the future is foreseen when it is asked for."""
         self.place = (branch.name, branch.seen, branch.sim.now)
         yield self.news(branch.name)
-        for name, reel in self.reels():
-            yield {"type": "reel", "branch": name, "reel": reel}
-        yield {"type": "go", "branch": branch.name, "event": branch.seen}
+        for name, chunk in self.chunks():
+            yield ChunkNews(name, chunk)
+        yield Go(branch.name, branch.seen)
 
 
-def broken(violation: Violation) -> list[Any]:
-    """The mark of a broken promise."""
-    return [violation.event, violation.time, "violation", 0, f"{violation.name} broken: {violation.what}"]
+def broken(violation: Violation) -> Mark:
+    """The mark of an invariant that is violated."""
+    return Mark(violation.event, violation.time, "violation", 0, f"{violation.name} is violated: {violation.what}")
 
 
 class RecordDesk(Desk):
@@ -273,24 +243,24 @@ class RecordDesk(Desk):
         """The tape of the whole run."""
         return self._tape
 
-    def board(self) -> Json:
+    def board(self) -> Header:
         """Everything that is drawn once."""
         branch, event, time = self.place
-        return {
-            "title": "recorded run",
-            "seed": None,
-            "flight": typical_flight(self._film.trace),
-            "grows": False,
-            "can": [],
-            "colours": colours(),
-            "place": {"branch": branch, "event": event, "time": time},
-            "strips": [{**self.strip("main"), "from": 0}],
-        }
+        return Header(
+            title="recorded run",
+            seed=None,
+            flight=typical_flight(self._film.trace),
+            grows=False,
+            can=(),
+            colours=colours(),
+            place=Place(branch, event, time),
+            timelines=(self.timeline("main"),),
+        )
 
-    def strip(self, branch: str) -> Json:
+    def timeline(self, branch: str) -> Timeline:
         """The whole run."""
         count = len(self._film)
-        return strip_of(
+        return timeline_of(
             self._tape,
             self._film.trace.records,
             name=branch,
@@ -303,22 +273,22 @@ class RecordDesk(Desk):
             limit=count,
         )
 
-    def answer(self, message: Any) -> Iterator[Json]:
-        """Reels, and what an order brings about."""
+    def answer(self, message: Any) -> Iterator[Told]:
+        """Chunks, and what an order brings about."""
         match asked(message):
             case Hello():
-                yield {"type": "board", "board": self.board()}
+                yield HeaderNews(self.board())
             case Want(branch, number):
-                yield {"type": "reel", "branch": branch, "reel": self._film.reel(number)}
+                yield ChunkNews(branch, self._film.chunk(number))
             case Seen(branch, event, time):
                 self.place = (branch, event, time)
             case Act() as act:
                 yield from self.obey(act)
-            case Ahead():
+            case Ahead() | Bye():
                 pass
 
     @abstractmethod
-    def obey(self, act: Act) -> Iterator[Json]:
+    def obey(self, act: Act) -> Iterator[Told]:
         """Carry out an order; what to send back."""
 
 
@@ -330,7 +300,7 @@ class TraceDesk(RecordDesk):
             raise PyraftError("nothing happened in this trace: there is nothing to show")
         super().__init__(trace)
 
-    def obey(self, act: Act) -> Iterator[Json]:  # noqa: ARG002 (whatever it is)
+    def obey(self, act: Act) -> Iterator[Told]:  # noqa: ARG002 (whatever it is)
         """There is nothing to be done about the past."""
         raise PyraftError("this run is recorded: it can be looked at, not changed")
 

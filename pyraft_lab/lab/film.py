@@ -1,8 +1,7 @@
-"""A run as it is handed to the drawing: reels of 64 events, each whole once and then only what changes."""
+"""A run as the drawing gets it: chunks of 64 events, each whole once and then only what changes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,16 +10,17 @@ from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.lab.fold import LANDS, after, doom, ends_of
 from pyraft_lab.lab.moment import Camera, Moment
-from pyraft_lab.lab.scene import Json, change, scene
+from pyraft_lab.lab.scene import scene, with_changes
 from pyraft_lab.lab.telling import source, told, written
+from pyraft_lab.lab.wire import Chunk, Gone, SceneEvent
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, MessageId, Record, Trace
 from pyraft_lab.trace.rules.table import RULES
 
 REEL = 64
-"""Events in one reel: as many as a simulation keeps no world for."""
+"""Events in one chunk: as many as a simulation keeps no world for."""
 NEWEST = 40
-"""How many of the newest entries of each log a reel can name, beside those that are appended in it."""
+"""How many of the newest entries of each log a chunk can name, beside those that are appended in it."""
 NOTHING = Moment()
 
 
@@ -45,32 +45,41 @@ class Film(ABC):
         """The moment right after an event; before everything, where it is negative."""
         return list(self.moments(max(event, 0), event + 1))[-1]
 
-    def reel(self, number: int) -> Json:
-        """Reel ``number`` as plain JSON."""
+    def chunk(self, number: int) -> Chunk:
+        """Chunk ``number``, counted from 0."""
         start, stop = number * REEL, min((number + 1) * REEL, len(self))
         moments = list(self.moments(start, stop))
         records = [self.trace.record(event) for event in range(start, stop)]
+        events = tuple(self._events(records, moments))
+        labels = sorted({event.rule for event in events if isinstance(event.rule, str)})
+        return Chunk(
+            number=number,
+            key=scene(moments[0]),
+            events=events,
+            book=dict(written(entry) for entry in _entries(moments[0], records)),
+            rules={label: source(self.engine, RULES[label]) for label in labels},
+        )
+
+    def _events(self, records: Sequence[Record], moments: Sequence[Moment]) -> Iterator[SceneEvent]:
+        """The records with what each changed; there is one moment more than records."""
         flights = Flights(self.trace, moments[0])
-        events = [told(record, flights.after(record), self.engine) for record in records]
-        for event, record, before, later in zip(events, records, moments, moments[1:], strict=False):
-            event["sent"] = [one for one in event["sent"] if one["id"] not in before.early]
-            event.update(change(before, later), gone=vanished(record, before, later))
-        book = dict(written(entry) for entry in _entries(moments[0], records))
-        labels = {event["rule"] for event in events if "rule" in event}
-        rules = {label: source(self.engine, RULES[label]) for label in sorted(labels)}
-        return {"number": number, "key": scene(moments[0]), "events": events, "book": book, "rules": rules}
+        for record, before, later in zip(records, moments, moments[1:], strict=False):
+            event = told(record, flights.after(record), self.engine)
+            sent = tuple(one for one in event.sent if one.id not in before.early)
+            gone = vanished(record, before, later)
+            yield with_changes(replace(event, sent=sent, gone=gone), before, later)
 
 
-def vanished(record: Record, before: Moment, after: Moment) -> list[list[Any]]:
-    """Messages that are under way no longer, and did not land: ``[id, why]``."""
+def vanished(record: Record, before: Moment, after: Moment) -> tuple[Gone, ...]:
+    """Messages that are no longer under way and did not arrive."""
     sent = {one.id: one for one in record.sent if one.fate is Fate.FLYING and one.id not in before.early}
     landed = record.message if record.kind in LANDS else None
     lost = [one for one in {**before.flying, **sent}.values() if one.id not in after.flying and one.id != landed]
-    return [[one.id, doom(one, after.servers, after.cuts) or "lost"] for one in lost]
+    return tuple(Gone(one.id, doom(one, after.servers, after.cuts) or "lost") for one in lost)
 
 
 class Flights(dict[MessageId, Flight]):
-    """Messages by their number, as far as a reel has met them; others are looked up where they left."""
+    """Messages by their number, as far as a chunk has met them; others are looked up where they left."""
 
     def __init__(self, trace: Trace, moment: Moment) -> None:
         super().__init__(moment.flying)
@@ -83,7 +92,7 @@ class Flights(dict[MessageId, Flight]):
 
 
 def _entries(moment: Moment, records: Sequence[Record]) -> Iterator[Entry]:
-    """The entries a reel can name."""
+    """The entries a chunk can name."""
     for one in moment.servers.values():
         yield from _newest(one.state.log)
     for record in records:
@@ -117,7 +126,7 @@ class Simulated(Film):
 
 
 class Numbered:
-    """Numbers records from 0 and messages from 1, one by one, as reels want them.
+    """Numbers records from 0 and messages from 1, one by one, as chunks need them.
 
     A live trace drops its oldest and may have gaps, and the numbers of separate processes are too long for a drawing.
     """

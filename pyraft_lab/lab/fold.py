@@ -60,7 +60,7 @@ def doom(flight: Flight, servers: Mapping[NodeId, Server], cuts: frozenset[tuple
     dst = servers.get(flight.dst)
     if dst is None or dst.up:
         return ""
-    return f"{server(flight.dst)} is {'not heard of' if dst.silent else 'down'}"
+    return f"{server(flight.dst)} is {'no longer heard from' if dst.silent else 'down'}"
 
 
 def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Server]:

@@ -1,4 +1,4 @@
-"""Orders that only a live cluster takes: hold its messages, let them pass one by one, stop its clocks."""
+"""Orders that only a live cluster takes: hold its messages, deliver them one by one, freeze its timers."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -15,21 +15,21 @@ class Hold(Struct, frozen=True, tag="hold"):
 
 
 class LetGo(Struct, frozen=True, tag="open"):
-    """Let everything pass that is held, and hold no more."""
+    """Release all held messages, and hold no more."""
 
 
 class Release(Struct, frozen=True, tag="release"):
-    """Let one message pass."""
+    """Deliver one held message."""
 
     message: MessageId
 
 
 class Freeze(Struct, frozen=True, tag="freeze"):
-    """Let no timer run out."""
+    """Freeze the timers: none fires."""
 
 
 class Thaw(Struct, frozen=True, tag="thaw"):
-    """Let time go on."""
+    """Resume the timers."""
 
 
 AtGate = Hold | LetGo | Release | Drop | Delay
@@ -47,16 +47,16 @@ class Gate(Protocol):
         """Hold messages."""
 
     def open(self) -> None:
-        """Let all go."""
+        """Release all."""
 
     def release(self, *ids: MessageId) -> None:
-        """Let these pass."""
+        """Deliver these."""
 
     def drop(self, *ids: MessageId) -> None:
-        """Lose these."""
+        """Drop these."""
 
     def delay(self, id: MessageId, seconds: float) -> None:
-        """Let one pass later."""
+        """Deliver one after ``seconds``."""
 
 
 def live_order(said: Any) -> LiveOrder:

@@ -1,15 +1,18 @@
-"""Pages that play a run without kernel and network: the drawing, its dress and the whole film in one piece."""
+"""Pages that play a run without kernel and network: the drawing, its style and the whole recording in one piece."""
 
 import gzip
 from base64 import b64encode
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from msgspec.json import encode
+from msgspec.structs import replace
 
 from pyraft_lab.lab.desk import Desk
 from pyraft_lab.lab.film import REEL
-from pyraft_lab.lab.scene import Json
+from pyraft_lab.lab.wire import Chunk, OfflinePage, Timeline
 
 STATIC = Path(__file__).parent / "static"
 MOST_EVENTS = 10_000
@@ -33,7 +36,7 @@ def page(desk: Desk, title: str, picture: str) -> str:
 <main id="lab"><noscript>{picture}</noscript></main>
 <script type="module">
 {script}
-play(document.getElementById("lab"), "{pack(film(desk))}");
+play(document.getElementById("lab"), "{pack(recorded(desk))}");
 </script>
 </body>
 </html>
@@ -52,45 +55,48 @@ def player(desk: Desk, picture: str) -> str:
   const packed = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const {{ style, script }} = await new Response(packed).json();
   const lab = await import(URL.createObjectURL(new Blob([script], {{ type: "text/javascript" }})));
-  const dress = Object.assign(document.createElement("style"), {{ textContent: style }});
-  place.replaceChildren(dress);
-  await lab.play(place, "{pack(film(desk, foreseen=True))}");
+  const look = Object.assign(document.createElement("style"), {{ textContent: style }});
+  place.replaceChildren(look);
+  await lab.play(place, "{pack(recorded(desk, foreseen=True))}");
 }})(document.currentScript.previousElementSibling);
 </script>"""
 
 
-def film(desk: Desk, *, foreseen: bool = False) -> Json:
-    """Board and reels of every branch, as far as somebody has looked; or as far as the desk has looked ahead."""
-    board = desk.board()
-    board["strips"] = [_ended(strip) if foreseen else _happened(strip) for strip in board["strips"]]
-    board["grows"] = False
-    reels = [(strip["name"], reel) for strip in board["strips"] for reel in _reels(desk, strip)]
-    return {"board": board, "reels": reels}
+def recorded(desk: Desk, *, foreseen: bool = False) -> OfflinePage:
+    """Header and chunks of every branch, as far as somebody has looked; or as far as the desk has looked ahead."""
+    header = desk.board()
+    timelines = tuple(_ended(one) if foreseen else _happened(one) for one in header.timelines)
+    chunks = tuple((one.name, chunk) for one in timelines for chunk in _chunks(desk, one))
+    return OfflinePage(header=replace(header, timelines=timelines, grows=False), chunks=chunks)
 
 
-def _ended(strip: Json) -> Json:
-    """A strip after which nothing can be had."""
-    return {**strip, "limit": strip["count"]}
+def _ended(timeline: Timeline) -> Timeline:
+    """A timeline after which nothing can be had."""
+    return replace(timeline, limit=timeline.count)
 
 
-def _happened(strip: Json) -> Json:
-    """A strip without what is only foreseen."""
-    count = strip["seen"] + 1
-    marks = [mark for mark in strip["marks"] if mark[0] < count]
-    bands = [band for band in strip["bands"] if band[0] < count]
-    times = strip["times"][:count]
-    return {**strip, "count": count, "limit": count, "times": times, "end": times[-1], "marks": marks, "bands": bands}
+def _happened(timeline: Timeline) -> Timeline:
+    """A timeline without what is only foreseen."""
+    count = timeline.seen + 1
+    times = timeline.times[:count]
+    return replace(
+        timeline,
+        count=count,
+        limit=count,
+        times=times,
+        end=times[-1],
+        marks=tuple(mark for mark in timeline.marks if mark.event < count),
+        bands=tuple(band for band in timeline.bands if band.event < count),
+    )
 
 
-def _reels(desk: Desk, strip: Json) -> list[Json]:
-    whole = desk.film(strip["name"])
-    return [_cut(whole.reel(number), strip["count"]) for number in range((strip["count"] - 1) // REEL + 1)]
+def _chunks(desk: Desk, timeline: Timeline) -> Iterator[Chunk]:
+    whole = desk.film(timeline.name)
+    for number in range((timeline.count - 1) // REEL + 1):
+        chunk = whole.chunk(number)
+        yield replace(chunk, events=tuple(event for event in chunk.events if event.id < timeline.count))
 
 
-def _cut(reel: Json, count: int) -> Json:
-    return {**reel, "events": [event for event in reel["events"] if event["id"] < count]}
-
-
-def pack(value: Json) -> str:
+def pack(value: Any) -> str:
     """JSON, zipped and in letters; the same for the same value."""
     return b64encode(gzip.compress(encode(value), mtime=0)).decode()

@@ -108,7 +108,7 @@ def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Pla
     if role == "leader":
         yield f'{circle} r="33.6" fill="none" stroke="{INK}" stroke-width="1.8"/>'
     yield f'{circle} r="{size}" fill="{fill}" stroke="{FAINT if still else INK}" stroke-width="{width}"{dash}/>'
-    mark = {"down": "×", "not heard of": "×", "paused": "‖"}.get(role, str(state.term))
+    mark = {"down": "×", "no longer heard from": "×", "paused": "‖"}.get(role, str(state.term))
     ink = FAINT if still else numeral_colour(state.term)
     yield text(place.x, place.y + 7, mark, font_size="19", font_weight="bold", text_anchor="middle", fill=ink)
     x, anchor = (place.x + 49, "start") if place.right else (place.x - 49, "end")
@@ -120,7 +120,7 @@ def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Pla
 
 def _role(server: Server) -> str:
     if not server.up:
-        return "not heard of" if server.silent else "down"
+        return "no longer heard from" if server.silent else "down"
     return "paused" if server.paused else server.state.role_name
 
 
@@ -157,18 +157,18 @@ def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str
 def tallies(moment: Moment) -> Iterator[str]:
     """A row for each voter set of what is being decided: who agrees already (dark), and how many it takes."""
     found = decisions(moment)
-    rows = found[0]["sets"] if found and found[0]["what"] != "leads" else []
+    rows = found[0].sets if found and found[0].what != "leads" else ()
     for row, one in enumerate(rows):
         y = 396 - 24 * (len(rows) - 1 - row)
         if len(rows) > 1:
             _, dash, _ = ARCS[row % 2]
             yield f'<path d="M16 {y - 4}h26" stroke="{INK}" stroke-width="3"{dash}/>'
-        yield text(50 if len(rows) > 1 else 16, y, one["name"], font_weight="bold")
-        for place, node in enumerate(one["of"]):
-            yield from _chip(110 + 34 * place, y, node, agrees=node in one["yes"])
-        count, need = len(one["yes"]), one["need"]
-        words = f"{count} of {len(one['of'])}{', enough' if count >= need else f', needs {need}'}"
-        yield text(118 + 34 * len(one["of"]), y, words, font_weight="bold")
+        yield text(50 if len(rows) > 1 else 16, y, one.name, font_weight="bold")
+        for place, node in enumerate(one.of):
+            yield from _chip(110 + 34 * place, y, node, agrees=node in one.yes)
+        count, need = len(one.yes), one.need
+        words = f"{count} of {len(one.of)}{', enough' if count >= need else f', needs {need}'}"
+        yield text(118 + 34 * len(one.of), y, words, font_weight="bold")
 
 
 def _chip(x: float, y: float, node: NodeId, *, agrees: bool) -> Iterator[str]:

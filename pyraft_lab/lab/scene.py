@@ -1,11 +1,14 @@
-"""A moment as plain JSON, and what changed from one to the next: all that the drawing knows.
+"""A moment as the drawing gets it, and what changed from one to the next.
 
 ::
 
-    key scene ── change ── change ── change …     a reel: whole once, then only what is new
+    key scene ── change ── change ── change …     a chunk: whole once, then only what is new
 """
 
-from typing import Any
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict, replace
 
 from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.membership import Membership
@@ -36,162 +39,188 @@ from pyraft_lab.engine.state import (
     Progress,
     RaftState,
 )
+from pyraft_lab.engine.types import Vote
 from pyraft_lab.lab.decision import decisions
 from pyraft_lab.lab.moment import Clock, Moment, Server
+from pyraft_lab.lab.wire import (
+    ClockDrawing,
+    Decision,
+    IncomingSnapshot,
+    Json,
+    LogDrawing,
+    MembershipDrawing,
+    MessageDrawing,
+    PeerProgress,
+    RoleName,
+    Scene,
+    SceneEvent,
+    ServerDrawing,
+    SnapshotDrawing,
+    TermRun,
+    Voters,
+)
 from pyraft_lab.trace.recorder import ANSWERS, Fate, Flight
-from pyraft_lab.trace.words import message_name
+from pyraft_lab.trace.words import entry_name, message_name, server
 from pyraft_lab.viz.theme import GLYPHS
 
-Json = dict[str, Any]
 
-
-def scene(moment: Moment) -> Json:
+def scene(moment: Moment) -> Scene:
     """Everything at one moment."""
-    return {
-        "time": moment.time,
-        "nodes": {str(node): drawn(server) for node, server in moment.servers.items()},
-        "flying": [flight(one) for one in moment.flying.values()],
-        "cuts": sorted(map(list, moment.cuts)),
-        "decisions": decisions(moment),
-    }
+    return Scene(
+        time=moment.time,
+        nodes={str(node): drawn(server) for node, server in moment.servers.items()},
+        flying=tuple(flight(one) for one in moment.flying.values()),
+        cuts=tuple(sorted(moment.cuts)),
+        decisions=decisions(moment),
+    )
 
 
-def change(before: Moment, after: Moment) -> Json:
-    """What a later moment shows that an earlier one does not: the new values of fields that differ."""
-    found: Json = {}
+def with_changes(event: SceneEvent, before: Moment, after: Moment) -> SceneEvent:
+    """The event with what it changed: the new values of fields that differ."""
     nodes = {
         str(node): _differing(before.servers.get(node), server)
         for node, server in after.servers.items()
         if before.servers.get(node) is not server
     }
-    if nodes:
-        found["nodes"] = nodes
-    if before.cuts != after.cuts:
-        found["cuts"] = sorted(map(list, after.cuts))
-    if before.servers != after.servers and (decided := decisions(after)) != decisions(before):
-        found["decisions"] = decided
-    return found
+    return replace(
+        event,
+        nodes=nodes or UNSET,
+        cuts=tuple(sorted(after.cuts)) if before.cuts != after.cuts else UNSET,
+        decisions=_new_decisions(before, after),
+    )
+
+
+def _new_decisions(before: Moment, after: Moment) -> tuple[Decision, ...] | UnsetType:
+    if before.servers == after.servers:
+        return UNSET
+    decided = decisions(after)
+    return decided if decided != decisions(before) else UNSET
 
 
 def _differing(before: Server | None, after: Server) -> Json:
-    old, new = drawn(before) if before is not None else {}, drawn(after)
-    return {key: value for key, value in new.items() if key not in old or old[key] != value}
+    new = drawn(after)
+    if before is None:
+        return asdict(new)
+    old = drawn(before)
+    return {name: value for name, value in asdict(new).items() if getattr(old, name) != value}
 
 
 # A server
 
 
-def drawn(server: Server) -> Json:
+def drawn(server: Server) -> ServerDrawing:
     """One server: Figure 2 in words and numbers, durable fields first."""
-    state = server.state
-    return {
-        "up": server.up,
-        "silent": server.silent,
-        "paused": server.paused,
-        "rate": server.rate,
-        "term": state.term,
-        "vote": state.vote.node,
-        "log": _log(state.log),
-        "snapshot": [state.disk.snapshot.last.index, state.disk.snapshot.last.term, state.disk.snapshot.size]
-        if state.disk.snapshot
-        else None,
-        "stored": state.stored.index,
-        "role": state.role_name if server.up else "down",
-        "leader": state.leader,
-        "commit": state.committed,
-        "applied": state.applied,
-        "incoming": [state.incoming.offset, state.incoming.meta.size, state.incoming.meta.last.index]
-        if state.incoming
-        else None,
-        "building": state.building,
-        "halted": state.halted,
-        "clock": _clock(server.clock),
-        "longest": state.config.election_timeout[1],
-        "chunk": state.config.snapshot_chunk,
-        "members": _membership(state),
-        "digest": server.digest,
-        "holds": server.holds,
-        **_of_role(state),
-    }
+    state, role = server.state, server.state.role
+    return ServerDrawing(
+        up=server.up,
+        silent=server.silent,
+        paused=server.paused,
+        rate=server.rate,
+        term=state.term,
+        vote=state.vote.node,
+        log=_log(state.log),
+        snapshot=_snapshot(state),
+        stored=state.stored.index,
+        role=_role_name(server),
+        leader=state.leader,
+        commit=state.committed,
+        applied=state.applied,
+        incoming=_incoming(state),
+        building=state.building,
+        halted=state.halted,
+        clock=_clock(server.clock),
+        longest=state.config.election_timeout[1],
+        chunk=state.config.snapshot_chunk,
+        members=_membership(state),
+        digest=server.digest,
+        holds=server.holds,
+        granted=tuple(sorted(role.granted)) if isinstance(role, PreCandidate | Candidate) else None,
+        refused=tuple(sorted(role.refused)) if isinstance(role, PreCandidate | Candidate) else None,
+        peers=tuple(_peer(one) for one in role.progress) if isinstance(role, Leader) else None,
+        round=role.round if isinstance(role, Leader) else None,
+        lease=lease_holds(state) if isinstance(role, Leader) else None,
+        handover=role.handover.to if isinstance(role, Leader) and role.handover else None,
+    )
 
 
-def _log(log: Log) -> Json:
-    """Terms by runs: ``[first index, term, leader]``; what an entry says is in the reel's book."""
-    return {
-        "start": log.start.index,
-        "last": log.last.index,
-        "runs": [[run.index, run.term, run.node] for run in log.runs],
-    }
+def _role_name(server: Server) -> RoleName:
+    name: RoleName = server.state.role_name if server.up else "down"
+    return name
 
 
-def _clock(clock: Clock | None) -> list[float | None] | None:
-    return None if clock is None else [clock.began, clock.ends]
+def _log(log: Log) -> LogDrawing:
+    runs = tuple(TermRun(run.index, run.term, run.node) for run in log.runs)
+    return LogDrawing(start=log.start.index, last=log.last.index, runs=runs)
 
 
-def _membership(state: RaftState) -> Json:
-    """The membership the server goes by; ``at`` is the entry that began it."""
-    return {**sets(state.membership), "at": state.membership_id.index}
+def _snapshot(state: RaftState) -> SnapshotDrawing | None:
+    if state.disk.snapshot is None:
+        return None
+    last = state.disk.snapshot.last
+    return SnapshotDrawing(last.index, last.term, state.disk.snapshot.size)
 
 
-def sets(membership: Membership) -> Json:
+def _incoming(state: RaftState) -> IncomingSnapshot | None:
+    if state.incoming is None:
+        return None
+    return IncomingSnapshot(state.incoming.offset, state.incoming.meta.size, state.incoming.meta.last.index)
+
+
+def _clock(clock: Clock | None) -> ClockDrawing | None:
+    return None if clock is None else ClockDrawing(clock.began, clock.ends)
+
+
+def _membership(state: RaftState) -> MembershipDrawing:
+    sets = voters(state.membership)
+    return MembershipDrawing(sets=sets.sets, learners=sets.learners, at=state.membership_id.index)
+
+
+def voters(membership: Membership) -> Voters:
     """Voter sets and learners."""
-    return {"sets": [sorted(config) for config in membership.configs], "learners": sorted(membership.learners)}
+    sets = tuple(tuple(sorted(config)) for config in membership.configs)
+    return Voters(sets=sets, learners=tuple(sorted(membership.learners)))
 
 
-def _of_role(state: RaftState) -> Json:
-    """What only some roles have; the same keys for all, so that a change of role clears them."""
-    empty: Json = {"granted": None, "refused": None, "peers": None, "round": None, "lease": None, "handover": None}
-    match state.role:
-        case PreCandidate(granted=granted, refused=refused) | Candidate(granted=granted, refused=refused):
-            return {**empty, "granted": sorted(granted), "refused": sorted(refused)}
-        case Leader() as role:
-            handover = role.handover.to if role.handover else None
-            peers = [_peer(one) for one in role.progress]
-            return {**empty, "peers": peers, "round": role.round, "lease": lease_holds(state), "handover": handover}
-        case _:
-            return empty
-
-
-def _peer(progress: Progress) -> Json:
+def _peer(progress: Progress) -> PeerProgress:
     """What the leader knows of one peer."""
-    found: Json = {"peer": progress.peer, "matched": progress.matched, "next": progress.next}
+    found = PeerProgress(peer=progress.peer, matched=progress.matched, next=progress.next, pace="probe")
     match progress.pace:
         case Probe():
-            return {**found, "pace": "probe"}
+            return found
         case Pipeline(inflight=inflight):
-            return {**found, "pace": "pipeline", "inflight": len(inflight)}
+            return replace(found, pace="pipeline", inflight=len(inflight))
         case Installing(meta=meta, offset=offset):
-            return {**found, "pace": "snapshot", "offset": offset, "size": meta.size, "upto": meta.last.index}
+            return replace(found, pace="snapshot", offset=offset, size=meta.size, upto=meta.last.index)
         case Halted():
-            return {**found, "pace": "halted"}
+            return replace(found, pace="halted")
 
 
 # A message
 
 
-def flight(one: Flight) -> Json:
-    """One message that left; ``sign`` is + or − on an answer, ``lost`` says what the weather did to it at once."""
-    return {
-        "id": one.id,
-        "src": one.src,
-        "dst": one.dst,
-        "sent": one.sent,
-        "due": one.due,
-        "kind": type(one.message).__name__,
-        "name": message_name(one.message),
-        "glyph": GLYPHS[type(one.message).__name__],
-        "answer": isinstance(one.message, ANSWERS),
-        "sign": sign(one.message),
-        "entries": len(one.message.entries) if isinstance(one.message, AppendRequest) else 0,
-        "says": _says(one.message),
-        "cause": one.cause,
-        "copy": one.copy_of,
-        "to": one.reply_to,
-        "lost": None if one.fate is Fate.FLYING else str(one.fate),
-    }
+def flight(one: Flight) -> MessageDrawing:
+    """One message that left."""
+    return MessageDrawing(
+        id=one.id,
+        src=one.src,
+        dst=one.dst,
+        sent=one.sent,
+        due=one.due,
+        kind=type(one.message).__name__,
+        name=message_name(one.message),
+        glyph=GLYPHS[type(one.message).__name__],
+        answer=isinstance(one.message, ANSWERS),
+        sign=sign(one.message),
+        entries=len(one.message.entries) if isinstance(one.message, AppendRequest) else 0,
+        says=tuple(_says(one.message)),
+        cause=one.cause,
+        copy=one.copy_of,
+        to=one.reply_to,
+        lost=None if one.fate is Fate.FLYING else str(one.fate),
+    )
 
 
-def sign(message: AnyMessage) -> str:
+def sign(message: AnyMessage) -> Literal["+", "−", ""]:
     """Whether an answer says yes or no; nothing for a request."""
     match message:
         case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):
@@ -204,34 +233,43 @@ def sign(message: AnyMessage) -> str:
             return ""
 
 
-def _says(message: AnyMessage) -> list[list[str]]:
+def _says(message: AnyMessage) -> list[tuple[str, str]]:
     """Its fields by name, in words."""
-    said: list[list[str]] = [["vote", str(message.vote)]]
+    said: list[tuple[str, str]] = [("vote", vote_name(message.vote))]
     match message:
         case AppendRequest(prev=prev, entries=entries, commit=commit):
-            said += [["prev", str(prev)], ["entries", str(len(entries))], ["commit", str(commit)]]
+            said += [("prev", entry_name(prev)), ("entries", str(len(entries))), ("commit", str(commit))]
         case AppendAccepted(matched=matched):
-            said += [["matched", str(matched)]]
+            said += [("matched", entry_name(matched))]
         case AppendRefused(prev=prev, hint=hint):
-            said += [["prev", str(prev)], ["hint", str(hint)]]
+            said += [("prev", entry_name(prev)), ("hint", entry_name(hint))]
         case HeartbeatRequest(matched=matched, commit=commit, round=round):
-            said += [["matched", str(matched)], ["commit", str(commit)], ["round", str(round)]]
+            said += [("matched", entry_name(matched)), ("commit", str(commit)), ("round", str(round))]
         case HeartbeatResponse(round=round):
-            said += [["round", str(round)]]
+            said += [("round", str(round))]
         case SnapshotRequest(meta=meta, offset=offset, data=data):
-            said += [["upto", str(meta.last)], ["bytes", f"{offset}–{offset + len(data)} of {meta.size}"]]
+            said += [("up to", entry_name(meta.last)), ("bytes", f"{offset}–{offset + len(data)} of {meta.size}")]
         case SnapshotResponse(last=last, offset=offset):
-            said += [["upto", str(last)], ["has", f"{offset} bytes"]]
+            said += [("up to", entry_name(last)), ("has", f"{offset} bytes")]
         case _:
             said += _asked(message)
     return said
 
 
-def _asked(message: AnyMessage) -> list[list[str]]:
+def _asked(message: AnyMessage) -> list[tuple[str, str]]:
     match message:
         case VoteRequest(last=last) | PreVoteRequest(last=last):
-            return [["log ends", str(last)]]
+            return [("log ends", entry_name(last))]
         case VoteResponse(granted=granted, last=last) | PreVoteResponse(granted=granted, last=last):
-            return [["granted", "yes" if granted else "no"], ["log ends", str(last)]]
+            return [("granted", "yes" if granted else "no"), ("log ends", entry_name(last))]
         case _:
             return []
+
+
+def vote_name(vote: Vote) -> str:
+    """A vote by its term and candidate.
+
+    >>> vote_name(Vote(2, 1)), vote_name(Vote())
+    ('term 2, for n1', 'term 0')
+    """
+    return f"term {vote.term}, for {server(vote.node)}" if vote.node else f"term {vote.term}"

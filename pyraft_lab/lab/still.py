@@ -39,9 +39,9 @@ def still(moment: Moment, tape: Tape, seen: int, sentence: str) -> str:
 
 def _headline(moment: Moment) -> Iterator[str]:
     found = decisions(moment)
-    yield text(16, 26, " · ".join(one["title"] for one in found) or "Nobody leads", font_size="15", font_weight="bold")
+    yield text(16, 26, " · ".join(one.title for one in found) or "Nobody leads", font_size="15", font_weight="bold")
     if found:
-        yield text(16, 44, found[0]["line"], fill=MUTED)
+        yield text(16, 44, found[0].line, fill=MUTED)
 
 
 # The logs
@@ -99,7 +99,7 @@ def _cells(server: Server, first: int, y: float) -> Iterator[str]:
         yield f"stroke-width={line}/>"
         ink = numeral_colour(term)
         yield text(x, y + 16, term, font_size="12.5", font_weight="bold", text_anchor="middle", fill=ink)
-        yield text(x, y + 27, written(entry)[1][0][:7], font_size="8.5", text_anchor="middle", fill=ink)
+        yield text(x, y + 27, written(entry)[1].label[:7], font_size="8.5", text_anchor="middle", fill=ink)
 
 
 # Words and tape
@@ -112,11 +112,12 @@ def _told(sentence: str) -> Iterator[str]:
 
 def _tape(tape: Tape, moment: Moment, seen: int) -> Iterator[str]:
     end = max(moment.time, 1e-6)
-    bands = [band for band in tape.bands if band[0] <= seen]
-    for number, (_, time, term, leader) in enumerate(bands):
-        x = 12 + (WIDTH - 24) * time / end
-        stop = bands[number + 1][1] if number + 1 < len(bands) else end
-        width = (WIDTH - 24) * (stop - time) / end
+    bands = [band for band in tape.bands if band.event <= seen]
+    for number, band in enumerate(bands):
+        term, leader = band.term, band.leader
+        x = 12 + (WIDTH - 24) * band.time / end
+        stop = bands[number + 1].time if number + 1 < len(bands) else end
+        width = (WIDTH - 24) * (stop - band.time) / end
         yield f'<rect x="{x:.1f}" y="454" width="{width:.1f}" height="24" fill="{term_colour(term)}"/>'
         words = f"term {term}: {node_name(leader)} leads" if leader else "nobody leads"
         if width > 7 * len(words):
@@ -126,7 +127,7 @@ def _tape(tape: Tape, moment: Moment, seen: int) -> Iterator[str]:
 
 def alt(moment: Moment, sentence: str) -> str:
     """The picture in words."""
-    found = "; ".join(f"{one['title']}, {one['line']}" for one in decisions(moment)) or "nobody leads"
+    found = "; ".join(f"{one.title}, {one.line}" for one in decisions(moment)) or "nobody leads"
     servers = ", ".join(_in_words(node, moment.servers[node]) for node in sorted(moment.servers))
     return f"Raft at {moment.time:.3f} s: {found}. {servers}. {sentence}"
 
@@ -134,7 +135,7 @@ def alt(moment: Moment, sentence: str) -> str:
 def _in_words(node: NodeId, server: Server) -> str:
     state = server.state
     if not server.up:
-        return f"{node_name(node)} is {'not heard of' if server.silent else 'down'}"
+        return f"{node_name(node)} is {'no longer heard from' if server.silent else 'down'}"
     role = "leads" if isinstance(state.role, Leader) else f"is a {state.role_name}"
     last = state.log.last.index
     entries = f"{last} {'entry' if last == 1 else 'entries'}, {state.committed} committed"

@@ -1,13 +1,15 @@
 """The whole run on one strip: bands for who led when, marks for what stands out."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Append, InstallSnapshot, SaveSnapshot
 from pyraft_lab.engine.events import ChangeMembership, Propose
 from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId, Vote
+from pyraft_lab.lab.wire import Band, ElectedBy, Mark
 from pyraft_lab.trace.recorder import AWAY, Kind, Record
 from pyraft_lab.trace.words import content, server, span
 
@@ -16,15 +18,15 @@ FAULTS = {
     Kind.WIPE: "{who} loses its disk",
     Kind.RESTART: "{who} restarts",
     Kind.PAUSE: "{who} paused",
-    Kind.RESUME: "{who} goes on",
-    Kind.SILENT: "{who} not heard of",
-    Kind.HEARD: "{who} heard of again",
+    Kind.RESUME: "{who} resumes",
+    Kind.SILENT: "{who} no longer heard from",
+    Kind.HEARD: "{who} heard from again",
     Kind.GAP: "{who}: {detail}",
     Kind.PARTITION: "partition {detail}",
     Kind.CUT: "{who} → {peer} cut",
-    Kind.HEAL: "network whole",
+    Kind.HEAL: "network healed",
     Kind.DROP: "message dropped",
-    Kind.DUPLICATE: "message doubled",
+    Kind.DUPLICATE: "message duplicated",
     Kind.DELAY: "message delayed",
     Kind.DRIFT: "{who}: {detail}",
     Kind.JOIN: "{who} joins",
@@ -34,15 +36,13 @@ FAULTS = {
 class Tape:
     """Grows with the run: hand it every record once, in order.
 
-    ``bands`` are ``[first event, time, term, leader]`` (leader 0: nobody), each up to the next one;
-    ``marks`` are ``[event, time, kind, node, words]``; ``terms`` tells of each elected leader, by term and node, who
-    voted for it, and of which voter sets.
+    ``terms`` is by term and leader, such as ``"3.1"``.
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.bands: list[list[Any]] = []
-        self.marks: list[list[Any]] = []
-        self.terms: dict[str, dict[str, Any]] = {}
+        self.bands: list[Band] = []
+        self.marks: list[Mark] = []
+        self.terms: dict[str, ElectedBy] = {}
         self._leading: dict[NodeId, Vote] = {}
         for record in records:
             self.see(record)
@@ -57,15 +57,17 @@ class Tape:
     def later(self, events: int, time: float) -> "Tape":
         """A tape without the first ``events``, counted anew; it begins at ``time``."""
         twin = self.copy()
-        at = max((place for place, band in enumerate(self.bands) if band[0] <= events), default=0)
-        twin.bands = [[max(0, event - events), max(time, when), *who] for event, when, *who in self.bands[at:]]
-        twin.marks = [[event - events, *mark] for event, *mark in self.marks if event >= events]
+        at = max((place for place, band in enumerate(self.bands) if band.event <= events), default=0)
+        twin.bands = [
+            replace(band, event=max(0, band.event - events), time=max(time, band.time)) for band in self.bands[at:]
+        ]
+        twin.marks = [replace(mark, event=mark.event - events) for mark in self.marks if mark.event >= events]
         return twin
 
     def see(self, record: Record) -> None:
         """One more record."""
         self._lead(record)
-        self.marks.extend([record.id, record.time, kind, record.node, words] for kind, words in marks(record))
+        self.marks.extend(Mark(record.id, record.time, kind, record.node, words) for kind, words in marks(record))
 
     def _lead(self, record: Record) -> None:
         after = record.after
@@ -80,15 +82,16 @@ class Tape:
         elif self.bands:
             return
         newest = max(self._leading.values(), default=Vote())
-        if not self.bands or self.bands[-1][2:] != [newest.term, newest.node]:
-            self.bands.append([record.id, record.time, newest.term, newest.node])
+        last = self.bands[-1] if self.bands else None
+        if last is None or (last.term, last.leader) != (newest.term, newest.node):
+            self.bands.append(Band(record.id, record.time, newest.term, newest.node))
 
     def _elected(self, step: Step) -> None:
         before = step.before.role
         if isinstance(before, Candidate):
             voters = {*before.granted, step.after.id, *_newest_voter(step)}
-            sets = [sorted(config) for config in step.before.membership.configs]
-            self.terms[f"{step.after.term}.{step.after.id}"] = {"yes": sorted(voters), "sets": sets}
+            sets = tuple(tuple(sorted(config)) for config in step.before.membership.configs)
+            self.terms[f"{step.after.term}.{step.after.id}"] = ElectedBy(yes=tuple(sorted(voters)), sets=sets)
 
 
 def _newest_voter(step: Step) -> Iterator[NodeId]:

@@ -7,10 +7,13 @@ from inspect import getsourcelines
 from types import CodeType, FrameType
 from typing import Any
 
+from msgspec.structs import replace
+
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal
 from pyraft_lab.engine.state import Step
-from pyraft_lab.lab.scene import Json, flight, sets
+from pyraft_lab.lab.scene import flight, voters
+from pyraft_lab.lab.wire import BookEntry, RuleSource, SceneEvent
 from pyraft_lab.trace.recorder import Flight, MessageId, Record
 from pyraft_lab.trace.rules.rule import Rule
 from pyraft_lab.trace.rules.table import rule
@@ -20,24 +23,24 @@ from pyraft_lab.trace.words import command_text
 Flights = Mapping[MessageId, Flight]
 
 
-def told(record: Record, flights: Flights, engine: Engine) -> Json:
-    """One event as plain JSON: when, where, why, in words; ``lit`` are the lines of its rule that ran."""
-    found: Json = {
-        "id": record.id,
-        "time": record.time,
-        "kind": str(record.kind),
-        "node": record.node,
-        "peer": record.peer,
-        "cause": record.cause,
-        "message": record.message,
-        "text": sentence(record, flights).partition(" ")[2],
-        "routine": is_routine(record, flights),
-        "sent": [flight(one) for one in record.sent],
-    }
-    if record.step is not None:
-        decided = rule(record.step)
-        found |= {"rule": decided.label, "lit": lit(engine, record.step, decider(engine, decided))}
-    return found
+def told(record: Record, flights: Flights, engine: Engine) -> SceneEvent:
+    """One event: when, where, why, in words; ``lit`` are the lines of its rule that ran."""
+    event = SceneEvent(
+        id=record.id,
+        time=record.time,
+        kind=str(record.kind),
+        node=record.node,
+        peer=record.peer,
+        cause=record.cause,
+        message=record.message,
+        text=sentence(record, flights).partition(" ")[2],
+        routine=is_routine(record, flights),
+        sent=tuple(flight(one) for one in record.sent),
+    )
+    if record.step is None:
+        return event
+    decided = rule(record.step)
+    return replace(event, rule=decided.label, lit=tuple(lit(engine, record.step, decider(engine, decided))))
 
 
 def decider(engine: Engine, decided: Rule) -> Callable[..., Any]:
@@ -50,17 +53,17 @@ def _is_in_table(decided: Rule) -> bool:
     return decided.decider.__module__.endswith(".rules")
 
 
-def source(engine: Engine, decided: Rule) -> Json:
-    """The lines of the deciding function, for everybody to read; ``first`` is the number of the first."""
+def source(engine: Engine, decided: Rule) -> RuleSource:
+    """The lines of the deciding function, for everybody to read."""
     lines, first = lines_of(decider(engine, decided))
-    return {
-        "label": decided.label,
-        "section": decided.section,
-        "meaning": decided.meaning,
-        "where": decided.decided_by,
-        "first": first,
-        "lines": lines,
-    }
+    return RuleSource(
+        label=decided.label,
+        section=decided.section,
+        meaning=decided.meaning,
+        where=decided.decided_by,
+        first=first,
+        lines=tuple(lines),
+    )
 
 
 @lru_cache(maxsize=256)
@@ -105,13 +108,13 @@ def _watched(engine: Engine, step: Step, code: CodeType, ran: set[int]) -> Step:
 # Entries
 
 
-def written(entry: Entry) -> tuple[str, list[Any]]:
-    """An entry of the book: its name, and ``[label, kind, membership]``."""
+def written(entry: Entry) -> tuple[str, BookEntry]:
+    """What an entry says, by its name in the book."""
     name = f"{entry.id.index}.{entry.id.term}.{entry.id.node}"
     match entry.payload:
         case Blank():
-            return name, ["blank", "blank", None]
+            return name, BookEntry("blank", "blank", None)
         case Normal(data):
-            return name, [command_text(data), "write", None]
+            return name, BookEntry(command_text(data), "write", None)
         case Configuration(membership):
-            return name, ["joint" if membership.is_joint else "voters", "members", sets(membership)]
+            return name, BookEntry("joint" if membership.is_joint else "voters", "members", voters(membership))

@@ -16,8 +16,8 @@ from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followe
 from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
 from pyraft_lab.lab.page import page, player
 from pyraft_lab.lab.pulse import Shared
-from pyraft_lab.lab.scene import Json
 from pyraft_lab.lab.still import image
+from pyraft_lab.lab.wire import Bye, Failure, HeaderNews, Told, plain
 from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace import given
@@ -32,6 +32,7 @@ GRACE = 2.0
 """Seconds in which other drawings of the same Lab can say that they are still there when one has gone."""
 TWIN = "PYRAFT_LAB_TWIN"
 STATIC = Path(__file__).parent / "static"
+BYE = plain(Bye())
 
 
 class Lab(anywidget.AnyWidget):
@@ -43,13 +44,14 @@ class Lab(anywidget.AnyWidget):
     nothing has happened yet is first taken to its first election, one vote short of a leader, unless ``opening`` is
     false. Nothing moves by itself but what is alive.
 
-    All that the drawing knows is plain JSON: ``board`` and ``reels`` go to it, its wishes come back as messages.
+    All that the drawing knows is plain JSON: ``header`` and ``chunks`` go to it, its messages come
+    back (see ``lab/wire.py``).
     """
 
     _esm = STATIC / "lab.js"
     _css = STATIC / "lab.css"
-    board = traitlets.Dict().tag(sync=True)
-    reels: Any = traitlets.List().tag(sync=True)
+    header = traitlets.Dict().tag(sync=True)
+    chunks: Any = traitlets.List().tag(sync=True)
 
     def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
         if not isinstance(opening, bool):
@@ -60,14 +62,14 @@ class Lab(anywidget.AnyWidget):
         is_live = isinstance(self._desk, LiveDesk)
         self._owner = owner()
         self._post = self._pulse.post if is_live else self._owner
-        super().__init__(board=self._desk.board(), reels=self._desk.reels())
+        super().__init__(header=plain(self._desk.board()), chunks=plain(self._desk.chunks()))
         self.on_msg(self._hear)
         if is_live:
             self._pulse.start()
             end_with_the_cell(self.close)
 
     def __repr__(self) -> str:
-        return f"<Lab: {self._desk.board()['title']}>"
+        return f"<Lab: {self._desk.board().title}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust).
@@ -96,7 +98,7 @@ class Lab(anywidget.AnyWidget):
         """Write a page that plays everything seen so far: step, play and scrub without a kernel or a network."""
         target = given.file_to_write(path)
         picture = image(*self._desk.picture())
-        target.write_text(page(self._desk, self._desk.board()["title"], picture), encoding="utf-8")
+        target.write_text(page(self._desk, self._desk.board().title, picture), encoding="utf-8")
         return target
 
     def close(self) -> None:
@@ -117,7 +119,7 @@ class Lab(anywidget.AnyWidget):
 
     def _retire(self, desk: LiveDesk) -> None:
         """The cluster has ended: so does the pulse; whoever made the Lab answers what is still asked of its tape."""
-        self._tell(lambda: [{"type": "board", "board": {**desk.ending, "strips": []}}])
+        self._tell(lambda: [HeaderNews(desk.board())])
         self._post = self._owner
         self._pulse.close()
 
@@ -125,7 +127,7 @@ class Lab(anywidget.AnyWidget):
 
     def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
         """May be called on any thread: hand it to whoever owns the cluster."""
-        if message == {"do": "bye"}:  # unless another drawing of this Lab says otherwise, nobody looks any more
+        if message == BYE:  # unless another drawing of this Lab says otherwise, nobody looks any more
             self._heard = time.monotonic() - SILENCE + GRACE
             return
         self._heard = time.monotonic()
@@ -134,15 +136,15 @@ class Lab(anywidget.AnyWidget):
     def _answer(self, message: Any) -> None:
         self._tell(lambda: self._desk.answer(message))
 
-    def _tell(self, answers: Callable[[], Iterable[Json]]) -> None:
+    def _tell(self, answers: Callable[[], Iterable[Told]]) -> None:
         """Send what there is to say; whatever goes wrong is shown in the widget, for a log hides it."""
         try:
             for told in answers():
-                self.send(told)
+                self.send(plain(told))
         except PyraftError as error:
-            self.send({"type": "error", "text": str(error)})
+            self.send(plain(Failure(str(error))))
         except Exception as error:  # noqa: BLE001 (a mistake of ours: the learner should see that too)
-            self.send({"type": "error", "text": f"the Lab failed: {type(error).__name__}: {error}"})
+            self.send(plain(Failure(f"the Lab failed: {type(error).__name__}: {error}")))
 
 
 def desk_for(source: Source, *, opening: bool) -> Desk:

@@ -88,7 +88,7 @@ def test_a_user_who_goes_on_in_a_cell_is_followed() -> None:
     branch.look_ahead(branch.count + 30)
     sim.crash(3)
     assert branch.count == len(sim.trace)
-    assert branch.tape.marks[-1][2:] == ["crash", 3, "n3 crashes"]
+    assert branch.tape.marks[-1].words == "n3 crashes"
 
 
 def test_nonsense_from_the_drawing_is_refused() -> None:

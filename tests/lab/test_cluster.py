@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from pyraft_lab import Lab, LocalCluster, PyraftError, Simulation, Trace
 from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk
 from pyraft_lab.lab.desk import SimulationDesk, TraceDesk
+from pyraft_lab.lab.wire import ChunkNews, Failure, GateNews, Go, TimelineNews
 from pyraft_lab.network import broker
 from pyraft_lab.network.gate import Held
 from pyraft_lab.runtime.server import Seat, serve
@@ -31,13 +32,16 @@ def listening(lab: Lab) -> list[dict[str, Any]]:
 async def test_the_tape_grows_with_the_cluster() -> None:
     async with LocalCluster(3) as cluster:
         desk = ClusterDesk(cluster)
-        known = desk.board()["strips"][0]["count"]
+        known = desk.board().timelines[0].count
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
-        *reels, news = desk.grow()
-    assert news["strip"]["from"] == known
-    assert news["strip"]["count"] == known + len(news["strip"]["times"])
-    assert reels[-1]["reel"]["events"][-1]["id"] == news["strip"]["count"] - 1
-    assert any(kind == "write" for _, _, kind, _, _ in news["strip"]["marks"])
+        *chunks, news = desk.grow()
+    assert isinstance(news, TimelineNews)
+    assert isinstance(chunks[-1], ChunkNews)
+    timeline = news.timeline
+    assert timeline.start == known
+    assert timeline.count == known + len(timeline.times)
+    assert chunks[-1].chunk.events[-1].id == timeline.count - 1
+    assert any(mark.kind == "write" for mark in timeline.marks)
 
 
 async def test_an_order_is_carried_out_now() -> None:
@@ -47,8 +51,8 @@ async def test_an_order_is_carried_out_now() -> None:
         crash = {"type": "crash", "node": leader}
         *_, went = await in_thread(lambda: ask(desk, do="act", order=crash))
         assert leader not in cluster.nodes
-        assert went["type"] == "go"
-        assert not desk.film("main").moment(went["event"]).servers[leader].up
+        assert isinstance(went, Go)
+        assert not desk.film("main").moment(went.event).servers[leader].up
         await in_thread(lambda: ask(desk, do="act", order={"type": "restart", "node": leader}))
         assert leader in cluster.nodes
 
@@ -68,14 +72,14 @@ async def test_messages_between_live_servers_are_held_and_let_pass_one_by_one() 
         await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
         ask(desk, do="act", order={"type": "freeze"})
         waiting = desk.gate()
-        assert waiting["closed"]
-        assert waiting["frozen"]
-        first, *others = waiting["held"]
+        assert waiting.closed
+        assert waiting.frozen
+        first, *others = waiting.held
         ask(desk, do="act", order={"type": "release", "message": first})
         assert first not in desk.held()
         assert set(others) <= set(desk.held())
         ask(desk, do="act", order={"type": "open"})
-        assert desk.gate()["held"] == []
+        assert desk.gate().held == ()
 
 
 async def test_a_call_that_waits_for_the_gate_holds_nobody_up() -> None:
@@ -95,7 +99,7 @@ async def test_what_went_wrong_later_is_told_later() -> None:
         await cluster.wait_leader()
         desk = ClusterDesk(cluster)
         desk.start(lambda: cluster.raft(7)).join(PATIENCE)
-        assert [one["text"] for one in desk.grow() if one["type"] == "error"] == ["there is no node 7; known are 1"]
+        assert [one.text for one in desk.grow() if isinstance(one, Failure)] == ["there is no node 7; known are 1"]
 
 
 @pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
@@ -107,7 +111,7 @@ async def test_a_cluster_that_is_followed_over_mqtt_is_watched_and_held() -> Non
         with trace:
             desk = FollowDesk(trace)
             assert desk.picture()
-            while not any(mark[2] == "election" for mark in desk.tape("main").marks):
+            while not any(mark.kind == "election" for mark in desk.tape("main").marks):
                 await in_thread(lambda: list(desk.grow()))
             await in_thread(lambda: ask(desk, do="act", order={"type": "hold"}))
             while not desk.held():
@@ -118,7 +122,7 @@ async def test_a_cluster_that_is_followed_over_mqtt_is_watched_and_held() -> Non
         stop.set()
         await asyncio.wait(nodes)
     assert all(one.id < 2**31 for one in desk.film("main").trace.records)
-    assert desk.board()["title"] == "cluster demo, followed over MQTT"
+    assert desk.board().title == "cluster demo, followed over MQTT"
 
 
 def seat(node: int, url: str) -> Seat:
@@ -130,7 +134,7 @@ async def test_a_lab_follows_while_a_cell_holds_the_loop_up() -> None:
     grown = threading.Event()
     async with LocalCluster(3) as cluster:
         lab = Lab(cluster)
-        lab.send = lambda told: grown.set() if told["type"] == "strip" else None
+        lab.send = lambda told: grown.set() if told["type"] == "timeline" else None
         assert grown.wait(PATIENCE)
         lab.close()
 
@@ -144,12 +148,12 @@ async def test_when_the_cluster_ends_its_labs_say_so_and_leave_no_thread_behind(
     for thread in left:
         thread.join(PATIENCE)
     assert [thread.is_alive() for thread in left] == [False]
-    assert heard[-1]["board"]["can"] == []
-    assert "has ended" in heard[-1]["board"]["over"]
-    lab._hear(lab, {"do": "want", "branch": "main", "reel": 0}, None)  # noqa: SLF001 (as the page does)
+    assert heard[-1]["header"]["can"] == ()
+    assert "has ended" in heard[-1]["header"]["over"]
+    lab._hear(lab, {"do": "want", "branch": "main", "chunk": 0}, None)  # noqa: SLF001 (as the page does)
     lab._hear(lab, {"do": "act", "branch": "main", "event": 0, "time": 0.0, "order": {"type": "heal"}}, None)  # noqa: SLF001
     await asyncio.sleep(0)
-    assert [told["type"] for told in heard[-2:]] == ["reel", "error"]
+    assert [told["type"] for told in heard[-2:]] == ["chunk", "error"]
     assert lab.story
 
 
@@ -158,7 +162,7 @@ async def test_however_often_a_lab_is_made_one_thread_follows_the_cluster() -> N
         labs = [Lab(cluster) for _ in range(20)]
         assert [thread.name for thread in threading.enumerate()].count("live lab") == 1
         answered = threading.Event()
-        labs[0].send = lambda told: answered.set() if told["type"] == "board" else None
+        labs[0].send = lambda told: answered.set() if told["type"] == "header" else None
         labs[0]._hear(labs[0], {"do": "hello"}, None)  # noqa: SLF001 (as the page does)
         assert await asyncio.to_thread(answered.wait, PATIENCE)
         (thread,) = (thread for thread in threading.enumerate() if thread.name == "live lab")
@@ -176,13 +180,13 @@ def test_a_trace_with_gaps_is_shown_from_its_first_record_on() -> None:
     sim.run(1.0)
     records = [replace(record, id=1000 + 3 * record.id) for record in sim.trace.records[20:90]]
     desk = TraceDesk(Trace(records))
-    assert [event["id"] for event in desk.film("main").reel(0)["events"]] == list(range(64))
+    assert [event.id for event in desk.film("main").chunk(0).events] == list(range(64))
 
 
 def test_any_mistake_is_shown_in_the_widget() -> None:
     lab = Lab(Simulation(seed=7))
     heard = listening(lab)
-    lab._hear(lab, {"do": "want", "branch": "main", "reel": -999}, None)  # noqa: SLF001 (as the page does)
+    lab._hear(lab, {"do": "want", "branch": "main", "chunk": -999}, None)  # noqa: SLF001 (as the page does)
     assert heard[-1]["type"] == "error"
 
 
@@ -191,7 +195,7 @@ def test_a_broken_promise_is_a_mark_on_the_tape() -> None:
     sim.always("nobody leads", lambda s: s.leader is None)
     desk = SimulationDesk(sim)
     list(desk.answer({"do": "ahead", "branch": "main", "events": 200}))
-    kinds = {mark[2] for mark in desk.strip("main")["marks"]}
+    kinds = {mark.kind for mark in desk.timeline("main").marks}
     assert {"election", "violation"} <= kinds
 
 
@@ -209,9 +213,9 @@ async def test_only_held_messages_that_the_tape_knows_are_announced() -> None:
             cluster.gate.close()
             await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
             for told in desk.grow():
-                if told["type"] == "gate":
+                if isinstance(told, GateNews):
                     film = desk.film("main")
-                    assert set(told["held"]) <= set(film.moment(len(film) - 1).flying)
+                    assert set(told.held) <= set(film.moment(len(film) - 1).flying)
             cluster.gate.open()
             await asyncio.sleep(0)
 

@@ -6,6 +6,7 @@ import pytest
 
 from pyraft_lab import PyraftError, Simulation, Trace
 from pyraft_lab.lab.desk import SimulationDesk, TraceDesk, open_at_election
+from pyraft_lab.lab.wire import plain
 
 
 def fresh() -> SimulationDesk:
@@ -36,9 +37,9 @@ def test_a_simulation_under_way_is_left_where_it_is() -> None:
 
 def test_only_what_is_new_is_told_of_a_branch() -> None:
     desk = fresh()
-    known = desk.board()["strips"][0]["count"]
+    known = desk.board().timelines[0].count
     (news,) = answers(desk, do="ahead", branch="main", events=known + 10)
-    assert (news["strip"]["from"], len(news["strip"]["times"])) == (known, 10)
+    assert (news.timeline.start, len(news.timeline.times)) == (known, 10)
 
 
 def test_showing_a_moment_lets_it_really_happen() -> None:
@@ -52,7 +53,7 @@ def test_an_order_is_answered_with_where_to_go() -> None:
     desk = fresh()
     event = len(desk.sim.trace) - 1
     *_, told = answers(desk, do="act", branch="main", event=event, time=0.0, order={"type": "crash", "node": 2})
-    assert told == {"type": "go", "branch": "main", "event": event + 1}
+    assert plain(told) == {"type": "go", "branch": "main", "event": event + 1}
 
 
 def test_the_place_is_told_as_a_picture_and_in_words() -> None:

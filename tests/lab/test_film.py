@@ -1,13 +1,12 @@
-"""What the drawing is handed: a reel is whole once and then says only what changed, and both add up to the truth."""
-
-from typing import Any
+"""What the drawing is handed: a chunk is whole once and then says only what changed, and both add up to the truth."""
 
 import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import Simulation, Trace
 from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
-from pyraft_lab.lab.scene import Json, scene
+from pyraft_lab.lab.scene import scene
+from pyraft_lab.lab.wire import Chunk, Json, plain
 
 
 def busy(seconds: float = 0.6) -> Simulation:
@@ -22,8 +21,9 @@ def busy(seconds: float = 0.6) -> Simulation:
     return sim
 
 
-def played(reel: Json) -> list[dict[str, Any]]:
+def played(chunk: Chunk) -> list[Json]:
     """The nodes after each event, put together as the drawing does it."""
+    reel = plain(chunk)
     nodes = dict(reel["key"]["nodes"])
     found = []
     for event in reel["events"]:
@@ -38,19 +38,19 @@ def test_key_and_changes_add_up_to_every_scene() -> None:
     film = Simulated(sim)
     for number in range(len(film) // REEL + 1):
         moments = list(film.moments(number * REEL, min(len(film), (number + 1) * REEL)))[1:]
-        assert played(film.reel(number)) == [scene(moment)["nodes"] for moment in moments]
+        assert played(film.chunk(number)) == [plain(scene(moment))["nodes"] for moment in moments]
 
 
-def test_a_reel_begins_where_the_one_before_it_ended() -> None:
+def test_a_chunk_begins_where_the_one_before_it_ended() -> None:
     film = Simulated(busy())
-    assert played(film.reel(0))[-1] == film.reel(1)["key"]["nodes"]
+    assert played(film.chunk(0))[-1] == plain(film.chunk(1).key)["nodes"]
 
 
 def test_every_message_that_lands_was_seen_to_leave() -> None:
     film = Simulated(busy())
     flying: set[int] = set()
     for number in range(len(film) // REEL + 1):
-        for event in film.reel(number)["events"]:
+        for event in plain(film.chunk(number).events):
             if event["kind"] in {"receive", "undelivered"}:
                 assert event["message"] in flying
             flying |= {one["id"] for one in event["sent"]}
@@ -86,7 +86,7 @@ def test_a_message_that_is_told_of_too_late_never_flies() -> None:
     film = Recorded(Trace(records))
     assert film.moment(lands.id).early == {lands.message}
     assert lands.message not in film.moment(late.id).flying
-    told = [one["id"] for number in range(2) for event in film.reel(number)["events"] for one in event["sent"]]
+    told = [one["id"] for number in range(2) for event in plain(film.chunk(number).events) for one in event["sent"]]
     assert lands.message not in told
 
 
@@ -95,9 +95,9 @@ def test_what_flies_to_a_server_that_crashes_is_gone() -> None:
     crash = next(record for record in sim.trace.records if record.kind == "crash")
     film = Recorded(sim.trace)
     doomed = [id for id, one in film.moment(crash.id - 1).flying.items() if one.dst == crash.node]
-    event = film.reel(crash.id // REEL)["events"][crash.id % REEL]
+    event = plain(film.chunk(crash.id // REEL).events)[crash.id % REEL]
     assert doomed
-    assert event["gone"] == [[id, f"n{crash.node} is down"] for id in doomed]
+    assert list(event["gone"]) == [[id, f"n{crash.node} is down"] for id in doomed]
 
 
 def test_long_numbers_of_separate_processes_are_made_short() -> None:
@@ -113,7 +113,7 @@ def test_long_numbers_of_separate_processes_are_made_short() -> None:
 
 def test_a_saved_trace_shows_the_same_servers_as_the_simulation_did() -> None:
     sim = busy()
-    seen, saved = Simulated(sim).reel(2), Recorded(sim.trace).reel(2)
+    seen, saved = plain(Simulated(sim).chunk(2)), plain(Recorded(sim.trace).chunk(2))
     known = ("up", "role", "term", "vote", "log", "commit", "applied", "members", "granted", "peers")
     for one, other in zip(played(seen), played(saved), strict=True):
         assert {id: [node[key] for key in known] for id, node in one.items()} == {
@@ -122,7 +122,7 @@ def test_a_saved_trace_shows_the_same_servers_as_the_simulation_did() -> None:
 
 
 def test_an_event_names_its_rule_and_the_lines_of_it_that_ran() -> None:
-    reel = Simulated(busy()).reel(0)
+    reel = plain(Simulated(busy()).chunk(0))
     won = next(event for event in reel["events"] if event.get("nodes", {}).get("1", {}).get("role") == "leader")
     rule = reel["rules"][won["rule"]]
     assert won["lit"]
@@ -150,7 +150,7 @@ def test_a_swapped_rule_shows_the_learners_own_lines() -> None:
 @pytest.mark.parametrize("event", [0, 23, 64, 100])
 def test_a_moment_can_be_looked_at_in_any_order(event: int) -> None:
     film = Simulated(busy())
-    assert scene(film.moment(event))["nodes"] == played(film.reel(event // REEL))[event % REEL]
+    assert plain(scene(film.moment(event)))["nodes"] == played(film.chunk(event // REEL))[event % REEL]
 
 
 def test_a_film_without_its_beginning_shows_the_same_later_on() -> None:
@@ -161,7 +161,7 @@ def test_a_film_without_its_beginning_shows_the_same_later_on() -> None:
     for event in (0, 7, REEL, len(later) - 1):
         ours, theirs = later.moment(event), whole.moment(event + gone)
         assert (ours.time, ours.servers, ours.flying.keys()) == (theirs.time, theirs.servers, theirs.flying.keys())
-    told = [event for number in range(2) for event in later.reel(number)["events"]]
+    told = [event for number in range(2) for event in plain(later.chunk(number).events)]
     assert [event["id"] for event in told] == list(range(len(later)))
     assert all(event["cause"] is None or 0 <= event["cause"] < event["id"] for event in told)
 

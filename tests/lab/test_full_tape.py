@@ -8,6 +8,7 @@ from pyraft_lab import Simulation, Trace
 from pyraft_lab.lab.cluster import LiveDesk
 from pyraft_lab.lab.film import REEL
 from pyraft_lab.lab.holding import Gate, LiveOrder
+from pyraft_lab.lab.wire import Band, TimelineNews
 from pyraft_lab.network.porter import FarGate
 
 
@@ -52,18 +53,18 @@ def grow(sim: Simulation, desk: Watching) -> list[Any]:
 def test_the_oldest_events_go_and_the_newest_stay(watched: tuple[Simulation, Watching]) -> None:
     sim, desk = watched
     times = [round(record.time, 6) for record in sim.trace.records]
-    strip = [told["strip"] for told in grow(sim, desk) if told["type"] == "strip"][-1]
-    assert strip["gone"] == 2 * REEL
-    assert strip["from"] == 0
-    assert strip["times"] == [round(record.time, 6) for record in sim.trace.records][2 * REEL :]
-    assert times[2 * REEL] == strip["times"][0] == strip["bands"][0][1]
-    assert {mark[1] for mark in strip["marks"]} <= set(strip["times"])
+    strip = [told.timeline for told in grow(sim, desk) if isinstance(told, TimelineNews)][-1]
+    assert strip.gone == 2 * REEL
+    assert strip.start == 0
+    assert list(strip.times) == [round(record.time, 6) for record in sim.trace.records][2 * REEL :]
+    assert times[2 * REEL] == strip.times[0] == strip.bands[0].time
+    assert {mark.time for mark in strip.marks} <= set(strip.times)
 
 
 def test_who_leads_and_who_elected_it_stay_known(watched: tuple[Simulation, Watching]) -> None:
     sim, desk = watched
     grow(sim, desk)
-    assert desk.tape("main").bands == [[0, desk.film("main").trace.records[0].time, 1, sim.leader]]
+    assert desk.tape("main").bands == [Band(0, desk.film("main").trace.records[0].time, 1, sim.leader or 0)]
     assert f"1.{sim.leader}" in desk.tape("main").terms
     assert desk.film("main").moment(0).servers.keys() == sim.nodes.keys()
 
@@ -76,4 +77,4 @@ def test_nothing_is_told_twice_and_nothing_left_out(watched: tuple[Simulation, W
     whole = sim.trace.records
     kept = desk.film("main").trace.records
     assert [record.time for record in kept] == [record.time for record in whole[-len(kept) :]]
-    assert desk.strip("main")["gone"] == len(whole) - len(kept)
+    assert desk.timeline("main").gone == len(whole) - len(kept)

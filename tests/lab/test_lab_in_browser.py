@@ -93,6 +93,11 @@ class Seat:
         """The event it says it shows."""
         return int(self.root.locator(".rl-where").inner_text().split("event ")[1].split()[0])
 
+    @property
+    def height_of_controls(self) -> float:
+        """How high the bar of controls is, in pixels."""
+        return float(self.root.locator(".rl-bar").bounding_box()["height"])
+
     def button(self, words: str) -> Any:
         """A button by its words."""
         return self.root.get_by_role("button", name=words, exact=True).first
@@ -187,7 +192,7 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     seat = Seat(page)
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     seat.root.scroll_into_view_if_needed()
-    first = seat.event
+    first, height = seat.event, seat.height_of_controls
     seat.shows("n1 candidate")
     visit.picture("1-opened")
 
@@ -215,6 +220,7 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     # the branch is not only known: the Lab has gone there, and will not go there again after the next click
     seat.root.locator("option:checked", has_text="dropped").first.wait_for(state="attached", timeout=SOON)
     visit.picture("4-dropped")
+    assert seat.height_of_controls == height, "the bar jumped when a branch came"
 
     seat.button("Reset").click()
     seat.button("Step").click()
@@ -272,7 +278,7 @@ def see_live_ones(visit: Visit) -> None:
     visit.page.keyboard.press("b")
     live.shows("held: choose one")
     visit.page.keyboard.press("n")
-    live.button("Let it pass").wait_for(timeout=SOON)
+    live.button("Deliver").wait_for(timeout=SOON)
     visit.picture("10-held")
     live.button("Hold messages").click()
 
@@ -295,7 +301,22 @@ def test_a_page_plays_without_kernel_and_network(visit: Visit, tmp_path: Path) -
     seat.scrub(0.8)
     seat.button("Step").click()
     visit.picture("11-page")
+    say_why_nothing_happens(seat)
     assert (visit.elsewhere, visit.complaints) == ([], [])
+
+
+def say_why_nothing_happens(seat: Seat) -> None:
+    """A key that finds nothing says so; the list of keys begins with its first line, however small the window is."""
+    seat.root.focus()
+    seat.page.keyboard.press("Home")
+    seat.page.keyboard.press("n")
+    seat.shows("no message is under way")
+    seat.page.set_viewport_size({"width": 700, "height": 420})
+    seat.page.keyboard.press("?")
+    keys = seat.root.get_by_role("dialog", name="Keys")
+    assert keys.evaluate("(list) => [list.scrollTop, list.getBoundingClientRect().top >= 0]") == [0, True]
+    seat.page.keyboard.press("Escape")
+    keys.wait_for(state="detached", timeout=SOON)
 
 
 def test_a_notebook_made_into_a_page_plays_from_the_disk(visit: Visit, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+from msgspec import UNSET
 
 from pyraft_lab.check.ghost import Ghost, judge
 from pyraft_lab.check.local import facts_of
@@ -82,8 +83,9 @@ def test_the_film_of_the_records_shows_the_logs_of_the_worlds() -> None:
 
 def _shown(film: Recorded | Simulated) -> object:
     """The log as the drawing gets it with the event that replaced it."""
-    event = film.reel(install().id // REEL)["events"][install().id % REEL]
-    return event["nodes"][str(LATE)]["log"]
+    event = film.chunk(install().id // REEL).events[install().id % REEL]
+    assert event.nodes is not UNSET
+    return event.nodes[str(LATE)]["log"]
 
 
 def _logs(film: Recorded | Simulated, event: int) -> dict[int, object]:

@@ -1,90 +1,119 @@
-// The panels of a live cluster: a strip of figures and a log. Python says what to show as plain JSON; here it is drawn.
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 49adaee39171b8f3fb6ded12999a9b6eb406cc90d4ad64482207f98e0e48c751
 
-const make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });
-
-/** A strip of figures: name, value, and a line below; the throughput also as bars. */
+// src/panel.js
+var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });
+function figure(list) {
+  const box = make("div", "rl-figure");
+  const parts = { name: make("div", "rl-name"), value: make("div", "rl-value"), more: make("div", "rl-more") };
+  box.setAttribute("role", "listitem");
+  box.append(parts.name, parts.value, parts.more);
+  list.append(box);
+  return { box, ...parts };
+}
 function strip(el) {
-  const list = make("div", "rl-strip"); // no dl: JupyterLab dresses those of every page in its own way
+  const list = make("div", "rl-strip");
   list.setAttribute("role", "list");
   el.append(list);
-  let parts = [];
-  return ({ cells = [], bars = [], fill, ink, seconds }) => {
-    if (parts.length !== cells.length) {
-      parts = cells.map(() => {
-        const box = make("div", "rl-figure"), name = make("div", "rl-name"), value = make("div", "rl-value"), more = make("div", "rl-more");
-        box.setAttribute("role", "listitem");
-        box.append(name, value, more);
-        list.append(box);
-        return { box, name, value, more };
-      });
-    }
+  let figures = [];
+  return ({ cells = [], bars = [], fill = "", ink = "", seconds = 0 }) => {
+    if (figures.length !== cells.length) figures = cells.map(() => figure(list));
     cells.forEach((cell, place) => {
-      for (const part of ["name", "value", "more"]) if (parts[place][part].textContent !== cell[part]) parts[place][part].textContent = cell[part];
+      for (
+        const part of
+        /** @type {const} */
+        ["name", "value", "more"]
+      ) {
+        if (figures[place][part].textContent !== cell[part]) figures[place][part].textContent = cell[part];
+      }
     });
-    if (parts[0]) Object.assign(parts[0].more.style, { background: fill, color: ink });
-    if (parts[1]) spark(parts[1].box, bars, seconds);
+    if (figures.length) Object.assign(figures[0].more.style, { background: fill, color: ink });
+    if (figures.length > 1) spark(figures[1].box, bars, seconds);
   };
 }
-
-/** Commands committed over time, as bars: the newest at the right. */
 function spark(box, bars, seconds) {
-  const most = Math.max(1, ...bars), path = bars.map((count, place) => `M${place * 4 + 1.5} 24v-${(count / most) * 22 + 0.5}`).join("");
-  let svg = box.querySelector("svg");
-  if (!svg) {
-    box.insertAdjacentHTML("beforeend", `<svg role="img" viewBox="0 0 ${bars.length * 4} 24" preserveAspectRatio="none"><path/></svg>`);
-    svg = box.querySelector("svg");
+  const most = Math.max(1, ...bars);
+  const d = bars.map((count, place) => `M${place * 4 + 1.5} 24v-${count / most * 22 + 0.5}`).join("");
+  if (!box.querySelector("svg")) {
+    const view = `viewBox="0 0 ${bars.length * 4} 24" preserveAspectRatio="none"`;
+    box.insertAdjacentHTML("beforeend", `<svg role="img" ${view}><path/></svg>`);
   }
-  svg.setAttribute("aria-label", `commands committed in the last ${seconds} seconds`);
-  svg.firstChild.setAttribute("d", path);
+  box.querySelector("svg")?.setAttribute("aria-label", `commands committed in the last ${seconds} seconds`);
+  box.querySelector("path")?.setAttribute("d", d);
 }
-
-/** A log that scrolls with its newest line, until its reader scrolls back. */
 function log(el) {
-  const bar = make("div", "rl-logbar"), count = make("span"), button = make("button", "rl-follow", "Newest");
+  const bar = make("div", "rl-logbar");
+  const count = make("span", "");
+  const button = make("button", "rl-follow", "Newest");
   const list = Object.assign(make("ol", "rl-lines"), { tabIndex: 0 });
   list.setAttribute("role", "log");
   list.setAttribute("aria-label", "what happens in the cluster");
   bar.append(count, button);
   el.append(bar, list);
-  const rows = new Map();
   let follows = true;
-  const down = () => { list.scrollTop = list.scrollHeight; };
+  const down = () => {
+    list.scrollTop = list.scrollHeight;
+  };
   list.addEventListener("scroll", () => {
     follows = list.scrollTop + list.clientHeight > list.scrollHeight - 8;
     button.hidden = follows;
   });
   button.hidden = true;
-  button.addEventListener("click", () => { follows = true; down(); list.focus(); });
+  button.addEventListener("click", () => {
+    follows = true;
+    down();
+    list.focus();
+  });
+  const write = lineWriter(list);
   return ({ lines = [], earlier = 0 }) => {
-    count.textContent = earlier > 0 ? `the newest ${lines.length} lines; ${earlier} earlier ones are in cluster.trace` : `${lines.length} lines`;
-    const ids = new Set(lines.map((line) => line.id));
-    for (const [id, row] of rows) if (!ids.has(id)) { row.remove(); rows.delete(id); }
-    for (const line of lines) {
-      const known = rows.get(line.id);
-      if (known) { if (known.lastChild.textContent !== line.text) known.lastChild.textContent = line.text; continue; }
-      const row = make("li", line.quiet ? "rl-dim" : "");
-      row.append(make("time", "", `${line.time.toFixed(3)} s`), make("span", "", line.text));
-      rows.set(line.id, row);
-      list.append(row);
-    }
+    const before = `the newest ${lines.length} lines; ${earlier} earlier ones are in cluster.trace`;
+    count.textContent = earlier > 0 ? before : `${lines.length} lines`;
+    write(lines);
     if (follows) down();
   };
 }
-
+function lineWriter(list) {
+  const rows = /* @__PURE__ */ new Map();
+  return (lines) => {
+    const ids = new Set(lines.map((line) => line.id));
+    for (const [id, row] of rows) {
+      if (ids.has(id)) continue;
+      row.remove();
+      rows.delete(id);
+    }
+    for (const { id, time, text, quiet } of lines) {
+      const words = rows.get(id)?.lastChild;
+      if (words) {
+        if (words.textContent !== text) words.textContent = text;
+        continue;
+      }
+      const row = make("li", quiet ? "rl-dim" : "");
+      row.append(make("time", "", `${time.toFixed(3)} s`), make("span", "", text));
+      rows.set(id, row);
+      list.append(row);
+    }
+  };
+}
 function render({ model, el }) {
-  const root = make("section", "rl-panel"), note = make("p", "rl-end");
+  const root = make("section", "rl-panel");
+  const note = make("p", "rl-end");
   el.append(root);
   const draw = (model.get("sort") === "log" ? log : strip)(root);
   root.append(note);
   const show = () => {
-    const shown = model.get("shown");
+    const shown = (
+      /** @type {Shown} */
+      model.get("shown")
+    );
     draw(shown);
-    note.textContent = shown.error ? `This panel failed: ${shown.error}` : shown.over ? "The cluster has ended; this is how it stood." : "";
+    const over = shown.over ? "The cluster has ended; this was its last state." : "";
+    note.textContent = shown.error ? `This panel failed: ${shown.error}` : over;
     note.hidden = !note.textContent;
   };
   model.on("change:shown", show);
   show();
   return () => model.off("change:shown", show);
 }
-
-export default { render };
+var panel_default = { render };
+export {
+  panel_default as default
+};
