@@ -42,6 +42,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Home": "index.md"},
         {"Guide": [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]},
         {"Reference": [f"reference/{name}.md" for name in rooms()]},
+        {"Architecture": "ARCHITECTURE.md"},
         {"Behaviours": "behaviours.md"},
         {"Changelog": "CHANGELOG.md"},
     ]
@@ -54,7 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     home = CHAPTER.sub(r"(\1.ipynb)", readme)
     files.append(File.generated(config, "index.md", content=home))
     files.append(File.generated(config, "behaviours.md", content=behaviours()))
-    for name in sorted({"CHANGELOG.md", *linked(home)}):
+    for name in sorted({"ARCHITECTURE.md", "CHANGELOG.md", *linked(home)}):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     for name in rooms():
         files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,16 @@ import pyraft_lab
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "pyraft_lab").rglob("*.py"))
-ROOMS = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "mkdocs.yml", "pyproject.toml", "constraints.txt"]
+ROOMS = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Makefile",
+    "mkdocs.yml",
+    "pyproject.toml",
+    "constraints.txt",
+]
 FOLDERS = ["pyraft_lab", "chapters", "notebooks", "tests", "binder", ".ci"]
 SUFFIXES = {".py", ".md", ".ipynb", ".toml", ".yml", ".txt", ".json", ".js", ".css", ".cfg", ".svg", ""}
 LARGEST = 500  # lines
@@ -20,6 +30,10 @@ SHORTEST_DOCSTRING = 20  # characters
 EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base_utils"}
 HEAVY = ["pandas", "pyarrow", "plotly", "anywidget", "ipywidgets", "aiomqtt", "IPython"]
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:root|home|Users|work|opt)/\w+")
+
+FLOORS = re.compile(r"^## The floors$.*?^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOM = re.compile(r"^\*\*`?([\w ]+?)/?`?(?::.*)?\*\*$")
+NAMED = re.compile(r"`([\w/]+)`")
 
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -30,6 +44,36 @@ def test_imports_keep_to_the_floors() -> None:
         contracts, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_architecture_shows_the_floors_that_imports_keep_to() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (kept,) = (contract["layers"] for contract in contracts if contract.get("containers") == ["pyraft_lab"])
+    shown = FLOORS.search((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+    assert shown is not None
+    assert shown[1] == "".join(f"{floor.replace('(', '').replace(')', '')}\n" for floor in kept)
+
+
+def test_architecture_has_a_line_for_every_module() -> None:
+    package = ROOT / "pyraft_lab"
+    modules = {path.relative_to(package).with_suffix("").as_posix() for path in MODULES}
+    there = {name for name in modules if not name.rpartition("/")[2].startswith("__")}
+    described = modules_described((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
+    assert sorted(there - described) == [], "without a line in ARCHITECTURE.md"
+    assert sorted(described - there) == [], "in ARCHITECTURE.md, but not in the package"
+
+
+def modules_described(page: str) -> set[str]:
+    """The modules before the colon of each line below *Rooms and modules*, as paths within the package."""
+    rooms = page.partition("\n### Rooms and modules\n")[2].partition("\n## ")[0]
+    found, room = set[str](), ""
+    for line in re.sub(r"\n  +", " ", rooms).splitlines():
+        if title := ROOM.match(line):
+            room = "" if " " in title[1] else f"{title[1]}/"
+        elif line.startswith("- "):
+            found.update(f"{room}{name}" for name in NAMED.findall(line.partition("`: ")[0] + "`"))
+    return found
 
 
 @each_module
