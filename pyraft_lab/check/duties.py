@@ -31,7 +31,7 @@ from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.weather import Micros
 from pyraft_lab.sim.world import Node, World
-from pyraft_lab.trace.recorder import EventId, Flight, Kind, Record
+from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 
 Found = Iterator[tuple[str, str]]
 

@@ -20,7 +20,7 @@ from pyraft_lab.engine.state import Candidate, Disk, Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term, Vote
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.world import World
-from pyraft_lab.trace.recorder import EventId, Flight, Record
+from pyraft_lab.trace.record import EventId, Flight, Record
 
 Chain = int
 """Names one log prefix for ever; 0 is the empty one."""

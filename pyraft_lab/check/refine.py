@@ -46,7 +46,7 @@ from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.world import World
-from pyraft_lab.trace.recorder import Flight, Record
+from pyraft_lab.trace.record import Flight, Record
 
 NAME = "refines the model"
 _STORAGE = (SaveVote, Append, Truncate, Purge, SaveSnapshot, InstallSnapshot, WriteChunk)

@@ -16,7 +16,7 @@ from pyraft_lab.lab.tape import Tape
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND
-from pyraft_lab.trace.recorder import EventId
+from pyraft_lab.trace.record import EventId
 
 MOST_AHEAD = 2048
 """Events a scout goes ahead at most."""

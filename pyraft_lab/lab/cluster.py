@@ -37,7 +37,8 @@ from pyraft_lab.lab.scene import Json
 from pyraft_lab.network.porter import FarGate
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.clusters import Cluster
-from pyraft_lab.trace.recorder import MessageId, Trace
+from pyraft_lab.trace.record import MessageId
+from pyraft_lab.trace.trace import Trace
 
 if TYPE_CHECKING:
     from pyraft_lab.trace.stream import FollowedTrace

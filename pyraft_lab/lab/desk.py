@@ -24,8 +24,9 @@ from pyraft_lab.lab.still import alt, still
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.recorder import EventId, Record, Trace
+from pyraft_lab.trace.record import EventId, Record
 from pyraft_lab.trace.story import story
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz.theme import NO_TERM, PALETTE, numeral_colour, term_colour
 
 AHEAD = 3 * REEL

@@ -14,7 +14,7 @@ from pyraft_lab.lab.live import Live, check_live
 from pyraft_lab.lab.meter import Meter, Reading, news
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record
+from pyraft_lab.trace.record import EventId, Flight, MessageId, Record
 from pyraft_lab.trace.story import is_routine, sentence
 from pyraft_lab.viz.theme import numeral_colour, term_colour
 

@@ -38,7 +38,7 @@ from pyraft_lab.engine.state import (
 )
 from pyraft_lab.lab.decision import decisions
 from pyraft_lab.lab.moment import Clock, Moment, Server
-from pyraft_lab.trace.recorder import ANSWERS, Fate, Flight
+from pyraft_lab.trace.record import ANSWERS, Fate, Flight
 from pyraft_lab.trace.words import message_name
 from pyraft_lab.viz.theme import GLYPHS
 

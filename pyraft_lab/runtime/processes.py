@@ -33,7 +33,7 @@ from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Identity
 from pyraft_lab.storage.directory import look, make_directory
-from pyraft_lab.trace.recorder import Kind
+from pyraft_lab.trace.record import Kind
 from pyraft_lab.trace.stream import FollowedTrace
 
 PATIENCE = 30.0

@@ -20,7 +20,7 @@ from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_e
 from pyraft_lab.machine import Value
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.runtime.hooks import Complaints, name_of
-from pyraft_lab.trace.recorder import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, peer_of
+from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, peer_of
 
 Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]

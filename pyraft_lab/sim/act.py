@@ -47,7 +47,7 @@ from pyraft_lab.sim.world import (
     Tell,
     World,
 )
-from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record, kind_of
+from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
 
 _EMPTY = Disk()
 

@@ -31,7 +31,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import Deed
 from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.files import Writer
-from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.record import EventId, Record
 
 FORMAT = "pyraft1"
 MARKS = 768

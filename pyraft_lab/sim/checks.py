@@ -6,7 +6,7 @@ from typing import Protocol, Self
 from msgspec import Struct
 
 from pyraft_lab.sim.world import World
-from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.record import EventId, Record
 
 
 class Violation(Struct, frozen=True, kw_only=True):

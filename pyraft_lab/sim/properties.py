@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, assert_
 
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
-from pyraft_lab.trace.recorder import EventId
+from pyraft_lab.trace.record import EventId
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -34,7 +34,8 @@ from pyraft_lab.sim.travel import Moment, diff, moments
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.world import Action, Call, Decision, Due, Invoke, Pending, Setting, Start, World, actions, waits
-from pyraft_lab.trace.recorder import EventId, Flight, Record, Trace
+from pyraft_lab.trace.record import EventId, Flight, Record
+from pyraft_lab.trace.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd

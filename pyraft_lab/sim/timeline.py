@@ -11,7 +11,7 @@ from pyraft_lab.engine.rules import Rules
 from pyraft_lab.sim.act import act
 from pyraft_lab.sim.weather import SECOND, Micros
 from pyraft_lab.sim.world import Action, World
-from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.record import EventId, Record
 
 STRIDE = 64
 """Every so many events the world is kept, so that a fork into the past replays no more than that."""

@@ -27,7 +27,7 @@ from pyraft_lab.ledger import Ledger
 from pyraft_lab.machine import Sessions
 from pyraft_lab.sim.disk import SOUND, Batch, Health, Shelved
 from pyraft_lab.sim.weather import Micros, Weather
-from pyraft_lab.trace.recorder import EventId, Flight, MessageId
+from pyraft_lab.trace.record import EventId, Flight, MessageId
 
 # What may happen
 

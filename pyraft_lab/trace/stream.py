@@ -33,8 +33,9 @@ from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
 from pyraft_lab.trace.batches import Receiver, Sender
-from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
+from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.roll import Roll
+from pyraft_lab.trace.trace import Trace
 
 HELLO = 2.0
 """Seconds between a follower's signs of life."""

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.source import Frames, separations, spans
 

@@ -17,7 +17,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.trace.questions import Explanation
-from pyraft_lab.trace.recorder import ANSWERS, EventId, Fate, Flight, Kind, Record
+from pyraft_lab.trace.record import ANSWERS, EventId, Fate, Flight, Kind, Record
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.words import message_name
 from pyraft_lab.viz import ground, theme

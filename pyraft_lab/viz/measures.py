@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window

@@ -10,7 +10,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.checks import Violation
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable

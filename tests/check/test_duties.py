@@ -22,7 +22,7 @@ from pyraft_lab.engine.state import Disk, Leader, Step
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World
-from pyraft_lab.trace.recorder import Flight, Record
+from pyraft_lab.trace.record import Flight, Record
 from tests.check import broken
 from tests.engine.builders import follower, id_of
 

@@ -16,7 +16,7 @@ from pyraft_lab.engine.state import Follower, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
-from pyraft_lab.trace.records import record_step
+from pyraft_lab.trace.record import record_step
 
 
 def anybody(_state: RaftState, _request: VoteRequest) -> None:

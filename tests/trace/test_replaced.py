@@ -11,8 +11,8 @@ from pyraft_lab.exercises.asking import question
 from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
 from pyraft_lab.lab.meter import Meter
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.recorder import Trace
-from pyraft_lab.trace.records import gap
+from pyraft_lab.trace.record import gap
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import commit_latency, logs, progress, snapshots
 from tests.replaced import LATE, install, replaced
 
