@@ -18,7 +18,7 @@ It judges Raft as the paper has it: one vote a term, and a leader that restarts 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
-from pyraft_lab.check.model import Impossible, Line, Model, Role, Server
+from pyraft_lab.check.spec import Impossible, Line, Model, Role, Server
 from pyraft_lab.engine import state as engine
 from pyraft_lab.engine.commands import (
     Append,
@@ -44,7 +44,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.sim.checks import Violation
+from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.world import World
 from pyraft_lab.trace.record import Flight, Record
 

@@ -24,10 +24,11 @@ from pyraft_lab.errors import ConfigError, PyraftError, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.beginning import begin
-from pyraft_lab.sim.checks import Checker, Violation, default_checks
 from pyraft_lab.sim.controls import Controls
+from pyraft_lab.sim.local_invariants import Duties
 from pyraft_lab.sim.overdue import fires_before
-from pyraft_lab.sim.properties import Property, PropertyKind, panel
+from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
+from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.scene import Ended
 from pyraft_lab.sim.timeline import Deed, Past, Timeline
 from pyraft_lab.sim.travel import Moment, diff, moments
@@ -94,7 +95,7 @@ class Simulation(Controls):
         self._timeline = Timeline(self._world)
         self._branches: dict[str, Simulation] = {}
         self._calls: dict[int, ClientCall] = {}
-        self._checks = tuple(default_checks() if checks is None else checks)
+        self._checks = (Safety(), Duties()) if checks is None else tuple(checks)
         self._violations: list[Violation] = []
         self._properties: list[Property[Simulation]] = []
         self.observers: list[Callable[[Record], None]] = []

@@ -227,16 +227,21 @@ def record_step(
     *,
     id: EventId,
     time: float,
+    kind: Kind | None = None,
     cause: EventId | None = None,
     message: MessageId | None = None,
     sent: Sequence[Flight] = (),
     replies: Sequence[Reply] = (),
+    detail: str = "",
 ) -> Record:
-    """The record of one turn of a node; ``message`` is the id of the one received, ``sent`` what left at once."""
+    """The record of one step of a node; ``message`` is the id of the one received, ``sent`` what left because of it.
+
+    ``kind`` is that of the event, unless the caller knows better.
+    """
     return Record(
         id=id,
         time=time,
-        kind=kind_of(step.event),
+        kind=kind or kind_of(step.event),
         node=step.after.id,
         cause=cause,
         step=step,
@@ -244,6 +249,7 @@ def record_step(
         message=message,
         sent=tuple(sent),
         replies=tuple(replies),
+        detail=detail,
     )
 
 

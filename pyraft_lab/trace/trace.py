@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pyraft_lab.network.address import Certificates
+    from pyraft_lab.runtime.trace_stream import FollowedTrace
     from pyraft_lab.trace.coverage import Coverage
     from pyraft_lab.trace.questions import Explanation
-    from pyraft_lab.trace.stream import FollowedTrace
 
 
 class Trace:
@@ -168,7 +168,7 @@ class Trace:
         ...     trace.events
         """
         with needed("aiomqtt"):
-            from pyraft_lab.trace.stream import FollowedTrace
+            from pyraft_lab.runtime.trace_stream import FollowedTrace
 
         given.name("broker", broker)
         given.name("cluster", cluster)

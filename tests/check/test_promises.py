@@ -6,18 +6,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.ghost import (
-    ELECTION_SAFETY,
-    LEADER_APPEND_ONLY,
-    LEADER_COMPLETENESS,
-    LOG_MATCHING,
-    NOBODY_STOPS,
-    STATE_MACHINE_SAFETY,
-    Ghost,
-    judge,
-    logs_match,
-)
-from pyraft_lab.check.local import Committed, Cut, Elected, Restored, Stopped, Truncated
+from pyraft_lab.check.ghost import Ghost, judge
 from pyraft_lab.check.worlds import World, cluster
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Event, Propose
@@ -25,6 +14,16 @@ from pyraft_lab.engine.log import Blank, Entry, Log, Normal
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import LogId
+from pyraft_lab.sim.facts import Committed, Cut, Elected, Restored, Stopped, Truncated
+from pyraft_lab.sim.safety import (
+    ELECTION_SAFETY,
+    LEADER_APPEND_ONLY,
+    LEADER_COMPLETENESS,
+    LOG_MATCHING,
+    NOTHING_IMPOSSIBLE,
+    STATE_MACHINE_SAFETY,
+    logs_match,
+)
 
 
 def entry(term: int, index: int, data: bytes = b"") -> Entry:
@@ -53,24 +52,24 @@ def test_a_later_leader_has_all_that_was_committed_and_an_earlier_one_need_not()
 
 
 def test_what_is_committed_stays_so() -> None:
-    assert judge(PAST, (Committed((2, 2), (entry(1, 1), entry(2, 2))),)).broken == STATE_MACHINE_SAFETY
-    assert judge(PAST, (Committed((2, 2), (entry(1, 1), entry(1, 2, b"x"))),)).broken == STATE_MACHINE_SAFETY
-    later = judge(PAST, (Committed((2, 2), (entry(1, 2), entry(2, 3))),))
+    assert judge(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(2, 2))),)).broken == STATE_MACHINE_SAFETY
+    assert judge(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(1, 2, b"x"))),)).broken == STATE_MACHINE_SAFETY
+    later = judge(PAST, (Committed(2, (2, 2), (entry(1, 2), entry(2, 3))),))
     assert not later.broken
     assert (later.ghost.committed[2], later.ghost.by[2]) == (entry(2, 3), (2, 2))
 
 
 def test_a_snapshot_holds_what_was_committed() -> None:
     known = Ghost(start=LogId(1, 1, 5))
-    assert not judge(known, (Restored(LogId(1, 1, 5)),)).broken
-    assert not judge(known, (Restored(LogId(1, 1, 4)),)).broken
-    assert judge(known, (Restored(LogId(1, 1, 6)),)).broken == STATE_MACHINE_SAFETY
-    assert judge(known, (Restored(LogId(2, 1, 5)),)).broken == STATE_MACHINE_SAFETY
+    assert not judge(known, (Restored(1, LogId(1, 1, 5)),)).broken
+    assert not judge(known, (Restored(1, LogId(1, 1, 4)),)).broken
+    assert judge(known, (Restored(1, LogId(1, 1, 6)),)).broken == STATE_MACHINE_SAFETY
+    assert judge(known, (Restored(1, LogId(2, 1, 5)),)).broken == STATE_MACHINE_SAFETY
 
 
 def test_a_leader_keeps_its_entries_and_nobody_stops() -> None:
-    assert judge(PAST, (Cut((1, 1)),)).broken == LEADER_APPEND_ONLY
-    assert judge(PAST, (Stopped(1, "why"),)).broken == NOBODY_STOPS
+    assert judge(PAST, (Cut(1),)).broken == LEADER_APPEND_ONLY
+    assert judge(PAST, (Stopped(1, "why"),)).broken == NOTHING_IMPOSSIBLE
     assert not judge(PAST, (Truncated(),)).broken
 
 

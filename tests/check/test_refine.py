@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.campaign import Trial
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.model import Impossible, Line, Model
 from pyraft_lab.check.refine import Refinement, compare, refine
+from pyraft_lab.check.spec import Impossible, Line, Model
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.sim.simulation import Simulation

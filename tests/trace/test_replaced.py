@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from pyraft_lab.check.ghost import Ghost, judge
-from pyraft_lab.check.local import facts_of
 from pyraft_lab.check.refine import refine
 from pyraft_lab.exercises.asking import question
 from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
 from pyraft_lab.lab.meter import Meter
+from pyraft_lab.sim.facts import facts_of
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import gap
 from pyraft_lab.trace.trace import Trace

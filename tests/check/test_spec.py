@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyraft_lab.check.model import Impossible, Line, Model, Role
+from pyraft_lab.check.spec import Impossible, Line, Model, Role
 
 THREE = (frozenset({1, 2, 3}),)
 FIRST = Line(0, "first", THREE)

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
+from pyraft_lab.runtime.trace_batches import Receiver, Sender
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.batches import Receiver, Sender
 from pyraft_lab.trace.files import Writer
 from pyraft_lab.trace.record import Kind, Record, gap, missing_in
 from pyraft_lab.trace.trace import Trace
