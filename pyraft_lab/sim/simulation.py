@@ -24,10 +24,12 @@ from pyraft_lab.errors import ConfigError, PyraftError, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.beginning import begin
+from pyraft_lab.sim.capsule import seal
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.local_invariants import Duties
 from pyraft_lab.sim.overdue import fires_before
 from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
+from pyraft_lab.sim.rebuild import rebuild
 from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.scene import Ended
 from pyraft_lab.sim.timeline import Deed, Past, Timeline
@@ -263,8 +265,6 @@ class Simulation(Controls):
 
         ``CapsuleError`` where it was not recorded from the beginning.
         """
-        from pyraft_lab.sim.capsule import seal
-
         return seal(self)
 
     @classmethod
@@ -277,9 +277,7 @@ class Simulation(Controls):
         put in where it began to. ``CapsuleError`` where the text is cut, damaged or of another format;
         ``CapsuleMismatch`` names the first difference.
         """
-        from pyraft_lab.sim.capsule import reopen
-
-        return reopen(text, rules=rules, machine=machine)
+        return rebuild(cls, text, rules=rules, machine=machine)
 
     # Branches of time
 
