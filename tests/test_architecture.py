@@ -4,8 +4,10 @@ import ast
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import pyraft_lab
@@ -19,6 +21,11 @@ LARGEST = 500  # lines
 SHORTEST_DOCSTRING = 20  # characters
 EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base_utils"}
 HEAVY = ["pandas", "pyarrow", "plotly", "anywidget", "ipywidgets", "aiomqtt", "IPython"]
+ARGUED = {
+    ("pyraft_lab.trace.record", "pyraft_lab.trace.story"): "a record prints as its sentence",
+    ("pyraft_lab.trace.trace", "pyraft_lab.runtime.trace_stream"): "Trace.follow is where a learner looks for it",
+}
+"""Imports that go against the others, within one function each, and why."""
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:root|home|Users|work|opt)/\w+")
 
 each_module = pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -30,6 +37,14 @@ def test_imports_keep_to_the_floors() -> None:
         contracts, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("pyraft_lab", exclude_type_checking_imports=True, cache_dir=None)
+    arrows = {module: set(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+    for above, below in ARGUED:
+        arrows[above].remove(below)
+    TopologicalSorter(arrows).prepare()  # CycleError names the circle
 
 
 @each_module

@@ -20,7 +20,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError, PyraftError, Timeout
+from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.beginning import begin
@@ -326,12 +326,12 @@ class Simulation(Controls):
     def jump(self, what: Moment, *, after: Record | EventId | float | None = None) -> "Simulation":
         """A fork right after the first such moment of the past, or the first behind a record, an event or a time.
 
-        ``LookupError`` where there is none.
+        ``RecordNotFound`` (a ``LookupError``) where there is none.
         """
         start = -1 if after is None else self._timeline.events_at(after) - 1
         found = next(moments(self, what, start), None)
         if found is None:
-            raise LookupError(f"no {what} was recorded behind event {start}; run on, or look for something else")
+            raise RecordNotFound(f"no {what} was recorded behind event {start}; run on, or look for something else")
         return self.fork(found)
 
     def diff(self, other: "Simulation") -> "pd.DataFrame":

@@ -6,6 +6,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyraft_lab.errors import RecordNotFound
 from pyraft_lab.extras import needed
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Record
@@ -55,15 +56,15 @@ class Trace:
         return tuple(self._records.copy())  # in one piece: a live cluster goes on adding
 
     def record(self, id: EventId) -> Record:
-        """One record by its id; ``LookupError`` where it is not kept."""
+        """One record by its id; ``RecordNotFound`` (a ``LookupError``) where it is not kept."""
         first = self._records[0].id if self._records else 0
         if not isinstance(id, int):
-            raise LookupError(f"no record {id!r}: records are numbered")
+            raise RecordNotFound(f"no record {id!r}: records are numbered")
         if 0 <= id - first < len(self._records) and self._records[id - first].id == id:
             return self._records[id - first]
         found = next((record for record in self.records if record.id == id), None)  # numbers of several processes
         if found is None:
-            raise LookupError(f"no record {id}; {len(self._records)} are kept, from {first}")
+            raise RecordNotFound(f"no record {id}; {len(self._records)} are kept, from {first}")
         return found
 
     def copy(self, events: EventId) -> "Trace":
