@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyraft_lab.check.spec import Entry, NotAllowed, Raft, Role, elect, save
+from pyraft_lab.check.spec import Entry, NotAllowed, Raft, Role, elect, replicate, save
 
 THREE = (frozenset({1, 2, 3}),)
 FIRST = Entry(0, "first", THREE)
