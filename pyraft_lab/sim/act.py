@@ -10,10 +10,9 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions
 from pyraft_lab.sim.clients import attempt, conclude, invoke
-from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.scene import Ended, Scene
 from pyraft_lab.sim.server import Server
-from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
+from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between, links_between
 from pyraft_lab.sim.world import (
     Action,
     Attempt,

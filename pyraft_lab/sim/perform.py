@@ -21,10 +21,9 @@ from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim import plan as faults
 from pyraft_lab.sim.disk import SOUND
-from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.plan import AnyFault, Plan, Who
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import SECOND, Micros, Weather
+from pyraft_lab.sim.weather import SECOND, Micros, Weather, links_between
 from pyraft_lab.sim.workload import Clients, Load
 from pyraft_lab.trace.record import Record
 
