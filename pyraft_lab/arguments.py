@@ -11,7 +11,7 @@ Traceback (most recent call last):
 pyraft_lab.errors.ConfigError: node=True: must be a node id, a whole number from 1 to 9007199254740991
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from operator import index as as_int
@@ -26,6 +26,8 @@ LONGEST = 1e9
 """The longest time in seconds, some thirty years: clocks and timers can still count to it."""
 MOST_NODES = 10_000
 """The most nodes of one cluster."""
+LONGEST_ADDRESS = 1_000
+"""Characters of the longest address: every node has it in its log, its metrics and its snapshots."""
 
 
 def whole(field: str, value: object, least: int = 0, most: int = LARGEST, *, what: str = "") -> int:
@@ -80,7 +82,7 @@ def addresses(field: str, table: object) -> dict[int, str]:
     if not isinstance(table, Mapping):
         raise ConfigError(field, table, "must map node ids to addresses, such as {4: 'host:port'}")
     node_ids(field, list(table))
-    return {node_id(field, node): text(f"{field}[{node}]", table[node]) for node in sorted(table)}
+    return {node_id(field, node): address(f"{field}[{node}]", table[node]) for node in sorted(table)}
 
 
 def voters(field: str, members: object) -> dict[int, str]:
@@ -101,6 +103,15 @@ def sides(field: str, groups: Iterable[object]) -> tuple[tuple[int, ...], ...]:
     if len(named) != len(set(named)):
         raise ConfigError(field, parts, "a node can be on one side only")
     return parts
+
+
+def side_of(node: int, groups: Iterable[Container[int]]) -> int:
+    """Which group of a partition a node is in; nodes in no group form one more, wherever a network is partitioned.
+
+    >>> [side_of(node, [{1, 2}, {3}]) for node in (1, 3, 4, 5)]
+    [0, 1, -1, -1]
+    """
+    return next((place for place, group in enumerate(groups) if node in group), -1)
 
 
 def way(field: str, value: Any) -> tuple[int, int]:
@@ -178,13 +189,41 @@ def text(field: str, value: object) -> str:
     """A string."""
     if not isinstance(value, str):
         raise ConfigError(field, value, "must be a string")
+    if not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
+        raise ConfigError(field, value, "must be a string of whole characters: half of a surrogate pair is none")
     return value
+
+
+def address(field: str, value: object) -> str:
+    """Where a node can be found, as the application has it; possibly empty."""
+    if len(found := text(field, value)) > LONGEST_ADDRESS:
+        raise ConfigError(field, value, f"must be an address of at most {LONGEST_ADDRESS} characters")
+    return found
 
 
 def function(field: str, value: Callable[..., T]) -> Callable[..., T]:
     """Something that can be called."""
     if not callable(value):
         raise ConfigError(field, value, "must be a function")
+    return value
+
+
+def functions(field: str, values: Iterable[Callable[..., T]]) -> list[Callable[..., T]]:
+    """Several things that can be called."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise ConfigError(field, values, "must be a list of functions")
+    return [function(f"{field}[{place}]", one) for place, one in enumerate(values)]
+
+
+def fitting(field: str, value: T, face: type, *, advice: str = "") -> T:
+    """An object with every method of a protocol; a class is not yet such an object."""
+    if isinstance(value, type):
+        raise ConfigError(field, value, f"must be an object, not its class: {field}={value.__name__}()")
+    methods = [name for name, one in vars(face).items() if callable(one) and not name.startswith("_")]
+    if missing := [name for name in methods if not callable(getattr(value, name, None))]:
+        raise ConfigError(
+            field, value, f"must be a {face.__name__}, and has no {', '.join(missing)}{advice and f'; {advice}'}"
+        )
     return value
 
 

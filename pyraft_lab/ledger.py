@@ -24,6 +24,7 @@ from pyraft_lab.engine.commands import (
     Done,
     GuardFailed,
     InProgress,
+    InstallSnapshot,
     NoQuorum,
     NoSuchLearner,
     NothingToDo,
@@ -39,7 +40,9 @@ from pyraft_lab.engine.commands import (
     TooMuchWaiting,
     Truncate,
 )
-from pyraft_lab.engine.log import Entry
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.state import Leader, Role
 from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId
 from pyraft_lab.errors import (
     AlreadyInitialized,
@@ -54,6 +57,10 @@ from pyraft_lab.errors import (
     PyraftError,
     QuorumNotEnough,
 )
+
+EMPTY = Log()
+GRACE = 10
+"""Longest election timeouts for which a deposed leader waits to hear what became of its last entries."""
 
 
 class Lost(Struct, frozen=True, tag=True):
@@ -121,10 +128,13 @@ class Ledger(Struct, frozen=True, kw_only=True):
     reads: tuple[Readable, ...] = ()
     applied: Index = 0
 
-    def after(self, command: Command, results: Sequence[Any] = ()) -> tuple["Ledger", tuple[Outcome, ...]]:
+    def after(  # noqa: C901 (one line a command)
+        self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY
+    ) -> tuple["Ledger", tuple[Outcome, ...]]:
         """The ledger once ``command`` is executed, and whose waiting that ended.
 
-        ``results`` are what the machine returned for the entries of an ``Apply``, in order.
+        ``results`` are what the machine returned for the entries of an ``Apply``, in order; ``log`` is the log before
+        the step, which an ``InstallSnapshot`` of another history empties.
         """
         match command:
             case Accepted(requests, first):
@@ -133,6 +143,8 @@ class Ledger(Struct, frozen=True, kw_only=True):
                 return self._applied(entries, results)
             case Truncate(after):
                 return self._truncated(after)
+            case InstallSnapshot(meta):
+                return self._truncated(log.purge(meta.last).last.index)
             case RestoreMachine(meta):
                 return self._passed_over(meta.last.index)
             case Readable():
@@ -143,6 +155,10 @@ class Ledger(Struct, frozen=True, kw_only=True):
                 return self, (Finished(request),)
             case _:
                 return self, ()
+
+    def is_orphaned(self, role: Role) -> bool:
+        """Whether writes of a leadership that has ended still wait: perhaps nobody ever tells this node."""
+        return bool(self.writes) and not isinstance(role, Leader)
 
     def abandoned(self) -> tuple["Ledger", tuple[Outcome, ...]]:
         """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
@@ -186,6 +202,11 @@ class Ledger(Struct, frozen=True, kw_only=True):
         """Who waits for an entry up to ``last``, and the others."""
         parts = [waiting.split(last) for waiting in self.writes]
         return tuple(due for due, _ in parts if due.requests), tuple(later for _, later in parts if later.requests)
+
+
+def grace(config: Config) -> float:
+    """Seconds after which a node that no longer leads gives up what is :meth:`~Ledger.is_orphaned`."""
+    return GRACE * config.election_timeout[1]
 
 
 def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> Iterator[Outcome]:

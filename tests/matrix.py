@@ -22,7 +22,18 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "matrix"
-ROOMS = ("engine", "sim", "network", "storage", "trace")
+ROOMS = ("engine", "sim", "network", "storage", "trace", "parity", "test_ledger.py", "test_machine.py")
+LEFT_OUT = (
+    "parity/test_parity.py::test_a_scenario_over_mqtt",
+    "trace/test_roll.py::test_a_node_killed_without_mercy_is_shown_as_not_heard_of_and_so_is_one_that_stands_still[mosquitto]",
+)
+"""Tests that mostly wait, for nothing that another Python could change."""
+FEWER = {"PYRAFT_KILLS": "5", "FUZZ": "200"}
+"""How often tests that try again and again do so here."""
+OPTIONS = (
+    *("-x", "-q", "--tb=short", "--override-ini=addopts=-ra --strict-markers --strict-config --import-mode=importlib"),
+    *("-p", "no:cacheprovider", *(f"--deselect=tests/{one}" for one in LEFT_OUT)),
+)
 EXTRAS = ("data", "mqtt", "otel", "plans")
 TOOLS = frozenset({"hypothesis", "packaging", "plotly", "pytest", "pytest-asyncio", "pytest-timeout"})
 """What the rooms need of the extras ``lab`` and ``test``."""
@@ -109,9 +120,15 @@ def install(cell: Cell) -> None:
     stamp.write_text(digest)
 
 
+def run_rooms(cell: Cell) -> subprocess.CompletedProcess[str]:
+    """Install it where that is needed, and run the rooms there."""
+    install(cell)
+    return run(cell, "-m", "pytest", *OPTIONS, *(f"tests/{room}" for room in ROOMS), **FEWER)
+
+
 def run(cell: Cell, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run its Python in the project's directory, on the sources that are there."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **settings}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(cell.home / "pycache"), **settings}
     command = [str(cell.executable), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 

@@ -22,7 +22,7 @@ def replaced() -> Simulation:
     sim.partition({LATE}, {2, 3})
     for value in range(5):
         sim.write({"op": "put", "key": "x", "value": f"stale{value}"}, to=LATE)
-    sim.run(3)
+    sim.run(2)
     sim.write({"op": "put", "key": "x", "value": "new"})
     sim.run(0.3)
     for other in (2, 3):

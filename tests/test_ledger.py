@@ -8,6 +8,7 @@ from pyraft_lab.engine.commands import (
     Done,
     GuardFailed,
     InProgress,
+    InstallSnapshot,
     NoQuorum,
     NoSuchLearner,
     NothingToDo,
@@ -22,7 +23,7 @@ from pyraft_lab.engine.commands import (
     TooMuchWaiting,
     Truncate,
 )
-from pyraft_lab.engine.log import Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Entry, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import (
@@ -71,6 +72,21 @@ def test_a_snapshot_that_passes_over_an_entry_leaves_its_outcome_unknown() -> No
     ledger, outcomes = waiting(10, 11, 12, first=5).after(RestoreMachine(meta))
     assert [one.request for one in outcomes] == [10, 11]
     assert (ledger.waiting, ledger.applied) == ((12,), 6)
+
+
+def test_a_snapshot_of_another_history_ends_the_waiting_for_what_was_beyond_it() -> None:
+    log = Log().append(entries(1, 2, 3))
+    other = SnapshotMeta(last=LogId(2, 2, 2), membership=Membership.of({1}))
+    ledger, outcomes = waiting(10, 11, 12).after(InstallSnapshot(other), log=log)
+    assert outcomes == (Failed(12, Lost("entry T1-N1.3 was replaced by another leader's")),)
+    assert ledger.waiting == (10, 11)
+
+
+def test_a_snapshot_of_the_same_history_leaves_what_is_beyond_it() -> None:
+    log = Log().append(entries(1, 2, 3))
+    same = SnapshotMeta(last=LogId(1, 1, 2), membership=Membership.of({1}))
+    ledger = waiting(10, 11, 12)
+    assert ledger.after(InstallSnapshot(same), log=log) == (ledger, ())
 
 
 def test_a_read_waits_until_its_index_is_applied() -> None:

@@ -1,20 +1,21 @@
 """The fast rooms pass on every Python that is claimed and found, and with the lowest dependencies (``make matrix``)."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests import matrix
-from tests.matrix import ROOMS, ROOT, Cell
+from tests.matrix import ROOT, Cell
 
 NONE = pytest.param(None, id="none", marks=pytest.mark.skip(reason="no other Python is on the path or in pyenv"))
 each = pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.name) for cell in matrix.cells()] or [NONE])
-OPTIONS = (
-    *("-q", "--tb=short", "--override-ini=addopts=-ra --strict-markers --strict-config --import-mode=importlib"),
-    *("-p", "no:cacheprovider"),
-)
+Done = subprocess.CompletedProcess[str]
 RUN = """
 from pyraft_lab.sim.nemesis import unleash
 from pyraft_lab.sim.simulation import Simulation
@@ -25,23 +26,33 @@ for seed in range(3):
 """
 
 
+@pytest.fixture(scope="module")
+def rooms() -> Iterator[Mapping[str, Future[Done]]]:
+    """All cells at once, as far as there are cores: their tests wait for clocks more than they work."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {cell.name: pool.submit(matrix.run_rooms, cell) for cell in matrix.cells()}
+        pool.shutdown(cancel_futures=True)
+
+
 @each
 @pytest.mark.timeout(1800)
-def test_the_rooms_that_all_stands_on_pass_there(cell: Cell) -> None:
-    matrix.install(cell)
-    rooms = [f"tests/{room}" for room in ROOMS]
-    done = matrix.run(cell, "-m", "pytest", *OPTIONS, *rooms, PYRAFT_KILLS="5", FUZZ="200")
+def test_the_rooms_that_all_stands_on_pass_there(cell: Cell, rooms: Mapping[str, Future[Done]]) -> None:
+    done = rooms[cell.name].result()
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+
+
+@cache
+def simulated_here() -> str:
+    return subprocess.run([sys.executable, "-c", RUN], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 @each
 @pytest.mark.timeout(600)
 def test_a_simulated_run_is_the_same_there(cell: Cell) -> None:
     matrix.install(cell)
-    here = subprocess.run([sys.executable, "-c", RUN], cwd=ROOT, capture_output=True, text=True, check=True)
     there = matrix.run(cell, "-c", RUN)
     assert there.stderr == ""
-    assert there.stdout == here.stdout
+    assert there.stdout == simulated_here()
 
 
 def test_the_lowest_dependencies_are_those_that_are_declared() -> None:

@@ -13,6 +13,7 @@ a follower away, and brings it back to a log that was cut meanwhile.
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.state import Halted, Leader
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
@@ -77,6 +78,9 @@ def _agrees(sim: Simulation, id: NodeId, leader: NodeView) -> Broken:
         why = sim.nodes[id].state.halted if id in sim.nodes else "it was never started"
         yield "everybody up in the end", f"node {id} is a member and down{why and ': ' + why}"
         return
+    if _is_held_back(leader, id):
+        yield "taken back in the end", f"node {id} lost its log, and the leader waits for `allow_revert({id})`"
+        return
     node = sim.nodes[id]
     if (node.term, node.leader) != (leader.term, leader.id):
         yield "one leader in the end", f"node {id} follows {node.leader} in term {node.term}, not {leader.id}"
@@ -85,6 +89,13 @@ def _agrees(sim: Simulation, id: NodeId, leader: NodeView) -> Broken:
         yield "agreement in the end", f"node {id} has last, commit, applied {mine}; its leader {theirs}"
     elif node.sessions != leader.sessions:
         yield "agreement in the end", f"the machines of node {id} and node {leader.id} differ"
+
+
+def _is_held_back(leader: NodeView, id: NodeId) -> bool:
+    """Whether the leader sends nothing to a member that lacks what it had acknowledged, until an operator says so."""
+    role = leader.state.role
+    progress = role.of(id) if isinstance(role, Leader) else None
+    return progress is not None and isinstance(progress.pace, Halted)
 
 
 # From now on

@@ -49,7 +49,7 @@ from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.world import World
-from pyraft_lab.trace.record import Flight, Record
+from pyraft_lab.trace.record import Flight, Kind, Record
 
 NAME = "refines the specification"
 _STORAGE = (SaveVote, Append, Truncate, Purge, SaveSnapshot, InstallSnapshot, WriteChunk)
@@ -95,6 +95,8 @@ def refine(records: Iterable[Record]) -> tuple[Violation, ...]:
 def follow(spec: Raft, record: Record) -> None:
     """Let the specification go where the record says; raises ``NotAllowed`` where it cannot."""
     step = record.step
+    if record.kind is Kind.WIPE:
+        spec.wipe(record.node)
     if step is not None:
         if isinstance(step.event, Stored):
             spec.sync(record.node)

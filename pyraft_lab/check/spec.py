@@ -163,6 +163,10 @@ class Raft:
         """A crash leaves what is on the disk; the server comes back as a follower (§5.1)."""
         self.servers[node] = Server(node, self.servers[node].disk)
 
+    def wipe(self, node: NodeId) -> None:
+        """A server loses its disk. This is not Raft: what it promised still counts, and it does not know of it."""
+        self.servers[node] = Server(node, Disk())
+
     # Terms and elections (§5.1, §5.2, §5.4.1)
 
     def hear_of_term(self, node: NodeId, term: Term) -> None:

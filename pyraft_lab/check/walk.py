@@ -29,6 +29,7 @@ from pyraft_lab.sim.world import (
     Drop,
     Duplicate,
     Expire,
+    GiveUp,
     HandOver,
     Invoke,
     Pending,
@@ -126,7 +127,7 @@ class Walker:
         return self.pick(others) if others else None
 
     def _concerns(self, world: World, action: Pending) -> bool:
-        """Whether it happens among those awake; clients' second tries are rare, and leases are left to clocks."""
+        """Whether it happens among those awake; second tries are rare; leases and giving up are left to clocks."""
         match action:
             case Deliver(message):
                 flight = world.flights[message]
@@ -138,6 +139,8 @@ class Walker:
                 return self.draw() < self.walk.retry
             case Expire(node, timer):
                 return node in self.awake and timer.kind is not TimerKind.LEASE
+            case GiveUp():
+                return False
             case _:
                 return action.node in self.awake
 

@@ -71,7 +71,7 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Purge only when at least this many entries can go."""
 
     auto_leave: bool = True
-    """A leader ends a committed joint membership by itself; off, the operator does."""
+    """A leader ends a committed joint membership by itself; off, a change returns there and the operator ends it."""
     read_beats: bool = True
     """A linearizable read sends a round at once; off, it waits for the next heartbeat."""
     max_apply_entries: int = 4096

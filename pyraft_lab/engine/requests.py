@@ -1,5 +1,7 @@
 """What clients and operators ask of a node: write, read, hand over leadership, triggers (§8, dissertation §6.4)."""
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import (
@@ -15,7 +17,7 @@ from pyraft_lab.engine.commands import (
     TooMuchWaiting,
 )
 from pyraft_lab.engine.events import AllowRevert, Propose, Read, TransferLeader
-from pyraft_lab.engine.log import Blank, Normal
+from pyraft_lab.engine.log import Blank, Normal, Payload
 from pyraft_lab.engine.messages import TimeoutNow
 from pyraft_lab.engine.replication import beat_all, start_over
 from pyraft_lab.engine.rules import is_lapsed
@@ -73,12 +75,30 @@ def _propose_refusal(state: RaftState, event: Propose) -> Refusal | None:
 
 def _flood(state: RaftState, event: Propose) -> TooMuchWaiting | None:
     """Bounded memory without a quorum: too many uncommitted bytes; a first one, and empty ones, always pass."""
-    limit = state.config.max_uncommitted_bytes
-    added = sum(len(payload.data) for payload in event.payloads if isinstance(payload, Normal))
-    if limit is None or not added:
+    limit, left, added = state.config.max_uncommitted_bytes, room(state), byte_size(event.payloads)
+    if limit is None or left is None or added <= left:
         return None
-    waiting = state.log.weight - state.log.weight_at(state.committed)
-    return TooMuchWaiting(waiting, limit) if waiting and waiting + added > limit else None
+    waiting = _uncommitted(state)
+    return TooMuchWaiting(waiting, limit) if waiting and added else None
+
+
+def room(state: RaftState) -> int | None:
+    """How many bytes of commands a leader accepts before it refuses; ``None`` where there is no limit.
+
+    A driver that merges the calls of several clients into one ``Propose`` stays within this: each call is accepted or
+    refused as if it had come alone.
+    """
+    limit = state.config.max_uncommitted_bytes
+    return None if limit is None else max(0, limit - _uncommitted(state))
+
+
+def byte_size(payloads: Iterable[Payload]) -> int:
+    """The bytes of the commands among these payloads."""
+    return sum(len(payload.data) for payload in payloads if isinstance(payload, Normal))
+
+
+def _uncommitted(state: RaftState) -> int:
+    return state.log.weight - state.log.weight_at(state.committed)
 
 
 # Read

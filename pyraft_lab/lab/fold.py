@@ -1,17 +1,18 @@
 """Moments put together from records alone: of a run that was saved, or of a cluster that is followed live."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.events import Fire
-from pyraft_lab.engine.state import Leader, RaftState, Step
+from pyraft_lab.engine.startup import start
+from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
+from pyraft_lab.sim.links import links_between
 from pyraft_lab.trace.record import AWAY, EventId, Fate, Flight, Kind, MessageId, Record
 from pyraft_lab.trace.words import server
 
@@ -106,6 +107,8 @@ def _touched(old: Server | None, record: Record) -> Server | None:
     match record.kind:
         case Kind.CRASH:
             return replace(old, up=False, silent=False, paused=False, clock=None)
+        case Kind.WIPE:
+            return replace(old, state=start(record.node, Disk(), old.state.config), digest="0.0")
         case Kind.SILENT:
             return replace(old, up=False, silent=True, clock=None)
         case Kind.RESTART | Kind.HEARD:
@@ -144,11 +147,12 @@ def _flying(
 def _cuts(moment: Moment, record: Record) -> frozenset[tuple[NodeId, NodeId]]:
     match record.kind:
         case Kind.HEAL:
-            return frozenset()
+            healed = links_in(record.detail)
+            return moment.cuts.difference(healed) if healed else frozenset()
         case Kind.CUT:
             return moment.cuts | {(record.node, record.peer or 0)}
         case Kind.PARTITION:
-            return frozenset(_between(moment.servers, groups_in(record.detail)))
+            return frozenset(links_between(groups_in(record.detail), moment.servers))
         case _:
             return moment.cuts
 
@@ -162,6 +166,10 @@ def groups_in(detail: str) -> list[list[NodeId]]:
     return [[int(node) for node in group.split(",")] for group in re.findall(r"\{([\d,]+)\}", detail.replace(" ", ""))]
 
 
-def _between(nodes: Iterable[NodeId], groups: list[list[NodeId]]) -> Iterable[tuple[NodeId, NodeId]]:
-    side = {node: place for place, group in enumerate(groups) for node in group}
-    return ((a, b) for a, b in product(nodes, repeat=2) if a != b and side.get(a, -a) != side.get(b, -b))
+def links_in(detail: str) -> list[tuple[NodeId, NodeId]]:
+    """The links that heal as the record shows them; none named: every one.
+
+    >>> links_in("1→2 3→1")
+    [(1, 2), (3, 1)]
+    """
+    return [(int(src), int(dst)) for src, dst in re.findall(r"(\d+)→(\d+)", detail)]

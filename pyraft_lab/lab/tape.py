@@ -13,6 +13,7 @@ from pyraft_lab.trace.words import content, server, span
 
 FAULTS = {
     Kind.CRASH: "{who} crashes",
+    Kind.WIPE: "{who} loses its disk",
     Kind.RESTART: "{who} restarts",
     Kind.PAUSE: "{who} paused",
     Kind.RESUME: "{who} goes on",

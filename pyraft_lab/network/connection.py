@@ -10,12 +10,15 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-import aiomqtt
-from aiomqtt.exceptions import MqttConnectError
 from msgspec import Struct
 
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
+from pyraft_lab.extras import needed
 from pyraft_lab.network.address import Address
+
+with needed("aiomqtt"):
+    import aiomqtt
+    from aiomqtt.exceptions import MqttConnectError
 
 T = TypeVar("T")
 Deliver = Callable[[aiomqtt.Message], None]

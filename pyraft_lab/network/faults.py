@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import share, sides, span, way
+from pyraft_lab.arguments import share, side_of, sides, span, way
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.network.base import Counters, Endpoint, Mailbox, Network, cluster_of
 from pyraft_lab.network.codec import Letter
@@ -135,7 +135,7 @@ class Faults:
         return self._chance.uniform(*link.delay) if link.delay[1] else 0.0
 
     def _side(self, node: NodeId) -> int:
-        return next((place for place, group in enumerate(self._groups) if node in group), -1)
+        return side_of(node, self._groups)
 
 
 class FaultyEndpoint:

@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Self
 
-import aiomqtt
 from msgspec import Struct
 
+from pyraft_lab.extras import needed
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_patience
+
+with needed("aiomqtt"):
+    import aiomqtt
 
 log = logging.getLogger(__name__)
 FAREWELL = 1.0

@@ -15,12 +15,12 @@ import secrets
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Literal
 
-import aiomqtt
 import msgspec
 from msgspec import structs
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
+from pyraft_lab.extras import needed
 from pyraft_lab.network import passwords
 from pyraft_lab.network.address import Address, Certificates, word
 from pyraft_lab.network.base import (
@@ -37,6 +37,9 @@ from pyraft_lab.network.base import (
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 from pyraft_lab.network.connection import Deliver, Settings, cancellable, connected, failure, is_final
 from pyraft_lab.network.presence import Claim, Move, Presence
+
+with needed("aiomqtt"):
+    import aiomqtt
 
 log = logging.getLogger(__name__)
 MOMENT = 0.5

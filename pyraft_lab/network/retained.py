@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import aiomqtt
-
+from pyraft_lab.extras import needed
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork
+
+with needed("aiomqtt"):
+    import aiomqtt
 
 QUIET = 0.3
 """Seconds without another message after which a broker has told all that it keeps: it does so at once."""

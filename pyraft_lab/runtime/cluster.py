@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pyraft_lab.arguments import flag, instance, node_id, seconds
+from pyraft_lab.arguments import flag, functions, instance, node_id, seconds
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import ChangeLike, as_change
@@ -90,8 +90,9 @@ class LocalCluster(Cluster):
         self.nodes = {}
         self._machine, self._rules = machine, instance("rules", rules, Rules)
         self._disks: dict[NodeId, MemoryStorage] = {}
+        watching = functions("observers", observers)
         self._reporter = Reporter(
-            [self.trace, *observers] if self._is_traced else observers, now=lambda: self.now, level=level
+            [self.trace, *watching] if self._is_traced else watching, now=lambda: self.now, level=level
         )
         self._faults: Faults | None = None
 

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from copy import copy
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,7 +17,7 @@ from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import Fatal, PyraftError, Timeout, UnknownNode
+from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownNode
 from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.faults import Decree
@@ -27,7 +27,14 @@ from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.record import Kind
 from pyraft_lab.trace.trace import Trace
 
+T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+
+
+def _place(storage: object) -> str | Path:
+    if not isinstance(storage, (str, Path)) or not str(storage):
+        raise ConfigError("storage", storage, 'must be "memory" or a directory')
+    return storage
 
 
 class Cluster(ABC):
@@ -55,7 +62,8 @@ class Cluster(ABC):
         self.config = Config.of(config)
         self.trace = Trace(limit=1 if trace is None else whole("trace", trace, 1))
         self.broker = None
-        self._network, self._storage, self._name = text("network", network), storage, text("name", name)
+        self._network, self._name = text("network", network), text("name", name)
+        self._storage = _place(storage)
         self._started: set[NodeId] = set()
         self._is_traced, self._trace_limit = trace is not None, trace
         self._created = time.monotonic()
@@ -129,15 +137,13 @@ class Cluster(ABC):
         """Start the nodes, on the cluster's own thread; ``_stack`` knows how to undo each part."""
 
     async def _start_broker(self) -> None:
-        starting = asyncio.ensure_future(asyncio.to_thread(brokers.start))
-        self._stack.push_async_callback(self._stop_broker, starting)
-        self.broker = await asyncio.shield(starting)
+        self.broker = await self._in_thread(brokers.start, lambda broker: broker.stop())
 
-    async def _stop_broker(self, starting: "asyncio.Future[brokers.Broker]") -> None:
-        """One that is still starting comes up first: a thread cannot be cancelled."""
-        (outcome,) = await asyncio.gather(starting, return_exceptions=True)
-        if not isinstance(outcome, BaseException):
-            await asyncio.to_thread(outcome.stop)
+    async def _in_thread(self, make: Callable[[], T], end: Callable[[T], None]) -> T:
+        """What ``make`` makes in a thread, until ``end`` undoes it; also if cancelled, because a thread cannot be."""
+        making = asyncio.ensure_future(asyncio.to_thread(make))
+        self._stack.push_async_callback(_undo, making, end)
+        return await asyncio.shield(making)
 
     # Using it
 
@@ -150,7 +156,8 @@ class Cluster(ABC):
 
     def new_client(self, *, deadline: float = 10.0) -> Client:
         """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
-        return Client(self._door(), deadline=deadline, home=self._home)
+        within = seconds("deadline", deadline)
+        return Client(self._door(), deadline=within, home=self._home)
 
     @abstractmethod
     def _door(self) -> Door:
@@ -173,7 +180,8 @@ class Cluster(ABC):
 
     async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
         """The node that leads in the highest term, as soon as it has committed something there."""
-        return await self._home.run(self._wait_leader(seconds("timeout", timeout)))
+        within = seconds("timeout", timeout)
+        return await self._home.run(self._wait_leader(within))
 
     async def _wait_leader(self, timeout: float) -> NodeId:  # noqa: ASYNC109
         try:
@@ -253,3 +261,9 @@ class Cluster(ABC):
         if self._thread is None:
             raise copy(NOT_RUNNING)
         return self._thread.home
+
+
+async def _undo(making: "asyncio.Future[T]", end: Callable[[T], None]) -> None:
+    (made,) = await asyncio.gather(making, return_exceptions=True)
+    if not isinstance(made, BaseException):
+        await asyncio.to_thread(end, made)

@@ -4,18 +4,21 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from copy import copy
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
 from pyraft_lab.arguments import choice, function, instance, node_id, node_ids, number, text, whole
+from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.state import Halted, Leader, RaftState, RoleName
+from pyraft_lab.engine.state import Halted, Leader, RaftState, RoleName, Step
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 from pyraft_lab.errors import Fatal, Timeout
 
 Standing = Literal[RoleName, "shutdown"]
 """A role, or that there is none any more."""
+NONE: Mapping[NodeId, str] = MappingProxyType({})
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
@@ -25,6 +28,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     ``has_committed`` whether a leader has committed an entry of its own term, without which it serves no reads;
     ``reverted`` are a leader's peers that lost entries, with the last that they had acknowledged to it (0: what they
     acknowledged to others): they are sent nothing until an operator decides (``trigger.allow_next_revert``).
+    ``alarms`` are what a leader found odd about voters in this leadership: a voter that holds nothing, for one.
     ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer, and so is
     ``quorum_acked``: when the last round was sent that a quorum answered, in seconds as ``time.time()`` counts them. A
     leader for whom that is long ago may have been deposed without knowing.
@@ -48,13 +52,22 @@ class Metrics(Struct, frozen=True, kw_only=True):
     replication: Mapping[NodeId, Index] = {}
     heartbeat: Mapping[NodeId, int] = {}
     reverted: Mapping[NodeId, Index] = {}
+    alarms: Mapping[NodeId, str] = {}
     quorum_acked: float | None = None
 
 
 def metrics_of(
-    state: RaftState, applied: LogId, over: Fatal | None, *, began: Callable[[int], float | None]
+    state: RaftState,
+    applied: LogId,
+    over: Fatal | None,
+    *,
+    began: Callable[[int], float | None],
+    raised: Mapping[NodeId, str] = NONE,
 ) -> Metrics:
-    """The metrics of a state; a node that is over has no role any more. ``began`` says when a round was sent."""
+    """The metrics of a state; a node that is over has no role any more.
+
+    ``began`` says when a round was sent, ``raised`` are the alarms so far (:func:`alarms_after`).
+    """
     role = state.role
     peers = role.progress if isinstance(role, Leader) else ()
     return Metrics(
@@ -76,8 +89,17 @@ def metrics_of(
         replication={one.peer: one.matched for one in peers},
         heartbeat={one.peer: role.round - one.heard for one in peers} if isinstance(role, Leader) else {},
         reverted={one.peer: one.matched for one in peers if isinstance(one.pace, Halted)},
+        alarms={peer: what for peer, what in raised.items() if peer in state.membership.voters},
         quorum_acked=began(role.proved) if isinstance(role, Leader) else None,
     )
+
+
+def alarms_after(raised: Mapping[NodeId, str], step: Step) -> Mapping[NodeId, str]:
+    """What the leader has raised alarms about in this leadership, by peer, once ``step`` is done."""
+    new = {one.peer: one.what for one in step.commands if isinstance(one, Alarm)}
+    if not isinstance(step.after.role, Leader):
+        return NONE
+    return {**raised, **new} if step.before.vote == step.after.vote else new
 
 
 def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
@@ -90,10 +112,19 @@ def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
 def alarms(metrics: Mapping[NodeId, Metrics]) -> tuple[str, ...]:
     """What an operator has to see to, in words; empty where all is well."""
     return tuple(
-        f"node {peer} {_lost(upto)}: node {id} sends it nothing more. "
-        f"If its disk was lost, let it begin again: pyraft-lab client allow-next-revert {peer}"
+        words
         for id, now in sorted(metrics.items())
-        for peer, upto in sorted(now.reverted.items())
+        for words in (
+            *(_stands_still(id, peer, upto) for peer, upto in sorted(now.reverted.items())),
+            *(f"node {peer} {what}" for peer, what in sorted(now.alarms.items()) if peer not in now.reverted),
+        )
+    )
+
+
+def _stands_still(leader: NodeId, peer: NodeId, upto: Index) -> str:
+    return (
+        f"node {peer} {_lost(upto)}: node {leader} sends it nothing more. "
+        f"If its disk was lost, let it begin again: pyraft-lab client allow-next-revert {peer}"
     )
 
 

@@ -15,17 +15,29 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
-from pyraft_lab.arguments import flag, function, instance, listed, node_id, seconds, text, voters, whole
+from pyraft_lab.arguments import (
+    address,
+    fitting,
+    flag,
+    function,
+    instance,
+    listed,
+    node_id,
+    seconds,
+    text,
+    voters,
+    whole,
+)
 from pyraft_lab.command import encoded
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy, leadership, read_policy
 from pyraft_lab.engine.log import Blank, Normal
-from pyraft_lab.engine.membership import AddLearners, Addresses, Batch, Change, ChangeLike, Membership, as_change
+from pyraft_lab.engine.membership import AddLearners, Addresses, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
-from pyraft_lab.errors import BadCommand, OutcomeUnknown, PyraftError, Timeout
+from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Timeout
 from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
@@ -35,7 +47,8 @@ from pyraft_lab.runtime.life import Life
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
 from pyraft_lab.runtime.orders import Runtime, Trigger
-from pyraft_lab.runtime.owner import Fence, Owner
+from pyraft_lab.runtime.owner import Owner
+from pyraft_lab.runtime.proposals import Fence
 from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.runtime.storage_use import StorageUse
@@ -43,6 +56,17 @@ from pyraft_lab.session import MOST_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
 
 T = TypeVar("T")
+
+
+def _storage(given: Storage | None) -> Storage | None:
+    advice = "SqliteStorage(directory) keeps it in a directory"
+    return None if given is None else fitting("storage", given, Storage, advice=advice)
+
+
+def _machine(given: StateMachine | None) -> StateMachine | Sessions:
+    if given is None:
+        return KeyValue()
+    return given if isinstance(given, Sessions) else fitting("machine", given, StateMachine)
 
 
 class Raft:
@@ -94,14 +118,19 @@ class Raft:
             lambda: self._life.alive().state.config,
             lambda act: self._life.call(lambda: act(self._life.alive().clock)),
         )
-        self._network = MemoryNetwork() if network is None else network
-        self._use = StorageUse(storage, Identity(id, cluster_of(self._network) if cluster is None else cluster))
-        self._machine = Sessions.of(KeyValue() if machine is None else machine)
+        self._network = MemoryNetwork() if network is None else fitting("network", network, Network)
+        name = cluster_of(self._network) if cluster is None else text("cluster", cluster)
+        self._use = StorageUse(_storage(storage), Identity(self.id, name))
+        self._machine = Sessions.of(_machine(machine))
         self._max_waiting = whole("max_waiting", max_waiting, 1)
-        self._chance = random.Random() if chance is None else chance
-        self._reporter = Reporter.of_process(observers, level=level) if reporter is None else reporter
+        self._chance = random.Random() if chance is None else instance("chance", chance, random.Random)
+        self._reporter = (
+            Reporter.of_process(observers, level=level)
+            if reporter is None
+            else instance("reporter", reporter, Reporter)
+        )
         self._watchers = Watchers(lambda: self.metrics)
-        self._deadline = deadline
+        self._deadline = seconds("deadline", deadline)
         self._life = Life(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
 
     def __repr__(self) -> str:
@@ -153,7 +182,7 @@ class Raft:
         """Replicate a command and apply it; ``leader=(term, node)`` only under that leadership (openraft with_leader).
 
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
-        ``OutcomeUnknown`` (it may yet happen).
+        ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile, that is the cause of the ``Fatal``.
         """
         return await self._life.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
 
@@ -206,6 +235,13 @@ class Raft:
                 yield
         except TimeoutError:
             raise error from None
+        except Fatal as over:
+            raise over from self._fate_of(error)
+
+    def _fate_of(self, error: PyraftError) -> OutcomeUnknown | None:
+        """What the end of the node means for what waited: of a write that it took nobody knows what becomes."""
+        went_down = OutcomeUnknown(f"node {self.id} went down")
+        return went_down if isinstance(error, OutcomeUnknown) else None
 
     # Reading
 
@@ -257,7 +293,7 @@ class Raft:
         Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
         leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
         """
-        id, addr, blocking = node_id("id", id), text("addr", addr), flag("blocking", blocking)
+        id, addr, blocking = node_id("id", id), address("addr", addr), flag("blocking", blocking)
         return await self._life.run(self._add_learner(id, addr, blocking=blocking))
 
     async def change_membership(
@@ -269,7 +305,8 @@ class Raft:
         """Change who votes, through a joint membership where it takes one; returns when the last step is committed.
 
         A plain set of ids replaces the voters; new ones must be learners before. ``retain`` keeps as learners the
-        voters that leave.
+        voters that leave. With ``Config.auto_leave`` off it returns when the joint membership is committed, and the
+        operator ends that with another change, such as ``Batch(())``.
         """
         guard = Guard() if only_if is None else instance("only_if", only_if, Guard).validated()
         return await self._life.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
@@ -293,12 +330,8 @@ class Raft:
     async def _change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
         response = await self._one_change(change, retain=retain, guard=guard)
         membership = response.membership
-        if membership is None or not membership.is_joint:
-            return response
-        if not self._life.alive().state.config.auto_leave:
-            safe = Guard(leader=response.log_id.leader, membership=response.log_id)
-            return await self._one_change(Batch(()), retain=retain, guard=safe)
-        return await self._left_joint(response.log_id)
+        is_halfway = membership is not None and membership.is_joint and self._life.alive().state.config.auto_leave
+        return await self._left_joint(response.log_id) if is_halfway else response
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
         """The leader ends a joint membership by itself; a deposed one may be a member no more, and is never told."""
@@ -331,7 +364,7 @@ class Raft:
         owner, over = self._life.owner, self._life.over
         if owner is None:
             return Metrics(id=self.id, running=over)
-        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began)
+        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began, raised=owner.raised)
 
     @property
     def counters(self) -> Counters:

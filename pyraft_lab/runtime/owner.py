@@ -14,7 +14,6 @@ import random
 from asyncio import Future
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from itertools import chain
 from typing import Any
 
 from pyraft_lab.engine.commands import (
@@ -51,18 +50,21 @@ from pyraft_lab.engine.events import (
     Stored,
     Unreachable,
 )
-from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Blank, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
-from pyraft_lab.engine.state import Leader, RaftState, Step
+from pyraft_lab.engine.requests import room
+from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
-from pyraft_lab.ledger import Ledger, Outcome
+from pyraft_lab.ledger import EMPTY, Ledger, Outcome, grace
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerGone, Usurped
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.runtime.clock import Clock
 from pyraft_lab.runtime.disk import DiskQueue
 from pyraft_lab.runtime.machinist import Machinist, Work
+from pyraft_lab.runtime.metrics import NONE, alarms_after
+from pyraft_lab.runtime.proposals import Call, Fence, merged
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.storage.base import Storage
@@ -73,13 +75,6 @@ LETTERS, WRITES = 512, 2048
 """The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
 INBOX = 16_384
 """Letters that may wait; of more the oldest are lost, which Raft does not mind."""
-GRACE = 10
-"""Longest election timeouts that a deposed leader waits to be told what became of its last entries."""
-
-
-Fence = tuple[int, NodeId] | None
-Writes = tuple[Sequence[RequestId], Sequence[Normal | Blank], Fence]
-"""What one caller wants written together."""
 
 
 class Owner:
@@ -97,6 +92,7 @@ class Owner:
     ) -> None:
         self.state, self.engine = state, engine
         self.ledger = Ledger()
+        self.raised = NONE
         self.requests = OpenRequests()
         self.clock = Clock(self.wake, chance)
         self.disk = DiskQueue(storage, self.tell)
@@ -111,7 +107,7 @@ class Owner:
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
         self._letters: deque[tuple[NodeId, Letter]] = deque()
-        self._writes: deque[Writes] = deque()
+        self._writes: deque[Call] = deque()
         self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
@@ -235,11 +231,11 @@ class Owner:
     @property
     def grace(self) -> float:
         """Seconds that a deposed leader waits to be told what became of its last entries."""
-        return GRACE * self.state.config.election_timeout[1]
+        return grace(self.state.config)
 
     def _mind_orphans(self) -> None:
         """Writes of a leadership that has ended wait only so long: whether anybody tells this node is not sure."""
-        if not self.ledger.writes or isinstance(self.state.role, Leader):
+        if not self.ledger.is_orphaned(self.state.role):
             self._expect_nothing()
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)
@@ -258,19 +254,12 @@ class Owner:
         self._settle(outcomes)
 
     def _proposals(self) -> list[Propose]:
-        """The writes that wait, merged; those behind another fence go apart."""
-        taken, count = list[Writes](), 0
+        """The writes that wait, merged."""
+        taken, count = list[Call](), 0
         while self._writes and count < WRITES:
             taken.append(self._writes.popleft())
             count += len(taken[-1][0])
-        return [
-            Propose(
-                requests=tuple(chain.from_iterable(ids for ids, _, theirs in taken if theirs == fence)),
-                payloads=tuple(chain.from_iterable(payloads for _, payloads, theirs in taken if theirs == fence)),
-                leader=fence,
-            )
-            for fence in dict.fromkeys(fence for _, _, fence in taken)
-        ]
+        return merged(taken, room(self.state))
 
     def _questions(self) -> list[Read]:
         taken, self._reads = self._reads, deque()
@@ -290,7 +279,7 @@ class Owner:
     def _turn(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
         """One step, carried out and reported; what it sends leaves when observers know of it, or they learn it late."""
         step = self.engine.step(self.state, event)
-        self.state = step.after
+        self.state, self.raised = step.after, alarms_after(self.raised, step)
         id = self._reporter.event()
         self._is_turning = True
         self._carry_out(step, id, received)
@@ -312,7 +301,7 @@ class Owner:
                     self._send(command, id, received)
                 case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
                     batch.append(command)
-                    self._keep_books(command)
+                    self._keep_books(command, log=step.before.log)
                 case _:
                     self._do(command, id)
         self._flush(batch, id)
@@ -340,9 +329,9 @@ class Owner:
             case _:
                 self._keep_books(command)
 
-    def _keep_books(self, command: Command, results: Sequence[Any] = ()) -> None:
-        """Who waited for this command has waited long enough."""
-        self.ledger, outcomes = self.ledger.after(command, results)
+    def _keep_books(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
+        """Resolve the requests that this command completes."""
+        self.ledger, outcomes = self.ledger.after(command, results, log=log)
         self._settle(outcomes)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:

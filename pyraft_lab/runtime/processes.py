@@ -20,6 +20,7 @@ from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
+from pyraft_lab.network.company import TOPIC, NameClaim
 from pyraft_lab.network.decree import publish
 from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
@@ -67,12 +68,15 @@ class ProcessCluster(Cluster):
             self._stack.callback(temporary.cleanup)
             self._directory = Path(temporary.name)
         self._remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._name))
-        await self._refuse_company()
-        control = Line(MqttNetwork(self._url, cluster=self._name), "control", topics=[], deliver=lambda *_: None)
+        claim = NameClaim(self._name)
+        network = MqttNetwork(self._url, cluster=self._name)
+        control = Line(network, "control", topics=[TOPIC], deliver=claim.hear, hears_kept=False)
         self._control = await self._stack.enter_async_context(control)
+        await self._refuse_company()
+        await claim.make(control)
         self._client = self.new_client()
         if self._is_traced:
-            await asyncio.to_thread(self._follow)
+            await self._follow()
         self._stack.callback(publish, control, Decree())
         self._stack.push_async_callback(self._end_processes)
         await asyncio.gather(*(self._start(node) for node in self._voters))
@@ -86,9 +90,10 @@ class ProcessCluster(Cluster):
                 f"a cluster {self._name!r} is up at this broker already (nodes {up}); stop it, or take another name="
             )
 
-    def _follow(self) -> None:
-        self.trace = followed = FollowedTrace(self._url, self._name, limit=self._trace_limit)
-        self._stack.callback(followed.close)
+    async def _follow(self) -> None:
+        self.trace = followed = await self._in_thread(
+            lambda: FollowedTrace(self._url, self._name, limit=self._trace_limit), FollowedTrace.close
+        )
         self._reporter = Reporter.of_process([followed], now=lambda: followed.now)
 
     async def _end_processes(self) -> None:
@@ -156,10 +161,12 @@ class ProcessCluster(Cluster):
         return await self._home.run(self._far.change(question, seconds=PATIENCE))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Hand leadership to a voter, and wait until it leads."""
-        await self._home.run(self._transfer(node_id("to", to), seconds("timeout", timeout)))
+        """Hand leadership to a voter, and wait until it leads; ``UnknownNode`` where there never was such a node."""
+        target, within = node_id("to", to), seconds("timeout", timeout)
+        await self._home.run(self._transfer(target, within))
 
     async def _transfer(self, to: NodeId, seconds: float) -> None:
+        self._check_started(to)
         await self._far.ask_leader(HandOver(to), seconds=seconds)
         try:
             async with asyncio.timeout(seconds):
@@ -169,7 +176,8 @@ class ProcessCluster(Cluster):
 
     async def allow_next_revert(self, node: NodeId) -> None:
         """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
-        await self._home.run(self._far.ask_leader(AllowNextRevert(node), seconds=PATIENCE))
+        question = AllowNextRevert(node_id("node", node))
+        await self._home.run(self._far.ask_leader(question, seconds=PATIENCE))
 
     # Hurting it
 

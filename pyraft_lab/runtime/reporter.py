@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import at_least, functions
 from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.events import Boot
 from pyraft_lab.engine.state import Step
@@ -54,7 +54,7 @@ class Reporter:
         sample: int = 1,
     ) -> None:
         at_least("sample", sample, 1)
-        self.observers = list(observers)
+        self.observers = functions("observers", observers)
         self._complaints: dict[int, Complaints] = {}
         self.now, self.level, self.sample = now, level, sample
         self._events, self._messages = itertools.count(first), itertools.count(first + 1)

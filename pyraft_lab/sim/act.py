@@ -10,9 +10,10 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions
 from pyraft_lab.sim.clients import attempt, conclude, invoke
+from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.scene import Ended, Scene
 from pyraft_lab.sim.server import Server
-from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between, links_between
+from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
 from pyraft_lab.sim.world import (
     Action,
     Attempt,
@@ -26,6 +27,7 @@ from pyraft_lab.sim.world import (
     Drop,
     Duplicate,
     Expire,
+    GiveUp,
     Heal,
     Hold,
     Invoke,
@@ -44,6 +46,7 @@ from pyraft_lab.sim.world import (
     Start,
     Sync,
     Tell,
+    Wipe,
     World,
 )
 from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
@@ -93,7 +96,7 @@ def _pass(scene: Scene, action: Pending) -> None:
             _deliver(scene, scene.flights.pop(message))
         case Attempt(call):
             attempt(scene, call)
-        case Expire() | Sync() | Build() | Miss():
+        case Expire() | Sync() | Build() | Miss() | GiveUp():
             _wake(scene, action)
         case _:
             assert_never(action)
@@ -117,8 +120,8 @@ def _undelivered(scene: Scene, flight: Flight) -> Fate | None:
     return None if receiver is not None and receiver.up else Fate.DEAD
 
 
-def _wake(scene: Scene, action: Expire | Sync | Build | Miss) -> None:
-    """Something of a node's own is due: a timer, its disk, its machine."""
+def _wake(scene: Scene, action: Expire | Sync | Build | Miss | GiveUp) -> None:
+    """Something of a node's own is due: a timer, its disk, its machine, its wait for what became of its entries."""
     server = Server(scene, action.node)
     match action:
         case Expire(node, timer):
@@ -134,6 +137,9 @@ def _wake(scene: Scene, action: Expire | Sync | Build | Miss) -> None:
         case Miss(node, peer):
             scene.tell(Kind.SNAPSHOT, node, peer=peer)
             server.turn(SnapshotGone(peer))
+        case GiveUp(node):
+            scene.tell(Kind.CALL, node, detail=f"node {node} gives up the writes of a leadership that has ended")
+            server.give_up()
         case _:
             assert_never(action)
     scene.nodes[action.node] = server.value()
@@ -146,7 +152,7 @@ def _decide(scene: Scene, action: Decision) -> None:
     match action:
         case Invoke(call):
             invoke(scene, call)
-        case Start() | Crash() | Tell():
+        case Start() | Crash() | Wipe() | Tell():
             _touch_node(scene, action)
         case Pause() | Resume() | Drift() | Skew() | Spoil():
             _harm_node(scene, action)
@@ -163,7 +169,7 @@ def _decide(scene: Scene, action: Decision) -> None:
             assert_never(action)
 
 
-def _touch_node(scene: Scene, action: Start | Crash | Tell) -> None:
+def _touch_node(scene: Scene, action: Start | Crash | Wipe | Tell) -> None:
     _known(scene, action.node)
     server = Server(scene, action.node)
     match action:
@@ -176,6 +182,10 @@ def _touch_node(scene: Scene, action: Start | Crash | Tell) -> None:
             _demand(0 <= torn <= 1, f"a share of {torn} of the writes cannot survive")
             scene.tell(Kind.CRASH, node, detail=f"{torn:.0%} of the unsynced writes survive" if torn else "")
             server.stop(torn)
+        case Wipe(node):
+            _demand(not server.up, f"node {node} is up; crash it before its disk can be replaced")
+            scene.tell(Kind.WIPE, node)
+            server.wipe()
         case Tell(node, event):
             _demand(server.up and not server.paused, f"node {node} is not running")
             scene.tell(kind_of(event), node)

@@ -55,6 +55,7 @@ from pyraft_lab.sim.world import (
     Spoil,
     Start,
     Tell,
+    Wipe,
     Wish,
     World,
     Write,
@@ -136,7 +137,11 @@ class Controls(ABC):
         return self.change_membership(AddLearners(frozenset({learner})))
 
     def change_membership(self, change: ChangeLike, *, retain: bool = False, guard: Guard = _ANYWHERE) -> ClientCall:
-        """Ask the leader for another membership; answered when its first entry is committed."""
+        """Ask the leader for another membership; answered when the last step of the change is committed.
+
+        With ``Config.auto_leave`` off it is answered when the joint membership is committed, and the operator ends that
+        with another change, such as ``Batch(())``.
+        """
         checked = instance("guard", guard, Guard).validated()
         return self._operate(Reconfigure(as_change(change), flag("retain", retain), checked))
 
@@ -175,6 +180,15 @@ class Controls(ABC):
     def restart(self, node: NodeId) -> Record:
         """Start a dead server from its disk."""
         return self.decide(Start(self._known("node", node)))
+
+    def wipe(self, node: NodeId) -> Record:
+        """Replace the disk of a crashed server by an empty one: its vote, log and snapshot are lost.
+
+        Raft does not promise to survive this for a voter: it may vote twice in a term and forget what it acknowledged.
+        When it restarts, the leader sends it the log only where nothing proves that it lost one; else it raises an
+        alarm and waits for :meth:`allow_revert`. Raises ``PyraftError`` for a server that is up.
+        """
+        return self.decide(Wipe(self._known("node", node)))
 
     def pause(self, node: NodeId) -> Record:
         """Stop a server's time, as a long collection of garbage does."""
@@ -219,7 +233,7 @@ class Controls(ABC):
         return self.decide(Release())
 
     def partition(self, *groups: Iterable[NodeId], name: str = "") -> Record:
-        """Let messages through within groups only; who is in none is alone. The story tells the ``name``."""
+        """Let messages through within groups only; nodes in no group form one more. The story shows the ``name``."""
         parts = sides("groups", groups)
         for node in (node for part in parts for node in part):
             self._known("groups", node)

@@ -8,7 +8,7 @@ A broken duty is not a disaster yet, only the way to one, and shows a mistake ma
 Under rules of one's own it is silent, unless it is told to be ``strict``: what they break shall be seen to its end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
@@ -24,7 +24,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.rules import ADVANCED, RAFT, lease_holds
-from pyraft_lab.engine.state import Disk, Leader, Progress, RaftState, Step
+from pyraft_lab.engine.state import Disk, Halted, Leader, Progress, RaftState, Step
 from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.properties import Violation
@@ -47,6 +47,8 @@ class Duties:
         self.answered: dict[RequestId, EventId] = {}
         self.timeless: EventId | None = None
         """When clocks went so wrong that leases prove nothing any more."""
+        self.wiped: dict[EventId, tuple[NodeId, Index]] = {}
+        """Servers whose disk was lost, and up to where leaders may believe since what they had acknowledged before."""
 
     def fork(self, world: World) -> "Duties":
         """A watch that knows what happened before ``world``."""
@@ -55,6 +57,7 @@ class Duties:
         past.heights = [one for one in self.heights if one[1] < events]
         past.floors = {key: value for key, value in self.floors.items() if value[1] < events}
         past.answered = {key: event for key, event in self.answered.items() if event < events}
+        past.wiped = {event: lost for event, lost in self.wiped.items() if event < events}
         past.timeless = self.timeless if self.timeless is not None and self.timeless < events else None
         return past
 
@@ -67,6 +70,8 @@ class Duties:
 
     def _broken(self, record: Record, world: World) -> Found:
         self._watch_clocks(record, world)
+        if record.kind is Kind.WIPE:
+            self.wiped[record.id] = (record.node, _acknowledged(record.node, world))
         for reply in record.replies:
             if reply.request in self.answered:
                 yield "one answer a call", f"call {reply.request} is answered a second time"
@@ -100,7 +105,7 @@ class Duties:
         led = isinstance(before.role, Leader) and before.vote == after.vote
         if not led and not isinstance(step.event, Boot):
             yield from self._elected(after, world)
-        yield from progress_is_true(step, world)
+        yield from progress_is_true(step, world, dict(self.wiped.values()))
         if self.timeless is None and lease_holds(after) and not lease_holds(before):
             yield from one_lease_at_a_time(after.id, world)
 
@@ -278,8 +283,12 @@ def commits_are_of_the_own_term(step: Step) -> Found:
         yield "commits are of the own term", f"node {leader.id} commits {at} by counting, in term {leader.term}"
 
 
-def progress_is_true(step: Step, world: World) -> Found:
-    """Matched lies before next, and is on the peer's disk unless that follows somebody else by now (§5.3)."""
+def progress_is_true(step: Step, world: World, lost: Mapping[NodeId, Index]) -> Found:
+    """Matched lies before next, and is on the peer's disk unless that follows somebody else by now (§5.3).
+
+    A peer that lacks what it had acknowledged waits for an operator; then nothing is sent from ``next`` on.
+    Nobody can know of a peer's ``lost`` disk before the peer has said so: up to there its old promises are believed.
+    """
     leader, before = step.after, step.before.role
     assert isinstance(leader.role, Leader), "only a leader keeps records"
     known = {one.peer: one for one in before.progress} if isinstance(before, Leader) else {}
@@ -287,14 +296,28 @@ def progress_is_true(step: Step, world: World) -> Found:
         old = known.get(one.peer)
         if old is not None and (old is one or (old.matched, old.next) == (one.matched, one.next)):
             continue
-        if not one.matched < one.next <= leader.log.last.index + 1:
+        if not isinstance(one.pace, Halted) and not one.matched < one.next <= leader.log.last.index + 1:
             at = f"matched {one.matched}, next {one.next}, last {leader.log.last.index}"
             yield "progress is true", f"node {leader.id} keeps of node {one.peer}: {at}"
-        if not _has_matched(leader, one, world):
+        if one.matched > lost.get(one.peer, 0) and not _has_matched(leader, one, world):
             yield (
                 "progress is true",
                 f"node {leader.id} thinks that node {one.peer} holds {one.matched}; it does not",
             )
+
+
+def _acknowledged(node: NodeId, world: World) -> Index:
+    """The last index that a server has acknowledged, as leaders keep it or as it is still under way to them."""
+    roles = (one.state.role for one in world.nodes.values())
+    kept = [
+        progress.matched
+        for role in roles
+        if isinstance(role, Leader)
+        for progress in role.progress
+        if progress.peer == node
+    ]
+    sent = [one.message for one in world.flights.values() if one.src == node]
+    return max((*kept, *(one.matched.index for one in sent if isinstance(one, AppendAccepted))), default=0)
 
 
 def _has_matched(leader: RaftState, one: Progress, world: World) -> bool:

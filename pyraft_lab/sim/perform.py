@@ -21,9 +21,10 @@ from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim import plan as faults
 from pyraft_lab.sim.disk import SOUND
+from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.plan import AnyFault, Plan, Who
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import SECOND, Micros, Weather, links_between
+from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.workload import Clients, Load
 from pyraft_lab.trace.record import Record
 
@@ -69,7 +70,7 @@ class Performance:
         match fault:
             case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut() | faults.Hold():
                 return self._disturb(fault)
-            case faults.Crash() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
+            case faults.Crash() | faults.Wipe() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
                 victim = self._node(fault.node)
                 return None if victim is None else self._strike(fault, victim)
             case _:
@@ -103,6 +104,10 @@ class Performance:
             case faults.Crash(torn=torn) if sim.nodes[node].up:
                 sim.crash(node, torn=torn)
                 return partial(self._restart, node)
+            case faults.Wipe(allowed=allowed) if sim.nodes[node].up:
+                sim.crash(node)
+                sim.wipe(node)
+                return partial(self._take_back, node, allowed=allowed)
             case faults.Pause(late=late) if self._running(node):
                 sim.pause(node)
                 return partial(self._resume, node, late)
@@ -148,6 +153,11 @@ class Performance:
     def _restart(self, node: NodeId) -> None:
         if not self.sim.nodes[node].up:
             self.sim.restart(node)
+
+    def _take_back(self, node: NodeId, *, allowed: bool) -> None:
+        self._restart(node)
+        if allowed:
+            self.sim.allow_revert(node)
 
     def _mend(self, node: NodeId) -> None:
         """A sound disk, and another life for a server that died of the old one."""

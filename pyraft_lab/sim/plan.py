@@ -78,7 +78,7 @@ class Storm(Spell, frozen=True, kw_only=True):
 
 
 class Partition(Spell, frozen=True, kw_only=True):
-    """Messages pass within a group only; who is in none is alone. The story tells the ``name``."""
+    """Messages pass within a group only; nodes in no group form one more. The story tells the ``name``."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     name: str = ""
@@ -123,6 +123,17 @@ class Crash(Spell, frozen=True, kw_only=True):
         super().check(where)
         if not 0 <= self.torn <= 1:
             raise ConfigError(f"{where}.torn", self.torn, "must be a share from 0 to 1")
+
+
+class Wipe(Spell, frozen=True, kw_only=True):
+    """A server dies and its disk is replaced by an empty one; it is started again when the spell ends.
+
+    With ``allowed`` an operator then tells the leader to take it back, whatever it had acknowledged. A voter that is
+    wiped may cost committed entries: Raft assumes that disks last.
+    """
+
+    node: Who
+    allowed: bool = True
 
 
 class Pause(Spell, frozen=True, kw_only=True):
@@ -209,7 +220,7 @@ class Members(Fault, frozen=True, kw_only=True):
 
 Weathering = Storm | Partition | Isolate | Cut | Hold
 """What befalls the network."""
-Harm = Crash | Pause | Drift | Skew | Disk
+Harm = Crash | Wipe | Pause | Drift | Skew | Disk
 """What befalls a server."""
 Order = Elect | Transfer | Snapshot | Members
 """What operators want."""
@@ -292,9 +303,9 @@ def _nodes_of(fault: AnyFault) -> Iterable[Who]:
     match fault:
         case Partition(groups=groups):
             return chain.from_iterable(groups)
-        case Isolate(node=node) | Crash(node=node) | Pause(node=node) | Snapshot(node=node):
+        case Isolate(node=node) | Crash(node=node) | Wipe(node=node) | Pause(node=node):
             return (node,)
-        case Drift(node=node) | Skew(node=node) | Disk(node=node) | Transfer(to=node):
+        case Drift(node=node) | Skew(node=node) | Disk(node=node) | Snapshot(node=node) | Transfer(to=node):
             return (node,)
         case Cut(src=src, dst=dst):
             return (src, dst)

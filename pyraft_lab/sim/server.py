@@ -36,15 +36,16 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.events import Boot, Event, Receive, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import Entry, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
+from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.timers import Timer, delay
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
-from pyraft_lab.ledger import Failed, Ledger, Lost
+from pyraft_lab.ledger import Failed, Ledger, Lost, grace
 from pyraft_lab.machine import Answer, Sessions
-from pyraft_lab.sim.disk import Batch, Health, Held, Shelved, check_readable, survivors, write
+from pyraft_lab.sim.disk import SOUND, Batch, Health, Held, Shelved, check_readable, survivors, write
 from pyraft_lab.sim.scene import Scene
 from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
-from pyraft_lab.sim.world import Build, Building, Due, Expire, Miss, Node, Pending, Sync
+from pyraft_lab.sim.world import Build, Building, Due, Expire, GiveUp, Miss, Node, Pending, Sync
 from pyraft_lab.trace.record import ANSWERS, MessageId
 
 
@@ -60,6 +61,7 @@ class Server:
         self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
         self.shelf, self.arriving = value.shelf, value.arriving
         self.timers, self.overdue, self.arrivals = dict(value.timers), value.overdue, value.arrivals
+        self.giving_up = value.giving_up
         self.busy, self.sent, self.drawn, self.wrote = value.busy, value.sent, value.drawn, value.wrote
         self.writing: list[StorageCommand] = []
         self.held: list[Held] = []
@@ -87,6 +89,7 @@ class Server:
             building=self.building,
             timers=self.timers,
             overdue=self.overdue,
+            giving_up=self.giving_up,
             arrivals=self.arrivals,
             busy=self.busy,
             sent=self.sent,
@@ -107,6 +110,7 @@ class Server:
             self._write()
         if self.state.halted:
             self.stop()
+        self._mind_orphans()
 
     def _execute(self, command: Command) -> None:
         match command:
@@ -181,6 +185,9 @@ class Server:
     def resume(self, late: Micros) -> None:
         """Go on after a pause; that timers have run out meanwhile is noticed only ``late``."""
         self.paused = False
+        if self.giving_up is not None and self.giving_up.time <= self.scene.now:
+            self._expect_nothing()  # time stood still here
+            self._mind_orphans()
         ran_out = sorted((due, timer) for timer, due in self.timers.items() if due.time <= self.scene.now)
         self.overdue = (*self.overdue, *(timer for _, timer in ran_out if timer not in self.overdue))
         if late:
@@ -214,6 +221,7 @@ class Server:
             case InstallSnapshot(meta):
                 self._shelve(meta, self.arriving)
                 self.arriving = b""
+                self._settle(command)
             case SaveSnapshot(meta):
                 self._shelve(meta, self.built)
             case _:
@@ -280,7 +288,26 @@ class Server:
                 self._settle(command)
 
     def _settle(self, command: Command, results: Sequence[Any] = ()) -> None:
-        self.ledger, outcomes = self.ledger.after(command, results)
+        self.ledger, outcomes = self.ledger.after(command, results, log=self.before.state.log)
+        self.scene.outcomes.extend((self.id, outcome) for outcome in outcomes)
+
+    def _mind_orphans(self) -> None:
+        """Writes of a leadership that has ended wait only so long."""
+        if not self.ledger.is_orphaned(self.state.role):
+            self._expect_nothing()
+        elif self.giving_up is None:
+            delay = round(grace(self.state.config) * SECOND)
+            self.giving_up = self.scene.schedule(delay, GiveUp(self.id))
+
+    def _expect_nothing(self) -> None:
+        if self.giving_up is not None:
+            self.scene.cancel(self.giving_up)
+            self.giving_up = None
+
+    def give_up(self) -> None:
+        """Nobody has said what became of the entries: who waits for them hears that the outcome is unknown."""
+        self.giving_up = None
+        self.ledger, outcomes = self.ledger.abandoned()
         self.scene.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _apply(self, entries: Sequence[Entry]) -> list[Answer]:
@@ -333,6 +360,12 @@ class Server:
         self.up, self.lives = True, self.lives + 1
         self.turn(Boot())
 
+    def wipe(self) -> None:
+        """An empty disk, and a sound one; what the server was is gone with the old one."""
+        setting = self.scene.world.setting
+        self.synced, self.shelf, self.health = Disk(), (), SOUND
+        self.state, self.machine = setting.engine.start(self.id, self.synced, setting.config), self.fresh_machine()
+
     def stop(self, torn: float = 0.0) -> None:
         """All that was not synced is gone: writes (but for a share of ``torn``), promises, timers, memory."""
         self.synced = write(self.synced, [] if self.health.lying else survivors(self.batches, torn))
@@ -346,5 +379,6 @@ class Server:
         self.up = self.paused = False
         self.shelf = tuple(one for one in self.shelf if one.meta == self.synced.snapshot)
         self.ledger = Ledger()
+        self._expect_nothing()
         lost = [call.id for call in self.scene.calls.values() if call.at == self.id]
         self.scene.outcomes.extend((self.id, Failed(request, Lost(f"node {self.id} went down"))) for request in lost)

@@ -1,9 +1,9 @@
 """What the network and the disks are like, and the chance that decides: a pure function of the seed."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from enum import IntEnum
 from functools import lru_cache
-from itertools import pairwise, permutations
+from itertools import pairwise
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
@@ -182,9 +182,3 @@ def _check_chance(field: str, value: object) -> None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
-
-
-def links_between(groups: Iterable[Iterable[NodeId]], nodes: Iterable[NodeId]) -> tuple[tuple[NodeId, NodeId], ...]:
-    """Every link that leaves a group; who is in none is a group alone."""
-    side = {node: place for place, group in enumerate(groups) for node in group}
-    return tuple((src, dst) for src, dst in permutations(nodes, 2) if side.get(src, -src) != side.get(dst, -dst))

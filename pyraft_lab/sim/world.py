@@ -64,13 +64,19 @@ class Miss(Struct, frozen=True, tag=True):
     peer: NodeId
 
 
+class GiveUp(Struct, frozen=True, tag=True):
+    """A node that no longer leads stops waiting for what became of its last entries."""
+
+    node: NodeId
+
+
 class Attempt(Struct, frozen=True, tag=True):
     """A client tries its call (again)."""
 
     call: RequestId
 
 
-Pending = Deliver | Expire | Sync | Build | Miss | Attempt
+Pending = Deliver | Expire | Sync | Build | Miss | GiveUp | Attempt
 """What happens by itself when its time has come."""
 
 
@@ -128,6 +134,16 @@ class Spoil(Struct, frozen=True, tag=True):
     health: Health
 
 
+class Wipe(Struct, frozen=True, tag=True):
+    """The disk of a server that is down is replaced by an empty one: its vote, log and snapshot are lost.
+
+    Raft assumes that a voter keeps what it promised. With a lost disk it may vote twice in a term and forget what it
+    acknowledged, so committed entries may be lost.
+    """
+
+    node: NodeId
+
+
 class Hold(Struct, frozen=True, tag=True):
     """The network holds its breath, as a broker may: what is under way, or leaves, does not arrive for now."""
 
@@ -144,7 +160,7 @@ class Cut(Struct, frozen=True, tag=True):
 
 
 class Partition(Struct, frozen=True, tag=True, omit_defaults=True):
-    """Only within a group messages arrive; who is in no group is alone. ``name`` is for the reader."""
+    """Only within a group messages arrive; nodes in no group form one more. ``name`` is for the reader."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     name: str = ""
@@ -208,6 +224,7 @@ Decision = (
     | Drift
     | Skew
     | Spoil
+    | Wipe
     | Hold
     | Release
     | Cut
@@ -321,7 +338,8 @@ class Node(Struct, frozen=True, kw_only=True):
     ``synced`` is what its disk would hold after a loss of power now; ``state.disk`` is what was written. ``batches``
     lie between the two; ``owed`` is what a lying disk has confirmed and not done. ``lives`` counts its starts;
     ``sent``, ``drawn`` and ``wrote`` count what it drew chances for. ``overdue`` are timers that had run out when it
-    was resumed and have not fired yet, the longest due first.
+    was resumed and have not fired yet, the longest due first. ``giving_up`` is when it gives up the writes of a
+    leadership that has ended.
     """
 
     id: NodeId
@@ -341,6 +359,7 @@ class Node(Struct, frozen=True, kw_only=True):
     building: Building | None = None
     timers: Mapping[Timer, Due] = {}
     overdue: tuple[Timer, ...] = ()
+    giving_up: Due | None = None
     arrivals: Mapping[NodeId, Micros] = {}
     busy: Micros = 0
     sent: int = 0
@@ -410,7 +429,7 @@ def waits(world: World, action: Pending) -> bool:
     match action:
         case Deliver(message):
             return world.held or world.nodes[world.flights[message].dst].paused
-        case Expire(node) | Sync(node) | Build(node) | Miss(node):
+        case Expire(node) | Sync(node) | Build(node) | Miss(node) | GiveUp(node):
             return world.nodes[node].paused
         case Attempt():
             return False

@@ -38,6 +38,8 @@ TODO = (
     "or take the node out of its cluster and add it again with an empty directory"
 )
 """The way out of damage."""
+NO_DIRECTORY = "name a directory, an empty or a new one for a new node"
+UNREADABLE_HERE = "let this user read it, or take another directory"
 
 
 class Judgement(Struct, frozen=True, kw_only=True):
@@ -49,13 +51,16 @@ class Judgement(Struct, frozen=True, kw_only=True):
     strays: tuple[str, ...] = ()
     """Snapshot files that the database does not name; they are left alone."""
     faults: tuple[str, ...] = ()
+    todo: str = TODO
+    """The way out of the faults."""
 
     def admit(self, directory: Path, asked: Identity | None) -> Identity | None:
         """Whose the directory is from now on; ``WrongStorage`` or ``StorageFailed`` where ``asked`` must not use it."""
         owner = same_owner(str(directory), self.owner, asked)
         if self.faults:
             more = f" and {len(self.faults) - 3} more faults" if len(self.faults) > 3 else ""
-            raise StorageFailed(f"no node can start from {directory}: {'; '.join(self.faults[:3])}{more}", TODO)
+            told = f"no node can start from {directory}: {'; '.join(self.faults[:3])}{more}"
+            raise StorageFailed(told, self.todo)
         return owner
 
 
@@ -79,14 +84,14 @@ def look(directory: Path) -> Judgement:
     """What the names and sizes of the files tell: new, or what is missing; does not read the database."""
     place = next((one for one in (directory, *directory.parents) if one.exists() or one.is_symlink()), directory)
     if not place.is_dir():
-        return Judgement(faults=(f"{place} is a file and should be a directory",))
+        return Judgement(faults=(f"{place} is a file and should be a directory",), todo=NO_DIRECTORY)
     if place != directory:
         return Judgement(is_new=True)
     try:
         names = sorted(path.name for path in directory.iterdir())
         owner = _read_identity(directory) if IDENTITY in names else None
     except OSError as error:
-        return Judgement(faults=(f"it cannot be read: {error.strerror}",))
+        return Judgement(faults=(f"it cannot be read: {error.strerror}",), todo=UNREADABLE_HERE)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Judgement(faults=(f"{IDENTITY} cannot be read: {error}",))
     left = [name for name in names if _is_ours(name)]

@@ -88,7 +88,7 @@ class SqliteStorage:
 
     async def _do(self, act: Callable[[], T]) -> T:
         if self._closed:
-            raise StorageFailed(f"{self.directory} has been closed; load() it again")
+            raise StorageFailed(f"{self.directory} has been closed", "load() it again")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._worker, act)
         except (*UNREADABLE, OSError) as error:
@@ -97,7 +97,7 @@ class SqliteStorage:
     @property
     def _open(self) -> "Opened":
         if self._opened is None:
-            raise StorageFailed(f"{self.directory} is not open; load() it first")
+            raise StorageFailed(f"{self.directory} is not open", "load() it first")
         return self._opened
 
     def _load(self) -> Disk:

@@ -4,7 +4,7 @@ import argparse
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, InvalidStateError, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children
 from os import cpu_count
@@ -168,13 +168,18 @@ def _executor(workers: int) -> Iterator[Executor]:
     try:
         yield pool
     except BaseException:
-        threading.excepthook = lambda _: None  # the pool's own thread, which misses its processes
+        threading.excepthook = _ignore_ended_pool
         for process in active_children():
             process.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        threading.excepthook = threading.__excepthook__
+
+
+def _ignore_ended_pool(raised: threading.ExceptHookArgs) -> None:
+    """The pool's own thread misses its processes, now or later, and then stumbles over what was cancelled."""
+    if not isinstance(raised.exc_value, (BrokenExecutor, InvalidStateError)):
+        threading.__excepthook__(raised)
 
 
 def _leave_signals_to_the_parent() -> None:

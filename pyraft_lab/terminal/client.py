@@ -14,13 +14,12 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import Decree
-from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.network.retained import clear, nodes_in, retained
 from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
 from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOver, KeepSnapshot, TakeLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.acts import Act, name_of, read_words
+from pyraft_lab.terminal.clearing import clear_cluster
 from pyraft_lab.terminal.members import remove
 from pyraft_lab.terminal.obedience import NobodyObeys, check_divides, check_known, groups_of, impose, listed
 from pyraft_lab.terminal.reach import reach
@@ -136,7 +135,7 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
         case "transfer", [node]:
             return await _transfer(remote, node, chosen.timeout)
         case "clear", [] | [_]:
-            return await _clear(chosen)
+            return await clear_cluster(chosen)
         case "allow-next-revert", [node]:
             return await _allow_next_revert(remote, node, chosen.timeout)
         case "snapshot", [node]:
@@ -172,24 +171,6 @@ async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace)
             raise
         is_member = any(node in now.membership.nodes for now in remote.metrics.values())
         raise NotHeardOf(node, chosen, is_member=is_member) from None
-
-
-async def _clear(chosen: argparse.Namespace) -> str:
-    """Clear what the broker keeps of a cluster, once its name was repeated and no node of it is up."""
-    network = MqttNetwork(chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
-    kept = await retained(network)
-    if not kept:
-        return f"the broker keeps nothing of cluster {chosen.cluster}"
-    listed = "\n".join(f"  {topic}" for topic in kept)
-    if list(chosen.words) != [chosen.cluster]:
-        return f"the broker keeps of cluster {chosen.cluster}:\n{listed}\nto clear this: clear {chosen.cluster}"
-    alive = ", ".join(map(str, nodes_in(kept)))
-    if alive and not chosen.force:
-        raise PyraftError(f"nodes {alive} of cluster {chosen.cluster} are up; stop them first, or clear with --force")
-    left = await clear(network, tuple(kept))
-    if left:
-        raise PyraftError(f"the broker did not clear {', '.join(left)}; a teacher's account may, or no account at all")
-    return f"cleared of cluster {chosen.cluster}:\n{listed}"
 
 
 def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:

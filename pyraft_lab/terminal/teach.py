@@ -13,6 +13,7 @@ from pyraft_lab.network.faults import Decree
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Playing, Room
 from pyraft_lab.terminal import words
+from pyraft_lab.terminal.clearing import clear_room
 from pyraft_lab.terminal.client import FIRST_NEWS
 from pyraft_lab.terminal.keys import LineEditor, is_terminal, keys, lines
 from pyraft_lab.terminal.orders import HELP, Orders, obeyed
@@ -28,7 +29,7 @@ ABOUT = f"A classroom as its teacher sees it: type orders below the picture.\n\n
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Teach until ``quit`` or Ctrl-C; then the room is healed, and its automatic nodes leave."""
+    """Teach until ``quit`` or Ctrl-C; then the room is healed, its automatic nodes leave, and the broker forgets it."""
     chosen = _face().parse_args(arguments)
     return words.run(_teach(chosen))
 
@@ -51,6 +52,8 @@ async def _teach(chosen: argparse.Namespace) -> int:
             await staff.leave()
             for task in tasks:
                 task.cancel()
+    if told := await clear_room(chosen):
+        print(told, flush=True)
     return stop.code
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FAULTS = frozenset(
     {
-        *(Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.SILENT, Kind.HEARD),
+        *(Kind.CRASH, Kind.WIPE, Kind.PAUSE, Kind.RESUME, Kind.SILENT, Kind.HEARD),
         *(Kind.PARTITION, Kind.CUT, Kind.HEAL, Kind.DROP, Kind.DELAY, Kind.WEATHER),
     }
 )

@@ -19,6 +19,7 @@ TOLD: Mapping[Kind, str] = {
     Kind.GAP: "{who}: {detail}",
     Kind.DRIFT: "{who} has a {detail} from now on",
     Kind.DISK: "{who}'s disk: {detail}",
+    Kind.WIPE: "{who} gets an empty disk: everything it had promised or stored is lost",
     Kind.PARTITION: "the network falls apart into {detail}",
     Kind.CUT: "nothing from {who} reaches {peer} any more",
     Kind.HEAL: "the network is whole again",

@@ -272,6 +272,8 @@ class Lives:
             self._stand(record.state, record.time)
         if record.step is not None:
             self._step(record, record.step)
+        if record.kind is Kind.WIPE:
+            self._look_again(record.node, Log(), record.time)
 
     def _step(self, record: Record, step: Step) -> None:
         node = record.node

@@ -104,6 +104,7 @@ class Kind(StrEnum):
     WEATHER = "weather"
     JOIN = "join"
     DISK = "disk"
+    WIPE = "wipe"
     SILENT = "silent"
     HEARD = "heard"
     GAP = "gap"

@@ -56,6 +56,26 @@ def test_every_message_that_lands_was_seen_to_leave() -> None:
             flying |= {one["id"] for one in event["sent"]}
 
 
+def test_records_alone_show_the_cuts_and_the_disks_that_there_were() -> None:
+    sim = busy()
+    sim.partition({1})
+    sim.run(0.05)
+    sim.heal((1, 2))
+    sim.run(0.05)
+    victim = next(node for node in sim.nodes if sim.nodes[node].up)
+    sim.crash(victim)
+    sim.wipe(victim)
+    sim.run(0.05)
+    sim.heal()
+    length = len(sim.trace)
+    films = Simulated(sim), Recorded(Trace(sim.trace.records))
+    there, here = (list(film.moments(0, length))[1:] for film in films)
+    assert [one.cuts for one in here] == [one.cuts for one in there]
+    assert [one.servers[victim].state.log.last for one in here if victim in one.servers][-1].index == 0
+    assert here[-1].servers[victim].state.log == there[-1].servers[victim].state.log
+    assert not here[-1].servers[victim].up
+
+
 def test_a_message_that_is_told_of_too_late_never_flies() -> None:
     records = list(busy().trace.records)
     sent = next(record for record in records if record.sent)

@@ -50,6 +50,12 @@ class Members(Struct, frozen=True):
     learners: frozenset[NodeId] = frozenset()
 
 
+class Joint(Struct, frozen=True):
+    """A joint membership: both sets of voters."""
+
+    configs: tuple[frozenset[NodeId], ...]
+
+
 # Clients
 
 
@@ -162,7 +168,7 @@ class Wipe(Struct, frozen=True):
 
 
 class Pause(Struct, frozen=True):
-    """A node stands still: it hears nothing and its timers do not run out."""
+    """A node stands still, as a stopped process: what comes for it waits, and its timers run out unseen."""
 
     node: Who
 
@@ -233,7 +239,7 @@ class Ends(Struct, frozen=True):
 class Scenario:
     """A name, lines of an act and its answer, and the end.
 
-    ``pending`` says what is not right yet, and ``live_differs`` in what live nodes end otherwise than simulated ones.
+    ``pending`` says what is not right yet.
     """
 
     def __init__(
@@ -248,13 +254,11 @@ class Scenario:
         initialize: bool = True,
         settles: bool = True,
         pending: str = "",
-        live_differs: str = "",
     ) -> None:
         self.name, self.lines = name, lines
         self.nodes, self.config, self.initialize = nodes, config, initialize
         self.ends = Ends(machine or {}, Members(frozenset(voters or range(1, nodes + 1)), frozenset(learners)))
-        self.settles = settles
-        self.pending, self.live_differs = pending, live_differs
+        self.settles, self.pending = settles, pending
 
     def __repr__(self) -> str:
         return self.name

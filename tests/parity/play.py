@@ -9,7 +9,7 @@ from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import NotLeader, PyraftError
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from tests.parity import language as words
-from tests.parity.language import ANY, Ends, Error, Members, Scenario, Who
+from tests.parity.language import ANY, Ends, Error, Joint, Members, Scenario, Who
 
 T = TypeVar("T")
 
@@ -221,7 +221,9 @@ class Performance:
         now = self.world.metrics
         machines = [await self.world.machine(node) for node in members_up(leader, now)]
         assert all(machine == machines[0] for machine in machines), machines
-        return Ends(machines[0], _members(now[leader].membership))
+        members = _members(now[leader].membership)
+        assert isinstance(members, Members), members
+        return Ends(machines[0], members)
 
     async def find(self, who: Who) -> NodeId:
         """The number of a node that a scenario calls by its role or name."""
@@ -258,6 +260,7 @@ def members_up(leader: NodeId, now: Mapping[NodeId, Metrics]) -> list[NodeId]:
     return [node for node in now if node in now[leader].membership.nodes]
 
 
-def _members(membership: Membership) -> Members:
-    assert not membership.is_joint, membership
+def _members(membership: Membership) -> Members | Joint:
+    if membership.is_joint:
+        return Joint(membership.configs)
     return Members(membership.voters, membership.learners)

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from pyraft_lab.engine.events import Guard
-from pyraft_lab.engine.membership import AddVoters, RemoveLearners, RemoveVoters
+from pyraft_lab.engine.membership import AddVoters, Batch, RemoveLearners, RemoveVoters
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import (
     AlreadyInitialized,
@@ -37,6 +37,7 @@ from tests.parity.language import (
     Error,
     Heal,
     Initialize,
+    Joint,
     Kill,
     Members,
     Name,
@@ -134,7 +135,6 @@ CLIENTS = (
         "a policy that does not exist is refused",
         (Read("x", policy="bogus"), Error(ConfigError)),
         (Read("x", at="leader", policy="bogus"), Error(ConfigError)),
-        pending="a live node reads by the lease instead",
     ),
     Scenario(
         "a node that does not exist is named",
@@ -230,7 +230,6 @@ CRASHES = (
         (AllowRevert("lost"), None),
         (Settle(), None),
         machine={"x": 2},
-        pending="the simulation has no word yet for an empty disk",
     ),
 )
 
@@ -297,6 +296,51 @@ NETWORKS = (
         machine={"x": 2},
     ),
     Scenario(
+        "a lease read that a leader was asked for while it stood still is not served from the past",
+        (Write(put("x", 1)), None),
+        (Name("old", "leader"), None),
+        (Pause("old"), None),
+        (Begin("lease", Read("x", at="old", policy="lease")), None),
+        (Begin("index", Read("x", at="old")), None),
+        (AwaitLeader("old"), None),
+        (Write(put("x", 2)), None),
+        (Resume("old"), None),
+        (End("lease"), Error(NotLeader, ANY)),
+        (End("index"), Error(NotLeader, ANY)),
+        machine={"x": 2},
+    ),
+    Scenario(
+        "a leader that was cut off and stood still serves no stale read by its lease, though it hears nobody",
+        (Write(put("x", 1)), None),
+        (Name("old", "leader"), None),
+        (Partition((("old",),)), None),
+        (Pause("old"), None),
+        (AwaitLeader("old"), None),
+        (Write(put("x", 2)), None),
+        (Resume("old"), None),
+        (Read("x", at="old", policy="lease"), Error(NotLeader, ANY)),
+        (Heal(), None),
+        machine={"x": 2},
+    ),
+    Scenario(
+        "a follower that stood still catches up",
+        (Name("away", "follower"), None),
+        (Pause("away"), None),
+        (Write(put("x", 1)), None),
+        (Resume("away"), None),
+        machine={"x": 1},
+    ),
+    Scenario(
+        "nodes in no group of a partition stay together: two are cut off, and three go on",
+        (Name("old", "leader"), None),
+        (Partition((("old", "follower"),)), None),
+        (AwaitLeader("old"), None),
+        (Write(put("x", 1)), None),
+        (Heal(), None),
+        nodes=5,
+        machine=X,
+    ),
+    Scenario(
         "five nodes in three parts: the majority goes on",
         (Partition((("leader", "follower", "other"), ("third",), ("fourth",))), None),
         (Write(put("x", 1)), None),
@@ -338,7 +382,6 @@ LEADERS = (
         (Write(put("x", 3)), None),
         (Read("x", policy="lease"), 3),
         machine={"x": 3},
-        pending="one failed transfer ends the lease reads of a leadership",
     ),
     Scenario(
         "a campaign on request is won where nobody must be asked",
@@ -442,6 +485,16 @@ CHANGES = (
         config=ON_REQUEST,
     ),
     Scenario(
+        "an operator ends a joint membership where leaders do not",
+        (AddLearner(4), Members(ALL, frozenset({4}))),
+        (Change({1, 2, 4}), Joint((ALL, frozenset({1, 2, 4})))),
+        (Write(put("x", 1)), None),
+        (Change(Batch(())), Members(frozenset({1, 2, 4}))),
+        machine=X,
+        voters={1, 2, 4},
+        config=replace(CONFIG, auto_leave=False),
+    ),
+    Scenario(
         "arguments of another kind are refused",
         (AddLearner("a"), Error(ConfigError)),
         (AddLearner(-1), Error(ConfigError)),
@@ -450,7 +503,6 @@ CHANGES = (
         (AddLearner(None), Error(ConfigError)),
         (Change("12"), Error(ConfigError)),
         (Change({0}), Error(ConfigError)),
-        pending="nothing looks at these arguments yet",
     ),
 )
 
@@ -469,7 +521,25 @@ ENDINGS = (
         (Write(put("x", 1)), None),
         machine=X,
         voters={2, 3},
-        pending="nobody tells a leader that was deposed and removed, and its callers wait on",
+    ),
+    Scenario(
+        "who waits for an entry that a snapshot of another history replaced is let go",
+        (Name("old", "leader"), None),
+        (Partition((("old",),)), None),
+        (Begin("first", Write(put("y", 1), at="old")), None),
+        (Begin("second", Write(put("y", 2), at="old")), None),
+        (Begin("third", Write(put("y", 3), at="old")), None),
+        (Begin("fourth", Write(put("y", 4), at="old")), None),
+        (AwaitLeader("old"), None),
+        (Write(put("x", 1)), None),
+        (Snapshot("leader"), None),
+        (Purge("leader"), None),
+        (Heal(), None),
+        (End("first"), Error(OutcomeUnknown)),
+        (End("fourth"), Error(OutcomeUnknown)),
+        (End("second"), Error(OutcomeUnknown)),
+        (End("third"), Error(OutcomeUnknown)),
+        machine=X,
     ),
     Scenario(
         "a write at a node that dies has no certain end",
@@ -479,7 +549,6 @@ ENDINGS = (
         (Kill(1), None),
         (End("write"), Error(OutcomeUnknown)),
         settles=False,
-        live_differs="a handle says that its node was stopped, not that the write may yet happen",
     ),
     Scenario(
         "a read that finds no quorum ends",
@@ -499,6 +568,21 @@ ENDINGS = (
         (End("first"), None),
         (Restart(3), None),
         machine={"x": "y" * 1000},
+        config=replace(ON_REQUEST, max_uncommitted_bytes=1500),
+    ),
+    Scenario(
+        "more than may wait is refused, in the order in which it comes, and what fits is taken",
+        (Kill(2), None),
+        (Kill(3), None),
+        (Begin("first", Write(put("x", "y" * 1000), at=1)), None),
+        (Begin("too much", Write(put("z", "y" * 1000), at=1)), None),
+        (Begin("fits", Write(put("w", "y" * 100), at=1)), None),
+        (End("too much"), Error(Overloaded)),
+        (Restart(2), None),
+        (End("first"), None),
+        (End("fits"), None),
+        (Restart(3), None),
+        machine={"x": "y" * 1000, "w": "y" * 100},
         config=replace(ON_REQUEST, max_uncommitted_bytes=1500),
     ),
     Scenario(

@@ -14,24 +14,19 @@ from tests.parity.scenarios import SCENARIOS
 from tests.parity.worlds import Live, Pristine, Simulated
 
 
-def numbered(*, is_live: bool) -> list[ParameterSet]:
+def numbered() -> list[ParameterSet]:
     """Every scenario; those that are not right yet are expected to fail."""
     return [
-        pytest.param(number, one, id=one.name.replace(" ", "-"), marks=expected_to_fail(one, is_live=is_live))
+        pytest.param(number, one, id=one.name.replace(" ", "-"), marks=expected_to_fail(one))
         for number, one in enumerate(SCENARIOS)
     ]
 
 
-def expected_to_fail(scenario: Scenario, *, is_live: bool) -> list[pytest.MarkDecorator]:
-    if scenario.pending:
-        return [pytest.mark.xfail(reason=scenario.pending, strict=False)]
-    if is_live and scenario.live_differs:
-        return [pytest.mark.xfail(reason=scenario.live_differs, strict=True)]
-    return []
+def expected_to_fail(scenario: Scenario) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.xfail(reason=scenario.pending, strict=False)] if scenario.pending else []
 
 
-simulated = pytest.mark.parametrize(("number", "scenario"), numbered(is_live=False))
-alive = pytest.mark.parametrize(("number", "scenario"), numbered(is_live=True))
+every = pytest.mark.parametrize(("number", "scenario"), numbered())
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +38,7 @@ def url() -> Iterator[str]:
         yield running.url
 
 
-@simulated
+@every
 async def test_a_scenario_in_a_simulation(number: int, scenario: Scenario) -> None:  # noqa: ARG001
     world = Simulated(scenario)
     answers, ends = await play(scenario, world)
@@ -52,12 +47,12 @@ async def test_a_scenario_in_a_simulation(number: int, scenario: Scenario) -> No
     assert not world.sim.violations
 
 
-@alive
+@every
 async def test_a_scenario_among_live_nodes_in_memory(number: int, scenario: Scenario, tmp_path: Path) -> None:
     await live(scenario, "memory", tmp_path, f"parity{number}")
 
 
-@alive
+@every
 async def test_a_scenario_over_mqtt(number: int, scenario: Scenario, tmp_path: Path, url: str) -> None:
     await live(scenario, url, tmp_path, f"parity{number}")
 

@@ -9,13 +9,14 @@ from typing import Any, Self, TypeVar
 
 from pyraft_lab.engine.membership import Membership, as_change
 from pyraft_lab.engine.types import ORIGIN, Index, NodeId
-from pyraft_lab.errors import Timeout
+from pyraft_lab.errors import Fatal, Timeout
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of, metrics_of
 from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.sim.controls import OPERATOR
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall
@@ -106,20 +107,19 @@ class Simulated:
 
     def wipe(self, node: NodeId) -> None:
         """Empty the disk of a dead node."""
-        sim: Any = self.sim
-        sim.wipe(node)
+        self.sim.wipe(node)
 
     def pause(self, node: NodeId) -> None:
         """Stop a node's time."""
         self.sim.pause(node)
 
     def resume(self, node: NodeId) -> None:
-        """Let it go on."""
-        self.sim.resume(node)
+        """Let it go on; as in an event loop it takes what waited before it notices its timers."""
+        self.sim.resume(node, late=0.05)
 
     def partition(self, groups: list[set[NodeId]]) -> None:
-        """Part groups of nodes; here who is in none would be alone."""
-        self.sim.partition(*groups, set(self.sim.nodes).difference(*groups))
+        """Part groups of nodes."""
+        self.sim.partition(*groups)
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Part two nodes, one way."""
@@ -192,7 +192,14 @@ class Live:
         """A client writes."""
         if at is None:
             return await self._client(client, within).write(command)
-        return (await self.cluster.raft(at).client_write(command)).value
+        return await self._as_client(self.cluster.raft(at).client_write(command))
+
+    async def _as_client(self, call: Coroutine[Any, Any, WriteResponse]) -> Any:
+        """The caller of a handle learns first that its node is over; a client, what that means for its write."""
+        try:
+            return (await call).value
+        except Fatal as over:
+            raise over.__cause__ or over from over
 
     async def read(self, key: Any, at: NodeId | None, policy: Any, within: float) -> Any:
         """A client reads."""
@@ -251,14 +258,12 @@ class Live:
         shutil.rmtree(self.directory / f"node-{node}")
 
     def pause(self, node: NodeId) -> None:
-        """The nodes share a thread: one of them stands still when it hears nothing and its clock stands."""
-        self.cluster.partition({node})
-        self.cluster.raft(node).runtime.tick(on=False)
+        """It takes no steps; what comes for it waits, and its timers run out unseen."""
+        self.cluster.pause(node)
 
     def resume(self, node: NodeId) -> None:
-        """Its clock first, as that of a process that goes on."""
-        self.cluster.raft(node).runtime.tick(on=True)
-        self.cluster.heal()
+        """Let it go on, with all that arrived meanwhile."""
+        self.cluster.resume(node)
 
     def partition(self, groups: list[set[NodeId]]) -> None:
         """Part groups of nodes."""

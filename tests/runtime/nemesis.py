@@ -15,6 +15,7 @@ from pyraft_lab.runtime.processes import ProcessCluster
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 Deed = Callable[[], Awaitable[None]]
+GoesOn = Callable[[], bool]
 
 
 class Nemesis:
@@ -30,8 +31,8 @@ class Nemesis:
         self.elder, self.newcomer = nodes, nodes + 1
         self.done: list[str] = []
 
-    async def run(self, end: float) -> None:
-        """Until the cluster's clock shows ``end``; then everything is well again."""
+    async def run(self, goes_on: GoesOn) -> None:
+        """While the test ``goes_on``; then everything is well again."""
         processes: Mapping[str, Deed] = {"kill": self.kill, "pause": self.pause, "stop": self.stop}
         wires: Mapping[str, Deed] = {
             "broker": self.broker,
@@ -40,13 +41,13 @@ class Nemesis:
             "partition": self.partition,
             "voters": self.revote,
         }
-        await asyncio.gather(self._hand(processes, end), self._hand(wires, end))
+        await asyncio.gather(self._hand(processes, goes_on), self._hand(wires, goes_on))
         await self._settle()
 
-    async def _hand(self, deeds: Mapping[str, Deed], end: float) -> None:
+    async def _hand(self, deeds: Mapping[str, Deed], goes_on: GoesOn) -> None:
         """Each deed once, then whatever chance picks."""
         left = self.chance.sample(sorted(deeds), len(deeds))
-        while self.cluster.now < end:
+        while goes_on():
             name = left.pop() if left else self.chance.choice(sorted(deeds))
             self.done.append(name)
             await deeds[name]()
@@ -146,9 +147,9 @@ class Usage:
         self.cluster = cluster
         self.rows: list[dict[str, float]] = []
 
-    async def run(self, end: float) -> None:
+    async def run(self, goes_on: GoesOn) -> None:
         """Look twice a second."""
-        while self.cluster.now < end:
+        while goes_on():
             self.look()
             await asyncio.sleep(0.5)
 

@@ -177,6 +177,24 @@ async def test_a_second_cluster_of_the_same_name_at_the_same_broker_is_refused(m
         assert await cluster.client.read("x") == 1
 
 
+async def test_of_two_process_clusters_of_one_name_that_start_at_once_one_stays(at_broker: str) -> None:
+    def begin() -> "asyncio.Future[Cluster]":
+        return asyncio.ensure_future(
+            LocalCluster(1, processes=True, config=CALM, network=at_broker, name="twin", trace=None).__aenter__()
+        )
+
+    outcomes = await asyncio.gather(begin(), begin(), begin(), return_exceptions=True)
+    up = [one for one in outcomes if isinstance(one, Cluster)]
+    refused = [str(one) for one in outcomes if isinstance(one, PyraftError)]
+    try:
+        assert (len(up), len(refused)) == (1, 2), outcomes
+        assert all("cluster 'twin' is up or starting at this broker already" in told for told in refused)
+        assert await up[0].client.read("x") is None
+    finally:
+        for one in up:
+            await one.close()
+
+
 async def test_a_connection_that_is_closed_leaves_nobody_waiting(at_broker: str) -> None:
     async with Remote.connect(at_broker, cluster="nobody") as remote:
         with pytest.raises(Timeout):

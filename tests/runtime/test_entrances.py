@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Guard
+from pyraft_lab.engine.membership import AddVoters, Batch, SetNodes
 from pyraft_lab.errors import BadCommand, ConfigError, EmptyMembership, PreconditionFailed, UnknownNode
 from pyraft_lab.machine import KeyValue, Sessions
+from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.storage.memory import MemoryStorage
-from tests.absurd import NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
+from tests.absurd import NAN, NO_ADDRESS, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
 
 PUT = {"op": "put", "key": "x", "value": 1}
 INCR = {"op": "incr", "key": "n"}
@@ -28,9 +32,17 @@ Act = Callable[[Any, Any], Any]
 
 HANDLE: Mapping[str, tuple[Act, Sequence[Any]]] = {
     "add_learner": (lambda raft, value: raft.add_learner(value), NO_ID),
-    "add_learner, addr": (lambda raft, value: raft.add_learner(4, value), (None, 5, b"x", [])),
+    "add_learner, addr": (lambda raft, value: raft.add_learner(4, value), NO_ADDRESS),
     "add_learner, blocking": (lambda raft, value: raft.add_learner(4, "", value), NO_FLAG),
     "change_membership": (lambda raft, value: raft.change_membership(value), (*NO_CHANGE, set(), [])),
+    "change_membership, address": (
+        lambda raft, value: raft.change_membership(Batch((SetNodes({1: value}),))),
+        NO_ADDRESS,
+    ),
+    "change_membership, address of a voter": (
+        lambda raft, value: raft.change_membership(AddVoters({3: value})),
+        NO_ADDRESS,
+    ),
     "change_membership, retain": (lambda raft, value: raft.change_membership({1, 2, 3}, value), NO_FLAG),
     "change_membership, only_if": (
         lambda raft, value: raft.change_membership({1, 2, 3}, only_if=value),
@@ -76,6 +88,9 @@ CLUSTER: Mapping[str, tuple[Act, Sequence[Any]]] = {
     "transfer": (lambda cluster, value: cluster.transfer(value), NO_ID),
     "transfer, timeout": (lambda cluster, value: cluster.transfer(1, value), NO_TIME),
     "wait_leader": (lambda cluster, value: cluster.wait_leader(value), NO_TIME),
+    "allow_next_revert": (lambda cluster, value: cluster.allow_next_revert(value), NO_ID),
+    "pause": (lambda cluster, value: cluster.pause(value), NO_ID),
+    "resume": (lambda cluster, value: cluster.resume(value), NO_ID),
     "kill": (lambda cluster, value: cluster.kill(value), NO_ID),
     "restart": (lambda cluster, value: cluster.restart(value), NO_ID),
     "raft": (lambda cluster, value: cluster.raft(value), NO_ID),
@@ -116,6 +131,13 @@ async def test_an_argument_that_makes_no_sense_never_harms_a_cluster() -> None:
         assert set(cluster.nodes) == {1, 2, 3}
 
 
+async def test_a_cluster_of_processes_refuses_the_same_before_it_does_anything() -> None:
+    """It was never entered: an entrance that looked at its arguments too late would say that it is not running."""
+    at_home = {"raft", "client, deadline", "client.read", "client.write_many"}
+    entrances = {name: entrance for name, entrance in CLUSTER.items() if name not in at_home}
+    await check(LocalCluster(3, processes=True), entrances)
+
+
 async def test_a_client_takes_no_deadline_that_is_none() -> None:
     class Nowhere:
         def nodes(self) -> Sequence[int]:
@@ -136,6 +158,14 @@ async def test_a_client_takes_no_deadline_that_is_none() -> None:
         ("rules", (None, "RAFT", {})),
         ("max_waiting", (None, 0, -1, "x", True)),
         ("level", (None, "all", 5)),
+        ("deadline", (*NO_TIME, None)),
+        ("network", (5, "mqtt://127.0.0.1", MemoryNetwork, MemoryStorage())),
+        ("storage", ("data", 5, MemoryStorage, KeyValue())),
+        ("machine", (5, "KeyValue", KeyValue, MemoryStorage())),
+        ("cluster", (5, b"x", "\ud800")),
+        ("observers", (None, 5, "x", [1], {print: 1})),
+        ("chance", (5, "x", Random)),
+        ("reporter", (5, print, Reporter)),
     ],
 )
 def test_a_handle_is_made_of_sensible_things(field: str, values: Sequence[Any]) -> None:
@@ -154,6 +184,8 @@ def test_a_handle_is_made_of_sensible_things(field: str, values: Sequence[Any]) 
         ("machine", (None, "KeyValue", KeyValue())),
         ("processes", ("yes", 1, None)),
         ("network", (None, 5)),
+        ("storage", (None, 5, "", KeyValue())),
+        ("observers", (None, 5, "x", [1])),
         ("name", (None, 5)),
         ("trace", (0, -1, "x", True)),
         ("level", (None, "all")),
@@ -163,6 +195,8 @@ def test_a_local_cluster_is_made_of_sensible_things(field: str, values: Sequence
     for value in values:
         with pytest.raises(ConfigError, match=field):
             LocalCluster(**{field: value})
+        with pytest.raises(ConfigError, match=field):
+            LocalCluster(**{"processes": True, field: value})
 
 
 async def test_a_name_of_nobody_is_refused_by_a_live_cluster_too() -> None:

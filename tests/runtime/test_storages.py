@@ -119,3 +119,24 @@ async def test_a_voter_that_lost_its_disk_is_seen_by_everybody_who_looks(
         await cluster.allow_next_revert(lost)
         await cluster.raft(lost).wait(5).applied(cluster.metrics[leader].committed)
         assert not cluster.metrics[leader].reverted
+
+
+async def test_a_voter_that_holds_nothing_is_seen_by_everybody_who_looks_until_the_leadership_ends(
+    tmp_path: Path,
+) -> None:
+    """Nobody can tell whether it is new or lost its disk: it gets the log, and the operator hears of it."""
+    async with LocalCluster(3, storage=tmp_path) as cluster:
+        first = await cluster.wait_leader()
+        second, empty = (node for node in (1, 2, 3) if node != first)
+        await cluster.kill(empty)
+        await cluster.transfer(second)
+        rmtree(tmp_path / f"node-{empty}")
+        await cluster.restart(empty)
+        seen = await cluster.raft(second).wait(5).until(lambda now: empty in now.alarms)
+        words = "is a voter and holds nothing: it is new, or it lost its disk; it gets the log now"
+        assert alarms({second: seen}) == (f"node {empty} {words}",)
+        await cluster.raft(empty).wait(5).applied(seen.committed)
+        assert alarms(cluster.metrics) == (f"node {empty} {words}",)
+        await cluster.transfer(first)
+        await cluster.raft(second).wait(5).role("follower")
+        assert alarms(cluster.metrics) == ()

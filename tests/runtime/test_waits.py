@@ -140,6 +140,25 @@ async def test_a_deposed_leader_that_is_told_knows() -> None:
     assert "was replaced by another leader's" in str(answer)
 
 
+async def test_a_deposed_leader_whose_log_a_snapshot_replaced_knows() -> None:
+    """The snapshot ends before the last of its own entries, and nothing else ever says what became of that."""
+    slower = Config(election_timeout=(1.0, 2.0), heartbeat_interval=0.1, keep_logs=0, snapshot_logs_since_last=None)
+    async with LocalCluster(3, config=slower, machine=Counter) as cluster:
+        leader = cluster.raft(await cluster.wait_leader(BOUND))
+        cluster.partition({leader.id}, rest(leader))
+        writing = [asyncio.ensure_future(leader.client_write(1)) for _ in range(9)]
+        await leader.wait(BOUND).until(lambda now: now.role != "leader")
+        new = cluster.raft(await cluster.wait_leader(BOUND))
+        await cluster.client.write(5)
+        goal = new.metrics.applied
+        new.trigger.snapshot()
+        await new.wait(BOUND).until(lambda now: now.purged >= goal)
+        cluster.heal()
+        answers = [await ended(one) for one in writing]
+    assert {type(answer) for answer in answers} == {OutcomeUnknown}
+    assert "was replaced by another leader's" in str(answers[-1])
+
+
 async def test_clocks_that_stand_still_give_nothing_up(three: Three) -> None:
     cluster, leader = three
     cluster.partition({leader.id}, rest(leader))

@@ -8,6 +8,7 @@ from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import Weather, chance
+from tests.replaced import LATE, replaced
 
 
 def put(value: int) -> dict[str, object]:
@@ -118,3 +119,68 @@ def test_a_write_whose_session_has_expired_may_have_happened() -> None:
     sim.run_until(lambda _: call.done)
     assert isinstance(call.error, OutcomeUnknown)
     assert "its session has expired" in str(call.error)
+
+
+def test_who_waits_for_an_entry_that_a_snapshot_replaced_hears_of_it() -> None:
+    calls = [call for call in replaced().calls if call.call.to == LATE]
+    assert all(isinstance(call.error, OutcomeUnknown) for call in calls)
+    assert "entry T1-N1.8 was replaced by another leader's" in str(calls[-1].error)
+
+
+def deposed(sim: Simulation) -> tuple[int, ClientCall]:
+    """A leader that is cut off takes a write, another one leads, and nobody tells it."""
+    old = elected(sim)
+    sim.partition({old}, set(sim.nodes) - {old})
+    call = sim.write(put(1), to=old)
+    sim.run_until(lambda s: s.nodes[old].role != "leader")
+    return old, call
+
+
+def longest(sim: Simulation) -> float:
+    return sim.world.setting.config.election_timeout[1]
+
+
+def test_who_waits_at_a_deposed_leader_that_nobody_tells_is_let_go() -> None:
+    sim = Simulation(nodes=3, seed=4)
+    old, call = deposed(sim)
+    sim.run(9 * longest(sim))
+    assert not call.done
+    sim.run(2 * longest(sim))
+    assert isinstance(call.error, OutcomeUnknown)
+    assert f"node {old} no longer leads term 1, and was not told" in str(call.error)
+    assert any(record.node == old and "gives up the writes" in record.detail for record in sim.trace.records)
+    assert Simulation.from_capsule(sim.capsule()).trace.digest() == sim.trace.digest()
+
+
+def test_a_node_that_stood_still_gives_nothing_up_before_it_has_waited_again() -> None:
+    sim = Simulation(nodes=3, seed=4)
+    old, call = deposed(sim)
+    sim.pause(old)
+    sim.run(30 * longest(sim))
+    sim.resume(old)
+    sim.run(9 * longest(sim))
+    assert not call.done
+    sim.run(2 * longest(sim))
+    assert isinstance(call.error, OutcomeUnknown)
+
+
+def test_a_node_that_leads_again_gives_nothing_up() -> None:
+    sim = Simulation(nodes=3, seed=4)
+    old = elected(sim)
+    sim.partition({1}, {2}, {3})
+    call = sim.write(put(1), to=old)
+    sim.run_until(lambda s: s.nodes[old].role == "follower")
+    sim.heal()
+    sim.elect(old)
+    sim.run_until(lambda _: call.done)
+    assert call.ok
+    assert not any("gives up" in record.detail for record in sim.trace.records)
+
+
+def test_a_node_that_goes_down_has_nothing_left_to_give_up() -> None:
+    sim = Simulation(nodes=3, seed=4)
+    old, call = deposed(sim)
+    sim.crash(old)
+    assert isinstance(call.error, OutcomeUnknown)
+    sim.run(20 * longest(sim))
+    assert not any("gives up" in record.detail for record in sim.trace.records)

@@ -14,7 +14,8 @@ def test_what_a_room_left_behind_is_cleared_once_it_is_named_and_nobody_is_up(
 ) -> None:
     with broker.start() as running:
         client = ["client", "--broker", running.url, "--timeout", "60"]
-        node = start("node", "--broker", running.url, "--data", str(tmp_path / "1"), "--id", "1", "--init")
+        data = ["--data", str(tmp_path / "1")]
+        node = start("node", "--broker", running.url, *data, "--id", "1", "--init", "--weather")
         assert main([*client, "put", "x", "1"]) == 0
         assert main([*client, "loss", "0.5"]) == 0
         assert main([*client, "clear", "demo"]) == 1

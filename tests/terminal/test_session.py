@@ -271,10 +271,14 @@ def test_a_node_that_cannot_start_says_why_in_one_line(start: Start, tmp_path: P
         node = ["node", "--id", "1", "--broker", its.url, "--log-level", "error", "--data"]
         first = start(*node, str(tmp_path / "1"), "--init")
         assert main(["client", "--broker", its.url, "--timeout", "60", "put", "x", "1"]) == 0
-        assert "is in use by another node" in refused(start(*node, str(tmp_path / "1")))
+        in_use = refused(start(*node, str(tmp_path / "1")))
+        assert "is in use by another node" in in_use
+        assert in_use.rstrip().endswith("stop the other one first, or take another directory")
         assert "node 1 is running elsewhere in this cluster" in refused(start(*node, str(tmp_path / "2")))
         (tmp_path / "file").touch()
-        assert "file" in refused(start(*node, str(tmp_path / "file")))
+        no_directory = refused(start(*node, str(tmp_path / "file")))
+        assert "is a file and should be a directory" in no_directory
+        assert "name a directory, an empty or a new one for a new node" in no_directory
         first.send_signal(signal.SIGTERM)
         assert first.wait(20) == 0
     assert "cannot be reached" in refused(start(*node, str(tmp_path / "1")))

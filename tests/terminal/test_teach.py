@@ -203,3 +203,30 @@ def test_a_broker_that_stands_still_is_said_within_the_deadline_and_stops_nobody
 
 def paused(its: broker.Broker, number: signal.Signals) -> None:
     os.kill(its.pid, number)
+
+
+def test_a_teacher_who_leaves_an_empty_room_clears_it_and_says_so(
+    start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with broker.start() as its:
+        teacher = start("teach", ROOM, "--broker", its.url, "--seats", "1")
+        assert order(teacher, "write x 1") == "x is 1, on a majority of disks"
+        say(teacher, "quit")
+        assert until(teacher, f"cleared of room {ROOM}: ").partition(": ")[2].split(", ").count("room") == 1
+        assert teacher.wait(60) == 0
+        assert main(["client", "--broker", its.url, "--cluster", ROOM, "clear"]) == 0
+        assert capsys.readouterr().out.strip() == f"the broker keeps nothing of cluster {ROOM}"
+
+
+def test_a_teacher_who_leaves_while_somebody_is_in_the_room_clears_nothing(start: Start, tmp_path: Path) -> None:
+    with broker.start() as its:
+        node = ["node", "--broker", its.url, "--cluster", ROOM, "--id", "1", "--data", str(tmp_path / "1"), "--init"]
+        start(*node)
+        client = ["client", "--broker", its.url, "--cluster", ROOM, "--timeout", "60"]
+        assert main([*client, "put", "x", "1"]) == 0
+        teacher = start("teach", ROOM, "--broker", its.url)
+        say(teacher, "quit")
+        told = until(teacher, f"nodes 1 are still in room {ROOM}; when they have left: pyraft-lab client ")
+        assert told.endswith(f"--cluster {ROOM} --broker {its.url} clear {ROOM}")
+        assert teacher.wait(60) == 0
+        assert main([*client, "get", "x"]) == 0

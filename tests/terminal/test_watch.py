@@ -57,6 +57,13 @@ def test_a_voter_that_lost_its_disk_is_an_alarm_and_the_way_out_stands_beside_it
     assert "pyraft-lab client allow-next-revert 3" in shown_words
 
 
+def test_a_voter_that_holds_nothing_is_an_alarm_once() -> None:
+    empty = msgspec.structs.replace(metrics(1, leads=True), alarms={2: "holds nothing", 3: "lost"}, reverted={3: 0})
+    raised = [line for line in shown({1: empty, 2: metrics(2)}) if "ALARM" in line]
+    assert len(raised) == 2
+    assert any("ALARM: node 2 holds nothing" in line for line in raised)
+
+
 @pytest.mark.parametrize("width", [36, 40, 52, 77, 78, 120])
 def test_no_row_is_broken_or_cut_short(width: int) -> None:
     lines = shown(HEALTHY, width)

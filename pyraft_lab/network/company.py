@@ -1,0 +1,80 @@
+"""Of several clusters of one name that start at the same instant on one broker the first one stays.
+
+The broker puts all claims of the name in one order. Nothing is retained: a cluster that starts claims its name, hears
+its own claim come back, and waits a moment for an answer. One whose claim came back before answers each later claim,
+for as long as it is up::
+
+    claim 7 ──▶ claim 9 ──▶ answer to 9: cluster 9 is refused
+"""
+
+import asyncio
+import logging
+import secrets
+
+import msgspec
+from msgspec import Struct
+
+from pyraft_lab.errors import PyraftError, Timeout
+from pyraft_lab.network.codec import read
+from pyraft_lab.network.line import Line
+
+TOPIC = "claims"
+MOMENT = 0.5
+"""Seconds that one who claimed the name before may take to answer."""
+log = logging.getLogger(__name__)
+
+
+class Claim(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The run ``run`` of a cluster claims the name, or answers the claim of ``answered``."""
+
+    run: int
+    answered: int = 0
+
+
+_decoder = msgspec.msgpack.Decoder(Claim)
+
+
+class NameClaim:
+    """One cluster's claim of its name; ``hear`` takes what arrives on the topic :data:`TOPIC`."""
+
+    def __init__(self, cluster: str) -> None:
+        self._cluster, self._run = cluster, secrets.randbits(48) + 1
+        self._is_out = asyncio.Event()
+        self._is_heard = asyncio.Event()
+        self._line: Line | None = None
+
+    async def make(self, line: Line, *, seconds: float = 10.0) -> None:
+        """Claim the name; ``PyraftError`` where another cluster has it, ``Timeout`` where the broker is silent."""
+        self._line = line
+        self._publish(Claim(self._run))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._is_heard.wait()
+        except TimeoutError:
+            raise Timeout(f"an echo of the claim of the name {self._cluster!r}", seconds) from None
+        try:
+            async with asyncio.timeout(MOMENT):
+                await self._is_out.wait()
+        except TimeoutError:
+            return
+        raise PyraftError(
+            f"a cluster {self._cluster!r} is up or starting at this broker already; stop it, or take another name="
+        )
+
+    def hear(self, _: str, payload: bytes) -> None:
+        """A claim, mine or another's, or an answer to one."""
+        try:
+            claim = read(_decoder, payload)
+        except msgspec.MsgspecError as wrong:
+            log.warning("cluster %s dropped garbage on %s: %s", self._cluster, TOPIC, wrong)
+            return
+        if claim.answered == self._run:
+            self._is_out.set()
+        elif claim.run == self._run:
+            self._is_heard.set()
+        elif self._is_heard.is_set() and not claim.answered:
+            self._publish(Claim(self._run, claim.run))
+
+    def _publish(self, claim: Claim) -> None:
+        assert self._line is not None, "only a claim that was made comes back"
+        self._line.publish(TOPIC, msgspec.msgpack.encode(claim))

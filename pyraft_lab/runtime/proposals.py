@@ -1,0 +1,51 @@
+"""Merge the write calls that wait at a node into few ``Propose`` events; what becomes of each stays the same."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from pyraft_lab.engine.events import Propose
+from pyraft_lab.engine.log import Blank, Normal
+from pyraft_lab.engine.requests import byte_size
+from pyraft_lab.engine.types import NodeId, RequestId, Term
+
+Fence = tuple[Term, NodeId] | None
+"""The leadership in which a write must happen, if it names one."""
+Call = tuple[Sequence[RequestId], Sequence[Normal | Blank], Fence]
+"""The writes of one call: they are accepted or refused together."""
+
+
+def merged(calls: Sequence[Call], room: int | None) -> list[Propose]:
+    """The calls as few events; those that name another leadership, or exceed the ``room`` in bytes, go apart.
+
+    >>> one, other = ((1,), (Normal(b"abc"),), None), ((2,), (Normal(b"def"),), None)
+    >>> [event.requests for event in merged([one, other], None)]
+    [(1, 2)]
+    >>> [event.requests for event in merged([one, other], 5)]
+    [(1,), (2,)]
+    """
+    return [_event(group) for group in _groups(calls, room)]
+
+
+def _groups(calls: Sequence[Call], room: int | None) -> Iterator[list[Call]]:
+    """Calls of one fence while they fit; one that does not stands alone, so that it is judged alone."""
+    for fence in dict.fromkeys(fence for _, _, fence in calls):
+        group, group_fits = list[Call](), True
+        for call in (one for one in calls if one[2] == fence):
+            size = byte_size(call[1])
+            fits = room is None or size <= room
+            room = None if room is None else max(0, room - size)
+            if group and not (fits and group_fits):
+                yield group
+                group = []
+            group.append(call)
+            group_fits = fits
+        yield group
+
+
+def _event(calls: Iterable[Call]) -> Propose:
+    calls = list(calls)
+    return Propose(
+        requests=tuple(chain.from_iterable(ids for ids, _, _ in calls)),
+        payloads=tuple(chain.from_iterable(payloads for _, payloads, _ in calls)),
+        leader=calls[0][2],
+    )

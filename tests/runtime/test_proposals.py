@@ -1,0 +1,102 @@
+"""Write calls are merged on their way into Raft; what becomes of each is as if it had come alone."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import Accepted, Refuse
+from pyraft_lab.engine.engine import step
+from pyraft_lab.engine.log import Blank, Normal
+from pyraft_lab.engine.membership import Batch
+from pyraft_lab.engine.requests import room
+from pyraft_lab.engine.state import RaftState
+from pyraft_lab.errors import Fatal, OutcomeUnknown, Overloaded, Stopped
+from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.runtime.proposals import Call, merged
+from tests.engine.builders import EAGER, leader
+from tests.parity.language import CONFIG
+
+LIMIT = 100
+calls = some.lists(some.lists(some.integers(0, 120), min_size=1, max_size=3), max_size=8)
+
+
+def numbered(sizes: list[list[int]], state: RaftState) -> list[Call]:
+    """One call for each list of sizes; of no bytes are blanks, and some calls name the leadership."""
+    made, first = list[Call](), 1
+    for place, call in enumerate(sizes):
+        payloads = [Normal(b"x" * size) if size else Blank() for size in call]
+        fence = (state.vote.term, state.vote.node) if place % 3 == 2 else None
+        made.append((range(first, first + len(call)), payloads, fence))
+        first += len(call)
+    return made
+
+
+def fates(state: RaftState, groups: list[list[Call]]) -> dict[int, bool]:
+    """Which requests are accepted."""
+    found = dict[int, bool]()
+    for group in groups:
+        for event in merged(group, room(state)):
+            turn = step(state, event)
+            state = turn.after
+            found |= {one: True for told in turn.commands if isinstance(told, Accepted) for one in told.requests}
+            found |= {one: False for told in turn.commands if isinstance(told, Refuse) for one in told.requests}
+    return found
+
+
+@given(sizes=calls, limit=some.sampled_from([None, LIMIT]))
+def test_a_call_is_accepted_or_refused_as_if_it_had_come_alone(sizes: list[list[int]], limit: int | None) -> None:
+    state = leader(1, [1], config=replace(EAGER, max_uncommitted_bytes=limit))
+    made = numbered(sizes, state)
+    ordered = [call for fence in dict.fromkeys(call[2] for call in made) for call in made if call[2] == fence]
+    assert fates(state, [made]) == fates(state, [[call] for call in ordered])
+
+
+def test_without_a_limit_all_calls_are_one_event() -> None:
+    state = leader(1, [1])
+    assert len(merged(numbered([[1000], [0], [5]][:2], state), room(state))) == 1
+
+
+async def test_writes_that_wait_together_are_refused_one_by_one_beyond_the_limit() -> None:
+    config = replace(CONFIG, max_uncommitted_bytes=1500, check_quorum=False, retry_limit=0.2)
+    async with LocalCluster(3, config=config, level="off") as cluster:
+        first = await cluster.wait_leader(timeout=10)
+        for other in {1, 2, 3} - {first}:
+            await cluster.kill(other)
+        raft = cluster.raft(first)
+        writes = [asyncio.create_task(raft.client_write({"op": "put", "key": "x", "value": "y" * 1000})) for _ in "ab"]
+        with pytest.raises(Overloaded):
+            await writes[1]
+        assert not writes[0].done()
+        await cluster.kill(first)
+        with pytest.raises(Stopped) as caught:
+            await writes[0]
+        assert isinstance(caught.value.__cause__, OutcomeUnknown)
+
+
+async def test_a_read_at_a_node_that_ends_leaves_nothing_in_doubt() -> None:
+    async with LocalCluster(3, config=replace(CONFIG, check_quorum=False), level="off") as cluster:
+        first = await cluster.wait_leader(timeout=10)
+        for other in {1, 2, 3} - {first}:
+            await cluster.kill(other)
+        reading = asyncio.create_task(cluster.raft(first).read("x"))
+        await asyncio.sleep(0)
+        await cluster.kill(first)
+        with pytest.raises(Fatal) as caught:
+            await reading
+        assert not isinstance(caught.value.__cause__, OutcomeUnknown)
+
+
+async def test_a_change_returns_half_way_where_the_operator_ends_joint_memberships() -> None:
+    config = replace(CONFIG, auto_leave=False)
+    async with LocalCluster(3, config=config, level="off") as cluster:
+        await cluster.wait_leader(timeout=10)
+        await cluster.add_learner(4)
+        half = await cluster.change_membership({1, 2, 3, 4} - {3})
+        assert half.membership is not None
+        assert half.membership.is_joint
+        whole = await cluster.change_membership(Batch(()))
+        assert whole.membership is not None
+        assert whole.membership.configs == (frozenset({1, 2, 4}),)
