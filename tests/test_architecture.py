@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -37,6 +38,14 @@ def test_imports_keep_to_the_floors() -> None:
         contracts, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_contributors_are_told_the_floors_as_they_are() -> None:
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    floors = [re.findall(r"\w+", layer) for layer in linter["contracts"][0]["layers"]]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    told = [line.split() for line in re.findall(r"^    +(\d+  \w.*)$", text, re.MULTILINE)]
+    assert told == [[str(len(floors) - place), *names] for place, names in enumerate(floors)]
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
