@@ -33,8 +33,8 @@ from pyraft_lab.sim.facts import (
     Uncommitted,
     facts_of,
 )
-from pyraft_lab.sim.history_variables import RunHistory
 from pyraft_lab.sim.properties import Violation
+from pyraft_lab.sim.run_history import RunHistory
 from pyraft_lab.sim.world import World
 from pyraft_lab.trace.record import EventId, Flight, Record
 
