@@ -89,7 +89,7 @@ if TYPE_CHECKING:
     from pyraft_lab.sim.workload import Load as Load
     from pyraft_lab.storage.memory import MemoryStorage as MemoryStorage
     from pyraft_lab.storage.sqlite import SqliteStorage as SqliteStorage
-    from pyraft_lab.trace.recorder import Trace as Trace
+    from pyraft_lab.trace.trace import Trace as Trace
 
 _WHERE = {
     "pyraft_lab.check.bounds": ("Bounds",),
@@ -136,7 +136,7 @@ _WHERE = {
     "pyraft_lab.sim.workload": ("Load",),
     "pyraft_lab.storage.memory": ("MemoryStorage",),
     "pyraft_lab.storage.sqlite": ("SqliteStorage",),
-    "pyraft_lab.trace.recorder": ("Trace",),
+    "pyraft_lab.trace.trace": ("Trace",),
 }
 """Which module has which names: a new public name is one word here (and one line above, for type checkers).
 

@@ -23,6 +23,19 @@
     ├── PlanError            a fault plan cannot be used as it is written: what
     ├── CapsuleError         a capsule cannot be opened: why
     │   └── CapsuleMismatch  the run it describes went otherwise here: event, why
+    ├── RecordNotFound       a trace keeps no such record, event or moment: what
+    ├── NotHeld              no message of this id waits at the gate: id, known (network.gate)
+    ├── UnknownAnswer        an exercise's question has no such answer: answer, known (exercises.mark)
+    ├── errors of commands   what a command line says before it ends (terminal)
+    │   ├── WrongWords       no such action, or words that it does not take
+    │   ├── PlaceTaken       a broker cannot listen there: host, port
+    │   ├── NotHeardOf       a node that should receive the log is not up
+    │   ├── NotRemoved       a node that cannot be taken out: node, why
+    │   ├── NotObeyed        some nodes did not confirm faults in time: nodes, obeyed
+    │   ├── NobodyObeys      no node that is up accepts faults: nodes
+    │   ├── NoSeat           the account may not sit in the room: account
+    │   ├── TakenOut         somebody removed this seat's node: node
+    │   └── Failed           a demonstration did not go as it has to
     └── Fatal                the node is over
         ├── StorageFailed    its disk failed: what, todo
         │   └── WrongStorage it belongs to another node or cluster: place, owner, asked
@@ -236,6 +249,14 @@ class CapsuleMismatch(CapsuleError):
     def __init__(self, event: int, why: str) -> None:
         self.event = event
         super().__init__(f"the run goes otherwise here, as shows first at event {event}: {why}")
+
+
+class RecordNotFound(PyraftError, LookupError):
+    """A record, an event or a moment of the past that a trace or a simulation does not keep."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(what)
 
 
 class Fatal(PyraftError):

@@ -5,7 +5,7 @@ from functools import cache
 from pyraft_lab.engine.commands import InstallSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 LATE = 1
 """The node whose log is replaced."""

@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 import pyraft_lab
@@ -29,6 +31,11 @@ LARGEST = 500  # lines
 SHORTEST_DOCSTRING = 20  # characters
 EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base_utils"}
 HEAVY = ["pandas", "pyarrow", "plotly", "anywidget", "ipywidgets", "aiomqtt", "IPython"]
+ARGUED = {
+    ("pyraft_lab.trace.record", "pyraft_lab.trace.story"): "a record prints as its sentence",
+    ("pyraft_lab.trace.trace", "pyraft_lab.runtime.trace_stream"): "Trace.follow is where a learner looks for it",
+}
+"""Imports that go against the others, within one function each, and why."""
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:root|home|Users|work|opt)/\w+")
 
 FLOORS = re.compile(r"^## The floors$.*?^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -74,6 +81,14 @@ def modules_described(page: str) -> set[str]:
         elif line.startswith("- "):
             found.update(f"{room}{name}" for name in NAMED.findall(line.partition("`: ")[0] + "`"))
     return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    graph = grimp.build_graph("pyraft_lab", exclude_type_checking_imports=True, cache_dir=None)
+    arrows = {module: set(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+    for above, below in ARGUED:
+        arrows[above].remove(below)
+    TopologicalSorter(arrows).prepare()  # CycleError names the circle
 
 
 @each_module

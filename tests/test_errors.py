@@ -1,7 +1,12 @@
+import importlib
+import inspect
 import pickle
+import pkgutil
+import re
 
 import pytest
 
+import pyraft_lab
 from pyraft_lab import errors
 from pyraft_lab.errors import PyraftError
 
@@ -21,6 +26,7 @@ EVERY: tuple[PyraftError, ...] = (
     errors.StorageFailed("no space left"),
     errors.WrongStorage("data/3", "node 3 of cluster a", "node 6 of cluster a"),
     errors.Panicked("a bug"),
+    errors.RecordNotFound("no record 7"),
 )
 
 
@@ -28,3 +34,22 @@ EVERY: tuple[PyraftError, ...] = (
 def test_an_error_comes_home_from_another_process_as_it_was(error: PyraftError) -> None:
     home = pickle.loads(pickle.dumps(error))
     assert (type(home), str(home), vars(home)) == (type(error), str(error), vars(error))
+
+
+APART = {"Garbage", "Malformed", "_NoNumber", "NotAllowed"}
+"""Raised and caught within one room; and the error of the specification, which shares nothing with the package."""
+
+
+def test_every_error_of_the_package_is_in_the_tree_and_is_a_pyraft_error() -> None:
+    names = [
+        one.name for one in pkgutil.walk_packages(pyraft_lab.__path__, "pyraft_lab.") if "__main__" not in one.name
+    ]
+    found = {
+        kind
+        for name in names
+        for kind in vars(importlib.import_module(name)).values()
+        if inspect.isclass(kind) and issubclass(kind, BaseException) and kind.__module__ == name
+    }
+    told = set(re.findall(r"\w+", errors.__doc__ or ""))
+    assert {kind.__name__ for kind in found if not issubclass(kind, PyraftError)} == APART
+    assert {kind.__name__ for kind in found} - told == APART

@@ -31,7 +31,7 @@ from pyraft_lab.sim.nemesis import LEVELS, Level, unleash
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import spread
 from pyraft_lab.sim.workload import Load
-from pyraft_lab.trace.recorder import Kind, Record
+from pyraft_lab.trace.record import Kind, Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.state import Halted, Leader
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.sim.checks import Violation
+from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import NodeView
 from pyraft_lab.sim.world import Call, Query, Write

@@ -4,7 +4,6 @@ No time and no chance: what a server does next depends on nothing but its :class
 that the explorer may compute every such pair once. Each engine step leaves :data:`Facts`, by which promises are judged.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -27,15 +26,13 @@ from pyraft_lab.engine.commands import (
 )
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Boot, Event, Fire, SnapshotBuilt, Stored
-from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
+from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
-from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
+from pyraft_lab.engine.state import Disk, RaftState
 from pyraft_lab.engine.timers import Timer
-from pyraft_lab.engine.types import LogId, NodeId, Term, Vote
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import StorageFailed
-
-Reign = tuple[Term, NodeId]
-"""Names a leadership: term and leader."""
+from pyraft_lab.sim.facts import Facts, Stopped, facts_of
 
 
 class Letter(Struct, frozen=True):
@@ -61,50 +58,6 @@ class Local(Struct, frozen=True, cache_hash=True):
     disk: Disk
     queue: tuple[Write, ...] = ()
     timers: frozenset[Timer] = frozenset()
-
-
-# What a step means for the promises of Raft
-
-
-class Elected(Struct, frozen=True, tag=True):
-    """A leadership began, with this log."""
-
-    reign: Reign
-    log: Log
-
-
-class Committed(Struct, frozen=True, tag=True):
-    """These entries became committed on a server that follows or leads this reign."""
-
-    reign: Reign
-    entries: tuple[Entry, ...]
-
-
-class Restored(Struct, frozen=True, tag=True):
-    """A snapshot that ends here took the place of the log's beginning."""
-
-    last: LogId
-
-
-class Cut(Struct, frozen=True, tag=True):
-    """A leader removed entries of its own log."""
-
-    reign: Reign
-
-
-class Truncated(Struct, frozen=True, tag=True):
-    """A server that does not lead removed entries that conflict with its leader's."""
-
-
-class Stopped(Struct, frozen=True, tag=True):
-    """A server met what cannot happen, and stopped."""
-
-    node: NodeId
-    why: str
-
-
-Fact = Elected | Committed | Restored | Cut | Truncated | Stopped
-Facts = tuple[Fact, ...]
 
 
 class Move(NamedTuple):
@@ -213,35 +166,3 @@ class _Hands:
             news = Stored(self.state.vote, self.state.log.last)
             return (*queue, Write(tuple(self.writes), news, held))
         return (*queue[:-1], replace(queue[-1], held=queue[-1].held + held)) if held else queue
-
-
-def facts_of(step: Step) -> Facts:
-    """What one step means for the promises of Raft."""
-    return tuple(_facts(step))
-
-
-def _facts(step: Step) -> Iterable[Fact]:
-    before, after = step.before, step.after
-    reign = (after.vote.term, after.vote.node)
-    leads, goes_on = isinstance(after.role, Leader), _same_office(before, after)
-    if after.log.start.index < before.log.last.index and not after.log.has(before.log.last):
-        yield Cut(reign) if goes_on else Truncated()
-    if leads and not goes_on:
-        yield Elected(reign, after.log)
-    if after.snapshot_last != before.snapshot_last:
-        yield Restored(after.snapshot_last)
-    if after.committed > before.committed:
-        yield Committed(reign, after.log.slice(before.committed + 1, after.committed + 1))
-    if after.halted and not before.halted:
-        yield Stopped(after.id, after.halted)
-
-
-def _same_office(before: RaftState, after: RaftState) -> bool:
-    """Whether a leadership goes on; its vote may only have become known to be committed."""
-    return (
-        isinstance(before.role, Leader) and isinstance(after.role, Leader) and _reign(before.vote) == _reign(after.vote)
-    )
-
-
-def _reign(vote: Vote) -> Reign:
-    return (vote.term, vote.node)

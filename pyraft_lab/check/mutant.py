@@ -15,20 +15,6 @@ from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.simulation import Simulation
 
-# Properties that may fall
-
-ELECTION = "election safety"
-ONE_VOTE = "one vote a term"
-MATCHING = "log matching"
-COMPLETENESS = "leader completeness"
-MACHINE = "state machine safety"
-DURABLE = "durable before answer"
-BACKED = "commit is backed"
-LINEAR = "linearizability"
-BACKWARDS = "commit never goes back"
-FORGOTTEN = "forgotten is kept"
-IMPOSSIBLE = "nothing impossible"
-
 
 class Mutant(Struct, frozen=True, kw_only=True):
     """A Raft that is wrong in one place.

@@ -1,10 +1,12 @@
-"""Safety in plain words over a small world: slow, obvious, and a pattern for predicates of one's own.
+"""Safety as one world shows it: slow, obvious, and a pattern for predicates of one's own.
 
-The explorer judges the paper's properties at every transition by itself; what stands here says the same about a
-single world, spelt out, and may be given to it too::
+Simulation and explorer judge the paper's properties at every step by themselves, with the past in mind
+(:mod:`pyraft_lab.sim.safety`). What is here looks at one moment, and may be asked of whatever is at hand: a
+simulation, its ``world``, or a world of the explorer, all of which have ``servers``, ``leaders`` and ``world[node]``::
 
     explore(3, invariants=invariants | {"my own": lambda world: len(world.leaders) < 2})
-    invariants["logs match"](simulation.world)
+    sim.always("logs match", invariants["logs match"])
+    invariants["logs match"](sim.world)
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +14,12 @@ from itertools import combinations
 
 from pyraft_lab.check.worlds import World
 from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.sim.safety import logs_match as are_matching
+from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World as SimulatedWorld
 
-AnyWorld = World | SimulatedWorld
-"""One that the explorer visits, or that of a simulation (``sim.world``)."""
+AnyWorld = World | SimulatedWorld | Simulation
+"""One that the explorer visits, that of a simulation (``sim.world``), or a simulation as it is now."""
 Predicate = Callable[[AnyWorld], bool]
 
 
@@ -27,7 +31,7 @@ def one_leader_a_term(world: AnyWorld) -> bool:
 
 def logs_match(world: AnyWorld) -> bool:
     """Log matching (§5.3): the same entry at one index means the same log up to it."""
-    return all(_match(a, b) for a, b in combinations(_states(world), 2))
+    return all(are_matching(a.log, b.log) for a, b in combinations(_states(world), 2))
 
 
 def committed_agree(world: AnyWorld) -> bool:
@@ -58,23 +62,15 @@ invariants: Mapping[str, Predicate] = {
     "committed entries agree": committed_agree,
     "the newest leader knows all": newest_leader_knows_all,
 }
-"""Named predicates over a world of the explorer or of a simulation."""
+"""Named predicates over a simulation, its world, or a world of the explorer."""
 
 
 def _states(world: AnyWorld) -> tuple[RaftState, ...]:
     """The states of the servers that are up."""
-    if isinstance(world, SimulatedWorld):
-        return tuple(node.state for node in world.nodes.values() if node.up)
-    return tuple(server.state for server in world.servers)
+    at = world.world if isinstance(world, Simulation) else world
+    return tuple(server.state for server in at.servers)
 
 
 def _shared(a: RaftState, b: RaftState, upto: int) -> Iterator[int]:
     """The indexes that neither log has forgotten."""
     return iter(range(max(a.log.first_index, b.log.first_index), upto + 1))
-
-
-def _match(a: RaftState, b: RaftState) -> bool:
-    both = list(_shared(a, b, min(a.log.last.index, b.log.last.index)))
-    same = [a.log.entry(index) == b.log.entry(index) for index in both]
-    ids = [a.log.id_at(index) == b.log.id_at(index) for index in both]
-    return all(all(same[: place + 1]) for place, equal in enumerate(ids) if equal)

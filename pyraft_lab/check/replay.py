@@ -32,7 +32,7 @@ from pyraft_lab.sim import world as simulated
 from pyraft_lab.sim.disk import Batch
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Weather
-from pyraft_lab.trace.recorder import MessageId
+from pyraft_lab.trace.record import MessageId
 
 PACE = 0.01
 """Virtual seconds between two acts of a replay."""

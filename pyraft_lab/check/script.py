@@ -37,7 +37,7 @@ from pyraft_lab.sim.world import (
     Release,
     SetWeather,
 )
-from pyraft_lab.trace.recorder import EventId, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.record import EventId, Flight, Kind, MessageId, Record
 
 Place = int
 """Where a move stands in its script; -1, -2 … are the first starts of nodes 1, 2 …"""

@@ -13,13 +13,15 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, whole
-from pyraft_lab.check.ghost import LOG_MATCHING, Ghost, judge, logs_match
-from pyraft_lab.check.local import Facts, Letter, Local
+from pyraft_lab.check.ghost import Ghost, judge
+from pyraft_lab.check.local import Letter, Local
 from pyraft_lab.check.worlds import Act, Deliver, World, happen
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.messages import AnyMessage, PreVoteResponse, VoteResponse
 from pyraft_lab.engine.rules import covers_in_order
 from pyraft_lab.engine.types import Term
+from pyraft_lab.sim.facts import Facts
+from pyraft_lab.sim.safety import LOG_MATCHING, logs_match
 
 WIDTH = 24
 """Bits of a field."""

@@ -41,7 +41,7 @@ from pyraft_lab.sim.world import (
     Write,
     actions,
 )
-from pyraft_lab.trace.recorder import Flight
+from pyraft_lab.trace.record import Flight
 
 PACE: Micros = 1000
 """Time between two events of a walk, so that its history has an order."""

@@ -35,7 +35,7 @@ from pyraft_lab.network.base import Endpoint, Mailbox, Network, Notice
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.room import Playing, Room
-from pyraft_lab.trace.recorder import MessageId, Record
+from pyraft_lab.trace.record import MessageId, Record
 from pyraft_lab.trace.rules.table import rule
 
 MOST = 32

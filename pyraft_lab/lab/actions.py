@@ -10,7 +10,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Expire
-from pyraft_lab.trace.recorder import MessageId
+from pyraft_lab.trace.record import MessageId
 from pyraft_lab.trace.words import server, servers, voters
 
 

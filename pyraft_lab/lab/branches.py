@@ -13,10 +13,10 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import Order
 from pyraft_lab.lab.film import Film, Simulated
 from pyraft_lab.lab.tape import Tape
-from pyraft_lab.sim.checks import Violation
+from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND
-from pyraft_lab.trace.recorder import EventId
+from pyraft_lab.trace.record import EventId
 
 MOST_AHEAD = 2048
 """Events a scout goes ahead at most."""

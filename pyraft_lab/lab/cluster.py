@@ -39,10 +39,11 @@ from pyraft_lab.lab.wire import Act, ChunkNews, Failure, GateNews, Go, Header, J
 from pyraft_lab.network.porter import FarGate
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.clusters import Cluster
-from pyraft_lab.trace.recorder import MessageId, Trace
+from pyraft_lab.trace.record import MessageId
+from pyraft_lab.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from pyraft_lab.trace.stream import FollowedTrace
+    from pyraft_lab.runtime.trace_stream import FollowedTrace
 
 MOST = 50_000
 """Events a live tape holds; of more the oldest go, and the tape says how many went."""
@@ -311,5 +312,5 @@ def command(order: Write) -> Json:
 
 def is_followed(trace: Trace) -> "TypeGuard[FollowedTrace]":
     """Whether a trace comes over a broker; where its module was never needed, none does."""
-    stream = sys.modules.get("pyraft_lab.trace.stream")
+    stream = sys.modules.get("pyraft_lab.runtime.trace_stream")
     return stream is not None and isinstance(trace, stream.FollowedTrace)

@@ -35,11 +35,13 @@ from pyraft_lab.lab.wire import (
     Want,
     asked,
 )
-from pyraft_lab.sim.checks import Violation
+from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.recorder import EventId, Record, Trace
+from pyraft_lab.term_colours import NO_TERM, PALETTE, term_colour
+from pyraft_lab.trace.record import EventId, Record
 from pyraft_lab.trace.story import story
-from pyraft_lab.viz.theme import NO_TERM, PALETTE, numeral_colour, term_colour
+from pyraft_lab.trace.trace import Trace
+from pyraft_lab.viz.theme import numeral_colour
 
 AHEAD = 3 * REEL
 """Events that are foreseen when a Lab opens."""

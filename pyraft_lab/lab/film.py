@@ -14,8 +14,9 @@ from pyraft_lab.lab.scene import scene, with_changes
 from pyraft_lab.lab.telling import source, told, written
 from pyraft_lab.lab.wire import Chunk, Gone, SceneEvent
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.recorder import EventId, Fate, Flight, MessageId, Record, Trace
+from pyraft_lab.trace.record import EventId, Fate, Flight, MessageId, Record
 from pyraft_lab.trace.rules.table import RULES
+from pyraft_lab.trace.trace import Trace
 
 REEL = 64
 """Events in one chunk: as many as a simulation keeps no world for."""

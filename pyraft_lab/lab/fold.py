@@ -13,7 +13,7 @@ from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
 from pyraft_lab.sim.links import links_between
-from pyraft_lab.trace.recorder import AWAY, EventId, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.record import AWAY, EventId, Fate, Flight, Kind, MessageId, Record
 from pyraft_lab.trace.words import server
 
 LANDS = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})

@@ -7,7 +7,7 @@ from msgspec import MsgspecError, Struct, convert
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import Delay, Drop, Order
-from pyraft_lab.trace.recorder import MessageId
+from pyraft_lab.trace.record import MessageId
 
 
 class Hold(Struct, frozen=True, tag="hold"):

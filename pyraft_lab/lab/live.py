@@ -13,7 +13,8 @@ from pyraft_lab.cell import end_with_the_cell, running
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.pulse import Pulse
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
+from pyraft_lab.trace.record import EventId, Kind, Record
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import theme
 from pyraft_lab.viz.drawing import on_page, twin, words_of
 

@@ -9,7 +9,7 @@ from pyraft_lab.engine.commands import Append
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import LogId, NodeId, Term
-from pyraft_lab.trace.recorder import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.record import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
 
 STALE = 1.0
 """Seconds after which a message nobody has heard of counts as lost, not as on its way."""

@@ -10,7 +10,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.sim.weather import SECOND
 from pyraft_lab.sim.world import Node, World
-from pyraft_lab.trace.recorder import EventId, Flight, MessageId
+from pyraft_lab.trace.record import EventId, Flight, MessageId
 
 LONGEST = 48
 """Characters of a machine's state that are shown."""

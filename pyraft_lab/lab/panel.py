@@ -13,10 +13,11 @@ from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.lab.live import Live, check_live
 from pyraft_lab.lab.meter import Meter, Reading, news
 from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record
+from pyraft_lab.trace.record import EventId, Flight, MessageId, Record
 from pyraft_lab.trace.story import is_routine, sentence
-from pyraft_lab.viz.theme import numeral_colour, term_colour
+from pyraft_lab.viz.theme import numeral_colour
 
 STATIC = Path(__file__).parent / "static"
 RATE = 5.0

@@ -11,10 +11,11 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.decision import decisions
 from pyraft_lab.lab.moment import Moment, Server
 from pyraft_lab.lab.scene import sign
-from pyraft_lab.trace.recorder import ANSWERS, Flight
+from pyraft_lab.term_colours import NO_TERM, term_colour
+from pyraft_lab.trace.record import ANSWERS, Flight
 from pyraft_lab.trace.words import message_name
 from pyraft_lab.viz.ground import FAINT, HAIR, HELD, INK, MUTED, NUMERAL, PAPER
-from pyraft_lab.viz.theme import GLYPHS, NO_TERM, node_name, numeral_colour, term_colour
+from pyraft_lab.viz.theme import GLYPHS, node_name, numeral_colour
 
 SCENE = 430
 """How wide the ring's half of the picture is."""

@@ -59,7 +59,7 @@ from pyraft_lab.lab.wire import (
     TermRun,
     Voters,
 )
-from pyraft_lab.trace.recorder import ANSWERS, Fate, Flight
+from pyraft_lab.trace.record import ANSWERS, Fate, Flight
 from pyraft_lab.trace.words import entry_name, message_name, server
 from pyraft_lab.viz.theme import GLYPHS
 

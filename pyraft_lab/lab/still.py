@@ -9,9 +9,10 @@ from pyraft_lab.lab.moment import Moment, Server
 from pyraft_lab.lab.ring import SCENE, ring, tallies, text
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.lab.telling import written
+from pyraft_lab.term_colours import NO_TERM, term_colour
 from pyraft_lab.viz.drawing import image
 from pyraft_lab.viz.ground import CARD, FAINT, INK, MUTED, NUMERAL, PAPER, STILL
-from pyraft_lab.viz.theme import FONT, NO_TERM, node_name, numeral_colour, term_colour
+from pyraft_lab.viz.theme import FONT, node_name, numeral_colour
 
 __all__ = ["alt", "image", "still"]
 

@@ -10,7 +10,7 @@ from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId, Vote
 from pyraft_lab.lab.wire import Band, ElectedBy, Mark
-from pyraft_lab.trace.recorder import AWAY, Kind, Record
+from pyraft_lab.trace.record import AWAY, Kind, Record
 from pyraft_lab.trace.words import content, server, span
 
 FAULTS = {

@@ -14,7 +14,7 @@ from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal
 from pyraft_lab.engine.state import Step
 from pyraft_lab.lab.scene import flight, voters
 from pyraft_lab.lab.wire import BookEntry, RuleSource, SceneEvent
-from pyraft_lab.trace.recorder import Flight, MessageId, Record
+from pyraft_lab.trace.record import Flight, MessageId, Record
 from pyraft_lab.trace.rules.rule import Rule
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.story import is_routine, sentence

@@ -21,7 +21,7 @@ from pyraft_lab.lab.wire import Bye, Failure, HeaderNews, Told, plain
 from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 
 Source = Simulation | Trace | Cluster
 RATE = 5.0

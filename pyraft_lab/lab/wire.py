@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, MsgspecError, Struct, UnsetType, convert, to_bu
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.trace.recorder import EventId, MessageId
+from pyraft_lab.trace.record import EventId, MessageId
 
 Json = dict[str, Any]
 ServerChanges = Annotated[Json, Meta(extra={"typescript": "Partial<ServerDrawing>"})]

@@ -24,7 +24,7 @@ from pyraft_lab.runtime.reporter import Level, Reporter
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 
 NetworkName = Literal["memory", "mqtt"]
 StorageName = Literal["memory", "sqlite"]

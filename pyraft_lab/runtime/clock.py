@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.timers import Timer, TimerKind, delay
-from pyraft_lab.trace.recorder import EventId
+from pyraft_lab.trace.record import EventId
 
 ROUNDS = 1000
 """Rounds whose beginnings are remembered."""

@@ -36,7 +36,8 @@ from pyraft_lab.runtime.reporter import Level, Observer, Reporter
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
-from pyraft_lab.trace.recorder import Kind, Trace
+from pyraft_lab.trace.record import Kind
+from pyraft_lab.trace.trace import Trace
 
 T = TypeVar("T")
 

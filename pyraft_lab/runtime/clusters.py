@@ -24,7 +24,8 @@ from pyraft_lab.network.faults import Decree
 from pyraft_lab.runtime.client import Client, Door
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.responses import WriteResponse
-from pyraft_lab.trace.recorder import Kind, Trace
+from pyraft_lab.trace.record import Kind
+from pyraft_lab.trace.trace import Trace
 
 T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pyraft_lab.engine.commands import StorageCommand
 from pyraft_lab.engine.events import Stored
 from pyraft_lab.storage.base import Storage
-from pyraft_lab.trace.recorder import EventId
+from pyraft_lab.trace.record import EventId
 
 Job = Callable[[], Awaitable[None]]
 

@@ -15,7 +15,7 @@ from pyraft_lab.engine.types import ORIGIN, LogId
 from pyraft_lab.machine import Sessions
 from pyraft_lab.runtime.disk import DiskQueue
 from pyraft_lab.storage.base import Storage
-from pyraft_lab.trace.recorder import EventId
+from pyraft_lab.trace.record import EventId
 
 Work = Apply | RestoreMachine | TakeSnapshot
 AT_ONCE = 512

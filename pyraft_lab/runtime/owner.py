@@ -68,7 +68,7 @@ from pyraft_lab.runtime.proposals import Call, Fence, merged
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.storage.base import Storage
-from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
 
 log = logging.getLogger(__name__)
 LETTERS, WRITES = 512, 2048

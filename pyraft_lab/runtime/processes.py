@@ -32,10 +32,10 @@ from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOve
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.reporter import Reporter
 from pyraft_lab.runtime.responses import WriteResponse
+from pyraft_lab.runtime.trace_stream import FollowedTrace
 from pyraft_lab.storage.base import Identity
 from pyraft_lab.storage.directory import look, make_directory
-from pyraft_lab.trace.recorder import Kind
-from pyraft_lab.trace.stream import FollowedTrace
+from pyraft_lab.trace.record import Kind
 
 PATIENCE = 30.0
 """Seconds that starting a process, or what an operator asks for, may take."""

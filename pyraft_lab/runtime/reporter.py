@@ -20,7 +20,7 @@ from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_e
 from pyraft_lab.machine import Value
 from pyraft_lab.network.codec import Letter
 from pyraft_lab.runtime.hooks import Complaints, name_of
-from pyraft_lab.trace.recorder import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, peer_of
+from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, record_step
 
 Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]
@@ -120,18 +120,16 @@ class Reporter:
         if not (self._level != "protocol" and id % self.sample == 0) and not is_notable(step):
             return
         self._hand(
-            Record(
+            record_step(
+                step,
                 id=id,
                 time=self.now(),
                 kind=_kind(step),
-                node=step.after.id,
                 cause=cause,
-                step=step,
-                peer=peer_of(step.event),
                 message=message,
+                sent=sent,
+                replies=[_reply(outcome, step.after.id) for outcome in ended],
                 detail="; ".join(str(one) for one in step.commands if isinstance(one, Alarm)),
-                sent=tuple(sent),
-                replies=tuple(_reply(outcome, step.after.id) for outcome in ended),
             )
         )
 

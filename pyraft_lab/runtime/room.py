@@ -19,7 +19,7 @@ from pyraft_lab.network.codec import read
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 TOPIC = "room"
 SLOWEST = 1000

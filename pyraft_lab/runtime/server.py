@@ -21,10 +21,10 @@ from pyraft_lab.runtime.desk import attend_desk
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Observer
 from pyraft_lab.runtime.room import Player, Room, attend, paced
+from pyraft_lab.runtime.trace_stream import Publisher
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
-from pyraft_lab.trace.stream import Publisher
 
 log = logging.getLogger(__name__)
 

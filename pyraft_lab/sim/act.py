@@ -49,7 +49,7 @@ from pyraft_lab.sim.world import (
     Wipe,
     World,
 )
-from pyraft_lab.trace.recorder import Fate, Flight, Kind, Record, kind_of
+from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
 
 _EMPTY = Disk()
 

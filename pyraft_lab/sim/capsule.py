@@ -1,5 +1,7 @@
 """A run as one line of text: what it was made of, what was decided, and a proof that it is the same when built again.
 
+What is here is the format; :mod:`pyraft_lab.sim.rebuild` builds the run again.
+
 ::
 
     pyraft1 . 431 . 9f3c01ab . eJyrVkrOSMxLT1WyUkrOL0hV0lFKy0xR…
@@ -11,27 +13,27 @@ a long run): where the runs part, every second bit is wrong from there on, so th
 
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict, fields, replace
+from msgspec.structs import asdict
 
 import pyraft_lab
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
-from pyraft_lab.machine import KeyValue, StateMachine
-from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.errors import CapsuleError
+from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim.timeline import Deed
 from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.files import Writer
-from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.record import EventId, Record
+
+if TYPE_CHECKING:
+    from pyraft_lab.sim.simulation import Simulation
 
 FORMAT = "pyraft1"
 MARKS = 768
@@ -87,7 +89,7 @@ _WORDS = (
 """What capsules are full of: it need not be said again in each. It belongs to the format and never changes."""
 
 
-def seal(sim: Simulation) -> str:
+def seal(sim: "Simulation") -> str:
     """The text of a run; ``CapsuleError`` where it was not recorded from the beginning."""
     records, origin, setting = sim.trace.records, sim.origin, sim.world.setting
     if len(records) != sim.world.events:
@@ -111,83 +113,6 @@ def seal(sim: Simulation) -> str:
     return wrap(capsule)
 
 
-def reopen(text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None) -> Simulation:
-    """The run in a text, built again and proved to be the same."""
-    capsule = unwrap(text)
-    first, *turns = _tables(capsule, rules)
-    sim = Simulation(
-        capsule.voters,
-        capsule.seed,
-        learners=capsule.learners,
-        initialize=capsule.initialize,
-        rules=first,
-        machine=_find(capsule.machine or _name(KeyValue), "machine") if machine is None else machine,
-        config=replace(Config(), **_as(Config, capsule.config)).validated(),
-        weather=replace(Weather(), **_as(Weather, capsule.weather)).validated(),
-    )
-    begin = 0
-    for (events, _), table in zip(capsule.turns, turns, strict=True):
-        _go(sim, capsule, begin, events)
-        sim, begin = sim.fork(rules=table), events
-    _go(sim, capsule, begin, None)
-    sim.wait(capsule.now)
-    _compare(sim, capsule)
-    return sim
-
-
-def _tables(capsule: Capsule, rules: Rules | None) -> list[Rules]:
-    """The rules it began with and those of every turn; ``rules`` are its author's own, wherever it followed them."""
-    told = [capsule.rules, *(table for _, table in capsule.turns)]
-    if rules is None:
-        return [_find_rules(one) for one in told]
-    if len(told) == 1:
-        return [rules]
-    own = [one for one in told if not _is_known(one)]
-    if any(one != own[0] for one in own):
-        raise CapsuleError(
-            f"the run went from one table of its author's own to another, and only one can be passed: {own}"
-        )
-    return [_find_rules(one) if _is_known(one) else rules for one in told]
-
-
-def _go(sim: Simulation, capsule: Capsule, begin: EventId, end: EventId | None) -> None:
-    """Do what was done between two turns; where that is not possible, the runs have parted before."""
-    try:
-        for deed in capsule.deeds:
-            if begin <= deed.events and (end is None or deed.events < end):
-                sim.redo(deed)
-        while sim.world.events < (capsule.proof.events if end is None else end):
-            sim.step()
-    except PyraftError as error:
-        _compare(sim, capsule)
-        raise CapsuleMismatch(sim.world.events, f"{error}{_blame(capsule)}") from error
-
-
-def _compare(sim: Simulation, capsule: Capsule) -> None:
-    """Find the first difference in what has been built so far."""
-    proof = capsule.proof
-    mine = prove(sim.trace.records, proof.stride)
-    wrong = next(
-        (place for place, bit in enumerate(_bits(mine)) if bit != (proof.bits[place // 8] >> place % 8) & 1), None
-    )
-    if wrong is None and (sim.world.events < proof.events or mine.digest == proof.digest):
-        return
-    event = proof.events - 1 if wrong is None else (wrong + 1) * proof.stride - 1
-    raise CapsuleMismatch(event, f"{_tell(sim.trace.record(event))}{_blame(capsule)}")
-
-
-def _tell(record: Record) -> str:
-    where = f"node {record.node}: " if record.node else ""
-    return f"here it is {where}{record.kind} at {record.time:.6f} s"
-
-
-def _blame(capsule: Capsule) -> str:
-    """Another version of the library is the likeliest reason."""
-    if capsule.version == pyraft_lab.__version__:
-        return "; the rules or the machine are not those of the capsule"
-    return f"; it was made by version {capsule.version}, and this is {pyraft_lab.__version__}"
-
-
 # Proof
 
 
@@ -201,11 +126,6 @@ def prove(records: tuple[Record, ...], stride: int) -> Proof:
             place = count // stride - 1
             bits[place // 8] |= (digest.copy().digest()[0] & 1) << place % 8
     return Proof(len(records), stride, bytes(bits), digest.digest())
-
-
-def _bits(proof: Proof) -> Iterator[int]:
-    for place in range(proof.events // proof.stride):
-        yield (proof.bits[place // 8] >> place % 8) & 1
 
 
 # Text
@@ -276,15 +196,6 @@ def _unusual(value: Config | Weather, usual: Config | Weather) -> dict[str, Any]
     return {name: told for name, told in asdict(value).items() if told != usually[name]}
 
 
-def _as(kind: type[Config | Weather], told: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of these fields, with the types they should have."""
-    types = {field.name: field.type for field in fields(kind)}
-    try:
-        return {name: msgspec.convert(value, types[name]) for name, value in told.items()}
-    except (KeyError, msgspec.MsgspecError) as error:
-        raise CapsuleError(f"its {kind.__name__.lower()} makes no sense: {error}") from error
-
-
 def _name(thing: object) -> str:
     return f"{getattr(thing, '__module__', '?')}:{getattr(thing, '__qualname__', repr(thing))}"
 
@@ -295,31 +206,3 @@ def _name_rules(rules: Rules) -> Told:
             return name
     told, usual = asdict(rules), asdict(RAFT)
     return {name: _name(rule) for name, rule in told.items() if rule is not usual[name]}
-
-
-def _find_rules(told: Told) -> Rules:
-    if isinstance(told, dict):
-        known = {field.name for field in fields(Rules)}
-        return replace(RAFT, **{name: _find(rule, "rules") for name, rule in told.items() if name in known})
-    if told not in KNOWN:
-        raise CapsuleError(f"there are no rules {told!r}; known are {', '.join(KNOWN)}")
-    return KNOWN[told]
-
-
-def _is_known(told: Told) -> bool:
-    """Whether the library has these rules itself."""
-    try:
-        _find_rules(told)
-    except CapsuleError:
-        return False
-    return True
-
-
-def _find(name: str, what: str) -> Any:
-    """Something of this library by its name; what is not of this library is never imported."""
-    module, _, attribute = name.partition(":")
-    if module.split(".")[0] == "pyraft_lab" and attribute.isidentifier():
-        found = getattr(import_module(module), attribute, None)
-        if getattr(found, "__module__", None) == module:
-            return found
-    raise CapsuleError(f"the run used {what} of its author's own, {name}; pass them as {what}=…")

@@ -27,7 +27,7 @@ from pyraft_lab.sim.scene import Ended, Scene
 from pyraft_lab.sim.server import Server
 from pyraft_lab.sim.weather import Micros, Purpose, between
 from pyraft_lab.sim.world import Attempt, Call, Forgive, Found, HandOver, Open, Query, Reconfigure, Write
-from pyraft_lab.trace.recorder import Kind, kind_of
+from pyraft_lab.trace.record import Kind, kind_of
 
 PATIENCE: Micros = 1_000_000
 """How long a client waits for an answer before it asks whoever leads then."""

@@ -60,7 +60,7 @@ from pyraft_lab.sim.world import (
     World,
     Write,
 )
-from pyraft_lab.trace.recorder import MessageId, Record
+from pyraft_lab.trace.record import MessageId, Record
 
 _ANYWHERE = Guard()
 OPERATOR = -1

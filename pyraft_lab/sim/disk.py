@@ -17,7 +17,7 @@ from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.trace.recorder import EventId, MessageId
+from pyraft_lab.trace.record import EventId, MessageId
 
 
 class Health(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The nemesis: makes up a plan of faults from a seed, none, light or heavy, and sets it on a cluster.
 
 >>> conspire("light", seed=3, nodes=3, seconds=3)
-(Pause(at=1.463, lasts=0.71, node='leader'), Snapshot(at=2.829, node=2))
+(Pause(at=1.463, lasts=0.71, node='leader', late=0.163), Snapshot(at=2.829, node=2))
 """
 
 from collections.abc import Callable, Mapping, Sequence

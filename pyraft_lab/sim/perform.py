@@ -26,7 +26,7 @@ from pyraft_lab.sim.plan import AnyFault, Plan, Who
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.workload import Clients, Load
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 Act = Callable[[], object]
 

@@ -1,24 +1,52 @@
-"""Properties of one's own: what must always hold, should be seen sometimes, or must hold in the end.
+"""What a run is judged by: checkers that see every event, and properties of one's own.
 
-A property is watched after every event from when it was named, and remembers only where its truth turned::
+A property must always hold, should be seen sometimes, or must hold in the end. It is watched after every event from
+when it was named, and remembers only where its truth turned::
 
     always      ████████████████████▁▁▁▁███   broken where it first was false
     sometimes   ▁▁▁▁▁▁▁▁▁▁██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁   holds once it was true
     eventually  ▁▁▁▁▁██▁▁▁▁▁▁▁▁████████████   holds if it is true now, since it last became so
 """
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, assert_never
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, Self, TypeVar, assert_never
+
+from msgspec import Struct
 
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
-from pyraft_lab.trace.recorder import EventId
+from pyraft_lab.sim.world import World
+from pyraft_lab.trace.record import EventId, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 S = TypeVar("S")
 PropertyKind = Literal["always", "sometimes", "eventually"]
+
+
+class Violation(Struct, frozen=True, kw_only=True):
+    """A property that an event broke."""
+
+    name: str
+    what: str
+    event: EventId
+    time: float
+
+    def __str__(self) -> str:
+        return f"{self.name} broken at {self.time:.3f} s (event {self.event}): {self.what}"
+
+
+class Checker(Protocol):
+    """Remembers what it must about the past; a fork of the simulation asks it to remember less."""
+
+    def check(self, record: Record, world: World) -> Sequence[Violation]:
+        """What ``record`` broke; ``world`` is the world after it."""
+        ...
+
+    def fork(self, world: World) -> Self:
+        """A checker that has seen what happened before ``world``, and nothing since."""
+        ...
 
 
 class Turn(NamedTuple):

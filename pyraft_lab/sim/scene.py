@@ -14,7 +14,7 @@ from pyraft_lab.ledger import Outcome
 from pyraft_lab.sim.disk import Held
 from pyraft_lab.sim.weather import SECOND, Micros, Purpose, Weather, between, chance
 from pyraft_lab.sim.world import Deliver, Due, Pending, World
-from pyraft_lab.trace.recorder import EventId, Fate, Flight, Kind, MessageId, Record, Reply
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, Reply
 
 
 class Ended(Struct, frozen=True, kw_only=True):

@@ -46,7 +46,7 @@ from pyraft_lab.sim.disk import SOUND, Batch, Health, Held, Shelved, check_reada
 from pyraft_lab.sim.scene import Scene
 from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
 from pyraft_lab.sim.world import Build, Building, Due, Expire, GiveUp, Miss, Node, Pending, Sync
-from pyraft_lab.trace.recorder import ANSWERS, MessageId
+from pyraft_lab.trace.record import ANSWERS, MessageId
 
 
 class Server:

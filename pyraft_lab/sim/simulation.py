@@ -20,21 +20,25 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError, PyraftError, Timeout
+from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
 from pyraft_lab.sim.act import act, new_node
 from pyraft_lab.sim.beginning import begin
-from pyraft_lab.sim.checks import Checker, Violation, default_checks
+from pyraft_lab.sim.capsule import seal
 from pyraft_lab.sim.controls import Controls
+from pyraft_lab.sim.local_invariants import Duties
 from pyraft_lab.sim.overdue import fires_before
-from pyraft_lab.sim.properties import Property, PropertyKind, panel
+from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
+from pyraft_lab.sim.rebuild import rebuild
+from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.scene import Ended
 from pyraft_lab.sim.timeline import Deed, Past, Timeline
 from pyraft_lab.sim.travel import Moment, diff, moments
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.world import Action, Call, Decision, Due, Invoke, Pending, Setting, Start, World, actions, waits
-from pyraft_lab.trace.recorder import EventId, Flight, Record, Trace
+from pyraft_lab.trace.record import EventId, Flight, Record
+from pyraft_lab.trace.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +97,7 @@ class Simulation(Controls):
         self._timeline = Timeline(self._world)
         self._branches: dict[str, Simulation] = {}
         self._calls: dict[int, ClientCall] = {}
-        self._checks = tuple(default_checks() if checks is None else checks)
+        self._checks = (Safety(), Duties()) if checks is None else tuple(checks)
         self._violations: list[Violation] = []
         self._properties: list[Property[Simulation]] = []
         self.observers: list[Callable[[Record], None]] = []
@@ -261,8 +265,6 @@ class Simulation(Controls):
 
         ``CapsuleError`` where it was not recorded from the beginning.
         """
-        from pyraft_lab.sim.capsule import seal
-
         return seal(self)
 
     @classmethod
@@ -275,9 +277,7 @@ class Simulation(Controls):
         put in where it began to. ``CapsuleError`` where the text is cut, damaged or of another format;
         ``CapsuleMismatch`` names the first difference.
         """
-        from pyraft_lab.sim.capsule import reopen
-
-        return reopen(text, rules=rules, machine=machine)
+        return rebuild(cls, text, rules=rules, machine=machine)
 
     # Branches of time
 
@@ -326,12 +326,12 @@ class Simulation(Controls):
     def jump(self, what: Moment, *, after: Record | EventId | float | None = None) -> "Simulation":
         """A fork right after the first such moment of the past, or the first behind a record, an event or a time.
 
-        ``LookupError`` where there is none.
+        ``RecordNotFound`` (a ``LookupError``) where there is none.
         """
         start = -1 if after is None else self._timeline.events_at(after) - 1
         found = next(moments(self, what, start), None)
         if found is None:
-            raise LookupError(f"no {what} was recorded behind event {start}; run on, or look for something else")
+            raise RecordNotFound(f"no {what} was recorded behind event {start}; run on, or look for something else")
         return self.fork(found)
 
     def diff(self, other: "Simulation") -> "pd.DataFrame":

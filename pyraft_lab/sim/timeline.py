@@ -8,10 +8,11 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from pyraft_lab.engine.rules import Rules
+from pyraft_lab.errors import RecordNotFound
 from pyraft_lab.sim.act import act
 from pyraft_lab.sim.weather import SECOND, Micros
 from pyraft_lab.sim.world import Action, World
-from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.record import EventId, Record
 
 STRIDE = 64
 """Every so many events the world is kept, so that a fork into the past replays no more than that."""
@@ -79,7 +80,7 @@ class Timeline:
             return bisect_right(self._past, round(at * SECOND), key=lambda past: past.now)
         event = at.id if isinstance(at, Record) else at
         if not 0 <= event < len(self._past):
-            raise LookupError(f"there is no event {event} to fork from; kept are 0 to {len(self._past) - 1}")
+            raise RecordNotFound(f"there is no event {event} to fork from; kept are 0 to {len(self._past) - 1}")
         return event + 1
 
     @property

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
-from pyraft_lab.sim.checks import Violation
-from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
+from pyraft_lab.sim.properties import Violation
+from pyraft_lab.trace.record import EventId, Kind, Record
+from pyraft_lab.trace.trace import Trace
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions, StateMachine
 from pyraft_lab.sim.scene import Ended
 from pyraft_lab.sim.world import Call, Node, World
-from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.record import EventId, Record
 
 
 class HasWorld(Protocol):

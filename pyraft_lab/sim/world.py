@@ -10,7 +10,7 @@ Keeping a world is keeping a name: nothing in it ever changes, and what two worl
 Same-instant rule: what is due at the same microsecond happens in the order in which it was put on the agenda.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, assert_never
 
 from msgspec import Struct
@@ -20,14 +20,14 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Event, Guard
 from pyraft_lab.engine.membership import Change, Membership
-from pyraft_lab.engine.state import Disk, RaftState
+from pyraft_lab.engine.state import Disk, Leader, RaftState
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, NodeId, RequestId
 from pyraft_lab.ledger import Ledger
 from pyraft_lab.machine import Sessions
 from pyraft_lab.sim.disk import SOUND, Batch, Health, Shelved
 from pyraft_lab.sim.weather import Micros, Weather
-from pyraft_lab.trace.recorder import EventId, Flight, MessageId
+from pyraft_lab.trace.record import EventId, Flight, MessageId
 
 # What may happen
 
@@ -399,6 +399,24 @@ class World(Struct, frozen=True, kw_only=True):
         """The node that leads in the highest term, of those that are up."""
         leading = [(one.state.vote, one.id) for one in self.nodes.values() if one.up and one.state.leader == one.id]
         return max(leading)[1] if leading else None
+
+    # As the world of the explorer, for predicates that may be asked of both
+
+    def __getitem__(self, node: NodeId) -> Node:
+        return self.nodes[node]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.servers)
+
+    @property
+    def servers(self) -> tuple[Node, ...]:
+        """The servers that are up, in order of their ids."""
+        return tuple(node for _, node in sorted(self.nodes.items()) if node.up)
+
+    @property
+    def leaders(self) -> tuple[NodeId, ...]:
+        """Every server that leads, in whatever term."""
+        return tuple(node.id for node in self.servers if isinstance(node.state.role, Leader))
 
 
 def actions(world: World) -> tuple[Pending, ...]:

@@ -170,7 +170,7 @@ async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace)
         if node in remote.metrics or not remote.metrics:
             raise
         is_member = any(node in now.membership.nodes for now in remote.metrics.values())
-        raise _NotHeardOf(node, chosen, is_member=is_member) from None
+        raise NotHeardOf(node, chosen, is_member=is_member) from None
 
 
 def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:
@@ -179,7 +179,7 @@ def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:
     return f"Start it with: pyraft-lab node --id {node} {place}--broker {broker} --data data/{node}"
 
 
-class _NotHeardOf(PyraftError):
+class NotHeardOf(PyraftError):
     """A node that should have received the log is not up."""
 
     def __init__(self, node: NodeId, chosen: argparse.Namespace, *, is_member: bool) -> None:

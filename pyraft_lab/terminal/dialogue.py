@@ -7,7 +7,7 @@ from pyraft_lab.exercises import UnknownAnswer
 from pyraft_lab.exercises.player import Asked, Player
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.keys import lines
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 PAUSE = 0.05
 

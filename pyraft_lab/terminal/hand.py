@@ -20,7 +20,7 @@ from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.keys import keys
 from pyraft_lab.terminal.watch import PAUSE, term_mark
 from pyraft_lab.trace.export import news_of
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 LETTERS = "abcdefg"
 NEWS = 3

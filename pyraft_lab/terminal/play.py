@@ -21,7 +21,7 @@ from pyraft_lab.history import History, Operation
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.witness import Witness
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 
 CONFIG = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06, snapshot_logs_since_last=None)
 """Calm enough for a busy machine: a late heartbeat is no reason for an election."""

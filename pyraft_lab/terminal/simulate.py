@@ -25,7 +25,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.terminal import words as options
 from pyraft_lab.terminal.streams import complain
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 EXAMPLES = """examples:
   pyraft-lab simulate                                      five servers, a minute of light faults

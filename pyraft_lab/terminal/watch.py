@@ -13,14 +13,13 @@ from rich.text import Text
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
 from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.term_colours import DARK, term_colour
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import FIRST_NEWS
 from pyraft_lab.terminal.reach import reach
 
 EXAMPLES = """pyraft-lab watch --broker mqtt://localhost
 pyraft-lab watch --broker mqtt://localhost --once"""
-TERM_COLOURS = ("#56B4E9", "#F0E442", "#009E73", "#E69F00", "#0072B2", "#D55E00")
-NO_TERM, DARK = "#E4E7EB", "#0072B2"
 PAUSE = 0.1
 """Seconds between two pictures."""
 COLUMNS = ("node", "role", "term", "voted", "log", "commit", "applied", "snapshot", "behind")
@@ -131,8 +130,8 @@ def _cells(now: Metrics, behind: int | None) -> Mapping[str, Text]:
 
 def term_mark(term: int) -> Text:
     """A term as everywhere in the house: its numeral on its colour."""
-    colour = TERM_COLOURS[(term - 1) % len(TERM_COLOURS)] if term else NO_TERM
-    return Text.assemble((f" {term} ", f"{'#FFFFFF' if colour == DARK else '#000000'} on {colour}"))
+    colour = term_colour(term)
+    return Text.assemble((f" {term} ", f"{'#FFFFFF' if colour in DARK else '#000000'} on {colour}"))
 
 
 def _hint() -> Text:

@@ -20,7 +20,7 @@ from pyraft_lab.engine.state import Candidate, Halted, Installing, Leader, PreCa
 from pyraft_lab.engine.types import Index, NodeId, Term
 from pyraft_lab.trace.causes import Past, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes
-from pyraft_lab.trace.recorder import Flight, Kind, Record
+from pyraft_lab.trace.record import Flight, Kind, Record
 from pyraft_lab.trace.rules.commitment import majority_holds
 from pyraft_lab.trace.rules.rule import sent
 from pyraft_lab.trace.rules.table import remarks

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import NodeId, Term
-from pyraft_lab.trace.recorder import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.record import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
 
 LANDED = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from pyraft_lab.trace.recorder import EventId, Record
+from pyraft_lab.trace.record import EventId, Record
 from pyraft_lab.trace.rules.rule import Rule
 from pyraft_lab.trace.rules.table import RULES, remarks
 

@@ -15,7 +15,7 @@ from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.extras import needed
-from pyraft_lab.trace.recorder import EventId, Kind, Record
+from pyraft_lab.trace.record import EventId, Kind, Record
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -30,7 +30,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.extras import require
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Flight, Kind, Record, Reply
+from pyraft_lab.trace.record import Flight, Kind, Record, Reply
 
 FORMAT = "pyraft-lab trace 1"
 

@@ -23,8 +23,7 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.state import RaftState, RoleName, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.extras import needed
-from pyraft_lab.trace.recorder import AWAY, UP, Fate, Flight, Kind, MessageId, Record
-from pyraft_lab.trace.records import missing_in
+from pyraft_lab.trace.record import AWAY, UP, Fate, Flight, Kind, MessageId, Record, missing_in
 from pyraft_lab.trace.rules.table import RULES, rule
 from pyraft_lab.trace.words import command_text
 

@@ -7,7 +7,7 @@ from msgspec import MsgspecError, Struct, convert
 
 from pyraft_lab.engine.types import Index, NodeId, Term
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.trace.recorder import EventId, Flight, MessageId, Record
+from pyraft_lab.trace.record import EventId, Flight, MessageId, Record
 from pyraft_lab.trace.story import sentence
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pyraft_lab.engine.messages import HeartbeatRequest, HeartbeatResponse
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.faults import Flights, fault
-from pyraft_lab.trace.recorder import Fate, Flight, Kind, MessageId, Record, Reply
+from pyraft_lab.trace.record import Fate, Flight, Kind, MessageId, Record, Reply
 from pyraft_lab.trace.rules.rule import ROUTINE
 from pyraft_lab.trace.rules.table import remarks, rule
 from pyraft_lab.trace.rules.terms import CONTACT

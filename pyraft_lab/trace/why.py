@@ -19,7 +19,7 @@ from pyraft_lab.engine.types import Index, NodeId, Term
 from pyraft_lab.trace.absence import why_absent
 from pyraft_lab.trace.causes import Past, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes, question
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 from pyraft_lab.trace.rules.commitment import holders, judged_by
 from pyraft_lab.trace.rules.elections import comparison
 from pyraft_lab.trace.rules.rule import sent

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.term_colours import NO_TERM, term_colour
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.source import Frames, separations, spans
 
@@ -65,7 +66,7 @@ def draw(
 
 def fill(row: Any) -> str:
     """The colour of a band."""
-    return theme.NO_TERM if row.role in theme.GONE else theme.term_colour(row.term)
+    return NO_TERM if row.role in theme.GONE else term_colour(row.term)
 
 
 def ink(row: Any) -> str:
@@ -140,7 +141,7 @@ def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -
             insidetextanchor="start",
             textangle=0,
             textfont={"size": 10, "color": ground.NUMERAL},
-            marker={"color": theme.NO_TERM, "line": {"color": ground.FAINT, "width": 1}},
+            marker={"color": NO_TERM, "line": {"color": ground.FAINT, "width": 1}},
             hovertext=[f"links are cut: {said}<br>from {start:.3f} s to {stop:.3f} s"],
             hovertemplate="%{hovertext}<extra></extra>",
             showlegend=False,

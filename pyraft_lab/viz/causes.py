@@ -16,8 +16,9 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.errors import PyraftError
+from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace.questions import Explanation
-from pyraft_lab.trace.recorder import ANSWERS, EventId, Fate, Flight, Kind, Record
+from pyraft_lab.trace.record import ANSWERS, EventId, Fate, Flight, Kind, Record
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.words import message_name
 from pyraft_lab.viz import ground, theme
@@ -189,7 +190,7 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
             "symbol": ["circle" if one.step is not None else "square" for one in records],
             "size": 26,
             "opacity": 1,
-            "color": [theme.term_colour(term) for term in terms],
+            "color": [term_colour(term) for term in terms],
             "line": {"color": ground.INK, "width": [3.5 if one is records[-1] else 1 for one in records]},
         },
         text=[f"<b>{number}</b>" for number, _ in zip(count(1), records, strict=False)],

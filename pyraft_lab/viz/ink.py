@@ -5,14 +5,12 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape, unescape
 from math import atan2, cos, hypot, isnan, pi, sin
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from pyraft_lab.viz.axis import Axis
 from pyraft_lab.viz.ground import DEEP, INK, NUMERAL, PAPER, SHALLOW
-
-if TYPE_CHECKING:
-    from pyraft_lab.viz.axes import Axis
 
 Json = Mapping[str, Any]
 TAG = re.compile(r"<[^>]+>")
@@ -125,7 +123,7 @@ def stroke(line: Json) -> str:
 # Traces
 
 
-def bar(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
+def bar(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
     """Bars, lying or standing: from ``base`` so far to the right, or so far up."""
     marker, words, font = trace.get("marker", {}), numbers(trace.get("text")), trace.get("textfont", {})
     line, pattern = marker.get("line", {}), marker.get("pattern", {})
@@ -142,7 +140,7 @@ def bar(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
         yield text(at, top + height / 2, pick(words, place, ""), font=own, across="left" if starts else "center")
 
 
-def boxes(trace: Json, x: "Axis", y: "Axis") -> Iterator[tuple[float, float, float, float]]:
+def boxes(trace: Json, x: Axis, y: Axis) -> Iterator[tuple[float, float, float, float]]:
     """Left, top, width and height of each bar."""
     lies, bases = trace.get("orientation") == "h", numbers(trace.get("base"))
     lengths, middles = (numbers(trace.get(name)) for name in ("xy" if lies else "yx"))
@@ -155,7 +153,7 @@ def boxes(trace: Json, x: "Axis", y: "Axis") -> Iterator[tuple[float, float, flo
         yield (near, one, reach, width) if lies else (one, near, width, reach)
 
 
-def scatter(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
+def scatter(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
     """Lines, areas, marks and words."""
     xs, ys = numbers(trace.get("x")), numbers(trace.get("y"))
     points = [
@@ -262,7 +260,7 @@ def _turned(corner: Point, turn: float, half: float, at: Point) -> str:
     return f"{n(at[0] + x * cos(turn) - y * sin(turn))} {n(at[1] + x * sin(turn) + y * cos(turn))}"
 
 
-def heatmap(trace: Json, x: "Axis", y: "Axis") -> Iterator[str]:
+def heatmap(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
     """A map: the darker the more."""
     rows = [
         [None if value is None or isnan(value) else float(value) for value in numbers(row)]
@@ -290,7 +288,7 @@ def shade(share: float) -> str:
     return "#" + "".join(f"{round(pale + (deep - pale) * share):02x}" for pale, deep in ends)
 
 
-DRAWN: Mapping[str, Callable[[Json, "Axis", "Axis"], Iterator[str]]] = {
+DRAWN: Mapping[str, Callable[[Json, Axis, Axis], Iterator[str]]] = {
     "bar": bar,
     "scatter": scatter,
     "heatmap": heatmap,

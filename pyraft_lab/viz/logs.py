@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pyraft_lab.term_colours import NO_TERM, term_colour
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, nodes_of, since, spans, trace_of, window
@@ -120,7 +121,7 @@ def _shape(row: Any, lane: int) -> dict[str, Any]:
         "x1": row.index + 0.45,
         "y0": lane - 0.39,
         "y1": lane + 0.39,
-        "fillcolor": theme.term_colour(int(row.term)),
+        "fillcolor": term_colour(int(row.term)),
         "line": solid if row.done else dashed,
         "layer": "below",
     }
@@ -177,7 +178,7 @@ def _draw_starts(fig: go.Figure, starts: pd.Series, lanes: list[int], held: int,
             x1=end,
             y0=lane - 0.39,
             y1=lane + 0.39,
-            fillcolor=theme.NO_TERM,
+            fillcolor=NO_TERM,
             line={"color": ground.FAINT, "width": 1},
             layer="below",
         )

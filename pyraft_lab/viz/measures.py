@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
@@ -100,7 +101,7 @@ def _draw_term(fig: go.Figure, term: int, part: pd.DataFrame) -> None:
         mode="markers",
         name=f"term {term}",
         marker={
-            "color": theme.term_colour(term),
+            "color": term_colour(term),
             "symbol": SYMBOLS[(term - 1) % len(SYMBOLS)],
             "size": 8,
             "line": {"color": ground.INK, "width": 0.8},
@@ -179,7 +180,7 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         lanes.index(row.dst) + 0.42 - 0.84 * (row.offset / max(row.size, 1) + part / 2)
         for row, part in zip(rows, share, strict=True)
     ]
-    colours = [ground.PAPER if row.gone else theme.term_colour(int(row.term)) for row in rows]
+    colours = [ground.PAPER if row.gone else term_colour(int(row.term)) for row in rows]
     fig.add_bar(
         orientation="h",
         base=[row.sent for row in rows],

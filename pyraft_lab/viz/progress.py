@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from pyraft_lab.term_colours import term_colour
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
@@ -115,11 +116,11 @@ def _stretches(thick: dict[int, pd.DataFrame], life: pd.DataFrame, end: float) -
 
 def _draw_committed(fig: go.Figure, every: list[Stretch], lanes: list[int], most: int, room: float) -> None:
     """A filled shape for each stretch, a trace for each colour; the term's number where it begins."""
-    for colour in sorted({theme.term_colour(one.term) for one in every}):
+    for colour in sorted({term_colour(one.term) for one in every}):
         xs: list[float | None] = []
         ys: list[float | None] = []
         for one in every:
-            if theme.term_colour(one.term) == colour and one[-1][1]:
+            if term_colour(one.term) == colour and one[-1][1]:
                 for x, y in _outline(one):
                     xs.append(x)
                     ys.append(_height(lanes.index(one.node), y, most))

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, since, spans, trace_of, window

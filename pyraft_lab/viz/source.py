@@ -8,7 +8,7 @@ import pandas as pd
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.trace import given
 from pyraft_lab.trace.frames import FRAMES
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 
 CLUES = {"entries": "appended", "messages": "src", "states": "voted_for", "events": "cause"}
 """The column by which each frame is told from the others."""

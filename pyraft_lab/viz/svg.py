@@ -9,7 +9,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pyraft_lab.viz import ink
-from pyraft_lab.viz.axes import Axis, axis, gridlines
+from pyraft_lab.viz.axes import axis, gridlines
+from pyraft_lab.viz.axis import Axis
 from pyraft_lab.viz.ground import CARD, INK, STILL
 
 Json = Mapping[str, Any]

@@ -9,14 +9,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pyraft_lab.term_colours import DARK, term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.ground import FAINT, HAIR, INK, MUTED, NUMERAL, PAPER
 
-PALETTE = ("#56B4E9", "#F0E442", "#009E73", "#E69F00", "#0072B2", "#D55E00")
-"""Okabe and Ito's colours in the order of terms: neighbours differ most, also for colour-weak eyes."""
-NO_TERM = "#E4E7EB"
-"""Before the first term."""
 WIDEST = {"title": 76, "finding": 92}
 """How many letters of each fit a line of a narrow page."""
 FONT = "DejaVu Sans, Verdana, sans-serif"
@@ -55,18 +52,9 @@ GONE = frozenset({"down", "paused", "not heard of"})
 """What a server may be without taking part: grey, whatever its term."""
 
 
-def term_colour(term: int) -> str:
-    """The fill of a term.
-
-    >>> term_colour(1), term_colour(7) == term_colour(1), term_colour(0)
-    ('#56B4E9', True, '#E4E7EB')
-    """
-    return PALETTE[(term - 1) % len(PALETTE)] if term > 0 else NO_TERM
-
-
 def numeral_colour(term: int) -> str:
     """The colour in which the term's numeral is readable on its fill."""
-    return "#FFFFFF" if term_colour(term) == "#0072B2" else NUMERAL
+    return PAPER if term_colour(term) in DARK else NUMERAL
 
 
 def node_name(node: int) -> str:

@@ -8,9 +8,10 @@ import plotly.graph_objects as go
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
-from pyraft_lab.sim.checks import Violation
+from pyraft_lab.sim.properties import Violation
+from pyraft_lab.term_colours import NO_TERM
 from pyraft_lab.trace import given
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable
@@ -174,7 +175,7 @@ def _draw_bars(
         textangle=0,
         textfont={"size": 11, "color": ground.NUMERAL},
         marker={
-            "color": [ground.PAPER if each.returned is None else theme.NO_TERM for each in operations],
+            "color": [ground.PAPER if each.returned is None else NO_TERM for each in operations],
             "line": {"color": ground.INK, "width": [4 if each in blocked else 1 for each in operations]},
             "pattern": {
                 "shape": ["/" if each.returned is None else "" for each in operations],

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, whole
-from pyraft_lab.check.ghost import Ghost, judge, logs_match
+from pyraft_lab.check.ghost import Ghost, judge
 from pyraft_lab.check.local import Letter, Local, Move
 from pyraft_lab.check.worlds import Act, Deliver, World, happen
 from pyraft_lab.engine.engine import Engine
+from pyraft_lab.sim.safety import logs_match
 
 Spelt = tuple[tuple[Local, ...], Ghost, Budget, tuple[Letter, ...]]
 Past = tuple[tuple[Local, ...], Ghost, Budget]

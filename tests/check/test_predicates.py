@@ -3,9 +3,11 @@
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Bounds, Simulation, explore, invariants, raft
+from pyraft_lab.check.worlds import BARE, World
 from pyraft_lab.engine.messages import VoteRequest
 from pyraft_lab.engine.rules import VoteRefusal, covers
 from pyraft_lab.engine.state import RaftState
+from pyraft_lab.sim.world import World as SimulatedWorld
 
 
 def blind_to_logs(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
@@ -35,3 +37,24 @@ def test_they_judge_the_world_of_a_simulation_as_well() -> None:
     assert all(holds(sim.world) for holds in invariants.values()), "who is down does not count"
     two = dict.fromkeys((1, 2), sim.world.nodes[sim.leader or 0])
     assert not invariants["one leader a term"](replace(sim.world, nodes=two))
+
+
+def test_a_simulation_can_watch_them_after_every_event() -> None:
+    sim = Simulation(3, seed=1)
+    for name, holds in invariants.items():
+        sim.always(name, holds)
+    sim.run(1)
+    assert list(sim.properties["holds"]) == [True] * len(invariants)
+    assert not sim.violations
+
+
+def test_a_predicate_of_ones_own_may_be_asked_of_both_worlds() -> None:
+    def has_one_leader(world: World | SimulatedWorld) -> bool:
+        return [node.state.id for node in world if node.state.leader == node.state.id] == list(world.leaders) == [1]
+
+    sim = Simulation(3, seed=1, config=BARE)
+    sim.elect(1)
+    sim.run_until(lambda now: now.leader == 1)
+    assert has_one_leader(sim.world)
+    assert sim.world[1].state.id == 1
+    assert explore(3, goal=has_one_leader).reached is not None

@@ -2,22 +2,13 @@
 
 from collections.abc import Callable
 
+import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.ghost import (
-    ELECTION_SAFETY,
-    LEADER_APPEND_ONLY,
-    LEADER_COMPLETENESS,
-    LOG_MATCHING,
-    NOBODY_STOPS,
-    STATE_MACHINE_SAFETY,
-    Ghost,
-    judge,
-    logs_match,
-)
-from pyraft_lab.check.local import Committed, Cut, Elected, Restored, Stopped, Truncated
+from pyraft_lab.check.ghost import Ghost, judge
+from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.worlds import World, cluster
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Event, Propose
@@ -25,6 +16,29 @@ from pyraft_lab.engine.log import Blank, Entry, Log, Normal
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import LogId
+from pyraft_lab.sim.facts import (
+    Committed,
+    Cut,
+    Elected,
+    Forgotten,
+    Restored,
+    Stopped,
+    Truncated,
+    Uncommitted,
+    facts_of,
+)
+from pyraft_lab.sim.safety import (
+    COMMIT_STAYS,
+    ELECTION_SAFETY,
+    LEADER_APPEND_ONLY,
+    LEADER_COMPLETENESS,
+    LOG_MATCHING,
+    NOTHING_IMPOSSIBLE,
+    SNAPSHOT_COVERS,
+    STATE_MACHINE_SAFETY,
+    logs_match,
+)
+from tests.sim.test_safety import stormy
 
 
 def entry(term: int, index: int, data: bytes = b"") -> Entry:
@@ -53,24 +67,24 @@ def test_a_later_leader_has_all_that_was_committed_and_an_earlier_one_need_not()
 
 
 def test_what_is_committed_stays_so() -> None:
-    assert judge(PAST, (Committed((2, 2), (entry(1, 1), entry(2, 2))),)).broken == STATE_MACHINE_SAFETY
-    assert judge(PAST, (Committed((2, 2), (entry(1, 1), entry(1, 2, b"x"))),)).broken == STATE_MACHINE_SAFETY
-    later = judge(PAST, (Committed((2, 2), (entry(1, 2), entry(2, 3))),))
+    assert judge(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(2, 2))),)).broken == STATE_MACHINE_SAFETY
+    assert judge(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(1, 2, b"x"))),)).broken == STATE_MACHINE_SAFETY
+    later = judge(PAST, (Committed(2, (2, 2), (entry(1, 2), entry(2, 3))),))
     assert not later.broken
     assert (later.ghost.committed[2], later.ghost.by[2]) == (entry(2, 3), (2, 2))
 
 
 def test_a_snapshot_holds_what_was_committed() -> None:
     known = Ghost(start=LogId(1, 1, 5))
-    assert not judge(known, (Restored(LogId(1, 1, 5)),)).broken
-    assert not judge(known, (Restored(LogId(1, 1, 4)),)).broken
-    assert judge(known, (Restored(LogId(1, 1, 6)),)).broken == STATE_MACHINE_SAFETY
-    assert judge(known, (Restored(LogId(2, 1, 5)),)).broken == STATE_MACHINE_SAFETY
+    assert not judge(known, (Restored(1, LogId(1, 1, 5)),)).broken
+    assert not judge(known, (Restored(1, LogId(1, 1, 4)),)).broken
+    assert judge(known, (Restored(1, LogId(1, 1, 6)),)).broken == STATE_MACHINE_SAFETY
+    assert judge(known, (Restored(1, LogId(2, 1, 5)),)).broken == STATE_MACHINE_SAFETY
 
 
 def test_a_leader_keeps_its_entries_and_nobody_stops() -> None:
-    assert judge(PAST, (Cut((1, 1)),)).broken == LEADER_APPEND_ONLY
-    assert judge(PAST, (Stopped(1, "why"),)).broken == NOBODY_STOPS
+    assert judge(PAST, (Cut(1),)).broken == LEADER_APPEND_ONLY
+    assert judge(PAST, (Stopped(1, "why"),)).broken == NOTHING_IMPOSSIBLE
     assert not judge(PAST, (Truncated(),)).broken
 
 
@@ -118,3 +132,44 @@ def test_ordered_votes_let_a_greater_node_lead_within_the_term() -> None:
     report = explore(2, engine=raft(ADVANCED), bounds=Bounds(timeouts=2, terms=1))
     assert report.exhausted
     assert not report.broken
+
+
+PROPERTIES = {
+    *(ELECTION_SAFETY, LEADER_APPEND_ONLY, LEADER_COMPLETENESS, STATE_MACHINE_SAFETY),
+    *(COMMIT_STAYS, SNAPSHOT_COVERS, NOTHING_IMPOSSIBLE),
+}
+
+
+def test_no_commit_is_taken_back_and_nothing_is_forgotten_that_no_snapshot_has() -> None:
+    assert judge(PAST, (Uncommitted(1, before=2, after=1),)).broken == COMMIT_STAYS
+    assert judge(PAST, (Forgotten(1, LogId(1, 1, 2)),)).broken == SNAPSHOT_COVERS
+
+
+FALLEN = {
+    "half-elects": ELECTION_SAFETY,
+    "ignores-logs": LEADER_COMPLETENESS,
+    "commits-what-it-has": STATE_MACHINE_SAFETY,
+    "installs-any-snapshot": COMMIT_STAYS,
+    "forgets-applied": SNAPSHOT_COVERS,
+    "writes-again": NOTHING_IMPOSSIBLE,
+}
+
+
+@pytest.mark.parametrize(("mutant", "name"), FALLEN.items())
+def test_a_run_and_the_explorer_judge_alike(mutant: str, name: str) -> None:
+    sim, past, found = MUTANTS[mutant].attempt(MUTANTS[mutant].seed), Ghost(), set[str]()
+    for record in sim.trace.records:
+        if record.step is not None:
+            past, broken = judge(past, facts_of(record.step))
+            found |= {broken} - {""}
+    assert found == PROPERTIES & {violation.name for violation in sim.violations} == {name}
+
+
+def test_neither_accuses_raft() -> None:
+    sim, past = stormy(1), Ghost()
+    for record in sim.trace.records:
+        if record.step is not None:
+            past, broken = judge(past, facts_of(record.step))
+            assert not broken
+    assert not sim.violations
+    assert len(past.committed) > 10

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.campaign import Trial
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.model import Impossible, Line, Model
 from pyraft_lab.check.refine import Refinement, compare, refine
+from pyraft_lab.check.spec import Entry, NotAllowed, Raft
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.sim.simulation import Simulation
@@ -52,7 +52,7 @@ def disturb(sim: Simulation, trouble: int, node: int) -> None:
 
 @pytest.mark.row("FZ-07")
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_goes_wrong_raft_does_what_the_model_allows(seed: int) -> None:
+def test_whatever_goes_wrong_raft_does_what_the_specification_allows(seed: int) -> None:
     sim = stormy(seed, raft())
     assert refine(sim.trace.records) == ()
 
@@ -90,7 +90,7 @@ def test_a_mistake_is_found_within_twenty_storms(engine: Engine, why: str) -> No
     assert re.search(why, found[0].what)
 
 
-def test_a_counterexample_is_no_run_of_the_model() -> None:
+def test_a_counterexample_is_no_run_of_the_specification() -> None:
     report = explore(3, engine=raft(broken.IGNORES_THE_LOG), bounds=Bounds(timeouts=2))
     (found,) = refine(report.simulation().trace.records)
     assert "more up-to-date than the candidate's" in found.what
@@ -100,7 +100,7 @@ def test_the_judge_watches_a_simulation_and_its_branches() -> None:
     sim = Simulation(nodes=3, seed=7, engine=raft(broken.ANSWERS_BEFORE_THE_DISK), checks=[Refinement()])
     early = sim.fork()
     sim.run(1)
-    assert [violation.name for violation in sim.violations] == ["refines the model"]
+    assert [violation.name for violation in sim.violations] == ["refines the specification"]
     first = sim.violations[0].event
     assert sim.fork(at=first - 1).violations == []
     assert sim.fork(at=first).violations == sim.violations
@@ -119,11 +119,11 @@ def test_a_cluster_that_is_founded_by_hand_can_be_followed() -> None:
     assert sim.violations == []
 
 
-def test_a_server_that_stopped_did_what_no_model_does() -> None:
+def test_a_server_that_stopped_did_what_no_specification_allows() -> None:
     sim = Simulation(nodes=3, seed=1)
     step = sim.trace.record(0).step
     assert step is not None
-    model = Model()
-    model.join(1, [Line(0, "first", (frozenset({1, 2, 3}),))])
-    with pytest.raises(Impossible, match="it stopped: it met the impossible"):
-        compare(model, replace(step, after=replace(step.after, halted="it met the impossible")))
+    spec = Raft()
+    spec.join(1, [Entry(0, "first", (frozenset({1, 2, 3}),))])
+    with pytest.raises(NotAllowed, match="it stopped: it met the impossible"):
+        compare(spec, replace(step, after=replace(step.after, halted="it met the impossible")))

@@ -13,7 +13,7 @@ from pyraft_lab.exercises.player import Asked, Player
 from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.room import Room, paced
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 BY_ORDER = Config(
     enable_heartbeat=False,

@@ -4,7 +4,7 @@ import pytest
 
 from pyraft_lab import Simulation
 from pyraft_lab.lab.meter import BARS, Meter, news
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 
 def led() -> Simulation:

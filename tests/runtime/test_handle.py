@@ -14,7 +14,7 @@ from pyraft_lab.machine import Counter
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Reporter
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 
 CALM = Config(election_timeout=(0.5, 1.0), learner_lag=0)
 Three = tuple[LocalCluster, Raft, Raft, Raft]

@@ -13,7 +13,7 @@ from pyraft_lab.machine import Counter
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 ALONE = Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03)
 

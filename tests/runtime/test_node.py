@@ -29,7 +29,8 @@ from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.owner import INBOX
 from pyraft_lab.storage.memory import MemoryStorage
-from pyraft_lab.trace.recorder import Kind, Trace
+from pyraft_lab.trace.record import Kind
+from pyraft_lab.trace.trace import Trace
 
 ALONE = Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03)
 

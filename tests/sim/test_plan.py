@@ -31,7 +31,7 @@ from pyraft_lab.sim.plan import (
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Link, Weather
 from pyraft_lab.sim.workload import Load
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 YAML = """
 name: the leader dies

@@ -30,7 +30,7 @@ from pyraft_lab.sim.scene import Scene
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Link, Purpose, Weather, chance
 from pyraft_lab.sim.world import Deliver, Expire, Sync
-from pyraft_lab.trace.recorder import Fate
+from pyraft_lab.trace.record import Fate
 
 PUT = {"op": "put", "key": "x", "value": 1}
 

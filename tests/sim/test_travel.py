@@ -7,7 +7,7 @@ from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import STRIDE
-from pyraft_lab.trace.recorder import Record
+from pyraft_lab.trace.record import Record
 
 PUT = {"op": "put", "key": "x", "value": 1}
 

@@ -11,7 +11,7 @@ from pyraft_lab.cli import main
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.terminal import simulate
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 
 
 def capsule_in(shown: str) -> str:

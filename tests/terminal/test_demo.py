@@ -7,7 +7,7 @@ from pyraft_lab.history import History, Operation
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.terminal.play import Play, Report, demonstrate
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from tests.runtime.test_cluster import NETWORKS
 
 

@@ -33,8 +33,7 @@ from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, LOYALTY, Timer, lease
 from pyraft_lab.engine.types import LogId, NodeId
-from pyraft_lab.trace.recorder import EventId, Fate, Flight, Record
-from pyraft_lab.trace.records import record_step
+from pyraft_lab.trace.record import EventId, Fate, Flight, Record, record_step
 from pyraft_lab.trace.story import story
 
 WRITES = (SaveVote, Append, Truncate, SaveSnapshot, Purge, WriteChunk, InstallSnapshot)

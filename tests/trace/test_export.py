@@ -13,8 +13,7 @@ from pyraft_lab.engine.log import Blank
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.trace.export import REMEMBERED, LogExporter, SpanExporter
-from pyraft_lab.trace.recorder import Record
-from pyraft_lab.trace.records import record_step
+from pyraft_lab.trace.record import Record, record_step
 
 CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
 PUT = {"op": "put", "key": "x", "value": 1}

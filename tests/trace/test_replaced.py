@@ -6,14 +6,14 @@ import pandas as pd
 from msgspec import UNSET
 
 from pyraft_lab.check.ghost import Ghost, judge
-from pyraft_lab.check.local import facts_of
 from pyraft_lab.check.refine import refine
 from pyraft_lab.exercises.asking import question
 from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
 from pyraft_lab.lab.meter import Meter
+from pyraft_lab.sim.facts import facts_of
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.recorder import Trace
-from pyraft_lab.trace.records import gap
+from pyraft_lab.trace.record import gap
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import commit_latency, logs, progress, snapshots
 from tests.replaced import LATE, install, replaced
 

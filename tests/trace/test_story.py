@@ -13,7 +13,7 @@ from pyraft_lab.engine.membership import ReplaceVoters
 from pyraft_lab.engine.timers import HEARTBEAT, retry
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
-from pyraft_lab.trace.recorder import Kind, Record, Reply
+from pyraft_lab.trace.record import Kind, Record, Reply
 from pyraft_lab.trace.story import lines, sentence, story
 from tests.trace.stage import Stage
 

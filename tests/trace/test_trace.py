@@ -9,7 +9,8 @@ from pyraft_lab.engine.events import Event
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
-from pyraft_lab.trace.recorder import _KINDS, Trace
+from pyraft_lab.trace.record import _KINDS
+from pyraft_lab.trace.trace import Trace
 
 COLUMNS = {
     "events": "id time node kind cause term role leader commit applied last_term last_index peer message rule",

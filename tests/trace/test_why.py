@@ -12,7 +12,7 @@ from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.questions import Explanation
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from tests.trace.stage import QUIET, Stage
 
 

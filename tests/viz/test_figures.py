@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Config, History, Operation, PyraftError, Simulation, Weather, check_linearizable, hunt, viz
-from pyraft_lab.trace.recorder import Trace
+from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import arrows
 from pyraft_lab.viz.drawing import Drawing, twin
 from pyraft_lab.viz.source import spans

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from pyraft_lab import Simulation, viz
+from pyraft_lab.term_colours import NO_TERM, PALETTE, term_colour
 from pyraft_lab.viz import ground, theme
 from pyraft_lab.viz.drawing import Drawing, on_page, twin
 
@@ -35,9 +36,9 @@ def run() -> Simulation:
 
 def test_lines_are_seen_on_every_page_and_words_on_every_fill() -> None:
     assert min(contrast(ground.GREY, page) for page in PAGES.values()) >= 3
-    fills = [theme.term_colour(term) for term in range(7)]
+    fills = [term_colour(term) for term in range(7)]
     assert min(contrast(theme.numeral_colour(term), fill) for term, fill in enumerate(fills)) >= 4.5
-    assert min(contrast(ground.NUMERAL, fill) for fill in (ground.PAPER, ground.DEEP, theme.NO_TERM)) >= 4.5
+    assert min(contrast(ground.NUMERAL, fill) for fill in (ground.PAPER, ground.DEEP, NO_TERM)) >= 4.5
 
 
 def test_a_still_picture_is_readable_by_day_and_by_night() -> None:
@@ -55,7 +56,7 @@ def test_words_take_the_colour_of_the_page_and_terms_keep_theirs(draw: object) -
     assert '"paper_bgcolor": "rgba(0,0,0,0)"' in shown
     assert f'"text": "<span style=\\"fill:{ground.WORDS[ground.INK]}\\">{plain.layout.title.text}' in shown
     before, after = (
-        {colour: text.count(f'"{colour}"') for colour in (*theme.PALETTE, theme.NO_TERM)}
+        {colour: text.count(f'"{colour}"') for colour in (*PALETTE, NO_TERM)}
         for text in (json.dumps(plain.to_plotly_json(), default=list), shown)
     )
     assert before == after

@@ -1,15 +1,16 @@
 """Mistakes in elections (§5.2, §5.4.1): who gets a vote, when, and who counts it."""
 
 from pyraft_lab.check import departures as wrong
-from pyraft_lab.check.mutant import COMPLETENESS, DURABLE, ELECTION, ONE_VOTE, Mutant
+from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.walk import Walk
+from pyraft_lab.sim.safety import DURABLE_BEFORE_ANSWER, ELECTION_SAFETY, LEADER_COMPLETENESS, ONE_VOTE_A_TERM
 
 VOTES = (
     Mutant(
         name="votes-for-anybody",
         does="grants every vote it is asked for",
         section="§5.2",
-        falls=(ONE_VOTE, ELECTION, COMPLETENESS),
+        falls=(ONE_VOTE_A_TERM, ELECTION_SAFETY, LEADER_COMPLETENESS),
         hint="two candidates of one term can both count this server",
         rules={"vote_refusal": wrong.votes_for_anybody},
         seed=1,
@@ -18,7 +19,7 @@ VOTES = (
         name="votes-twice",
         does="looks at the term of its vote, and not at who has it",
         section="§5.2",
-        falls=(ONE_VOTE, ELECTION),
+        falls=(ONE_VOTE_A_TERM, ELECTION_SAFETY),
         hint="one term, two requests, one server that says yes to both",
         rules={"vote_refusal": wrong.votes_twice},
         seed=1,
@@ -27,7 +28,7 @@ VOTES = (
         name="votes-for-the-past",
         does="grants votes in terms that are over",
         section="§5.1",
-        falls=(ONE_VOTE, ELECTION, COMPLETENESS),
+        falls=(ONE_VOTE_A_TERM, ELECTION_SAFETY, LEADER_COMPLETENESS),
         hint="a request was long on its way; its term has had a leader since",
         rules={"vote_refusal": wrong.votes_for_the_past},
         seed=2,
@@ -36,7 +37,7 @@ VOTES = (
         name="ignores-logs",
         does="votes without asking whose log is longer",
         section="§5.4.1",
-        falls=(COMPLETENESS,),
+        falls=(LEADER_COMPLETENESS,),
         hint="who was away while an entry committed comes back and wins",
         rules={"vote_refusal": wrong.ignores_logs},
         seed=3,
@@ -45,7 +46,7 @@ VOTES = (
         name="compares-lengths",
         does="takes the longer log for the better one, whatever its terms",
         section="§5.4.1",
-        falls=(COMPLETENESS,),
+        falls=(LEADER_COMPLETENESS,),
         hint="a deposed leader can have many entries that nobody else ever saw",
         rules={"vote_refusal": wrong.compares_lengths},
         seed=148,
@@ -54,7 +55,7 @@ VOTES = (
         name="compares-terms",
         does="compares the terms of the last entries, and forgets their indexes",
         section="§5.4.1",
-        falls=(COMPLETENESS,),
+        falls=(LEADER_COMPLETENESS,),
         hint="two logs end in the same term; one of them has the committed entry, too",
         rules={"vote_refusal": wrong.compares_terms},
         seed=47,
@@ -63,7 +64,7 @@ VOTES = (
         name="trusts-transfers",
         does="lets a candidate that the leader chose pass without a look at its log",
         section="dissertation §3.10",
-        falls=(COMPLETENESS,),
+        falls=(LEADER_COMPLETENESS,),
         hint="the order to campaign was late; the leader has gone on writing without its heir",
         rules={"vote_refusal": wrong.trusts_transfers},
         trial=Walk(transfer=0.06, write=0.08),
@@ -73,7 +74,7 @@ VOTES = (
         name="counts-any-grant",
         does="counts every grant that arrives, whichever vote it was for",
         section="§5.2",
-        falls=(COMPLETENESS, ELECTION),
+        falls=(LEADER_COMPLETENESS, ELECTION_SAFETY),
         hint="a grant of an election lost long ago arrives in the middle of the next one",
         rules={"echoes": wrong.counts_any_grant},
         seed=32,
@@ -82,7 +83,7 @@ VOTES = (
         name="half-elects",
         does="takes half of the voters for a majority when it counts votes",
         section="§5.2",
-        falls=(ELECTION, COMPLETENESS),
+        falls=(ELECTION_SAFETY, LEADER_COMPLETENESS),
         hint="four servers have two halves",
         rules={"has_won": wrong.half_elects},
         nodes=4,
@@ -92,7 +93,7 @@ VOTES = (
         name="votes-before-disk",
         does="answers a vote request first, and saves its vote then",
         section="§5.1, Figure 2",
-        falls=(DURABLE, ONE_VOTE),
+        falls=(DURABLE_BEFORE_ANSWER, ONE_VOTE_A_TERM),
         hint="what does it know of its vote after a loss of power?",
         rules={"waits_for_disk": wrong.votes_before_disk},
         seed=0,

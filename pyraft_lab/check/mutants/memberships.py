@@ -1,9 +1,10 @@
 """Mistakes in changes of membership (§6): two quorums, and one step at a time."""
 
 from pyraft_lab.check import departures as wrong
-from pyraft_lab.check.mutant import BACKED, COMPLETENESS, ELECTION, Mutant
+from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.schism import Schism
 from pyraft_lab.check.walk import Walk
+from pyraft_lab.sim.safety import COMMIT_IS_BACKED, ELECTION_SAFETY, LEADER_COMPLETENESS
 
 JOINT = Walk(steps=500, change=0.06, bold=1.0, write=0.03)
 
@@ -12,7 +13,7 @@ MEMBERSHIP = (
         name="any-set-elects",
         does="while joint, is content with a majority of one of the two voter sets",
         section="§6",
-        falls=(ELECTION, COMPLETENESS),
+        falls=(ELECTION_SAFETY, LEADER_COMPLETENESS),
         hint="the old majority and the new one need not know of each other",
         rules={"has_won": wrong.any_set_elects},
         trial=JOINT,
@@ -23,7 +24,7 @@ MEMBERSHIP = (
         name="union-elects",
         does="while joint, counts old and new voters as one set when it counts votes",
         section="§6",
-        falls=(ELECTION, COMPLETENESS),
+        falls=(ELECTION_SAFETY, LEADER_COMPLETENESS),
         hint="a majority of all may be without a majority of the old ones",
         rules={"has_won": wrong.union_elects},
         trial=JOINT,
@@ -34,7 +35,7 @@ MEMBERSHIP = (
         name="union-commits",
         does="while joint, counts old and new voters as one set when it counts copies",
         section="§6",
-        falls=(BACKED, COMPLETENESS),
+        falls=(COMMIT_IS_BACKED, LEADER_COMPLETENESS),
         hint="a majority of all may be without a majority of the old ones",
         rules={"commit_index": wrong.union_commits},
         trial=JOINT,
@@ -45,7 +46,7 @@ MEMBERSHIP = (
         name="new-voters-commit",
         does="while joint, counts only the copies of the new voters",
         section="§6",
-        falls=(BACKED, COMPLETENESS),
+        falls=(COMMIT_IS_BACKED, LEADER_COMPLETENESS),
         hint="the old voters still elect",
         rules={"commit_index": wrong.new_voters_commit},
         trial=JOINT,
@@ -56,7 +57,7 @@ MEMBERSHIP = (
         name="changes-at-once",
         does="goes from the old voters to the new ones without a joint membership between",
         section="§6, Figure 10",
-        falls=(COMPLETENESS, ELECTION, BACKED),
+        falls=(LEADER_COMPLETENESS, ELECTION_SAFETY, COMMIT_IS_BACKED),
         hint="who has not heard of the change elects among the old voters",
         rules={"next_membership": wrong.changes_at_once},
         trial=JOINT,
@@ -67,7 +68,7 @@ MEMBERSHIP = (
         name="changes-too-soon",
         does="adds and removes voters one by one, before anything of its own term is committed",
         section="dissertation §4.1, correction of 2015",
-        falls=(COMPLETENESS, ELECTION),
+        falls=(LEADER_COMPLETENESS, ELECTION_SAFETY),
         hint="two leaders begin from the same voters; one adds a server, the other removes one",
         rules={"next_membership": wrong.changes_by_one, "may_change": wrong.changes_too_soon},
         trial=Schism(),
@@ -78,7 +79,7 @@ MEMBERSHIP = (
         name="changes-any-time",
         does="begins a change of membership while the last one is not committed",
         section="§6, dissertation §4.1",
-        falls=(COMPLETENESS, ELECTION, BACKED),
+        falls=(LEADER_COMPLETENESS, ELECTION_SAFETY, COMMIT_IS_BACKED),
         hint="two steps are further than one",
         rules={"may_change": wrong.changes_any_time},
         trial=JOINT,
@@ -89,7 +90,7 @@ MEMBERSHIP = (
         name="leaves-at-once",
         does="ends a joint membership before it is committed",
         section="§6",
-        falls=(COMPLETENESS, ELECTION, BACKED),
+        falls=(LEADER_COMPLETENESS, ELECTION_SAFETY, COMMIT_IS_BACKED),
         hint="the old voters may never have heard of it",
         rules={"may_leave": wrong.leaves_at_once},
         trial=JOINT,
@@ -100,7 +101,7 @@ MEMBERSHIP = (
         name="counts-itself",
         does="counts its own copy, although the membership no longer names it",
         section="dissertation §4.2.2",
-        falls=(BACKED,),
+        falls=(COMMIT_IS_BACKED,),
         hint="a leader manages a cluster that it does not belong to any more",
         rules={"commit_index": wrong.counts_itself},
         trial=JOINT,

@@ -13,9 +13,9 @@ from pyraft_lab import Trace
 from pyraft_lab.lab.cluster import FollowDesk
 from pyraft_lab.lab.still import alt
 from pyraft_lab.network import broker
-from pyraft_lab.trace.recorder import Kind, Record
-from pyraft_lab.trace.roll import MOMENT, RETURN, Roll
-from pyraft_lab.trace.stream import Merger
+from pyraft_lab.runtime.presence_tracker import MOMENT, RETURN, Roll
+from pyraft_lab.runtime.trace_stream import Merger
+from pyraft_lab.trace.record import Kind, Record
 
 
 def roll(*present: int) -> Roll:

@@ -22,8 +22,7 @@ from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.network.codec import read
 from pyraft_lab.trace.files import Reader, Writer
-from pyraft_lab.trace.recorder import EventId, Flight, Record
-from pyraft_lab.trace.records import gap
+from pyraft_lab.trace.record import EventId, Flight, Record, gap
 
 RUNS = 16
 """Starts of one node that a receiver remembers, for batches that come late."""

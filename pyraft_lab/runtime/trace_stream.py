@@ -7,7 +7,7 @@
     pyraft/<cluster>/<node>/trace       batches of records, numbered; only while a follower is there
 
 Messages may be lost. A follower notices by the numbers, says in its trace how many records are missing, and goes on
-from the whole state that the node tells when it is asked (:mod:`pyraft_lab.trace.batches`).
+from the whole state that the node tells when it is asked (:mod:`pyraft_lab.runtime.trace_batches`).
 
 Clocks of different machines differ. A record knows its cause, so where an effect seems to come before its cause, the
 clock of its node is put forward by the difference, once and for all.
@@ -32,9 +32,10 @@ from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
-from pyraft_lab.trace.batches import Receiver, Sender
-from pyraft_lab.trace.recorder import EventId, Kind, Record, Trace
-from pyraft_lab.trace.roll import Roll
+from pyraft_lab.runtime.presence_tracker import Roll
+from pyraft_lab.runtime.trace_batches import Receiver, Sender
+from pyraft_lab.trace.record import EventId, Kind, Record
+from pyraft_lab.trace.trace import Trace
 
 HELLO = 2.0
 """Seconds between a follower's signs of life."""

@@ -10,8 +10,9 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.network import broker
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.trace.recorder import Kind, Record, Trace
-from pyraft_lab.trace.stream import FAREWELL, HELLO, PATIENCE, Merger, Publisher
+from pyraft_lab.runtime.trace_stream import FAREWELL, HELLO, PATIENCE, Merger, Publisher
+from pyraft_lab.trace.record import Kind, Record
+from pyraft_lab.trace.trace import Trace
 
 
 def record(id: int, node: int, time: float, cause: int | None = None) -> Record:

@@ -5,18 +5,18 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.invariants import Safety, commit_is_backed, leader_append_only
 from pyraft_lab.engine.commands import InstallSnapshot
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Boot
+from pyraft_lab.engine.events import Boot, Stored
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage, AppendRequest, VoteRequest
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.state import Follower, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId
+from pyraft_lab.sim.safety import LEADER_APPEND_ONLY, Safety, commit_is_backed
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
-from pyraft_lab.trace.records import record_step
+from pyraft_lab.trace.record import Record, record_step
 
 
 def anybody(_state: RaftState, _request: VoteRequest) -> None:
@@ -164,9 +164,12 @@ def test_a_vote_that_the_network_doubles_later_is_given_once() -> None:
 def test_a_leader_that_removes_an_entry_of_its_own_is_named() -> None:
     sim = Simulation(nodes=3, seed=1)
     leader = sim.nodes[sim.run_until(lambda s: s.leader) or 0].state
-    named = list(leader_append_only(Step(leader, Boot(), leader, ())))
-    assert named == [("leader append-only", f"node {leader.id} truncates its log while it leads")]
-    assert not list(leader_append_only(Step(leader, Boot(), replace(leader, role=Follower()), ())))
+    shorter = replace(leader, disk=replace(leader.disk, log=leader.log.truncate(leader.log.last.index - 1)))
+    found = Safety().check(record_of(Step(leader, Stored(leader.vote, leader.log.last), shorter, ())), sim.world)
+    what = f"node {leader.id} truncates its log while it leads"
+    assert next((one.name, one.what) for one in found) == (LEADER_APPEND_ONLY, what)
+    follower = Step(leader, Stored(leader.vote, leader.log.last), replace(shorter, role=Follower()), ())
+    assert LEADER_APPEND_ONLY not in {one.name for one in Safety().check(record_of(follower), sim.world)}
 
 
 def test_a_commit_of_what_the_log_has_forgotten_is_judged_by_nobody() -> None:
@@ -180,7 +183,11 @@ def test_a_snapshot_of_what_was_never_committed_is_named() -> None:
     sim = Simulation(nodes=3, seed=1)
     state = sim.nodes[1].state
     meta = SnapshotMeta(LogId(7, 2, 50), state.membership)
-    step = Step(state, Boot(), state, (InstallSnapshot(meta),))
-    record = record_step(step, id=sim.world.events, time=0.0)
-    found = Safety().check(record, sim.world)
-    assert [one.what for one in found] == ["node 1 installs a snapshot to T7-N2.50, which was never committed"]
+    install = InstallSnapshot(meta)
+    step = Step(state, Boot(), replace(state, disk=state.disk.after(install)), (install,))
+    found = Safety().check(record_of(step), sim.world)
+    assert [one.what for one in found] == ["node 1 has a snapshot to T7-N2.50, which was never committed"]
+
+
+def record_of(step: Step) -> Record:
+    return record_step(step, id=99, time=0.0)

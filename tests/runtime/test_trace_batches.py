@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
+from pyraft_lab.runtime.trace_batches import Receiver, Sender
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.trace.batches import Receiver, Sender
 from pyraft_lab.trace.files import Writer
-from pyraft_lab.trace.recorder import Kind, Record, Trace
-from pyraft_lab.trace.records import gap, missing_in
+from pyraft_lab.trace.record import Kind, Record, gap, missing_in
+from pyraft_lab.trace.trace import Trace
 
 NODE = 1
 FAR = msgspec.msgpack.encode([1, 1 << 50, b"", []])

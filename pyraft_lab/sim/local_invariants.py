@@ -11,7 +11,6 @@ Under rules of one's own it is silent, unless it is told to be ``strict``: what 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from pyraft_lab.check.invariants import holds
 from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
 from pyraft_lab.engine.events import Boot, Read
 from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
@@ -28,10 +27,11 @@ from pyraft_lab.engine.rules import ADVANCED, RAFT, lease_holds
 from pyraft_lab.engine.state import Disk, Halted, Leader, Progress, RaftState, Step
 from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
-from pyraft_lab.sim.checks import Violation
+from pyraft_lab.sim.properties import Violation
+from pyraft_lab.sim.safety import holds
 from pyraft_lab.sim.weather import Micros
 from pyraft_lab.sim.world import Node, World
-from pyraft_lab.trace.recorder import EventId, Flight, Kind, Record
+from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 
 Found = Iterator[tuple[str, str]]
 

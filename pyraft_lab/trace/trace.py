@@ -1,236 +1,23 @@
-"""The trace: one record for each step of a node and each thing done to the cluster, with its time and its cause.
-
-Drivers make a :class:`Record` of every :class:`~pyraft_lab.engine.state.Step` and hand it to their observers; a
-:class:`Trace` is the observer that keeps them. A simulated cluster and a live one are recorded alike.
-
-::
-
-    #12 n3 timer ──cause──▶ #15 n1 receive ──cause──▶ #19 n3 receive
-            m7: VoteRequest ─────▶  m9: VoteResponse ─────▶
-"""
+"""The trace: records in the order in which things happened, and all that can be asked of them."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from pyraft_lab.engine.events import (
-    AllowRevert,
-    Beat,
-    Boot,
-    BuildSnapshot,
-    ChangeMembership,
-    Configure,
-    Elect,
-    Event,
-    Fire,
-    Initialize,
-    Propose,
-    PurgeLog,
-    Read,
-    Receive,
-    SnapshotBuilt,
-    SnapshotGone,
-    Stored,
-    TransferLeader,
-    Unreachable,
-)
-from pyraft_lab.engine.messages import (
-    AnyMessage,
-    AppendAccepted,
-    AppendRefused,
-    HeartbeatResponse,
-    Outdated,
-    PreVoteResponse,
-    SnapshotResponse,
-    VoteResponse,
-)
-from pyraft_lab.engine.state import RaftState, Step
-from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import RecordNotFound
 from pyraft_lab.extras import needed
 from pyraft_lab.trace import given
+from pyraft_lab.trace.record import EventId, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pyraft_lab.network.address import Certificates
+    from pyraft_lab.runtime.trace_stream import FollowedTrace
     from pyraft_lab.trace.coverage import Coverage
     from pyraft_lab.trace.questions import Explanation
-    from pyraft_lab.trace.stream import FollowedTrace
-
-EventId = int
-"""Records are numbered from 0 in the order in which things happened."""
-MessageId = int
-"""Messages are numbered from 1 in the order in which they left."""
-
-ANSWERS = (
-    AppendAccepted,
-    AppendRefused,
-    HeartbeatResponse,
-    SnapshotResponse,
-    PreVoteResponse,
-    VoteResponse,
-    Outdated,
-)
-"""Messages that answer another one."""
-
-
-class Kind(StrEnum):
-    """What a record tells of: first steps of nodes, then what is done to them from outside."""
-
-    BOOT = "boot"
-    RESTART = "restart"
-    RECEIVE = "receive"
-    TIMER = "timer"
-    STORED = "stored"
-    PROPOSE = "propose"
-    READ = "read"
-    CHANGE = "change"
-    INITIALIZE = "initialize"
-    ELECT = "elect"
-    BEAT = "beat"
-    TRANSFER = "transfer"
-    SNAPSHOT = "snapshot"
-    PURGE = "purge"
-    REVERT = "revert"
-    CONFIGURE = "configure"
-    UNREACHABLE = "unreachable"
-    UNDELIVERED = "undelivered"
-    CALL = "call"
-    CRASH = "crash"
-    PAUSE = "pause"
-    RESUME = "resume"
-    DRIFT = "drift"
-    PARTITION = "partition"
-    CUT = "cut"
-    HEAL = "heal"
-    DROP = "drop"
-    DUPLICATE = "duplicate"
-    DELAY = "delay"
-    WEATHER = "weather"
-    JOIN = "join"
-    DISK = "disk"
-    WIPE = "wipe"
-    SILENT = "silent"
-    HEARD = "heard"
-    GAP = "gap"
-
-
-AWAY = frozenset({Kind.CRASH, Kind.SILENT})
-"""After these a server is away, as far as anybody knows."""
-UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
-"""After these it is there."""
-
-
-class Fate(StrEnum):
-    """What became of a message."""
-
-    FLYING = "flying"
-    DELIVERED = "delivered"
-    LOST = "lost"
-    CUT = "cut"
-    DROPPED = "dropped"
-    DEAD = "dead"
-    UNKNOWN = "unknown"
-
-
-class Flight(Struct, frozen=True, kw_only=True):
-    """One message that left; ``fate`` is what was known then, ``due`` when it should arrive, if that is known."""
-
-    id: MessageId
-    src: NodeId
-    dst: NodeId
-    message: AnyMessage
-    sent: float
-    cause: EventId
-    due: float | None = None
-    reply_to: MessageId | None = None
-    copy_of: MessageId | None = None
-    fate: Fate = Fate.FLYING
-
-
-class Reply(Struct, frozen=True, kw_only=True):
-    """The end of a client's call: ``value`` where it went well, ``error`` in words where it did not."""
-
-    request: RequestId
-    ok: bool
-    value: Any = None
-    error: str = ""
-
-
-class Record(Struct, frozen=True, kw_only=True):
-    """One thing that happened.
-
-    ``node`` is where (0: to the cluster as a whole), ``cause`` the record that brought it about (``None``: from
-    outside), ``step`` the turn of Raft where there was one, ``message`` the message that arrived or was meddled with,
-    ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that ended.
-    ``state`` is the whole state of the node where that does not follow from its steps: after records that are missing.
-    """
-
-    id: EventId
-    time: float
-    kind: Kind
-    node: NodeId = 0
-    cause: EventId | None = None
-    step: Step | None = None
-    peer: NodeId | None = None
-    message: MessageId | None = None
-    sent: tuple[Flight, ...] = ()
-    replies: tuple[Reply, ...] = ()
-    detail: str = ""
-    state: RaftState | None = None
-
-    @property
-    def after(self) -> RaftState | None:
-        """How the node stands now, where the record tells."""
-        return self.state if self.step is None else self.step.after
-
-    def __str__(self) -> str:
-        from pyraft_lab.trace.story import sentence
-
-        return sentence(self)
-
-
-_KINDS: Mapping[type[Event], Kind] = {
-    Boot: Kind.BOOT,
-    Receive: Kind.RECEIVE,
-    Fire: Kind.TIMER,
-    Stored: Kind.STORED,
-    Propose: Kind.PROPOSE,
-    Read: Kind.READ,
-    ChangeMembership: Kind.CHANGE,
-    Initialize: Kind.INITIALIZE,
-    Elect: Kind.ELECT,
-    Beat: Kind.BEAT,
-    TransferLeader: Kind.TRANSFER,
-    BuildSnapshot: Kind.SNAPSHOT,
-    SnapshotBuilt: Kind.SNAPSHOT,
-    SnapshotGone: Kind.SNAPSHOT,
-    PurgeLog: Kind.PURGE,
-    AllowRevert: Kind.REVERT,
-    Unreachable: Kind.UNREACHABLE,
-    Configure: Kind.CONFIGURE,
-}
-
-
-def kind_of(event: Event) -> Kind:
-    """The kind of a record whose step was brought about by ``event``."""
-    return _KINDS[type(event)]
-
-
-def peer_of(event: Event) -> NodeId | None:
-    """The other node an event is about."""
-    match event:
-        case Receive(src=peer) | SnapshotGone(peer=peer) | Unreachable(peer=peer) | AllowRevert(peer=peer):
-            return peer
-        case TransferLeader(to=peer):
-            return peer
-        case _:
-            return None
 
 
 class Trace:
@@ -269,15 +56,15 @@ class Trace:
         return tuple(self._records.copy())  # in one piece: a live cluster goes on adding
 
     def record(self, id: EventId) -> Record:
-        """One record by its id; ``LookupError`` where it is not kept."""
+        """One record by its id; ``RecordNotFound`` (a ``LookupError``) where it is not kept."""
         first = self._records[0].id if self._records else 0
         if not isinstance(id, int):
-            raise LookupError(f"no record {id!r}: records are numbered")
+            raise RecordNotFound(f"no record {id!r}: records are numbered")
         if 0 <= id - first < len(self._records) and self._records[id - first].id == id:
             return self._records[id - first]
         found = next((record for record in self.records if record.id == id), None)  # numbers of several processes
         if found is None:
-            raise LookupError(f"no record {id}; {len(self._records)} are kept, from {first}")
+            raise RecordNotFound(f"no record {id}; {len(self._records)} are kept, from {first}")
         return found
 
     def copy(self, events: EventId) -> "Trace":
@@ -382,7 +169,7 @@ class Trace:
         ...     trace.events
         """
         with needed("aiomqtt"):
-            from pyraft_lab.trace.stream import FollowedTrace
+            from pyraft_lab.runtime.trace_stream import FollowedTrace
 
         given.name("broker", broker)
         given.name("cluster", cluster)

@@ -8,7 +8,7 @@
 """
 
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.trace.recorder import Kind, Record
+from pyraft_lab.trace.record import Kind, Record
 
 MOMENT = 0.5
 """Seconds between a cleared claim and the news: a living node's claim that a dead rival wiped out is there at once."""

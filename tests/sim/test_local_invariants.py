@@ -7,8 +7,6 @@ from zlib import crc32
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.duties import Duties, installs_replace_the_log, one_lease_at_a_time
-from pyraft_lab.check.invariants import Safety
 from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
@@ -20,9 +18,11 @@ from pyraft_lab.engine.messages import AppendRequest, HeartbeatResponse, Snapsho
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Disk, Leader, Step
 from pyraft_lab.engine.types import LogId, Vote
+from pyraft_lab.sim.local_invariants import Duties, installs_replace_the_log, one_lease_at_a_time
+from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World
-from pyraft_lab.trace.recorder import Flight, Record
+from pyraft_lab.trace.record import Flight, Record
 from tests.check import broken
 from tests.engine.builders import follower, id_of
 

@@ -1,0 +1,122 @@
+"""Facts: what one step of a server means for the safety of Raft.
+
+A step has events, commands and two states; what matters to Figure 3 is far less: who was elected, with which log, and
+what became committed. :mod:`pyraft_lab.sim.safety` says which facts contradict the past.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.state import Leader, RaftState, Step
+from pyraft_lab.engine.types import Index, LogId, NodeId, Term
+
+LeaderId = tuple[Term, NodeId]
+"""Names a leadership: term and leader."""
+
+
+class Elected(Struct, frozen=True, tag=True):
+    """A leadership began, with this log."""
+
+    leader: LeaderId
+    log: Log
+
+
+class Committed(Struct, frozen=True, tag=True):
+    """These entries became committed on a server that follows, or is, this leader."""
+
+    node: NodeId
+    leader: LeaderId
+    entries: tuple[Entry, ...]
+
+
+class Restored(Struct, frozen=True, tag=True):
+    """A snapshot that ends here took the place of the log's beginning."""
+
+    node: NodeId
+    last: LogId
+
+
+class Cut(Struct, frozen=True, tag=True):
+    """A leader removed entries of its own log."""
+
+    node: NodeId
+
+
+class Truncated(Struct, frozen=True, tag=True):
+    """A server that does not lead removed entries that conflict with its leader's."""
+
+
+class Uncommitted(Struct, frozen=True, tag=True):
+    """A server's commit index went back."""
+
+    node: NodeId
+    before: Index
+    after: Index
+
+
+class Forgotten(Struct, frozen=True, tag=True):
+    """A server purged entries that its snapshot does not cover."""
+
+    node: NodeId
+    upto: LogId
+
+
+class Stopped(Struct, frozen=True, tag=True):
+    """A server met what cannot happen, and stopped."""
+
+    node: NodeId
+    why: str
+
+
+Fact = Elected | Committed | Restored | Cut | Truncated | Uncommitted | Forgotten | Stopped
+Facts = tuple[Fact, ...]
+
+
+def facts_of(step: Step) -> Facts:
+    """The facts of one step, in the order in which they are to be judged; of most steps there are none."""
+    before, after = step.before, step.after
+    if (
+        before.disk is after.disk
+        and before.committed == after.committed
+        and type(before.role) is type(after.role)
+        and not after.halted
+    ):
+        return ()
+    return (*_of_log(before, after), *_of_commit(before, after), *_of_end(before, after))
+
+
+def _of_log(before: RaftState, after: RaftState) -> Iterator[Fact]:
+    leads, goes_on = isinstance(after.role, Leader), _leads_on(before, after)
+    if before.log is not after.log:
+        if after.log.start.index < before.log.last.index and not after.log.has(before.log.last):
+            yield Cut(after.id) if goes_on else Truncated()
+        if after.log.start.index > max(after.snapshot_last.index, before.log.start.index):
+            yield Forgotten(after.id, after.log.start)
+    if leads and not goes_on:
+        yield Elected(_leader(after), after.log)
+    if after.snapshot_last != before.snapshot_last:
+        yield Restored(after.id, after.snapshot_last)
+
+
+def _of_commit(before: RaftState, after: RaftState) -> Iterator[Fact]:
+    if after.committed > before.committed:
+        entries = after.log.slice(before.committed + 1, after.committed + 1)
+        yield Committed(after.id, _leader(after), entries)
+    elif after.committed < before.committed:
+        yield Uncommitted(after.id, before.committed, after.committed)
+
+
+def _of_end(before: RaftState, after: RaftState) -> Iterator[Fact]:
+    if after.halted and not before.halted:
+        yield Stopped(after.id, after.halted)
+
+
+def _leads_on(before: RaftState, after: RaftState) -> bool:
+    """Whether a leadership goes on; its vote may only have become known to be committed."""
+    return isinstance(before.role, Leader) and isinstance(after.role, Leader) and _leader(before) == _leader(after)
+
+
+def _leader(state: RaftState) -> LeaderId:
+    return (state.vote.term, state.vote.node)

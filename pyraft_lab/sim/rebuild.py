@@ -1,0 +1,157 @@
+"""Build the run in a capsule again, and prove that it is the same event by event.
+
+Seed and decisions of a capsule make the run; its proof says where the two part first, if they do: then the rules, the
+machine or the library are not those it was made with.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import fields, replace
+
+import pyraft_lab
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
+from pyraft_lab.machine import KeyValue, StateMachine
+from pyraft_lab.sim.capsule import KNOWN, Capsule, Proof, Told, prove, unwrap
+from pyraft_lab.sim.weather import Weather
+from pyraft_lab.trace.record import EventId, Record
+
+if TYPE_CHECKING:
+    from pyraft_lab.sim.simulation import Simulation
+
+
+def rebuild(
+    kind: "type[Simulation]",
+    text: str,
+    *,
+    rules: Rules | None = None,
+    machine: Callable[[], StateMachine] | None = None,
+) -> "Simulation":
+    """The run in a capsule as a simulation of this ``kind``, proved to be the same; see ``Simulation.from_capsule``."""
+    capsule = unwrap(text)
+    first, *turns = _tables(capsule, rules)
+    sim = kind(
+        capsule.voters,
+        capsule.seed,
+        learners=capsule.learners,
+        initialize=capsule.initialize,
+        rules=first,
+        machine=_machine(capsule) if machine is None else machine,
+        config=replace(Config(), **_as(Config, capsule.config)).validated(),
+        weather=replace(Weather(), **_as(Weather, capsule.weather)).validated(),
+    )
+    begin = 0
+    for (events, _), table in zip(capsule.turns, turns, strict=True):
+        _go(sim, capsule, begin, events)
+        sim, begin = sim.fork(rules=table), events
+    _go(sim, capsule, begin, None)
+    sim.wait(capsule.now)
+    _compare(sim, capsule)
+    return sim
+
+
+def _machine(capsule: Capsule) -> Callable[[], StateMachine]:
+    found: Callable[[], StateMachine] = _find(capsule.machine, "machine") if capsule.machine else KeyValue
+    return found
+
+
+def _tables(capsule: Capsule, rules: Rules | None) -> list[Rules]:
+    """The rules it began with and those of every turn; ``rules`` are its author's own, wherever it followed them."""
+    told = [capsule.rules, *(table for _, table in capsule.turns)]
+    if rules is None:
+        return [_find_rules(one) for one in told]
+    if len(told) == 1:
+        return [rules]
+    own = [one for one in told if not _is_known(one)]
+    if any(one != own[0] for one in own):
+        raise CapsuleError(
+            f"the run went from one table of its author's own to another, and only one can be passed: {own}"
+        )
+    return [_find_rules(one) if _is_known(one) else rules for one in told]
+
+
+def _go(sim: "Simulation", capsule: Capsule, begin: EventId, end: EventId | None) -> None:
+    """Do what was done between two turns; where that is not possible, the runs have parted before."""
+    try:
+        for deed in capsule.deeds:
+            if begin <= deed.events and (end is None or deed.events < end):
+                sim.redo(deed)
+        while sim.world.events < (capsule.proof.events if end is None else end):
+            sim.step()
+    except PyraftError as error:
+        _compare(sim, capsule)
+        raise CapsuleMismatch(sim.world.events, f"{error}{_blame(capsule)}") from error
+
+
+def _compare(sim: "Simulation", capsule: Capsule) -> None:
+    """Find the first difference in what has been built so far."""
+    proof = capsule.proof
+    mine = prove(sim.trace.records, proof.stride)
+    wrong = next(
+        (place for place, bit in enumerate(_bits(mine)) if bit != (proof.bits[place // 8] >> place % 8) & 1), None
+    )
+    if wrong is None and (sim.world.events < proof.events or mine.digest == proof.digest):
+        return
+    event = proof.events - 1 if wrong is None else (wrong + 1) * proof.stride - 1
+    raise CapsuleMismatch(event, f"{_tell(sim.trace.record(event))}{_blame(capsule)}")
+
+
+def _tell(record: Record) -> str:
+    where = f"node {record.node}: " if record.node else ""
+    return f"here it is {where}{record.kind} at {record.time:.6f} s"
+
+
+def _blame(capsule: Capsule) -> str:
+    """Another version of the library is the likeliest reason."""
+    if capsule.version == pyraft_lab.__version__:
+        return "; the rules or the machine are not those of the capsule"
+    return f"; it was made by version {capsule.version}, and this is {pyraft_lab.__version__}"
+
+
+def _bits(proof: Proof) -> Iterator[int]:
+    for place in range(proof.events // proof.stride):
+        yield (proof.bits[place // 8] >> place % 8) & 1
+
+
+# What a capsule names
+
+
+def _as(kind: type[Config | Weather], told: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of these fields, with the types they should have."""
+    types = {field.name: field.type for field in fields(kind)}
+    try:
+        return {name: msgspec.convert(value, types[name]) for name, value in told.items()}
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise CapsuleError(f"its {kind.__name__.lower()} makes no sense: {error}") from error
+
+
+def _find_rules(told: Told) -> Rules:
+    if isinstance(told, dict):
+        known = {field.name for field in fields(Rules)}
+        return replace(RAFT, **{name: _find(rule, "rules") for name, rule in told.items() if name in known})
+    if told not in KNOWN:
+        raise CapsuleError(f"there are no rules {told!r}; known are {', '.join(KNOWN)}")
+    return KNOWN[told]
+
+
+def _is_known(told: Told) -> bool:
+    """Whether the library has these rules itself."""
+    try:
+        _find_rules(told)
+    except CapsuleError:
+        return False
+    return True
+
+
+def _find(name: str, what: str) -> Any:
+    """Something of this library by its name; what is not of this library is never imported."""
+    module, _, attribute = name.partition(":")
+    if module.split(".")[0] == "pyraft_lab" and attribute.isidentifier():
+        found = getattr(import_module(module), attribute, None)
+        if getattr(found, "__module__", None) == module:
+            return found
+    raise CapsuleError(f"the run used {what} of its author's own, {name}; pass them as {what}=…")

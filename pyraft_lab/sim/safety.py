@@ -1,0 +1,238 @@
+"""Safety, stated once: which facts contradict the past (the paper's five properties, Figure 3).
+
+The simulation watches every step of one long run, the explorer every step of all short ones. They remember the past
+in different ways (:class:`Past`), and ask the same question of it (:func:`violations`)::
+
+    step ──▶ facts ──▶ violations(past, fact) ──▶ election safety, leader completeness, …
+                           ▲
+                  RunHistory · the explorer's history variables
+
+In a run there are disks and messages too, so :class:`Safety` also watches the promises on which the five properties
+rest: one vote a term, promises that are on disk before they leave, commits that a quorum of disks holds.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol, assert_never
+
+from pyraft_lab.engine.events import Stored
+from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.messages import AppendAccepted, VoteResponse
+from pyraft_lab.engine.rules import covers_in_order
+from pyraft_lab.engine.state import Candidate, Disk, Leader, RaftState, Step
+from pyraft_lab.engine.types import Index, LogId, NodeId, Term, Vote
+from pyraft_lab.sim.facts import (
+    Committed,
+    Cut,
+    Elected,
+    Fact,
+    Forgotten,
+    LeaderId,
+    Restored,
+    Stopped,
+    Truncated,
+    Uncommitted,
+    facts_of,
+)
+from pyraft_lab.sim.properties import Violation
+from pyraft_lab.sim.run_history import RunHistory
+from pyraft_lab.sim.world import World
+from pyraft_lab.trace.record import EventId, Flight, Record
+
+ELECTION_SAFETY = "election safety"
+LEADER_APPEND_ONLY = "leader append-only"
+LOG_MATCHING = "log matching"
+LEADER_COMPLETENESS = "leader completeness"
+STATE_MACHINE_SAFETY = "state machine safety"
+COMMIT_STAYS = "commit never goes back"
+SNAPSHOT_COVERS = "forgotten is kept"
+NOTHING_IMPOSSIBLE = "nothing impossible"
+ONE_VOTE_A_TERM = "one vote a term"
+DURABLE_BEFORE_ANSWER = "durable before answer"
+COMMIT_IS_BACKED = "commit is backed"
+HONEST_DISK = "honest disk"
+
+Broken = Iterator[tuple[str, str]]
+"""The names of violated properties, each with a sentence on how."""
+
+
+class Past(Protocol):
+    """The past, as far as the properties ask for it."""
+
+    def leaders_of(self, term: Term) -> Collection[NodeId]:
+        """Who was ever elected in a term."""
+        ...
+
+    def last_before(self, leader: LeaderId) -> Index:
+        """The last index that an earlier leadership had committed; 0 where none had."""
+        ...
+
+    def was_committed(self, last: LogId) -> bool:
+        """Whether this entry is the committed one at its index, as far as that is not forgotten."""
+        ...
+
+    def agrees(self, node: NodeId, entries: Sequence[Entry]) -> bool:
+        """Whether these entries at the end of a node's log are what was committed, as far as that is known."""
+        ...
+
+
+def violations(past: Past, fact: Fact, *, one_a_term: bool = True) -> Broken:
+    """The properties that a fact violates; ``one_a_term`` says whether a term may have one leader only."""
+    match fact:
+        case Elected(leader, log):
+            yield from _elected(past, leader, log, one_a_term=one_a_term)
+        case Committed() | Restored():
+            yield from _committed(past, fact)
+        case Cut(node):
+            yield LEADER_APPEND_ONLY, f"node {node} truncates its log while it leads"
+        case Truncated():
+            pass
+        case Uncommitted() | Forgotten() | Stopped():
+            yield _lost(fact)
+        case _:
+            assert_never(fact)
+
+
+def _elected(past: Past, leader: LeaderId, log: Log, *, one_a_term: bool) -> Broken:
+    """Election safety (§5.2): one leader a term; leader completeness (§5.4): it has all that was committed before."""
+    term, node = leader
+    rivals = sorted(set(past.leaders_of(term)) - {node})
+    if one_a_term and rivals:
+        yield ELECTION_SAFETY, f"nodes {rivals[0]} and {node} were both elected in term {term}"
+    earlier = past.last_before(leader)
+    if log.last.index < earlier or not past.agrees(node, log.slice(log.first_index, earlier + 1)):
+        yield LEADER_COMPLETENESS, f"node {node}, leader of term {term}, lacks committed entry {earlier}"
+
+
+def _committed(past: Past, fact: Committed | Restored) -> Broken:
+    """State machine safety (§5.4.3): what is committed once is so for ever, and everywhere."""
+    match fact:
+        case Committed(node, _, entries):
+            if not past.agrees(node, entries):
+                upto = entries[-1].index
+                yield STATE_MACHINE_SAFETY, f"node {node} commits another log up to {upto} than was committed before"
+        case Restored(node, last):
+            if not past.was_committed(last):
+                yield STATE_MACHINE_SAFETY, f"node {node} has a snapshot to {last}, which was never committed"
+        case _:
+            assert_never(fact)
+
+
+def _lost(fact: Uncommitted | Forgotten | Stopped) -> tuple[str, str]:
+    """What no server may do on its own: take back a commit, forget what no snapshot has, meet the impossible."""
+    match fact:
+        case Uncommitted(node, before, after):
+            return COMMIT_STAYS, f"node {node} had committed {before}, and now {after}"
+        case Forgotten(node, upto):
+            return SNAPSHOT_COVERS, f"node {node} forgets up to {upto}, its snapshot ends earlier"
+        case Stopped(node, why):
+            return NOTHING_IMPOSSIBLE, f"node {node} halts: {why}"
+        case _:
+            assert_never(fact)
+
+
+def logs_match(one: Log, other: Log) -> bool:
+    """Log matching (§5.3): where two logs have an entry of the same leader, they are equal up to it.
+
+    A run need not compare logs pair by pair: it knows every log that an entry ever stood at the end of.
+    """
+    first, last = max(one.first_index, other.first_index), min(one.last.index, other.last.index)
+    mine, theirs = one.slice(first, last + 1), other.slice(first, last + 1)
+    same = [a.id == b.id for a, b in zip(mine, theirs, strict=True)]
+    agreed = max((place for place, equal in enumerate(same, 1) if equal), default=0)
+    return mine[:agreed] == theirs[:agreed]
+
+
+class Safety:
+    """Watches a simulation for the five properties of Figure 3, and for the promises on which they rest."""
+
+    def __init__(self, history: RunHistory | None = None) -> None:
+        self.history = RunHistory() if history is None else history
+
+    def fork(self, world: World) -> "Safety":
+        """A watch that knows what happened before ``world``."""
+        return Safety(self.history.before(world))
+
+    def check(self, record: Record, world: World) -> Sequence[Violation]:
+        """What the record violates."""
+        found = list(self._broken(record, world))
+        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
+
+    def _broken(self, record: Record, world: World) -> Broken:
+        if record.step is not None:
+            yield from self._step(record.id, record.step, world)
+        for flight in record.sent:
+            if flight.copy_of is None:  # what the network doubles nobody promises a second time
+                yield from self._promises(record.id, flight, world)
+
+    def _step(self, event: EventId, step: Step, world: World) -> Broken:
+        after = step.after
+        for id in self.history.write(step, event):
+            yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
+        for fact in facts_of(step):
+            yield from violations(self.history, fact, one_a_term=not votes_are_ordered(world))
+            self.history.remember(fact, event)
+        if isinstance(after.role, Candidate) and after.id in after.role.granted:
+            yield from self._vote_once(event, after.id, after.vote, world)
+        if isinstance(after.role, Leader) and after.committed > step.before.committed:
+            yield from commit_is_backed(after, world)
+        if isinstance(step.event, Stored):
+            yield from honest_disk(after, world)
+
+    def _vote_once(self, event: EventId, voter: NodeId, vote: Vote, world: World) -> Broken:
+        """One vote a term (§5.2), counted when it leaves; under ordered votes a later one must be greater."""
+        votes = self.history.votes
+        given, _ = votes.setdefault((voter, vote.term), (vote, event))
+        if given.node == vote.node:
+            return
+        if not votes_are_ordered(world) or vote.node < given.node:
+            yield ONE_VOTE_A_TERM, f"node {voter} voted for {given.node} and for {vote.node} in term {vote.term}"
+        votes[voter, vote.term] = (vote, event)
+
+    def _promises(self, event: EventId, flight: Flight, world: World) -> Broken:
+        disk, message = world.nodes[flight.src].synced, flight.message
+        match message:
+            case VoteResponse(granted=True, asked=asked):
+                if not _has_vote(disk, asked):
+                    yield DURABLE_BEFORE_ANSWER, f"node {flight.src} grants {asked}, but its disk has {disk.vote}"
+                yield from self._vote_once(event, flight.src, asked, world)
+            case AppendAccepted(matched=matched):
+                if not holds(disk, matched):
+                    yield DURABLE_BEFORE_ANSWER, f"node {flight.src} acknowledges {matched}, which its disk lacks"
+            case _:
+                pass
+
+
+def votes_are_ordered(world: World) -> bool:
+    """Whether several nodes may lead in one term, one after the other."""
+    return world.setting.engine.rules.covers is covers_in_order
+
+
+def commit_is_backed(leader: RaftState, world: World) -> Broken:
+    """A majority of every voter set has the entry on disk when its leader commits it (§5.3, §5.4.2)."""
+    at = leader.log.id_at(leader.committed)
+    if at is None:
+        return
+    holders = [id for id, node in world.nodes.items() if holds(node.synced, at)]
+    if not leader.membership.is_quorum(holders):
+        yield COMMIT_IS_BACKED, f"node {leader.id} commits {at}, which only {holders} have on disk"
+
+
+def honest_disk(state: RaftState, world: World) -> Broken:
+    """Once everything is synced, the disk is what Raft believes it to be."""
+    node = world.nodes[state.id]
+    if not node.batches and _ends(node.synced) != _ends(state.disk):
+        yield HONEST_DISK, f"node {state.id} believes in {state.disk.log.last}, its disk has {node.synced.log.last}"
+
+
+def _ends(disk: Disk) -> tuple[object, ...]:
+    return disk.vote, disk.snapshot, disk.log.start, disk.log.last
+
+
+def _has_vote(disk: Disk, vote: Vote) -> bool:
+    return disk.vote.term > vote.term or (disk.vote.term, disk.vote.node) >= (vote.term, vote.node)
+
+
+def holds(disk: Disk, id: LogId) -> bool:
+    """Whether a disk has this entry, or a snapshot that covers it."""
+    covered = disk.snapshot.last.index if disk.snapshot else 0
+    return id.index <= covered or disk.log.has(id)

@@ -1,0 +1,266 @@
+"""A record: one step of a node, or one thing done to the cluster, with its time and its cause.
+
+Drivers make a :class:`Record` of every :class:`~pyraft_lab.engine.state.Step` and hand it to their observers. A
+simulated cluster and a live one are recorded alike.
+
+::
+
+    #12 n3 timer ──cause──▶ #15 n1 receive ──cause──▶ #19 n3 receive
+            m7: VoteRequest ─────▶  m9: VoteResponse ─────▶
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+from pyraft_lab.engine.events import (
+    AllowRevert,
+    Beat,
+    Boot,
+    BuildSnapshot,
+    ChangeMembership,
+    Configure,
+    Elect,
+    Event,
+    Fire,
+    Initialize,
+    Propose,
+    PurgeLog,
+    Read,
+    Receive,
+    SnapshotBuilt,
+    SnapshotGone,
+    Stored,
+    TransferLeader,
+    Unreachable,
+)
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    HeartbeatResponse,
+    Outdated,
+    PreVoteResponse,
+    SnapshotResponse,
+    VoteResponse,
+)
+from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.engine.types import NodeId, RequestId
+
+EventId = int
+"""Records are numbered from 0 in the order in which things happened."""
+MessageId = int
+"""Messages are numbered from 1 in the order in which they left."""
+
+MISSING = "records are missing"
+WHOLE = "its whole state is known again"
+
+ANSWERS = (
+    AppendAccepted,
+    AppendRefused,
+    HeartbeatResponse,
+    SnapshotResponse,
+    PreVoteResponse,
+    VoteResponse,
+    Outdated,
+)
+"""Messages that answer another one."""
+
+
+class Kind(StrEnum):
+    """What a record tells of: first steps of nodes, then what is done to them from outside."""
+
+    BOOT = "boot"
+    RESTART = "restart"
+    RECEIVE = "receive"
+    TIMER = "timer"
+    STORED = "stored"
+    PROPOSE = "propose"
+    READ = "read"
+    CHANGE = "change"
+    INITIALIZE = "initialize"
+    ELECT = "elect"
+    BEAT = "beat"
+    TRANSFER = "transfer"
+    SNAPSHOT = "snapshot"
+    PURGE = "purge"
+    REVERT = "revert"
+    CONFIGURE = "configure"
+    UNREACHABLE = "unreachable"
+    UNDELIVERED = "undelivered"
+    CALL = "call"
+    CRASH = "crash"
+    PAUSE = "pause"
+    RESUME = "resume"
+    DRIFT = "drift"
+    PARTITION = "partition"
+    CUT = "cut"
+    HEAL = "heal"
+    DROP = "drop"
+    DUPLICATE = "duplicate"
+    DELAY = "delay"
+    WEATHER = "weather"
+    JOIN = "join"
+    DISK = "disk"
+    WIPE = "wipe"
+    SILENT = "silent"
+    HEARD = "heard"
+    GAP = "gap"
+
+
+AWAY = frozenset({Kind.CRASH, Kind.SILENT})
+"""After these a server is away, as far as anybody knows."""
+UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
+"""After these it is there."""
+
+
+class Fate(StrEnum):
+    """What became of a message."""
+
+    FLYING = "flying"
+    DELIVERED = "delivered"
+    LOST = "lost"
+    CUT = "cut"
+    DROPPED = "dropped"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+class Flight(Struct, frozen=True, kw_only=True):
+    """One message that left; ``fate`` is what was known then, ``due`` when it should arrive, if that is known."""
+
+    id: MessageId
+    src: NodeId
+    dst: NodeId
+    message: AnyMessage
+    sent: float
+    cause: EventId
+    due: float | None = None
+    reply_to: MessageId | None = None
+    copy_of: MessageId | None = None
+    fate: Fate = Fate.FLYING
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """The end of a client's call: ``value`` where it went well, ``error`` in words where it did not."""
+
+    request: RequestId
+    ok: bool
+    value: Any = None
+    error: str = ""
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """One thing that happened.
+
+    ``node`` is where (0: to the cluster as a whole), ``cause`` the record that brought it about (``None``: from
+    outside), ``step`` the turn of Raft where there was one, ``message`` the message that arrived or was meddled with,
+    ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that ended.
+    ``state`` is the whole state of the node where that does not follow from its steps: after records that are missing.
+    """
+
+    id: EventId
+    time: float
+    kind: Kind
+    node: NodeId = 0
+    cause: EventId | None = None
+    step: Step | None = None
+    peer: NodeId | None = None
+    message: MessageId | None = None
+    sent: tuple[Flight, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    detail: str = ""
+    state: RaftState | None = None
+
+    @property
+    def after(self) -> RaftState | None:
+        """How the node stands now, where the record tells."""
+        return self.state if self.step is None else self.step.after
+
+    def __str__(self) -> str:
+        from pyraft_lab.trace.story import sentence
+
+        return sentence(self)
+
+
+_KINDS: Mapping[type[Event], Kind] = {
+    Boot: Kind.BOOT,
+    Receive: Kind.RECEIVE,
+    Fire: Kind.TIMER,
+    Stored: Kind.STORED,
+    Propose: Kind.PROPOSE,
+    Read: Kind.READ,
+    ChangeMembership: Kind.CHANGE,
+    Initialize: Kind.INITIALIZE,
+    Elect: Kind.ELECT,
+    Beat: Kind.BEAT,
+    TransferLeader: Kind.TRANSFER,
+    BuildSnapshot: Kind.SNAPSHOT,
+    SnapshotBuilt: Kind.SNAPSHOT,
+    SnapshotGone: Kind.SNAPSHOT,
+    PurgeLog: Kind.PURGE,
+    AllowRevert: Kind.REVERT,
+    Unreachable: Kind.UNREACHABLE,
+    Configure: Kind.CONFIGURE,
+}
+
+
+def kind_of(event: Event) -> Kind:
+    """The kind of a record whose step was brought about by ``event``."""
+    return _KINDS[type(event)]
+
+
+def peer_of(event: Event) -> NodeId | None:
+    """The other node an event is about."""
+    match event:
+        case Receive(src=peer) | SnapshotGone(peer=peer) | Unreachable(peer=peer) | AllowRevert(peer=peer):
+            return peer
+        case TransferLeader(to=peer):
+            return peer
+        case _:
+            return None
+
+
+def record_step(
+    step: Step,
+    *,
+    id: EventId,
+    time: float,
+    kind: Kind | None = None,
+    cause: EventId | None = None,
+    message: MessageId | None = None,
+    sent: Sequence[Flight] = (),
+    replies: Sequence[Reply] = (),
+    detail: str = "",
+) -> Record:
+    """The record of one step of a node; ``message`` is the id of the one received, ``sent`` what left because of it.
+
+    ``kind`` is that of the event, unless the caller knows better.
+    """
+    return Record(
+        id=id,
+        time=time,
+        kind=kind or kind_of(step.event),
+        node=step.after.id,
+        cause=cause,
+        step=step,
+        peer=peer_of(step.event),
+        message=message,
+        sent=tuple(sent),
+        replies=tuple(replies),
+        detail=detail,
+    )
+
+
+def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:
+    """The record that says how many records of a node are missing since ``time``; ``state`` is how it stands now."""
+    detail = f"{count} {MISSING}" if count else WHOLE
+    return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=detail, state=state)
+
+
+def missing_in(record: Record) -> int:
+    """How many records are missing, as a record of :func:`gap` tells."""
+    count = record.detail.partition(" ")[0]
+    return int(count) if record.kind is Kind.GAP and count.isdecimal() else 0
