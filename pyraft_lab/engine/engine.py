@@ -4,9 +4,11 @@ A message's vote is compared before any handler runs, and what follows from the 
 joint membership, compaction) is settled once after any handler, whatever brought it about.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Apply, Refuse
 from pyraft_lab.engine.compaction import (
@@ -103,7 +105,7 @@ from pyraft_lab.engine.requests import (
     refusal_to_write,
     transfer,
 )
-from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.rules import RAFT, Rules, fires_first
 from pyraft_lab.engine.startup import boot, start
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
 from pyraft_lab.engine.timers import OfficeTimer, Timer, TimerKind
@@ -117,7 +119,7 @@ def step(state: RaftState, event: Event, rules: Rules = RAFT) -> Step:
     if not state.halted:
         dispatch(turn, event)
         settle(turn)
-    return Step(before=state, event=event, after=turn.state, commands=tuple(turn.commands))
+    return Step(state, event, turn.state, tuple(turn.commands), None if rules is RAFT else rules)
 
 
 class Engine(Struct, frozen=True):
@@ -132,9 +134,16 @@ class Engine(Struct, frozen=True):
         """
         return start(id, Disk() if disk is None else disk, Config() if config is None else config)
 
-    def step(self, state: RaftState, event: Event) -> Step:
-        """One turn under these rules."""
-        return step(state, event, self.rules)
+    def step(self, state: RaftState, event: Event, overdue: Sequence[Timer] = ()) -> Step:
+        """One turn under these rules.
+
+        ``overdue`` are the timers that a driver let wait because ``fires_first`` said so; the step remembers them where
+        that rule is not Raft's own, whose answer leaves nothing that matters.
+        """
+        taken = step(state, event, self.rules)
+        if not overdue or self.rules.fires_first is fires_first:
+            return taken
+        return replace(taken, overdue=tuple(overdue))
 
 
 def raft(rules: Rules = RAFT) -> Engine:

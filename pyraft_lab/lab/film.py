@@ -15,7 +15,7 @@ from pyraft_lab.lab.scene import Json, change, scene
 from pyraft_lab.lab.telling import source, told, written
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, MessageId, Record, Trace
-from pyraft_lab.trace.rules.table import RULES
+from pyraft_lab.trace.rules.table import LABELS
 
 REEL = 64
 """Events in one reel: as many as a simulation keeps no world for."""
@@ -57,7 +57,7 @@ class Film(ABC):
             event.update(change(before, later), gone=vanished(record, before, later))
         book = dict(written(entry) for entry in _entries(moments[0], records))
         labels = {event["rule"] for event in events if "rule" in event}
-        rules = {label: source(self.engine, RULES[label]) for label in sorted(labels)}
+        rules = {label: source(self.engine, LABELS[label]) for label in sorted(labels)}
         return {"number": number, "key": scene(moments[0]), "events": events, "book": book, "rules": rules}
 
 

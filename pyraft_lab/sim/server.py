@@ -99,7 +99,7 @@ class Server:
     def turn(self, event: Event, received: MessageId | None = None) -> None:
         """One turn of Raft, and all that it commands."""
         self.received, self.asker = received, event.src if isinstance(event, Receive) else None
-        step = self.scene.world.setting.engine.step(self.state, event)
+        step = self.scene.world.setting.engine.step(self.state, event, self.overdue)
         self.scene.step, self.state = step, step.after
         for command in step.commands:
             self._execute(command)

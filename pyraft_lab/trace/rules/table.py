@@ -49,7 +49,7 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.state import Candidate, Leader, Step
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.trace.rules import commitment, elections, memberships, replication, requests, snapshots, terms
+from pyraft_lab.trace.rules import commitment, elections, memberships, own, replication, requests, snapshots, terms
 from pyraft_lab.trace.rules.rule import Remark, Remarks, Rule
 from pyraft_lab.trace.words import server
 
@@ -58,7 +58,9 @@ RULES: Mapping[str, Rule] = {
     for room in (elections, terms, replication, commitment, memberships, snapshots, requests)
     for rule in room.RULES
 }
-"""Every rule by its label."""
+"""Every rule of Raft by its label."""
+LABELS: Mapping[str, Rule] = {**RULES, **{rule.label: rule for rule in own.OWN.values()}}
+"""All labels that a step may have: those of Raft's rules, and of rules that a run has in their place."""
 
 
 def rule(step: Step) -> Rule:
@@ -70,7 +72,7 @@ def remarks(step: Step) -> tuple[Remark, ...]:
     """What every rule that had a part in the step did, in the order in which it happened; never empty."""
     if step.before.halted:
         return (Remark(terms.HALTED, "has stopped for good and does nothing"),)
-    told = tuple(chain(_event(step, step.event), _consequences(step)))
+    told = tuple(chain(_event(step, step.event), _consequences(step), own.departed(step)))
     return told or tuple(terms.out_of_date("this"))
 
 

@@ -1,0 +1,232 @@
+"""Which rules decided a step, and what each answered: the step is taken again, and every rule of its run is heard.
+
+Whoever explains a step asks here instead of deciding afresh: a run may follow rules that the paper does not know, and
+then the paper's reasons are not the run's::
+
+    step.rules   vote_refusal ──▶ "the candidate's log is behind"     what this run's rule answered
+    RAFT         vote_refusal ──▶ None                                what Raft's own answers to the same question
+                                                                     they differ: a departure
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from inspect import unwrap
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from pyraft_lab.engine.engine import step as take
+from pyraft_lab.engine.events import Boot, Fire, SnapshotBuilt, Stored
+from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
+from pyraft_lab.engine.state import Step
+
+Function = Callable[..., Any]
+RULE_NAMES: tuple[str, ...] = Rules.__struct_fields__
+"""The names of the table's rules."""
+_OWN: Mapping[str, tuple[Function, Function]] = {
+    name: (getattr(RAFT, name), getattr(ADVANCED, name)) for name in RULE_NAMES
+}
+_REFUSALS = tuple(getattr(table, f"{early}vote_refusal") for table in (RAFT, ADVANCED) for early in ("", "pre_"))
+_NOT_HANDED_OVER = Boot | Fire | SnapshotBuilt | Stored
+"""Before these events a driver does not ask which overdue timers fire first."""
+KEPT = 1024
+"""Steps whose departures are remembered: labels, sentences and frames ask about the same few again and again."""
+
+
+class Unknown(Struct, frozen=True):
+    """What is not known: the answer of a rule that is not at hand, or that answers otherwise when asked again."""
+
+
+UNKNOWN = Unknown()
+
+
+class Consulted(NamedTuple):
+    """A rule that was asked in a step: its name, what about, what it said (an exception if it raised), and itself."""
+
+    rule: str
+    arguments: tuple[Any, ...]
+    answer: Any
+    function: Function
+
+
+class Departure(Struct, frozen=True):
+    """A rule of this run answered otherwise than Raft's own would have; ``title`` is its function's name."""
+
+    rule: str
+    title: str
+    answer: Any
+    own: Any
+
+
+class NamedRule(Struct, frozen=True):
+    """A rule known by its name only, as a file or another process tells of it; asked, it answers as Raft's own does."""
+
+    rule: str
+    title: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What Raft's own rule says."""
+        return _OWN[self.rule][0](*arguments)
+
+
+def rules_of(step: Step) -> Rules:
+    """The table under which a step was taken."""
+    return RAFT if step.rules is None else step.rules
+
+
+def consult(step: Step) -> tuple[Consulted, ...]:
+    """The rules that decided a step, in the order in which they were asked; each as often as it was."""
+    return _consulted(step)[0]
+
+
+def listen(step: Step, rules: Rules) -> tuple[tuple[Consulted, ...], Step]:
+    """The rules that decide where the step is taken again under ``rules``, and the step that comes of it.
+
+    Raises what a rule raises.
+    """
+    heard: list[Consulted] = []
+    again = take(step.before, step.event, _listening(rules, heard))
+    return tuple(heard), again
+
+
+def departures(step: Step) -> tuple[Departure, ...]:
+    """The rules of this run that answered otherwise than Raft's own, each once; none where all rules are Raft's.
+
+    Only answers that made a difference count: most rules are asked in every step, and mostly nothing follows.
+    """
+    if step.rules is None or step.rules is ADVANCED:
+        return ()
+    return _departures(_Same(step))
+
+
+def answer_of(step: Step, rule: Function) -> Any:
+    """What a step's rule said when it was first asked; ``rule`` is Raft's own. ``UNKNOWN`` where it was not asked."""
+    name = rule.__name__
+    return next((one.answer for one in consult(step) if one.rule == name), UNKNOWN)
+
+
+def title_of(function: Function) -> str:
+    """A function by name, as a story tells of it."""
+    whole = unwrap(function)
+    return whole.title if isinstance(whole, NamedRule) else str(getattr(whole, "__name__", type(whole).__name__))
+
+
+def is_own(name: str, function: Function) -> bool:
+    """Whether a function is the one that ``RAFT`` or ``ADVANCED`` has under this name."""
+    return function in _OWN[name]
+
+
+# Taking a step again
+
+
+def _consulted(step: Step) -> tuple[tuple[Consulted, ...], bool]:
+    """What was heard, and whether the step came out as it had: not so where a rule is not at hand, or keeps secrets."""
+    rules, heard = rules_of(step), list[Consulted]()
+    if step.overdue and not isinstance(step.event, _NOT_HANDED_OVER):
+        _ask("fires_first", rules.fires_first, (step.event, step.overdue), heard)
+    try:
+        again = take(step.before, step.event, _listening(rules, heard))
+    except Exception:  # noqa: BLE001 (a learner's rule may raise anything, and an explanation never does)
+        return tuple(heard), False
+    return tuple(heard), again.commands == step.commands
+
+
+def _listening(rules: Rules, heard: list[Consulted]) -> Rules:
+    """The same table, with an ear at every rule."""
+
+    def ear(name: str, function: Function) -> Function:
+        def ask(*arguments: Any) -> Any:
+            answer = _ask(name, function, arguments, heard)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return ask
+
+    return Rules(**{name: ear(name, function) for name, function in asdict(rules).items()})
+
+
+def _ask(name: str, function: Function, arguments: tuple[Any, ...], heard: list[Consulted]) -> Any:
+    answer = _answer(function, arguments)
+    heard.append(Consulted(name, arguments, answer, function))
+    return answer
+
+
+def _answer(function: Function, arguments: tuple[Any, ...]) -> Any:
+    try:
+        return function(*arguments)
+    except Exception as error:  # noqa: BLE001 (what it raised is what it said)
+        return error
+
+
+# Comparing with Raft's own
+
+
+class _Same:
+    """A step by its identity: comparing whole states would cost more than taking the step again."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def __hash__(self) -> int:
+        return id(self.step)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.step is self.step
+
+
+@lru_cache(maxsize=KEPT)
+def _departures(same: _Same) -> tuple[Departure, ...]:
+    heard, is_faithful = _consulted(same.step)
+    own = _reference(rules_of(same.step))
+    others = [one for one in heard if not is_own(one.rule, one.function)]
+    found = {one.rule: one for one in reversed(list(_departed(others, own)))}
+    told = [one for one in reversed(found.values()) if _matters(same.step, one.rule, getattr(own, one.rule))]
+    if is_faithful:
+        return tuple(told)
+    silent = [one for one in others if isinstance(one.function, NamedRule)] or others
+    unheard = {one.rule: Departure(one.rule, title_of(one.function), UNKNOWN, UNKNOWN) for one in silent}
+    return (*told, *(one for one in unheard.values() if one.rule not in found))
+
+
+def _departed(heard: Iterable[Consulted], own: Rules) -> Iterator[Departure]:
+    for one in heard:
+        expected = _answer(getattr(own, one.rule), one.arguments)
+        if not _is_same(one.answer, expected):
+            yield Departure(one.rule, title_of(one.function), one.answer, expected)
+
+
+def _matters(step: Step, name: str, own: Function) -> bool:
+    """Whether the step would come out otherwise with Raft's own rule; why a vote is refused matters in any case."""
+    if own in _REFUSALS or name == "fires_first":
+        return True
+    try:
+        other = take(step.before, step.event, replace(rules_of(step), **{name: own}))
+    except Exception:  # noqa: BLE001 (a log that another rule has broken may be beyond Raft's own)
+        return True
+    return other.commands != step.commands or other.after != step.after
+
+
+def _reference(rules: Rules) -> Rules:
+    """Whether a table is a variant of ``RAFT`` or of ``ADVANCED``: the latter as soon as one rule is only there."""
+    for name, function in asdict(rules).items():
+        raft, advanced = _OWN[name]
+        if raft is not advanced and unwrap(function) is advanced:
+            return ADVANCED
+    return RAFT
+
+
+def _is_same(answer: Any, own: Any) -> bool:
+    """Whether two answers come to the same: yes and no by their truth, sequences by what is in them."""
+    match own:
+        case bool():
+            return bool(answer) is own
+        case Exception():
+            return type(answer) is type(own)
+        case Sequence() if isinstance(answer, Sequence) and not isinstance(own, (str, tuple)):
+            return list(answer) == list(own)
+        case _:
+            return bool(answer == own)
