@@ -122,6 +122,13 @@ def step(state: RaftState, event: Event, rules: Rules = RAFT) -> Step:
     return Step(state, event, turn.state, tuple(turn.commands), None if rules is RAFT else rules)
 
 
+def with_overdue(taken: Step, overdue: Sequence[Timer]) -> Step:
+    """The step with the timers that a run's own ``fires_first`` let wait; Raft's own lets none wait that matters."""
+    if not overdue or taken.rules is None or taken.rules.fires_first is fires_first:
+        return taken
+    return replace(taken, overdue=tuple(overdue))
+
+
 class Engine(Struct, frozen=True):
     """Raft under one table of rules: what drivers turn."""
 
@@ -134,16 +141,9 @@ class Engine(Struct, frozen=True):
         """
         return start(id, Disk() if disk is None else disk, Config() if config is None else config)
 
-    def step(self, state: RaftState, event: Event, overdue: Sequence[Timer] = ()) -> Step:
-        """One turn under these rules.
-
-        ``overdue`` are the timers that a driver let wait because ``fires_first`` said so; the step remembers them where
-        that rule is not Raft's own, whose answer leaves nothing that matters.
-        """
-        taken = step(state, event, self.rules)
-        if not overdue or self.rules.fires_first is fires_first:
-            return taken
-        return replace(taken, overdue=tuple(overdue))
+    def step(self, state: RaftState, event: Event) -> Step:
+        """One turn under these rules."""
+        return step(state, event, self.rules)
 
 
 def raft(rules: Rules = RAFT) -> Engine:

@@ -7,12 +7,12 @@ so each asks :func:`departs` before it gives that reason, and :func:`departed` s
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pyraft_lab.engine.consult import RULE_NAMES, UNKNOWN, Departure, Unknown, departures
+from pyraft_lab.engine.consult import RULE_NAMES, Departure, Unknown, departures
 from pyraft_lab.engine.events import Boot, Elect, Fire, Initialize, Receive
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import TimeoutNow
-from pyraft_lab.engine.rules import RAFT, VoteRefusal, may_campaign, pre_vote_refusal, vote_refusal
+from pyraft_lab.engine.rules import RAFT, may_campaign, pre_vote_refusal, vote_refusal
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import LogId, Vote
@@ -41,11 +41,23 @@ def departs(step: Step, *rules: Callable[..., Any]) -> bool:
     return any(one.rule in names for one in departures(step))
 
 
+def cause(step: Step, usual: Rule, *rules: Callable[..., Any]) -> Rule:
+    """The clause of Raft that explains what a step did; where this run's own ``rules`` did it, that rule."""
+    names = {rule.__name__ for rule in rules}
+    return next((OWN[one.rule] for one in departures(step) if one.rule in names), usual)
+
+
 def departed(step: Step) -> Remarks:
     """What the run's own rules said where they answered otherwise than Raft's."""
     for one in departures(step):
         if one.rule != may_campaign.__name__ or _asks_who_may_campaign(step):
             yield Remark(OWN[one.rule], departure_text(one))
+
+
+def place_of(note: Remark, told: Sequence[Remark]) -> int:
+    """Where a remark of :func:`departed` belongs: after what its rule did; a refused vote is the first thing told."""
+    places = [place for place, one in enumerate(told, 1) if one.rule is note.rule]
+    return places[-1] if places else 1 if note.rule.weight == ORDINARY else len(told)
 
 
 def _asks_who_may_campaign(step: Step) -> bool:
@@ -66,8 +78,12 @@ def departure_text(one: Departure) -> str:
     named = f" ({shortened(one.title)})" if one.title not in (one.rule, "<lambda>") else ""
     if isinstance(one.answer, Unknown):
         return f"this run's rule {one.rule}{named} decided that, not Raft's own"
-    own = "" if one.own is UNKNOWN else f" (Raft's own: {said(one.own)})"
-    return f"this run's rule {one.rule}{named} says: {said(one.answer)}{own}"
+    say = _said_of_vote if one.rule in _REFUSALS else said
+    return f"this run's rule {one.rule}{named} says: {say(one.answer)} (Raft's own: {say(one.own)})"
+
+
+def _said_of_vote(answer: Any) -> str:
+    return "yes" if answer is None else f"no, {said(answer)}"
 
 
 def said(answer: Any) -> str:
@@ -79,8 +95,6 @@ def said(answer: Any) -> str:
     match answer:
         case bool():
             return "yes" if answer else "no"
-        case None:
-            return "nothing against it"
         case Vote(term, node):
             return f"term {term}, {server(node)}"
         case LogId():

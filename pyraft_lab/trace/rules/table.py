@@ -1,4 +1,4 @@
-"""The closed table of all rules, and which of them had a part in a step."""
+"""The closed table of all rules, and which of them played a part in a step."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -64,20 +64,22 @@ LABELS: Mapping[str, Rule] = {**RULES, **{rule.label: rule for rule in own.OWN.v
 
 
 def rule(step: Step) -> Rule:
-    """The rule that decided a step: the heaviest of those that had a part in it, the first of equals."""
+    """The rule that decided a step: the heaviest of those that played a part in it, the first of equals."""
     return max(remarks(step), key=lambda remark: remark.rule.weight).rule
 
 
 def remarks(step: Step) -> tuple[Remark, ...]:
-    """What every rule that had a part in the step did, in the order in which it happened; never empty."""
+    """What each rule did that played a part in the step, in the order in which it happened; never empty."""
     if step.before.halted:
         return (Remark(terms.HALTED, "has stopped for good and does nothing"),)
-    told = tuple(chain(_event(step, step.event), _consequences(step), own.departed(step)))
-    return told or tuple(terms.out_of_date("this"))
+    told = list(chain(_event(step, step.event), _consequences(step))) or list(terms.out_of_date("this"))
+    for note in own.departed(step):
+        told.insert(own.place_of(note, told), note)
+    return tuple(told)
 
 
 def _consequences(step: Step) -> Remarks:
-    """What followed from the state, whoever brought it about."""
+    """What followed from the state, whatever event led to it."""
     if isinstance(step.before.role, Leader):
         yield from terms.lease_renewed(step)
         yield from commitment.committed(step)
@@ -156,13 +158,13 @@ def _leader_timer(step: Step, kind: TimerKind, key: int) -> Remarks:
 def _trigger(step: Step, event: Trigger) -> Remarks:
     match event:
         case Elect() if isinstance(step.before.role, Leader):
-            yield from terms.out_of_date("the order to campaign: it leads already")
+            yield from terms.out_of_date("the order to campaign: already leader")
         case Elect():
             yield from elections.campaigned(step, "is told to campaign")
         case Beat() if isinstance(step.before.role, Leader):
             yield from terms.round_begun(step)
         case Beat():
-            yield from terms.out_of_date("the order to send heartbeats: it does not lead")
+            yield from terms.out_of_date("the order to send heartbeats: not leader")
         case BuildSnapshot():
             yield from snapshots.ordered(step)
         case PurgeLog():
@@ -232,7 +234,7 @@ def _from_leader(step: Step, leader: NodeId, message: LeaderMessage) -> Remarks:
         case SnapshotRequest():
             yield from snapshots.part_arrived(step, leader, message)
         case TimeoutNow():
-            yield from requests.obeyed(step, leader)
+            yield from requests.obeyed(step, leader, message)
         case _:
             assert_never(message)
 
@@ -243,9 +245,9 @@ def _to_leader(step: Step, peer: NodeId, message: FollowerMessage) -> Remarks:
     if message.vote.term > before.term:
         yield from terms.corrected(step, peer)
     elif not isinstance(before.role, Leader):
-        yield from terms.out_of_date(f"an answer of {server(peer)}: it leads no more")
+        yield from terms.out_of_date(f"an answer from {server(peer)}: no longer leader")
     elif message.vote != before.vote:
-        yield from terms.out_of_date(f"a late answer of {server(peer)}")
+        yield from terms.out_of_date(f"a late answer from {server(peer)}")
     else:
         yield from _answer(step, peer, message)
 
