@@ -75,6 +75,28 @@ def rules_of(step: Step) -> Rules:
     return RAFT if step.rules is None else step.rules
 
 
+def names_of(rules: Rules | None) -> Mapping[str, str]:
+    """A table as a file can hold it: its rules that are not those of ``RAFT``, each with its function's name."""
+    if rules is None:
+        return {}
+    return {name: title_of(one) for name, one in asdict(rules).items() if unwrap(one) is not _OWN[name][0]}
+
+
+def named_rules(names: Mapping[str, str]) -> Rules | None:
+    """The table that :func:`names_of` told of: Raft's own functions again, and :class:`NamedRule` for any other.
+
+    Names that are not in the table of rules are left out; ``None`` where nothing is left, which means ``RAFT``.
+    """
+    known = {name: _named(name, title) for name, title in names.items() if name in _OWN}
+    found = replace(RAFT, **known)
+    return ADVANCED if found == ADVANCED else found if known else None
+
+
+def _named(name: str, title: str) -> Function:
+    own = next((one for one in _OWN[name] if one.__name__ == title), None)
+    return NamedRule(name, title) if own is None else own
+
+
 def consult(step: Step) -> tuple[Consulted, ...]:
     """The rules that decided a step, in the order in which they were asked; each as often as it was."""
     return _consulted(step)[0]
@@ -187,7 +209,8 @@ def _departures(same: _Same) -> tuple[Departure, ...]:
     told = [one for one in reversed(found.values()) if _matters(same.step, one.rule, getattr(own, one.rule))]
     if is_faithful:
         return tuple(told)
-    silent = [one for one in others if isinstance(one.function, NamedRule)] or others
+    strange = [one for one in others if not is_own(one.rule, unwrap(one.function))]
+    silent = [one for one in strange if isinstance(one.function, NamedRule)] or strange
     unheard = {one.rule: Departure(one.rule, title_of(one.function), UNKNOWN, UNKNOWN) for one in silent}
     return (*told, *(one for one in unheard.values() if one.rule not in found))
 

@@ -219,30 +219,24 @@ def comparison(candidate: NodeId, theirs: LogId, own: LogId) -> str:
 
 def _refused(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark:
     before = step.before
-    refusal = refusal_of(step, request)
     early = isinstance(request, PreVoteRequest)
-    rule = _REFUSED[refusal][0 if early else 1]
-    verb = "would refuse" if early else "refuses"
+    refusal = answer_of(step, pre_vote_refusal if early else vote_refusal)
+    is_known = isinstance(refusal, VoteRefusal)
+    rule = _REFUSED[refusal if is_known else VoteRefusal.VOTE][0 if early else 1]
+    told = f"{'would refuse' if early else 'refuses'} {server(candidate)} its vote of term {request.vote.term}"
     if departs(step, vote_refusal, pre_vote_refusal):
-        return Remark(rule, f"{verb} {server(candidate)} its vote of term {request.vote.term}")
+        return Remark(rule if is_known else cause(step, rule, vote_refusal, pre_vote_refusal), told)
     why = reason(step, request.vote)
     if refusal is VoteRefusal.LEASE:
         why = f"it heard {_office(step)} within the lease"
     elif refusal is VoteRefusal.LOG:
         why = comparison(candidate, request.last, before.log.last)
-    return Remark(rule, f"{verb} {server(candidate)} its vote of term {request.vote.term}: {why}")
+    return Remark(rule, f"{told}: {why}")
 
 
 def _office(step: Step) -> str:
     leader = step.before.leader
     return "a quorum as leader" if leader == step.before.id else f"its leader {server(leader)}"
-
-
-def refusal_of(step: Step, request: CandidateMessage) -> VoteRefusal:
-    """Why the run's rule refused the vote; a reason that is not one of Raft's three counts as the last."""
-    asked = pre_vote_refusal if isinstance(request, PreVoteRequest) else vote_refusal
-    said = answer_of(step, asked)
-    return said if isinstance(said, VoteRefusal) else VoteRefusal.VOTE
 
 
 def reason(step: Step, wanted: Vote) -> str:

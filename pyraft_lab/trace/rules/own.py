@@ -89,8 +89,8 @@ def _said_of_vote(answer: Any) -> str:
 def said(answer: Any) -> str:
     """A rule's answer in words.
 
-    >>> said(True), said(VoteRefusal.LOG), said(7), said(Vote(3, 2)), said(())
-    ('yes', "the candidate's log is behind", '7', 'term 3, n2', 'none')
+    >>> said(True), said(7), said(Vote(3, 2)), said(LogId(2, 1, 4)), said(())
+    ('yes', '7', 'term 3, n2', 'entry 4 of term 2', 'none')
     """
     match answer:
         case bool():
