@@ -1,12 +1,15 @@
 """What the cluster is deciding right now, and how far it is: votes counted, copies counted, set by set."""
 
 from collections.abc import Collection, Iterator
+from inspect import unwrap
 from typing import Any
 
+from pyraft_lab.engine.consult import is_own, title_of
 from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.rules import commit_index, has_won
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.lab.moment import Moment
+from pyraft_lab.lab.moment import Moment, Server
 from pyraft_lab.trace.words import server, voters
 
 Tallies = list[dict[str, Any]]
@@ -17,19 +20,30 @@ def decisions(moment: Moment) -> list[dict[str, Any]]:
 
     ``sets`` has one tally for each voter set: who is in it, who agrees, who refuses, how many are needed.
     """
-    alive = [one.state for one in moment.servers.values() if one.up]
-    busy = [state for state in alive if isinstance(state.role, (PreCandidate, Candidate, Leader))]
+    alive = [one for one in moment.servers.values() if one.up]
+    busy = [one for one in alive if isinstance(one.state.role, (PreCandidate, Candidate, Leader))]
     if not busy:
         return []
-    newest = max(_running_for(state) for state in busy)
-    return [_decision(state) for state in busy if _running_for(state) == newest]
+    newest = max(_running_for(one.state) for one in busy)
+    return [_decision(one) | _by_own_rule(one) for one in busy if _running_for(one.state) == newest]
 
 
 def _running_for(state: RaftState) -> int:
     return state.term + isinstance(state.role, PreCandidate)
 
 
-def _decision(state: RaftState) -> dict[str, Any]:
+def _by_own_rule(one: Server) -> dict[str, Any]:
+    """The line of a decision that a rule of this run takes, and not Raft's own: nobody knows what that rule needs."""
+    decides = commit_index if isinstance(one.state.role, Leader) else has_won
+    name = decides.__name__
+    is_settled = isinstance(one.state.role, Leader) and one.state.log.last.index <= one.state.committed
+    if is_settled or one.rules is None or is_own(name, unwrap(getattr(one.rules, name))):
+        return {}
+    return {"line": f"this run's rule {name} ({title_of(getattr(one.rules, name))}) decides, not Raft's own"}
+
+
+def _decision(one: Server) -> dict[str, Any]:
+    state = one.state
     match state.role:
         case PreCandidate(granted=granted, refused=refused):
             return _election(state, "prevote", granted, refused)

@@ -12,7 +12,7 @@ from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.lab.fold import LANDS, after, doom, ends_of
 from pyraft_lab.lab.moment import Camera, Moment
 from pyraft_lab.lab.scene import Json, change, scene
-from pyraft_lab.lab.telling import source, told, written
+from pyraft_lab.lab.telling import ruling, source, told, written
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.recorder import EventId, Fate, Flight, MessageId, Record, Trace
 from pyraft_lab.trace.rules.table import LABELS
@@ -51,13 +51,14 @@ class Film(ABC):
         moments = list(self.moments(start, stop))
         records = [self.trace.record(event) for event in range(start, stop)]
         flights = Flights(self.trace, moments[0])
-        events = [told(record, flights.after(record), self.engine) for record in records]
+        engine = ruling(self.engine, records)
+        events = [told(record, flights.after(record), engine) for record in records]
         for event, record, before, later in zip(events, records, moments, moments[1:], strict=False):
             event["sent"] = [one for one in event["sent"] if one["id"] not in before.early]
             event.update(change(before, later), gone=vanished(record, before, later))
         book = dict(written(entry) for entry in _entries(moments[0], records))
         labels = {event["rule"] for event in events if "rule" in event}
-        rules = {label: source(self.engine, LABELS[label]) for label in sorted(labels)}
+        rules = {label: source(engine, LABELS[label]) for label in sorted(labels)}
         return {"number": number, "key": scene(moments[0]), "events": events, "book": book, "rules": rules}
 
 
