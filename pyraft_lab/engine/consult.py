@@ -8,7 +8,7 @@ then the paper's reasons are not the run's::
                                                                      they differ: a departure
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from inspect import unwrap
 from typing import Any, NamedTuple
@@ -249,7 +249,7 @@ def _is_same(answer: Any, own: Any) -> bool:
             return bool(answer) is own
         case Exception():
             return type(answer) is type(own)
-        case Sequence() if isinstance(answer, Sequence) and not isinstance(own, (str, tuple)):
-            return list(answer) == list(own)
+        case tuple() | list() if isinstance(answer, tuple | list):
+            return tuple(answer) == tuple(own)
         case _:
             return bool(answer == own)

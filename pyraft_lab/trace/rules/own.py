@@ -114,4 +114,4 @@ def _all_said(answer: Sequence[Any]) -> str:
     if entries:
         return span(entries[0].index, entries[-1].index)
     names = [f"the {one.kind} timer" if isinstance(one, Timer) else shortened(str(one)) for one in answer]
-    return listed(names) or "none"
+    return listed(list(dict.fromkeys(names))) or "none"
