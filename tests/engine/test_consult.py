@@ -124,7 +124,10 @@ def test_a_rule_that_raises_has_said_so() -> None:
 
 
 def test_a_rule_that_fails_when_asked_again_stops_no_explanation() -> None:
-    taken = replace(step(settled(), CHANGE), rules=replace(RAFT, next_membership=lambda *_: dict[str, Any]()["no such key"]))
+    def broken(*_: Any) -> Any:
+        return dict[str, Any]()["no such key"]
+
+    taken = replace(step(settled(), CHANGE), rules=replace(RAFT, next_membership=broken))
     assert isinstance(consult(taken)[-1].answer, KeyError)
     assert departures(taken) == ()
 
@@ -195,3 +198,19 @@ def test_rafts_own_rule_may_not_survive_what_another_rule_has_done() -> None:
     own = replace(RAFT, fits=lambda _log, _prev: True, unknown=lambda _log, _entries: ())
     far = append_request(1, 1, LogId(1, 1, 8), [entry(9)])
     assert [one.rule for one in departures(raft(own).step(follower(2, term=1), far))] == ["fits", "unknown"]
+
+
+def test_a_step_that_is_asked_about_again_is_not_taken_again() -> None:
+    times = list[int]()
+
+    def counts(*_: Any) -> VoteRefusal:
+        times.append(1)
+        return VoteRefusal.LOG
+
+    taken = asked(replace(RAFT, vote_refusal=counts))
+    before = len(times)
+    once = departures(taken)
+    count = len(times)
+    assert count > before
+    assert departures(taken) is once
+    assert len(times) == count
