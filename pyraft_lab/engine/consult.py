@@ -119,7 +119,7 @@ def departures(step: Step) -> tuple[Departure, ...]:
     """
     if step.rules is None or step.rules is ADVANCED:
         return ()
-    return _departures(_Same(step))
+    return _departures(ByIdentity(step))
 
 
 def answer_of(step: Step, rule: Function) -> Any:
@@ -185,8 +185,8 @@ def _answer(function: Function, arguments: tuple[Any, ...]) -> Any:
 # Comparing with Raft's own
 
 
-class _Same:
-    """A step by its identity: comparing whole states would cost more than taking the step again."""
+class ByIdentity:
+    """A step as a key: by its identity, for comparing whole states costs more than taking the step again."""
 
     __slots__ = ("step",)
 
@@ -197,11 +197,11 @@ class _Same:
         return id(self.step)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.step is self.step
+        return isinstance(other, ByIdentity) and other.step is self.step
 
 
 @lru_cache(maxsize=KEPT)
-def _departures(same: _Same) -> tuple[Departure, ...]:
+def _departures(same: ByIdentity) -> tuple[Departure, ...]:
     heard, is_faithful = _consulted(same.step)
     own = _reference(rules_of(same.step))
     others = [one for one in heard if not is_own(one.rule, one.function)]

@@ -64,22 +64,25 @@ def _by_majority(step: Step) -> Remarks:
     own = [entry for entry in entries if entry.id.leader == (step.after.term, step.after.id)]
     governing = judged_by(step)
     rule = cause(step, COMMIT_BY_BOTH if governing.is_joint else COMMIT_BY_MAJORITY, commit_index)
-    yield Remark(rule, f"commits {contained(own or entries)}, held by {shares(governing, holders(step, last))}")
+    yield Remark(rule, lambda: f"commits {contained(own or entries)}, held by {shares(governing, holders(step, last))}")
     if len(own) < len(entries):
         terms = sorted({entry.id.term for entry in entries if entry not in own})
         earlier = f"{span(first, first + len(entries) - len(own) - 1)} of term {listed(list(map(str, terms)))}"
-        yield Remark(COMMIT_OF_EARLIER, f"with it commits {earlier}")
+        yield Remark(COMMIT_OF_EARLIER, lambda: f"with it commits {earlier}")
 
 
 def _withheld(step: Step) -> Remarks:
     """Only where the majority is new; else every later acknowledgement would repeat it."""
+    if step.after.log.last.index == step.after.committed:
+        return
     held, before = majority_holds(step.after), majority_holds(step.before)
     at = step.after.log.id_at(held)
     if held > max(before, step.after.committed) and at is not None:
         who = shares(step.after.membership, holders(step, held))
         own = f"not of its own term {step.after.term}"
         yield Remark(
-            COMMIT_WITHHELD, f"does not commit entry {held}, though {who} hold it: it is of term {at.term}, {own}"
+            COMMIT_WITHHELD,
+            lambda: f"does not commit entry {held}, though {who} hold it: it is of term {at.term}, {own}",
         )
 
 
@@ -110,4 +113,4 @@ def applied(step: Step) -> Remarks:
     entries: list[Entry] = [entry for apply in commands(step, Apply) for entry in apply.entries]
     orders = [entry for entry in entries if isinstance(entry.payload, Normal)]
     if orders:
-        yield Remark(APPLIED, f"applies {content(orders)}")
+        yield Remark(APPLIED, lambda: f"applies {content(orders)}")

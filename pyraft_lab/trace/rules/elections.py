@@ -148,19 +148,19 @@ def campaigned(step: Step, occasion: str = "") -> Remarks:
     vote = step.after.vote
     if commands(step, SaveVote) and isinstance(step.after.role, Candidate):
         opening = f"{occasion}, " if occasion else ""
-        yield Remark(CANDIDACY, f"{opening}becomes candidate in term {vote.term}{_votes_asked(step)}")
+        yield Remark(CANDIDACY, lambda: f"{opening}becomes candidate in term {vote.term}{_votes_asked(step)}")
     elif isinstance(step.after.role, PreCandidate):
         they = "they" if len(asked) > 1 else "it"
         would = f"asks {servers(asked)} whether {they} would vote for it in term {vote.term + 1}"
-        yield Remark(PRE_VOTE_ASKED, f"{occasion} and {would}")
+        yield Remark(PRE_VOTE_ASKED, lambda: f"{occasion} and {would}")
     elif departs(step, may_campaign):
         yield Remark(
-            cause(step, NO_VOTER, may_campaign), f"{occasion or 'is asked to campaign'}, but does not campaign"
+            cause(step, NO_VOTER, may_campaign), lambda: f"{occasion or 'is asked to campaign'}, but does not campaign"
         )
     elif answer_of(step, may_campaign) is False:
-        yield Remark(NO_VOTER, f"{occasion or 'may not campaign'}, but has no vote")
+        yield Remark(NO_VOTER, lambda: f"{occasion or 'may not campaign'}, but has no vote")
     else:
-        yield Remark(SWITCHED_OFF, f"{occasion}, but elections are switched off")
+        yield Remark(SWITCHED_OFF, lambda: f"{occasion}, but elections are switched off")
 
 
 def _votes_asked(step: Step) -> str:
@@ -203,9 +203,9 @@ def _granted(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark
     name, term = server(candidate), request.vote.term
     logs = comparison(candidate, request.last, step.before.log.last)
     if isinstance(request, PreVoteRequest):
-        return Remark(PRE_VOTE_GRANTED, f"would vote for {name} in term {term}: {logs}")
+        return Remark(PRE_VOTE_GRANTED, lambda: f"would vote for {name} in term {term}: {logs}")
     again = "again " if step.before.vote == request.vote else ""
-    return Remark(VOTE_GRANTED, f"{again}votes for {name} in term {term}: {logs}")
+    return Remark(VOTE_GRANTED, lambda: f"{again}votes for {name} in term {term}: {logs}")
 
 
 def comparison(candidate: NodeId, theirs: LogId, own: LogId) -> str:
@@ -231,7 +231,7 @@ def _refused(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark
         why = f"it heard {_office(step)} within the lease"
     elif refusal is VoteRefusal.LOG:
         why = comparison(candidate, request.last, before.log.last)
-    return Remark(rule, f"{told}: {why}")
+    return Remark(rule, lambda: f"{told}: {why}")
 
 
 def _office(step: Step) -> str:
@@ -280,12 +280,16 @@ def _counted(step: Step, voter: NodeId, response: VoterMessage) -> Remark:
     early = isinstance(response, PreVoteResponse)
     name = server(voter)
     if any(alarm.peer == voter for alarm in commands(step, Alarm)):
-        return Remark(DISK_LOST, f"does not count {name}'s answer: {name} has been leader, and its log is now empty")
+        return Remark(
+            DISK_LOST, lambda: f"does not count {name}'s answer: {name} has been leader, and its log is now empty"
+        )
     if not response.granted:
-        return Remark(REFUSAL_COUNTED, f"hears that {name} {'would refuse' if early else 'refuses'} to vote for it")
+        return Remark(
+            REFUSAL_COUNTED, lambda: f"hears that {name} {'would refuse' if early else 'refuses'} to vote for it"
+        )
     if early:
-        return Remark(PRE_VOTE_COUNTED, f"hears that {name} would vote for it")
-    return Remark(VOTE_COUNTED, f"gets {name}'s vote of term {response.asked.term}")
+        return Remark(PRE_VOTE_COUNTED, lambda: f"hears that {name} would vote for it")
+    return Remark(VOTE_COUNTED, lambda: f"gets {name}'s vote of term {response.asked.term}")
 
 
 def outcome(step: Step, voter: NodeId) -> Remarks:
@@ -298,29 +302,30 @@ def outcome(step: Step, voter: NodeId) -> Remarks:
             yield from elected(step, majority)
         case Candidate() if isinstance(before, PreCandidate):
             enough = "goes on with" if departs(step, has_won) else "has the majority it needs:"
-            yield Remark(cause(step, PRE_VOTE_WON, has_won), f"{enough} {majority}")
+            yield Remark(cause(step, PRE_VOTE_WON, has_won), lambda: f"{enough} {majority}")
             yield from campaigned(step)
         case PreCandidate() | Candidate():
             if any(one.patience for one in commands(step, SetTimer)):
                 yield Remark(
-                    FITTER_RIVAL, f"waits longer before it tries again: {server(voter)}'s log is more up-to-date"
+                    FITTER_RIVAL,
+                    lambda: f"waits longer before it tries again: {server(voter)}'s log is more up-to-date",
                 )
         case _ if isinstance(before, PreCandidate):
             yield Remark(PRE_VOTE_LOST, "can no longer reach a majority and begins no election")
         case _:
-            yield Remark(ELECTION_LOST, f"can no longer reach a majority in term {step.after.term}")
+            yield Remark(ELECTION_LOST, lambda: f"can no longer reach a majority in term {step.after.term}")
 
 
 def elected(step: Step, majority: str) -> Remarks:
     """The candidate becomes leader."""
     rule = cause(step, ELECTED_JOINTLY if step.before.membership.is_joint else ELECTED, has_won)
-    yield Remark(rule, f"becomes leader of term {step.after.term} with the votes of {majority}")
+    yield Remark(rule, lambda: f"becomes leader of term {step.after.term} with the votes of {majority}")
     blank = step.after.log.last
     if blank != step.before.log.last:
-        yield Remark(FIRST_ENTRY, f"appends a blank {entry_name(blank)}")
+        yield Remark(FIRST_ENTRY, lambda: f"appends a blank {entry_name(blank)}")
 
 
 def own_vote_stored(step: Step) -> Remarks:
     """The candidate's own vote is durable."""
-    yield Remark(OWN_VOTE_COUNTED, f"counts its own vote of term {step.before.term}, now that it is on disk")
+    yield Remark(OWN_VOTE_COUNTED, lambda: f"counts its own vote of term {step.before.term}, now that it is on disk")
     yield from outcome(step, step.before.id)

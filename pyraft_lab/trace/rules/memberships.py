@@ -109,7 +109,7 @@ def founded(step: Step, event: Initialize) -> Remarks:
         elif isinstance(refuse.refusal, NotMember):
             yield Remark(FOUNDING_REFUSED, f"creates no cluster {event.membership}: it is not one of its voters")
     if commands(step, Append):
-        yield Remark(CLUSTER_FOUNDED, f"creates the cluster {event.membership} with entry 1 of term 0")
+        yield Remark(CLUSTER_FOUNDED, lambda: f"creates the cluster {event.membership} with entry 1 of term 0")
         yield from campaigned(step)
 
 
@@ -126,9 +126,11 @@ def _entered(entry: Entry) -> Remarks:
     if membership.is_joint:
         old, new = (voters(config) for config in (membership.configs[0], membership.configs[-1]))
         both = f"from now on a majority of {old} and one of {new} must agree"
-        yield Remark(JOINT_ENTERED, f"enters the joint membership {membership} with entry {entry.index}: {both}")
+        yield Remark(
+            JOINT_ENTERED, lambda: f"enters the joint membership {membership} with entry {entry.index}: {both}"
+        )
     else:
-        yield Remark(CHANGED_AT_ONCE, f"changes the membership to {membership} with entry {entry.index}")
+        yield Remark(CHANGED_AT_ONCE, lambda: f"changes the membership to {membership} with entry {entry.index}")
 
 
 def change_refused(step: Step, refusal: ChangeRefusal) -> Remark:
@@ -140,11 +142,11 @@ def change_refused(step: Step, refusal: ChangeRefusal) -> Remark:
             why = f"the last one ({entry_name(effective)}) is not committed, only {entry_name(committed)} is"
             if committed == effective:
                 why = "nothing of this leadership is committed yet"
-            return Remark(CHANGE_IN_PROGRESS, f"refuses the change of membership: {why}")
+            return Remark(CHANGE_IN_PROGRESS, lambda: f"refuses the change of membership: {why}")
         case GuardFailed(what, expected, actual):
-            return Remark(GUARD_FAILED, f"refuses the change of membership: {what} is {actual}, not {expected}")
+            return Remark(GUARD_FAILED, lambda: f"refuses the change of membership: {what} is {actual}, not {expected}")
         case NoSuchLearner(node):
-            return Remark(NOT_A_LEARNER, f"refuses the change of membership: {server(node)} is not a learner")
+            return Remark(NOT_A_LEARNER, lambda: f"refuses the change of membership: {server(node)} is not a learner")
         case NoVoters():
             return Remark(NO_VOTERS_LEFT, "refuses the change of membership: it would leave no voter")
         case _:
@@ -186,9 +188,9 @@ def followed(step: Step) -> Remarks:
     what = f"the {'joint ' if after.membership.is_joint else ''}membership {after.membership}"
     if after.membership_id.index > before.membership_id.index or before.log.last < after.membership_id:
         yet = "" if after.membership_id.index <= after.committed else ", though it is not committed yet"
-        yield Remark(EFFECTIVE, f"uses {what} from now on{yet}")
+        yield Remark(EFFECTIVE, lambda: f"uses {what} from now on{yet}")
     else:
-        yield Remark(FELL_BACK, f"uses {what} again")
+        yield Remark(FELL_BACK, lambda: f"uses {what} again")
 
 
 def role_changed(step: Step) -> Remarks:
@@ -208,4 +210,4 @@ def retired(step: Step) -> Remarks:
     if gone and step.before.vote == step.after.vote and step.after.id not in step.after.membership.nodes:
         told = [server(peer) for peer, _ in sent(step, TimeoutNow)]
         successor = f" and asks {told[0]} to campaign" if told else ""
-        yield Remark(LEADER_REMOVED, f"is no longer a member: steps down{successor}")
+        yield Remark(LEADER_REMOVED, lambda: f"is no longer a member: steps down{successor}")

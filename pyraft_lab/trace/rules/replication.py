@@ -128,7 +128,7 @@ def entries_sent(step: Step) -> Remarks:
         groups[request.prev.index + 1, request.prev.index + len(request.entries)].append(peer)
     full = [f"{span(*bounds)} to {servers(peers)}" for bounds, peers in groups.items() if bounds[0] <= bounds[1]]
     if full:
-        yield Remark(ENTRIES_SENT, f"sends {listed(full)}")
+        yield Remark(ENTRIES_SENT, lambda: f"sends {listed(full)}")
     for (first, last), peers in groups.items():
         if first > last:
             yield from _without_entries(step, last, peers)
@@ -140,11 +140,11 @@ def _without_entries(step: Step, prev: Index, peers: Sequence[NodeId]) -> Remark
     pace = role.of(peers[0]) if isinstance(role, Leader) else None
     if pace is not None and isinstance(pace.pace, Probe):
         where = f"entry {prev}" if prev else "the start of the log"
-        yield Remark(PROBED, f"asks {servers(peers)} whether the logs agree up to {where}")
+        yield Remark(PROBED, lambda: f"asks {servers(peers)} whether the logs agree up to {where}")
     else:
         yield Remark(
             COMMIT_ANNOUNCED,
-            f"tells {servers(peers)} that {span(step.after.committed, step.after.committed)} is committed",
+            lambda: f"tells {servers(peers)} that {span(step.after.committed, step.after.committed)} is committed",
         )
 
 
@@ -155,7 +155,7 @@ def retried(step: Step, peer: NodeId) -> Remarks:
         yield from out_of_date(f"the retry timer of {server(peer)}")
     else:
         times = f", {after.failures} times in a row" if after.failures > 1 else ""
-        yield Remark(RETRIED, f"has no answer from {server(peer)} in time{times}, and tries again")
+        yield Remark(RETRIED, lambda: f"has no answer from {server(peer)} in time{times}, and tries again")
 
 
 def unreachable(step: Step, peer: NodeId) -> Remarks:
@@ -163,7 +163,7 @@ def unreachable(step: Step, peer: NodeId) -> Remarks:
     if progress(step.before.role, peer) == progress(step.after.role, peer):
         yield from out_of_date(f"a notice that {server(peer)} cannot be reached")
     else:
-        yield Remark(BACKED_OFF, f"cannot reach {server(peer)} and waits before it tries again")
+        yield Remark(BACKED_OFF, lambda: f"cannot reach {server(peer)} and waits before it tries again")
 
 
 def progress(role: object, peer: NodeId) -> Progress | None:
@@ -177,7 +177,7 @@ def progress(role: object, peer: NodeId) -> Progress | None:
 def taken(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
     """An append arrived from the leader that is followed."""
     if commands(step, Halt):
-        yield Remark(CONTRADICTION, f"stops for good: {step.after.halted}")
+        yield Remark(CONTRADICTION, lambda: f"stops for good: {step.after.halted}")
     elif sent(step, AppendRefused):
         yield _prev_refused(step, leader, request)
     else:
@@ -191,8 +191,8 @@ def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Remark:
     if departs(step, fits):
         return Remark(cause(step, PREV_DIFFERS, fits), told)
     if own is None:
-        return Remark(PREV_MISSING, f"{told}: its log {log_end(last)}{_hinted(step, prev, last)}")
-    return Remark(PREV_DIFFERS, f"{told}: it has {entry_name(own)} there{_hinted(step, prev, own)}")
+        return Remark(PREV_MISSING, lambda: f"{told}: its log {log_end(last)}{_hinted(step, prev, last)}")
+    return Remark(PREV_DIFFERS, lambda: f"{told}: it has {entry_name(own)} there{_hinted(step, prev, own)}")
 
 
 def _hinted(step: Step, prev: LogId, named: LogId) -> str:
@@ -214,14 +214,15 @@ def _appended(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
         )
     added = [entry for append in commands(step, Append) for entry in append.entries]
     if added:
-        yield Remark(ENTRIES_APPENDED, f"appends {contained(added)} from {server(leader)}")
+        yield Remark(ENTRIES_APPENDED, lambda: f"appends {contained(added)} from {server(leader)}")
     elif request.entries:
         held = span(request.entries[0].index, request.entries[-1].index)
         why = "appends nothing of it" if departs(step, unknown) else "already holds all of it"
-        yield Remark(cause(step, HELD_ALREADY, unknown), f"gets {held} from {server(leader)} and {why}")
+        yield Remark(cause(step, HELD_ALREADY, unknown), lambda: f"gets {held} from {server(leader)} and {why}")
     elif step.after.committed == step.before.committed:
         yield Remark(
-            PREV_MATCHES, f"confirms that its log agrees with {server(leader)}'s up to {_place(request.prev.index)}"
+            PREV_MATCHES,
+            lambda: f"confirms that its log agrees with {server(leader)}'s up to {_place(request.prev.index)}",
         )
 
 
@@ -239,12 +240,16 @@ def heartbeat_heard(step: Step, leader: NodeId) -> Remarks:
     refused = sent(step, AppendRefused)
     if refused and departs(step, fits):
         prev = entry_name(refused[0][1].prev)
-        yield Remark(cause(step, LOSS_CONFESSED, fits), f"tells {server(leader)} that its log does not match at {prev}")
+        yield Remark(
+            cause(step, LOSS_CONFESSED, fits), lambda: f"tells {server(leader)} that its log does not match at {prev}"
+        )
     elif refused:
         missing = entry_name(refused[0][1].prev)
-        yield Remark(LOSS_CONFESSED, f"tells {server(leader)} that it lacks {missing}, which it had acknowledged")
+        yield Remark(
+            LOSS_CONFESSED, lambda: f"tells {server(leader)} that it lacks {missing}, which it had acknowledged"
+        )
     else:
-        yield Remark(HEARTBEAT_HEARD, f"hears {server(leader)}'s heartbeat")
+        yield Remark(HEARTBEAT_HEARD, lambda: f"hears {server(leader)}'s heartbeat")
         yield from commit_learned(step)
 
 
@@ -255,7 +260,7 @@ def commit_learned(step: Step) -> Remarks:
         leader = server(step.after.leader)
         yield Remark(
             COMMIT_LEARNED,
-            f"learns from {leader} that {span(first, last)} {'is' if first == last else 'are'} committed",
+            lambda: f"learns from {leader} that {span(first, last)} {'is' if first == last else 'are'} committed",
         )
 
 
@@ -266,13 +271,13 @@ def stored(step: Step, vote: Vote) -> Remarks:
     if vote != before.vote:
         yield Remark(LATE_DISK, "hears from its disk about an earlier vote")
     elif first <= after.log.start.index:
-        yield Remark(DISK_CAUGHT_UP, f"has on disk everything up to entry {last}")
+        yield Remark(DISK_CAUGHT_UP, lambda: f"has on disk everything up to entry {last}")
     elif isinstance(before.role, Leader) and first <= last:
-        yield Remark(OWN_DISK_COUNTS, f"has {span(first, last)} on its own disk")
+        yield Remark(OWN_DISK_COUNTS, lambda: f"has {span(first, last)} on its own disk")
     elif first <= last:
-        yield Remark(DISK_CAUGHT_UP, f"has {span(first, last)} on disk")
+        yield Remark(DISK_CAUGHT_UP, lambda: f"has {span(first, last)} on disk")
     elif before.stored_vote != after.stored_vote:
-        yield Remark(DISK_CAUGHT_UP, f"has its vote of term {vote.term} on disk")
+        yield Remark(DISK_CAUGHT_UP, lambda: f"has its vote of term {vote.term} on disk")
     else:
         yield Remark(DISK_CAUGHT_UP, "has on disk what it wrote")
 
@@ -287,14 +292,15 @@ def accepted(step: Step, peer: NodeId, answer: AppendAccepted) -> Remarks:
         yield from _from_earlier(peer)
     elif after is None or after.matched > before.matched:
         yield Remark(
-            ACKNOWLEDGED, f"hears that {server(peer)}'s disk holds everything up to entry {answer.matched.index}"
+            ACKNOWLEDGED,
+            lambda: f"hears that {server(peer)}'s disk holds everything up to entry {answer.matched.index}",
         )
     elif isinstance(before.pace, Probe) and isinstance(after.pace, Pipeline):
         yield Remark(
-            AGREED, f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
+            AGREED, lambda: f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
         )
     else:
-        yield Remark(CONTACT, f"hears an answer from {server(peer)} that brings nothing new")
+        yield Remark(CONTACT, lambda: f"hears an answer from {server(peer)} that brings nothing new")
 
 
 def _after(step: Step, peer: NodeId) -> Progress | None:
@@ -308,7 +314,7 @@ def _counts(step: Step, peer: NodeId, round: int) -> bool:
 
 
 def _from_earlier(peer: NodeId) -> Remarks:
-    yield Remark(EARLIER_LIFE, f"ignores an answer from {server(peer)} of the time before it was a member")
+    yield Remark(EARLIER_LIFE, lambda: f"ignores an answer from {server(peer)} of the time before it was a member")
 
 
 def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
@@ -321,15 +327,15 @@ def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
         had = (
             f"it had acknowledged entry {before.matched}" if before.matched else "it has been leader: it lost its disk"
         )
-        yield Remark(LOG_LOST, f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
+        yield Remark(LOG_LOST, lambda: f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
     elif after.matched < before.matched:
-        yield Remark(LOSS_FORGIVEN, f"hears that {name} lost its log and starts over with it")
+        yield Remark(LOSS_FORGIVEN, lambda: f"hears that {name} lost its log and starts over with it")
     elif after.next < before.next or isinstance(before.pace, Pipeline) != isinstance(after.pace, Pipeline):
         where = step.after.log.id_at(after.next - 1)
         looks = f"looks for agreement at {entry_name(where) if where else _place(after.next - 1)}"
-        yield Remark(PROBE_MOVED, f"hears that {name} {_instead(answer)}, and {looks}")
+        yield Remark(PROBE_MOVED, lambda: f"hears that {name} {_instead(answer)}, and {looks}")
     else:
-        yield Remark(LATE_REFUSAL, f"ignores a late refusal from {name}")
+        yield Remark(LATE_REFUSAL, lambda: f"ignores a late refusal from {name}")
 
 
 def _instead(answer: AppendRefused) -> str:
@@ -343,6 +349,6 @@ def _instead(answer: AppendRefused) -> str:
 def heartbeat_answered(step: Step, peer: NodeId, answer: HeartbeatResponse) -> Remarks:
     """A follower answered a heartbeat."""
     if _counts(step, peer, answer.round):
-        yield Remark(CONTACT, f"hears {server(peer)}'s answer to its heartbeat")
+        yield Remark(CONTACT, lambda: f"hears {server(peer)}'s answer to its heartbeat")
     else:
         yield from _from_earlier(peer)

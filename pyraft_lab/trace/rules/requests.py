@@ -160,11 +160,13 @@ def booted(step: Step) -> Remarks:
     """A server starts from its disk."""
     after = step.after
     kind = "learner" if isinstance(after.role, Learner) else "follower"
-    yield Remark(BOOTED, f"starts as a {kind} with what its disk holds: term {after.term}, log {_log_end(step)}")
+    yield Remark(
+        BOOTED, lambda: f"starts as a {kind} with what its disk holds: term {after.term}, log {_log_end(step)}"
+    )
     for restore in commands(step, RestoreMachine):
         yield Remark(MACHINE_RESTORED, f"restores its machine from the snapshot up to {entry_name(restore.meta.last)}")
     if isinstance(after.role, Leader):
-        yield Remark(OFFICE_RESUMED, f"resumes its leadership of term {after.term}")
+        yield Remark(OFFICE_RESUMED, lambda: f"resumes its leadership of term {after.term}")
     elif isinstance(after.role, Candidate):
         yield from campaigned(step)
     elif after.leader:
@@ -202,12 +204,15 @@ def asked(step: Step, event: Read) -> Remarks:
             rule = cause(step, READ_BY_LEASE, lease_holds)
             yield Remark(rule, f"lets a read go ahead {_once(ready)}, by its lease and without a message")
     elif isinstance(step.after.role, Leader) and not commands(step, Refuse):
-        beats = servers(peer for peer, _ in sent(step, HeartbeatRequest))
-        how = f"a majority answers the heartbeats it sends to {beats} now"
-        yield Remark(
-            READ_WAITS,
-            f"accepts a read; it waits until {how if sent(step, HeartbeatRequest) else 'its next round is answered'}",
-        )
+        yield Remark(READ_WAITS, lambda: f"accepts a read; it waits until {_answered(step)}")
+
+
+def _answered(step: Step) -> str:
+    """What a read waits for: the round that it began, or the next one."""
+    asked = servers(peer for peer, _ in sent(step, HeartbeatRequest))
+    if not sent(step, HeartbeatRequest):
+        return "its next round is answered"
+    return f"a majority answers the heartbeats it sends to {asked} now"
 
 
 def _once(ready: Readable) -> str:
@@ -261,18 +266,19 @@ def _refusal(step: Step, refusal: Refusal) -> Remark:
             hint = f"; ask {server(leader)}" if leader and leader != step.before.id else ""
             if departs(step, lease_holds):
                 return Remark(cause(step, REFUSED_LEASE, lease_holds), "does not accept the request")
-            return Remark(_REASONS[reason], f"does not accept the request: {reason}{hint}")
+            return Remark(_REASONS[reason], lambda: f"does not accept the request: {reason}{hint}")
         case TooMuchWaiting(waiting, limit):
             return Remark(
-                REFUSED_FLOOD, f"does not accept the write: {waiting} bytes are already waiting, {limit} are allowed"
+                REFUSED_FLOOD,
+                lambda: f"does not accept the write: {waiting} bytes are already waiting, {limit} are allowed",
             )
         case InProgress() | GuardFailed() | NoSuchLearner() | NoVoters():
             return change_refused(step, refusal)
         case NothingToDo(why):
-            return Remark(TRANSFER_REFUSED, f"does not transfer its leadership: {why}")
+            return Remark(TRANSFER_REFUSED, lambda: f"does not transfer its leadership: {why}")
         case NotMember(node, membership):
             rule = REVERT_REFUSED if isinstance(step.event, AllowRevert) else TRANSFER_REFUSED
-            return Remark(rule, f"refuses: {server(node)} is not a voter of {membership}")
+            return Remark(rule, lambda: f"refuses: {server(node)} is not a voter of {membership}")
         case NoQuorum() | NotPristine():
             return Remark(REFUSED_LEASE, "does not accept the request")
         case _:
@@ -289,7 +295,9 @@ def transferred(step: Step, event: TransferLeader) -> Remarks:
             yield Remark(TRANSFER_CALLED_OFF, "keeps its leadership")
         else:
             target = server(event.to)
-            yield Remark(TRANSFER_BEGUN, f"begins to transfer leadership to {target} and accepts no more requests")
+            yield Remark(
+                TRANSFER_BEGUN, lambda: f"begins to transfer leadership to {target} and accepts no more requests"
+            )
 
 
 def handed_over(step: Step) -> Remarks:
@@ -305,23 +313,23 @@ def handed_over(step: Step) -> Remarks:
         and not after.handover
         and before.handover.to not in step.after.membership.voters
     ):
-        yield Remark(TRANSFER_CALLED_OFF, f"ends the transfer: {server(before.handover.to)} is no longer a voter")
+        target = server(before.handover.to)
+        yield Remark(TRANSFER_CALLED_OFF, lambda: f"ends the transfer: {target} is no longer a voter")
 
 
 def transfer_ran_out(step: Step) -> Remarks:
     """The target did not take over in time."""
     role = step.before.role
     if isinstance(role, Leader) and role.handover is not None:
-        yield Remark(
-            TRANSFER_TOO_SLOW, f"hears nothing from {server(role.handover.to)} as leader and accepts requests again"
-        )
+        target = server(role.handover.to)
+        yield Remark(TRANSFER_TOO_SLOW, lambda: f"hears nothing from {target} as leader and accepts requests again")
     else:
         yield from out_of_date("its transfer timer")
 
 
 def obeyed(step: Step, leader: NodeId, message: TimeoutNow) -> Remarks:
     """The leader asks this server to campaign."""
-    yield Remark(TIMEOUT_NOW_OBEYED, f"is told by {server(leader)} to take over at once")
+    yield Remark(TIMEOUT_NOW_OBEYED, lambda: f"is told by {server(leader)} to take over at once")
     if message.last in (None, step.before.log.last):
         yield from campaigned(step)
     else:
@@ -331,4 +339,4 @@ def obeyed(step: Step, leader: NodeId, message: TimeoutNow) -> Remarks:
 def revert_allowed(step: Step, event: AllowRevert) -> Remarks:
     """An operator lets a follower that lost its log start over."""
     if commands(step, Done):
-        yield Remark(REVERT_ALLOWED, f"lets {server(event.peer)} start over with an empty log")
+        yield Remark(REVERT_ALLOWED, lambda: f"lets {server(event.peer)} start over with an empty log")

@@ -105,7 +105,9 @@ RULES = (
 def ordered(step: Step) -> Remarks:
     """An operator asked for a snapshot; :func:`begun` tells of one that is begun."""
     if not commands(step, TakeSnapshot):
-        yield Remark(cause(step, SNAPSHOT_NEEDLESS, would_lose_transfer), f"builds no snapshot{_needless(step)}")
+        yield Remark(
+            cause(step, SNAPSHOT_NEEDLESS, would_lose_transfer), lambda: f"builds no snapshot{_needless(step)}"
+        )
 
 
 def _needless(step: Step) -> str:
@@ -124,11 +126,11 @@ def built(step: Step, event: SnapshotBuilt) -> Remarks:
         meta = kept[0].meta
         yield Remark(
             SNAPSHOT_KEPT,
-            f"keeps a snapshot of {meta.size} bytes that replaces the log up to {entry_name(meta.last)}",
+            lambda: f"keeps a snapshot of {meta.size} bytes that replaces the log up to {entry_name(meta.last)}",
         )
     else:
         why = "a later one arrived meanwhile" if event.meta else "the machine built none"
-        yield Remark(SNAPSHOT_SET_ASIDE, f"keeps no snapshot: {why}")
+        yield Remark(SNAPSHOT_SET_ASIDE, lambda: f"keeps no snapshot: {why}")
 
 
 def begun(step: Step) -> Remarks:
@@ -152,7 +154,7 @@ def purge_ordered(step: Step) -> Remarks:
     """An operator asked for a purge; :func:`purged` tells of one that is carried out."""
     if not commands(step, Purge):
         why = "" if departs(step, covered) else ": no snapshot covers more of its log"
-        yield Remark(cause(step, PURGE_WITHHELD, covered), f"purges nothing{why}")
+        yield Remark(cause(step, PURGE_WITHHELD, covered), lambda: f"purges nothing{why}")
 
 
 # Sending
@@ -175,9 +177,9 @@ def asked_on(step: Step, peer: NodeId, answer: SnapshotResponse) -> Remarks:
     if known is None or not isinstance(known.pace, Installing) or known.pace.meta.last != answer.last:
         yield from out_of_date(f"{server(peer)}'s answer about another snapshot")
     else:
+        size = known.pace.meta.size
         yield Remark(
-            CHUNK_ASKED,
-            f"hears that {server(peer)} holds {answer.offset} of the snapshot's {known.pace.meta.size} bytes",
+            CHUNK_ASKED, lambda: f"hears that {server(peer)} holds {answer.offset} of the snapshot's {size} bytes"
         )
 
 
@@ -185,7 +187,9 @@ def gone(step: Step, peer: NodeId) -> Remarks:
     """The driver no longer has the snapshot that was being sent."""
     known = progress(step.before.role, peer)
     if isinstance(step.before.role, Leader) and known is not None and isinstance(known.pace, Installing):
-        yield Remark(SNAPSHOT_GONE, f"no longer has the snapshot it was sending {server(peer)} and takes the newest")
+        yield Remark(
+            SNAPSHOT_GONE, lambda: f"no longer has the snapshot it was sending {server(peer)} and takes the newest"
+        )
     else:
         yield from out_of_date(f"a notice that the snapshot for {server(peer)} is gone")
 
@@ -197,14 +201,16 @@ def part_arrived(step: Step, leader: NodeId, request: SnapshotRequest) -> Remark
     """Bytes arrived from the leader that is followed."""
     last, size = entry_name(request.meta.last), request.meta.size
     if commands(step, Halt):
-        yield Remark(SNAPSHOT_CONTRADICTS, f"stops for good: {step.after.halted}")
+        yield Remark(SNAPSHOT_CONTRADICTS, lambda: f"stops for good: {step.after.halted}")
     elif request.meta.last.leader > (request.vote.term, request.vote.node):
-        yield Remark(SNAPSHOT_IMPOSSIBLE, f"does not take {server(leader)}'s snapshot: it ends in a later leadership")
+        yield Remark(
+            SNAPSHOT_IMPOSSIBLE, lambda: f"does not take {server(leader)}'s snapshot: it ends in a later leadership"
+        )
     elif commands(step, InstallSnapshot):
-        yield Remark(CHUNK_TAKEN, f"takes the last bytes of {server(leader)}'s snapshot, {size} in all")
-        yield Remark(INSTALLED, f"installs it: log and machine are now at {last}")
+        yield Remark(CHUNK_TAKEN, lambda: f"takes the last bytes of {server(leader)}'s snapshot, {size} in all")
+        yield Remark(INSTALLED, lambda: f"installs it: log and machine are now at {last}")
     elif commands(step, Alarm):
-        yield Remark(SNAPSHOT_DAMAGED, f"finds {server(leader)}'s snapshot damaged and asks for it again")
+        yield Remark(SNAPSHOT_DAMAGED, lambda: f"finds {server(leader)}'s snapshot damaged and asks for it again")
     else:
         yield from _part(step, leader, request)
 
@@ -213,13 +219,16 @@ def _part(step: Step, leader: NodeId, request: SnapshotRequest) -> Remarks:
     answers = sent(step, SnapshotResponse)
     end, size = request.offset + len(request.data), request.meta.size
     if commands(step, WriteChunk):
-        yield Remark(CHUNK_TAKEN, f"takes bytes {request.offset}-{end} of the {size} of {server(leader)}'s snapshot")
+        yield Remark(
+            CHUNK_TAKEN, lambda: f"takes bytes {request.offset}-{end} of the {size} of {server(leader)}'s snapshot"
+        )
     elif answers:
         wanted = f"it goes on from byte {answers[0][1].offset}"
         yield Remark(
-            CHUNK_OUT_OF_ORDER, f"cannot use bytes {request.offset}-{end} of {server(leader)}'s snapshot: {wanted}"
+            CHUNK_OUT_OF_ORDER,
+            lambda: f"cannot use bytes {request.offset}-{end} of {server(leader)}'s snapshot: {wanted}",
         )
     else:
         why = "" if departs(step, is_snapshot_useful) else ": it has committed that far"
         rule = cause(step, SNAPSHOT_USELESS, is_snapshot_useful)
-        yield Remark(rule, f"does not take a snapshot up to {entry_name(request.meta.last)}{why}")
+        yield Remark(rule, lambda: f"does not take a snapshot up to {entry_name(request.meta.last)}{why}")

@@ -1,9 +1,22 @@
 """The closed table of all rules, and which of them played a part in a step."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import assert_never
 
+from pyraft_lab.engine.commands import (
+    Append,
+    Apply,
+    Command,
+    Purge,
+    Readable,
+    Refuse,
+    Send,
+    SendChunk,
+    TakeSnapshot,
+)
+from pyraft_lab.engine.consult import KEPT, ByIdentity
 from pyraft_lab.engine.events import (
     AllowRevert,
     Beat,
@@ -53,6 +66,8 @@ from pyraft_lab.trace.rules import commitment, elections, memberships, own, repl
 from pyraft_lab.trace.rules.rule import Remark, Remarks, Rule
 from pyraft_lab.trace.words import server
 
+Kinds = set[type[Command]]
+
 RULES: Mapping[str, Rule] = {
     rule.label: rule
     for room in (elections, terms, replication, commitment, memberships, snapshots, requests)
@@ -70,6 +85,12 @@ def rule(step: Step) -> Rule:
 
 def remarks(step: Step) -> tuple[Remark, ...]:
     """What each rule did that played a part in the step, in the order in which it happened; never empty."""
+    return _remarks(ByIdentity(step))
+
+
+@lru_cache(maxsize=KEPT)
+def _remarks(asked: ByIdentity) -> tuple[Remark, ...]:
+    step = asked.step
     if step.before.halted:
         return (Remark(terms.HALTED, "has stopped for good and does nothing"),)
     told = list(chain(_event(step, step.event), _consequences(step))) or list(terms.out_of_date("this"))
@@ -79,24 +100,41 @@ def remarks(step: Step) -> tuple[Remark, ...]:
 
 
 def _consequences(step: Step) -> Remarks:
-    """What followed from the state, whatever event led to it."""
+    """What followed from the state, whatever event led to it; nobody is asked about commands that were not given."""
+    kinds = {type(command) for command in step.commands}
     if isinstance(step.before.role, Leader):
-        yield from terms.lease_renewed(step)
-        yield from commitment.committed(step)
-        yield from memberships.joint_left(step)
-        yield from requests.reads_confirmed(step)
-        yield from requests.reads_failed_with_office(step)
-        yield from memberships.retired(step)
+        yield from _of_leading(step, kinds)
     if not isinstance(step.event, Boot):
         yield from memberships.followed(step)
         yield from memberships.role_changed(step)
-    yield from commitment.applied(step)
-    if isinstance(step.after.role, Leader):
+    if Apply in kinds:
+        yield from commitment.applied(step)
+    if kinds and isinstance(step.after.role, Leader):
+        yield from _sendings(step, kinds)
+    if TakeSnapshot in kinds:
+        yield from snapshots.begun(step)
+    if Purge in kinds:
+        yield from snapshots.purged(step)
+
+
+def _of_leading(step: Step, kinds: Kinds) -> Remarks:
+    yield from terms.lease_renewed(step)
+    yield from commitment.committed(step)
+    if Append in kinds:
+        yield from memberships.joint_left(step)
+    if Readable in kinds:
+        yield from requests.reads_confirmed(step)
+    if Refuse in kinds:
+        yield from requests.reads_failed_with_office(step)
+    yield from memberships.retired(step)
+
+
+def _sendings(step: Step, kinds: Kinds) -> Remarks:
+    if Send in kinds:
         yield from replication.entries_sent(step)
+    if SendChunk in kinds:
         yield from snapshots.parts_sent(step)
-        yield from requests.handed_over(step)
-    yield from snapshots.begun(step)
-    yield from snapshots.purged(step)
+    yield from requests.handed_over(step)
 
 
 def _event(step: Step, event: Event) -> Remarks:

@@ -111,12 +111,12 @@ RULES = (
 
 def out_of_date(what: str) -> Remarks:
     """Something came too late to matter."""
-    yield Remark(OUT_OF_DATE, f"ignores {what}")
+    yield Remark(OUT_OF_DATE, lambda: f"ignores {what}")
 
 
 def absurd(src: NodeId) -> Remarks:
     """A message that no correct server sends."""
-    yield Remark(ABSURD, f"ignores a message from {server(src)} that no correct server sends")
+    yield Remark(ABSURD, lambda: f"ignores a message from {server(src)} that no correct server sends")
 
 
 def learned(step: Step, src: NodeId) -> Remarks:
@@ -125,9 +125,9 @@ def learned(step: Step, src: NodeId) -> Remarks:
     later = after.term > before.term
     if is_active(before.role) and not is_active(after.role):
         news = f"learns of term {after.term} from {server(src)}" if later else f"steps aside for {server(src)}"
-        yield Remark(STEPPED_DOWN, f"{news} and gives up its {office(step)}")
+        yield Remark(STEPPED_DOWN, lambda: f"{news} and gives up its {office(step)}")
     elif later and not after.vote.node:
-        yield Remark(TERM_ADOPTED, f"adopts term {after.term} from {server(src)}")
+        yield Remark(TERM_ADOPTED, lambda: f"adopts term {after.term} from {server(src)}")
 
 
 def office(step: Step) -> str:
@@ -163,10 +163,11 @@ def recognised(step: Step, src: NodeId, message: LeaderMessage) -> Remarks:
         yield from absurd(src)
     elif is_active(before.role):
         yield Remark(
-            _yielding(step), f"gives up its {office(step)} and follows {server(src)}, leader of term {after.term}"
+            _yielding(step),
+            lambda: f"gives up its {office(step)} and follows {server(src)}, leader of term {after.term}",
         )
     elif before.leader != src or before.vote != message.vote:
-        yield Remark(LEADER_RECOGNISED, f"follows {server(src)}, leader of term {message.vote.term}")
+        yield Remark(LEADER_RECOGNISED, lambda: f"follows {server(src)}, leader of term {message.vote.term}")
 
 
 def _yielding(step: Step) -> Rule:
@@ -181,7 +182,7 @@ def is_obeyed(step: Step, src: NodeId, message: LeaderMessage) -> bool:
 def loyalty_over(step: Step) -> Remarks:
     """The leader's lease on a follower ran out."""
     leader = server(step.before.leader)
-    yield Remark(LOYALTY_OVER, f"has not heard {leader} for a while and may vote for others again")
+    yield Remark(LOYALTY_OVER, lambda: f"has not heard {leader} for a while and may vote for others again")
 
 
 # Leading
@@ -191,7 +192,7 @@ def round_begun(step: Step) -> Remarks:
     """A heartbeat round was due, or ordered."""
     peers = [peer for peer, _ in sent(step, HeartbeatRequest)]
     if peers:
-        yield Remark(HEARTBEATS_SENT, f"sends heartbeats to {servers(peers)}")
+        yield Remark(HEARTBEATS_SENT, lambda: f"sends heartbeats to {servers(peers)}")
     else:
         yield Remark(HEARTBEATS_SPARED, "has no heartbeat to send")
 
@@ -208,7 +209,7 @@ def lease_renewed(step: Step) -> Remarks:
         heard = {one.peer for one in after.progress if one.heard >= after.proved} | {step.after.id}
         yield Remark(
             cause(step, LEASE_RENEWED, proved_round, starts_lease),
-            f"has its lease renewed by {shares(step.after.membership, heard)}",
+            lambda: f"has its lease renewed by {shares(step.after.membership, heard)}",
         )
 
 
@@ -236,4 +237,4 @@ def quorum_ran_out(step: Step) -> Remarks:
     if isinstance(step.after.role, Leader):
         yield from out_of_date("its quorum timer")
     else:
-        yield Remark(QUORUM_LOST, f"still hears no majority and gives up its {office(step)}")
+        yield Remark(QUORUM_LOST, lambda: f"still hears no majority and gives up its {office(step)}")
