@@ -109,6 +109,10 @@ class Writer:
             line.before = step.before
         self._last[step.after.id] = step.after
         line.event, line.commands, line.changed = step.event, step.commands, _difference(step)
+        self._add_rules(line, step)
+
+    def _add_rules(self, line: Line, step: Step) -> None:
+        """What explains the step to a reader that does not have the run's rules."""
         line.overdue = step.overdue
         line.rules = self._new_rules(step)
 
@@ -120,6 +124,13 @@ class Writer:
         self._rules[step.after.id] = (step.rules, names_of(step.rules))
         found = self._rules[step.after.id][1]
         return None if found == names else dict(found)
+
+
+class Fingerprints(Writer):
+    """Lines for a digest: what happened, and not the names of the rules; so digests outlive a rule that is renamed."""
+
+    def _add_rules(self, line: Line, step: Step) -> None:
+        pass
 
 
 class Reader:

@@ -320,9 +320,9 @@ class Trace:
 
     def digest(self) -> str:
         """A fingerprint of all that is kept: the same seed and decisions give the same one, in any process."""
-        from pyraft_lab.trace.files import Writer
+        from pyraft_lab.trace.files import Fingerprints
 
-        writer, digest = Writer(), blake2b(digest_size=16)
+        writer, digest = Fingerprints(), blake2b(digest_size=16)
         for record in self.records:
             digest.update(writer.line(record))
         return digest.hexdigest()

@@ -304,3 +304,17 @@ def test_rules_that_change_in_the_middle_of_a_run_are_told_from_then_on(tmp_path
 
 def one_step() -> Step:
     raise AssertionError("the record has a step")
+
+
+def test_a_digest_is_of_what_happened_whatever_the_rules_are_called() -> None:
+    same = replace(RAFT, vote_refusal=partial(RAFT.vote_refusal))
+    runs = [Simulation(nodes=3, seed=7, rules=rules, checks=()) for rules in (RAFT, same)]
+    for one in runs:
+        one.run(0.5)
+    assert runs[0].trace.digest() == runs[1].trace.digest()
+
+
+def test_a_sentence_is_made_when_it_is_read() -> None:
+    elected = [remark for remark in remarks(departed("has_won", yes).step or one_step()) if callable(remark.tell)]
+    assert elected
+    assert all(remark.text == remark.tell() for remark in elected if callable(remark.tell))
