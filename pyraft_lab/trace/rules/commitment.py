@@ -65,7 +65,7 @@ def _by_majority(step: Step) -> Remarks:
     governing = judged_by(step)
     rule = cause(step, COMMIT_BY_BOTH if governing.is_joint else COMMIT_BY_MAJORITY, commit_index)
     yield Remark(rule, lambda: f"commits {contained(own or entries)}, held by {shares(governing, holders(step, last))}")
-    if len(own) < len(entries):
+    if own and len(own) < len(entries):
         terms = sorted({entry.id.term for entry in entries if entry not in own})
         earlier = f"{span(first, first + len(entries) - len(own) - 1)} of term {listed(list(map(str, terms)))}"
         yield Remark(COMMIT_OF_EARLIER, lambda: f"with it commits {earlier}")
