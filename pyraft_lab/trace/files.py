@@ -49,7 +49,7 @@ Changed = msgspec.defstruct(
 class Line(Struct, kw_only=True, omit_defaults=True):
     """A record as it is written; ``before`` only where it does not follow from the lines above.
 
-    ``rules`` are the names of the rules that are not Raft's own, where they are others than on the node's last line.
+    ``rules`` are the names of the rules that are not Raft's own: beside each ``before``, and where they change.
     """
 
     id: int
@@ -107,6 +107,7 @@ class Writer:
         last = self._last.get(step.after.id)
         if last is not step.before and last != step.before:
             line.before = step.before
+            self._rules.pop(step.after.id, None)  # who reads on from here knows nothing of the lines above
         self._last[step.after.id] = step.after
         line.event, line.commands, line.changed = step.event, step.commands, _difference(step)
         self._add_rules(line, step)
@@ -180,8 +181,8 @@ class Reader:
         told = {name: value for name, value in asdict(changed).items() if value is not UNSET}
         after = replace(before, **({"disk": _folded(before.disk, line.commands)} | told))
         self._last[before.id] = after
-        if line.rules is not None:
-            self._rules[line.node] = named_rules(line.rules)
+        if line.rules is not None or line.before is not None:
+            self._rules[line.node] = named_rules(line.rules or {})
         return Step(before, event, after, line.commands, self._rules.get(line.node), line.overdue)
 
 

@@ -19,6 +19,7 @@ from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.lab.film import Recorded
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.files import Reader, Writer
 from pyraft_lab.trace.recorder import Record, Trace
 from pyraft_lab.trace.records import record_step
 from pyraft_lab.trace.rules.table import RULES, remarks, rule
@@ -318,3 +319,13 @@ def test_a_sentence_is_made_when_it_is_read() -> None:
     elected = [remark for remark in remarks(departed("has_won", yes).step or one_step()) if callable(remark.tell)]
     assert elected
     assert all(remark.text == remark.tell() for remark in elected if callable(remark.tell))
+
+
+def test_a_reader_that_begins_in_the_middle_knows_the_rules_from_the_first_state_on() -> None:
+    sim = suspicious_run()
+    sim.crash(2)
+    sim.restart(2)
+    writer, reader = Writer(), Reader()
+    lines = [writer.line(record) for record in sim.trace.records]
+    restarted = reader.record(lines[-1])
+    assert names_of(rules_of(restarted.step or one_step())) == {"vote_refusal": "suspicious"}
