@@ -15,9 +15,10 @@ from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, VoteRefusal
-from pyraft_lab.engine.state import Step
+from pyraft_lab.engine.state import PreCandidate, Step
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.lab.film import Recorded
+from pyraft_lab.lab.decision import decisions
+from pyraft_lab.lab.film import Recorded, Simulated
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.files import Reader, Writer
 from pyraft_lab.trace.recorder import Record, Trace
@@ -329,3 +330,23 @@ def test_a_reader_that_begins_in_the_middle_knows_the_rules_from_the_first_state
     lines = [writer.line(record) for record in sim.trace.records]
     restarted = reader.record(lines[-1])
     assert names_of(rules_of(restarted.step or one_step())) == {"vote_refusal": "suspicious"}
+
+
+def test_the_lab_says_that_another_rule_decides() -> None:
+    sim = Simulation(nodes=3, seed=7, rules=replace(RAFT, has_won=no, commit_index=as_before), checks=())
+    sim.run_until(lambda one: any(isinstance(node.state.role, PreCandidate) for node in one.nodes.values()))
+    told = decisions(Simulated(sim).moment(len(sim.trace)))
+    assert told[0]["line"] == "this run's rule has_won (no) decides, not Raft's own"
+    assert decisions([*Recorded(sim.trace).moments(0, len(sim.trace))][-1]) == told
+
+
+def test_the_lab_says_what_raft_needs_where_raft_decides() -> None:
+    sim = Simulation(nodes=3, seed=7, rules=replace(RAFT, commit_index=as_before), checks=())
+    leader = sim.run_until(lambda one: one.leader)
+    (commit,) = decisions(Simulated(sim).moment(len(sim.trace)))
+    assert (commit["by"], commit["what"]) == (leader, "commit")
+    assert commit["line"] == "this run's rule commit_index (as_before) decides, not Raft's own"
+    again = Simulation(nodes=3, seed=7, rules=replace(RAFT, has_won=yes, commit_index=everything), checks=())
+    again.run_until(lambda one: one.leader)
+    (leads,) = decisions(Simulated(again).moment(len(again.trace)))
+    assert leads["line"] == "everything up to entry 2 is committed"
