@@ -11,7 +11,7 @@ then the paper's reasons are not the run's::
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from inspect import unwrap
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -22,6 +22,7 @@ from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.state import Step
 
 Function = Callable[..., Any]
+T = TypeVar("T")
 RULE_NAMES: tuple[str, ...] = Rules.__struct_fields__
 """The names of the table's rules."""
 _OWN: Mapping[str, tuple[Function, Function]] = {
@@ -99,7 +100,7 @@ def _named(name: str, title: str) -> Function:
 
 def consult(step: Step) -> tuple[Consulted, ...]:
     """The rules that decided a step, in the order in which they were asked; each as often as it was."""
-    return _consulted(step)[0]
+    return _consulted(step, RULE_NAMES)[0]
 
 
 def listen(step: Step, rules: Rules) -> tuple[tuple[Consulted, ...], Step]:
@@ -108,7 +109,7 @@ def listen(step: Step, rules: Rules) -> tuple[tuple[Consulted, ...], Step]:
     Raises what a rule raises.
     """
     heard: list[Consulted] = []
-    again = take(step.before, step.event, _listening(rules, heard))
+    again = take(step.before, step.event, _listening(rules, RULE_NAMES, heard))
     return tuple(heard), again
 
 
@@ -117,9 +118,7 @@ def departures(step: Step) -> tuple[Departure, ...]:
 
     Only answers that made a difference count: most rules are asked in every step, and mostly nothing follows.
     """
-    if step.rules is None or step.rules is ADVANCED:
-        return ()
-    return _departures(ByIdentity(step))
+    return () if step.rules is None else _departures(ByIdentity(step))
 
 
 def answer_of(step: Step, rule: Function) -> Any:
@@ -134,28 +133,29 @@ def title_of(function: Function) -> str:
     return whole.title if isinstance(whole, NamedRule) else str(getattr(whole, "__name__", type(whole).__name__))
 
 
-def is_own(name: str, function: Function) -> bool:
-    """Whether a function is the one that ``RAFT`` or ``ADVANCED`` has under this name."""
-    return function in _OWN[name]
+def is_own(rules: Rules, rule: Function) -> bool:
+    """Whether a table has Raft's own function under the name of ``rule``; answers given by hand do not count."""
+    name = rule.__name__
+    return unwrap(getattr(rules, name)) is getattr(_compared(ByIdentity(rules)).own, name)
 
 
 # Taking a step again
 
 
-def _consulted(step: Step) -> tuple[tuple[Consulted, ...], bool]:
-    """What was heard, and whether the step came out as it had: not so where a rule is not at hand, or keeps secrets."""
+def _consulted(step: Step, names: Iterable[str]) -> tuple[tuple[Consulted, ...], bool]:
+    """What these rules said, and whether the step came out as it had: not where a rule is unknown, or not a function."""
     rules, heard = rules_of(step), list[Consulted]()
     if step.overdue and not isinstance(step.event, _NOT_HANDED_OVER):
         _ask("fires_first", rules.fires_first, (step.event, step.overdue), heard)
     try:
-        again = take(step.before, step.event, _listening(rules, heard))
+        again = take(step.before, step.event, _listening(rules, names, heard))
     except Exception:  # noqa: BLE001 (a learner's rule may raise anything, and an explanation never does)
         return tuple(heard), False
     return tuple(heard), again.commands == step.commands
 
 
-def _listening(rules: Rules, heard: list[Consulted]) -> Rules:
-    """The same table, with an ear at every rule."""
+def _listening(rules: Rules, names: Iterable[str], heard: list[Consulted]) -> Rules:
+    """The same table, with an ear at each of these rules."""
 
     def ear(name: str, function: Function) -> Function:
         def ask(*arguments: Any) -> Any:
@@ -166,7 +166,7 @@ def _listening(rules: Rules, heard: list[Consulted]) -> Rules:
 
         return ask
 
-    return Rules(**{name: ear(name, function) for name, function in asdict(rules).items()})
+    return replace(rules, **{name: ear(name, getattr(rules, name)) for name in names})
 
 
 def _ask(name: str, function: Function, arguments: tuple[Any, ...], heard: list[Consulted]) -> Any:
@@ -185,31 +185,48 @@ def _answer(function: Function, arguments: tuple[Any, ...]) -> Any:
 # Comparing with Raft's own
 
 
-class ByIdentity:
-    """A step as a key: by its identity, for comparing whole states costs more than taking the step again."""
+class ByIdentity(Generic[T]):
+    """A step or a table as a key: by identity, for comparing whole states costs more than taking a step again."""
 
-    __slots__ = ("step",)
+    __slots__ = ("value",)
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
+    def __init__(self, value: T) -> None:
+        self.value = value
 
     def __hash__(self) -> int:
-        return id(self.step)
+        return id(self.value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByIdentity) and other.step is self.step
+        return isinstance(other, ByIdentity) and other.value is self.value
+
+
+class Compared(Struct, frozen=True):
+    """A table beside the one of Raft's that it is a variant of: ``others`` are the names of the rules that differ."""
+
+    own: Rules
+    others: tuple[str, ...]
+
+
+@lru_cache(maxsize=64)
+def _compared(table: ByIdentity[Rules]) -> Compared:
+    """A variant of ``ADVANCED`` has more of the rules that are only there than of those that are only in ``RAFT``."""
+    rules = {name: unwrap(rule) for name, rule in asdict(table.value).items()}
+    differ = [name for name, (raft, advanced) in _OWN.items() if raft is not advanced]
+    leaning = sum((rules[name] is _OWN[name][1]) - (rules[name] is _OWN[name][0]) for name in differ)
+    own = ADVANCED if leaning > 0 else RAFT
+    return Compared(own, tuple(name for name in rules if getattr(table.value, name) is not getattr(own, name)))
 
 
 @lru_cache(maxsize=KEPT)
-def _departures(same: ByIdentity) -> tuple[Departure, ...]:
-    heard, is_faithful = _consulted(same.step)
-    own = _reference(rules_of(same.step))
-    others = [one for one in heard if not is_own(one.rule, one.function)]
-    found = {one.rule: one for one in reversed(list(_departed(others, own)))}
-    told = [one for one in reversed(found.values()) if _matters(same.step, one.rule, getattr(own, one.rule))]
+def _departures(same: ByIdentity[Step]) -> tuple[Departure, ...]:
+    step = same.value
+    table = _compared(ByIdentity(rules_of(step)))
+    heard, is_faithful = _consulted(step, table.others) if table.others else ((), True)
+    found = {one.rule: one for one in reversed(list(_departed(heard, table.own)))}
+    told = [one for one in reversed(found.values()) if _matters(step, one.rule, getattr(table.own, one.rule))]
     if is_faithful:
         return tuple(told)
-    strange = [one for one in others if not is_own(one.rule, unwrap(one.function))]
+    strange = [one for one in heard if unwrap(one.function) is not getattr(table.own, one.rule)]
     silent = [one for one in strange if isinstance(one.function, NamedRule)] or strange
     unheard = {one.rule: Departure(one.rule, title_of(one.function), UNKNOWN, UNKNOWN) for one in silent}
     return (*told, *(one for one in unheard.values() if one.rule not in found))
@@ -231,15 +248,6 @@ def _matters(step: Step, name: str, own: Function) -> bool:
     except Exception:  # noqa: BLE001 (a log that another rule has broken may be beyond Raft's own)
         return True
     return other.commands != step.commands or other.after != step.after
-
-
-def _reference(rules: Rules) -> Rules:
-    """Whether a table is a variant of ``RAFT`` or of ``ADVANCED``: the latter as soon as one rule is only there."""
-    for name, function in asdict(rules).items():
-        raft, advanced = _OWN[name]
-        if raft is not advanced and unwrap(function) is advanced:
-            return ADVANCED
-    return RAFT
 
 
 def _is_same(answer: Any, own: Any) -> bool:

@@ -1,7 +1,6 @@
 """What the cluster is deciding right now, and how far it is: votes counted, copies counted, set by set."""
 
 from collections.abc import Collection, Iterator
-from inspect import unwrap
 from typing import Any
 
 from pyraft_lab.engine.consult import is_own, title_of
@@ -37,7 +36,7 @@ def _by_own_rule(one: Server) -> dict[str, Any]:
     decides = commit_index if isinstance(one.state.role, Leader) else has_won
     name = decides.__name__
     is_settled = isinstance(one.state.role, Leader) and one.state.log.last.index <= one.state.committed
-    if is_settled or one.rules is None or is_own(name, unwrap(getattr(one.rules, name))):
+    if is_settled or one.rules is None or is_own(one.rules, decides):
         return {}
     return {"line": f"this run's rule {name} ({title_of(getattr(one.rules, name))}) decides, not Raft's own"}
 

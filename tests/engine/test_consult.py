@@ -14,6 +14,7 @@ from pyraft_lab.engine.consult import (
     answer_of,
     consult,
     departures,
+    is_own,
     listen,
     named_rules,
     names_of,
@@ -23,7 +24,7 @@ from pyraft_lab.engine.consult import (
 from pyraft_lab.engine.engine import raft, step, with_overdue
 from pyraft_lab.engine.events import ChangeMembership, Event, Fire, Read, Receive
 from pyraft_lab.engine.membership import Membership, ReplaceVoters
-from pyraft_lab.engine.messages import VoteRequest
+from pyraft_lab.engine.messages import HeartbeatRequest, VoteRequest
 from pyraft_lab.engine.rules import (
     ADVANCED,
     RAFT,
@@ -107,6 +108,18 @@ def test_a_variant_of_openrafts_rules_is_measured_by_openrafts() -> None:
     own = replace(ADVANCED, vote_refusal=same_as(vote_refusal))
     (found,) = departures(raft(own).step(state, greater))
     assert (found.answer, found.own) == (VoteRefusal.VOTE, None)
+
+
+def test_one_of_openrafts_rules_alone_is_a_departure_from_raft() -> None:
+    state = replace(follower(2, term=5), disk=replace(follower(2, term=5).disk, vote=Vote(5, 1)))
+    leads = Receive(3, HeartbeatRequest(vote=Vote(5, 3), matched=LogId(), commit=0, round=1))
+    assert is_own(RAFT, covers)
+    assert is_own(ADVANCED, covers)
+    mixed = replace(RAFT, vote_refusal=ADVANCED.vote_refusal)
+    assert not is_own(mixed, vote_refusal)
+    greater = Receive(3, VoteRequest(vote=Vote(5, 3), last=LogId(4, 4, 9)))
+    assert [one.title for one in departures(raft(mixed).step(state, greater))] == ["vote_refusal_in_order"]
+    assert departures(raft(mixed).step(state, leads)) == ()
 
 
 def test_lists_and_truths_count_by_what_they_say() -> None:

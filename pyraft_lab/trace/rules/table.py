@@ -89,8 +89,8 @@ def remarks(step: Step) -> tuple[Remark, ...]:
 
 
 @lru_cache(maxsize=KEPT)
-def _remarks(asked: ByIdentity) -> tuple[Remark, ...]:
-    step = asked.step
+def _remarks(asked: ByIdentity[Step]) -> tuple[Remark, ...]:
+    step = asked.value
     if step.before.halted:
         return (Remark(terms.HALTED, "has stopped for good and does nothing"),)
     told = list(chain(_event(step, step.event), _consequences(step))) or list(terms.out_of_date("this"))
