@@ -143,7 +143,7 @@ def is_own(rules: Rules, rule: Function) -> bool:
 
 
 def _consulted(step: Step, names: Iterable[str]) -> tuple[tuple[Consulted, ...], bool]:
-    """What these rules said, and whether the step came out as it had: not where a rule is unknown, or not a function."""
+    """What these rules said, and whether the step came out as before: not where a rule is unknown, or not pure."""
     rules, heard = rules_of(step), list[Consulted]()
     if step.overdue and not isinstance(step.event, _NOT_HANDED_OVER):
         _ask("fires_first", rules.fires_first, (step.event, step.overdue), heard)
