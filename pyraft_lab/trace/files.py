@@ -242,7 +242,7 @@ def _read_lines(path: Path) -> tuple[About, list[bytes]]:
     except (msgspec.MsgspecError, ValueError):
         about = About()
     if about.format != FORMAT:
-        raise PyraftError(f"{path} is no trace: its first line should name {FORMAT!r}")
+        raise PyraftError(f"{path} is not a trace file: its first line should name {FORMAT!r}")
     return about, lines if not lines or lines[-1] else lines[:-1]
 
 
@@ -269,7 +269,9 @@ def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
         lines = [line.encode() for line in frame["line"]]
     except (OSError, ValueError, KeyError, AttributeError) as error:  # Arrow's errors are of these kinds
         why = str(error).partition("\n")[0]
-        raise PyraftError(f"{path} is no trace, or damaged: it cannot be read as Parquet with lines ({why})") from error
+        raise PyraftError(
+            f"{path} is not a trace file, or is damaged: it cannot be read as Parquet with lines ({why})"
+        ) from error
     return msgspec.convert(frame.attrs.get("trace", {}), About), lines
 
 

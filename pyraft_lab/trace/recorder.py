@@ -365,7 +365,7 @@ class Trace:
     def load(cls, path: str | Path) -> "Trace":
         """A trace from a file written by :meth:`save`.
 
-        ``ConfigError`` where there is no such file, ``PyraftError`` where it is no trace, or damaged.
+        ``ConfigError`` where there is no such file, ``PyraftError`` where it is not a trace file, or is damaged.
         """
         from pyraft_lab.trace.files import load
 

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from pyraft_lab.engine.commands import Command, Send
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.consult import names_of, rules_of
-from pyraft_lab.engine.engine import raft
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import VoteResponse
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, VoteRefusal
-from pyraft_lab.engine.state import PreCandidate, Step
+from pyraft_lab.engine.state import PreCandidate, RaftState, Step
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.lab.decision import decisions
 from pyraft_lab.lab.film import Recorded, Simulated
@@ -350,3 +353,28 @@ def test_the_lab_says_what_raft_needs_where_raft_decides() -> None:
     again.run_until(lambda one: one.leader)
     (leads,) = decisions(Simulated(again).moment(len(again.trace)))
     assert leads["line"] == "everything up to entry 2 is committed"
+
+
+class Stubborn(Engine, frozen=True):
+    """An engine that refuses whatever its rules grant."""
+
+    def step(self, state: RaftState, event: Event) -> Step:
+        """As Raft, but for the answer."""
+        taken = super().step(state, event)
+        return replace(taken, commands=tuple(map(refused, taken.commands)))
+
+
+def refused(command: Command) -> Command:
+    match command:
+        case Send(message=VoteResponse() as answer):
+            return replace(command, message=replace(answer, granted=False))
+        case _:
+            return command
+
+
+def test_no_reason_is_made_up_for_an_engine_that_does_not_follow_its_rules() -> None:
+    sim = Simulation(nodes=3, seed=7, engine=Stubborn(), checks=())
+    sim.run(0.3)
+    refusals = [line for line in sim.trace.story().splitlines() if " refuses n" in line]
+    assert refusals
+    assert all("; the rules of its run do not explain that" in line or "went to" in line for line in refusals)

@@ -226,6 +226,8 @@ def _refused(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark
     told = f"{'would refuse' if early else 'refuses'} {server(candidate)} its vote of term {request.vote.term}"
     if departs(step, vote_refusal, pre_vote_refusal):
         return Remark(rule if is_known else cause(step, rule, vote_refusal, pre_vote_refusal), told)
+    if not is_known:
+        return Remark(rule, f"{told}; the rules of its run do not explain that")
     why = reason(step, request.vote)
     if refusal is VoteRefusal.LEASE:
         why = f"it heard {_office(step)} within the lease"
