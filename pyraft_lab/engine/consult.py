@@ -38,6 +38,9 @@ KEPT = 1024
 class Unknown(Struct, frozen=True):
     """What is not known: the answer of a rule that is not at hand, or that answers otherwise when asked again."""
 
+    def __bool__(self) -> bool:
+        return False
+
 
 UNKNOWN = Unknown()
 
@@ -125,6 +128,12 @@ def answer_of(step: Step, rule: Function) -> Any:
     """What a step's rule said when it was first asked; ``rule`` is Raft's own. ``UNKNOWN`` where it was not asked."""
     name = rule.__name__
     return next((one.answer for one in consult(step) if one.rule == name), UNKNOWN)
+
+
+def ask(step: Step, rule: Function, *arguments: Any) -> Any:
+    """What the rule of a step's run says to a question that the step did not ask; ``UNKNOWN`` where it raises."""
+    answer = _answer(getattr(rules_of(step), rule.__name__), arguments)
+    return UNKNOWN if isinstance(answer, Exception) else answer
 
 
 def title_of(function: Function) -> str:

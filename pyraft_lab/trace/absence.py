@@ -6,7 +6,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from pyraft_lab.engine.consult import Departure, Function, departures, rules_of
+from pyraft_lab.engine.consult import Departure, Function, departures
 from pyraft_lab.engine.events import Receive
 from pyraft_lab.engine.messages import (
     AppendRequest,
@@ -16,7 +16,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
     VoterMessage,
 )
-from pyraft_lab.engine.rules import RAFT, Rules, commit_index, may_campaign
+from pyraft_lab.engine.rules import commit_index, may_campaign
 from pyraft_lab.engine.state import Candidate, Halted, Installing, Leader, PreCandidate, Progress, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId, Term
 from pyraft_lab.trace.causes import Past, last
@@ -308,12 +308,6 @@ def _fallen(record: Record) -> str:
     return f"{server(record.node)} {happened} t={record.time:.3f}."
 
 
-def rules_at(past: Past, node: NodeId) -> Rules:
-    """The rules that a server followed last."""
-    found = last(past.steps(node))
-    return RAFT if found is None else rules_of(found[1])
-
-
 def departed_last(past: Past, node: NodeId, rule: Function) -> bool:
     """Whether the last step of a server came out otherwise than under Raft's own ``rule``."""
     found = last(past.steps(node))
@@ -327,7 +321,7 @@ def _standing(past: Past, node: NodeId) -> str:
         return _fallen(past.down[node])
     if departed_last(past, node, may_campaign):
         return f"{server(node)} does not campaign: this run's rule for that is not Raft's own."
-    if not rules_at(past, node).may_campaign(state):
+    if not may_campaign(state):
         return f"{server(node)} is not a voter of {state.membership} (§6)."
     if state.leader and state.leader != node:
         return f"{server(node)} follows {server(state.leader)}, leader of term {state.term} (§5.2)."

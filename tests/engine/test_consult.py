@@ -12,6 +12,7 @@ from pyraft_lab.engine.consult import (
     Function,
     NamedRule,
     answer_of,
+    ask,
     consult,
     departures,
     is_own,
@@ -108,6 +109,13 @@ def test_a_variant_of_openrafts_rules_is_measured_by_openrafts() -> None:
     own = replace(ADVANCED, vote_refusal=same_as(vote_refusal))
     (found,) = departures(raft(own).step(state, greater))
     assert (found.answer, found.own) == (VoteRefusal.VOTE, None)
+
+
+def test_a_rule_of_the_run_may_be_asked_more() -> None:
+    broken = asked(replace(RAFT, next_membership=raises))
+    assert ask(broken, may_campaign, broken.before) is True
+    assert ask(broken, RAFT.next_membership, Membership(), CHANGE.change, False) is UNKNOWN  # noqa: FBT003
+    assert not UNKNOWN
 
 
 def test_one_of_openrafts_rules_alone_is_a_departure_from_raft() -> None:

@@ -1,7 +1,7 @@
 """Terms and leaders (§5.1, §5.2): which leader a server follows, what is out of date, how leaders keep contact."""
 
 from pyraft_lab.engine.commands import NoQuorum, Refuse
-from pyraft_lab.engine.consult import rules_of
+from pyraft_lab.engine.consult import ask
 from pyraft_lab.engine.election import (
     follow,
     learn,
@@ -15,7 +15,7 @@ from pyraft_lab.engine.engine import on_candidate, on_follower
 from pyraft_lab.engine.engine import step as turn
 from pyraft_lab.engine.messages import HeartbeatRequest, LeaderMessage, Outdated
 from pyraft_lab.engine.replication import on_heartbeat_request, on_heartbeat_response, on_heartbeat_timer, prove_contact
-from pyraft_lab.engine.rules import covers, is_lapsed, proved_round, starts_lease
+from pyraft_lab.engine.rules import covers, is_lapsed, lease_holds, proved_round, starts_lease
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.rules.own import cause, departs
@@ -204,7 +204,7 @@ def lease_renewed(step: Step) -> Remarks:
         isinstance(before, Leader)
         and isinstance(after, Leader)
         and after.proved > before.proved
-        and (not after.handed_over or rules_of(step).lease_holds(step.after))
+        and (not after.handed_over or ask(step, lease_holds, step.after))
     ):
         heard = {one.peer for one in after.progress if one.heard >= after.proved} | {step.after.id}
         yield Remark(
