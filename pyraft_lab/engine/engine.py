@@ -4,9 +4,11 @@ A message's vote is compared before any handler runs, and what follows from the 
 joint membership, compaction) is settled once after any handler, whatever brought it about.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Apply, Refuse
 from pyraft_lab.engine.compaction import (
@@ -103,7 +105,7 @@ from pyraft_lab.engine.requests import (
     refusal_to_write,
     transfer,
 )
-from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.rules import RAFT, Rules, fires_first
 from pyraft_lab.engine.startup import boot, start
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
 from pyraft_lab.engine.timers import OfficeTimer, Timer, TimerKind
@@ -117,7 +119,14 @@ def step(state: RaftState, event: Event, rules: Rules = RAFT) -> Step:
     if not state.halted:
         dispatch(turn, event)
         settle(turn)
-    return Step(before=state, event=event, after=turn.state, commands=tuple(turn.commands))
+    return Step(state, event, turn.state, tuple(turn.commands), None if rules is RAFT else rules)
+
+
+def with_overdue(taken: Step, overdue: Sequence[Timer]) -> Step:
+    """The step with the timers that a run's own ``fires_first`` let wait; Raft's own lets none wait that matters."""
+    if not overdue or taken.rules is None or taken.rules.fires_first is fires_first:
+        return taken
+    return replace(taken, overdue=tuple(overdue))
 
 
 class Engine(Struct, frozen=True):

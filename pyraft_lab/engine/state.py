@@ -1,7 +1,7 @@
 """The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows."""
 
 from collections.abc import Mapping
-from typing import Literal, assert_never, cast
+from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -21,7 +21,11 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.log import Configuration, Log, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import NOBODY, ORIGIN, Index, LogId, NodeId, RequestId, Term, Vote
+
+if TYPE_CHECKING:
+    from pyraft_lab.engine.rules import Rules
 
 UNINITIALIZED = Membership()
 """The membership of a node that belongs to no cluster."""
@@ -309,9 +313,16 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True):
-    """One turn of Raft, and the only currency of the house: traces, figures and checks are functions of steps."""
+    """One turn of Raft, and the only currency of the house: traces, figures and checks are functions of steps.
+
+    ``rules`` is the table that decided it (``None``: Raft's own, ``RAFT``), so that whoever explains the step asks the
+    rules of its own run (:mod:`pyraft_lab.engine.consult`). ``overdue`` are timers whose time had passed and that a
+    ``fires_first`` other than Raft's own let wait.
+    """
 
     before: RaftState
     event: Event
     after: RaftState
     commands: tuple[Command, ...]
+    rules: "Rules | None" = None
+    overdue: tuple[Timer, ...] = ()

@@ -1,9 +1,13 @@
-"""Which steps ask something: votes, terms, entries, majorities, commits; routine asks nothing."""
+"""Which steps ask something: votes, terms, entries, majorities, commits; routine asks nothing.
+
+What is right is what the step did, by the rules of its own run (:mod:`pyraft_lab.engine.consult`).
+"""
 
 from collections.abc import Mapping
 from typing import TypeVar
 
 from pyraft_lab.engine.commands import Append, Halt, Send, Truncate
+from pyraft_lab.engine.consult import answer_of, rules_of
 from pyraft_lab.engine.events import Fire, Receive, Stored
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -22,31 +26,32 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
     VoterMessage,
 )
-from pyraft_lab.engine.rules import RAFT, Rules, VoteRefusal, is_loyal
+from pyraft_lab.engine.rules import VoteRefusal, is_loyal, pre_vote_refusal, vote_refusal
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState, Step
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import Index, NodeId, Vote
 from pyraft_lab.exercises.question import Choice, Question
+from pyraft_lab.trace.rules.own import departs
 from pyraft_lab.trace.words import content, entry_name, log_end, server, servers, span, voters
 
 SomeMessage = TypeVar("SomeMessage", bound=AnyMessage)
 MOST = 8
 """Entries of a log that are shown."""
 REASONS: Mapping[VoteRefusal, tuple[str, str]] = {
-    VoteRefusal.LEASE: ("lease", "no: I heard a leader too lately to help depose it"),
+    VoteRefusal.LEASE: ("lease", "no: I heard a leader too recently to help replace it"),
     VoteRefusal.LOG: ("log", "no: its log ends before mine"),
     VoteRefusal.VOTE: ("vote", "no: my vote of that term is given, or the term is over"),
 }
 """Why a vote may be refused: the word to answer with, and what it means."""
 
 
-def question(step: Step, rules: Rules = RAFT) -> Question | None:
+def question(step: Step) -> Question | None:
     """What the server of this step has to decide, or ``None`` where the step is routine."""
     if step.before.halted or any(isinstance(command, Halt) for command in step.commands):
         return None
     match step.event:
         case Receive(src, message):
-            return _message(step, src, message, rules)
+            return _message(step, src, message)
         case Fire(timer) if timer.kind is TimerKind.ELECTION:
             return _silence(step)
         case Stored():
@@ -55,10 +60,10 @@ def question(step: Step, rules: Rules = RAFT) -> Question | None:
             return None
 
 
-def _message(step: Step, src: NodeId, message: AnyMessage, rules: Rules) -> Question | None:
+def _message(step: Step, src: NodeId, message: AnyMessage) -> Question | None:
     match message:
         case VoteRequest() | PreVoteRequest():
-            return _vote(step, src, message, rules)
+            return _vote(step, src, message)
         case AppendRequest():
             return _append(step, src, message)
         case HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
@@ -76,7 +81,7 @@ def _message(step: Step, src: NodeId, message: AnyMessage, rules: Rules) -> Ques
 # Votes
 
 
-def _vote(step: Step, candidate: NodeId, request: CandidateMessage, rules: Rules) -> Question | None:
+def _vote(step: Step, candidate: NodeId, request: CandidateMessage) -> Question | None:
     answers: list[VoterMessage] = [*_sent(step, VoteResponse), *_sent(step, PreVoteResponse)]
     if not answers:
         return None
@@ -85,20 +90,29 @@ def _vote(step: Step, candidate: NodeId, request: CandidateMessage, rules: Rules
     asks = f"asks whether you would vote for it in term {term}" if early else f"asks for your vote in term {term}"
     rule = "pre_vote_refusal" if early else "vote_refusal"
     reasons = {why: Choice(word, meaning, {rule: why}) for why, (word, meaning) in REASONS.items()}
-    held = {
-        VoteRefusal.LEASE: is_loyal(before) and not (isinstance(request, VoteRequest) and request.transfer),
-        VoteRefusal.LOG: request.last < before.log.last,
-        VoteRefusal.VOTE: not rules.covers(request.vote, before.vote),
-    }
-    granted = answers[0].granted
+    words = [reasons[why].word for why in _refusals(step, request)]
     return Question(
         node=before.id,
         about="vote",
         text=f"{name} {asks}; its log {log_end(request.last)}.",
         facts=(f"your log {log_end(before.log.last)}", _vote_fact(before), _leader_fact(before)),
         choices=(Choice("grant", "yes", {rule: None}), *reasons.values()),
-        right=frozenset({"grant"} if granted else (reasons[why].word for why, holds in held.items() if holds)),
+        right=frozenset({"grant"} if answers[0].granted else words),
     )
+
+
+def _refusals(step: Step, request: CandidateMessage) -> list[VoteRefusal]:
+    """Every reason against the vote; where this run's own rule refuses it otherwise than Raft's, only what it says."""
+    before, rules = step.before, (vote_refusal, pre_vote_refusal)
+    said = answer_of(step, rules[isinstance(request, PreVoteRequest)])
+    if departs(step, *rules):
+        return [said] if isinstance(said, VoteRefusal) else list(VoteRefusal)
+    held = {
+        VoteRefusal.LEASE: is_loyal(before) and not (isinstance(request, VoteRequest) and request.transfer),
+        VoteRefusal.LOG: request.last < before.log.last,
+        VoteRefusal.VOTE: not rules_of(step).covers(request.vote, before.vote),
+    }
+    return [why for why, holds in held.items() if holds]
 
 
 def _vote_fact(state: RaftState) -> str:
@@ -110,7 +124,7 @@ def _leader_fact(state: RaftState) -> str:
     if isinstance(state.role, Leader):
         return "you lead"
     leader = f"you follow {server(state.leader)}" if state.leader else "you follow nobody"
-    return f"{leader}, and {'heard a leader within its lease' if is_loyal(state) else 'heard no leader lately'}"
+    return f"{leader}, and {'heard a leader within its lease' if is_loyal(state) else 'heard no leader recently'}"
 
 
 # A leader speaks
@@ -138,27 +152,27 @@ def _sends(request: AppendRequest) -> str:
     terms = sorted({entry.id.term for entry in request.entries})
     of_terms = f"term{'s' if len(terms) > 1 else ''} {', '.join(map(str, terms))}"
     entries = span(request.entries[0].index, request.entries[-1].index)
-    return f"sends {entries} ({of_terms}: {content(request.entries)}), to stand behind {entry_name(request.prev)}"
+    return f"sends {entries} ({of_terms}: {content(request.entries)}), to follow {entry_name(request.prev)}"
 
 
 def _takings(request: AppendRequest) -> tuple[Choice, ...]:
     """What may be done about an append."""
-    refuse = Choice("refuse", "the entry in front is not in my log: I take nothing", {"covers": True, "fits": False})
+    refuse = Choice("refuse", "the entry before them is not in my log: I take nothing", {"covers": True, "fits": False})
     outdated = Choice("outdated", "its term is over: I take nothing and say so", {"covers": False})
     if not request.entries:
         return (Choice("keep", "they agree so far: I say yes"), refuse, outdated)
     cut = {"covers": True, "fits": True, "unknown": request.entries}
     return (
-        Choice("append", "the logs agree so far: I put what is new behind it", {"covers": True, "fits": True}),
-        Choice("replace", "what I have there differs: I cut mine off and take theirs", cut),
-        Choice("keep", "I hold all of it already: I change nothing and say yes"),
+        Choice("append", "the logs agree so far: I append what is new", {"covers": True, "fits": True}),
+        Choice("replace", "what I have there differs: I remove mine and take theirs", cut),
+        Choice("keep", "I already hold all of it: I change nothing and say yes"),
         refuse,
         outdated,
     )
 
 
 def _taken(step: Step) -> str | None:
-    """What Raft did with the entries; ``None`` where it passed over them."""
+    """What Raft did with the entries; ``None`` where it ignored them."""
     if _sent(step, Outdated):
         return "outdated"
     if _sent(step, AppendRefused):
@@ -171,7 +185,7 @@ def _taken(step: Step) -> str | None:
 
 
 def _office(step: Step, src: NodeId, vote: Vote) -> Question | None:
-    """Somebody speaks as a leader; nothing to decide where it is the one that is followed already."""
+    """A message of a leader; nothing to decide where this node already follows it."""
     refused = bool(_sent(step, Outdated))
     if not refused and step.before.vote == step.after.vote:
         return None
@@ -189,7 +203,7 @@ def _office(step: Step, src: NodeId, vote: Vote) -> Question | None:
 
 
 def _term(step: Step, src: NodeId, vote: Vote) -> Question | None:
-    """An answer shows a higher term to somebody who leads or wants to."""
+    """An answer shows a higher term to a leader or a candidate."""
     before = step.before
     if not isinstance(before.role, (Leader, Candidate, PreCandidate)) or before.term == step.after.term:
         return None
@@ -199,7 +213,7 @@ def _term(step: Step, src: NodeId, vote: Vote) -> Question | None:
         text=f"{server(src)} answers you, and says that it is in term {vote.term}.",
         facts=(_vote_fact(before), _leader_fact(before)),
         choices=(
-            Choice("resign", "my time is over: I adopt the term and follow", {"covers": True}),
+            Choice("resign", "my term is over: I adopt the new one and follow", {"covers": True}),
             Choice("go on", "I was elected for my term and stay in it", {"covers": False}),
         ),
         right=frozenset({"resign"}),
@@ -223,12 +237,12 @@ def _tally(step: Step, text: str) -> Question:
     """Whether votes are enough: those that were counted before, and the new one."""
     before, after = step.before, step.after
     role = before.role
-    assert isinstance(role, (PreCandidate, Candidate)), "only who asked counts votes"
+    assert isinstance(role, (PreCandidate, Candidate)), "only a server that asked counts votes"
     early = isinstance(role, PreCandidate)
     won, waiting = (Candidate, PreCandidate) if early else (Leader, Candidate)
     right = "won" if isinstance(after.role, won) else "wait" if isinstance(after.role, waiting) else "lost"
     sets = " and ".join(voters(config) for config in before.membership.configs)
-    then = "I stand for election" if early else "I lead"
+    then = "I become a candidate" if early else "I lead"
     return Question(
         node=before.id,
         about="majority",
@@ -240,7 +254,7 @@ def _tally(step: Step, text: str) -> Question:
         choices=(
             Choice("won", f"that is a majority: {then}", {"has_won": True}),
             Choice("wait", "no majority yet: I wait for more", {"has_won": False}),
-            Choice("lost", "no majority can be reached any more: I give up"),
+            Choice("lost", "a majority can no longer be reached: I give up"),
         ),
         right=frozenset({right}),
     )
@@ -302,11 +316,11 @@ def _silence(step: Step) -> Question | None:
     return Question(
         node=before.id,
         about="silence",
-        text="Your election timeout has run out, and no leader was heard.",
+        text="Your election timer fires, and no leader was heard.",
         facts=(_vote_fact(before), f"the voters: {' and '.join(map(voters, before.membership.configs)) or 'nobody'}"),
         choices=(
             Choice("stand", "I want to lead, and ask the others"),
-            Choice("wait", "I go on waiting"),
+            Choice("wait", "I keep waiting"),
         ),
         right=frozenset({"stand" if stands else "wait"}),
     )
@@ -316,7 +330,7 @@ def _silence(step: Step) -> Question | None:
 
 
 def log_row(state: RaftState) -> str:
-    """The last entries of a log, each with its term; a bar stands behind what is known to be committed.
+    """The last entries of a log, each with its term; a bar follows what is known to be committed.
 
     >>> from pyraft_lab.engine.log import Blank, Entry, Log
     >>> from pyraft_lab.engine.state import Disk

@@ -6,7 +6,7 @@
 n2 asks whether you would vote for it in term 1; its log ends with entry 1 of term 0.
   your log ends with entry 1 of term 0
   you are in term 0, and your vote of it is free
-  you follow nobody, and heard no leader lately
+  you follow nobody, and heard no leader recently
 <BLANKLINE>
   grant  yes
   ...
@@ -99,7 +99,7 @@ class Hand:
         reference = self._next()
         if reference is None or self._knows(reference):
             return None
-        return question(reference, self._reference)
+        return question(reference)
 
     @property
     def score(self) -> tuple[int, int]:

@@ -3,10 +3,14 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
+from pyraft_lab.engine.consult import is_own, title_of
 from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.rules import commit_index, has_won
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.lab.moment import Moment
+from pyraft_lab.lab.moment import Moment, Server
 from pyraft_lab.lab.wire import Decision, Tally
 from pyraft_lab.trace.words import server, voters
 
@@ -16,16 +20,28 @@ def decisions(moment: Moment) -> tuple[Decision, ...]:
 
     ``sets`` has one tally for each voter set: who is in it, who agrees, who refuses, how many are needed.
     """
-    alive = [one.state for one in moment.servers.values() if one.up]
-    busy = [state for state in alive if isinstance(state.role, (PreCandidate, Candidate, Leader))]
+    alive = [one for one in moment.servers.values() if one.up]
+    busy = [one for one in alive if isinstance(one.state.role, (PreCandidate, Candidate, Leader))]
     if not busy:
         return ()
-    newest = max(_running_for(state) for state in busy)
-    return tuple(_decision(state) for state in busy if _running_for(state) == newest)
+    newest = max(_running_for(one.state) for one in busy)
+    return tuple(_by_own_rule(one) for one in busy if _running_for(one.state) == newest)
 
 
 def _running_for(state: RaftState) -> int:
     return state.term + isinstance(state.role, PreCandidate)
+
+
+def _by_own_rule(one: Server) -> Decision:
+    """The decision; where a rule of this run takes it, and not Raft's own, nobody knows what that rule needs."""
+    decision = _decision(one.state)
+    decides = commit_index if isinstance(one.state.role, Leader) else has_won
+    name = decides.__name__
+    is_settled = isinstance(one.state.role, Leader) and one.state.log.last.index <= one.state.committed
+    if is_settled or one.rules is None or is_own(one.rules, decides):
+        return decision
+    line = f"this run's rule {name} ({title_of(getattr(one.rules, name))}) decides, not Raft's own"
+    return replace(decision, line=line)
 
 
 def _decision(state: RaftState) -> Decision:

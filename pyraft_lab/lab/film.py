@@ -11,11 +11,11 @@ from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.lab.fold import LANDS, after, doom, ends_of
 from pyraft_lab.lab.moment import Camera, Moment
 from pyraft_lab.lab.scene import scene, with_changes
-from pyraft_lab.lab.telling import source, told, written
+from pyraft_lab.lab.telling import ruling, source, told, written
 from pyraft_lab.lab.wire import Chunk, Gone, SceneEvent
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import EventId, Fate, Flight, MessageId, Record
-from pyraft_lab.trace.rules.table import RULES
+from pyraft_lab.trace.rules.table import LABELS
 from pyraft_lab.trace.trace import Trace
 
 REEL = 64
@@ -51,21 +51,22 @@ class Film(ABC):
         start, stop = number * REEL, min((number + 1) * REEL, len(self))
         moments = list(self.moments(start, stop))
         records = [self.trace.record(event) for event in range(start, stop)]
-        events = tuple(self._events(records, moments))
+        engine = ruling(self.engine, records)
+        events = tuple(self._events(records, moments, engine))
         labels = sorted({event.rule for event in events if isinstance(event.rule, str)})
         return Chunk(
             number=number,
             key=scene(moments[0]),
             events=events,
             book=dict(written(entry) for entry in _entries(moments[0], records)),
-            rules={label: source(self.engine, RULES[label]) for label in labels},
+            rules={label: source(engine, LABELS[label]) for label in labels},
         )
 
-    def _events(self, records: Sequence[Record], moments: Sequence[Moment]) -> Iterator[SceneEvent]:
+    def _events(self, records: Sequence[Record], moments: Sequence[Moment], engine: Engine) -> Iterator[SceneEvent]:
         """The records with what each changed; there is one moment more than records."""
         flights = Flights(self.trace, moments[0])
         for record, before, later in zip(records, moments, moments[1:], strict=False):
-            event = told(record, flights.after(record), self.engine)
+            event = told(record, flights.after(record), engine)
             sent = tuple(one for one in event.sent if one.id not in before.early)
             gone = vanished(record, before, later)
             yield with_changes(replace(event, sent=sent, gone=gone), before, later)

@@ -77,7 +77,7 @@ def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Serv
 
 def _stepped(old: Server | None, record: Record, step: Step, ends: Ends) -> Server:
     kept = _standing(old, step.after)
-    return replace(kept, clock=_clock(kept.clock, record, step, ends))
+    return replace(kept, clock=_clock(kept.clock, record, step, ends), rules=step.rules)
 
 
 def _standing(old: Server | None, state: RaftState) -> Server:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
+from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, Timer
 from pyraft_lab.engine.types import NodeId
@@ -26,7 +27,8 @@ class Clock(Struct, frozen=True):
 class Server(Struct, frozen=True, kw_only=True):
     """One server at that instant; ``silent``: it is not up as far as anybody hears.
 
-    ``digest`` is equal where state machines are equal, ``holds`` is what the machine says, shortened.
+    ``digest`` is equal where state machines are equal, ``holds`` is what the machine says, shortened. ``rules`` is the
+    table that the server follows, as a :class:`~pyraft_lab.engine.state.Step` has it: ``None`` is Raft's own.
     """
 
     state: RaftState
@@ -37,6 +39,7 @@ class Server(Struct, frozen=True, kw_only=True):
     clock: Clock | None = None
     digest: str = ""
     holds: str = ""
+    rules: Rules | None = None
 
 
 class Moment(Struct, frozen=True, kw_only=True):
@@ -70,18 +73,18 @@ class Camera:
 
     def take(self, world: World) -> Moment:
         """The moment of a world."""
-        servers = {node.id: self._server(node) for node in world.nodes.values()}
+        servers = {node.id: self._server(node, world.setting.engine.rules) for node in world.nodes.values()}
         return Moment(time=world.now / SECOND, servers=servers, flying=world.flights, cuts=world.cuts)
 
-    def _server(self, node: Node) -> Server:
+    def _server(self, node: Node, rules: Rules) -> Server:
         seen = self._seen.get(node.id)
         if seen is not None and seen[0] is node:
             return seen[1]
-        server = self._new(node)
+        server = self._new(node, rules)
         self._seen[node.id] = (node, server)
         return server
 
-    def _new(self, node: Node) -> Server:
+    def _new(self, node: Node, rules: Rules) -> Server:
         digest, holds = self._machine(node)
         return Server(
             state=node.state,
@@ -91,6 +94,7 @@ class Camera:
             clock=self._clock(node),
             digest=digest,
             holds=holds,
+            rules=None if rules is RAFT else rules,
         )
 
     def _clock(self, node: Node) -> Clock | None:

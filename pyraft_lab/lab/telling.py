@@ -1,7 +1,7 @@
 """What one event says of itself: its sentence, the rule that decided it, and which lines of that rule really ran."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from inspect import getsourcelines
 from types import CodeType, FrameType
@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.consult import rules_of
+from pyraft_lab.engine.engine import Engine, raft, with_overdue
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal
 from pyraft_lab.engine.state import Step
 from pyraft_lab.lab.scene import flight, voters
@@ -41,6 +42,14 @@ def told(record: Record, flights: Flights, engine: Engine) -> SceneEvent:
         return event
     decided = rule(record.step)
     return replace(event, rule=decided.label, lit=tuple(lit(engine, record.step, decider(engine, decided))))
+
+
+def ruling(engine: Engine, records: Sequence[Record]) -> Engine:
+    """The engine that decided these records; a trace recorded elsewhere says which rules it followed."""
+    step = next((record.step for record in reversed(records) if record.step is not None), None)
+    if step is None or type(engine) is not Engine or rules_of(step) == engine.rules:
+        return engine
+    return raft(rules_of(step))
 
 
 def decider(engine: Engine, decided: Rule) -> Callable[..., Any]:
@@ -100,7 +109,7 @@ def _watched(engine: Engine, step: Step, code: CodeType, ran: set[int]) -> Step:
     debugger = sys.gettrace()
     sys.settrace(on_call)
     try:
-        return engine.step(step.before, step.event)
+        return with_overdue(engine.step(step.before, step.event), step.overdue)
     finally:
         sys.settrace(debugger)
 

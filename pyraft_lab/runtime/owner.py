@@ -36,7 +36,7 @@ from pyraft_lab.engine.commands import (
     Truncate,
     WriteChunk,
 )
-from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.engine import Engine, with_overdue
 from pyraft_lab.engine.events import (
     Boot,
     Event,
@@ -54,6 +54,7 @@ from pyraft_lab.engine.log import Blank, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.requests import room
 from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
 from pyraft_lab.ledger import EMPTY, Ledger, Outcome, grace
@@ -272,13 +273,21 @@ class Owner:
         A lease read asks for the time even where the clock is frozen: others do not stand still.
         """
         frozen_too = isinstance(event, Read) and event.policy == "lease"
-        while first := self.engine.rules.fires_first(event, self.clock.overdue(frozen_too=frozen_too)):
+        overdue = self.clock.overdue(frozen_too=frozen_too)
+        while first := self.engine.rules.fires_first(event, overdue):
             self._turn(Fire(first[0]), self.clock.take(first[0]))
-        self._turn(event, cause, received)
+            overdue = self.clock.overdue(frozen_too=frozen_too)
+        self._turn(event, cause, received, overdue)
 
-    def _turn(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
+    def _turn(
+        self,
+        event: Event,
+        cause: EventId | None = None,
+        received: MessageId | None = None,
+        overdue: Sequence[Timer] = (),
+    ) -> None:
         """One step, carried out and reported; what it sends leaves when observers know of it, or they learn it late."""
-        step = self.engine.step(self.state, event)
+        step = with_overdue(self.engine.step(self.state, event), overdue)
         self.state, self.raised = step.after, alarms_after(self.raised, step)
         id = self._reporter.event()
         self._is_turning = True

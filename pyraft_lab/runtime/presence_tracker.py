@@ -3,7 +3,7 @@
 ::
 
     its claim is cleared          a moment later it is not heard of: dead, standing still, or cut off, who knows
-    somebody claims it again      it is heard of again
+    somebody claims it again      it is heard from again
     the broker was away           who does not claim his name anew before long is not heard of
 """
 

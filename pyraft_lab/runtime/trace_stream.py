@@ -276,6 +276,6 @@ class FollowedTrace(Trace):
             self._roll.hear(int(node), is_claimed=is_claimed, now=time.monotonic())
 
     def _news(self) -> list[Record]:
-        """Records of the follower's own: which nodes are not heard of any more, and which are again."""
+        """Records of the follower's own: which nodes are no longer heard from, and which are heard from again."""
         news = self._roll.take(now=time.monotonic())
         return [Record(id=next(self._numbers), time=time.time(), kind=kind, node=node) for kind, node in news]

@@ -29,7 +29,7 @@ from pyraft_lab.errors import CapsuleError
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim.timeline import Deed
 from pyraft_lab.sim.weather import Micros, Weather
-from pyraft_lab.trace.files import Writer
+from pyraft_lab.trace.files import Fingerprints
 from pyraft_lab.trace.record import EventId, Record
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def seal(sim: "Simulation") -> str:
 
 def prove(records: tuple[Record, ...], stride: int) -> Proof:
     """The digest of a trace, with a bit of it after every ``stride`` records."""
-    writer, digest = Writer(), blake2b(digest_size=8)
+    writer, digest = Fingerprints(), blake2b(digest_size=8)
     bits = bytearray(-(-len(records) // stride // 8) + 1)
     for count, record in enumerate(records, start=1):
         digest.update(writer.line(record))

@@ -33,6 +33,7 @@ from pyraft_lab.engine.commands import (
     Truncate,
     WriteChunk,
 )
+from pyraft_lab.engine.engine import with_overdue
 from pyraft_lab.engine.events import Boot, Event, Receive, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import Entry, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
@@ -102,7 +103,7 @@ class Server:
     def turn(self, event: Event, received: MessageId | None = None) -> None:
         """One turn of Raft, and all that it commands."""
         self.received, self.asker = received, event.src if isinstance(event, Receive) else None
-        step = self.scene.world.setting.engine.step(self.state, event)
+        step = with_overdue(self.scene.world.setting.engine.step(self.state, event), self.overdue)
         self.scene.step, self.state = step, step.after
         for command in step.commands:
             self._execute(command)

@@ -1,11 +1,12 @@
-"""Why something has not happened: who lacks an entry, which rule refused a vote, where a request was lost."""
+"""Why something has not happened: which server lacks an entry, which rule refused a vote, where a request was lost."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from msgspec.structs import replace
 
+from pyraft_lab.engine.consult import Departure, Function, departures
 from pyraft_lab.engine.events import Receive
 from pyraft_lab.engine.messages import (
     AppendRequest,
@@ -15,24 +16,48 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
     VoterMessage,
 )
-from pyraft_lab.engine.rules import may_campaign
+from pyraft_lab.engine.rules import commit_index, may_campaign
 from pyraft_lab.engine.state import Candidate, Halted, Installing, Leader, PreCandidate, Progress, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId, Term
 from pyraft_lab.trace.causes import Past, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes
 from pyraft_lab.trace.record import Flight, Kind, Record
 from pyraft_lab.trace.rules.commitment import majority_holds
+from pyraft_lab.trace.rules.own import departs, departure_text
 from pyraft_lab.trace.rules.rule import sent
-from pyraft_lab.trace.rules.table import remarks
-from pyraft_lab.trace.sentences import brackets
+from pyraft_lab.trace.sentences import first_told
 from pyraft_lab.trace.words import log_end, message_name, server, servers, shares
 
 TOLD = 3
-"""Of many requests that were lost alike, so many are told of."""
+"""How many of the requests that were lost in the same way are named."""
 
 
 def why_absent(past: Past, asked: Question) -> Explanation:
-    """What stands, or stood, against it."""
+    """Why not; and what the run's own rules said where they answered otherwise than Raft's."""
+    return with_own_rules(_why_absent(past, asked), past.records)
+
+
+def with_own_rules(told: Explanation, records: Iterable[Record]) -> Explanation:
+    """The explanation, and for each rule of this run that departed from Raft's own in these records what it said last.
+
+    What the answer says already is not said again.
+    """
+    found: dict[str, list[tuple[Record, Departure]]] = {}
+    for record in records:
+        for one in departures(record.step) if record.step is not None else ():
+            found.setdefault(one.rule, []).append((record, one))
+    said = "\n".join((told.answer, *told.reasons))
+    new = [times for times in found.values() if departure_text(times[-1][1]) not in said]
+    return replace(told, reasons=(*told.reasons, *map(_own_rule, new)))
+
+
+def _own_rule(times: Sequence[tuple[Record, Departure]]) -> str:
+    record, one = times[-1]
+    often = f", for the last of {len(times)} times" if len(times) > 1 else ""
+    return f"On {server(record.node)}, at t={record.time:.3f}{often}, {departure_text(one)}."
+
+
+def _why_absent(past: Past, asked: Question) -> Explanation:
     match asked:
         case Votes():
             return _not_voted(past, asked)
@@ -50,15 +75,14 @@ def why_absent(past: Past, asked: Question) -> Explanation:
 
 
 def _not_voted(past: Past, asked: Votes) -> Explanation:
-    """Refused, never asked, or asked in vain."""
+    """The vote was refused, never asked for, or the request was lost."""
     voter, candidate = asked.vote
     when = "" if asked.term is None else f" in term {asked.term}"
     who = f"{server(voter)} did not vote for {server(candidate)}{when}"
     arrived = last((one, step) for one, step in past.steps(voter) if _is_refused(step, asked))
     if arrived is not None:
         record, step = arrived
-        told = remarks(step)[:1]
-        why = f"at t={record.time:.3f} it {told[0].text}{brackets(told)}"
+        why = f"at t={record.time:.3f} it {first_told(step)}"
         return Explanation(f"{who}: {why}.", (), past.slice([record]), past.flights)
     asking = [one for one in past.flights.values() if one.dst == voter and _asks(one, candidate, asked.term)]
     if asking:
@@ -107,16 +131,16 @@ def _never_asked(past: Past, candidate: NodeId, term: Term | None) -> str:
 
 
 def _not_committed(past: Past, index: Index) -> Explanation:
-    """There is no such entry, or nobody leads, or too few hold it, or it is of an earlier term."""
+    """There is no such entry, or no leader, or too few servers hold it, or it is of an earlier term."""
     no = f"Entry {index} is not committed"
     having = [node for node, state in past.states.items() if state.log.last.index >= index]
     leader = past.leader()
     if any(state.committed >= index for state in past.states.values()):
-        return Explanation(f"Entry {index} is committed; when that happened, the records that are kept do not tell.")
+        return Explanation(f"Entry {index} is committed, but the records of that time are not kept.")
     if not having:
         return Explanation(f"{no}: no log has it{_longest(past)}.")
     if leader is None:
-        return Explanation(f"{no}: nobody leads.", tuple(_standing(past, node) for node in sorted(past.states)))
+        return Explanation(f"{no}: there is no leader.", tuple(_standing(past, node) for node in sorted(past.states)))
     if leader not in having:
         own = f"leader {server(leader)}'s log {log_end(past.states[leader].log.last)}"
         return Explanation(f"{no}: {own}; what {servers(having)} has there will be removed (§5.3).")
@@ -129,9 +153,11 @@ def _longest(past: Past) -> str:
 
 
 def _too_few(past: Past, state: RaftState, index: Index) -> Explanation:
-    """The leader has it: count who holds it, set by set."""
+    """The leader has it: count the servers that hold it, set by set."""
     holding = frozenset(node for node, matched in state.matched.items() if matched >= index)
     held, no = shares(state.membership, holding), f"Entry {index} is not committed"
+    if departed_last(past, state.id, commit_index):
+        return Explanation(f"{no}, though {held} hold it: the leader's rule for that is not Raft's own.")
     if majority_holds(state) >= index:
         return Explanation(f"{no}, though {held} hold it: {_earlier(state, index)} (§5.4.2, Figure 8).")
     answer = f"{no}: leader {server(state.id)} knows it only on the disks of {held} (§5.3)."
@@ -161,7 +187,7 @@ def _brings(flight: Flight, leader: RaftState, node: NodeId, index: Index) -> bo
 
 
 def _shown(past: Past, told: Explanation, flights: Sequence[Flight]) -> Explanation:
-    """The answer with the records from which these messages left, where they ended, and those that never arrived."""
+    """The answer with the records that sent these messages, where they arrived, and those that never arrived."""
     ends = {flight.id: landed for flight in flights if (landed := past.landing(flight))}
     missed = tuple(flight for flight in flights if flight.id not in ends)
     return replace(
@@ -199,9 +225,9 @@ def _progress(known: Progress) -> str:
     held = f"acknowledged entries up to {known.matched}" if known.matched else "acknowledged nothing"
     match known.pace:
         case Installing(meta, offset):
-            return f"{held}; it is being sent a snapshot, of which it holds {offset} of {meta.size} bytes"
+            return f"{held}; it is receiving a snapshot and holds {offset} of its {meta.size} bytes"
         case Halted():
-            return f"{held} and lost its log: nothing is sent to it"
+            return f"{held} and lost its log: it is sent nothing more"
         case _:
             return f"{held}, and has not answered in time ({known.failures} in a row)" if known.failures else held
 
@@ -210,7 +236,7 @@ def _progress(known: Progress) -> str:
 
 
 def _not_leading(past: Past, node: NodeId, term: Term | None) -> Explanation:
-    """Unknown, down, without a vote, defeated, or content with another leader."""
+    """Unknown, down, not a voter, defeated, or a follower of another leader."""
     state = past.states.get(node)
     who = f"{server(node)} {'never led' if term is None else f'did not lead term {term}'}"
     if state is None:
@@ -239,7 +265,7 @@ def _sought(state: RaftState) -> Term:
 
 
 def _defeated(past: Past, who: str, record: Record, step: Step) -> Explanation:
-    """Who was asked in the last campaign, and what each made of it."""
+    """The servers asked in the last campaign, and what each answered."""
     term, early = _sought(step.after), isinstance(step.after.role, PreCandidate)
     campaign = f"before an election of term {term}" if early else f"as candidate of term {term}"
     asked = [
@@ -259,37 +285,44 @@ def _defeated(past: Past, who: str, record: Record, step: Step) -> Explanation:
 
 
 def _reception(past: Past, flight: Flight) -> str:
-    """What became of one request for a vote."""
+    """What happened to one vote request."""
     record = past.landing(flight)
     name = server(flight.dst)
     if record is None or record.step is None:
         return f"{name}: the request {past.fate(flight)}."
-    told = remarks(record.step)[:1]
-    return f"{name} {told[0].text}{brackets(told)}{_answer_fate(past, record)}."
+    return f"{name} {first_told(record.step)}{_answer_fate(past, record)}."
 
 
 def _answer_fate(past: Past, record: Record) -> str:
-    """An answer that never arrived is as good as none."""
+    """Whether the answer arrived; if not, it counted for nothing."""
     for flight in past.flights.values():
         if flight.cause == record.id and isinstance(flight.message, (VoteResponse, PreVoteResponse)):
             landed = past.landing(flight)
             return "" if landed is not None and landed.step is not None else f", but the answer {past.fate(flight)}"
-    return ", but its answer never left"
+    return ", but its answer was never sent"
 
 
 def _fallen(record: Record) -> str:
-    """Since when a server is away."""
-    happened = "crashed at" if record.kind is Kind.CRASH else "has not been heard of since"
+    """Since when a server is down."""
+    happened = "crashed at" if record.kind is Kind.CRASH else "has not been heard from since"
     return f"{server(record.node)} {happened} t={record.time:.3f}."
 
 
+def departed_last(past: Past, node: NodeId, rule: Function) -> bool:
+    """Whether the last step of a server came out otherwise than under Raft's own ``rule``."""
+    found = last(past.steps(node))
+    return found is not None and departs(found[1], rule)
+
+
 def _standing(past: Past, node: NodeId) -> str:
-    """How a server stands in the end."""
+    """The state of a server in the end."""
     state = past.states[node]
     if node in past.down:
         return _fallen(past.down[node])
+    if departed_last(past, node, may_campaign):
+        return f"{server(node)} does not campaign: this run's rule for that is not Raft's own."
     if not may_campaign(state):
-        return f"{server(node)} has no vote in {state.membership} (§6)."
+        return f"{server(node)} is not a voter of {state.membership} (§6)."
     if state.leader and state.leader != node:
         return f"{server(node)} follows {server(state.leader)}, leader of term {state.term} (§5.2)."
     return f"{server(node)} is in term {state.term} and its log {log_end(state.log.last)}."

@@ -79,11 +79,11 @@ class Past:
         if flight.fate is not Fate.FLYING:
             return _WORDS.get(flight.fate.value, "arrived")
         if record is None:
-            return "is still under way"
-        return "was taken off the wire" if record.kind is Kind.DROP else _WORDS.get(record.detail, "arrived")
+            return "is still on its way"
+        return "was dropped" if record.kind is Kind.DROP else _WORDS.get(record.detail, "arrived")
 
 
-_WORDS = {"cut": "was stopped by a cut link", "dead": "found nobody up", "lost": "was lost on the way"}
+_WORDS = {"cut": "was stopped by a cut link", "dead": "reached a server that was down", "lost": "was lost on the way"}
 
 
 def last(found: Iterable[tuple[Record, Step]]) -> tuple[Record, Step] | None:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from pyraft_lab.trace.record import EventId, Record
 from pyraft_lab.trace.rules.rule import Rule
-from pyraft_lab.trace.rules.table import RULES, remarks
+from pyraft_lab.trace.rules.table import LABELS, RULES, remarks
 
 
 class Coverage(Struct, frozen=True):
@@ -14,6 +14,12 @@ class Coverage(Struct, frozen=True):
 
     counts: Mapping[str, int]
     first: Mapping[str, EventId]
+
+    @property
+    def rows(self) -> tuple[Rule, ...]:
+        """What the table shows: the rules of Raft, then those that the runs had in their place and that were met."""
+        swapped = (rule for label, rule in LABELS.items() if label not in RULES and self.counts[label])
+        return (*RULES.values(), *swapped)
 
     @property
     def met(self) -> tuple[Rule, ...]:
@@ -27,16 +33,19 @@ class Coverage(Struct, frozen=True):
 
     def __or__(self, other: "Coverage") -> "Coverage":
         """Two runs together; where a rule was met first is known of the left one, then of the right."""
-        counts = {label: self.counts[label] + other.counts[label] for label in RULES}
+        counts = {label: self.counts[label] + other.counts[label] for label in LABELS}
         return Coverage(counts, {**other.first, **self.first})
 
     def __str__(self) -> str:
         lines = [f"{len(self.met)} of {len(RULES)} rules met"]
-        lines += [f"{self.counts[rule.label] or '-':>8}  {rule.label} ({rule.section})" for rule in RULES.values()]
+        lines += [
+            f"{self.counts[rule.label] or '-':>8}  {rule.label}{f' ({rule.section})' if rule.section else ''}"
+            for rule in self.rows
+        ]
         return "\n".join(lines)
 
     def _repr_markdown_(self) -> str:
-        rows = (f"| {self.counts[rule.label] or ''} {_row(rule)}" for rule in RULES.values())
+        rows = (f"| {self.counts[rule.label] or ''} {_row(rule)}" for rule in self.rows)
         return "\n".join(
             (f"**{len(self.met)} of {len(RULES)} rules met**", "", "| times " + _HEAD, "|---:" + _LINE, *rows)
         )
@@ -44,7 +53,7 @@ class Coverage(Struct, frozen=True):
 
 def coverage(records: Iterable[Record]) -> Coverage:
     """Which rules the records exercised."""
-    counts, first = dict.fromkeys(RULES, 0), dict[str, EventId]()
+    counts, first = dict.fromkeys(LABELS, 0), dict[str, EventId]()
     for record in records:
         for remark in remarks(record.step) if record.step is not None else ():
             counts[remark.rule.label] += 1

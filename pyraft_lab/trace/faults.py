@@ -1,4 +1,4 @@
-"""What is done to a cluster from outside, in words: crashes, cut links, messages lost; and what clients meet."""
+"""What is done to a cluster from outside, in words: crashes, cut links, lost messages; and what clients see."""
 
 from collections.abc import Mapping
 
@@ -11,20 +11,20 @@ TOLD: Mapping[Kind, str] = {
     Kind.BOOT: "{who} starts",
     Kind.RESTART: "{who} starts again",
     Kind.JOIN: "{who} starts and belongs to no cluster yet",
-    Kind.CRASH: "{who} crashes: its memory is gone, and whatever its disk did not yet hold",
-    Kind.PAUSE: "{who} stands still",
-    Kind.RESUME: "{who} goes on, and meets all that came meanwhile",
-    Kind.SILENT: "{who} is not heard of any more: it has died, or stands still, or lost its broker",
-    Kind.HEARD: "{who} is heard of again",
+    Kind.CRASH: "{who} crashes and loses its memory and what its disk did not yet hold",
+    Kind.PAUSE: "{who} is paused",
+    Kind.RESUME: "{who} resumes and receives what arrived meanwhile",
+    Kind.SILENT: "{who} is no longer heard from: it has died, is paused, or lost its broker",
+    Kind.HEARD: "{who} is heard from again",
     Kind.GAP: "{who}: {detail}",
     Kind.DRIFT: "{who} has a {detail} from now on",
     Kind.DISK: "{who}'s disk: {detail}",
     Kind.WIPE: "{who} gets an empty disk: everything it had promised or stored is lost",
-    Kind.PARTITION: "the network falls apart into {detail}",
-    Kind.CUT: "nothing from {who} reaches {peer} any more",
+    Kind.PARTITION: "the network is partitioned into {detail}",
+    Kind.CUT: "messages from {who} no longer reach {peer}",
     Kind.HEAL: "the network is whole again",
     Kind.WEATHER: "the weather changes: {detail}",
-    Kind.DROP: "{message} is taken off the wire",
+    Kind.DROP: "{message} is dropped",
     Kind.DUPLICATE: "{message} will arrive twice",
     Kind.DELAY: "{message} is held up {detail}",
     Kind.UNDELIVERED: "{message} is not delivered: {detail}",
@@ -33,7 +33,7 @@ TOLD: Mapping[Kind, str] = {
 }
 MENDED = "messages pass again: {detail}"
 """Where only some links heal."""
-_UNDELIVERED = {Fate.CUT.value: "the link is cut", Fate.DEAD.value: "nobody is up there"}
+_UNDELIVERED = {Fate.CUT.value: "the link is cut", Fate.DEAD.value: "the server is down"}
 
 
 def fault(record: Record, flights: Flights) -> str:

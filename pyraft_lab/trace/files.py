@@ -5,7 +5,7 @@ small, and reading one replays every disk.
 """
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from pyraft_lab.engine.commands import (
     Truncate,
     WriteChunk,
 )
+from pyraft_lab.engine.consult import named_rules, names_of
 from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.log import Log
+from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.state import Disk, RaftState, Step
+from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.extras import require
@@ -44,7 +47,10 @@ Changed = msgspec.defstruct(
 
 
 class Line(Struct, kw_only=True, omit_defaults=True):
-    """A record as it is written; ``before`` only where it does not follow from the lines above."""
+    """A record as it is written; ``before`` only where it does not follow from the lines above.
+
+    ``rules`` are the names of the rules that are not Raft's own: beside each ``before``, and where they change.
+    """
 
     id: int
     time: float
@@ -61,6 +67,8 @@ class Line(Struct, kw_only=True, omit_defaults=True):
     commands: tuple[Command, ...] = ()
     changed: Any = None
     state: RaftState | None = None
+    rules: dict[str, str] | None = None
+    overdue: tuple[Timer, ...] = ()
 
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -68,10 +76,11 @@ _decode = msgspec.json.Decoder(Line).decode
 
 
 class Writer:
-    """Makes lines of records; remembers each node's last state, so that only changes are written."""
+    """Makes lines of records; remembers each node's last state and rules, so that only changes are written."""
 
     def __init__(self) -> None:
         self._last: dict[NodeId, RaftState] = {}
+        self._rules: dict[NodeId, tuple[Rules | None, Mapping[str, str]]] = {}
 
     def line(self, record: Record) -> bytes:
         """One record as JSON; the same record after the same ones gives the same bytes in any process."""
@@ -98,8 +107,31 @@ class Writer:
         last = self._last.get(step.after.id)
         if last is not step.before and last != step.before:
             line.before = step.before
+            self._rules.pop(step.after.id, None)  # who reads on from here knows nothing of the lines above
         self._last[step.after.id] = step.after
         line.event, line.commands, line.changed = step.event, step.commands, _difference(step)
+        self._add_rules(line, step)
+
+    def _add_rules(self, line: Line, step: Step) -> None:
+        """What explains the step to a reader that does not have the run's rules."""
+        line.overdue = step.overdue
+        line.rules = self._new_rules(step)
+
+    def _new_rules(self, step: Step) -> dict[str, str] | None:
+        """The names of the step's rules, where they are others than before; a node begins with Raft's own."""
+        rules, names = self._rules.get(step.after.id, (None, {}))
+        if step.rules is rules:
+            return None
+        self._rules[step.after.id] = (step.rules, names_of(step.rules))
+        found = self._rules[step.after.id][1]
+        return None if found == names else dict(found)
+
+
+class Fingerprints(Writer):
+    """Lines for a digest: what happened, and not the names of the rules; so digests outlive a rule that is renamed."""
+
+    def _add_rules(self, line: Line, step: Step) -> None:
+        pass
 
 
 class Reader:
@@ -107,6 +139,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._last: dict[NodeId, RaftState] = {}
+        self._rules: dict[NodeId, Rules | None] = {}
 
     def record(self, data: bytes | str) -> Record:
         """The record a line was made of; ``ValueError`` where it does not follow from those above it."""
@@ -148,7 +181,9 @@ class Reader:
         told = {name: value for name, value in asdict(changed).items() if value is not UNSET}
         after = replace(before, **({"disk": _folded(before.disk, line.commands)} | told))
         self._last[before.id] = after
-        return Step(before=before, event=event, after=after, commands=line.commands)
+        if line.rules is not None or line.before is not None:
+            self._rules[line.node] = named_rules(line.rules or {})
+        return Step(before, event, after, line.commands, self._rules.get(line.node), line.overdue)
 
 
 def save(records: Sequence[Record], path: str | Path) -> Path:
@@ -207,7 +242,7 @@ def _read_lines(path: Path) -> tuple[About, list[bytes]]:
     except (msgspec.MsgspecError, ValueError):
         about = About()
     if about.format != FORMAT:
-        raise PyraftError(f"{path} is no trace: its first line should name {FORMAT!r}")
+        raise PyraftError(f"{path} is not a trace file: its first line should name {FORMAT!r}")
     return about, lines if not lines or lines[-1] else lines[:-1]
 
 
@@ -234,7 +269,9 @@ def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
         lines = [line.encode() for line in frame["line"]]
     except (OSError, ValueError, KeyError, AttributeError) as error:  # Arrow's errors are of these kinds
         why = str(error).partition("\n")[0]
-        raise PyraftError(f"{path} is no trace, or damaged: it cannot be read as Parquet with lines ({why})") from error
+        raise PyraftError(
+            f"{path} is not a trace file, or is damaged: it cannot be read as Parquet with lines ({why})"
+        ) from error
     return msgspec.convert(frame.attrs.get("trace", {}), About), lines
 
 

@@ -24,7 +24,7 @@ from pyraft_lab.engine.state import RaftState, RoleName, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.extras import needed
 from pyraft_lab.trace.record import AWAY, UP, Fate, Flight, Kind, MessageId, Record, missing_in
-from pyraft_lab.trace.rules.table import RULES, rule
+from pyraft_lab.trace.rules.table import LABELS, rule
 from pyraft_lab.trace.words import command_text
 
 with needed("pandas"):
@@ -58,7 +58,7 @@ TRUTHS = frozenset({"granted", "success"})
 CATEGORIES: Mapping[str, Sequence[str]] = {
     "role": get_args(RoleName),
     "fate": tuple(Fate),
-    "rule": tuple(RULES),
+    "rule": tuple(LABELS),
 }
 """Columns of few words, and all the words there are: those of two runs are alike, so their frames can be joined."""
 KINDS: Mapping[Sequence[str], Sequence[str]] = {

@@ -55,7 +55,7 @@ def question(what: object, fact: Mapping[str, object]) -> Question:
     try:
         return convert(asked, kinds[0])
     except MsgspecError as error:
-        raise PyraftError(f"{asked} is no question: {error}") from error
+        raise PyraftError(f"{asked} is not a valid question: {error}") from error
 
 
 class Explanation(Struct, frozen=True):

@@ -3,20 +3,21 @@
 from collections.abc import Iterable, Sequence
 
 from pyraft_lab.engine.state import Step
+from pyraft_lab.trace.rules.own import PREFIX
 from pyraft_lab.trace.rules.rule import ROUTINE, Remark
 from pyraft_lab.trace.rules.table import remarks
 from pyraft_lab.trace.words import server
 
 
 def sentence_of(step: Step, time: float | None = None) -> str:
-    """What a server did in one step, and why it had to.
+    """What a server did in one step, and why.
 
     >>> from pyraft_lab.engine.engine import step
     >>> from pyraft_lab.engine.events import Initialize
     >>> from pyraft_lab.engine.membership import Membership
     >>> from pyraft_lab.engine.state import RaftState
     >>> print(sentence_of(step(RaftState(id=1), Initialize(1, Membership.of({1, 2, 3})))))
-    n1 founds the cluster {1,2,3} with entry 1 of term 0;
+    n1 creates the cluster {1,2,3} with entry 1 of term 0;
     becomes candidate in term 1 and asks n2 and n3 for their votes (§5.2; dissertation §4.4)
     """
     told = telling(remarks(step))
@@ -25,13 +26,20 @@ def sentence_of(step: Step, time: float | None = None) -> str:
 
 
 def telling(told: Sequence[Remark]) -> tuple[Remark, ...]:
-    """Without the routine that goes along with something worth telling; what came first stays."""
+    """The remarks without routine, where something else is worth telling; the first one stays."""
     worth = [place for place, remark in enumerate(told) if remark.rule.weight > ROUTINE]
     return tuple(remark for place, remark in enumerate(told) if not worth or place in {0, *worth})
 
 
+def first_told(step: Step) -> str:
+    """The first thing that a step did, in words, and what rules of its run said that are not Raft's own."""
+    told = remarks(step)
+    chosen = (*told[:1], *(one for one in told[1:] if one.rule.label.startswith(PREFIX)))
+    return f"{predicate(chosen)}{brackets(chosen)}"
+
+
 def predicate(told: Iterable[Remark]) -> str:
-    """What was done, one thing after the other."""
+    """The texts of the remarks, one after the other."""
     return "; ".join(remark.text for remark in told)
 
 

@@ -38,7 +38,7 @@ def lines(records: Iterable[Record], flights: Flights = NOTHING_KNOWN) -> Iterat
 
 
 def _is_news(record: Record) -> bool:
-    """Of routine: messages that arrived, but for answers that tell nothing new."""
+    """Of routine: messages that arrived, except answers that bring nothing new."""
     return record.step is not None and record.kind is Kind.RECEIVE and rule(record.step) is not CONTACT
 
 
@@ -84,7 +84,7 @@ def _released(record: Record, step: Step) -> str:
 
 
 def _lost(record: Record) -> str:
-    """Messages that never left the ground: the weather took them, or their link is cut; heartbeats are not told of."""
+    """Messages that were lost at once, or whose link is cut; heartbeats are not named."""
     lost = [flight for flight in record.sent if flight.fate is not Fate.FLYING and not _beats(flight)]
     return "".join(f"; lost on the way: the {what} to {servers(dsts)}" for what, dsts in _together(lost))
 

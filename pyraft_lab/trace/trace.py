@@ -108,9 +108,9 @@ class Trace:
 
     def digest(self) -> str:
         """A fingerprint of all that is kept: the same seed and decisions give the same one, in any process."""
-        from pyraft_lab.trace.files import Writer
+        from pyraft_lab.trace.files import Fingerprints
 
-        writer, digest = Writer(), blake2b(digest_size=16)
+        writer, digest = Fingerprints(), blake2b(digest_size=16)
         for record in self.records:
             digest.update(writer.line(record))
         return digest.hexdigest()
@@ -153,7 +153,7 @@ class Trace:
     def load(cls, path: str | Path) -> "Trace":
         """A trace from a file written by :meth:`save`.
 
-        ``ConfigError`` where there is no such file, ``PyraftError`` where it is no trace, or damaged.
+        ``ConfigError`` where there is no such file, ``PyraftError`` where it is not a trace file, or is damaged.
         """
         from pyraft_lab.trace.files import load
 

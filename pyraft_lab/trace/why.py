@@ -8,36 +8,42 @@
     trace.why(42)                     what led to one record
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from pyraft_lab.engine.events import Receive, Stored
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.messages import VoteRequest, VoteResponse
+from pyraft_lab.engine.rules import vote_refusal
 from pyraft_lab.engine.state import Candidate, Leader, Step
 from pyraft_lab.engine.types import Index, NodeId, Term
-from pyraft_lab.trace.absence import why_absent
+from pyraft_lab.trace.absence import why_absent, with_own_rules
 from pyraft_lab.trace.causes import Past, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes, question
 from pyraft_lab.trace.record import Record
 from pyraft_lab.trace.rules.commitment import holders, judged_by
 from pyraft_lab.trace.rules.elections import comparison
+from pyraft_lab.trace.rules.own import departs
 from pyraft_lab.trace.rules.rule import sent
-from pyraft_lab.trace.rules.table import remarks
-from pyraft_lab.trace.sentences import brackets
+from pyraft_lab.trace.sentences import first_told
 from pyraft_lab.trace.words import payload_text, server, shares
 
 
 def why(records: Sequence[Record], what: object = None, **fact: object) -> Explanation:
-    """Why a record came about, or a fact did; where it did not, why not."""
-    past, asked = Past(records), question(what, fact)
-    return _found(past, asked) or why_absent(past, asked)
+    """Why a record or a fact came about; where it did not, why not."""
+    return _explained(records, what, fact)
 
 
 def why_not(records: Sequence[Record], what: object = None, **fact: object) -> Explanation:
-    """Why a fact did not come about: which rule stood against it; where it did, why."""
+    """Why a fact did not come about: which rule prevented it; where it did, why."""
+    return _explained(records, what, fact)
+
+
+def _explained(records: Sequence[Record], what: object, fact: Mapping[str, object]) -> Explanation:
+    """Why a fact is so, or why it is not: which of the two is what the records say."""
     past, asked = Past(records), question(what, fact)
-    return _found(past, asked) or why_absent(past, asked)
+    found = _found(past, asked)
+    return why_absent(past, asked) if found is None else with_own_rules(found, found.records)
 
 
 def _found(past: Past, asked: Question) -> Explanation | None:
@@ -68,7 +74,7 @@ def _why_event(past: Past, event: int) -> Explanation:
 
 
 def _why_leader(past: Past, record: Record, step: Step) -> Explanation:
-    """The candidacy, and every vote that was counted before the office."""
+    """The candidacy, and every vote that was counted before the leadership."""
     term, node = step.after.term, step.after.id
     counted = [one for one, turn in past.steps(node) if one.id <= record.id and _counts_vote(turn, term)]
     granted = {node, *(one.peer for one in counted if one.peer)}
@@ -99,6 +105,8 @@ def _grant(past: Past, counted: Record) -> str:
             case Step(before=before, event=Receive(src, VoteRequest(vote=vote, last=theirs))):
                 logs = comparison(src, theirs, before.log.last)
                 voted = f"{server(record.node)} voted for {server(src)} at t={record.time:.3f}"
+                if departs(record.step, vote_refusal):
+                    return f"{voted}, though Raft's own rule would have refused: {logs}."
                 return f"{voted}: its vote of term {vote.term} was free, and {logs} (§5.2, §5.4.1)."
             case _:
                 pass
@@ -111,8 +119,7 @@ def _why_vote(past: Past, asked: Votes) -> Explanation | None:
     if granting is None:
         return None
     record, step = granting
-    told = remarks(step)[:1]
-    answer = f"{server(record.node)} {told[0].text}{brackets(told)}."
+    answer = f"{server(record.node)} {first_told(step)}."
     return Explanation(answer, (), past.slice([record]), past.flights)
 
 
@@ -150,7 +157,7 @@ def _commit(past: Past, index: Index, record: Record, step: Step) -> Explanation
 
 def _entry(step: Step, index: Index) -> str:
     found: tuple[Entry, ...] = step.after.log.slice(index, index + 1)
-    return f"{payload_text(found[0].payload)}, term {found[0].id.term}" if found else "forgotten since"
+    return f"{payload_text(found[0].payload)}, term {found[0].id.term}" if found else "purged since"
 
 
 def _by_a_later(step: Step, index: Index, decisive: Index) -> tuple[str, ...]:
@@ -158,7 +165,7 @@ def _by_a_later(step: Step, index: Index, decisive: Index) -> tuple[str, ...]:
     if index == decisive:
         return ()
     own = f"of the leader's own term {step.after.term}"
-    return (f"Entry {index} committed with entry {decisive}, {own}: all that stands before it is fixed too (§5.4.2).",)
+    return (f"Entry {index} committed with entry {decisive}, {own}: with it all before it are committed (§5.4.2).",)
 
 
 def _acknowledged(past: Past, commit: Record, node: NodeId, index: Index) -> Record | None:
@@ -179,5 +186,5 @@ def _holding(record: Record, index: Index) -> str:
     leader, when = server(record.node), f"t={record.time:.3f}"
     if record.peer:
         peer = server(record.peer)
-        return f"{peer} acknowledged everything up to entry {index}, which {leader} heard at {when} (§5.3)."
+        return f"{peer} acknowledged everything up to entry {index}; {leader} heard that at {when} (§5.3)."
     return f"{leader}'s own disk held entry {index} at {when} (dissertation §10.2.1)."

@@ -1,4 +1,4 @@
-"""How a story names things: servers, entries, commands, voter sets, messages; simple words, the same everywhere."""
+"""How a story names servers, entries, commands, voter sets and messages: simple words, the same everywhere."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, assert_never
@@ -77,7 +77,7 @@ def span(first: Index, last: Index) -> str:
 
 
 def content(entries: Sequence[Entry], most: int = 3) -> str:
-    """What entries say, the first few of them: a blank says nothing where there is more to tell."""
+    """What the first few entries say."""
     said = [payload_text(entry.payload) for entry in entries]
     return ", ".join(said[:most]) + (f" and {len(said) - most} more" if len(said) > most else "")
 
@@ -148,7 +148,7 @@ def voters(config: Collection[NodeId]) -> str:
 
 
 def shares(membership: Membership, holders: Collection[NodeId]) -> str:
-    """Who of each voter set: the majorities a decision rests on.
+    """Which servers of each voter set: the majorities that a decision rests on.
 
     >>> shares(Membership.of({1, 2, 3}), {1, 3, 9})
     'n1 and n3 of {1,2,3}'
@@ -158,7 +158,7 @@ def shares(membership: Membership, holders: Collection[NodeId]) -> str:
 
 
 def message_name(message: AnyMessage) -> str:
-    """What a message is, for a line that tells of its fate."""
+    """A message in a few words."""
     match message:
         case PreVoteRequest() | VoteRequest() | PreVoteResponse() | VoteResponse():
             return _vote_name(message)
@@ -169,7 +169,7 @@ def message_name(message: AnyMessage) -> str:
         case HeartbeatRequest() | HeartbeatResponse():
             return "heartbeat" if isinstance(message, HeartbeatRequest) else "answer to a heartbeat"
         case TimeoutNow() | Outdated():
-            return "order to campaign" if isinstance(message, TimeoutNow) else "word that the term is over"
+            return "order to campaign" if isinstance(message, TimeoutNow) else "notice that the term is over"
         case _:
             assert_never(message)
 

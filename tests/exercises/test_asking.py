@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.engine import step
+from pyraft_lab.engine.engine import raft, step
 from pyraft_lab.engine.events import Fire, Receive
 from pyraft_lab.engine.messages import HeartbeatRequest, HeartbeatResponse, VoteRequest
+from pyraft_lab.engine.rules import RAFT, VoteRefusal
+from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.timers import ELECTION
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import Timeout
@@ -53,6 +56,29 @@ def test_whoever_heard_a_leader_lately_is_asked_to_stay_loyal() -> None:
     found = question(step(state, Receive(3, VoteRequest(vote=Vote(2, 3), last=state.log.last))))
     assert found is not None
     assert found.right == {"lease"}
+
+
+def refuses(_state: RaftState, _request: VoteRequest) -> VoteRefusal:
+    return VoteRefusal.LOG
+
+
+def test_right_is_what_the_rules_of_the_run_say() -> None:
+    state = scenes.led().nodes[2].state
+    request = Receive(3, VoteRequest(vote=Vote(2, 3), last=state.log.last))
+    found = question(raft(replace(RAFT, vote_refusal=refuses)).step(state, request))
+    assert found is not None
+    assert found.right == {"log"}
+    strange = question(raft(replace(RAFT, vote_refusal=lambda *_: "no")).step(state, request))
+    assert strange is not None
+    assert strange.right == {"lease", "log", "vote"}
+
+
+def test_a_server_in_a_run_of_other_rules_is_asked_about_those() -> None:
+    sim = Simulation(nodes=3, seed=1, rules=replace(RAFT, pre_vote_refusal=refuses), checks=())
+    hand = play(sim, 1)
+    assert hand.wait().right == {"log"}
+    assert hand.answer("grant").why.endswith("(dissertation §9.6)")
+    assert "this run's rule pre_vote_refusal (refuses) says: no, the candidate's log is behind" in hand.marks[0].why
 
 
 def test_a_leader_of_an_earlier_term_is_outdated() -> None:

@@ -18,7 +18,7 @@ def test_the_reference_marks_an_answer_with_rule_and_section() -> None:
     second = hand.answer("grant")
     assert (first.right, first.rule.label, first.rule.section) == (True, "vote granted", "§5.2, §5.4.1")
     assert (second.right, second.rule.label, second.rule.section) == (False, "vote refused: vote", "§5.2")
-    assert second.why == "n2 refuses n3 its vote of term 1: that went to n1 (§5.2)"
+    assert second.why == "n2 refuses n3 its vote of term 1: that vote went to n1 (§5.2)"
     assert hand.score == (1, 2)
 
 

@@ -276,7 +276,7 @@ def test_a_partition_is_told_by_its_name_and_its_end_heals_no_more_than_it_cut()
     sim = performed(Partition(at=0.5, lasts=0.5, groups=((1,), (2, 3)), name="one against two"))
     told = [str(record) for record in sim.trace.records if record.kind in ("partition", "heal")]
     assert told == [
-        "t=0.500 the network falls apart into {1} | {2,3} (one against two)",
+        "t=0.500 the network is partitioned into {1} | {2,3} (one against two)",
         "t=1.000 messages pass again: 1→2 1→3 2→1 3→1",
     ]
     assert Simulation.from_capsule(sim.capsule()).trace.digest() == sim.trace.digest()

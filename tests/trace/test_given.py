@@ -51,7 +51,7 @@ def test_a_damaged_file_is_refused(trace: Trace, tmp_path: Path, suffix: str, da
 
 def test_a_frame_in_parquet_is_no_trace(trace: Trace, tmp_path: Path) -> None:
     trace.events.to_parquet(tmp_path / "events.parquet")
-    with pytest.raises(PyraftError, match="is no trace"):
+    with pytest.raises(PyraftError, match="is not a trace file"):
         Trace.load(tmp_path / "events.parquet")
 
 

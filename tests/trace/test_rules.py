@@ -458,7 +458,8 @@ def test_a_mutant_that_votes_for_a_shorter_log_is_seen_in_the_sentence() -> None
     granted = stage.tell(2, Receive(3, VoteRequest(vote=Vote(2, 3), last=LogId(0, 0, 1))))
     assert sentence_of(granted, 1.5) == (
         "t=1.500 n2 votes for n3 in term 2: n3's log ends with entry 1 of term 0, its own ends with entry 3 of term 1, "
-        "and the later term wins: it is ahead (§5.2, §5.4.1)"
+        "and the later term wins: it is ahead; this run's rule vote_refusal says: yes "
+        "(Raft's own: no, a leader was heard from within its lease) (§5.2, §5.4.1)"
     )
 
 

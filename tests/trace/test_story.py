@@ -139,18 +139,18 @@ def outside(kind: Kind, **facts: Any) -> Record:
 @pytest.mark.parametrize(
     ("record", "told"),
     [
-        (outside(Kind.CRASH, node=2), "n2 crashes: its memory is gone, and whatever its disk did not yet hold"),
-        (outside(Kind.PAUSE, node=2), "n2 stands still"),
+        (outside(Kind.CRASH, node=2), "n2 crashes and loses its memory and what its disk did not yet hold"),
+        (outside(Kind.PAUSE, node=2), "n2 is paused"),
         (
             outside(Kind.SILENT, node=2),
-            "n2 is not heard of any more: it has died, or stands still, or lost its broker",
+            "n2 is no longer heard from: it has died, is paused, or lost its broker",
         ),
-        (outside(Kind.HEARD, node=2), "n2 is heard of again"),
-        (outside(Kind.RESUME, node=2), "n2 goes on, and meets all that came meanwhile"),
-        (outside(Kind.PARTITION, detail="{1} | {2,3}"), "the network falls apart into {1} | {2,3}"),
-        (outside(Kind.CUT, node=1, peer=3), "nothing from n1 reaches n3 any more"),
+        (outside(Kind.HEARD, node=2), "n2 is heard from again"),
+        (outside(Kind.RESUME, node=2), "n2 resumes and receives what arrived meanwhile"),
+        (outside(Kind.PARTITION, detail="{1} | {2,3}"), "the network is partitioned into {1} | {2,3}"),
+        (outside(Kind.CUT, node=1, peer=3), "messages from n1 no longer reach n3"),
         (outside(Kind.HEAL), "the network is whole again"),
-        (outside(Kind.DROP, node=1, peer=2, message=7), "message 7 from n1 to n2 is taken off the wire"),
+        (outside(Kind.DROP, node=1, peer=2, message=7), "message 7 from n1 to n2 is dropped"),
         (outside(Kind.DRIFT, node=1, detail="clock at 1.5"), "n1 has a clock at 1.5 from now on"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_lost_message_is_named_in_the_story() -> None:
     sim.write({"op": "put", "key": "x", "value": 1})
     flight = next(one for one in sim.flying if type(one.message).__name__ == "AppendRequest")
     sim.drop(flight.id)
-    assert f"append of entry 2 to n{flight.dst} is taken off the wire" in sim.trace.story()
+    assert f"append of entry 2 to n{flight.dst} is dropped" in sim.trace.story()
 
 
 def test_a_quiet_second_is_told_in_a_few_lines() -> None:
@@ -245,7 +245,7 @@ def test_nothing_that_is_done_to_a_cluster_is_lost_beside_a_heartbeat_that_bring
     news = [one for one in sim.trace.records if "heartbeat; learns from" in str(one)]
     flights = {flight.id: flight for one in sim.trace.records for flight in one.sent}
     told = list(lines([outside(Kind.CUT, node=1, peer=3), news[0]], flights))
-    assert told[0] == "t=2.500 nothing from n1 reaches n3 any more"
+    assert told[0] == "t=2.500 messages from n1 no longer reach n3"
     assert "heartbeat; learns from" in told[1]
 
 

@@ -116,7 +116,7 @@ def test_a_damaged_file_is_named_with_its_line(sim: Simulation, tmp_path: Path) 
     with pytest.raises(PyraftError, match="line 6"):
         Trace.load(path)
     path.write_text("hello\n")
-    with pytest.raises(PyraftError, match="is no trace"):
+    with pytest.raises(PyraftError, match="is not a trace file"):
         Trace.load(path)
     with pytest.raises(ConfigError, match="must end in"):
         sim.trace.save(tmp_path / "run.csv")

@@ -103,7 +103,7 @@ def test_why_a_record_came_about_goes_back_to_the_timer() -> None:
                 "it is ahead (§5.4.1)"
             ),
         ),
-        (LogId(1, 1, 2), "that went to n1 (§5.2)"),
+        (LogId(1, 1, 2), "that vote went to n1 (§5.2)"),
     ],
 )
 def test_why_not_a_vote_names_the_comparison_that_decided(last: LogId, told: str) -> None:
@@ -168,7 +168,7 @@ def test_why_not_committed_follows_the_entry_to_where_it_is_and_its_acknowledgem
     sim.spoil(far, slow=1000.0)
     sim.write({"op": "put", "key": "x", "value": 1}, to=leader)
     sim.run(0.001)
-    assert all(reason.endswith(" is still under way.") for reason in sim.trace.why_not(committed=3).reasons[-2:])
+    assert all(reason.endswith(" is still on its way.") for reason in sim.trace.why_not(committed=3).reasons[-2:])
     sim.run(0.03)
     told, waiting = sim.trace.why_not(committed=3).reasons
     assert told.endswith(" arrived, the acknowledgement up to entry 3 was stopped by a cut link.")
@@ -247,7 +247,7 @@ def test_why_not_leader_of_who_never_stood() -> None:
         "n2 follows n1, leader of term 1 (§5.2).",
     )
     learner = Stage(learners=(4,)).elect(1)
-    assert why_not(learner, leader=4).reasons == ("n4 has no vote in {1,2,3} learners 4 (§6).",)
+    assert why_not(learner, leader=4).reasons == ("n4 is not a voter of {1,2,3} learners 4 (§6).",)
     assert why_not(learner, leader=9).answer == "n9 never led: there is no such server."
 
 
@@ -263,7 +263,7 @@ def test_crashes_are_reasons_too() -> None:
     answer = sim.trace.why_not(committed=3)
     assert answer.reasons == tuple(f"n{node} crashed at t={0.291:.3f}." for node in others)
     sim.crash(leader or 0)
-    assert sim.trace.why_not(committed=3).answer == "Entry 3 is not committed: nobody leads."
+    assert sim.trace.why_not(committed=3).answer == "Entry 3 is not committed: there is no leader."
 
 
 @pytest.mark.parametrize(

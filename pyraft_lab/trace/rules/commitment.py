@@ -10,6 +10,7 @@ from pyraft_lab.engine.replication import advance_commit
 from pyraft_lab.engine.rules import commit_index
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.trace.rules.own import cause, departs
 from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on
 from pyraft_lab.trace.words import contained, content, listed, shares, span
 
@@ -33,23 +34,23 @@ COMMIT_WITHHELD = Rule(
     "A majority holds an entry of an earlier term: that alone never commits it (Figure 8).",
     DECISIVE,
 )
-APPLIED = Rule("applied", "§5.3", settle_machine, "What is committed goes to the state machine, in order.")
+APPLIED = Rule("applied", "§5.3", settle_machine, "Committed entries go to the state machine, in order.")
 
 RULES = (COMMIT_BY_MAJORITY, COMMIT_BY_BOTH, COMMIT_OF_EARLIER, COMMIT_WITHHELD, APPLIED)
 
 
 def committed(step: Step) -> Remarks:
-    """A leader commits, or must not yet."""
+    """A leader commits, or may not commit yet."""
     if not leads_on(step):
         return
     if step.after.committed > step.before.committed:
         yield from _by_majority(step)
-    elif isinstance(step.after.role, Leader) and _is_acknowledged(step.event):
+    elif isinstance(step.after.role, Leader) and _is_acknowledged(step.event) and not departs(step, commit_index):
         yield from _withheld(step)
 
 
 def _is_acknowledged(event: Event) -> bool:
-    """Whether somebody's disk holds more than before: only that makes a majority."""
+    """Whether a disk may hold more than before: only that makes a new majority."""
     match event:
         case Receive(message=AppendAccepted()) | Stored():
             return True
@@ -62,23 +63,26 @@ def _by_majority(step: Step) -> Remarks:
     entries = step.after.log.slice(first, last + 1)
     own = [entry for entry in entries if entry.id.leader == (step.after.term, step.after.id)]
     governing = judged_by(step)
-    rule = COMMIT_BY_BOTH if governing.is_joint else COMMIT_BY_MAJORITY
-    yield Remark(rule, f"commits {contained(own or entries)}, held by {shares(governing, holders(step, last))}")
-    if len(own) < len(entries):
+    rule = cause(step, COMMIT_BY_BOTH if governing.is_joint else COMMIT_BY_MAJORITY, commit_index)
+    yield Remark(rule, lambda: f"commits {contained(own or entries)}, held by {shares(governing, holders(step, last))}")
+    if own and len(own) < len(entries):
         terms = sorted({entry.id.term for entry in entries if entry not in own})
         earlier = f"{span(first, first + len(entries) - len(own) - 1)} of term {listed(list(map(str, terms)))}"
-        yield Remark(COMMIT_OF_EARLIER, f"with it commits {earlier}")
+        yield Remark(COMMIT_OF_EARLIER, lambda: f"with it commits {earlier}")
 
 
 def _withheld(step: Step) -> Remarks:
-    """Only where the majority has just come about, lest every later acknowledgement repeat it."""
+    """Only where the majority is new; else every later acknowledgement would repeat it."""
+    if step.after.log.last.index == step.after.committed:
+        return
     held, before = majority_holds(step.after), majority_holds(step.before)
     at = step.after.log.id_at(held)
     if held > max(before, step.after.committed) and at is not None:
         who = shares(step.after.membership, holders(step, held))
         own = f"not of its own term {step.after.term}"
         yield Remark(
-            COMMIT_WITHHELD, f"does not commit entry {held}, though {who} hold it: it is of term {at.term}, {own}"
+            COMMIT_WITHHELD,
+            lambda: f"does not commit entry {held}, though {who} hold it: it is of term {at.term}, {own}",
         )
 
 
@@ -94,7 +98,7 @@ def judged_by(step: Step) -> Membership:
 
 
 def holders(step: Step, index: Index) -> frozenset[NodeId]:
-    """Who is known to hold ``index`` on disk; a record, or the whole office, may have ended in this very step."""
+    """Which servers are known to hold ``index`` on disk, though a leadership may have ended in this very step."""
     matched = {**step.before.matched, **step.after.matched}
     match step.event:
         case Receive(src, AppendAccepted(matched=heard)):
@@ -105,8 +109,8 @@ def holders(step: Step, index: Index) -> frozenset[NodeId]:
 
 
 def applied(step: Step) -> Remarks:
-    """Commands handed to the state machine; blanks and memberships say nothing to it."""
+    """Commands given to the state machine; blank entries and memberships are not for it."""
     entries: list[Entry] = [entry for apply in commands(step, Apply) for entry in apply.entries]
     orders = [entry for entry in entries if isinstance(entry.payload, Normal)]
     if orders:
-        yield Remark(APPLIED, f"applies {content(orders)}")
+        yield Remark(APPLIED, lambda: f"applies {content(orders)}")

@@ -19,20 +19,32 @@ from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import TimeoutNow
 from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, propose_membership, retire
-from pyraft_lab.engine.rules import may_change, next_membership
+from pyraft_lab.engine.rules import may_change, may_leave, next_membership
 from pyraft_lab.engine.state import Follower, Leader, Learner, Step
 from pyraft_lab.trace.rules.elections import campaigned
+from pyraft_lab.trace.rules.own import cause, departs
 from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on, sent
 from pyraft_lab.trace.words import entry_name, server, servers, voters
 
 CLUSTER_FOUNDED = Rule(
-    "cluster founded", "dissertation §4.4", initialize, "A pristine server gets the first membership of all.", DECISIVE
+    "cluster founded",
+    "dissertation §4.4",
+    initialize,
+    "A server with an empty log gets the first membership of the cluster.",
+    DECISIVE,
 )
 FOUNDING_REFUSED = Rule(
-    "founding refused", "openraft", initialize, "Only a pristine server founds a cluster, and one that it votes in."
+    "founding refused",
+    "openraft",
+    initialize,
+    "Only a server with an empty log may create a cluster, and only one in which it is a voter.",
 )
 JOINT_ENTERED = Rule(
-    "joint entered", "§6", next_membership, "Voters change: from now on old and new set must both agree.", DECISIVE
+    "joint entered",
+    "§6",
+    next_membership,
+    "Voters change: from now on majorities of the old and of the new set must agree.",
+    DECISIVE,
 )
 CHANGED_AT_ONCE = Rule(
     "membership changed at once",
@@ -42,10 +54,17 @@ CHANGED_AT_ONCE = Rule(
     DECISIVE,
 )
 JOINT_LEFT = Rule(
-    "joint left", "§6", leave_joint, "The joint membership is committed: the new set alone decides now.", DECISIVE
+    "joint left",
+    "§6",
+    leave_joint,
+    "The joint membership is committed: from now on the new set decides alone.",
+    DECISIVE,
 )
 EFFECTIVE = Rule(
-    "membership effective on append", "§6", propose_membership, "A membership counts from its append, not its commit."
+    "membership effective on append",
+    "§6",
+    propose_membership,
+    "A membership counts as soon as it is appended, not when it is committed.",
 )
 FELL_BACK = Rule(
     "membership falls back", "§6", refresh_role, "A membership was removed with its entry: the one before it counts."
@@ -55,13 +74,22 @@ DEMOTED = Rule("voter becomes learner", "§6", refresh_role, "A membership takes
 CHANGE_IN_PROGRESS = Rule(
     "change refused: in progress", "dissertation §4.1", may_change, "The last membership must commit before the next."
 )
-GUARD_FAILED = Rule("change refused: precondition", "openraft", change, "The cluster is not as the caller thought.")
-NOT_A_LEARNER = Rule(
-    "change refused: no such learner", "dissertation §4.2.1", change, "A voter must be a known server first."
+GUARD_FAILED = Rule(
+    "change refused: precondition", "openraft", change, "The cluster is not in the state that the caller expected."
 )
-NO_VOTERS_LEFT = Rule("change refused: no voters", "§6", change, "Somebody must vote.")
+NOT_A_LEARNER = Rule(
+    "change refused: no such learner",
+    "dissertation §4.2.1",
+    change,
+    "A server must be a learner before it becomes a voter.",
+)
+NO_VOTERS_LEFT = Rule("change refused: no voters", "§6", change, "A cluster needs at least one voter.")
 LEADER_REMOVED = Rule(
-    "removed leader steps down", "§6", retire, "The membership without its leader is committed: it goes.", DECISIVE
+    "removed leader steps down",
+    "§6",
+    retire,
+    "The membership without its leader is committed: the leader steps down.",
+    DECISIVE,
 )
 
 RULES = (
@@ -76,17 +104,17 @@ def founded(step: Step, event: Initialize) -> Remarks:
     """The first membership of all."""
     for refuse in commands(step, Refuse):
         if isinstance(refuse.refusal, NotPristine):
-            why = f"it has a log or a vote already ({entry_name(refuse.refusal.last)}, term {refuse.refusal.vote.term})"
-            yield Remark(FOUNDING_REFUSED, f"founds no cluster: {why}")
+            why = f"it already has a log or a vote ({entry_name(refuse.refusal.last)}, term {refuse.refusal.vote.term})"
+            yield Remark(FOUNDING_REFUSED, f"creates no cluster: {why}")
         elif isinstance(refuse.refusal, NotMember):
-            yield Remark(FOUNDING_REFUSED, f"founds no cluster {event.membership}: it would not vote in it")
+            yield Remark(FOUNDING_REFUSED, f"creates no cluster {event.membership}: it is not one of its voters")
     if commands(step, Append):
-        yield Remark(CLUSTER_FOUNDED, f"founds the cluster {event.membership} with entry 1 of term 0")
+        yield Remark(CLUSTER_FOUNDED, lambda: f"creates the cluster {event.membership} with entry 1 of term 0")
         yield from campaigned(step)
 
 
 def changed(step: Step) -> Remarks:
-    """An operator's change was taken; how it was refused, requests tell."""
+    """An operator's change was accepted; the room ``requests`` tells why one is refused."""
     for accepted in commands(step, Accepted):
         yield from _entered(step.after.log.entry(accepted.first.index))
 
@@ -98,45 +126,53 @@ def _entered(entry: Entry) -> Remarks:
     if membership.is_joint:
         old, new = (voters(config) for config in (membership.configs[0], membership.configs[-1]))
         both = f"from now on a majority of {old} and one of {new} must agree"
-        yield Remark(JOINT_ENTERED, f"enters the joint membership {membership} with entry {entry.index}: {both}")
+        yield Remark(
+            JOINT_ENTERED, lambda: f"enters the joint membership {membership} with entry {entry.index}: {both}"
+        )
     else:
-        yield Remark(CHANGED_AT_ONCE, f"changes the membership to {membership} with entry {entry.index}")
+        yield Remark(CHANGED_AT_ONCE, lambda: f"changes the membership to {membership} with entry {entry.index}")
 
 
-def change_refused(refusal: ChangeRefusal) -> Remark:
-    """Why a change was not taken."""
+def change_refused(step: Step, refusal: ChangeRefusal) -> Remark:
+    """Why a change was refused."""
     match refusal:
+        case InProgress() if departs(step, may_change):
+            return Remark(cause(step, CHANGE_IN_PROGRESS, may_change), "refuses the change of membership")
         case InProgress(committed, effective):
             why = f"the last one ({entry_name(effective)}) is not committed, only {entry_name(committed)} is"
             if committed == effective:
                 why = "nothing of this leadership is committed yet"
-            return Remark(CHANGE_IN_PROGRESS, f"refuses the change of membership: {why}")
+            return Remark(CHANGE_IN_PROGRESS, lambda: f"refuses the change of membership: {why}")
         case GuardFailed(what, expected, actual):
-            return Remark(GUARD_FAILED, f"refuses the change of membership: {what} is {actual}, not {expected}")
+            return Remark(GUARD_FAILED, lambda: f"refuses the change of membership: {what} is {actual}, not {expected}")
         case NoSuchLearner(node):
-            return Remark(NOT_A_LEARNER, f"refuses the change of membership: {server(node)} is no learner")
+            return Remark(NOT_A_LEARNER, lambda: f"refuses the change of membership: {server(node)} is not a learner")
         case NoVoters():
-            return Remark(NO_VOTERS_LEFT, "refuses the change of membership: nobody would vote")
+            return Remark(NO_VOTERS_LEFT, "refuses the change of membership: it would leave no voter")
         case _:
             assert_never(refusal)
 
 
 def joint_left(step: Step) -> Remarks:
-    """The leader ends a committed joint membership by itself."""
+    """The leader ends a committed joint membership on its own."""
     if not leads_on(step) or isinstance(step.event, ChangeMembership):
         return
     for entry in (entry for append in commands(step, Append) for entry in append.entries):
         if isinstance(entry.payload, Configuration):
             now = entry.payload.membership
-            decides = f"{voters(now.voters)} decides alone now{_left_out(step.before.membership, now)}"
-            yield Remark(JOINT_LEFT, f"ends the joint membership with entry {entry.index}: {decides}")
+            decides = f"from now on {voters(now.voters)} decides alone{_left_out(step.before.membership, now)}"
+            yield Remark(
+                cause(step, JOINT_LEFT, may_leave), f"ends the joint membership with entry {entry.index}: {decides}"
+            )
 
 
 def _left_out(joint: Membership, now: Membership) -> str:
-    """What becomes of voters that vote no more."""
+    """What becomes of servers that are no longer voters."""
     gone, kept = joint.voters - set(now), joint.voters & now.learners
     without = f", without {servers(gone)}" if gone else ""
-    return without + (f"; {servers(kept)} {'listen' if len(kept) > 1 else 'listens'} only" if kept else "")
+    return without + (
+        f"; {servers(kept)} {'become learners' if len(kept) > 1 else 'becomes a learner'}" if kept else ""
+    )
 
 
 def followed(step: Step) -> Remarks:
@@ -152,26 +188,26 @@ def followed(step: Step) -> Remarks:
     what = f"the {'joint ' if after.membership.is_joint else ''}membership {after.membership}"
     if after.membership_id.index > before.membership_id.index or before.log.last < after.membership_id:
         yet = "" if after.membership_id.index <= after.committed else ", though it is not committed yet"
-        yield Remark(EFFECTIVE, f"goes by {what} from now on{yet}")
+        yield Remark(EFFECTIVE, lambda: f"uses {what} from now on{yet}")
     else:
-        yield Remark(FELL_BACK, f"goes by {what} again")
+        yield Remark(FELL_BACK, lambda: f"uses {what} again")
 
 
 def role_changed(step: Step) -> Remarks:
-    """A membership made a voter of a learner, or the other way round."""
+    """A membership made a learner a voter, or a voter a learner."""
     match step.before.role, step.after.role:
         case Learner(), Follower():
-            yield Remark(PROMOTED, "is a voter now")
+            yield Remark(PROMOTED, "is now a voter")
         case Follower(), Learner():
-            yield Remark(DEMOTED, "has no vote any more")
+            yield Remark(DEMOTED, "is no longer a voter")
         case _:
             pass
 
 
 def retired(step: Step) -> Remarks:
-    """A leader that is no member any more has gone."""
+    """A leader that is no longer a member steps down."""
     gone = isinstance(step.before.role, Leader) and not isinstance(step.after.role, Leader)
     if gone and step.before.vote == step.after.vote and step.after.id not in step.after.membership.nodes:
         told = [server(peer) for peer, _ in sent(step, TimeoutNow)]
         successor = f" and asks {told[0]} to campaign" if told else ""
-        yield Remark(LEADER_REMOVED, f"is no member any more: steps down{successor}")
+        yield Remark(LEADER_REMOVED, lambda: f"is no longer a member: steps down{successor}")

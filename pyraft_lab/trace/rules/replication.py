@@ -17,54 +17,77 @@ from pyraft_lab.engine.replication import (
     refuse,
     replicate,
 )
-from pyraft_lab.engine.rules import fits, follower_commit, probe, unknown
+from pyraft_lab.engine.rules import fits, follower_commit, hint, probe, unknown
 from pyraft_lab.engine.state import Halted, Leader, Pipeline, Probe, Progress, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
+from pyraft_lab.trace.rules.own import cause, departs
 from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, sent
 from pyraft_lab.trace.rules.terms import CONTACT, HEARTBEAT_HEARD, out_of_date
 from pyraft_lab.trace.words import contained, entry_name, listed, log_end, server, servers, span
 
 ENTRIES_SENT = Rule("entries sent", "§5.3", replicate, "The leader sends each follower what it lacks, in order.")
-PROBED = Rule("probe sent", "§5.3", replicate, "Where the logs agree is asked before entries stream.")
+PROBED = Rule("probe sent", "§5.3", replicate, "The leader finds out where the logs agree before it streams entries.")
 COMMIT_ANNOUNCED = Rule(
     "commit announced", "§5.3", replicate, "Followers are told at once that an entry is committed.", ROUTINE
 )
 RETRIED = Rule(
-    "sent again", "§5.3", on_retry_timer, "What is not answered is sent again, ever more slowly, without end."
+    "sent again", "§5.3", on_retry_timer, "What is not answered is sent again, more and more slowly, without end."
 )
 BACKED_OFF = Rule(
-    "unreachable peer waits", "openraft", on_unreachable, "A peer that cannot be reached is left for a while."
+    "unreachable peer waits", "openraft", on_unreachable, "The leader waits before it tries an unreachable peer again."
 )
 ENTRIES_APPENDED = Rule(
-    "entries appended", "§5.3", on_append_request, "The log fits: new entries go behind what is there.", DECISIVE
+    "entries appended", "§5.3", on_append_request, "The logs agree: new entries are appended.", DECISIVE
 )
-HELD_ALREADY = Rule("entries held already", "§5.3", unknown, "What the log holds already is left alone.")
-PREV_MATCHES = Rule("logs agree", "§5.3", fits, "The follower holds the entry in front: so all before it is the same.")
+HELD_ALREADY = Rule("entries held already", "§5.3", unknown, "Entries that the log already holds stay as they are.")
+PREV_MATCHES = Rule(
+    "logs agree",
+    "§5.3",
+    fits,
+    "The follower holds the entry before the new ones: so both logs are the same up to there.",
+)
 CONFLICT_TRUNCATED = Rule(
-    "conflict truncated", "§5.3", unknown, "An entry that contradicts the leader's goes, with all behind it.", DECISIVE
+    "conflict truncated",
+    "§5.3",
+    unknown,
+    "An entry that conflicts with the leader's is removed, with all that follow it.",
+    DECISIVE,
 )
 PREV_MISSING = Rule(
     "append refused: prev missing", "§5.3", refuse, "The log ends before the entry the append builds on.", DECISIVE
 )
 PREV_DIFFERS = Rule(
-    "append refused: prev differs", "§5.3", refuse, "The log has another entry where the append builds on.", DECISIVE
+    "append refused: prev differs",
+    "§5.3",
+    refuse,
+    "The log has another entry in the place that the append builds on.",
+    DECISIVE,
 )
 LOSS_CONFESSED = Rule(
     "heartbeat refused: log lost", "§5.3", on_heartbeat_request, "A follower lacks what it once acknowledged.", DECISIVE
 )
 COMMIT_LEARNED = Rule(
-    "commit learned", "§5.3", follower_commit, "A follower commits what the leader has, as far as its log is checked."
+    "commit learned",
+    "§5.3",
+    follower_commit,
+    "A follower commits what the leader has committed, as far as its log is checked.",
 )
 CONTRADICTION = Rule(
     "halt: committed entry contradicted", "§5.4.3", on_append_request, "A committed entry is never replaced.", DECISIVE
 )
-DISK_CAUGHT_UP = Rule("disk caught up", "§5.1", on_stored, "What was promised is on disk: answers may leave.", ROUTINE)
+DISK_CAUGHT_UP = Rule(
+    "disk caught up", "§5.1", on_stored, "What was promised is on disk: answers may be sent.", ROUTINE
+)
 OWN_DISK_COUNTS = Rule(
     "own disk counts", "dissertation §10.2.1", on_stored, "A leader counts itself once its own disk holds the entry."
 )
-LATE_DISK = Rule("late disk", "dissertation §10.2.1", on_stored, "The disk vouches only for the vote of now.", ROUTINE)
+LATE_DISK = Rule(
+    "late disk", "dissertation §10.2.1", on_stored, "A disk write counts only for the vote it was made under.", ROUTINE
+)
 ACKNOWLEDGED = Rule("acknowledged", "§5.3", on_append_accepted, "A follower's disk holds more: its match index rises.")
-AGREED = Rule("agreement found", "§5.3", on_append_accepted, "It is known where the logs agree: entries may stream.")
+AGREED = Rule(
+    "agreement found", "§5.3", on_append_accepted, "The leader knows where the logs agree: entries may stream."
+)
 PROBE_MOVED = Rule(
     "probe moved back", "§5.3", probe, "The logs differ there: the leader looks further back, a whole term at a time."
 )
@@ -75,7 +98,7 @@ LOG_LOST = Rule(
     "follower lost its log",
     "§5.1, openraft",
     on_append_refused,
-    "A follower broke its word: it gets nothing more.",
+    "A follower lost what it had acknowledged: it is sent nothing more.",
     DECISIVE,
 )
 LOSS_FORGIVEN = Rule(
@@ -99,13 +122,13 @@ RULES = (
 
 
 def entries_sent(step: Step) -> Remarks:
-    """What left for the followers: those that get the same are told together."""
+    """What was sent to the followers; those that get the same are named together."""
     groups: defaultdict[tuple[Index, Index], list[NodeId]] = defaultdict(list)
     for peer, request in sent(step, AppendRequest):
         groups[request.prev.index + 1, request.prev.index + len(request.entries)].append(peer)
     full = [f"{span(*bounds)} to {servers(peers)}" for bounds, peers in groups.items() if bounds[0] <= bounds[1]]
     if full:
-        yield Remark(ENTRIES_SENT, f"sends {listed(full)}")
+        yield Remark(ENTRIES_SENT, lambda: f"sends {listed(full)}")
     for (first, last), peers in groups.items():
         if first > last:
             yield from _without_entries(step, last, peers)
@@ -117,34 +140,34 @@ def _without_entries(step: Step, prev: Index, peers: Sequence[NodeId]) -> Remark
     pace = role.of(peers[0]) if isinstance(role, Leader) else None
     if pace is not None and isinstance(pace.pace, Probe):
         where = f"entry {prev}" if prev else "the start of the log"
-        yield Remark(PROBED, f"asks {servers(peers)} whether the logs agree up to {where}")
+        yield Remark(PROBED, lambda: f"asks {servers(peers)} whether the logs agree up to {where}")
     else:
         yield Remark(
             COMMIT_ANNOUNCED,
-            f"tells {servers(peers)} that {span(step.after.committed, step.after.committed)} is committed",
+            lambda: f"tells {servers(peers)} that {span(step.after.committed, step.after.committed)} is committed",
         )
 
 
 def retried(step: Step, peer: NodeId) -> Remarks:
-    """A retry timer ran out."""
+    """A retry timer fired."""
     before, after = progress(step.before.role, peer), progress(step.after.role, peer)
     if before is None or after is None or before == after:
         yield from out_of_date(f"the retry timer of {server(peer)}")
     else:
         times = f", {after.failures} times in a row" if after.failures > 1 else ""
-        yield Remark(RETRIED, f"has no answer from {server(peer)} in time{times}, and tries again")
+        yield Remark(RETRIED, lambda: f"has no answer from {server(peer)} in time{times}, and tries again")
 
 
 def unreachable(step: Step, peer: NodeId) -> Remarks:
     """The transport gave up."""
     if progress(step.before.role, peer) == progress(step.after.role, peer):
-        yield from out_of_date(f"word that {server(peer)} cannot be reached")
+        yield from out_of_date(f"a notice that {server(peer)} cannot be reached")
     else:
-        yield Remark(BACKED_OFF, f"cannot reach {server(peer)} and leaves it alone for a while")
+        yield Remark(BACKED_OFF, lambda: f"cannot reach {server(peer)} and waits before it tries again")
 
 
 def progress(role: object, peer: NodeId) -> Progress | None:
-    """What a leader knows of a peer."""
+    """What a leader knows about a peer."""
     return role.of(peer) if isinstance(role, Leader) else None
 
 
@@ -154,7 +177,7 @@ def progress(role: object, peer: NodeId) -> Progress | None:
 def taken(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
     """An append arrived from the leader that is followed."""
     if commands(step, Halt):
-        yield Remark(CONTRADICTION, f"stops for good: {step.after.halted}")
+        yield Remark(CONTRADICTION, lambda: f"stops for good: {step.after.halted}")
     elif sent(step, AppendRefused):
         yield _prev_refused(step, leader, request)
     else:
@@ -164,19 +187,21 @@ def taken(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
 
 def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Remark:
     own, prev, last = step.before.log.id_at(request.prev.index), request.prev, step.before.log.last
-    told = f"refuses {server(leader)}'s entries behind {entry_name(prev)}"
+    told = f"refuses {server(leader)}'s entries after {entry_name(prev)}"
+    if departs(step, fits):
+        return Remark(cause(step, PREV_DIFFERS, fits), told)
     if own is None:
-        return Remark(PREV_MISSING, f"{told}: its log {log_end(last)}{_hinted(step, prev, last)}")
-    return Remark(PREV_DIFFERS, f"{told}: it has {entry_name(own)} there{_hinted(step, prev, own)}")
+        return Remark(PREV_MISSING, lambda: f"{told}: its log {log_end(last)}{_hinted(step, prev, last)}")
+    return Remark(PREV_DIFFERS, lambda: f"{told}: it has {entry_name(own)} there{_hinted(step, prev, own)}")
 
 
 def _hinted(step: Step, prev: LogId, named: LogId) -> str:
-    """What the refusal says besides, to spare the leader whole terms; nothing where ``named`` says it already."""
-    hint = sent(step, AppendRefused)[0][1].hint
-    if hint == named:
+    """The hint of the refusal, which lets the leader skip whole terms; nothing where ``named`` already says it."""
+    offered = sent(step, AppendRefused)[0][1].hint
+    if offered == named or departs(step, hint):
         return ""
     older = f"term {prev.term} or before"
-    return f", and of {older} at most {entry_name(hint)}" if hint.index else f", and nothing of {older}"
+    return f", and of {older} at most {entry_name(offered)}" if offered.index else f", and nothing of {older}"
 
 
 def _appended(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
@@ -189,13 +214,15 @@ def _appended(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
         )
     added = [entry for append in commands(step, Append) for entry in append.entries]
     if added:
-        yield Remark(ENTRIES_APPENDED, f"appends {contained(added)} from {server(leader)}")
+        yield Remark(ENTRIES_APPENDED, lambda: f"appends {contained(added)} from {server(leader)}")
     elif request.entries:
         held = span(request.entries[0].index, request.entries[-1].index)
-        yield Remark(HELD_ALREADY, f"gets {held} from {server(leader)} and holds all of it already")
+        why = "appends nothing of it" if departs(step, unknown) else "already holds all of it"
+        yield Remark(cause(step, HELD_ALREADY, unknown), lambda: f"gets {held} from {server(leader)} and {why}")
     elif step.after.committed == step.before.committed:
         yield Remark(
-            PREV_MATCHES, f"confirms that its log agrees with {server(leader)}'s up to {_place(request.prev.index)}"
+            PREV_MATCHES,
+            lambda: f"confirms that its log agrees with {server(leader)}'s up to {_place(request.prev.index)}",
         )
 
 
@@ -211,11 +238,18 @@ def _of_term(step: Step, index: Index) -> str:
 def heartbeat_heard(step: Step, leader: NodeId) -> Remarks:
     """A heartbeat arrived from the leader that is followed."""
     refused = sent(step, AppendRefused)
-    if refused:
+    if refused and departs(step, fits):
+        prev = entry_name(refused[0][1].prev)
+        yield Remark(
+            cause(step, LOSS_CONFESSED, fits), lambda: f"tells {server(leader)} that its log does not match at {prev}"
+        )
+    elif refused:
         missing = entry_name(refused[0][1].prev)
-        yield Remark(LOSS_CONFESSED, f"tells {server(leader)} that it lacks {missing}, which it had acknowledged")
+        yield Remark(
+            LOSS_CONFESSED, lambda: f"tells {server(leader)} that it lacks {missing}, which it had acknowledged"
+        )
     else:
-        yield Remark(HEARTBEAT_HEARD, f"hears {server(leader)}'s heartbeat")
+        yield Remark(HEARTBEAT_HEARD, lambda: f"hears {server(leader)}'s heartbeat")
         yield from commit_learned(step)
 
 
@@ -226,7 +260,7 @@ def commit_learned(step: Step) -> Remarks:
         leader = server(step.after.leader)
         yield Remark(
             COMMIT_LEARNED,
-            f"learns from {leader} that {span(first, last)} {'is' if first == last else 'are'} committed",
+            lambda: f"learns from {leader} that {span(first, last)} {'is' if first == last else 'are'} committed",
         )
 
 
@@ -237,13 +271,13 @@ def stored(step: Step, vote: Vote) -> Remarks:
     if vote != before.vote:
         yield Remark(LATE_DISK, "hears from its disk about an earlier vote")
     elif first <= after.log.start.index:
-        yield Remark(DISK_CAUGHT_UP, f"has on disk everything up to entry {last}")
+        yield Remark(DISK_CAUGHT_UP, lambda: f"has on disk everything up to entry {last}")
     elif isinstance(before.role, Leader) and first <= last:
-        yield Remark(OWN_DISK_COUNTS, f"has {span(first, last)} on its own disk")
+        yield Remark(OWN_DISK_COUNTS, lambda: f"has {span(first, last)} on its own disk")
     elif first <= last:
-        yield Remark(DISK_CAUGHT_UP, f"has {span(first, last)} on disk")
+        yield Remark(DISK_CAUGHT_UP, lambda: f"has {span(first, last)} on disk")
     elif before.stored_vote != after.stored_vote:
-        yield Remark(DISK_CAUGHT_UP, f"has its vote of term {vote.term} on disk")
+        yield Remark(DISK_CAUGHT_UP, lambda: f"has its vote of term {vote.term} on disk")
     else:
         yield Remark(DISK_CAUGHT_UP, "has on disk what it wrote")
 
@@ -258,14 +292,15 @@ def accepted(step: Step, peer: NodeId, answer: AppendAccepted) -> Remarks:
         yield from _from_earlier(peer)
     elif after is None or after.matched > before.matched:
         yield Remark(
-            ACKNOWLEDGED, f"hears that {server(peer)}'s disk holds everything up to entry {answer.matched.index}"
+            ACKNOWLEDGED,
+            lambda: f"hears that {server(peer)}'s disk holds everything up to entry {answer.matched.index}",
         )
     elif isinstance(before.pace, Probe) and isinstance(after.pace, Pipeline):
         yield Remark(
-            AGREED, f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
+            AGREED, lambda: f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
         )
     else:
-        yield Remark(CONTACT, f"hears an answer of {server(peer)} that tells nothing new")
+        yield Remark(CONTACT, lambda: f"hears an answer from {server(peer)} that brings nothing new")
 
 
 def _after(step: Step, peer: NodeId) -> Progress | None:
@@ -273,45 +308,47 @@ def _after(step: Step, peer: NodeId) -> Progress | None:
 
 
 def _counts(step: Step, peer: NodeId, round: int) -> bool:
-    """Whether an answer belongs to this life of the peer's record."""
+    """Whether an answer belongs to what the leader records of this peer now, not to an earlier membership."""
     known, role = progress(step.before.role, peer), step.before.role
     return known is not None and isinstance(role, Leader) and known.since <= round <= role.round
 
 
 def _from_earlier(peer: NodeId) -> Remarks:
-    yield Remark(EARLIER_LIFE, f"passes over an answer of {server(peer)} from before it was a member")
+    yield Remark(EARLIER_LIFE, lambda: f"ignores an answer from {server(peer)} of the time before it was a member")
 
 
 def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
-    """A follower lacks what the append built on."""
+    """A follower lacks the entry that the append builds on."""
     before, after = progress(step.before.role, peer), _after(step, peer)
     name, lacks = server(peer), entry_name(answer.prev)
     if before is None or after is None or not _counts(step, peer, answer.round):
         yield from _from_earlier(peer)
     elif isinstance(after.pace, Halted) and not isinstance(before.pace, Halted):
-        had = f"it had acknowledged entry {before.matched}" if before.matched else "it has led: it lost its disk"
-        yield Remark(LOG_LOST, f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
+        had = (
+            f"it had acknowledged entry {before.matched}" if before.matched else "it has been leader: it lost its disk"
+        )
+        yield Remark(LOG_LOST, lambda: f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
     elif after.matched < before.matched:
-        yield Remark(LOSS_FORGIVEN, f"hears that {name} lost its log and begins with it again")
+        yield Remark(LOSS_FORGIVEN, lambda: f"hears that {name} lost its log and starts over with it")
     elif after.next < before.next or isinstance(before.pace, Pipeline) != isinstance(after.pace, Pipeline):
         where = step.after.log.id_at(after.next - 1)
         looks = f"looks for agreement at {entry_name(where) if where else _place(after.next - 1)}"
-        yield Remark(PROBE_MOVED, f"hears that {name} {_instead(answer)}, and {looks}")
+        yield Remark(PROBE_MOVED, lambda: f"hears that {name} {_instead(answer)}, and {looks}")
     else:
-        yield Remark(LATE_REFUSAL, f"passes over a late refusal of {name}")
+        yield Remark(LATE_REFUSAL, lambda: f"ignores a late refusal from {name}")
 
 
 def _instead(answer: AppendRefused) -> str:
     """What a follower has in place of what it lacks, as far as its hint tells."""
-    lacks, hint = entry_name(answer.prev), answer.hint
-    if hint.index == answer.prev.index:
-        return f"has {entry_name(hint)} and not {lacks}"
-    return f"lacks {lacks} and has nothing behind {entry_name(hint)} that could match"
+    lacks, offered = entry_name(answer.prev), answer.hint
+    if offered.index == answer.prev.index:
+        return f"has {entry_name(offered)} and not {lacks}"
+    return f"lacks {lacks} and has nothing after {entry_name(offered)} that could match"
 
 
 def heartbeat_answered(step: Step, peer: NodeId, answer: HeartbeatResponse) -> Remarks:
     """A follower answered a heartbeat."""
     if _counts(step, peer, answer.round):
-        yield Remark(CONTACT, f"hears {server(peer)}'s answer to its heartbeat")
+        yield Remark(CONTACT, lambda: f"hears {server(peer)}'s answer to its heartbeat")
     else:
         yield from _from_earlier(peer)

@@ -1,4 +1,4 @@
-"""What clients and operators ask (§8, dissertation §3.10, §6.4): writes, reads, transfers; and why they are refused."""
+"""What clients and operators ask for (§8, dissertation §3.10, §6.4): writes, reads, transfers; and refusals."""
 
 from typing import assert_never
 
@@ -36,12 +36,13 @@ from pyraft_lab.engine.requests import (
     refusal_to_write,
     transfer,
 )
-from pyraft_lab.engine.rules import is_read_safe, lease_holds
+from pyraft_lab.engine.rules import boots_loyal, is_read_safe, lease_holds, proved_round
 from pyraft_lab.engine.startup import boot
-from pyraft_lab.engine.state import Candidate, Leader, Learner, PendingRead, Step
+from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PendingRead, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.rules.elections import campaigned
 from pyraft_lab.trace.rules.memberships import change_refused
+from pyraft_lab.trace.rules.own import cause, departs
 from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, sent
 from pyraft_lab.trace.rules.terms import out_of_date
 from pyraft_lab.trace.words import contained, entry_name, server, servers, shares
@@ -51,27 +52,37 @@ PROMISE_KEPT = Rule(
     "loyalty kept after restart",
     "dissertation §4.2.3",
     boot,
-    "A promise not to vote against a leader outlives a crash.",
+    "A promise not to vote against a leader survives a crash.",
 )
-MACHINE_RESTORED = Rule("machine restored", "§7", boot, "The state machine begins from the snapshot.")
+MACHINE_RESTORED = Rule("machine restored", "§7", boot, "The state machine starts from the snapshot.")
 OFFICE_RESUMED = Rule(
-    "leadership resumed", "openraft", boot, "Where it is allowed, a restarted leader goes on in its term.", DECISIVE
+    "leadership resumed",
+    "openraft",
+    boot,
+    "Where the settings allow it, a restarted leader continues in its term.",
+    DECISIVE,
 )
 WRITE_ACCEPTED = Rule("write accepted", "§5.3", propose, "The leader appends a client's command to its log.", DECISIVE)
 REFUSED_NOT_LEADER = Rule(
-    "refused: not the leader", "§8", refusal_to_lead, "Only the leader takes requests; others say who that is."
+    "refused: not the leader", "§8", refusal_to_lead, "Only the leader accepts requests; other servers name it."
 )
 REFUSED_TRANSFER = Rule(
-    "refused: transfer", "dissertation §3.10", refusal_to_lead, "A leader that hands over takes no new requests."
+    "refused: transfer",
+    "dissertation §3.10",
+    refusal_to_lead,
+    "A leader that is transferring its leadership accepts no new requests.",
 )
 REFUSED_LEASE = Rule(
-    "refused: lease", "dissertation §6.2", refusal_to_write, "A leader without contact to a majority promises nothing."
+    "refused: lease",
+    "dissertation §6.2",
+    refusal_to_write,
+    "A leader without contact to a majority accepts no writes and no lease reads.",
 )
-REFUSED_FENCED = Rule("refused: another leadership", "openraft", propose, "The caller meant another leadership.")
+REFUSED_FENCED = Rule("refused: another leadership", "openraft", propose, "The caller named another leadership.")
 REFUSED_UNINITIALIZED = Rule(
     "refused: no cluster", "openraft", refusal_to_lead, "The server belongs to no cluster yet."
 )
-REFUSED_FLOOD = Rule("refused: too much waiting", "", propose, "Uncommitted bytes are bounded.")
+REFUSED_FLOOD = Rule("refused: too much waiting", "", propose, "The bytes of uncommitted entries are limited.")
 READ_WAITS = Rule(
     "read waits for a round", "§8, dissertation §6.4", read, "A leader asks a majority whether it still leads."
 )
@@ -79,54 +90,52 @@ READ_CONFIRMED = Rule(
     "read confirmed",
     "§8, dissertation §6.4",
     is_read_safe,
-    "A majority answered: nobody newer led when it began.",
+    "A majority answered: no newer leader existed when the read began.",
     DECISIVE,
 )
 READ_BY_LEASE = Rule(
     "read by lease",
     "dissertation §6.4.1",
     lease_holds,
-    "The lease holds: nobody else can lead, no message is needed.",
+    "The lease holds: no other server can be leader, so no message is needed.",
     DECISIVE,
 )
 READS_FAIL_WITH_OFFICE = Rule(
-    "reads fail with the leadership", "§8", answer_reads, "Reads that wait fail first when a leader steps down."
+    "reads fail with the leadership", "§8", answer_reads, "Waiting reads fail when a leader steps down."
 )
 TRANSFER_BEGUN = Rule(
     "transfer begun",
     "dissertation §3.10",
     transfer,
-    "The leader takes no new requests and brings its heir up to date.",
+    "The leader accepts no new requests and brings the target up to date.",
     DECISIVE,
 )
-TRANSFER_CALLED_OFF = Rule(
-    "transfer called off", "dissertation §3.10", transfer, "The leader keeps its office after all."
-)
-TRANSFER_REFUSED = Rule(
-    "transfer refused", "dissertation §3.10", transfer, "Only a voter other than itself can take over."
-)
+TRANSFER_CALLED_OFF = Rule("transfer called off", "dissertation §3.10", transfer, "The leader stays leader.")
+TRANSFER_REFUSED = Rule("transfer refused", "dissertation §3.10", transfer, "Only another voter can take over.")
 TRANSFER_TOO_SLOW = Rule(
     "transfer given up",
     "dissertation §3.10",
     on_transfer_timer,
-    "The heir did not take over in time: requests are taken again.",
+    "The target did not take over in time: requests are accepted again.",
 )
 TIMEOUT_NOW_SENT = Rule(
     "transfer: TimeoutNow sent",
     "dissertation §3.10",
     hand_over,
-    "The heir holds the whole log: it may campaign.",
+    "The target holds the whole log: it may campaign.",
     DECISIVE,
 )
 TIMEOUT_NOW_OBEYED = Rule(
     "transfer: TimeoutNow obeyed",
     "dissertation §3.10",
     on_timeout_now,
-    "The heir campaigns at once; leases do not stop it.",
+    "The target campaigns at once; leases do not stop it.",
     DECISIVE,
 )
 CONFIGURED = Rule("settings changed", "", on_trigger, "An operator changed the server's settings.")
-REVERT_ALLOWED = Rule("log revert allowed", "openraft", allow_revert, "An operator lets a follower start from nothing.")
+REVERT_ALLOWED = Rule(
+    "log revert allowed", "openraft", allow_revert, "An operator lets a follower start with an empty log."
+)
 REVERT_REFUSED = Rule("log revert refused", "openraft", allow_revert, "There is no such follower.")
 
 RULES = (
@@ -151,15 +160,25 @@ def booted(step: Step) -> Remarks:
     """A server starts from its disk."""
     after = step.after
     kind = "learner" if isinstance(after.role, Learner) else "follower"
-    yield Remark(BOOTED, f"starts as a {kind} with what its disk holds: term {after.term}, log {_log_end(step)}")
+    yield Remark(
+        BOOTED, lambda: f"starts as a {kind} with what its disk holds: term {after.term}, log {_log_end(step)}"
+    )
     for restore in commands(step, RestoreMachine):
         yield Remark(MACHINE_RESTORED, f"restores its machine from the snapshot up to {entry_name(restore.meta.last)}")
     if isinstance(after.role, Leader):
-        yield Remark(OFFICE_RESUMED, f"resumes its leadership of term {after.term}")
+        yield Remark(OFFICE_RESUMED, lambda: f"resumes its leadership of term {after.term}")
     elif isinstance(after.role, Candidate):
         yield from campaigned(step)
     elif after.leader:
-        yield Remark(PROMISE_KEPT, f"stays loyal to {server(after.leader)} for a while, as before the crash")
+        yield from _lease_kept(step)
+
+
+def _lease_kept(step: Step) -> Remarks:
+    """Followed a leader before the crash; the promise not to vote against it lasts on, or not."""
+    role, leader = step.after.role, server(step.after.leader)
+    kept = isinstance(role, (Follower, Learner)) and role.loyal
+    text = f"helps no other server against {leader} for one election timeout, as before the crash"
+    yield Remark(cause(step, PROMISE_KEPT, boots_loyal), text if kept else f"followed {leader} before the crash")
 
 
 def _log_end(step: Step) -> str:
@@ -175,21 +194,25 @@ def proposed(step: Step, event: Propose) -> Remarks:
     for accepted in commands(step, Accepted):
         first = accepted.first.index
         entries = step.after.log.slice(first, first + len(event.payloads))
-        yield Remark(WRITE_ACCEPTED, f"takes a client's write and appends {contained(entries)}")
+        yield Remark(WRITE_ACCEPTED, f"accepts a client's write and appends {contained(entries)}")
 
 
 def asked(step: Step, event: Read) -> Remarks:
     """Clients' reads."""
     if event.policy == "lease":
         for ready in commands(step, Readable):
-            yield Remark(READ_BY_LEASE, f"lets a read go ahead {_once(ready)}, by its lease and without a message")
+            rule = cause(step, READ_BY_LEASE, lease_holds)
+            yield Remark(rule, f"lets a read go ahead {_once(ready)}, by its lease and without a message")
     elif isinstance(step.after.role, Leader) and not commands(step, Refuse):
-        beats = servers(peer for peer, _ in sent(step, HeartbeatRequest))
-        how = f"a majority answers the heartbeats it sends to {beats} now"
-        yield Remark(
-            READ_WAITS,
-            f"takes a read, which waits until {how if sent(step, HeartbeatRequest) else 'its next round is answered'}",
-        )
+        yield Remark(READ_WAITS, lambda: f"accepts a read; it waits until {_answered(step)}")
+
+
+def _answered(step: Step) -> str:
+    """What a read waits for: the round that it began, or the next one."""
+    asked = servers(peer for peer, _ in sent(step, HeartbeatRequest))
+    if not sent(step, HeartbeatRequest):
+        return "its next round is answered"
+    return f"a majority answers the heartbeats it sends to {asked} now"
 
 
 def _once(ready: Readable) -> str:
@@ -202,11 +225,14 @@ def reads_confirmed(step: Step) -> Remarks:
         return
     for ready in commands(step, Readable):
         heard = shares(step.after.membership, _heard(step, ready))
-        yield Remark(READ_CONFIRMED, f"lets a read go ahead {_once(ready)}: {heard} answered its round")
+        yield Remark(
+            cause(step, READ_CONFIRMED, is_read_safe, proved_round),
+            f"lets a read go ahead {_once(ready)}: {heard} answered its round",
+        )
 
 
 def _heard(step: Step, ready: Readable) -> set[NodeId]:
-    """Who answered the read's round; a read that did not wait began with the newest one."""
+    """Which servers answered the read's round; a read that did not wait began with the newest round."""
     role, now = step.before.role, step.after.role
     newest = now.round if isinstance(now, Leader) else 0
     waiting: tuple[PendingRead, ...] = role.reads if isinstance(role, Leader) else ()
@@ -220,14 +246,16 @@ def reads_failed_with_office(step: Step) -> Remarks:
     if isinstance(step.before.role, Leader) and not isinstance(step.after.role, Leader):
         for refuse in commands(step, Refuse):
             if isinstance(refuse.refusal, NotLeading):
-                yield Remark(READS_FAIL_WITH_OFFICE, f"fails {len(refuse.requests)} waiting reads: it leads no more")
+                yield Remark(
+                    READS_FAIL_WITH_OFFICE, f"fails {len(refuse.requests)} waiting reads: it is no longer leader"
+                )
 
 
 # Refusing
 
 
 def refused(step: Step) -> Remarks:
-    """Whatever was asked was not taken."""
+    """The request was refused."""
     for refuse in commands(step, Refuse):
         yield _refusal(step, refuse.refusal)
 
@@ -235,38 +263,45 @@ def refused(step: Step) -> Remarks:
 def _refusal(step: Step, refusal: Refusal) -> Remark:
     match refusal:
         case NotLeading(leader, reason):
-            hint = f"; {server(leader)} may" if leader else ""
-            return Remark(_REASONS[reason], f"does not take the request: {reason}{hint}")
+            hint = f"; ask {server(leader)}" if leader and leader != step.before.id else ""
+            if departs(step, lease_holds):
+                return Remark(cause(step, REFUSED_LEASE, lease_holds), "does not accept the request")
+            return Remark(_REASONS[reason], lambda: f"does not accept the request: {reason}{hint}")
         case TooMuchWaiting(waiting, limit):
-            return Remark(REFUSED_FLOOD, f"does not take the write: {waiting} bytes wait already, {limit} may")
+            return Remark(
+                REFUSED_FLOOD,
+                lambda: f"does not accept the write: {waiting} bytes are already waiting, {limit} are allowed",
+            )
         case InProgress() | GuardFailed() | NoSuchLearner() | NoVoters():
-            return change_refused(refusal)
+            return change_refused(step, refusal)
         case NothingToDo(why):
-            return Remark(TRANSFER_REFUSED, f"hands nothing over: {why}")
+            return Remark(TRANSFER_REFUSED, lambda: f"does not transfer its leadership: {why}")
         case NotMember(node, membership):
             rule = REVERT_REFUSED if isinstance(step.event, AllowRevert) else TRANSFER_REFUSED
-            return Remark(rule, f"does not take the order: {server(node)} is not among {membership}")
+            return Remark(rule, lambda: f"refuses: {server(node)} is not a voter of {membership}")
         case NoQuorum() | NotPristine():
-            return Remark(REFUSED_LEASE, "does not take the request")
+            return Remark(REFUSED_LEASE, "does not accept the request")
         case _:
             assert_never(refusal)
 
 
-# Handing over
+# Transfer of leadership
 
 
 def transferred(step: Step, event: TransferLeader) -> Remarks:
-    """An operator wants another leader."""
+    """An operator asks for another leader."""
     if commands(step, Done):
         if event.to == step.before.id:
-            yield Remark(TRANSFER_CALLED_OFF, "keeps its leadership after all")
+            yield Remark(TRANSFER_CALLED_OFF, "keeps its leadership")
         else:
-            heir = server(event.to)
-            yield Remark(TRANSFER_BEGUN, f"begins to hand leadership to {heir} and takes no more requests")
+            target = server(event.to)
+            yield Remark(
+                TRANSFER_BEGUN, lambda: f"begins to transfer leadership to {target} and accepts no more requests"
+            )
 
 
 def handed_over(step: Step) -> Remarks:
-    """The heir holds the whole log; or it cannot take over any more."""
+    """The target holds the whole log; or it can no longer take over."""
     before, after = step.before.role, step.after.role
     if not isinstance(after, Leader):
         return
@@ -278,27 +313,30 @@ def handed_over(step: Step) -> Remarks:
         and not after.handover
         and before.handover.to not in step.after.membership.voters
     ):
-        yield Remark(TRANSFER_CALLED_OFF, f"hands nothing over: {server(before.handover.to)} has no vote any more")
+        target = server(before.handover.to)
+        yield Remark(TRANSFER_CALLED_OFF, lambda: f"ends the transfer: {target} is no longer a voter")
 
 
 def transfer_ran_out(step: Step) -> Remarks:
-    """The heir did not take over in time."""
+    """The target did not take over in time."""
     role = step.before.role
     if isinstance(role, Leader) and role.handover is not None:
-        yield Remark(
-            TRANSFER_TOO_SLOW, f"hears nothing of {server(role.handover.to)} as leader and takes requests again"
-        )
+        target = server(role.handover.to)
+        yield Remark(TRANSFER_TOO_SLOW, lambda: f"hears nothing from {target} as leader and accepts requests again")
     else:
         yield from out_of_date("its transfer timer")
 
 
-def obeyed(step: Step, leader: NodeId) -> Remarks:
+def obeyed(step: Step, leader: NodeId, message: TimeoutNow) -> Remarks:
     """The leader asks this server to campaign."""
-    yield Remark(TIMEOUT_NOW_OBEYED, f"is told by {server(leader)} to take over at once")
-    yield from campaigned(step)
+    yield Remark(TIMEOUT_NOW_OBEYED, lambda: f"is told by {server(leader)} to take over at once")
+    if message.last in (None, step.before.log.last):
+        yield from campaigned(step)
+    else:
+        yield from out_of_date("that: its log no longer ends where the message says")
 
 
 def revert_allowed(step: Step, event: AllowRevert) -> Remarks:
-    """An operator vouches for a follower that lost its log."""
+    """An operator lets a follower that lost its log start over."""
     if commands(step, Done):
-        yield Remark(REVERT_ALLOWED, f"may let {server(event.peer)} begin again from nothing")
+        yield Remark(REVERT_ALLOWED, lambda: f"lets {server(event.peer)} start over with an empty log")

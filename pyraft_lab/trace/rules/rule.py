@@ -41,10 +41,15 @@ class Rule(Struct, frozen=True):
 
 
 class Remark(Struct, frozen=True):
-    """What one rule did in one step, in words that follow the server's name."""
+    """What one rule did in one step; ``tell`` is the sentence, or makes it when it is read: a label needs none."""
 
     rule: Rule
-    text: str
+    tell: str | Callable[[], str]
+
+    @property
+    def text(self) -> str:
+        """What was done, in words that follow the server's name."""
+        return self.tell if isinstance(self.tell, str) else self.tell()
 
 
 Remarks = Iterator[Remark]

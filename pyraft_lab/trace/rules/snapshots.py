@@ -1,4 +1,4 @@
-"""Snapshots (§7, Figure 13): built, kept, sent in parts, installed; and the log that is then forgotten."""
+"""Snapshots (§7, Figure 13): built, kept, sent in parts, installed; and the log that is then purged."""
 
 from pyraft_lab.engine.commands import (
     Alarm,
@@ -18,12 +18,14 @@ from pyraft_lab.engine.compaction import (
     on_snapshot_response,
     purge,
 )
+from pyraft_lab.engine.consult import answer_of
 from pyraft_lab.engine.events import SnapshotBuilt
 from pyraft_lab.engine.messages import SnapshotRequest, SnapshotResponse
 from pyraft_lab.engine.replication import replicate
-from pyraft_lab.engine.rules import is_snapshot_due, is_snapshot_useful, purge_upto
+from pyraft_lab.engine.rules import covered, is_snapshot_due, is_snapshot_useful, purge_upto, would_lose_transfer
 from pyraft_lab.engine.state import Installing, Leader, Step
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.rules.own import cause, departs
 from pyraft_lab.trace.rules.replication import progress
 from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, sent
 from pyraft_lab.trace.rules.terms import out_of_date
@@ -32,23 +34,25 @@ from pyraft_lab.trace.words import entry_name, server, span
 SNAPSHOT_BEGUN = Rule(
     "snapshot begun", "§7", is_snapshot_due, "Enough was applied: the machine is asked for its state."
 )
-SNAPSHOT_KEPT = Rule(
-    "snapshot kept", "§7", on_snapshot_built, "The state is on disk and stands for the log up to there."
-)
+SNAPSHOT_KEPT = Rule("snapshot kept", "§7", on_snapshot_built, "The state is on disk and replaces the log up to there.")
 SNAPSHOT_SET_ASIDE = Rule(
     "snapshot set aside",
     "§7",
     on_snapshot_built,
-    "A later snapshot came meanwhile, or the machine built none.",
+    "A later snapshot arrived meanwhile, or the machine built none.",
     ROUTINE,
 )
 SNAPSHOT_NEEDLESS = Rule(
     "snapshot not needed", "§7", build, "Nothing was applied since the last, or one is being built."
 )
-PURGED = Rule("log purged", "§7", purge_upto, "Entries that the snapshot covers are forgotten.")
-PURGE_WITHHELD = Rule("purge withheld", "§7", purge, "Only what a snapshot covers may be forgotten.")
+PURGED = Rule("log purged", "§7", purge_upto, "Entries that the snapshot covers are removed from the log.")
+PURGE_WITHHELD = Rule("purge withheld", "§7", purge, "Only entries that a snapshot covers may be purged.")
 SNAPSHOT_NEEDED = Rule(
-    "snapshot instead of entries", "§7", replicate, "What the follower lacks is purged: it gets the snapshot.", DECISIVE
+    "snapshot instead of entries",
+    "§7",
+    replicate,
+    "The entries that the follower lacks are purged: it gets the snapshot.",
+    DECISIVE,
 )
 CHUNK_SENT = Rule("snapshot part sent", "§7", replicate, "The leader sends the next bytes of its snapshot.")
 CHUNK_ASKED = Rule(
@@ -59,13 +63,21 @@ CHUNK_ASKED = Rule(
 )
 CHUNK_TAKEN = Rule("snapshot part taken", "§7", on_snapshot_request, "Bytes are written in order.")
 CHUNK_OUT_OF_ORDER = Rule(
-    "snapshot part out of order", "§7", on_snapshot_request, "Other bytes are wanted: the answer says which."
+    "snapshot part out of order", "§7", on_snapshot_request, "Other bytes are needed: the answer says which."
 )
 INSTALLED = Rule(
-    "snapshot installed", "§7", on_snapshot_request, "All bytes are here: they replace log and machine.", DECISIVE
+    "snapshot installed",
+    "§7",
+    on_snapshot_request,
+    "All bytes have arrived: they replace the log and the state of the machine.",
+    DECISIVE,
 )
 SNAPSHOT_DAMAGED = Rule(
-    "snapshot damaged", "§7", on_snapshot_request, "The bytes are not those that were sent: begin again.", DECISIVE
+    "snapshot damaged",
+    "§7",
+    on_snapshot_request,
+    "The bytes are not those that were sent: the transfer starts over.",
+    DECISIVE,
 )
 SNAPSHOT_USELESS = Rule(
     "snapshot tells nothing new", "§7", is_snapshot_useful, "It ends within what is committed here."
@@ -74,7 +86,10 @@ SNAPSHOT_CONTRADICTS = Rule(
     "halt: snapshot contradicts commit", "§5.4.3", on_snapshot_request, "What is committed is never replaced.", DECISIVE
 )
 SNAPSHOT_IMPOSSIBLE = Rule(
-    "snapshot of a later leadership", "§5.4.3", on_snapshot_request, "A leader cannot know what comes after it."
+    "snapshot of a later leadership",
+    "§5.4.3",
+    on_snapshot_request,
+    "A leader cannot have a snapshot of a leadership after its own.",
 )
 SNAPSHOT_GONE = Rule("snapshot replaced in transfer", "§7", on_snapshot_gone, "The newest snapshot is sent instead.")
 
@@ -88,10 +103,20 @@ RULES = (
 
 
 def ordered(step: Step) -> Remarks:
-    """Somebody ordered a snapshot; the order that is carried out, :func:`begun` tells."""
+    """An operator asked for a snapshot; :func:`begun` tells of one that is begun."""
     if not commands(step, TakeSnapshot):
-        why = "one is being built" if step.before.building else "the last one covers all that is applied"
-        yield Remark(SNAPSHOT_NEEDLESS, f"builds no snapshot: {why}")
+        yield Remark(
+            cause(step, SNAPSHOT_NEEDLESS, would_lose_transfer), lambda: f"builds no snapshot{_needless(step)}"
+        )
+
+
+def _needless(step: Step) -> str:
+    if departs(step, would_lose_transfer):
+        return ""
+    if step.before.building:
+        return ": one is being built"
+    waits = answer_of(step, would_lose_transfer) is True
+    return ": a peer is still receiving an earlier one" if waits else ": the last one covers all that is applied"
 
 
 def built(step: Step, event: SnapshotBuilt) -> Remarks:
@@ -101,41 +126,46 @@ def built(step: Step, event: SnapshotBuilt) -> Remarks:
         meta = kept[0].meta
         yield Remark(
             SNAPSHOT_KEPT,
-            f"keeps a snapshot of {meta.size} bytes that stands for the log up to {entry_name(meta.last)}",
+            lambda: f"keeps a snapshot of {meta.size} bytes that replaces the log up to {entry_name(meta.last)}",
         )
     else:
-        why = "a later one came meanwhile" if event.meta else "the machine built none"
-        yield Remark(SNAPSHOT_SET_ASIDE, f"keeps no snapshot: {why}")
+        why = "a later one arrived meanwhile" if event.meta else "the machine built none"
+        yield Remark(SNAPSHOT_SET_ASIDE, lambda: f"keeps no snapshot: {why}")
 
 
 def begun(step: Step) -> Remarks:
     """The machine is asked for its state."""
     for take in commands(step, TakeSnapshot):
-        yield Remark(SNAPSHOT_BEGUN, f"asks its machine for a snapshot up to {entry_name(take.last)}")
+        yield Remark(
+            cause(step, SNAPSHOT_BEGUN, is_snapshot_due),
+            f"asks its machine for a snapshot up to {entry_name(take.last)}",
+        )
 
 
 def purged(step: Step) -> Remarks:
-    """Entries were forgotten."""
+    """Entries were purged."""
     for forget in commands(step, Purge):
         first = step.before.log.first_index
-        yield Remark(PURGED, f"forgets {span(first, forget.upto.index)}, which its snapshot covers")
+        why = "" if departs(step, covered, purge_upto) else ", which its snapshot covers"
+        yield Remark(cause(step, PURGED, covered, purge_upto), f"purges {span(first, forget.upto.index)}{why}")
 
 
 def purge_ordered(step: Step) -> Remarks:
-    """Somebody ordered a purge; what is carried out, :func:`purged` tells."""
+    """An operator asked for a purge; :func:`purged` tells of one that is carried out."""
     if not commands(step, Purge):
-        yield Remark(PURGE_WITHHELD, "forgets nothing: no snapshot covers more of its log")
+        why = "" if departs(step, covered) else ": no snapshot covers more of its log"
+        yield Remark(cause(step, PURGE_WITHHELD, covered), lambda: f"purges nothing{why}")
 
 
 # Sending
 
 
 def parts_sent(step: Step) -> Remarks:
-    """Bytes left, perhaps the first ones."""
+    """Bytes were sent, perhaps the first ones."""
     for chunk in commands(step, SendChunk):
         known = progress(step.before.role, chunk.dst)
         if known is None or not isinstance(known.pace, Installing) or known.pace.meta != chunk.meta:
-            lacks = f"{server(chunk.dst)} needs entries that are forgotten"
+            lacks = f"{server(chunk.dst)} needs entries that are purged"
             yield Remark(SNAPSHOT_NEEDED, f"begins to send its snapshot up to {entry_name(chunk.meta.last)}: {lacks}")
         end = min(chunk.offset + chunk.length, chunk.meta.size)
         yield Remark(CHUNK_SENT, f"sends {server(chunk.dst)} bytes {chunk.offset}-{end} of {chunk.meta.size}")
@@ -145,21 +175,23 @@ def asked_on(step: Step, peer: NodeId, answer: SnapshotResponse) -> Remarks:
     """A follower says how far it is."""
     known = progress(step.before.role, peer)
     if known is None or not isinstance(known.pace, Installing) or known.pace.meta.last != answer.last:
-        yield from out_of_date(f"{server(peer)}'s word about another snapshot")
+        yield from out_of_date(f"{server(peer)}'s answer about another snapshot")
     else:
+        size = known.pace.meta.size
         yield Remark(
-            CHUNK_ASKED,
-            f"hears that {server(peer)} holds {answer.offset} of the snapshot's {known.pace.meta.size} bytes",
+            CHUNK_ASKED, lambda: f"hears that {server(peer)} holds {answer.offset} of the snapshot's {size} bytes"
         )
 
 
 def gone(step: Step, peer: NodeId) -> Remarks:
-    """The driver has the snapshot under way no longer."""
+    """The driver no longer has the snapshot that was being sent."""
     known = progress(step.before.role, peer)
     if isinstance(step.before.role, Leader) and known is not None and isinstance(known.pace, Installing):
-        yield Remark(SNAPSHOT_GONE, f"no longer has the snapshot it was sending {server(peer)} and takes the newest")
+        yield Remark(
+            SNAPSHOT_GONE, lambda: f"no longer has the snapshot it was sending {server(peer)} and takes the newest"
+        )
     else:
-        yield from out_of_date(f"word that a snapshot for {server(peer)} is gone")
+        yield from out_of_date(f"a notice that the snapshot for {server(peer)} is gone")
 
 
 # Taking
@@ -169,14 +201,16 @@ def part_arrived(step: Step, leader: NodeId, request: SnapshotRequest) -> Remark
     """Bytes arrived from the leader that is followed."""
     last, size = entry_name(request.meta.last), request.meta.size
     if commands(step, Halt):
-        yield Remark(SNAPSHOT_CONTRADICTS, f"stops for good: {step.after.halted}")
+        yield Remark(SNAPSHOT_CONTRADICTS, lambda: f"stops for good: {step.after.halted}")
     elif request.meta.last.leader > (request.vote.term, request.vote.node):
-        yield Remark(SNAPSHOT_IMPOSSIBLE, f"does not take {server(leader)}'s snapshot: it ends in a later leadership")
+        yield Remark(
+            SNAPSHOT_IMPOSSIBLE, lambda: f"does not take {server(leader)}'s snapshot: it ends in a later leadership"
+        )
     elif commands(step, InstallSnapshot):
-        yield Remark(CHUNK_TAKEN, f"takes the last bytes of {server(leader)}'s snapshot, {size} in all")
-        yield Remark(INSTALLED, f"installs it: log and machine now stand at {last}")
+        yield Remark(CHUNK_TAKEN, lambda: f"takes the last bytes of {server(leader)}'s snapshot, {size} in all")
+        yield Remark(INSTALLED, lambda: f"installs it: log and machine are now at {last}")
     elif commands(step, Alarm):
-        yield Remark(SNAPSHOT_DAMAGED, f"finds {server(leader)}'s snapshot damaged and asks for it anew")
+        yield Remark(SNAPSHOT_DAMAGED, lambda: f"finds {server(leader)}'s snapshot damaged and asks for it again")
     else:
         yield from _part(step, leader, request)
 
@@ -185,13 +219,16 @@ def _part(step: Step, leader: NodeId, request: SnapshotRequest) -> Remarks:
     answers = sent(step, SnapshotResponse)
     end, size = request.offset + len(request.data), request.meta.size
     if commands(step, WriteChunk):
-        yield Remark(CHUNK_TAKEN, f"takes bytes {request.offset}-{end} of the {size} of {server(leader)}'s snapshot")
+        yield Remark(
+            CHUNK_TAKEN, lambda: f"takes bytes {request.offset}-{end} of the {size} of {server(leader)}'s snapshot"
+        )
     elif answers:
         wanted = f"it goes on from byte {answers[0][1].offset}"
         yield Remark(
-            CHUNK_OUT_OF_ORDER, f"cannot use bytes {request.offset}-{end} of {server(leader)}'s snapshot: {wanted}"
+            CHUNK_OUT_OF_ORDER,
+            lambda: f"cannot use bytes {request.offset}-{end} of {server(leader)}'s snapshot: {wanted}",
         )
     else:
-        yield Remark(
-            SNAPSHOT_USELESS, f"needs no snapshot up to {entry_name(request.meta.last)}: it has committed that far"
-        )
+        why = "" if departs(step, is_snapshot_useful) else ": it has committed that far"
+        rule = cause(step, SNAPSHOT_USELESS, is_snapshot_useful)
+        yield Remark(rule, lambda: f"does not take a snapshot up to {entry_name(request.meta.last)}{why}")

@@ -1,9 +1,22 @@
-"""The closed table of all rules, and which of them had a part in a step."""
+"""The closed table of all rules, and which of them played a part in a step."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import chain
 from typing import assert_never
 
+from pyraft_lab.engine.commands import (
+    Append,
+    Apply,
+    Command,
+    Purge,
+    Readable,
+    Refuse,
+    Send,
+    SendChunk,
+    TakeSnapshot,
+)
+from pyraft_lab.engine.consult import KEPT, ByIdentity
 from pyraft_lab.engine.events import (
     AllowRevert,
     Beat,
@@ -49,50 +62,79 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.state import Candidate, Leader, Step
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.trace.rules import commitment, elections, memberships, replication, requests, snapshots, terms
+from pyraft_lab.trace.rules import commitment, elections, memberships, own, replication, requests, snapshots, terms
 from pyraft_lab.trace.rules.rule import Remark, Remarks, Rule
 from pyraft_lab.trace.words import server
+
+Kinds = set[type[Command]]
 
 RULES: Mapping[str, Rule] = {
     rule.label: rule
     for room in (elections, terms, replication, commitment, memberships, snapshots, requests)
     for rule in room.RULES
 }
-"""Every rule by its label."""
+"""Every rule of Raft by its label."""
+LABELS: Mapping[str, Rule] = {**RULES, **{rule.label: rule for rule in own.OWN.values()}}
+"""All labels that a step may have: those of Raft's rules, and of rules that a run has in their place."""
 
 
 def rule(step: Step) -> Rule:
-    """The rule that decided a step: the heaviest of those that had a part in it, the first of equals."""
+    """The rule that decided a step: the heaviest of those that played a part in it, the first of equals."""
     return max(remarks(step), key=lambda remark: remark.rule.weight).rule
 
 
 def remarks(step: Step) -> tuple[Remark, ...]:
-    """What every rule that had a part in the step did, in the order in which it happened; never empty."""
+    """What each rule did that played a part in the step, in the order in which it happened; never empty."""
+    return _remarks(ByIdentity(step))
+
+
+@lru_cache(maxsize=KEPT)
+def _remarks(asked: ByIdentity[Step]) -> tuple[Remark, ...]:
+    step = asked.value
     if step.before.halted:
         return (Remark(terms.HALTED, "has stopped for good and does nothing"),)
-    told = tuple(chain(_event(step, step.event), _consequences(step)))
-    return told or tuple(terms.out_of_date("this"))
+    told = list(chain(_event(step, step.event), _consequences(step))) or list(terms.out_of_date("this"))
+    for note in own.departed(step):
+        told.insert(own.place_of(note, told), note)
+    return tuple(told)
 
 
 def _consequences(step: Step) -> Remarks:
-    """What followed from the state, whoever brought it about."""
+    """What followed from the state, whatever event led to it; nobody is asked about commands that were not given."""
+    kinds = {type(command) for command in step.commands}
     if isinstance(step.before.role, Leader):
-        yield from terms.lease_renewed(step)
-        yield from commitment.committed(step)
-        yield from memberships.joint_left(step)
-        yield from requests.reads_confirmed(step)
-        yield from requests.reads_failed_with_office(step)
-        yield from memberships.retired(step)
+        yield from _of_leading(step, kinds)
     if not isinstance(step.event, Boot):
         yield from memberships.followed(step)
         yield from memberships.role_changed(step)
-    yield from commitment.applied(step)
-    if isinstance(step.after.role, Leader):
+    if Apply in kinds:
+        yield from commitment.applied(step)
+    if kinds and isinstance(step.after.role, Leader):
+        yield from _sendings(step, kinds)
+    if TakeSnapshot in kinds:
+        yield from snapshots.begun(step)
+    if Purge in kinds:
+        yield from snapshots.purged(step)
+
+
+def _of_leading(step: Step, kinds: Kinds) -> Remarks:
+    yield from terms.lease_renewed(step)
+    yield from commitment.committed(step)
+    if Append in kinds:
+        yield from memberships.joint_left(step)
+    if Readable in kinds:
+        yield from requests.reads_confirmed(step)
+    if Refuse in kinds:
+        yield from requests.reads_failed_with_office(step)
+    yield from memberships.retired(step)
+
+
+def _sendings(step: Step, kinds: Kinds) -> Remarks:
+    if Send in kinds:
         yield from replication.entries_sent(step)
+    if SendChunk in kinds:
         yield from snapshots.parts_sent(step)
-        yield from requests.handed_over(step)
-    yield from snapshots.begun(step)
-    yield from snapshots.purged(step)
+    yield from requests.handed_over(step)
 
 
 def _event(step: Step, event: Event) -> Remarks:
@@ -154,13 +196,13 @@ def _leader_timer(step: Step, kind: TimerKind, key: int) -> Remarks:
 def _trigger(step: Step, event: Trigger) -> Remarks:
     match event:
         case Elect() if isinstance(step.before.role, Leader):
-            yield from terms.out_of_date("the order to campaign: it leads already")
+            yield from terms.out_of_date("the order to campaign: already leader")
         case Elect():
             yield from elections.campaigned(step, "is told to campaign")
         case Beat() if isinstance(step.before.role, Leader):
             yield from terms.round_begun(step)
         case Beat():
-            yield from terms.out_of_date("the order to send heartbeats: it does not lead")
+            yield from terms.out_of_date("the order to send heartbeats: not leader")
         case BuildSnapshot():
             yield from snapshots.ordered(step)
         case PurgeLog():
@@ -230,7 +272,7 @@ def _from_leader(step: Step, leader: NodeId, message: LeaderMessage) -> Remarks:
         case SnapshotRequest():
             yield from snapshots.part_arrived(step, leader, message)
         case TimeoutNow():
-            yield from requests.obeyed(step, leader)
+            yield from requests.obeyed(step, leader, message)
         case _:
             assert_never(message)
 
@@ -241,9 +283,9 @@ def _to_leader(step: Step, peer: NodeId, message: FollowerMessage) -> Remarks:
     if message.vote.term > before.term:
         yield from terms.corrected(step, peer)
     elif not isinstance(before.role, Leader):
-        yield from terms.out_of_date(f"an answer of {server(peer)}: it leads no more")
+        yield from terms.out_of_date(f"an answer from {server(peer)}: no longer leader")
     elif message.vote != before.vote:
-        yield from terms.out_of_date(f"a late answer of {server(peer)}")
+        yield from terms.out_of_date(f"a late answer from {server(peer)}")
     else:
         yield from _answer(step, peer, message)
 

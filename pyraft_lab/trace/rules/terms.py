@@ -1,6 +1,7 @@
-"""Terms and leaders (§5.1, §5.2): whom a server follows, what is out of date, and how leaders keep in touch."""
+"""Terms and leaders (§5.1, §5.2): which leader a server follows, what is out of date, how leaders keep contact."""
 
 from pyraft_lab.engine.commands import NoQuorum, Refuse
+from pyraft_lab.engine.consult import ask
 from pyraft_lab.engine.election import (
     follow,
     learn,
@@ -14,42 +15,55 @@ from pyraft_lab.engine.engine import on_candidate, on_follower
 from pyraft_lab.engine.engine import step as turn
 from pyraft_lab.engine.messages import HeartbeatRequest, LeaderMessage, Outdated
 from pyraft_lab.engine.replication import on_heartbeat_request, on_heartbeat_response, on_heartbeat_timer, prove_contact
-from pyraft_lab.engine.rules import is_lapsed, lease_holds
+from pyraft_lab.engine.rules import covers, is_lapsed, lease_holds, proved_round, starts_lease
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.rules.own import cause, departs
 from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, is_active, sent
 from pyraft_lab.trace.words import server, servers, shares
 
-TERM_ADOPTED = Rule("higher term adopted", "§5.1", learn, "Whoever sees a higher term adopts it.")
+TERM_ADOPTED = Rule("higher term adopted", "§5.1", learn, "A server that sees a higher term adopts it.")
 STEPPED_DOWN = Rule(
-    "stepped down: higher term", "§5.1", step_down, "A leader or candidate that sees a higher term follows.", DECISIVE
+    "stepped down: higher term",
+    "§5.1",
+    step_down,
+    "A leader or candidate that sees a higher term becomes a follower.",
+    DECISIVE,
 )
-LEADER_RECOGNISED = Rule("leader recognised", "§5.2", follow, "A server follows whoever leads its term or a later one.")
+LEADER_RECOGNISED = Rule(
+    "leader recognised", "§5.2", follow, "A server follows the leader of its term, or of a later one."
+)
 CANDIDATE_YIELDS = Rule(
-    "candidate yields to a leader", "§5.2", follow, "Somebody else leads this term: the candidacy is over.", DECISIVE
+    "candidate yields to a leader", "§5.2", follow, "Another server leads this term: the candidacy is over.", DECISIVE
 )
 STALE_LEADER = Rule(
-    "stale leader refused", "§5.1", recognise, "A leader of an earlier term is told which term it is.", DECISIVE
+    "stale leader refused", "§5.1", recognise, "The leader of an earlier term is told the current term.", DECISIVE
 )
 OUT_OF_DATE = Rule(
     "out of date", "§5.1", on_follower, "What belongs to an earlier term, role or round is ignored.", ROUTINE
 )
-ABSURD = Rule("absurd message ignored", "§5.1", on_candidate, "Nobody speaks in the name of another.", ROUTINE)
-HALTED = Rule("halted", "", turn, "A server that met the impossible has stopped and does nothing.")
+ABSURD = Rule("absurd message ignored", "§5.1", on_candidate, "No server speaks in the name of another.", ROUTINE)
+HALTED = Rule(
+    "halted", "", turn, "A server that saw what cannot happen in a correct cluster has stopped and does nothing."
+)
 LOYALTY_OVER = Rule(
     "loyalty over",
     "dissertation §4.2.3",
     on_loyalty_timer,
-    "The leader was not heard for a while: votes against it are free again.",
+    "The leader was not heard for one election timeout: the server may vote for others again.",
     ROUTINE,
 )
 HEARTBEATS_SENT = Rule(
     "heartbeats sent", "§5.2", on_heartbeat_timer, "A leader keeps its followers from campaigning.", ROUTINE
 )
 HEARTBEATS_SPARED = Rule(
-    "heartbeats spared", "openraft", on_heartbeat_timer, "Who just acknowledged entries needs no heartbeat.", ROUTINE
+    "heartbeats spared",
+    "openraft",
+    on_heartbeat_timer,
+    "A follower that just acknowledged entries needs no heartbeat.",
+    ROUTINE,
 )
-HEARTBEAT_HEARD = Rule("heartbeat heard", "§5.2", on_heartbeat_request, "The leader is there: wait on.", ROUTINE)
+HEARTBEAT_HEARD = Rule("heartbeat heard", "§5.2", on_heartbeat_request, "The leader is alive: keep waiting.", ROUTINE)
 CONTACT = Rule("contact", "dissertation §6.2", on_heartbeat_response, "A follower answers the leader's round.", ROUTINE)
 LEASE_RENEWED = Rule(
     "lease renewed",
@@ -76,11 +90,14 @@ QUORUM_LOST = Rule(
     "leader without quorum steps down",
     "dissertation §6.2",
     on_quorum_timer,
-    "A leader that a majority does not answer makes way.",
+    "A leader that hears from no majority steps down.",
     DECISIVE,
 )
 READS_FAILED = Rule(
-    "reads failed: no quorum", "dissertation §6.4", on_lease_timer, "Reads that no majority confirmed in time fail."
+    "reads failed: no quorum",
+    "dissertation §6.4",
+    on_lease_timer,
+    "Waiting reads that no majority confirmed in time fail.",
 )
 
 RULES = (
@@ -89,28 +106,28 @@ RULES = (
     LEASE_OVER, QUORUM_LOST, READS_FAILED,
 )  # fmt: skip
 
-# What is not for this server, or not any more
+# What this server does not act on
 
 
 def out_of_date(what: str) -> Remarks:
     """Something came too late to matter."""
-    yield Remark(OUT_OF_DATE, f"passes over {what}")
+    yield Remark(OUT_OF_DATE, lambda: f"ignores {what}")
 
 
 def absurd(src: NodeId) -> Remarks:
     """A message that no correct server sends."""
-    yield Remark(ABSURD, f"passes over a message of {server(src)} that no correct server sends")
+    yield Remark(ABSURD, lambda: f"ignores a message from {server(src)} that no correct server sends")
 
 
 def learned(step: Step, src: NodeId) -> Remarks:
-    """A higher vote was seen (§5.1): a term is adopted, an office or a candidacy given up."""
+    """A higher vote was seen (§5.1): a term is adopted, a leadership or a candidacy ends."""
     before, after = step.before, step.after
     later = after.term > before.term
     if is_active(before.role) and not is_active(after.role):
-        news = f"learns of term {after.term} from {server(src)}" if later else f"makes way for {server(src)}"
-        yield Remark(STEPPED_DOWN, f"{news} and gives up its {office(step)}")
+        news = f"learns of term {after.term} from {server(src)}" if later else f"steps aside for {server(src)}"
+        yield Remark(STEPPED_DOWN, lambda: f"{news} and gives up its {office(step)}")
     elif later and not after.vote.node:
-        yield Remark(TERM_ADOPTED, f"adopts term {after.term} from {server(src)}")
+        yield Remark(TERM_ADOPTED, lambda: f"adopts term {after.term} from {server(src)}")
 
 
 def office(step: Step) -> str:
@@ -125,28 +142,32 @@ def office(step: Step) -> str:
 
 
 def corrected(step: Step, src: NodeId) -> Remarks:
-    """``Outdated`` came: the term is another one."""
+    """``Outdated`` arrived: the term is another one."""
     told = list(learned(step, src))
-    yield from told or out_of_date(f"{server(src)}'s word about an earlier term")
+    yield from told or out_of_date(f"{server(src)}'s message about an earlier term")
 
 
 # Following
 
 
 def recognised(step: Step, src: NodeId, message: LeaderMessage) -> Remarks:
-    """Somebody speaks as leader; nothing to tell where it is the leader followed already."""
+    """A leader's message arrived; there is nothing to tell where this server already follows that leader."""
     before, after = step.before, step.after
     if sent(step, Outdated):
         term = message.vote.term
-        yield Remark(STALE_LEADER, f"tells {server(src)} that term {term} is over: the term is {after.term}")
+        told = f"tells {server(src)} that term {term} is over: the term is {after.term}"
+        if departs(step, covers):
+            told = f"does not follow {server(src)}, leader of term {term}, and sends it its own vote"
+        yield Remark(cause(step, STALE_LEADER, covers), told)
     elif not message.vote.committed or message.vote.node != src:
         yield from absurd(src)
     elif is_active(before.role):
         yield Remark(
-            _yielding(step), f"gives up its {office(step)} and follows {server(src)}, leader of term {after.term}"
+            _yielding(step),
+            lambda: f"gives up its {office(step)} and follows {server(src)}, leader of term {after.term}",
         )
     elif before.leader != src or before.vote != message.vote:
-        yield Remark(LEADER_RECOGNISED, f"follows {server(src)}, leader of term {message.vote.term}")
+        yield Remark(LEADER_RECOGNISED, lambda: f"follows {server(src)}, leader of term {message.vote.term}")
 
 
 def _yielding(step: Step) -> Rule:
@@ -154,14 +175,14 @@ def _yielding(step: Step) -> Rule:
 
 
 def is_obeyed(step: Step, src: NodeId, message: LeaderMessage) -> bool:
-    """Whether the message came from a leader that this server follows."""
+    """Whether the message came from the leader that this server follows."""
     return message.vote.committed and message.vote.node == src and not sent(step, Outdated)
 
 
 def loyalty_over(step: Step) -> Remarks:
     """The leader's lease on a follower ran out."""
     leader = server(step.before.leader)
-    yield Remark(LOYALTY_OVER, f"has not heard {leader} for a while and may vote for others again")
+    yield Remark(LOYALTY_OVER, lambda: f"has not heard {leader} for a while and may vote for others again")
 
 
 # Leading
@@ -171,7 +192,7 @@ def round_begun(step: Step) -> Remarks:
     """A heartbeat round was due, or ordered."""
     peers = [peer for peer, _ in sent(step, HeartbeatRequest)]
     if peers:
-        yield Remark(HEARTBEATS_SENT, f"sends heartbeats to {servers(peers)}")
+        yield Remark(HEARTBEATS_SENT, lambda: f"sends heartbeats to {servers(peers)}")
     else:
         yield Remark(HEARTBEATS_SPARED, "has no heartbeat to send")
 
@@ -183,16 +204,19 @@ def lease_renewed(step: Step) -> Remarks:
         isinstance(before, Leader)
         and isinstance(after, Leader)
         and after.proved > before.proved
-        and (not after.handed_over or lease_holds(step.after))
+        and (not after.handed_over or ask(step, lease_holds, step.after))
     ):
         heard = {one.peer for one in after.progress if one.heard >= after.proved} | {step.after.id}
-        yield Remark(LEASE_RENEWED, f"has its lease renewed by {shares(step.after.membership, heard)}")
+        yield Remark(
+            cause(step, LEASE_RENEWED, proved_round, starts_lease),
+            lambda: f"has its lease renewed by {shares(step.after.membership, heard)}",
+        )
 
 
 def lease_ran_out(step: Step) -> Remarks:
-    """A round's lease ran out: mostly a later one holds by then."""
+    """The lease of a round ran out; usually a later one holds by then."""
     if is_lapsed(step.after) and not is_lapsed(step.before):
-        yield Remark(LEASE_OVER, "has had no answer from a majority within its lease and takes no more writes")
+        yield Remark(LEASE_OVER, "has had no answer from a majority within its lease and accepts no more writes")
     else:
         yield Remark(LEASE_SUPERSEDED, "lets the lease of an earlier round run out")
     yield from reads_failed(step)
@@ -204,7 +228,7 @@ def reads_failed(step: Step) -> Remarks:
         if isinstance(refuse.refusal, NoQuorum):
             got = servers(refuse.refusal.got)
             yield Remark(
-                READS_FAILED, f"fails the reads that wait: only {got} answered, too few of {refuse.refusal.membership}"
+                READS_FAILED, f"fails its waiting reads: only {got} answered, too few of {refuse.refusal.membership}"
             )
 
 
@@ -213,4 +237,4 @@ def quorum_ran_out(step: Step) -> Remarks:
     if isinstance(step.after.role, Leader):
         yield from out_of_date("its quorum timer")
     else:
-        yield Remark(QUORUM_LOST, f"still hears no majority and gives up its {office(step)}")
+        yield Remark(QUORUM_LOST, lambda: f"still hears no majority and gives up its {office(step)}")
