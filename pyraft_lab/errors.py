@@ -17,6 +17,7 @@
     ├── NotInitialized       the node knows no cluster yet
     ├── AlreadyInitialized   the node belongs to a cluster already
     ├── Timeout              the wait is over: what, seconds
+    │   └── DeadlineExceeded a client gave up a call: tried, may_have_happened
     ├── NetworkFailed        the wire or its broker is not there: where, why
     ├── MissingExtra         an optional package is not installed: package, extra
     ├── HistoryError         a history of client calls cannot be as it is written: what, line
@@ -114,11 +115,14 @@ class OutcomeUnknown(PyraftError):
 
 
 class Overloaded(PyraftError):
-    """Refused before anything was appended, because too much is uncommitted already."""
+    """Refused before anything was appended, because too much waits already; ``retry_after`` seconds it may be less."""
 
-    def __init__(self, waiting: int, limit: int) -> None:
-        self.waiting, self.limit = waiting, limit
-        super().__init__(f"{waiting} bytes are uncommitted and {limit} are allowed; try again later")
+    def __init__(
+        self, waiting: int, limit: int, *, what: str = "bytes are uncommitted", retry_after: float | None = None
+    ) -> None:
+        self.waiting, self.limit, self.what, self.retry_after = waiting, limit, what, retry_after
+        later = "later" if retry_after is None else f"in {retry_after:g} s"
+        super().__init__(f"{waiting} {what} and {limit} are allowed; try again {later}")
 
 
 class QuorumNotEnough(PyraftError):
@@ -188,6 +192,22 @@ class Timeout(PyraftError, TimeoutError):
     def __init__(self, what: str, seconds: float) -> None:
         self.what, self.seconds = what, seconds
         super().__init__(f"{what} did not happen within {seconds:g} s")
+
+
+class DeadlineExceeded(Timeout):
+    """A client gave up a call; ``tried`` are its last attempts, each a node and what it said (nothing: no answer yet).
+
+    ``may_have_happened`` is false where the command was never sent, or every node that got it refused it.
+    """
+
+    def __init__(
+        self, what: str, seconds: float, *, tried: Iterable[tuple[int, str]] = (), may_have_happened: bool = False
+    ) -> None:
+        super().__init__(what, seconds)
+        self.tried, self.may_have_happened = tuple((node, said) for node, said in tried), may_have_happened
+        asked = "; ".join(f"node {node}: {said or 'has not answered yet'}" for node, said in self.tried)
+        outcome = "it may have happened" if may_have_happened else "nothing has changed"
+        self.args = (f"{self.args[0]}: {asked or 'no node is up'}; {outcome}",)
 
 
 class NetworkFailed(PyraftError, ConnectionError):
