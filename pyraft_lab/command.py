@@ -122,6 +122,16 @@ def checked(data: bytes) -> bytes:
     return data
 
 
+def check_batch(data: bytes, client: int, serial: int) -> None:
+    """``BadCommand`` where ``data`` is not of this client's session under this serial, or no node could read it."""
+    try:
+        sealed = opened(data)[1]
+    except ValueError as wrong:
+        raise BadCommand(str(wrong)) from None
+    if sealed is None or (sealed.client, sealed.serial) != (client, serial):
+        raise BadCommand(f"it is not number {serial} of the session of client {client}")
+
+
 def encoded(command: Any) -> bytes:
     """A command as the log keeps it; bytes are one that is encoded already."""
     return checked(command) if isinstance(command, bytes) else encode(command)

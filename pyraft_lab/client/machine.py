@@ -24,6 +24,7 @@ from pyraft_lab.client.events import (
     RetryTimer,
     Step,
     Submit,
+    Timer,
     TimerFired,
 )
 from pyraft_lab.client.sending import Turn, ask_all, rest
@@ -60,19 +61,13 @@ def step(state: ClientState, event: Event) -> Step:
             _submit(turn, calls)
         case NodesKnown(nodes):
             turn.know(nodes=nodes, leader=state.leader if state.leader in nodes else None)
-        case Replied(request, reply) if request in state.asked:
-            _on_reply(turn, request, reply)
-        case Failed(request, error) if request in state.asked:
-            _on_failure(turn, request, error)
-        case TimerFired(AttemptTimer(request)) if request in state.asked:
-            turn.tell(Forget(request))
-            _on_failure(turn, request, Timeout("an answer", 0.0))
-        case TimerFired(RetryTimer()):
-            turn.know(is_resting=False)
+        case Replied(request) | Failed(request):
+            if request in state.asked:
+                _on_end(turn, event)
+        case TimerFired(timer):
+            _on_timer(turn, timer)
         case GiveUp(calls, seconds):
             _give_up(turn, calls, seconds)
-        case Replied() | Failed() | TimerFired():
-            pass  # of a request that is settled
         case _:
             assert_never(event)
     ask_all(turn)
@@ -83,6 +78,24 @@ def _submit(turn: Turn, calls: Sequence[Write | Read]) -> None:
     writes = tuple(call for call in calls if isinstance(call, Write))
     reads = tuple(call for call in calls if isinstance(call, Read))
     turn.know(writes=(*turn.state.writes, *writes), reads=(*turn.state.reads, *reads))
+
+
+def _on_end(turn: Turn, event: Replied | Failed) -> None:
+    match event:
+        case Replied(request, reply):
+            _on_reply(turn, request, reply)
+        case Failed(request, error):
+            _on_failure(turn, request, error)
+
+
+def _on_timer(turn: Turn, timer: Timer) -> None:
+    match timer:
+        case RetryTimer():
+            turn.know(is_resting=False)
+        case AttemptTimer(request):
+            if request in turn.state.asked:
+                turn.tell(Forget(request))
+                _on_failure(turn, request, Timeout("an answer", 0.0))
 
 
 # Replies

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from pyraft_lab.client.events import Ask, AttemptTimer, Command, RetryTimer, SetTimer
 from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
-from pyraft_lab.client.state import Batch, ClientState, Part, Reading, RequestId, Write, first_batch
+from pyraft_lab.client.state import Batch, ClientState, Part, Read, Reading, RequestId, Write, first_batch
 from pyraft_lab.command import seal
+from pyraft_lab.engine.events import ReadPolicy
 
 
 class Turn:
@@ -123,9 +124,13 @@ def _read(turn: Turn) -> None:
     while turn.state.reads and turn.may_ask and len(turn.state.readings) < turn.state.limits.read_requests:
         waiting = turn.state.reads
         policy = waiting[0].policy
-        taken = tuple(takewhile(lambda read: read.policy == policy, waiting[: turn.state.limits.queries]))
+        taken = _of_policy(policy, waiting[: turn.state.limits.queries])
         request = _ask(turn, ReadMany(tuple(read.query for read in taken), policy))
         turn.know(reads=waiting[len(taken) :], readings=(*turn.state.readings, Reading(request, taken)))
+
+
+def _of_policy(policy: ReadPolicy, reads: tuple[Read, ...]) -> tuple[Read, ...]:
+    return tuple(takewhile(lambda read: read.policy == policy, reads))
 
 
 def _ask(turn: Turn, message: Request) -> RequestId:

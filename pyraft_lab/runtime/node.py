@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from pyraft_lab.arguments import flag, function, instance, listed, node_id, seconds, text, voters, whole
+from pyraft_lab.client.requests import Request
 from pyraft_lab.command import encoded
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
@@ -30,6 +31,7 @@ from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
+from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.life import Life
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
@@ -103,6 +105,9 @@ class Raft:
         self._watchers = Watchers(lambda: self.metrics)
         self._deadline = deadline
         self._life = Life(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
+        self._requests = ClientRequests(
+            self._life, self._machine, ensure=self._ensure, max_waiting=self._max_waiting, deadline=deadline
+        )
 
     def __repr__(self) -> str:
         now = self.metrics
@@ -242,6 +247,13 @@ class Raft:
         if isinstance(answer, Rejected):
             raise BadCommand(answer.why)
         return answer
+
+    async def serve(self, request: Request) -> Any:
+        """The reply to a client's request (:mod:`pyraft_lab.client.requests`), whose commands are checked already.
+
+        Raises what writes and reads raise, and ``Overloaded`` instead of waiting for room.
+        """
+        return await self._life.run(self._requests.serve(request))
 
     # The cluster
 

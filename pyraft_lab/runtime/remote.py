@@ -17,9 +17,9 @@ import msgspec
 
 from pyraft_lab.arguments import node_id
 from pyraft_lab.arguments import seconds as seconds_of
+from pyraft_lab.client.requests import Request, reply_of
 from pyraft_lab.command import encode as encode_query
-from pyraft_lab.engine.events import ReadPolicy
-from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import NetworkFailed, NotLeader, PyraftError, Timeout
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.decree import publish
@@ -33,13 +33,10 @@ from pyraft_lab.runtime.questions import (
     Asked,
     ChangeMembers,
     Question,
-    ReadIndex,
-    ReadQuery,
     Refused,
     Reply,
     Result,
     TakeLearner,
-    WriteCommands,
     decode_metrics,
     decode_reply,
     encode,
@@ -105,7 +102,13 @@ class Remote:
         node_id("node", node)
         asked = Asked(next(self._numbers), question)
         what = f"an answer of node {node} to {type(question).__name__}"
-        return await self._reply(f"{node}/ask/{self._name}", asked, what, seconds)
+        value = await self._reply(f"{node}/ask/{self._name}", asked, what, seconds)
+        if not isinstance(question, Request):
+            return value
+        try:
+            return reply_of(question, value)
+        except msgspec.ValidationError as wrong:
+            raise PyraftError(f"{what} makes no sense: {wrong}; do all run the same version?") from None
 
     async def _reply(self, topic: str, message: Asked | Reply, what: str, seconds: float) -> Any:
         """What comes back under the number of a message that is published to ``topic``."""
@@ -185,20 +188,9 @@ class Remote:
         """Whom one may ask."""
         return tuple(self.metrics)
 
-    async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
-        """Have ``node`` replicate encoded commands; their results."""
-        results: Sequence[Any] = await self.ask(node, WriteCommands(tuple(commands)))
-        return results
-
-    async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
-        """Have ``node`` answer a query linearizably."""
-        encode_query(query)  # what has no form of its own would travel as its text, and be another query
-        return await self.ask(node, ReadQuery(query, policy))
-
-    async def index(self, node: NodeId) -> Index:
-        """An index that ``node`` knows to be committed, linearizably."""
-        index: Index = await self.ask(node, ReadIndex())
-        return index
+    def check(self, query: Any, /) -> None:
+        """``BadCommand`` for a query that has no form of its own: it would travel as its text, and be another one."""
+        encode_query(query)
 
     # Listening
 

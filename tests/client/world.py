@@ -7,6 +7,7 @@ from pyraft_lab.client.events import (
     Ask,
     AttemptTimer,
     CancelTimer,
+    Command,
     Deliver,
     Event,
     Fail,
@@ -158,7 +159,7 @@ class World:
         for command in turned.commands:
             self._carry_out(command)
 
-    def _carry_out(self, command: Any) -> None:
+    def _carry_out(self, command: Command) -> None:
         match command:
             case Ask():
                 self.wire.append(command)
