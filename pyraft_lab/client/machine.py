@@ -31,7 +31,6 @@ from pyraft_lab.client.sending import Turn, ask_all, rest
 from pyraft_lab.client.state import MOST_TRIED, Batch, CallId, ClientState, Part, Read, Reading, RequestId, Tried, Write
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import (
-    DeadlineExceeded,
     Fatal,
     NetworkFailed,
     NotInitialized,
@@ -245,7 +244,7 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
     tried = [(one.node, one.said) for one in state.tried] + [(node, "") for node in state.asked.values()]
     for call in sorted(gone & (writing | reading)):
         what = "a write" if call in writing else "a read"
-        turn.tell(Fail(call, DeadlineExceeded(what, seconds, tried=tried, may_have_happened=call in sent)))
+        turn.tell(Fail(call, Timeout(what, seconds, tried=tried, may_have_happened=call in sent)))
     _drop(turn, gone)
 
 

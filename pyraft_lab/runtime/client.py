@@ -39,7 +39,7 @@ class Door(Protocol):
 
 
 class Client:
-    """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``DeadlineExceeded``.
+    """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``Timeout``.
 
     A batch has a second more for each 5,000 commands. An attempt is given up after ``attempt`` seconds, later ones
     after longer. ``max_bytes`` is the size of the largest command: a larger one is refused before anything is sent.

@@ -57,13 +57,13 @@ def travels(question: Any) -> bool:
     return True
 
 
-async def test_every_absurd_question_is_answered_with_its_error_and_the_node_serves_on(mosquitto: Broker) -> None:
-    network = MqttNetwork(mosquitto.url)
+async def test_every_absurd_question_is_answered_with_its_error_and_the_node_serves_on(any_broker: Broker) -> None:
+    network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network)
     await raft.start()
     desk = asyncio.create_task(attend_desk(raft, network))
     await raft.initialize({1})
-    async with asyncio.timeout(60), Remote.connect(mosquitto.url, cluster="demo") as remote:
+    async with asyncio.timeout(60), Remote.connect(any_broker.url, cluster="demo") as remote:
         await remote.leader()
         for question in filter(travels, QUESTIONS):
             with pytest.raises(ConfigError):
@@ -92,13 +92,13 @@ class Strange(KeyValue):
         return 2**70 if query == "long" else [[object()]]
 
 
-async def test_an_answer_that_cannot_travel_is_said_to_be_one(mosquitto: Broker) -> None:
-    network = MqttNetwork(mosquitto.url)
+async def test_an_answer_that_cannot_travel_is_said_to_be_one(any_broker: Broker) -> None:
+    network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network, machine=Strange())
     await raft.start()
     desk = asyncio.create_task(attend_desk(raft, network))
     await raft.initialize({1})
-    async with asyncio.timeout(60), Remote.connect(mosquitto.url, cluster="demo") as remote:
+    async with asyncio.timeout(60), Remote.connect(any_broker.url, cluster="demo") as remote:
         await remote.leader()
         with pytest.raises(PyraftError, match="the answer cannot be sent"):
             await remote.ask(1, ReadQuery("long"))
