@@ -30,8 +30,12 @@ ROUNDS = 3
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Everything that was measured; ``tracing`` is the share of processor time that a full trace adds to a write."""
+    """Everything that was measured; ``tracing`` is the share of processor time that a full trace adds to a write.
 
+    ``clients`` call what users call, ``live`` a node's handle.
+    """
+
+    clients: tuple[Speed, ...]
     live: tuple[Speed, ...]
     tracing: float
     simulated_steps: float
@@ -62,7 +66,8 @@ def bench(seconds: float) -> Figures:
         for (network, storage), outstanding in product(WAYS, OUTSTANDING)
     )
     return Figures(
-        live=(*called, *live),
+        clients=tuple(called),
+        live=tuple(live),
         tracing=tracing(seconds),
         simulated_steps=simulated_steps(seconds),
         explored_worlds=explored_worlds(),
@@ -105,7 +110,7 @@ def _tables(figures: Figures) -> Iterator[Table | str]:
     table = Table(title=f"committed writes of 100 bytes, three nodes in one process (MQTT: {figures.broker})")
     for column in ("call", "network", "storage", "at once", "writes/s", "p50 ms", "p99 ms", "CPU µs"):
         table.add_column(column, justify="left" if column in {"call", "network", "storage"} else "right")
-    for one in figures.live:
+    for one in (*figures.clients, *figures.live):
         table.add_row(
             one.call,
             one.network,
