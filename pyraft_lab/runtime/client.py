@@ -24,6 +24,9 @@ from pyraft_lab.session import MOST_ANSWERS
 LONGER = 1 / 5000
 """Seconds that each command of a batch adds to the deadline of a call."""
 
+MOST_COMMAND_BYTES = 16 << 20
+"""Bytes of the largest command that a client sends, unless it is made with another ``max_bytes``."""
+
 
 class Door(Protocol):
     """How a client reaches nodes; errors are those of :class:`~pyraft_lab.runtime.node.Raft`."""
@@ -53,7 +56,7 @@ class Client:
         *,
         deadline: float = 10.0,
         attempt: float = 1.0,
-        max_bytes: int = LONGEST,
+        max_bytes: int = MOST_COMMAND_BYTES,
         home: Home | None = None,
     ) -> None:
         self.deadline = deadline
@@ -103,7 +106,10 @@ class Client:
 
     def _checked(self, command: bytes) -> bytes:
         if len(command) > self._max_bytes:
-            raise BadCommand(f"it has {len(command)} bytes, and max_bytes={self._max_bytes} are the most; split it")
+            limit = f"max_bytes={self._max_bytes} of this client are the most"
+            raise BadCommand(
+                f"it has {len(command)} bytes, and {limit}; split it, or raise max_bytes (up to {LONGEST})"
+            )
         return command
 
     def _result(self, call: Write | Read, count: int | None) -> Awaitable[Any]:

@@ -21,7 +21,7 @@ from pyraft_lab.errors import Fatal, PyraftError, Timeout, UnknownNode
 from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.faults import Decree
-from pyraft_lab.runtime.client import Client, Door
+from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Door
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.recorder import Kind, Trace
@@ -147,9 +147,12 @@ class Cluster(ABC):
             raise copy(NOT_RUNNING)
         return self._client
 
-    def new_client(self, *, deadline: float = 10.0) -> Client:
-        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
-        return Client(self._door(), deadline=deadline, home=self._home)
+    def new_client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
+        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds.
+
+        A command of more than ``max_bytes`` is refused before it is sent.
+        """
+        return Client(self._door(), deadline=deadline, max_bytes=max_bytes, home=self._home)
 
     @abstractmethod
     def _door(self) -> Door:

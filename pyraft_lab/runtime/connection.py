@@ -11,30 +11,40 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from pyraft_lab.arguments import seconds, text
+from pyraft_lab.arguments import seconds, text, whole
+from pyraft_lab.command import LONGEST
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.errors import Fatal, PyraftError
 from pyraft_lab.home import LoopThread
-from pyraft_lab.runtime.client import Client
+from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.remote import Remote
 
 CLOSED = Fatal("this connection has been closed; connect() again")
 
 
-def connect(url: str, *, cluster: str = "demo", deadline: float = 10.0) -> "Connection":
+def connect(
+    url: str, *, cluster: str = "demo", deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES
+) -> "Connection":
     """A client without ``await`` for the cluster at this broker; use it in a ``with`` block.
 
     ``deadline`` is how many seconds a call tries before it raises ``Timeout``; the errors are those of
-    :class:`~pyraft_lab.runtime.client.Client`. ``NetworkFailed`` says why the broker cannot be reached.
+    :class:`~pyraft_lab.runtime.client.Client`, and so is ``max_bytes``. ``NetworkFailed`` says why the broker cannot be
+    reached.
     """
-    return Connection(text("url", url), cluster=text("cluster", cluster), deadline=seconds("deadline", deadline))
+    return Connection(
+        text("url", url),
+        cluster=text("cluster", cluster),
+        deadline=seconds("deadline", deadline),
+        max_bytes=whole("max_bytes", max_bytes, 1, LONGEST),
+    )
 
 
 class Connection:
     """A client whose calls block the caller until they are done; several threads may share one."""
 
-    def __init__(self, url: str, *, cluster: str, deadline: float) -> None:
-        self._url, self._cluster, self._deadline = url, cluster, deadline
+    def __init__(self, url: str, *, cluster: str, deadline: float, max_bytes: int) -> None:
+        self._url, self._cluster = url, cluster
+        self._deadline, self._max_bytes = deadline, max_bytes
         self._thread: LoopThread | None = None
         self._client: Client | None = None
         self._stack = AsyncExitStack()
@@ -90,7 +100,7 @@ class Connection:
         self._stack = AsyncExitStack()
         remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._cluster))
         await remote.catch_up()
-        return remote.client(deadline=self._deadline)
+        return remote.client(deadline=self._deadline, max_bytes=self._max_bytes)
 
     def _wait(self, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> Any:
         if self._thread is None or self._client is None:

@@ -136,7 +136,7 @@ class Desk:
         except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
             data = encode(Reply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
         if self.line is not None:
-            self.line.publish(f"answers/{client}/{self._raft.id}", data)
+            self.line.publish(f"answers/{client}/{self._raft.id}", data, divide=True)
 
     async def _attempt(self, question: Question) -> Result | Refused:
         try:

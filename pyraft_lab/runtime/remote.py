@@ -27,7 +27,7 @@ from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime import room as room_of
-from pyraft_lab.runtime.client import Client
+from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import (
     Asked,
@@ -114,7 +114,7 @@ class Remote:
         """What comes back under the number of a message that is published to ``topic``."""
         line = self._up()
         self._open[message.number] = awaited = asyncio.get_running_loop().create_future()
-        line.publish(topic, encode(message))
+        line.publish(topic, encode(message), divide=True)
         try:
             async with asyncio.timeout(seconds):
                 return await awaited
@@ -178,9 +178,9 @@ class Remote:
         """Let the teacher know how ``node`` is played here."""
         self._up().publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
 
-    def client(self, *, deadline: float = 10.0) -> Client:
-        """A session with the cluster."""
-        return Client(self, deadline=deadline)
+    def client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
+        """A session with the cluster; a command of more than ``max_bytes`` is refused before it is sent."""
+        return Client(self, deadline=deadline, max_bytes=max_bytes)
 
     # A client's door
 

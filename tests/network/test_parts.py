@@ -11,6 +11,7 @@ from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.network.base import Notice
 from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
+from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.parts import MARK, MOST_WAITING, PART, Assembly, Bulk, in_parts
 
@@ -116,3 +117,18 @@ async def test_a_heartbeat_overtakes_ten_megabytes(any_broker: Broker) -> None:
         await sender.close()
         await receiver.close()
     assert mailbox.ids == [2, 1]
+
+
+async def test_a_large_message_of_a_line_arrives_whole(any_broker: Broker) -> None:
+    network = MqttNetwork(any_broker.url)
+    heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+    large = bytes(range(256)) * 4 * 1024
+    async with (
+        Line(network, "ear", topics=["news/+"], deliver=lambda *one: heard.put_nowait(one)),
+        Line(network, "mouth", topics=[], deliver=lambda *_: None) as mouth,
+    ):
+        mouth.publish("news/1", large, divide=True)
+        mouth.publish("news/2", MARK + b"garbage")
+        mouth.publish("news/3", b"small", divide=True)
+        async with asyncio.timeout(30):
+            assert [await heard.get() for _ in range(2)] == [("news/1", large), ("news/3", b"small")]
