@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from pyraft_lab.runtime.client import Client as Client
     from pyraft_lab.runtime.cluster import LocalCluster as LocalCluster
     from pyraft_lab.runtime.clusters import Cluster as Cluster
+    from pyraft_lab.runtime.connection import connect as connect
     from pyraft_lab.runtime.node import Raft as Raft
     from pyraft_lab.sim.nemesis import unleash as unleash
     from pyraft_lab.sim.plan import Plan as Plan
@@ -127,6 +128,7 @@ _WHERE = {
     "pyraft_lab.runtime.client": ("Client",),
     "pyraft_lab.runtime.cluster": ("LocalCluster",),
     "pyraft_lab.runtime.clusters": ("Cluster",),
+    "pyraft_lab.runtime.connection": ("connect",),
     "pyraft_lab.runtime.node": ("Raft",),
     "pyraft_lab.sim.nemesis": ("unleash",),
     "pyraft_lab.sim.plan": ("Plan",),

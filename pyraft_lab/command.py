@@ -7,10 +7,11 @@ What other processes send as bytes goes through :func:`checked` before it is pro
 committed, and refuses the same bytes on every node: how deep they are nested is counted, not tried.
 """
 
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from msgspec import MsgspecError, Struct
+from msgspec import MsgspecError, Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from pyraft_lab.arguments import LARGEST
@@ -19,6 +20,8 @@ from pyraft_lab.errors import BadCommand, shown
 
 SEALED = b"\xc1"
 """Starts a command that belongs to a session; the one byte with which no MessagePack value begins."""
+BATCH = SEALED + SEALED
+"""Starts several commands that share one session header."""
 DEEPEST = 100
 """Levels of lists and tables in one command: every node can read these, however deep its own stack is by then."""
 LONGEST = 64 << 20
@@ -31,6 +34,7 @@ _pack = Encoder().encode
 _unpack = Decoder().decode
 _HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
 """What lists and tables begin with."""
+_NESTS = frozenset((dict, list))
 _UNREADABLE = (MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 
 
@@ -49,7 +53,18 @@ class Sealed(Struct, frozen=True, array_like=True):
     command: Any
 
 
+class Batch(Sealed, frozen=True, array_like=True):
+    """Commands of a session under one serial: ``command`` is their list, and all are applied or none.
+
+    It is applied after the serial before it and never ahead of that, so a client may have several on their way.
+    """
+
+    command: list[Any]
+
+
 _unseal = Decoder(Sealed).decode
+_unseal_batch = Decoder(Batch).decode
+_split_batch = Decoder(tuple[int, int, int, Index, list[Raw]]).decode
 
 
 def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, since: Index = 0) -> bytes:
@@ -66,6 +81,36 @@ def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, sin
     return checked(data)
 
 
+def encode_all(commands: Sequence[Any]) -> list[bytes]:
+    """Every command as :func:`encode` returns it, checked in one pass; ``BadCommand`` is that of the first bad one."""
+    try:
+        encoded = [*map(_pack, commands)]
+        opened(seal(encoded, client=0, serial=1, done=0, since=0))
+    except _UNREADABLE:
+        return [encode(command) for command in commands]
+    return encoded
+
+
+def seal(commands: Sequence[bytes], *, client: int, serial: int, done: int, since: Index) -> bytes:
+    """Encoded commands of one session as the bytes of one log entry, under one ``serial``.
+
+    A single command that waits for no earlier one has the form of :func:`encode`; all others make a :class:`Batch`.
+
+    >>> seal([encode(1)], client=7, serial=2, done=1, since=0) == encode(1, client=7, serial=2, done=1)
+    True
+    """
+    header = b"\x95" + _pack(client) + _pack(serial) + _pack(done) + _pack(since)
+    if len(commands) == 1 and done == serial - 1:
+        return SEALED + header + commands[0]
+    return b"".join((BATCH, header, _list_head(len(commands)), *commands))
+
+
+def _list_head(count: int) -> bytes:
+    if count < 16:
+        return bytes((0x90 | count,))
+    return b"\xdc" + count.to_bytes(2) if count < 1 << 16 else b"\xdd" + count.to_bytes(4)
+
+
 def checked(data: bytes) -> bytes:
     """The bytes of a command from somebody else, before they are proposed; ``BadCommand`` says what is wrong."""
     if len(data) > LONGEST:
@@ -77,6 +122,16 @@ def checked(data: bytes) -> bytes:
     return data
 
 
+def check_batch(data: bytes, client: int, serial: int) -> None:
+    """``BadCommand`` where ``data`` is not of this client's session under this serial, or no node could read it."""
+    try:
+        sealed = opened(data)[1]
+    except ValueError as wrong:
+        raise BadCommand(str(wrong)) from None
+    if sealed is None or (sealed.client, sealed.serial) != (client, serial):
+        raise BadCommand(f"it is not number {serial} of the session of client {client}")
+
+
 def encoded(command: Any) -> bytes:
     """A command as the log keeps it; bytes are one that is encoded already."""
     return checked(command) if isinstance(command, bytes) else encode(command)
@@ -84,6 +139,9 @@ def encoded(command: Any) -> bytes:
 
 def opened(data: bytes) -> tuple[Any, Sealed | None]:
     """The command, and what seals it where it belongs to a session; ``ValueError`` where it is none."""
+    if data.startswith(BATCH):
+        batch = _opened_batch(data[2:])
+        return batch.command, batch
     is_sealed = data.startswith(SEALED)
     body, levels = (data[1:], DEEPEST + 1) if is_sealed else (data, DEEPEST)
     if _may_nest(body, levels) and is_deeper(body, levels):
@@ -96,6 +154,28 @@ def opened(data: bytes) -> tuple[Any, Sealed | None]:
         return found, None
     _check_header(found)
     return found.command, found
+
+
+def _opened_batch(body: bytes) -> Batch:
+    try:
+        batch = _unseal_batch(body)
+    except _UNREADABLE as wrong:
+        raise ValueError(TOO_DEEP if is_deeper(body, DEEPEST + 2) else f"it cannot be read: {wrong}") from None
+    _check_header(batch)
+    if _may_nest_in(body, batch.command) and _is_deeper_in(body):
+        raise ValueError(TOO_DEEP)
+    return batch
+
+
+def _may_nest_in(body: bytes, commands: Sequence[Any]) -> bool:
+    """Each list or table among the commands takes one head; of those left over a deep command needs more than 100."""
+    heads = len(body) - len(body.translate(None, _HEADS)) - 2
+    return heads - sum(map(_NESTS.__contains__, map(type, commands))) >= DEEPEST
+
+
+def _is_deeper_in(body: bytes) -> bool:
+    parts = [bytes(part) for part in _split_batch(body)[4]]
+    return any(_may_nest(part, DEEPEST) and is_deeper(part, DEEPEST) for part in parts)
 
 
 def _check_header(sealed: Sealed) -> None:

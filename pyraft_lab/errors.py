@@ -16,7 +16,7 @@
     ├── PreconditionFailed   a guarded change met another state: what, expected, actual
     ├── NotInitialized       the node knows no cluster yet
     ├── AlreadyInitialized   the node belongs to a cluster already
-    ├── Timeout              the wait is over: what, seconds
+    ├── Timeout              the wait is over: what, seconds; of a client's call: tried, may_have_happened
     ├── NetworkFailed        the wire or its broker is not there: where, why
     ├── MissingExtra         an optional package is not installed: package, extra
     ├── HistoryError         a history of client calls cannot be as it is written: what, line
@@ -127,11 +127,14 @@ class OutcomeUnknown(PyraftError):
 
 
 class Overloaded(PyraftError):
-    """Refused before anything was appended, because too much is uncommitted already."""
+    """Refused before anything was appended, because too much waits already; ``retry_after`` seconds it may be less."""
 
-    def __init__(self, waiting: int, limit: int) -> None:
-        self.waiting, self.limit = waiting, limit
-        super().__init__(f"{waiting} bytes are uncommitted and {limit} are allowed; try again later")
+    def __init__(
+        self, waiting: int, limit: int, *, what: str = "bytes are uncommitted", retry_after: float | None = None
+    ) -> None:
+        self.waiting, self.limit, self.what, self.retry_after = waiting, limit, what, retry_after
+        later = "later" if retry_after is None else f"in {retry_after:g} s"
+        super().__init__(f"{waiting} {what} and {limit} are allowed; try again {later}")
 
 
 class QuorumNotEnough(PyraftError):
@@ -196,11 +199,32 @@ class AlreadyInitialized(PyraftError):
 
 
 class Timeout(PyraftError, TimeoutError):
-    """A wait with an end came to it."""
+    """A wait with an end came to it.
 
-    def __init__(self, what: str, seconds: float) -> None:
+    Of a client's call, ``tried`` are the last attempts, each a node and what it said (nothing: no answer yet), and
+    ``may_have_happened`` is false where the command was never sent, or every node that got it refused it.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        seconds: float,
+        *,
+        tried: Iterable[tuple[int, str]] = (),
+        may_have_happened: bool | None = None,
+    ) -> None:
         self.what, self.seconds = what, seconds
-        super().__init__(f"{what} did not happen within {seconds:g} s")
+        self.tried, self.may_have_happened = tuple((node, said) for node, said in tried), may_have_happened
+        super().__init__(f"{what} did not happen within {seconds:g} s{self._told()}")
+
+    def _told(self) -> str:
+        """What a client tried, and what may have come of it."""
+        if self.may_have_happened is None:
+            return ""
+        asked = "; ".join(f"node {node}: {said or 'has not answered yet'}" for node, said in self.tried)
+        return (
+            f" ({asked or 'no node is up'}); {'it may have happened' if self.may_have_happened else 'nothing changed'}"
+        )
 
 
 class NetworkFailed(PyraftError, ConnectionError):

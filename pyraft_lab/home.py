@@ -23,8 +23,15 @@ class Home:
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = asyncio.get_running_loop() if loop is None else loop
+        self.endings: set[Callable[[Fatal], None]] = set()
+        """What is called, from any thread, when the loop is over."""
         self._visits: set[Future[Any]] = set()
         self._over: Fatal | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing runs here any more."""
+        return self.loop.is_closed()
 
     @property
     def is_here(self) -> bool:
@@ -76,6 +83,18 @@ class Home:
         task.add_done_callback(ended)
         visit.add_done_callback(left)
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """Have ``act()`` run at home soon, from any thread; ``endings`` hear where the loop ends before that."""
+        if self._over is not None:
+            raise copy(self._over)
+        try:
+            if self.is_here:
+                self.loop.call_soon(act)
+            else:
+                self.loop.call_soon_threadsafe(act)
+        except RuntimeError:  # the loop is closed
+            raise copy(LOOP_ENDED) from None
+
     def call(self, act: Callable[[], T]) -> T:
         """What ``act()`` returns at home; for short acts, from any thread."""
         if self.is_here:
@@ -106,6 +125,8 @@ class Home:
         self.close(why)
         for visit in tuple(self._visits):
             _settle(visit, copy(why))
+        for ending in tuple(self.endings):
+            ending(why)
 
 
 def _settle(visit: "Future[T]", error: BaseException) -> None:

@@ -21,16 +21,30 @@ from typing import Any, Protocol, Self
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
-from pyraft_lab.command import Sealed, fits, opened
+from pyraft_lab.command import Batch, Sealed, fits, opened
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
-from pyraft_lab.session import ANSWER_BYTES, Answer, Expired, Rejected, Session, Value, read_image, shown, unusable
+from pyraft_lab.session import (
+    ANSWER_BYTES,
+    Answer,
+    Batched,
+    Expired,
+    OutOfOrder,
+    Rejected,
+    Session,
+    Value,
+    read_image,
+    shown,
+    unusable,
+)
 
 __all__ = [
     "Answer",
+    "Batched",
     "Counter",
     "Expired",
     "KeyValue",
+    "OutOfOrder",
     "Rejected",
     "Session",
     "Sessions",
@@ -184,7 +198,12 @@ class Sessions:
             return known
         if session.is_full:
             return Rejected(f"the session has {len(session.answers)} answers that its client did not acknowledge")
-        answer = self._run(sealed.command)
+        if type(sealed) is Batch:
+            if not session.has_answered(sealed.serial - 1):
+                return OutOfOrder(sealed.serial)
+            answer: Answer = self._run_all(sealed.command)
+        else:
+            answer = self._run(sealed.command)
         session.remember(sealed.serial, answer)
         return answer
 
@@ -199,6 +218,19 @@ class Sessions:
     def _run(self, command: Any) -> Answer:
         result = self.machine.apply(command)
         return result if type(result) is Rejected else Value(result)
+
+    def _run_all(self, commands: list[Any]) -> Batched:
+        """Every command in order; one that is refused does not keep the others."""
+        values = [*map(self.machine.apply, commands)]
+        if Rejected not in set(map(type, values)):
+            return Batched(values)
+        refused = {place: value.why for place, value in enumerate(values) if type(value) is Rejected}
+        return Batched([None if place in refused else value for place, value in enumerate(values)], refused)
+
+    def outcome(self, client: int, serial: int) -> Answer | None:
+        """What this serial of a client was answered; ``None`` where it was not applied, or is not known any more."""
+        session = self.sessions.get(client)
+        return None if session is None else session.answers.get(serial)
 
     def _forget(self, index: Index) -> None:
         """Sessions stand in order of their last use, so the idlest is the first."""
@@ -267,6 +299,14 @@ class KeyValue:
 
     def apply(self, command: Any, /) -> Any:
         """Carry out one command; see the class for its forms."""
+        if type(command) is dict and command.get("op") == "put" and type(command.get("key")) in _KEYS:
+            value = command.get("value", _GONE)  # the most frequent command, with the fewest questions
+            if value is not _GONE:
+                self._changes[command["key"]] = value
+                return None
+        return self._check_and_apply(command)
+
+    def _check_and_apply(self, command: Any) -> Any:
         op = command.get("op") if isinstance(command, dict) else None
         if not isinstance(op, str) or op not in _NEEDS:
             return Rejected(f"{shown(command)} is no command; the 'op' of one is {', '.join(_NEEDS)}")

@@ -34,7 +34,20 @@ class Expired(Struct, frozen=True, tag=True):
     index: Index
 
 
-Answer = Value | Rejected | Expired
+class Batched(Struct, frozen=True, tag=True):
+    """What the machine returned for each command of a batch; ``rejected`` says which it refused, and why."""
+
+    values: list[Any]
+    rejected: dict[int, str] = {}
+
+
+class OutOfOrder(Struct, frozen=True, tag=True):
+    """The batch came ahead of the one before it and was not applied: send it again after that."""
+
+    serial: int
+
+
+Answer = Value | Rejected | Expired | Batched | OutOfOrder
 
 
 class Session(Struct):
@@ -54,6 +67,10 @@ class Session(Struct):
             answer = self.answers.pop(serial, None)
             self.bytes -= 0 if answer is None else _size(answer)
         self.done = done
+
+    def has_answered(self, serial: int) -> bool:
+        """Whether this serial was applied, or its client has given it up."""
+        return serial <= self.done or serial in self.answers
 
     def remember(self, serial: int, answer: Answer) -> None:
         """Keep the newest answer."""

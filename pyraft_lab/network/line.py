@@ -5,6 +5,7 @@ again, and what is retained is published again by ``connected``.
 """
 
 import asyncio
+import itertools
 import logging
 import random
 from collections import deque
@@ -15,8 +16,10 @@ from typing import Self
 from msgspec import Struct
 
 from pyraft_lab.extras import needed
+from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_patience
+from pyraft_lab.network.parts import MARK, PART, Assembly, in_parts
 
 with needed("aiomqtt"):
     import aiomqtt
@@ -63,6 +66,7 @@ class Line:
         self._deadline = asyncio.get_running_loop().time() + network.timeout
         self._will, self._hears_kept = will, hears_kept
         self._waiting: deque[Publication] = deque()
+        self._numbers, self._assembly = itertools.count(1), Assembly()
         self._ready = asyncio.Event()
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None
@@ -84,10 +88,11 @@ class Line:
             await self.close()
             raise
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Send a message on its way, if the line is up."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, divide: bool = False) -> None:
+        """Send a message on its way, if the line is up; with ``divide`` a large one in parts, for another line."""
         if self._client is not None:
-            self._waiting.append(Publication(self._topic(topic), payload, retain))
+            payloads = in_parts(0, next(self._numbers), payload) if divide and len(payload) > PART else (payload,)
+            self._waiting.extend(Publication(self._topic(topic), one, retain) for one in payloads)
             self._ready.set()
 
     async def close(self) -> None:
@@ -160,9 +165,20 @@ class Line:
             if message.retain and not self._hears_kept:
                 return
             try:
-                self._deliver(message.topic.value[prefix:], message.payload)
+                payload = self._whole(message.topic.value, message.payload)
+                if payload is not None:
+                    self._deliver(message.topic.value[prefix:], payload)
             except Exception:  # a stranger may publish anything: it must not come out of the client's own thread
                 log.exception("%s could not take in a message on %s", self._name, message.topic)
+
+    def _whole(self, topic: str, payload: bytes) -> bytes | None:
+        """The payload, once all of it has arrived."""
+        if not payload.startswith(MARK):
+            return payload
+        try:
+            return self._assembly.take(topic, payload)
+        except Garbage:
+            return None
 
 
 async def _read(client: aiomqtt.Client) -> None:

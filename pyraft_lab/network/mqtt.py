@@ -9,9 +9,11 @@ The sender is in the topic, so that a broker's access list can bind every client
 """
 
 import asyncio
+import itertools
 import logging
 import random
 import secrets
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Literal
 
@@ -36,6 +38,7 @@ from pyraft_lab.network.base import (
 )
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 from pyraft_lab.network.connection import Deliver, Settings, cancellable, connected, failure, is_final
+from pyraft_lab.network.parts import MARK, PART, Assembly, Bulk, in_parts
 from pyraft_lab.network.presence import Claim, Move, Presence
 
 with needed("aiomqtt"):
@@ -101,7 +104,8 @@ class MqttEndpoint:
         self.counters = Counters()
         self._network, self._node, self._mailbox = network, node, mailbox
         self._process, self._name = secrets.randbits(48), network.secret(node)
-        self._outbox = Outbox(self.counters)
+        self._outbox, self._bulk = Outbox(self.counters), Bulk()
+        self._frames, self._assembly = itertools.count(1), Assembly()
         self._ready = asyncio.Event()
         self._moves: asyncio.Queue[Move] = asyncio.Queue()
         self._presence = Presence(self._process)
@@ -124,8 +128,11 @@ class MqttEndpoint:
         """Queue a letter; without a connection it is lost, for it would be stale when there is one."""
         if self._client is None:
             return
-        self._outbox.put(dst, letter)
-        self._ready.set()
+        if letter.size > PART:
+            self.counters.overflow += self._bulk.put(dst, letter)
+        else:
+            self._outbox.put(dst, letter)
+            self._ready.set()
 
     async def close(self) -> None:
         """Say good-bye, so that nobody need wait for the last will, and hang up."""
@@ -168,6 +175,7 @@ class MqttEndpoint:
                 await self._claim(client)
                 group.create_task(self._guard(client))
                 group.create_task(self._write(client))
+                group.create_task(self._write_bulk(client))
         except* (aiomqtt.MqttError, DuplicateNode, TimeoutError) as ended:
             end = _first_of(ended)
         return end
@@ -221,12 +229,26 @@ class MqttEndpoint:
             self._ready.clear()
             async with asyncio.TaskGroup() as group:
                 for dst, letters in self._outbox.take():
-                    frame = encode(self._node, letters)
-                    self.counters.frames += 1
-                    self.counters.bytes += len(frame)
-                    self.counters.sent += len(letters)
-                    topic = self._network.topic(dst, "in", self._node)
-                    group.create_task(client.publish(topic, frame, qos=self._network.qos))
+                    frame = self._frame(letters)
+                    group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
+
+    async def _write_bulk(self, client: aiomqtt.Client) -> None:
+        """Publish large letters part by part: what is small leaves in between."""
+        while True:
+            dst, letter = await self._bulk.next()
+            for part in in_parts(self._node, next(self._frames), self._frame([letter])):
+                await cancellable(client.publish(self._inbox_of(dst), part, qos=self._network.qos))
+
+    def _frame(self, letters: Sequence[Letter]) -> bytes:
+        """One frame, which is counted as sent."""
+        frame = encode(self._node, letters)
+        self.counters.frames += 1
+        self.counters.bytes += len(frame)
+        self.counters.sent += len(letters)
+        return frame
+
+    def _inbox_of(self, dst: NodeId) -> str:
+        return self._network.topic(dst, "in", self._node)
 
     def _kept(self, keeping: asyncio.Task[None]) -> None:
         """A bug of ours must not leave anybody waiting."""
@@ -240,6 +262,8 @@ class MqttEndpoint:
         """Tell whom it concerns, once; what waits is thrown away, for Raft sends anew what still matters."""
         was_up, self._client = self._client is not None, None
         self._outbox.clear()
+        self._bulk.clear()
+        self._assembly = Assembly()
         where = str(self._network.address)
         if not self._first.done():
             if self._network.may_try_again(why, self._deadline):
@@ -263,7 +287,10 @@ class MqttEndpoint:
 
     def _open_frame(self, src: str, frame: bytes) -> None:
         try:
-            sender, letters = decode(frame)
+            whole = self._assembly.take(src, frame) if frame.startswith(MARK) else frame
+            if whole is None:
+                return
+            sender, letters = decode(whole)
         except Garbage as wrong:
             self._garbage(str(wrong))
             return

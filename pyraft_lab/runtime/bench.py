@@ -1,19 +1,21 @@
 """How fast a live cluster is on this machine: committed writes a second and how long each took.
 
-Three nodes share one event loop with the callers, so what is measured is all the work there is for a write: three
-engines, three disks, three machines and the wire between them.
+:func:`measure` calls a node's handle: three nodes share one event loop with the callers, so what is measured is all the
+work there is for a write: three engines, three disks, three machines and the wire between them. :func:`measure_client`
+calls what users call: a cluster's client, from another loop, with the usual trace.
 """
 
 import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
@@ -30,21 +32,27 @@ NetworkName = Literal["memory", "mqtt"]
 StorageName = Literal["memory", "sqlite"]
 CONFIG = Config(election_timeout=(5.0, 10.0), heartbeat_interval=0.1, snapshot_logs_since_last=None)
 """Elections are not measured, and a machine that does other things too shall cause none."""
-COMMAND = encode({"op": "put", "key": "x", "value": b"v" * 80})
+CLIENT_COMMAND = {"op": "put", "key": "x", "value": b"v" * 80}
+COMMAND = encode(CLIENT_COMMAND)
 """About a hundred bytes."""
 
 
 class Speed(Struct, frozen=True, kw_only=True):
-    """What one run measured; latencies in milliseconds, ``cpu`` the processor's microseconds for one write."""
+    """What one run measured; latencies in milliseconds, ``cpu`` the processor's microseconds for one write.
 
+    ``call`` is what was called, and ``batch`` how many commands each call had.
+    """
+
+    call: str = "handle"
+    batch: int = 1
     network: NetworkName
     storage: StorageName
     outstanding: int
     level: Level = "off"
-    writes: float
-    p50: float
-    p99: float
-    cpu: float
+    writes: float = 0.0
+    p50: float = 0.0
+    p99: float = 0.0
+    cpu: float = 0.0
 
 
 async def measure(
@@ -57,31 +65,63 @@ async def measure(
 ) -> Speed:
     """Write for so many seconds with so many calls under way at any time."""
     async with cluster(network, storage, level) as leader:
-        took: list[float] = []
-        end = time.perf_counter() + seconds
-        cpu, began = time.process_time(), time.perf_counter()
-        await asyncio.gather(*(_write_until(end, leader, took) for _ in range(outstanding)))
-        elapsed, cpu = time.perf_counter() - began, time.process_time() - cpu
-    centiles = statistics.quantiles(took, n=100) if len(took) > 1 else [0.0] * 99
-    return Speed(
-        network=network,
-        storage=storage,
-        outstanding=outstanding,
-        level=level,
-        writes=len(took) / elapsed,
-        p50=centiles[49] * 1e3,
-        p99=centiles[98] * 1e3,
-        cpu=cpu / max(len(took), 1) * 1e6,
-    )
+        run = await _timed(lambda: leader.client_write(COMMAND), outstanding, seconds)
+    return _speed(run, Speed(network=network, storage=storage, outstanding=outstanding, level=level))
 
 
-async def _write_until(end: float, leader: Raft, took: list[float]) -> None:
+async def measure_client(
+    *, network: NetworkName = "memory", outstanding: int = 64, batch: int = 1, seconds: float = 1.0
+) -> Speed:
+    """Call ``cluster.client`` for so many seconds, from another loop than the cluster's, with the usual trace."""
+    from pyraft_lab.runtime.cluster import LocalCluster
+
+    commands = [CLIENT_COMMAND] * batch
+    async with LocalCluster(3, network=network, config=CONFIG) as cluster:
+        await cluster.wait_leader(30.0)
+        client = cluster.client
+        await client.write(CLIENT_COMMAND)
+        call = (lambda: client.write(CLIENT_COMMAND)) if batch == 1 else (lambda: client.write_many(commands))
+        run = await _timed(call, outstanding, seconds)
+    name = "client" if batch == 1 else f"client, {batch} each"
+    kind = Speed(call=name, batch=batch, network=network, storage="memory", outstanding=outstanding, level="full")
+    return _speed(run, kind)
+
+
+class _Run(Struct, frozen=True):
+    """How long each call took, and all together, and the processor's time for them."""
+
+    took: Sequence[float]
+    elapsed: float
+    cpu: float
+
+
+async def _timed(call: Callable[[], Awaitable[object]], outstanding: int, seconds: float) -> _Run:
+    took: list[float] = []
+    end = time.perf_counter() + seconds
+    cpu, began = time.process_time(), time.perf_counter()
+    await asyncio.gather(*(_call_until(end, call, took) for _ in range(outstanding)))
+    return _Run(took, time.perf_counter() - began, time.process_time() - cpu)
+
+
+async def _call_until(end: float, call: Callable[[], Awaitable[object]], took: list[float]) -> None:
     called = time.perf_counter()
     while called < end:
-        await leader.client_write(COMMAND)
+        await call()
         now = time.perf_counter()
         took.append(now - called)
         called = now
+
+
+def _speed(run: _Run, kind: Speed) -> Speed:
+    centiles = statistics.quantiles(run.took, n=100) if len(run.took) > 1 else [0.0] * 99
+    writes = len(run.took) * kind.batch
+    return replace(
+        kind,
+        writes=writes / run.elapsed,
+        p50=centiles[49] * 1e3,
+        p99=centiles[98] * 1e3,
+        cpu=run.cpu / max(writes, 1) * 1e6,
+    )
 
 
 @asynccontextmanager

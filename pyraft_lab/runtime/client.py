@@ -1,42 +1,31 @@
-"""A client: finds the leader, follows hints, tries again within its session until the deadline.
+"""A live client: it turns :mod:`pyraft_lab.client` on an event loop, with clocks, chance and a way to the nodes.
 
-A command that may have happened is sent again under the same serial number, and the machine applies it once
-(dissertation §6.3); so what ``write`` returns happened exactly once.
+Calls of any loop and thread that wait are taken over together, and their results go back together: one hop each way,
+however many there are. What ``write`` returns happened exactly once (dissertation §6.3).
 """
 
-import asyncio
 import itertools
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, Protocol
 
-from pyraft_lab.arguments import listed, seconds
-from pyraft_lab.command import encode
+from pyraft_lab.arguments import listed, seconds, whole
+from pyraft_lab.client.requests import Request
+from pyraft_lab.client.state import Limits, Read, Write
+from pyraft_lab.command import LONGEST, encode, encode_all
 from pyraft_lab.engine.events import ReadPolicy, read_policy
-from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.errors import (
-    Fatal,
-    NetworkFailed,
-    NotInitialized,
-    NotLeader,
-    OutcomeUnknown,
-    Overloaded,
-    QuorumNotEnough,
-    Timeout,
-    UnknownNode,
-)
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import BadCommand
 from pyraft_lab.home import Home
+from pyraft_lab.runtime.client_driver import ClientDriver
 from pyraft_lab.session import MOST_ANSWERS
 
-T = TypeVar("T")
-PASSING = (
-    *(NotLeader, NotInitialized, OutcomeUnknown, Overloaded, QuorumNotEnough, NetworkFailed, Fatal, TimeoutError),
-    UnknownNode,  # it was killed between the look at who is up and the question
-)
-"""What another node, or the same one a little later, may do better."""
 LONGER = 1 / 5000
-"""Seconds that each command of a batch adds to an attempt and to the deadline."""
+"""Seconds that each command of a batch adds to the deadline of a call."""
+
+MOST_COMMAND_BYTES = 16 << 20
+"""Bytes of the largest command that a client sends, unless it is made with another ``max_bytes``."""
 
 
 class Door(Protocol):
@@ -45,33 +34,43 @@ class Door(Protocol):
     def nodes(self) -> Sequence[NodeId]:
         """Whom one may ask."""
 
-    async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
-        """Have ``node`` replicate encoded commands; their results."""
+    async def ask(self, node: NodeId, request: Request, /) -> Any:
+        """The reply of ``node``; see :mod:`pyraft_lab.client.requests`."""
 
-    async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
-        """Have ``node`` answer a query linearizably."""
-
-    async def index(self, node: NodeId) -> Index:
-        """An index that ``node`` knows to be committed, linearizably."""
+    def check(self, query: Any, /) -> None:
+        """``BadCommand`` where a query cannot travel to a node."""
 
 
 class Client:
     """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``Timeout``.
 
-    A batch has a second more for each 5,000 commands: to send it again while it is being committed helps nobody.
+    A batch has a second more for each 5,000 commands. An attempt is given up after ``attempt`` seconds, later ones
+    after longer. ``max_bytes`` is the size of the largest command: a larger one is refused before anything is sent.
 
     With a ``home`` calls may be awaited from any loop: they run there, next to the door.
     """
 
-    def __init__(self, door: Door, *, deadline: float = 10.0, attempt: float = 1.0, home: Home | None = None) -> None:
-        self.id = secrets.randbits(48)
+    def __init__(
+        self,
+        door: Door,
+        *,
+        deadline: float = 10.0,
+        attempt: float = 1.0,
+        max_bytes: int = MOST_COMMAND_BYTES,
+        home: Home | None = None,
+    ) -> None:
         self.deadline = deadline
+        self._max_bytes = whole("max_bytes", max_bytes, 1, LONGEST)
         self._attempt = seconds("attempt", attempt, 1e-6)
         self._door, self._home = door, home
-        self._serials = itertools.count(1)
-        self._open: dict[int, None] = {}
-        self._since: Index | None = None
-        self._leader: NodeId | None = None
+        self._loop: Home | None = None
+        self._driver = self._new_driver()
+        self._calls = itertools.count(1)
+
+    @property
+    def id(self) -> int:
+        """The name of its session in the log."""
+        return self._driver.id
 
     @property
     def deadline(self) -> float:
@@ -84,12 +83,17 @@ class Client:
 
     async def write(self, value: Any) -> Any:
         """Replicate one command, exactly once; returns the machine's answer (``BadCommand`` if it refuses)."""
-        (result,) = await self.write_many([value])
-        return result
+        command = self._checked(encode(value))
+        return await self._result(Write(next(self._calls), (command,)), None)
 
     async def write_many(self, values: Iterable[Any]) -> list[Any]:
-        """Replicate commands in one round trip; results in order."""
-        return await self._at_home(self._write_many(listed("values", values, MOST_ANSWERS)))
+        """Replicate commands, in order and each exactly once; results in order."""
+        commands = encode_all(listed("values", values, MOST_ANSWERS))
+        if not commands:
+            return []
+        self._checked(max(commands, key=len))
+        results: list[Any] = await self._result(Write(next(self._calls), commands), len(commands))
+        return results
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
         """What the machine says to ``query``, linearizably.
@@ -97,61 +101,28 @@ class Client:
         By ``"index"`` the leader asks a majority first; by ``"lease"`` it asks nobody, and that rests on clocks that
         run equally fast within ``Config.clock_drift``.
         """
-        read_policy(policy)
-        return await self._at_home(self._until_done("a read", lambda node: self._door.read(node, query, policy)))
+        self._door.check(query)
+        return await self._result(Read(next(self._calls), query, read_policy(policy)), None)
 
-    async def _at_home(self, work: Coroutine[Any, Any, T]) -> T:
-        return await (work if self._home is None else self._home.run(work))
+    def _checked(self, command: bytes) -> bytes:
+        if len(command) > self._max_bytes:
+            limit = f"max_bytes={self._max_bytes} of this client are the most"
+            raise BadCommand(
+                f"it has {len(command)} bytes, and {limit}; split it, or raise max_bytes (up to {LONGEST})"
+            )
+        return command
 
-    async def _write_many(self, values: Sequence[Any]) -> list[Any]:
-        if self._since is None:
-            for value in values:
-                encode(value)  # what no node could read is refused before anybody is asked
-            self._since = await self._until_done("opening a session", self._door.index)
-        serials = [next(self._serials) for _ in values]
-        self._open.update(dict.fromkeys(serials))
-        try:
-            done = next(iter(self._open), 1) - 1
-            commands = [
-                encode(value, client=self.id, serial=serial, done=done, since=self._since)
-                for value, serial in zip(values, serials, strict=True)
-            ]
-            longer = len(commands) * LONGER
-            return list(await self._until_done("a write", lambda node: self._door.write(node, commands), longer))
-        finally:
-            for serial in serials:
-                del self._open[serial]
+    def _result(self, call: Write | Read, count: int | None) -> Awaitable[Any]:
+        """The result of a call, which the driver works on at home; a list where it has a ``count``."""
+        longer = 0 if count is None else count * LONGER
+        return self._driver.call(call, count, self._deadline + longer, self._home or self._visited())
 
-    async def _until_done(self, what: str, act: Callable[[NodeId], Awaitable[T]], longer: float = 0.0) -> T:
-        """Try one node after the other, the one that is said to lead first, until one succeeds."""
-        last: BaseException | None = None
-        try:
-            async with asyncio.timeout(self.deadline + longer):
-                for hops in itertools.count():
-                    try:
-                        node = self._whom_to_ask(last)
-                        async with asyncio.timeout(self._attempt + longer):
-                            result = await act(node)
-                    except PASSING as failed:
-                        last = failed
-                        await self._pause(failed, hops)
-                    else:
-                        self._leader = node
-                        return result
-        except TimeoutError:
-            pass
-        raise Timeout(f"{what} (last: {last or 'nobody answered'})", self.deadline + longer) from last
+    def _visited(self) -> Home:
+        """The loop of the first call, where no home was given; when that loop has ended a new session begins."""
+        if self._loop is None or self._loop.is_closed:
+            self._loop, self._driver = Home(), self._new_driver()
+        return self._loop
 
-    def _whom_to_ask(self, last: BaseException | None) -> NodeId:
-        """The leader a refusal named; else the last one that served us; else anybody."""
-        known = self._door.nodes()
-        if not known:
-            raise NotLeader(None, "no node is up")
-        best = last.leader if isinstance(last, NotLeader) else self._leader if last is None else None
-        return random.choice(known) if best is None or best not in known else best
-
-    async def _pause(self, failed: BaseException, hops: int) -> None:
-        """A hint is followed at once; without one, or in a circle of hints, an election needs its time."""
-        if isinstance(failed, NotLeader) and failed.leader is not None and hops % 3 != 2:
-            return
-        await asyncio.sleep(random.uniform(0.01, 0.03))
+    def _new_driver(self) -> ClientDriver:
+        id = secrets.randbits(48)
+        return ClientDriver(id, self._door, attempt=self._attempt, limits=Limits(), chance=random.Random())

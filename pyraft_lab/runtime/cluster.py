@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from pyraft_lab.arguments import flag, functions, instance, node_id, seconds
+from pyraft_lab.client.requests import Request
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
-from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import AlreadyInitialized, ConfigError, NotLeader, UnknownNode
 from pyraft_lab.extras import needed
 from pyraft_lab.machine import KeyValue, StateMachine
@@ -297,12 +297,8 @@ class _Handles:
     def nodes(self) -> Sequence[NodeId]:
         return tuple(self._cluster.metrics)
 
-    async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
-        responses = await self._cluster.raft(node).client_write_many(commands)
-        return [response.value for response in responses]
+    async def ask(self, node: NodeId, request: Request, /) -> Any:
+        return await self._cluster.raft(node).serve(request)
 
-    async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
-        return await self._cluster.raft(node).read(query, policy=policy)
-
-    async def index(self, node: NodeId) -> Index:
-        return (await self._cluster.raft(node).ensure_linearizable()).index
+    def check(self, query: Any, /) -> None:
+        """Whatever the machine takes needs no way to it here."""

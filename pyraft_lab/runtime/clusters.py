@@ -21,7 +21,7 @@ from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownN
 from pyraft_lab.home import Home, LoopThread
 from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.faults import Decree
-from pyraft_lab.runtime.client import Client, Door
+from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Door
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.record import Kind
@@ -154,10 +154,13 @@ class Cluster(ABC):
             raise copy(NOT_RUNNING)
         return self._client
 
-    def new_client(self, *, deadline: float = 10.0) -> Client:
-        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds."""
-        within = seconds("deadline", deadline)
-        return Client(self._door(), deadline=within, home=self._home)
+    def new_client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
+        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds.
+
+        A command of more than ``max_bytes`` is refused before it is sent.
+        """
+        within, most = seconds("deadline", deadline), whole("max_bytes", max_bytes, 1)
+        return Client(self._door(), deadline=within, max_bytes=most, home=self._home)
 
     @abstractmethod
     def _door(self) -> Door:

@@ -1,12 +1,14 @@
 """A node's desk: it answers clients of other processes over the broker, and publishes how the node stands."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, assert_never
 
 import msgspec
 
-from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
+from pyraft_lab.command import check_batch
+from pyraft_lab.errors import ConfigError, Overloaded, PyraftError
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
@@ -28,12 +30,20 @@ from pyraft_lab.runtime.questions import (
     WriteCommands,
     decode_asked,
     encode,
+    encode_value,
     number_of,
     refused,
 )
+from pyraft_lab.session import Rejected, Value
 
 PAUSE = 0.05
 """Seconds between two publications of a node's metrics."""
+MOST_OPEN = 2048
+"""Questions that may be open at once; who asks more is told when to come back."""
+RETRY = 0.1
+"""Seconds after which a node with too many open questions may be asked again."""
+MOST_REPLY = 1 << 20
+"""Bytes of the answers to several queries in one reply; a single larger one goes alone."""
 
 
 async def attend_desk(raft: Raft, network: MqttNetwork) -> None:
@@ -55,11 +65,32 @@ async def attend_desk(raft: Raft, network: MqttNetwork) -> None:
                 await asyncio.sleep(PAUSE)
 
 
+def _fitting(answers: Sequence[Value | Rejected]) -> Sequence[msgspec.Raw]:
+    """As many of the first answers as fit into a reply, each encoded; one with no form that travels says so."""
+    taken: list[msgspec.Raw] = []
+    room = MOST_REPLY
+    for answer in answers:
+        encoded = _encoded(answer)
+        room -= len(encoded)
+        if taken and room < 0:
+            break
+        taken.append(encoded)
+    return taken
+
+
+def _encoded(answer: Value | Rejected) -> msgspec.Raw:
+    try:
+        return encode_value(answer)
+    except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
+        return encode_value(Rejected(f"the answer cannot be sent: {wrong}"))
+
+
 class Desk:
     """Questions in, answers out."""
 
     def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._raft, self._start = raft, start
+        self._is_open = 0
         self.line: Line | None = None
 
     def show(self) -> None:
@@ -75,8 +106,13 @@ class Desk:
             asked = decode_asked(payload)
         except msgspec.MsgspecError as wrong:
             self._refuse(client, payload, str(wrong))
-        else:
-            self._start(self._answer(client, asked))
+            return
+        if self._is_open >= MOST_OPEN:
+            full = Overloaded(self._is_open, MOST_OPEN, what="questions wait", retry_after=RETRY)
+            self._reply(client, asked.number, refused(full))
+            return
+        self._is_open += 1
+        self._start(self._answer(client, asked))
 
     def _refuse(self, client: str, payload: bytes, why: str) -> None:
         """Tell who asked what nobody can read, as far as the number of the question can be."""
@@ -85,8 +121,11 @@ class Desk:
             self._reply(client, number, refused(ConfigError("question", payload[:60], why)))
 
     async def _answer(self, client: str, asked: Asked) -> None:
-        answer = await self._attempt(asked.question)
-        if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex)):
+        try:
+            answer = await self._attempt(asked.question)
+        finally:
+            self._is_open -= 1
+        if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex, Request)):
             self.show()  # who asked for a change sees it no later than the answer
         self._reply(client, asked.number, answer)
 
@@ -97,7 +136,7 @@ class Desk:
         except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
             data = encode(Reply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
         if self.line is not None:
-            self.line.publish(f"answers/{client}/{self._raft.id}", data)
+            self.line.publish(f"answers/{client}/{self._raft.id}", data, divide=True)
 
     async def _attempt(self, question: Question) -> Result | Refused:
         try:
@@ -116,8 +155,17 @@ class Desk:
                 return await raft.read(query, policy=policy)
             case ReadIndex():
                 return (await raft.ensure_linearizable()).index
+            case WriteBatch() | FindOutcome() | ReadMany() | OpenSession():
+                return await self._serve(question)
             case _:
                 return await self._operate(question)
+
+    async def _serve(self, request: Request) -> Any:
+        """What a client asks for; its commands are checked here, and what does not fit into one reply is left out."""
+        if isinstance(request, WriteBatch):
+            check_batch(request.data, request.client, request.serial)
+        reply = await self._raft.serve(request)
+        return _fitting(reply) if isinstance(request, ReadMany) else reply
 
     async def _operate(self, question: Operation) -> Any:
         """What an operator asks for."""

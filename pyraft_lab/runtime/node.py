@@ -28,6 +28,7 @@ from pyraft_lab.arguments import (
     voters,
     whole,
 )
+from pyraft_lab.client.requests import Request
 from pyraft_lab.command import encoded
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
@@ -42,6 +43,7 @@ from pyraft_lab.home import Home
 from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
+from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.life import Life
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
@@ -132,6 +134,9 @@ class Raft:
         self._watchers = Watchers(lambda: self.metrics)
         self._deadline = seconds("deadline", deadline)
         self._life = Life(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
+        self._requests = ClientRequests(
+            self._life, self._machine, ensure=self._ensure, max_waiting=self._max_waiting, deadline=deadline
+        )
 
     def __repr__(self) -> str:
         now = self.metrics
@@ -278,6 +283,13 @@ class Raft:
         if isinstance(answer, Rejected):
             raise BadCommand(answer.why)
         return answer
+
+    async def serve(self, request: Request) -> Any:
+        """The reply to a client's request (:mod:`pyraft_lab.client.requests`), whose commands are checked already.
+
+        Raises what writes and reads raise, and ``Overloaded`` instead of waiting for room.
+        """
+        return await self._life.run(self._requests.serve(request))
 
     # The cluster
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from pyraft_lab import errors
+from pyraft_lab.client.requests import Request
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.membership import Change
 from pyraft_lab.engine.types import NodeId
@@ -79,7 +80,7 @@ class KeepSnapshot(Struct, frozen=True, tag=True):
 
 Operation = Found | TakeLearner | ChangeMembers | HandOver | AllowNextRevert | KeepSnapshot
 """What an operator asks for."""
-Question = WriteCommands | ReadQuery | ReadIndex | Operation
+Question = WriteCommands | ReadQuery | ReadIndex | Operation | Request
 
 
 class Asked(Struct, frozen=True, array_like=True):
@@ -147,6 +148,11 @@ def decode_reply(data: bytes) -> Reply:
 def decode_metrics(data: bytes) -> Metrics:
     """A node's metrics; ``msgspec.MsgspecError`` where the bytes are none."""
     return read(_metrics, data)
+
+
+def encode_value(value: Any) -> msgspec.Raw:
+    """A part of an answer, encoded by itself; raises what keeps it from travelling."""
+    return msgspec.Raw(_encoder.encode(value))
 
 
 def refused(error: PyraftError) -> Refused:

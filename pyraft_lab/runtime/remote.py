@@ -17,9 +17,9 @@ import msgspec
 
 from pyraft_lab.arguments import node_id
 from pyraft_lab.arguments import seconds as seconds_of
+from pyraft_lab.client.requests import Request, reply_of
 from pyraft_lab.command import encode as encode_query
-from pyraft_lab.engine.events import ReadPolicy
-from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import NetworkFailed, NotLeader, PyraftError, Timeout
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.decree import publish
@@ -27,19 +27,16 @@ from pyraft_lab.network.faults import Decree
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime import room as room_of
-from pyraft_lab.runtime.client import Client
+from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import (
     Asked,
     ChangeMembers,
     Question,
-    ReadIndex,
-    ReadQuery,
     Refused,
     Reply,
     Result,
     TakeLearner,
-    WriteCommands,
     decode_metrics,
     decode_reply,
     encode,
@@ -105,13 +102,19 @@ class Remote:
         node_id("node", node)
         asked = Asked(next(self._numbers), question)
         what = f"an answer of node {node} to {type(question).__name__}"
-        return await self._reply(f"{node}/ask/{self._name}", asked, what, seconds)
+        value = await self._reply(f"{node}/ask/{self._name}", asked, what, seconds)
+        if not isinstance(question, Request):
+            return value
+        try:
+            return reply_of(question, value)
+        except msgspec.ValidationError as wrong:
+            raise PyraftError(f"{what} makes no sense: {wrong}; do all run the same version?") from None
 
     async def _reply(self, topic: str, message: Asked | Reply, what: str, seconds: float) -> Any:
         """What comes back under the number of a message that is published to ``topic``."""
         line = self._up()
         self._open[message.number] = awaited = asyncio.get_running_loop().create_future()
-        line.publish(topic, encode(message))
+        line.publish(topic, encode(message), divide=True)
         try:
             async with asyncio.timeout(seconds):
                 return await awaited
@@ -175,9 +178,9 @@ class Remote:
         """Let the teacher know how ``node`` is played here."""
         self._up().publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
 
-    def client(self, *, deadline: float = 10.0) -> Client:
-        """A session with the cluster."""
-        return Client(self, deadline=deadline)
+    def client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
+        """A session with the cluster; a command of more than ``max_bytes`` is refused before it is sent."""
+        return Client(self, deadline=deadline, max_bytes=max_bytes)
 
     # A client's door
 
@@ -185,20 +188,9 @@ class Remote:
         """Whom one may ask."""
         return tuple(self.metrics)
 
-    async def write(self, node: NodeId, commands: Sequence[bytes]) -> Sequence[Any]:
-        """Have ``node`` replicate encoded commands; their results."""
-        results: Sequence[Any] = await self.ask(node, WriteCommands(tuple(commands)))
-        return results
-
-    async def read(self, node: NodeId, query: Any, policy: ReadPolicy) -> Any:
-        """Have ``node`` answer a query linearizably."""
-        encode_query(query)  # what has no form of its own would travel as its text, and be another query
-        return await self.ask(node, ReadQuery(query, policy))
-
-    async def index(self, node: NodeId) -> Index:
-        """An index that ``node`` knows to be committed, linearizably."""
-        index: Index = await self.ask(node, ReadIndex())
-        return index
+    def check(self, query: Any, /) -> None:
+        """``BadCommand`` for a query that has no form of its own: it would travel as its text, and be another one."""
+        encode_query(query)
 
     # Listening
 

@@ -9,7 +9,7 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId
 from pyraft_lab.errors import BadCommand, OutcomeUnknown
 from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
-from pyraft_lab.machine import Answer, Expired, Rejected, Value
+from pyraft_lab.machine import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 
 class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
@@ -45,5 +45,9 @@ def _answered(entry: Entry, answer: Answer) -> WriteResponse:
             raise BadCommand(why)
         case Expired():
             raise OutcomeUnknown("the session was forgotten")
+        case Batched():
+            return WriteResponse(log_id=entry.id, value=answer.values)
+        case OutOfOrder(serial):
+            raise BadCommand(f"serial {serial} of its session came before the one before it")
         case _:
             assert_never(answer)

@@ -220,7 +220,8 @@ def _command_in_words(data: bytes) -> str:
         value, _ = opened(data)
     except ValueError:
         return repr(data)
-    return repr(value) if isinstance(value, dict) else repr(data)
+    tables = value if isinstance(value, list) else [value]
+    return ", ".join(map(repr, tables)) if tables and all(isinstance(one, dict) for one in tables) else repr(data)
 
 
 def _verdict(inspection: Inspection) -> Text:

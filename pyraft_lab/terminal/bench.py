@@ -14,21 +14,28 @@ from rich.table import Table
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.explorer import explore
 from pyraft_lab.network import broker
-from pyraft_lab.runtime.bench import NetworkName, Speed, StorageName, measure
+from pyraft_lab.runtime.bench import NetworkName, Speed, StorageName, measure, measure_client
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.terminal import words
 
 EXAMPLES = """pyraft-lab bench
 pyraft-lab bench --json --seconds 0.5"""
-WAYS: tuple[tuple[NetworkName, StorageName], ...] = tuple(product(("memory", "mqtt"), ("memory", "sqlite")))
+NETWORKS: tuple[NetworkName, ...] = ("memory", "mqtt")
+WAYS: tuple[tuple[NetworkName, StorageName], ...] = tuple(product(NETWORKS, ("memory", "sqlite")))
 OUTSTANDING = (1, 64, 4096)
+CALLS: tuple[tuple[int, int], ...] = ((1, 1), (64, 1), (4096, 1), (16, 1024))
+"""Calls of a client that are outstanding, and the commands of each."""
 ROUNDS = 3
 """How often tracing is measured on and off in turn; the fastest of each counts, for machines do other things too."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Everything that was measured; ``tracing`` is the share of processor time that a full trace adds to a write."""
+    """Everything that was measured; ``tracing`` is the share of processor time that a full trace adds to a write.
 
+    ``clients`` call what users call, ``live`` a node's handle.
+    """
+
+    clients: tuple[Speed, ...]
     live: tuple[Speed, ...]
     tracing: float
     simulated_steps: float
@@ -50,11 +57,16 @@ def main(arguments: Sequence[str]) -> int:
 
 def bench(seconds: float) -> Figures:
     """All figures of this machine; each run takes so many seconds."""
+    called = (
+        asyncio.run(measure_client(network=network, outstanding=outstanding, batch=batch, seconds=seconds))
+        for network, (outstanding, batch) in product(NETWORKS, CALLS)
+    )
     live = (
         asyncio.run(measure(network=network, storage=storage, outstanding=outstanding, seconds=seconds))
         for (network, storage), outstanding in product(WAYS, OUTSTANDING)
     )
     return Figures(
+        clients=tuple(called),
         live=tuple(live),
         tracing=tracing(seconds),
         simulated_steps=simulated_steps(seconds),
@@ -95,11 +107,12 @@ def explored_worlds() -> float:
 
 
 def _tables(figures: Figures) -> Iterator[Table | str]:
-    table = Table(title=f"committed writes of 100 bytes, three nodes in one loop (MQTT: {figures.broker})")
-    for column in ("network", "storage", "outstanding", "writes/s", "p50 ms", "p99 ms", "CPU µs/write"):
-        table.add_column(column, justify="left" if column in {"network", "storage"} else "right")
-    for one in figures.live:
+    table = Table(title=f"committed writes of 100 bytes, three nodes in one process (MQTT: {figures.broker})")
+    for column in ("call", "network", "storage", "at once", "writes/s", "p50 ms", "p99 ms", "CPU µs"):
+        table.add_column(column, justify="left" if column in {"call", "network", "storage"} else "right")
+    for one in (*figures.clients, *figures.live):
         table.add_row(
+            one.call,
             one.network,
             one.storage,
             f"{one.outstanding:,}",

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, assert_never
 
-from pyraft_lab.command import opened
+from pyraft_lab.command import Batch, opened
 from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
@@ -110,10 +110,16 @@ def command_text(data: bytes) -> str:
     "'hello'"
     """
     try:
-        command, _ = opened(data)
+        command, sealed = opened(data)
     except ValueError:
         return shortened(repr(data.decode(errors="replace")))
-    return shortened(_operation(command) if isinstance(command, dict) else repr(command))
+    if isinstance(sealed, Batch):
+        return shortened(f"{len(command)} commands: {', '.join(map(_one_command, command[:3]))}")
+    return shortened(_one_command(command))
+
+
+def _one_command(command: Any) -> str:
+    return _operation(command) if isinstance(command, dict) else repr(command)
 
 
 def _operation(command: dict[Any, Any]) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from pyraft_lab.cli import main
 from pyraft_lab.runtime.bench import measure
-from pyraft_lab.terminal.bench import OUTSTANDING, WAYS, simulated_steps
+from pyraft_lab.terminal.bench import CALLS, OUTSTANDING, WAYS, simulated_steps
 
 
 @pytest.mark.parametrize("storage", ["memory", "sqlite"])
@@ -22,8 +22,10 @@ def test_the_command_prints_figures_for_machines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pyraft_lab.terminal.bench.WAYS", WAYS[:1])
+    monkeypatch.setattr("pyraft_lab.terminal.bench.NETWORKS", ("memory",))
     monkeypatch.setattr("pyraft_lab.terminal.bench.explored_worlds", lambda: 1.0)
     assert main(["bench", "--json", "--seconds", "0.05"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert [one["outstanding"] for one in figures["live"]] == list(OUTSTANDING)
+    assert [(one["outstanding"], one["batch"]) for one in figures["clients"]] == [*CALLS]
     assert {"tracing", "simulated_steps", "explored_worlds", "broker"} <= set(figures)

@@ -1,0 +1,311 @@
+"""The client's ``step``: which request goes to which node, when it is tried again, and what a caller gets.
+
+A batch of writes is applied once (dissertation §6.3): it keeps its serial through all attempts, and after an attempt
+without an answer the client looks for the outcome before it sends the commands again. Batches are applied in the order
+of their serials, because a node's state machine refuses one that comes ahead of the one before it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, assert_never
+
+from msgspec.structs import replace
+
+from pyraft_lab.client.events import (
+    AttemptTimer,
+    CancelTimer,
+    Deliver,
+    Event,
+    Fail,
+    Failed,
+    Forget,
+    GiveUp,
+    NodesKnown,
+    Replied,
+    RetryTimer,
+    Step,
+    Submit,
+    Timer,
+    TimerFired,
+)
+from pyraft_lab.client.sending import Turn, ask_all, rest
+from pyraft_lab.client.state import MOST_TRIED, Batch, CallId, ClientState, Part, Read, Reading, RequestId, Tried, Write
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import (
+    Fatal,
+    NetworkFailed,
+    NotInitialized,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    PyraftError,
+    QuorumNotEnough,
+    Timeout,
+    UnknownNode,
+)
+from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
+
+REFUSALS = (NotLeader, NotInitialized, Overloaded, QuorumNotEnough, UnknownNode)
+"""Nothing has happened; another node, or the same one a little later, may do better."""
+UNCERTAIN = (OutcomeUnknown, NetworkFailed, Fatal, TimeoutError)
+"""It may have happened; another attempt first looks for the outcome."""
+NOBODY: CallId = 0
+"""The call of a read whose caller has gone."""
+
+
+def step(state: ClientState, event: Event) -> Step:
+    """The client after an event, and the commands for its driver, in order."""
+    turn = Turn(state)
+    match event:
+        case Submit(calls):
+            _submit(turn, calls)
+        case NodesKnown(nodes):
+            turn.know(nodes=nodes, leader=state.leader if state.leader in nodes else None)
+        case Replied(request) | Failed(request):
+            if request in state.asked:
+                _on_end(turn, event)
+        case TimerFired(timer):
+            _on_timer(turn, timer)
+        case GiveUp(calls, seconds):
+            _give_up(turn, calls, seconds)
+        case _:
+            assert_never(event)
+    ask_all(turn)
+    return Step(turn.state, tuple(turn.commands))
+
+
+def _submit(turn: Turn, calls: Sequence[Write | Read]) -> None:
+    writes = tuple(call for call in calls if isinstance(call, Write))
+    reads = tuple(call for call in calls if isinstance(call, Read))
+    turn.know(writes=(*turn.state.writes, *writes), reads=(*turn.state.reads, *reads))
+
+
+def _on_end(turn: Turn, event: Replied | Failed) -> None:
+    match event:
+        case Replied(request, reply):
+            _on_reply(turn, request, reply)
+        case Failed(request, error):
+            _on_failure(turn, request, error)
+
+
+def _on_timer(turn: Turn, timer: Timer) -> None:
+    match timer:
+        case RetryTimer():
+            turn.know(is_resting=False)
+        case AttemptTimer(request):
+            if request in turn.state.asked:
+                turn.tell(Forget(request))
+                _on_failure(turn, request, Timeout("an answer", 0.0))
+
+
+# Replies
+
+
+def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
+    node = _settle(turn, request)
+    turn.know(leader=node, failures=0, tried=())
+    if request == turn.state.opening:
+        _on_opened(turn, reply)
+    elif (reading := _reading(turn.state, request)) is not None:
+        _on_answers(turn, node, reading, reply)
+    elif (batch := _batch(turn.state, request)) is not None:
+        _on_outcome(turn, node, batch, reply)
+
+
+def _settle(turn: Turn, request: RequestId) -> NodeId:
+    """The request is no longer on its way; the node that was asked."""
+    asked = dict(turn.state.asked)
+    node = asked.pop(request)
+    turn.know(asked=asked)
+    turn.tell(CancelTimer(AttemptTimer(request)))
+    return node
+
+
+def _on_opened(turn: Turn, since: int) -> None:
+    """The session is open; batches that were not applied in the last one get new serials, in order."""
+    session = turn.state.session
+    batches = tuple(
+        replace(batch, serial=serial, must_wait=False) for serial, batch in enumerate(turn.state.batches, session.next)
+    )
+    session = replace(session, since=since, next=session.next + len(batches), is_open=True)
+    turn.know(session=session, batches=batches, opening=None)
+
+
+def _on_answers(turn: Turn, node: NodeId, reading: Reading, answers: Sequence[Value | Rejected]) -> None:
+    """A node may answer only the first queries of a request, where more do not fit into one reply."""
+    if not 0 < len(answers) <= len(reading.reads):
+        error = PyraftError(f"node {node} answered {len(reading.reads)} queries with {len(answers)} values")
+        _put_back(turn, reading, ())
+        _fail(turn, [read.call for read in reading.reads], error)
+        return
+    left = reading.reads[len(answers) :]
+    _put_back(turn, reading, left)
+    parts = tuple(Part(read.call, 0, 1, place) for place, read in enumerate(reading.reads[: len(answers)]))
+    rejected = {place: one.why for place, one in enumerate(answers) if isinstance(one, Rejected)}
+    values = [one.value if isinstance(one, Value) else None for one in answers]
+    turn.tell(Deliver(parts, values, rejected))
+
+
+def _on_outcome(turn: Turn, node: NodeId, batch: Batch, answer: Answer | None) -> None:
+    match answer:
+        case None:
+            _change(turn, batch, request=None, is_uncertain=False)
+        case OutOfOrder():
+            _change(turn, batch, request=None, must_wait=True, sent=batch.sent - 1)
+        case Expired():
+            _on_expired(turn, batch)
+        case Value(value):
+            _on_applied(turn, node, batch, [value], {})
+        case Rejected(why):
+            count = len(batch.commands)
+            _on_applied(turn, node, batch, [None] * count, dict.fromkeys(range(count), why))
+        case Batched(values, rejected):
+            _on_applied(turn, node, batch, values, rejected)
+        case _:
+            assert_never(answer)
+
+
+def _on_expired(turn: Turn, batch: Batch) -> None:
+    """The session was forgotten: what was sent once was not applied, of what was sent twice that is not known."""
+    turn.know(session=replace(turn.state.session, is_open=False))
+    if batch.sent == 1:
+        _change(turn, batch, request=None, sent=0)
+    else:
+        _remove(turn, batch)
+        why = "the session was forgotten, and the command was sent more than once"
+        _fail(turn, [part.call for part in batch.parts], OutcomeUnknown(why))
+
+
+def _on_applied(turn: Turn, node: NodeId, batch: Batch, values: Sequence[Any], rejected: dict[int, str]) -> None:
+    _remove(turn, batch)
+    if len(values) == len(batch.commands):
+        turn.tell(Deliver(batch.parts, values, rejected))
+    else:
+        error = PyraftError(f"node {node} answered {len(batch.commands)} commands with {len(values)} values")
+        _fail(turn, [part.call for part in batch.parts], error)
+
+
+# Failures
+
+
+def _on_failure(turn: Turn, request: RequestId, error: Exception) -> None:
+    node = _settle(turn, request)
+    said = "no answer in time" if isinstance(error, Timeout) else str(error)
+    turn.know(tried=(*turn.state.tried, Tried(node, said))[-MOST_TRIED:])
+    calls = _release(turn, request, is_uncertain=not isinstance(error, REFUSALS))
+    if not isinstance(error, (*REFUSALS, *UNCERTAIN)):
+        _fail(turn, calls, error)
+    elif turn.state.leader in {node, None}:  # an answer of a node that was thought to lead before changes nothing
+        _turn_elsewhere(turn, node, error)
+
+
+def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[CallId]:
+    """What was asked may be asked again; the calls it was for."""
+    if request == turn.state.opening:
+        turn.know(opening=None)
+        return [write.call for write in turn.state.writes]
+    if (reading := _reading(turn.state, request)) is not None:
+        _put_back(turn, reading, reading.reads)
+        return [read.call for read in reading.reads]
+    batch = _batch(turn.state, request)
+    assert batch is not None, "a request is for a session, for reads or for a batch"
+    if not batch.parts:
+        _remove(turn, batch)
+    elif batch.is_uncertain or is_uncertain:
+        _change(turn, batch, request=None, is_uncertain=True)
+    else:
+        _change(turn, batch, request=None, sent=batch.sent - 1)
+    return [part.call for part in batch.parts]
+
+
+def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
+    """A hint is followed at once; without one, or in a circle of hints, an election needs its time."""
+    failures = turn.state.failures + 1
+    turn.know(failures=failures)
+    match error:
+        case NotLeader(leader=hint) if hint != node and hint in turn.state.nodes and failures % 3:
+            turn.know(leader=hint)
+        case Overloaded(retry_after=seconds):
+            rest(turn, at_least=seconds or 0.0)
+        case _:
+            turn.know(leader=None, turn=turn.state.turn + 1)
+            rest(turn)
+
+
+# The ends of calls
+
+
+def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
+    """Say of each call whether it may have happened, and ask nothing more for it."""
+    state, gone = turn.state, frozenset(calls)
+    sent = {part.call for batch in state.batches if batch.sent for part in batch.parts}
+    writing = {write.call for write in state.writes} | {part.call for batch in state.batches for part in batch.parts}
+    reading = {read.call for reading in state.readings for read in reading.reads}
+    reading |= {read.call for read in state.reads}
+    tried = [(one.node, one.said) for one in state.tried] + [(node, "") for node in state.asked.values()]
+    for call in sorted(gone & (writing | reading)):
+        what = "a write" if call in writing else "a read"
+        turn.tell(Fail(call, Timeout(what, seconds, tried=tried, may_have_happened=call in sent)))
+    _drop(turn, gone)
+
+
+def _fail(turn: Turn, calls: Iterable[CallId], error: Exception) -> None:
+    ended = dict.fromkeys(call for call in calls if call != NOBODY)
+    for call in ended:
+        turn.tell(Fail(call, error))
+    _drop(turn, frozenset(ended))
+
+
+def _drop(turn: Turn, gone: frozenset[CallId]) -> None:
+    """Forget calls; a batch that is on its way stays until that ends, for its serial is used."""
+    state = turn.state
+    batches = tuple(_without(batch, gone) for batch in state.batches)
+    turn.know(
+        writes=tuple(write for write in state.writes if write.call not in gone),
+        reads=tuple(read for read in state.reads if read.call not in gone),
+        batches=tuple(batch for batch in batches if batch.parts or batch.request is not None),
+        readings=tuple(_without_reads(reading, gone) for reading in state.readings),
+    )
+
+
+def _without(batch: Batch, gone: frozenset[CallId]) -> Batch:
+    if not any(part.call in gone for part in batch.parts):
+        return batch
+    return replace(batch, parts=tuple(part for part in batch.parts if part.call not in gone))
+
+
+def _without_reads(reading: Reading, gone: frozenset[CallId]) -> Reading:
+    reads = tuple(replace(read, call=NOBODY) if read.call in gone else read for read in reading.reads)
+    return replace(reading, reads=reads)
+
+
+# Looking things up, and changing them
+
+
+def _reading(state: ClientState, request: RequestId) -> Reading | None:
+    return next((reading for reading in state.readings if reading.request == request), None)
+
+
+def _batch(state: ClientState, request: RequestId) -> Batch | None:
+    return next((batch for batch in state.batches if batch.request == request), None)
+
+
+def _change(turn: Turn, batch: Batch, **changes: Any) -> None:
+    """Another batch in its place; one that nobody waits for goes."""
+    if not batch.parts:
+        _remove(turn, batch)
+        return
+    changed = replace(batch, **changes)
+    turn.know(batches=tuple(changed if one.serial == batch.serial else one for one in turn.state.batches))
+
+
+def _remove(turn: Turn, batch: Batch) -> None:
+    turn.know(batches=tuple(one for one in turn.state.batches if one.serial != batch.serial))
+
+
+def _put_back(turn: Turn, reading: Reading, left: Iterable[Read]) -> None:
+    """Queries without an answer are the first to be asked again."""
+    state = turn.state
+    turn.know(
+        readings=tuple(one for one in state.readings if one.request != reading.request),
+        reads=(*(read for read in left if read.call != NOBODY), *state.reads),
+    )

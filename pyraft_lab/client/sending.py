@@ -1,0 +1,143 @@
+"""What a client asks next: its batches in order, then its reads, as many at once as its limits allow.
+
+Where nobody is known to lead one request at a time looks for the leader, and the others wait for what it finds.
+"""
+
+from itertools import accumulate, takewhile
+from typing import Any
+
+from msgspec.structs import replace
+
+from pyraft_lab.client.events import Ask, AttemptTimer, Command, RetryTimer, SetTimer
+from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
+from pyraft_lab.client.state import Batch, ClientState, Part, Read, Reading, RequestId, Write, first_batch
+from pyraft_lab.command import seal
+from pyraft_lab.engine.events import ReadPolicy
+
+
+class Turn:
+    """The working copy of one step: the state so far, and the commands so far."""
+
+    def __init__(self, state: ClientState) -> None:
+        self.state = state
+        self.commands: list[Command] = []
+
+    def know(self, **changes: Any) -> None:
+        """Change the state."""
+        self.state = replace(self.state, **changes)
+
+    def tell(self, command: Command) -> None:
+        """Have the driver do something."""
+        self.commands.append(command)
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether one more request may be sent now."""
+        state = self.state
+        return bool(state.nodes) and not state.is_resting and (state.leader is not None or not state.asked)
+
+
+def ask_all(turn: Turn) -> None:
+    """Ask whatever may be asked now."""
+    if turn.state.is_idle or turn.state.is_resting:
+        return
+    if not turn.state.nodes:
+        turn.know(failures=turn.state.failures + 1)
+        rest(turn)
+        return
+    _open_session(turn)
+    _send_again(turn)
+    _send_new(turn)
+    _read(turn)
+
+
+def rest(turn: Turn, *, at_least: float = 0.0) -> None:
+    """Ask nothing for a while, longer with each failure."""
+    if not turn.state.is_resting:
+        turn.know(is_resting=True)
+        turn.tell(SetTimer(RetryTimer(), turn.state.failures, at_least))
+
+
+def _open_session(turn: Turn) -> None:
+    """A session is opened when it is first needed, and again when it was forgotten and nothing of it is open."""
+    state = turn.state
+    is_wanted = (state.writes or state.batches) and not state.session.is_open and state.opening is None
+    if is_wanted and turn.may_ask and not any(batch.sent for batch in state.batches):
+        turn.know(opening=_ask(turn, OpenSession()))
+
+
+def _send_again(turn: Turn) -> None:
+    """Batches that are not on their way, in order; none overtakes one whose outcome is looked for."""
+    is_blocked = False
+    for place, batch in enumerate(turn.state.batches):
+        if batch.request is None and turn.may_ask and (batch.sent or turn.state.session.is_open):
+            if (is_blocked and not batch.is_uncertain) or (batch.must_wait and place):
+                return
+            _send(turn, batch)
+        is_blocked = is_blocked or batch.is_uncertain
+
+
+def _send_new(turn: Turn) -> None:
+    """New batches, while all before are on their way."""
+    while turn.state.writes and turn.state.session.is_open and turn.may_ask:
+        state = turn.state
+        if len(state.batches) >= state.limits.batches or any(map(_holds_back, state.batches)):
+            return
+        taken, left = first_batch(state.writes, state.limits)
+        batch = _batch_of(taken, state.session.next)
+        session = replace(state.session, next=state.session.next + 1)
+        turn.know(writes=left, batches=(*state.batches, batch), session=session)
+        _send(turn, batch)
+
+
+def _holds_back(batch: Batch) -> bool:
+    return batch.request is None or batch.is_uncertain
+
+
+def _batch_of(writes: tuple[Write, ...], serial: int) -> Batch:
+    places = accumulate((len(write.commands) for write in writes), initial=0)
+    return Batch(
+        serial=serial,
+        parts=tuple(
+            Part(write.call, write.start, len(write.commands), place)
+            for write, place in zip(writes, places, strict=False)
+        ),
+        commands=[command for write in writes for command in write.commands],
+    )
+
+
+def _send(turn: Turn, batch: Batch) -> None:
+    """Send the commands of a batch, or look for its outcome."""
+    session = turn.state.session
+    if batch.is_uncertain:
+        sent = replace(batch, request=_ask(turn, FindOutcome(session.client, batch.serial)))
+    else:
+        done = turn.state.batches[0].serial - 1
+        data = seal(batch.commands, client=session.client, serial=batch.serial, done=done, since=session.since)
+        request = _ask(turn, WriteBatch(data, session.client, batch.serial))
+        sent = replace(batch, request=request, sent=batch.sent + 1, must_wait=False)
+    turn.know(batches=tuple(sent if one.serial == batch.serial else one for one in turn.state.batches))
+
+
+def _read(turn: Turn) -> None:
+    """Reads of one policy that follow each other share a request."""
+    while turn.state.reads and turn.may_ask and len(turn.state.readings) < turn.state.limits.read_requests:
+        waiting = turn.state.reads
+        policy = waiting[0].policy
+        taken = _of_policy(policy, waiting[: turn.state.limits.queries])
+        request = _ask(turn, ReadMany(tuple(read.query for read in taken), policy))
+        turn.know(reads=waiting[len(taken) :], readings=(*turn.state.readings, Reading(request, taken)))
+
+
+def _of_policy(policy: ReadPolicy, reads: tuple[Read, ...]) -> tuple[Read, ...]:
+    return tuple(takewhile(lambda read: read.policy == policy, reads))
+
+
+def _ask(turn: Turn, message: Request) -> RequestId:
+    """Ask the leader, or the next node where none is known."""
+    state, request = turn.state, turn.state.next_request
+    node = state.nodes[state.turn % len(state.nodes)] if state.leader is None else state.leader
+    turn.know(next_request=request + 1, asked={**state.asked, request: node})
+    turn.tell(Ask(request, node, message))
+    turn.tell(SetTimer(AttemptTimer(request), state.failures))
+    return request

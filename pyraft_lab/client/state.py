@@ -1,0 +1,154 @@
+"""The values of a client: what it knows, what it has asked, and what waits."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.types import Index, NodeId
+
+CallId = int
+RequestId = int
+MOST_TRIED = 6
+"""Attempts that an error tells of."""
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """How much a client has on its way at once; what is beyond waits in the client."""
+
+    batches: int = 4
+    """Batches of writes that are not answered yet."""
+    commands: int = 2048
+    """Commands in one batch."""
+    bytes: int = 512 << 10
+    """Bytes in one batch; a single larger command goes alone."""
+    read_requests: int = 4
+    """Requests for reads that are not answered yet."""
+    queries: int = 2048
+    """Queries in one request."""
+
+
+class Write(Struct, frozen=True):
+    """A caller's encoded commands, to be applied in order; ``start`` counts those of the call that came before."""
+
+    call: CallId
+    commands: Sequence[bytes]
+    start: int = 0
+
+
+class Read(Struct, frozen=True):
+    """A caller's query."""
+
+    call: CallId
+    query: Any
+    policy: ReadPolicy = "index"
+
+
+class Part(Struct, frozen=True):
+    """``count`` results of a call, from its number ``start`` on; they begin at ``place`` among those of a request."""
+
+    call: CallId
+    start: int
+    count: int
+    place: int
+
+
+class Session(Struct, frozen=True):
+    """The client's name in the log, the index at which its session begins, and the serial of its next batch."""
+
+    client: int
+    since: Index = 0
+    next: int = 1
+    is_open: bool = False
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """Commands under one serial, of one or more calls.
+
+    ``request`` is the one on its way, and ``sent`` counts how often the commands were sent and not refused unapplied.
+    ``is_uncertain`` says that an attempt ended without an answer, so the outcome is looked for before the commands are
+    sent again. ``must_wait`` holds back a batch that came out of order.
+    """
+
+    serial: int
+    parts: tuple[Part, ...]
+    commands: Sequence[bytes]
+    request: RequestId | None = None
+    sent: int = 0
+    is_uncertain: bool = False
+    must_wait: bool = False
+
+
+class Reading(Struct, frozen=True):
+    """Queries that share one request."""
+
+    request: RequestId
+    reads: tuple[Read, ...]
+
+
+class Tried(Struct, frozen=True):
+    """One attempt: which node was asked, and what it said."""
+
+    node: NodeId
+    said: str
+
+
+class ClientState(Struct, frozen=True, kw_only=True):
+    """All that a client knows; a value.
+
+    ``asked`` names the node of every request on its way, ``failures`` counts the attempts since the last success, and
+    ``turn`` picks the next node where nobody is known to lead. While ``is_resting`` nothing is asked.
+    """
+
+    limits: Limits = Limits()
+    session: Session
+    nodes: tuple[NodeId, ...] = ()
+    leader: NodeId | None = None
+    turn: int = 0
+    failures: int = 0
+    is_resting: bool = False
+    tried: tuple[Tried, ...] = ()
+    asked: dict[RequestId, NodeId] = {}
+    next_request: RequestId = 1
+    opening: RequestId | None = None
+    writes: tuple[Write, ...] = ()
+    reads: tuple[Read, ...] = ()
+    batches: tuple[Batch, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to ask."""
+        return not (self.writes or self.reads or self.batches or self.readings)
+
+
+def first_batch(writes: Sequence[Write], limits: Limits) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
+    """The writes that make the next batch, and those that are left; a long write is divided.
+
+    >>> taken, left = first_batch((Write(1, (b"a", b"b")), Write(2, (b"c",))), Limits(commands=1))
+    >>> taken, left
+    ((Write(call=1, commands=(b'a',), start=0),), (Write(call=1, commands=(b'b',), start=1), Write(call=2, ...)))
+    """
+    taken: list[Write] = []
+    commands, room = limits.commands, limits.bytes
+    for place, write in enumerate(writes):
+        count = _fitting(write.commands, commands, room if taken else max(room, len(write.commands[0])))
+        if count < len(write.commands):
+            left = replace(write, commands=write.commands[count:], start=write.start + count)
+            first = (replace(write, commands=write.commands[:count]),) if count else ()
+            return (*taken, *first), (left, *writes[place + 1 :])
+        taken.append(write)
+        commands -= count
+        room -= sum(map(len, write.commands))
+    return tuple(taken), ()
+
+
+def _fitting(commands: Sequence[bytes], most: int, room: int) -> int:
+    """How many of the first commands fit."""
+    if len(commands) == 1:
+        return int(most > 0 and len(commands[0]) <= room)
+    sizes = accumulate(map(len, commands[:most]))
+    return sum(1 for size in sizes if size <= room)

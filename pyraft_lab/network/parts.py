@@ -1,0 +1,126 @@
+"""Large letters travel in parts, after everything small: a heartbeat must not wait until ten megabytes have passed.
+
+A part is ``0xc1``, with which no frame begins, and then ``[sender, number, place, count, data]``: part ``place`` of the
+``count`` parts of a frame. A frame whose parts do not arrive in order, each once, is lost, as any frame may be.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from pyraft_lab.engine.messages import AppendRequest
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.network.codec import Garbage, Letter, read
+
+PART = 256 << 10
+"""Bytes of one part; a letter that is larger leaves in parts."""
+MOST_PARTS = 1024
+"""Parts of the largest frame, 256 MB."""
+MOST_SENDERS = 256
+"""Senders whose frames may be incomplete at one time."""
+MOST_WAITING = 256
+"""Large letters that may wait to leave; beyond that the oldest are lost."""
+MARK = b"\xc1"
+
+
+class Part(Struct, frozen=True, array_like=True):
+    """One part of a frame; ``number`` tells the frames of a sender apart."""
+
+    src: NodeId
+    number: int
+    place: int
+    count: int
+    data: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_part = msgspec.msgpack.Decoder(Part)
+
+
+def in_parts(src: NodeId, number: int, frame: bytes) -> Iterator[bytes]:
+    """The parts of a frame, as they travel."""
+    count = -(-len(frame) // PART)
+    for place in range(count):
+        yield MARK + _encode(Part(src, number, place, count, frame[place * PART : (place + 1) * PART]))
+
+
+class Assembly:
+    """Puts frames together, one at a time of each sender.
+
+    >>> assembly = Assembly()
+    >>> [len(assembly.take("1", part) or b"") for part in in_parts(1, 7, bytes(PART + 1))]
+    [0, 262145]
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, tuple[int, list[bytes]]] = {}
+
+    def take(self, sender: str, data: bytes) -> bytes | None:
+        """The frame that this part completes; ``Garbage`` where it is no part."""
+        try:
+            part = read(_part, data[1:])
+        except msgspec.MsgspecError as wrong:
+            raise Garbage(str(wrong)) from None
+        if not (0 <= part.place < part.count <= MOST_PARTS and len(part.data) <= PART):
+            raise Garbage(f"part {part.place} of {part.count}, of {len(part.data)} bytes")
+        number, parts = self._open.pop(sender, (part.number, []))
+        if part.place == 0:
+            number, parts = part.number, []
+        if (number, len(parts)) != (part.number, part.place):
+            return None  # one is missing, or came twice
+        parts.append(part.data)
+        if len(parts) == part.count:
+            return b"".join(parts)
+        if len(self._open) < MOST_SENDERS:
+            self._open[sender] = number, parts
+        return None
+
+
+class Bulk:
+    """Large letters on their way out, one after the other; a copy of one that has not left yet is not sent."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[NodeId, Letter]] = deque()
+        self._leaving: tuple[NodeId, Letter] | None = None
+        self._ready = asyncio.Event()
+
+    def put(self, dst: NodeId, letter: Letter) -> int:
+        """Queue a letter; how many older ones are lost."""
+        if any(_is_copy((dst, letter), other) for other in (*self._waiting, self._leaving) if other is not None):
+            return 0
+        lost = len(self._waiting) >= MOST_WAITING
+        if lost:
+            self._waiting.popleft()
+        self._waiting.append((dst, letter))
+        self._ready.set()
+        return int(lost)
+
+    async def next(self) -> tuple[NodeId, Letter]:
+        """The next letter, as soon as there is one; the one before has left."""
+        self._leaving = None
+        while not self._waiting:
+            self._ready.clear()
+            await self._ready.wait()
+        self._leaving = self._waiting.popleft()
+        return self._leaving
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._waiting.clear()
+        self._leaving = None
+
+
+def _is_copy(one: tuple[NodeId, Letter], other: tuple[NodeId, Letter]) -> bool:
+    """Whether both bring the same entries to the same node: an append is sent again while it is not answered."""
+    match one[1].message, other[1].message:
+        case AppendRequest() as new, AppendRequest() as old:
+            return (
+                (one[0], new.vote, new.prev) == (other[0], old.vote, old.prev)
+                and len(new.entries) == len(old.entries)
+                and new.entries[-1:] == old.entries[-1:]
+            )
+        case _:
+            return False

@@ -1,0 +1,282 @@
+"""Turns one client's state machine on a loop: takes calls over, asks nodes, runs timers, hands results back."""
+
+import asyncio
+import heapq
+import random
+from asyncio import AbstractEventLoop, Future, TimerHandle
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from copy import copy
+from typing import Any, Protocol, assert_never
+
+from pyraft_lab.client.events import (
+    Ask,
+    AttemptTimer,
+    CancelTimer,
+    Command,
+    Deliver,
+    Event,
+    Fail,
+    Failed,
+    Forget,
+    GiveUp,
+    NodesKnown,
+    Replied,
+    SetTimer,
+    Submit,
+    Timer,
+    TimerFired,
+)
+from pyraft_lab.client.machine import step
+from pyraft_lab.client.requests import Request
+from pyraft_lab.client.state import CallId, ClientState, Limits, Part, Read, RequestId, Session, Write
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import BadCommand, Fatal
+from pyraft_lab.home import Home
+
+PAUSE, LONGEST_PAUSE = 0.01, 0.5
+"""Seconds that a client rests after its first failed attempt, and after its last."""
+LONGEST_ATTEMPT = 60.0
+"""Seconds of the longest attempt."""
+
+
+class Nodes(Protocol):
+    """The nodes that a client may ask."""
+
+    def nodes(self) -> Sequence[NodeId]:
+        """Whom one may ask."""
+
+    async def ask(self, node: NodeId, request: Request, /) -> Any:
+        """The reply of ``node``."""
+
+
+class OpenCall:
+    """A call whose caller waits on ``loop``; ``results`` gathers those of a long one, piece by piece."""
+
+    __slots__ = ("call", "count", "future", "loop", "missing", "results", "seconds")
+
+    def __init__(self, call: Write | Read, count: int | None, seconds: float, loop: AbstractEventLoop) -> None:
+        self.call, self.count, self.seconds, self.loop = call, count, seconds, loop
+        self.future: Future[Any] = loop.create_future()
+        self.results: list[Any] = []
+        self.missing = count or 1
+
+    def take(self, part: Part, values: Sequence[Any]) -> Any:
+        """Results from a part of the call; what the caller gets once none is missing, else ``self``."""
+        if self.count is None:
+            return values[part.place]
+        if part.count == self.count == len(values):
+            return values if type(values) is list else list(values)
+        self.results = self.results or [None] * self.count
+        self.results[part.start : part.start + part.count] = values[part.place : part.place + part.count]
+        self.missing -= part.count
+        return self.results if self.missing == 0 else self
+
+
+Settled = tuple["Future[Any]", Any, BaseException | None]
+
+
+class ClientDriver:
+    """Everything but :meth:`call` happens on one loop, that of the home."""
+
+    def __init__(self, id: int, nodes: Nodes, *, attempt: float, limits: Limits, chance: random.Random) -> None:
+        self.id = id
+        self._state = ClientState(limits=limits, session=Session(id), turn=chance.randrange(1 << 16))
+        self._nodes, self._attempt, self._chance = nodes, attempt, chance
+        self._home: Home | None = None
+        self._inbox: deque[OpenCall | CallId] = deque()
+        self._is_called = False
+        self._open: dict[CallId, OpenCall] = {}
+        self._ends: list[tuple[float, float, list[CallId]]] = []
+        self._end: TimerHandle | None = None
+        self._timers: dict[Timer, TimerHandle] = {}
+        self._tasks: dict[RequestId, asyncio.Task[None]] = {}
+        self._settled: list[tuple[OpenCall, Any, BaseException | None]] = []
+
+    # From any thread
+
+    async def call(self, call: Write | Read, count: int | None, seconds: float, home: Home) -> Any:
+        """The result of a call; a caller that is cancelled withdraws it."""
+        waiting = OpenCall(call, count, seconds, asyncio.get_running_loop())
+        self._hand_in(waiting, home)
+        try:
+            return await waiting.future
+        except asyncio.CancelledError:
+            with suppress(Fatal):
+                self._hand_in(call.call, home)
+            raise
+
+    def _hand_in(self, one: OpenCall | CallId, home: Home) -> None:
+        """One hop to the home for all that waits."""
+        self._home = home
+        self._inbox.append(one)
+        home.endings.add(self._abandon)
+        if not self._is_called:
+            self._is_called = True
+            try:
+                home.soon(self._take)
+            except Fatal:
+                self._is_called = False
+                raise
+
+    # At home
+
+    def _take(self) -> None:
+        """Take over all calls that wait."""
+        self._is_called = False
+        calls: list[Write | Read] = []
+        ends: dict[float, list[CallId]] = {}
+        while self._inbox:
+            one = self._inbox.popleft()
+            if isinstance(one, OpenCall):
+                self._open[one.call.call] = one
+                calls.append(one.call)
+                ends.setdefault(one.seconds, []).append(one.call.call)
+            elif self._open.pop(one, None) is not None:
+                self._turn(Submit(calls), GiveUp((one,)))
+                calls = []
+        now = asyncio.get_running_loop().time()
+        for seconds, ids in ends.items():
+            heapq.heappush(self._ends, (now + seconds, seconds, ids))
+        self._turn(Submit(calls))
+
+    def _turn(self, *events: Event) -> None:
+        """Step through events and carry out what comes of them."""
+        nodes = tuple(self._nodes.nodes())
+        if nodes != self._state.nodes:
+            events = (NodesKnown(nodes), *events)
+        for event in events:
+            done = step(self._state, event)
+            self._state = done.after
+            for command in done.commands:
+                self._carry_out(command)
+        self._hand_out()
+        self._watch_ends()
+        self._keep_home()
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Ask(request):
+                self._tasks[request] = asyncio.get_running_loop().create_task(self._ask(command))
+            case Forget(request):
+                self._tasks[request].cancel()
+            case SetTimer(timer):
+                self._set(command, timer)
+            case CancelTimer(timer):
+                if timer in self._timers:
+                    self._timers.pop(timer).cancel()
+            case Deliver():
+                self._deliver(command)
+            case Fail(call, error):
+                self._settle(call, None, error)
+            case _:
+                assert_never(command)
+
+    async def _ask(self, ask: Ask) -> None:
+        try:
+            event: Event = Replied(ask.request, await self._nodes.ask(ask.node, ask.message))
+        except Exception as error:  # noqa: BLE001 (the machine sorts them; what it does not know goes to the callers)
+            event = Failed(ask.request, error)
+        finally:
+            del self._tasks[ask.request]
+        self._turn(event)
+
+    # Time
+
+    def _set(self, order: SetTimer, timer: Timer) -> None:
+        growth = 2.0 ** min(order.level, 16)
+        if isinstance(timer, AttemptTimer):
+            seconds = min(self._attempt * growth, LONGEST_ATTEMPT)
+        else:
+            seconds = min(PAUSE * growth, LONGEST_PAUSE) * self._chance.uniform(0.5, 1.0)
+        delay = max(seconds, order.at_least)
+        self._timers[timer] = asyncio.get_running_loop().call_later(delay, self._fire, timer)
+
+    def _fire(self, timer: Timer) -> None:
+        self._timers.pop(timer, None)
+        self._turn(TimerFired(timer))
+
+    def _watch_ends(self) -> None:
+        """One timer for the next deadline of all."""
+        if self._end is None and self._ends and self._open:
+            loop = asyncio.get_running_loop()
+            self._end = loop.call_at(self._ends[0][0], self._give_up)
+        elif self._end is not None and not self._open:
+            self._end.cancel()
+            self._end = None
+            self._ends.clear()
+
+    def _give_up(self) -> None:
+        self._end = None
+        now = asyncio.get_running_loop().time()
+        events: list[Event] = []
+        while self._ends and self._ends[0][0] <= now:
+            _, seconds, calls = heapq.heappop(self._ends)
+            events.append(GiveUp(calls, seconds))
+        self._turn(*events)
+
+    # Results
+
+    def _deliver(self, delivery: Deliver) -> None:
+        values, rejected = delivery.values, delivery.rejected
+        for part in delivery.parts:
+            waiting = self._open.get(part.call)
+            if waiting is None:
+                continue
+            if rejected and (why := _first_rejected(part, rejected)) is not None:
+                self._settle(part.call, None, BadCommand(why))
+                continue
+            result = waiting.take(part, values)
+            if result is not waiting:
+                self._settle(part.call, result, None)
+
+    def _settle(self, call: CallId, result: Any, error: BaseException | None) -> None:
+        waiting = self._open.pop(call, None)
+        if waiting is not None:
+            self._settled.append((waiting, result, None if error is None else copy(error)))
+
+    def _hand_out(self) -> None:
+        """One hop to every loop on which callers wait."""
+        settled, self._settled = self._settled, []
+        by_loop: dict[AbstractEventLoop, list[Settled]] = {}
+        for waiting, result, error in settled:
+            by_loop.setdefault(waiting.loop, []).append((waiting.future, result, error))
+        for loop, ended in by_loop.items():
+            if self._home is not None and loop is self._home.loop:
+                _resolve(ended)
+            else:
+                with suppress(RuntimeError):  # that loop is closed, and its callers with it
+                    loop.call_soon_threadsafe(_resolve, ended)
+
+    # The end of the home
+
+    def _keep_home(self) -> None:
+        """While calls are open the home knows whom to tell when it ends."""
+        if self._home is not None and not self._open:
+            self._home.endings.discard(self._abandon)
+            if self._inbox:  # a call came in between
+                self._home.endings.add(self._abandon)
+
+    def _abandon(self, why: Fatal) -> None:
+        """The loop is over; from whatever thread."""
+        waiting = [*self._open.values(), *(one for one in self._inbox if isinstance(one, OpenCall))]
+        self._inbox.clear()
+        self._open.clear()
+        for one in waiting:
+            self._settled.append((one, None, copy(why)))
+        self._hand_out()
+
+
+def _first_rejected(part: Part, rejected: Any) -> str | None:
+    return next((rejected[place] for place in range(part.place, part.place + part.count) if place in rejected), None)
+
+
+def _resolve(ended: Iterable[Settled]) -> None:
+    for future, result, error in ended:
+        if future.done():
+            continue  # its caller has gone
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

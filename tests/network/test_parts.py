@@ -1,0 +1,134 @@
+"""Large letters travel in parts, and what is small does not wait for them."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from pyraft_lab.engine.log import Entry, Normal
+from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
+from pyraft_lab.engine.types import LogId, NodeId, Vote
+from pyraft_lab.network.base import Notice
+from pyraft_lab.network.broker import Broker
+from pyraft_lab.network.codec import Garbage, Letter, decode, encode
+from pyraft_lab.network.line import Line
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.parts import MARK, MOST_WAITING, PART, Assembly, Bulk, in_parts
+
+ORIGIN = LogId(0, 0, 0)
+
+
+def append(id: int, size: int = 10, index: int = 1) -> Letter:
+    entry = Entry(LogId(1, 1, index), Normal(b"\xc4" + bytes(size)))
+    prev = LogId(1, 1, index - 1) if index > 1 else ORIGIN
+    return Letter(id, 0, AppendRequest(vote=Vote(1, 1), prev=prev, entries=(entry,), commit=0, round=id))
+
+
+def heartbeat(id: int) -> Letter:
+    return Letter(id, 0, HeartbeatRequest(vote=Vote(1, 1), matched=ORIGIN, commit=0, round=id))
+
+
+def test_parts_make_the_frame_again() -> None:
+    frame = encode(1, [append(1, 3 * PART)])
+    parts = list(in_parts(1, 1, frame))
+    assembly = Assembly()
+    taken = [assembly.take("1", part) for part in parts]
+    assert len(parts) == 4
+    assert taken == [None, None, None, frame]
+    assert decode(frame)[1][0].id == 1
+
+
+def test_a_frame_of_which_a_part_is_missing_or_doubled_is_lost_and_the_next_is_whole() -> None:
+    first, second = (list(in_parts(1, number, bytes(2 * PART + 9))) for number in (1, 2))
+    assembly = Assembly()
+    for part in (first[0], first[2], first[1], second[1], *first[:2], first[1], first[2]):
+        assert assembly.take("1", part) is None
+    assert [assembly.take("1", part) for part in second] == [None, None, bytes(2 * PART + 9)]
+
+
+def test_frames_of_two_senders_do_not_mix() -> None:
+    ones, twos = (list(in_parts(src, 1, bytes([src]) * (PART + 1))) for src in (1, 2))
+    assembly = Assembly()
+    assert [assembly.take("1", ones[0]), assembly.take("2", twos[0])] == [None, None]
+    assert assembly.take("1", ones[1]) == b"\x01" * (PART + 1)
+    assert assembly.take("2", twos[1]) == b"\x02" * (PART + 1)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x93\x01\x02\x03", b"\x95\x01\x01\x05\x02\xc4\x00", b"\x95\x01\x01\x00\xcd\xff\xff\xc4\x00"]
+)
+def test_what_is_no_part_is_garbage(data: bytes) -> None:
+    with pytest.raises(Garbage):
+        Assembly().take("1", MARK + data)
+
+
+async def test_a_copy_of_what_has_not_left_yet_is_not_sent() -> None:
+    bulk = Bulk()
+    for letter in (append(1), append(2), append(3, index=2), heartbeat(4)):
+        assert bulk.put(2, letter) == 0
+    bulk.put(3, append(5))
+    assert [(dst, letter.id) for dst, letter in [await bulk.next() for _ in range(4)]] == [
+        (2, 1),
+        (2, 3),
+        (2, 4),
+        (3, 5),
+    ]
+    bulk.put(3, append(6))
+    bulk.put(2, append(7))
+    assert (await bulk.next())[1].id == 7, "the sixth was a copy of the one that was leaving"
+
+
+async def test_beyond_the_limit_the_oldest_is_lost() -> None:
+    bulk = Bulk()
+    assert sum(bulk.put(2, append(index, index=index)) for index in range(1, MOST_WAITING + 3)) == 2
+    assert (await bulk.next())[1].id == 3
+    bulk.clear()
+    bulk.put(2, append(9))
+    assert (await bulk.next())[1].id == 9
+
+
+class Remembering:
+    """A mailbox that keeps the ids of what arrived."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.arrived = asyncio.Event()
+
+    def receive(self, _src: NodeId, letters: Sequence[Letter]) -> None:
+        self.ids += [letter.id for letter in letters]
+        self.arrived.set()
+
+    def notice(self, notice: Notice) -> None:
+        pass
+
+
+async def test_a_heartbeat_overtakes_ten_megabytes(any_broker: Broker) -> None:
+    network = MqttNetwork(any_broker.url)
+    mailbox = Remembering()
+    sender, receiver = await network.join(1, Remembering()), await network.join(2, mailbox)
+    try:
+        sender.send(2, append(1, 10 << 20))
+        sender.send(2, heartbeat(2))
+        async with asyncio.timeout(30):
+            while len(mailbox.ids) < 2:
+                mailbox.arrived.clear()
+                await mailbox.arrived.wait()
+    finally:
+        await sender.close()
+        await receiver.close()
+    assert mailbox.ids == [2, 1]
+
+
+async def test_a_large_message_of_a_line_arrives_whole(any_broker: Broker) -> None:
+    network = MqttNetwork(any_broker.url)
+    heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+    large = bytes(range(256)) * 4 * 1024
+    async with (
+        Line(network, "ear", topics=["news/+"], deliver=lambda *one: heard.put_nowait(one)),
+        Line(network, "mouth", topics=[], deliver=lambda *_: None) as mouth,
+    ):
+        mouth.publish("news/1", large, divide=True)
+        mouth.publish("news/2", MARK + b"garbage")
+        mouth.publish("news/3", b"small", divide=True)
+        async with asyncio.timeout(30):
+            assert [await heard.get() for _ in range(2)] == [("news/1", large), ("news/3", b"small")]
