@@ -85,6 +85,8 @@ def _on_end(turn: Turn, event: Replied | Failed) -> None:
             _on_reply(turn, request, reply)
         case Failed(request, error):
             _on_failure(turn, request, error)
+        case _:
+            assert_never(event)
 
 
 def _on_timer(turn: Turn, timer: Timer) -> None:
@@ -95,6 +97,8 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
             if request in turn.state.asked:
                 turn.tell(Forget(request))
                 _on_failure(turn, request, Timeout("an answer", 0.0))
+        case _:
+            assert_never(timer)
 
 
 # Replies
@@ -107,8 +111,8 @@ def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
         _on_opened(turn, reply)
     elif (reading := _reading(turn.state, request)) is not None:
         _on_answers(turn, node, reading, reply)
-    elif (batch := _batch(turn.state, request)) is not None:
-        _on_outcome(turn, node, batch, reply)
+    else:
+        _on_outcome(turn, node, _batch(turn.state, request), reply)
 
 
 def _settle(turn: Turn, request: RequestId) -> NodeId:
@@ -207,7 +211,6 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
         _put_back(turn, reading, reading.reads)
         return [read.call for read in reading.reads]
     batch = _batch(turn.state, request)
-    assert batch is not None, "a request is for a session, for reads or for a batch"
     if not batch.parts:
         _remove(turn, batch)
     elif batch.is_uncertain or is_uncertain:
@@ -285,8 +288,9 @@ def _reading(state: ClientState, request: RequestId) -> Reading | None:
     return next((reading for reading in state.readings if reading.request == request), None)
 
 
-def _batch(state: ClientState, request: RequestId) -> Batch | None:
-    return next((batch for batch in state.batches if batch.request == request), None)
+def _batch(state: ClientState, request: RequestId) -> Batch:
+    """The batch of a request that is neither for a session nor for reads."""
+    return next(batch for batch in state.batches if batch.request == request)
 
 
 def _change(turn: Turn, batch: Batch, **changes: Any) -> None:

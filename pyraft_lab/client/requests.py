@@ -1,7 +1,7 @@
 """What a client asks of a node, and what a node answers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from msgspec import Struct, convert
 
@@ -50,3 +50,5 @@ def reply_of(request: Request, value: Any) -> Any:
             return convert(value, Answer | None)
         case ReadMany():
             return convert(value, tuple[Value | Rejected, ...])
+        case _:
+            assert_never(request)

@@ -31,7 +31,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Queries in one request."""
 
 
-class Write(Struct, frozen=True):
+class Write(Struct, frozen=True, gc=False):
     """A caller's encoded commands, to be applied in order; ``start`` counts those of the call that came before."""
 
     call: CallId
@@ -39,7 +39,7 @@ class Write(Struct, frozen=True):
     start: int = 0
 
 
-class Read(Struct, frozen=True):
+class Read(Struct, frozen=True, gc=False):
     """A caller's query."""
 
     call: CallId
@@ -47,7 +47,7 @@ class Read(Struct, frozen=True):
     policy: ReadPolicy = "index"
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, gc=False):
     """``count`` results of a call, from its number ``start`` on; they begin at ``place`` among those of a request."""
 
     call: CallId

@@ -19,7 +19,7 @@ from pyraft_lab.extras import needed
 from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_patience
-from pyraft_lab.network.parts import MARK, PART, Assembly, in_parts
+from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts
 
 with needed("aiomqtt"):
     import aiomqtt
@@ -91,7 +91,7 @@ class Line:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, divide: bool = False) -> None:
         """Send a message on its way, if the line is up; with ``divide`` a large one in parts, for another line."""
         if self._client is not None:
-            payloads = in_parts(0, next(self._numbers), payload) if divide and len(payload) > PART else (payload,)
+            payloads = in_parts(0, next(self._numbers), payload) if divide and len(payload) > LARGE else (payload,)
             self._waiting.extend(Publication(self._topic(topic), one, retain) for one in payloads)
             self._ready.set()
 

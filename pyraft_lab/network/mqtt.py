@@ -38,7 +38,7 @@ from pyraft_lab.network.base import (
 )
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 from pyraft_lab.network.connection import Deliver, Settings, cancellable, connected, failure, is_final
-from pyraft_lab.network.parts import MARK, PART, Assembly, Bulk, in_parts
+from pyraft_lab.network.parts import MARK, Assembly, Bulk, in_parts
 from pyraft_lab.network.presence import Claim, Move, Presence
 
 with needed("aiomqtt"):
@@ -128,7 +128,7 @@ class MqttEndpoint:
         """Queue a letter; without a connection it is lost, for it would be stale when there is one."""
         if self._client is None:
             return
-        if letter.size > PART:
+        if self._bulk.wants(dst, letter):
             self.counters.overflow += self._bulk.put(dst, letter)
         else:
             self._outbox.put(dst, letter)

@@ -15,8 +15,10 @@ from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.network.codec import Garbage, Letter, read
 
+LARGE = 1 << 20
+"""Bytes of the largest letter that leaves whole, and in order with all others."""
 PART = 256 << 10
-"""Bytes of one part; a letter that is larger leaves in parts."""
+"""Bytes of one part."""
 MOST_PARTS = 1024
 """Parts of the largest frame, 256 MB."""
 MOST_SENDERS = 256
@@ -86,6 +88,13 @@ class Bulk:
         self._waiting: deque[tuple[NodeId, Letter]] = deque()
         self._leaving: tuple[NodeId, Letter] | None = None
         self._ready = asyncio.Event()
+
+    def wants(self, dst: NodeId, letter: Letter) -> bool:
+        """Whether a letter belongs here: it is large, or brings entries that follow those of a large one."""
+        if letter.size > LARGE:
+            return True
+        has_entries = isinstance(letter.message, AppendRequest) and bool(letter.message.entries)
+        return has_entries and any(one is not None and one[0] == dst for one in (*self._waiting, self._leaving))
 
     def put(self, dst: NodeId, letter: Letter) -> int:
         """Queue a letter; how many older ones are lost."""

@@ -213,7 +213,9 @@ class ClientDriver:
         events: list[Event] = []
         while self._ends and self._ends[0][0] <= now:
             _, seconds, calls = heapq.heappop(self._ends)
-            events.append(GiveUp(calls, seconds))
+            late = [call for call in calls if call in self._open]
+            if late:
+                events.append(GiveUp(late, seconds))
         self._turn(*events)
 
     # Results

@@ -7,10 +7,11 @@ import asyncio
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any, assert_never
 
 from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
-from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.log import Entry, SnapshotMeta, weigh
 from pyraft_lab.engine.types import ORIGIN, LogId
 from pyraft_lab.machine import Sessions
 from pyraft_lab.runtime.disk import DiskQueue
@@ -20,6 +21,8 @@ from pyraft_lab.trace.record import EventId
 Work = Apply | RestoreMachine | TakeSnapshot
 AT_ONCE = 512
 """Entries that are applied without giving anybody else a turn."""
+AT_ONCE_BYTES = 512 << 10
+"""Bytes of such entries, for one may be a batch of thousands of commands; a single larger one is applied alone."""
 
 
 class Machinist:
@@ -44,7 +47,8 @@ class Machinist:
 
     def do(self, work: Work, cause: EventId) -> None:
         """Carry out a command of the engine, issued by event ``cause``: at once if nothing waits and it is small."""
-        if isinstance(work, Apply) and len(work.entries) <= AT_ONCE and not self._queue and not self._is_busy:
+        is_idle = not self._queue and not self._is_busy
+        if isinstance(work, Apply) and is_idle and _first_piece(work.entries) == len(work.entries):
             self._apply(work)
         else:
             self._queue.append((work, cause))
@@ -63,9 +67,12 @@ class Machinist:
 
     async def _one(self, work: Work, cause: EventId, builders: asyncio.TaskGroup) -> None:
         match work:
-            case Apply():
-                self._apply(work)
-                await asyncio.sleep(0)  # a heartbeat may be due between two pieces
+            case Apply(entries):
+                while entries:
+                    count = _first_piece(entries)
+                    self._apply(Apply(entries[:count]))
+                    entries = entries[count:]
+                    await asyncio.sleep(0)  # a heartbeat may be due between two pieces
             case RestoreMachine(meta):
                 self.machine.restore(await self._fetch(meta))
                 self.applied = meta.last
@@ -106,3 +113,12 @@ class Machinist:
             self._built(meta, cause)
 
         self._disk.read(stage)
+
+
+def _first_piece(entries: Sequence[Entry]) -> int:
+    """How many of the first entries are applied at once."""
+    first = entries[:AT_ONCE]
+    if weigh(first) <= AT_ONCE_BYTES:
+        return len(first)
+    sizes = accumulate(weigh((entry,)) for entry in first)
+    return max(1, sum(1 for size in sizes if size <= AT_ONCE_BYTES))

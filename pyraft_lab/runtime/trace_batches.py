@@ -75,9 +75,14 @@ class Sender:
             return None
         lines = tuple(map(self._writer.line, self._records))
         batch = Batch(self._run, self._count - len(lines), whole, lines)
-        self._base = next((record for record in reversed(self._records) if record.step is not None), self._base)
-        self._records, self._is_asked = [], False
+        self._is_asked = False
+        self.forget()
         return _encode(batch)
+
+    def forget(self) -> None:
+        """Let go of the records that wait; they stay counted, and how the node stands now is known."""
+        self._base = next((record for record in reversed(self._records) if record.step is not None), self._base)
+        self._records = []
 
     def _whole(self) -> bytes:
         """How the node stood before the records that wait; a node that has not started says it with its first step."""

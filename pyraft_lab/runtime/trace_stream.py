@@ -66,6 +66,7 @@ class Publisher:
     def __init__(self, node: NodeId, network: MqttNetwork, *, now: Callable[[], float] = time.monotonic) -> None:
         self._node, self._now = node, now
         self._until = now() + HELLO  # a follower that is there already needs a moment to be heard
+        self._is_heard = False
         self._sender = Sender(node, run=secrets.randbits(60))
         self._line = Line(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
 
@@ -78,15 +79,20 @@ class Publisher:
         async with self._line as line:
             while True:
                 await asyncio.sleep(PAUSE)
+                if not self._is_heard:  # to encode what nobody reads may take longer than a heartbeat can wait
+                    if self._now() >= self._until:
+                        self._sender.forget()
+                    continue
                 batch = self._sender.take()
                 if batch is not None:
-                    line.publish(f"{self._node}/trace", batch)
+                    line.publish(f"{self._node}/trace", batch, divide=True)
 
     def _met(self, _topic: str, payload: bytes) -> None:
         """A follower is there; one that is new, or misses something, needs a whole state first."""
         if payload in (NEW, whole_of(self._node)):
             self._sender.tell_whole()
         if payload:
+            self._is_heard = True
             self._until = self._now() + FAREWELL
 
 

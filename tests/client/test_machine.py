@@ -1,7 +1,10 @@
 """A client finds the leader, keeps its order, asks for outcomes, renews its session, and says how a call ended."""
 
-from pyraft_lab.client.events import AttemptTimer, Failed, Replied, RetryTimer, SetTimer
-from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, WriteBatch
+import msgspec
+import pytest
+
+from pyraft_lab.client.events import AttemptTimer, Failed, GiveUp, Replied, RetryTimer, SetTimer, TimerFired
+from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch, reply_of
 from pyraft_lab.client.state import Limits
 from pyraft_lab.errors import (
     BadCommand,
@@ -11,7 +14,7 @@ from pyraft_lab.errors import (
     PyraftError,
     Timeout,
 )
-from pyraft_lab.session import Batched
+from pyraft_lab.session import Batched, Expired, Rejected, Value
 from tests.client.world import World, attempts
 
 
@@ -227,6 +230,13 @@ def test_a_rejected_command_does_not_keep_the_others_of_its_batch() -> None:
     assert [world.result(call) for call in (*calls, *last)] == [[2], [3, 4], ["no"], [5]]
 
 
+def test_a_batch_that_is_rejected_as_a_whole_rejects_every_command() -> None:
+    world = opened()
+    calls = [world.write("a", "b")]
+    world.happen(Replied(world.wire.pop().request, Rejected("no")))
+    assert [world.result(call) for call in calls] == [["no", "no"]]
+
+
 def test_an_answer_of_another_length_is_an_error() -> None:
     world = opened()
     calls = [world.write("a"), world.read()]
@@ -308,3 +318,45 @@ def test_a_late_refusal_of_a_former_leader_changes_nothing() -> None:
     assert not world.state.is_resting
     world.settle()
     assert world.mine == ["first", "a", "b"]
+
+
+def test_what_no_longer_matters_changes_nothing() -> None:
+    world = opened()
+    before = world.state
+    for event in (Failed(99, NotLeader(2)), Replied(99, None), TimerFired(AttemptTimer(99)), GiveUp((99,))):
+        world.happen(event)
+    assert world.state == before
+
+
+def test_a_batch_whose_callers_have_gone_is_given_up_when_it_comes_back_out_of_order() -> None:
+    world = opened(limits=Limits(commands=1))
+    world.write("a")
+    gone = world.write("b")
+    world.give_up(gone)
+    world.deliver(1)
+    assert [batch.serial for batch in world.state.batches] == [2]
+    last = world.write("c")
+    world.settle()
+    assert world.mine == ["first", "a", "c"]
+    assert world.result(last) == [3]
+
+
+@pytest.mark.parametrize(
+    ("request_", "reply"),
+    [
+        (OpenSession(), 7),
+        (WriteBatch(b"", 1, 1), Batched([1, "a"], {1: "no"})),
+        (WriteBatch(b"", 1, 1), Value(5)),
+        (FindOutcome(1, 1), None),
+        (FindOutcome(1, 1), Expired(9)),
+        (ReadMany(("x",)), (Value(1), Rejected("no"))),
+    ],
+)
+def test_a_reply_is_the_same_after_it_travelled(request_: Request, reply: object) -> None:
+    travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(reply))
+    assert reply_of(request_, travelled) == reply
+
+
+def test_a_reply_of_another_kind_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        reply_of(WriteBatch(b"", 1, 1), {"type": "Nonsense"})

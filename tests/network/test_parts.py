@@ -13,7 +13,7 @@ from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.codec import Garbage, Letter, decode, encode
 from pyraft_lab.network.line import Line
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.network.parts import MARK, MOST_WAITING, PART, Assembly, Bulk, in_parts
+from pyraft_lab.network.parts import LARGE, MARK, MOST_WAITING, PART, Assembly, Bulk, in_parts
 
 ORIGIN = LogId(0, 0, 0)
 
@@ -78,6 +78,18 @@ async def test_a_copy_of_what_has_not_left_yet_is_not_sent() -> None:
     assert (await bulk.next())[1].id == 7, "the sixth was a copy of the one that was leaving"
 
 
+async def test_entries_do_not_overtake_those_of_a_large_letter_and_a_heartbeat_does() -> None:
+    bulk = Bulk()
+    assert bulk.wants(2, append(1, LARGE))
+    assert not bulk.wants(2, append(2, index=2))
+    bulk.put(2, append(1, LARGE))
+    assert bulk.wants(2, append(2, index=2))
+    assert not bulk.wants(3, append(2, index=2))
+    assert not bulk.wants(2, heartbeat(3))
+    await bulk.next()
+    assert bulk.wants(2, append(2, index=2)), "it is still leaving"
+
+
 async def test_beyond_the_limit_the_oldest_is_lost() -> None:
     bulk = Bulk()
     assert sum(bulk.put(2, append(index, index=index)) for index in range(1, MOST_WAITING + 3)) == 2
@@ -122,7 +134,7 @@ async def test_a_heartbeat_overtakes_ten_megabytes(any_broker: Broker) -> None:
 async def test_a_large_message_of_a_line_arrives_whole(any_broker: Broker) -> None:
     network = MqttNetwork(any_broker.url)
     heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-    large = bytes(range(256)) * 4 * 1024
+    large = bytes(range(256)) * 8 * 1024
     async with (
         Line(network, "ear", topics=["news/+"], deliver=lambda *one: heard.put_nowait(one)),
         Line(network, "mouth", topics=[], deliver=lambda *_: None) as mouth,

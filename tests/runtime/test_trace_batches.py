@@ -247,3 +247,14 @@ def test_gaps_are_a_frame_and_survive_a_file(records: list[Record], tmp_path: ob
     assert back.digest() == trace.digest()
     assert "n2: 12 records are missing" in trace.story()
     assert list(Trace().gaps.columns) == ["node", "time", "count"]
+
+
+def test_records_that_nobody_read_are_forgotten_and_counted(records: list[Record]) -> None:
+    sender, reader = Sender(NODE, run=1), receiver()
+    for record in records[:20]:
+        sender.add(record, is_followed=True)
+    sender.forget()
+    assert sender.take() is None
+    sender.tell_whole()
+    heard = received(reader, [sent(sender, records[20:])])
+    assert real(heard) == list(records[20:])
