@@ -92,7 +92,7 @@ def test_a_plan_in_a_file_is_performed(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["simulate", "--plan", str(tmp_path / "plan.yaml"), "--seed", "3", "--story"]) == 0
     shown = capsys.readouterr().out
     assert "t=0.500 n" in shown
-    assert "crashes: its memory is gone" in shown
+    assert "crashes and loses its memory" in shown
     assert "Nothing fell" in shown
 
 
