@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
     from pyraft_lab.engine.engine import step as step
-    from pyraft_lab.engine.events import Guard as Guard
+    from pyraft_lab.engine.events import Precondition as Guard
     from pyraft_lab.engine.membership import AddLearners as AddLearners
     from pyraft_lab.engine.membership import AddVoters as AddVoters
     from pyraft_lab.engine.membership import Batch as Batch
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from pyraft_lab.runtime.clusters import Cluster as Cluster
     from pyraft_lab.runtime.connection import connect as connect
     from pyraft_lab.runtime.node import Raft as Raft
-    from pyraft_lab.sim.nemesis import unleash as unleash
+    from pyraft_lab.sim.nemesis import run_with_faults as unleash
     from pyraft_lab.sim.plan import Plan as Plan
     from pyraft_lab.sim.simulation import Simulation as Simulation
     from pyraft_lab.sim.sweep import Serial as Serial

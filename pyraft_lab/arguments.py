@@ -22,15 +22,15 @@ from pyraft_lab.errors import ConfigError, EmptyMembership
 T = TypeVar("T")
 LARGEST = 2**53 - 1
 """The largest node id, term and index: MessagePack, SQLite, JSON and JavaScript all keep it exactly."""
-LONGEST = 1e9
+MAX_LENGTH = 1e9
 """The longest time in seconds, some thirty years: clocks and timers can still count to it."""
-MOST_NODES = 10_000
+MAX_NODES = 10_000
 """The most nodes of one cluster."""
 LONGEST_ADDRESS = 1_000
 """Characters of the longest address: every node has it in its log, its metrics and its snapshots."""
 
 
-def whole(field: str, value: object, least: int = 0, most: int = LARGEST, *, what: str = "") -> int:
+def integer(field: str, value: object, least: int = 0, most: int = LARGEST, *, what: str = "") -> int:
     """A whole number from ``least`` to ``most``; ``True`` and ``1.0`` are none."""
     number = None if isinstance(value, bool) else _as_int(value)
     if number is None or not least <= number <= most:
@@ -47,18 +47,18 @@ def _as_int(value: Any) -> int | None:
 
 def node_id(field: str, value: object) -> int:
     """One node id."""
-    return whole(field, value, 1, what="a node id")
+    return integer(field, value, 1, what="a node id")
 
 
 def node_ids(field: str, values: object, *, least: int = 0) -> tuple[int, ...]:
     """Distinct node ids in order; ``least`` is how many there must be."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise ConfigError(field, values, "must be a set of node ids, such as {1, 2, 3}")
-    ids = {_as_id(one) for one in islice(values, MOST_NODES + 1)}
+    ids = {_as_id(one) for one in islice(values, MAX_NODES + 1)}
     if None in ids:
         raise ConfigError(field, values, f"must be node ids, whole numbers from 1 to {LARGEST}")
-    if not least <= len(ids) <= MOST_NODES:
-        raise ConfigError(field, values, f"must be {least} to {MOST_NODES} node ids")
+    if not least <= len(ids) <= MAX_NODES:
+        raise ConfigError(field, values, f"must be {least} to {MAX_NODES} node ids")
     return tuple(sorted(one for one in ids if one is not None))
 
 
@@ -67,7 +67,7 @@ def _as_id(value: object) -> int | None:
     return number if number is not None and 1 <= number <= LARGEST else None
 
 
-def listed(field: str, values: Iterable[T], most: int) -> list[T]:
+def bounded_list(field: str, values: Iterable[T], most: int) -> list[T]:
     """Several values, not too many; a single string, or a table, is most likely one that was meant to be in a list."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise ConfigError(field, values, "must be a list; put a single one into [ ]")
@@ -114,7 +114,7 @@ def side_of(node: int, groups: Iterable[Container[int]]) -> int:
     return next((place for place, group in enumerate(groups) if node in group), -1)
 
 
-def way(field: str, value: Any) -> tuple[int, int]:
+def node_pair(field: str, value: Any) -> tuple[int, int]:
     """One direction between two nodes: a pair (from, to)."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ConfigError(field, value, "must be a pair (from, to) of node ids")
@@ -124,7 +124,7 @@ def way(field: str, value: Any) -> tuple[int, int]:
     return src, dst
 
 
-def number(field: str, value: Any, least: float = 0.0, most: float = LONGEST, unit: str = "") -> float:
+def number(field: str, value: Any, least: float = 0.0, most: float = MAX_LENGTH, unit: str = "") -> float:
     """A number from ``least`` to ``most``, whole or not; NaN is none."""
     found = _as_float(value)
     if found is None or not least <= found <= most:
@@ -146,19 +146,19 @@ def _as_float(value: Any) -> float | None:
 
 def seconds(field: str, value: object, least: float = 0.0) -> float:
     """A time in seconds."""
-    return number(field, value, least, LONGEST, "seconds")
+    return number(field, value, least, MAX_LENGTH, "seconds")
 
 
-def share(field: str, value: object) -> float:
+def probability(field: str, value: object) -> float:
     """A probability, or another share from 0 to 1."""
     return number(field, value, 0, 1)
 
 
-def span(field: str, value: Any) -> tuple[float, float]:
+def time_range(field: str, value: Any) -> tuple[float, float]:
     """A pair (shortest, longest) of times in seconds."""
     is_pair = isinstance(value, (tuple, list)) and len(value) == 2
-    if not is_pair or any(_as_float(one) is None or not 0 <= one <= LONGEST for one in value):
-        raise ConfigError(field, value, f"must be a pair (shortest, longest) of seconds, each from 0 to {LONGEST:g}")
+    if not is_pair or any(_as_float(one) is None or not 0 <= one <= MAX_LENGTH for one in value):
+        raise ConfigError(field, value, f"must be a pair (shortest, longest) of seconds, each from 0 to {MAX_LENGTH:g}")
     shortest, longest = value
     if shortest > longest:
         raise ConfigError(field, value, "the shortest must be below the longest")

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return streams.BROKEN
         raise
     except BrokenPipeError:
-        streams.abandon()
+        streams.drop_output()
         return streams.BROKEN
     except PyraftError as failed:
         return _failed(str(failed), words.FAILED)
@@ -84,7 +84,7 @@ def _end(number: int, _: object) -> NoReturn:
 
 
 def _failed(why: str, code: int) -> int:
-    streams.complain(why)
+    streams.print_error(why)
     return code
 
 
@@ -97,7 +97,7 @@ def _run(arguments: Sequence[str]) -> int:
     with needed():
         code = COMMANDS[chosen.command].run(chosen.rest)
     if code == words.INTERRUPTED:
-        streams.complain("interrupted")
+        streams.print_error("interrupted")
     return code
 
 
@@ -108,7 +108,7 @@ def is_text(word: str) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     """The words before a command's own, which each command reads by itself."""
-    face = words.Parser(
+    face = words.OptionParser(
         prog="pyraft-lab",
         description="A complete, teachable Raft.\n\ncommands:\n" + "\n".join(help_lines()),
         epilog=EXAMPLES,

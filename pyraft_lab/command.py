@@ -22,11 +22,11 @@ SEALED = b"\xc1"
 """Starts a command that belongs to a session; the one byte with which no MessagePack value begins."""
 BATCH = SEALED + SEALED
 """Starts several commands that share one session header."""
-DEEPEST = 100
+MAX_DEPTH = 100
 """Levels of lists and tables in one command: every node can read these, however deep its own stack is by then."""
-LONGEST = 64 << 20
+MAX_BYTES = 64 << 20
 """The most bytes of one command: every disk and every network carries as many in one piece."""
-TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 LEAST, GREATEST = -(2**63), 2**64 - 1
 """The whole numbers that MessagePack has."""
 
@@ -62,7 +62,7 @@ class Batch(Sealed, frozen=True, array_like=True):
     command: list[Any]
 
 
-_unseal = Decoder(Sealed).decode
+_decode_sealed = Decoder(Sealed).decode
 _unseal_batch = Decoder(Batch).decode
 _split_batch = Decoder(tuple[int, int, int, Index, list[Raw]]).decode
 
@@ -85,7 +85,7 @@ def encode_all(commands: Sequence[Any]) -> list[bytes]:
     """Every command as :func:`encode` returns it, checked in one pass; ``BadCommand`` is that of the first bad one."""
     try:
         encoded = [*map(_pack, commands)]
-        opened(seal(encoded, client=0, serial=1, done=0, since=0))
+        unseal(seal(encoded, client=0, serial=1, done=0, since=0))
     except _UNREADABLE:
         return [encode(command) for command in commands]
     return encoded
@@ -113,10 +113,10 @@ def _list_head(count: int) -> bytes:
 
 def checked(data: bytes) -> bytes:
     """The bytes of a command from somebody else, before they are proposed; ``BadCommand`` says what is wrong."""
-    if len(data) > LONGEST:
-        raise BadCommand(f"it has {len(data)} bytes, and {LONGEST} are the most; split it")
+    if len(data) > MAX_BYTES:
+        raise BadCommand(f"it has {len(data)} bytes, and {MAX_BYTES} are the most; split it")
     try:
-        opened(data)
+        unseal(data)
     except ValueError as wrong:
         raise BadCommand(str(wrong)) from None
     return data
@@ -125,7 +125,7 @@ def checked(data: bytes) -> bytes:
 def check_batch(data: bytes, client: int, serial: int) -> None:
     """``BadCommand`` where ``data`` is not of this client's session under this serial, or no node could read it."""
     try:
-        sealed = opened(data)[1]
+        sealed = unseal(data)[1]
     except ValueError as wrong:
         raise BadCommand(str(wrong)) from None
     if sealed is None or (sealed.client, sealed.serial) != (client, serial):
@@ -137,17 +137,17 @@ def encoded(command: Any) -> bytes:
     return checked(command) if isinstance(command, bytes) else encode(command)
 
 
-def opened(data: bytes) -> tuple[Any, Sealed | None]:
+def unseal(data: bytes) -> tuple[Any, Sealed | None]:
     """The command, and what seals it where it belongs to a session; ``ValueError`` where it is none."""
     if data.startswith(BATCH):
         batch = _opened_batch(data[2:])
         return batch.command, batch
     is_sealed = data.startswith(SEALED)
-    body, levels = (data[1:], DEEPEST + 1) if is_sealed else (data, DEEPEST)
+    body, levels = (data[1:], MAX_DEPTH + 1) if is_sealed else (data, MAX_DEPTH)
     if _may_nest(body, levels) and is_deeper(body, levels):
         raise ValueError(TOO_DEEP)
     try:
-        found = _unseal(body) if is_sealed else _unpack(body)
+        found = _decode_sealed(body) if is_sealed else _unpack(body)
     except _UNREADABLE as wrong:
         raise ValueError(f"it cannot be read: {wrong}") from None
     if not is_sealed:
@@ -160,7 +160,7 @@ def _opened_batch(body: bytes) -> Batch:
     try:
         batch = _unseal_batch(body)
     except _UNREADABLE as wrong:
-        raise ValueError(TOO_DEEP if is_deeper(body, DEEPEST + 2) else f"it cannot be read: {wrong}") from None
+        raise ValueError(TOO_DEEP if is_deeper(body, MAX_DEPTH + 2) else f"it cannot be read: {wrong}") from None
     _check_header(batch)
     if _may_nest_in(body, batch.command) and _is_deeper_in(body):
         raise ValueError(TOO_DEEP)
@@ -170,12 +170,12 @@ def _opened_batch(body: bytes) -> Batch:
 def _may_nest_in(body: bytes, commands: Sequence[Any]) -> bool:
     """Each list or table among the commands takes one head; of those left over a deep command needs more than 100."""
     heads = len(body) - len(body.translate(None, _HEADS)) - 2
-    return heads - sum(map(_NESTS.__contains__, map(type, commands))) >= DEEPEST
+    return heads - sum(map(_NESTS.__contains__, map(type, commands))) >= MAX_DEPTH
 
 
 def _is_deeper_in(body: bytes) -> bool:
     parts = [bytes(part) for part in _split_batch(body)[4]]
-    return any(_may_nest(part, DEEPEST) and is_deeper(part, DEEPEST) for part in parts)
+    return any(_may_nest(part, MAX_DEPTH) and is_deeper(part, MAX_DEPTH) for part in parts)
 
 
 def _check_header(sealed: Sealed) -> None:
@@ -255,6 +255,6 @@ def _long(data: bytes, place: int) -> tuple[int | None, int]:
     return None, start + length + (0xC7 <= head <= 0xC9)
 
 
-def fits(number: float) -> bool:
+def is_portable_number(number: float) -> bool:
     """Whether a number can be written down and means the same on every machine: finite, whole ones up to 64 bits."""
     return LEAST <= number <= GREATEST if isinstance(number, int) else isfinite(number)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 LOOP_ENDED = Fatal("the event loop on which it was started has ended; start a new one")
 
 
-class Home:
+class LoopOwner:
     """The loop on which something lives; awaits coroutines there, from whatever loop one is on."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -120,7 +120,7 @@ class Home:
         """The loop is about to end: nobody is let in any more."""
         self._over = self._over or why
 
-    def end(self, why: Fatal) -> None:
+    def fail_all(self, why: Fatal) -> None:
         """The loop is over: whoever still waits hears why."""
         self.close(why)
         for visit in tuple(self._visits):
@@ -142,7 +142,7 @@ class LoopThread:
     """A selector loop in a daemon thread of its own (a selector loop also on Windows, where aiomqtt needs it)."""
 
     def __init__(self, name: str) -> None:
-        self.home = Home(asyncio.SelectorEventLoop())
+        self.home = LoopOwner(asyncio.SelectorEventLoop())
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Self:
@@ -162,7 +162,7 @@ class LoopThread:
         if self._thread.is_alive():
             self.home.loop.call_soon_threadsafe(self.home.loop.stop)
             self._thread.join()
-        self.home.end(why)
+        self.home.fail_all(why)
 
     def _run(self) -> None:
         loop = self.home.loop

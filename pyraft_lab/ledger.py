@@ -22,7 +22,7 @@ from pyraft_lab.engine.commands import (
     Apply,
     Command,
     Done,
-    GuardFailed,
+    PreconditionNotMet,
     InProgress,
     InstallSnapshot,
     NoQuorum,
@@ -30,14 +30,14 @@ from pyraft_lab.engine.commands import (
     NothingToDo,
     NotLeading,
     NotMember,
-    NotPristine,
+    AlreadyInitializedLog,
     NoVoters,
     Readable,
     Reason,
     Refusal,
     Refuse,
     RestoreMachine,
-    TooMuchWaiting,
+    TooManyUncommitted,
     Truncate,
 )
 from pyraft_lab.engine.config import Config
@@ -63,16 +63,16 @@ GRACE = 10
 """Longest election timeouts for which a deposed leader waits to hear what became of its last entries."""
 
 
-class Lost(Struct, frozen=True, tag=True):
+class OutcomeUnknowable(Struct, frozen=True, tag=True):
     """The entry was appended and then lost from sight; it may have happened or may yet happen."""
 
     why: str
 
 
-Failure = Refusal | Lost
+Failure = Refusal | OutcomeUnknowable
 
 
-class Answered(Struct, frozen=True, tag=True, gc=False):
+class WriteApplied(Struct, frozen=True, tag=True, gc=False):
     """The request's entry was applied, with this result of the machine."""
 
     request: RequestId
@@ -80,28 +80,28 @@ class Answered(Struct, frozen=True, tag=True, gc=False):
     result: Any
 
 
-class MayRead(Struct, frozen=True, tag=True):
+class ReadAllowed(Struct, frozen=True, tag=True):
     """The machine holds all this read has to see: serve it now."""
 
     request: RequestId
     at: LogId
 
 
-class Finished(Struct, frozen=True, tag=True):
+class OperationDone(Struct, frozen=True, tag=True):
     """An operator's request is carried out; ``note`` says so where there was nothing to do."""
 
     request: RequestId
     note: str = ""
 
 
-class Failed(Struct, frozen=True, tag=True):
+class RequestFailed(Struct, frozen=True, tag=True):
     """The request was refused, or its outcome will never be known here."""
 
     request: RequestId
     failure: Failure
 
 
-Outcome = Answered | MayRead | Finished | Failed
+Outcome = WriteApplied | ReadAllowed | OperationDone | RequestFailed
 
 
 class Waiting(Struct, frozen=True):
@@ -121,7 +121,7 @@ class Waiting(Struct, frozen=True):
         return Waiting(self.requests[:count], self.first), Waiting(self.requests[count:], rest)
 
 
-class Ledger(Struct, frozen=True, kw_only=True):
+class PendingRequests(Struct, frozen=True, kw_only=True):
     """The open requests of one node; it does not survive a crash."""
 
     writes: tuple[Waiting, ...] = ()
@@ -130,7 +130,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
 
     def after(  # noqa: C901 (one line a command)
         self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY
-    ) -> tuple["Ledger", tuple[Outcome, ...]]:
+    ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         """The ledger once ``command`` is executed, and whose waiting that ended.
 
         ``results`` are what the machine returned for the entries of an ``Apply``, in order; ``log`` is the log before
@@ -152,7 +152,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
             case Refuse(requests, refusal):
                 return self, tuple(_refused(request, refusal) for request in requests)
             case Done(request):
-                return self, (Finished(request),)
+                return self, (OperationDone(request),)
             case _:
                 return self, ()
 
@@ -160,14 +160,14 @@ class Ledger(Struct, frozen=True, kw_only=True):
         """Whether writes of a leadership that has ended still wait: perhaps nobody ever tells this node."""
         return bool(self.writes) and not isinstance(role, Leader)
 
-    def abandoned(self) -> tuple["Ledger", tuple[Outcome, ...]]:
+    def without_writes(self) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
 
         >>> ledger, _ = Ledger().after(Accepted((7,), LogId(2, 1, 5)))
         >>> [outcome.failure.why for outcome in ledger.abandoned()[1]]
         ['node 1 no longer leads term 2, and was not told what became of entry T2-N1.5']
         """
-        ended = tuple(Failed(request, _orphaned(id)) for waiting in self.writes for request, id in waiting)
+        ended = tuple(RequestFailed(request, _outcome_unknown(id)) for waiting in self.writes for request, id in waiting)
         return replace(self, writes=()), ended
 
     @property
@@ -176,7 +176,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
         writes = (request for waiting in self.writes for request in waiting.requests)
         return (*writes, *(request for read in self.reads for request in read.requests))
 
-    def _applied(self, entries: Sequence[Entry], results: Sequence[Any]) -> tuple["Ledger", tuple[Outcome, ...]]:
+    def _applied(self, entries: Sequence[Entry], results: Sequence[Any]) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         assert len(results) == len(entries), "the machine gives every entry its result"
         last = entries[-1].index if entries else self.applied
         due, later = self._split(last)
@@ -184,16 +184,16 @@ class Ledger(Struct, frozen=True, kw_only=True):
         ledger, served = _serve(replace(self, writes=later, applied=last))
         return ledger, (*ended, *served)
 
-    def _truncated(self, after: Index) -> tuple["Ledger", tuple[Outcome, ...]]:
+    def _truncated(self, after: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         kept = tuple(waiting.split(after)[0] for waiting in self.writes)
         _, lost = self._split(after)
-        ended = tuple(Failed(request, _replaced(id)) for waiting in lost for request, id in waiting)
+        ended = tuple(RequestFailed(request, _replaced(id)) for waiting in lost for request, id in waiting)
         return replace(self, writes=tuple(waiting for waiting in kept if waiting.requests)), ended
 
-    def _passed_over(self, last: Index) -> tuple["Ledger", tuple[Outcome, ...]]:
+    def _passed_over(self, last: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         due, later = self._split(last)
         ended = tuple(
-            Failed(request, Lost(f"a snapshot passed over entry {id}")) for part in due for request, id in part
+            RequestFailed(request, OutcomeUnknowable(f"a snapshot passed over entry {id}")) for part in due for request, id in part
         )
         ledger, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
         return ledger, (*ended, *served)
@@ -215,30 +215,30 @@ def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> 
     for request, id in due:
         place = id.index - base
         if place >= 0 and entries[place].id == id:
-            yield Answered(request, entries[place], results[place])
+            yield WriteApplied(request, entries[place], results[place])
         else:
-            yield Failed(request, _replaced(id))
+            yield RequestFailed(request, _replaced(id))
 
 
-def _serve(ledger: Ledger) -> tuple[Ledger, tuple[Outcome, ...]]:
+def _serve(ledger: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
     """Let the reads go whose index is applied."""
     ready = [read for read in ledger.reads if read.at.index <= ledger.applied]
     if not ready:
         return ledger, ()
     waiting = tuple(read for read in ledger.reads if read.at.index > ledger.applied)
-    return replace(ledger, reads=waiting), tuple(MayRead(one, read.at) for read in ready for one in read.requests)
+    return replace(ledger, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
 
 
 def to_error(failure: Failure, node: NodeId) -> PyraftError:
     """The typed error a caller of ``node`` meets."""
     match failure:
-        case Lost(why):
+        case OutcomeUnknowable(why):
             return OutcomeUnknown(why)
         case NotLeading(_, Reason.UNINITIALIZED):
             return NotInitialized(node)
         case NotLeading(leader, reason):
             return NotLeader(leader, reason.value, node=node)
-        case TooMuchWaiting(waiting, limit):
+        case TooManyUncommitted(waiting, limit):
             return Overloaded(waiting, limit)
         case NoQuorum(got, membership):
             return QuorumNotEnough(got, f"a majority of {membership}")
@@ -247,7 +247,7 @@ def to_error(failure: Failure, node: NodeId) -> PyraftError:
 
 
 def _membership_error(
-    failure: InProgress | NoSuchLearner | NoVoters | GuardFailed | NotPristine | NotMember | NothingToDo, node: NodeId
+    failure: InProgress | NoSuchLearner | NoVoters | PreconditionNotMet | AlreadyInitializedLog | NotMember | NothingToDo, node: NodeId
 ) -> PyraftError:
     match failure:
         case InProgress(committed, effective):
@@ -256,9 +256,9 @@ def _membership_error(
             return LearnerNotFound(learner)
         case NoVoters():
             return EmptyMembership()
-        case GuardFailed(what, expected, actual):
+        case PreconditionNotMet(what, expected, actual):
             return PreconditionFailed(what, expected, actual)
-        case NotPristine(last, vote):
+        case AlreadyInitializedLog(last, vote):
             return AlreadyInitialized(node, last, vote)
         case NotMember(other, membership):
             return PreconditionFailed(f"node {other}", "a voter of it", f"outside of {membership}")
@@ -269,12 +269,12 @@ def _membership_error(
 
 
 def _refused(request: RequestId, refusal: Refusal) -> Outcome:
-    return Finished(request, refusal.why) if isinstance(refusal, NothingToDo) else Failed(request, refusal)
+    return OperationDone(request, refusal.why) if isinstance(refusal, NothingToDo) else RequestFailed(request, refusal)
 
 
-def _replaced(id: LogId) -> Lost:
-    return Lost(f"entry {id} was replaced by another leader's")
+def _replaced(id: LogId) -> OutcomeUnknowable:
+    return OutcomeUnknowable(f"entry {id} was replaced by another leader's")
 
 
-def _orphaned(id: LogId) -> Lost:
-    return Lost(f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id}")
+def _outcome_unknown(id: LogId) -> OutcomeUnknowable:
+    return OutcomeUnknowable(f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id}")

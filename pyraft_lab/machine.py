@@ -21,7 +21,7 @@ from typing import Any, Protocol, Self
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
-from pyraft_lab.command import Batch, Sealed, fits, opened
+from pyraft_lab.command import Batch, Sealed, is_portable_number, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
 from pyraft_lab.session import (
@@ -35,7 +35,7 @@ from pyraft_lab.session import (
     Value,
     read_image,
     shown,
-    unusable,
+    unreadable_snapshot,
 )
 
 __all__ = [
@@ -54,9 +54,9 @@ __all__ = [
 ]
 EXPIRY = 1_000_000
 """A session unused for so many entries is forgotten: counted in entries, so that every replica forgets it alike."""
-MOST_SESSIONS = 100_000
+MAX_SESSIONS = 100_000
 """Of more sessions the one that was not used for longest is forgotten."""
-LONGEST_VALUE = 1 << 24
+MAX_VALUE_BYTES = 1 << 24
 """Characters or items of the longest value that ``append`` makes: what one command costs has a bound."""
 
 
@@ -94,12 +94,12 @@ _unpack = Decoder().decode
 def decode(data: bytes) -> Any:
     """The command in an entry's bytes, with or without a session; ``Rejected`` where there is none."""
     try:
-        return opened(data)[0]
+        return unseal(data)[0]
     except ValueError as error:
-        return _illegible(error)
+        return _unreadable(error)
 
 
-def _illegible(error: ValueError) -> Rejected:
+def _unreadable(error: ValueError) -> Rejected:
     return Rejected(f"not a command: {error}")
 
 
@@ -113,7 +113,7 @@ class Sessions:
 
     _FIELDS = ("machine", "expiry", "most", "sessions", "forgotten")
 
-    def __init__(self, machine: StateMachine, *, expiry: int = EXPIRY, most: int = MOST_SESSIONS) -> None:
+    def __init__(self, machine: StateMachine, *, expiry: int = EXPIRY, most: int = MAX_SESSIONS) -> None:
         self.machine = machine
         self.expiry, self.most = expiry, most
         self.sessions: dict[int, Session] = {}
@@ -138,9 +138,9 @@ class Sessions:
         if not isinstance(entry.payload, Normal):
             return Value()
         try:
-            command, sealed = opened(entry.payload.data)
+            command, sealed = unseal(entry.payload.data)
         except ValueError as error:
-            return _illegible(error)
+            return _unreadable(error)
         return self._run(command) if sealed is None else self._once(entry.index, sealed)
 
     def query(self, query: Any) -> Any:
@@ -252,7 +252,7 @@ class Sessions:
         self._own.discard(client)
 
 
-_GONE: Any = object()
+_DELETED: Any = object()
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "put": ("key", "value"),
     "get": ("key",),
@@ -295,13 +295,13 @@ class KeyValue:
     def data(self) -> dict[Any, Any]:
         """The whole table, as a copy."""
         merged = {**self._base, **self._changes}
-        return {key: value for key, value in merged.items() if value is not _GONE}
+        return {key: value for key, value in merged.items() if value is not _DELETED}
 
     def apply(self, command: Any, /) -> Any:
         """Carry out one command; see the class for its forms."""
         if type(command) is dict and command.get("op") == "put" and type(command.get("key")) in _KEYS:
-            value = command.get("value", _GONE)  # the most frequent command, with the fewest questions
-            if value is not _GONE:
+            value = command.get("value", _DELETED)  # the most frequent command, with the fewest questions
+            if value is not _DELETED:
                 self._changes[command["key"]] = value
                 return None
         return self._check_and_apply(command)
@@ -321,8 +321,8 @@ class KeyValue:
         """The value of a key, ``None`` where there is none."""
         if type(query) not in _KEYS:
             return Rejected(f"{shown(query)} is no key; a key is a string or a whole number")
-        value = self._changes.get(query, _GONE) if query in self._changes else self._base.get(query)
-        return None if value is _GONE else value
+        value = self._changes.get(query, _DELETED) if query in self._changes else self._base.get(query)
+        return None if value is _DELETED else value
 
     def snapshot(self) -> bytes:
         """The table as MessagePack pairs."""
@@ -333,9 +333,9 @@ class KeyValue:
         try:
             table = {int(key) if type(key) is bool else key: value for key, value in _unpack(data)}
         except (MsgspecError, ValueError, TypeError, RecursionError) as wrong:
-            raise unusable(wrong) from None
+            raise unreadable_snapshot(wrong) from None
         if not all(type(key) in _KEYS for key in table):
-            raise unusable("a key is neither a string nor a whole number")
+            raise unreadable_snapshot("a key is neither a string nor a whole number")
         self._base, self._changes = table, {}
 
     def fork(self) -> Self:
@@ -366,8 +366,8 @@ class KeyValue:
         old = self.query(key)
         if not isinstance(more, (str, list)) or type(old) not in {type(more), type(None)}:
             return Rejected(f"cannot append {shown(more)} to {shown(old)}")
-        if len(more) + len(old or ()) > LONGEST_VALUE:
-            return Rejected(f"the value would be longer than {LONGEST_VALUE}; put a shorter one first")
+        if len(more) + len(old or ()) > MAX_VALUE_BYTES:
+            return Rejected(f"the value would be longer than {MAX_VALUE_BYTES}; put a shorter one first")
         self._changes[key] = longer = more if old is None else old + more
         return longer
 
@@ -379,7 +379,7 @@ class KeyValue:
 
     def _delete(self, key: Any) -> bool:
         was_there = self.query(key) is not None
-        self._changes[key] = _GONE
+        self._changes[key] = _DELETED
         return was_there
 
     def _incr(self, key: Any, by: Any) -> Any:
@@ -396,7 +396,7 @@ def _sum(one: Any, other: Any) -> Any:
     if type(one) not in _NUMBERS or type(other) not in _NUMBERS:
         return Rejected(f"cannot add {shown(other)} to {shown(one)}")
     total = one + other
-    return total if fits(total) else Rejected(f"{one!r} and {other!r} make more than 64 bits hold, or no finite number")
+    return total if is_portable_number(total) else Rejected(f"{one!r} and {other!r} make more than 64 bits hold, or no finite number")
 
 
 class Counter:
@@ -430,9 +430,9 @@ class Counter:
         try:
             total = _unpack(data)
         except (MsgspecError, ValueError, RecursionError) as wrong:
-            raise unusable(wrong) from None
+            raise unreadable_snapshot(wrong) from None
         if type(total) not in _NUMBERS:
-            raise unusable(f"{shown(total)} is no sum")
+            raise unreadable_snapshot(f"{shown(total)} is no sum")
         self.total = total
 
     def fork(self) -> Self:

@@ -10,7 +10,7 @@ from pyraft_lab.arguments import LARGEST
 from pyraft_lab.engine.types import Index
 from pyraft_lab.errors import StorageFailed
 
-MOST_ANSWERS = 1 << 18
+MAX_ANSWERS = 1 << 18
 """Answers that one session may have waiting for its client's ``done``; it takes no new command beyond."""
 ANSWER_BYTES = 64 << 20
 """Bytes of such answers, for one session; all sessions together keep four times as many."""
@@ -80,7 +80,7 @@ class Session(Struct):
     @property
     def is_full(self) -> bool:
         """Whether it keeps as much as it may."""
-        return len(self.answers) >= MOST_ANSWERS or self.bytes >= ANSWER_BYTES
+        return len(self.answers) >= MAX_ANSWERS or self.bytes >= ANSWER_BYTES
 
 
 _pack = Encoder().encode
@@ -99,7 +99,7 @@ def _size(answer: Answer) -> int:
         return 32  # it has no MessagePack form: the snapshot will say so
 
 
-class Image(Struct, frozen=True, array_like=True):
+class MachineImage(Struct, frozen=True, array_like=True):
     """Sessions and their machine as the bytes of a snapshot have them."""
 
     sessions: tuple[tuple[int, tuple[Index, int, dict[int, Answer]]], ...]
@@ -107,35 +107,35 @@ class Image(Struct, frozen=True, array_like=True):
     forgotten: Index = 0
 
 
-_read = Decoder(Image).decode
+_read = Decoder(MachineImage).decode
 
 
-def read_image(data: bytes) -> tuple[Image, dict[int, Session]]:
+def read_image(data: bytes) -> tuple[MachineImage, dict[int, Session]]:
     """What a snapshot holds, and its sessions; ``StorageFailed`` where it cannot be one."""
     try:
         image = _read(data)
     except (MsgspecError, ValueError, OverflowError, RecursionError) as wrong:
-        raise unusable(wrong) from None
+        raise unreadable_snapshot(wrong) from None
     return image, _restored(image)
 
 
-def _restored(image: Image) -> dict[int, Session]:
+def _restored(image: MachineImage) -> dict[int, Session]:
     """The sessions of a snapshot, in order of their last use."""
     sessions: dict[int, Session] = {}
     last = 0
     for client, (used, done, answers) in image.sessions:
         if not (last <= used <= LARGEST and 0 <= done <= LARGEST and client not in sessions):
-            raise unusable(f"session {client} has done={done} and was used last at {used}, after {last}")
+            raise unreadable_snapshot(f"session {client} has done={done} and was used last at {used}, after {last}")
         if not all(done < serial <= LARGEST for serial in answers):
-            raise unusable(f"session {client} has an answer to a serial outside of {done + 1} to {LARGEST}")
+            raise unreadable_snapshot(f"session {client} has an answer to a serial outside of {done + 1} to {LARGEST}")
         sessions[client] = Session(used, done, answers, sum(map(_size, answers.values())))
         last = used
     if not 0 <= image.forgotten <= LARGEST:
-        raise unusable(f"sessions are forgotten up to {image.forgotten}")
+        raise unreadable_snapshot(f"sessions are forgotten up to {image.forgotten}")
     return sessions
 
 
-def unusable(why: object) -> StorageFailed:
+def unreadable_snapshot(why: object) -> StorageFailed:
     """The error of bytes that are no snapshot of this machine."""
     return StorageFailed(f"a snapshot cannot be restored, it is damaged or of another machine: {why}")
 

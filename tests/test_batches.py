@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from pyraft_lab.command import BATCH, DEEPEST, Batch, check_batch, checked, encode, encode_all, opened, seal
+from pyraft_lab.command import BATCH, MAX_DEPTH, Batch, check_batch, checked, encode, encode_all, unseal, seal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import BadCommand
@@ -25,7 +25,7 @@ def apply(sessions: Sessions, index: int, data: bytes) -> Answer:
 
 @pytest.mark.parametrize("count", [2, 15, 16, 70_000])
 def test_a_batch_is_read_as_it_was_sealed(count: int) -> None:
-    commands, header = opened(batch(*range(count), serial=3, done=1, since=9))
+    commands, header = unseal(batch(*range(count), serial=3, done=1, since=9))
     assert commands == list(range(count))
     assert isinstance(header, Batch)
     assert (header.client, header.serial, header.done, header.since) == (5, 3, 1, 9)
@@ -72,7 +72,7 @@ def test_a_batch_of_a_forgotten_session_is_not_applied() -> None:
 
 def test_nesting_is_counted_for_each_command_of_a_batch() -> None:
     deep: object = 1
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         deep = [deep]
     fine = batch(*[deep] * 3)
     assert checked(fine) == fine

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyraft_lab.command import DEEPEST, SEALED, checked, encode, is_deeper
-from pyraft_lab.engine.log import Blank, Entry, Normal
+from pyraft_lab.command import MAX_DEPTH, SEALED, checked, encode, is_deeper
+from pyraft_lab.engine.log import Noop, Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import BadCommand, StorageFailed
 from pyraft_lab.machine import Counter, Expired, KeyValue, Rejected, Sessions, Value, decode
@@ -118,9 +118,9 @@ def nested(levels: int) -> Any:
 def test_a_command_nested_without_end_is_refused_at_the_gate_and_by_the_machine() -> None:
     put = {"op": "put", "key": "x"}
     machine = Sessions(KeyValue())
-    assert apply(machine, 1, put | {"value": nested(DEEPEST - 1)}) == Value()
+    assert apply(machine, 1, put | {"value": nested(MAX_DEPTH - 1)}) == Value()
     machine.restore(machine.snapshot())
-    for levels in (DEEPEST, 100_000):
+    for levels in (MAX_DEPTH, 100_000):
         with pytest.raises(BadCommand, match="deeper than 100 levels"):
             encode(put | {"value": nested(levels)})
         raw = b"\x83\xa2op\xa3put\xa3key\xa1x\xa5value" + b"\x91" * levels + b"\xc0"
@@ -157,7 +157,7 @@ def test_whatever_is_written_can_be_kept_in_a_snapshot(commands: list[Any]) -> N
 
 
 def test_an_entry_without_a_command_leaves_the_machine_alone() -> None:
-    assert Sessions(KeyValue()).apply(Entry(LogId(1, 1, 1), Blank())) == Value()
+    assert Sessions(KeyValue()).apply(Entry(LogId(1, 1, 1), Noop())) == Value()
 
 
 @pytest.mark.row("CL-04")

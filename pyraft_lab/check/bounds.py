@@ -6,8 +6,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.arguments import at_least
-from pyraft_lab.check.local import Local
-from pyraft_lab.check.worlds import Act, Compact, Crash, Expire, Reconfigure, Submit, Sync, written
+from pyraft_lab.check.local import ServerState
+from pyraft_lab.check.worlds import Action, Compact, Crash, Expire, Reconfigure, Submit, Sync, written
 from pyraft_lab.engine.membership import Change, ChangeLike, as_change
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.timers import TimerKind
@@ -69,7 +69,7 @@ class Budget(Struct, frozen=True, kw_only=True, cache_hash=True):
         return replace(self, **{name: left - 1}) if left else None
 
 
-def whole(bounds: Bounds) -> Budget:
+def full_budget(bounds: Bounds) -> Budget:
     """The budget with which a search starts."""
     return Budget(
         timeouts=bounds.timeouts,
@@ -84,18 +84,18 @@ def whole(bounds: Bounds) -> Budget:
     )
 
 
-def is_within(bounds: Bounds, local: Local) -> bool:
+def is_within(bounds: Bounds, local: ServerState) -> bool:
     """Whether a server is neither in too late a term nor has too long a log."""
     return local.state.term <= bounds.terms and local.state.log.last.index <= bounds.entries
 
 
-def choices(local: Local, budget: Budget) -> Iterator[tuple[Act, Budget]]:
+def choices(local: ServerState, budget: Budget) -> Iterator[tuple[Action, Budget]]:
     """What may happen to a server besides deliveries, each with the budget that then is left."""
     if local.queue:
         yield Sync(local.state.id), budget
     if not local.state.halted:
         yield from _timers(local, budget)
-        yield from _orders(local, budget)
+        yield from _requests(local, budget)
     left = budget.pay("crashes")
     if left is not None:
         yield Crash(local.state.id), left
@@ -105,21 +105,21 @@ _BUDGETS = {
     TimerKind.ELECTION: "timeouts",
     TimerKind.HEARTBEAT: "heartbeats",
     TimerKind.RETRY: "retries",
-    TimerKind.LOYALTY: "leases",
+    TimerKind.VOTE_LEASE: "leases",
     TimerKind.LEASE: "leases",
     TimerKind.QUORUM: "leases",
     TimerKind.TRANSFER: "leases",
 }
 
 
-def _timers(local: Local, budget: Budget) -> Iterator[tuple[Act, Budget]]:
+def _timers(local: ServerState, budget: Budget) -> Iterator[tuple[Action, Budget]]:
     for timer in sorted(local.timers):
         left = budget.pay(_BUDGETS[timer.kind])
         if left is not None:
             yield Expire(local.state.id, timer), left
 
 
-def _orders(local: Local, budget: Budget) -> Iterator[tuple[Act, Budget]]:
+def _requests(local: ServerState, budget: Budget) -> Iterator[tuple[Action, Budget]]:
     """What clients and operators ask of a server."""
     node = local.state.id
     left = budget.pay("snapshots")

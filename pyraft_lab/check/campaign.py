@@ -21,13 +21,13 @@ from msgspec.structs import asdict, fields
 from pyraft_lab import __version__
 from pyraft_lab.arguments import at_least
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.liveness import liveness, patience, under_load
+from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
-from pyraft_lab.sim.nemesis import LEVELS, Level, unleash
+from pyraft_lab.sim.nemesis import LEVELS, Level, run_with_faults
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import spread
 from pyraft_lab.sim.workload import Load
@@ -40,7 +40,7 @@ SAVED_EVERY = 50
 """Rows between two writes of the file of a campaign."""
 
 
-class Trial(Struct, frozen=True, kw_only=True):
+class RunSettings(Struct, frozen=True, kw_only=True):
     """What is the same for every seed of a campaign."""
 
     nodes: int = 5
@@ -50,7 +50,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     config: Config = Config()
     load: Load = Load()
 
-    def validated(self) -> "Trial":
+    def validated(self) -> "RunSettings":
         """This trial, or ``ConfigError`` naming field, value and rule."""
         at_least("nodes", self.nodes, 1)
         at_least("seconds", self.seconds, 0)
@@ -65,7 +65,7 @@ class Trial(Struct, frozen=True, kw_only=True):
         sim = Simulation(self.nodes, seed, engine=self.engine, config=self.config, record=record)
         for observer in observers:
             sim.watch(observer)
-        unleash(sim, self.faults, self.seconds, load=self.load, quiet=patience(self.config))
+        run_with_faults(sim, self.faults, self.seconds, load=self.load, quiet=liveness_bound(self.config))
         return sim
 
 
@@ -95,14 +95,14 @@ class Counts:
 
     def __init__(self) -> None:
         self.crashes = 0
-        self.reigns: set[tuple[int, int]] = set()
+        self.leaderships: set[tuple[int, int]] = set()
 
     def __call__(self, record: Record) -> None:
         """One more record."""
         if record.kind is Kind.CRASH:
             self.crashes += 1
         if record.step is not None and isinstance(record.step.after.role, Leader):
-            self.reigns.add((record.step.after.term, record.node))
+            self.leaderships.add((record.step.after.term, record.node))
 
 
 class Campaign:
@@ -157,7 +157,7 @@ def run_campaign(
     ``.parquet`` file what is done is kept there, and the next campaign on that file goes on with the rest.
     ``progress`` is called with every new row. Raises ``ConfigError`` for a trial that cannot be.
     """
-    trial = Trial(
+    trial = RunSettings(
         nodes=nodes,
         faults=faults,
         seconds=seconds,
@@ -165,7 +165,7 @@ def run_campaign(
         config=Config() if config is None else config,
         load=Load() if load is None else load,
     ).validated()
-    book = Book(trial, Path(path) if path is not None else None)
+    book = ResultsFile(trial, Path(path) if path is not None else None)
     todo = [seed for seed in dict.fromkeys(seeds) if seed not in book.rows]
     if executor is not None:
         _run_all(executor, trial, todo, book, progress)
@@ -175,7 +175,7 @@ def run_campaign(
     return Campaign(book.rows.values())
 
 
-def judge(sim: Simulation) -> Failure | None:
+def check_run(sim: Simulation) -> Failure | None:
     """What fell in a run that ended calm: an invariant, the order of its history, or its life after, idle or busy."""
     found = failure(sim)
     if found is not None:
@@ -184,11 +184,11 @@ def judge(sim: Simulation) -> Failure | None:
     return None if stuck is None else Failure(stuck.name, stuck.what)
 
 
-def run_seed(trial: Trial, seed: int) -> Row:
+def run_seed(trial: RunSettings, seed: int) -> Row:
     """One row of a campaign."""
     began, counts = perf_counter(), Counts()
     sim = trial.run(seed, observers=[counts])
-    found = judge(sim)
+    found = check_run(sim)
     return Row(
         seed=seed,
         ok=found is None,
@@ -198,7 +198,7 @@ def run_seed(trial: Trial, seed: int) -> Row:
         events=sim.world.events,
         calls=len(sim.calls),
         answered=sum(call.ok for call in sim.calls),
-        elections=len(counts.reigns),
+        elections=len(counts.leaderships),
         crashes=counts.crashes,
         committed=max(node.commit for node in sim.nodes.values()),
         took=perf_counter() - began,
@@ -207,7 +207,7 @@ def run_seed(trial: Trial, seed: int) -> Row:
 
 
 def _run_all(
-    executor: Executor, trial: Trial, seeds: Iterable[int], book: "Book", progress: Callable[[Row], None] | None
+    executor: Executor, trial: RunSettings, seeds: Iterable[int], book: "ResultsFile", progress: Callable[[Row], None] | None
 ) -> None:
     try:
         for row in spread(executor, run_seed, ((trial, seed) for seed in seeds)):
@@ -223,11 +223,11 @@ def _run_all(
         book.save()
 
 
-class Book:
+class ResultsFile:
     """The rows so far, in memory and, with a path, in a file."""
 
-    def __init__(self, trial: Trial, path: Path | None) -> None:
-        self.path, self.trial, self.unsaved = path, _fingerprint(trial), 0
+    def __init__(self, trial: RunSettings, path: Path | None) -> None:
+        self.path, self.settings, self.unsaved = path, _fingerprint(trial), 0
         self.rows: dict[int, Row] = {}
         if path is not None and path.exists():
             self._load(path)
@@ -249,7 +249,7 @@ class Book:
 
         table = pa.Table.from_pylist([asdict(row) for row in self.rows.values()])
         part = self.path.with_name(self.path.name + ".part")
-        parquet.write_table(table.replace_schema_metadata({_TRIAL: self.trial}), part)
+        parquet.write_table(table.replace_schema_metadata({_SETTINGS_MARK: self.settings}), part)
         part.replace(self.path)
         self.unsaved = 0
 
@@ -262,15 +262,15 @@ class Book:
             table = parquet.read_table(path)
         except pa.ArrowInvalid as error:
             raise ConfigError("path", str(path), f"is no campaign's file ({error}); use another one") from error
-        if (table.schema.metadata or {}).get(_TRIAL) != self.trial:
+        if (table.schema.metadata or {}).get(_SETTINGS_MARK) != self.settings:
             raise ConfigError("path", str(path), "holds a campaign with other settings; use another file")
         self.rows = {row["seed"]: Row(**row) for row in table.to_pylist()}
 
 
-_TRIAL = b"pyraft_lab.trial"
+_SETTINGS_MARK = b"pyraft_lab.trial"
 
 
-def _fingerprint(trial: Trial) -> bytes:
+def _fingerprint(trial: RunSettings) -> bytes:
     """What a campaign's rows depend on, apart from their seeds."""
     rules = {name: f"{rule.__module__}:{rule.__qualname__}" for name, rule in asdict(trial.engine.rules).items()}
     told = {**asdict(trial), "engine": rules, "version": __version__}

@@ -31,7 +31,7 @@ from pyraft_lab.machine import Answer, KeyValue, Sessions, StateMachine
 # Votes
 
 
-def votes_for_anybody(_state: RaftState, _request: VoteRequest) -> VoteRefusal | None:
+def votes_for_anyone(_state: RaftState, _request: VoteRequest) -> VoteRefusal | None:
     """Grants whatever it is asked."""
     return None
 
@@ -42,7 +42,7 @@ def votes_twice(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
     return None if refusal is VoteRefusal.VOTE and request.vote.term == state.term else refusal
 
 
-def votes_for_the_past(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
+def votes_for_old_terms(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
     """Does not mind that a request comes from a term long gone."""
     refusal = rules.vote_refusal(state, request)
     return None if refusal is VoteRefusal.VOTE and request.vote.term < state.term else refusal
@@ -70,7 +70,7 @@ def trusts_transfers(state: RaftState, request: VoteRequest) -> VoteRefusal | No
     return ignores_logs(state, request) if request.transfer else rules.vote_refusal(state, request)
 
 
-def is_disloyal(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
+def ignores_vote_lease(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
     """Votes against a leader that it has heard from a moment ago."""
     return rules.vote_refusal(state, replace(request, transfer=True))
 
@@ -85,7 +85,7 @@ def counts_any_grant(_vote: Vote, response: VoteResponse) -> bool:
     return response.granted
 
 
-def half_elects(membership: Membership, granted: frozenset[NodeId]) -> bool:
+def half_is_enough(membership: Membership, granted: frozenset[NodeId]) -> bool:
     """Takes half of the voters for a majority."""
     return all(2 * len(granted & config) >= len(config) for config in membership.configs)
 
@@ -103,7 +103,7 @@ def accepts_before_disk(state: RaftState, message: AnyMessage) -> bool:
     return not isinstance(message, AppendAccepted) and rules.waits_for_disk(state, message)
 
 
-def promises_only(state: RaftState, message: AnyMessage) -> bool:
+def grants_before_disk(state: RaftState, message: AnyMessage) -> bool:
     """Takes what a leader sends for no promise, though it may lead on after a crash."""
     return not isinstance(message, (AppendRequest, HeartbeatRequest)) and rules.waits_for_disk(state, message)
 
@@ -121,7 +121,7 @@ def fits_by_length(log: Log, prev: LogId) -> bool:
     return prev.index <= log.last.index
 
 
-def takes_all(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
+def appends_duplicates(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
     """Writes what it holds already once more, and loses what stood behind it."""
     return [entry for entry in entries if entry.index > log.start.index]
 
@@ -136,9 +136,9 @@ def asks_for_all(log: Log, _prev: LogId) -> LogId:
     return log.start
 
 
-def obeys_old_leaders(new: Vote, old: Vote) -> bool:
+def follows_old_leaders(new: Vote, old: Vote) -> bool:
     """Follows whoever says that it was elected, in whatever term."""
-    return new.committed or rules.covers(new, old)
+    return new.committed or rules.supersedes(new, old)
 
 
 # Commit
@@ -154,28 +154,28 @@ def commits_what_it_has(state: RaftState, announced: Index, _verified: Index) ->
     return max(state.committed, announced)
 
 
-def counts_its_memory(state: RaftState) -> Index:
+def counts_unsynced_entries(state: RaftState) -> Index:
     """Counts itself for entries that are on their way to its own disk."""
     return _commit(state, state.membership.committed_index({**state.matched, state.id: state.log.last.index}))
 
 
-def half_commits(state: RaftState) -> Index:
+def commits_with_half(state: RaftState) -> Index:
     """Takes half of the voters for a majority."""
     held = (sorted((state.matched.get(one, 0) for one in config), reverse=True) for config in state.membership.configs)
     return _commit(state, min((row[(len(row) - 1) // 2] for row in held), default=0))
 
 
-def learners_commit(state: RaftState) -> Index:
+def counts_learners(state: RaftState) -> Index:
     """Counts whoever holds the entry, whether it votes or only listens."""
     return _commit(state, _middle(state.membership.nodes, state.matched))
 
 
-def new_voters_commit(state: RaftState) -> Index:
+def counts_new_voters_only(state: RaftState) -> Index:
     """Asks only the new voters, once there are any."""
     return _commit(state, _middle(state.membership.configs[-1], state.matched))
 
 
-def union_commits(state: RaftState) -> Index:
+def commits_by_union(state: RaftState) -> Index:
     """Counts old and new voters together."""
     return _commit(state, _middle(state.membership.voters, state.matched))
 
@@ -202,12 +202,12 @@ def _commit(state: RaftState, index: Index) -> Index:
 # Membership
 
 
-def any_set_elects(membership: Membership, granted: frozenset[NodeId]) -> bool:
+def elects_by_any_set(membership: Membership, granted: frozenset[NodeId]) -> bool:
     """While joint, one of the two majorities will do."""
     return any(2 * len(granted & config) > len(config) for config in membership.configs)
 
 
-def union_elects(membership: Membership, granted: frozenset[NodeId]) -> bool:
+def elects_by_union(membership: Membership, granted: frozenset[NodeId]) -> bool:
     """While joint, takes a majority of all voters, old and new."""
     return 2 * len(granted & membership.voters) > len(membership.voters)
 
@@ -260,9 +260,9 @@ def reads_at_once(_leader: Leader, _round: int) -> bool:
     return True
 
 
-def one_answer_proves(_state: RaftState, leader: Leader) -> int:
+def one_ack_confirms(_state: RaftState, leader: Leader) -> int:
     """Takes the answer of one follower for that of a majority."""
-    return max(leader.proved, *(one.heard for one in leader.progress), 0)
+    return max(leader.acked_round, *(one.last_ack_round for one in leader.progress), 0)
 
 
 def reads_early(state: RaftState, _leader: Leader) -> Index:
@@ -270,15 +270,15 @@ def reads_early(state: RaftState, _leader: Leader) -> Index:
     return state.committed
 
 
-def leads_for_ever(state: RaftState) -> bool:
+def never_loses_lease(state: RaftState) -> bool:
     """Never lets its lease run out."""
-    return isinstance(state.role, Leader) and state.role.proved > 0
+    return isinstance(state.role, Leader) and state.role.acked_round > 0
 
 
 def keeps_its_lease(state: RaftState) -> bool:
     """Trusts its lease after it has asked another node to depose it."""
-    kept = replace(state.role, handed_over=0) if isinstance(state.role, Leader) else state.role
-    return rules.lease_holds(replace(state, role=kept))
+    kept = replace(state.role, transfer_sent=0) if isinstance(state.role, Leader) else state.role
+    return rules.has_valid_lease(replace(state, role=kept))
 
 
 def starts_when_answered(_leader: Leader, _proved: int) -> bool:
@@ -286,12 +286,12 @@ def starts_when_answered(_leader: Leader, _proved: int) -> bool:
     return True
 
 
-def counts_ticks(_event: Event, _overdue: Sequence[Timer]) -> Sequence[Timer]:
+def ignores_overdue_timers(_event: Event, _overdue: Sequence[Timer]) -> Sequence[Timer]:
     """Believes that no time has passed until a timer of its own says so."""
     return ()
 
 
-def boots_free(_state: RaftState) -> bool:
+def starts_without_vote_lease(_state: RaftState) -> bool:
     """Has forgotten after a crash that it promised to be loyal."""
     return False
 
@@ -299,7 +299,7 @@ def boots_free(_state: RaftState) -> bool:
 # Sessions
 
 
-class Forgetful(Sessions):
+class WithoutSessions(Sessions):
     """Carries a command out as often as it is sent."""
 
     def _once(self, index: Index, sealed: Sealed) -> Answer:
@@ -307,6 +307,6 @@ class Forgetful(Sessions):
         return super()._once(index, sealed)
 
 
-def forgetful() -> StateMachine:
+def without_sessions() -> StateMachine:
     """A table of keys that trusts its clients never to send twice; a driver takes sessions as they are."""
-    return cast("StateMachine", Forgetful(KeyValue()))
+    return cast("StateMachine", WithoutSessions(KeyValue()))

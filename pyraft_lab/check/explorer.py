@@ -18,10 +18,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.replay import replay, stage
-from pyraft_lab.check.space import Space, WorldKey
+from pyraft_lab.check.replay import replay, start_from
+from pyraft_lab.check.space import StateSpace, WorldKey
 from pyraft_lab.check.symmetry import Symmetry
-from pyraft_lab.check.worlds import Act, Moment, Predicate, World, cluster
+from pyraft_lab.check.worlds import Action, PathStep, Predicate, ExplorerState, cluster
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.errors import PyraftError
@@ -30,7 +30,7 @@ from pyraft_lab.sim.simulation import Simulation
 _NONE: Mapping[str, Predicate] = {}
 Watcher = Callable[[int, int, int], None]
 """Told now and then how many worlds were found, how many of them wait, and how deep the search is."""
-OFTEN = 4096
+PROGRESS_EVERY = 4096
 """After so many worlds the watcher is told anew; at the end of every level it is, too."""
 
 
@@ -50,13 +50,13 @@ class Report(Struct, frozen=True, kw_only=True):
     turns: int
     depth: int
     exhausted: bool
-    start: World
+    start: ExplorerState
     engine: Engine
     broken: str = ""
-    path: tuple[Act, ...] = ()
-    end: World | None = None
-    reached: World | None = None
-    happened: tuple[str, ...] = ()
+    path: tuple[Action, ...] = ()
+    end: ExplorerState | None = None
+    reached: ExplorerState | None = None
+    facts_seen: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def explore(
-    start: World | Simulation | Membership | int = 3,
+    start: ExplorerState | Simulation | Membership | int = 3,
     *,
     engine: Engine | None = None,
     bounds: Bounds | None = None,
@@ -111,7 +111,7 @@ def explore(
         engine = start.world.setting.engine if isinstance(start, Simulation) else raft()
     world = _world(start, engine)
     search = Search(
-        Space(engine, Bounds() if bounds is None else bounds, world),
+        StateSpace(engine, Bounds() if bounds is None else bounds, world),
         world,
         invariants={} if invariants is None else invariants,
         sometimes={} if sometimes is None else sometimes,
@@ -121,12 +121,12 @@ def explore(
     return search.run((lambda *_: None) if progress is None else progress)
 
 
-def _world(start: World | Simulation | Membership | int, engine: Engine) -> World:
+def _world(start: ExplorerState | Simulation | Membership | int, engine: Engine) -> ExplorerState:
     match start:
-        case World():
+        case ExplorerState():
             return start
         case Simulation():
-            return stage(start)
+            return start_from(start)
         case _:
             return cluster(start, engine=engine)
 
@@ -136,8 +136,8 @@ class Search:
 
     def __init__(
         self,
-        space: Space,
-        start: World,
+        space: StateSpace,
+        start: ExplorerState,
         *,
         invariants: Mapping[str, Predicate] = _NONE,
         sometimes: Mapping[str, Predicate] = _NONE,
@@ -174,7 +174,7 @@ class Search:
         for place, world in enumerate(level, 1):
             if self._is_full():
                 return [world, *following]
-            if not place % OFTEN:
+            if not place % PROGRESS_EVERY:
                 progress(len(found), len(level) - place + len(following), self.depth)
             for _, raw, broken in self.space.successors(world):
                 self.transitions += 1
@@ -214,24 +214,24 @@ class Search:
             path=path,
             end=end if self.broken else None,
             reached=None if self.broken else end,
-            happened=self.space.happened(),
+            facts_seen=self.space.facts_seen(),
             never=tuple(self.never),
         )
 
-    def _path(self, last: tuple[WorldKey, WorldKey]) -> tuple[tuple[Act, ...], World]:
+    def _path(self, last: tuple[WorldKey, WorldKey]) -> tuple[tuple[Action, ...], ExplorerState]:
         """What happened from the start to the end, and the end under the names that the start has."""
         chain = [last[1], *([last[0]] if last[0] != last[1] else [])]
         while chain[-1] != self.first:
             chain.append(self.found[chain[-1]])
-        world, path = self.space.first, list[Act]()
+        world, path = self.space.first, list[Action]()
         for target in reversed(chain[:-1]):
             act, world = self._step(world, target, self.broken if target == last[1] else "")
             path.append(self.space.acts.values[act])
         return tuple(path), self._end(world, path)
 
-    def _end(self, key: WorldKey, path: Sequence[Act]) -> World:
-        past = self.start.past + tuple(Moment(act, self.space.bounds.instant_disk) for act in path)
-        return replace(self.space.world(key), past=past, origin=self.start.origin)
+    def _end(self, key: WorldKey, path: Sequence[Action]) -> ExplorerState:
+        past = self.start.path + tuple(PathStep(act, self.space.bounds.instant_disk) for act in path)
+        return replace(self.space.world(key), path=past, origin=self.start.origin)
 
     def _step(self, world: WorldKey, target: WorldKey, broken: str) -> tuple[int, WorldKey]:
         """An act that leads to ``target``, up to names; one that breaks what was broken, if there is one."""

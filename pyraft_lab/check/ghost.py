@@ -13,13 +13,13 @@ from pyraft_lab.sim.facts import Committed, Elected, Fact, Facts, LeaderId
 from pyraft_lab.sim.safety import violations
 
 
-class Ghost(Struct, frozen=True, cache_hash=True):
+class HistoryVariables(Struct, frozen=True, cache_hash=True):
     """The past, as far as safety asks for it: every leader, the longest committed log, and who led at each commit.
 
     ``start`` is where what is known begins: the entries up to it were committed and forgotten.
     """
 
-    reigns: frozenset[LeaderId] = frozenset()
+    leaderships: frozenset[LeaderId] = frozenset()
     committed: tuple[Entry, ...] = ()
     by: tuple[LeaderId, ...] = ()
     start: LogId = ORIGIN
@@ -28,7 +28,7 @@ class Ghost(Struct, frozen=True, cache_hash=True):
 
     def leaders_of(self, term: Term) -> Collection[NodeId]:
         """Who was ever elected in a term."""
-        return [node for led, node in self.reigns if led == term]
+        return [node for led, node in self.leaderships if led == term]
 
     def last_before(self, leader: LeaderId) -> Index:
         """The last index that an earlier leadership had committed; 0 where none had."""
@@ -56,33 +56,33 @@ class Ghost(Struct, frozen=True, cache_hash=True):
 
     # What happens
 
-    def after(self, fact: Fact) -> "Ghost":
+    def after(self, fact: Fact) -> "HistoryVariables":
         """The past with one more fact."""
         match fact:
             case Elected(leader):
-                return replace(self, reigns=self.reigns | {leader})
+                return replace(self, leaderships=self.leaderships | {leader})
             case Committed(_, leader, entries):
                 return self._commit(leader, entries)
             case _:
                 return self
 
-    def _commit(self, leader: LeaderId, entries: Sequence[Entry]) -> "Ghost":
+    def _commit(self, leader: LeaderId, entries: Sequence[Entry]) -> "HistoryVariables":
         new = tuple(entry for entry in entries if entry.index > self.start.index + len(self.committed))
         leader = max(leader, self.by[-1]) if self.by else leader
         return replace(self, committed=self.committed + new, by=self.by + (leader,) * len(new))
 
 
-class Judgement(NamedTuple):
+class Judged(NamedTuple):
     """The past with what has just happened, and the property that it violates (empty: none)."""
 
-    ghost: Ghost
+    history: HistoryVariables
     broken: str = ""
 
 
-def judge(ghost: Ghost, facts: Facts, *, one_a_term: bool = True) -> Judgement:
+def check_facts(ghost: HistoryVariables, facts: Facts, *, one_a_term: bool = True) -> Judged:
     """Hold what a server did against the past; ``one_a_term`` says whether a term may have one leader only."""
     broken = ""
     for fact in facts:
         broken = broken or next((name for name, _ in violations(ghost, fact, one_a_term=one_a_term)), "")
         ghost = ghost.after(fact)
-    return Judgement(ghost, broken)
+    return Judged(ghost, broken)

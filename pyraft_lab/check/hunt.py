@@ -10,7 +10,7 @@ from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.errors import ConfigError, PyraftError
-from pyraft_lab.sim.mistakes import meant
+from pyraft_lab.sim.mistakes import did_you_mean
 from pyraft_lab.sim.simulation import Simulation
 
 TRIES = 2000
@@ -20,16 +20,16 @@ TRIES = 2000
 def mutant(name: str) -> Mutant:
     """A mutant by its name; ``ConfigError`` lists the names there are."""
     if name not in MUTANTS:
-        raise ConfigError("mutant", name, meant(name, MUTANTS))
+        raise ConfigError("mutant", name, did_you_mean(name, MUTANTS))
     return MUTANTS[name]
 
 
 def hunt(name: str) -> Simulation:
     """The shrunk run in which a mutant breaks a property it should keep; its story is ``.trace.story()``."""
-    return shrink(catch(mutant(name)))
+    return shrink(find_violation(mutant(name)))
 
 
-def catch(prey: Mutant, tries: int = TRIES) -> Simulation:
+def find_violation(prey: Mutant, tries: int = TRIES) -> Simulation:
     """A run of the mutant's trial in which something falls: with its own seed, or else the first that shows it."""
     for seed in (prey.seed, *range(tries)):
         sim = prey.attempt(seed)

@@ -32,19 +32,19 @@ from itertools import accumulate
 from math import inf
 from operator import itemgetter
 
-from pyraft_lab.check.models import MODELS, Model, State
+from pyraft_lab.check.models import MODELS, SequentialSpec, State
 from pyraft_lab.check.search import Search
 from pyraft_lab.check.verdict import Blocked, Verdict
 from pyraft_lab.errors import HistoryError
 from pyraft_lab.history import History, Operation
 
 MEMORY = 400 * 2**20  # bytes of remembered configurations; with all the rest a check stays below 500 MB
-TURN = 1000  # steps of the model before it is the next object's turn
+STEPS_PER_TURN = 1000  # steps of the model before it is the next object's turn
 
 
 def check_linearizable(
     history: History,
-    model: str | Model = "register",
+    model: str | SequentialSpec = "register",
     timeout: float | None = None,
     *,
     steps: int | None = None,
@@ -59,12 +59,12 @@ def check_linearizable(
     """
     judge = _model(model)
     searches = [Search(operations, judge, key=key) for key, operations in _objects(history, judge).items()]
-    contest = Contest(searches, steps=steps, memory=memory)
+    contest = FairSearches(searches, steps=steps, memory=memory)
     reason = contest.run(lambda: False) if timeout is None else contest.run(_alarm(clock, timeout))
     return _verdict(history, searches, reason)
 
 
-class Contest:
+class FairSearches:
     """Searches that take turns, and what they may use together; None is no limit."""
 
     def __init__(self, searches: Sequence[Search], *, steps: int | None, memory: int | None) -> None:
@@ -86,12 +86,12 @@ class Contest:
                 return None
             if self._memory < 0 and self._waiting:
                 reason = "memory"
-                self._drop_the_greediest()
+                self._drop_largest()
         return reason
 
     def _advance(self, search: Search) -> None:
         steps, memory = search.steps, search.bytes
-        search.advance(int(min(TURN, self._steps)))
+        search.advance(int(min(STEPS_PER_TURN, self._steps)))
         self._steps -= search.steps - steps
         self._memory -= search.bytes - memory
         if search.ok is None:
@@ -99,19 +99,19 @@ class Contest:
         else:
             self._release(search)
 
-    def _drop_the_greediest(self) -> None:
+    def _drop_largest(self) -> None:
         greediest = max(self._waiting, key=lambda search: search.bytes)
         self._waiting.remove(greediest)
         self._release(greediest)
 
     def _release(self, search: Search) -> None:
         self._memory += search.bytes
-        search.abandon()
+        search.stop()
 
 
-def _model(model: str | Model) -> Model:
+def _model(model: str | SequentialSpec) -> SequentialSpec:
     match model:
-        case Model():
+        case SequentialSpec():
             return model
         case str() if model in MODELS:
             return MODELS[model]
@@ -120,7 +120,7 @@ def _model(model: str | Model) -> Model:
             raise HistoryError(f"there is no model {model!r}; take {names} or a Model of your own")
 
 
-def _objects(history: History, model: Model) -> Mapping[Hashable, Sequence[Operation]]:
+def _objects(history: History, model: SequentialSpec) -> Mapping[Hashable, Sequence[Operation]]:
     """The operations of each object, objects and operations in the order of the history."""
     if model.partition is None:
         return {None: tuple(history)}
@@ -142,12 +142,12 @@ def _verdict(history: History, searches: Sequence[Search], reason: str | None) -
             return _refusal(history, search, keys, steps)
     undecided = [search for search in searches if search.ok is None]
     if undecided:
-        longest = max((search.deepest.order() for search in undecided), key=len)
+        longest = max((search.deepest.path() for search in undecided), key=len)
         names = tuple(search.key for search in undecided)
         return Verdict(
             ok=None, history=history, longest=longest, reason=reason, undecided=names, keys=keys, steps=steps
         )
-    pairs = sorted((pair for search in searches for pair in _points(search.deepest.order())), key=itemgetter(0))
+    pairs = sorted((pair for search in searches for pair in _points(search.deepest.path())), key=itemgetter(0))
     order = tuple(operation for _, operation in pairs)
     points = tuple(point for point, _ in pairs)
     return Verdict(ok=True, history=history, order=order, points=points, longest=order, keys=keys, steps=steps)
@@ -164,14 +164,14 @@ def _points(order: Sequence[Operation]) -> Iterator[tuple[float, Operation]]:
 
 def _refusal(history: History, search: Search, keys: int, steps: int) -> Verdict:
     """The verdict on an object without an order; what is most urgent after the longest one is what cannot be placed."""
-    model, here = search.model, search.deepest.here
+    model, here = search.model, search.deepest.configuration
     operation = search.returned[search.candidates(here)[0]]
     expected = model.step(here.state, operation.input)[1]
     return Verdict(
         ok=False,
         history=history,
-        longest=search.deepest.order(),
-        states=_states(search.deepest.order(), model),
+        longest=search.deepest.path(),
+        states=_states(search.deepest.path(), model),
         blocked=Blocked(operation=operation, state=here.state, expected=expected),
         key=search.key,
         keys=keys,
@@ -179,7 +179,7 @@ def _refusal(history: History, search: Search, keys: int, steps: int) -> Verdict
     )
 
 
-def _states(order: Sequence[Operation], model: Model) -> tuple[State, ...]:
+def _states(order: Sequence[Operation], model: SequentialSpec) -> tuple[State, ...]:
     states = [model.initial()]
     for operation in order:
         states.append(model.step(states[-1], operation.input)[0])

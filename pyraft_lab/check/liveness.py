@@ -13,7 +13,7 @@ a follower away, and brings it back to a log that was cut meanwhile.
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.state import Halted, Leader
+from pyraft_lab.engine.state import Reverted, Leader
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
@@ -25,7 +25,7 @@ PROBE = -2
 Broken = Iterator[tuple[str, str]]
 
 
-def patience(config: Config) -> float:
+def liveness_bound(config: Config) -> float:
     """How many seconds a healed cluster has to come right: twenty of its longest election timeouts."""
     return 20 * config.election_timeout[1]
 
@@ -35,14 +35,14 @@ def liveness(sim: Simulation) -> tuple[Violation, ...]:
 
     Looks at it as it is, and at a fork that goes on; the simulation itself stays where it is.
     """
-    broken = list(at_rest(sim)) or list(stays_so(sim.fork()))
+    broken = list(is_settled(sim)) or list(stays_settled(sim.fork()))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
 
 
 # Now
 
 
-def at_rest(sim: Simulation) -> Broken:
+def is_settled(sim: Simulation) -> Broken:
     """One leader, members that agree with it, clients that have their answers."""
     leader = sim.nodes[sim.leader] if sim.leader else None
     if leader is None:
@@ -54,7 +54,7 @@ def at_rest(sim: Simulation) -> Broken:
             yield from _agrees(sim, id, leader)
     for call in sim.calls:
         if not call.done:
-            yield "answered in the end", f"client {call.call.client} still waits for its {call.call.wish}"
+            yield "answered in the end", f"client {call.call.client} still waits for its {call.call.request}"
 
 
 def _one_leads(sim: Simulation, leader: NodeView) -> Broken:
@@ -95,28 +95,28 @@ def _is_held_back(leader: NodeView, id: NodeId) -> bool:
     """Whether the leader sends nothing to a member that lacks what it had acknowledged, until an operator says so."""
     role = leader.state.role
     progress = role.of(id) if isinstance(role, Leader) else None
-    return progress is not None and isinstance(progress.pace, Halted)
+    return progress is not None and isinstance(progress.state, Reverted)
 
 
 # From now on
 
 
-def stays_so(sim: Simulation) -> Broken:
+def stays_settled(sim: Simulation) -> Broken:
     """The leader stays; the last write and the last read, asked once more, are answered soon. Drives ``sim`` on."""
     leader = sim.leader
     assert leader is not None, "a cluster at rest has a leader"
-    term, wait = sim.nodes[leader].term, patience(sim.nodes[leader].state.config)
-    last = {type(call.call.wish): call.call.wish for call in sim.calls}
+    term, wait = sim.nodes[leader].term, liveness_bound(sim.nodes[leader].state.config)
+    last = {type(call.call.request): call.call.request for call in sim.calls}
     asked = [last[kind] for kind in (Write, Query) if kind in last]
-    calls = [sim.call(Call(client=PROBE, wish=wish, to=leader)) for wish in asked]
+    calls = [sim.call(Call(client=PROBE, request=wish, to=leader)) for wish in asked]
     sim.run(wait / 20)
     for call in calls:
         if not call.done:
-            yield "answers in the end", f"a healed cluster leaves {call.call.wish} unanswered for {wait / 20:g} s"
+            yield "answers in the end", f"a healed cluster leaves {call.call.request} unanswered for {wait / 20:g} s"
     sim.run(wait)
     if sim.leader != leader or sim.nodes[leader].term != term:
         yield "a leader that stays", f"node {leader} led in term {term}; now it is {sim.leader}, undisturbed"
-    yield from at_rest(sim)
+    yield from is_settled(sim)
 
 
 # Under steady load
@@ -132,7 +132,7 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
     :func:`patience` it must have caught up with what was committed a longest election timeout ago, and every write must
     have been answered in that time. Without a write so far, or without a leader, there is nothing to ask.
     """
-    last = next((call.call.wish for call in reversed(sim.calls) if isinstance(call.call.wish, Write)), None)
+    last = next((call.call.request for call in reversed(sim.calls) if isinstance(call.call.request, Write)), None)
     broken = [] if last is None or sim.leader is None else list(_keeps_up(sim.fork(), last))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
 
@@ -140,7 +140,7 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
 def _keeps_up(sim: Simulation, wish: Write) -> Broken:
     leader = sim.leader
     assert leader is not None, "load is put on a cluster that is led"
-    wait = patience(sim.nodes[leader].state.config)
+    wait = liveness_bound(sim.nodes[leader].state.config)
     others = sorted(set(sim.nodes[leader].membership.nodes) - {leader})
     everybody, members = {leader, *others}, sim.nodes[leader].membership
     for away in [id for id in others if members.is_quorum(everybody - {id})][:1]:
@@ -173,5 +173,5 @@ def _behind(sim: Simulation, wish: Write, others: Sequence[NodeId], seconds: flo
 
 def _write_steadily(sim: Simulation, wish: Write, seconds: float) -> None:
     for _ in range(round(seconds * LOAD)):
-        sim.call(Call(client=PROBE, wish=wish))
+        sim.call(Call(client=PROBE, request=wish))
         sim.run(1 / LOAD)

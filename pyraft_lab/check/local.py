@@ -35,7 +35,7 @@ from pyraft_lab.errors import StorageFailed
 from pyraft_lab.sim.facts import Facts, Stopped, facts_of
 
 
-class Letter(Struct, frozen=True):
+class Message(Struct, frozen=True):
     """A message on its way."""
 
     src: NodeId
@@ -47,11 +47,11 @@ class Write(Struct, frozen=True):
     """What one step wrote and is not durable yet, the news that it is, and the messages that wait for it."""
 
     commands: tuple[StorageCommand, ...]
-    news: Stored
-    held: tuple[Letter, ...] = ()
+    stored: Stored
+    held: tuple[Message, ...] = ()
 
 
-class Local(Struct, frozen=True, cache_hash=True):
+class ServerState(Struct, frozen=True, cache_hash=True):
     """One server: what it thinks, what its disk would hold after a crash, what is being written, which timers run."""
 
     state: RaftState
@@ -60,79 +60,79 @@ class Local(Struct, frozen=True, cache_hash=True):
     timers: frozenset[Timer] = frozenset()
 
 
-class Move(NamedTuple):
+class LocalStep(NamedTuple):
     """The outcome of something that happened to a server: the server afterwards, letters that left, facts."""
 
-    after: Local
-    sent: tuple[Letter, ...] = ()
+    after: ServerState
+    sent: tuple[Message, ...] = ()
     facts: Facts = ()
 
 
-def turn(engine: Engine, local: Local, event: Event) -> Move:
+def turn(engine: Engine, local: ServerState, event: Event) -> LocalStep:
     """One turn of Raft; what it wrote is not durable yet."""
     step = engine.step(local.state, event)
-    hands = _Hands(local, step.after)
+    hands = _CommandExecutor(local, step.after)
     for command in step.commands:
         hands.execute(command)
-    move = Move(hands.local(), tuple(hands.sent), facts_of(step))
-    for news in hands.news:
+    move = LocalStep(hands.local(), tuple(hands.sent), facts_of(step))
+    for news in hands.stored:
         move = join(move, turn(engine, move.after, news))
     return move
 
 
-def expire(engine: Engine, local: Local, timer: Timer) -> Move:
+def expire(engine: Engine, local: ServerState, timer: Timer) -> LocalStep:
     """A timer runs out."""
     return turn(engine, replace(local, timers=local.timers - {timer}), Fire(timer))
 
 
-def sync(engine: Engine, local: Local) -> Move:
+def sync(engine: Engine, local: ServerState) -> LocalStep:
     """The oldest write becomes durable: its messages leave, and the server hears of it."""
     write, *rest = local.queue
     disk = local.disk
     for command in write.commands:
         disk = disk.after(command)
-    move = turn(engine, replace(local, disk=disk, queue=tuple(rest)), write.news)
-    return Move(move.after, write.held + move.sent, move.facts)
+    move = turn(engine, replace(local, disk=disk, queue=tuple(rest)), write.stored)
+    return LocalStep(move.after, write.held + move.sent, move.facts)
 
 
-def settle(engine: Engine, move: Move) -> Move:
+def settle(engine: Engine, move: LocalStep) -> LocalStep:
     """As if disks were instant: everything that a move wrote becomes durable, and all that follows from it."""
     while move.after.queue:
         move = join(move, sync(engine, move.after))
     return move
 
 
-def restart(engine: Engine, local: Local) -> Move:
+def restart(engine: Engine, local: ServerState) -> LocalStep:
     """The server crashes and comes back with what its disk holds, unless Raft could not have written that."""
     node = local.state.id
     try:
         state = engine.start(node, local.disk, local.state.config)
     except StorageFailed as error:
         why = str(error)
-        return Move(Local(replace(local.state, halted=why), local.disk), facts=(Stopped(node, why),))
-    return turn(engine, Local(state, local.disk), Boot())
+        return LocalStep(ServerState(replace(local.state, halted=why), local.disk), facts=(Stopped(node, why),))
+    return turn(engine, ServerState(state, local.disk), Boot())
 
 
-def join(first: Move, then: Move) -> Move:
+def join(first: LocalStep, then: LocalStep) -> LocalStep:
     """Two moves of one server as one."""
-    return Move(then.after, first.sent + then.sent, first.facts + then.facts)
+    return LocalStep(then.after, first.sent + then.sent, first.facts + then.facts)
 
 
-class _Hands:
+class _CommandExecutor:
     """Carries out the commands of one step; the machine builds a snapshot at once, and a snapshot has no bytes."""
 
-    def __init__(self, local: Local, state: RaftState) -> None:
+    def __init__(self, local: ServerState, state: RaftState) -> None:
         self.before, self.state = local, state
         self.timers = set(local.timers)
         self.writes: list[StorageCommand] = []
-        self.sent: list[Letter] = []
-        self.held: list[Letter] = []
-        self.news: list[Event] = []
+        self.sent: list[Message] = []
+        self.held: list[Message] = []
+        self.stored: list[Event] = []
 
     def execute(self, command: Command) -> None:
         match command:
             case Send(dst, message, durable):
-                self._send(Letter(self.state.id, dst, message), waits=durable)
+                self._send(Message(self.state.id, dst, message), waits=durable)
             case SetTimer(timer):
                 self.timers.add(timer)
             case CancelTimer(timer):
@@ -142,15 +142,15 @@ class _Hands:
             case SendChunk():
                 self._send_chunk(command)
             case TakeSnapshot(last, membership, membership_id):
-                self.news.append(SnapshotBuilt(SnapshotMeta(last, membership, membership_id)))
+                self.stored.append(SnapshotBuilt(SnapshotMeta(last, membership, membership_id)))
             case _:
                 pass
 
-    def local(self) -> Local:
+    def local(self) -> ServerState:
         """The server once everything is carried out."""
-        return Local(self.state, self.before.disk, self._queue(), frozenset(self.timers))
+        return ServerState(self.state, self.before.disk, self._queue(), frozenset(self.timers))
 
-    def _send(self, letter: Letter, *, waits: bool) -> None:
+    def _send(self, letter: Message, *, waits: bool) -> None:
         (self.held if waits and (self.writes or self.before.queue) else self.sent).append(letter)
 
     def _send_chunk(self, chunk: SendChunk) -> None:
@@ -158,7 +158,7 @@ class _Hands:
         message = SnapshotRequest(
             vote=chunk.vote, meta=chunk.meta, offset=chunk.offset, data=b"", done=True, round=chunk.round
         )
-        self._send(Letter(self.state.id, chunk.dst, message), waits=False)
+        self._send(Message(self.state.id, chunk.dst, message), waits=False)
 
     def _queue(self) -> tuple[Write, ...]:
         queue, held = self.before.queue, tuple(self.held)

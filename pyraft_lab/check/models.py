@@ -25,20 +25,20 @@ Input: TypeAlias = Any
 Output: TypeAlias = Any
 
 
-class Unjudged(Enum):
+class Unchecked(Enum):
     """The answer of an operation whose answer says nothing (a ``put``): whatever the client heard is right."""
 
     ANY = "any"
 
 
-ANY = Unjudged.ANY
+ANY = Unchecked.ANY
 
 
 def _never(_input: Input, _output: Output) -> bool:
     return False
 
 
-class Model(Struct, frozen=True, kw_only=True):
+class SequentialSpec(Struct, frozen=True, kw_only=True):
     """A sequential object: ``initial() -> state`` and ``step(state, input) -> (state, answer)``; states must hash.
 
     Two more functions are optional and make hard histories easy.  ``partition(input) -> key`` splits the history into
@@ -50,7 +50,7 @@ class Model(Struct, frozen=True, kw_only=True):
     initial: Callable[[], State]
     step: Callable[[State, Input], tuple[State, Output]]
     partition: Callable[[Input], Hashable] | None = None
-    looks: Callable[[Input, Output], bool] = _never
+    is_read: Callable[[Input, Output], bool] = _never
 
 
 def register_step(value: State, input: Input) -> tuple[State, Output]:
@@ -91,7 +91,7 @@ def _appended(value: State, item: object) -> State:
             return (value, item)
 
 
-def register_looks(input: Input, output: Output) -> bool:
+def register_is_read(input: Input, output: Output) -> bool:
     """A ``get`` never changes a register, nor does a ``cas`` that was refused."""
     return input[0] == "get" or (input[0] == "cas" and output is False)
 
@@ -117,6 +117,6 @@ def _nothing() -> None:
     return None
 
 
-REGISTER = Model(initial=_nothing, step=register_step, looks=register_looks)
-KV = Model(initial=_nothing, step=kv_step, partition=kv_key, looks=register_looks)
+REGISTER = SequentialSpec(initial=_nothing, step=register_step, is_read=register_is_read)
+KV = SequentialSpec(initial=_nothing, step=kv_step, partition=kv_key, is_read=register_is_read)
 MODELS = {"register": REGISTER, "cas-register": REGISTER, "kv": KV}

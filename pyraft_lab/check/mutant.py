@@ -6,9 +6,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.check.schism import Schism
-from pyraft_lab.check.siege import Siege
-from pyraft_lab.check.walk import Walk
+from pyraft_lab.check.schism import SingleStepChangeScenario
+from pyraft_lab.check.siege import StaleReadScenario
+from pyraft_lab.check.walk import RandomWalk
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT
@@ -25,14 +25,14 @@ class Mutant(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    does: str
+    description: str
     section: str
-    falls: tuple[str, ...]
+    violates: tuple[str, ...]
     hint: str
     rules: Mapping[str, Callable[..., Any]] = {}
     config: Mapping[str, Any] = {}
     machine: Callable[[], StateMachine | Sessions] = KeyValue
-    trial: Walk | Siege | Schism = Walk()
+    scenario: RandomWalk | StaleReadScenario | SingleStepChangeScenario = RandomWalk()
     nodes: int = 3
     learners: int = 0
     settings: Mapping[str, Any] = {}
@@ -45,7 +45,7 @@ class Mutant(Struct, frozen=True, kw_only=True):
 
     def simulation(self, seed: int | None = None) -> Simulation:
         """A cluster of such servers, to which nothing has happened."""
-        plain = {} if isinstance(self.trial, Siege) else {"loyalty": False}
+        plain = {} if isinstance(self.scenario, StaleReadScenario) else {"loyalty": False}
         return Simulation(
             nodes=self.nodes,
             learners=self.learners,
@@ -58,5 +58,5 @@ class Mutant(Struct, frozen=True, kw_only=True):
     def attempt(self, seed: int | None = None) -> Simulation:
         """One try to catch it: the trial from beginning to end, or to the first broken invariant."""
         sim = self.simulation(seed)
-        self.trial.run(sim)
+        self.scenario.run(sim)
         return sim

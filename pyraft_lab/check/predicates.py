@@ -12,13 +12,13 @@ simulation, its ``world``, or a world of the explorer, all of which have ``serve
 from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 
-from pyraft_lab.check.worlds import World
+from pyraft_lab.check.worlds import ExplorerState
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.sim.safety import logs_match as are_matching
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World as SimulatedWorld
 
-AnyWorld = World | SimulatedWorld | Simulation
+AnyWorld = ExplorerState | SimulatedWorld | Simulation
 """One that the explorer visits, that of a simulation (``sim.world``), or a simulation as it is now."""
 Predicate = Callable[[AnyWorld], bool]
 
@@ -43,7 +43,7 @@ def committed_agree(world: AnyWorld) -> bool:
     )
 
 
-def newest_leader_knows_all(world: AnyWorld) -> bool:
+def leader_completeness(world: AnyWorld) -> bool:
     """Leader completeness (§5.4): the leader of the highest term has every committed entry."""
     leaders = [state for state in _states(world) if isinstance(state.role, Leader)]
     if not leaders:
@@ -60,7 +60,7 @@ invariants: Mapping[str, Predicate] = {
     "one leader a term": one_leader_a_term,
     "logs match": logs_match,
     "committed entries agree": committed_agree,
-    "the newest leader knows all": newest_leader_knows_all,
+    "the newest leader knows all": leader_completeness,
 }
 """Named predicates over a simulation, its world, or a world of the explorer."""
 

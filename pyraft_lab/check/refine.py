@@ -64,16 +64,16 @@ class Refinement:
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """What of the record the specification cannot explain."""
         assert record.id < world.events, "a record is judged once it has happened"
-        return self.judge(record)
+        return self.check_record(record)
 
     def fork(self, world: World) -> "Refinement":
         """A judge that has seen what happened before ``world``."""
         twin = Refinement()
         for record in self.records[: world.events]:
-            twin.judge(record)
+            twin.check_record(record)
         return twin
 
-    def judge(self, record: Record) -> Sequence[Violation]:
+    def check_record(self, record: Record) -> Sequence[Violation]:
         """As :meth:`check`, without a world: for a trace from its beginning."""
         self.records.append(record)
         if self.is_broken:
@@ -89,7 +89,7 @@ class Refinement:
 def refine(records: Iterable[Record]) -> tuple[Violation, ...]:
     """Judge a whole trace (``trace.records``) from its beginning; nothing is found where all can be explained."""
     judge = Refinement()
-    return tuple(violation for record in records for violation in judge.judge(record))
+    return tuple(violation for record in records for violation in judge.check_record(record))
 
 
 def follow(spec: Raft, record: Record) -> None:
@@ -103,7 +103,7 @@ def follow(spec: Raft, record: Record) -> None:
         explain(spec, step)
         compare(spec, step)
     for flight in record.sent:
-        promise(spec, flight)
+        binding_message(spec, flight)
 
 
 # One step
@@ -111,8 +111,8 @@ def follow(spec: Raft, record: Record) -> None:
 
 def explain(spec: Raft, step: Step) -> None:
     """Let the specification do what the engine did."""
-    _begin(spec, step)
-    _hear(spec, step)
+    _start(spec, step)
+    _learn_term(spec, step)
     _campaign(spec, step.after)
     if isinstance(step.after.role, engine.Leader) and spec.servers[step.after.id].role is not Role.LEADER:
         spec.become_leader(step.after.id)
@@ -124,7 +124,7 @@ def explain(spec: Raft, step: Step) -> None:
     _write(spec, step)
 
 
-def _begin(spec: Raft, step: Step) -> None:
+def _start(spec: Raft, step: Step) -> None:
     """A server starts, or is given the first configuration."""
     node = step.after.id
     match step.event:
@@ -138,7 +138,7 @@ def _begin(spec: Raft, step: Step) -> None:
             pass
 
 
-def _hear(spec: Raft, step: Step) -> None:
+def _learn_term(spec: Raft, step: Step) -> None:
     """What a message brings: a candidate to vote for, or a leader to follow."""
     match step.event:
         case Receive(src, VoteRequest(vote=vote)) if _has_granted(step):
@@ -146,7 +146,7 @@ def _hear(spec: Raft, step: Step) -> None:
         case Receive(_, AppendRequest() | HeartbeatRequest() | SnapshotRequest() | TimeoutNow() as message):
             if message.vote.committed and message.vote.term >= step.before.term:
                 spec.follow(step.after.id, message.vote.term)
-                _obey(spec, step, message)
+                _follow_leader(spec, step, message)
         case _:
             pass
 
@@ -159,7 +159,7 @@ def _answers(step: Step) -> Iterator[object]:
     return (command.message for command in step.commands if isinstance(command, Send))
 
 
-def _obey(spec: Raft, step: Step, message: LeaderMessage) -> None:
+def _follow_leader(spec: Raft, step: Step, message: LeaderMessage) -> None:
     """A follower takes entries or a snapshot, and hears how far its leader has committed."""
     node = step.after.id
     if isinstance(message, AppendRequest) and any(isinstance(answer, AppendAccepted) for answer in _answers(step)):
@@ -219,7 +219,7 @@ def _write(spec: Raft, step: Step) -> None:
 # Promises
 
 
-def promise(spec: Raft, flight: Flight) -> None:
+def binding_message(spec: Raft, flight: Flight) -> None:
     """What leaves a server and binds it: a vote, an acknowledgement. A copy binds no more than its original."""
     if flight.copy_of is not None:
         return

@@ -6,21 +6,21 @@ A replay knows its letters by what they say: the explorer's messages have no num
 from collections.abc import Iterable
 from typing import assert_never
 
-from pyraft_lab.check.ghost import Ghost
-from pyraft_lab.check.local import Letter, Local, Write
+from pyraft_lab.check.ghost import HistoryVariables
+from pyraft_lab.check.local import Message, ServerState, Write
 from pyraft_lab.check.worlds import (
-    Act,
+    Action,
     Compact,
     Crash,
     Deliver,
     Expire,
-    Hush,
-    Moment,
+    Silence,
+    PathStep,
     Reconfigure,
     Submit,
     Sync,
-    World,
-    order,
+    ExplorerState,
+    event_of,
 )
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Stored
@@ -34,16 +34,16 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Weather
 from pyraft_lab.trace.record import MessageId
 
-PACE = 0.01
+ACTION_INTERVAL = 0.01
 """Virtual seconds between two acts of a replay."""
-CALM = Weather(latency=(1000.0, 1000.0), disk=(1000.0, 1000.0))
+MANUAL_DELIVERY = Weather(latency=(1000.0, 1000.0), disk=(1000.0, 1000.0))
 """Nothing arrives before it is told to."""
 
 
 # From a simulation
 
 
-def stage(simulation: Simulation) -> World:
+def start_from(simulation: Simulation) -> ExplorerState:
     """The present moment of a simulation as a start for searches, once every server is up and every link whole.
 
     Time and chance stay behind: timers that run may run out in any order, messages arrive in any order or never.
@@ -56,61 +56,61 @@ def stage(simulation: Simulation) -> World:
         if not node.up:
             origin.restart(node.id)
     nodes = [origin.world.nodes[id] for id in sorted(origin.world.nodes)]
-    letters = (Letter(flight.src, flight.dst, flight.message) for flight in origin.flying)
-    return World(
+    letters = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
+    return ExplorerState(
         servers=tuple(map(_local, nodes)),
-        letters=tuple(letters),
-        ghost=_ghost([node.state for node in nodes]),
+        messages=tuple(letters),
+        history=_history([node.state for node in nodes]),
         origin=origin,
     )
 
 
-def _local(node: simulated.Node) -> Local:
-    return Local(
+def _local(node: simulated.Node) -> ServerState:
+    return ServerState(
         node.state, node.synced, tuple(_write(node.id, batch) for batch in node.batches), frozenset(node.timers)
     )
 
 
 def _write(node: NodeId, batch: Batch) -> Write:
-    held = tuple(Letter(node, one.dst, one.message) for one in batch.held)
+    held = tuple(Message(node, one.dst, one.message) for one in batch.held)
     return Write(batch.commands, Stored(batch.image.vote, batch.image.log.last), held)
 
 
-def _ghost(states: Iterable[RaftState]) -> Ghost:
+def _history(states: Iterable[RaftState]) -> HistoryVariables:
     """The past as far as the present shows it; by whom entries were committed is a guess that accuses nobody."""
     states = list(states)
     most = max(states, key=lambda one: (one.committed, -one.log.start.index))
     entries = most.log.slice(most.log.first_index, most.committed + 1)
     latest = max((one.vote.term, one.vote.node) for one in states)
     reigns = frozenset((one.term, one.id) for one in states if isinstance(one.role, Leader))
-    return Ghost(reigns, entries, (latest,) * len(entries), most.log.start)
+    return HistoryVariables(reigns, entries, (latest,) * len(entries), most.log.start)
 
 
 # To a simulation
 
 
-def replay(end: World, engine: Engine) -> Simulation:
+def replay(end: ExplorerState, engine: Engine) -> Simulation:
     """A simulation in which happens what happened to ``end``, act by act, and whatever is pending waits."""
-    simulation = _beginning(end, engine)
-    for moment in end.past:
-        simulation.wait(simulation.world.now + round(PACE * SECOND))
+    simulation = _new_simulation(end, engine)
+    for moment in end.path:
+        simulation.wait(simulation.world.now + round(ACTION_INTERVAL * SECOND))
         _repeat(simulation, moment)
     return simulation
 
 
-def _beginning(end: World, engine: Engine) -> Simulation:
+def _new_simulation(end: ExplorerState, engine: Engine) -> Simulation:
     if end.origin is not None:
         return end.origin.fork()
     first = end.servers[0].state
     members = first.membership_at(1)
     if members.is_joint:
         raise PyraftError(f"a simulation starts with one voter set, not with {members}; reach it in a stage of its own")
-    return Simulation(nodes=members.voters, learners=members.learners, engine=engine, config=first.config, weather=CALM)
+    return Simulation(nodes=members.voters, learners=members.learners, engine=engine, config=first.config, weather=MANUAL_DELIVERY)
 
 
-def _repeat(simulation: Simulation, moment: Moment) -> None:
+def _repeat(simulation: Simulation, moment: PathStep) -> None:
     match moment.act:
-        case Hush():
+        case Silence():
             for flight in simulation.flying:
                 simulation.drop(flight.id)
         case act:
@@ -118,7 +118,7 @@ def _repeat(simulation: Simulation, moment: Moment) -> None:
             _complete(simulation, act.node, instant=moment.instant)
 
 
-def _act(simulation: Simulation, act: Act) -> None:
+def _act(simulation: Simulation, act: Action) -> None:
     match act:
         case Deliver(letter, again):
             message = _find(simulation, letter)
@@ -126,14 +126,14 @@ def _act(simulation: Simulation, act: Act) -> None:
                 simulation.duplicate(message)
             simulation.take(simulated.Deliver(message))
         case Expire(node, timer):
-            simulation.take(simulated.Expire(node, timer))
+            simulation.take(simulated.FireTimer(node, timer))
         case Sync(node):
             simulation.take(simulated.Sync(node))
         case Crash(node):
             simulation.crash(node)
             simulation.restart(node)
         case Submit() | Reconfigure() | Compact():
-            simulation.decide(simulated.Tell(act.node, order(act)))
+            simulation.decide(simulated.Notify(act.node, event_of(act)))
         case _:
             assert_never(act)
 
@@ -146,7 +146,7 @@ def _complete(simulation: Simulation, node: NodeId, *, instant: bool) -> None:
 
 def _is_instant(action: simulated.Pending, node: NodeId, *, instant: bool) -> bool:
     match action:
-        case simulated.Build(at) | simulated.Miss(at):
+        case simulated.Build(at) | simulated.SnapshotMissing(at):
             return at == node
         case simulated.Sync(at):
             return instant and at == node
@@ -154,15 +154,15 @@ def _is_instant(action: simulated.Pending, node: NodeId, *, instant: bool) -> bo
             return False
 
 
-def _find(simulation: Simulation, letter: Letter) -> MessageId:
+def _find(simulation: Simulation, letter: Message) -> MessageId:
     """The first message under way that says what ``letter`` says."""
     for flight in simulation.flying:
-        if (flight.src, flight.dst) == (letter.src, letter.dst) and _says_the_same(flight.message, letter.message):
+        if (flight.src, flight.dst) == (letter.src, letter.dst) and _is_same_message(flight.message, letter.message):
             return flight.id
     raise PyraftError(f"the replay went another way: {letter} is not under way")
 
 
-def _says_the_same(one: AnyMessage, other: AnyMessage) -> bool:
+def _is_same_message(one: AnyMessage, other: AnyMessage) -> bool:
     match one, other:
         case SnapshotRequest(), SnapshotRequest():
             return (one.vote, one.meta.last, one.round) == (other.vote, other.meta.last, other.round)

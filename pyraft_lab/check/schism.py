@@ -19,7 +19,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Call, Reconfigure
 
 
-class Schism(Struct, frozen=True):
+class SingleStepChangeScenario(Struct, frozen=True):
     """The schism of five servers, of which the last listens."""
 
     def run(self, sim: Simulation) -> None:
@@ -27,17 +27,17 @@ class Schism(Struct, frozen=True):
         a, b, c, d, e = sim.nodes
         sim.run_until(lambda s: s.leader)
         sim.run(0.5)
-        _crown(sim, a, sim.nodes)
+        _make_leader(sim, a, sim.nodes)
         sim.partition({a}, {b, c, d, e})
-        sim.call(Call(client=OPERATOR, wish=Reconfigure(AddVoters(frozenset({e}))), to=a))
-        _crown(sim, b, {b, c, d})
+        sim.call(Call(client=OPERATOR, request=Reconfigure(AddVoters(frozenset({e}))), to=a))
+        _make_leader(sim, b, {b, c, d})
         sim.partition({b, c}, {a}, {d}, {e})
-        sim.call(Call(client=OPERATOR, wish=Reconfigure(RemoveVoters(frozenset({a}))), to=b))
+        sim.call(Call(client=OPERATOR, request=Reconfigure(RemoveVoters(frozenset({a}))), to=b))
         sim.run(0.1)
-        _crown(sim, a, {a, d, e})
+        _make_leader(sim, a, {a, d, e})
 
 
-def _crown(sim: Simulation, node: NodeId, among: Iterable[NodeId]) -> None:
+def _make_leader(sim: Simulation, node: NodeId, among: Iterable[NodeId]) -> None:
     """Have ``node`` campaign among some servers until it leads, or it is plain that it will not."""
     here = set(among)
     sim.partition(here, set(sim.nodes) - here)

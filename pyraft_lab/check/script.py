@@ -29,7 +29,7 @@ from pyraft_lab.sim.world import (
     Deliver,
     Drop,
     Duplicate,
-    Expire,
+    FireTimer,
     Heal,
     Hold,
     Invoke,
@@ -39,9 +39,9 @@ from pyraft_lab.sim.world import (
 )
 from pyraft_lab.trace.record import EventId, Flight, Kind, MessageId, Record
 
-Place = int
+MoveNumber = int
 """Where a move stands in its script; -1, -2 … are the first starts of nodes 1, 2 …"""
-PACE: Micros = 1000
+MOVE_INTERVAL: Micros = 1000
 """Time between two moves that are played again, where only their order counts."""
 WITHHOLDING = (Cut, Delay, Drop, Heal, Hold, Partition, Release, SetWeather)
 """Decisions that change only what arrives when."""
@@ -50,7 +50,7 @@ WITHHOLDING = (Cut, Delay, Drop, Heal, Hold, Partition, Release, SetWeather)
 class Origin(NamedTuple):
     """Names a message: the move that sent it, from where to where, of which type, and the how manieth of these."""
 
-    sender: Place
+    sender: MoveNumber
     src: NodeId
     dst: NodeId
     type: str
@@ -60,14 +60,14 @@ class Origin(NamedTuple):
 class Move(NamedTuple):
     """One action of a run, at its time; ``message`` and ``call`` tell what it is about in every other run, too."""
 
-    place: Place
+    number: MoveNumber
     time: Micros
     action: Action
     message: Origin | None = None
-    call: Place | None = None
+    call: MoveNumber | None = None
 
 
-Pace = Callable[[Simulation, Move], Micros | None]
+Timing = Callable[[Simulation, Move], Micros | None]
 """When a move is made in a run; ``None`` if it cannot be made now."""
 
 
@@ -75,16 +75,16 @@ class Names:
     """What messages and calls are called in one run: from origin to number, and back."""
 
     def __init__(self, sim: Simulation) -> None:
-        self.places: dict[EventId, Place] = {event: -node for event, node in enumerate(sim.nodes)}
+        self.numbers: dict[EventId, MoveNumber] = {event: -node for event, node in enumerate(sim.nodes)}
         self.messages: dict[Origin, MessageId] = {}
         self.origins: dict[MessageId, Origin] = {}
-        self.requests: dict[Place, RequestId] = {}
-        self.calls: list[Place] = []
-        self._counts: dict[tuple[Place, NodeId, NodeId, str], int] = defaultdict(int)
+        self.requests: dict[MoveNumber, RequestId] = {}
+        self.calls: list[MoveNumber] = []
+        self._counts: dict[tuple[MoveNumber, NodeId, NodeId, str], int] = defaultdict(int)
 
-    def learn(self, place: Place, action: Action, event: EventId, sent: Iterable[Flight]) -> None:
+    def learn(self, place: MoveNumber, action: Action, event: EventId, sent: Iterable[Flight]) -> None:
         """A move was made, and this left because of it."""
-        self.places[event] = place
+        self.numbers[event] = place
         for flight in sent:
             self._name(flight)
         if isinstance(action, Invoke):
@@ -103,7 +103,7 @@ class Names:
         return next((one.id for one in flying if (one.src, one.dst, type(one.message).__name__) == like), None)
 
     def _name(self, flight: Flight) -> None:
-        sender = self.places.get(flight.cause)
+        sender = self.numbers.get(flight.cause)
         if sender is not None:
             kind = (sender, flight.src, flight.dst, type(flight.message).__name__)
             self.rename(flight, Origin(*kind, self._counts[kind]))
@@ -137,7 +137,7 @@ class Writer:
             if flight.copy_of is not None and flight.id in self.arrived and record.kind is not Kind.DUPLICATE:
                 self._double(flight, time)
 
-    def _move(self, place: Place, time: Micros, action: Action) -> Move:
+    def _move(self, place: MoveNumber, time: Micros, action: Action) -> Move:
         match action:
             case Deliver(message) | Duplicate(message):
                 return Move(place, time, action, message=self.names.origins[message])
@@ -155,38 +155,38 @@ class Writer:
         self.names.rename(flight, Origin(place, flight.src, flight.dst, type(flight.message).__name__, 0))
 
 
-def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object], *, pace: Pace) -> list[Move]:
+def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object], *, pace: Timing) -> list[Move]:
     """Make these moves one after the other, those that still make sense, until ``stop``; the moves that were made."""
     names, made = Names(sim), list[Move]()
     for move in moves:
-        meant, time = _meant(sim, names, move), pace(sim, move)
+        meant, time = _resolved(sim, names, move), pace(sim, move)
         if meant is None or time is None:
             continue
         try:
             record = sim.force(meant.action, time)
         except (PyraftError, AssertionError):
             continue
-        names.learn(move.place, meant.action, record.id, record.sent)
+        names.learn(move.number, meant.action, record.id, record.sent)
         made.append(meant)
         if stop(sim):
             break
     return made
 
 
-def at_any_pace(sim: Simulation, _move: Move) -> Micros:
+def in_order_only(sim: Simulation, _move: Move) -> Micros:
     """One after the other: timers, too, may run out when they like."""
-    return sim.world.now + PACE
+    return sim.world.now + MOVE_INTERVAL
 
 
 def by_the_clock(sim: Simulation, move: Move) -> Micros | None:
     """Each at its own time; then no lease outlasts its timer, and no follower is free before its own has run out."""
     time = max(move.time, sim.world.now)
-    for due in [due for due in sim.world.agenda if due.time < time and _ends_lease(sim, due.action)]:
+    for due in [due for due in sim.world.event_queue if due.time < time and _ends_lease(sim, due.action)]:
         sim.force(due.action, due.time)
     match move.action:
-        case Expire(timer=timer) if timer.kind is TimerKind.LEASE:
+        case FireTimer(timer=timer) if timer.kind is TimerKind.LEASE:
             return None
-        case Expire(node, timer) if timer.kind is TimerKind.LOYALTY:
+        case FireTimer(node, timer) if timer.kind is TimerKind.VOTE_LEASE:
             set_for = sim.world.nodes[node].timers.get(timer) if node in sim.nodes else None
             return time if set_for is not None and set_for.time <= time else None
         case _:
@@ -195,11 +195,11 @@ def by_the_clock(sim: Simulation, move: Move) -> Micros | None:
 
 def _ends_lease(sim: Simulation, action: Action) -> bool:
     return (
-        isinstance(action, Expire) and action.timer.kind is TimerKind.LEASE and not sim.world.nodes[action.node].paused
+        isinstance(action, FireTimer) and action.timer.kind is TimerKind.LEASE and not sim.world.nodes[action.node].paused
     )
 
 
-def _meant(sim: Simulation, names: Names, move: Move) -> Move | None:
+def _resolved(sim: Simulation, names: Names, move: Move) -> Move | None:
     """The move as it is in this run; ``None`` where there is no such message or call."""
     match move:
         case Move(action=Deliver() | Duplicate() as action, message=Origin() as origin):

@@ -37,11 +37,11 @@ from operator import attrgetter
 from sys import getsizeof
 from typing import NamedTuple, TypeAlias
 
-from pyraft_lab.check.models import ANY, Input, Model, Output, State
+from pyraft_lab.check.models import ANY, Input, SequentialSpec, Output, State
 from pyraft_lab.history import Operation
 
 ENTRY_BYTES = 350  # a remembered configuration without its state: measured, rounded up
-VISIT_BYTES = 900  # a visit that waits, with its moves
+NODE_BYTES = 900  # a visit that waits, with its moves
 GUESS = 20  # placed operations that a configuration must be ahead of another to be worth one guess more
 
 
@@ -54,15 +54,15 @@ class Configuration(NamedTuple):
     state: State
 
 
-class Visit(NamedTuple):
+class SearchNode(NamedTuple):
     """A configuration on the walk, and how it was reached."""
 
-    here: Configuration
-    placed: int  # how many returned operations have taken effect
+    configuration: Configuration
+    position: int  # how many returned operations have taken effect
     operation: Operation | None = None
-    before: "Visit | None" = None
+    before: "SearchNode | None" = None
 
-    def order(self) -> tuple[Operation, ...]:
+    def path(self) -> tuple[Operation, ...]:
         """The operations that led here."""
         operations, visit = [], self
         while visit.operation and visit.before:
@@ -71,13 +71,13 @@ class Visit(NamedTuple):
         return tuple(reversed(operations))
 
 
-Moves: TypeAlias = Iterator[Visit | None]  # where to go next; None where only guesses are left
+Moves: TypeAlias = Iterator[SearchNode | None]  # where to go next; None where only guesses are left
 
 
 class Search:
     """The walk over one object's configurations, a slice at a time, so that many objects can take turns."""
 
-    def __init__(self, operations: Sequence[Operation], model: Model, *, key: Hashable = None) -> None:
+    def __init__(self, operations: Sequence[Operation], model: SequentialSpec, *, key: Hashable = None) -> None:
         self.key = key
         self.model = model
         self.ok: bool | None = None
@@ -86,19 +86,19 @@ class Search:
         self.unanswered = sorted((o for o in operations if _may_matter(o, model)), key=attrgetter("call"))
         self._calls = [o.call for o in self.returned]
         self._returns = [inf if o.returned is None else o.returned for o in self.returned]
-        self._looks = [model.looks(o.input, o.output) for o in self.returned]
+        self._looks = [model.is_read(o.input, o.output) for o in self.returned]
         self._twins = _twins(self.unanswered)
         self._state_bytes = 0
         self._tried: dict[tuple[int, int, State], tuple[int, ...]] = {}
-        self._waiting: list[tuple[int, int, Visit, Moves]] = []  # a heap by cost, of equal ones the latest first
+        self._waiting: list[tuple[int, int, SearchNode, Moves]] = []  # a heap by cost, of equal ones the latest first
         self._turns = count(0, -1)
-        self.deepest = Visit(Configuration(0, 0, 0, model.initial()), 0)  # where most operations were placed
-        self._walk: Iterator[None] = self._visits()
+        self.deepest = SearchNode(Configuration(0, 0, 0, model.initial()), 0)  # where most operations were placed
+        self._walk: Iterator[None] = self._nodes()
 
     @property
     def bytes(self) -> int:
         """How much memory the search takes now, roughly."""
-        return len(self._tried) * ENTRY_BYTES + len(self._waiting) * VISIT_BYTES + self._state_bytes
+        return len(self._tried) * ENTRY_BYTES + len(self._waiting) * NODE_BYTES + self._state_bytes
 
     def advance(self, steps: int) -> None:
         """Go on for about so many steps of the model; ``ok`` tells whether that was enough."""
@@ -107,18 +107,18 @@ class Search:
             if self.steps >= limit:
                 return
 
-    def abandon(self) -> None:
+    def stop(self) -> None:
         """Stop, and keep nothing but the result."""
         self._walk = iter(())
         self._waiting.clear()
         self._tried.clear()
         self._state_bytes = 0
 
-    def _visits(self) -> Iterator[None]:
+    def _nodes(self) -> Iterator[None]:
         """One move a turn, until all returned operations are placed or nothing is left to try."""
         visit, moves = self.deepest, self._moves(self.deepest)
-        while visit.here.first < len(self.returned):
-            there = self._next_visit(visit, moves)
+        while visit.configuration.first < len(self.returned):
+            there = self._next_node(visit, moves)
             if there:
                 visit, moves = there, self._moves(there)
             elif self._waiting:
@@ -129,29 +129,29 @@ class Search:
             yield
         self.ok, self.deepest = True, visit
 
-    def _next_visit(self, visit: Visit, moves: Moves) -> Visit | None:
+    def _next_node(self, visit: SearchNode, moves: Moves) -> SearchNode | None:
         """Where a move leads from here; the visit itself waits, for its other moves may be needed."""
         for there in moves:
             if there is None:
                 self._wait(visit, moves, GUESS)
                 return None
-            if self._is_new(there.here):
+            if self._is_new(there.configuration):
                 self._wait(visit, moves, 0)
-                if there.placed > self.deepest.placed:
+                if there.position > self.deepest.position:
                     self.deepest = there
                 return there
         return None
 
-    def _wait(self, visit: Visit, moves: Moves, extra: int) -> None:
-        cost = GUESS * visit.here.used.bit_count() - visit.placed + extra
+    def _wait(self, visit: SearchNode, moves: Moves, extra: int) -> None:
+        cost = GUESS * visit.configuration.used.bit_count() - visit.position + extra
         heappush(self._waiting, (cost, next(self._turns), visit, moves))
 
-    def _moves(self, visit: Visit) -> Moves:
+    def _moves(self, visit: SearchNode) -> Moves:
         """What may happen next; the module's docstring says what is left out, and why it may be."""
-        candidates = self.candidates(visit.here)
+        candidates = self.candidates(visit.configuration)
         for i in candidates:
-            if self._looks[i] and self._ask(self.returned[i], visit.here.state)[0]:
-                return iter((self._place(i, visit, visit.here.state),))
+            if self._looks[i] and self._ask(self.returned[i], visit.configuration.state)[0]:
+                return iter((self._place(i, visit, visit.configuration.state),))
         return self._alternatives(visit, candidates)
 
     def candidates(self, here: Configuration) -> list[int]:
@@ -167,23 +167,23 @@ class Search:
             deadline = min(deadline, self._returns[i])
             i += 1
 
-    def _alternatives(self, visit: Visit, candidates: Sequence[int]) -> Moves:
+    def _alternatives(self, visit: SearchNode, candidates: Sequence[int]) -> Moves:
         placed: dict[Input, Output] = {}
         for i in candidates:
             operation = self.returned[i]
             is_twin = operation.input in placed and placed[operation.input] == operation.output
             if is_twin or self._looks[i]:
                 continue
-            fits, state = self._ask(operation, visit.here.state)
+            fits, state = self._ask(operation, visit.configuration.state)
             if fits:
                 placed[operation.input] = operation.output
                 yield self._place(i, visit, state)
         yield None
         yield from self._guesses(visit, self._returns[candidates[0]], placed)
 
-    def _guesses(self, visit: Visit, deadline: float, placed: Container[Input]) -> Moves:
+    def _guesses(self, visit: SearchNode, deadline: float, placed: Container[Input]) -> Moves:
         """Operations without a return that may have happened, although nobody was told."""
-        here = visit.here
+        here = visit.configuration
         for i, operation in enumerate(self.unanswered):
             if operation.call > deadline:
                 return
@@ -192,7 +192,7 @@ class Search:
                 continue
             _, state = self._ask(operation, here.state)
             there = here._replace(used=here.used | 1 << i, state=state)
-            yield Visit(there, visit.placed, operation, visit)
+            yield SearchNode(there, visit.position, operation, visit)
 
     def _ask(self, operation: Operation, state: State) -> tuple[bool, State]:
         """Would the model have answered what the client heard, and what state would it leave?"""
@@ -200,12 +200,12 @@ class Search:
         after, answer = self.model.step(state, operation.input)
         return answer is ANY or answer == operation.output, after
 
-    def _place(self, i: int, visit: Visit, state: State) -> Visit:
-        first, ahead, used, _ = visit.here
+    def _place(self, i: int, visit: SearchNode, state: State) -> SearchNode:
+        first, ahead, used, _ = visit.configuration
         ahead |= 1 << i - first
         run = (ahead ^ ahead + 1).bit_length() - 1  # operations placed without a gap need no bit any more
         there = Configuration(first + run, ahead >> run, used, state)
-        return Visit(there, visit.placed + 1, self.returned[i], visit)
+        return SearchNode(there, visit.position + 1, self.returned[i], visit)
 
     def _is_new(self, here: Configuration) -> bool:
         """Enter a configuration unless a more frugal one with the same future was entered before; remember it."""
@@ -222,9 +222,9 @@ class Search:
         return True
 
 
-def _may_matter(operation: Operation, model: Model) -> bool:
+def _may_matter(operation: Operation, model: SequentialSpec) -> bool:
     """An unanswered look constrains nothing."""
-    return operation.returned is None and not model.looks(operation.input, None)
+    return operation.returned is None and not model.is_read(operation.input, None)
 
 
 def _twins(operations: Sequence[Operation]) -> list[int]:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from pyraft_lab.check.failure import LINEARIZABLE, failure
-from pyraft_lab.check.script import Move, Pace, at_any_pace, by_the_clock, moves_of, play
+from pyraft_lab.check.script import Move, Timing, in_order_only, by_the_clock, moves_of, play
 from pyraft_lab.engine.engine import Engine, raft
-from pyraft_lab.engine.rules import ADVANCED, RAFT, covers_in_order
+from pyraft_lab.engine.rules import ADVANCED, RAFT, supersedes_in_order
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
@@ -43,30 +43,30 @@ class Shrinker:
     """The smallest failing run so far."""
 
     def __init__(self, run: Simulation, falls: str) -> None:
-        self.run, self.falls = run, falls
-        self.gone: tuple[NodeId, ...] = ()
+        self.run, self.violation = run, falls
+        self.left_out: tuple[NodeId, ...] = ()
         self.moves: Sequence[Move] = moves_of(run)
         self.right = _right_engine(run)
-        self.pace: Pace = at_any_pace
+        self.timing: Timing = in_order_only
         if self._rests_on_clocks() or not self._accept(self.moves):
-            self.pace = by_the_clock
+            self.timing = by_the_clock
             if not self._accept(self.moves):
                 raise PyraftError(f"{falls} does not fall again when the run is played move by move")
 
     def _rests_on_clocks(self) -> bool:
         """Whether it reads by leases, and there are no right rules to say whether only the clocks are to blame."""
-        wishes = [move.action.call.wish for move in self.moves if isinstance(move.action, Invoke)]
+        wishes = [move.action.call.request for move in self.moves if isinstance(move.action, Invoke)]
         return self.right is None and any(isinstance(wish, Query) and wish.policy == "lease" for wish in wishes)
 
     def drop_servers(self) -> bool:
         """Leave out as many servers as possible, two before one, three being left; whether there were any."""
-        before = self.gone
+        before = self.left_out
         for count in (2, 1):
-            servers = [node for node in self.run.again(record=False).nodes if node not in self.gone]
+            servers = [node for node in self.run.again(record=False).nodes if node not in self.left_out]
             for gone in combinations(servers, count) if len(servers) - count >= LEAST else ():
-                if self._accept(self.moves, (*self.gone, *gone)):
+                if self._accept(self.moves, (*self.left_out, *gone)):
                     break
-        return self.gone != before
+        return self.left_out != before
 
     def drop_moves(self) -> None:
         """Leave out ever smaller pieces until no single move can go."""
@@ -85,30 +85,30 @@ class Shrinker:
 
     def result(self) -> Simulation:
         """The shrunk run."""
-        sim = self.run.again(without=self.gone)
-        play(sim, self.moves, self._is_over, pace=self.pace)
+        sim = self.run.again(without=self.left_out)
+        play(sim, self.moves, self._is_over, pace=self.timing)
         return sim
 
     def _accept(self, moves: Sequence[Move], gone: tuple[NodeId, ...] | None = None) -> bool:
         """Whether the same falls by these moves, and would not under right rules; if so, they are the best so far."""
-        gone = self.gone if gone is None else gone
+        gone = self.left_out if gone is None else gone
         sim = self.run.again(without=gone, record=False)
-        made = play(sim, moves, self._is_over, pace=self.pace)
-        if not self._falls(sim) or self._is_unfair(made, gone):
+        made = play(sim, moves, self._is_over, pace=self.timing)
+        if not self._is_violated(sim) or self._is_unfair(made, gone):
             return False
-        self.moves, self.gone = made, gone
+        self.moves, self.left_out = made, gone
         return True
 
     def _is_unfair(self, moves: Sequence[Move], gone: tuple[NodeId, ...]) -> bool:
         if self.right is None:
             return False
         sim = self.run.again(without=gone, engine=self.right, record=False)
-        play(sim, moves, self._is_over, pace=self.pace)
+        play(sim, moves, self._is_over, pace=self.timing)
         return failure(sim) is not None
 
-    def _falls(self, sim: Simulation) -> bool:
-        found = failure(sim) if self.falls == LINEARIZABLE or sim.violations else None
-        return found is not None and found.name == self.falls
+    def _is_violated(self, sim: Simulation) -> bool:
+        found = failure(sim) if self.violation == LINEARIZABLE or sim.violations else None
+        return found is not None and found.name == self.violation
 
     def _is_over(self, sim: Simulation) -> bool:
         return bool(sim.violations)
@@ -117,5 +117,5 @@ class Shrinker:
 def _right_engine(run: Simulation) -> Engine | None:
     """The engine whose rules those of the run depart from; ``None`` where they are right themselves."""
     rules = run.world.setting.engine.rules
-    right = ADVANCED if rules.covers is covers_in_order else RAFT
+    right = ADVANCED if rules.supersedes is supersedes_in_order else RAFT
     return None if rules == right else raft(right)

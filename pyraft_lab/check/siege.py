@@ -22,25 +22,25 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.controls import OPERATOR
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Purpose, Weather, chance
-from pyraft_lab.sim.world import Call, HandOver, Resume
+from pyraft_lab.sim.world import Call, TransferLeadership, Resume
 
 FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
 """So fast that a new leader is at work before the old one's lease is over, if anybody lets it."""
 SLOW, QUICK = 0.95, 1.04
 """The leader's clock and the others' run as differently as the default ``clock_drift`` still allows for."""
-LASTS = 240
+DURATION = 240
 """Milliseconds that one siege takes."""
-LATE = 0.1
+WAKE_DELAY = 0.1
 """Seconds after which a leader that stood still notices what ran out meanwhile."""
 KEY = "x"
-Trick = Literal["cut off", "divided", "restarted", "transferred", "delayed", "paused"]
-TRICKS: tuple[Trick, ...] = get_args(Trick)
+Setup = Literal["cut off", "divided", "restarted", "transferred", "delayed", "paused"]
+SETUPS: tuple[Setup, ...] = get_args(Setup)
 
 
-class Siege(Struct, frozen=True):
+class StaleReadScenario(Struct, frozen=True):
     """One siege, by one trick; the old leader is read from by ``policy``."""
 
-    trick: Trick = "cut off"
+    setup: Setup = "cut off"
     policy: ReadPolicy = "lease"
 
     def run(self, sim: Simulation) -> None:
@@ -53,14 +53,14 @@ class Siege(Struct, frozen=True):
         for node in sim.nodes:
             sim.drift(node, SLOW if node == leader else QUICK)
         sim.run(0.05 + 0.05 * chance(sim.seed, Purpose.FAULT, 1, 0))
-        _ACTS[self.trick](sim, leader, rival, friends)
+        _ACTS[self.setup](sim, leader, rival, friends)
         depose(sim, leader, rival, self.policy)
 
 
 def depose(sim: Simulation, leader: NodeId, rival: NodeId, policy: ReadPolicy) -> None:
     """Have the rival campaign until it leads, write through it, and go on reading from the old leader."""
     written = None
-    for millisecond in range(LASTS):
+    for millisecond in range(DURATION):
         if written is None and sim.leader == rival:
             written = sim.write({"op": "put", "key": KEY, "value": 1}, to=rival)
         elif sim.leader != rival and millisecond % 4 == 0:
@@ -94,7 +94,7 @@ def transferred(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequenc
     sim.cut(rival, leader)
     sim.transfer(rival)
     sim.run(0.002)
-    sim.call(Call(client=OPERATOR, wish=HandOver(leader), to=leader))
+    sim.call(Call(client=OPERATOR, request=TransferLeadership(leader), to=leader))
     cut_off(sim, leader, rival, friends)
 
 
@@ -112,14 +112,14 @@ def paused(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[Nod
     """The leader sleeps until it is deposed, and wakes with nothing but its timers to tell it so."""
     cut_off(sim, leader, rival, friends)
     sim.pause(leader)
-    for _ in range(LASTS // 4):
+    for _ in range(DURATION // 4):
         if sim.leader != rival:
             sim.elect(rival)
         sim.run(0.004)
-    sim.decide(Resume(leader, round(LATE * SECOND)))
+    sim.decide(Resume(leader, round(WAKE_DELAY * SECOND)))
 
 
-_ACTS: Mapping[Trick, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], None]] = {
+_ACTS: Mapping[Setup, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], None]] = {
     "cut off": cut_off,
     "divided": divided,
     "restarted": restarted,

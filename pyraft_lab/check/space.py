@@ -12,13 +12,13 @@ need no more than a few thousand turns of Raft.
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
-from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, whole
-from pyraft_lab.check.ghost import Ghost, judge
-from pyraft_lab.check.local import Letter, Local
-from pyraft_lab.check.worlds import Act, Deliver, World, happen
+from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, full_budget
+from pyraft_lab.check.ghost import HistoryVariables, check_facts
+from pyraft_lab.check.local import Message, ServerState
+from pyraft_lab.check.worlds import Action, Deliver, ExplorerState, apply
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.messages import AnyMessage, PreVoteResponse, VoteResponse
-from pyraft_lab.engine.rules import covers_in_order
+from pyraft_lab.engine.rules import supersedes_in_order
 from pyraft_lab.engine.types import Term
 from pyraft_lab.sim.facts import Facts
 from pyraft_lab.sim.safety import LOG_MATCHING, logs_match
@@ -61,10 +61,10 @@ class Memo(dict[int, V]):
         return value
 
 
-class News(NamedTuple):
+class StateChange(NamedTuple):
     """What the rest of the world has to take notice of: facts, a longer log, a later term on disk."""
 
-    place: int
+    server: int
     after: int
     facts: int
     has_new_log: bool
@@ -76,13 +76,13 @@ class Outcome(NamedTuple):
 
     difference: int
     sent: int
-    news: News | None
+    change: StateChange | None
 
 
 class Context(NamedTuple):
     """What is neither a server nor a letter: the past, and what may still be spent."""
 
-    ghost: Ghost
+    history: HistoryVariables
     budget: Budget
 
 
@@ -94,54 +94,54 @@ class Choice(NamedTuple):
     outcome: Outcome
 
 
-Bag = tuple[int, ...]
+InFlight = tuple[int, ...]
 """Letters on their way, as sorted numbers of their deliveries."""
 
 
-class Space:
+class StateSpace:
     """All worlds that ``engine`` may bring about from ``start`` within ``bounds``."""
 
-    def __init__(self, engine: Engine, bounds: Bounds, start: World) -> None:
+    def __init__(self, engine: Engine, bounds: Bounds, start: ExplorerState) -> None:
         self.engine, self.bounds = engine, bounds
-        self.one_a_term = engine.rules.covers is not covers_in_order
+        self.one_a_term = engine.rules.supersedes is not supersedes_in_order
         self.nodes = [local.state.id for local in start.servers]
         self.shifts = [WIDTH * place for place in range(len(self.nodes))]
         self.context_shift = WIDTH * len(self.nodes)
-        self.bag_shift = self.context_shift + WIDTH
-        self.calm = (1 << self.bag_shift) - 1
-        self.servers, self.acts = Table[Local](), Table[Act]()
-        self.contexts, self.bags = Table[Context](), Table[Bag](())
-        self.posts, self.facts = Table[Bag](()), Table[Facts](())
+        self.in_flight_shift = self.context_shift + WIDTH
+        self.calm = (1 << self.in_flight_shift) - 1
+        self.servers, self.acts = Table[ServerState](), Table[Action]()
+        self.contexts, self.bags = Table[Context](), Table[InFlight](())
+        self.posts, self.facts = Table[InFlight](()), Table[Facts](())
         self.outcomes = Memo(self._outcome)
         self.deliveries, self.copies = Memo(self._deliveries), Memo(self._copies)
         self.choices = Memo(self._choices)
         self.recipients, self.needed = Memo(self._recipients), Memo(self._needed)
         self.mixed, self.cleared = Memo(self._mixed), Memo(self._cleared)
-        self.judged, self.matches = Memo(self._judged), Memo(self._matches)
+        self.checked, self.matches = Memo(self._checked), Memo(self._matches)
         self.first = self.key(start)
 
     # From worlds to integers and back
 
-    def key(self, world: World) -> WorldKey:
+    def key(self, world: ExplorerState) -> WorldKey:
         """A world that is spelt out, with the whole budget, as an integer."""
         servers = sum(self.servers.number(one) << shift for one, shift in zip(world.servers, self.shifts, strict=True))
-        context = self.contexts.number(Context(world.ghost, whole(self.bounds)))
-        bag = self.bags.number(self._bag(world.letters))
-        return servers | context << self.context_shift | bag << self.bag_shift
+        context = self.contexts.number(Context(world.history, full_budget(self.bounds)))
+        bag = self.bags.number(self._in_flight(world.messages))
+        return servers | context << self.context_shift | bag << self.in_flight_shift
 
-    def world(self, key: WorldKey) -> World:
+    def world(self, key: WorldKey) -> ExplorerState:
         """A world spelt out."""
         context = self.contexts.values[key >> self.context_shift & MASK]
-        acts = (self.acts.values[number] for number in self.bags.values[key >> self.bag_shift])
-        return World(
+        acts = (self.acts.values[number] for number in self.bags.values[key >> self.in_flight_shift])
+        return ExplorerState(
             servers=tuple(self.servers.values[key >> shift & MASK] for shift in self.shifts),
-            letters=tuple(act.letter for act in acts if isinstance(act, Deliver)),
-            ghost=context.ghost,
+            messages=tuple(act.message for act in acts if isinstance(act, Deliver)),
+            history=context.history,
         )
 
-    def happened(self) -> tuple[str, ...]:
+    def facts_seen(self) -> tuple[str, ...]:
         """The kinds of messages that were sent so far, and of facts that came about."""
-        sent = {type(self._letter(act).message).__name__ for post in self.posts.values for act in post}
+        sent = {type(self._message_of(act).message).__name__ for post in self.posts.values for act in post}
         facts = {type(fact).__name__ for facts in self.facts.values for fact in facts}
         return tuple(sorted(sent | facts))
 
@@ -150,7 +150,7 @@ class Space:
     def successors(self, key: WorldKey) -> Iterator[tuple[int, WorldKey, str]]:
         """Every act that may happen, by number, the world after it, and the promise it breaks (empty: none)."""
         servers = [key >> shift & MASK for shift in self.shifts]
-        calm, bag = key & self.calm, key >> self.bag_shift
+        calm, bag = key & self.calm, key >> self.in_flight_shift
         context = calm >> self.context_shift
         for act, place, rest in self.deliveries[bag]:
             yield act, *self._after(servers, calm, rest, self.outcomes[act << WIDTH | servers[place]])
@@ -167,34 +167,34 @@ class Space:
                 sent = self.needed[sent << WIDTH | servers[place]]
             bag = self.mixed[bag << WIDTH | sent]
         if news is None:
-            return calm + difference + (bag << self.bag_shift), ""
-        return self._take_notice(servers, calm + difference, bag, news)
+            return calm + difference + (bag << self.in_flight_shift), ""
+        return self._record_change(servers, calm + difference, bag, news)
 
-    def _take_notice(self, servers: list[int], calm: int, bag: int, news: News) -> tuple[WorldKey, str]:
+    def _record_change(self, servers: list[int], calm: int, bag: int, news: StateChange) -> tuple[WorldKey, str]:
         """Judge what happened; forget letters that a later term has made void."""
         broken = ""
         if news.facts:
             context = calm >> self.context_shift
-            later, broken = self.judged[context << WIDTH | news.facts]
+            later, broken = self.checked[context << WIDTH | news.facts]
             calm += (later - context) << self.context_shift
         if news.has_new_log:
-            others = (server for place, server in enumerate(servers) if place != news.place)
+            others = (server for place, server in enumerate(servers) if place != news.server)
             if not all(self.matches[news.after << WIDTH | other] for other in others):
                 broken = broken or LOG_MATCHING
         if news.has_new_term:
             bag = self.cleared[bag << WIDTH | news.after]
-        return calm + (bag << self.bag_shift), broken
+        return calm + (bag << self.in_flight_shift), broken
 
     # What is computed once
 
     def _outcome(self, key: int) -> Outcome:
         act, before = self.acts.values[key >> WIDTH], self.servers.values[key & MASK]
-        after, sent, facts = happen(self.engine, before, act, instant=self.bounds.instant_disk)
+        after, sent, facts = apply(self.engine, before, act, instant=self.bounds.instant_disk)
         if not is_within(self.bounds, after):
             return NOTHING  # as if it had been lost
         number, place = self.servers.number(after), self.nodes.index(after.state.id)
-        news = News(
-            place=place,
+        news = StateChange(
+            server=place,
             after=number,
             facts=self.facts.number(facts),
             has_new_log=after.state.log != before.state.log,
@@ -202,7 +202,7 @@ class Space:
         )
         is_news = news.facts or news.has_new_log or news.has_new_term
         difference = (number - (key & MASK)) << self.shifts[place]
-        return Outcome(difference, self.posts.number(self._bag(sent)), news if is_news else None)
+        return Outcome(difference, self.posts.number(self._in_flight(sent)), news if is_news else None)
 
     def _choices(self, key: int) -> tuple[Choice, ...]:
         """What may happen to a server; what has no effect at all is left out."""
@@ -236,7 +236,7 @@ class Space:
         difference = (self.contexts.number(Context(ghost, left)) - number) << self.context_shift
         found = []
         for act in sorted(set(self.bags.values[key >> WIDTH])):
-            again = self.acts.number(Deliver(self._letter(act), again=True))
+            again = self.acts.number(Deliver(self._message_of(act), again=True))
             found.append((act, self._receiver(act), again, difference))
         return tuple(found)
 
@@ -247,49 +247,49 @@ class Space:
         """What was sent, without what is void for one server."""
         server = key & MASK
         return self.posts.number(
-            tuple(act for act in self.posts.values[key >> WIDTH] if not self._is_void(act, server))
+            tuple(act for act in self.posts.values[key >> WIDTH] if not self._is_stale(act, server))
         )
 
     def _cleared(self, key: int) -> int:
         """The letters on their way, without those that are void for one server."""
         server = key & MASK
-        return self.bags.number(tuple(act for act in self.bags.values[key >> WIDTH] if not self._is_void(act, server)))
+        return self.bags.number(tuple(act for act in self.bags.values[key >> WIDTH] if not self._is_stale(act, server)))
 
     def _mixed(self, key: int) -> int:
         return self.bags.number(tuple(sorted(self.bags.values[key >> WIDTH] + self.posts.values[key & MASK])))
 
-    def _is_void(self, act: int, server: int) -> bool:
+    def _is_stale(self, act: int, server: int) -> bool:
         """A letter of an older term than its receiver's disk that does nothing never will: terms only grow."""
-        local, letter = self.servers.values[server], self._letter(act)
-        if letter.dst != local.state.id or speaks_of(letter.message) >= local.disk.vote.term:
+        local, letter = self.servers.values[server], self._message_of(act)
+        if letter.dst != local.state.id or latest_term(letter.message) >= local.disk.vote.term:
             return False
         return self.outcomes[act << WIDTH | server] == NOTHING
 
-    def _judged(self, key: int) -> tuple[int, str]:
+    def _checked(self, key: int) -> tuple[int, str]:
         ghost, budget = self.contexts.values[key >> WIDTH]
-        past, broken = judge(ghost, self.facts.values[key & MASK], one_a_term=self.one_a_term)
+        past, broken = check_facts(ghost, self.facts.values[key & MASK], one_a_term=self.one_a_term)
         return self.contexts.number(Context(past, budget)), broken
 
     def _matches(self, key: int) -> bool:
         one, other = self.servers.values[key >> WIDTH], self.servers.values[key & MASK]
         return logs_match(one.state.log, other.state.log)
 
-    def _bag(self, letters: tuple[Letter, ...]) -> Bag:
+    def _in_flight(self, letters: tuple[Message, ...]) -> InFlight:
         return tuple(sorted(self.acts.number(Deliver(letter)) for letter in letters))
 
-    def _letter(self, act: int) -> Letter:
+    def _message_of(self, act: int) -> Message:
         delivery = self.acts.values[act]
         assert isinstance(delivery, Deliver), "a bag holds deliveries"
-        return delivery.letter
+        return delivery.message
 
     def _receiver(self, act: int) -> int:
-        return self.nodes.index(self._letter(act).dst)
+        return self.nodes.index(self._message_of(act).dst)
 
 
 NOTHING = Outcome(0, 0, None)
 
 
-def speaks_of(message: AnyMessage) -> Term:
+def latest_term(message: AnyMessage) -> Term:
     """The latest term a message can matter in."""
     match message:
         case PreVoteResponse(asked=asked) | VoteResponse(asked=asked):

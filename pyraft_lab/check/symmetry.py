@@ -12,12 +12,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
-from pyraft_lab.check.ghost import Ghost
-from pyraft_lab.check.space import MASK, Context, Memo, Space, WorldKey
+from pyraft_lab.check.ghost import HistoryVariables
+from pyraft_lab.check.space import MASK, Context, Memo, StateSpace, WorldKey
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.timers import Timer, TimerKind
-from pyraft_lab.engine.types import NOBODY, NodeId
+from pyraft_lab.engine.types import NO_NODE, NodeId
 
 Names = Mapping[NodeId, NodeId]
 """A new name for every server."""
@@ -28,20 +28,20 @@ _NODES = frozenset({"id", "node", "peer", "leader", "src", "dst", "to"})
 class Symmetry:
     """Finds the world that stands for all those that differ from it by names alone."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: StateSpace) -> None:
         self.space = space
         self.namings = [
-            {NOBODY: NOBODY, **dict(zip(space.nodes, named, strict=True))} for named in permutations(space.nodes)
+            {NO_NODE: NO_NODE, **dict(zip(space.nodes, named, strict=True))} for named in permutations(space.nodes)
         ]
         self.servers, self.contexts = Memo(self._server), Memo(self._context)
-        self.acts, self.bags = Memo(self._act), Memo(self._bag)
+        self.acts, self.bags = Memo(self._act), Memo(self._in_flight)
 
     def representative(self, key: WorldKey) -> WorldKey:
         """The least of all renamed worlds."""
         space = self.space
         images = [self.servers[key >> shift & MASK] for shift in space.shifts]
         images.append(self.contexts[key >> space.context_shift & MASK])
-        images.append(self.bags[key >> space.bag_shift])
+        images.append(self.bags[key >> space.in_flight_shift])
         return min(map(sum, zip(*images, strict=True)))
 
     def _server(self, number: int) -> tuple[int, ...]:
@@ -55,11 +55,11 @@ class Symmetry:
         images = (Context(rename(ghost, names), rename(budget, names)) for names in self.namings)
         return tuple(space.contexts.number(image) << space.context_shift for image in images)
 
-    def _bag(self, number: int) -> tuple[int, ...]:
+    def _in_flight(self, number: int) -> tuple[int, ...]:
         space = self.space
         acts = [self.acts[act] for act in space.bags.values[number]]
         images = (tuple(sorted(image)) for image in zip(*acts, strict=True)) if acts else ((),) * len(self.namings)
-        return tuple(space.bags.number(image) << space.bag_shift for image in images)
+        return tuple(space.bags.number(image) << space.in_flight_shift for image in images)
 
     def _act(self, number: int) -> tuple[int, ...]:
         act = self.space.acts.values[number]
@@ -85,10 +85,10 @@ def rename(value: Any, names: Names) -> Any:
 
 def _rename_struct(value: Struct, names: Names) -> Any:
     match value:
-        case Ghost(reigns, committed, by, start):
+        case HistoryVariables(reigns, committed, by, start):
             renamed = frozenset((term, names[node]) for term, node in reigns)
             followed = tuple((term, names[node]) for term, node in by)
-            return Ghost(renamed, rename(committed, names), followed, rename(start, names))
+            return HistoryVariables(renamed, rename(committed, names), followed, rename(start, names))
         case Timer(TimerKind.RETRY, peer):
             return Timer(TimerKind.RETRY, names[peer])
         case Leader():

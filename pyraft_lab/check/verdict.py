@@ -53,7 +53,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         """The verdict in sentences: the order found, the operation that has no place in any, or what ran out."""
         if self.ok:
             return _explain_order(self)
-        return _explain_silence(self) if self.blocked is None else _explain_refusal(self, self.blocked)
+        return _explain_timeout(self) if self.blocked is None else _explain_refusal(self, self.blocked)
 
 
 def _explain_order(verdict: Verdict) -> str:
@@ -86,7 +86,7 @@ def _last_of(verdict: Verdict, placed: int) -> list[str]:
     return [f"A longest order that explains its answers has {placed:,} of them; it ends with:", *shown]
 
 
-def _explain_silence(verdict: Verdict) -> str:
+def _explain_timeout(verdict: Verdict) -> str:
     decided = verdict.keys - len(verdict.undecided)
     return (
         f"Unknown: the budget of {verdict.reason} ended the search after {verdict.steps:,} steps of the model.  "

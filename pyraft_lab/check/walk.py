@@ -28,28 +28,28 @@ from pyraft_lab.sim.world import (
     Deliver,
     Drop,
     Duplicate,
-    Expire,
+    FireTimer,
     GiveUp,
-    HandOver,
+    TransferLeadership,
     Invoke,
     Pending,
     Query,
     Reconfigure,
     Start,
-    Tell,
+    Notify,
     World,
     Write,
     actions,
 )
 from pyraft_lab.trace.record import Flight
 
-PACE: Micros = 1000
+EVENT_INTERVAL: Micros = 1000
 """Time between two events of a walk, so that its history has an order."""
 PURPOSE = 20
 """The row of chances that walks draw from."""
 
 
-class Walk(Struct, frozen=True, kw_only=True):
+class RandomWalk(Struct, frozen=True, kw_only=True):
     """How often a walk does what, in shares of its ``steps``; what is left goes to messages, disks and timers.
 
     ``timers`` is the share of timers among those; ``spell`` how many steps the same servers stay awake; ``lazy`` how
@@ -58,16 +58,16 @@ class Walk(Struct, frozen=True, kw_only=True):
     """
 
     steps: int = 400
-    spell: int = 25
+    awake_steps: int = 25
     timers: float = 0.06
-    lazy: float = 0.0
+    ignored_appends: float = 0.0
     crash: float = 0.02
     drop: float = 0.01
     duplicate: float = 0.01
     write: float = 0.06
     read: float = 0.0
     change: float = 0.0
-    bold: float = 0.5
+    multi_voter_changes: float = 0.5
     snapshot: float = 0.0
     transfer: float = 0.0
     retry: float = 0.0
@@ -81,8 +81,8 @@ class Walk(Struct, frozen=True, kw_only=True):
 class Walker:
     """Walks through one simulation."""
 
-    def __init__(self, sim: Simulation, walk: Walk) -> None:
-        self.sim, self.walk = sim, walk
+    def __init__(self, sim: Simulation, walk: RandomWalk) -> None:
+        self.sim, self.settings = sim, walk
         self.drawn = 0
         self.awake: frozenset[NodeId] = frozenset(sim.nodes)
         self.members = tuple(sim.nodes)
@@ -93,18 +93,18 @@ class Walker:
         self.drawn += 1
         return chance(self.sim.seed, PURPOSE, 0, self.drawn)
 
-    def pick(self, of: Sequence[Pending]) -> Pending:
+    def choose(self, of: Sequence[Pending]) -> Pending:
         """One of them."""
         return of[int(self.draw() * len(of))]
 
     def run(self) -> None:
         """Walk until it is over, or an invariant falls."""
-        for count in range(self.walk.steps):
-            if count % self.walk.spell == 0:
+        for count in range(self.settings.steps):
+            if count % self.settings.awake_steps == 0:
                 self.awake = self._some_nodes()
             action = self._decision() or self._pending()
             if action is not None:
-                self.sim.force(action, self.sim.world.now + PACE)
+                self.sim.force(action, self.sim.world.now + EVENT_INTERVAL)
             if self.sim.violations:
                 return
 
@@ -120,11 +120,11 @@ class Walker:
         waiting: tuple[list[Pending], list[Pending]] = ([], [])
         for action in actions(world):
             if self._concerns(world, action):
-                waiting[isinstance(action, Expire)].append(action)
+                waiting[isinstance(action, FireTimer)].append(action)
         others, timers = waiting
-        if timers and (not others or self.draw() < self.walk.timers):
-            return self.pick(timers)
-        return self.pick(others) if others else None
+        if timers and (not others or self.draw() < self.settings.timers):
+            return self.choose(timers)
+        return self.choose(others) if others else None
 
     def _concerns(self, world: World, action: Pending) -> bool:
         """Whether it happens among those awake; second tries are rare; leases and giving up are left to clocks."""
@@ -132,19 +132,19 @@ class Walker:
             case Deliver(message):
                 flight = world.flights[message]
                 is_passed_over = (
-                    isinstance(flight.message, (AppendRequest, TimeoutNow)) and self.draw() < self.walk.lazy
+                    isinstance(flight.message, (AppendRequest, TimeoutNow)) and self.draw() < self.settings.ignored_appends
                 )
-                return flight.dst in self.awake and self._reaches(flight) and not is_passed_over
+                return flight.dst in self.awake and self._may_arrive(flight) and not is_passed_over
             case Attempt():
-                return self.draw() < self.walk.retry
-            case Expire(node, timer):
+                return self.draw() < self.settings.retry
+            case FireTimer(node, timer):
                 return node in self.awake and timer.kind is not TimerKind.LEASE
             case GiveUp():
                 return False
             case _:
                 return action.node in self.awake
 
-    def _reaches(self, flight: Flight) -> bool:
+    def _may_arrive(self, flight: Flight) -> bool:
         """Rarely something arrives from a server that sleeps."""
         return flight.src in self.awake or self.draw() < 0.02
 
@@ -152,17 +152,17 @@ class Walker:
 
     def _decision(self) -> Decision | None:
         luck = self.draw()
-        for share, make in self._habits():
+        for share, make in self._draw_awake():
             luck -= share
             if luck < 0:
                 return make()
         return None
 
-    def _habits(self) -> Iterator[tuple[float, Callable[[], Decision | None]]]:
-        walk = self.walk
+    def _draw_awake(self) -> Iterator[tuple[float, Callable[[], Decision | None]]]:
+        walk = self.settings
         yield walk.crash, self._crash
-        yield walk.drop, partial(self._meddle, Drop)
-        yield walk.duplicate, partial(self._meddle, Duplicate)
+        yield walk.drop, partial(self._inject_fault, Drop)
+        yield walk.duplicate, partial(self._inject_fault, Duplicate)
         yield walk.write, self._write
         yield walk.read, self._read
         yield walk.change, self._change
@@ -176,7 +176,7 @@ class Walker:
         node = self._node(self.members)
         return Crash(node) if self.sim.nodes[node].up else Start(node)
 
-    def _meddle(self, how: type[Drop] | type[Duplicate]) -> Decision | None:
+    def _inject_fault(self, how: type[Drop] | type[Duplicate]) -> Decision | None:
         flights = self.sim.flying
         return how(flights[int(self.draw() * len(flights))].id) if flights else None
 
@@ -184,22 +184,22 @@ class Walker:
         nodes = self.sim.world.nodes.values()
         return [one.id for one in nodes if one.up and isinstance(one.state.role, Leader) and one.id in self.awake]
 
-    def _ask(self, wish: Write | Query | Reconfigure | HandOver, to: NodeId | None) -> Decision | None:
+    def _ask(self, wish: Write | Query | Reconfigure | TransferLeadership, to: NodeId | None) -> Decision | None:
         self.client += 1
-        return Invoke(Call(client=self.client, wish=wish, to=to))
+        return Invoke(Call(client=self.client, request=wish, to=to))
 
     def _write(self) -> Decision | None:
         leaders = self._leaders()
         if not leaders:
             return None
-        key = f"k{int(self.draw() * self.walk.keys)}"
-        to = None if self.walk.retry else self._node(leaders)
-        op, value = ("append", f"{self.client} ") if self.walk.retry else ("put", self.client)
+        key = f"k{int(self.draw() * self.settings.keys)}"
+        to = None if self.settings.retry else self._node(leaders)
+        op, value = ("append", f"{self.client} ") if self.settings.retry else ("put", self.client)
         return self._ask(Write({"op": op, "key": key, "value": value}), to)
 
     def _read(self) -> Decision | None:
         leaders = self._leaders()
-        return self._ask(Query(f"k{int(self.draw() * self.walk.keys)}"), self._node(leaders)) if leaders else None
+        return self._ask(Query(f"k{int(self.draw() * self.settings.keys)}"), self._node(leaders)) if leaders else None
 
     def _change(self) -> Decision | None:
         leaders = self._leaders()
@@ -207,7 +207,7 @@ class Walker:
             return None
         leader = self._node(leaders)
         voters = self.sim.nodes[leader].membership.voters
-        if self.draw() >= self.walk.bold:
+        if self.draw() >= self.settings.multi_voter_changes:
             chosen = voters ^ {self._node(self.members)}
         else:
             chosen = frozenset(node for node in self.members if self.draw() < 0.6)
@@ -217,8 +217,8 @@ class Walker:
 
     def _snapshot(self) -> Decision | None:
         node = self._node(self.members)
-        return Tell(node, BuildSnapshot()) if self.sim.nodes[node].up else None
+        return Notify(node, BuildSnapshot()) if self.sim.nodes[node].up else None
 
     def _transfer(self) -> Decision | None:
         leaders = self._leaders()
-        return self._ask(HandOver(self._node(self.members)), self._node(leaders)) if leaders else None
+        return self._ask(TransferLeadership(self._node(self.members)), self._node(leaders)) if leaders else None

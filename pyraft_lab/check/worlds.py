@@ -6,8 +6,8 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.check.ghost import Ghost
-from pyraft_lab.check.local import Letter, Local, Move, expire, restart, settle, sync, turn
+from pyraft_lab.check.ghost import HistoryVariables
+from pyraft_lab.check.local import Message, ServerState, LocalStep, expire, restart, settle, sync, turn
 from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
@@ -20,9 +20,9 @@ from pyraft_lab.engine.types import LogId, NodeId
 from pyraft_lab.machine import decode
 from pyraft_lab.sim.simulation import Simulation
 
-BARE = Config(
+NO_SNAPSHOTS = Config(
     pre_vote=False,
-    loyalty=False,
+    vote_lease=False,
     check_quorum=False,
     prompt_commit=False,
     snapshot_logs_since_last=None,
@@ -34,17 +34,17 @@ BARE = Config(
 class Deliver(Struct, frozen=True, tag=True):
     """A message arrives; ``again`` where a copy of it stays on its way."""
 
-    letter: Letter
+    message: Message
     again: bool = False
 
     @property
     def node(self) -> NodeId:
         """To whom it happens."""
-        return self.letter.dst
+        return self.message.dst
 
     def __str__(self) -> str:
         copy = ", and will once more" if self.again else ""
-        return f"n{self.node} receives {type(self.letter.message).__name__} from n{self.letter.src}{copy}"
+        return f"n{self.node} receives {type(self.message.message).__name__} from n{self.message.src}{copy}"
 
 
 class Expire(Struct, frozen=True, tag=True):
@@ -104,40 +104,40 @@ class Crash(Struct, frozen=True, tag=True):
         return f"n{self.node} crashes and restarts"
 
 
-class Hush(Struct, frozen=True, tag=True):
+class Silence(Struct, frozen=True, tag=True):
     """Every message on its way is lost."""
 
     def __str__(self) -> str:
         return "every message on its way is lost"
 
 
-Act = Deliver | Expire | Submit | Reconfigure | Compact | Sync | Crash
+Action = Deliver | Expire | Submit | Reconfigure | Compact | Sync | Crash
 """What may happen to one server."""
 
 
-class Moment(Struct, frozen=True):
+class PathStep(Struct, frozen=True):
     """Something that happened, and whether disks were instant then."""
 
-    act: Act | Hush
+    act: Action | Silence
     instant: bool = True
 
 
-class World(Struct, frozen=True):
+class ExplorerState(Struct, frozen=True):
     """A few servers at one moment, spelt out: what predicates look at, and what a search may start from.
 
     ``past`` is what happened since ``origin``: a simulation, or servers that had heard nothing.
     """
 
-    servers: tuple[Local, ...]
-    letters: tuple[Letter, ...] = ()
-    ghost: Ghost = Ghost()
-    past: tuple[Moment, ...] = ()
+    servers: tuple[ServerState, ...]
+    messages: tuple[Message, ...] = ()
+    history: HistoryVariables = HistoryVariables()
+    path: tuple[PathStep, ...] = ()
     origin: Simulation | None = None
 
-    def __getitem__(self, node: NodeId) -> Local:
+    def __getitem__(self, node: NodeId) -> ServerState:
         return next(server for server in self.servers if server.state.id == node)
 
-    def __iter__(self) -> Iterator[Local]:
+    def __iter__(self) -> Iterator[ServerState]:
         return iter(self.servers)
 
     @property
@@ -145,37 +145,37 @@ class World(Struct, frozen=True):
         """Who leads, in whatever term."""
         return tuple(one.state.id for one in self.servers if isinstance(one.state.role, Leader))
 
-    def quiet(self) -> "World":
+    def quiet(self) -> "ExplorerState":
         """This world once every message on its way is lost: a stage from which another search may go on."""
-        return replace(self, letters=(), past=(*self.past, Moment(Hush())))
+        return replace(self, messages=(), path=(*self.path, PathStep(Silence())))
 
 
-Predicate = Callable[[World], bool]
+Predicate = Callable[[ExplorerState], bool]
 
 
-def cluster(nodes: int | Membership = 3, *, config: Config = BARE, engine: Engine | None = None) -> World:
+def cluster(nodes: int | Membership = 3, *, config: Config = NO_SNAPSHOTS, engine: Engine | None = None) -> ExplorerState:
     """A start for searches: servers that know their membership and have heard nothing."""
     membership = nodes if isinstance(nodes, Membership) else Membership.of(range(1, nodes + 1))
     disk = Disk(log=Log().append((Entry(LogId(0, 0, 1), Configuration(membership)),)))
     engine = raft() if engine is None else engine
-    fresh = (Local(engine.start(node, disk, config), disk) for node in sorted(membership))
-    return World(servers=tuple(restart(engine, local).after for local in fresh))
+    fresh = (ServerState(engine.start(node, disk, config), disk) for node in sorted(membership))
+    return ExplorerState(servers=tuple(restart(engine, local).after for local in fresh))
 
 
-def happen(engine: Engine, local: Local, act: Act, *, instant: bool = True) -> Move:
+def apply(engine: Engine, local: ServerState, act: Action, *, instant: bool = True) -> LocalStep:
     """What ``act`` does to the server it happens to; with ``instant`` disks nothing waits to become durable."""
-    move = _happen(engine, local, act)
+    move = _apply(engine, local, act)
     return settle(engine, move) if instant else move
 
 
-def _happen(engine: Engine, local: Local, act: Act) -> Move:
+def _apply(engine: Engine, local: ServerState, act: Action) -> LocalStep:
     match act:
         case Deliver(letter):
             return turn(engine, local, Receive(letter.src, letter.message))
         case Expire(_, timer):
             return expire(engine, local, timer)
         case Submit() | Reconfigure() | Compact():
-            return turn(engine, local, order(act))
+            return turn(engine, local, event_of(act))
         case Sync():
             return sync(engine, local)
         case Crash():
@@ -184,7 +184,7 @@ def _happen(engine: Engine, local: Local, act: Act) -> Move:
             assert_never(act)
 
 
-def order(act: Submit | Reconfigure | Compact) -> Event:
+def event_of(act: Submit | Reconfigure | Compact) -> Event:
     """What a client or an operator asks, as an event of the engine."""
     match act:
         case Submit(_, data):

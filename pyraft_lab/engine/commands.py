@@ -29,7 +29,7 @@ class NotLeading(Struct, frozen=True, tag=True):
     reason: Reason
 
 
-class TooMuchWaiting(Struct, frozen=True, tag=True):
+class TooManyUncommitted(Struct, frozen=True, tag=True):
     """Uncommitted bytes beyond the configured limit."""
 
     waiting: int
@@ -60,7 +60,7 @@ class NoVoters(Struct, frozen=True, tag=True):
     """Somebody must vote."""
 
 
-class GuardFailed(Struct, frozen=True, tag=True):
+class PreconditionNotMet(Struct, frozen=True, tag=True):
     """A precondition of a guarded change does not hold."""
 
     what: str
@@ -68,7 +68,7 @@ class GuardFailed(Struct, frozen=True, tag=True):
     actual: str
 
 
-class NotPristine(Struct, frozen=True, tag=True):
+class AlreadyInitializedLog(Struct, frozen=True, tag=True):
     """initialize() found a log or a vote."""
 
     last: LogId
@@ -90,13 +90,13 @@ class NothingToDo(Struct, frozen=True, tag=True):
 
 Refusal = (
     NotLeading
-    | TooMuchWaiting
+    | TooManyUncommitted
     | NoQuorum
     | InProgress
     | NoSuchLearner
     | NoVoters
-    | GuardFailed
-    | NotPristine
+    | PreconditionNotMet
+    | AlreadyInitializedLog
     | NotMember
     | NothingToDo
 )
@@ -172,7 +172,7 @@ class SetTimer(Struct, frozen=True, tag=True):
     """Start the timer anew; ``patience`` counts how much longer than usual it should run."""
 
     timer: Timer
-    patience: int = 0
+    backoff: int = 0
 
 
 class CancelTimer(Struct, frozen=True, tag=True):

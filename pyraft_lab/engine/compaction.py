@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from pyraft_lab.engine.commands import TakeSnapshot, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AppendAccepted, SnapshotRequest, SnapshotResponse
-from pyraft_lab.engine.replication import hear
-from pyraft_lab.engine.state import Incoming, Installing
+from pyraft_lab.engine.replication import record_ack
+from pyraft_lab.engine.state import Incoming, SendSnapshot
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import Index, NodeId
 
@@ -22,10 +22,10 @@ def build(turn: Turn) -> None:
     """
     state = turn.state
     at = turn.log.id_at(state.applied)
-    if state.building or turn.rules.would_lose_transfer(state) or at is None or at.index <= state.snapshot_last.index:
+    if state.building or turn.rules.would_interrupt_transfer(state) or at is None or at.index <= state.snapshot_last.index:
         return
     turn.update(building=True, attempted=at.index)
-    turn.tell(TakeSnapshot(at, state.membership_at(at.index), state.membership_id_at(at.index)))
+    turn.emit(TakeSnapshot(at, state.membership_at(at.index), state.membership_id_at(at.index)))
 
 
 def on_snapshot_built(turn: Turn, meta: SnapshotMeta | None) -> None:
@@ -46,7 +46,7 @@ def compact(turn: Turn) -> None:
 
 def purge(turn: Turn, upto: Index) -> None:
     """Forget entries up to ``upto``, as far as they may be forgotten."""
-    last = turn.log.id_at(min(upto, turn.rules.covered(turn.state)))
+    last = turn.log.id_at(min(upto, turn.rules.purge_limit(turn.state)))
     if last is not None and last.index > turn.log.start.index:
         turn.purge(last)
 
@@ -56,23 +56,23 @@ def purge(turn: Turn, upto: Index) -> None:
 
 def on_snapshot_response(turn: Turn, peer: NodeId, answer: SnapshotResponse) -> None:
     """The peer holds the bytes up to ``offset``: the next chunk may go, or the same again."""
-    progress = hear(turn, peer, answer.round)
-    if progress is None or not isinstance(progress.pace, Installing) or progress.pace.meta.last != answer.last:
+    progress = record_ack(turn, peer, answer.round)
+    if progress is None or not isinstance(progress.state, SendSnapshot) or progress.state.meta.last != answer.last:
         return
-    offset = min(max(answer.offset, 0), progress.pace.meta.size)
-    if progress.pace.asked and offset == progress.pace.offset:
+    offset = min(max(answer.offset, 0), progress.state.meta.size)
+    if progress.state.asked and offset == progress.state.offset:
         return  # that chunk is on its way already: a doubled answer must not double the stream
-    tries = 0 if offset > progress.pace.offset else progress.pace.tries
-    turn.track(replace(progress, pace=Installing(progress.pace.meta, offset, tries=tries)))
+    tries = 0 if offset > progress.state.offset else progress.state.tries
+    turn.set_progress(replace(progress, state=SendSnapshot(progress.state.meta, offset, tries=tries)))
 
 
 def on_snapshot_gone(turn: Turn, peer: NodeId) -> None:
     """The driver has no such snapshot any more: begin again with the newest."""
     progress = turn.leader.of(peer)
     newest = turn.state.disk.snapshot
-    if progress is not None and isinstance(progress.pace, Installing) and newest is not None:
-        same = progress.pace.meta == newest
-        turn.track(replace(progress, pace=Installing(newest, asked=same, tries=progress.pace.tries)))
+    if progress is not None and isinstance(progress.state, SendSnapshot) and newest is not None:
+        same = progress.state.meta == newest
+        turn.set_progress(replace(progress, state=SendSnapshot(newest, asked=same, tries=progress.state.tries)))
 
 
 # The follower's side
@@ -96,20 +96,20 @@ def _take_chunk(turn: Turn, leader: NodeId, request: SnapshotRequest) -> None:
     known = turn.state.incoming
     incoming = known if known is not None and known.meta == request.meta else Incoming(request.meta)
     if request.offset == incoming.offset:
-        turn.tell(WriteChunk(request.meta, request.offset, request.data))
+        turn.emit(WriteChunk(request.meta, request.offset, request.data))
         incoming = _with(incoming, request.data)
     turn.update(incoming=incoming)
     if incoming.offset >= request.meta.size:
         _finish(turn, leader, request, incoming)
     else:
-        _ask_on(turn, leader, request, incoming.offset)
+        _ask_for_chunk(turn, leader, request, incoming.offset)
 
 
 def _with(incoming: Incoming, data: bytes) -> Incoming:
     return Incoming(incoming.meta, incoming.offset + len(data), crc32(data, incoming.checksum))
 
 
-def _ask_on(turn: Turn, leader: NodeId, request: SnapshotRequest, offset: int) -> None:
+def _ask_for_chunk(turn: Turn, leader: NodeId, request: SnapshotRequest, offset: int) -> None:
     answer = SnapshotResponse(vote=turn.vote, last=request.meta.last, offset=offset, round=request.round)
     turn.send(leader, answer)
 
@@ -119,7 +119,7 @@ def _finish(turn: Turn, leader: NodeId, request: SnapshotRequest, incoming: Inco
     if (incoming.offset, incoming.checksum) != (request.meta.size, request.meta.checksum):
         turn.alarm(leader, f"the snapshot to {request.meta.last} arrived damaged")
         turn.update(incoming=None)
-        _ask_on(turn, leader, request, 0)
+        _ask_for_chunk(turn, leader, request, 0)
         return
     turn.install(request.meta)
     turn.send(leader, AppendAccepted(vote=turn.vote, matched=request.meta.last, round=request.round))

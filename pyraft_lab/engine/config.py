@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pyraft_lab.arguments import at_least, flag, instance, seconds, span, whole
+from pyraft_lab.arguments import at_least, flag, instance, seconds, time_range, integer
 from pyraft_lab.errors import ConfigError
 
 
@@ -33,7 +33,7 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Ask before campaigning, so that a node that was away does not depose a leader (dissertation §9.6)."""
     check_quorum: bool = True
     """A leader without a quorum refuses writes and then steps down (dissertation §6.2)."""
-    loyalty: bool = True
+    vote_lease: bool = True
     """Who heard a leader lately does not vote against it (dissertation §4.2.3)."""
     enable_elect: bool = True
     """Campaign when the election timer fires; off, only on request."""
@@ -72,7 +72,7 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
 
     auto_leave: bool = True
     """A leader ends a committed joint membership by itself; off, a change returns there and the operator ends it."""
-    read_beats: bool = True
+    read_sends_heartbeat: bool = True
     """A linearizable read sends a round at once; off, it waits for the next heartbeat."""
     max_apply_entries: int = 4096
     """Entries handed to the state machine in one piece."""
@@ -114,7 +114,7 @@ def _check_times(config: Config) -> None:
 
 
 def _check_window(window: Any) -> None:
-    shortest, longest = span("election_timeout", window)
+    shortest, longest = time_range("election_timeout", window)
     if not shortest < longest:
         raise ConfigError("election_timeout", window, "the shortest must be below the longest")
 
@@ -126,7 +126,7 @@ def _check_rhythm(config: Config) -> None:
     if shortest <= interval:
         rule = f"must be below the shortest election timeout, {shortest:g} s"
         raise ConfigError("heartbeat_interval", interval, rule)
-    if (config.loyalty or config.check_quorum) and lease <= silence:
+    if (config.vote_lease or config.check_quorum) and lease <= silence:
         twice = "; a suppressed heartbeat comes an interval later" if config.suppress_heartbeats else ""
         rule = f"a lease of {lease:g} s, the shortest election timeout less clock_drift, must outlast it{twice}"
         raise ConfigError("heartbeat_interval", interval, rule)
@@ -142,9 +142,9 @@ def _check_sizes(config: Config) -> None:
         "snapshot_chunk",
         "purge_batch",
     ):
-        whole(name, getattr(config, name), 1)
+        integer(name, getattr(config, name), 1)
     for name in ("keep_logs", "learner_lag"):
-        whole(name, getattr(config, name))
+        integer(name, getattr(config, name))
     for name in ("snapshot_logs_since_last", "snapshot_bytes_since_last", "max_uncommitted_bytes"):
         if getattr(config, name) is not None:
-            whole(name, getattr(config, name), 1)
+            integer(name, getattr(config, name), 1)

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import NoQuorum, NotLeading, Reason, Refuse
-from pyraft_lab.engine.log import Blank
+from pyraft_lab.engine.log import Noop
 from pyraft_lab.engine.messages import (
     Outdated,
     PreVoteRequest,
@@ -12,19 +12,19 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.replication import begin_round, open_records
-from pyraft_lab.engine.rules import VoteRefusal, is_lapsed, is_loyal
+from pyraft_lab.engine.replication import start_round, start_progress
+from pyraft_lab.engine.rules import VoteRefusal, has_lost_lease, has_heard_leader
 from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, QUORUM, TRANSFER, Timer, TimerKind
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, QUORUM, TRANSFER, Timer, TimerKind
 from pyraft_lab.engine.turn import Turn
-from pyraft_lab.engine.types import NOBODY, NodeId, Vote
+from pyraft_lab.engine.types import NO_NODE, NodeId, Vote
 
 # Campaign
 
 
 def on_election_timer(turn: Turn) -> None:
     """No leader was heard for an election timeout, so all loyalty is over: stand for election (§5.2)."""
-    on_loyalty_timer(turn)
+    on_vote_lease_timer(turn)
     if isinstance(turn.role, Leader) or not turn.rules.may_campaign(turn.state):
         return
     if turn.config.enable_elect:
@@ -38,24 +38,24 @@ def campaign(turn: Turn, *, pre_vote: bool, transfer: bool = False) -> None:
     if isinstance(turn.role, Leader) or not turn.rules.may_campaign(turn.state):
         return
     if pre_vote and not turn.state.is_alone:
-        _ask_first(turn)
+        _start_pre_vote(turn)
     else:
-        _stand(turn, transfer=transfer)
+        _start_election(turn, transfer=transfer)
 
 
-def _ask_first(turn: Turn) -> None:
+def _start_pre_vote(turn: Turn) -> None:
     """Pre-vote: would a majority vote for me? Nothing durable changes (dissertation §9.6)."""
-    turn.become(PreCandidate(granted=frozenset({turn.id}), loyal=is_loyal(turn.state)))
+    turn.become(PreCandidate(granted=frozenset({turn.id}), has_heard_leader=has_heard_leader(turn.state)))
     turn.set_timer(ELECTION)
     wanted = Vote(turn.vote.term + 1, turn.id)
     for peer in _other_voters(turn):
         turn.send(peer, PreVoteRequest(vote=wanted, last=turn.log.last))
 
 
-def _stand(turn: Turn, *, transfer: bool) -> None:
+def _start_election(turn: Turn, *, transfer: bool) -> None:
     """A new term, a vote for myself, a request to everybody else; my vote counts when it is on disk (§5.2)."""
     turn.save_vote(Vote(turn.vote.term + 1, turn.id))
-    turn.become(Candidate(loyal=is_loyal(turn.state) and not transfer))
+    turn.become(Candidate(has_heard_leader=has_heard_leader(turn.state) and not transfer))
     turn.set_timer(ELECTION)
     for peer in _other_voters(turn):
         turn.send(peer, VoteRequest(vote=turn.vote, last=turn.log.last, transfer=transfer))
@@ -82,7 +82,7 @@ def on_vote_request(turn: Turn, candidate: NodeId, request: VoteRequest) -> None
         step_down(turn, request.vote)
         turn.set_timer(ELECTION)
     elif refusal is not VoteRefusal.LEASE:
-        learn(turn, request.vote)
+        adopt_vote(turn, request.vote)
     answer = VoteResponse(vote=turn.vote, asked=request.vote, granted=refusal is None, last=turn.log.last)
     turn.send(candidate, answer)
 
@@ -92,7 +92,7 @@ def on_vote_request(turn: Turn, candidate: NodeId, request: VoteRequest) -> None
 
 def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -> None:
     """Enough would vote for me: stand. A refusal may teach a higher vote, or I would ask for a stale one for ever."""
-    if not response.granted and _teaches(turn, response):
+    if not response.granted and _has_higher_vote(turn, response):
         return
     if isinstance(turn.role, PreCandidate) and response.asked == Vote(turn.vote.term + 1, turn.id):
         _count(turn, voter, response)
@@ -100,22 +100,22 @@ def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -
 
 def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
     """Votes are counted by who asked for them; a higher vote ends the candidacy (§5.2)."""
-    if _teaches(turn, response):
+    if _has_higher_vote(turn, response):
         return
-    if isinstance(turn.role, Candidate) and turn.rules.echoes(turn.vote, response):
+    if isinstance(turn.role, Candidate) and turn.rules.answers_vote(turn.vote, response):
         _count(turn, voter, response)
 
 
-def _teaches(turn: Turn, response: VoteResponse | PreVoteResponse) -> bool:
+def _has_higher_vote(turn: Turn, response: VoteResponse | PreVoteResponse) -> bool:
     """An answer with a higher vote ends the campaign; it may tell of a greater log besides."""
     campaigning = isinstance(turn.role, (PreCandidate, Candidate))
-    taught = learn(turn, response.vote)
+    taught = adopt_vote(turn, response.vote)
     if taught and campaigning:
-        _make_way(turn, response)
+        _defer(turn, response)
     return taught
 
 
-def _make_way(turn: Turn, response: VoteResponse | PreVoteResponse) -> None:
+def _defer(turn: Turn, response: VoteResponse | PreVoteResponse) -> None:
     """Somebody with a greater log is fitter: let it go first."""
     if response.last > turn.log.last:
         turn.set_timer(ELECTION, patience=1)
@@ -123,7 +123,7 @@ def _make_way(turn: Turn, response: VoteResponse | PreVoteResponse) -> None:
 
 def on_own_vote_stored(turn: Turn) -> None:
     """My own vote is on disk and counts from now, unless it would break a promise to a leader."""
-    if isinstance(turn.role, Candidate) and not turn.role.loyal and turn.state.stored_vote == turn.vote:
+    if isinstance(turn.role, Candidate) and not turn.role.has_heard_leader and turn.state.stored_vote == turn.vote:
         turn.become(replace(turn.role, granted=turn.role.granted | {turn.id}))
         _decide(turn)
 
@@ -131,14 +131,14 @@ def on_own_vote_stored(turn: Turn) -> None:
 def _count(turn: Turn, voter: NodeId, response: VoteResponse | PreVoteResponse) -> None:
     role = turn.role
     assert isinstance(role, (PreCandidate, Candidate)), "only who asked counts votes"
-    lost = turn.log.proves_loss(voter, response.last)
+    lost = turn.log.proves_lost_disk(voter, response.last)
     if response.granted and not lost:
         turn.become(replace(role, granted=role.granted | {voter}))
     else:
         if lost:
             turn.alarm(voter, "lost its disk: it has led this cluster and holds nothing; its vote does not count")
         turn.become(replace(role, refused=role.refused | {voter}))
-        _make_way(turn, response)
+        _defer(turn, response)
     _decide(turn)
 
 
@@ -150,26 +150,26 @@ def _decide(turn: Turn) -> None:
     if turn.rules.has_won(turn.membership, role.granted):
         _win(turn)
     elif turn.membership.vote_result(votes) == "lost":
-        turn.become(resting(turn, NOBODY, loyal=role.loyal))
+        turn.become(passive_role(turn, NO_NODE, loyal=role.has_heard_leader))
 
 
 def _win(turn: Turn) -> None:
     if isinstance(turn.role, PreCandidate):
-        _stand(turn, transfer=False)
+        _start_election(turn, transfer=False)
     else:
         turn.save_vote(replace(turn.vote, committed=True))
-        take_office(turn)
+        become_leader(turn)
 
 
 # Lead
 
 
-def take_office(turn: Turn) -> None:
+def become_leader(turn: Turn) -> None:
     """Lead: a first entry of this leadership, by which all earlier ones commit (§5.4.2, §8), and a round of contact."""
-    _open_office(turn, Leader(blank=turn.log.last.index + 1))
+    _start_leading(turn, Leader(noop=turn.log.last.index + 1))
 
 
-def resume_office(turn: Turn) -> None:
+def resume_leadership(turn: Turn) -> None:
     """Lead on in the same term after a restart, without memory of what was promised and asked before.
 
     A TimeoutNow may be out for any entry there is, so a lease counts only with those who hold the new blank one.
@@ -179,16 +179,16 @@ def resume_office(turn: Turn) -> None:
     """
     last = turn.log.last.index
     before = (last + 1) << 32
-    _open_office(turn, Leader(blank=last + 1, round=before, proved=before, expired=before - 1, handed_over=last))
+    _start_leading(turn, Leader(noop=last + 1, round=before, acked_round=before, expired_round=before - 1, transfer_sent=last))
 
 
-def _open_office(turn: Turn, office: Leader) -> None:
+def _start_leading(turn: Turn, office: Leader) -> None:
     turn.cancel_timer(ELECTION)
-    turn.cancel_timer(LOYALTY)
+    turn.cancel_timer(VOTE_LEASE)
     turn.become(office)
-    begin_round(turn)
-    open_records(turn)
-    turn.write(Blank())
+    start_round(turn)
+    start_progress(turn)
+    turn.write(Noop())
     turn.set_timer(HEARTBEAT)
 
 
@@ -197,39 +197,39 @@ def _open_office(turn: Turn, office: Leader) -> None:
 
 def follow(turn: Turn, vote: Vote) -> None:
     """A lawful leader speaks: adopt its vote, follow it, and be loyal for a while (§5.2)."""
-    _abdicate(turn)
+    _stop_leading(turn)
     turn.save_vote(vote)
-    turn.become(resting(turn, vote.node, loyal=turn.config.loyalty))
+    turn.become(passive_role(turn, vote.node, loyal=turn.config.vote_lease))
     if isinstance(turn.role, Follower):
         turn.set_timer(ELECTION)
-    if turn.config.loyalty:
-        turn.set_timer(LOYALTY)
+    if turn.config.vote_lease:
+        turn.set_timer(VOTE_LEASE)
 
 
 def step_down(turn: Turn, vote: Vote) -> None:
     """Follow nobody in particular, under ``vote`` (§5.1)."""
     active = isinstance(turn.role, (PreCandidate, Candidate, Leader))
-    _abdicate(turn)
+    _stop_leading(turn)
     turn.save_vote(vote)
-    turn.become(resting(turn, NOBODY, loyal=False))
+    turn.become(passive_role(turn, NO_NODE, loyal=False))
     if active and isinstance(turn.role, Follower):
         turn.set_timer(ELECTION)
 
 
-def learn(turn: Turn, vote: Vote) -> bool:
+def adopt_vote(turn: Turn, vote: Vote) -> bool:
     """A higher vote seen in an answer deposes; it is adopted as not committed, for its sender may have lost its own.
 
     Who is loyal learns nothing: a late answer to a campaign given up long ago must not end a leader's lease.
     """
-    taught = turn.rules.learned(vote)
-    loyal = not isinstance(turn.role, Leader) and is_loyal(turn.state)
-    if loyal or taught == turn.vote or not turn.rules.covers(taught, turn.vote):
+    taught = turn.rules.adopted_vote(vote)
+    loyal = not isinstance(turn.role, Leader) and has_heard_leader(turn.state)
+    if loyal or taught == turn.vote or not turn.rules.supersedes(taught, turn.vote):
         return False
     step_down(turn, taught)
     return True
 
 
-def resting(turn: Turn, leader: NodeId, *, loyal: bool) -> Follower | Learner:
+def passive_role(turn: Turn, leader: NodeId, *, loyal: bool) -> Follower | Learner:
     """The role of who neither leads nor campaigns."""
     kind = Follower if turn.rules.may_campaign(turn.state) else Learner
     return kind(leader, loyal)
@@ -248,22 +248,22 @@ def refresh_role(turn: Turn) -> None:
             pass
 
 
-def _abdicate(turn: Turn) -> None:
+def _stop_leading(turn: Turn) -> None:
     """Leave office: waiting reads fail first; waiting writes live on until their entries are truncated."""
     if not isinstance(turn.role, Leader):
         return
     waiting = tuple(request for read in turn.role.reads for request in read.requests)
     if waiting:
-        turn.tell(Refuse(waiting, NotLeading(None, Reason.NOT_LEADER)))
+        turn.emit(Refuse(waiting, NotLeading(None, Reason.NOT_LEADER)))
     for timer in (HEARTBEAT, QUORUM, TRANSFER, Timer(TimerKind.LEASE), Timer(TimerKind.RETRY)):
         turn.cancel_timer(timer)
 
 
-def recognise(turn: Turn, src: NodeId, vote: Vote) -> bool:
+def recognise_leader(turn: Turn, src: NodeId, vote: Vote) -> bool:
     """Whether ``src`` speaks as a leader that this node may follow; if so it is followed, if not it is told why."""
     if not vote.committed or vote.node != src:
         return False
-    if not turn.rules.covers(vote, turn.vote):
+    if not turn.rules.supersedes(vote, turn.vote):
         turn.send(src, Outdated(vote=turn.vote))
         return False
     follow(turn, vote)
@@ -273,19 +273,19 @@ def recognise(turn: Turn, src: NodeId, vote: Vote) -> bool:
 # Lease and check-quorum
 
 
-def on_loyalty_timer(turn: Turn) -> None:
+def on_vote_lease_timer(turn: Turn) -> None:
     """The leader's lease on this follower is over: it may vote again, for others or for itself."""
     if not isinstance(turn.role, Leader):
-        turn.become(replace(turn.role, loyal=False))
+        turn.become(replace(turn.role, has_heard_leader=False))
         on_own_vote_stored(turn)
 
 
 def on_lease_timer(turn: Turn, round: int) -> None:
     """The lease of a round has run out. Without a later proof the leader refuses writes, and soon steps down."""
-    before = is_lapsed(turn.state)  # later rounds run out too, and must not start the clock anew
-    turn.lead(expired=max(turn.leader.expired, round))
+    before = has_lost_lease(turn.state)  # later rounds run out too, and must not start the clock anew
+    turn.lead(expired_round=max(turn.leader.expired_round, round))
     _fail_reads(turn, round)
-    if turn.config.check_quorum and is_lapsed(turn.state) and not before:
+    if turn.config.check_quorum and has_lost_lease(turn.state) and not before:
         turn.set_timer(QUORUM)
 
 
@@ -294,13 +294,13 @@ def _fail_reads(turn: Turn, round: int) -> None:
     late = tuple(read for read in turn.leader.reads if read.round <= round)
     turn.lead(reads=tuple(read for read in turn.leader.reads if read.round > round))
     for read in late:
-        got = [one.peer for one in turn.leader.progress if one.heard >= read.round]
-        turn.tell(Refuse(read.requests, NoQuorum((*got, turn.id), turn.membership)))
+        got = [one.peer for one in turn.leader.progress if one.last_ack_round >= read.round]
+        turn.emit(Refuse(read.requests, NoQuorum((*got, turn.id), turn.membership)))
 
 
 def on_quorum_timer(turn: Turn) -> None:
     """Still no quorum: stop leading, so that heartbeats to the few no longer keep the many from electing (§6.2)."""
-    if is_lapsed(turn.state):
+    if has_lost_lease(turn.state):
         step_down(turn, turn.vote)
 
 

@@ -23,10 +23,10 @@ from pyraft_lab.engine.compaction import (
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.election import (
     campaign,
-    learn,
+    adopt_vote,
     on_election_timer,
     on_lease_timer,
-    on_loyalty_timer,
+    on_vote_lease_timer,
     on_own_vote_stored,
     on_pre_vote_request,
     on_pre_vote_response,
@@ -34,12 +34,12 @@ from pyraft_lab.engine.election import (
     on_timeout_now,
     on_vote_request,
     on_vote_response,
-    recognise,
+    recognise_leader,
     refresh_role,
 )
 from pyraft_lab.engine.events import (
     AllowRevert,
-    Beat,
+    SendHeartbeat,
     Boot,
     BuildSnapshot,
     ChangeMembership,
@@ -80,10 +80,10 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, retire
+from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, step_down_if_removed
 from pyraft_lab.engine.replication import (
     advance_commit,
-    beat_all,
+    send_heartbeats,
     on_append_accepted,
     on_append_refused,
     on_append_request,
@@ -92,13 +92,13 @@ from pyraft_lab.engine.replication import (
     on_heartbeat_timer,
     on_retry_timer,
     on_unreachable,
-    prove_contact,
+    renew_lease,
     replicate,
 )
 from pyraft_lab.engine.requests import (
     allow_revert,
     answer_reads,
-    hand_over,
+    send_timeout_now,
     on_transfer_timer,
     propose,
     read,
@@ -108,7 +108,7 @@ from pyraft_lab.engine.requests import (
 from pyraft_lab.engine.rules import RAFT, Rules, fires_first
 from pyraft_lab.engine.startup import boot, start
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
-from pyraft_lab.engine.timers import OfficeTimer, Timer, TimerKind
+from pyraft_lab.engine.timers import LeaderTimer, Timer, TimerKind
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 
@@ -165,7 +165,7 @@ def dispatch(turn: Turn, event: Event) -> None:
             on_stored(turn, vote, last)
         case Boot():
             boot(turn)
-        case Elect() | Beat() | BuildSnapshot() | PurgeLog() | Configure():
+        case Elect() | SendHeartbeat() | BuildSnapshot() | PurgeLog() | Configure():
             on_trigger(turn, event)
         case SnapshotBuilt() | SnapshotGone() | Unreachable():
             on_notice(turn, event)
@@ -182,7 +182,7 @@ def on_request(turn: Turn, event: Request) -> None:
             read(turn, event)
         case ChangeMembership(request=request):
             refusal = refusal_to_write(turn.state)
-            change(turn, event) if refusal is None else turn.tell(Refuse((request,), refusal))
+            change(turn, event) if refusal is None else turn.emit(Refuse((request,), refusal))
         case Initialize():
             initialize(turn, event)
         case TransferLeader():
@@ -198,8 +198,8 @@ def on_trigger(turn: Turn, event: Trigger) -> None:
     match event:
         case Elect(pre_vote):
             campaign(turn, pre_vote=pre_vote)
-        case Beat():
-            beat_all(turn) if isinstance(turn.role, Leader) else None
+        case SendHeartbeat():
+            send_heartbeats(turn) if isinstance(turn.role, Leader) else None
         case BuildSnapshot():
             build(turn)
         case PurgeLog(upto):
@@ -237,15 +237,15 @@ def on_timer(turn: Turn, timer: Timer) -> None:
     match timer.kind:
         case TimerKind.ELECTION:
             on_election_timer(turn)
-        case TimerKind.LOYALTY:
-            on_loyalty_timer(turn)
+        case TimerKind.VOTE_LEASE:
+            on_vote_lease_timer(turn)
         case kind if isinstance(turn.role, Leader):
             on_leader_timer(turn, kind, timer.key)
         case _:
             pass
 
 
-def on_leader_timer(turn: Turn, kind: OfficeTimer, key: int) -> None:
+def on_leader_timer(turn: Turn, kind: LeaderTimer, key: int) -> None:
     """Timers of the office."""
     match kind:
         case TimerKind.HEARTBEAT:
@@ -281,7 +281,7 @@ def receive(turn: Turn, src: NodeId, message: AnyMessage) -> None:
         case AppendAccepted() | AppendRefused() | HeartbeatResponse() | SnapshotResponse():
             on_follower(turn, src, message)
         case Outdated(vote=vote):
-            learn(turn, vote)
+            adopt_vote(turn, vote)
         case _:
             assert_never(message)
 
@@ -298,7 +298,7 @@ def on_candidate(turn: Turn, src: NodeId, message: CandidateMessage) -> None:
 
 def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
     """Somebody leads: follow, if its vote is not behind mine, then obey."""
-    if not recognise(turn, src, message.vote):
+    if not recognise_leader(turn, src, message.vote):
         return
     match message:
         case AppendRequest():
@@ -315,7 +315,7 @@ def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
 
 def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
     """Somebody answers a leader; only answers under this very leadership count."""
-    if learn(turn, message.vote) or message.vote != turn.vote or not isinstance(turn.role, Leader):
+    if adopt_vote(turn, message.vote) or message.vote != turn.vote or not isinstance(turn.role, Leader):
         return
     match message:
         case AppendAccepted():
@@ -344,15 +344,15 @@ def settle(turn: Turn) -> None:
 
 def settle_leader(turn: Turn) -> None:
     """Contact, commit, reads, the end of a joint membership, a handover; then send whatever may be sent."""
-    prove_contact(turn)
+    renew_lease(turn)
     advance_commit(turn)
     if leave_joint(turn):
         advance_commit(turn)
     answer_reads(turn)
-    hand_over(turn)
+    send_timeout_now(turn)
     for progress in turn.leader.progress:
         replicate(turn, progress.peer)
-    retire(turn)
+    step_down_if_removed(turn)
 
 
 def settle_machine(turn: Turn) -> None:
@@ -360,5 +360,5 @@ def settle_machine(turn: Turn) -> None:
     while turn.state.applied < turn.state.committed:
         first, most = turn.state.applied + 1, turn.config.max_apply_entries
         entries = turn.log.slice(first, min(turn.state.committed, turn.state.applied + most) + 1)
-        turn.tell(Apply(entries))
+        turn.emit(Apply(entries))
         turn.update(applied=entries[-1].index)

@@ -4,9 +4,9 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import choice, instance, node_id, whole
+from pyraft_lab.arguments import choice, instance, node_id, integer
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.log import Blank, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.timers import Timer
@@ -14,14 +14,14 @@ from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId, Vote
 from pyraft_lab.errors import ConfigError
 
 
-class Guard(Struct, frozen=True, kw_only=True):
+class Precondition(Struct, frozen=True, kw_only=True):
     """Preconditions of a membership change, for the leader to check; ``None`` asks nothing (openraft Precondition)."""
 
     leader: tuple[int, NodeId] | None = None
     last: LogId | None = None
     membership: LogId | None = None
 
-    def validated(self) -> "Guard":
+    def validated(self) -> "Precondition":
         """This guard, or ``ConfigError`` naming what could never hold."""
         leadership("only_if.leader", self.leader)
         for field, value in (("last", self.last), ("membership", self.membership)):
@@ -36,7 +36,7 @@ def leadership(field: str, value: object) -> tuple[int, NodeId] | None:
         return None
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ConfigError(field, value, "must be a pair (term, node), as Vote and LogId have them")
-    return whole(field, value[0], what="a term"), node_id(field, value[1])
+    return integer(field, value[0], what="a term"), node_id(field, value[1])
 
 
 class Boot(Struct, frozen=True, tag=True):
@@ -74,7 +74,7 @@ class Propose(Struct, frozen=True, tag=True, kw_only=True):
     """
 
     requests: tuple[RequestId, ...]
-    payloads: tuple[Normal | Blank, ...]
+    payloads: tuple[Normal | Noop, ...]
     leader: tuple[int, NodeId] | None = None
 
 
@@ -104,7 +104,7 @@ class ChangeMembership(Struct, frozen=True, tag=True, kw_only=True):
     request: RequestId
     change: Change
     retain: bool = False
-    guard: Guard = Guard()
+    guard: Precondition = Precondition()
 
 
 class Initialize(Struct, frozen=True, tag=True):
@@ -120,7 +120,7 @@ class Elect(Struct, frozen=True, tag=True):
     pre_vote: bool = False
 
 
-class Beat(Struct, frozen=True, tag=True):
+class SendHeartbeat(Struct, frozen=True, tag=True):
     """Send a round of heartbeats now, redundant or not."""
 
 
@@ -174,7 +174,7 @@ class Configure(Struct, frozen=True, tag=True):
 
 Request = Propose | Read | ChangeMembership | Initialize | TransferLeader | AllowRevert
 """What somebody waits for an answer to."""
-Trigger = Elect | Beat | BuildSnapshot | PurgeLog | Configure
+Trigger = Elect | SendHeartbeat | BuildSnapshot | PurgeLog | Configure
 """What an operator may order; a no-op where it makes no sense."""
 Notice = SnapshotBuilt | SnapshotGone | Unreachable
 """What a driver's machine, disk or transport has to say."""

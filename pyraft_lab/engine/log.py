@@ -19,7 +19,7 @@ from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId
 CHUNK = 256
 
 
-class Blank(Struct, frozen=True, tag=True, array_like=True, gc=False):
+class Noop(Struct, frozen=True, tag=True, array_like=True, gc=False):
     """No command: a new leader's first entry, and a barrier (§8, dissertation §6.4)."""
 
 
@@ -35,7 +35,7 @@ class Configuration(Struct, frozen=True, tag=True, array_like=True):
     membership: Membership
 
 
-Payload = Blank | Normal | Configuration
+Payload = Noop | Normal | Configuration
 
 
 class Entry(Struct, frozen=True, array_like=True, gc=False):
@@ -55,7 +55,7 @@ class Entry(Struct, frozen=True, array_like=True, gc=False):
         return len(self.payload.data) if isinstance(self.payload, Normal) else 0
 
 
-def weigh(entries: Iterable[Entry]) -> int:
+def byte_size(entries: Iterable[Entry]) -> int:
     """The size of them all."""
     return sum([len(entry.payload.data) for entry in entries if isinstance(entry.payload, Normal)])
 
@@ -73,13 +73,13 @@ class SnapshotMeta(Struct, frozen=True, cache_hash=True):
 class Chunk(Struct, frozen=True, cache_hash=True):
     """Up to 256 consecutive entries; ``weight`` is the bytes of all entries before them."""
 
-    weight: int
+    byte_size: int
     entries: tuple[Entry, ...]
 
     @property
     def end(self) -> int:
         """Bytes up to and including the chunk's last entry."""
-        return self.weight + weigh(self.entries)
+        return self.byte_size + byte_size(self.entries)
 
 
 class Log(Struct, frozen=True, cache_hash=True):
@@ -94,7 +94,7 @@ class Log(Struct, frozen=True, cache_hash=True):
     chunks: tuple[Chunk, ...] = ()
     runs: tuple[LogId, ...] = ()
     configs: tuple[Index, ...] = ()
-    weight: int = 0
+    byte_size: int = 0
 
     def __len__(self) -> int:
         return self.last.index - self.start.index
@@ -102,7 +102,7 @@ class Log(Struct, frozen=True, cache_hash=True):
     def __iter__(self) -> Iterator[Entry]:
         return chain.from_iterable(chunk.entries for chunk in self.chunks)
 
-    def proves_loss(self, node: NodeId, last: LogId) -> bool:
+    def proves_lost_disk(self, node: NodeId, last: LogId) -> bool:
         """Whether ``node``, whose log ends with ``last``, must have lost its disk: it has led, and its log is empty.
 
         A leader has a membership and its own vote on its disk before it asks for votes. Of a node that never led
@@ -149,22 +149,22 @@ class Log(Struct, frozen=True, cache_hash=True):
             return self
         assert entries[0].index == self.last.index + 1, "entries continue the log without a gap"
         chunks = list(self.chunks)
-        weight = self.weight
+        weight = self.byte_size
         # asked of every entry, so by type: isinstance takes ten times as long to say no
         memberships = [entry.index for entry in entries if type(entry.payload) is Configuration]
         for added in _by_chunk(entries):
             if chunks and _number(chunks[-1].entries[0].index) == _number(added[0].index):
-                chunks[-1] = Chunk(chunks[-1].weight, chunks[-1].entries + added)
+                chunks[-1] = Chunk(chunks[-1].byte_size, chunks[-1].entries + added)
             else:
                 chunks.append(Chunk(weight, added))
-            weight += weigh(added)
+            weight += byte_size(added)
         return replace(
             self,
             last=entries[-1].id,
             chunks=tuple(chunks),
             runs=self.runs + _new_runs(self.last.leader if self.chunks else None, entries),
             configs=(*self.configs, *memberships),
-            weight=weight,
+            byte_size=weight,
         )
 
     def truncate(self, after: Index) -> "Log":
@@ -175,17 +175,17 @@ class Log(Struct, frozen=True, cache_hash=True):
         last = self.id_at(after)
         assert last is not None, "an index between start and last has an id"
         if after == self.start.index:
-            return replace(self, last=last, chunks=(), runs=(), configs=(), weight=self.weight_at(after))
+            return replace(self, last=last, chunks=(), runs=(), configs=(), byte_size=self.byte_size_at(after))
         place = _number(after) - _number(self.first_index)
         cut = self.chunks[place]
-        tail = Chunk(cut.weight, cut.entries[: after - cut.entries[0].index + 1])
+        tail = Chunk(cut.byte_size, cut.entries[: after - cut.entries[0].index + 1])
         return replace(
             self,
             last=last,
             chunks=(*self.chunks[:place], tail),
             runs=tuple(run for run in self.runs if run.index <= after),
             configs=tuple(index for index in self.configs if index <= after),
-            weight=tail.end,
+            byte_size=tail.end,
         )
 
     def purge(self, upto: LogId) -> "Log":
@@ -193,11 +193,11 @@ class Log(Struct, frozen=True, cache_hash=True):
         if upto.index <= self.start.index:
             return self
         if not self.has(upto) or upto == self.last:
-            return Log(start=upto, last=upto, weight=self.weight)
+            return Log(start=upto, last=upto, byte_size=self.byte_size)
         place = _number(upto.index + 1) - _number(self.first_index)
         cut = self.chunks[place]
         gone = cut.entries[: upto.index + 1 - cut.entries[0].index]
-        head = Chunk(cut.weight + weigh(gone), cut.entries[len(gone) :])
+        head = Chunk(cut.byte_size + byte_size(gone), cut.entries[len(gone) :])
         first = head.entries[0].id
         return replace(
             self,
@@ -207,15 +207,15 @@ class Log(Struct, frozen=True, cache_hash=True):
             configs=tuple(index for index in self.configs if index > upto.index),
         )
 
-    def weight_at(self, index: Index) -> int:
+    def byte_size_at(self, index: Index) -> int:
         """Bytes of all entries up to ``index``, purged ones included."""
         if index >= self.last.index:
-            return self.weight
+            return self.byte_size
         if not self.chunks or index <= self.start.index:
-            return self.chunks[0].weight if self.chunks else self.weight
+            return self.chunks[0].byte_size if self.chunks else self.byte_size
         chunk = self.chunks[_number(index) - _number(self.first_index)]
         upto = index - chunk.entries[0].index + 1
-        return chunk.weight + weigh(chunk.entries[:upto])
+        return chunk.byte_size + byte_size(chunk.entries[:upto])
 
     def last_no_newer(self, id: LogId) -> LogId:
         """The last id at or before ``id.index`` of a leader no newer than ``id``'s: where a probe may jump (§5.3)."""
@@ -248,7 +248,7 @@ def _new_runs(leader: tuple[int, int] | None, entries: Sequence[Entry]) -> tuple
 
 def _fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
     """The first of ``entries``, and those behind it that fit with it."""
-    if weigh(entries) <= max_bytes:
+    if byte_size(entries) <= max_bytes:
         return entries
     total = 0
     for count, entry in enumerate(entries):

@@ -154,7 +154,7 @@ class Membership(Struct, frozen=True, cache_hash=True):
 
     def committed_index(self, matched: Mapping[NodeId, int]) -> Index:
         """The largest index that a majority of every voter set holds; who is missing holds nothing."""
-        return min((_majority_holds(config, matched) for config in self.configs), default=0)
+        return min((_majority_index(config, matched) for config in self.configs), default=0)
 
     def vote_result(self, votes: Mapping[NodeId, bool]) -> VoteResult:
         """``"won"`` by a majority of every set, ``"lost"`` once one set cannot be won any more, else ``"pending"``."""
@@ -235,7 +235,7 @@ def _ids(field: str, ids: object) -> Voters:
     return frozenset(node_ids(field, ids))
 
 
-def _majority_holds(config: Voters, matched: Mapping[NodeId, int]) -> Index:
+def _majority_index(config: Voters, matched: Mapping[NodeId, int]) -> Index:
     """Sorted downwards, the entry in the middle is what a majority holds."""
     return sorted((matched.get(node, 0) for node in config), reverse=True)[len(config) // 2]
 

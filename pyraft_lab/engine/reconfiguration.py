@@ -9,21 +9,21 @@
 from pyraft_lab.engine.commands import (
     Accepted,
     Done,
-    GuardFailed,
+    PreconditionNotMet,
     InProgress,
     NoSuchLearner,
     NotMember,
-    NotPristine,
+    AlreadyInitializedLog,
     NoVoters,
     Refusal,
     Refuse,
 )
 from pyraft_lab.engine.election import campaign, step_down
-from pyraft_lab.engine.events import ChangeMembership, Guard, Initialize
+from pyraft_lab.engine.events import ChangeMembership, Precondition, Initialize
 from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import TimeoutNow
-from pyraft_lab.engine.replication import keep_records
+from pyraft_lab.engine.replication import sync_progress
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import ORIGIN, LogId
@@ -36,16 +36,16 @@ def initialize(turn: Turn, event: Initialize) -> None:
     """Give a pristine node its first membership, at index 1 of no term, and campaign (openraft initialize)."""
     refusal = _initialize_refusal(turn.state, event.membership)
     if refusal is not None:
-        turn.tell(Refuse((event.request,), refusal))
+        turn.emit(Refuse((event.request,), refusal))
         return
     turn.append((Entry(LogId(0, turn.id, 1), Configuration(event.membership)),))
-    turn.tell(Done(event.request))
+    turn.emit(Done(event.request))
     campaign(turn, pre_vote=False)
 
 
 def _initialize_refusal(state: RaftState, membership: Membership) -> Refusal | None:
     if state.log.last != ORIGIN or state.term:
-        return NotPristine(state.log.last, state.vote)
+        return AlreadyInitializedLog(state.log.last, state.vote)
     return None if state.id in membership.voters else NotMember(state.id, membership)
 
 
@@ -54,24 +54,24 @@ def _initialize_refusal(state: RaftState, membership: Membership) -> Refusal | N
 
 def change(turn: Turn, event: ChangeMembership) -> None:
     """Propose the next membership on the way to the wanted one; the caller leads and may take requests."""
-    refusal: Refusal | None = _guard_failure(turn.state, event.guard)
+    refusal: Refusal | None = _precondition_failure(turn.state, event.guard)
     if refusal is None and not turn.rules.may_change(turn.state, turn.leader):
         committed = turn.state.membership_id_at(turn.state.committed)
         refusal = InProgress(committed, turn.state.membership_id)
     if refusal is not None:
-        turn.tell(Refuse((event.request,), refusal))
+        turn.emit(Refuse((event.request,), refusal))
         return
     try:
         membership = turn.rules.next_membership(turn.membership, event.change, event.retain)
     except LearnerNotFound as error:
-        turn.tell(Refuse((event.request,), NoSuchLearner(error.node)))
+        turn.emit(Refuse((event.request,), NoSuchLearner(error.node)))
     except EmptyMembership:
-        turn.tell(Refuse((event.request,), NoVoters()))
+        turn.emit(Refuse((event.request,), NoVoters()))
     else:
-        turn.tell(Accepted((event.request,), propose_membership(turn, membership)))
+        turn.emit(Accepted((event.request,), propose_membership(turn, membership)))
 
 
-def _guard_failure(state: RaftState, guard: Guard) -> GuardFailed | None:
+def _precondition_failure(state: RaftState, guard: Precondition) -> PreconditionNotMet | None:
     """The first precondition that does not hold."""
     checks = (
         ("leader", guard.leader, (state.vote.term, state.vote.node)),
@@ -80,14 +80,14 @@ def _guard_failure(state: RaftState, guard: Guard) -> GuardFailed | None:
     )
     for what, expected, actual in checks:
         if expected is not None and expected != actual:
-            return GuardFailed(what, str(expected), str(actual))
+            return PreconditionNotMet(what, str(expected), str(actual))
     return None
 
 
 def propose_membership(turn: Turn, membership: Membership) -> LogId:
     """Append a membership; it governs from here on, so records follow it at once (§6)."""
     at = turn.write(Configuration(membership))
-    keep_records(turn)
+    sync_progress(turn)
     return at
 
 
@@ -102,14 +102,14 @@ def leave_joint(turn: Turn) -> bool:
 # A leader that is not a member any more
 
 
-def retire(turn: Turn) -> None:
+def step_down_if_removed(turn: Turn) -> None:
     """The membership without this leader is committed: hand over and step down (§6).
 
     To whom an operator named, once it has caught up or its time is over; else to the fittest voter.
     """
     if turn.id in turn.membership.nodes or turn.state.membership_id.index > turn.state.committed:
         return
-    handover = turn.leader.handover
+    handover = turn.leader.transfer
     if handover is not None and not handover.asked:
         return
     voters = [one for one in turn.leader.progress if one.peer in turn.membership.voters]

@@ -14,17 +14,17 @@ from pyraft_lab.engine.commands import (
     Reason,
     Refusal,
     Refuse,
-    TooMuchWaiting,
+    TooManyUncommitted,
 )
 from pyraft_lab.engine.events import AllowRevert, Propose, Read, TransferLeader
-from pyraft_lab.engine.log import Blank, Normal, Payload
+from pyraft_lab.engine.log import Noop, Normal, Payload
 from pyraft_lab.engine.messages import TimeoutNow
-from pyraft_lab.engine.replication import beat_all, start_over
-from pyraft_lab.engine.rules import is_lapsed
-from pyraft_lab.engine.state import Halted, Handover, Leader, PendingRead, RaftState
+from pyraft_lab.engine.replication import send_heartbeats, start_over
+from pyraft_lab.engine.rules import has_lost_lease
+from pyraft_lab.engine.state import Reverted, PendingTransfer, Leader, PendingRead, RaftState
 from pyraft_lab.engine.timers import TRANSFER
 from pyraft_lab.engine.turn import Turn
-from pyraft_lab.engine.types import NOBODY
+from pyraft_lab.engine.types import NO_NODE
 
 # Who may take requests
 
@@ -32,20 +32,20 @@ from pyraft_lab.engine.types import NOBODY
 def refusal_to_lead(state: RaftState) -> NotLeading | None:
     """Why this node takes no request that only a leader may take; ``None`` if it does."""
     match state.role:
-        case Leader(handover=Handover(to=to)):
+        case Leader(transfer=PendingTransfer(to=to)):
             return NotLeading(to, Reason.TRANSFER)
         case Leader():
             return None
         case _ if not state.membership.configs:
             return NotLeading(None, Reason.UNINITIALIZED)
         case _:
-            return NotLeading(None if state.leader == NOBODY else state.leader, Reason.NOT_LEADER)
+            return NotLeading(None if state.leader == NO_NODE else state.leader, Reason.NOT_LEADER)
 
 
 def refusal_to_write(state: RaftState) -> NotLeading | None:
     """As :func:`refusal_to_lead`; a leader that lost touch with its quorum takes no new writes either."""
     refusal = refusal_to_lead(state)
-    if refusal is None and state.config.check_quorum and is_lapsed(state):
+    if refusal is None and state.config.check_quorum and has_lost_lease(state):
         return NotLeading(None, Reason.LEASE)
     return refusal
 
@@ -59,9 +59,9 @@ def propose(turn: Turn, event: Propose) -> None:
         return
     refusal = _propose_refusal(turn.state, event)
     if refusal is None:
-        turn.tell(Accepted(event.requests, turn.write(*event.payloads)))
+        turn.emit(Accepted(event.requests, turn.write(*event.payloads)))
     else:
-        turn.tell(Refuse(event.requests, refusal))
+        turn.emit(Refuse(event.requests, refusal))
 
 
 def _propose_refusal(state: RaftState, event: Propose) -> Refusal | None:
@@ -70,19 +70,19 @@ def _propose_refusal(state: RaftState, event: Propose) -> Refusal | None:
         return refusal
     if event.leader not in (None, (state.vote.term, state.vote.node)):
         return NotLeading(state.id, Reason.FENCED)
-    return _flood(state, event)
+    return _too_many_uncommitted(state, event)
 
 
-def _flood(state: RaftState, event: Propose) -> TooMuchWaiting | None:
+def _too_many_uncommitted(state: RaftState, event: Propose) -> TooManyUncommitted | None:
     """Bounded memory without a quorum: too many uncommitted bytes; a first one, and empty ones, always pass."""
-    limit, left, added = state.config.max_uncommitted_bytes, room(state), byte_size(event.payloads)
+    limit, left, added = state.config.max_uncommitted_bytes, room_for(state), byte_size(event.payloads)
     if limit is None or left is None or added <= left:
         return None
     waiting = _uncommitted(state)
-    return TooMuchWaiting(waiting, limit) if waiting and added else None
+    return TooManyUncommitted(waiting, limit) if waiting and added else None
 
 
-def room(state: RaftState) -> int | None:
+def room_for(state: RaftState) -> int | None:
     """How many bytes of commands a leader accepts before it refuses; ``None`` where there is no limit.
 
     A driver that merges the calls of several clients into one ``Propose`` stays within this: each call is accepted or
@@ -98,7 +98,7 @@ def byte_size(payloads: Iterable[Payload]) -> int:
 
 
 def _uncommitted(state: RaftState) -> int:
-    return state.log.weight - state.log.weight_at(state.committed)
+    return state.log.byte_size - state.log.byte_size_at(state.committed)
 
 
 # Read
@@ -108,7 +108,7 @@ def read(turn: Turn, event: Read) -> None:
     """Find from which index on a read is linearizable: by a round of contact, or by the lease (dissertation §6.4)."""
     refusal = refusal_to_lead(turn.state)
     if refusal is not None:
-        turn.tell(Refuse(event.requests, refusal))
+        turn.emit(Refuse(event.requests, refusal))
     elif event.policy == "index":
         _read_by_index(turn, event)
     else:
@@ -119,8 +119,8 @@ def _read_by_index(turn: Turn, event: Read) -> None:
     """Whoever leads when the round is answered led when it was sent: nothing newer can have been committed then."""
     at = turn.log.id_at(turn.rules.read_at(turn.state, turn.leader))
     assert at is not None, "what is committed is never purged ahead of the snapshot"
-    if turn.config.read_beats:
-        beat_all(turn)
+    if turn.config.read_sends_heartbeat:
+        send_heartbeats(turn)
         round = turn.leader.round
     else:
         round = turn.leader.round + 1
@@ -130,11 +130,11 @@ def _read_by_index(turn: Turn, event: Read) -> None:
 def _read_by_lease(turn: Turn, event: Read) -> None:
     """No message at all: a quorum refuses to elect anybody else while the lease lasts (dissertation §6.4.1)."""
     at = turn.log.id_at(turn.rules.read_at(turn.state, turn.leader))
-    if turn.rules.lease_holds(turn.state) and at is not None:
-        turn.tell(Readable(event.requests, at))
+    if turn.rules.has_valid_lease(turn.state) and at is not None:
+        turn.emit(Readable(event.requests, at))
     else:
-        reason = Reason.LEASE if is_lapsed(turn.state) else Reason.NO_LEASE
-        turn.tell(Refuse(event.requests, NotLeading(None, reason)))
+        reason = Reason.LEASE if has_lost_lease(turn.state) else Reason.NO_LEASE
+        turn.emit(Refuse(event.requests, NotLeading(None, reason)))
 
 
 def answer_reads(turn: Turn) -> None:
@@ -143,7 +143,7 @@ def answer_reads(turn: Turn) -> None:
     if ready:
         turn.lead(reads=tuple(waiting for waiting in turn.leader.reads if waiting not in ready))
     for waiting in ready:
-        turn.tell(Readable(waiting.requests, waiting.at))
+        turn.emit(Readable(waiting.requests, waiting.at))
 
 
 # Hand over
@@ -153,35 +153,35 @@ def transfer(turn: Turn, event: TransferLeader) -> None:
     """Begin to hand leadership to a voter: no new requests until it leads, or the time is over (dissertation §3.10)."""
     refusal = _transfer_refusal(turn.state, event)
     if refusal is not None:
-        turn.tell(Refuse((event.request,), refusal))
+        turn.emit(Refuse((event.request,), refusal))
         return
-    handover = turn.leader.handover
+    handover = turn.leader.transfer
     if event.to == turn.id:
         _stop_transfer(turn)
     elif handover is None or handover.to != event.to:
-        turn.lead(handover=Handover(event.to))
+        turn.lead(transfer=PendingTransfer(event.to))
         turn.set_timer(TRANSFER)
-    turn.tell(Done(event.request))
+    turn.emit(Done(event.request))
 
 
 def _transfer_refusal(state: RaftState, event: TransferLeader) -> Refusal | None:
     if not isinstance(state.role, Leader):
         return refusal_to_lead(state)
-    if event.to == state.id and state.role.handover is None:
+    if event.to == state.id and state.role.transfer is None:
         return NothingToDo(f"node {state.id} leads already")
     return None if event.to in state.membership.voters else NotMember(event.to, state.membership)
 
 
-def hand_over(turn: Turn) -> None:
+def send_timeout_now(turn: Turn) -> None:
     """Once the target holds the whole log it is told to campaign; a target that may not vote any more is let go."""
-    handover = turn.leader.handover
+    handover = turn.leader.transfer
     if handover is None or handover.asked:
         return
     target = turn.leader.of(handover.to)
     if target is None or handover.to not in turn.membership.voters:
         _stop_transfer(turn)
     elif target.matched == turn.log.last.index:
-        turn.lead(handover=replace(handover, asked=True), handed_over=turn.log.last.index)
+        turn.lead(transfer=replace(handover, asked=True), transfer_sent=turn.log.last.index)
         turn.send(handover.to, TimeoutNow(vote=turn.vote, last=turn.log.last))
 
 
@@ -192,11 +192,11 @@ def on_transfer_timer(turn: Turn) -> None:
 
 def _stop_transfer(turn: Turn) -> None:
     """Lead on; an entry behind what was handed over makes a TimeoutNow void that is still under way."""
-    handover = turn.leader.handover
-    turn.lead(handover=None)
+    handover = turn.leader.transfer
+    turn.lead(transfer=None)
     turn.cancel_timer(TRANSFER)
     if handover is not None and handover.asked:
-        turn.write(Blank())
+        turn.write(Noop())
 
 
 # Triggers
@@ -207,10 +207,10 @@ def allow_revert(turn: Turn, event: AllowRevert) -> None:
     refusal: Refusal | None = refusal_to_lead(turn.state)
     progress = turn.leader.of(event.peer) if refusal is None else None
     if progress is None:
-        turn.tell(Refuse((event.request,), refusal or NotMember(event.peer, turn.membership)))
+        turn.emit(Refuse((event.request,), refusal or NotMember(event.peer, turn.membership)))
         return
-    if isinstance(progress.pace, Halted):
+    if isinstance(progress.state, Reverted):
         start_over(turn, progress)
     else:
-        turn.track(replace(progress, may_revert=True))
-    turn.tell(Done(event.request))
+        turn.set_progress(replace(progress, may_revert=True))
+    turn.emit(Done(event.request))

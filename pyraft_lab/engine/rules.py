@@ -26,9 +26,9 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.state import Candidate, Follower, Installing, Leader, Learner, PreCandidate, RaftState
+from pyraft_lab.engine.state import Candidate, Follower, SendSnapshot, Leader, Learner, PreCandidate, RaftState
 from pyraft_lab.engine.timers import Timer, TimerKind
-from pyraft_lab.engine.types import NOBODY, Index, LogId, NodeId, Vote
+from pyraft_lab.engine.types import NO_NODE, Index, LogId, NodeId, Vote
 
 
 class VoteRefusal(StrEnum):
@@ -42,48 +42,48 @@ class VoteRefusal(StrEnum):
 # Votes
 
 
-def covers(new: Vote, old: Vote) -> bool:
+def supersedes(new: Vote, old: Vote) -> bool:
     """Whether ``new`` may replace ``old``: a later term; in the same term the same node, or a leader (§5.1, §5.2)."""
     if new.term != old.term:
         return new.term > old.term
     if new.committed != old.committed:
         return new.committed
-    return old.node in (NOBODY, new.node)
+    return old.node in (NO_NODE, new.node)
 
 
-def covers_in_order(new: Vote, old: Vote) -> bool:
+def supersedes_in_order(new: Vote, old: Vote) -> bool:
     """Whether ``new`` may replace ``old`` in openraft's total order: term, then node, then committed."""
     return new >= old
 
 
-def learned(vote: Vote) -> Vote:
+def adopted_vote(vote: Vote) -> Vote:
     """What a higher vote seen in an answer teaches: its term, and nobody voted for (§5.1)."""
     return Vote(vote.term)
 
 
-def learned_in_order(vote: Vote) -> Vote:
+def adopted_vote_in_order(vote: Vote) -> Vote:
     """What a higher vote seen in an answer teaches: the vote itself, but not that its node leads."""
     return Vote(vote.term, vote.node)
 
 
-def is_loyal(state: RaftState) -> bool:
+def has_heard_leader(state: RaftState) -> bool:
     """Whether this node heard, or is, a leader so lately that it helps nobody depose it (dissertation §4.2.3)."""
     match state.role:
-        case Follower(loyal=loyal) | Learner(loyal=loyal) | PreCandidate(loyal=loyal) | Candidate(loyal=loyal):
+        case Follower(has_heard_leader=loyal) | Learner(has_heard_leader=loyal) | PreCandidate(has_heard_leader=loyal) | Candidate(has_heard_leader=loyal):
             return loyal
         case Leader():
-            return state.config.loyalty and lease_holds(state)
+            return state.config.vote_lease and has_valid_lease(state)
         case _:
             assert_never(state.role)
 
 
 def vote_refusal(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
     """``None`` to grant; else why not: the lease first, then the log, then the vote (§5.2, §5.4.1)."""
-    if is_loyal(state) and not request.transfer:
+    if has_heard_leader(state) and not request.transfer:
         return VoteRefusal.LEASE
     if request.last < state.log.last:
         return VoteRefusal.LOG
-    return None if covers(request.vote, state.vote) else VoteRefusal.VOTE
+    return None if supersedes(request.vote, state.vote) else VoteRefusal.VOTE
 
 
 def vote_refusal_in_order(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
@@ -91,7 +91,7 @@ def vote_refusal_in_order(state: RaftState, request: VoteRequest) -> VoteRefusal
     refusal = vote_refusal(state, request)
     if refusal in (VoteRefusal.LEASE, VoteRefusal.LOG):
         return refusal
-    return None if covers_in_order(request.vote, state.vote) else VoteRefusal.VOTE
+    return None if supersedes_in_order(request.vote, state.vote) else VoteRefusal.VOTE
 
 
 def pre_vote_refusal(state: RaftState, request: PreVoteRequest) -> VoteRefusal | None:
@@ -113,7 +113,7 @@ def may_campaign(state: RaftState) -> bool:
     return state.id in state.membership.voters or state.id in state.committed_membership.voters
 
 
-def echoes(vote: Vote, response: VoteResponse) -> bool:
+def answers_vote(vote: Vote, response: VoteResponse) -> bool:
     """An answer counts for the vote it was asked for, a grant only while its giver stands by it (§5.2)."""
     return response.asked == vote and (response.vote == vote or not response.granted)
 
@@ -126,12 +126,12 @@ def has_won(membership: Membership, granted: frozenset[NodeId]) -> bool:
 # Replication and commit
 
 
-def fits(log: Log, prev: LogId) -> bool:
+def log_matches(log: Log, prev: LogId) -> bool:
     """The consistency check: the follower holds ``prev``, or a snapshot covers it (§5.3)."""
     return prev.index < log.start.index or log.has(prev)
 
 
-def unknown(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
+def new_entries(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
     """The entries from the first one that the log does not hold on; what it holds already is left alone (§5.3)."""
     for place, entry in enumerate(entries):
         if entry.index > log.start.index and not log.has(entry.id):
@@ -139,12 +139,12 @@ def unknown(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
     return ()
 
 
-def hint(log: Log, prev: LogId) -> LogId:
+def conflict_hint(log: Log, prev: LogId) -> LogId:
     """The last entry that may still match: nothing behind ``prev``, nothing newer than its term (§5.3 end)."""
     return log.last_no_newer(prev)
 
 
-def probe(log: Log, hinted: LogId) -> Index:
+def next_probe(log: Log, hinted: LogId) -> Index:
     """Where the leader looks next for agreement: it skips its own entries newer than the hint (§5.3 end)."""
     return log.last_no_newer(hinted).index
 
@@ -185,10 +185,10 @@ def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
 # Reads and leases
 
 
-def proved_round(state: RaftState, leader: Leader) -> int:
+def acked_round(state: RaftState, leader: Leader) -> int:
     """The last heartbeat round that a quorum answered: the arithmetic of commit, over rounds (dissertation §6.4)."""
-    heard = {one.peer: one.heard for one in leader.progress} | {state.id: leader.round}
-    return max(leader.proved, state.membership.committed_index(heard))
+    heard = {one.peer: one.last_ack_round for one in leader.progress} | {state.id: leader.round}
+    return max(leader.acked_round, state.membership.committed_index(heard))
 
 
 def starts_lease(_leader: Leader, _proved: int) -> bool:
@@ -196,18 +196,18 @@ def starts_lease(_leader: Leader, _proved: int) -> bool:
     return False
 
 
-def boots_loyal(state: RaftState) -> bool:
+def starts_with_vote_lease(state: RaftState) -> bool:
     """Whether a node that starts may be bound to a leader that it followed: a crash ends no promise (§6.4.1)."""
     own = state.vote.node == state.id
-    return state.config.loyalty and state.vote.node != NOBODY and state.vote.committed != own
+    return state.config.vote_lease and state.vote.node != NO_NODE and state.vote.committed != own
 
 
 def is_read_safe(leader: Leader, round: int) -> bool:
     """A read may be served once its round is proved: then nobody else had been elected when it began (§8)."""
-    return round <= leader.proved
+    return round <= leader.acked_round
 
 
-def lease_holds(state: RaftState) -> bool:
+def has_valid_lease(state: RaftState) -> bool:
     """Whether a quorum that cannot be talked out of it answered a round whose lease has not run out (§6.4.1).
 
     Without loyal followers a lease is worth nothing. And a TimeoutNow that was sent may arrive at any time: its
@@ -221,8 +221,8 @@ def lease_holds(state: RaftState) -> bool:
         n4 n5      ─────            they may be talked into voting, for a minority
     """
     match state.role:
-        case Leader(expired=expired):
-            held = state.config.loyalty and _lease_round(state, state.role) > max(expired, 0)
+        case Leader(expired_round=expired):
+            held = state.config.vote_lease and _lease_round(state, state.role) > max(expired, 0)
             return state.is_alone or held
         case _:
             return False
@@ -230,28 +230,28 @@ def lease_holds(state: RaftState) -> bool:
 
 def _lease_round(state: RaftState, leader: Leader) -> int:
     """The last round that a quorum of those answered who hold more than any TimeoutNow was for."""
-    if not leader.handed_over:
-        return leader.proved
-    firm = {one.peer: one.heard for one in leader.progress if one.matched > leader.handed_over}
-    own = {state.id: leader.round} if state.log.last.index > leader.handed_over else {}
+    if not leader.transfer_sent:
+        return leader.acked_round
+    firm = {one.peer: one.last_ack_round for one in leader.progress if one.matched > leader.transfer_sent}
+    own = {state.id: leader.round} if state.log.last.index > leader.transfer_sent else {}
     return state.membership.committed_index(firm | own)
 
 
-def is_lapsed(state: RaftState) -> bool:
+def has_lost_lease(state: RaftState) -> bool:
     """Whether a leader's last lease ran out and no quorum has answered since."""
     role = state.role
-    return isinstance(role, Leader) and role.proved <= role.expired and not state.is_alone
+    return isinstance(role, Leader) and role.acked_round <= role.expired_round and not state.is_alone
 
 
 def read_at(state: RaftState, leader: Leader) -> Index:
     """Where a read must be served: all that is committed, at least this leader's first entry (dissertation §6.4)."""
-    return max(state.committed, leader.blank)
+    return max(state.committed, leader.noop)
 
 
 # Time
 
 
-ENDS = frozenset({TimerKind.LEASE, TimerKind.LOYALTY, TimerKind.QUORUM, TimerKind.TRANSFER})
+ENDS = frozenset({TimerKind.LEASE, TimerKind.VOTE_LEASE, TimerKind.QUORUM, TimerKind.TRANSFER})
 """Timers that end something granted for a time; the others begin something."""
 
 
@@ -280,7 +280,7 @@ def _asks_about_leases(event: Event) -> bool:
 
 def may_change(state: RaftState, leader: Leader) -> bool:
     """One change at a time, and only once something of this leadership is committed (dissertation §4.1)."""
-    return state.membership_id.index <= state.committed and leader.blank <= state.committed
+    return state.membership_id.index <= state.committed and leader.noop <= state.committed
 
 
 def next_membership(membership: Membership, change: ChangeLike, retain: bool) -> Membership:  # noqa: FBT001
@@ -302,47 +302,47 @@ def is_snapshot_due(state: RaftState) -> bool:
     logs, size = state.config.snapshot_logs_since_last, state.config.snapshot_bytes_since_last
     if logs is not None and state.applied - base >= logs:
         return True
-    return size is not None and state.log.weight_at(state.applied) - state.log.weight_at(base) >= size
+    return size is not None and state.log.byte_size_at(state.applied) - state.log.byte_size_at(base) >= size
 
 
 def purge_upto(state: RaftState) -> Index:
     """How far the log may be forgotten: the snapshot covers it, less what is kept for slow followers (§7)."""
-    return min(state.snapshot_last.index - state.config.keep_logs, pinned(state))
+    return min(state.snapshot_last.index - state.config.keep_logs, needed_after(state))
 
 
-HOPELESS = 16
+MAX_STALLED_RETRIES = 16
 """Retries in a row without a byte of progress after which nothing waits for a transfer any more."""
-SILENT = 4
+MAX_UNANSWERED_RETRIES = 4
 """The same for a peer that does not even hold the first bytes."""
 
 
-def is_hopeless(pace: Installing) -> bool:
+def is_stalled(pace: SendSnapshot) -> bool:
     """Whether nothing is kept for this transfer any more; it is tried on, with the newest snapshot if need be."""
-    return pace.tries >= (HOPELESS if pace.offset else SILENT)
+    return pace.tries >= (MAX_STALLED_RETRIES if pace.offset else MAX_UNANSWERED_RETRIES)
 
 
-def under_way(state: RaftState) -> Sequence[SnapshotMeta]:
+def snapshots_being_sent(state: RaftState) -> Sequence[SnapshotMeta]:
     """The snapshots that peers are receiving, but for hopeless transfers."""
     peers = state.role.progress if isinstance(state.role, Leader) else ()
-    paces = (one.pace for one in peers if isinstance(one.pace, Installing))
-    return [pace.meta for pace in paces if not is_hopeless(pace)]
+    paces = (one.state for one in peers if isinstance(one.state, SendSnapshot))
+    return [pace.meta for pace in paces if not is_stalled(pace)]
 
 
-def would_lose_transfer(state: RaftState) -> bool:
+def would_interrupt_transfer(state: RaftState) -> bool:
     """Whether a newer snapshot would take the bytes of one that is under way: a disk keeps the stored one and one more.
 
     A transfer that takes longer than two builds would else begin again for ever. So the next snapshot waits for the
     end of the transfer, or until that is hopeless, and is then built at once.
     """
-    return any(meta != state.disk.snapshot for meta in under_way(state))
+    return any(meta != state.disk.snapshot for meta in snapshots_being_sent(state))
 
 
-def pinned(state: RaftState) -> Index:
+def needed_after(state: RaftState) -> Index:
     """Entries behind a snapshot that is on its way must stay, or its receiver would never catch up."""
-    return min((*(meta.last.index for meta in under_way(state)), state.snapshot_last.index))
+    return min((*(meta.last.index for meta in snapshots_being_sent(state)), state.snapshot_last.index))
 
 
-def covered(state: RaftState) -> Index:
+def purge_limit(state: RaftState) -> Index:
     """What may be forgotten at all: entries that the snapshot stands for (§7)."""
     return state.snapshot_last.index
 
@@ -355,35 +355,35 @@ def is_snapshot_useful(state: RaftState, last: LogId) -> bool:
 class Rules(Struct, frozen=True, kw_only=True):
     """The table: every decision by name. ``msgspec.structs.replace(RAFT, covers=...)`` makes another Raft."""
 
-    covers: Callable[[Vote, Vote], bool] = covers
-    learned: Callable[[Vote], Vote] = learned
+    supersedes: Callable[[Vote, Vote], bool] = supersedes
+    adopted_vote: Callable[[Vote], Vote] = adopted_vote
     vote_refusal: Callable[[RaftState, VoteRequest], VoteRefusal | None] = vote_refusal
     pre_vote_refusal: Callable[[RaftState, PreVoteRequest], VoteRefusal | None] = pre_vote_refusal
     may_campaign: Callable[[RaftState], bool] = may_campaign
-    echoes: Callable[[Vote, VoteResponse], bool] = echoes
+    answers_vote: Callable[[Vote, VoteResponse], bool] = answers_vote
     has_won: Callable[[Membership, frozenset[NodeId]], bool] = has_won
-    fits: Callable[[Log, LogId], bool] = fits
-    unknown: Callable[[Log, Sequence[Entry]], Sequence[Entry]] = unknown
-    hint: Callable[[Log, LogId], LogId] = hint
-    probe: Callable[[Log, LogId], Index] = probe
+    log_matches: Callable[[Log, LogId], bool] = log_matches
+    new_entries: Callable[[Log, Sequence[Entry]], Sequence[Entry]] = new_entries
+    conflict_hint: Callable[[Log, LogId], LogId] = conflict_hint
+    next_probe: Callable[[Log, LogId], Index] = next_probe
     commit_index: Callable[[RaftState], Index] = commit_index
     follower_commit: Callable[[RaftState, Index, Index], Index] = follower_commit
     sendable: Callable[[RaftState], Index] = sendable
     waits_for_disk: Callable[[RaftState, AnyMessage], bool] = waits_for_disk
-    proved_round: Callable[[RaftState, Leader], int] = proved_round
+    acked_round: Callable[[RaftState, Leader], int] = acked_round
     starts_lease: Callable[[Leader, int], bool] = starts_lease
-    boots_loyal: Callable[[RaftState], bool] = boots_loyal
+    starts_with_vote_lease: Callable[[RaftState], bool] = starts_with_vote_lease
     is_read_safe: Callable[[Leader, int], bool] = is_read_safe
-    lease_holds: Callable[[RaftState], bool] = lease_holds
+    has_valid_lease: Callable[[RaftState], bool] = has_valid_lease
     fires_first: Callable[[Event, Sequence[Timer]], Sequence[Timer]] = fires_first
     read_at: Callable[[RaftState, Leader], Index] = read_at
     may_change: Callable[[RaftState, Leader], bool] = may_change
     next_membership: Callable[[Membership, ChangeLike, bool], Membership] = next_membership
     may_leave: Callable[[RaftState, Leader], bool] = may_leave
     is_snapshot_due: Callable[[RaftState], bool] = is_snapshot_due
-    would_lose_transfer: Callable[[RaftState], bool] = would_lose_transfer
+    would_interrupt_transfer: Callable[[RaftState], bool] = would_interrupt_transfer
     purge_upto: Callable[[RaftState], Index] = purge_upto
-    covered: Callable[[RaftState], Index] = covered
+    purge_limit: Callable[[RaftState], Index] = purge_limit
     is_snapshot_useful: Callable[[RaftState, LogId], bool] = is_snapshot_useful
 
 
@@ -391,8 +391,8 @@ RAFT = Rules()
 """Raft as the paper and the dissertation have it: one vote a term."""
 
 ADVANCED = Rules(
-    covers=covers_in_order,
-    learned=learned_in_order,
+    supersedes=supersedes_in_order,
+    adopted_vote=adopted_vote_in_order,
     vote_refusal=vote_refusal_in_order,
     pre_vote_refusal=pre_vote_refusal_in_order,
 )

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 from pyraft_lab.engine.commands import RestoreMachine
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.election import campaign, resting, resume_office
+from pyraft_lab.engine.election import campaign, passive_role, resume_leadership
 from pyraft_lab.engine.state import Disk, Follower, RaftState
-from pyraft_lab.engine.timers import ELECTION, LOYALTY
+from pyraft_lab.engine.timers import ELECTION, VOTE_LEASE
 from pyraft_lab.engine.turn import Turn
-from pyraft_lab.engine.types import NOBODY, NodeId
+from pyraft_lab.engine.types import NO_NODE, NodeId
 from pyraft_lab.errors import StorageFailed
 
 
@@ -46,15 +46,15 @@ def boot(turn: Turn) -> None:
     if snapshot is not None:
         if snapshot.last.index > turn.log.last.index:
             turn.purge(snapshot.last)  # a crash came between the two: the snapshot wins
-        turn.tell(RestoreMachine(snapshot))
-    own, loyal = vote.node == turn.id, turn.rules.boots_loyal(turn.state)
-    turn.become(resting(turn, vote.node if vote.committed and not own else NOBODY, loyal=loyal))
+        turn.emit(RestoreMachine(snapshot))
+    own, loyal = vote.node == turn.id, turn.rules.starts_with_vote_lease(turn.state)
+    turn.become(passive_role(turn, vote.node if vote.committed and not own else NO_NODE, loyal=loyal))
     if loyal:
-        turn.set_timer(LOYALTY)
+        turn.set_timer(VOTE_LEASE)
     if not isinstance(turn.role, Follower):
         return
     if turn.config.leader_restore and own and vote.committed:
-        resume_office(turn)
+        resume_leadership(turn)
     elif turn.state.is_alone and turn.config.enable_elect:
         campaign(turn, pre_vote=False)
     else:

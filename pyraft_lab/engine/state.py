@@ -22,7 +22,7 @@ from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.log import Configuration, Log, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.timers import Timer
-from pyraft_lab.engine.types import NOBODY, ORIGIN, Index, LogId, NodeId, RequestId, Term, Vote
+from pyraft_lab.engine.types import NO_NODE, ORIGIN, Index, LogId, NodeId, RequestId, Term, Vote
 
 if TYPE_CHECKING:
     from pyraft_lab.engine.rules import Rules
@@ -72,13 +72,13 @@ class Batch(Struct, frozen=True, array_like=True, gc=False):
     size: int
 
 
-class Pipeline(Struct, frozen=True, tag=True):
+class Replicate(Struct, frozen=True, tag=True):
     """The logs agree: messages follow each other unanswered, as many as the window allows (dissertation §10.2.1)."""
 
     inflight: tuple[Batch, ...] = ()
 
 
-class Installing(Struct, frozen=True, tag=True):
+class SendSnapshot(Struct, frozen=True, tag=True):
     """The peer needs a snapshot: chunk by chunk from ``offset``; ``asked`` while one is unanswered.
 
     ``tries`` counts how often in a row its retry timer ran out, or the transport gave up, without a byte of progress.
@@ -90,11 +90,11 @@ class Installing(Struct, frozen=True, tag=True):
     tries: int = 0
 
 
-class Halted(Struct, frozen=True, tag=True):
+class Reverted(Struct, frozen=True, tag=True):
     """The peer lost entries it had acknowledged; nothing is sent until an operator allows it."""
 
 
-Pace = Probe | Pipeline | Installing | Halted
+ProgressState = Probe | Replicate | SendSnapshot | Reverted
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -108,13 +108,13 @@ class Progress(Struct, frozen=True, kw_only=True):
 
     peer: NodeId
     next: Index
-    since: int
+    since_round: int
     matched: Index = 0
-    pace: Pace = Probe()
-    heard: int = 0
-    fed: int = 0
-    sure: int = 0
-    told: Index = 0
+    state: ProgressState = Probe()
+    last_ack_round: int = 0
+    last_append_round: int = 0
+    match_round: int = 0
+    commit_sent: Index = 0
     failures: int = 0
     may_revert: bool = False
 
@@ -127,7 +127,7 @@ class PendingRead(Struct, frozen=True):
     round: int
 
 
-class Handover(Struct, frozen=True):
+class PendingTransfer(Struct, frozen=True):
     """Leadership goes to ``to``; ``asked`` once its TimeoutNow is out (dissertation §3.10)."""
 
     to: NodeId
@@ -137,15 +137,15 @@ class Handover(Struct, frozen=True):
 class Follower(Struct, frozen=True, tag=True):
     """Follows ``leader`` (0: nobody known); while ``loyal`` it refuses to vote against it."""
 
-    leader: NodeId = NOBODY
-    loyal: bool = False
+    leader: NodeId = NO_NODE
+    has_heard_leader: bool = False
 
 
 class Learner(Struct, frozen=True, tag=True):
     """Receives the log and does not vote."""
 
-    leader: NodeId = NOBODY
-    loyal: bool = False
+    leader: NodeId = NO_NODE
+    has_heard_leader: bool = False
 
 
 class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
@@ -153,7 +153,7 @@ class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
 
     granted: frozenset[NodeId]
     refused: frozenset[NodeId] = frozenset()
-    loyal: bool = False
+    has_heard_leader: bool = False
 
 
 class Candidate(Struct, frozen=True, tag=True, kw_only=True):
@@ -165,7 +165,7 @@ class Candidate(Struct, frozen=True, tag=True, kw_only=True):
 
     granted: frozenset[NodeId] = frozenset()
     refused: frozenset[NodeId] = frozenset()
-    loyal: bool = False
+    has_heard_leader: bool = False
 
 
 class Leader(Struct, frozen=True, tag=True, kw_only=True):
@@ -177,14 +177,14 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
     lease rests only on those who hold more (:func:`~pyraft_lab.engine.rules.lease_holds` says why).
     """
 
-    blank: Index
+    noop: Index
     progress: tuple[Progress, ...] = ()
     round: int = 0
-    proved: int = 0
-    expired: int = -1
+    acked_round: int = 0
+    expired_round: int = -1
     reads: tuple[PendingRead, ...] = ()
-    handover: Handover | None = None
-    handed_over: Index = 0
+    transfer: PendingTransfer | None = None
+    transfer_sent: Index = 0
 
     def of(self, peer: NodeId) -> Progress | None:
         """The record of ``peer``, if it is replicated to."""
@@ -296,7 +296,7 @@ class RaftState(Struct, frozen=True, kw_only=True):
             case Leader():
                 return self.id
             case PreCandidate() | Candidate():
-                return NOBODY
+                return NO_NODE
             case _:
                 assert_never(self.role)
 

@@ -13,7 +13,7 @@ class TimerKind(StrEnum):
     """What a node may wait for; drivers own the durations (:func:`delay`)."""
 
     ELECTION = "election"
-    LOYALTY = "loyalty"
+    VOTE_LEASE = "loyalty"
     HEARTBEAT = "heartbeat"
     LEASE = "lease"
     QUORUM = "quorum"
@@ -21,7 +21,7 @@ class TimerKind(StrEnum):
     TRANSFER = "transfer"
 
 
-OfficeTimer = Literal[TimerKind.HEARTBEAT, TimerKind.LEASE, TimerKind.QUORUM, TimerKind.RETRY, TimerKind.TRANSFER]
+LeaderTimer = Literal[TimerKind.HEARTBEAT, TimerKind.LEASE, TimerKind.QUORUM, TimerKind.RETRY, TimerKind.TRANSFER]
 """What only a leader waits for."""
 
 
@@ -37,7 +37,7 @@ class Timer(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 ELECTION = Timer(TimerKind.ELECTION)
 """No leader heard for long enough: campaign (§5.2)."""
-LOYALTY = Timer(TimerKind.LOYALTY)
+VOTE_LEASE = Timer(TimerKind.VOTE_LEASE)
 """Until it fires a follower refuses to vote against the leader it heard (dissertation §4.2.3)."""
 HEARTBEAT = Timer(TimerKind.HEARTBEAT)
 """The leader's next round is due."""
@@ -66,7 +66,7 @@ def delay(config: Config, kind: TimerKind, patience: int, chance: float) -> floa
     match kind:
         case TimerKind.ELECTION:
             return shortest + (longest - shortest) * chance + 2 * longest * patience
-        case TimerKind.LOYALTY:
+        case TimerKind.VOTE_LEASE:
             return shortest
         case TimerKind.LEASE:
             return shortest * (1 - config.clock_drift)

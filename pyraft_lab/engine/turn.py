@@ -92,7 +92,7 @@ class Turn:
         """Change fields of the leader's office."""
         self.become(replace(self.leader, **changes))
 
-    def track(self, progress: Progress) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Change what the leader knows of one peer."""
         self.become(self.leader.with_progress(progress))
 
@@ -155,7 +155,7 @@ class Turn:
         """Stop a timer."""
         self.commands.append(CancelTimer(timer))
 
-    def tell(self, command: Command) -> None:
+    def emit(self, command: Command) -> None:
         """Answer a client, or order something of the state machine."""
         self.commands.append(command)
 

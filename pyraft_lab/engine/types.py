@@ -11,7 +11,7 @@ Index = int
 RequestId = int
 """A client's request, named by the driver; the engine only hands it back."""
 
-NOBODY: NodeId = 0
+NO_NODE: NodeId = 0
 """The node id of nobody: no vote given, no leader known."""
 
 
@@ -28,7 +28,7 @@ class Vote(Struct, frozen=True, order=True, array_like=True, gc=False):
     """
 
     term: Term = 0
-    node: NodeId = NOBODY
+    node: NodeId = NO_NODE
     committed: bool = False
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class LogId(Struct, frozen=True, order=True, array_like=True, gc=False):
     """
 
     term: Term = 0
-    node: NodeId = NOBODY
+    node: NodeId = NO_NODE
     index: Index = 0
 
     @property

@@ -26,7 +26,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
     VoterMessage,
 )
-from pyraft_lab.engine.rules import VoteRefusal, is_loyal, pre_vote_refusal, vote_refusal
+from pyraft_lab.engine.rules import VoteRefusal, has_heard_leader, pre_vote_refusal, vote_refusal
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState, Step
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import Index, NodeId, Vote
@@ -35,7 +35,7 @@ from pyraft_lab.trace.rules.own import departs
 from pyraft_lab.trace.words import content, entry_name, log_end, server, servers, span, voters
 
 SomeMessage = TypeVar("SomeMessage", bound=AnyMessage)
-MOST = 8
+MAX_ENTRIES = 8
 """Entries of a log that are shown."""
 REASONS: Mapping[VoteRefusal, tuple[str, str]] = {
     VoteRefusal.LEASE: ("lease", "no: I heard a leader too recently to help replace it"),
@@ -53,7 +53,7 @@ def question(step: Step) -> Question | None:
         case Receive(src, message):
             return _message(step, src, message)
         case Fire(timer) if timer.kind is TimerKind.ELECTION:
-            return _silence(step)
+            return _no_answer(step)
         case Stored():
             return _own_disk(step)
         case _:
@@ -67,7 +67,7 @@ def _message(step: Step, src: NodeId, message: AnyMessage) -> Question | None:
         case AppendRequest():
             return _append(step, src, message)
         case HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
-            return _office(step, src, message.vote)
+            return _new_leader(step, src, message.vote)
         case VoteResponse() | PreVoteResponse() if isinstance(step.before.role, (PreCandidate, Candidate)):
             return _count(step, src, message)
         case AppendAccepted() if isinstance(step.after.role, Leader):
@@ -90,7 +90,7 @@ def _vote(step: Step, candidate: NodeId, request: CandidateMessage) -> Question 
     asks = f"asks whether you would vote for it in term {term}" if early else f"asks for your vote in term {term}"
     rule = "pre_vote_refusal" if early else "vote_refusal"
     reasons = {why: Choice(word, meaning, {rule: why}) for why, (word, meaning) in REASONS.items()}
-    words = [reasons[why].word for why in _refusals(step, request)]
+    words = [reasons[why].answer for why in _refusals(step, request)]
     return Question(
         node=before.id,
         about="vote",
@@ -108,9 +108,9 @@ def _refusals(step: Step, request: CandidateMessage) -> list[VoteRefusal]:
     if departs(step, *rules):
         return [said] if isinstance(said, VoteRefusal) else list(VoteRefusal)
     held = {
-        VoteRefusal.LEASE: is_loyal(before) and not (isinstance(request, VoteRequest) and request.transfer),
+        VoteRefusal.LEASE: has_heard_leader(before) and not (isinstance(request, VoteRequest) and request.transfer),
         VoteRefusal.LOG: request.last < before.log.last,
-        VoteRefusal.VOTE: not rules_of(step).covers(request.vote, before.vote),
+        VoteRefusal.VOTE: not rules_of(step).supersedes(request.vote, before.vote),
     }
     return [why for why, holds in held.items() if holds]
 
@@ -124,7 +124,7 @@ def _leader_fact(state: RaftState) -> str:
     if isinstance(state.role, Leader):
         return "you lead"
     leader = f"you follow {server(state.leader)}" if state.leader else "you follow nobody"
-    return f"{leader}, and {'heard a leader within its lease' if is_loyal(state) else 'heard no leader recently'}"
+    return f"{leader}, and {'heard a leader within its lease' if has_heard_leader(state) else 'heard no leader recently'}"
 
 
 # A leader speaks
@@ -184,7 +184,7 @@ def _taken(step: Step) -> str | None:
     return "append" if any(isinstance(command, Append) for command in step.commands) else "keep"
 
 
-def _office(step: Step, src: NodeId, vote: Vote) -> Question | None:
+def _new_leader(step: Step, src: NodeId, vote: Vote) -> Question | None:
     """A message of a leader; nothing to decide where this node already follows it."""
     refused = bool(_sent(step, Outdated))
     if not refused and step.before.vote == step.after.vote:
@@ -308,7 +308,7 @@ def _commit_meaning(index: Index, committed: Index) -> str:
 # Silence
 
 
-def _silence(step: Step) -> Question | None:
+def _no_answer(step: Step) -> Question | None:
     before, after = step.before, step.after
     if isinstance(before.role, Leader) or not before.config.enable_elect:
         return None
@@ -340,7 +340,7 @@ def log_row(state: RaftState) -> str:
     '1:t1 | 2:t2'
     """
     log = state.log
-    first = max(log.first_index, log.last.index - MOST + 1)
+    first = max(log.first_index, log.last.index - MAX_ENTRIES + 1)
     parts = ["…"] if first > 1 else []
     for entry in log.slice(first, log.last.index + 1):
         parts += [f"{entry.index}:t{entry.id.term}"] + (["|"] if entry.index == state.committed else [])

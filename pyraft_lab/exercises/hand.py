@@ -30,9 +30,9 @@ from pyraft_lab.exercises.asking import question
 from pyraft_lab.exercises.mark import Mark, mark
 from pyraft_lab.exercises.overruling import Table
 from pyraft_lab.exercises.question import Question
-from pyraft_lab.exercises.sheet import sheet
+from pyraft_lab.exercises.sheet import state_sheet
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.world import Deliver, Expire, Pending, Sync
+from pyraft_lab.sim.world import Deliver, FireTimer, Pending, Sync
 from pyraft_lab.trace.rules.table import rule
 from pyraft_lab.trace.words import message_name, server
 
@@ -72,7 +72,7 @@ class Hand:
         inbox = "\n".join(f"  {server(one.src)}: {message_name(one.message)}" for one in self.inbox)
         return "\n\n".join(
             [
-                sheet(self.state),
+                state_sheet(self.state),
                 f"on their way to you\n{inbox}" if inbox else "nothing is on its way to you",
                 str(asked) if asked else "nothing to decide at this moment; hand.wait() lets time pass",
             ]
@@ -156,9 +156,9 @@ class Hand:
                 flight = self.sim.world.flights[message]
                 reaches = flight.dst == self.node and node.up and (flight.src, flight.dst) not in self.sim.world.cuts
                 return Receive(flight.src, flight.message) if reaches else None
-            case Expire(owner, timer) if owner == self.node:
+            case FireTimer(owner, timer) if owner == self.node:
                 return Fire(timer)
-            case Sync(owner) if owner == self.node and not node.node.health.full:
+            case Sync(owner) if owner == self.node and not node.node.disk_faults.full:
                 image = node.node.batches[0].image
                 return Stored(image.vote, image.log.last)
             case _:

@@ -35,12 +35,12 @@ class Mark(Struct, frozen=True, kw_only=True):
         head = f"✓ right: {self.answer}" if self.right else f"✗ wrong: {self.answer}; Raft says {expected}"
         lines = [head, f"  {self.why}", f"  rule: {self.rule.label} ({self.rule.section}). {self.rule.meaning}"]
         if not self.right:
-            lines.append(f"  {OBEYED if self.done else CORRECTED}")
+            lines.append(f"  {ANSWER_APPLIED if self.done else ANSWER_CORRECTED}")
         return "\n".join(lines)
 
 
-OBEYED = "Your answer is what was done."
-CORRECTED = "What was done is what Raft says."
+ANSWER_APPLIED = "Your answer is what was done."
+ANSWER_CORRECTED = "What was done is what Raft says."
 
 
 class UnknownAnswer(PyraftError, ValueError):
@@ -58,7 +58,7 @@ def mark(step: Step, question: Question, answer: str | int, *, done: bool = Fals
     """
     word = str(answer).strip().lower()
     if question.choice(word) is None:
-        raise UnknownAnswer(word, question.words)
+        raise UnknownAnswer(word, question.answers)
     right = word in question.right
     return Mark(
         question=question, answer=word, right=right, why=sentence_of(step), rule=_decisive(step), done=right or done

@@ -15,7 +15,7 @@ from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Step
 
 
-class Overruled:
+class OverriddenRule:
     """One rule with its exceptions; ``__wrapped__`` is the rule without them."""
 
     def __init__(self, rule: Callable[..., Any]) -> None:
@@ -33,7 +33,7 @@ class Table:
     """All rules, each of which may be overruled; ``rules`` is what an engine follows."""
 
     def __init__(self, rules: Rules = RAFT) -> None:
-        self._overruled = {name: Overruled(rule) for name, rule in _named(rules).items()}
+        self._overruled = {name: OverriddenRule(rule) for name, rule in _named(rules).items()}
         self.rules = Rules(**self._overruled)
 
     def overrule(self, taken: Step, rulings: Mapping[str, Any]) -> Step | None:

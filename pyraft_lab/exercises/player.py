@@ -32,29 +32,29 @@ from pyraft_lab.exercises.mark import Mark, mark
 from pyraft_lab.exercises.overruling import Table
 from pyraft_lab.exercises.question import Question
 from pyraft_lab.network.base import Endpoint, Mailbox, Network, Notice
-from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.codec import Envelope
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.room import Playing, Room
 from pyraft_lab.trace.record import MessageId, Record
 from pyraft_lab.trace.rules.table import rule
 
-MOST = 32
+MAX_WAITING = 32
 """Letters that may wait for an answer; later ones are lost, and Raft sends them again."""
-LOOK = 0.1
+CHECK_INTERVAL = 0.1
 """Seconds after which what waits is looked at anew: the node may have moved on."""
 
 
-class Waiting(Struct, frozen=True):
+class HeldEvent(Struct, frozen=True):
     """What waits for an answer: an event of the node, and the letter that brings it, if one does."""
 
     event: Event
-    letter: Letter | None = None
+    envelope: Envelope | None = None
 
 
-class Asked(Struct, frozen=True):
+class OpenQuestion(Struct, frozen=True):
     """The question before the player, and what it is about."""
 
-    waiting: Waiting
+    waiting: HeldEvent
     question: Question
 
 
@@ -66,7 +66,7 @@ class Player:
 
     marks: list[Mark]
     """Every answer so far."""
-    asked: Asked | None
+    asked: OpenQuestion | None
     """What is to be answered now."""
     state: RaftState | None
     """How the node stood when it was last looked at."""
@@ -77,7 +77,7 @@ class Player:
         self.marks, self.asked, self.state, self.room = [], None, None, Room()
         self._wants, self._known = by_hand, known
         self._table = Table(RAFT)
-        self._inbox: list[Waiting] = []
+        self._inbox: list[HeldEvent] = []
         self._passed: set[MessageId] = set()
         self._silence = False
         self._node: NodeId = 0
@@ -101,13 +101,13 @@ class Player:
         self._set_up()
 
     @property
-    def inbox(self) -> Sequence[Waiting]:
+    def inbox(self) -> Sequence[HeldEvent]:
         """What waits for an answer."""
         return tuple(self._inbox)
 
     # What a node's process tells its player
 
-    def around(self, network: Network) -> Network:
+    def wrap_network(self, network: Network) -> Network:
         """The network in which letters to the node come to the player first."""
         return _Played(self, network)
 
@@ -119,12 +119,12 @@ class Player:
             self._news.clear()
             await raft.with_state(self._look)
             try:
-                async with asyncio.timeout(LOOK):
+                async with asyncio.timeout(CHECK_INTERVAL):
                     await self._news.wait()
             except TimeoutError:
                 self._passed.clear()
 
-    def arrange(self, room: Room) -> None:
+    def on_room(self, room: Room) -> None:
         """The teacher has arranged the room."""
         self.room = room
         self._set_up()
@@ -142,10 +142,10 @@ class Player:
             case _:
                 pass
 
-    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
         """Letters have arrived for the node."""
         for letter in letters:
-            fresh = Waiting(Receive(src, letter.message), letter)
+            fresh = HeldEvent(Receive(src, letter.message), letter)
             if not any(_repeats(fresh, one) for one in self._inbox):
                 self._inbox = [*(one for one in self._inbox if not _replaces(fresh, one)), fresh]
         if not self.by_hand:
@@ -166,7 +166,7 @@ class Player:
             raise PyraftError("nothing is to be decided at this moment")
         return await self._raft.with_state(partial(self._answer, answer, self.asked))
 
-    def _answer(self, answer: str, asked: Asked, state: RaftState) -> Mark | None:
+    def _answer(self, answer: str, asked: OpenQuestion, state: RaftState) -> Mark | None:
         reference = _taken(state, asked.waiting)
         if question(reference) != asked.question:
             self._look(state)
@@ -186,10 +186,10 @@ class Player:
             return given.question.about == "silence"
         return self._table.overrule(own, choice.rulings) is not None
 
-    def _carry_out(self, waiting: Waiting, given: Mark) -> None:
+    def _carry_out(self, waiting: HeldEvent, given: Mark) -> None:
         """Let the letter through; or stand for election, which the node does not do by itself."""
         self.asked = None
-        if waiting.letter is not None:
+        if waiting.envelope is not None:
             self._inbox.remove(waiting)
             self._pass(waiting)
         else:
@@ -206,7 +206,7 @@ class Player:
         self.state = state
         if self._passed:
             return
-        kept: list[Waiting] = []
+        kept: list[HeldEvent] = []
         for waiting in self._inbox:
             reference = _taken(state, waiting)
             found = question(reference)
@@ -215,13 +215,13 @@ class Player:
             else:
                 self._pass(waiting)
                 state = reference.after
-        self._inbox = kept[:MOST]
-        silent = [Waiting(Fire(ELECTION))] if self._silence else []
+        self._inbox = kept[:MAX_WAITING]
+        silent = [HeldEvent(Fire(ELECTION))] if self._silence else []
         newest_first = sorted((*silent, *kept), key=lambda waiting: -_term(waiting.event))
         asked = ((waiting, question(_taken(state, waiting))) for waiting in newest_first)
-        self.asked = next((Asked(waiting, found) for waiting, found in asked if found is not None), None)
+        self.asked = next((OpenQuestion(waiting, found) for waiting, found in asked if found is not None), None)
 
-    def _is_routine(self, found: Question, reference: Step, kept: Sequence[Waiting]) -> bool:
+    def _is_routine(self, found: Question, reference: Step, kept: Sequence[HeldEvent]) -> bool:
         """Known, or minor, or entries for a node that has no vote yet: a log that is far behind is no lesson."""
         early = found.about == "append" and reference.before.id not in reference.before.membership.voters
         return early or self._knows(reference) or _is_minor(found, reference.event, kept)
@@ -232,12 +232,12 @@ class Player:
         for one in waiting:
             self._pass(one)
 
-    def _pass(self, waiting: Waiting) -> None:
+    def _pass(self, waiting: HeldEvent) -> None:
         assert self._mailbox is not None, "letters come after the node has joined its network"
-        if waiting.letter is not None and isinstance(waiting.event, Receive):
-            self._silence = self._silence and not isinstance(waiting.letter.message, LeaderMessage)
-            self._passed.add(waiting.letter.id)
-            self._mailbox.receive(waiting.event.src, [waiting.letter])
+        if waiting.envelope is not None and isinstance(waiting.event, Receive):
+            self._silence = self._silence and not isinstance(waiting.envelope.message, LeaderMessage)
+            self._passed.add(waiting.envelope.id)
+            self._mailbox.receive(waiting.event.src, [waiting.envelope])
 
     def _knows(self, reference: Step) -> bool:
         """Whether this was answered right so often in a row that it is routine by now."""
@@ -264,31 +264,31 @@ class _Played:
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         self._player._mailbox = mailbox  # noqa: SLF001 (its other half)
-        return await self._network.join(node, _Box(self._player, mailbox))
+        return await self._network.join(node, _PlayerMailbox(self._player, mailbox))
 
     async def close(self) -> None:
         await self._network.close()
 
 
-class _Box:
+class _PlayerMailbox:
     """The node's mailbox: letters go to the player, notices straight on."""
 
     def __init__(self, player: Player, mailbox: Mailbox) -> None:
         self._player, self._mailbox = player, mailbox
 
-    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
         self._player.receive(src, letters)
 
     def notice(self, notice: Notice) -> None:
         self._mailbox.notice(notice)
 
 
-def _taken(state: RaftState, waiting: Waiting) -> Step:
+def _taken(state: RaftState, waiting: HeldEvent) -> Step:
     """The step of the reference, whose elections are not switched off as those of a node in a hand are."""
     return step(replace(state, config=replace(state.config, enable_elect=True)), waiting.event)
 
 
-def _is_minor(found: Question, event: Event, kept: Sequence[Waiting]) -> bool:
+def _is_minor(found: Question, event: Event, kept: Sequence[HeldEvent]) -> bool:
     """Whether to follow a leader is not worth asking: its entries, about which more is asked, wait already."""
     return found.right == {"follow"} and any(_src(one.event) == _src(event) for one in kept)
 
@@ -302,7 +302,7 @@ def _src(event: Event) -> NodeId | None:
     return event.src if isinstance(event, Receive) else None
 
 
-def _repeats(fresh: Waiting, old: Waiting) -> bool:
+def _repeats(fresh: HeldEvent, old: HeldEvent) -> bool:
     """Whether a letter only asks once more what waits already: an append that builds on the same entry."""
     match fresh.event, old.event:
         case Receive(src, AppendRequest() as again), Receive(other, AppendRequest() as first):
@@ -312,7 +312,7 @@ def _repeats(fresh: Waiting, old: Waiting) -> bool:
             return False
 
 
-def _replaces(fresh: Waiting, old: Waiting) -> bool:
+def _replaces(fresh: HeldEvent, old: HeldEvent) -> bool:
     """Whether a letter makes an older one pointless: it says the same, or it is a later call, or a later heartbeat."""
     match fresh.event, old.event:
         case Receive(src, VoteRequest()), Receive(other, VoteRequest() | PreVoteRequest()):

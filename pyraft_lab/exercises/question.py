@@ -18,7 +18,7 @@ class Choice(Struct, frozen=True):
     ``rulings`` names rules and their verdicts; ``None`` where no verdict of any rule could make a server do it.
     """
 
-    word: str
+    answer: str
     meaning: str
     rulings: Mapping[str, Any] | None = None
 
@@ -35,19 +35,19 @@ class Question(Struct, frozen=True, kw_only=True):
     """The words that are right; mostly one, but a vote may be refused for several good reasons."""
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def answers(self) -> tuple[str, ...]:
         """The words one may answer with."""
-        return tuple(choice.word for choice in self.choices)
+        return tuple(choice.answer for choice in self.choices)
 
     def choice(self, word: str) -> Choice | None:
         """The choice of that word."""
-        return next((choice for choice in self.choices if choice.word == word), None)
+        return next((choice for choice in self.choices if choice.answer == word), None)
 
     def __repr__(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
-        width = max(map(len, self.words))
+        width = max(map(len, self.answers))
         facts = [f"  {fact}" for fact in self.facts]
-        choices = [f"  {choice.word:<{width}}  {choice.meaning}" for choice in self.choices]
+        choices = [f"  {choice.answer:<{width}}  {choice.meaning}" for choice in self.choices]
         return "\n".join([self.text, *facts, "", *choices])

@@ -1,12 +1,12 @@
 """A server's state as one would keep it on a sheet of paper: Figure 2, in words."""
 
-from pyraft_lab.engine.rules import is_loyal
+from pyraft_lab.engine.rules import has_heard_leader
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
 from pyraft_lab.exercises.asking import log_row
 from pyraft_lab.trace.words import server, servers
 
 
-def sheet(state: RaftState) -> str:
+def state_sheet(state: RaftState) -> str:
     """The state, a line for each box.
 
     >>> print(sheet(RaftState(id=2)))
@@ -37,7 +37,7 @@ def rows(state: RaftState) -> list[tuple[str, str]]:
         case Candidate(granted=granted, refused=refused) | PreCandidate(granted=granted, refused=refused):
             found.append(("votes", f"for it: {servers(granted)}; against it: {servers(refused)}"))
         case _ if state.leader:
-            heard = "heard within its lease" if is_loyal(state) else "silent for a while"
+            heard = "heard within its lease" if has_heard_leader(state) else "silent for a while"
             found.append(("leader", f"{server(state.leader)}, {heard}"))
         case _:
             pass

@@ -9,7 +9,7 @@ from pyraft_lab.engine.timers import ELECTION
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.world import Expire
+from pyraft_lab.sim.world import FireTimer
 from pyraft_lab.trace.record import MessageId
 from pyraft_lab.trace.words import server, servers, voters
 
@@ -23,12 +23,12 @@ class Given(Struct, frozen=True):
 
     @property
     @abstractmethod
-    def words(self) -> str:
+    def summary(self) -> str:
         """What was done, in a few words such as ``"n1 crashed"``."""
 
-    def told(self, sim: Simulation) -> str:  # noqa: ARG002 (some need it)
+    def summary_in(self, sim: Simulation) -> str:  # noqa: ARG002 (some need it)
         """The words, with what only the run knows, such as a message's sender."""
-        return self.words
+        return self.summary
 
 
 # To a server
@@ -43,7 +43,7 @@ class Crash(Given, frozen=True, tag="crash"):
         sim.crash(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{server(self.node)} crashed"
 
 
@@ -56,7 +56,7 @@ class Restart(Given, frozen=True, tag="restart"):
         sim.restart(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{server(self.node)} restarted"
 
 
@@ -69,7 +69,7 @@ class Pause(Given, frozen=True, tag="pause"):
         sim.pause(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{server(self.node)} paused"
 
 
@@ -82,7 +82,7 @@ class Resume(Given, frozen=True, tag="resume"):
         sim.resume(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{server(self.node)} resumed"
 
 
@@ -96,7 +96,7 @@ class Drift(Given, frozen=True, tag="drift"):
         sim.drift(self.node, self.rate)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{server(self.node)}'s clock × {self.rate:g}"
 
 
@@ -106,14 +106,14 @@ class TimeOut(Given, frozen=True, tag="timeout"):
     node: NodeId
 
     def carry_out(self, sim: Simulation) -> None:
-        expires = Expire(self.node, ELECTION)
+        expires = FireTimer(self.node, ELECTION)
         if expires in sim.pending:
             sim.take(expires)
         else:
             sim.elect(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{server(self.node)} timed out"
 
 
@@ -126,7 +126,7 @@ class TakeSnapshot(Given, frozen=True, tag="snapshot"):
         sim.snapshot(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{server(self.node)} snapshot"
 
 
@@ -139,7 +139,7 @@ class Transfer(Given, frozen=True, tag="transfer"):
         sim.transfer(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"leadership to {server(self.node)}"
 
 
@@ -151,14 +151,14 @@ class ToMessage(Given, frozen=True):
 
     message: MessageId
 
-    def told(self, sim: Simulation) -> str:
+    def summary_in(self, sim: Simulation) -> str:
         """The words, with the message's kind, sender and receiver instead of its number."""
         every = (flight for record in reversed(sim.trace.records) for flight in record.sent)
         flight = next((one for one in every if one.id == self.message), None)
         if flight is None:
-            return self.words
+            return self.summary
         name = f"{server(flight.src)}'s {type(flight.message).__name__} to {server(flight.dst)}"
-        return self.words.replace(f"message {self.message}", name)
+        return self.summary.replace(f"message {self.message}", name)
 
 
 class Drop(ToMessage, frozen=True, tag="drop"):
@@ -168,7 +168,7 @@ class Drop(ToMessage, frozen=True, tag="drop"):
         sim.drop(self.message)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"message {self.message} dropped"
 
 
@@ -179,7 +179,7 @@ class Duplicate(ToMessage, frozen=True, tag="duplicate"):
         sim.duplicate(self.message)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"message {self.message} duplicated"
 
 
@@ -192,7 +192,7 @@ class Delay(ToMessage, frozen=True, tag="delay"):
         sim.delay(self.message, self.seconds)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"message {self.message} delayed"
 
 
@@ -210,7 +210,7 @@ class Cut(Given, frozen=True, tag="cut"):
         sim.cut(other, one)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{servers(self.nodes)} cut"
 
 
@@ -223,7 +223,7 @@ class Partition(Given, frozen=True, tag="partition"):
         sim.partition(self.nodes, set(sim.nodes) - set(self.nodes))
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{servers(self.nodes)} isolated"
 
 
@@ -234,7 +234,7 @@ class Heal(Given, frozen=True, tag="heal"):
         sim.heal()
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return "network healed"
 
 
@@ -252,7 +252,7 @@ class Write(Given, frozen=True, tag="write"):
         sim.write({"op": "put", "key": self.key, "value": self.value}, to=self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"wrote {self.key}={self.value}"
 
 
@@ -266,7 +266,7 @@ class Read(Given, frozen=True, tag="read"):
         sim.read(self.key, to=self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"read {self.key}"
 
 
@@ -279,7 +279,7 @@ class AddLearner(Given, frozen=True, tag="learner"):
         sim.add_learner(self.node)
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"learner {server(self.node)} added"
 
 
@@ -292,7 +292,7 @@ class ChangeMembership(Given, frozen=True, tag="membership"):
         sim.change_membership(set(self.nodes))
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"voters {voters(self.nodes)}"
 
 
@@ -300,19 +300,19 @@ OnServer = Crash | Restart | Pause | Resume | Drift | TimeOut | TakeSnapshot | T
 OnMessage = Drop | Duplicate | Delay
 OnLinks = Cut | Partition | Heal
 OfClients = Write | Read | AddLearner | ChangeMembership
-Order = OnServer | OnMessage | OnLinks | OfClients
-VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(Order))
+UserAction = OnServer | OnMessage | OnLinks | OfClients
+VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(UserAction))
 """What the drawing may offer."""
 
 
-def order(said: Any) -> Order:
+def parse_action(said: Any) -> UserAction:
     """Read an order from the drawing; raises ``PyraftError`` if it is malformed.
 
     >>> order({"type": "partition", "nodes": [1, 2]}).words
     'n1 and n2 isolated'
     """
     try:
-        found: Order = convert(said, Order)
+        found: UserAction = convert(said, UserAction)
     except MsgspecError as error:
         raise PyraftError(f"the order {said} makes no sense: {error}") from error
     return found

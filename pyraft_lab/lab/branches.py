@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.actions import Order
-from pyraft_lab.lab.film import Film, Simulated
+from pyraft_lab.lab.actions import UserAction
+from pyraft_lab.lab.film import Recording, Simulated
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND
 from pyraft_lab.trace.record import EventId
 
-MOST_AHEAD = 2048
+MAX_AHEAD = 2048
 """Events a scout goes ahead at most."""
 
 
@@ -40,10 +40,10 @@ class Branch:
         """Rises whenever what was foreseen did not come about."""
         self.kept: EventId = 0
         """How many events were left as they were then."""
-        sim.watch(self._see)
+        sim.watch(self._add_record)
 
     @property
-    def seen(self) -> EventId:
+    def last_event(self) -> EventId:
         """The last event that has happened."""
         return self.sim.world.events - 1
 
@@ -53,12 +53,12 @@ class Branch:
         return (self._scout or self.sim).world.events
 
     @property
-    def film(self) -> Film:
+    def recording(self) -> Recording:
         """Everything that is known."""
         return Simulated(self._scout or self.sim)
 
     @property
-    def strip(self) -> Tape:
+    def timeline(self) -> Tape:
         """The tape of everything that is known."""
         return self._foreseen or self.tape
 
@@ -69,14 +69,14 @@ class Branch:
 
     def look_ahead(self, events: int) -> None:
         """Know at least so many events, if there is that much future."""
-        events = min(events, self.sim.world.events + MOST_AHEAD)
+        events = min(events, self.sim.world.events + MAX_AHEAD)
         if self.count >= events:
             return
         scout = self._scout = self._scout or self.sim.fork()
         strip = self._foreseen = self._foreseen or self.tape.copy()
         while scout.world.events < events:
             try:
-                strip.see(scout.step())
+                strip.add_record(scout.step())
             except PyraftError:
                 return  # nothing is pending: everybody is down or paused
 
@@ -84,7 +84,7 @@ class Branch:
         """Somebody has looked as far as ``event``: let it really happen."""
         self._is_following = True
         try:
-            while self.seen < min(event, self.count - 1):
+            while self.last_event < min(event, self.count - 1):
                 self.sim.step()
         finally:
             self._is_following = False
@@ -101,22 +101,22 @@ class Branch:
         if (moment := round(time * SECOND)) > now and self._is_quiet(moment):
             self.sim.run((moment - now) / SECOND)
 
-    def do(self, order: Order) -> None:
+    def do(self, order: UserAction) -> None:
         """Carry out an order here and now."""
         self.forget_future(self.sim.world.events)
         order.carry_out(self.sim)
 
-    def fork(self, name: str, at: EventId, order: Order) -> "Branch":
+    def fork(self, name: str, at: EventId, order: UserAction) -> "Branch":
         """Another branch, from right after event ``at`` on, for an order that is given there."""
         sim = self.sim.fork(at=at)
-        return Branch(sim, name, parent=self.name, at=at, why=order.told(sim))
+        return Branch(sim, name, parent=self.name, at=at, why=order.summary_in(sim))
 
     def _is_quiet(self, moment: int) -> bool:
-        pending = self.sim.world.agenda
+        pending = self.sim.world.event_queue
         return not pending or pending[0].time > moment
 
-    def _see(self, record: Any) -> None:
-        self.tape.see(record)
+    def _add_record(self, record: Any) -> None:
+        self.tape.add_record(record)
         if not self._is_following:
             self.forget_future(record.id)
 
@@ -132,11 +132,11 @@ class Branches:
             raise PyraftError(f"there is no branch {name!r}; known are {', '.join(self.all)}")
         return self.all[name]
 
-    def act(self, name: str, at: EventId, time: float, order: Order) -> Branch:
+    def act(self, name: str, at: EventId, time: float, order: UserAction) -> Branch:
         """Carry out an order right after event ``at`` of a branch, at ``time``; on a new branch where that is past."""
         branch = self[name]
         branch.follow(at)
-        if at < branch.seen:
+        if at < branch.last_event:
             branch = branch.fork(f"what-if-{len(self.all)}", at, order)
         branch.wait(time)
         branch.do(order)

@@ -32,11 +32,11 @@ from pyraft_lab.lab.actions import (
     Transfer,
     Write,
 )
-from pyraft_lab.lab.desk import RecordDesk
-from pyraft_lab.lab.film import REEL
-from pyraft_lab.lab.holding import AtGate, Freeze, Gate, Hold, LetGo, LiveOrder, Release, Thaw, live_order, tags
+from pyraft_lab.lab.desk import RecordedSession
+from pyraft_lab.lab.film import CHUNK
+from pyraft_lab.lab.holding import AtGate, Freeze, Gate, Hold, ReleaseAll, LiveAction, Release, Thaw, parse_live_action, tags
 from pyraft_lab.lab.wire import Act, ChunkNews, Failure, GateNews, Go, Header, Json, Timeline, Told
-from pyraft_lab.network.porter import FarGate
+from pyraft_lab.network.porter import RemoteGate
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.trace.record import MessageId
@@ -45,23 +45,23 @@ from pyraft_lab.trace.trace import Trace
 if TYPE_CHECKING:
     from pyraft_lab.runtime.trace_stream import FollowedTrace
 
-MOST = 50_000
+MAX_EVENTS = 50_000
 """Events a live tape holds; of more the oldest go, and the tape says how many went."""
-GOES = 160 * REEL
+GOES = 160 * CHUNK
 """How many of them go at once."""
-OVER = "the cluster has ended: its tape can be looked at, not changed"
+ENDED = "the cluster has ended: its tape can be looked at, not changed"
 
 
-class LiveDesk(RecordDesk):
+class LiveSession(RecordedSession):
     """A run that goes on: more of it with every ``grow``, and orders from the drawing."""
 
     def __init__(self, trace: Trace, gate: Gate) -> None:
         self._source, self._gate = trace, gate
         self._failures: SimpleQueue[str] = SimpleQueue()
-        self._gone = 0
-        self.most, self.goes = MOST, GOES
+        self._dropped = 0
+        self.max_events, self.goes = MAX_EVENTS, GOES
         super().__init__(trace)
-        self._told_gate = self.gate()
+        self._sent_gate = self.gate()
 
     @property
     @abstractmethod
@@ -78,20 +78,20 @@ class LiveDesk(RecordDesk):
         """The messages that wait before the gate, and that the tape knows: one picture, not two taken at two times."""
 
     @abstractmethod
-    def carry_out(self, order: LiveOrder) -> None:
+    def carry_out(self, order: LiveAction) -> None:
         """Do it now, or start to."""
 
-    def board(self) -> Header:
+    def header(self) -> Header:
         """Everything that is drawn once."""
-        board = super().board()
-        self._told["main"] = (self._gone, board.timelines[0].count)
+        header = super().board()
+        self._sent["main"] = (self._dropped, board.timelines[0].count)
         board = replace(board, **self.about, live=True, gate=self.gate())
         return board if self.is_alive else self.ended(board)
 
     @staticmethod
     def ended(board: Header) -> Header:
         """What the header says once the cluster has ended."""
-        return replace(board, live=False, can=(), over=OVER)
+        return replace(board, live=False, can=(), over=ENDED)
 
     def gate(self) -> GateNews:
         """Whether messages are held, and which."""
@@ -99,62 +99,62 @@ class LiveDesk(RecordDesk):
 
     def grow(self) -> Iterator[Told]:
         """Take in what has happened since; what to tell the drawing of it."""
-        before = len(self._film)
-        for record in self._numbered.take(self._source.records):
-            self._film.trace(record)
-            self._tape.see(record)
-        if len(self._film) > before:
-            newest = (len(self._film) - 1) // REEL
-            for number in range(max(before // REEL, newest - 1), newest + 1):  # others are asked for when needed
-                yield ChunkNews("main", self._film.chunk(number))
-            yield self.news("main")
-        if len(self._film) > self.most:
+        before = len(self._recording)
+        for record in self._numbered.add(self._source.records):
+            self._recording.trace(record)
+            self._tape.add_record(record)
+        if len(self._recording) > before:
+            newest = (len(self._recording) - 1) // CHUNK
+            for number in range(max(before // CHUNK, newest - 1), newest + 1):  # others are asked for when needed
+                yield ChunkNews("main", self._recording.chunk(number))
+            yield self.updates("main")
+        if len(self._recording) > self.max_events:
             self._let_go(self.goes)
-            yield self.news("main")
-        yield from self._news_of_gate()
+            yield self.updates("main")
+        yield from self._gate_update()
         while not self._failures.empty():
             yield Failure(self._failures.get())
 
     def _let_go(self, events: int) -> None:
         """Forget the oldest events, and count the others anew."""
-        self._film = self._film.later(events)
-        self._tape = self._tape.later(events, self._film.trace.records[0].time)
+        self._recording = self._recording.later(events)
+        self._tape = self._tape.later(events, self._recording.trace.records[0].time)
         self._numbered.forget(events, self._source.records)
-        self._gone += events
+        self._dropped += events
         branch, event, time = self.place
         self.place = (branch, max(0, event - events), time)
 
     def timeline(self, branch: str) -> Timeline:
         """The whole run that is still there; another version each time the oldest events went."""
-        return replace(super().timeline(branch), version=self._gone, kept=0, gone=self._gone)
+        return replace(super().timeline(branch), version=self._dropped, kept=0, gone=self._dropped)
 
-    def _news_of_gate(self) -> Iterator[Told]:
+    def _gate_update(self) -> Iterator[Told]:
         now = self.gate()
-        if now != self._told_gate:
-            self._told_gate = now
+        if now != self._sent_gate:
+            self._sent_gate = now
             yield now
 
-    def obey(self, act: Act) -> Iterator[Told]:
+    def carry_out_action(self, act: Act) -> Iterator[Told]:
         """Carry out an order now, whatever moment is shown; then show the newest one."""
         if not self.is_alive:
-            raise PyraftError(OVER)
-        self.carry_out(live_order(act.order))
+            raise PyraftError(ENDED)
+        self.carry_out(parse_live_action(act.order))
         yield from self.grow()
-        yield Go("main", len(self._film) - 1)
+        yield Go("main", len(self._recording) - 1)
 
     def at_gate(self, order: AtGate) -> None:
         """Hold messages, or decide about one that is held."""
         match order:
             case Hold():
                 self._gate.close()
-            case LetGo():
+            case ReleaseAll():
                 self._gate.open()
             case Release(message):
-                self._gate.release(self._numbered.letter(message))
+                self._gate.release(self._numbered.message_id(message))
             case Drop(message):
-                self._gate.drop(self._numbered.letter(message))
+                self._gate.drop(self._numbered.message_id(message))
             case Delay(message, seconds):
-                self._gate.delay(self._numbered.letter(message), seconds)
+                self._gate.delay(self._numbered.message_id(message), seconds)
 
     def start(self, work: Callable[[], object]) -> Thread:
         """Do what may take long on a thread of its own; should it fail, ``grow`` tells."""
@@ -172,12 +172,12 @@ class LiveDesk(RecordDesk):
         return thread
 
 
-class FollowDesk(LiveDesk):
+class FollowedSession(LiveSession):
     """A cluster elsewhere, followed over a broker: its tape, and the gates of nodes started with ``--weather``."""
 
     def __init__(self, trace: "FollowedTrace") -> None:
         self._followed = trace
-        super().__init__(trace, FarGate(trace.publish))
+        super().__init__(trace, RemoteGate(trace.publish))
 
     @property
     def is_alive(self) -> bool:
@@ -191,16 +191,16 @@ class FollowDesk(LiveDesk):
 
     def held(self) -> list[MessageId]:
         """Whatever left and did not arrive, while the gates are closed."""
-        return list(self._film.moment(len(self._film) - 1).flying) if self._gate.is_closed else []
+        return list(self._recording.view(len(self._recording) - 1).flying) if self._gate.is_closed else []
 
-    def carry_out(self, order: LiveOrder) -> None:
+    def carry_out(self, order: LiveAction) -> None:
         """Nothing but what a gate can do."""
         if not isinstance(order, AtGate):
             raise PyraftError("a cluster that is followed can be looked at, and its messages be held; ask its owner")
         self.at_gate(order)
 
 
-class ClusterDesk(LiveDesk):
+class ClusterSession(LiveSession):
     """A cluster of this process, or one of processes that were started from here."""
 
     def __init__(self, cluster: Cluster) -> None:
@@ -228,13 +228,13 @@ class ClusterDesk(LiveDesk):
     def held(self) -> list[MessageId]:
         """What waits before the gate; of other processes what left and did not arrive."""
         if not isinstance(self._cluster, LocalCluster):
-            return list(self._film.moment(len(self._film) - 1).flying) if self._gate.is_closed else []
+            return list(self._recording.view(len(self._recording) - 1).flying) if self._gate.is_closed else []
         waiting = self._cluster.gate.held
-        flying = self._film.moment(len(self._film) - 1).flying if waiting else {}
+        flying = self._recording.view(len(self._recording) - 1).flying if waiting else {}
         numbers = (self._numbered.number(held.id) for held in waiting)
         return [number for number in numbers if number is not None and number in flying]
 
-    def carry_out(self, order: LiveOrder) -> None:
+    def carry_out(self, order: LiveAction) -> None:
         """Do it now; clients' calls go on by themselves. Not on the cluster's own thread."""
         if isinstance(order, AtGate):
             self.at_gate(order)
@@ -246,7 +246,7 @@ class ClusterDesk(LiveDesk):
         else:
             raise PyraftError(f"a live cluster does not do this from here: {type(order).__name__}; ask its own methods")
 
-    def _keep_frozen(self, order: LiveOrder) -> None:
+    def _keep_frozen(self, order: LiveAction) -> None:
         """Who starts anew starts frozen, where all are."""
         if isinstance(order, (Freeze, Thaw)):
             self._is_frozen = isinstance(order, Freeze)
@@ -260,7 +260,7 @@ def gate_of(cluster: Cluster) -> Gate:
     if isinstance(cluster, LocalCluster):
         return cluster.gate
     if is_followed(trace):
-        return FarGate(trace.publish)
+        return RemoteGate(trace.publish)
     raise PyraftError("nothing is followed of this cluster; make it with trace=20_000 and begin it before the Lab")
 
 

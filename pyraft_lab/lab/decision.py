@@ -10,12 +10,12 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.rules import commit_index, has_won
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.lab.moment import Moment, Server
+from pyraft_lab.lab.moment import ClusterView, ServerView
 from pyraft_lab.lab.wire import Decision, Tally
 from pyraft_lab.trace.words import server, voters
 
 
-def decisions(moment: Moment) -> tuple[Decision, ...]:
+def decisions(moment: ClusterView) -> tuple[Decision, ...]:
     """Every election, commitment or leadership of the newest term that is under way.
 
     ``sets`` has one tally for each voter set: who is in it, who agrees, who refuses, how many are needed.
@@ -32,7 +32,7 @@ def _running_for(state: RaftState) -> int:
     return state.term + isinstance(state.role, PreCandidate)
 
 
-def _by_own_rule(one: Server) -> Decision:
+def _by_own_rule(one: ServerView) -> Decision:
     """The decision; where a rule of this run takes it, and not Raft's own, nobody knows what that rule needs."""
     decision = _decision(one.state)
     decides = commit_index if isinstance(one.state.role, Leader) else has_won
@@ -68,7 +68,7 @@ def _election(
 
 
 def _commitment(state: RaftState, role: Leader) -> Decision:
-    index = max(state.committed + 1, role.blank)
+    index = max(state.committed + 1, role.noop)
     holders = [node for node, matched in state.matched.items() if matched >= index]
     sets = tuple(_tallies(state.membership, holders, ()))
     title = f"{server(state.id)} leads term {state.term}"

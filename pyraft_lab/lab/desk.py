@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.state import Candidate
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.actions import VERBS, order
-from pyraft_lab.lab.branches import MOST_AHEAD, Branch, Branches
-from pyraft_lab.lab.film import REEL, Film, Numbered, Recorded
-from pyraft_lab.lab.moment import Moment
+from pyraft_lab.lab.actions import VERBS, parse_action
+from pyraft_lab.lab.branches import MAX_AHEAD, Branch, Branches
+from pyraft_lab.lab.film import CHUNK, Recording, Numbered, Recorded
+from pyraft_lab.lab.moment import ClusterView
 from pyraft_lab.lab.still import alt, still
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.lab.wire import (
@@ -43,23 +43,23 @@ from pyraft_lab.trace.story import story
 from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz.theme import numeral_colour
 
-AHEAD = 3 * REEL
+LOOKAHEAD = 3 * CHUNK
 """Events that are foreseen when a Lab opens."""
 
 
-class Desk(ABC):
+class Session(ABC):
     """Answers the drawing's messages; ``place`` is the branch, event and time it shows."""
 
     def __init__(self, branch: str, event: EventId, time: float) -> None:
         self.place = (branch, event, time)
-        self._told: dict[str, tuple[int, int]] = {}
+        self._sent: dict[str, tuple[int, int]] = {}
 
     @abstractmethod
-    def board(self) -> Header:
+    def header(self) -> Header:
         """All that is drawn once: title, colours, where to begin, every branch's timeline."""
 
     @abstractmethod
-    def film(self, branch: str) -> Film:
+    def recording(self, branch: str) -> Recording:
         """The film of a branch."""
 
     @abstractmethod
@@ -69,16 +69,16 @@ class Desk(ABC):
     def chunks(self) -> list[tuple[str, Chunk]]:
         """The chunks that show the place and what comes right after it, each with its branch."""
         branch, event, _ = self.place
-        film = self.film(branch)
-        wanted = range(max(event, 0) // REEL, (event + REEL // 2) // REEL + 1)
-        return [(branch, film.chunk(number)) for number in wanted if number * REEL < max(len(film), 1)]
+        film = self.recording(branch)
+        wanted = range(max(event, 0) // CHUNK, (event + CHUNK // 2) // CHUNK + 1)
+        return [(branch, film.chunk(number)) for number in wanted if number * CHUNK < max(len(film), 1)]
 
-    def news(self, branch: str) -> TimelineNews:
+    def updates(self, branch: str) -> TimelineNews:
         """What the drawing has not been told of a branch yet."""
         whole = self.timeline(branch)
-        version, count = self._told.get(branch, (-1, 0))
+        version, count = self._sent.get(branch, (-1, 0))
         start = count if version == whole.version else min(count, whole.kept)
-        self._told[branch] = (whole.version, whole.count)
+        self._sent[branch] = (whole.version, whole.count)
         bands = tuple(band for band in whole.bands if band.event >= start)
         marks = tuple(mark for mark in whole.marks if mark.event >= start)
         return TimelineNews(replace(whole, start=start, times=whole.times[start:], bands=bands, marks=marks))
@@ -88,17 +88,17 @@ class Desk(ABC):
         """A whole branch."""
 
     @property
-    def moment(self) -> Moment:
+    def view(self) -> ClusterView:
         """The moment that is shown."""
         branch, event, time = self.place
-        moment = self.film(branch).moment(event)
+        moment = self.recording(branch).view(event)
         return replace(moment, time=max(moment.time, time))
 
     def picture(self) -> tuple[str, str]:
         """The moment as a still SVG picture, and in words."""
         branch, event, _ = self.place
-        moment = self.moment
-        told = str(self.film(branch).trace.record(event)) if event >= 0 else "nothing has happened yet"
+        moment = self.view
+        told = str(self.recording(branch).trace.record(event)) if event >= 0 else "nothing has happened yet"
         return still(moment, self.tape(branch), event, told), alt(moment, told)
 
     @abstractmethod
@@ -108,7 +108,7 @@ class Desk(ABC):
     def story(self, most: int = 40) -> str:
         """What has happened up to the place, the last ``most`` lines of it."""
         branch, event, _ = self.place
-        trace = self.film(branch).trace
+        trace = self.recording(branch).trace
         told = story([record for record in trace.records if record.id <= event])
         return "\n".join(told.splitlines()[-most:])
 
@@ -133,35 +133,35 @@ def timeline_of(tape: Tape, records: Iterable[Record], **more: Any) -> Timeline:
     )
 
 
-class SimulationDesk(Desk):
+class SimulationSession(Session):
     """A simulation that is driven from the drawing, with all branches of its time."""
 
     def __init__(self, sim: Simulation) -> None:
         self.branches = Branches(sim)
         main = self.branches["main"]
-        main.look_ahead(main.count + AHEAD)
-        super().__init__("main", main.seen, sim.now)
+        main.look_ahead(main.count + LOOKAHEAD)
+        super().__init__("main", main.last_event, sim.now)
 
     @property
     def sim(self) -> Simulation:
         """The simulation of the branch that is shown."""
         return self.branches[self.place[0]].sim
 
-    def film(self, branch: str) -> Film:
+    def recording(self, branch: str) -> Recording:
         """The film of a branch, foreseen events included."""
-        return self.branches[branch].film
+        return self.branches[branch].recording
 
     def tape(self, branch: str) -> Tape:
         """The tape of a branch, without what is only foreseen."""
         return self.branches[branch].tape
 
-    def board(self) -> Header:
+    def header(self) -> Header:
         """Everything that is drawn once."""
         sim = self.branches["main"].sim
         branch, event, time = self.place
         latency = sim.weather.latency
         timelines = tuple(self.timeline(name) for name in self.branches.all)
-        self._told = {one.name: (one.version, one.count) for one in timelines}
+        self._sent = {one.name: (one.version, one.count) for one in timelines}
         return Header(
             title=f"simulation of {len(sim.nodes)} servers, seed {sim.seed}",
             seed=sim.seed,
@@ -177,16 +177,16 @@ class SimulationDesk(Desk):
         """One branch: what has been seen of it, and what is foreseen."""
         one = self.branches[branch]
         whole = timeline_of(
-            one.strip,
-            one.film.trace.records,
+            one.timeline,
+            one.recording.trace.records,
             name=one.name,
             parent=one.parent,
             at=one.at,
             why=one.why,
             version=one.version,
             kept=one.kept,
-            seen=one.seen,
-            limit=one.sim.world.events + MOST_AHEAD,
+            seen=one.last_event,
+            limit=one.sim.world.events + MAX_AHEAD,
         )
         marks = sorted([*whole.marks, *map(broken, one.violations)], key=attrgetter("event"))
         return replace(whole, marks=tuple(marks))
@@ -195,12 +195,12 @@ class SimulationDesk(Desk):
         """What to send back to the drawing."""
         match asked(message):
             case Hello():
-                yield HeaderNews(self.board())
+                yield HeaderNews(self.header())
             case Want(branch, number):
-                yield ChunkNews(branch, self.film(branch).chunk(number))
+                yield ChunkNews(branch, self.recording(branch).chunk(number))
             case Ahead(branch, events):
                 self.branches[branch].look_ahead(events)
-                yield self.news(branch)
+                yield self.updates(branch)
             case Seen(branch, event, time):
                 self.branches[branch].follow(event)
                 self.place = (branch, event, time)
@@ -210,16 +210,16 @@ class SimulationDesk(Desk):
                 pass
 
     def _act(self, act: Act) -> Iterator[Told]:
-        branch = self.branches.act(act.branch, act.event, act.time, order(act.order))
+        branch = self.branches.act(act.branch, act.event, act.time, parse_action(act.order))
         yield from self.moved(branch)
 
     def moved(self, branch: Branch) -> Iterator[Told]:
         """A branch went on by a decision: show where it is now; the future is foreseen when it is asked for."""
-        self.place = (branch.name, branch.seen, branch.sim.now)
-        yield self.news(branch.name)
+        self.place = (branch.name, branch.last_event, branch.sim.now)
+        yield self.updates(branch.name)
         for name, chunk in self.chunks():
             yield ChunkNews(name, chunk)
-        yield Go(branch.name, branch.seen)
+        yield Go(branch.name, branch.last_event)
 
 
 def broken(violation: Violation) -> Mark:
@@ -227,31 +227,31 @@ def broken(violation: Violation) -> Mark:
     return Mark(violation.event, violation.time, "violation", 0, f"{violation.name} is violated: {violation.what}")
 
 
-class RecordDesk(Desk):
+class RecordedSession(Session):
     """Records and what can be seen of them; opens at the last one."""
 
     def __init__(self, trace: Trace) -> None:
         self._numbered = Numbered()
-        self._film = Recorded(Trace(self._numbered.take(trace.records)))
-        records = self._film.trace.records
+        self._recording = Recorded(Trace(self._numbered.add(trace.records)))
+        records = self._recording.trace.records
         self._tape = Tape(records)
         super().__init__("main", len(records) - 1, records[-1].time if records else 0.0)
 
-    def film(self, branch: str) -> Film:  # noqa: ARG002 (there is only one)
+    def recording(self, branch: str) -> Recording:  # noqa: ARG002 (there is only one)
         """The recorded film."""
-        return self._film
+        return self._recording
 
     def tape(self, branch: str) -> Tape:  # noqa: ARG002 (there is only one)
         """The tape of the whole run."""
         return self._tape
 
-    def board(self) -> Header:
+    def header(self) -> Header:
         """Everything that is drawn once."""
         branch, event, time = self.place
         return Header(
             title="recorded run",
             seed=None,
-            flight=typical_flight(self._film.trace),
+            flight=typical_flight(self._recording.trace),
             grows=False,
             can=(),
             colours=colours(),
@@ -261,10 +261,10 @@ class RecordDesk(Desk):
 
     def timeline(self, branch: str) -> Timeline:
         """The whole run."""
-        count = len(self._film)
+        count = len(self._recording)
         return timeline_of(
             self._tape,
-            self._film.trace.records,
+            self._recording.trace.records,
             name=branch,
             parent=None,
             at=-1,
@@ -279,22 +279,22 @@ class RecordDesk(Desk):
         """Chunks, and what an order brings about."""
         match asked(message):
             case Hello():
-                yield HeaderNews(self.board())
+                yield HeaderNews(self.header())
             case Want(branch, number):
-                yield ChunkNews(branch, self._film.chunk(number))
+                yield ChunkNews(branch, self._recording.chunk(number))
             case Seen(branch, event, time):
                 self.place = (branch, event, time)
             case Act() as act:
-                yield from self.obey(act)
+                yield from self.carry_out_action(act)
             case Ahead() | Bye():
                 pass
 
     @abstractmethod
-    def obey(self, act: Act) -> Iterator[Told]:
+    def carry_out_action(self, act: Act) -> Iterator[Told]:
         """Carry out an order; what to send back."""
 
 
-class TraceDesk(RecordDesk):
+class TraceSession(RecordedSession):
     """A recorded run, to look at and not to touch."""
 
     def __init__(self, trace: Trace) -> None:
@@ -302,7 +302,7 @@ class TraceDesk(RecordDesk):
             raise PyraftError("nothing happened in this trace: there is nothing to show")
         super().__init__(trace)
 
-    def obey(self, act: Act) -> Iterator[Told]:  # noqa: ARG002 (whatever it is)
+    def carry_out_action(self, act: Act) -> Iterator[Told]:  # noqa: ARG002 (whatever it is)
         """There is nothing to be done about the past."""
         raise PyraftError("this run is recorded: it can be looked at, not changed")
 

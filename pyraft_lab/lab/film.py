@@ -8,24 +8,24 @@ from msgspec.structs import replace
 from pyraft_lab.engine.commands import Append
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.log import Entry, Log
-from pyraft_lab.lab.fold import LANDS, after, doom, ends_of
-from pyraft_lab.lab.moment import Camera, Moment
+from pyraft_lab.lab.fold import ENDS_FLIGHT, after, undeliverable_reason, ends_of
+from pyraft_lab.lab.moment import Projector, ClusterView
 from pyraft_lab.lab.scene import scene, with_changes
-from pyraft_lab.lab.telling import ruling, source, told, written
+from pyraft_lab.lab.telling import ruling, source, explain_event, written
 from pyraft_lab.lab.wire import Chunk, Gone, SceneEvent
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import EventId, Fate, Flight, MessageId, Record
 from pyraft_lab.trace.rules.table import LABELS
 from pyraft_lab.trace.trace import Trace
 
-REEL = 64
+CHUNK = 64
 """Events in one chunk: as many as a simulation keeps no world for."""
 NEWEST = 40
 """How many of the newest entries of each log a chunk can name, beside those that are appended in it."""
-NOTHING = Moment()
+NOTHING = ClusterView()
 
 
-class Film(ABC):
+class Recording(ABC):
     """Records, and the moment after each of them."""
 
     engine: Engine
@@ -36,20 +36,20 @@ class Film(ABC):
         """What happened."""
 
     @abstractmethod
-    def moments(self, start: EventId, stop: EventId) -> Iterator[Moment]:
+    def views(self, start: EventId, stop: EventId) -> Iterator[ClusterView]:
         """The moments right before event ``start``, and after each up to ``stop - 1``: one more than events."""
 
     def __len__(self) -> int:
         return len(self.trace)
 
-    def moment(self, event: EventId) -> Moment:
+    def view(self, event: EventId) -> ClusterView:
         """The moment right after an event; before everything, where it is negative."""
-        return list(self.moments(max(event, 0), event + 1))[-1]
+        return list(self.views(max(event, 0), event + 1))[-1]
 
     def chunk(self, number: int) -> Chunk:
         """Chunk ``number``, counted from 0."""
-        start, stop = number * REEL, min((number + 1) * REEL, len(self))
-        moments = list(self.moments(start, stop))
+        start, stop = number * CHUNK, min((number + 1) * CHUNK, len(self))
+        moments = list(self.views(start, stop))
         records = [self.trace.record(event) for event in range(start, stop)]
         engine = ruling(self.engine, records)
         events = tuple(self._events(records, moments, engine))
@@ -62,28 +62,28 @@ class Film(ABC):
             rules={label: source(engine, LABELS[label]) for label in labels},
         )
 
-    def _events(self, records: Sequence[Record], moments: Sequence[Moment], engine: Engine) -> Iterator[SceneEvent]:
+    def _events(self, records: Sequence[Record], moments: Sequence[ClusterView], engine: Engine) -> Iterator[SceneEvent]:
         """The records with what each changed; there is one moment more than records."""
         flights = Flights(self.trace, moments[0])
         for record, before, later in zip(records, moments, moments[1:], strict=False):
-            event = told(record, flights.after(record), engine)
+            event = explain_event(record, flights.after(record), engine)
             sent = tuple(one for one in event.sent if one.id not in before.early)
             gone = vanished(record, before, later)
             yield with_changes(replace(event, sent=sent, gone=gone), before, later)
 
 
-def vanished(record: Record, before: Moment, after: Moment) -> tuple[Gone, ...]:
+def vanished(record: Record, before: ClusterView, after: ClusterView) -> tuple[Gone, ...]:
     """Messages that are no longer under way and did not arrive."""
     sent = {one.id: one for one in record.sent if one.fate is Fate.FLYING and one.id not in before.early}
-    landed = record.message if record.kind in LANDS else None
+    landed = record.message if record.kind in ENDS_FLIGHT else None
     lost = [one for one in {**before.flying, **sent}.values() if one.id not in after.flying and one.id != landed]
-    return tuple(Gone(one.id, doom(one, after.servers, after.cuts) or "lost") for one in lost)
+    return tuple(Gone(one.id, undeliverable_reason(one, after.servers, after.cuts) or "lost") for one in lost)
 
 
 class Flights(dict[MessageId, Flight]):
     """Messages by their number, as far as a chunk has met them; others are looked up where they left."""
 
-    def __init__(self, trace: Trace, moment: Moment) -> None:
+    def __init__(self, trace: Trace, moment: ClusterView) -> None:
         super().__init__(moment.flying)
         self._trace = trace
 
@@ -93,7 +93,7 @@ class Flights(dict[MessageId, Flight]):
         return self
 
 
-def _entries(moment: Moment, records: Sequence[Record]) -> Iterator[Entry]:
+def _entries(moment: ClusterView, records: Sequence[Record]) -> Iterator[Entry]:
     """The entries a chunk can name."""
     for one in moment.servers.values():
         yield from _newest(one.state.log)
@@ -109,7 +109,7 @@ def _newest(log: Log) -> tuple[Entry, ...]:
     return log.slice(log.last.index - NEWEST + 1, log.last.index + 1)
 
 
-class Simulated(Film):
+class Simulated(Recording):
     """The film of a simulation; it grows as the simulation goes on."""
 
     def __init__(self, sim: Simulation) -> None:
@@ -121,10 +121,10 @@ class Simulated(Film):
         """What happened."""
         return self.sim.trace
 
-    def moments(self, start: EventId, stop: EventId) -> Iterator[Moment]:
+    def views(self, start: EventId, stop: EventId) -> Iterator[ClusterView]:
         """Taken of replayed worlds."""
-        camera = Camera(lambda event: self.sim.trace.record(event).time)
-        yield from map(camera.take, self.sim.worlds(start, stop))
+        camera = Projector(lambda event: self.sim.trace.record(event).time)
+        yield from map(camera.project, self.sim.worlds(start, stop))
 
 
 class Numbered:
@@ -137,9 +137,9 @@ class Numbered:
         self._numbers: dict[EventId, EventId] = {}
         self._next: EventId = 0
         self._messages: dict[MessageId, MessageId] = {}
-        self._letters: list[MessageId] = []
+        self._message_ids: list[MessageId] = []
 
-    def take(self, records: Iterable[Record]) -> Iterator[Record]:
+    def add(self, records: Iterable[Record]) -> Iterator[Record]:
         """Those of the records that are new, with their numbers here; so are their causes and messages."""
         for record in records:
             if record.id in self._numbers:
@@ -164,17 +164,17 @@ class Numbered:
     def known(self, id: MessageId) -> MessageId:
         """The number here of a message of the trace; one that is new gets the next."""
         if id not in self._messages:
-            self._letters.append(id)
-            self._messages[id] = len(self._letters)
+            self._message_ids.append(id)
+            self._messages[id] = len(self._message_ids)
         return self._messages[id]
 
     def number(self, id: MessageId) -> MessageId | None:
         """The number here of a message of the trace, if any record told of it."""
         return self._messages.get(id)
 
-    def letter(self, number: MessageId) -> MessageId:
+    def message_id(self, number: MessageId) -> MessageId:
         """The id, in the trace, of a message that is numbered here."""
-        return self._letters[number - 1]
+        return self._message_ids[number - 1]
 
     def _flight(self, one: Flight) -> Flight:
         return replace(
@@ -189,13 +189,13 @@ class Numbered:
         return None if id is None else self.known(id)
 
 
-class Recorded(Film):
+class Recorded(Recording):
     """The film of a trace: of a file, or of a cluster that is followed; it grows with its trace."""
 
     def __init__(self, trace: Trace, engine: Engine | None = None) -> None:
         self._trace = trace
         self.engine = Engine() if engine is None else engine
-        self._kept: dict[EventId, Moment] = {0: NOTHING}
+        self._kept: dict[EventId, ClusterView] = {0: NOTHING}
         self._ends: Mapping[EventId, float] = {}
 
     @property
@@ -205,13 +205,13 @@ class Recorded(Film):
 
     def later(self, events: int) -> "Recorded":
         """The same film without its first ``events``, counted anew."""
-        before = self.moment(events - 1)
+        before = self.view(events - 1)
         flying = {id: _earlier(one, events) for id, one in before.flying.items()}
         film = Recorded(Trace(_shifted(record, events) for record in self._trace.records[events:]), self.engine)
         film._kept = {0: replace(before, flying=flying)}
         return film
 
-    def moments(self, start: EventId, stop: EventId) -> Iterator[Moment]:
+    def views(self, start: EventId, stop: EventId) -> Iterator[ClusterView]:
         """Folded from the last kept moment on."""
         at = max(kept for kept in self._kept if kept <= start)
         moment = self._kept[at]
@@ -219,7 +219,7 @@ class Recorded(Film):
             if event >= start:
                 yield moment
             moment = after(moment, self._trace.record(event), self._ends)
-            if (event + 1) % REEL == 0:
+            if (event + 1) % CHUNK == 0:
                 self._kept[event + 1] = moment
         yield moment
 
@@ -235,4 +235,4 @@ def _earlier(flight: Flight, events: int) -> Flight:
     return replace(flight, cause=max(-1, flight.cause - events))
 
 
-__all__ = ["REEL", "Film", "Recorded", "Simulated", "ends_of"]
+__all__ = ["CHUNK", "Recording", "Recorded", "Simulated", "ends_of"]

@@ -11,12 +11,12 @@ from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.lab.moment import Clock, Moment, Server, clock_of
+from pyraft_lab.lab.moment import Clock, ClusterView, ServerView, clock_of
 from pyraft_lab.sim.links import links_between
 from pyraft_lab.trace.record import AWAY, EventId, Fate, Flight, Kind, MessageId, Record
 from pyraft_lab.trace.words import server
 
-LANDS = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
+ENDS_FLIGHT = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
 """What ends a message's way."""
 Ends = Mapping[EventId, float]
 """When the election timer set by an event ran out, where it did."""
@@ -41,15 +41,15 @@ def _touches_election(step: Step) -> bool:
     return any(isinstance(one, (SetTimer, CancelTimer)) and one.timer == ELECTION for one in step.commands)
 
 
-def after(moment: Moment, record: Record, ends: Ends) -> Moment:
+def after(moment: ClusterView, record: Record, ends: Ends) -> ClusterView:
     """The moment right after ``record``, from the one before it."""
     servers, cuts = _servers(moment, record, ends), _cuts(moment, record)
     early = _early(moment, record)
-    flying = _flying(moment.flying, record, lambda one: one.id not in moment.early and not doom(one, servers, cuts))
-    return Moment(time=record.time, servers=servers, flying=flying, cuts=cuts, early=early)
+    flying = _flying(moment.flying, record, lambda one: one.id not in moment.early and not undeliverable_reason(one, servers, cuts))
+    return ClusterView(time=record.time, servers=servers, flying=flying, cuts=cuts, early=early)
 
 
-def doom(flight: Flight, servers: Mapping[NodeId, Server], cuts: frozenset[tuple[NodeId, NodeId]]) -> str:
+def undeliverable_reason(flight: Flight, servers: Mapping[NodeId, ServerView], cuts: frozenset[tuple[NodeId, NodeId]]) -> str:
     """Why a message that leaves now will never arrive, though nobody tells of it; nothing where it may.
 
     >>> doom(Flight(id=1, src=1, dst=2, message=None, sent=0.0, cause=0), {}, frozenset({(1, 2)}))
@@ -63,11 +63,11 @@ def doom(flight: Flight, servers: Mapping[NodeId, Server], cuts: frozenset[tuple
     return f"{server(flight.dst)} is {'no longer heard from' if dst.silent else 'down'}"
 
 
-def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Server]:
+def _servers(moment: ClusterView, record: Record, ends: Ends) -> Mapping[NodeId, ServerView]:
     old = moment.servers.get(record.node)
     match record:
         case Record(step=Step() as step):
-            new: Server | None = _stepped(old, record, step, ends)
+            new: ServerView | None = _stepped(old, record, step, ends)
         case Record(state=RaftState() as state):
             new = replace(_standing(old, state), clock=None)
         case _:
@@ -75,14 +75,14 @@ def _servers(moment: Moment, record: Record, ends: Ends) -> Mapping[NodeId, Serv
     return moment.servers if new is old or new is None else {**moment.servers, record.node: new}
 
 
-def _stepped(old: Server | None, record: Record, step: Step, ends: Ends) -> Server:
+def _stepped(old: ServerView | None, record: Record, step: Step, ends: Ends) -> ServerView:
     kept = _standing(old, step.after)
     return replace(kept, clock=_clock(kept.clock, record, step, ends), rules=step.rules)
 
 
-def _standing(old: Server | None, state: RaftState) -> Server:
+def _standing(old: ServerView | None, state: RaftState) -> ServerView:
     id = state.log.id_at(state.applied) or state.snapshot_last
-    kept = Server(state=state) if old is None else old
+    kept = ServerView(state=state) if old is None else old
     return replace(kept, state=state, up=not state.halted, silent=False, digest=f"{id.term}.{id.index}")
 
 
@@ -101,7 +101,7 @@ def _clock(old: Clock | None, record: Record, step: Step, ends: Ends) -> Clock |
     return old if isinstance(step.before.role, Leader) is isinstance(step.after.role, Leader) else None
 
 
-def _touched(old: Server | None, record: Record) -> Server | None:
+def _touched(old: ServerView | None, record: Record) -> ServerView | None:
     if old is None:
         return None
     match record.kind:
@@ -121,7 +121,7 @@ def _touched(old: Server | None, record: Record) -> Server | None:
             return old
 
 
-def _early(moment: Moment, record: Record) -> frozenset[MessageId]:
+def _early(moment: ClusterView, record: Record) -> frozenset[MessageId]:
     known = moment.early
     if known and record.sent:
         known -= {one.id for one in record.sent}
@@ -140,11 +140,11 @@ def _flying(
         return {id: one for id, one in flying.items() if one.dst != record.node} | left
     if not left and record.message not in flying:
         return flying
-    landed = record.message if record.kind in LANDS else None
+    landed = record.message if record.kind in ENDS_FLIGHT else None
     return {id: one for id, one in flying.items() if id != landed} | left
 
 
-def _cuts(moment: Moment, record: Record) -> frozenset[tuple[NodeId, NodeId]]:
+def _cuts(moment: ClusterView, record: Record) -> frozenset[tuple[NodeId, NodeId]]:
     match record.kind:
         case Kind.HEAL:
             healed = links_in(record.detail)

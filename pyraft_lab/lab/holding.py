@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from msgspec import MsgspecError, Struct, convert
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.actions import Delay, Drop, Order
+from pyraft_lab.lab.actions import Delay, Drop, UserAction
 from pyraft_lab.trace.record import MessageId
 
 
@@ -14,7 +14,7 @@ class Hold(Struct, frozen=True, tag="hold"):
     """Hold every message that leaves from now on."""
 
 
-class LetGo(Struct, frozen=True, tag="open"):
+class ReleaseAll(Struct, frozen=True, tag="open"):
     """Release all held messages, and hold no more."""
 
 
@@ -32,8 +32,8 @@ class Thaw(Struct, frozen=True, tag="thaw"):
     """Resume the timers."""
 
 
-AtGate = Hold | LetGo | Release | Drop | Delay
-LiveOrder = Order | Hold | LetGo | Release | Freeze | Thaw
+AtGate = Hold | ReleaseAll | Release | Drop | Delay
+LiveAction = UserAction | Hold | ReleaseAll | Release | Freeze | Thaw
 
 
 class Gate(Protocol):
@@ -59,14 +59,14 @@ class Gate(Protocol):
         """Deliver one after ``seconds``."""
 
 
-def live_order(said: Any) -> LiveOrder:
+def parse_live_action(said: Any) -> LiveAction:
     """The order in a message from the drawing; ``PyraftError`` where it makes no sense.
 
     >>> live_order({"type": "release", "message": 3})
     Release(message=3)
     """
     try:
-        found: LiveOrder = convert(said, LiveOrder)
+        found: LiveAction = convert(said, LiveAction)
     except MsgspecError as error:
         raise PyraftError(f"the order {said} makes no sense: {error}") from error
     return found

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.cell import end_with_the_cell, running
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.lab.pulse import Ticker
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace
@@ -66,20 +66,20 @@ def check_live(cluster: object) -> None:
 class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     """A figure with a pulse; made by :func:`live_figure`."""
 
-    _pulse: Pulse
+    _ticker: Ticker
     _follower: "Follower"
-    _rests: float
+    _waits_until: float
 
     def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
         follower = Follower(cluster, draw, seconds=seconds)
-        super().__init__(follower.look_or_say())
+        super().__init__(follower.draw_or_explain())
         self._config: Any = {"responsive": True}
         object.__setattr__(self, "_follower", follower)
         self._wait_for_the_page()
         self.observe(lambda _: self._rest(0.0), "_js2py_layoutDelta")  # the page has drawn it
-        object.__setattr__(self, "_pulse", Pulse(self._beat, name=f"live figure: {follower.name}"))
-        self._pulse.start()
-        end_with_the_cell(self._pulse.close)
+        object.__setattr__(self, "_pulse", Ticker(self._refresh, name=f"live figure: {follower.name}"))
+        self._ticker.start()
+        end_with_the_cell(self._ticker.close)
 
     def __repr__(self) -> str:
         return f"<live figure: {self._follower.name}>"
@@ -109,16 +109,16 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     @property
     def is_live(self) -> bool:
         """Whether it is still kept up to date."""
-        return self._pulse.is_alive
+        return self._ticker.is_alive
 
     def close(self) -> None:
         """Keep it up to date no longer; the last picture stays."""
         if hasattr(self, "_pulse"):
-            self._pulse.close()
+            self._ticker.close()
 
     def join(self, timeout: float) -> None:
         """Wait until it is kept up to date no longer."""
-        self._pulse.join(timeout)
+        self._ticker.join(timeout)
 
     @property
     def updates(self) -> int:
@@ -131,10 +131,10 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     def _rest(self, until: float) -> None:
         object.__setattr__(self, "_rests", until)
 
-    def _beat(self) -> bool:
-        if time.monotonic() < self._rests:
+    def _refresh(self) -> bool:
+        if time.monotonic() < self._waits_until:
             return True
-        new = self._follower.look_or_say()
+        new = self._follower.draw_or_explain()
         if new is not None:
             new.layout.autosize = True  # said once it is on the page, this makes it as wide as its cell
             redraw(self, new)
@@ -154,7 +154,7 @@ class Follower:
         self.is_over = False
         self.drawn = 0
 
-    def look(self) -> go.Figure | None:
+    def draw(self) -> go.Figure | None:
         """The figure as of now; after the end of the cluster for the last time."""
         self.is_over = not self._cluster.is_running
         records = self._cluster.trace.records
@@ -165,10 +165,10 @@ class Follower:
         self.picture = self._draw(Trace(newest(records, self._seconds)))
         return self.picture
 
-    def look_or_say(self) -> go.Figure | None:
+    def draw_or_explain(self) -> go.Figure | None:
         """The figure as a page shows it, or one that says why there is none."""
         try:
-            new = self.look()
+            new = self.draw()
         except PyraftError as error:  # nothing to draw yet, perhaps
             new = theme.figure(str(error), height=60)
         except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
@@ -182,10 +182,10 @@ def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]
         return records
     begin = records[-1].time - seconds
     first = bisect_left(records, begin, key=lambda record: record.time)
-    return [*standing(records[:first], begin), *records[first:]]
+    return [*latest_steps(records[:first], begin), *records[first:]]
 
 
-def standing(records: Sequence[Record], now: float) -> list[Record]:
+def latest_steps(records: Sequence[Record], now: float) -> list[Record]:
     """The last step of each server, and what was done to it since, as if it were ``now``."""
     last: dict[tuple[int, bool], Record] = {}
     for record in reversed(records):

@@ -51,7 +51,7 @@ class Meter:
         self._flying: dict[MessageId, Flight] = {}
         self._now = 0.0
 
-    def see(self, record: Record) -> None:
+    def add_record(self, record: Record) -> None:
         """Take in one record."""
         self._now = max(self._now, record.time)
         self._flying |= {flight.id: flight for flight in record.sent if flight.fate is Fate.FLYING}
@@ -115,7 +115,7 @@ class Meter:
         yield from (places.count(place) for place in reversed(range(BARS)))
 
 
-def news(records: Sequence[Record], seen: EventId | None) -> list[Record]:
+def records_after(records: Sequence[Record], seen: EventId | None) -> list[Record]:
     """The records behind the one seen last, oldest first; all of them where that one is kept no longer."""
     fresh: list[Record] = []
     for record in reversed(records):

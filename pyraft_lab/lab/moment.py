@@ -24,7 +24,7 @@ class Clock(Struct, frozen=True):
     ends: float | None
 
 
-class Server(Struct, frozen=True, kw_only=True):
+class ServerView(Struct, frozen=True, kw_only=True):
     """One server at that instant; ``silent``: it is not up as far as anybody hears.
 
     ``digest`` is equal where state machines are equal, ``holds`` is what the machine says, shortened. ``rules`` is the
@@ -42,14 +42,14 @@ class Server(Struct, frozen=True, kw_only=True):
     rules: Rules | None = None
 
 
-class Moment(Struct, frozen=True, kw_only=True):
+class ClusterView(Struct, frozen=True, kw_only=True):
     """Everything there is to draw at ``time``; ``cuts`` are links that let nothing through, one way each.
 
     ``early`` are messages that arrived before their sender told that they had left, as happens in live clusters.
     """
 
     time: float = 0.0
-    servers: Mapping[NodeId, Server] = {}
+    servers: Mapping[NodeId, ServerView] = {}
     flying: Mapping[MessageId, Flight] = {}
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
     early: frozenset[MessageId] = frozenset()
@@ -60,7 +60,7 @@ def clock_of(state: RaftState) -> Timer:
     return HEARTBEAT if isinstance(state.role, Leader) else ELECTION
 
 
-class Camera:
+class Projector:
     """Takes moments of simulated worlds; what did not change since the last picture is not looked at again.
 
     ``time_of`` tells when an event happened.
@@ -68,15 +68,15 @@ class Camera:
 
     def __init__(self, time_of: Callable[[EventId], float]) -> None:
         self._time_of = time_of
-        self._seen: dict[NodeId, tuple[Node, Server]] = {}
+        self._seen: dict[NodeId, tuple[Node, ServerView]] = {}
         self._machines: dict[NodeId, tuple[Sessions, str, str]] = {}
 
-    def take(self, world: World) -> Moment:
+    def project(self, world: World) -> ClusterView:
         """The moment of a world."""
         servers = {node.id: self._server(node, world.setting.engine.rules) for node in world.nodes.values()}
-        return Moment(time=world.now / SECOND, servers=servers, flying=world.flights, cuts=world.cuts)
+        return ClusterView(time=world.now / SECOND, servers=servers, flying=world.flights, cuts=world.cuts)
 
-    def _server(self, node: Node, rules: Rules) -> Server:
+    def _server(self, node: Node, rules: Rules) -> ServerView:
         seen = self._seen.get(node.id)
         if seen is not None and seen[0] is node:
             return seen[1]
@@ -84,9 +84,9 @@ class Camera:
         self._seen[node.id] = (node, server)
         return server
 
-    def _new(self, node: Node, rules: Rules) -> Server:
+    def _new(self, node: Node, rules: Rules) -> ServerView:
         digest, holds = self._machine(node)
-        return Server(
+        return ServerView(
             state=node.state,
             up=node.up,
             paused=node.paused,
@@ -107,12 +107,12 @@ class Camera:
     def _machine(self, node: Node) -> tuple[str, str]:
         kept = self._machines.get(node.id)
         if kept is None or kept[0] is not node.machine:
-            kept = (node.machine, node.machine.digest()[:8], said(node.machine.machine))
+            kept = (node.machine, node.machine.digest()[:8], machine_text(node.machine.machine))
             self._machines[node.id] = kept
         return kept[1:]
 
 
-def said(machine: object) -> str:
+def machine_text(machine: object) -> str:
     """What a state machine holds, in a few characters.
 
     >>> said(KeyValue({"x": 1, "y": 2}))

@@ -43,10 +43,10 @@ def normalise(path: Path) -> bool:
 
     before = path.read_text(encoding="utf-8")
     notebook = nbformat.reads(before, as_version=4)
-    notebook.metadata = nbformat.from_dict(kept(notebook.metadata, NOTEBOOK_METADATA))
+    notebook.metadata = nbformat.from_dict(committed_metadata(notebook.metadata, NOTEBOOK_METADATA))
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
-        cell.metadata = nbformat.from_dict(kept(cell.metadata, CELL_METADATA))
+        cell.metadata = nbformat.from_dict(committed_metadata(cell.metadata, CELL_METADATA))
         for output in cell.get("outputs", ()):
             output.get("data", {}).pop(WIDGET_VIEW, None)
     after = nbformat.writes(notebook) + "\n"
@@ -54,7 +54,7 @@ def normalise(path: Path) -> bool:
     return bool(after != before)
 
 
-def kept(metadata: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+def committed_metadata(metadata: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """The part of some metadata that is worth a commit."""
     return {name: value for name, value in metadata.items() if name in names}
 

@@ -10,16 +10,16 @@ from typing import Any
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from pyraft_lab.lab.desk import Desk
-from pyraft_lab.lab.film import REEL
+from pyraft_lab.lab.desk import Session
+from pyraft_lab.lab.film import CHUNK
 from pyraft_lab.lab.wire import Chunk, OfflinePage, Timeline
 
 STATIC = Path(__file__).parent / "static"
-MOST_EVENTS = 10_000
+MAX_EVENTS = 10_000
 """Events of one branch that a page carries; of longer runs the newest."""
 
 
-def page(desk: Desk, title: str, picture: str) -> str:
+def page(desk: Session, title: str, picture: str) -> str:
     """The whole page; ``picture`` is what is seen where no script runs."""
     style, script = (STATIC / "lab.css").read_text(encoding="utf-8"), (STATIC / "lab.js").read_text(encoding="utf-8")
     assert "</script" not in script, "the drawing would end its own element"
@@ -43,7 +43,7 @@ play(document.getElementById("lab"), "{pack(recorded(desk))}");
 """
 
 
-def player(desk: Desk, picture: str) -> str:
+def player(desk: Session, picture: str) -> str:
     """A piece of HTML for any page: the picture, in whose place the Lab plays where scripts run.
 
     Everything is in it, so that it plays from a disk, too: a notebook made into a page, an editor without a kernel.
@@ -62,9 +62,9 @@ def player(desk: Desk, picture: str) -> str:
 </script>"""
 
 
-def recorded(desk: Desk, *, foreseen: bool = False) -> OfflinePage:
+def recorded(desk: Session, *, foreseen: bool = False) -> OfflinePage:
     """Header and chunks of every branch, as far as somebody has looked; or as far as the desk has looked ahead."""
-    header = desk.board()
+    header = desk.header()
     timelines = tuple(_ended(one) if foreseen else _happened(one) for one in header.timelines)
     chunks = tuple((one.name, chunk) for one in timelines for chunk in _chunks(desk, one))
     return OfflinePage(header=replace(header, timelines=timelines, grows=False), chunks=chunks)
@@ -90,9 +90,9 @@ def _happened(timeline: Timeline) -> Timeline:
     )
 
 
-def _chunks(desk: Desk, timeline: Timeline) -> Iterator[Chunk]:
-    whole = desk.film(timeline.name)
-    for number in range((timeline.count - 1) // REEL + 1):
+def _chunks(desk: Session, timeline: Timeline) -> Iterator[Chunk]:
+    whole = desk.recording(timeline.name)
+    for number in range((timeline.count - 1) // CHUNK + 1):
         chunk = whole.chunk(number)
         yield replace(chunk, events=tuple(event for event in chunk.events if event.id < timeline.count))
 

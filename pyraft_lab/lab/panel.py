@@ -11,8 +11,8 @@ import traitlets
 
 from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.lab.live import Live, check_live
-from pyraft_lab.lab.meter import Meter, Reading, news
-from pyraft_lab.lab.pulse import Pulse
+from pyraft_lab.lab.meter import Meter, Reading, records_after
+from pyraft_lab.lab.pulse import Ticker
 from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Flight, MessageId, Record
@@ -22,7 +22,7 @@ from pyraft_lab.viz.theme import numeral_colour
 STATIC = Path(__file__).parent / "static"
 RATE = 5.0
 """How often a second a panel is brought up to date, at most."""
-REMEMBERED = 5_000
+MAX_MESSAGES = 5_000
 """Messages a log can still name by more than their number."""
 
 
@@ -62,11 +62,11 @@ class Panel(anywidget.AnyWidget):
     def __init__(self, cluster: Live, *, sort: str) -> None:
         self._cluster = cluster
         self._seen: EventId | None = None
-        self._pulse = Pulse(self._beat, name=f"live {sort}", rate=RATE)
+        self._ticker = Ticker(self._refresh, name=f"live {sort}", rate=RATE)
         super().__init__(sort=sort)
-        self._beat()
-        self._pulse.start()
-        end_with_the_cell(self._pulse.close)
+        self._refresh()
+        self._ticker.start()
+        end_with_the_cell(self._ticker.close)
 
     def __repr__(self) -> str:
         return f"<live {self.sort}: {self.story.rpartition(chr(10))[2]}>"
@@ -85,32 +85,32 @@ class Panel(anywidget.AnyWidget):
     @property
     def is_live(self) -> bool:
         """Whether it is still kept up to date."""
-        return self._pulse.is_alive
+        return self._ticker.is_alive
 
     def close(self) -> None:
         """Keep it up to date no longer, and leave the page."""
         if hasattr(self, "_pulse"):
-            self._pulse.close()
+            self._ticker.close()
         super().close()
 
     def join(self, timeout: float) -> None:
         """Wait until it is kept up to date no longer."""
-        self._pulse.join(timeout)
+        self._ticker.join(timeout)
 
-    def _beat(self) -> bool:
+    def _refresh(self) -> bool:
         is_over = not self._cluster.is_running
-        fresh = news(self._cluster.trace.records, self._seen)
+        fresh = records_after(self._cluster.trace.records, self._seen)
         self._seen = fresh[-1].id if fresh else self._seen
         try:
-            self.shown = {**self._look(fresh), "over": is_over}
+            self.shown = {**self._update(fresh), "over": is_over}
         except Exception as error:  # noqa: BLE001 (a mistake of ours: it is shown, for a log hides it)
             self.shown = {**self.shown, "error": f"{type(error).__name__}: {error}"}
             is_over = True
         if is_over:
-            self._pulse.close()
+            self._ticker.close()
         return not is_over
 
-    def _look(self, fresh: Sequence[Record]) -> dict[str, Any]:
+    def _update(self, fresh: Sequence[Record]) -> dict[str, Any]:
         """What to show after these records."""
         raise NotImplementedError
 
@@ -135,9 +135,9 @@ class LiveMetrics(Panel):
         """The figures in a sentence."""
         return str(self._reading)
 
-    def _look(self, fresh: Sequence[Record]) -> dict[str, Any]:
+    def _update(self, fresh: Sequence[Record]) -> dict[str, Any]:
         for record in fresh:
-            self._meter.see(record)
+            self._meter.add_record(record)
         self._reading = self._meter.read(getattr(self._cluster, "now", None))
         return {
             "cells": [{"name": name, "value": value, "more": more} for name, value, more in cells(self._reading)],
@@ -183,11 +183,11 @@ class LiveLog(Panel):
         """The lines, oldest first."""
         return "\n".join(f"t={line['time']:.3f} {line['text']}" for line in self._lines)
 
-    def _look(self, fresh: Sequence[Record]) -> dict[str, Any]:
+    def _update(self, fresh: Sequence[Record]) -> dict[str, Any]:
         for record in fresh:
             self._flights |= {flight.id: flight for flight in record.sent}
             self._tell(record)
-        for old in list(self._flights)[:-REMEMBERED]:
+        for old in list(self._flights)[:-MAX_MESSAGES]:
             del self._flights[old]
         return {"lines": list(self._lines), "earlier": self._count - len(self._lines)}
 

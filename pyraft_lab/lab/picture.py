@@ -4,14 +4,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyraft_lab.lab.desk import SimulationDesk
+from pyraft_lab.lab.desk import SimulationSession
 from pyraft_lab.sim.simulation import Simulation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the picture to the file that is named."""
     (target,) = sys.argv[1:] if arguments is None else arguments
-    svg, _ = SimulationDesk(scene()).picture()
+    svg, _ = SimulationSession(scene()).picture()
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg + "\n", encoding="utf-8")

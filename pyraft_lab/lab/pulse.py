@@ -15,22 +15,22 @@ RATE = 10.0
 SHARE = 0.5
 """Of the time, what the beats may take at most; after a long one the next waits."""
 
-Errand = Callable[[], None]
+Callback = Callable[[], None]
 
 
-class Pulse:
+class Ticker:
     """Calls ``beat`` at most ``rate`` times a second until that is over (it says ``False``), and errands until closed.
 
     Beats that come too late are left out, never made up for.
     """
 
     def __init__(self, beat: Callable[[], bool], *, name: str, rate: float = RATE) -> None:
-        self._beat, self._pause = beat, 1 / rate
-        self._errands: SimpleQueue[Errand | None] = SimpleQueue()
+        self._refresh, self._pause = beat, 1 / rate
+        self._errands: SimpleQueue[Callback | None] = SimpleQueue()
         self._due: float | None = time.monotonic()
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> "Pulse":
+    def start(self) -> "Ticker":
         """The first beat comes at once."""
         self._thread.start()
         return self
@@ -40,7 +40,7 @@ class Pulse:
         """Whether errands are still done."""
         return self._thread.is_alive()
 
-    def post(self, errand: Errand) -> None:
+    def post(self, errand: Callback) -> None:
         """Have something done on the pulse's thread, between two beats."""
         self._errands.put(errand)
 
@@ -55,7 +55,7 @@ class Pulse:
     def _run(self) -> None:
         while True:
             try:
-                errand = self._errands.get(timeout=self._patience())
+                errand = self._errands.get(timeout=self._seconds_left())
             except Empty:
                 self._turn()
                 continue
@@ -63,12 +63,12 @@ class Pulse:
                 return
             errand()
 
-    def _patience(self) -> float | None:
+    def _seconds_left(self) -> float | None:
         return None if self._due is None else max(0.0, self._due - time.monotonic())
 
     def _turn(self) -> None:
         began = time.monotonic()
-        goes_on = self._beat()
+        goes_on = self._refresh()
         self._due = due(began, time.monotonic(), self._pause) if goes_on else None
 
 
@@ -79,53 +79,53 @@ class Shared:
     """
 
     def __init__(self, beat: Callable[[], bool], *, thing: object, name: str, rate: float = RATE) -> None:
-        self.beat, self._thing, self._name, self._rate = beat, thing, name, rate
-        self._circle: Circle | None = None
+        self.refresh, self._thing, self._name, self._rate = beat, thing, name, rate
+        self._ticker: SharedTicker | None = None
 
     def start(self) -> "Shared":
         """The first beat comes soon."""
-        with DOOR:
-            circle = CIRCLES.get(self._thing)
+        with MEMBERS_LOCK:
+            circle = SHARED_TICKERS.get(self._thing)
             if circle is None:
-                circle = CIRCLES[self._thing] = Circle(self._name, self._rate)
+                circle = SHARED_TICKERS[self._thing] = SharedTicker(self._name, self._rate)
             circle.shares.append(self)
-            self._circle = circle
+            self._ticker = circle
         return self
 
-    def post(self, errand: Errand) -> None:
+    def post(self, errand: Callback) -> None:
         """Have something done on the common thread, between two beats."""
-        if self._circle is not None:
-            self._circle.pulse.post(errand)
+        if self._ticker is not None:
+            self._ticker.ticker.post(errand)
 
     def close(self) -> None:
         """The end of this share; may be called anywhere and more than once."""
-        with DOOR:
-            circle = self._circle
+        with MEMBERS_LOCK:
+            circle = self._ticker
             if circle is None or self not in circle.shares:
                 return
             circle.shares.remove(self)
             if not circle.shares:
-                del CIRCLES[self._thing]
-                circle.pulse.close()
+                del SHARED_TICKERS[self._thing]
+                circle.ticker.close()
 
 
-class Circle:
+class SharedTicker:
     """All who share a pulse."""
 
     def __init__(self, name: str, rate: float) -> None:
         self.shares: list[Shared] = []
-        self.pulse = Pulse(self._beat, name=name, rate=rate).start()
+        self.ticker = Ticker(self._refresh, name=name, rate=rate).start()
 
-    def _beat(self) -> bool:
+    def _refresh(self) -> bool:
         for share in tuple(self.shares):
-            if not share.beat():
+            if not share.refresh():
                 share.close()
         return True
 
 
-CIRCLES: WeakKeyDictionary[object, Circle] = WeakKeyDictionary()
+SHARED_TICKERS: WeakKeyDictionary[object, SharedTicker] = WeakKeyDictionary()
 """The circle around each thing."""
-DOOR = Lock()
+MEMBERS_LOCK = Lock()
 """Held by whoever comes or goes: nobody may join a pulse that is about to end."""
 
 

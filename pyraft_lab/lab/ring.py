@@ -9,12 +9,12 @@ from typing import NamedTuple
 from pyraft_lab.engine.state import Candidate, PreCandidate
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.decision import decisions
-from pyraft_lab.lab.moment import Moment, Server
-from pyraft_lab.lab.scene import sign
+from pyraft_lab.lab.moment import ClusterView, ServerView
+from pyraft_lab.lab.scene import yes_or_no
 from pyraft_lab.term_colours import NO_TERM, term_colour
 from pyraft_lab.trace.record import ANSWERS, Flight
 from pyraft_lab.trace.words import message_name
-from pyraft_lab.viz.ground import FAINT, HAIR, HELD, INK, MUTED, NUMERAL, PAPER
+from pyraft_lab.viz.ground import FAINT, HAIRLINE, HELD, TEXT, MUTED, NUMERAL, PAPER
 from pyraft_lab.viz.theme import GLYPHS, node_name, numeral_colour
 
 SCENE = 430
@@ -23,7 +23,7 @@ ARCS = ((38.0, "", 1), (41.0, ' stroke-dasharray="4 3"', 0))
 """The arcs of the old and the new set: how far out, how they look, and on which side (1: the left)."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a server is drawn, and on which side its name stands."""
 
     x: float
@@ -37,9 +37,9 @@ def text(x: float, y: float, words: object, **style: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{escape(str(words))}</text>'
 
 
-def ring(moment: Moment) -> Iterator[str]:
+def ring(moment: ClusterView) -> Iterator[str]:
     """Servers on a ring, the first on top, clockwise; links between them; messages on their way."""
-    places = _places(sorted(moment.servers))
+    places = _positions(sorted(moment.servers))
     yield from _links(places, moment.cuts)
     sets = _joint_sets(moment)
     for node, place in places.items():
@@ -50,26 +50,26 @@ def ring(moment: Moment) -> Iterator[str]:
             yield from _message(flight, moment.time, places[flight.src], places[flight.dst])
 
 
-def _places(nodes: Sequence[NodeId]) -> dict[NodeId, Place]:
+def _positions(nodes: Sequence[NodeId]) -> dict[NodeId, Position]:
     places = {}
     for number, node in enumerate(nodes):
         angle = -pi / 2 + 2 * pi * number / len(nodes)
-        places[node] = Place(SCENE / 2 + 112 * cos(angle), 206 + 112 * sin(angle), cos(angle) > -0.01)
+        places[node] = Position(SCENE / 2 + 112 * cos(angle), 206 + 112 * sin(angle), cos(angle) > -0.01)
     return places
 
 
-def _links(places: dict[NodeId, Place], cuts: Collection[tuple[NodeId, NodeId]]) -> Iterator[str]:
+def _links(places: dict[NodeId, Position], cuts: Collection[tuple[NodeId, NodeId]]) -> Iterator[str]:
     """A line between any two; where nothing gets through, none; a bar before whom one does not hear."""
     for one, other in combinations(places, 2):
         gone = [(src, dst) for src, dst in ((one, other), (other, one)) if (src, dst) in cuts]
         a, b = places[one], places[other]
         if len(gone) < 2:
-            yield f'<path d="M{a.x:.0f} {a.y:.0f}L{b.x:.0f} {b.y:.0f}" stroke="{HAIR}"/>'
+            yield f'<path d="M{a.x:.0f} {a.y:.0f}L{b.x:.0f} {b.y:.0f}" stroke="{HAIRLINE}"/>'
         for src, dst in gone:
             yield _bar(places[src], places[dst])
 
 
-def _bar(src: Place, dst: Place) -> str:
+def _bar(src: Position, dst: Position) -> str:
     """A short bar across a link, beside the server whose messages do not get through."""
     dx, dy = dst.x - src.x, dst.y - src.y
     length = hypot(dx, dy) or 1.0
@@ -80,13 +80,13 @@ def _bar(src: Place, dst: Place) -> str:
     )
 
 
-def _joint_sets(moment: Moment) -> list[frozenset[NodeId]]:
+def _joint_sets(moment: ClusterView) -> list[frozenset[NodeId]]:
     """Both voter sets, where the newest log has a joint membership."""
     newest = max((one.state for one in moment.servers.values()), key=lambda state: state.log.last, default=None)
     return list(newest.membership.configs) if newest is not None and newest.membership.is_joint else []
 
 
-def _arcs(node: NodeId, place: Place, sets: Sequence[frozenset[NodeId]]) -> Iterator[str]:
+def _arcs(node: NodeId, place: Position, sets: Sequence[frozenset[NodeId]]) -> Iterator[str]:
     """An arc for each set a server votes in: the old one inside and solid, the new one outside and dashed."""
     for (radius, dash, sweep), members in zip(ARCS, sets, strict=False):
         if node in members:
@@ -94,11 +94,11 @@ def _arcs(node: NodeId, place: Place, sets: Sequence[frozenset[NodeId]]) -> Iter
             x = place.x - dx if sweep else place.x + dx
             yield (
                 f'<path d="M{x:.1f} {place.y + dy:.1f}A{radius} {radius} 0 0 {sweep} {x:.1f} {place.y - dy:.1f}" '
-                f'fill="none" stroke="{INK}" stroke-width="3"{dash}/>'
+                f'fill="none" stroke="{TEXT}" stroke-width="3"{dash}/>'
             )
 
 
-def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Place]) -> Iterator[str]:
+def _server(node: NodeId, server: ServerView, place: Position, places: dict[NodeId, Position]) -> Iterator[str]:
     state, still = server.state, not server.up or server.paused
     role = _role(server)
     fill = NO_TERM if still else term_colour(state.term)
@@ -107,8 +107,8 @@ def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Pla
     circle = f'<circle cx="{place.x:.1f}" cy="{place.y:.1f}"'
     size = 24 if role == "learner" else 30
     if role == "leader":
-        yield f'{circle} r="33.6" fill="none" stroke="{INK}" stroke-width="1.8"/>'
-    yield f'{circle} r="{size}" fill="{fill}" stroke="{FAINT if still else INK}" stroke-width="{width}"{dash}/>'
+        yield f'{circle} r="33.6" fill="none" stroke="{TEXT}" stroke-width="1.8"/>'
+    yield f'{circle} r="{size}" fill="{fill}" stroke="{FAINT if still else TEXT}" stroke-width="{width}"{dash}/>'
     mark = {"down": "×", "no longer heard from": "×", "paused": "‖"}.get(role, str(state.term))
     ink = FAINT if still else numeral_colour(state.term)
     yield text(place.x, place.y + 7, mark, font_size="19", font_weight="bold", text_anchor="middle", fill=ink)
@@ -119,13 +119,13 @@ def _server(node: NodeId, server: Server, place: Place, places: dict[NodeId, Pla
     yield from _votes(server, place, places)
 
 
-def _role(server: Server) -> str:
+def _role(server: ServerView) -> str:
     if not server.up:
         return "no longer heard from" if server.silent else "down"
     return "paused" if server.paused else server.state.role_name
 
 
-def _votes(server: Server, place: Place, places: dict[NodeId, Place]) -> Iterator[str]:
+def _votes(server: ServerView, place: Position, places: dict[NodeId, Position]) -> Iterator[str]:
     role = server.state.role
     if not isinstance(role, (Candidate, PreCandidate)) or not server.up:
         return
@@ -136,7 +136,7 @@ def _votes(server: Server, place: Place, places: dict[NodeId, Place]) -> Iterato
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.8" fill="{fill}" stroke="{NUMERAL}"/>'
 
 
-def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str]:
+def _message(flight: Flight, now: float, src: Position, dst: Position) -> Iterator[str]:
     due = flight.due if flight.due is not None else now
     part = min(1.0, max(0.0, (now - flight.sent) / max(due - flight.sent, 1e-9)))
     dx, dy = dst.x - src.x, dst.y - src.y
@@ -144,10 +144,10 @@ def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str
     along, bend = 40 / length + (1 - 80 / length) * part, 52 * part * (1 - part) + 4
     x, y = src.x + dx * along - dy / length * bend, src.y + dy * along + dx / length * bend
     answer = isinstance(flight.message, ANSWERS)
-    glyph = GLYPHS[type(flight.message).__name__] + sign(flight.message)
+    glyph = GLYPHS[type(flight.message).__name__] + yes_or_no(flight.message)
     fill, ink = (PAPER, NUMERAL) if answer else (HELD, PAPER)
     yield f"<g><title>{escape(message_name(flight.message))}</title>"
-    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="{fill}" stroke="{INK}" stroke-width="1.5"/>'
+    yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="11" fill="{fill}" stroke="{TEXT}" stroke-width="1.5"/>'
     size = f"{min(11.0, 25 / len(glyph)):.1f}"
     yield text(x, y + 4, glyph, font_size=size, font_weight="bold", text_anchor="middle", fill=ink) + "</g>"
 
@@ -155,7 +155,7 @@ def _message(flight: Flight, now: float, src: Place, dst: Place) -> Iterator[str
 # Who must agree
 
 
-def tallies(moment: Moment) -> Iterator[str]:
+def tallies(moment: ClusterView) -> Iterator[str]:
     """A row for each voter set of what is being decided: who agrees already (dark), and how many it takes."""
     found = decisions(moment)
     rows = found[0].sets if found and found[0].what != "leads" else ()
@@ -163,7 +163,7 @@ def tallies(moment: Moment) -> Iterator[str]:
         y = 396 - 24 * (len(rows) - 1 - row)
         if len(rows) > 1:
             _, dash, _ = ARCS[row % 2]
-            yield f'<path d="M16 {y - 4}h26" stroke="{INK}" stroke-width="3"{dash}/>'
+            yield f'<path d="M16 {y - 4}h26" stroke="{TEXT}" stroke-width="3"{dash}/>'
         yield text(50 if len(rows) > 1 else 16, y, one.name, font_weight="bold")
         for place, node in enumerate(one.of):
             yield from _chip(110 + 34 * place, y, node, agrees=node in one.yes)
@@ -174,5 +174,5 @@ def tallies(moment: Moment) -> Iterator[str]:
 
 def _chip(x: float, y: float, node: NodeId, *, agrees: bool) -> Iterator[str]:
     fill, ink = (HELD, PAPER) if agrees else (PAPER, NUMERAL)
-    yield f'<rect x="{x}" y="{y - 14}" width="29" height="19" rx="4" fill="{fill}" stroke="{INK}" stroke-width="1.3"/>'
+    yield f'<rect x="{x}" y="{y - 14}" width="29" height="19" rx="4" fill="{fill}" stroke="{TEXT}" stroke-width="1.3"/>'
     yield text(x + 14.5, y, node_name(node), font_size="11", font_weight="bold", text_anchor="middle", fill=ink)

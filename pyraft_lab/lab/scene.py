@@ -27,13 +27,13 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.rules import lease_holds
+from pyraft_lab.engine.rules import has_valid_lease
 from pyraft_lab.engine.state import (
     Candidate,
-    Halted,
-    Installing,
+    Reverted,
+    SendSnapshot,
     Leader,
-    Pipeline,
+    Replicate,
     PreCandidate,
     Probe,
     Progress,
@@ -41,7 +41,7 @@ from pyraft_lab.engine.state import (
 )
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.lab.decision import decisions
-from pyraft_lab.lab.moment import Clock, Moment, Server
+from pyraft_lab.lab.moment import Clock, ClusterView, ServerView
 from pyraft_lab.lab.wire import (
     ClockDrawing,
     Decision,
@@ -64,7 +64,7 @@ from pyraft_lab.trace.words import entry_name, message_name, server
 from pyraft_lab.viz.theme import GLYPHS
 
 
-def scene(moment: Moment) -> Scene:
+def scene(moment: ClusterView) -> Scene:
     """Everything at one moment."""
     return Scene(
         time=moment.time,
@@ -75,7 +75,7 @@ def scene(moment: Moment) -> Scene:
     )
 
 
-def with_changes(event: SceneEvent, before: Moment, after: Moment) -> SceneEvent:
+def with_changes(event: SceneEvent, before: ClusterView, after: ClusterView) -> SceneEvent:
     """The event with what it changed: the new values of fields that differ."""
     nodes = {
         str(node): _differing(before.servers.get(node), server)
@@ -90,14 +90,14 @@ def with_changes(event: SceneEvent, before: Moment, after: Moment) -> SceneEvent
     )
 
 
-def _new_decisions(before: Moment, after: Moment) -> tuple[Decision, ...] | UnsetType:
+def _new_decisions(before: ClusterView, after: ClusterView) -> tuple[Decision, ...] | UnsetType:
     if before.servers == after.servers:
         return UNSET
     decided = decisions(after)
     return decided if decided != decisions(before) else UNSET
 
 
-def _differing(before: Server | None, after: Server) -> Json:
+def _differing(before: ServerView | None, after: ServerView) -> Json:
     new = drawn(after)
     if before is None:
         return asdict(new)
@@ -108,7 +108,7 @@ def _differing(before: Server | None, after: Server) -> Json:
 # A server
 
 
-def drawn(server: Server) -> ServerDrawing:
+def drawn(server: ServerView) -> ServerDrawing:
     """One server: Figure 2 in words and numbers, durable fields first."""
     state, role = server.state, server.state.role
     return ServerDrawing(
@@ -138,12 +138,12 @@ def drawn(server: Server) -> ServerDrawing:
         refused=tuple(sorted(role.refused)) if isinstance(role, PreCandidate | Candidate) else None,
         peers=tuple(_peer(one) for one in role.progress) if isinstance(role, Leader) else None,
         round=role.round if isinstance(role, Leader) else None,
-        lease=lease_holds(state) if isinstance(role, Leader) else None,
-        handover=role.handover.to if isinstance(role, Leader) and role.handover else None,
+        lease=has_valid_lease(state) if isinstance(role, Leader) else None,
+        handover=role.transfer.to if isinstance(role, Leader) and role.transfer else None,
     )
 
 
-def _role_name(server: Server) -> RoleName:
+def _role_name(server: ServerView) -> RoleName:
     name: RoleName = server.state.role_name if server.up else "down"
     return name
 
@@ -184,14 +184,14 @@ def voters(membership: Membership) -> Voters:
 def _peer(progress: Progress) -> PeerProgress:
     """What the leader knows of one peer."""
     found = PeerProgress(peer=progress.peer, matched=progress.matched, next=progress.next, pace="probe")
-    match progress.pace:
+    match progress.state:
         case Probe():
             return found
-        case Pipeline(inflight=inflight):
+        case Replicate(inflight=inflight):
             return replace(found, pace="pipeline", inflight=len(inflight))
-        case Installing(meta=meta, offset=offset):
+        case SendSnapshot(meta=meta, offset=offset):
             return replace(found, pace="snapshot", offset=offset, size=meta.size, upto=meta.last.index)
-        case Halted():
+        case Reverted():
             return replace(found, pace="halted")
 
 
@@ -210,7 +210,7 @@ def flight(one: Flight) -> MessageDrawing:
         name=message_name(one.message),
         glyph=GLYPHS[type(one.message).__name__],
         answer=isinstance(one.message, ANSWERS),
-        sign=sign(one.message),
+        sign=yes_or_no(one.message),
         entries=len(one.message.entries) if isinstance(one.message, AppendRequest) else 0,
         says=tuple(_says(one.message)),
         cause=one.cause,
@@ -220,7 +220,7 @@ def flight(one: Flight) -> MessageDrawing:
     )
 
 
-def sign(message: AnyMessage) -> Literal["+", "−", ""]:
+def yes_or_no(message: AnyMessage) -> Literal["+", "−", ""]:
     """Whether an answer says yes or no; nothing for a request."""
     match message:
         case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.decision import decisions
-from pyraft_lab.lab.moment import Moment, Server
+from pyraft_lab.lab.moment import ClusterView, ServerView
 from pyraft_lab.lab.ring import SCENE, ring, tallies, text
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.lab.telling import written
 from pyraft_lab.term_colours import NO_TERM, term_colour
 from pyraft_lab.viz.drawing import image
-from pyraft_lab.viz.ground import CARD, FAINT, INK, MUTED, NUMERAL, PAPER, STILL
+from pyraft_lab.viz.ground import CARD, FAINT, TEXT, MUTED, NUMERAL, PAPER, STATIC_STYLE
 from pyraft_lab.viz.theme import FONT, node_name, numeral_colour
 
 __all__ = ["alt", "image", "still"]
@@ -21,7 +21,7 @@ COLUMNS = 12
 CELL = 36
 
 
-def still(moment: Moment, tape: Tape, seen: int, sentence: str) -> str:
+def still(moment: ClusterView, tape: Tape, seen: int, sentence: str) -> str:
     """An SVG picture of a moment, with the tape up to event ``seen`` and what just happened in words."""
     parts = [
         *_headline(moment),
@@ -33,12 +33,12 @@ def still(moment: Moment, tape: Tape, seen: int, sentence: str) -> str:
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'font-family="{FONT}" font-size="12" fill="{INK}">'
-        f'<style>{STILL}</style>{CARD}<g fill="{INK}">' + "".join(parts) + "</g></svg>"
+        f'font-family="{FONT}" font-size="12" fill="{TEXT}">'
+        f'<style>{STATIC_STYLE}</style>{CARD}<g fill="{TEXT}">' + "".join(parts) + "</g></svg>"
     )
 
 
-def _headline(moment: Moment) -> Iterator[str]:
+def _headline(moment: ClusterView) -> Iterator[str]:
     found = decisions(moment)
     yield text(16, 26, " · ".join(one.title for one in found) or "Nobody leads", font_size="15", font_weight="bold")
     if found:
@@ -48,7 +48,7 @@ def _headline(moment: Moment) -> Iterator[str]:
 # The logs
 
 
-def _logs(moment: Moment) -> Iterator[str]:
+def _logs(moment: ClusterView) -> Iterator[str]:
     servers = [(node, moment.servers[node]) for node in sorted(moment.servers)]
     last = max((server.state.log.last.index for _, server in servers), default=0)
     first = max(1, last - COLUMNS + 1)
@@ -67,7 +67,7 @@ def _x(index: int, first: int) -> float:
     return SCENE + 84 + (index - first) * CELL
 
 
-def _gap(server: Server, first: int, y: float) -> Iterator[str]:
+def _gap(server: ServerView, first: int, y: float) -> Iterator[str]:
     """Why a row is empty: its log ends further left; a bar that fills where a snapshot is on its way."""
     state = server.state
     last = state.log.last.index
@@ -80,13 +80,13 @@ def _gap(server: Server, first: int, y: float) -> Iterator[str]:
         share = here / max(meta.size, 1)
         for fill, part in ((PAPER, 1.0), (NO_TERM, share)):
             width = (CELL * COLUMNS - 4) * part
-            yield f'<rect x="{x}" y="{y}" width="{width:.1f}" height="32" rx="5" fill="{fill}" stroke="{INK}"/>'
+            yield f'<rect x="{x}" y="{y}" width="{width:.1f}" height="32" rx="5" fill="{fill}" stroke="{TEXT}"/>'
         words = f"snapshot up to entry {meta.last.index}: {here} of {meta.size} bytes are here"
         x += 8
     yield text(x, y + 21, words, font_size="11.5", fill=MUTED if state.incoming is None else NUMERAL)
 
 
-def _cells(server: Server, first: int, y: float) -> Iterator[str]:
+def _cells(server: ServerView, first: int, y: float) -> Iterator[str]:
     log = server.state.log
     if log.start.index >= first:
         x = _x(first, first) - 16
@@ -96,7 +96,7 @@ def _cells(server: Server, first: int, y: float) -> Iterator[str]:
     for entry in log.slice(first, log.last.index + 1):
         x, term = _x(entry.index, first), entry.id.term
         line = '"2.3"' if entry.index <= server.state.committed else '"1.3" stroke-dasharray="3 2.4"'
-        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}" stroke="{INK}" '
+        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}" stroke="{TEXT}" '
         yield f"stroke-width={line}/>"
         ink = numeral_colour(term)
         yield text(x, y + 16, term, font_size="12.5", font_weight="bold", text_anchor="middle", fill=ink)
@@ -111,7 +111,7 @@ def _told(sentence: str) -> Iterator[str]:
     yield text(26, 432, sentence if len(sentence) <= 132 else sentence[:131] + "…", font_size="13", fill=NUMERAL)
 
 
-def _tape(tape: Tape, moment: Moment, seen: int) -> Iterator[str]:
+def _tape(tape: Tape, moment: ClusterView, seen: int) -> Iterator[str]:
     end = max(moment.time, 1e-6)
     bands = [band for band in tape.bands if band.event <= seen]
     for number, band in enumerate(bands):
@@ -126,14 +126,14 @@ def _tape(tape: Tape, moment: Moment, seen: int) -> Iterator[str]:
     yield text(12, 494, f"t = {moment.time:.3f} s, event {seen}", font_size="11", fill=MUTED)
 
 
-def alt(moment: Moment, sentence: str) -> str:
+def alt(moment: ClusterView, sentence: str) -> str:
     """The picture in words."""
     found = "; ".join(f"{one.title}, {one.line}" for one in decisions(moment)) or "nobody leads"
     servers = ", ".join(_in_words(node, moment.servers[node]) for node in sorted(moment.servers))
     return f"Raft at {moment.time:.3f} s: {found}. {servers}. {sentence}"
 
 
-def _in_words(node: NodeId, server: Server) -> str:
+def _in_words(node: NodeId, server: ServerView) -> str:
     state = server.state
     if not server.up:
         return f"{node_name(node)} is {'no longer heard from' if server.silent else 'down'}"

@@ -45,7 +45,7 @@ class Tape:
         self.terms: dict[str, ElectedBy] = {}
         self._leading: dict[NodeId, Vote] = {}
         for record in records:
-            self.see(record)
+            self.add_record(record)
 
     def copy(self) -> "Tape":
         """A tape of its own with the same past."""
@@ -64,7 +64,7 @@ class Tape:
         twin.marks = [replace(mark, event=mark.event - events) for mark in self.marks if mark.event >= events]
         return twin
 
-    def see(self, record: Record) -> None:
+    def add_record(self, record: Record) -> None:
         """One more record."""
         self._lead(record)
         self.marks.extend(Mark(record.id, record.time, kind, record.node, words) for kind, words in marks(record))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.consult import rules_of
 from pyraft_lab.engine.engine import Engine, raft, with_overdue
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal
 from pyraft_lab.engine.state import Step
 from pyraft_lab.lab.scene import flight, voters
 from pyraft_lab.lab.wire import BookEntry, RuleSource, SceneEvent
@@ -24,7 +24,7 @@ from pyraft_lab.trace.words import command_text
 Flights = Mapping[MessageId, Flight]
 
 
-def told(record: Record, flights: Flights, engine: Engine) -> SceneEvent:
+def explain_event(record: Record, flights: Flights, engine: Engine) -> SceneEvent:
     """One event: when, where, why, in words; ``lit`` are the lines of its rule that ran."""
     event = SceneEvent(
         id=record.id,
@@ -41,7 +41,7 @@ def told(record: Record, flights: Flights, engine: Engine) -> SceneEvent:
     if record.step is None:
         return event
     decided = rule(record.step)
-    return replace(event, rule=decided.label, lit=tuple(lit(engine, record.step, decider(engine, decided))))
+    return replace(event, rule=decided.label, lit=tuple(lines_that_ran(engine, record.step, decider(engine, decided))))
 
 
 def ruling(engine: Engine, records: Sequence[Record]) -> Engine:
@@ -85,7 +85,7 @@ def lines_of(function: Callable[..., Any]) -> tuple[list[str], int]:
     return [line.rstrip() for line in lines], first
 
 
-def lit(engine: Engine, step: Step, deciding: Callable[..., Any]) -> list[int]:
+def lines_that_ran(engine: Engine, step: Step, deciding: Callable[..., Any]) -> list[int]:
     """The numbers of the lines that run where the step is taken once more: Raft is pure, so it may be.
 
     Nothing if the step comes out otherwise, as it does where other rules were in force.
@@ -121,7 +121,7 @@ def written(entry: Entry) -> tuple[str, BookEntry]:
     """What an entry says, by its name in the book."""
     name = f"{entry.id.index}.{entry.id.term}.{entry.id.node}"
     match entry.payload:
-        case Blank():
+        case Noop():
             return name, BookEntry("blank", "blank", None)
         case Normal(data):
             return name, BookEntry(command_text(data), "write", None)

@@ -12,8 +12,8 @@ import traitlets
 
 from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.errors import ConfigError, PyraftError
-from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk, is_followed
-from pyraft_lab.lab.desk import Desk, SimulationDesk, TraceDesk, open_at_election
+from pyraft_lab.lab.cluster import ClusterSession, FollowedSession, LiveSession, is_followed
+from pyraft_lab.lab.desk import Session, SimulationSession, TraceSession, open_at_election
 from pyraft_lab.lab.page import page, player
 from pyraft_lab.lab.pulse import Shared
 from pyraft_lab.lab.still import image
@@ -26,7 +26,7 @@ from pyraft_lab.trace.trace import Trace
 Source = Simulation | Trace | Cluster
 RATE = 5.0
 """How often a second a live tape grows."""
-SILENCE = 60.0
+IDLE_AFTER = 60.0
 """Seconds without a word from any drawing after which nobody seems to look: a live tape rests until somebody does."""
 GRACE = 2.0
 """Seconds in which other drawings of the same Lab can say that they are still there when one has gone."""
@@ -56,20 +56,20 @@ class Lab(anywidget.AnyWidget):
     def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
         if not isinstance(opening, bool):
             raise ConfigError("opening", opening, "must be True or False")
-        self._desk = desk_for(Simulation() if source is None else source, opening=opening)
-        self._heard = time.monotonic()
-        self._pulse = Shared(self._beat, thing=source, name="live lab", rate=RATE)
-        is_live = isinstance(self._desk, LiveDesk)
-        self._owner = owner()
-        self._post = self._pulse.post if is_live else self._owner
-        super().__init__(header=plain(self._desk.board()), chunks=plain(self._desk.chunks()))
-        self.on_msg(self._hear)
+        self._session = session_for(Simulation() if source is None else source, opening=opening)
+        self._last_message = time.monotonic()
+        self._ticker = Shared(self._refresh, thing=source, name="live lab", rate=RATE)
+        is_live = isinstance(self._session, LiveSession)
+        self._owner = post_to_owner()
+        self._post = self._ticker.post if is_live else self._owner
+        super().__init__(header=plain(self._session.header()), chunks=plain(self._session.chunks()))
+        self.on_msg(self._on_message)
         if is_live:
-            self._pulse.start()
+            self._ticker.start()
             end_with_the_cell(self.close)
 
     def __repr__(self) -> str:
-        return f"<Lab: {self._desk.board().title}>"
+        return f"<Lab: {self._session.header().title}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust).
@@ -80,63 +80,63 @@ class Lab(anywidget.AnyWidget):
             return {"text/html": self.player(), "text/plain": repr(self)}, {}
         found = super()._repr_mimebundle_(**options)
         data, about = found if isinstance(found, tuple) else (found, {})
-        return {**(data or {}), "text/html": image(*self._desk.picture()), "text/plain": repr(self)}, about
+        return {**(data or {}), "text/html": image(*self._session.picture()), "text/plain": repr(self)}, about
 
     @property
     def story(self) -> str:
         """What has happened up to the moment that is shown, in sentences: the Lab for those who read or listen."""
-        return self._desk.story()
+        return self._session.story()
 
     def player(self) -> str:
         """A piece of HTML that plays on any page, and a while beyond what was seen; a picture where no script runs.
 
         ``PYRAFT_LAB_TWIN=player jupyter nbconvert --execute --to html notebook.ipynb`` makes a page full of them.
         """
-        return player(self._desk, image(*self._desk.picture()))
+        return player(self._session, image(*self._session.picture()))
 
     def to_html(self, path: str | Path) -> Path:
         """Write a page that plays everything seen so far: step, play and scrub without a kernel or a network."""
         target = given.file_to_write(path)
-        picture = image(*self._desk.picture())
-        target.write_text(page(self._desk, self._desk.board().title, picture), encoding="utf-8")
+        picture = image(*self._session.picture())
+        target.write_text(page(self._session, self._session.header().title, picture), encoding="utf-8")
         return target
 
     def close(self) -> None:
         """Leave the page; a live cluster is followed no longer."""
         if hasattr(self, "_pulse"):  # one that was refused is closed too, when it is collected
-            self._pulse.close()
+            self._ticker.close()
         super().close()
 
-    def _beat(self) -> bool:
+    def _refresh(self) -> bool:
         """Tell the drawing what a live cluster has done since; whether there may be more."""
-        assert isinstance(self._desk, LiveDesk), "nothing else grows by itself"
-        is_alive = self._desk.is_alive
-        if not is_alive or time.monotonic() - self._heard < SILENCE:
-            self._tell(self._desk.grow)
+        assert isinstance(self._session, LiveSession), "nothing else grows by itself"
+        is_alive = self._session.is_alive
+        if not is_alive or time.monotonic() - self._last_message < IDLE_AFTER:
+            self._send_updates(self._session.grow)
         if not is_alive:
-            self._retire(self._desk)
+            self._on_cluster_end(self._session)
         return is_alive
 
-    def _retire(self, desk: LiveDesk) -> None:
+    def _on_cluster_end(self, desk: LiveSession) -> None:
         """The cluster has ended: so does the pulse; whoever made the Lab answers what is still asked of its tape."""
-        self._tell(lambda: [HeaderNews(desk.board())])
+        self._send_updates(lambda: [HeaderNews(desk.header())])
         self._post = self._owner
-        self._pulse.close()
+        self._ticker.close()
 
     # Messages of the drawing
 
-    def _hear(self, _widget: object, message: Any, _buffers: object) -> None:
+    def _on_message(self, _widget: object, message: Any, _buffers: object) -> None:
         """May be called on any thread: hand it to whoever owns the cluster."""
         if message == BYE:  # unless another drawing of this Lab says otherwise, nobody looks any more
-            self._heard = time.monotonic() - SILENCE + GRACE
+            self._last_message = time.monotonic() - IDLE_AFTER + GRACE
             return
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()
         self._post(lambda: self._answer(message))
 
     def _answer(self, message: Any) -> None:
-        self._tell(lambda: self._desk.answer(message))
+        self._send_updates(lambda: self._session.answer(message))
 
-    def _tell(self, answers: Callable[[], Iterable[Told]]) -> None:
+    def _send_updates(self, answers: Callable[[], Iterable[Told]]) -> None:
         """Send what there is to say; whatever goes wrong is shown in the widget, for a log hides it."""
         try:
             for told in answers():
@@ -147,32 +147,32 @@ class Lab(anywidget.AnyWidget):
             self.send(plain(Failure(f"the Lab failed: {type(error).__name__}: {error}")))
 
 
-def desk_for(source: Source, *, opening: bool) -> Desk:
+def session_for(source: Source, *, opening: bool) -> Session:
     """Whoever answers for a source."""
     match source:
         case Simulation():
             if opening:
                 open_at_election(source)
-            return SimulationDesk(source)
+            return SimulationSession(source)
         case Trace() if is_followed(source):
-            return FollowDesk(source)
+            return FollowedSession(source)
         case Trace():
-            return TraceDesk(source)
+            return TraceSession(source)
         case Cluster():
-            return ClusterDesk(source)
+            return ClusterSession(source)
         case _:
             name = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
             raise PyraftError(f"a Lab shows a Simulation, a Trace or a cluster, not {name}")
 
 
-def owner() -> Callable[[Callable[[], None]], None]:
+def post_to_owner() -> Callable[[Callable[[], None]], None]:
     """How to post something to the thread that made the Lab: its loop's, where one runs; else at once."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return lambda act: act()
-    return lambda act: void(loop.call_soon_threadsafe(act))
+    return lambda act: ignore(loop.call_soon_threadsafe(act))
 
 
-def void(_: object) -> None:
+def ignore(_: object) -> None:
     """Nothing is to be done with it."""

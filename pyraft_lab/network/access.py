@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.network.address import word
+from pyraft_lab.network.address import topic_word
 
 Part = Literal["node", "client", "learner", "teacher"]
 ROUNDS = 101
@@ -34,7 +34,7 @@ class Account(Struct, frozen=True, kw_only=True):
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
     def __post_init__(self) -> None:
-        word("name", self.name)
+        topic_word("name", self.name)
         if ":" in self.name:
             raise ConfigError("name", self.name, "must not contain ':', which ends a name in lists of passwords")
 
@@ -58,7 +58,7 @@ def access_list(cluster: str, accounts: Iterable[Account]) -> str:
     topic write pyraft/demo/+/in/2
     ...
     """
-    word("cluster", cluster)
+    topic_word("cluster", cluster)
     return "\n\n".join(_of_one(cluster, account) for account in accounts) + "\n"
 
 

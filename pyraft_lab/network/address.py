@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pyraft_lab.errors import ConfigError
 
-WORD = re.compile(r"[^/+#\s\x00-\x1f]{1,64}")
+TOPIC_WORD = re.compile(r"[^/+#\s\x00-\x1f]{1,64}")
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -81,8 +81,8 @@ class Certificates(Struct, frozen=True, kw_only=True):
         return context
 
 
-def word(field: str, value: str) -> str:
+def topic_word(field: str, value: str) -> str:
     """``value`` if it may stand between the slashes of a topic: ``+`` and ``#`` would match others' topics."""
-    if not WORD.fullmatch(value) or value.startswith("$"):
+    if not TOPIC_WORD.fullmatch(value) or value.startswith("$"):
         raise ConfigError(field, value, "must be 1 to 64 characters without '/', '+', '#', '$' in front or white space")
     return value

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode
-from pyraft_lab.network.codec import Garbage, Letter, decode, encode
+from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
 
 
 class Connected(Struct, frozen=True, tag=True):
@@ -30,33 +30,33 @@ class Disconnected(Struct, frozen=True, tag=True):
     why: str
 
 
-class PeerGone(Struct, frozen=True, tag=True):
+class PeerUnreachable(Struct, frozen=True, tag=True):
     """Nobody takes letters for ``peer`` at present; ``letters`` were for it and are lost."""
 
     peer: NodeId
-    letters: tuple[int, ...] = ()
+    undelivered: tuple[int, ...] = ()
 
 
-class PeerBack(Struct, frozen=True, tag=True):
+class PeerReachable(Struct, frozen=True, tag=True):
     """``peer`` takes letters again."""
 
     peer: NodeId
 
 
-class Usurped(Struct, frozen=True, tag=True):
+class SessionTakenOver(Struct, frozen=True, tag=True):
     """Another process speaks as this node: the endpoint is closed for good."""
 
     node: NodeId
 
 
-Notice = Connected | Disconnected | PeerGone | PeerBack | Usurped
+Notice = Connected | Disconnected | PeerUnreachable | PeerReachable | SessionTakenOver
 """What a network tells a node beside letters; never needed for correctness."""
 
 
 class Mailbox(Protocol):
     """Where a node takes letters and notices; called on the loop the node joined from, and never waited for."""
 
-    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
         """Letters of ``src`` have arrived, in this order."""
 
     def notice(self, notice: Notice) -> None:
@@ -77,7 +77,7 @@ class Endpoint(Protocol):
     def counters(self) -> Counters:
         """What passed it."""
 
-    def send(self, dst: NodeId, letter: Letter) -> None:
+    def send(self, dst: NodeId, letter: Envelope) -> None:
         """Put a letter on its way and return at once."""
 
     async def close(self) -> None:
@@ -113,13 +113,13 @@ class Outbox:
     """Letters that wait to leave, by destination; each queue holds at most ``limit`` and forgets the oldest beyond."""
 
     def __init__(self, counters: Counters, *, limit: int = 4096, frame_bytes: int = 512 << 10) -> None:
-        self._waiting: dict[NodeId, list[Letter]] = {}
+        self._waiting: dict[NodeId, list[Envelope]] = {}
         self._counters, self._limit, self._frame_bytes = counters, limit, frame_bytes
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def put(self, dst: NodeId, letter: Letter) -> None:
+    def put(self, dst: NodeId, letter: Envelope) -> None:
         """Queue a letter."""
         queue = self._waiting.setdefault(dst, [])
         if len(queue) >= self._limit:
@@ -127,7 +127,7 @@ class Outbox:
             self._counters.overflow += 1
         queue.append(letter)
 
-    def take(self) -> list[tuple[NodeId, Sequence[Letter]]]:
+    def take(self) -> list[tuple[NodeId, Sequence[Envelope]]]:
         """Everything, in groups that each fit a frame; a single larger letter goes alone."""
         waiting, self._waiting = self._waiting, {}
         return [(dst, group) for dst, letters in waiting.items() for group in in_frames(letters, self._frame_bytes)]
@@ -137,7 +137,7 @@ class Outbox:
         self._waiting.clear()
 
 
-def in_frames(letters: Sequence[Letter], limit: int) -> Iterable[Sequence[Letter]]:
+def in_frames(letters: Sequence[Envelope], limit: int) -> Iterable[Sequence[Envelope]]:
     """Consecutive groups of at most ``limit`` bytes of payload each."""
     ends = list(itertools.accumulate(letter.size for letter in letters))
     if not letters or ends[-1] <= limit:
@@ -185,7 +185,7 @@ class MemoryEndpoint:
         self._outbox = Outbox(self.counters)
         self._open = True
 
-    def send(self, dst: NodeId, letter: Letter) -> None:
+    def send(self, dst: NodeId, letter: Envelope) -> None:
         """Queue a letter; the first of a turn schedules the delivery of them all."""
         if self._open:
             if not self._outbox:
@@ -212,7 +212,7 @@ class MemoryEndpoint:
             self.counters.bytes += len(frame)
             self.counters.sent += len(letters)
             if not self._network.carry(dst, frame):
-                self._mailbox.notice(PeerGone(dst, tuple(letter.id for letter in letters)))
+                self._mailbox.notice(PeerUnreachable(dst, tuple(letter.id for letter in letters)))
 
     def _take(self, frame: bytes) -> None:
         if not self._open:

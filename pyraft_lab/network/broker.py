@@ -29,7 +29,7 @@ from pyraft_lab.network.address import Certificates
 Kind = Literal["mosquitto", "embedded"]
 PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
 """Where mosquitto may be: servers are often outside of an ordinary user's path."""
-LEASH = '"$@" </dev/null & echo $!; read -r _; kill -9 $! 2>/dev/null; wait $!'
+RUN_UNTIL_PARENT_ENDS = '"$@" </dev/null & echo $!; read -r _; kill -9 $! 2>/dev/null; wait $!'
 """Runs a server until standard input ends, which it does when its owner does, however that dies.
 
 Killed without mercy: mosquitto forgets a SIGTERM that comes right after it says it is running, and has nothing to save.
@@ -38,7 +38,7 @@ RUNNING = " running"
 """What the last line before a broker accepts connections contains."""
 
 
-class Guard(Struct, frozen=True, kw_only=True):
+class AccessControl(Struct, frozen=True, kw_only=True):
     """Who is let in: ``accounts`` of one cluster (none: everybody), and the broker's own ``certificates`` for TLS."""
 
     cluster: str = "demo"
@@ -52,11 +52,11 @@ class Guard(Struct, frozen=True, kw_only=True):
             raise ConfigError("accounts", ", ".join(twice), "must be named once; give every account a name of its own")
 
 
-OPEN = Guard()
+NO_ACCESS_CONTROL = AccessControl()
 """Everybody, unencrypted: for one machine, or a classroom that trusts itself."""
 
 
-def start(*, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1", guard: Guard = OPEN) -> "Broker":
+def start(*, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL) -> "Broker":
     """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why there is none.
 
     It ends with ``stop()``, with the ``with`` block, or with this process, even if that is killed.
@@ -91,7 +91,7 @@ def free_port() -> int:
 class Broker:
     """A broker process and its files; made by :func:`start`."""
 
-    def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: Guard = OPEN) -> None:
+    def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL) -> None:
         if guard.certificates:
             guard.certificates.server_context()  # a file that cannot be used is named here, not in the broker's log
         self.kind, self.port, self.host, self.guard = kind, port, host, guard
@@ -119,7 +119,7 @@ class Broker:
     def launch(self) -> None:
         """Start the process, and return once it accepts connections."""
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", LEASH, "sh", *self._command()],
+            ["/bin/sh", "-c", RUN_UNTIL_PARENT_ENDS, "sh", *self._command()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

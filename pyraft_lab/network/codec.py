@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from pyraft_lab.arguments import LARGEST
-from pyraft_lab.engine.log import SnapshotMeta, weigh
+from pyraft_lab.engine.log import SnapshotMeta, byte_size
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
@@ -39,7 +39,7 @@ T = TypeVar("T")
 VERSION = 1
 
 
-class Letter(Struct, frozen=True, array_like=True, gc=False):
+class Envelope(Struct, frozen=True, array_like=True, gc=False):
     """One message on its way: its ``id``, and the event that was its ``cause``, by which a trace joins two nodes."""
 
     id: int
@@ -51,7 +51,7 @@ class Letter(Struct, frozen=True, array_like=True, gc=False):
         """About how many bytes it takes."""
         match self.message:
             case AppendRequest(entries=entries):
-                return 64 + 32 * len(entries) + weigh(entries)
+                return 64 + 32 * len(entries) + byte_size(entries)
             case SnapshotRequest(data=data):
                 return 256 + len(data)
             case _:
@@ -64,7 +64,7 @@ class Frame(Struct, frozen=True, array_like=True):
     version: int
     src: NodeId
     checksum: int
-    letters: Raw
+    envelopes: Raw
 
 
 class Garbage(ValueError):
@@ -73,16 +73,16 @@ class Garbage(ValueError):
 
 _encoder = msgspec.msgpack.Encoder()
 _frames = msgspec.msgpack.Decoder(Frame)
-_letters = msgspec.msgpack.Decoder(tuple[Letter, ...])
+_envelope_decoder = msgspec.msgpack.Decoder(tuple[Envelope, ...])
 
 
-def encode(src: NodeId, letters: Sequence[Letter]) -> bytes:
+def encode(src: NodeId, letters: Sequence[Envelope]) -> bytes:
     """One frame of these letters."""
     body = _encoder.encode(letters)
     return _encoder.encode(Frame(VERSION, src, _checksum(src, body), Raw(body)))
 
 
-def decode(data: bytes) -> tuple[NodeId, tuple[Letter, ...]]:
+def decode(data: bytes) -> tuple[NodeId, tuple[Envelope, ...]]:
     """Sender and letters, or ``Garbage`` saying what is wrong.
 
     >>> decode(b"hello")
@@ -95,12 +95,12 @@ def decode(data: bytes) -> tuple[NodeId, tuple[Letter, ...]]:
             raise Garbage(f"version {frame.version}, not {VERSION}")
         if not 0 < frame.src <= LARGEST:
             raise Garbage(f"no node is numbered {frame.src}")
-        if frame.checksum != _checksum(frame.src, frame.letters):
+        if frame.checksum != _checksum(frame.src, frame.envelopes):
             raise Garbage("the checksum is wrong")
-        letters = read(_letters, frame.letters)
+        letters = read(_envelope_decoder, frame.envelopes)
     except msgspec.MsgspecError as wrong:
         raise Garbage(str(wrong)) from None
-    if not all(_is_numbered(letter) and _is_sane(letter.message) for letter in letters):
+    if not all(_is_numbered(letter) and _is_valid(letter.message) for letter in letters):
         raise Garbage("numbers beyond reason")
     return frame.src, letters
 
@@ -118,7 +118,7 @@ def _checksum(src: NodeId, letters: bytes | Raw) -> int:
     return zlib.crc32(letters, zlib.crc32(src.to_bytes(8, "big")))
 
 
-def _is_sane(message: AnyMessage) -> bool:
+def _is_valid(message: AnyMessage) -> bool:
     """What the types cannot say: no number is absurd, and entries follow ``prev`` without a gap."""
     if not _is_vote(message.vote):
         return False
@@ -159,7 +159,7 @@ def _is_election(message: CandidateMessage | VoterMessage | TimeoutNow | Outdate
             return True
 
 
-def _is_numbered(letter: Letter) -> bool:
+def _is_numbered(letter: Envelope) -> bool:
     """Ids of messages and events are drawn from 63 bits, which tables of a trace hold."""
     return 0 <= letter.id < 1 << 63 and 0 <= letter.cause < 1 << 63
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from pyraft_lab.errors import PyraftError, Timeout
 from pyraft_lab.network.codec import read
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 
 TOPIC = "claims"
 MOMENT = 0.5
@@ -41,9 +41,9 @@ class NameClaim:
         self._cluster, self._run = cluster, secrets.randbits(48) + 1
         self._is_out = asyncio.Event()
         self._is_heard = asyncio.Event()
-        self._line: Line | None = None
+        self._line: MqttSession | None = None
 
-    async def make(self, line: Line, *, seconds: float = 10.0) -> None:
+    async def make(self, line: MqttSession, *, seconds: float = 10.0) -> None:
         """Claim the name; ``PyraftError`` where another cluster has it, ``Timeout`` where the broker is silent."""
         self._line = line
         self._publish(Claim(self._run))

@@ -26,7 +26,7 @@ from typing import Self
 
 from pyraft_lab import conformance
 from pyraft_lab.conformance import Report, name_of, result_of
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Addresses, Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -48,12 +48,12 @@ from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.errors import DuplicateNode
 from pyraft_lab.home import LoopThread
 from pyraft_lab.network.base import Endpoint, Network, Notice
-from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.codec import Envelope
 
 __all__ = ["CASES", "Case", "Report", "check", "name_of", "run"]
-Reach = Callable[[], Network]
+MakeNetwork = Callable[[], Network]
 """Makes a network over one and the same wire, every time it is called (or hands out one that is shared)."""
-Fresh = Callable[[], Reach]
+Fresh = Callable[[], MakeNetwork]
 """Makes a wire that nobody uses."""
 AGAIN = 0.02
 """Seconds after which a letter that has not arrived is sent again."""
@@ -61,15 +61,15 @@ LIMIT = 30.0
 """Seconds after which a case that does not end has failed."""
 
 
-class Post:
+class Inbox:
     """A mailbox that keeps what it is given, and notes whether it was given on its own loop."""
 
     def __init__(self) -> None:
-        self.arrived: list[tuple[NodeId, Letter]] = []
+        self.arrived: list[tuple[NodeId, Envelope]] = []
         self.is_home = True
         self._home = asyncio.get_running_loop()
 
-    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
         """Keep them."""
         try:
             self.is_home = self.is_home and asyncio.get_running_loop() is self._home
@@ -81,11 +81,11 @@ class Post:
         """Let it be: notices are never needed."""
 
 
-class Trial:
+class NetworkTrial:
     """A wire under trial, and who has joined it."""
 
     def __init__(self, fresh: Fresh) -> None:
-        self.reach = fresh()
+        self.make_network = fresh()
         self._networks: list[Network] = []
         self._ends: list[Endpoint] = []
 
@@ -104,15 +104,15 @@ class Trial:
         for network in self._networks:
             await network.close()
 
-    async def join(self, node: NodeId) -> tuple[Endpoint, Post]:
+    async def join(self, node: NodeId) -> tuple[Endpoint, Inbox]:
         """A node's end of the wire, and what arrives there."""
-        network, post = self.reach(), Post()
+        network, post = self.make_network(), Inbox()
         if all(network is not known for known in self._networks):
             self._networks.append(network)
         self._ends.append(end := await network.join(node, post))
         return end, post
 
-    async def arrives(self, end: Endpoint, dst: NodeId, letter: Letter, post: Post) -> NodeId:
+    async def arrives(self, end: Endpoint, dst: NodeId, letter: Envelope, post: Inbox) -> NodeId:
         """Send a letter until it arrives; the sender it arrives from."""
         while True:
             end.send(dst, letter)
@@ -128,7 +128,7 @@ HERE = Membership(configs=(frozenset({1}),), nodes=Addresses({1: "somewhere"}))
 BYTES = bytes(range(256))
 META = SnapshotMeta(last=LAST, membership=HERE, membership_id=LogId(1, 1, 1), size=9 + len(BYTES), checksum=1 << 31)
 ENTRIES = (
-    Entry(LogId(3, 1, 8), Blank()),
+    Entry(LogId(3, 1, 8), Noop()),
     Entry(LogId(3, 1, 9), Normal(BYTES)),
     Entry(LogId(3, 1, 10), Configuration(HERE)),
 )
@@ -150,26 +150,26 @@ MESSAGES: tuple[AnyMessage, ...] = (
 """One of each kind."""
 
 
-def short(id: int) -> Letter:
+def short(id: int) -> Envelope:
     """A letter that says little."""
-    return Letter(id, id + 1000, HeartbeatResponse(vote=VOTE, round=id))
+    return Envelope(id, id + 1000, HeartbeatResponse(vote=VOTE, round=id))
 
 
-async def every_kind_of_letter_arrives_as_it_was_sent(trial: Trial) -> None:
+async def every_kind_of_message_arrives_as_it_was_sent(trial: NetworkTrial) -> None:
     """A vote or an entry that changes on its way breaks every proof there is."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     for id, message in enumerate(MESSAGES, 1):
-        assert await trial.arrives(one, 2, Letter(id, id + 1000, message), post) == 1, "the sender is another"
+        assert await trial.arrives(one, 2, Envelope(id, id + 1000, message), post) == 1, "the sender is another"
 
 
-async def letters_go_both_ways(trial: Trial) -> None:
+async def messages_go_both_ways(trial: NetworkTrial) -> None:
     """Every request wants its answer."""
     (one, first), (two, second) = await trial.join(1), await trial.join(2)
     assert await trial.arrives(one, 2, short(1), second) == 1
     assert await trial.arrives(two, 1, short(2), first) == 2
 
 
-async def nobody_gets_what_is_for_another(trial: Trial) -> None:
+async def no_node_gets_a_message_for_another(trial: NetworkTrial) -> None:
     """An answer that a stranger hears would count as his."""
     (one, first), (_, second), (_, third) = await trial.join(1), await trial.join(2), await trial.join(3)
     await trial.arrives(one, 2, short(1), second)
@@ -179,7 +179,7 @@ async def nobody_gets_what_is_for_another(trial: Trial) -> None:
     assert not first.arrived, "the sender got its own letter"
 
 
-async def nothing_is_delivered_while_it_is_being_sent(trial: Trial) -> None:
+async def nothing_is_delivered_while_it_is_being_sent(trial: NetworkTrial) -> None:
     """A node sends in the middle of a turn; what it causes must not reach it before the turn is over."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     one.send(2, short(1))
@@ -187,25 +187,25 @@ async def nothing_is_delivered_while_it_is_being_sent(trial: Trial) -> None:
     await trial.arrives(one, 2, short(2), post)
 
 
-async def letters_are_delivered_on_the_loop_their_receiver_lives_on(trial: Trial) -> None:
+async def messages_are_delivered_on_the_loop_of_their_receiver(trial: NetworkTrial) -> None:
     """A node has no locks: only its own loop may touch it."""
     one, _ = await trial.join(1)
     with LoopThread("the other node's") as thread:
-        there = Trial(lambda: trial.reach)
+        there = NetworkTrial(lambda: trial.make_network)
         _, post = await thread.home.run(there.join(2))
         await trial.arrives(one, 2, short(1), post)
         assert post.is_home, "it was delivered on another loop"
         await thread.home.run(there.close())
 
 
-async def a_letter_to_nobody_is_no_error(trial: Trial) -> None:
+async def a_message_to_a_missing_node_is_no_error(trial: NetworkTrial) -> None:
     """Peers come and go, and a leader goes on talking to them."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     one.send(7, short(1))
     await trial.arrives(one, 2, short(2), post)
 
 
-async def who_has_left_may_still_send_and_is_not_heard(trial: Trial) -> None:
+async def a_node_that_left_may_still_send_without_effect(trial: NetworkTrial) -> None:
     """What a node has still to say when it stops is nobody's business."""
     (one, _), (two, post), (three, _) = await trial.join(1), await trial.join(2), await trial.join(3)
     await trial.arrives(one, 2, short(1), post)
@@ -216,7 +216,7 @@ async def who_has_left_may_still_send_and_is_not_heard(trial: Trial) -> None:
     await two.close()
 
 
-async def who_has_left_hears_nothing(trial: Trial) -> None:
+async def a_node_that_left_receives_nothing(trial: NetworkTrial) -> None:
     """A stopped node must not vote."""
     (one, _), (two, post) = await trial.join(1), await trial.join(2)
     await trial.arrives(one, 2, short(1), post)
@@ -227,14 +227,14 @@ async def who_has_left_hears_nothing(trial: Trial) -> None:
     assert len(post.arrived) == count, "the mailbox of the life before got a letter"
 
 
-async def leaving_twice_is_no_error(trial: Trial) -> None:
+async def leaving_twice_is_no_error(trial: NetworkTrial) -> None:
     """Whoever cleans up does not know what has been done."""
     one, _ = await trial.join(1)
     await one.close()
     await one.close()
 
 
-async def a_node_is_there_once(trial: Trial) -> None:
+async def a_node_is_there_once(trial: NetworkTrial) -> None:
     """Two processes under one id would vote twice in a term; the first one stays."""
     (_, first), (two, _) = await trial.join(1), await trial.join(2)
     try:
@@ -247,7 +247,7 @@ async def a_node_is_there_once(trial: Trial) -> None:
     await trial.arrives(two, 1, short(1), first)
 
 
-async def a_node_may_return(trial: Trial) -> None:
+async def a_node_may_return(trial: NetworkTrial) -> None:
     """Restarted nodes are the same nodes."""
     two, _ = await trial.join(2)
     for life in range(1, 4):
@@ -256,14 +256,14 @@ async def a_node_may_return(trial: Trial) -> None:
         await one.close()
 
 
-async def a_large_letter_arrives(trial: Trial) -> None:
+async def a_large_message_arrives(trial: NetworkTrial) -> None:
     """A leader sends as much as ``Config.max_append_bytes`` says, and a single larger command alone."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     entry = Entry(LogId(3, 1, 8), Normal(bytes(1 << 20)))
-    await trial.arrives(one, 2, Letter(1, 0, AppendRequest(vote=VOTE, prev=LAST, entries=(entry,))), post)
+    await trial.arrives(one, 2, Envelope(1, 0, AppendRequest(vote=VOTE, prev=LAST, entries=(entry,))), post)
 
 
-async def a_flood_does_no_harm(trial: Trial) -> None:
+async def a_flood_of_messages_breaks_nothing(trial: NetworkTrial) -> None:
     """Some of it may get lost; the wire is there afterwards."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     for id in range(10_000):
@@ -272,7 +272,7 @@ async def a_flood_does_no_harm(trial: Trial) -> None:
     assert all(letter == short(letter.id) for _, letter in post.arrived), "a letter has changed on its way"
 
 
-async def letters_are_counted(trial: Trial) -> None:
+async def messages_are_counted(trial: NetworkTrial) -> None:
     """Operators look at the counters."""
     (one, _), (two, post) = await trial.join(1), await trial.join(2)
     await trial.arrives(one, 2, short(1), post)
@@ -280,23 +280,23 @@ async def letters_are_counted(trial: Trial) -> None:
     assert two.counters.received >= 1, "the receiver has counted nothing"
 
 
-Case = conformance.Case[Trial]
+Case = conformance.Case[NetworkTrial]
 """A promise of a network, as a coroutine function."""
 CASES: tuple[Case, ...] = (
-    every_kind_of_letter_arrives_as_it_was_sent,
-    letters_go_both_ways,
-    nobody_gets_what_is_for_another,
+    every_kind_of_message_arrives_as_it_was_sent,
+    messages_go_both_ways,
+    no_node_gets_a_message_for_another,
     nothing_is_delivered_while_it_is_being_sent,
-    letters_are_delivered_on_the_loop_their_receiver_lives_on,
-    a_letter_to_nobody_is_no_error,
-    who_has_left_may_still_send_and_is_not_heard,
-    who_has_left_hears_nothing,
+    messages_are_delivered_on_the_loop_of_their_receiver,
+    a_message_to_a_missing_node_is_no_error,
+    a_node_that_left_may_still_send_without_effect,
+    a_node_that_left_receives_nothing,
     leaving_twice_is_no_error,
     a_node_is_there_once,
     a_node_may_return,
-    a_large_letter_arrives,
-    a_flood_does_no_harm,
-    letters_are_counted,
+    a_large_message_arrives,
+    a_flood_of_messages_breaks_nothing,
+    messages_are_counted,
 )
 """Every promise there is."""
 
@@ -316,5 +316,5 @@ async def run(fresh: Fresh, cases: Sequence[Case] = CASES, *, limit: float = LIM
 
 async def check(case: Case, fresh: Fresh, *, limit: float = LIMIT) -> None:
     """Run one case; raises what it raises, ``AssertionError`` where a promise is broken."""
-    async with asyncio.timeout(limit), Trial(fresh) as trial:
+    async with asyncio.timeout(limit), NetworkTrial(fresh) as trial:
         await case(trial)

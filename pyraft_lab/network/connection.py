@@ -25,7 +25,7 @@ Deliver = Callable[[aiomqtt.Message], None]
 UNAVAILABLE = 136
 """The answer of a broker that is there and may let clients in later (the reason code of the client library)."""
 
-LAST_WORDS = 0.2
+HANGUP_TIMEOUT = 0.2
 """Seconds in which the answer of a broker that hung up is read."""
 
 
@@ -43,7 +43,7 @@ async def connected(
     settings: Settings, id: str, deliver: Deliver, *, will: aiomqtt.Will | None = None
 ) -> AsyncIterator[aiomqtt.Client]:
     """One connection under the client id; every message goes straight to ``deliver``; ``MqttError`` where it fails."""
-    await _meet(settings)
+    await _check_certificate(settings)
     client = _client(settings, id, deliver, will)
     await _entered(client)
     try:
@@ -86,7 +86,7 @@ def failure(address: Address, why: Exception) -> NetworkFailed:
     where, cause = str(address), why.__cause__ or why.__context__
     match why:
         case MqttConnectError():
-            return NetworkFailed(where, str(why), advice=_who(address))
+            return NetworkFailed(where, str(why), advice=_login_advice(address))
         case TimeoutError():
             said = "it did not pass this node's own presence back (does it let the node write there?)"
             return NetworkFailed(where, said)
@@ -100,7 +100,7 @@ def failure(address: Address, why: Exception) -> NetworkFailed:
     return NetworkFailed(where, str(why) or type(why).__name__)
 
 
-def _who(address: Address) -> str:
+def _login_advice(address: Address) -> str:
     """What to do where the broker does not let this client in."""
     if address.username is None:
         return "it asks for a name and a password: mqtt://NAME:PASSWORD@HOST"
@@ -118,7 +118,7 @@ def _certificate(problem: str) -> str:
     return "name the authority that signed the broker's certificate with --cafile, and connect to the name it is for"
 
 
-async def _meet(settings: Settings) -> None:
+async def _check_certificate(settings: Settings) -> None:
     """Look at the broker's certificate first: the client library leaks a socket whose handshake fails."""
     if settings.tls is None:
         return
@@ -186,7 +186,7 @@ async def _entered(client: aiomqtt.Client) -> None:
     entering: asyncio.Future[Any] = asyncio.ensure_future(client.__aenter__())
     try:
         await asyncio.wait({entering, gone}, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait([entering], timeout=LAST_WORDS)  # a refusal arrives just before the end
+        await asyncio.wait([entering], timeout=HANGUP_TIMEOUT)  # a refusal arrives just before the end
     except asyncio.CancelledError:
         await asyncio.wait([entering])
         if not entering.cancelled() and entering.exception() is None:

@@ -15,18 +15,18 @@ import msgspec
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.network.codec import read
-from pyraft_lab.network.faults import Decree, Faults
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.faults import LinkFaults, Faults
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.network.porter import GATE, LETTERS, work
+from pyraft_lab.network.porter import GATE, LETTERS, carry_out
 
 TOPIC, OBEYS = "weather", "obeys"
 
 
-_decoder = msgspec.msgpack.Decoder(Decree)
+_decoder = msgspec.msgpack.Decoder(LinkFaults)
 
 
-def publish(line: Line, decree: Decree) -> bytes:
+def publish(line: MqttSession, decree: LinkFaults) -> bytes:
     """Tell everybody; the digest with which every node that obeys answers."""
     payload = msgspec.msgpack.encode(decree)
     line.publish(TOPIC, payload, retain=True)
@@ -35,11 +35,11 @@ def publish(line: Line, decree: Decree) -> bytes:
 
 def digest(payload: bytes) -> bytes:
     """A decree in few bytes; all that heal everything are one."""
-    healed = not payload or payload == msgspec.msgpack.encode(Decree())
+    healed = not payload or payload == msgspec.msgpack.encode(LinkFaults())
     return blake2b(b"" if healed else payload, digest_size=8).digest()
 
 
-def obey(network: MqttNetwork, faults: Faults, *, node: NodeId | None = None) -> Line:
+def follow_fault_control(network: MqttNetwork, faults: Faults, *, node: NodeId | None = None) -> MqttSession:
     """A line over which ``faults`` hears and obeys; to be opened by the caller. Garbage changes nothing.
 
     With ``node`` everybody can see which decree this node obeys.
@@ -53,15 +53,15 @@ def obey(network: MqttNetwork, faults: Faults, *, node: NodeId | None = None) ->
     def hear(topic: str, payload: bytes) -> None:
         nonlocal obeyed
         if topic != TOPIC:
-            work(faults.gate, topic, payload)
+            carry_out(faults.gate, topic, payload)
             return
         try:
-            faults.impose(read(_decoder, payload) if payload else Decree())
+            faults.impose(read(_decoder, payload) if payload else LinkFaults())
         except (msgspec.MsgspecError, ConfigError):
             return
         obeyed = digest(payload)
         tell()
 
     will = None if node is None else f"{node}/{OBEYS}"
-    line = Line(network, "weather", topics=[TOPIC, GATE, LETTERS], deliver=hear, will=will, connected=tell)
+    line = MqttSession(network, "weather", topics=[TOPIC, GATE, LETTERS], deliver=hear, will=will, connected=tell)
     return line

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from pyraft_lab.network.broker import OPEN, Guard
+from pyraft_lab.network.broker import NO_ACCESS_CONTROL, AccessControl
 from pyraft_lab.network.hub import Access, Hub
 from pyraft_lab.network.session import Session
 
@@ -36,7 +36,7 @@ READY = "embedded broker running"
 def main(arguments: Sequence[str]) -> int:
     """Serve at the host and port that are the arguments, until the process is killed."""
     host, port, *settings = arguments
-    guard = msgspec.json.decode(Path(settings[0]).read_bytes(), type=Guard) if settings else OPEN
+    guard = msgspec.json.decode(Path(settings[0]).read_bytes(), type=AccessControl) if settings else NO_ACCESS_CONTROL
     try:
         asyncio.run(_serve_and_say(host, int(port), guard))
     except OSError as failed:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def serve(host: str, port: int, *, guard: Guard = OPEN) -> asyncio.Server:
+async def serve(host: str, port: int, *, guard: AccessControl = NO_ACCESS_CONTROL) -> asyncio.Server:
     """Accept connections from now on; ``OSError`` says why that cannot be."""
     hub = Hub(Access(guard.cluster, guard.accounts))
     tls = guard.certificates.server_context() if guard.certificates else None
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         self._session.lost()
 
 
-async def _serve_and_say(host: str, port: int, guard: Guard) -> None:
+async def _serve_and_say(host: str, port: int, guard: AccessControl) -> None:
     async with await serve(host, port, guard=guard) as server:
         sys.stderr.write(READY + "\n")
         sys.stderr.flush()

@@ -13,13 +13,13 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import share, side_of, sides, span, way
+from pyraft_lab.arguments import probability, side_of, sides, time_range, node_pair
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.network.base import Counters, Endpoint, Mailbox, Network, cluster_of
-from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.gate import Gate, Held
 
-Way = tuple[NodeId, NodeId]
+Direction = tuple[NodeId, NodeId]
 """One direction between two nodes: from, to."""
 Fate = Literal["lost", "cut", "dropped"]
 
@@ -32,15 +32,15 @@ class Link(Struct, frozen=True, kw_only=True):
     is_cut: bool = False
 
     def __post_init__(self) -> None:
-        share("loss", self.loss)
-        span("delay", self.delay)
+        probability("loss", self.loss)
+        time_range("delay", self.delay)
 
 
-class Decree(Struct, frozen=True, kw_only=True):
+class LinkFaults(Struct, frozen=True, kw_only=True):
     """How all links are to be, as one value that can be handed to other processes; the empty one heals everything."""
 
     groups: tuple[frozenset[NodeId], ...] = ()
-    cuts: tuple[Way, ...] = ()
+    cuts: tuple[Direction, ...] = ()
     loss: float = 0.0
     delay: tuple[float, float] = (0.0, 0.0)
 
@@ -48,9 +48,9 @@ class Decree(Struct, frozen=True, kw_only=True):
         """Refuse what makes no sense, from whomever it comes: ``ConfigError``, and garbage where it came by wire."""
         sides("groups", self.groups)
         for one in self.cuts:
-            way("cuts", one)
-        share("loss", self.loss)
-        span("delay", self.delay)
+            node_pair("cuts", one)
+        probability("loss", self.loss)
+        time_range("delay", self.delay)
 
 
 CLEAR = Link()
@@ -66,10 +66,10 @@ class Faults:
     def __init__(self, network: Network, *, chance: random.Random | None = None) -> None:
         self.network = network
         self.gate = Gate()
-        self.on_fate: Callable[[NodeId, NodeId, Letter, Fate], None] | None = None
+        self.on_fate: Callable[[NodeId, NodeId, Envelope, Fate], None] | None = None
         self._chance = random.Random() if chance is None else chance
-        self._links: Mapping[Way, Link] = {}
-        self._weather = CLEAR
+        self._links: Mapping[Direction, Link] = {}
+        self._conditions = CLEAR
         self._groups: tuple[frozenset[NodeId], ...] = ()
 
     @property
@@ -83,20 +83,20 @@ class Faults:
 
     async def close(self) -> None:
         """Close the wrapped network."""
-        self.gate.abandon()
+        self.gate.close_for_good()
         await self.network.close()
 
-    def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
+    def conditions(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """How every link is that has no rule of its own."""
-        self._weather = Link(loss=loss, delay=delay)
+        self._conditions = Link(loss=loss, delay=delay)
 
-    def spoil(self, src: NodeId, dst: NodeId, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
+    def degrade(self, src: NodeId, dst: NodeId, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """A rule for one way from ``src`` to ``dst``."""
-        self._links = {**self._links, way("link", (src, dst)): Link(loss=loss, delay=delay)}
+        self._links = {**self._links, node_pair("link", (src, dst)): Link(loss=loss, delay=delay)}
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Nothing gets from ``src`` to ``dst``; the other way is as before."""
-        link = way("link", (src, dst))
+        link = node_pair("link", (src, dst))
         self._links = {**self._links, link: replace(self.link(*link), is_cut=True)}
 
     def partition(self, *groups: AbstractSet[NodeId]) -> None:
@@ -105,23 +105,23 @@ class Faults:
 
     def heal(self) -> None:
         """Undo cuts, partitions, rules and weather; the gate stays as it is."""
-        self._links, self._groups, self._weather = {}, (), CLEAR
+        self._links, self._groups, self._conditions = {}, (), CLEAR
 
-    def impose(self, decree: Decree) -> None:
+    def impose(self, decree: LinkFaults) -> None:
         """Let the links be as decreed; ``ConfigError`` for weather that cannot be, and nothing has changed then."""
         weather = Link(loss=decree.loss, delay=decree.delay)
         self.heal()
-        self._weather = weather
+        self._conditions = weather
         self.partition(*decree.groups)
         for src, dst in decree.cuts:
             self.cut(src, dst)
 
     def link(self, src: NodeId, dst: NodeId) -> Link:
         """How letters travel from ``src`` to ``dst`` at present."""
-        link = self._links.get((src, dst), self._weather)
+        link = self._links.get((src, dst), self._conditions)
         return replace(link, is_cut=True) if self._side(src) != self._side(dst) else link
 
-    def fate(self, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
+    def fate(self, src: NodeId, dst: NodeId, letter: Envelope, fate: Fate) -> None:
         """Tell who listens that a letter will not arrive."""
         if self.on_fate is not None:
             self.on_fate(src, dst, letter, fate)
@@ -130,7 +130,7 @@ class Faults:
         """Draw whether a letter gets lost."""
         return link.loss > 0 and self._chance.random() < link.loss
 
-    def lateness(self, link: Link) -> float:
+    def delay(self, link: Link) -> float:
         """Draw how late a letter is, in seconds."""
         return self._chance.uniform(*link.delay) if link.delay[1] else 0.0
 
@@ -144,27 +144,27 @@ class FaultyEndpoint:
     def __init__(self, faults: Faults, node: NodeId, inner: Endpoint) -> None:
         self._faults, self._node, self._inner = faults, node, inner
         self._loop = asyncio.get_running_loop()
-        self._late: set[asyncio.TimerHandle] = set()
+        self._delayed: set[asyncio.TimerHandle] = set()
 
     @property
     def counters(self) -> Counters:
         """What passed the wrapped endpoint."""
         return self._inner.counters
 
-    def send(self, dst: NodeId, letter: Letter) -> None:
+    def send(self, dst: NodeId, letter: Envelope) -> None:
         """Hold the letter at the gate, or let it meet the weather."""
         gate = self._faults.gate
-        if gate.is_closed and gate.takes(Held(self._node, dst, letter, release=self._release, drop=self._drop)):
+        if gate.is_closed and gate.holds(Held(self._node, dst, letter, release=self._release, drop=self._drop)):
             return
-        self._meet(dst, letter)
+        self._apply_fate(dst, letter)
 
     async def close(self) -> None:
         """Leave; letters that are still late never arrive."""
-        for handle in self._late:
+        for handle in self._delayed:
             handle.cancel()
         await self._inner.close()
 
-    def _meet(self, dst: NodeId, letter: Letter) -> None:
+    def _apply_fate(self, dst: NodeId, letter: Envelope) -> None:
         """Cut, lost, late or simply sent."""
         link = self._faults.link(self._node, dst)
         if link.is_cut:
@@ -172,18 +172,18 @@ class FaultyEndpoint:
         elif self._faults.is_lost(link):
             self._faults.fate(self._node, dst, letter, "lost")
         else:
-            self._send_after(self._faults.lateness(link), dst, letter)
+            self._send_after(self._faults.delay(link), dst, letter)
 
     def _release(self, held: Held, seconds: float) -> None:
         """From the gate, whatever thread opens it, back onto the loop; what is released is not lost any more."""
-        self._loop.call_soon_threadsafe(self._send_after, seconds, held.dst, held.letter)
+        self._loop.call_soon_threadsafe(self._send_after, seconds, held.dst, held.envelope)
 
     def _drop(self, held: Held) -> None:
-        self._faults.fate(held.src, held.dst, held.letter, "dropped")
+        self._faults.fate(held.src, held.dst, held.envelope, "dropped")
 
-    def _send_after(self, seconds: float, dst: NodeId, letter: Letter) -> None:
+    def _send_after(self, seconds: float, dst: NodeId, letter: Envelope) -> None:
         if seconds <= 0:
             self._inner.send(dst, letter)
             return
-        self._late = {handle for handle in self._late if handle.when() > self._loop.time()}
-        self._late.add(self._loop.call_later(seconds, self._inner.send, dst, letter))
+        self._delayed = {handle for handle in self._delayed if handle.when() > self._loop.time()}
+        self._delayed.add(self._loop.call_later(seconds, self._inner.send, dst, letter))

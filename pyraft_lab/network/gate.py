@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, Timeout
-from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.codec import Envelope
 
 
 class Held:
@@ -25,23 +25,23 @@ class Held:
         self,
         src: NodeId,
         dst: NodeId,
-        letter: Letter,
+        letter: Envelope,
         *,
         release: Callable[["Held", float], None],
         drop: Callable[["Held"], None],
     ) -> None:
-        self.src, self.dst, self.letter = src, dst, letter
+        self.src, self.dst, self.envelope = src, dst, letter
         self.release, self.drop = release, drop
 
     @property
     def id(self) -> int:
         """The letter's id, as in the trace."""
-        return self.letter.id
+        return self.envelope.id
 
     @property
     def kind(self) -> str:
         """The message's class: ``"VoteRequest"``, ``"AppendRequest"`` and so on."""
-        return type(self.letter.message).__name__
+        return type(self.envelope.message).__name__
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.id} from {self.src} to {self.dst}>"
@@ -55,7 +55,7 @@ class NotHeld(PyraftError, LookupError):
         super().__init__(f"letter {id} is not held; waiting are {', '.join(map(str, self.known)) or 'none'}")
 
 
-Picks = Callable[[Held], bool]
+Predicate = Callable[[Held], bool]
 
 
 class Gate:
@@ -63,13 +63,13 @@ class Gate:
 
     def __init__(self) -> None:
         self._waiting: dict[int, Held] = {}
-        self._picks: Picks | None = None
+        self._predicates: Predicate | None = None
         self._changed = threading.Condition()
 
     @property
     def is_closed(self) -> bool:
         """Whether letters are being held."""
-        return self._picks is not None
+        return self._predicates is not None
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -77,19 +77,19 @@ class Gate:
         with self._changed:
             return tuple(self._waiting.values())
 
-    def close(self, picks: Picks = lambda _: True) -> None:
+    def close(self, picks: Predicate = lambda _: True) -> None:
         """Hold letters from now on: all, or those for which ``picks`` is true."""
-        self._picks = picks
+        self._predicates = picks
 
     def open(self) -> None:
         """Hold no more, and let everything pass in the order of sending."""
-        self._picks = None
+        self._predicates = None
         for held in self._take_all():
             held.release(held, 0.0)
 
-    def abandon(self) -> None:
+    def close_for_good(self) -> None:
         """Hold no more, and forget what waits; for a network that ends."""
-        self._picks = None
+        self._predicates = None
         self._take_all()
 
     def release(self, *ids: int) -> None:
@@ -109,16 +109,16 @@ class Gate:
             held = self._take(id)
             held.drop(held)
 
-    def wait(self, picks: Picks = lambda _: True, *, timeout: float = 5.0) -> Held:
+    def wait(self, picks: Predicate = lambda _: True, *, timeout: float = 5.0) -> Held:
         """The first letter before the gate that ``picks`` likes, as soon as there is one; blocks its thread."""
         with self._changed:
             if not self._changed.wait_for(lambda: any(map(picks, self._waiting.values())), timeout):
                 raise Timeout("a letter of this kind before the gate", timeout)
             return next(filter(picks, self._waiting.values()))
 
-    def takes(self, held: Held) -> bool:
+    def holds(self, held: Held) -> bool:
         """Whether the gate keeps this letter; what an endpoint asks before it sends."""
-        picks = self._picks
+        picks = self._predicates
         if picks is None or not picks(held):
             return False
         with self._changed:

@@ -12,7 +12,7 @@ from msgspec import structs
 from pyraft_lab.network.access import Account, rules
 from pyraft_lab.network.packets import Connect, Publish, encode
 
-REMEMBERED = 10_000
+ROUTE_CACHE = 10_000
 """Topics whose subscribers are remembered, so that they need not be looked for at every message."""
 RETAINED = 100_000
 """Topics that may keep a message; beyond them a new one is not kept."""
@@ -119,13 +119,13 @@ class Hub:
         if message.retain:
             self._retain(message)
         heard = Publish(topic=message.topic, payload=message.payload, qos=message.qos)
-        _hand_out(heard, self._route(message.topic))
+        _send_along(heard, self._route(message.topic))
 
     def recall(self, subscriber: Subscriber, filter: str, qos: int) -> None:
         """Hand a new subscriber what is retained on the topics it asked for."""
         for message in [kept for topic, kept in self._retained.items() if matches(filter, topic)]:
             if self.access.allows(subscriber.user, "read", message.topic):
-                _hand_out(message, [(subscriber, qos)])
+                _send_along(message, [(subscriber, qos)])
 
     def forget_routes(self) -> None:
         """Subscriptions have changed."""
@@ -141,7 +141,7 @@ class Hub:
         """Who hears ``topic``, each once and with the highest QoS it asked for."""
         route = self._routes.get(topic)
         if route is None:
-            if len(self._routes) >= REMEMBERED:
+            if len(self._routes) >= ROUTE_CACHE:
                 self._routes.clear()
             route = self._routes[topic] = self._found(topic)
         return route
@@ -155,7 +155,7 @@ class Hub:
         return [(client, max(each)) for client, each in wanted if each]
 
 
-def _hand_out(message: Publish, route: Sequence[tuple[Subscriber, int]]) -> None:
+def _send_along(message: Publish, route: Sequence[tuple[Subscriber, int]]) -> None:
     """Send a message along a route, at the lower of its own QoS and the subscriber's."""
     frame = b""
     for subscriber, qos in route:

@@ -18,14 +18,14 @@ from msgspec import Struct
 from pyraft_lab.extras import needed
 from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
-from pyraft_lab.network.mqtt import MqttNetwork, next_patience
+from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
 from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts
 
 with needed("aiomqtt"):
     import aiomqtt
 
 log = logging.getLogger(__name__)
-FAREWELL = 1.0
+GOODBYE_TIMEOUT = 1.0
 """Seconds that the last words of a line may take."""
 Deliver = Callable[[str, bytes], None]
 """Takes the last levels of a topic (behind the cluster's name) and the payload."""
@@ -39,7 +39,7 @@ class Publication(Struct, frozen=True):
     retain: bool = False
 
 
-class Line:
+class MqttSession:
     """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
 
     ``hears_kept=False`` leaves out what the broker kept from before: a question is answered when it is asked, or never.
@@ -64,7 +64,7 @@ class Line:
         self._connected, self._lost = connected, lost
         self._name = network.secret(name)
         self._deadline = asyncio.get_running_loop().time() + network.timeout
-        self._will, self._hears_kept = will, hears_kept
+        self._will, self._wants_retained = will, hears_kept
         self._waiting: deque[Publication] = deque()
         self._numbers, self._assembly = itertools.count(1), Assembly()
         self._ready = asyncio.Event()
@@ -99,16 +99,16 @@ class Line:
         """Hang up, once what waits has left; the topic of the will is cleared at once."""
         client, self._client = self._client, None
         if client is not None:
-            await self._say_farewell(client)
+            await self._publish_goodbye(client)
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
 
-    async def _say_farewell(self, client: aiomqtt.Client) -> None:
+    async def _publish_goodbye(self, client: aiomqtt.Client) -> None:
         if self._will is not None:
             self._waiting.append(Publication(self._topic(self._will), b"", retain=True))
         with suppress(aiomqtt.MqttError, TimeoutError):  # the broker has gone first
-            async with asyncio.timeout(FAREWELL):
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._publish_all(client)
 
     def _topic(self, topic: str) -> str:
@@ -127,7 +127,7 @@ class Line:
             elif not self._network.may_try_again(why, self._deadline):
                 self._up.set_exception(failure(self._network.address, why))
                 return
-            patience = next_patience(patience, asyncio.get_running_loop().time() - began)
+            patience = next_backoff(patience, asyncio.get_running_loop().time() - began)
             await asyncio.sleep(random.uniform(patience / 2, patience))
 
     async def _session(self) -> Exception:
@@ -135,7 +135,7 @@ class Line:
         end: Exception = ConnectionError("the connection ended")
         will = None if self._will is None else aiomqtt.Will(self._topic(self._will), b"", qos=1, retain=True)
         try:
-            async with self._network.connect(self._name, self._hear, will=will) as client, asyncio.TaskGroup() as group:
+            async with self._network.connect(self._name, self._on_message, will=will) as client, asyncio.TaskGroup() as group:
                 group.create_task(_read(client))
                 if self._topics:
                     await cancellable(client.subscribe([(self._topic(topic), 1) for topic in self._topics]))
@@ -159,10 +159,10 @@ class Line:
             one = self._waiting.popleft()
             await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
 
-    def _hear(self, message: aiomqtt.Message) -> None:
+    def _on_message(self, message: aiomqtt.Message) -> None:
         prefix = len(self._topic(""))
         if isinstance(message.payload, bytes):
-            if message.retain and not self._hears_kept:
+            if message.retain and not self._wants_retained:
                 return
             try:
                 payload = self._whole(message.topic.value, message.payload)

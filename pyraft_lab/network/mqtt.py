@@ -24,7 +24,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
 from pyraft_lab.extras import needed
 from pyraft_lab.network import passwords
-from pyraft_lab.network.address import Address, Certificates, word
+from pyraft_lab.network.address import Address, Certificates, topic_word
 from pyraft_lab.network.base import (
     Connected,
     Counters,
@@ -32,20 +32,20 @@ from pyraft_lab.network.base import (
     Endpoint,
     Mailbox,
     Outbox,
-    PeerBack,
-    PeerGone,
-    Usurped,
+    PeerReachable,
+    PeerUnreachable,
+    SessionTakenOver,
 )
-from pyraft_lab.network.codec import Garbage, Letter, decode, encode
+from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
 from pyraft_lab.network.connection import Deliver, Settings, cancellable, connected, failure, is_final
 from pyraft_lab.network.parts import MARK, Assembly, Bulk, in_parts
-from pyraft_lab.network.presence import Claim, Move, Presence
+from pyraft_lab.network.presence import Claim, NextStep, Presence
 
 with needed("aiomqtt"):
     import aiomqtt
 
 log = logging.getLogger(__name__)
-MOMENT = 0.5
+CLAIM_TIMEOUT = 0.5
 """Seconds that an older process under my id has to answer my claim."""
 
 
@@ -62,7 +62,7 @@ class MqttNetwork:
         keepalive: int = 5,
         timeout: float = 5.0,
     ) -> None:
-        self.cluster = word("cluster", cluster)
+        self.cluster = topic_word("cluster", cluster)
         self.address = _with_password(Address.parse(broker), cluster)
         self.qos, self.keepalive, self.timeout = qos, keepalive, timeout
         known = Certificates() if certificates is None else certificates
@@ -107,7 +107,7 @@ class MqttEndpoint:
         self._outbox, self._bulk = Outbox(self.counters), Bulk()
         self._frames, self._assembly = itertools.count(1), Assembly()
         self._ready = asyncio.Event()
-        self._moves: asyncio.Queue[Move] = asyncio.Queue()
+        self._moves: asyncio.Queue[NextStep] = asyncio.Queue()
         self._presence = Presence(self._process)
         self._client: aiomqtt.Client | None = None
         self._deadline = asyncio.get_running_loop().time() + network.timeout
@@ -124,7 +124,7 @@ class MqttEndpoint:
             await self.close()
             raise
 
-    def send(self, dst: NodeId, letter: Letter) -> None:
+    def send(self, dst: NodeId, letter: Envelope) -> None:
         """Queue a letter; without a connection it is lost, for it would be stale when there is one."""
         if self._client is None:
             return
@@ -158,7 +158,7 @@ class MqttEndpoint:
             self._hung_up(why)
             if isinstance(why, DuplicateNode):
                 return
-            patience = next_patience(patience, asyncio.get_running_loop().time() - began)
+            patience = next_backoff(patience, asyncio.get_running_loop().time() - began)
             await asyncio.sleep(random.uniform(patience / 2, patience))
 
     async def _session(self) -> Exception:
@@ -188,19 +188,19 @@ class MqttEndpoint:
         await cancellable(client.subscribe(topics))
         await cancellable(client.publish(self._presence_topic, Claim(self._process).encode(), qos=1, retain=True))
         move = await self._next_move(self._network.timeout)
-        if move is Move.WAIT:
+        if move is NextStep.WAIT:
             with suppress(TimeoutError):
-                move = await self._next_move(MOMENT)
-        if move is Move.LEAVE:
+                move = await self._next_move(CLAIM_TIMEOUT)
+        if move is NextStep.LEAVE:
             raise DuplicateNode(self._node)
-        if move is Move.ANSWER:
+        if move is NextStep.ANSWER:
             self._moves.put_nowait(move)  # a dead rival's will came late; who guards the id claims it once more
         self._client = client
         if not self._first.done():
             self._first.set_result(None)
         self._mailbox.notice(Connected(str(self._network.address)))
 
-    async def _next_move(self, seconds: float) -> Move:
+    async def _next_move(self, seconds: float) -> NextStep:
         """What presence asks for next; the claim itself must come back, or the broker does not let us speak."""
         async with asyncio.timeout(seconds):
             return await self._moves.get()
@@ -209,9 +209,9 @@ class MqttEndpoint:
         """Defend the id against who claims it later."""
         while True:
             match await self._moves.get():
-                case Move.LEAVE:
+                case NextStep.LEAVE:
                     raise DuplicateNode(self._node)
-                case Move.ANSWER:
+                case NextStep.ANSWER:
                     answer = Claim(self._process, is_answer=True)
                     await cancellable(client.publish(self._presence_topic, answer.encode(), qos=1, retain=True))
                 case _:
@@ -239,7 +239,7 @@ class MqttEndpoint:
             for part in in_parts(self._node, next(self._frames), self._frame([letter])):
                 await cancellable(client.publish(self._inbox_of(dst), part, qos=self._network.qos))
 
-    def _frame(self, letters: Sequence[Letter]) -> bytes:
+    def _frame(self, letters: Sequence[Envelope]) -> bytes:
         """One frame, which is counted as sent."""
         frame = encode(self._node, letters)
         self.counters.frames += 1
@@ -271,7 +271,7 @@ class MqttEndpoint:
             self._first.set_exception(why if isinstance(why, DuplicateNode) else failure(self._network.address, why))
             self._first.exception()  # asked for, so that nobody complains if the opener has gone
         elif isinstance(why, DuplicateNode):
-            self._mailbox.notice(Usurped(self._node))
+            self._mailbox.notice(SessionTakenOver(self._node))
         elif was_up:
             self._mailbox.notice(Disconnected(where, failure(self._network.address, why).why))
 
@@ -281,7 +281,7 @@ class MqttEndpoint:
             case [_, _, _, "in", src], bytes(frame) if not message.retain:
                 self._open_frame(src, frame)
             case [_, _, node, "presence"], bytes(claim):
-                self._see(node, claim, is_old=message.retain)
+                self._on_presence(node, claim, is_old=message.retain)
             case _:
                 self._garbage("no frame at all")
 
@@ -300,7 +300,7 @@ class MqttEndpoint:
         self.counters.received += len(letters)
         self._mailbox.receive(sender, letters)
 
-    def _see(self, node: str, payload: bytes, *, is_old: bool) -> None:
+    def _on_presence(self, node: str, payload: bytes, *, is_old: bool) -> None:
         """Somebody's claim: mine and my rivals' are presence's, the others' are news."""
         try:
             claim = Claim.decode(payload)
@@ -309,10 +309,10 @@ class MqttEndpoint:
             self._garbage(f"presence of {node!r}: {wrong}")
             return
         if peer != self._node:
-            self._mailbox.notice(PeerGone(peer) if claim is None else PeerBack(peer))
+            self._mailbox.notice(PeerUnreachable(peer) if claim is None else PeerReachable(peer))
             return
-        move = self._presence.hear(claim, is_old=is_old)
-        if move is not Move.NOTHING:
+        move = self._presence.on_claim(claim, is_old=is_old)
+        if move is not NextStep.NOTHING:
             self._moves.put_nowait(move)
 
     def _garbage(self, why: str) -> None:
@@ -330,7 +330,7 @@ def _with_password(address: Address, cluster: str) -> Address:
     return structs.replace(address, password=passwords.find(address.username, cluster))
 
 
-def next_patience(before: float, lasted: float) -> float:
+def next_backoff(before: float, lasted: float) -> float:
     """Seconds to wait for the next connection: short after one that lasted, longer and longer while none does.
 
     >>> [next_patience(before, 0.0) for before in (0.0, 0.05, 1.6)], next_patience(1.6, lasted=60.0)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.network.codec import Garbage, Letter, read
+from pyraft_lab.network.codec import Garbage, Envelope, read
 
 LARGE = 1 << 20
 """Bytes of the largest letter that leaves whole, and in order with all others."""
@@ -85,18 +85,18 @@ class Bulk:
     """Large letters on their way out, one after the other; a copy of one that has not left yet is not sent."""
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[NodeId, Letter]] = deque()
-        self._leaving: tuple[NodeId, Letter] | None = None
+        self._waiting: deque[tuple[NodeId, Envelope]] = deque()
+        self._leaving: tuple[NodeId, Envelope] | None = None
         self._ready = asyncio.Event()
 
-    def wants(self, dst: NodeId, letter: Letter) -> bool:
+    def wants(self, dst: NodeId, letter: Envelope) -> bool:
         """Whether a letter belongs here: it is large, or brings entries that follow those of a large one."""
         if letter.size > LARGE:
             return True
         has_entries = isinstance(letter.message, AppendRequest) and bool(letter.message.entries)
         return has_entries and any(one is not None and one[0] == dst for one in (*self._waiting, self._leaving))
 
-    def put(self, dst: NodeId, letter: Letter) -> int:
+    def put(self, dst: NodeId, letter: Envelope) -> int:
         """Queue a letter; how many older ones are lost."""
         if any(_is_copy((dst, letter), other) for other in (*self._waiting, self._leaving) if other is not None):
             return 0
@@ -107,7 +107,7 @@ class Bulk:
         self._ready.set()
         return int(lost)
 
-    async def next(self) -> tuple[NodeId, Letter]:
+    async def next(self) -> tuple[NodeId, Envelope]:
         """The next letter, as soon as there is one; the one before has left."""
         self._leaving = None
         while not self._waiting:
@@ -122,7 +122,7 @@ class Bulk:
         self._leaving = None
 
 
-def _is_copy(one: tuple[NodeId, Letter], other: tuple[NodeId, Letter]) -> bool:
+def _is_copy(one: tuple[NodeId, Envelope], other: tuple[NodeId, Envelope]) -> bool:
     """Whether both bring the same entries to the same node: an append is sent again while it is not answered."""
     match one[1].message, other[1].message:
         case AppendRequest() as new, AppendRequest() as old:

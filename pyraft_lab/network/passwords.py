@@ -23,7 +23,7 @@ HELP = f"a URL's user without a password has it in {PASSWORD}, or in the file th
 """For the help of every command that takes a broker's URL."""
 
 
-def place(cluster: str) -> Path:
+def password_file(cluster: str) -> Path:
     """The file for a cluster: what ``PYRAFT_PASSWORDS`` names, else one in the user's configuration directory."""
     named = os.environ.get(PASSWORDS)
     if named:
@@ -35,7 +35,7 @@ def place(cluster: str) -> Path:
 def find(user: str, cluster: str) -> str | None:
     """The password of ``user``, if the environment or the file has it; ``ConfigError`` for a file that is no good."""
     given = os.environ.get(PASSWORD)
-    return given or read(place(cluster)).get(user)
+    return given or read(password_file(cluster)).get(user)
 
 
 def read(path: Path) -> Mapping[str, str]:
@@ -52,7 +52,7 @@ def read(path: Path) -> Mapping[str, str]:
     return _parsed(path, lines)
 
 
-def keep(path: Path, names: Iterable[str]) -> Mapping[str, str]:
+def get_or_create(path: Path, names: Iterable[str]) -> Mapping[str, str]:
     """The passwords of ``names`` from the file; who has none there gets one, and the file is written."""
     known = dict(read(path))
     new = [name for name in names if name not in known]

@@ -24,24 +24,24 @@ Publish = Callable[[str, bytes, bool], None]
 """Sends a payload to a topic below the cluster; the last argument says whether it is retained."""
 
 
-class Pass(Struct, frozen=True, tag=True):
+class ReleaseMessages(Struct, frozen=True, tag=True):
     """Let these letters pass after so many seconds."""
 
     ids: tuple[int, ...]
     seconds: float = 0.0
 
 
-class Lose(Struct, frozen=True, tag=True):
+class DropMessages(Struct, frozen=True, tag=True):
     """Lose these letters."""
 
     ids: tuple[int, ...]
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Pass | Lose)
+_decoder = msgspec.msgpack.Decoder(ReleaseMessages | DropMessages)
 
 
-class FarGate:
+class RemoteGate:
     """The gates of all nodes that obey, as one; works like :class:`~pyraft_lab.network.gate.Gate`, but holds nothing.
 
     What waits is known to the nodes alone; a trace of the cluster shows it as messages that left and did not arrive.
@@ -63,21 +63,21 @@ class FarGate:
 
     def release(self, *ids: int) -> None:
         """Let these letters pass, in this order."""
-        self._order(Pass(ids))
+        self._order(ReleaseMessages(ids))
 
     def delay(self, id: int, seconds: float) -> None:
         """Let a letter pass after so many seconds."""
-        self._order(Pass((id,), seconds))
+        self._order(ReleaseMessages((id,), seconds))
 
     def drop(self, *ids: int) -> None:
         """Lose these letters."""
-        self._order(Lose(ids))
+        self._order(DropMessages(ids))
 
-    def _order(self, order: Pass | Lose) -> None:
+    def _order(self, order: ReleaseMessages | DropMessages) -> None:
         self._publish(LETTERS, _encode(order), False)  # noqa: FBT003
 
 
-def work(gate: Gate, topic: str, payload: bytes) -> None:
+def carry_out(gate: Gate, topic: str, payload: bytes) -> None:
     """Obey what was published about gates; letters that another node holds, and garbage, are let be."""
     if topic == GATE and payload == CLOSED:
         gate.close()
@@ -88,11 +88,11 @@ def work(gate: Gate, topic: str, payload: bytes) -> None:
             _decide(gate, read(_decoder, payload))
 
 
-def _decide(gate: Gate, order: Pass | Lose) -> None:
+def _decide(gate: Gate, order: ReleaseMessages | DropMessages) -> None:
     for id in order.ids:
         with suppress(NotHeld):
             match order:
-                case Pass(seconds=seconds):
+                case ReleaseMessages(seconds=seconds):
                     gate.delay(id, seconds)
-                case Lose():
+                case DropMessages():
                     gate.drop(id)

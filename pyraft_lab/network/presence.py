@@ -34,7 +34,7 @@ class Claim(Struct, frozen=True, array_like=True):
 _claims = msgspec.msgpack.Decoder(Claim)
 
 
-class Move(Enum):
+class NextStep(Enum):
     """What a claimant has to do about what it heard."""
 
     NOTHING = auto()
@@ -52,26 +52,26 @@ class Presence:
         self._is_first = False
         self._has_rival = False
 
-    def hear(self, claim: Claim | None, *, is_old: bool = False) -> Move:
+    def on_claim(self, claim: Claim | None, *, is_old: bool = False) -> NextStep:
         """What to do now that ``claim`` was heard; one that the broker kept ``is_old``, and its maker may be dead."""
         if claim is None:
             return self._cleared()
         if claim.process == self._process:
             return self._came_back()
         if claim.is_answer and not is_old:
-            return Move.LEAVE
+            return NextStep.LEAVE
         if self._is_first:
-            return Move.ANSWER
+            return NextStep.ANSWER
         self._has_rival = True
-        return Move.NOTHING
+        return NextStep.NOTHING
 
-    def _came_back(self) -> Move:
+    def _came_back(self) -> NextStep:
         if self._is_first:
-            return Move.NOTHING
+            return NextStep.NOTHING
         self._is_first = True
-        return Move.WAIT if self._has_rival else Move.ENTER
+        return NextStep.WAIT if self._has_rival else NextStep.ENTER
 
-    def _cleared(self) -> Move:
+    def _cleared(self) -> NextStep:
         """A dead process's last will; it may also have wiped out a living one's claim."""
         self._has_rival = False
-        return Move.ANSWER if self._is_first else Move.NOTHING
+        return NextStep.ANSWER if self._is_first else NextStep.NOTHING

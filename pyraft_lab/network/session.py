@@ -70,12 +70,12 @@ class Session:
         self._unacknowledged: set[int] = set()
         self._last_id = 0
         self._loop = asyncio.get_running_loop()
-        self._last_heard = self._loop.time()
+        self._last_received = self._loop.time()
         self._watch: asyncio.TimerHandle = self._loop.call_later(HELLO, self._end, "it did not say who it is")
 
     def feed(self, data: bytes) -> None:
         """Take what the client sent; bytes that are no MQTT end this connection and no other."""
-        self._last_heard = self._loop.time()
+        self._last_received = self._loop.time()
         try:
             for packet in self._splitter.feed(data):
                 if self._is_over:
@@ -180,7 +180,7 @@ class Session:
 
     def _look(self, limit: float) -> None:
         """Hang up on a client that said nothing for one and a half times its keep-alive; else look again then."""
-        silent = self._loop.time() - self._last_heard
+        silent = self._loop.time() - self._last_received
         if silent >= limit:
             self._end("nothing was heard of it")
         else:

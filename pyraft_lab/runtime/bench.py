@@ -22,7 +22,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Level, Reporter
+from pyraft_lab.runtime.reporter import Level, Recorder
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
@@ -129,7 +129,7 @@ async def cluster(
     network: NetworkName = "memory", storage: StorageName = "memory", level: Level = "off"
 ) -> AsyncIterator[Raft]:
     """Three nodes that have elected a leader; the leader's handle."""
-    reporter = Reporter([Trace(limit=20_000)], level=level)
+    reporter = Recorder([Trace(limit=20_000)], level=level)
     async with AsyncExitStack() as stack:
         wire = await _wire(network, stack)
         rafts = [

@@ -10,25 +10,25 @@ import secrets
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
-from pyraft_lab.arguments import listed, seconds, whole
+from pyraft_lab.arguments import bounded_list, seconds, integer
 from pyraft_lab.client.requests import Request
 from pyraft_lab.client.state import Limits, Read, Write
-from pyraft_lab.command import LONGEST, encode, encode_all
+from pyraft_lab.command import MAX_BYTES, encode, encode_all
 from pyraft_lab.engine.events import ReadPolicy, read_policy
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand
-from pyraft_lab.home import Home
+from pyraft_lab.home import LoopOwner
 from pyraft_lab.runtime.client_driver import ClientDriver
-from pyraft_lab.session import MOST_ANSWERS
+from pyraft_lab.session import MAX_ANSWERS
 
-LONGER = 1 / 5000
+SECONDS_PER_COMMAND = 1 / 5000
 """Seconds that each command of a batch adds to the deadline of a call."""
 
 MOST_COMMAND_BYTES = 16 << 20
 """Bytes of the largest command that a client sends, unless it is made with another ``max_bytes``."""
 
 
-class Door(Protocol):
+class Transport(Protocol):
     """How a client reaches nodes; errors are those of :class:`~pyraft_lab.runtime.node.Raft`."""
 
     def nodes(self) -> Sequence[NodeId]:
@@ -52,18 +52,18 @@ class Client:
 
     def __init__(
         self,
-        door: Door,
+        door: Transport,
         *,
         deadline: float = 10.0,
         attempt: float = 1.0,
         max_bytes: int = MOST_COMMAND_BYTES,
-        home: Home | None = None,
+        home: LoopOwner | None = None,
     ) -> None:
         self.deadline = deadline
-        self._max_bytes = whole("max_bytes", max_bytes, 1, LONGEST)
+        self._max_bytes = integer("max_bytes", max_bytes, 1, MAX_BYTES)
         self._attempt = seconds("attempt", attempt, 1e-6)
-        self._door, self._home = door, home
-        self._loop: Home | None = None
+        self._transport, self._home = door, home
+        self._loop: LoopOwner | None = None
         self._driver = self._new_driver()
         self._calls = itertools.count(1)
 
@@ -88,7 +88,7 @@ class Client:
 
     async def write_many(self, values: Iterable[Any]) -> list[Any]:
         """Replicate commands, in order and each exactly once; results in order."""
-        commands = encode_all(listed("values", values, MOST_ANSWERS))
+        commands = encode_all(bounded_list("values", values, MAX_ANSWERS))
         if not commands:
             return []
         self._checked(max(commands, key=len))
@@ -101,28 +101,28 @@ class Client:
         By ``"index"`` the leader asks a majority first; by ``"lease"`` it asks nobody, and that rests on clocks that
         run equally fast within ``Config.clock_drift``.
         """
-        self._door.check(query)
+        self._transport.check(query)
         return await self._result(Read(next(self._calls), query, read_policy(policy)), None)
 
     def _checked(self, command: bytes) -> bytes:
         if len(command) > self._max_bytes:
             limit = f"max_bytes={self._max_bytes} of this client are the most"
             raise BadCommand(
-                f"it has {len(command)} bytes, and {limit}; split it, or raise max_bytes (up to {LONGEST})"
+                f"it has {len(command)} bytes, and {limit}; split it, or raise max_bytes (up to {MAX_BYTES})"
             )
         return command
 
     def _result(self, call: Write | Read, count: int | None) -> Awaitable[Any]:
         """The result of a call, which the driver works on at home; a list where it has a ``count``."""
-        longer = 0 if count is None else count * LONGER
+        longer = 0 if count is None else count * SECONDS_PER_COMMAND
         return self._driver.call(call, count, self._deadline + longer, self._home or self._visited())
 
-    def _visited(self) -> Home:
+    def _visited(self) -> LoopOwner:
         """The loop of the first call, where no home was given; when that loop has ended a new session begins."""
         if self._loop is None or self._loop.is_closed:
-            self._loop, self._driver = Home(), self._new_driver()
+            self._loop, self._driver = LoopOwner(), self._new_driver()
         return self._loop
 
     def _new_driver(self) -> ClientDriver:
         id = secrets.randbits(48)
-        return ClientDriver(id, self._door, attempt=self._attempt, limits=Limits(), chance=random.Random())
+        return ClientDriver(id, self._transport, attempt=self._attempt, limits=Limits(), chance=random.Random())

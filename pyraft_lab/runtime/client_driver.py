@@ -33,7 +33,7 @@ from pyraft_lab.client.requests import Request
 from pyraft_lab.client.state import CallId, ClientState, Limits, Part, Read, RequestId, Session, Write
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, Fatal
-from pyraft_lab.home import Home
+from pyraft_lab.home import LoopOwner
 
 PAUSE, LONGEST_PAUSE = 0.01, 0.5
 """Seconds that a client rests after its first failed attempt, and after its last."""
@@ -84,7 +84,7 @@ class ClientDriver:
         self.id = id
         self._state = ClientState(limits=limits, session=Session(id), turn=chance.randrange(1 << 16))
         self._nodes, self._attempt, self._chance = nodes, attempt, chance
-        self._home: Home | None = None
+        self._home: LoopOwner | None = None
         self._inbox: deque[OpenCall | CallId] = deque()
         self._is_called = False
         self._open: dict[CallId, OpenCall] = {}
@@ -96,7 +96,7 @@ class ClientDriver:
 
     # From any thread
 
-    async def call(self, call: Write | Read, count: int | None, seconds: float, home: Home) -> Any:
+    async def call(self, call: Write | Read, count: int | None, seconds: float, home: LoopOwner) -> Any:
         """The result of a call; a caller that is cancelled withdraws it."""
         waiting = OpenCall(call, count, seconds, asyncio.get_running_loop())
         self._hand_in(waiting, home)
@@ -107,7 +107,7 @@ class ClientDriver:
                 self._hand_in(call.call, home)
             raise
 
-    def _hand_in(self, one: OpenCall | CallId, home: Home) -> None:
+    def _hand_in(self, one: OpenCall | CallId, home: LoopOwner) -> None:
         """One hop to the home for all that waits."""
         self._home = home
         self._inbox.append(one)

@@ -12,9 +12,9 @@ from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import OutcomeUnknown, Overloaded
-from pyraft_lab.ledger import Answered, Failed, Outcome, to_error
+from pyraft_lab.ledger import WriteApplied, RequestFailed, Outcome, to_error
 from pyraft_lab.machine import Sessions
-from pyraft_lab.runtime.life import Life
+from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.session import Answer, Rejected, Value
 
 MOST_BATCHES = 1024
@@ -38,7 +38,7 @@ class ClientRequests:
 
     def __init__(
         self,
-        life: Life,
+        life: NodeLifecycle,
         machine: Sessions,
         *,
         ensure: Callable[[ReadPolicy], Awaitable[LogId]],
@@ -69,7 +69,7 @@ class ClientRequests:
         """Propose a batch, unless it is on its way already."""
         if name not in self._pending:
             self._check_room()
-            (outcome,) = self._life.alive().write((Normal(data),))
+            (outcome,) = self._life.running_driver().write((Normal(data),))
             self._pending[name] = Pending(asyncio.get_running_loop().time(), len(data), outcome)
             self._bytes += len(data)
             outcome.add_done_callback(lambda _: self._settled(name))
@@ -92,11 +92,11 @@ class ClientRequests:
         except TimeoutError:
             raise OutcomeUnknown(f"a batch of writes was not decided within {self._deadline:g} s") from None
         match ended:
-            case Answered(_, _, answer):
+            case WriteApplied(_, _, answer):
                 found: Answer = answer
                 return found
-            case Failed(_, failure):
-                raise to_error(failure, self._life.alive().state.id)
+            case RequestFailed(_, failure):
+                raise to_error(failure, self._life.running_driver().state.id)
             case other:
                 raise AssertionError(f"a batch of writes cannot end as {other}")
 
@@ -110,7 +110,7 @@ class ClientRequests:
 
     def _check_room(self) -> None:
         """``Overloaded`` where too much is on its way; the longer that takes at present, the later to come back."""
-        waiting, open_requests = len(self._pending), len(self._life.alive().requests)
+        waiting, open_requests = len(self._pending), len(self._life.running_driver().requests)
         if waiting >= MOST_BATCHES:
             raise Overloaded(waiting, MOST_BATCHES, what="batches wait", retry_after=self._soon())
         if open_requests >= self._max_waiting:

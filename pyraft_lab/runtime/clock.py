@@ -30,12 +30,12 @@ class Running(NamedTuple):
     """A timer that was set and not taken: when it runs out, its place among all that were set, and why it was set."""
 
     at: float
-    place: int
+    sequence: int
     cause: EventId
     alarm: asyncio.TimerHandle
 
 
-class Clock:
+class Timers:
     """Runs the timers that the engine names; those that have run out stay until somebody takes them."""
 
     def __init__(self, wake: Callable[[], None], chance: random.Random) -> None:
@@ -69,10 +69,10 @@ class Clock:
         self._forget(command.timer)
         if command.timer.kind is TimerKind.LEASE:
             self._note_round(command.timer.key)
-        seconds = delay(config, command.timer.kind, command.patience, self._chance.random())
+        seconds = delay(config, command.timer.kind, command.backoff, self._chance.random())
         alarm = self._loop.call_later(seconds, self._ring, command.timer)
         running = self._running[command.timer] = Running(now() + seconds, next(self._places), cause, alarm)
-        heappush(self._queue, (running.at, running.place, command.timer))
+        heappush(self._queue, (running.at, running.sequence, command.timer))
 
     def cancel(self, command: CancelTimer) -> None:
         """Stop a timer; key 0 stops all of its kind."""
@@ -127,10 +127,10 @@ class Clock:
     def _is_set(self, line: tuple[float, int, Timer]) -> bool:
         """Whether a line of the queue is about a timer as it runs now: it may have been stopped or set anew."""
         running = self._running.get(line[2])
-        return running is not None and running.place == line[1]
+        return running is not None and running.sequence == line[1]
 
     def _order(self, timer: Timer) -> tuple[float, int]:
-        return self._running[timer].at, self._running[timer].place
+        return self._running[timer].at, self._running[timer].sequence
 
     def _ring(self, timer: Timer) -> None:
         """The loop's clock says that it has run out; the loop's clock may be a moment early."""

@@ -25,14 +25,14 @@ from pyraft_lab.errors import AlreadyInitialized, ConfigError, NotLeader, Unknow
 from pyraft_lab.extras import needed
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.network.base import MemoryNetwork, Network
-from pyraft_lab.network.codec import Letter
-from pyraft_lab.network.faults import Decree, Fate, Faults
+from pyraft_lab.network.codec import Envelope
+from pyraft_lab.network.faults import LinkFaults, Fate, Faults
 from pyraft_lab.network.gate import Gate
-from pyraft_lab.runtime.client import Door
+from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Level, Observer, Reporter
+from pyraft_lab.runtime.reporter import Level, Observer, Recorder
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
@@ -91,7 +91,7 @@ class LocalCluster(Cluster):
         self._machine, self._rules = machine, instance("rules", rules, Rules)
         self._disks: dict[NodeId, MemoryStorage] = {}
         watching = functions("observers", observers)
-        self._reporter = Reporter(
+        self._reporter = Recorder(
             [self.trace, *watching] if self._is_traced else watching, now=lambda: self.now, level=level
         )
         self._faults: Faults | None = None
@@ -99,9 +99,9 @@ class LocalCluster(Cluster):
     # From beginning to end
 
     async def _begin(self) -> None:
-        self._decree = Decree()
+        self._decree = LinkFaults()
         self._faults = Faults(await self._wire())
-        self._faults.on_fate = partial(self._tell_fate, asyncio.get_running_loop())
+        self._faults.on_fate = partial(self._record_fate, asyncio.get_running_loop())
         self._stack.push_async_callback(self._faults.close)
         self._stack.push_async_callback(self._stop_nodes)
         self._client = self.new_client()
@@ -149,7 +149,7 @@ class LocalCluster(Cluster):
 
     # Using it
 
-    def _door(self) -> Door:
+    def _transport(self) -> Transport:
         return _Handles(self)
 
     @property
@@ -233,7 +233,7 @@ class LocalCluster(Cluster):
         raft = self.raft(node)
         del self.nodes[node]
         await raft.shutdown()
-        self._home.call(lambda: self._reporter.tell(Kind.CRASH, node))
+        self._home.call(lambda: self._reporter.record(Kind.CRASH, node))
 
     async def restart(self, node: NodeId) -> None:
         """Start a node from its disk; one that is up is killed first."""
@@ -246,11 +246,11 @@ class LocalCluster(Cluster):
     def pause(self, node: NodeId) -> None:
         """Let a node stand still, as a long garbage collection or a suspended laptop would."""
         self.raft(node).pause()
-        self._home.call(lambda: self._reporter.tell(Kind.PAUSE, node))
+        self._home.call(lambda: self._reporter.record(Kind.PAUSE, node))
 
     def resume(self, node: NodeId) -> None:
         """Let it go on, with all that arrived meanwhile."""
-        self._home.call(lambda: self._reporter.tell(Kind.RESUME, node))
+        self._home.call(lambda: self._reporter.record(Kind.RESUME, node))
         self.raft(node).resume()
 
     def _check_started(self, *nodes: NodeId) -> None:
@@ -259,25 +259,25 @@ class LocalCluster(Cluster):
                 raise UnknownNode(node, self._started)
 
     def _impose(
-        self, decree: Decree, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+        self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
         """Change the wires, and record that; on the nodes' own thread, so that the record stands where it belongs."""
 
         def impose() -> None:
             self._decree = decree
             self._wires.impose(decree)
-            self._reporter.tell(kind, node, peer=peer, detail=detail)
+            self._reporter.record(kind, node, peer=peer, detail=detail)
 
         self._home.call(impose)
 
-    def _tell_fate(self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, letter: Letter, fate: Fate) -> None:
+    def _record_fate(self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, letter: Envelope, fate: Fate) -> None:
         """Record what became of a letter, after the step that sent it; also while the cluster closes."""
 
         def tell() -> None:
             if fate == "dropped":
-                self._reporter.tell(Kind.DROP, src, peer=dst, message=letter.id)
+                self._reporter.record(Kind.DROP, src, peer=dst, message=letter.id)
             else:
-                self._reporter.tell(Kind.UNDELIVERED, dst, peer=src, message=letter.id, detail=fate)
+                self._reporter.record(Kind.UNDELIVERED, dst, peer=src, message=letter.id, detail=fate)
 
         loop.call_soon_threadsafe(tell)
 

@@ -12,16 +12,16 @@ from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import MOST_NODES, seconds, share, sides, span, text, way, whole
+from pyraft_lab.arguments import MAX_NODES, seconds, probability, sides, time_range, text, node_pair, integer
 from pyraft_lab.cell import end_with_the_cell
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownNode
-from pyraft_lab.home import Home, LoopThread
+from pyraft_lab.home import LoopOwner, LoopThread
 from pyraft_lab.network import broker as brokers
-from pyraft_lab.network.faults import Decree
-from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Door
+from pyraft_lab.network.faults import LinkFaults
+from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Transport
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.record import Kind
@@ -58,16 +58,16 @@ class Cluster(ABC):
         trace: int | None = 20_000,
         name: str = "local",
     ) -> None:
-        self._voters = range(1, whole("nodes", nodes, 1, MOST_NODES) + 1)
+        self._voters = range(1, integer("nodes", nodes, 1, MAX_NODES) + 1)
         self.config = Config.of(config)
-        self.trace = Trace(limit=1 if trace is None else whole("trace", trace, 1))
+        self.trace = Trace(limit=1 if trace is None else integer("trace", trace, 1))
         self.broker = None
         self._network, self._name = text("network", network), text("name", name)
         self._storage = _place(storage)
         self._started: set[NodeId] = set()
         self._is_traced, self._trace_limit = trace is not None, trace
         self._created = time.monotonic()
-        self._decree = Decree()
+        self._decree = LinkFaults()
         self._client: Client | None = None
         self._thread: LoopThread | None = None
         self._stack = AsyncExitStack()
@@ -159,11 +159,11 @@ class Cluster(ABC):
 
         A command of more than ``max_bytes`` is refused before it is sent.
         """
-        within, most = seconds("deadline", deadline), whole("max_bytes", max_bytes, 1)
-        return Client(self._door(), deadline=within, max_bytes=most, home=self._home)
+        within, most = seconds("deadline", deadline), integer("max_bytes", max_bytes, 1)
+        return Client(self._transport(), deadline=within, max_bytes=most, home=self._home)
 
     @abstractmethod
-    def _door(self) -> Door:
+    def _transport(self) -> Transport:
         """How clients reach the nodes."""
 
     @property
@@ -236,17 +236,17 @@ class Cluster(ABC):
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Let nothing get from ``src`` to ``dst``; the other way is as before."""
-        self._check_started(*(link := way("cut", (src, dst))))
+        self._check_started(*(link := node_pair("cut", (src, dst))))
         self._impose(replace(self._decree, cuts=(*self._decree.cuts, link)), Kind.CUT, src, peer=dst)
 
     def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
-        decree = replace(self._decree, loss=share("loss", loss), delay=span("delay", delay))
+        decree = replace(self._decree, loss=probability("loss", loss), delay=time_range("delay", delay))
         self._impose(decree, Kind.WEATHER, detail=f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s")
 
     def heal(self) -> None:
         """Undo partitions, cuts and weather."""
-        self._impose(Decree(), Kind.HEAL)
+        self._impose(LinkFaults(), Kind.HEAL)
 
     def _check_started(self, *nodes: NodeId) -> None:
         for node in nodes:
@@ -255,12 +255,12 @@ class Cluster(ABC):
 
     @abstractmethod
     def _impose(
-        self, decree: Decree, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+        self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
         """Change the wires, and record that."""
 
     @property
-    def _home(self) -> Home:
+    def _home(self) -> LoopOwner:
         if self._thread is None:
             raise copy(NOT_RUNNING)
         return self._thread.home

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from pyraft_lab.arguments import seconds, text, whole
-from pyraft_lab.command import LONGEST
+from pyraft_lab.arguments import seconds, text, integer
+from pyraft_lab.command import MAX_BYTES
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.errors import Fatal, PyraftError
 from pyraft_lab.home import LoopThread
@@ -35,7 +35,7 @@ def connect(
         text("url", url),
         cluster=text("cluster", cluster),
         deadline=seconds("deadline", deadline),
-        max_bytes=whole("max_bytes", max_bytes, 1, LONGEST),
+        max_bytes=integer("max_bytes", max_bytes, 1, MAX_BYTES),
     )
 
 

@@ -9,26 +9,26 @@ import msgspec
 from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
 from pyraft_lab.command import check_batch
 from pyraft_lab.errors import ConfigError, Overloaded, PyraftError
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.questions import (
     AllowNextRevert,
-    Asked,
-    ChangeMembers,
-    Found,
-    HandOver,
-    KeepSnapshot,
+    RpcCall,
+    ChangeMembership,
+    Initialize,
+    TransferLeader,
+    TriggerSnapshot,
     Operation,
-    Question,
+    RpcRequest,
     ReadIndex,
     ReadQuery,
-    Refused,
-    Reply,
-    Result,
-    TakeLearner,
+    RpcError,
+    RpcReply,
+    RpcResult,
+    AddLearner,
     WriteCommands,
-    decode_asked,
+    decode_call,
     encode,
     encode_value,
     number_of,
@@ -46,22 +46,22 @@ MOST_REPLY = 1 << 20
 """Bytes of the answers to several queries in one reply; a single larger one goes alone."""
 
 
-async def attend_desk(raft: Raft, network: MqttNetwork) -> None:
+async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
     """Answer for ``raft`` until it is over; raises what ended it."""
     async with asyncio.TaskGroup() as group:
-        desk = Desk(raft, group.create_task)
-        async with Line(
+        desk = RpcServer(raft, group.create_task)
+        async with MqttSession(
             network,
             f"{raft.id}-desk",
             topics=[f"{raft.id}/ask/+"],
-            deliver=desk.hear,
+            deliver=desk.on_call,
             will=f"{raft.id}/status",
             hears_kept=False,
-            connected=desk.show,
+            connected=desk.publish_status,
         ) as line:
             desk.line = line
             async for _ in raft.watch():
-                desk.show()
+                desk.publish_status()
                 await asyncio.sleep(PAUSE)
 
 
@@ -85,25 +85,25 @@ def _encoded(answer: Value | Rejected) -> msgspec.Raw:
         return encode_value(Rejected(f"the answer cannot be sent: {wrong}"))
 
 
-class Desk:
+class RpcServer:
     """Questions in, answers out."""
 
     def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._raft, self._start = raft, start
         self._is_open = 0
-        self.line: Line | None = None
+        self.line: MqttSession | None = None
 
-    def show(self) -> None:
+    def publish_status(self) -> None:
         """Publish how the node stands, for those who are there and those who come."""
         now = self._raft.metrics
         if self.line is not None and now.running is None:
             self.line.publish(f"{self._raft.id}/status", encode(now), retain=True)
 
-    def hear(self, topic: str, payload: bytes) -> None:
+    def on_call(self, topic: str, payload: bytes) -> None:
         """Take a question; one that makes no sense is refused, garbage is let go."""
         client = topic.rpartition("/")[2]
         try:
-            asked = decode_asked(payload)
+            asked = decode_call(payload)
         except msgspec.MsgspecError as wrong:
             self._refuse(client, payload, str(wrong))
             return
@@ -120,33 +120,33 @@ class Desk:
         if number is not None:
             self._reply(client, number, refused(ConfigError("question", payload[:60], why)))
 
-    async def _answer(self, client: str, asked: Asked) -> None:
+    async def _answer(self, client: str, asked: RpcCall) -> None:
         try:
             answer = await self._attempt(asked.question)
         finally:
             self._is_open -= 1
         if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex, Request)):
-            self.show()  # who asked for a change sees it no later than the answer
+            self.publish_status()  # who asked for a change sees it no later than the answer
         self._reply(client, asked.number, answer)
 
-    def _reply(self, client: str, number: int, answer: Result | Refused) -> None:
+    def _reply(self, client: str, number: int, answer: RpcResult | RpcError) -> None:
         """Publish an answer; where a machine's has no form that travels, say that."""
         try:
-            data = encode(Reply(number, answer))
+            data = encode(RpcReply(number, answer))
         except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
-            data = encode(Reply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
+            data = encode(RpcReply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
         if self.line is not None:
             self.line.publish(f"answers/{client}/{self._raft.id}", data, divide=True)
 
-    async def _attempt(self, question: Question) -> Result | Refused:
+    async def _attempt(self, question: RpcRequest) -> RpcResult | RpcError:
         try:
-            return Result(await self._carry_out(question))
+            return RpcResult(await self._carry_out(question))
         except PyraftError as error:
             return refused(error)
         except Exception as bug:  # noqa: BLE001 (a machine's query raised: the asker's affair, not the node's end)
             return refused(PyraftError(f"{type(bug).__name__}: {bug}"))
 
-    async def _carry_out(self, question: Question) -> Any:
+    async def _carry_out(self, question: RpcRequest) -> Any:
         raft = self._raft
         match question:
             case WriteCommands(commands):
@@ -171,17 +171,17 @@ class Desk:
         """What an operator asks for."""
         raft = self._raft
         match question:
-            case Found(voters):
+            case Initialize(voters):
                 return await raft.initialize(voters)
-            case TakeLearner(node, blocking):
+            case AddLearner(node, blocking):
                 return await raft.add_learner(node, blocking=blocking)
-            case ChangeMembers(change, retain):
+            case ChangeMembership(change, retain):
                 return await raft.change_membership(change, retain)
-            case HandOver(to):
+            case TransferLeader(to):
                 return await raft.trigger.transfer_leader(to)
             case AllowNextRevert(node):
                 return await raft.trigger.allow_next_revert(node)
-            case KeepSnapshot():
+            case TriggerSnapshot():
                 before = raft.metrics.applied
                 raft.trigger.snapshot()
                 return str((await raft.wait(30.0).snapshot(before)).snapshot)

@@ -24,7 +24,7 @@ class Hook:
         self._act = act
         self._loop = running_loop()
         self._name = f"{what} {name_of(act)}"
-        self._complaints = Complaints(self._name)
+        self._errors = HookErrors(self._name)
 
     def __str__(self) -> str:
         return self._name
@@ -34,11 +34,11 @@ class Hook:
         try:
             await self._called(facts)
         except Exception as error:  # noqa: BLE001 (whatever the application's code raises)
-            self._complaints.failed(error)
+            self._errors.failed(error)
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
-            self._complaints.failed(error)  # the hook was, not the node
+            self._errors.failed(error)  # the hook was, not the node
 
     async def _called(self, facts: tuple[Any, ...]) -> None:
         if self._loop is None:
@@ -54,7 +54,7 @@ class Hook:
         await _settled(self._act(*facts))
 
 
-class Complaints:
+class HookErrors:
     """Logs what a hook raises, the first time only: a hook with a bug would fill the log."""
 
     def __init__(self, name: str) -> None:

@@ -9,20 +9,20 @@ from typing import Any, TypeVar
 
 from pyraft_lab.engine.types import ORIGIN, NodeId
 from pyraft_lab.errors import Fatal, PyraftError, Stopped
-from pyraft_lab.home import Home
+from pyraft_lab.home import LoopOwner
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint
 from pyraft_lab.runtime.hooks import is_cancelled
 from pyraft_lab.runtime.lives import claim, release
-from pyraft_lab.runtime.owner import Owner, cause_of_death
+from pyraft_lab.runtime.owner import Driver, cause_of_death
 from pyraft_lab.runtime.storage_use import StorageUse
 
 T = TypeVar("T")
-Inside = Callable[[], Awaitable[tuple[Owner, Endpoint]]]
+StartNode = Callable[[], Awaitable[tuple[Driver, Endpoint]]]
 """Makes what lives in a node, and its place in the network."""
 
 
-class Life:
+class NodeLifecycle:
     """From ``start()`` to the end of node ``id``; ``changed`` is called when it is over.
 
     ::
@@ -32,13 +32,13 @@ class Life:
          └──── it failed ───┘
     """
 
-    home: Home | None = None
+    home: LoopOwner | None = None
     """The loop on which it was started."""
-    owner: Owner | None = None
+    driver: Driver | None = None
     """Its inside, once it runs."""
     endpoint: Endpoint | None = None
     """Its place in the network."""
-    over: Fatal | None = None
+    ended: Fatal | None = None
     """What ended it."""
 
     def __init__(self, id: NodeId, *, machine: Sessions, use: StorageUse, changed: Callable[[], None]) -> None:
@@ -50,16 +50,16 @@ class Life:
 
     # From birth to death
 
-    async def start(self, inside: Inside) -> None:
+    async def start(self, inside: StartNode) -> None:
         """Begin; raises what prevents it, and may then be tried again."""
         self._refuse_second_start()
-        self.home = Home()
+        self.home = LoopOwner()
         self._beginning = asyncio.create_task(self._begin(inside), name=f"start of raft node {self.id}")
         try:
             await self._beginning
         except asyncio.CancelledError:
-            if self.over is not None and not is_cancelled():
-                raise copy(self.over) from None  # by shutdown()
+            if self.ended is not None and not is_cancelled():
+                raise copy(self.ended) from None  # by shutdown()
             raise
         finally:
             self._beginning = None
@@ -67,12 +67,12 @@ class Life:
     def _refuse_second_start(self) -> None:
         if self._beginning is not None:
             raise PyraftError(f"node {self.id} is being started already; await that start()")
-        if self.over is not None:
+        if self.ended is not None:
             raise PyraftError(f"node {self.id} was started before; make a new Raft on the same storage")
-        if self.owner is not None:
+        if self.driver is not None:
             raise PyraftError(f"node {self.id} is running already; use it, or shutdown() and make a new Raft")
 
-    async def _begin(self, inside: Inside) -> None:
+    async def _begin(self, inside: StartNode) -> None:
         claim(self._machine.machine, self.id)
         try:
             owner, endpoint = await inside()
@@ -80,7 +80,7 @@ class Life:
             release(self._machine.machine, is_blank=True)
             await self._use.end()
             raise
-        self.owner, self.endpoint = owner, endpoint
+        self.driver, self.endpoint = owner, endpoint
         self._running = asyncio.create_task(self._run(owner, endpoint), name=f"raft node {self.id}")
         try:
             await owner.began.wait()
@@ -90,17 +90,17 @@ class Life:
             raise
         company, self._company = self._company or [], None
         for work in company:
-            owner.attend(work())
+            owner.add_task(work())
 
-    async def _run(self, owner: Owner, endpoint: Endpoint) -> None:
+    async def _run(self, owner: Driver, endpoint: Endpoint) -> None:
         """However it ends, nobody is left waiting and nothing is left open."""
         try:
             await owner.run(endpoint)
         except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
-            self.over = cause_of_death(self.id, ended)
+            self.ended = cause_of_death(self.id, ended)
         finally:
-            self.over = self.over or Stopped(self.id)
-            owner.requests.fail(self.over)
+            self.ended = self.ended or Stopped(self.id)
+            owner.requests.fail(self.ended)
             self._changed()
             release(self._machine.machine, is_blank=owner.machinist.applied == ORIGIN)
             try:
@@ -116,27 +116,27 @@ class Life:
 
     async def _shutdown(self) -> None:
         if self._beginning is not None:
-            self.over = self.over or Stopped(self.id)
+            self.ended = self.ended or Stopped(self.id)
             await _stop(self._beginning)
         if self._running is not None:
             await _stop(self._running)
 
-    def accompany(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let work go on for as long as the node lives, or is going to live."""
-        if self._company is not None and self.over is None:
+        if self._company is not None and self.ended is None:
             self._company.append(work)  # until it has begun
         else:
-            self.call(lambda: self.alive().attend(work()))
+            self.call(lambda: self.running_driver().add_task(work()))
 
     # Home
 
-    def alive(self) -> Owner:
+    def running_driver(self) -> Driver:
         """The node's inside, or what ended it."""
-        if self.over is not None:
-            raise copy(self.over)  # one error raised twice would drag all its tracebacks along
-        if self.owner is None:
+        if self.ended is not None:
+            raise copy(self.ended)  # one error raised twice would drag all its tracebacks along
+        if self.driver is None:
             raise PyraftError(f"node {self.id} has not been started; await start() first")
-        return self.owner
+        return self.driver
 
     def run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Await ``work`` on the node's own loop."""
@@ -148,18 +148,18 @@ class Life:
 
     def call(self, act: Callable[[], T]) -> T:
         """What ``act()`` returns on the node's own loop."""
-        self.alive()
+        self.running_driver()
         return self._home().call(act)
 
-    def _at_home(self, work: Coroutine[Any, Any, T]) -> Home:
+    def _at_home(self, work: Coroutine[Any, Any, T]) -> LoopOwner:
         try:
-            self.alive()
+            self.running_driver()
         except PyraftError:
             work.close()
             raise
         return self._home()
 
-    def _home(self) -> Home:
+    def _home(self) -> LoopOwner:
         assert self.home is not None, "a started node has a home"
         return self.home
 

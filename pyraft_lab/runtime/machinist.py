@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any, assert_never
 
 from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
-from pyraft_lab.engine.log import Entry, SnapshotMeta, weigh
+from pyraft_lab.engine.log import Entry, SnapshotMeta, byte_size
 from pyraft_lab.engine.types import ORIGIN, LogId
 from pyraft_lab.machine import Sessions
 from pyraft_lab.runtime.disk import DiskQueue
@@ -25,7 +25,7 @@ AT_ONCE_BYTES = 512 << 10
 """Bytes of such entries, for one may be a batch of thousands of commands; a single larger one is applied alone."""
 
 
-class Machinist:
+class Applier:
     """Works the machine of one node; tells ``carried_out`` what it did, with the results where there are any."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Machinist:
 def _first_piece(entries: Sequence[Entry]) -> int:
     """How many of the first entries are applied at once."""
     first = entries[:AT_ONCE]
-    if weigh(first) <= AT_ONCE_BYTES:
+    if byte_size(first) <= AT_ONCE_BYTES:
         return len(first)
-    sizes = accumulate(weigh((entry,)) for entry in first)
+    sizes = accumulate(byte_size((entry,)) for entry in first)
     return max(1, sum(1 for size in sizes if size <= AT_ONCE_BYTES))

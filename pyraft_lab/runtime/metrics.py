@@ -9,14 +9,14 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import choice, function, instance, node_id, node_ids, number, text, whole
+from pyraft_lab.arguments import choice, function, instance, node_id, node_ids, number, text, integer
 from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.state import Halted, Leader, RaftState, RoleName, Step
+from pyraft_lab.engine.state import Reverted, Leader, RaftState, RoleName, Step
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 from pyraft_lab.errors import Fatal, Timeout
 
-Standing = Literal[RoleName, "shutdown"]
+RoleOrShutdown = Literal[RoleName, "shutdown"]
 """A role, or that there is none any more."""
 NONE: Mapping[NodeId, str] = MappingProxyType({})
 
@@ -38,7 +38,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     running: Fatal | None = None
     term: Term = 0
     vote: Vote = Vote()
-    role: Standing = "learner"
+    role: RoleOrShutdown = "learner"
     leader: NodeId | None = None
     last_log: LogId = ORIGIN
     committed: Index = 0
@@ -79,7 +79,7 @@ def metrics_of(
         leader=state.leader or None,
         last_log=state.log.last,
         committed=state.committed,
-        has_committed=isinstance(role, Leader) and state.committed >= role.blank,
+        has_committed=isinstance(role, Leader) and state.committed >= role.noop,
         applied=applied,
         snapshot=state.snapshot_last,
         purged=state.log.start,
@@ -87,10 +87,10 @@ def metrics_of(
         membership_id=state.membership_id,
         committed_membership=state.committed_membership,
         replication={one.peer: one.matched for one in peers},
-        heartbeat={one.peer: role.round - one.heard for one in peers} if isinstance(role, Leader) else {},
-        reverted={one.peer: one.matched for one in peers if isinstance(one.pace, Halted)},
+        heartbeat={one.peer: role.round - one.last_ack_round for one in peers} if isinstance(role, Leader) else {},
+        reverted={one.peer: one.matched for one in peers if isinstance(one.state, Reverted)},
         alarms={peer: what for peer, what in raised.items() if peer in state.membership.voters},
-        quorum_acked=began(role.proved) if isinstance(role, Leader) else None,
+        quorum_acked=began(role.acked_round) if isinstance(role, Leader) else None,
     )
 
 
@@ -202,9 +202,9 @@ class Wait:
         wanted = None if node is None else node_id("node", node)
         return await self.until(lambda now: now.leader is not None and wanted in (None, now.leader), "a leader")
 
-    async def role(self, role: Standing) -> Metrics:
+    async def role(self, role: RoleOrShutdown) -> Metrics:
         """Until the node has this role; ``ConfigError`` where there is none of that name."""
-        choice("role", role, get_args(Standing))
+        choice("role", role, get_args(RoleOrShutdown))
         return await self.until(lambda now: now.role == role, f"the role {role}")
 
     async def applied(self, index: Index) -> Metrics:
@@ -213,17 +213,17 @@ class Wait:
         With ``raft.metrics.last_log.index`` right after a start: until it has all that it had (openraft
         wait_for_recovery), which takes a leader, for a disk does not say what was committed.
         """
-        whole("index", index)
+        integer("index", index)
         return await self.until(lambda now: now.applied.index >= index, f"applying entry {index}")
 
     async def log(self, index: Index) -> Metrics:
         """Until the log reaches ``index``."""
-        whole("index", index)
+        integer("index", index)
         return await self.until(lambda now: now.last_log.index >= index, f"a log up to {index}")
 
     async def committed(self, index: Index) -> Metrics:
         """Until the node knows the entry at ``index`` to be committed."""
-        whole("index", index)
+        integer("index", index)
         return await self.until(lambda now: now.committed >= index, f"committing entry {index}")
 
     async def quorum_acked(self, since: float) -> Metrics:

@@ -21,40 +21,40 @@ from pyraft_lab.arguments import (
     flag,
     function,
     instance,
-    listed,
+    bounded_list,
     node_id,
     seconds,
     text,
     voters,
-    whole,
+    integer,
 )
 from pyraft_lab.client.requests import Request
 from pyraft_lab.command import encoded
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
-from pyraft_lab.engine.events import ChangeMembership, Event, Guard, Initialize, ReadPolicy, leadership, read_policy
-from pyraft_lab.engine.log import Blank, Normal
+from pyraft_lab.engine.events import ChangeMembership, Event, Precondition, Initialize, ReadPolicy, leadership, read_policy
+from pyraft_lab.engine.log import Noop, Normal
 from pyraft_lab.engine.membership import AddLearners, Addresses, Change, ChangeLike, Membership, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import LogId, NodeId, RequestId
 from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Timeout
-from pyraft_lab.home import Home
-from pyraft_lab.ledger import Failed, MayRead, Outcome, to_error
+from pyraft_lab.home import LoopOwner
+from pyraft_lab.ledger import RequestFailed, ReadAllowed, Outcome, to_error
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
 from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.hooks import Hook
-from pyraft_lab.runtime.life import Life
+from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
-from pyraft_lab.runtime.office import Callback, Succession, follow_leader, follow_office
+from pyraft_lab.runtime.office import Callback, LeaderChangeCallback, watch_cluster_leader, watch_own_leadership
 from pyraft_lab.runtime.orders import Runtime, Trigger
-from pyraft_lab.runtime.owner import Owner
-from pyraft_lab.runtime.proposals import Fence
-from pyraft_lab.runtime.reporter import Level, Observer, Reporter
+from pyraft_lab.runtime.owner import Driver
+from pyraft_lab.runtime.proposals import ExpectedLeader
+from pyraft_lab.runtime.reporter import Level, Observer, Recorder
 from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.runtime.storage_use import StorageUse
-from pyraft_lab.session import MOST_ANSWERS
+from pyraft_lab.session import MAX_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Raft:
         observers: Sequence[Observer] = (),
         level: Level = "full",
         chance: random.Random | None = None,
-        reporter: Reporter | None = None,
+        reporter: Recorder | None = None,
         max_waiting: int = 100_000,
         deadline: float = 30.0,
     ) -> None:
@@ -117,25 +117,25 @@ class Raft:
         self.trigger = Trigger(self._tell, self._order_soon)
         self.runtime = Runtime(
             self._tell,
-            lambda: self._life.alive().state.config,
-            lambda act: self._life.call(lambda: act(self._life.alive().clock)),
+            lambda: self._lifecycle.running_driver().state.config,
+            lambda act: self._lifecycle.call(lambda: act(self._lifecycle.running_driver().clock)),
         )
         self._network = MemoryNetwork() if network is None else fitting("network", network, Network)
         name = cluster_of(self._network) if cluster is None else text("cluster", cluster)
         self._use = StorageUse(_storage(storage), Identity(self.id, name))
         self._machine = Sessions.of(_machine(machine))
-        self._max_waiting = whole("max_waiting", max_waiting, 1)
+        self._max_waiting = integer("max_waiting", max_waiting, 1)
         self._chance = random.Random() if chance is None else instance("chance", chance, random.Random)
         self._reporter = (
-            Reporter.of_process(observers, level=level)
+            Recorder.of_process(observers, level=level)
             if reporter is None
-            else instance("reporter", reporter, Reporter)
+            else instance("reporter", reporter, Recorder)
         )
         self._watchers = Watchers(lambda: self.metrics)
         self._deadline = seconds("deadline", deadline)
-        self._life = Life(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
+        self._lifecycle = NodeLifecycle(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
         self._requests = ClientRequests(
-            self._life, self._machine, ensure=self._ensure, max_waiting=self._max_waiting, deadline=deadline
+            self._lifecycle, self._machine, ensure=self._ensure, max_waiting=self._max_waiting, deadline=deadline
         )
 
     def __repr__(self) -> str:
@@ -149,13 +149,13 @@ class Raft:
 
         A node lives once: after ``shutdown()`` make a new ``Raft``, with a new machine, on the same storage.
         """
-        await self._life.start(self._inside)
+        await self._lifecycle.start(self._inside)
 
-    async def _inside(self) -> tuple[Owner, Endpoint]:
+    async def _inside(self) -> tuple[Driver, Endpoint]:
         """What lives in a node, and its place in the network."""
         engine = raft(self.rules)
         state = engine.start(self.id, await self._use.begin(), self.config)
-        owner = Owner(
+        owner = Driver(
             state,
             engine,
             storage=self._use.storage,
@@ -171,44 +171,44 @@ class Raft:
 
         Twice is no error.
         """
-        await self._life.shutdown()
+        await self._lifecycle.shutdown()
 
     def pause(self) -> None:
         """Stand still, as a process that the system has stopped: what arrives waits, timers run out unseen."""
-        self._life.call(self._life.alive().pause)
+        self._lifecycle.call(self._lifecycle.running_driver().pause)
 
     def resume(self) -> None:
         """Go on."""
-        self._life.call(self._life.alive().resume)
+        self._lifecycle.call(self._lifecycle.running_driver().resume)
 
     # Writing
 
-    async def client_write(self, value: Any, *, leader: Fence = None) -> WriteResponse:
+    async def client_write(self, value: Any, *, leader: ExpectedLeader = None) -> WriteResponse:
         """Replicate a command and apply it; ``leader=(term, node)`` only under that leadership (openraft with_leader).
 
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
         ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile, that is the cause of the ``Fatal``.
         """
-        return await self._life.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
+        return await self._lifecycle.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
 
-    async def client_write_many(self, values: Iterable[Any], *, leader: Fence = None) -> tuple[WriteResponse, ...]:
+    async def client_write_many(self, values: Iterable[Any], *, leader: ExpectedLeader = None) -> tuple[WriteResponse, ...]:
         """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
-        payloads = [Normal(encoded(value)) for value in listed("values", values, MOST_ANSWERS)]
-        return await self._life.run(self._write_many(payloads, leadership("leader", leader)))
+        payloads = [Normal(encoded(value)) for value in bounded_list("values", values, MAX_ANSWERS)]
+        return await self._lifecycle.run(self._write_many(payloads, leadership("leader", leader)))
 
     async def write_blank(self) -> WriteResponse:
         """Commit an entry that says nothing: a barrier behind everything before it."""
-        return await self._life.run(self._write(Blank(), None))
+        return await self._lifecycle.run(self._write(Noop(), None))
 
     async def client_write_ff(self, value: Any) -> None:
         """Fire and forget: returns once the command is queued here."""
-        await self._life.run(self._write_ff(Normal(encoded(value))))
+        await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
 
-    async def _write(self, payload: Normal | Blank, leader: Fence) -> WriteResponse:
+    async def _write(self, payload: Normal | Noop, leader: ExpectedLeader) -> WriteResponse:
         (done,) = (await self._with_room()).write((payload,), leader)
         return respond(await self._outcome(done, "a write"), self.id)
 
-    async def _write_many(self, payloads: Sequence[Normal], leader: Fence) -> tuple[WriteResponse, ...]:
+    async def _write_many(self, payloads: Sequence[Normal], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
         waiting = (await self._with_room()).write(payloads, leader)
         async with self._undecided("a batch of writes"):
             outcomes = [await done for done in waiting]
@@ -217,13 +217,13 @@ class Raft:
     async def _write_ff(self, payload: Normal) -> None:
         (await self._with_room()).write((payload,))
 
-    async def _with_room(self) -> Owner:
+    async def _with_room(self) -> Driver:
         """The node's inside, once it has room for more requests."""
-        owner = self._life.alive()
+        owner = self._lifecycle.running_driver()
         if len(owner.requests) >= self._max_waiting:
             async with self._bounded(Timeout("room for one more request", self._deadline)):
                 await owner.requests.room(self._max_waiting)
-        return self._life.alive()
+        return self._lifecycle.running_driver()
 
     async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
         async with self._undecided(what):
@@ -259,20 +259,20 @@ class Raft:
         ``"index"`` asks a majority first. ``"lease"`` asks nobody; it assumes clocks that run equally fast within
         ``Config.clock_drift`` and go on while a process is paused (not so in a virtual machine that is suspended).
         """
-        return await self._life.run(self._ensure(read_policy(policy)))
+        return await self._lifecycle.run(self._ensure(read_policy(policy)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
         """Ask the machine, linearizably; only the leader answers. ``policy`` as in :meth:`ensure_linearizable`."""
-        return await self._life.run(self._read(query, read_policy(policy)))
+        return await self._lifecycle.run(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
         done = (await self._with_room()).read(policy)
         async with self._bounded(Timeout("a read", self._deadline)):
             outcome = await done
         match outcome:
-            case MayRead(_, at):
+            case ReadAllowed(_, at):
                 return at
-            case Failed(_, failure):
+            case RequestFailed(_, failure):
                 raise to_error(failure, self.id)
             case other:
                 raise AssertionError(f"a read cannot end as {other}")
@@ -289,7 +289,7 @@ class Raft:
 
         Raises what writes and reads raise, and ``Overloaded`` instead of waiting for room.
         """
-        return await self._life.run(self._requests.serve(request))
+        return await self._lifecycle.run(self._requests.serve(request))
 
     # The cluster
 
@@ -297,7 +297,7 @@ class Raft:
         """Found a cluster of these voters: once, on one pristine node. Returns when it is on this node's disk."""
         nodes = voters("members", members)
         membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
-        await self._life.run(self._order(lambda request: Initialize(request, membership)))
+        await self._lifecycle.run(self._order(lambda request: Initialize(request, membership)))
 
     async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
         """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
@@ -306,13 +306,13 @@ class Raft:
         leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
         """
         id, addr, blocking = node_id("id", id), address("addr", addr), flag("blocking", blocking)
-        return await self._life.run(self._add_learner(id, addr, blocking=blocking))
+        return await self._lifecycle.run(self._add_learner(id, addr, blocking=blocking))
 
     async def change_membership(
         self,
         change: ChangeLike,
         retain: bool = False,  # noqa: FBT001, FBT002
-        only_if: Guard | None = None,
+        only_if: Precondition | None = None,
     ) -> WriteResponse:
         """Change who votes, through a joint membership where it takes one; returns when the last step is committed.
 
@@ -320,11 +320,11 @@ class Raft:
         voters that leave. With ``Config.auto_leave`` off it returns when the joint membership is committed, and the
         operator ends that with another change, such as ``Batch(())``.
         """
-        guard = Guard() if only_if is None else instance("only_if", only_if, Guard).validated()
-        return await self._life.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
+        guard = Precondition() if only_if is None else instance("only_if", only_if, Precondition).validated()
+        return await self._lifecycle.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
 
     async def _add_learner(self, id: NodeId, addr: str, *, blocking: bool) -> WriteResponse:
-        response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Guard())
+        response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Precondition())
         if blocking and id != self.id:
             what = f"node {id} catching up (it is a learner now)"
             await self._watchers.until(lambda now: self._has_caught_up(now, id), what, self._deadline)
@@ -339,17 +339,17 @@ class Raft:
         matched = now.replication.get(id, 0)  # 0: it never answered, and however short the log, nothing is known of it
         return matched > 0 and now.last_log.index - matched <= self.config.learner_lag
 
-    async def _change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
+    async def _change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
         response = await self._one_change(change, retain=retain, guard=guard)
         membership = response.membership
-        is_halfway = membership is not None and membership.is_joint and self._life.alive().state.config.auto_leave
+        is_halfway = membership is not None and membership.is_joint and self._lifecycle.running_driver().state.config.auto_leave
         return await self._left_joint(response.log_id) if is_halfway else response
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
         """The leader ends a joint membership by itself; a deposed one may be a member no more, and is never told."""
         now = await self._seen(lambda now: has_left(now, joint) or now.role != "leader", joint, self._deadline)
         if not has_left(now, joint):
-            now = await self._seen(lambda now: has_left(now, joint), joint, self._life.alive().grace)
+            now = await self._seen(lambda now: has_left(now, joint), joint, self._lifecycle.running_driver().grace)
         return WriteResponse(log_id=now.membership_id, membership=now.membership)
 
     async def _seen(self, what: Callable[[Metrics], bool], joint: LogId, seconds: float) -> Metrics:
@@ -358,14 +358,14 @@ class Raft:
         except Timeout:
             raise OutcomeUnknown(f"the joint membership {joint} was not seen to end within {seconds:g} s") from None
 
-    async def _one_change(self, change: Change, *, retain: bool, guard: Guard) -> WriteResponse:
+    async def _one_change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
         return await self._order(
             lambda request: ChangeMembership(request=request, change=change, retain=retain, guard=guard)
         )
 
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
-        done = (await self._with_room()).order(event)
+        done = (await self._with_room()).queue_request(event)
         return respond(await self._outcome(done, "what was asked for"), self.id)
 
     # Looking
@@ -373,7 +373,7 @@ class Raft:
     @property
     def metrics(self) -> Metrics:
         """The node at this moment; from any thread."""
-        owner, over = self._life.owner, self._life.over
+        owner, over = self._lifecycle.driver, self._lifecycle.ended
         if owner is None:
             return Metrics(id=self.id, running=over)
         return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began, raised=owner.raised)
@@ -381,31 +381,31 @@ class Raft:
     @property
     def counters(self) -> Counters:
         """What passed this node's end of the network: letters, frames, bytes, and garbage that was dropped."""
-        return Counters() if self._life.endpoint is None else self._life.endpoint.counters
+        return Counters() if self._lifecycle.endpoint is None else self._lifecycle.endpoint.counters
 
     def wait(self, timeout: float | None = None) -> Wait:
         """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
         end = None if timeout is None else seconds("timeout", timeout)
 
         async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
-            return await self._life.run(self._watchers.until(predicate, f"node {self.id}: {what}", end))
+            return await self._lifecycle.run(self._watchers.until(predicate, f"node {self.id}: {what}", end))
 
         return Wait(until)
 
     def watch(self) -> AsyncGenerator[Metrics, None]:
         """The metrics now and whenever they change, until the node is over."""
-        if self._life.home is None:
-            self._life.alive()  # says what to do
-        return (self._life.home or Home()).stream(self._watchers.stream())
+        if self._lifecycle.home is None:
+            self._lifecycle.running_driver()  # says what to do
+        return (self._lifecycle.home or LoopOwner()).stream(self._watchers.stream())
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
         """What ``look`` finds in the engine's state; it runs on the node's thread, and you get what it raises."""
         function("look", look)
 
         async def visit() -> T:
-            return look(self._life.alive().state)
+            return look(self._lifecycle.running_driver().state)
 
-        return await self._life.run(visit())
+        return await self._lifecycle.run(visit())
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
         """What ``act`` does with the machine between two commands; to change it there would break replication.
@@ -415,10 +415,10 @@ class Raft:
         function("act", act)
 
         async def visit() -> T:
-            self._life.alive()
+            self._lifecycle.running_driver()
             return act(self._machine.machine)
 
-        return await self._life.run(visit())
+        return await self._lifecycle.run(visit())
 
     def on_leader_change(self, start: Callback, stop: Callback) -> None:
         """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
@@ -429,22 +429,22 @@ class Raft:
         """
         begins = Hook(function("start", start), "the start hook of on_leader_change")
         ends = Hook(function("stop", stop), "the stop hook of on_leader_change")
-        self._life.accompany(lambda: follow_office(self._watchers, begins, ends))
+        self._lifecycle.keep_running(lambda: watch_own_leadership(self._watchers, begins, ends))
 
-    def on_cluster_leader_change(self, change: Succession) -> None:
+    def on_cluster_leader_change(self, change: LeaderChangeCallback) -> None:
         """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
 
         At once for a leader it knows. It runs and is awaited as above; changes during a call are told as one. Ends
         with the node.
         """
         hook = Hook(function("change", change), "the hook of on_cluster_leader_change")
-        self._life.accompany(lambda: follow_leader(self._watchers, hook))
+        self._lifecycle.keep_running(lambda: watch_cluster_leader(self._watchers, hook))
 
     def _tell(self, event: Event) -> None:
-        self._life.call(lambda: self._life.alive().tell(event))
+        self._lifecycle.call(lambda: self._lifecycle.running_driver().queue_event(event))
 
     def _order_soon(self, event: Callable[[RequestId], Event]) -> "Future[WriteResponse]":
-        return self._life.submit(self._order(event))
+        return self._lifecycle.submit(self._order(event))
 
 
 async def _done(act: Callable[[], T]) -> T:

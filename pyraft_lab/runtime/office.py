@@ -14,15 +14,15 @@ from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.metrics import Metrics, Watchers
 
 Callback = Callable[[Metrics], Awaitable[None] | None]
-Succession = Callable[[Vote | None, Vote | None], Awaitable[None] | None]
+LeaderChangeCallback = Callable[[Vote | None, Vote | None], Awaitable[None] | None]
 """Takes the leadership before and the one now: term and node of each, ``None`` where nobody is known to lead."""
-FAREWELL = 5.0
+LAST_CALL_TIMEOUT = 5.0
 """Seconds that the last call of a hook may take when its node ends."""
 
 log = logging.getLogger(__name__)
 
 
-async def follow_office(watchers: Watchers, start: Hook, stop: Hook) -> None:
+async def watch_own_leadership(watchers: Watchers, start: Hook, stop: Hook) -> None:
     """Follow a node's leaderships; two in a row end and begin even if nobody saw what was between.
 
     A node that is shut down in office leaves it like any other.
@@ -39,10 +39,10 @@ async def follow_office(watchers: Watchers, start: Hook, stop: Hook) -> None:
                 await start(now)
     finally:
         if office is not None:
-            await _farewell(stop, replace(office, role="shutdown"))
+            await _last_call(stop, replace(office, role="shutdown"))
 
 
-async def follow_leader(watchers: Watchers, change: Hook) -> None:
+async def watch_cluster_leader(watchers: Watchers, change: Hook) -> None:
     """Follow who leads as far as this node knows; each call begins where the one before it ended."""
     known: Vote | None = None
     async for now in watchers.stream():
@@ -54,10 +54,10 @@ async def follow_leader(watchers: Watchers, change: Hook) -> None:
             await change(before, leads)
 
 
-async def _farewell(stop: Hook, last: Metrics) -> None:
+async def _last_call(stop: Hook, last: Metrics) -> None:
     """The last call; a node that ends does not wait for it for ever."""
     try:
-        async with asyncio.timeout(FAREWELL):
+        async with asyncio.timeout(LAST_CALL_TIMEOUT):
             await stop(last)
     except TimeoutError:
-        log.warning("%s has not returned within %g s; node %s ends without it", stop, FAREWELL, last.id)
+        log.warning("%s has not returned within %g s; node %s ends without it", stop, LAST_CALL_TIMEOUT, last.id)

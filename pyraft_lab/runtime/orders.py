@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import flag, function, instance, node_id, whole
+from pyraft_lab.arguments import flag, function, instance, node_id, integer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import (
     AllowRevert,
-    Beat,
+    SendHeartbeat,
     BuildSnapshot,
     Configure,
     Elect,
@@ -20,10 +20,10 @@ from pyraft_lab.engine.events import (
     TransferLeader,
 )
 from pyraft_lab.engine.types import Index, NodeId, RequestId
-from pyraft_lab.runtime.clock import Clock
+from pyraft_lab.runtime.clock import Timers
 
-Tell = Callable[[Event], None]
-Order = Callable[[Callable[[RequestId], Event]], "Future[Any]"]
+SendEvent = Callable[[Event], None]
+SendRequest = Callable[[Callable[[RequestId], Event]], "Future[Any]"]
 
 
 class Pending(Awaitable[None]):
@@ -39,29 +39,29 @@ class Pending(Awaitable[None]):
 class Trigger:
     """Acts at once; what makes no sense at the moment does nothing. From any thread."""
 
-    def __init__(self, tell: Tell, order: Order) -> None:
-        self._tell, self._order = tell, order
+    def __init__(self, tell: SendEvent, order: SendRequest) -> None:
+        self._send_event, self._send_request = tell, order
 
     def elect(self, *, pre_vote: bool = False) -> None:
         """Campaign now; ``pre_vote`` asks first whether that could be won."""
-        self._tell(Elect(pre_vote=flag("pre_vote", pre_vote)))
+        self._send_event(Elect(pre_vote=flag("pre_vote", pre_vote)))
 
     def heartbeat(self) -> None:
         """Send a round of heartbeats now."""
-        self._tell(Beat())
+        self._send_event(SendHeartbeat())
 
     def snapshot(self) -> None:
         """Build a snapshot now, unless one is being built."""
-        self._tell(BuildSnapshot())
+        self._send_event(BuildSnapshot())
 
     def purge(self, upto: Index) -> None:
         """Forget entries up to ``upto``, as far as a snapshot covers them."""
-        self._tell(PurgeLog(whole("upto", upto, what="an index")))
+        self._send_event(PurgeLog(integer("upto", upto, what="an index")))
 
     def transfer_leader(self, to: NodeId) -> Pending:
         """Hand leadership to a voter (dissertation §3.10)."""
         target = node_id("to", to)
-        return Pending(self._order(lambda request: TransferLeader(request, target)))
+        return Pending(self._send_request(lambda request: TransferLeader(request, target)))
 
     def allow_next_revert(self, node: NodeId) -> Pending:
         """Vouch that ``node`` lost its log and may start again from nothing, once; asked of the leader.
@@ -70,21 +70,21 @@ class Trigger:
         of the others. Safe in every case is to take the node out of the voters, and to add it again.
         """
         peer = node_id("node", node)
-        return Pending(self._order(lambda request: AllowRevert(request, peer)))
+        return Pending(self._send_request(lambda request: AllowRevert(request, peer)))
 
 
 class Runtime:
     """Switches that stay until they are switched back. From any thread."""
 
     def __init__(
-        self, tell: Tell, config: Callable[[], Config], clock: Callable[[Callable[[Clock], None]], None]
+        self, tell: SendEvent, config: Callable[[], Config], clock: Callable[[Callable[[Timers], None]], None]
     ) -> None:
-        self._tell, self._config, self._clock = tell, config, clock
+        self._send_event, self._config, self._clock = tell, config, clock
         self._ordered: Config | None = None
 
     def tick(self, on: bool) -> None:  # noqa: FBT001
         """Whether timers run out; off, an election can be walked by hand. Lease reads ask the clock all the same."""
-        self._clock(Clock.thaw if flag("on", on) else Clock.freeze)
+        self._clock(Timers.thaw if flag("on", on) else Timers.freeze)
 
     def heartbeat(self, on: bool) -> None:  # noqa: FBT001
         """Whether a leader sends heartbeats."""
@@ -106,4 +106,4 @@ class Runtime:
         now = self._config() if self._ordered is None else self._ordered
         wanted = instance("config", function("change", change)(now), Config).validated()
         self._ordered = wanted
-        self._tell(Configure(wanted))
+        self._send_event(Configure(wanted))

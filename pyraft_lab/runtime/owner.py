@@ -50,23 +50,23 @@ from pyraft_lab.engine.events import (
     Stored,
     Unreachable,
 )
-from pyraft_lab.engine.log import Blank, Log, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
-from pyraft_lab.engine.requests import room
+from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
-from pyraft_lab.ledger import EMPTY, Ledger, Outcome, grace
+from pyraft_lab.ledger import EMPTY, PendingRequests, Outcome, grace
 from pyraft_lab.machine import Sessions
-from pyraft_lab.network.base import Endpoint, Notice, PeerGone, Usurped
-from pyraft_lab.network.codec import Letter
-from pyraft_lab.runtime.clock import Clock
+from pyraft_lab.network.base import Endpoint, Notice, PeerUnreachable, SessionTakenOver
+from pyraft_lab.network.codec import Envelope
+from pyraft_lab.runtime.clock import Timers
 from pyraft_lab.runtime.disk import DiskQueue
-from pyraft_lab.runtime.machinist import Machinist, Work
+from pyraft_lab.runtime.machinist import Applier, Work
 from pyraft_lab.runtime.metrics import NONE, alarms_after
-from pyraft_lab.runtime.proposals import Call, Fence, merged
-from pyraft_lab.runtime.reporter import Reporter
+from pyraft_lab.runtime.proposals import Call, ExpectedLeader, merged
+from pyraft_lab.runtime.reporter import Recorder
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
@@ -78,7 +78,7 @@ INBOX = 16_384
 """Letters that may wait; of more the oldest are lost, which Raft does not mind."""
 
 
-class Owner:
+class Driver:
     """The inside of a live node; everything here happens on its own loop."""
 
     def __init__(
@@ -89,25 +89,25 @@ class Owner:
         storage: Storage,
         machine: Sessions,
         chance: random.Random,
-        reporter: Reporter,
+        reporter: Recorder,
     ) -> None:
         self.state, self.engine = state, engine
-        self.ledger = Ledger()
+        self.ledger = PendingRequests()
         self.raised = NONE
         self.requests = OpenRequests()
-        self.clock = Clock(self.wake, chance)
-        self.disk = DiskQueue(storage, self.tell)
-        self.machinist = Machinist(machine, storage, self.disk, carried_out=self._applied, built=self._built)
+        self.clock = Timers(self.wake, chance)
+        self.disk = DiskQueue(storage, self.queue_event)
+        self.machinist = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
         self.endpoint: Endpoint | None = None
         self.changed: Callable[[], None] = lambda: None
         self._storage, self._reporter = storage, reporter
         self._flights: list[Flight] = []
-        self._leaving: list[tuple[NodeId, Letter]] = []
+        self._leaving: list[tuple[NodeId, Envelope]] = []
         self._is_turning = False
         self._ended: list[Outcome] = []
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
-        self._letters: deque[tuple[NodeId, Letter]] = deque()
+        self._envelopes: deque[tuple[NodeId, Envelope]] = deque()
         self._writes: deque[Call] = deque()
         self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
@@ -123,33 +123,33 @@ class Owner:
         """There is something to do."""
         self._awake.set()
 
-    def tell(self, event: Event, cause: EventId | None = None) -> None:
+    def queue_event(self, event: Event, cause: EventId | None = None) -> None:
         """Queue an event, brought about by another one or from outside."""
         self._told.append((event, cause))
         self._awake.set()
 
-    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
         """Queue what arrived; a flood beyond all measure washes the oldest away."""
-        self._letters.extend((src, letter) for letter in letters)
-        while len(self._letters) > INBOX:
-            lost, letter = self._letters.popleft()
-            self._reporter.tell(Kind.UNDELIVERED, self.state.id, peer=lost, message=letter.id, detail=Fate.LOST)
+        self._envelopes.extend((src, letter) for letter in letters)
+        while len(self._envelopes) > INBOX:
+            lost, letter = self._envelopes.popleft()
+            self._reporter.record(Kind.UNDELIVERED, self.state.id, peer=lost, message=letter.id, detail=Fate.LOST)
         self._awake.set()
 
     def notice(self, notice: Notice) -> None:
         """What the network has to say beside letters."""
         match notice:
-            case PeerGone(peer, letters):
-                self.tell(Unreachable(peer))
+            case PeerUnreachable(peer, letters):
+                self.queue_event(Unreachable(peer))
                 for letter in letters:
-                    self._reporter.tell(Kind.UNDELIVERED, peer, peer=self.state.id, message=letter, detail=Fate.DEAD)
-            case Usurped(node):
+                    self._reporter.record(Kind.UNDELIVERED, peer, peer=self.state.id, message=letter, detail=Fate.DEAD)
+            case SessionTakenOver(node):
                 self._fatal = DuplicateNode(node)
                 self._awake.set()
             case _:
                 pass  # Raft's own timers judge who can be reached
 
-    def write(self, payloads: Sequence[Normal | Blank], fence: Fence = None) -> Sequence[Future[Outcome]]:
+    def write(self, payloads: Sequence[Normal | Noop], fence: ExpectedLeader = None) -> Sequence[Future[Outcome]]:
         """Queue a client's writes; all that wait are proposed together."""
         ids, futures = self.requests.open(len(payloads))
         self._writes.append((ids, payloads, fence))
@@ -163,10 +163,10 @@ class Owner:
         self._awake.set()
         return done
 
-    def order(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
+    def queue_request(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
         """Queue what one request stands for."""
         (id,), (done,) = self.requests.open()
-        self.tell(event(id))
+        self.queue_event(event(id))
         return done
 
     # The crank
@@ -178,11 +178,11 @@ class Owner:
             async with self._group as group:
                 group.create_task(self.disk.run())
                 group.create_task(self.machinist.run())
-                group.create_task(self._crank())
+                group.create_task(self._step_engine())
                 self.began.set()
         finally:
             self.clock.stop()
-            self._expect_nothing()
+            self._cancel_give_up_timer()
 
     def pause(self) -> None:
         """Take no more steps; what arrives waits, and timers run out unseen."""
@@ -192,11 +192,11 @@ class Owner:
         """Go on, with what has arrived meanwhile."""
         self._is_going.set()
 
-    def attend(self, work: Coroutine[Any, Any, None]) -> None:
+    def add_task(self, work: Coroutine[Any, Any, None]) -> None:
         """Let ``work`` live and die with the node; its exception is the node's."""
         self._group.create_task(work)
 
-    async def _crank(self) -> None:
+    async def _step_engine(self) -> None:
         self._turn(Boot())
         while True:
             self.changed()
@@ -215,18 +215,18 @@ class Owner:
         """
         while self._told:
             event, cause = self._told.popleft()
-            self._hand_over(event, cause)
-        for _ in range(min(len(self._letters), LETTERS)):
-            src, letter = self._letters.popleft()
-            self._hand_over(Receive(src, letter.message), letter.cause, letter.id)
+            self._step_after_due_timers(event, cause)
+        for _ in range(min(len(self._envelopes), LETTERS)):
+            src, letter = self._envelopes.popleft()
+            self._step_after_due_timers(Receive(src, letter.message), letter.cause, letter.id)
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
-        requests: tuple[Event, ...] = (*self._proposals(), *self._questions())
+        requests: tuple[Event, ...] = (*self._proposals(), *self._read_requests())
         for event in requests:
-            self._hand_over(event)
-        self._mind_orphans()
-        if self._letters or self._writes:
+            self._step_after_due_timers(event)
+        self._fail_undecided_writes()
+        if self._envelopes or self._writes:
             self._awake.set()
 
     @property
@@ -234,14 +234,14 @@ class Owner:
         """Seconds that a deposed leader waits to be told what became of its last entries."""
         return grace(self.state.config)
 
-    def _mind_orphans(self) -> None:
+    def _fail_undecided_writes(self) -> None:
         """Writes of a leadership that has ended wait only so long: whether anybody tells this node is not sure."""
         if not self.ledger.is_orphaned(self.state.role):
-            self._expect_nothing()
+            self._cancel_give_up_timer()
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)
 
-    def _expect_nothing(self) -> None:
+    def _cancel_give_up_timer(self) -> None:
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
@@ -249,9 +249,9 @@ class Owner:
     def _give_up(self) -> None:
         self._giving_up = None
         if self.clock.is_frozen or not self._is_going.is_set():
-            self._mind_orphans()  # time stands still here
+            self._fail_undecided_writes()  # time stands still here
             return
-        self.ledger, outcomes = self.ledger.abandoned()
+        self.ledger, outcomes = self.ledger.without_writes()
         self._settle(outcomes)
 
     def _proposals(self) -> list[Propose]:
@@ -260,14 +260,14 @@ class Owner:
         while self._writes and count < WRITES:
             taken.append(self._writes.popleft())
             count += len(taken[-1][0])
-        return merged(taken, room(self.state))
+        return merged(taken, room_for(self.state))
 
-    def _questions(self) -> list[Read]:
+    def _read_requests(self) -> list[Read]:
         taken, self._reads = self._reads, deque()
         policies = dict.fromkeys(policy for _, policy in taken)
         return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
 
-    def _hand_over(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
+    def _step_after_due_timers(self, event: Event, cause: EventId | None = None, received: MessageId | None = None) -> None:
         """One event, after the timers that must fire before it: the clock counts, not what the loop has noticed.
 
         A lease read asks for the time even where the clock is frozen: others do not stand still.
@@ -294,7 +294,7 @@ class Owner:
         self._carry_out(step, id, received)
         self._is_turning = False
         if self._reporter.is_on:
-            self._reporter.tell_step(step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended)
+            self._reporter.record_step(step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended)
             self._flights, self._ended = [], []
         self._send_off()
 
@@ -310,7 +310,7 @@ class Owner:
                     self._send(command, id, received)
                 case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
                     batch.append(command)
-                    self._keep_books(command, log=step.before.log)
+                    self._resolve_requests(command, log=step.before.log)
                 case _:
                     self._do(command, id)
         self._flush(batch, id)
@@ -336,9 +336,9 @@ class Owner:
             case Alarm():
                 log.warning("node %s raises an %s", self.state.id, command)
             case _:
-                self._keep_books(command)
+                self._resolve_requests(command)
 
-    def _keep_books(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
+    def _resolve_requests(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
         """Resolve the requests that this command completes."""
         self.ledger, outcomes = self.ledger.after(command, results, log=log)
         self._settle(outcomes)
@@ -351,10 +351,10 @@ class Owner:
     def _send(self, command: Send | SendChunk, cause: EventId, received: MessageId | None) -> None:
         match command:
             case Send(dst, message, durable=True):
-                letter = Letter(self._reporter.message(), cause, message)
-                self.disk.after(lambda: self._post(dst, letter, received))
+                letter = Envelope(self._reporter.message(), cause, message)
+                self.disk.after(lambda: self._queue_message(dst, letter, received))
             case Send(dst, message):
-                self._post(dst, Letter(self._reporter.message(), cause, message), received)
+                self._queue_message(dst, Envelope(self._reporter.message(), cause, message), received)
             case SendChunk():
                 self.disk.read(lambda: self._send_chunk(command, cause))
 
@@ -362,7 +362,7 @@ class Owner:
         """Read the bytes and send them; or say that they are gone."""
         data = await self._storage.read_chunk(order.meta, order.offset, order.length)
         if data is None:
-            self.tell(SnapshotGone(order.dst), cause)
+            self.queue_event(SnapshotGone(order.dst), cause)
             return
         message = SnapshotRequest(
             vote=order.vote,
@@ -372,9 +372,9 @@ class Owner:
             done=order.offset + len(data) >= order.meta.size,
             round=order.round,
         )
-        self._post(order.dst, Letter(self._reporter.message(), cause, message))
+        self._queue_message(order.dst, Envelope(self._reporter.message(), cause, message))
 
-    def _post(self, dst: NodeId, letter: Letter, received: MessageId | None = None) -> None:
+    def _queue_message(self, dst: NodeId, letter: Envelope, received: MessageId | None = None) -> None:
         if self._reporter.tells_messages:
             self._flights.append(self._reporter.flight(self.state.id, dst, letter, received))
         self._leaving.append((dst, letter))
@@ -389,11 +389,11 @@ class Owner:
             self.endpoint.send(dst, letter)
 
     def _applied(self, work: Work, results: Sequence[Any]) -> None:
-        self._keep_books(work, results)
+        self._resolve_requests(work, results)
         self.changed()
 
     def _built(self, meta: SnapshotMeta, cause: EventId) -> None:
-        self.tell(SnapshotBuilt(meta), cause)
+        self.queue_event(SnapshotBuilt(meta), cause)
 
 
 def cause_of_death(node: NodeId, ended: BaseException) -> Fatal:

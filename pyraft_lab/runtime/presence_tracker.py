@@ -16,7 +16,7 @@ RETURN = 5.0
 """Seconds that nodes have to come back after their broker did."""
 
 
-class Roll:
+class PresenceTracker:
     """Fed with what is heard of nodes' presence; ``now`` is in seconds, of any clock that does not go back."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Roll:
         self._going: dict[NodeId, float] = {}
         self._back: list[NodeId] = []
 
-    def hear(self, node: NodeId, *, is_claimed: bool, now: float) -> None:
+    def on_presence(self, node: NodeId, *, is_claimed: bool, now: float) -> None:
         """A node's presence was claimed, or cleared."""
         if not is_claimed:
             if node in self._present:
@@ -42,7 +42,7 @@ class Roll:
         for node in self._present:
             self._going.setdefault(node, now + RETURN)
 
-    def know(self, record: Record) -> None:
+    def on_record(self, record: Record) -> None:
         """Whoever crashed or paused a node has told of it, which says more than silence."""
         if record.kind in (Kind.CRASH, Kind.PAUSE):
             self._present.discard(record.node)

@@ -22,22 +22,22 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.company import TOPIC, NameClaim
 from pyraft_lab.network.decree import publish
-from pyraft_lab.network.faults import Decree
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.faults import LinkFaults
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.client import Door
+from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOver, TakeLearner
+from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembership, TransferLeader, AddLearner
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.reporter import Reporter
+from pyraft_lab.runtime.reporter import Recorder
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.runtime.trace_stream import FollowedTrace
 from pyraft_lab.storage.base import Identity
-from pyraft_lab.storage.directory import look, make_directory
+from pyraft_lab.storage.directory import examine_names, make_directory
 from pyraft_lab.trace.record import Kind
 
-PATIENCE = 30.0
+OPERATOR_TIMEOUT = 30.0
 """Seconds that starting a process, or what an operator asks for, may take."""
 
 
@@ -54,9 +54,9 @@ class ProcessCluster(Cluster):
         super().__init__(nodes, network="mqtt" if network == "memory" else network, **settings)
         self._processes: dict[NodeId, subprocess.Popen[bytes]] = {}
         self._directory = Path(self._storage)
-        self._reporter = Reporter()
+        self._reporter = Recorder()
         self._remote: Remote | None = None
-        self._control: Line | None = None
+        self._control: MqttSession | None = None
 
     # From beginning to end
 
@@ -70,14 +70,14 @@ class ProcessCluster(Cluster):
         self._remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._name))
         claim = NameClaim(self._name)
         network = MqttNetwork(self._url, cluster=self._name)
-        control = Line(network, "control", topics=[TOPIC], deliver=claim.hear, hears_kept=False)
+        control = MqttSession(network, "control", topics=[TOPIC], deliver=claim.hear, hears_kept=False)
         self._control = await self._stack.enter_async_context(control)
         await self._refuse_company()
         await claim.make(control)
         self._client = self.new_client()
         if self._is_traced:
             await self._follow()
-        self._stack.callback(publish, control, Decree())
+        self._stack.callback(publish, control, LinkFaults())
         self._stack.push_async_callback(self._end_processes)
         await asyncio.gather(*(self._start(node) for node in self._voters))
 
@@ -94,7 +94,7 @@ class ProcessCluster(Cluster):
         self.trace = followed = await self._in_thread(
             lambda: FollowedTrace(self._url, self._name, limit=self._trace_limit), FollowedTrace.close
         )
-        self._reporter = Reporter.of_process([followed], now=lambda: followed.now)
+        self._reporter = Recorder.of_process([followed], now=lambda: followed.now)
 
     async def _end_processes(self) -> None:
         await asyncio.gather(*(asyncio.to_thread(_ended, process) for process in self._processes.values()))
@@ -103,11 +103,11 @@ class ProcessCluster(Cluster):
     async def _start(self, node: NodeId) -> None:
         """Start the process, and return when it says how it stands."""
         directory = self._directory / f"node-{node}"
-        look(directory).admit(directory, Identity(node, self._name))
+        examine_names(directory).admit(directory, Identity(node, self._name))
         make_directory(directory)
         self._processes[node] = process = self._launched(node, directory)
         self._started.add(node)
-        await self._until_it_speaks(node, process, directory / "log")
+        await self._wait_until_up(node, process, directory / "log")
 
     def _launched(self, node: NodeId, directory: Path) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "pyraft_lab", "node", "--id", str(node), "--broker", self._url]
@@ -118,15 +118,15 @@ class ProcessCluster(Cluster):
         with (directory / "log").open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
 
-    async def _until_it_speaks(self, node: NodeId, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    async def _wait_until_up(self, node: NodeId, process: "subprocess.Popen[bytes]", log: Path) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(OPERATOR_TIMEOUT):
                 while node not in self._far.metrics:
                     if process.poll() is not None:
                         raise PyraftError(f"node {node} ended: {_last_line(log)}")
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            raise Timeout(f"starting node {node}", PATIENCE) from None
+            raise Timeout(f"starting node {node}", OPERATOR_TIMEOUT) from None
 
     # Using it
 
@@ -135,7 +135,7 @@ class ProcessCluster(Cluster):
         """Seconds on the clock of the trace."""
         return self.trace.now if isinstance(self.trace, FollowedTrace) else super().now
 
-    def _door(self) -> Door:
+    def _transport(self) -> Transport:
         return self._far
 
     @property
@@ -153,12 +153,12 @@ class ProcessCluster(Cluster):
         node, blocking = node_id("node", node), flag("blocking", blocking)
         if node not in self._processes:
             await self._home.run(self._start(node))
-        return await self._home.run(self._far.change(TakeLearner(node, blocking), seconds=PATIENCE))
+        return await self._home.run(self._far.change(AddLearner(node, blocking), seconds=OPERATOR_TIMEOUT))
 
     async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
         """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
-        question = ChangeMembers(as_change(change), flag("retain", retain))
-        return await self._home.run(self._far.change(question, seconds=PATIENCE))
+        question = ChangeMembership(as_change(change), flag("retain", retain))
+        return await self._home.run(self._far.change(question, seconds=OPERATOR_TIMEOUT))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
         """Hand leadership to a voter, and wait until it leads; ``UnknownNode`` where there never was such a node."""
@@ -167,7 +167,7 @@ class ProcessCluster(Cluster):
 
     async def _transfer(self, to: NodeId, seconds: float) -> None:
         self._check_started(to)
-        await self._far.ask_leader(HandOver(to), seconds=seconds)
+        await self._far.ask_leader(TransferLeader(to), seconds=seconds)
         try:
             async with asyncio.timeout(seconds):
                 await self._far.until(lambda: leader_of(self._far.metrics) == to)
@@ -177,7 +177,7 @@ class ProcessCluster(Cluster):
     async def allow_next_revert(self, node: NodeId) -> None:
         """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
         question = AllowNextRevert(node_id("node", node))
-        await self._home.run(self._far.ask_leader(question, seconds=PATIENCE))
+        await self._home.run(self._far.ask_leader(question, seconds=OPERATOR_TIMEOUT))
 
     # Hurting it
 
@@ -188,7 +188,7 @@ class ProcessCluster(Cluster):
         process.kill()
         await asyncio.to_thread(_ended, process)
         self._home.call(lambda: self._far.metrics.pop(node, None))
-        self._home.call(lambda: self._reporter.tell(Kind.CRASH, node))
+        self._home.call(lambda: self._reporter.record(Kind.CRASH, node))
 
     async def restart(self, node: NodeId) -> None:
         """Start a node from its disk; one that is up is killed first."""
@@ -201,22 +201,22 @@ class ProcessCluster(Cluster):
     def pause(self, node: NodeId) -> None:
         """Let the system stop the process, as a long garbage collection or a suspended laptop would."""
         self._process(node).send_signal(signal.SIGSTOP)
-        self._home.call(lambda: self._reporter.tell(Kind.PAUSE, node))
+        self._home.call(lambda: self._reporter.record(Kind.PAUSE, node))
 
     def resume(self, node: NodeId) -> None:
         """Let it go on."""
         self._process(node).send_signal(signal.SIGCONT)
-        self._home.call(lambda: self._reporter.tell(Kind.RESUME, node))
+        self._home.call(lambda: self._reporter.record(Kind.RESUME, node))
 
     def _impose(
-        self, decree: Decree, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+        self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
         self._decree = decree
 
         def impose() -> None:
             assert self._control is not None, "made with the cluster"
             publish(self._control, decree)
-            self._reporter.tell(kind, node, peer=peer, detail=detail)
+            self._reporter.record(kind, node, peer=peer, detail=detail)
 
         self._home.call(impose)
 
@@ -279,7 +279,7 @@ def _ended(process: "subprocess.Popen[bytes]") -> None:
         process.send_signal(signal.SIGCONT)
     process.stdin.close()
     try:
-        process.wait(PATIENCE)
+        process.wait(OPERATOR_TIMEOUT)
     except subprocess.TimeoutExpired:
         process.kill()  # its disk is safe against that, and its owner is not kept waiting
         process.wait()

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from pyraft_lab.engine.events import Propose
-from pyraft_lab.engine.log import Blank, Normal
+from pyraft_lab.engine.log import Noop, Normal
 from pyraft_lab.engine.requests import byte_size
 from pyraft_lab.engine.types import NodeId, RequestId, Term
 
-Fence = tuple[Term, NodeId] | None
+ExpectedLeader = tuple[Term, NodeId] | None
 """The leadership in which a write must happen, if it names one."""
-Call = tuple[Sequence[RequestId], Sequence[Normal | Blank], Fence]
+Call = tuple[Sequence[RequestId], Sequence[Normal | Noop], ExpectedLeader]
 """The writes of one call: they are accepted or refused together."""
 
 

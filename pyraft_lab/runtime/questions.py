@@ -42,27 +42,27 @@ class ReadIndex(Struct, frozen=True, tag=True):
     """An index that is committed, linearizably."""
 
 
-class Found(Struct, frozen=True, tag=True):
+class Initialize(Struct, frozen=True, tag=True):
     """Found the cluster with these voters."""
 
     voters: tuple[NodeId, ...]
 
 
-class TakeLearner(Struct, frozen=True, tag=True):
+class AddLearner(Struct, frozen=True, tag=True):
     """Let a node receive the log; ``blocking`` waits until it has it."""
 
     node: NodeId
     blocking: bool = True
 
 
-class ChangeMembers(Struct, frozen=True, tag=True):
+class ChangeMembership(Struct, frozen=True, tag=True):
     """Change who votes; those who leave stay as learners with ``retain``."""
 
     change: Change
     retain: bool = False
 
 
-class HandOver(Struct, frozen=True, tag=True):
+class TransferLeader(Struct, frozen=True, tag=True):
     """Let this node lead."""
 
     to: NodeId
@@ -74,40 +74,40 @@ class AllowNextRevert(Struct, frozen=True, tag=True):
     node: NodeId
 
 
-class KeepSnapshot(Struct, frozen=True, tag=True):
+class TriggerSnapshot(Struct, frozen=True, tag=True):
     """Build a snapshot now."""
 
 
-Operation = Found | TakeLearner | ChangeMembers | HandOver | AllowNextRevert | KeepSnapshot
+Operation = Initialize | AddLearner | ChangeMembership | TransferLeader | AllowNextRevert | TriggerSnapshot
 """What an operator asks for."""
-Question = WriteCommands | ReadQuery | ReadIndex | Operation | Request
+RpcRequest = WriteCommands | ReadQuery | ReadIndex | Operation | Request
 
 
-class Asked(Struct, frozen=True, array_like=True):
+class RpcCall(Struct, frozen=True, array_like=True):
     """A question; the answer carries the same number."""
 
     number: int
-    question: Question
+    question: RpcRequest
 
 
-class Refused(Struct, frozen=True, tag=True):
+class RpcError(Struct, frozen=True, tag=True):
     """An error: its class, and what it was made with."""
 
     error: str
     facts: Mapping[str, Any]
 
 
-class Result(Struct, frozen=True, tag=True):
+class RpcResult(Struct, frozen=True, tag=True):
     """What was asked for."""
 
     value: Any = None
 
 
-class Reply(Struct, frozen=True, array_like=True):
+class RpcReply(Struct, frozen=True, array_like=True):
     """The answer to the question of this number."""
 
     number: int
-    answer: Result | Refused
+    answer: RpcResult | RpcError
 
 
 class _Numbered(Struct, frozen=True, array_like=True):
@@ -116,18 +116,18 @@ class _Numbered(Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=str)
-_asked = msgspec.msgpack.Decoder(Asked)
+_asked = msgspec.msgpack.Decoder(RpcCall)
 _numbered = msgspec.msgpack.Decoder(_Numbered)
-_reply = msgspec.msgpack.Decoder(Reply)
+_reply = msgspec.msgpack.Decoder(RpcReply)
 _metrics = msgspec.msgpack.Decoder(Metrics)
 
 
-def encode(message: Asked | Reply | Metrics) -> bytes:
+def encode(message: RpcCall | RpcReply | Metrics) -> bytes:
     """As it travels; what has no form of its own travels as its text."""
     return _encoder.encode(message)
 
 
-def decode_asked(data: bytes) -> Asked:
+def decode_call(data: bytes) -> RpcCall:
     """A question; ``msgspec.MsgspecError`` where the bytes are none."""
     return read(_asked, data)
 
@@ -140,7 +140,7 @@ def number_of(data: bytes) -> int | None:
         return None
 
 
-def decode_reply(data: bytes) -> Reply:
+def decode_reply(data: bytes) -> RpcReply:
     """An answer; ``msgspec.MsgspecError`` where the bytes are none."""
     return read(_reply, data)
 
@@ -155,10 +155,10 @@ def encode_value(value: Any) -> msgspec.Raw:
     return msgspec.Raw(_encoder.encode(value))
 
 
-def refused(error: PyraftError) -> Refused:
+def refused(error: PyraftError) -> RpcError:
     """An error as it travels; a fact without a form of its own as its text."""
     facts = {name: value if _travels(value) else shown(value) for name, value in vars(error).items()}
-    return Refused(type(error).__name__, facts or {"message": str(error)})
+    return RpcError(type(error).__name__, facts or {"message": str(error)})
 
 
 def _travels(value: Any) -> bool:
@@ -169,7 +169,7 @@ def _travels(value: Any) -> bool:
     return True
 
 
-def to_error(refusal: Refused) -> PyraftError:
+def to_error(refusal: RpcError) -> PyraftError:
     """The error that was raised at the other end.
 
     >>> to_error(refused(errors.NotLeader(3, node=1)))
@@ -184,5 +184,5 @@ def to_error(refusal: Refused) -> PyraftError:
         return PyraftError(_message(refusal))
 
 
-def _message(refusal: Refused) -> str:
+def _message(refusal: RpcError) -> str:
     return str(refusal.facts.get("message", f"{refusal.error}: {shown(dict(refusal.facts))}"))

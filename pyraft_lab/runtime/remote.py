@@ -23,20 +23,20 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import NetworkFailed, NotLeader, PyraftError, Timeout
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.decree import publish
-from pyraft_lab.network.faults import Decree
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.faults import LinkFaults
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime import room as room_of
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.questions import (
-    Asked,
-    ChangeMembers,
-    Question,
-    Refused,
-    Reply,
-    Result,
-    TakeLearner,
+    RpcCall,
+    ChangeMembership,
+    RpcRequest,
+    RpcError,
+    RpcReply,
+    RpcResult,
+    AddLearner,
     decode_metrics,
     decode_reply,
     encode,
@@ -53,19 +53,19 @@ class Remote:
     """What every node that is up said about itself last; nobody is known to be up while the broker is away."""
     players: dict[NodeId, Playing]
     """How every node of a classroom is played, or was: the room remembers each number that ever had a seat."""
-    obeying: dict[NodeId, bytes]
+    faults_applied: dict[NodeId, bytes]
     """Which nodes obey decrees about their links, and the digest of the one that each obeys now."""
     is_connected: bool
     """Whether the broker is there."""
 
     def __init__(self, name: str) -> None:
-        self.metrics, self.players, self.obeying, self.is_connected = {}, {}, {}, True
+        self.metrics, self.players, self.faults_applied, self.is_connected = {}, {}, {}, True
         self.changed: Callable[[], None] = lambda: None
         self._name = name
         self._numbers = itertools.count(secrets.randbits(40) << 20)
         self._open: dict[int, asyncio.Future[Any]] = {}
-        self._news = asyncio.Event()
-        self._line: Line | None = None
+        self._changed = asyncio.Event()
+        self._line: MqttSession | None = None
         self._over: PyraftError = PyraftError("not connected; use it inside 'async with Remote.connect(...)'")
 
     @classmethod
@@ -86,8 +86,8 @@ class Remote:
         remote = cls(network.address.username or secrets.token_hex(6))
         topics = ["+/status", "+/obeys", f"answers/{remote._name}/+", "players/+/+"]
         name = f"client-{remote._name}"
-        async with Line(
-            network, name, topics=topics, deliver=remote.hear, connected=remote._found, lost=remote._lost
+        async with MqttSession(
+            network, name, topics=topics, deliver=remote.on_message, connected=remote._on_connected, lost=remote._on_connection_lost
         ) as line:
             remote._line = line
             try:
@@ -97,10 +97,10 @@ class Remote:
 
     # Asking
 
-    async def ask(self, node: NodeId, question: Question, *, seconds: float = 30.0) -> Any:
+    async def ask(self, node: NodeId, question: RpcRequest, *, seconds: float = 30.0) -> Any:
         """What ``node`` answers, or the error it met; ``Timeout`` after these seconds: nodes may die without a word."""
         node_id("node", node)
-        asked = Asked(next(self._numbers), question)
+        asked = RpcCall(next(self._numbers), question)
         what = f"an answer of node {node} to {type(question).__name__}"
         value = await self._reply(f"{node}/ask/{self._name}", asked, what, seconds)
         if not isinstance(question, Request):
@@ -110,7 +110,7 @@ class Remote:
         except msgspec.ValidationError as wrong:
             raise PyraftError(f"{what} makes no sense: {wrong}; do all run the same version?") from None
 
-    async def _reply(self, topic: str, message: Asked | Reply, what: str, seconds: float) -> Any:
+    async def _reply(self, topic: str, message: RpcCall | RpcReply, what: str, seconds: float) -> Any:
         """What comes back under the number of a message that is published to ``topic``."""
         line = self._up()
         self._open[message.number] = awaited = asyncio.get_running_loop().create_future()
@@ -123,7 +123,7 @@ class Remote:
         finally:
             del self._open[message.number]
 
-    async def ask_leader(self, question: Question, *, seconds: float = 30.0) -> Any:
+    async def ask_leader(self, question: RpcRequest, *, seconds: float = 30.0) -> Any:
         """What the leader answers; looks for it anew where leadership has moved on."""
         end = seconds_of("seconds", seconds)
         try:
@@ -136,13 +136,13 @@ class Remote:
         except TimeoutError:
             raise Timeout(f"an answer of the leader to {type(question).__name__}", seconds) from None
 
-    async def change(self, question: TakeLearner | ChangeMembers, *, seconds: float = 30.0) -> WriteResponse:
+    async def change(self, question: AddLearner | ChangeMembership, *, seconds: float = 30.0) -> WriteResponse:
         """Have the leader change the membership; where that stands in the log, and the membership."""
         return msgspec.convert(await self.ask_leader(question, seconds=seconds), WriteResponse)
 
     async def catch_up(self, *, seconds: float = 10.0) -> None:
         """Wait until all has arrived that the broker had kept: it keeps an order, so an echo comes after that."""
-        echo = Reply(next(self._numbers), Result())
+        echo = RpcReply(next(self._numbers), RpcResult())
         await self._reply(f"answers/{self._name}/0", echo, "an echo of the broker", seconds)
 
     async def leader(self, *, seconds: float = 30.0) -> NodeId:
@@ -160,21 +160,21 @@ class Remote:
         """Wait until ``holds()`` is true of what the nodes say, or the connection is closed; bound the wait."""
         while not holds():
             self._up()
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
-    def decree(self, decree: Decree) -> bytes:
+    def publish_faults(self, decree: LinkFaults) -> bytes:
         """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`).
 
         The digest that is returned stands in ``obeying`` for every node that has heard of it.
         """
         return publish(self._up(), decree)
 
-    def arrange(self, room: Room) -> None:
+    def publish_room(self, room: Room) -> None:
         """Arrange the room for every seat in it (:mod:`pyraft_lab.runtime.room`)."""
         room_of.publish(self._up(), room)
 
-    def tell(self, node: NodeId, playing: Playing) -> None:
+    def publish_playing(self, node: NodeId, playing: Playing) -> None:
         """Let the teacher know how ``node`` is played here."""
         self._up().publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
 
@@ -194,25 +194,25 @@ class Remote:
 
     # Listening
 
-    def hear(self, topic: str, payload: bytes) -> None:
+    def on_message(self, topic: str, payload: bytes) -> None:
         """Sort what arrives; garbage is let go."""
         try:
             match topic.split("/"):
                 case [node, "status"]:
-                    self._stand(node_id("node", int(node)), payload)
+                    self._on_status(node_id("node", int(node)), payload)
                 case [node, "obeys"]:
-                    self._obey(node_id("node", int(node)), payload)
+                    self._on_faults_applied(node_id("node", int(node)), payload)
                 case ["answers", _, _]:
                     self._settle(payload)
                 case ["players", _, node] if payload:
                     self.players[node_id("node", int(node))] = room_of.decode_playing(payload)
-                    self._news.set()
+                    self._changed.set()
                 case _:
                     pass
         except (msgspec.MsgspecError, ValueError):
             pass
 
-    def _up(self) -> Line:
+    def _up(self) -> MqttSession:
         """The line to the broker, while it is held."""
         if self._line is None:
             raise copy(self._over)
@@ -225,38 +225,38 @@ class Remote:
             if not waiting.done():
                 waiting.set_exception(copy(why))
                 waiting.exception()  # asked for, in case nobody waits any more
-        self._news.set()
+        self._changed.set()
 
-    def _found(self) -> None:
+    def _on_connected(self) -> None:
         self.is_connected = True
 
-    def _lost(self) -> None:
+    def _on_connection_lost(self) -> None:
         """Who goes while the broker is away cannot be heard to go; those that stay will say so when it is back."""
         self.is_connected = False
         self.metrics.clear()
-        self.obeying.clear()
+        self.faults_applied.clear()
 
-    def _stand(self, node: NodeId, payload: bytes) -> None:
+    def _on_status(self, node: NodeId, payload: bytes) -> None:
         if payload:
             self.metrics[node] = decode_metrics(payload)
         else:
             self.metrics.pop(node, None)
-        self._news.set()
+        self._changed.set()
         self.changed()
 
-    def _obey(self, node: NodeId, payload: bytes) -> None:
+    def _on_faults_applied(self, node: NodeId, payload: bytes) -> None:
         if payload:
-            self.obeying[node] = payload
+            self.faults_applied[node] = payload
         else:
-            self.obeying.pop(node, None)
-        self._news.set()
+            self.faults_applied.pop(node, None)
+        self._changed.set()
 
     def _settle(self, payload: bytes) -> None:
         reply = decode_reply(payload)
         waiting = self._open.get(reply.number)
         if waiting is None or waiting.done():
             return
-        if isinstance(reply.answer, Refused):
+        if isinstance(reply.answer, RpcError):
             waiting.set_exception(to_error(reply.answer))
         else:
             waiting.set_result(reply.answer.value)

@@ -16,10 +16,10 @@ from pyraft_lab.engine.events import Boot
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import ORIGIN, NodeId
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
+from pyraft_lab.ledger import WriteApplied, RequestFailed, OperationDone, ReadAllowed, Outcome, to_error
 from pyraft_lab.machine import Value
-from pyraft_lab.network.codec import Letter
-from pyraft_lab.runtime.hooks import Complaints, name_of
+from pyraft_lab.network.codec import Envelope
+from pyraft_lab.runtime.hooks import HookErrors, name_of
 from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, record_step
 
 Observer = Callable[[Record], None]
@@ -28,7 +28,7 @@ SLOW = 0.1
 """Seconds that an observer may take before a warning is logged: two such, and heartbeats come late."""
 
 
-class Reporter:
+class Recorder:
     """``observers`` are called with every record, in order, on the nodes' thread; ``now`` gives the time in seconds.
 
     So they hold the nodes up and must be quick: of one that is slow a warning is logged. One that raises is logged,
@@ -55,14 +55,14 @@ class Reporter:
     ) -> None:
         at_least("sample", sample, 1)
         self.observers = functions("observers", observers)
-        self._complaints: dict[int, Complaints] = {}
+        self._hook_errors: dict[int, HookErrors] = {}
         self.now, self.level, self.sample = now, level, sample
         self._events, self._messages = itertools.count(first), itertools.count(first + 1)
 
     @classmethod
     def of_process(
         cls, observers: Sequence[Observer] = (), *, now: Callable[[], float] = time.time, level: Level = "full"
-    ) -> "Reporter":
+    ) -> "Recorder":
         """A reporter whose numbers no other process uses."""
         return cls(observers, first=secrets.randbits(38) << 24, now=now, level=level)
 
@@ -92,7 +92,7 @@ class Reporter:
         """The number of the next message."""
         return next(self._messages)
 
-    def tell(
+    def record(
         self,
         kind: Kind,
         node: NodeId = 0,
@@ -104,9 +104,9 @@ class Reporter:
         """Record what was done to the cluster from outside."""
         if self.is_on:
             id = self.event()
-            self._hand(Record(id=id, time=self.now(), kind=kind, node=node, peer=peer, message=message, detail=detail))
+            self._emit(Record(id=id, time=self.now(), kind=kind, node=node, peer=peer, message=message, detail=detail))
 
-    def tell_step(
+    def record_step(
         self,
         step: Step,
         *,
@@ -119,7 +119,7 @@ class Reporter:
         """Record a turn of a node: what it received, which messages have left since the last, whose waiting ended."""
         if not (self._level != "protocol" and id % self.sample == 0) and not is_notable(step):
             return
-        self._hand(
+        self._emit(
             record_step(
                 step,
                 id=id,
@@ -133,7 +133,7 @@ class Reporter:
             )
         )
 
-    def flight(self, src: NodeId, dst: NodeId, letter: Letter, answers: MessageId | None) -> Flight:
+    def flight(self, src: NodeId, dst: NodeId, letter: Envelope, answers: MessageId | None) -> Flight:
         """A letter that leaves now; ``answers`` is the message that was received just before."""
         is_answer = isinstance(letter.message, ANSWERS)
         return Flight(
@@ -146,7 +146,7 @@ class Reporter:
             reply_to=answers if is_answer else None,
         )
 
-    def _hand(self, record: Record) -> None:
+    def _emit(self, record: Record) -> None:
         for observer in self.observers:
             began = time.monotonic()
             try:
@@ -156,8 +156,8 @@ class Reporter:
             if time.monotonic() - began > SLOW:
                 self._about(observer).took(time.monotonic() - began)
 
-    def _about(self, observer: Observer) -> Complaints:
-        return self._complaints.setdefault(id(observer), Complaints(f"the observer {name_of(observer)}"))
+    def _about(self, observer: Observer) -> HookErrors:
+        return self._hook_errors.setdefault(id(observer), HookErrors(f"the observer {name_of(observer)}"))
 
 
 def is_notable(step: Step) -> bool:
@@ -182,11 +182,11 @@ def _kind(step: Step) -> Kind:
 
 def _reply(outcome: Outcome, node: NodeId) -> Reply:
     match outcome:
-        case Answered(request, _, Value(value)):
+        case WriteApplied(request, _, Value(value)):
             return Reply(request=request, ok=True, value=value)
-        case Answered(request, _, answer):
+        case WriteApplied(request, _, answer):
             return Reply(request=request, ok=False, error=str(answer))
-        case MayRead(request) | Finished(request):
+        case ReadAllowed(request) | OperationDone(request):
             return Reply(request=request, ok=True)
-        case Failed(request, failure):
+        case RequestFailed(request, failure):
             return Reply(request=request, ok=False, error=str(to_error(failure, node)))

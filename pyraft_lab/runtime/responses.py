@@ -8,7 +8,7 @@ from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId
 from pyraft_lab.errors import BadCommand, OutcomeUnknown
-from pyraft_lab.ledger import Answered, Failed, Finished, MayRead, Outcome, to_error
+from pyraft_lab.ledger import WriteApplied, RequestFailed, OperationDone, ReadAllowed, Outcome, to_error
 from pyraft_lab.machine import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 
@@ -23,13 +23,13 @@ class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
 def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
     """The response of ``node``; raises what a failed request has to."""
     match outcome:
-        case Answered():
+        case WriteApplied():
             return _answered(outcome.entry, outcome.result)
-        case Failed(_, failure):
+        case RequestFailed(_, failure):
             raise to_error(failure, node)
-        case MayRead(_, at):
+        case ReadAllowed(_, at):
             return WriteResponse(log_id=at)
-        case Finished():
+        case OperationDone():
             return WriteResponse(log_id=ORIGIN)
         case _:
             assert_never(outcome)

@@ -16,7 +16,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.network.base import Network
 from pyraft_lab.network.codec import read
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.trace.record import Record
@@ -49,32 +49,32 @@ class Playing(Struct, frozen=True, kw_only=True):
     asked: str = ""
 
 
-class Player(Protocol):
+class SeatPlayer(Protocol):
     """Who may play a node by hand (:mod:`pyraft_lab.exercises.player`); also an observer of it."""
 
     @property
     def rules(self) -> Rules:
         """The rules its node follows."""
 
-    def around(self, network: Network) -> Network:
+    def wrap_network(self, network: Network) -> Network:
         """The network through which its node is to hear the others."""
 
     async def play(self, raft: Raft) -> None:
         """The node runs; play it until this is cancelled."""
 
-    def arrange(self, room: Room) -> None:
+    def on_room(self, room: Room) -> None:
         """The teacher has arranged the room."""
 
     def __call__(self, record: Record) -> None:
         """See what the node did."""
 
 
-def publish(line: Line, room: Room) -> None:
+def publish(line: MqttSession, room: Room) -> None:
     """Tell everybody in the room."""
     line.publish(TOPIC, msgspec.msgpack.encode(room), retain=True)
 
 
-def attend(network: MqttNetwork, hear: Callable[[Room], None]) -> Line:
+def watch_room(network: MqttNetwork, hear: Callable[[Room], None]) -> MqttSession:
     """A line over which ``hear`` is told of every arrangement; to be opened by the caller. Garbage changes nothing."""
 
     def listen(_topic: str, payload: bytes) -> None:
@@ -84,7 +84,7 @@ def attend(network: MqttNetwork, hear: Callable[[Room], None]) -> Line:
             return
         hear(room)
 
-    return Line(network, "room", topics=[TOPIC], deliver=listen)
+    return MqttSession(network, "room", topics=[TOPIC], deliver=listen)
 
 
 def decode(payload: bytes) -> Room:
@@ -106,7 +106,7 @@ _playing = msgspec.msgpack.Decoder(Playing)
 _decoder = msgspec.msgpack.Decoder(Room)
 
 
-def paced(now: Config, usual: Config, pace: float) -> Config:
+def slowed(now: Config, usual: Config, pace: float) -> Config:
     """The settings of now, with the usual times made longer.
 
     >>> paced(Config(enable_elect=False), Config(), 10).election_timeout

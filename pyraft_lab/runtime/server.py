@@ -14,13 +14,13 @@ from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import AlreadyInitialized, Fatal
 from pyraft_lab.network.address import Certificates
-from pyraft_lab.network.decree import obey
+from pyraft_lab.network.decree import follow_fault_control
 from pyraft_lab.network.faults import Faults
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.desk import attend_desk
+from pyraft_lab.runtime.desk import serve_rpc
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.reporter import Observer
-from pyraft_lab.runtime.room import Player, Room, attend, paced
+from pyraft_lab.runtime.room import SeatPlayer, Room, watch_room, slowed
 from pyraft_lab.runtime.trace_stream import Publisher
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
@@ -29,11 +29,11 @@ from pyraft_lab.storage.sqlite import SqliteStorage
 log = logging.getLogger(__name__)
 
 
-CALM = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06)
+SLOW_NETWORK = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06)
 """Times for nodes on machines that do other things too."""
 
 
-class Seat(Struct, frozen=True, kw_only=True):
+class NodeOptions(Struct, frozen=True, kw_only=True):
     """What a node's process has to know: who it is, where the broker is, where its disk is, who votes at first."""
 
     id: NodeId
@@ -41,30 +41,30 @@ class Seat(Struct, frozen=True, kw_only=True):
     cluster: str = "demo"
     data: Path | None = None
     """The directory of its disk; ``None`` for one that is gone with the process."""
-    founders: Sequence[NodeId] = ()
+    initial_voters: Sequence[NodeId] = ()
     """The voters it founds the cluster with, unless it has been in one before."""
     certificates: Certificates | None = None
-    obedient: bool = False
+    accepts_faults: bool = False
     """Whether its links become as bad as a teacher says (:mod:`pyraft_lab.network.decree`)."""
     traced: bool = True
     """Whether it publishes what it does while somebody follows."""
-    config: Config = CALM
+    config: Config = SLOW_NETWORK
 
 
 async def serve(
-    seat: Seat, stop: asyncio.Event, *, observers: Sequence[Observer] = (), player: Player | None = None
+    seat: NodeOptions, stop: asyncio.Event, *, observers: Sequence[Observer] = (), player: SeatPlayer | None = None
 ) -> None:
     """Run the node until ``stop`` is set; raises what ended it earlier. A ``player`` may decide for it by hand."""
     network = MqttNetwork(seat.broker, cluster=seat.cluster, certificates=seat.certificates)
     faults = Faults(network)
     async with AsyncExitStack() as stack:
-        if seat.obedient:
-            await stack.enter_async_context(obey(network, faults, node=seat.id))
+        if seat.accepts_faults:
+            await stack.enter_async_context(follow_fault_control(network, faults, node=seat.id))
         publisher = Publisher(seat.id, network)
         raft = Raft(
             seat.id,
             config=seat.config,
-            network=faults if player is None else player.around(faults),
+            network=faults if player is None else player.wrap_network(faults),
             storage=_disk(seat.data),
             cluster=seat.cluster,
             rules=RAFT if player is None else player.rules,
@@ -74,31 +74,31 @@ async def serve(
         stack.push_async_callback(raft.shutdown)
         log.info("node %s of %s is up at %s", seat.id, seat.cluster, network.address)
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        tasks = [group.create_task(attend_desk(raft, network))]
+        tasks = [group.create_task(serve_rpc(raft, network))]
         tasks += [group.create_task(publisher.run())] if seat.traced else []
         tasks += [group.create_task(player.play(raft))] if player is not None else []
-        if seat.obedient:
-            await stack.enter_async_context(attend(network, partial(_arrange, raft, seat.config, player)))
-        if seat.founders:
+        if seat.accepts_faults:
+            await stack.enter_async_context(watch_room(network, partial(_arrange, raft, seat.config, player)))
+        if seat.initial_voters:
             with suppress(AlreadyInitialized):
-                await raft.initialize(seat.founders)
+                await raft.initialize(seat.initial_voters)
         await _until_over(raft, stop)
         for task in tasks:
             task.cancel()
     log.info("node %s has stopped", seat.id)
 
 
-def _observing(seat: Seat, publisher: Publisher, player: Player | None) -> list[Observer]:
+def _observing(seat: NodeOptions, publisher: Publisher, player: SeatPlayer | None) -> list[Observer]:
     told: list[tuple[Observer | None, bool]] = [(publisher, seat.traced), (player, True)]
     return [observer for observer, wanted in told if observer is not None and wanted]
 
 
-def _arrange(raft: Raft, usual: Config, player: Player | None, room: Room) -> None:
+def _arrange(raft: Raft, usual: Config, player: SeatPlayer | None, room: Room) -> None:
     """The teacher's arrangement reaches this seat."""
     with suppress(Fatal):  # a node that has just stopped needs none
-        raft.runtime.configure(lambda now: paced(now, usual, room.pace))
+        raft.runtime.configure(lambda now: slowed(now, usual, room.pace))
     if player is not None:
-        player.arrange(room)
+        player.on_room(room)
 
 
 async def _until_over(raft: Raft, stop: asyncio.Event) -> None:

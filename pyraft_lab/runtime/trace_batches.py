@@ -37,7 +37,7 @@ class Batch(Struct, frozen=True, array_like=True):
 
     run: int
     number: int
-    whole: bytes
+    full_state: bytes
     lines: tuple[bytes, ...]
 
 
@@ -64,7 +64,7 @@ class Sender:
         elif record.step is not None:
             self._base = record
 
-    def tell_whole(self) -> None:
+    def add_full_state(self) -> None:
         """Somebody asks how the node stands: the next batch says it."""
         self._is_asked = True
 
@@ -98,7 +98,7 @@ class Run:
     def __init__(self, next: int | None) -> None:
         self.next = next
         self.reader = Reader()
-        self.is_lost = False
+        self.needs_full_state = False
         self.untold = 0
         self.time = 0.0
 
@@ -113,9 +113,9 @@ class Receiver:
         self._newest = Run(None)
 
     @property
-    def is_lost(self) -> bool:
+    def needs_full_state(self) -> bool:
         """Whether a whole state is needed to go on."""
-        return bool(self._runs) and (self._newest.is_lost or self._newest.next is None)
+        return bool(self._runs) and (self._newest.needs_full_state or self._newest.next is None)
 
     def read(self, payload: bytes) -> list[Record]:
         """The records of a batch, and before them what is missing."""
@@ -153,7 +153,7 @@ class Receiver:
         if run.next is not None and batch.number > run.next:
             yield from self._lose(run, batch.number - run.next)
             run.next = batch.number
-        if batch.whole and (run.next is None or batch.number >= run.next):
+        if batch.full_state and (run.next is None or batch.number >= run.next):
             yield from self._resume(run, batch)
         for number, line in enumerate(batch.lines, batch.number):
             if run.next is None or number >= run.next:
@@ -168,7 +168,7 @@ class Receiver:
         if record is None:
             yield from self._lose(run, 1)
             return
-        if run.is_lost and record.step is not None:
+        if run.needs_full_state and record.step is not None:
             yield self._found(run, record.time, record.step.before)
         run.time = record.time
         yield record
@@ -179,36 +179,36 @@ class Receiver:
             record = reader.record(line)
         except (msgspec.MsgspecError, ValueError):
             return None
-        return record if is_sane(record, self._node, known) else None
+        return record if is_plausible(record, self._node, known) else None
 
     def _lose(self, run: Run, count: int) -> Iterator[Record]:
         """So many are missing: told at once, or with the next state where a state is waited for already."""
         run.reader = Reader()
         run.untold += count
-        if not run.is_lost:
-            run.is_lost = True
+        if not run.needs_full_state:
+            run.needs_full_state = True
             yield from self.end()
 
     def _resume(self, run: Run, batch: Batch) -> Iterator[Record]:
         """A whole state has come; it is news where something is missing, else it says what is known."""
         reader = Reader()
-        told = self._read(reader, batch.whole)
+        told = self._read(reader, batch.full_state)
         if told is None or told.state is None:
             self.unreadable += 1
-        elif run.next is None or run.is_lost:
+        elif run.next is None or run.needs_full_state:
             run.reader, run.next = reader, batch.number
-            if run.is_lost:
+            if run.needs_full_state:
                 yield self._found(run, told.time, told.state)
 
     def _found(self, run: Run, time: float, state: RaftState) -> Record:
-        untold, run.untold, run.is_lost, run.time = run.untold, 0, False, time
+        untold, run.untold, run.needs_full_state, run.time = run.untold, 0, False, time
         return self._gap(run, untold, state)
 
     def _gap(self, run: Run, count: int, state: RaftState | None = None) -> Record:
         return gap(self._new_id(), node=self._node, time=run.time, count=count, state=state)
 
 
-def is_sane(record: Record, node: NodeId, known: Log | None = None) -> bool:
+def is_plausible(record: Record, node: NodeId, known: Log | None = None) -> bool:
     """Whether a stranger's record can be one of this node: its own state, and no number or time beyond reason.
 
     ``known`` is the node's log as far as it has been looked at already.

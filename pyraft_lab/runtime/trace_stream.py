@@ -29,10 +29,10 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal
 from pyraft_lab.home import LoopThread
 from pyraft_lab.network.address import Certificates
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
-from pyraft_lab.runtime.presence_tracker import Roll
+from pyraft_lab.runtime.presence_tracker import PresenceTracker
 from pyraft_lab.runtime.trace_batches import Receiver, Sender
 from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace
@@ -43,7 +43,7 @@ FAREWELL = 3 * HELLO
 """Seconds without one after which nodes publish no more."""
 PAUSE = 0.05
 """Seconds of records in one message."""
-ASKS = 0.5
+REQUESTS_STATE = 0.5
 """Seconds after which a follower asks again for a whole state."""
 PATIENCE = 0.25
 """Seconds that a record waits for its cause from another node to arrive."""
@@ -68,7 +68,7 @@ class Publisher:
         self._until = now() + HELLO  # a follower that is there already needs a moment to be heard
         self._is_heard = False
         self._sender = Sender(node, run=secrets.randbits(60))
-        self._line = Line(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
+        self._line = MqttSession(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
 
     def __call__(self, record: Record) -> None:
         """Keep a record for the next message, if anybody follows."""
@@ -89,14 +89,14 @@ class Publisher:
 
     def _met(self, _topic: str, payload: bytes) -> None:
         """A follower is there; one that is new, or misses something, needs a whole state first."""
-        if payload in (NEW, whole_of(self._node)):
-            self._sender.tell_whole()
+        if payload in (NEW, full_state_of(self._node)):
+            self._sender.add_full_state()
         if payload:
             self._is_heard = True
             self._until = self._now() + FAREWELL
 
 
-def whole_of(node: NodeId) -> bytes:
+def full_state_of(node: NodeId) -> bytes:
     """What a follower says that needs a node's whole state."""
     return f"whole {node}".encode()
 
@@ -171,9 +171,9 @@ class FollowedTrace(Trace):
         self._receivers: dict[NodeId, Receiver] = {}
         self._asked: dict[NodeId, float] = {}
         self._astray = 0
-        self._roll = Roll()
+        self._presence = PresenceTracker()
         self._numbers = itertools.count(secrets.randbits(38) << 24)  # far from those of any node
-        self._line: Line | None = None
+        self._line: MqttSession | None = None
         self._thread = LoopThread(f"trace of {cluster}")
         self._thread.start()
         up = self._thread.home.submit(self._open())
@@ -191,7 +191,7 @@ class FollowedTrace(Trace):
 
     def __call__(self, record: Record) -> None:
         """Keep one more record; of a node that somebody hurt its silence is no news."""
-        self._roll.know(record)
+        self._presence.on_record(record)
         super().__call__(record)
 
     @property
@@ -211,18 +211,18 @@ class FollowedTrace(Trace):
 
     async def _open(self) -> "asyncio.Task[None]":
         topic = f"followers/{self._network.address.username or secrets.token_hex(4)}"
-        self._line = line = Line(
+        self._line = line = MqttSession(
             self._network,
             "follower",
             topics=["+/trace", "+/presence"],
             deliver=self._hear,
             will=topic,
-            connected=lambda: self._roll.connected(now=time.monotonic()),
+            connected=lambda: self._presence.connected(now=time.monotonic()),
         )
         await line.open()
         return asyncio.create_task(self._follow(line, topic))
 
-    async def _follow(self, line: Line, topic: str) -> None:
+    async def _follow(self, line: MqttSession, topic: str) -> None:
         """Say that somebody is here, and gather what arrives."""
         said = -HELLO
         try:
@@ -244,13 +244,13 @@ class FollowedTrace(Trace):
         for record in self._merger.take(now=now):
             self(record)
 
-    def _ask_again(self, line: Line, topic: str) -> None:
+    def _ask_again(self, line: MqttSession, topic: str) -> None:
         """Ask the nodes of which records are missing for their whole states, now and then until they have answered."""
         now = time.monotonic()
         for node, receiver in self._receivers.items():
-            if receiver.is_lost and now - self._asked.get(node, -ASKS) >= ASKS:
+            if receiver.needs_full_state and now - self._asked.get(node, -REQUESTS_STATE) >= REQUESTS_STATE:
                 self._asked[node] = now
-                line.publish(topic, whole_of(node))
+                line.publish(topic, full_state_of(node))
 
     @property
     def cluster(self) -> str:
@@ -279,9 +279,9 @@ class FollowedTrace(Trace):
         """Somebody claims to be a node, or nobody does any more; garbage is let go."""
         with suppress(msgspec.MsgspecError, ValueError):
             is_claimed = Claim.decode(payload) is not None
-            self._roll.hear(int(node), is_claimed=is_claimed, now=time.monotonic())
+            self._presence.on_presence(int(node), is_claimed=is_claimed, now=time.monotonic())
 
     def _news(self) -> list[Record]:
         """Records of the follower's own: which nodes are no longer heard from, and which are heard from again."""
-        news = self._roll.take(now=time.monotonic())
+        news = self._presence.take(now=time.monotonic())
         return [Record(id=next(self._numbers), time=time.time(), kind=kind, node=node) for kind, node in news]

@@ -25,7 +25,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 """What a command of the key-value store says beside its key, in the order a history wants it."""
 
 
-class Witness:
+class RecordingClient:
     """A client of a key-value store whose calls are noted in ``notes``; a call that fails has an unknown outcome."""
 
     def __init__(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pyraft_lab import arguments
-from pyraft_lab.arguments import MOST_NODES
+from pyraft_lab.arguments import MAX_NODES
 from pyraft_lab.engine.log import Configuration, Entry, Log
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
@@ -12,7 +12,7 @@ from pyraft_lab.engine.types import LogId, NodeId
 from pyraft_lab.errors import ConfigError
 
 
-class Beginning(NamedTuple):
+class Bootstrap(NamedTuple):
     """Who votes, who listens, and whether the disks hold a first membership."""
 
     voters: tuple[NodeId, ...]
@@ -24,27 +24,27 @@ class Beginning(NamedTuple):
         """What is on every disk at first."""
         return first_disk(Membership.of(self.voters, learners=self.learners) if self.initialize else None)
 
-    def less(self, gone: Iterable[NodeId]) -> "Beginning":
+    def without(self, gone: Iterable[NodeId]) -> "Bootstrap":
         """The same with fewer servers."""
         left = set(gone)
         voters, learners = ([one for one in part if one not in left] for part in self[:2])
-        return Beginning(tuple(voters), tuple(learners), self.initialize)
+        return Bootstrap(tuple(voters), tuple(learners), self.initialize)
 
 
-def begin(nodes: int | Iterable[NodeId], learners: int | Iterable[NodeId], *, initialize: bool) -> Beginning:
+def bootstrap(nodes: int | Iterable[NodeId], learners: int | Iterable[NodeId], *, initialize: bool) -> Bootstrap:
     """The beginning that a caller asked for; ``ConfigError`` where that makes no cluster."""
     voters = node_ids("nodes", nodes, after=0, least=1)
     listeners = node_ids("learners", learners, after=max(voters), least=0)
     if set(listeners) & set(voters):
         raise ConfigError("learners", listeners, f"a server votes or listens, not both; voters are {voters}")
-    return Beginning(voters, listeners, initialize)
+    return Bootstrap(voters, listeners, initialize)
 
 
 def node_ids(field: str, nodes: int | Iterable[NodeId], *, after: NodeId, least: int) -> tuple[NodeId, ...]:
     """Node ids as given, or so many counted on from ``after``; ``ConfigError`` where that makes no cluster."""
     if isinstance(nodes, Iterable) and not isinstance(nodes, str):
         return arguments.node_ids(field, nodes, least=least)
-    count = arguments.whole(field, nodes, least, MOST_NODES, what="a set of node ids, or how many")
+    count = arguments.integer(field, nodes, least, MAX_NODES, what="a set of node ids, or how many")
     return tuple(range(after + 1, after + 1 + count))
 
 

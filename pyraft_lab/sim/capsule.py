@@ -27,7 +27,7 @@ from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import CapsuleError
 from pyraft_lab.machine import KeyValue
-from pyraft_lab.sim.timeline import Deed
+from pyraft_lab.sim.timeline import ExternalAction
 from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.files import Fingerprints
 from pyraft_lab.trace.record import EventId, Record
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from pyraft_lab.sim.simulation import Simulation
 
 FORMAT = "pyraft1"
-MARKS = 768
+PROOF_BITS = 768
 """At most so many bits of proof."""
 LARGEST = 8 << 20
 """More than so many bytes no capsule holds."""
-KNOWN = {"RAFT": RAFT, "ADVANCED": ADVANCED}
-Told = str | dict[str, str]
+NAMED_RULES = {"RAFT": RAFT, "ADVANCED": ADVANCED}
+TableDescription = str | dict[str, str]
 """A table of rules: one of those known by name, or what its author put into the usual one."""
 
 
@@ -66,12 +66,12 @@ class Capsule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     voters: tuple[NodeId, ...]
     learners: tuple[NodeId, ...] = ()
     initialize: bool = True
-    rules: Told = "RAFT"
-    turns: tuple[tuple[EventId, Told], ...] = ()
+    rules: TableDescription = "RAFT"
+    turns: tuple[tuple[EventId, TableDescription], ...] = ()
     machine: str = ""
     config: dict[str, Any] = {}
     weather: dict[str, Any] = {}
-    deeds: tuple[Deed, ...] = ()
+    actions: tuple[ExternalAction, ...] = ()
     now: Micros = 0
     proof: Proof
 
@@ -89,7 +89,7 @@ _WORDS = (
 """What capsules are full of: it need not be said again in each. It belongs to the format and never changes."""
 
 
-def seal(sim: "Simulation") -> str:
+def write_capsule(sim: "Simulation") -> str:
     """The text of a run; ``CapsuleError`` where it was not recorded from the beginning."""
     records, origin, setting = sim.trace.records, sim.origin, sim.world.setting
     if len(records) != sim.world.events:
@@ -104,11 +104,11 @@ def seal(sim: "Simulation") -> str:
         rules=_name_rules(origin.setting.engine.rules),
         turns=tuple((events, _name_rules(rules)) for events, rules in sim.turns),
         machine="" if setting.machine is KeyValue else _name(setting.machine),
-        config=_unusual(setting.config, Config()),
-        weather=_unusual(origin.weather, Weather()),
-        deeds=sim.deeds,
+        config=_non_default_fields(setting.config, Config()),
+        weather=_non_default_fields(origin.weather, Weather()),
+        actions=sim.external_actions,
         now=sim.world.now,
-        proof=prove(records, max(1, -(-len(records) // MARKS))),
+        proof=prove(records, max(1, -(-len(records) // PROOF_BITS))),
     )
     return wrap(capsule)
 
@@ -190,7 +190,7 @@ def _check(text: str) -> str:
 # Names
 
 
-def _unusual(value: Config | Weather, usual: Config | Weather) -> dict[str, Any]:
+def _non_default_fields(value: Config | Weather, usual: Config | Weather) -> dict[str, Any]:
     """The fields in which it differs."""
     usually = asdict(usual)
     return {name: told for name, told in asdict(value).items() if told != usually[name]}
@@ -200,8 +200,8 @@ def _name(thing: object) -> str:
     return f"{getattr(thing, '__module__', '?')}:{getattr(thing, '__qualname__', repr(thing))}"
 
 
-def _name_rules(rules: Rules) -> Told:
-    for name, table in KNOWN.items():
+def _name_rules(rules: Rules) -> TableDescription:
+    for name, table in NAMED_RULES.items():
         if rules == table:
             return name
     told, usual = asdict(rules), asdict(RAFT)

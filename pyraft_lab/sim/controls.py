@@ -6,27 +6,27 @@ from typing import Any, Literal
 
 from pyraft_lab.arguments import (
     LARGEST,
-    LONGEST,
+    MAX_LENGTH,
     choice,
     flag,
     instance,
     node_id,
     number,
     seconds,
-    share,
+    probability,
     sides,
     text,
     voters,
-    way,
-    whole,
+    node_pair,
+    integer,
 )
 from pyraft_lab.arguments import seconds as seconds_of
 from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Beat, BuildSnapshot, Configure, Elect, Guard, PurgeLog, ReadPolicy
+from pyraft_lab.engine.events import SendHeartbeat, BuildSnapshot, Configure, Elect, Precondition, PurgeLog, ReadPolicy
 from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as_change
 from pyraft_lab.engine.types import Index, NodeId
-from pyraft_lab.sim.disk import SOUND, Health
+from pyraft_lab.sim.disk import NO_DISK_FAULTS, DiskFaults
 from pyraft_lab.sim.views import ClientCall, Nodes
 from pyraft_lab.sim.weather import SECOND, Weather
 from pyraft_lab.sim.world import (
@@ -38,9 +38,9 @@ from pyraft_lab.sim.world import (
     Drift,
     Drop,
     Duplicate,
-    Forgive,
-    Found,
-    HandOver,
+    PermitRevert,
+    InitializeCluster,
+    TransferLeadership,
     Heal,
     Hold,
     Join,
@@ -52,17 +52,17 @@ from pyraft_lab.sim.world import (
     Resume,
     SetWeather,
     Skew,
-    Spoil,
+    SetDiskFault,
     Start,
-    Tell,
+    Notify,
     Wipe,
-    Wish,
+    Request,
     World,
     Write,
 )
 from pyraft_lab.trace.record import MessageId, Record
 
-_ANYWHERE = Guard()
+_ANYWHERE = Precondition()
 OPERATOR = -1
 """The client id under which operators' calls run."""
 SLOWEST, FASTEST = 1e-6, 1e3
@@ -123,11 +123,11 @@ class Controls(ABC):
     def initialize(self, members: Iterable[NodeId], at: NodeId) -> ClientCall:
         """Make pristine servers a cluster: node ``at`` gets the first membership and campaigns."""
         founders = Membership(configs=(frozenset(voters("members", members)),))
-        return self._operate(Found(founders), self._known("at", at))
+        return self._operate(InitializeCluster(founders), self._known("at", at))
 
     def transfer(self, to: NodeId) -> ClientCall:
         """Ask the leader to hand over to a voter."""
-        return self._operate(HandOver(self._known("to", to)))
+        return self._operate(TransferLeadership(self._known("to", to)))
 
     def add_learner(self, node: NodeId) -> ClientCall:
         """Let a server listen; it is started first if there is none of that id."""
@@ -136,46 +136,46 @@ class Controls(ABC):
             self.add_node(learner)
         return self.change_membership(AddLearners(frozenset({learner})))
 
-    def change_membership(self, change: ChangeLike, *, retain: bool = False, guard: Guard = _ANYWHERE) -> ClientCall:
+    def change_membership(self, change: ChangeLike, *, retain: bool = False, guard: Precondition = _ANYWHERE) -> ClientCall:
         """Ask the leader for another membership; answered when the last step of the change is committed.
 
         With ``Config.auto_leave`` off it is answered when the joint membership is committed, and the operator ends that
         with another change, such as ``Batch(())``.
         """
-        checked = instance("guard", guard, Guard).validated()
+        checked = instance("guard", guard, Precondition).validated()
         return self._operate(Reconfigure(as_change(change), flag("retain", retain), checked))
 
     def elect(self, node: NodeId, *, pre_vote: bool = False) -> Record:
         """Have a server campaign now."""
-        return self.decide(Tell(self._known("node", node), Elect(flag("pre_vote", pre_vote))))
+        return self.decide(Notify(self._known("node", node), Elect(flag("pre_vote", pre_vote))))
 
-    def beat(self, node: NodeId) -> Record:
+    def send_heartbeat(self, node: NodeId) -> Record:
         """Have a leader send a round of heartbeats now."""
-        return self.decide(Tell(self._known("node", node), Beat()))
+        return self.decide(Notify(self._known("node", node), SendHeartbeat()))
 
     def snapshot(self, node: NodeId) -> Record:
         """Have a server build a snapshot of what it has applied."""
-        return self.decide(Tell(self._known("node", node), BuildSnapshot()))
+        return self.decide(Notify(self._known("node", node), BuildSnapshot()))
 
     def purge(self, node: NodeId, upto: Index) -> Record:
         """Have a server forget entries up to ``upto`` that its snapshot covers."""
-        last = whole("upto", upto, what="an index")
-        return self.decide(Tell(self._known("node", node), PurgeLog(last)))
+        last = integer("upto", upto, what="an index")
+        return self.decide(Notify(self._known("node", node), PurgeLog(last)))
 
     def configure(self, node: NodeId, config: Config) -> Record:
         """Give a running server other settings."""
         settings = instance("config", config, Config).validated()
-        return self.decide(Tell(self._known("node", node), Configure(settings)))
+        return self.decide(Notify(self._known("node", node), Configure(settings)))
 
     def allow_revert(self, peer: NodeId) -> ClientCall:
         """Tell the leader that a follower lost its log and may begin anew."""
-        return self._operate(Forgive(self._known("peer", peer)))
+        return self._operate(PermitRevert(self._known("peer", peer)))
 
     # Faults
 
     def crash(self, node: NodeId, *, torn: float = 0.0) -> Record:
         """Kill a server: unsynced writes are gone, but for the first ones, a share of ``torn``."""
-        return self.decide(Crash(self._known("node", node), share("torn", torn)))
+        return self.decide(Crash(self._known("node", node), probability("torn", torn)))
 
     def restart(self, node: NodeId) -> Record:
         """Start a dead server from its disk."""
@@ -210,19 +210,19 @@ class Controls(ABC):
 
     def skew(self, node: NodeId, seconds: float) -> Record:
         """Let a server's clock jump forward by so much, or back."""
-        by = number("seconds", seconds, -LONGEST, LONGEST, "seconds")
+        by = number("seconds", seconds, -MAX_LENGTH, MAX_LENGTH, "seconds")
         return self.decide(Skew(self._known("node", node), round(by * SECOND)))
 
-    def spoil(
+    def break_disk(
         self, node: NodeId, *, slow: float = 1.0, full: bool = False, corrupt: Index = 0, lying: bool = False
     ) -> Record:
         """Let a server's disk be slow, full, damaged or lying (:class:`~pyraft_lab.sim.disk.Health` says how)."""
-        health = Health(slow=slow, full=full, corrupt=corrupt, lying=lying).validated()
-        return self.decide(Spoil(self._known("node", node), health))
+        health = DiskFaults(slow=slow, full=full, corrupt=corrupt, lying=lying).validated()
+        return self.decide(SetDiskFault(self._known("node", node), health))
 
-    def mend(self, node: NodeId) -> Record:
+    def mend_disk(self, node: NodeId) -> Record:
         """Make a server's disk sound again: restored where it was damaged, with room where it was full."""
-        return self.decide(Spoil(self._known("node", node), SOUND))
+        return self.decide(SetDiskFault(self._known("node", node), NO_DISK_FAULTS))
 
     def hold(self) -> Record:
         """Let the network hold all messages, as a broker that hiccups; :meth:`release` lets them go at once."""
@@ -241,25 +241,25 @@ class Controls(ABC):
 
     def cut(self, src: NodeId, dst: NodeId) -> Record:
         """Let nothing through from ``src`` to ``dst``; the other way stays open."""
-        src, dst = way("cut", (src, dst))
+        src, dst = node_pair("cut", (src, dst))
         return self.decide(Cut(self._known("src", src), self._known("dst", dst)))
 
     def heal(self, *links: tuple[NodeId, NodeId]) -> Record:
         """Make these links (from, to) whole; without any, all of them."""
-        return self.decide(Heal(tuple(way("links", link) for link in links)))
+        return self.decide(Heal(tuple(node_pair("links", link) for link in links)))
 
     def drop(self, message: MessageId) -> Record:
         """Lose a message that is under way."""
-        return self.decide(Drop(whole("message", message)))
+        return self.decide(Drop(integer("message", message)))
 
     def duplicate(self, message: MessageId) -> Record:
         """Let a message that is under way arrive twice."""
-        return self.decide(Duplicate(whole("message", message)))
+        return self.decide(Duplicate(integer("message", message)))
 
     def delay(self, message: MessageId, seconds: float) -> Record:
         """Let a message that is under way take longer."""
         by = seconds_of("seconds", seconds)
-        return self.decide(Delay(whole("message", message), round(by * SECOND)))
+        return self.decide(Delay(integer("message", message), round(by * SECOND)))
 
     def add_node(self, node: NodeId) -> Record:
         """Start a new server with an empty disk; make it a member with :meth:`add_learner`."""
@@ -269,10 +269,10 @@ class Controls(ABC):
         """The id of a server there is; ``ConfigError`` for what is no id, ``UnknownNode`` where it names nobody."""
         return self.nodes[node_id(field, node)].id
 
-    def _ask(self, wish: Wish, to: NodeId | None, client: int) -> ClientCall:
+    def _ask(self, wish: Request, to: NodeId | None, client: int) -> ClientCall:
         """Have a client ask."""
         server = None if to is None else self._known("to", to)
-        return self.call(Call(client=whole("client", client, -LARGEST), wish=wish, to=server))
+        return self.call(Call(client=integer("client", client, -LARGEST), request=wish, to=server))
 
-    def _operate(self, wish: Wish, to: NodeId | None = None) -> ClientCall:
-        return self.call(Call(client=OPERATOR, wish=wish, to=to))
+    def _operate(self, wish: Request, to: NodeId | None = None) -> ClientCall:
+        return self.call(Call(client=OPERATOR, request=wish, to=to))

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import flag, number, whole
+from pyraft_lab.arguments import flag, number, integer
 from pyraft_lab.engine.commands import Append, StorageCommand
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage
@@ -20,7 +20,7 @@ from pyraft_lab.errors import StorageFailed
 from pyraft_lab.trace.record import EventId, MessageId
 
 
-class Health(Struct, frozen=True, kw_only=True):
+class DiskFaults(Struct, frozen=True, kw_only=True):
     """What is wrong with a disk; Raft survives the first three, and nothing survives the last.
 
     ``slow``: its syncs take so many times longer. ``full``: the next sync fails, and the server stops for good.
@@ -33,10 +33,10 @@ class Health(Struct, frozen=True, kw_only=True):
     corrupt: Index = 0
     lying: bool = False
 
-    def validated(self) -> "Health":
+    def validated(self) -> "DiskFaults":
         """This health, or ``ConfigError`` naming field, value and rule."""
         number("slow", self.slow, most=1e6)
-        whole("corrupt", self.corrupt, what="an index")
+        integer("corrupt", self.corrupt, what="an index")
         flag("full", self.full), flag("lying", self.lying)
         return self
 
@@ -50,11 +50,11 @@ class Health(Struct, frozen=True, kw_only=True):
         return ", ".join(filter(None, ills)) or "sound"
 
 
-SOUND = Health()
+NO_DISK_FAULTS = DiskFaults()
 """Nothing is wrong."""
 
 
-class Held(Struct, frozen=True):
+class WaitingForSync(Struct, frozen=True):
     """A promise that waits for the disk."""
 
     dst: NodeId
@@ -68,10 +68,10 @@ class Batch(Struct, frozen=True, kw_only=True):
 
     commands: tuple[StorageCommand, ...]
     image: Disk
-    held: tuple[Held, ...] = ()
+    held: tuple[WaitingForSync, ...] = ()
 
 
-class Shelved(Struct, frozen=True):
+class StoredSnapshot(Struct, frozen=True):
     """The bytes of a snapshot."""
 
     meta: SnapshotMeta
@@ -99,7 +99,7 @@ def _pieces(command: StorageCommand) -> Iterator[StorageCommand]:
             yield command
 
 
-def check_readable(disk: Disk, health: Health) -> None:
+def check_readable(disk: Disk, health: DiskFaults) -> None:
     """Refuse to read a damaged entry: its checksum would tell."""
     if disk.log.start.index < health.corrupt <= disk.log.last.index:
         raise StorageFailed(f"entry {health.corrupt} fails its checksum")

@@ -23,12 +23,12 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.rules import ADVANCED, RAFT, lease_holds
-from pyraft_lab.engine.state import Disk, Halted, Leader, Progress, RaftState, Step
+from pyraft_lab.engine.rules import ADVANCED, RAFT, has_valid_lease
+from pyraft_lab.engine.state import Disk, Reverted, Leader, Progress, RaftState, Step
 from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.properties import Violation
-from pyraft_lab.sim.safety import holds
+from pyraft_lab.sim.safety import has_entry
 from pyraft_lab.sim.weather import Micros
 from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import EventId, Flight, Kind, Record
@@ -36,7 +36,7 @@ from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 Found = Iterator[tuple[str, str]]
 
 
-class Duties:
+class LocalInvariants:
     """Watches a simulation for broken duties; ``strict`` also where the rules are not Raft's."""
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -50,9 +50,9 @@ class Duties:
         self.wiped: dict[EventId, tuple[NodeId, Index]] = {}
         """Servers whose disk was lost, and up to where leaders may believe since what they had acknowledged before."""
 
-    def fork(self, world: World) -> "Duties":
+    def fork(self, world: World) -> "LocalInvariants":
         """A watch that knows what happened before ``world``."""
-        events, past = world.events, Duties(strict=self.strict)
+        events, past = world.events, LocalInvariants(strict=self.strict)
         past.grants = {key: event for key, event in self.grants.items() if event < events}
         past.heights = [one for one in self.heights if one[1] < events]
         past.floors = {key: value for key, value in self.floors.items() if value[1] < events}
@@ -106,7 +106,7 @@ class Duties:
         if not led and not isinstance(step.event, Boot):
             yield from self._elected(after, world)
         yield from progress_is_true(step, world, dict(self.wiped.values()))
-        if self.timeless is None and lease_holds(after) and not lease_holds(before):
+        if self.timeless is None and has_valid_lease(after) and not has_valid_lease(before):
             yield from one_lease_at_a_time(after.id, world)
 
     def _elected(self, leader: RaftState, world: World) -> Found:
@@ -214,7 +214,7 @@ def memberships_are_adjacent(step: Step, entries: Sequence[Entry]) -> Found:
         return
     for entry in entries:
         if isinstance(entry.payload, Configuration):
-            waits = _waits(after, entry.index, before.role.blank)
+            waits = _waits(after, entry.index, before.role.noop)
             if waits is not None:
                 yield "one change at a time", f"node {after.id} appends membership {entry.id} before {waits} commits"
             if not _meet(before.membership, entry.payload.membership):
@@ -296,7 +296,7 @@ def progress_is_true(step: Step, world: World, lost: Mapping[NodeId, Index]) -> 
         old = known.get(one.peer)
         if old is not None and (old is one or (old.matched, old.next) == (one.matched, one.next)):
             continue
-        if not isinstance(one.pace, Halted) and not one.matched < one.next <= leader.log.last.index + 1:
+        if not isinstance(one.state, Reverted) and not one.matched < one.next <= leader.log.last.index + 1:
             at = f"matched {one.matched}, next {one.next}, last {leader.log.last.index}"
             yield "progress is true", f"node {leader.id} keeps of node {one.peer}: {at}"
         if one.matched > lost.get(one.peer, 0) and not _has_matched(leader, one, world):
@@ -325,24 +325,24 @@ def _has_matched(leader: RaftState, one: Progress, world: World) -> bool:
     if at is None or not one.matched or one.peer not in world.nodes:
         return True
     disk = world.nodes[one.peer].synced
-    return disk.vote > leader.vote or holds(disk, at)
+    return disk.vote > leader.vote or has_entry(disk, at)
 
 
 def one_lease_at_a_time(leader: NodeId, world: World) -> Found:
     """While one leader's lease holds nobody else's does (dissertation §6.4.1)."""
-    if _holds_lease(world.nodes[leader], world.now):
+    if _has_running_lease(world.nodes[leader], world.now):
         for id, node in world.nodes.items():
-            if id != leader and _holds_lease(node, world.now):
+            if id != leader and _has_running_lease(node, world.now):
                 yield "one lease at a time", f"nodes {id} and {leader} both hold a lease"
 
 
-def _holds_lease(node: Node, now: Micros) -> bool:
+def _has_running_lease(node: Node, now: Micros) -> bool:
     """Whether a server leads by a lease that has not run out, told to it or not: who stood still hears of it late."""
     role = node.state.role
-    if not (node.up and isinstance(role, Leader) and lease_holds(node.state)):
+    if not (node.up and isinstance(role, Leader) and has_valid_lease(node.state)):
         return False
-    ends = node.timers.get(lease(role.proved))
-    return ends is None or (ends.time > now and lease(role.proved) not in node.overdue)
+    ends = node.timers.get(lease(role.acked_round))
+    return ends is None or (ends.time > now and lease(role.acked_round) not in node.overdue)
 
 
 def message_is_true(src: NodeId, request: AppendRequest, world: World) -> Found:

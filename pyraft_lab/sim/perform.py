@@ -20,9 +20,9 @@ from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
 from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim import plan as faults
-from pyraft_lab.sim.disk import SOUND
+from pyraft_lab.sim.disk import NO_DISK_FAULTS
 from pyraft_lab.sim.links import links_between
-from pyraft_lab.sim.plan import AnyFault, Plan, Who
+from pyraft_lab.sim.plan import AnyFault, Plan, NodeOrLeader
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
 from pyraft_lab.sim.workload import Clients, Load
@@ -31,7 +31,7 @@ from pyraft_lab.trace.record import Record
 Act = Callable[[], object]
 
 
-class Performance:
+class PlanRun:
     """A plan while it is performed on a simulation: what is due next, and the weather of the moment."""
 
     def __init__(self, sim: Simulation) -> None:
@@ -47,10 +47,10 @@ class Performance:
         self._count += 1
         heappush(self._due, (self.began + round(seconds * SECOND), self._count, act))
 
-    def begin(self, fault: AnyFault) -> None:
+    def start_fault(self, fault: AnyFault) -> None:
         """Let a fault happen now, and have it end when its time is over."""
         end = self._start(fault)
-        if isinstance(fault, faults.Spell) and fault.lasts is not None and end is not None:
+        if isinstance(fault, faults.TimedFault) and fault.lasts is not None and end is not None:
             self.at(fault.at + fault.lasts, end)
 
     def run(self, seconds: float) -> None:
@@ -72,16 +72,16 @@ class Performance:
                 return self._disturb(fault)
             case faults.Crash() | faults.Wipe() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
                 victim = self._node(fault.node)
-                return None if victim is None else self._strike(fault, victim)
+                return None if victim is None else self._break_node(fault, victim)
             case _:
                 self._operate(fault)
                 return None
 
-    def _disturb(self, fault: faults.Weathering) -> Act | None:
+    def _disturb(self, fault: faults.NetworkFault) -> Act | None:
         match fault:
             case faults.Storm():
                 self._storms.append(fault)
-                self._blow()
+                self._set_weather()
                 return partial(self._calm, fault)
             case faults.Partition():
                 return self._part(fault)
@@ -98,7 +98,7 @@ class Performance:
             case _:
                 assert_never(fault)
 
-    def _strike(self, fault: faults.Harm, node: NodeId) -> Act | None:
+    def _break_node(self, fault: faults.NodeFault, node: NodeId) -> Act | None:
         sim = self.sim
         match fault:
             case faults.Crash(torn=torn) if sim.nodes[node].up:
@@ -118,12 +118,12 @@ class Performance:
                 sim.skew(node, by)
                 return None
             case faults.Disk(slow=slow, full=full, corrupt=corrupt, lying=lying):
-                sim.spoil(node, slow=slow, full=full, corrupt=corrupt, lying=lying)
+                sim.break_disk(node, slow=slow, full=full, corrupt=corrupt, lying=lying)
                 return partial(self._mend, node)
             case _:
                 return None
 
-    def _operate(self, fault: faults.Order) -> None:
+    def _operate(self, fault: faults.OperatorAction) -> None:
         match fault:
             case faults.Elect(nodes=nodes):
                 for rival in self._running(*nodes):
@@ -140,12 +140,12 @@ class Performance:
 
     # The details
 
-    def _node(self, who: Who) -> NodeId | None:
+    def _node(self, who: NodeOrLeader) -> NodeId | None:
         """The server that is meant, if there is one."""
         node = self.sim.leader if who == "leader" else who
         return node if node in self.sim.nodes else None
 
-    def _running(self, *whos: Who) -> list[NodeId]:
+    def _running(self, *whos: NodeOrLeader) -> list[NodeId]:
         """Those of them that run."""
         nodes = [node for who in whos if (node := self._node(who)) is not None]
         return [node for node in nodes if self.sim.nodes[node].up and not self.sim.nodes[node].paused]
@@ -161,7 +161,7 @@ class Performance:
 
     def _mend(self, node: NodeId) -> None:
         """A sound disk, and another life for a server that died of the old one."""
-        self.sim.mend(node)
+        self.sim.mend_disk(node)
         if self.sim.nodes[node].state.halted:
             self._restart(node)
 
@@ -186,9 +186,9 @@ class Performance:
 
     def _calm(self, storm: faults.Storm) -> None:
         self._storms.remove(storm)
-        self._blow()
+        self._set_weather()
 
-    def _blow(self) -> None:
+    def _set_weather(self) -> None:
         """The weather of all storms that are going on; the newest counts, and on a link those that name it."""
         weather, links = self.usual, self.usual.links
         for storm in self._storms:
@@ -202,7 +202,7 @@ class Performance:
         self.sim.change_membership(Batch((AddLearners(voters), ReplaceVoters(voters))), retain=retain)
 
 
-def stage(
+def simulate_plan(
     plan: Plan,
     *,
     rules: Rules | None = None,
@@ -216,11 +216,11 @@ def stage(
     sim = Simulation(plan.nodes, plan.seed, rules=rules, config=config, weather=weather)
     for observer in observers:
         sim.watch(observer)
-    perform(sim, plan, seconds=plan.seconds, load=load, quiet=quiet)
+    run_plan(sim, plan, seconds=plan.seconds, load=load, quiet=quiet)
     return sim
 
 
-def perform(
+def run_plan(
     sim: Simulation,
     plan: Plan | Iterable[AnyFault],
     *,
@@ -232,26 +232,26 @@ def perform(
 
     With ``quiet=None`` nothing is healed. A broken invariant ends it all: what follows would tell nothing new.
     """
-    performance = Performance(sim)
+    performance = PlanRun(sim)
     for fault in plan.faults if isinstance(plan, Plan) else plan:
-        performance.at(fault.at, partial(performance.begin, fault))
+        performance.at(fault.at, partial(performance.start_fault, fault))
     if load is not None:
         Clients(sim, load).join(performance.at)
     performance.run(seconds)
     if quiet is not None and not sim.violations:
-        calm(sim, performance.usual)
+        heal_all(sim, performance.usual)
         sim.run(quiet)
 
 
-def calm(sim: Simulation, weather: Weather) -> None:
+def heal_all(sim: Simulation, weather: Weather) -> None:
     """Heal everything: this weather without its accidents, whole links, right clocks, sound disks, every server up."""
-    sim.weather = weather.calm()
+    sim.weather = weather.without_faults()
     sim.heal()
     if sim.world.held:
         sim.release()
     for id, node in sim.nodes.items():
-        if node.node.health != SOUND:
-            sim.mend(id)
+        if node.node.disk_faults != NO_DISK_FAULTS:
+            sim.mend_disk(id)
         if node.paused:
             sim.resume(id)
         if node.node.rate != 1:

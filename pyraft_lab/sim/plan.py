@@ -24,11 +24,11 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import ConfigError, MissingExtra, PlanError
 from pyraft_lab.extras import needed
-from pyraft_lab.sim.mistakes import meant
+from pyraft_lab.sim.mistakes import did_you_mean
 from pyraft_lab.sim.weather import Curve, Link, Weather, given
 
 V = TypeVar("V", Weather, Config)
-Who = NodeId | Literal["leader"]
+NodeOrLeader = NodeId | Literal["leader"]
 """A server by its id, or whoever leads when it happens."""
 
 
@@ -42,7 +42,7 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
         at_least(f"{where}.at", self.at, 0)
 
 
-class Spell(Fault, frozen=True, kw_only=True, tag=str.lower):
+class TimedFault(Fault, frozen=True, kw_only=True, tag=str.lower):
     """A fault that ends by itself after ``lasts`` seconds; ``None`` lasts until everything is healed."""
 
     lasts: float | None = None
@@ -56,7 +56,7 @@ class Spell(Fault, frozen=True, kw_only=True, tag=str.lower):
 # The network
 
 
-class Storm(Spell, frozen=True, kw_only=True):
+class Storm(TimedFault, frozen=True, kw_only=True):
     """Other weather, everywhere or on the ``links`` that are named: what is left out stays as it is."""
 
     latency: Curve | UnsetType = UNSET
@@ -77,7 +77,7 @@ class Storm(Spell, frozen=True, kw_only=True):
         _changed(Weather(), where, self.changes).validated()
 
 
-class Partition(Spell, frozen=True, kw_only=True):
+class Partition(TimedFault, frozen=True, kw_only=True):
     """Messages pass within a group only; nodes in no group form one more. The story tells the ``name``."""
 
     groups: tuple[tuple[NodeId, ...], ...]
@@ -92,30 +92,30 @@ class Partition(Spell, frozen=True, kw_only=True):
             raise ConfigError(f"{where}.groups", self.groups, f"node {twice[0]} is in two of them")
 
 
-class Isolate(Spell, frozen=True, kw_only=True):
+class Isolate(TimedFault, frozen=True, kw_only=True):
     """One server hears nobody, and nobody hears it."""
 
-    node: Who
+    node: NodeOrLeader
 
 
-class Cut(Spell, frozen=True, kw_only=True):
+class Cut(TimedFault, frozen=True, kw_only=True):
     """Nothing passes from ``src`` to ``dst``; the other way stays open."""
 
     src: NodeId
     dst: NodeId
 
 
-class Hold(Spell, frozen=True, kw_only=True):
+class Hold(TimedFault, frozen=True, kw_only=True):
     """All messages wait until the spell ends, and then arrive at once: a broker that hiccups."""
 
 
 # Servers
 
 
-class Crash(Spell, frozen=True, kw_only=True):
+class Crash(TimedFault, frozen=True, kw_only=True):
     """A server dies, and is started again when the spell ends; a share of ``torn`` of its unsynced writes survives."""
 
-    node: Who
+    node: NodeOrLeader
     torn: float = 0.0
 
     def check(self, where: str) -> None:
@@ -125,21 +125,21 @@ class Crash(Spell, frozen=True, kw_only=True):
             raise ConfigError(f"{where}.torn", self.torn, "must be a share from 0 to 1")
 
 
-class Wipe(Spell, frozen=True, kw_only=True):
+class Wipe(TimedFault, frozen=True, kw_only=True):
     """A server dies and its disk is replaced by an empty one; it is started again when the spell ends.
 
     With ``allowed`` an operator then tells the leader to take it back, whatever it had acknowledged. A voter that is
     wiped may cost committed entries: Raft assumes that disks last.
     """
 
-    node: Who
+    node: NodeOrLeader
     allowed: bool = True
 
 
-class Pause(Spell, frozen=True, kw_only=True):
+class Pause(TimedFault, frozen=True, kw_only=True):
     """A server stands still, as in a long collection of garbage; it notices ``late`` which timers ran out meanwhile."""
 
-    node: Who
+    node: NodeOrLeader
     late: float = 0.0
 
     def check(self, where: str) -> None:
@@ -148,10 +148,10 @@ class Pause(Spell, frozen=True, kw_only=True):
         at_least(f"{where}.late", self.late, 0, "seconds")
 
 
-class Drift(Spell, frozen=True, kw_only=True):
+class Drift(TimedFault, frozen=True, kw_only=True):
     """The clock of a server runs ``rate`` times as fast as it should."""
 
-    node: Who
+    node: NodeOrLeader
     rate: float
 
     def check(self, where: str) -> None:
@@ -164,14 +164,14 @@ class Drift(Spell, frozen=True, kw_only=True):
 class Skew(Fault, frozen=True, kw_only=True):
     """The clock of a server jumps forward by so many seconds, or back."""
 
-    node: Who
+    node: NodeOrLeader
     by: float
 
 
-class Disk(Spell, frozen=True, kw_only=True):
+class Disk(TimedFault, frozen=True, kw_only=True):
     """A disk is slow, full, damaged or lying; it is mended when the spell ends. Raft cannot survive a lying one."""
 
-    node: Who
+    node: NodeOrLeader
     slow: float = 1.0
     full: bool = False
     corrupt: Index = 0
@@ -190,7 +190,7 @@ class Disk(Spell, frozen=True, kw_only=True):
 class Elect(Fault, frozen=True, kw_only=True):
     """These servers campaign at once, all of them, without asking first."""
 
-    nodes: tuple[Who, ...]
+    nodes: tuple[NodeOrLeader, ...]
 
 
 class Transfer(Fault, frozen=True, kw_only=True):
@@ -202,7 +202,7 @@ class Transfer(Fault, frozen=True, kw_only=True):
 class Snapshot(Fault, frozen=True, kw_only=True):
     """A server is asked to build a snapshot, and to forget what it covers."""
 
-    node: Who
+    node: NodeOrLeader
 
 
 class Members(Fault, frozen=True, kw_only=True):
@@ -218,13 +218,13 @@ class Members(Fault, frozen=True, kw_only=True):
             raise ConfigError(f"{where}.voters", self.voters, "must name somebody")
 
 
-Weathering = Storm | Partition | Isolate | Cut | Hold
+NetworkFault = Storm | Partition | Isolate | Cut | Hold
 """What befalls the network."""
-Harm = Crash | Wipe | Pause | Drift | Skew | Disk
+NodeFault = Crash | Wipe | Pause | Drift | Skew | Disk
 """What befalls a server."""
-Order = Elect | Transfer | Snapshot | Members
+OperatorAction = Elect | Transfer | Snapshot | Members
 """What operators want."""
-AnyFault = Weathering | Harm | Order
+AnyFault = NetworkFault | NodeFault | OperatorAction
 
 
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -283,7 +283,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whom a fault is about must be there from the beginning, or be made a member."""
         self._check_known(where, fault, _nodes_of(fault))
 
-    def _check_known(self, where: str, value: object, nodes: Iterable[Who]) -> None:
+    def _check_known(self, where: str, value: object, nodes: Iterable[NodeOrLeader]) -> None:
         known = set(range(1, self.nodes + 1)).union(*(one.voters for one in self.faults if isinstance(one, Members)))
         for node in nodes:
             if node != "leader" and node not in known:
@@ -298,7 +298,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return _changed(usual, "config", self.config).validated()
 
 
-def _nodes_of(fault: AnyFault) -> Iterable[Who]:
+def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
     """The servers a fault is about."""
     match fault:
         case Partition(groups=groups):
@@ -324,7 +324,7 @@ def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
     known = asdict(usual)
     for name in changes:
         if name not in known:
-            raise ConfigError(f"{field}.{name}", changes[name], meant(name, known))
+            raise ConfigError(f"{field}.{name}", changes[name], did_you_mean(name, known))
     try:
         return msgspec.convert(known | dict(changes), type(usual))
     except msgspec.MsgspecError as error:
@@ -341,7 +341,7 @@ def _check_words(told: object) -> None:
         if isinstance(fault, dict) and "do" in fault:
             kind = _KINDS.get(fault["do"])
             if kind is None:
-                raise PlanError(f"faults[{place}].do {fault['do']!r} {meant(fault['do'], _KINDS)}")
+                raise PlanError(f"faults[{place}].do {fault['do']!r} {did_you_mean(fault['do'], _KINDS)}")
             _check_keys(f"faults[{place}].", {name: fault[name] for name in fault if name != "do"}, kind)
 
 
@@ -349,7 +349,7 @@ def _check_keys(where: str, told: Mapping[str, object], kind: type[Struct]) -> N
     known = [field.name for field in fields(kind)]
     for name in told:
         if name not in known:
-            raise PlanError(f"{where}{name} {meant(name, known)}")
+            raise PlanError(f"{where}{name} {did_you_mean(name, known)}")
 
 
 _KINDS: Mapping[str, type[Fault]] = {kind.__name__.lower(): kind for kind in get_args(AnyFault)}

@@ -49,7 +49,7 @@ class Checker(Protocol):
         ...
 
 
-class Turn(NamedTuple):
+class Flip(NamedTuple):
     """From event ``event`` on, at ``time``, it was true, or false."""
 
     event: EventId
@@ -66,7 +66,7 @@ class Property(Generic[S]):
                 "predicate", predicate, "must be a function of the simulation, like lambda sim: sim.leader"
             )
         self.kind, self.name, self.predicate = kind, name, predicate
-        self.turns: list[Turn] = []
+        self.turns: list[Flip] = []
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}: {'holds' if self.holds else 'does not hold'}>"
@@ -86,7 +86,7 @@ class Property(Generic[S]):
                 assert_never(self.kind)
 
     @property
-    def decisive(self) -> Turn | None:
+    def decisive(self) -> Flip | None:
         """The turn that decided: the first false, the first true, or the last of all."""
         match self.kind:
             case "always":
@@ -98,13 +98,13 @@ class Property(Generic[S]):
             case _:
                 assert_never(self.kind)
 
-    def look(self, sim: S, event: EventId, time: float) -> bool:
+    def observe(self, sim: S, event: EventId, time: float) -> bool:
         """Ask; whether this is what broke it for good."""
         true = bool(self.predicate(sim))
         if self.turns and self.turns[-1].true == true:
             return False
         breaks = self.kind == "always" and self.holds and not true
-        self.turns.append(Turn(event, time, true))
+        self.turns.append(Flip(event, time, true))
         return breaks
 
     def branch(self, events: EventId) -> "Property[S]":

@@ -16,7 +16,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
 from pyraft_lab.machine import KeyValue, StateMachine
-from pyraft_lab.sim.capsule import KNOWN, Capsule, Proof, Told, prove, unwrap
+from pyraft_lab.sim.capsule import NAMED_RULES, Capsule, Proof, TableDescription, prove, unwrap
 from pyraft_lab.sim.weather import Weather
 from pyraft_lab.trace.record import EventId, Record
 
@@ -77,14 +77,14 @@ def _tables(capsule: Capsule, rules: Rules | None) -> list[Rules]:
 def _go(sim: "Simulation", capsule: Capsule, begin: EventId, end: EventId | None) -> None:
     """Do what was done between two turns; where that is not possible, the runs have parted before."""
     try:
-        for deed in capsule.deeds:
+        for deed in capsule.actions:
             if begin <= deed.events and (end is None or deed.events < end):
                 sim.redo(deed)
         while sim.world.events < (capsule.proof.events if end is None else end):
             sim.step()
     except PyraftError as error:
         _compare(sim, capsule)
-        raise CapsuleMismatch(sim.world.events, f"{error}{_blame(capsule)}") from error
+        raise CapsuleMismatch(sim.world.events, f"{error}{_version_hint(capsule)}") from error
 
 
 def _compare(sim: "Simulation", capsule: Capsule) -> None:
@@ -97,7 +97,7 @@ def _compare(sim: "Simulation", capsule: Capsule) -> None:
     if wrong is None and (sim.world.events < proof.events or mine.digest == proof.digest):
         return
     event = proof.events - 1 if wrong is None else (wrong + 1) * proof.stride - 1
-    raise CapsuleMismatch(event, f"{_tell(sim.trace.record(event))}{_blame(capsule)}")
+    raise CapsuleMismatch(event, f"{_tell(sim.trace.record(event))}{_version_hint(capsule)}")
 
 
 def _tell(record: Record) -> str:
@@ -105,7 +105,7 @@ def _tell(record: Record) -> str:
     return f"here it is {where}{record.kind} at {record.time:.6f} s"
 
 
-def _blame(capsule: Capsule) -> str:
+def _version_hint(capsule: Capsule) -> str:
     """Another version of the library is the likeliest reason."""
     if capsule.version == pyraft_lab.__version__:
         return "; the rules or the machine are not those of the capsule"
@@ -129,16 +129,16 @@ def _as(kind: type[Config | Weather], told: Mapping[str, Any]) -> dict[str, Any]
         raise CapsuleError(f"its {kind.__name__.lower()} makes no sense: {error}") from error
 
 
-def _find_rules(told: Told) -> Rules:
+def _find_rules(told: TableDescription) -> Rules:
     if isinstance(told, dict):
         known = {field.name for field in fields(Rules)}
         return replace(RAFT, **{name: _find(rule, "rules") for name, rule in told.items() if name in known})
-    if told not in KNOWN:
-        raise CapsuleError(f"there are no rules {told!r}; known are {', '.join(KNOWN)}")
-    return KNOWN[told]
+    if told not in NAMED_RULES:
+        raise CapsuleError(f"there are no rules {told!r}; known are {', '.join(NAMED_RULES)}")
+    return NAMED_RULES[told]
 
 
-def _is_known(told: Told) -> bool:
+def _is_known(told: TableDescription) -> bool:
     """Whether the library has these rules itself."""
     try:
         _find_rules(told)

@@ -17,7 +17,7 @@ from typing import Protocol, assert_never
 from pyraft_lab.engine.events import Stored
 from pyraft_lab.engine.log import Entry, Log
 from pyraft_lab.engine.messages import AppendAccepted, VoteResponse
-from pyraft_lab.engine.rules import covers_in_order
+from pyraft_lab.engine.rules import supersedes_in_order
 from pyraft_lab.engine.state import Candidate, Disk, Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term, Vote
 from pyraft_lab.sim.facts import (
@@ -176,7 +176,7 @@ class Safety:
         if isinstance(after.role, Leader) and after.committed > step.before.committed:
             yield from commit_is_backed(after, world)
         if isinstance(step.event, Stored):
-            yield from honest_disk(after, world)
+            yield from disk_matches_state(after, world)
 
     def _vote_once(self, event: EventId, voter: NodeId, vote: Vote, world: World) -> Broken:
         """One vote a term (§5.2), counted when it leaves; under ordered votes a later one must be greater."""
@@ -196,7 +196,7 @@ class Safety:
                     yield DURABLE_BEFORE_ANSWER, f"node {flight.src} grants {asked}, but its disk has {disk.vote}"
                 yield from self._vote_once(event, flight.src, asked, world)
             case AppendAccepted(matched=matched):
-                if not holds(disk, matched):
+                if not has_entry(disk, matched):
                     yield DURABLE_BEFORE_ANSWER, f"node {flight.src} acknowledges {matched}, which its disk lacks"
             case _:
                 pass
@@ -204,7 +204,7 @@ class Safety:
 
 def votes_are_ordered(world: World) -> bool:
     """Whether several nodes may lead in one term, one after the other."""
-    return world.setting.engine.rules.covers is covers_in_order
+    return world.setting.engine.rules.supersedes is supersedes_in_order
 
 
 def commit_is_backed(leader: RaftState, world: World) -> Broken:
@@ -212,12 +212,12 @@ def commit_is_backed(leader: RaftState, world: World) -> Broken:
     at = leader.log.id_at(leader.committed)
     if at is None:
         return
-    holders = [id for id, node in world.nodes.items() if holds(node.synced, at)]
+    holders = [id for id, node in world.nodes.items() if has_entry(node.synced, at)]
     if not leader.membership.is_quorum(holders):
         yield COMMIT_IS_BACKED, f"node {leader.id} commits {at}, which only {holders} have on disk"
 
 
-def honest_disk(state: RaftState, world: World) -> Broken:
+def disk_matches_state(state: RaftState, world: World) -> Broken:
     """Once everything is synced, the disk is what Raft believes it to be."""
     node = world.nodes[state.id]
     if not node.batches and _ends(node.synced) != _ends(state.disk):
@@ -232,7 +232,7 @@ def _has_vote(disk: Disk, vote: Vote) -> bool:
     return disk.vote.term > vote.term or (disk.vote.term, disk.vote.node) >= (vote.term, vote.node)
 
 
-def holds(disk: Disk, id: LogId) -> bool:
+def has_entry(disk: Disk, id: LogId) -> bool:
     """Whether a disk has this entry, or a snapshot that covers it."""
     covered = disk.snapshot.last.index if disk.snapshot else 0
     return id.index <= covered or disk.log.has(id)

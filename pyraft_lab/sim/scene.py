@@ -11,13 +11,13 @@ from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.ledger import Outcome
-from pyraft_lab.sim.disk import Held
-from pyraft_lab.sim.weather import SECOND, Micros, Purpose, Weather, between, chance
-from pyraft_lab.sim.world import Deliver, Due, Pending, World
+from pyraft_lab.sim.disk import WaitingForSync
+from pyraft_lab.sim.weather import SECOND, Micros, Purpose, Weather, sample, chance
+from pyraft_lab.sim.world import Deliver, ScheduledAction, Pending, World
 from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, Reply
 
 
-class Ended(Struct, frozen=True, kw_only=True):
+class Completed(Struct, frozen=True, kw_only=True):
     """A call that got its answer: a value, or an error."""
 
     request: RequestId
@@ -34,21 +34,21 @@ class Sender(Protocol):
     arrivals: Mapping[NodeId, Micros]
 
 
-class Scene:
+class Transition:
     """The only mutable object of a world: alive for one action, from one world to the next."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.now = world.now
         self.nodes = dict(world.nodes)
-        self.agenda = list(world.agenda)
+        self.event_queue = list(world.event_queue)
         self.flights = dict(world.flights)
         self.calls = dict(world.calls)
         self.clients = dict(world.clients)
         self.cuts, self.held, self.weather = world.cuts, world.held, world.weather
-        self.order, self.messages, self.requests = world.order, world.messages, world.requests
+        self.sequence, self.messages, self.requests = world.sequence, world.messages, world.requests
         self.sent: list[Flight] = []
-        self.ended: list[Ended] = []
+        self.ended: list[Completed] = []
         self.outcomes: list[tuple[NodeId, Outcome]] = []
         self.step: Step | None = None
         self.kind, self.node = Kind.CALL, 0
@@ -62,7 +62,7 @@ class Scene:
         """The id that the record of this action will have."""
         return self.world.events
 
-    def tell(
+    def describe(
         self,
         kind: Kind,
         node: NodeId = 0,
@@ -80,34 +80,34 @@ class Scene:
 
     # The agenda
 
-    def schedule(self, delay: Micros, action: Pending, cause: EventId | None = None) -> Due:
+    def schedule(self, delay: Micros, action: Pending, cause: EventId | None = None) -> ScheduledAction:
         """Put an action on the agenda, ``delay`` from now."""
-        due = Due(self.now + max(delay, 0), self.order, action, self.id if cause is None else cause)
-        self.order += 1
-        insort(self.agenda, due)
+        due = ScheduledAction(self.now + max(delay, 0), self.sequence, action, self.id if cause is None else cause)
+        self.sequence += 1
+        insort(self.event_queue, due)
         return due
 
-    def cancel(self, due: Due) -> None:
+    def cancel(self, due: ScheduledAction) -> None:
         """Take a line off the agenda; one that is past is not there any more."""
-        place = bisect_left(self.agenda, due)
-        if place < len(self.agenda) and self.agenda[place] == due:
-            del self.agenda[place]
+        place = bisect_left(self.event_queue, due)
+        if place < len(self.event_queue) and self.event_queue[place] == due:
+            del self.event_queue[place]
 
-    def reschedule(self, due: Due, delay: Micros) -> Due:
+    def reschedule(self, due: ScheduledAction, delay: Micros) -> ScheduledAction:
         """The same action at another time."""
         self.cancel(due)
         return self.schedule(delay, due.action, due.cause)
 
-    def take(self, action: Pending) -> Due | None:
+    def unschedule(self, action: Pending) -> ScheduledAction | None:
         """Take the first line with this action off the agenda."""
-        due = next((due for due in self.agenda if due.action == action), None)
+        due = next((due for due in self.event_queue if due.action == action), None)
         if due is not None:
             self.cancel(due)
         return due
 
     # The network
 
-    def send(self, src: Sender, leaving: Held) -> None:
+    def send(self, src: Sender, leaving: WaitingForSync) -> None:
         """Let a message leave: the weather decides whether, when and how often it arrives."""
         src.sent += 1
         flight = Flight(
@@ -122,15 +122,15 @@ class Scene:
         weather = self.weather.on(src.id, leaving.dst)
         if (src.id, leaving.dst) in self.cuts:
             self.sent.append(replace(flight, fate=Fate.CUT))
-        elif self._strikes(weather.loss, Purpose.LOSS, src):
+        elif self._happens(weather.loss, Purpose.LOSS, src):
             self.sent.append(replace(flight, fate=Fate.LOST))
         else:
-            self.fly(flight, self._arrival(src, leaving.dst, weather))
-            if self._strikes(weather.duplicate, Purpose.DUPLICATE, src):
-                again = between(weather.latency, self.draw(Purpose.COPY, src.id, src.sent))
+            self.send_flight(flight, self._arrival(src, leaving.dst, weather))
+            if self._happens(weather.duplicate, Purpose.DUPLICATE, src):
+                again = sample(weather.latency, self.draw(Purpose.COPY, src.id, src.sent))
                 self.copy(flight, again)
 
-    def fly(self, flight: Flight, delay: Micros) -> None:
+    def send_flight(self, flight: Flight, delay: Micros) -> None:
         """Put a message on its way."""
         due = self.schedule(delay, Deliver(flight.id), flight.cause)
         flight = replace(flight, due=due.time / SECOND)
@@ -140,20 +140,20 @@ class Scene:
     def copy(self, flight: Flight, delay: Micros) -> None:
         """Put the same message on its way again."""
         original = flight.copy_of or flight.id
-        self.fly(replace(flight, id=self._number(), copy_of=original, sent=self.now / SECOND, cause=self.id), delay)
+        self.send_flight(replace(flight, id=self._number(), copy_of=original, sent=self.now / SECOND, cause=self.id), delay)
 
     def _number(self) -> MessageId:
         self.messages += 1
         return self.messages
 
-    def _strikes(self, likely: float, purpose: Purpose, src: Sender) -> bool:
+    def _happens(self, likely: float, purpose: Purpose, src: Sender) -> bool:
         return likely > 0 and self.draw(purpose, src.id, src.sent) < likely
 
     def _arrival(self, src: Sender, dst: NodeId, weather: Weather) -> Micros:
         """How long it flies: behind the earlier ones on its link, unless it is reordered."""
-        delay = between(weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
-        if self._strikes(weather.reorder, Purpose.REORDER, src):
-            return delay + between((0.0, 2 * weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
+        delay = sample(weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
+        if self._happens(weather.reorder, Purpose.REORDER, src):
+            return delay + sample((0.0, 2 * weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
         arrival = max(self.now + delay, src.arrivals.get(dst, 0))
         src.arrivals = {**src.arrivals, dst: arrival}
         return arrival - self.now
@@ -167,14 +167,14 @@ class Scene:
             weather=self.weather,
             nodes=self.nodes,
             now=self.now,
-            agenda=tuple(self.agenda),
+            event_queue=tuple(self.event_queue),
             flights=self.flights,
             cuts=self.cuts,
             held=self.held,
             calls=self.calls,
             clients=self.clients,
             events=self.world.events + 1,
-            order=self.order,
+            sequence=self.sequence,
             messages=self.messages,
             requests=self.requests,
         )
@@ -196,6 +196,6 @@ class Scene:
         )
 
 
-def _reply(ended: Ended) -> Reply:
+def _reply(ended: Completed) -> Reply:
     error = "" if ended.error is None else str(ended.error)
     return Reply(request=ended.request, ok=not error, value=ended.value, error=error)

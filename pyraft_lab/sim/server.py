@@ -41,31 +41,31 @@ from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.timers import Timer, delay
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
-from pyraft_lab.ledger import Failed, Ledger, Lost, grace
+from pyraft_lab.ledger import RequestFailed, PendingRequests, OutcomeUnknowable, grace
 from pyraft_lab.machine import Answer, Sessions
-from pyraft_lab.sim.disk import SOUND, Batch, Health, Held, Shelved, check_readable, survivors, write
-from pyraft_lab.sim.scene import Scene
-from pyraft_lab.sim.weather import SECOND, Micros, Purpose, between
-from pyraft_lab.sim.world import Build, Building, Due, Expire, GiveUp, Miss, Node, Pending, Sync
+from pyraft_lab.sim.disk import NO_DISK_FAULTS, Batch, DiskFaults, WaitingForSync, StoredSnapshot, check_readable, survivors, write
+from pyraft_lab.sim.scene import Transition
+from pyraft_lab.sim.weather import SECOND, Micros, Purpose, sample
+from pyraft_lab.sim.world import Build, Building, ScheduledAction, FireTimer, GiveUp, SnapshotMissing, Node, Pending, Sync
 from pyraft_lab.trace.record import ANSWERS, MessageId
 
 
-class Server:
+class SimulatedDriver:
     """A node at work: made from its value for one action, and turned into a value again."""
 
-    def __init__(self, scene: Scene, node: NodeId) -> None:
-        self.scene = scene
+    def __init__(self, scene: Transition, node: NodeId) -> None:
+        self.transition = scene
         self.before = value = scene.nodes[node]
-        self.id, self.lives, self.up, self.paused, self.rate = value.id, value.lives, value.up, value.paused, value.rate
+        self.id, self.incarnation, self.up, self.paused, self.rate = value.id, value.incarnation, value.up, value.paused, value.rate
         self.state, self.synced, self.batches = value.state, value.synced, value.batches
-        self.health, self.owed = value.health, value.owed
+        self.health, self.acked_unwritten = value.disk_faults, value.acked_unwritten
         self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
-        self.shelf, self.arriving = value.shelf, value.arriving
+        self.snapshots, self.arriving = value.snapshots, value.arriving
         self.timers, self.overdue, self.arrivals = dict(value.timers), value.overdue, value.arrivals
         self.giving_up = value.giving_up
         self.busy, self.sent, self.drawn, self.wrote = value.busy, value.sent, value.drawn, value.wrote
         self.writing: list[StorageCommand] = []
-        self.held: list[Held] = []
+        self.held: list[WaitingForSync] = []
         self.built = b""
         self.asker: NodeId | None = None
         self.received: MessageId | None = None
@@ -77,15 +77,15 @@ class Server:
             state=self.state,
             machine=self.machine,
             synced=self.synced,
-            health=self.health,
-            owed=self.owed,
-            lives=self.lives,
+            disk_faults=self.health,
+            acked_unwritten=self.acked_unwritten,
+            incarnation=self.incarnation,
             up=self.up,
             paused=self.paused,
             rate=self.rate,
             batches=self.batches,
             ledger=self.ledger,
-            shelf=self.shelf,
+            snapshots=self.snapshots,
             arriving=self.arriving,
             building=self.building,
             timers=self.timers,
@@ -100,11 +100,11 @@ class Server:
 
     # Raft
 
-    def turn(self, event: Event, received: MessageId | None = None) -> None:
+    def step(self, event: Event, received: MessageId | None = None) -> None:
         """One turn of Raft, and all that it commands."""
         self.received, self.asker = received, event.src if isinstance(event, Receive) else None
-        step = with_overdue(self.scene.world.setting.engine.step(self.state, event), self.overdue)
-        self.scene.step, self.state = step, step.after
+        step = with_overdue(self.transition.world.setting.engine.step(self.state, event), self.overdue)
+        self.transition.step, self.state = step, step.after
         for command in step.commands:
             self._execute(command)
         if self.writing:
@@ -126,7 +126,7 @@ class Server:
             case SendChunk():
                 self._send_chunk(command)
             case Alarm():
-                self.scene.detail = str(command)
+                self.transition.detail = str(command)
             case _:
                 self._serve(command)
 
@@ -134,9 +134,9 @@ class Server:
 
     def _send(self, command: Send) -> None:
         answers = isinstance(command.message, ANSWERS) and command.dst == self.asker
-        held = Held(command.dst, command.message, self.received if answers else None, self.scene.id)
+        held = WaitingForSync(command.dst, command.message, self.received if answers else None, self.transition.id)
         if not (command.durable and (self.writing or self.batches)):
-            self.scene.send(self, held)
+            self.transition.send(self, held)
             return
         if self.writing:
             self.held.append(held)
@@ -146,9 +146,9 @@ class Server:
 
     def _send_chunk(self, command: SendChunk) -> None:
         """Read bytes of the stored snapshot; a leader that no longer has it will hear so."""
-        data = next((one.data for one in self.shelf if one.meta == command.meta), None)
+        data = next((one.data for one in self.snapshots if one.meta == command.meta), None)
         if data is None:
-            self.scene.schedule(0, Miss(self.id, command.dst))
+            self.transition.schedule(0, SnapshotMissing(self.id, command.dst))
             return
         end = command.offset + command.length
         message = SnapshotRequest(
@@ -159,25 +159,25 @@ class Server:
             done=end >= command.meta.size,
             round=command.round,
         )
-        self.scene.send(self, Held(command.dst, message, None, self.scene.id))
+        self.transition.send(self, WaitingForSync(command.dst, message, None, self.transition.id))
 
     # Timers
 
     def _set_timer(self, timer: Timer, patience: int) -> None:
         self._cancel_timer(timer)
         self.drawn += 1
-        luck = self.scene.draw(Purpose.TIMER, self.id, self.drawn)
+        luck = self.transition.draw(Purpose.TIMER, self.id, self.drawn)
         seconds = delay(self.state.config, timer.kind, patience, luck) / self.rate
-        self.timers[timer] = self.scene.schedule(max(1, round(seconds * SECOND)), Expire(self.id, timer))
+        self.timers[timer] = self.transition.schedule(max(1, round(seconds * SECOND)), FireTimer(self.id, timer))
 
     def _cancel_timer(self, timer: Timer) -> None:
         if timer in self.timers:
-            self.scene.cancel(self.forget(timer))
+            self.transition.cancel(self.forget(timer))
         elif timer.key == 0:
             for other in [one for one in self.timers if one.kind is timer.kind]:
-                self.scene.cancel(self.forget(other))
+                self.transition.cancel(self.forget(other))
 
-    def forget(self, timer: Timer) -> Due:
+    def forget(self, timer: Timer) -> ScheduledAction:
         """A timer fires, or is stopped: its line of the agenda."""
         if timer in self.overdue:
             self.overdue = tuple(one for one in self.overdue if one != timer)
@@ -186,28 +186,28 @@ class Server:
     def resume(self, late: Micros) -> None:
         """Go on after a pause; that timers have run out meanwhile is noticed only ``late``."""
         self.paused = False
-        if self.giving_up is not None and self.giving_up.time <= self.scene.now:
+        if self.giving_up is not None and self.giving_up.time <= self.transition.now:
             self._expect_nothing()  # time stood still here
             self._mind_orphans()
-        ran_out = sorted((due, timer) for timer, due in self.timers.items() if due.time <= self.scene.now)
+        ran_out = sorted((due, timer) for timer, due in self.timers.items() if due.time <= self.transition.now)
         self.overdue = (*self.overdue, *(timer for _, timer in ran_out if timer not in self.overdue))
         if late:
             for timer in self.overdue:
-                self.timers[timer] = self.scene.reschedule(self.timers[timer], late)
+                self.timers[timer] = self.transition.reschedule(self.timers[timer], late)
 
     def drift(self, rate: float) -> None:
         """Another pace of the clock: running timers end sooner or later."""
-        now = self.scene.now
+        now = self.transition.now
         self.timers = {
-            timer: self.scene.reschedule(due, round((due.time - now) * self.rate / rate))
+            timer: self.transition.reschedule(due, round((due.time - now) * self.rate / rate))
             for timer, due in self.timers.items()
         }
         self.rate = rate
 
     def skew(self, by: Micros) -> None:
         """The clock jumps: running timers end that much sooner."""
-        now = self.scene.now
-        self.timers = {timer: self.scene.reschedule(due, due.time - now - by) for timer, due in self.timers.items()}
+        now = self.transition.now
+        self.timers = {timer: self.transition.reschedule(due, due.time - now - by) for timer, due in self.timers.items()}
 
     # The disk
 
@@ -220,25 +220,25 @@ class Server:
             case WriteChunk(_, offset, data):
                 self.arriving = self.arriving[:offset] + data
             case InstallSnapshot(meta):
-                self._shelve(meta, self.arriving)
+                self._keep_snapshot(meta, self.arriving)
                 self.arriving = b""
                 self._settle(command)
             case SaveSnapshot(meta):
-                self._shelve(meta, self.built)
+                self._keep_snapshot(meta, self.built)
             case _:
                 pass
 
-    def _shelve(self, meta: SnapshotMeta, data: bytes) -> None:
+    def _keep_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
         """Keep the newest snapshot, the one before it (it may be on its way), and those that a crash may leave."""
         left = (self.synced.snapshot, *(batch.image.snapshot for batch in self.batches))
-        kept = [one for one in self.shelf[:-1] if one.meta in left]
-        self.shelf = (*kept, *self.shelf[-1:], Shelved(meta, data))
+        kept = [one for one in self.snapshots[:-1] if one.meta in left]
+        self.snapshots = (*kept, *self.snapshots[-1:], StoredSnapshot(meta, data))
 
     def _write(self) -> None:
         self.wrote += 1
-        latency = between(self.scene.weather.disk, self.scene.draw(Purpose.DISK, self.id, self.wrote))
-        self.busy = max(self.busy, self.scene.now + round(latency * self.health.slow))
-        self.scene.schedule(self.busy - self.scene.now, Sync(self.id))
+        latency = sample(self.transition.weather.disk, self.transition.draw(Purpose.DISK, self.id, self.wrote))
+        self.busy = max(self.busy, self.transition.now + round(latency * self.health.slow))
+        self.transition.schedule(self.busy - self.transition.now, Sync(self.id))
         batch = Batch(commands=tuple(self.writing), image=self.state.disk, held=tuple(self.held))
         self.batches = (*self.batches, batch)
         self.writing, self.held = [], []
@@ -251,22 +251,22 @@ class Server:
         batch, *rest = self.batches
         self.batches = tuple(rest)
         if self.health.lying:
-            self.owed = (*self.owed, *batch.commands)
+            self.acked_unwritten = (*self.acked_unwritten, *batch.commands)
         else:
             self.synced = write(self.synced, batch.commands)
         for held in batch.held:
-            self.scene.send(self, held)
-        self.turn(Stored(batch.image.vote, batch.image.log.last))
+            self.transition.send(self, held)
+        self.step(Stored(batch.image.vote, batch.image.log.last))
 
-    def spoil(self, health: Health) -> None:
+    def set_disk_faults(self, health: DiskFaults) -> None:
         """Another state of the disk; one that stops lying does what it owes."""
         self.health = health
         if not health.lying:
-            self.synced, self.owed = write(self.synced, self.owed), ()
+            self.synced, self.acked_unwritten = write(self.synced, self.acked_unwritten), ()
 
     def _fail(self, why: str) -> None:
         """A storage error stops the server: it never limps on."""
-        self.scene.detail = f"halted: {why}"
+        self.transition.detail = f"halted: {why}"
         self.state = replace(self.state, halted=why)
         self.stop()
 
@@ -278,19 +278,19 @@ class Server:
                 self._settle(command, self._apply(entries))
             case TakeSnapshot():
                 self.building = Building(command, self.machine)
-                luck = self.scene.draw(Purpose.BUILD, self.id, self.wrote)
-                self.scene.schedule(between(self.scene.weather.disk, luck), Build(self.id))
+                luck = self.transition.draw(Purpose.BUILD, self.id, self.wrote)
+                self.transition.schedule(sample(self.transition.weather.disk, luck), Build(self.id))
             case RestoreMachine(meta):
                 self._restore(meta)
                 self._settle(command)
             case Halt(why):
-                self.scene.detail = f"halted: {why}"
+                self.transition.detail = f"halted: {why}"
             case _:
                 self._settle(command)
 
     def _settle(self, command: Command, results: Sequence[Any] = ()) -> None:
         self.ledger, outcomes = self.ledger.after(command, results, log=self.before.state.log)
-        self.scene.outcomes.extend((self.id, outcome) for outcome in outcomes)
+        self.transition.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _mind_orphans(self) -> None:
         """Writes of a leadership that has ended wait only so long."""
@@ -298,18 +298,18 @@ class Server:
             self._expect_nothing()
         elif self.giving_up is None:
             delay = round(grace(self.state.config) * SECOND)
-            self.giving_up = self.scene.schedule(delay, GiveUp(self.id))
+            self.giving_up = self.transition.schedule(delay, GiveUp(self.id))
 
     def _expect_nothing(self) -> None:
         if self.giving_up is not None:
-            self.scene.cancel(self.giving_up)
+            self.transition.cancel(self.giving_up)
             self.giving_up = None
 
     def give_up(self) -> None:
         """Nobody has said what became of the entries: who waits for them hears that the outcome is unknown."""
         self.giving_up = None
-        self.ledger, outcomes = self.ledger.abandoned()
-        self.scene.outcomes.extend((self.id, outcome) for outcome in outcomes)
+        self.ledger, outcomes = self.ledger.without_writes()
+        self.transition.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _apply(self, entries: Sequence[Entry]) -> list[Answer]:
         if self.machine is self.before.machine:
@@ -325,12 +325,12 @@ class Server:
 
     def _restore(self, meta: SnapshotMeta) -> None:
         self.machine = self.fresh_machine()
-        data = next(one.data for one in reversed(self.shelf) if one.meta == meta)
+        data = next(one.data for one in reversed(self.snapshots) if one.meta == meta)
         self.machine.restore(data)
 
     def fresh_machine(self) -> Sessions:
         """A machine to which nothing has been applied."""
-        return Sessions.of(self.scene.world.setting.machine())
+        return Sessions.of(self.transition.world.setting.machine())
 
     def build(self) -> None:
         """The machine has serialised itself, as it was when it was asked to."""
@@ -344,42 +344,42 @@ class Server:
             size=len(data),
             checksum=crc32(data),
         )
-        self.turn(SnapshotBuilt(meta))
+        self.step(SnapshotBuilt(meta))
 
     # Life and death
 
     def start(self) -> None:
         """Start from the disk; a disk that Raft could not have written is refused, and the server stays down."""
-        setting = self.scene.world.setting
-        self.machine, self.ledger = self.fresh_machine(), Ledger()
+        setting = self.transition.world.setting
+        self.machine, self.ledger = self.fresh_machine(), PendingRequests()
         try:
             check_readable(self.synced, self.health)
             self.state = setting.engine.start(self.id, self.synced, setting.config)
         except StorageFailed as error:
-            self.scene.detail = str(error)
+            self.transition.detail = str(error)
             return
-        self.up, self.lives = True, self.lives + 1
-        self.turn(Boot())
+        self.up, self.incarnation = True, self.incarnation + 1
+        self.step(Boot())
 
     def wipe(self) -> None:
         """An empty disk, and a sound one; what the server was is gone with the old one."""
-        setting = self.scene.world.setting
-        self.synced, self.shelf, self.health = Disk(), (), SOUND
+        setting = self.transition.world.setting
+        self.synced, self.snapshots, self.health = Disk(), (), NO_DISK_FAULTS
         self.state, self.machine = setting.engine.start(self.id, self.synced, setting.config), self.fresh_machine()
 
     def stop(self, torn: float = 0.0) -> None:
         """All that was not synced is gone: writes (but for a share of ``torn``), promises, timers, memory."""
         self.synced = write(self.synced, [] if self.health.lying else survivors(self.batches, torn))
         for due in self.timers.values():
-            self.scene.cancel(due)
+            self.transition.cancel(due)
         actions: list[Pending] = [Build(self.id), *(Sync(self.id) for _ in self.batches)]
         for action in actions:
-            self.scene.take(action)
-        self.timers, self.overdue, self.batches, self.owed, self.writing, self.held = {}, (), (), (), [], []
+            self.transition.unschedule(action)
+        self.timers, self.overdue, self.batches, self.acked_unwritten, self.writing, self.held = {}, (), (), (), [], []
         self.arriving, self.building, self.busy = b"", None, 0
         self.up = self.paused = False
-        self.shelf = tuple(one for one in self.shelf if one.meta == self.synced.snapshot)
-        self.ledger = Ledger()
+        self.snapshots = tuple(one for one in self.snapshots if one.meta == self.synced.snapshot)
+        self.ledger = PendingRequests()
         self._expect_nothing()
-        lost = [call.id for call in self.scene.calls.values() if call.at == self.id]
-        self.scene.outcomes.extend((self.id, Failed(request, Lost(f"node {self.id} went down"))) for request in lost)
+        lost = [call.id for call in self.transition.calls.values() if call.at == self.id]
+        self.transition.outcomes.extend((self.id, RequestFailed(request, OutcomeUnknowable(f"node {self.id} went down"))) for request in lost)

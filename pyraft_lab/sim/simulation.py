@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import flag, function, instance, whole
+from pyraft_lab.arguments import flag, function, instance, integer
 from pyraft_lab.arguments import seconds as seconds_of
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
@@ -22,21 +22,21 @@ from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
-from pyraft_lab.sim.act import act, new_node
-from pyraft_lab.sim.beginning import begin
-from pyraft_lab.sim.capsule import seal
+from pyraft_lab.sim.act import apply, new_node
+from pyraft_lab.sim.beginning import bootstrap
+from pyraft_lab.sim.capsule import write_capsule
 from pyraft_lab.sim.controls import Controls
-from pyraft_lab.sim.local_invariants import Duties
+from pyraft_lab.sim.local_invariants import LocalInvariants
 from pyraft_lab.sim.overdue import fires_before
 from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
 from pyraft_lab.sim.rebuild import rebuild
 from pyraft_lab.sim.safety import Safety
-from pyraft_lab.sim.scene import Ended
-from pyraft_lab.sim.timeline import Deed, Past, Timeline
+from pyraft_lab.sim.scene import Completed
+from pyraft_lab.sim.timeline import ExternalAction, PastMoment, Timeline
 from pyraft_lab.sim.travel import Moment, diff, moments
 from pyraft_lab.sim.views import ClientCall
 from pyraft_lab.sim.weather import SECOND, Micros, Weather
-from pyraft_lab.sim.world import Action, Call, Decision, Due, Invoke, Pending, Setting, Start, World, actions, waits
+from pyraft_lab.sim.world import Action, Call, Decision, ScheduledAction, Invoke, Pending, Setting, Start, World, actions, is_blocked
 from pyraft_lab.trace.record import EventId, Flight, Record
 from pyraft_lab.trace.trace import Trace
 
@@ -73,7 +73,7 @@ class Simulation(Controls):
         record: bool | int = True,
         checks: Sequence[Checker] | None = None,
     ) -> None:
-        self._began = begin(nodes, learners, initialize=flag("initialize", initialize))
+        self._began = bootstrap(nodes, learners, initialize=flag("initialize", initialize))
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise ConfigError("seed", seed, "must be a whole number")
         if rules is not None and engine is not None:
@@ -93,11 +93,11 @@ class Simulation(Controls):
             },
         )
         self._keeps = bool(record)
-        self._trace = Trace(limit=None if isinstance(record, bool) else whole("record", record))
+        self._trace = Trace(limit=None if isinstance(record, bool) else integer("record", record))
         self._timeline = Timeline(self._world)
         self._branches: dict[str, Simulation] = {}
         self._calls: dict[int, ClientCall] = {}
-        self._checks = (Safety(), Duties()) if checks is None else tuple(checks)
+        self._checks = (Safety(), LocalInvariants()) if checks is None else tuple(checks)
         self._violations: list[Violation] = []
         self._properties: list[Property[Simulation]] = []
         self.observers: list[Callable[[Record], None]] = []
@@ -111,7 +111,7 @@ class Simulation(Controls):
     # What there is
 
     @property
-    def past(self) -> Sequence[Past]:
+    def past(self) -> Sequence[PastMoment]:
         """What was done, and when: one line for each record."""
         return self._timeline.past
 
@@ -173,9 +173,9 @@ class Simulation(Controls):
         return self._timeline.origin
 
     @property
-    def deeds(self) -> tuple[Deed, ...]:
+    def external_actions(self) -> tuple[ExternalAction, ...]:
         """Everything that was decided from outside; with seed, origin and turns it tells the whole run."""
-        return self._timeline.deeds
+        return self._timeline.actions
 
     @property
     def turns(self) -> tuple[tuple[EventId, Rules], ...]:
@@ -210,7 +210,7 @@ class Simulation(Controls):
 
     def _look(self, one: "Property[Simulation]") -> None:
         event = self._world.events - 1
-        if one.look(self, event, self.now):
+        if one.observe(self, event, self.now):
             self._violations.append(Violation(name=one.name, what="it holds no more", event=event, time=self.now))
 
     # Time
@@ -250,7 +250,7 @@ class Simulation(Controls):
         """Let anything happen at that time; what was due earlier waits."""
         return self._do(action, at=at)
 
-    def redo(self, deed: Deed) -> Record:
+    def redo(self, deed: ExternalAction) -> Record:
         """Let what was decided in another run happen here, after as many events and at the same time."""
         while self._world.events < deed.events:
             self.step()
@@ -265,7 +265,7 @@ class Simulation(Controls):
 
         ``CapsuleError`` where it was not recorded from the beginning.
         """
-        return seal(self)
+        return write_capsule(self)
 
     @classmethod
     def from_capsule(
@@ -297,7 +297,7 @@ class Simulation(Controls):
         self, *, without: Iterable[NodeId] = (), engine: Engine | None = None, record: bool = True
     ) -> "Simulation":
         """The same cluster before anything had happened, in good weather; perhaps smaller, or under other rules."""
-        voters, learners, initialize = self._began.less(without)
+        voters, learners, initialize = self._began.without(without)
         seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
         rules = self._setting.engine if engine is None else engine
         return Simulation(voters, seed, config=config, engine=rules, machine=machine, learners=learners,
@@ -344,11 +344,11 @@ class Simulation(Controls):
 
     # How it goes on
 
-    def _next(self) -> Due | None:
+    def _next(self) -> ScheduledAction | None:
         world, nodes = self._world, self._world.nodes.values()
         if not (world.held or any(node.paused or node.overdue for node in nodes)):
-            return next(iter(world.agenda), None)
-        due = next((due for due in world.agenda if not waits(world, due.action)), None)
+            return next(iter(world.event_queue), None)
+        due = next((due for due in world.event_queue if not is_blocked(world, due.action)), None)
         return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
 
     def decide(self, decision: Decision) -> Record:
@@ -363,7 +363,7 @@ class Simulation(Controls):
         """The one way in which this world moves on; what must fire before fires first."""
         while first := fires_before(self._world, action):
             self._do(first, at, decided=decided)
-        self._world, record, ends = act(self._world, action, at)
+        self._world, record, ends = apply(self._world, action, at)
         if isinstance(action, Invoke):
             self._calls[record.id] = ClientCall(self._world.requests, action.call, record)
         for ended in ends:
@@ -394,7 +394,7 @@ class Simulation(Controls):
         """Go on under other rules; the past keeps those under which it happened."""
         self._setting = replace(self._setting, engine=raft(rules))
         self._world = replace(self._world, setting=self._setting)
-        self._timeline.keep(self._world)
+        self._timeline.add_checkpoint(self._world)
 
-    def _end(self, ended: Ended, record: Record) -> None:
+    def _end(self, ended: Completed, record: Record) -> None:
         self._calls[ended.began].end(ended, record)

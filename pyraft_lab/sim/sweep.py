@@ -28,7 +28,7 @@ R = TypeVar("R")
 Scenario = Callable[..., Simulation]
 """Takes ``seed`` and a cell of the grid as keywords, and returns the run."""
 Measure = Callable[[Simulation], Any]
-AHEAD = 256
+MAX_QUEUED = 256
 """So many tasks wait at an executor at most."""
 
 
@@ -51,7 +51,7 @@ def spread(executor: Executor, function: Callable[..., R], tasks: Iterable[tuple
     try:
         for task in tasks:
             waiting.append(executor.submit(function, *task))
-            while waiting and (waiting[0].done() or len(waiting) >= AHEAD):
+            while waiting and (waiting[0].done() or len(waiting) >= MAX_QUEUED):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -25,7 +25,7 @@ COLUMNS = ["time", "node", "kind", "peer", "term", "role", "leader", "commit", "
 """What makes two events the same in :func:`diff`."""
 
 
-class HasPast(Protocol):
+class HasTrace(Protocol):
     """A simulation, as far as its past goes."""
 
     @property
@@ -70,13 +70,13 @@ MOMENTS: Mapping[str, Callable[[Record], bool]] = {
 """Moments by name; besides these, ``"violation"`` and every kind of event, as ``"crash"`` or ``"partition"``."""
 
 
-def moments(past: HasPast, what: Moment, after: EventId = -1) -> Iterator[Record]:
+def moments(past: HasTrace, what: Moment, after: EventId = -1) -> Iterator[Record]:
     """The records of such moments behind event ``after``, in order; ``ConfigError`` where there is no such name."""
     chosen = _question(past, what)
     return (record for record in past.trace.records if record.id > after and chosen(record))
 
 
-def _question(past: HasPast, what: Moment) -> Callable[[Record], bool]:
+def _question(past: HasTrace, what: Moment) -> Callable[[Record], bool]:
     if callable(what):
         return what
     if what == "violation":
@@ -89,7 +89,7 @@ def _question(past: HasPast, what: Moment) -> Callable[[Record], bool]:
     return lambda record: record.kind == what
 
 
-def diff(first: HasPast, second: HasPast) -> "pd.DataFrame":
+def diff(first: HasTrace, second: HasTrace) -> "pd.DataFrame":
     """What happened in one of two runs and not in the other, in order of time; nothing where they are the same.
 
     One row an event: ``run`` is ``"first"`` or ``"second"``, the other columns are those of ``trace.events``. The

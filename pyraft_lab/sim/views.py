@@ -10,7 +10,7 @@ from pyraft_lab.engine.state import Disk, RaftState
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions, StateMachine
-from pyraft_lab.sim.scene import Ended
+from pyraft_lab.sim.scene import Completed
 from pyraft_lab.sim.world import Call, Node, World
 from pyraft_lab.trace.record import EventId, Record
 
@@ -156,7 +156,7 @@ class ClientCall:
 
     def __repr__(self) -> str:
         state = f"ok, {self.value!r}" if self.ok else f"failed: {self.error}" if self.done else "waiting"
-        return f"<call {self.request} {self.call.wish}: {state}>"
+        return f"<call {self.request} {self.call.request}: {state}>"
 
     @property
     def done(self) -> bool:
@@ -168,7 +168,7 @@ class ClientCall:
         """Whether it has returned well."""
         return self.done and self.error is None
 
-    def end(self, ended: Ended, record: Record) -> None:
+    def end(self, ended: Completed, record: Record) -> None:
         """It has returned."""
         self.ended, self.returned = record.id, record.time
         self.value, self.error = ended.value, ended.error

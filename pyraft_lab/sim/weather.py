@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
-from pyraft_lab.arguments import way
+from pyraft_lab.arguments import node_pair
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 
@@ -111,13 +111,13 @@ class Weather(Struct, frozen=True, kw_only=True):
         """
         return _on(self, src, dst) if self.links else self
 
-    def calm(self) -> "Weather":
+    def without_faults(self) -> "Weather":
         """The same without accidents: nothing is lost, doubled or overtaken."""
         slow = (one for one in self.links if one.latency is not UNSET)
         links = tuple(Link(src=one.src, dst=one.dst, latency=one.latency) for one in slow)
         return replace(self, loss=0.0, duplicate=0.0, reorder=0.0, links=links)
 
-    def words(self) -> str:
+    def differences(self) -> str:
         """What is other than in good weather.
 
         >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).words()
@@ -146,7 +146,7 @@ def _told(changes: dict[str, Any]) -> Iterator[str]:
             yield f"{name} {'-'.join(f'{1000 * time:g}' for time in value)} ms"
 
 
-def between(curve: Curve, luck: float) -> Micros:
+def sample(curve: Curve, luck: float) -> Micros:
     """A time on the curve, in whole microseconds.
 
     >>> between((0.0, 1.0), 0.25), between((0.0, 0.001, 1.0), 0.25), between((0.0, 0.001, 1.0), 0.75)
@@ -169,7 +169,7 @@ def _check_links(links: object) -> None:
     if not (isinstance(links, tuple) and all(isinstance(link, Link) for link in links)):
         raise ConfigError("links", links, "must be a tuple of Link(src=…, dst=…, …)")
     for place, link in enumerate(links):
-        way(f"links[{place}]", (link.src, link.dst))
+        node_pair(f"links[{place}]", (link.src, link.dst))
         for field, value in link.differs.items():
             check = _check_curve if field == "latency" else _check_chance
             check(f"links[{place}].{field}", value)

@@ -24,7 +24,7 @@ class Load(Struct, frozen=True, kw_only=True):
 
     clients: int = 4
     keys: int = 3
-    rest: tuple[float, float] = (0.01, 0.15)
+    think_time: tuple[float, float] = (0.01, 0.15)
     reads: float = 0.4
     cas: float = 0.2
     lease: float = 0.0
@@ -33,8 +33,8 @@ class Load(Struct, frozen=True, kw_only=True):
         """This load, or ``ConfigError`` naming field, value and rule."""
         at_least("clients", self.clients, 0)
         at_least("keys", self.keys, 1)
-        if not 0 < self.rest[0] <= self.rest[1]:
-            raise ConfigError("rest", self.rest, "needs 0 < shortest <= longest")
+        if not 0 < self.think_time[0] <= self.think_time[1]:
+            raise ConfigError("rest", self.think_time, "needs 0 < shortest <= longest")
         if not 0 <= self.reads <= 1 - self.cas <= 1:
             raise ConfigError("reads", self.reads, "reads and cas are shares that together make at most 1")
         if not 0 <= self.lease <= 1:
@@ -57,7 +57,7 @@ class Clients:
             self._next_turn(client, 0.0, at)
 
     def _next_turn(self, client: int, now: float, at: Callable[[float, Callable[[], object]], None]) -> None:
-        shortest, longest = self.load.rest
+        shortest, longest = self.load.think_time
         then = now + shortest + (longest - shortest) * self._draw()
         at(then, partial(self._turn, client, then, at))
 
@@ -70,8 +70,8 @@ class Clients:
 
     def _learn(self, last: ClientCall | None) -> None:
         """What a read returned is what the next cas expects."""
-        if last is not None and last.ok and isinstance(last.call.wish, Query):
-            self.seen[last.call.wish.query] = last.value
+        if last is not None and last.ok and isinstance(last.call.request, Query):
+            self.seen[last.call.request.query] = last.value
 
     def _call(self, client: int) -> ClientCall:
         kind, key, value = self._draw(), f"k{int(self._draw() * self.load.keys)}", self._turns
@@ -94,7 +94,7 @@ def history(calls: Iterable[ClientCall]) -> History:
 
 def _counts(call: ClientCall) -> Write | Query | None:
     """The wish of a call that a client's history tells of."""
-    wish = call.call.wish
+    wish = call.call.request
     refused = call.error is not None and not isinstance(call.error, OutcomeUnknown)
     return wish if isinstance(wish, (Write, Query)) and not refused else None
 

@@ -18,14 +18,14 @@ from msgspec import Struct
 from pyraft_lab.engine.commands import StorageCommand, TakeSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
-from pyraft_lab.engine.events import Event, Guard
+from pyraft_lab.engine.events import Event, Precondition
 from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.state import Disk, Leader, RaftState
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, NodeId, RequestId
-from pyraft_lab.ledger import Ledger
+from pyraft_lab.ledger import PendingRequests
 from pyraft_lab.machine import Sessions
-from pyraft_lab.sim.disk import SOUND, Batch, Health, Shelved
+from pyraft_lab.sim.disk import NO_DISK_FAULTS, Batch, DiskFaults, StoredSnapshot
 from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.record import EventId, Flight, MessageId
 
@@ -38,7 +38,7 @@ class Deliver(Struct, frozen=True, tag=True):
     message: MessageId
 
 
-class Expire(Struct, frozen=True, tag=True):
+class FireTimer(Struct, frozen=True, tag=True):
     """A timer of a node runs out."""
 
     node: NodeId
@@ -57,7 +57,7 @@ class Build(Struct, frozen=True, tag=True):
     node: NodeId
 
 
-class Miss(Struct, frozen=True, tag=True):
+class SnapshotMissing(Struct, frozen=True, tag=True):
     """A leader finds that it no longer has the snapshot it is sending to ``peer``."""
 
     node: NodeId
@@ -76,7 +76,7 @@ class Attempt(Struct, frozen=True, tag=True):
     call: RequestId
 
 
-Pending = Deliver | Expire | Sync | Build | Miss | GiveUp | Attempt
+Pending = Deliver | FireTimer | Sync | Build | SnapshotMissing | GiveUp | Attempt
 """What happens by itself when its time has come."""
 
 
@@ -127,11 +127,11 @@ class Skew(Struct, frozen=True, tag=True):
     by: Micros
 
 
-class Spoil(Struct, frozen=True, tag=True):
+class SetDiskFault(Struct, frozen=True, tag=True):
     """The disk of a server is in this state from now on."""
 
     node: NodeId
-    health: Health
+    health: DiskFaults
 
 
 class Wipe(Struct, frozen=True, tag=True):
@@ -191,7 +191,7 @@ class Delay(Struct, frozen=True, tag=True):
     by: Micros
 
 
-class Tell(Struct, frozen=True, tag=True):
+class Notify(Struct, frozen=True, tag=True):
     """An operator's order to a node, for which nobody waits."""
 
     node: NodeId
@@ -223,7 +223,7 @@ Decision = (
     | Resume
     | Drift
     | Skew
-    | Spoil
+    | SetDiskFault
     | Wipe
     | Hold
     | Release
@@ -233,7 +233,7 @@ Decision = (
     | Drop
     | Duplicate
     | Delay
-    | Tell
+    | Notify
     | Invoke
     | Join
     | SetWeather
@@ -263,42 +263,42 @@ class Reconfigure(Struct, frozen=True, tag=True):
 
     change: Change
     retain: bool = False
-    guard: Guard = Guard()
+    guard: Precondition = Precondition()
 
 
-class HandOver(Struct, frozen=True, tag=True):
+class TransferLeadership(Struct, frozen=True, tag=True):
     """Another leader."""
 
     to: NodeId
 
 
-class Found(Struct, frozen=True, tag=True):
+class InitializeCluster(Struct, frozen=True, tag=True):
     """The first membership of a cluster."""
 
     membership: Membership
 
 
-class Forgive(Struct, frozen=True, tag=True):
+class PermitRevert(Struct, frozen=True, tag=True):
     """A follower that lost its log may begin anew."""
 
     peer: NodeId
 
 
-Wish = Write | Query | Reconfigure | HandOver | Found | Forgive
+Request = Write | Query | Reconfigure | TransferLeadership | InitializeCluster | PermitRevert
 
 
 class Call(Struct, frozen=True, kw_only=True):
     """A wish of a client: ``to`` one node, or (``None``) to whoever leads, tried until it is answered."""
 
     client: int
-    wish: Wish
+    request: Request
     to: NodeId | None = None
 
 
 # What there is
 
 
-class Open(Struct, frozen=True, kw_only=True):
+class OpenCall(Struct, frozen=True, kw_only=True):
     """A call that is not answered yet: in its session it is ``serial``, and now it waits at node ``at``.
 
     ``joint`` is the index of the committed joint membership whose end a change of membership waits for.
@@ -313,14 +313,14 @@ class Open(Struct, frozen=True, kw_only=True):
     hint: NodeId | None = None
     joint: Index | None = None
     tries: int = 0
-    due: "Due | None" = None
+    due: "ScheduledAction | None" = None
 
 
-class Due(NamedTuple):
+class ScheduledAction(NamedTuple):
     """One line of the agenda; ``order`` counts lines, so that no two are equal."""
 
     time: Micros
-    order: int
+    sequence: int
     action: Pending
     cause: EventId | None
 
@@ -346,20 +346,20 @@ class Node(Struct, frozen=True, kw_only=True):
     state: RaftState
     machine: Sessions
     synced: Disk = Disk()
-    health: Health = SOUND
-    owed: tuple[StorageCommand, ...] = ()
-    lives: int = 0
+    disk_faults: DiskFaults = NO_DISK_FAULTS
+    acked_unwritten: tuple[StorageCommand, ...] = ()
+    incarnation: int = 0
     up: bool = False
     paused: bool = False
     rate: float = 1.0
     batches: tuple[Batch, ...] = ()
-    ledger: Ledger = Ledger()
-    shelf: tuple[Shelved, ...] = ()
+    ledger: PendingRequests = PendingRequests()
+    snapshots: tuple[StoredSnapshot, ...] = ()
     arriving: bytes = b""
     building: Building | None = None
-    timers: Mapping[Timer, Due] = {}
+    timers: Mapping[Timer, ScheduledAction] = {}
     overdue: tuple[Timer, ...] = ()
-    giving_up: Due | None = None
+    giving_up: ScheduledAction | None = None
     arrivals: Mapping[NodeId, Micros] = {}
     busy: Micros = 0
     sent: int = 0
@@ -383,14 +383,14 @@ class World(Struct, frozen=True, kw_only=True):
     weather: Weather
     nodes: Mapping[NodeId, Node]
     now: Micros = 0
-    agenda: tuple[Due, ...] = ()
+    event_queue: tuple[ScheduledAction, ...] = ()
     flights: Mapping[MessageId, Flight] = {}
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
     held: bool = False
-    calls: Mapping[RequestId, Open] = {}
+    calls: Mapping[RequestId, OpenCall] = {}
     clients: Mapping[int, int] = {}
     events: EventId = 0
-    order: int = 0
+    sequence: int = 0
     messages: MessageId = 0
     requests: RequestId = 0
 
@@ -421,15 +421,15 @@ class World(Struct, frozen=True, kw_only=True):
 
 def actions(world: World) -> tuple[Pending, ...]:
     """What may happen next by itself, soonest first; what waits for a paused node or a held network is not among it."""
-    return tuple(due.action for due in world.agenda if not waits(world, due.action))
+    return tuple(due.action for due in world.event_queue if not is_blocked(world, due.action))
 
 
-def waits(world: World, action: Pending) -> bool:
+def is_blocked(world: World, action: Pending) -> bool:
     """Whether an action cannot happen now, because its node or the network stands still."""
     match action:
         case Deliver(message):
             return world.held or world.nodes[world.flights[message].dst].paused
-        case Expire(node) | Sync(node) | Build(node) | Miss(node) | GiveUp(node):
+        case FireTimer(node) | Sync(node) | Build(node) | SnapshotMissing(node) | GiveUp(node):
             return world.nodes[node].paused
         case Attempt():
             return False

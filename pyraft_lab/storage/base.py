@@ -115,7 +115,7 @@ def same_owner(place: str, owner: Identity | None, asked: Identity | None) -> Id
     return owner if owner.cluster else asked
 
 
-def carried_out(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:
+def apply_commands(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:
     """The disk after a batch; ``StorageFailed`` where a command does not fit what is stored.
 
     >>> from pyraft_lab.engine.types import LogId, Vote
@@ -125,14 +125,14 @@ def carried_out(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:
     True
     """
     for command in commands:
-        refusal = misfit(disk, command)
+        refusal = conflict(disk, command)
         if refusal is not None:
             raise StorageFailed(refusal)
         disk = disk.after(command)
     return disk
 
 
-def misfit(disk: Disk, command: StorageCommand) -> str | None:
+def conflict(disk: Disk, command: StorageCommand) -> str | None:
     """Why this command would leave a hole in what is stored, or take away what is committed; else ``None``."""
     log, covered = disk.log, disk.snapshot.last if disk.snapshot else ORIGIN
     match command:
@@ -169,7 +169,7 @@ def damage(meta: SnapshotMeta, data: bytes) -> str | None:
     return None
 
 
-def whole(meta: SnapshotMeta, data: bytes | None) -> bytes:
+def verified(meta: SnapshotMeta, data: bytes | None) -> bytes:
     """``data``, proved to be what ``meta`` describes, or ``StorageFailed``."""
     if data is None:
         raise StorageFailed(f"the bytes of snapshot {meta.last} are not here")

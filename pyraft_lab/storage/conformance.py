@@ -24,10 +24,10 @@ from pyraft_lab.storage.cut_cases import CUT_CASES
 from pyraft_lab.storage.log_cases import LOG_CASES
 from pyraft_lab.storage.snapshot_cases import SNAPSHOT_CASES
 from pyraft_lab.storage.start_cases import START_CASES
-from pyraft_lab.storage.trial import Fresh, Trial
+from pyraft_lab.storage.trial import Fresh, StorageTrial
 
 __all__ = ["CASES", "Case", "Report", "check", "name_of", "run"]
-Case = conformance.Case[Trial]
+Case = conformance.Case[StorageTrial]
 """A promise of a storage, as a coroutine function."""
 CASES: tuple[Case, ...] = (*LOG_CASES, *CUT_CASES, *SNAPSHOT_CASES, *START_CASES)
 """Every promise there is."""
@@ -50,5 +50,5 @@ async def run(fresh: Fresh, cases: Sequence[Case] = CASES) -> Report:
 
 async def check(case: Case, fresh: Fresh) -> None:
     """Run one case; raises what it raises, ``AssertionError`` where a promise is broken."""
-    async with asyncio.timeout(LIMIT), Trial(fresh) as trial:
+    async with asyncio.timeout(LIMIT), StorageTrial(fresh) as trial:
         await case(trial)

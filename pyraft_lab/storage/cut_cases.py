@@ -2,19 +2,19 @@
 
 from pyraft_lab.engine.commands import InstallSnapshot, Purge, SaveSnapshot, SaveVote, Truncate
 from pyraft_lab.engine.types import ORIGIN, Index, Vote
-from pyraft_lab.storage.trial import Trial, append, arriving, entry, same, snapshot
+from pyraft_lab.storage.trial import StorageTrial, append, arriving, entry, same, snapshot
 
 DATA = b"the machine"
 
 
-async def every_id_can_be_looked_up(trial: Trial) -> None:
+async def every_id_can_be_looked_up(trial: StorageTrial) -> None:
     """Each index has its id; the one the log begins behind too; others have none."""
     await purged(trial, 4)
     log = (await trial.holds()).log
     same("ids", [log.id_at(index) for index in (3, 4, 5, 10, 11)], [None, *(entry(at).id for at in (4, 5, 10)), None])
 
 
-async def every_range_is_exact(trial: Trial) -> None:
+async def every_range_is_exact(trial: StorageTrial) -> None:
     """A range begins and ends where it is asked to, as far as the log reaches."""
     await purged(trial, 4)
     log = (await trial.holds()).log
@@ -23,28 +23,28 @@ async def every_range_is_exact(trial: Trial) -> None:
         same(f"range {first} to {stop}", log.slice(first, stop), tuple(entry(index) for index in here))
 
 
-async def truncating_behind_zero_empties_the_log(trial: Trial) -> None:
+async def truncating_behind_zero_empties_the_log(trial: StorageTrial) -> None:
     """The whole log may conflict with the leader's (§5.3)."""
     await truncated(trial, 0)
 
 
-async def truncating_in_the_middle_keeps_what_stands_before(trial: Trial) -> None:
+async def truncating_in_the_middle_keeps_what_stands_before(trial: StorageTrial) -> None:
     """Entries up to the index stay, the others go."""
     await truncated(trial, 5)
 
 
-async def truncating_the_last_entry_removes_one(trial: Trial) -> None:
+async def truncating_the_last_entry_removes_one(trial: StorageTrial) -> None:
     """One entry goes."""
     await truncated(trial, 9)
 
 
-async def truncating_behind_the_end_changes_nothing(trial: Trial) -> None:
+async def truncating_behind_the_end_changes_nothing(trial: StorageTrial) -> None:
     """There is nothing there, and that is no error."""
     await truncated(trial, 10)
     await truncated(trial, 99)
 
 
-async def truncated_entries_never_come_back(trial: Trial) -> None:
+async def truncated_entries_never_come_back(trial: StorageTrial) -> None:
     """A shorter new tail does not uncover the old one."""
     await trial.write(append(1, 10))
     await trial.write(Truncate(4))
@@ -52,28 +52,28 @@ async def truncated_entries_never_come_back(trial: Trial) -> None:
     await trial.holds()
 
 
-async def a_conflicting_tail_is_replaced_in_one_batch(trial: Trial) -> None:
+async def a_conflicting_tail_is_replaced_in_one_batch(trial: StorageTrial) -> None:
     """Truncation and the leader's entries belong together (§5.3)."""
     await trial.write(append(1, 10))
     await trial.write(Truncate(4), append(5, 12, term=2), SaveVote(Vote(2, 2, committed=True)))
     await trial.holds()
 
 
-async def a_tail_replaced_twice_is_the_last_one(trial: Trial) -> None:
+async def a_tail_replaced_twice_is_the_last_one(trial: StorageTrial) -> None:
     """Two leaders in a row change their minds within one batch."""
     await trial.write(append(1, 4))
     await trial.write(Truncate(2), append(3, 6, term=2), Truncate(3), append(4, 4, term=3))
     await trial.holds()
 
 
-async def truncating_into_the_snapshot_is_refused(trial: Trial) -> None:
+async def truncating_into_the_snapshot_is_refused(trial: StorageTrial) -> None:
     """What a snapshot covers is committed, and stays."""
     await purged(trial, 5)
     await trial.refuses(Truncate(4))
     await trial.holds()
 
 
-async def truncating_what_a_snapshot_covers_is_refused(trial: Trial) -> None:
+async def truncating_what_a_snapshot_covers_is_refused(trial: StorageTrial) -> None:
     """Even where the entries are still here, for slow followers."""
     meta = snapshot(6, DATA)
     await trial.write(append(1, 10))
@@ -83,39 +83,39 @@ async def truncating_what_a_snapshot_covers_is_refused(trial: Trial) -> None:
     await trial.holds()
 
 
-async def purging_keeps_the_last_purged_id(trial: Trial) -> None:
+async def purging_keeps_the_last_purged_id(trial: StorageTrial) -> None:
     """The log knows what it begins behind: the next append is checked against it (§7)."""
     await purged(trial, 5)
     await trial.holds()
 
 
-async def purging_nothing_changes_nothing(trial: Trial) -> None:
+async def purging_nothing_changes_nothing(trial: StorageTrial) -> None:
     """Up to 0, or up to where the log begins already."""
     await purged(trial, 5)
     await trial.write(Purge(ORIGIN), Purge(entry(3).id), Purge(entry(5).id))
     await trial.holds()
 
 
-async def purging_everything_leaves_an_empty_log_with_an_end(trial: Trial) -> None:
+async def purging_everything_leaves_an_empty_log_with_an_end(trial: StorageTrial) -> None:
     """The end of an empty log is the last purged id."""
     await purged(trial, 10)
     same("the end", (await trial.holds()).log.last, entry(10).id)
 
 
-async def a_snapshot_beyond_the_end_leaves_an_empty_log(trial: Trial) -> None:
+async def a_snapshot_beyond_the_end_leaves_an_empty_log(trial: StorageTrial) -> None:
     """What arrives may be ahead of the log: the log then begins behind it."""
     await overtaken(trial, 20)
     await trial.holds()
 
 
-async def a_purged_log_goes_on_behind_its_end(trial: Trial) -> None:
+async def a_purged_log_goes_on_behind_its_end(trial: StorageTrial) -> None:
     """The next entry after a purge of everything follows the last purged."""
     await overtaken(trial, 20)
     await trial.write(append(21, 23, term=2))
     await trial.holds()
 
 
-async def a_purged_log_does_not_begin_anew(trial: Trial) -> None:
+async def a_purged_log_does_not_begin_anew(trial: StorageTrial) -> None:
     """An entry at an index that was purged, or behind a gap, is refused."""
     await purged(trial, 10)
     await trial.refuses(append(1, 2))
@@ -123,14 +123,14 @@ async def a_purged_log_does_not_begin_anew(trial: Trial) -> None:
     await trial.holds()
 
 
-async def purging_without_a_snapshot_is_refused(trial: Trial) -> None:
+async def purging_without_a_snapshot_is_refused(trial: StorageTrial) -> None:
     """Entries that nothing covers would be lost."""
     await trial.write(append(1, 5))
     await trial.refuses(Purge(entry(3).id))
     await trial.holds()
 
 
-async def a_purged_log_can_be_truncated(trial: Trial) -> None:
+async def a_purged_log_can_be_truncated(trial: StorageTrial) -> None:
     """Both ends move on their own, and may meet."""
     await purged(trial, 4)
     await trial.write(Truncate(7))
@@ -139,28 +139,28 @@ async def a_purged_log_can_be_truncated(trial: Trial) -> None:
     await trial.holds()
 
 
-async def many_restarts_change_nothing(trial: Trial) -> None:
+async def many_restarts_change_nothing(trial: StorageTrial) -> None:
     """Opening is reading."""
     await purged(trial, 4)
     for _ in range(3):
         await trial.holds()
 
 
-async def truncated(trial: Trial, after: Index) -> None:
+async def truncated(trial: StorageTrial, after: Index) -> None:
     """Ten entries, cut behind an index."""
     await trial.write(append(len(trial.expected.log) + 1, 10))
     await trial.write(Truncate(after))
     same("the log's end", (await trial.holds()).log.last.index, min(after, 10))
 
 
-async def purged(trial: Trial, upto: Index) -> None:
+async def purged(trial: StorageTrial, upto: Index) -> None:
     """Ten entries, a snapshot up to an index, and the log without them."""
     meta = snapshot(upto, DATA)
     await trial.write(append(1, 10))
     await trial.save(meta, DATA, SaveSnapshot(meta), Purge(meta.last))
 
 
-async def overtaken(trial: Trial, last: Index) -> None:
+async def overtaken(trial: StorageTrial, last: Index) -> None:
     """Ten entries, and a snapshot from elsewhere that knows more."""
     meta = snapshot(last, DATA)
     await trial.write(append(1, 10))

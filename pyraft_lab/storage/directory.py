@@ -42,13 +42,13 @@ NO_DIRECTORY = "name a directory, an empty or a new one for a new node"
 UNREADABLE_HERE = "let this user read it, or take another directory"
 
 
-class Judgement(Struct, frozen=True, kw_only=True):
+class DirectoryState(Struct, frozen=True, kw_only=True):
     """What a directory is: new, or with contents; ``faults`` say why no node may start from it."""
 
     is_new: bool = False
     owner: Identity | None = None
     contents: Contents = Contents()
-    strays: tuple[str, ...] = ()
+    unknown_files: tuple[str, ...] = ()
     """Snapshot files that the database does not name; they are left alone."""
     faults: tuple[str, ...] = ()
     todo: str = TODO
@@ -64,9 +64,9 @@ class Judgement(Struct, frozen=True, kw_only=True):
         return owner
 
 
-def judge(directory: Path) -> Judgement:
+def examine_directory(directory: Path) -> DirectoryState:
     """Read and check everything in a directory; changes nothing."""
-    seen = look(directory)
+    seen = examine_names(directory)
     if seen.is_new or seen.faults:
         return seen
     try:
@@ -75,29 +75,29 @@ def judge(directory: Path) -> Judgement:
             if unknown is not None:
                 return msgspec.structs.replace(seen, faults=(unknown,))
             database.execute("BEGIN")  # as of one moment, though a node may be writing
-            return _judged(directory, seen, examine(database))
+            return _examined(directory, seen, examine(database))
     except (*UNREADABLE, OSError) as error:
         return msgspec.structs.replace(seen, faults=(f"{NAME} cannot be read: {error}",))
 
 
-def look(directory: Path) -> Judgement:
+def examine_names(directory: Path) -> DirectoryState:
     """What the names and sizes of the files tell: new, or what is missing; does not read the database."""
     place = next((one for one in (directory, *directory.parents) if one.exists() or one.is_symlink()), directory)
     if not place.is_dir():
-        return Judgement(faults=(f"{place} is a file and should be a directory",), todo=NO_DIRECTORY)
+        return DirectoryState(faults=(f"{place} is a file and should be a directory",), todo=NO_DIRECTORY)
     if place != directory:
-        return Judgement(is_new=True)
+        return DirectoryState(is_new=True)
     try:
         names = sorted(path.name for path in directory.iterdir())
         owner = _read_identity(directory) if IDENTITY in names else None
     except OSError as error:
-        return Judgement(faults=(f"it cannot be read: {error.strerror}",), todo=UNREADABLE_HERE)
+        return DirectoryState(faults=(f"it cannot be read: {error.strerror}",), todo=UNREADABLE_HERE)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return Judgement(faults=(f"{IDENTITY} cannot be read: {error}",))
+        return DirectoryState(faults=(f"{IDENTITY} cannot be read: {error}",))
     left = [name for name in names if _is_ours(name)]
     if NAME not in names:
         return _without_database(left, owner)
-    return Judgement(owner=owner, faults=tuple(_file_fault(directory / NAME)))
+    return DirectoryState(owner=owner, faults=tuple(_file_fault(directory / NAME)))
 
 
 def write_identity(directory: Path, identity: Identity) -> None:
@@ -133,16 +133,16 @@ def check_writable(directory: Path) -> None:
         )
 
 
-def _judged(directory: Path, seen: Judgement, contents: Contents) -> Judgement:
+def _examined(directory: Path, seen: DirectoryState, contents: Contents) -> DirectoryState:
     named = {path_of(directory, meta).name for meta in contents.snapshots}
     strays = (path.name for path in directory.glob("*.snapshot"))
     spoilt = fault_of(directory, contents.snapshot) if contents.snapshot else None
     mixed = tuple(_mixed(seen.owner, contents.owner))
     faults = (*contents.faults, *([spoilt] if spoilt else []), *mixed)
-    return Judgement(
+    return DirectoryState(
         owner=seen.owner if mixed else contents.owner,
         contents=contents,
-        strays=tuple(sorted(set(strays) - named)),
+        unknown_files=tuple(sorted(set(strays) - named)),
         faults=faults,
     )
 
@@ -153,11 +153,11 @@ def _mixed(file: Identity | None, database: Identity | None) -> Iterator[str]:
         yield f"{NAME} belongs to {database or 'nobody'}, and {IDENTITY} says {file}: files of two nodes are mixed"
 
 
-def _without_database(left: list[str], owner: Identity | None) -> Judgement:
+def _without_database(left: list[str], owner: Identity | None) -> DirectoryState:
     """New, unless something of ours is there that only comes with a database."""
     if not left or (FIRST_START in left and set(left) <= {FIRST_START, LOCK}):
-        return Judgement(is_new=True)
-    return Judgement(owner=owner, faults=(f"{NAME} is missing, though {', '.join(left)} {_are(left)} here",))
+        return DirectoryState(is_new=True)
+    return DirectoryState(owner=owner, faults=(f"{NAME} is missing, though {', '.join(left)} {_are(left)} here",))
 
 
 def _file_fault(database: Path) -> Iterator[str]:

@@ -12,16 +12,16 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pyraft_lab.command import opened
+from pyraft_lab.command import unseal
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Identity
 from pyraft_lab.storage.database import NAME, Contents
-from pyraft_lab.storage.directory import judge
+from pyraft_lab.storage.directory import examine_directory
 
 EXAMPLES = """examples:
   pyraft-lab inspect data/1                what node 1 keeps
@@ -41,7 +41,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
     start: LogId = ORIGIN
     entries: tuple[Entry, ...] = ()
     snapshot: SnapshotMeta | None = None
-    strays: tuple[str, ...] = ()
+    unknown_files: tuple[str, ...] = ()
     """Snapshot files that nothing refers to; a start leaves them alone."""
     faults: tuple[str, ...] = ()
 
@@ -70,7 +70,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
 def inspect(directory: str | Path) -> Inspection:
     """Read and check a node's directory; ``StorageFailed`` where it is empty: a node would be new there."""
     place = Path(directory)
-    found = judge(place)
+    found = examine_directory(place)
     if found.is_new:
         raise StorageFailed(f"{place} holds no node's data ({NAME} is not there)", "check the path")
     contents = found.contents
@@ -81,7 +81,7 @@ def inspect(directory: str | Path) -> Inspection:
         start=contents.start,
         entries=contents.entries,
         snapshot=contents.snapshot,
-        strays=found.strays,
+        unknown_files=found.unknown_files,
         faults=found.faults or _start_faults(contents),
     )
 
@@ -160,8 +160,8 @@ def _facts(inspection: Inspection) -> Iterator[tuple[str, str]]:
     yield "log", f"{len(entries)} entries: {span}; {behind}ends with {inspection.last}"
     yield "snapshot", _snapshot_in_words(inspection.snapshot)
     yield "membership", f"{members}{' (joint)' if members.is_joint else ''}"
-    if inspection.strays:
-        yield "left alone", f"{', '.join(inspection.strays)}: nothing refers to it"
+    if inspection.unknown_files:
+        yield "left alone", f"{', '.join(inspection.unknown_files)}: nothing refers to it"
 
 
 def _vote_in_words(vote: Vote) -> str:
@@ -204,7 +204,7 @@ def _ends(entries: Sequence[Entry], limit: int) -> Iterator[Entry | None]:
 
 def _payload_in_words(payload: Payload) -> str:
     match payload:
-        case Blank():
+        case Noop():
             return ""
         case Configuration(membership):
             return str(membership)
@@ -217,7 +217,7 @@ def _payload_in_words(payload: Payload) -> str:
 def _command_in_words(data: bytes) -> str:
     """Commands of this library's clients are tables; another machine's are shown as they are."""
     try:
-        value, _ = opened(data)
+        value, _ = unseal(data)
     except ValueError:
         return repr(data)
     tables = value if isinstance(value, list) else [value]

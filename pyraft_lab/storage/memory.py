@@ -9,7 +9,7 @@ from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCom
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import Identity, carried_out, same_owner, whole
+from pyraft_lab.storage.base import Identity, apply_commands, same_owner, verified
 
 
 class Files(Struct, frozen=True, kw_only=True):
@@ -32,10 +32,10 @@ class Files(Struct, frozen=True, kw_only=True):
                 return replace(self, arriving=_placed(self.arriving, offset, data))
             case SaveSnapshot(meta):
                 staged = self.staged[1] if self.staged and self.staged[0] == meta else self.of(meta)
-                return replace(self, stored=(meta, whole(meta, staged)), previous=self.stored, staged=None)
+                return replace(self, stored=(meta, verified(meta, staged)), previous=self.stored, staged=None)
             case InstallSnapshot(meta):
                 arrived = b"".join(self.arriving)
-                return replace(self, stored=(meta, whole(meta, arrived)), previous=self.stored, arriving=())
+                return replace(self, stored=(meta, verified(meta, arrived)), previous=self.stored, arriving=())
             case _:
                 return self
 
@@ -69,7 +69,7 @@ class MemoryStorage:
         """Carry out one batch: compute what it leads to, then take it over whole."""
         try:
             self._check_faults()
-            disk, files = carried_out(self.disk, commands), self.files
+            disk, files = apply_commands(self.disk, commands), self.files
             for command in commands:
                 files = files.after(command)
             self._check_room(disk, files)
@@ -81,11 +81,11 @@ class MemoryStorage:
     async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
         """Stage a snapshot's bytes."""
         self._check_faults()
-        self.files = replace(self.files, staged=(meta, whole(meta, data)))
+        self.files = replace(self.files, staged=(meta, verified(meta, data)))
 
     async def snapshot(self, meta: SnapshotMeta) -> bytes:
         """All bytes of a stored snapshot."""
-        return whole(meta, self.files.of(meta))
+        return verified(meta, self.files.of(meta))
 
     async def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
         """Some bytes of a stored snapshot."""
@@ -106,7 +106,7 @@ class MemoryStorage:
         if self.room is None:
             return
         snapshots = sum(len(one[1]) for one in (files.stored, files.previous, files.staged) if one is not None)
-        needed = snapshots + sum(map(len, files.arriving)) + disk.log.weight - disk.log.weight_at(disk.log.start.index)
+        needed = snapshots + sum(map(len, files.arriving)) + disk.log.byte_size - disk.log.byte_size_at(disk.log.start.index)
         if needed > self.room:
             raise StorageFailed(f"no space left: {needed} bytes are needed and there is room for {self.room}")
 

@@ -6,12 +6,12 @@ from pyraft_lab.engine.commands import InstallSnapshot, Purge, SaveSnapshot, Sav
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import ORIGIN, Vote
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.trial import Trial, append, arriving, broken, entry, same, snapshot
+from pyraft_lab.storage.trial import StorageTrial, append, arriving, broken, entry, same, snapshot
 
 OLD, NEW = b"the machine as it was", b"the machine as it is now, and longer"
 
 
-async def a_saved_snapshot_survives_a_restart(trial: Trial) -> None:
+async def a_saved_snapshot_survives_a_restart(trial: StorageTrial) -> None:
     """What it stands for and every byte of it."""
     meta = snapshot(5, OLD)
     await trial.write(append(1, 8))
@@ -21,7 +21,7 @@ async def a_saved_snapshot_survives_a_restart(trial: Trial) -> None:
     await trial.holds_bytes(meta, OLD)
 
 
-async def a_snapshot_keeps_its_membership(trial: Trial) -> None:
+async def a_snapshot_keeps_its_membership(trial: StorageTrial) -> None:
     """Voters of both sets, learners, addresses and the entry that said so: the log that did is gone (§7)."""
     members = Membership(configs=(frozenset({1, 2}), frozenset({2, 3})), nodes={2: "two", 9: "nine"})
     plain = snapshot(5, OLD)
@@ -31,7 +31,7 @@ async def a_snapshot_keeps_its_membership(trial: Trial) -> None:
     await trial.holds()
 
 
-async def an_empty_snapshot_is_a_snapshot(trial: Trial) -> None:
+async def an_empty_snapshot_is_a_snapshot(trial: StorageTrial) -> None:
     """A machine may have nothing to say."""
     meta = snapshot(3, b"")
     await trial.write(append(1, 3))
@@ -40,7 +40,7 @@ async def an_empty_snapshot_is_a_snapshot(trial: Trial) -> None:
     await trial.holds_bytes(meta, b"")
 
 
-async def a_great_snapshot_comes_back_whole(trial: Trial) -> None:
+async def a_great_snapshot_comes_back_whole(trial: StorageTrial) -> None:
     """Three megabytes that no two blocks of share."""
     data = b"".join(number.to_bytes(4, "big") for number in range(750_000))
     meta = snapshot(3, data)
@@ -50,20 +50,20 @@ async def a_great_snapshot_comes_back_whole(trial: Trial) -> None:
     await trial.holds_bytes(meta, data)
 
 
-async def a_later_snapshot_replaces_the_earlier(trial: Trial) -> None:
+async def a_later_snapshot_replaces_the_earlier(trial: StorageTrial) -> None:
     """There is one stored snapshot."""
     await saved_twice(trial)
     await trial.holds()
     await trial.holds_bytes(snapshot(6, NEW), NEW)
 
 
-async def the_snapshot_before_can_be_read_to_its_end(trial: Trial) -> None:
+async def the_snapshot_before_can_be_read_to_its_end(trial: StorageTrial) -> None:
     """A transfer that began with it may end (until the next one)."""
     await saved_twice(trial)
     same("the earlier snapshot", await trial.chunks(snapshot(3, OLD), 5), OLD)
 
 
-async def two_snapshots_of_one_place_are_told_apart(trial: Trial) -> None:
+async def two_snapshots_of_one_place_are_told_apart(trial: StorageTrial) -> None:
     """A machine built twice at one index may write its bytes in another order."""
     first, second = snapshot(3, OLD), snapshot(3, NEW)
     await trial.write(append(1, 3))
@@ -74,7 +74,7 @@ async def two_snapshots_of_one_place_are_told_apart(trial: Trial) -> None:
     await trial.holds_bytes(second, NEW)
 
 
-async def a_staged_snapshot_does_not_count(trial: Trial) -> None:
+async def a_staged_snapshot_does_not_count(trial: StorageTrial) -> None:
     """Bytes that no batch made the stored snapshot are none."""
     old = snapshot(3, OLD)
     await trial.write(append(1, 8))
@@ -84,14 +84,14 @@ async def a_staged_snapshot_does_not_count(trial: Trial) -> None:
     await trial.holds_bytes(old, OLD)
 
 
-async def a_snapshot_that_is_not_here_has_no_chunks(trial: Trial) -> None:
+async def a_snapshot_that_is_not_here_has_no_chunks(trial: StorageTrial) -> None:
     """``None`` lets the sender begin again with the one that is."""
     await saved_twice(trial)
     for meta in (snapshot(4, OLD), snapshot(6, OLD)):
         same("an unknown snapshot's chunk", await trial.storage.read_chunk(meta, 0, 10), None)
 
 
-async def a_chunk_behind_the_end_is_empty(trial: Trial) -> None:
+async def a_chunk_behind_the_end_is_empty(trial: StorageTrial) -> None:
     """And one across it is short."""
     await saved_twice(trial)
     meta = snapshot(6, NEW)
@@ -99,14 +99,14 @@ async def a_chunk_behind_the_end_is_empty(trial: Trial) -> None:
     same("across the end", await trial.storage.read_chunk(meta, len(NEW) - 3, 10), NEW[-3:])
 
 
-async def a_snapshot_without_its_bytes_is_refused(trial: Trial) -> None:
+async def a_snapshot_without_its_bytes_is_refused(trial: StorageTrial) -> None:
     """Saving what was never staged would lose the machine."""
     await trial.write(append(1, 8))
     await trial.refuses(SaveSnapshot(snapshot(5, OLD)), Purge(entry(5).id))
     await trial.holds()
 
 
-async def a_snapshot_with_other_bytes_is_refused(trial: Trial) -> None:
+async def a_snapshot_with_other_bytes_is_refused(trial: StorageTrial) -> None:
     """At the latest when it should become the stored one."""
     meta = snapshot(5, OLD)
     await trial.write(append(1, 8))
@@ -119,7 +119,7 @@ async def a_snapshot_with_other_bytes_is_refused(trial: Trial) -> None:
         broken("bytes with another checksum became the stored snapshot")
 
 
-async def a_snapshot_that_leaves_a_hole_is_refused(trial: Trial) -> None:
+async def a_snapshot_that_leaves_a_hole_is_refused(trial: StorageTrial) -> None:
     """An older one cannot replace that on which the log rests."""
     new, old = snapshot(6, NEW), snapshot(3, OLD)
     await trial.write(append(1, 8))
@@ -129,7 +129,7 @@ async def a_snapshot_that_leaves_a_hole_is_refused(trial: Trial) -> None:
     await trial.holds()
 
 
-async def a_snapshot_of_what_the_log_lacks_is_refused(trial: Trial) -> None:
+async def a_snapshot_of_what_the_log_lacks_is_refused(trial: StorageTrial) -> None:
     """A machine knows no more than its log: such a snapshot belongs to another disk."""
     meta = snapshot(9, NEW)
     await trial.write(append(1, 8))
@@ -138,20 +138,20 @@ async def a_snapshot_of_what_the_log_lacks_is_refused(trial: Trial) -> None:
     await trial.holds()
 
 
-async def an_arrived_snapshot_replaces_an_empty_log(trial: Trial) -> None:
+async def an_arrived_snapshot_replaces_an_empty_log(trial: StorageTrial) -> None:
     """A new follower begins with a snapshot (§7)."""
     await installed(trial, 9)
     same("the log", (trial.expected.log.start, len(trial.expected.log)), (entry(9).id, 0))
 
 
-async def an_arrived_snapshot_keeps_what_follows_it(trial: Trial) -> None:
+async def an_arrived_snapshot_keeps_what_follows_it(trial: StorageTrial) -> None:
     """Entries behind it stay where the log holds its last entry (Figure 13, rule 6)."""
     await trial.write(append(1, 10))
     await installed(trial, 4)
     same("the log", (trial.expected.log.start, len(trial.expected.log)), (entry(4).id, 6))
 
 
-async def an_arrived_snapshot_of_another_history_empties_the_log(trial: Trial) -> None:
+async def an_arrived_snapshot_of_another_history_empties_the_log(trial: StorageTrial) -> None:
     """Entries that conflict with it, before or behind, go (Figure 13, rule 7)."""
     await trial.write(append(1, 10))
     meta = snapshot(4, NEW, term=2)
@@ -160,7 +160,7 @@ async def an_arrived_snapshot_of_another_history_empties_the_log(trial: Trial) -
     await trial.holds()
 
 
-async def chunks_and_installation_may_share_a_batch(trial: Trial) -> None:
+async def chunks_and_installation_may_share_a_batch(trial: StorageTrial) -> None:
     """Group commit may put all of an arrival into one batch."""
     meta = snapshot(9, NEW)
     await trial.write(SaveVote(Vote(1, 2, committed=True)), *arriving(meta, NEW, 10), InstallSnapshot(meta))
@@ -168,7 +168,7 @@ async def chunks_and_installation_may_share_a_batch(trial: Trial) -> None:
     await trial.holds_bytes(meta, NEW)
 
 
-async def an_empty_snapshot_can_arrive(trial: Trial) -> None:
+async def an_empty_snapshot_can_arrive(trial: StorageTrial) -> None:
     """One chunk without bytes."""
     meta = snapshot(9, b"")
     await trial.write(*arriving(meta, b"", 10), InstallSnapshot(meta))
@@ -176,7 +176,7 @@ async def an_empty_snapshot_can_arrive(trial: Trial) -> None:
     await trial.holds_bytes(meta, b"")
 
 
-async def an_arrival_begins_anew_at_zero(trial: Trial) -> None:
+async def an_arrival_begins_anew_at_zero(trial: StorageTrial) -> None:
     """Another leader may send another snapshot."""
     old, new = snapshot(5, OLD), snapshot(9, NEW)
     await trial.write(*arriving(old, OLD, 6)[:-1])
@@ -185,7 +185,7 @@ async def an_arrival_begins_anew_at_zero(trial: Trial) -> None:
     await trial.holds_bytes(new, NEW)
 
 
-async def a_chunk_may_come_twice(trial: Trial) -> None:
+async def a_chunk_may_come_twice(trial: StorageTrial) -> None:
     """An answer that was lost makes the leader send again."""
     meta = snapshot(9, NEW)
     chunks = arriving(meta, NEW, 10)
@@ -195,14 +195,14 @@ async def a_chunk_may_come_twice(trial: Trial) -> None:
     await trial.holds_bytes(meta, NEW)
 
 
-async def a_gap_between_chunks_is_refused(trial: Trial) -> None:
+async def a_gap_between_chunks_is_refused(trial: StorageTrial) -> None:
     """Bytes that never came cannot be made up."""
     meta = snapshot(9, NEW)
     await trial.refuses(WriteChunk(meta, 0, NEW[:5]), WriteChunk(meta, 8, NEW[8:]))
     await trial.holds()
 
 
-async def an_unfinished_arrival_is_not_installed(trial: Trial) -> None:
+async def an_unfinished_arrival_is_not_installed(trial: StorageTrial) -> None:
     """What was stored before stands, log and snapshot."""
     old, new = snapshot(3, OLD), snapshot(9, NEW)
     await trial.write(append(1, 5))
@@ -212,7 +212,7 @@ async def an_unfinished_arrival_is_not_installed(trial: Trial) -> None:
     await trial.holds_bytes(old, OLD)
 
 
-async def a_spoiled_arrival_is_not_installed(trial: Trial) -> None:
+async def a_spoiled_arrival_is_not_installed(trial: StorageTrial) -> None:
     """The checksum decides, not the length."""
     meta = snapshot(9, NEW)
     await trial.write(append(1, 5))
@@ -220,7 +220,7 @@ async def a_spoiled_arrival_is_not_installed(trial: Trial) -> None:
     await trial.holds()
 
 
-async def an_arrival_does_not_disturb_what_is_stored(trial: Trial) -> None:
+async def an_arrival_does_not_disturb_what_is_stored(trial: StorageTrial) -> None:
     """Until it is installed it may end at any time, at a restart too."""
     old, new = snapshot(3, OLD), snapshot(9, NEW)
     await trial.write(append(1, 5))
@@ -231,7 +231,7 @@ async def an_arrival_does_not_disturb_what_is_stored(trial: Trial) -> None:
     await trial.holds_bytes(old, OLD)
 
 
-async def a_refused_batch_keeps_the_old_snapshot(trial: Trial) -> None:
+async def a_refused_batch_keeps_the_old_snapshot(trial: StorageTrial) -> None:
     """A snapshot is part of its batch as everything else."""
     old, new = snapshot(3, OLD), snapshot(6, NEW)
     await trial.write(append(1, 8))
@@ -242,11 +242,11 @@ async def a_refused_batch_keeps_the_old_snapshot(trial: Trial) -> None:
     await trial.holds_bytes(old, OLD)
 
 
-async def a_snapshot_goes_from_one_storage_to_another(trial: Trial) -> None:
+async def a_snapshot_goes_from_one_storage_to_another(trial: StorageTrial) -> None:
     """Read in chunks here, written in chunks there: the same snapshot."""
     await saved_twice(trial)
     meta = snapshot(6, NEW)
-    async with Trial(trial.fresh) as follower:
+    async with StorageTrial(trial.fresh) as follower:
         for offset in range(0, meta.size, 9):
             chunk = await trial.storage.read_chunk(meta, offset, 9)
             await follower.write(WriteChunk(meta, offset, chunk or b""))
@@ -255,7 +255,7 @@ async def a_snapshot_goes_from_one_storage_to_another(trial: Trial) -> None:
         await follower.holds_bytes(meta, NEW)
 
 
-async def chunks_can_be_read_while_a_batch_is_written(trial: Trial) -> None:
+async def chunks_can_be_read_while_a_batch_is_written(trial: StorageTrial) -> None:
     """A leader feeds a slow follower and goes on."""
     await saved_twice(trial)
     reading = trial.chunks(snapshot(6, NEW), 4)
@@ -264,7 +264,7 @@ async def chunks_can_be_read_while_a_batch_is_written(trial: Trial) -> None:
     await trial.holds()
 
 
-async def the_log_goes_on_behind_an_installed_snapshot(trial: Trial) -> None:
+async def the_log_goes_on_behind_an_installed_snapshot(trial: StorageTrial) -> None:
     """Append, truncate and purge know where the log begins now."""
     await installed(trial, 9)
     await trial.write(append(10, 14, term=2), Truncate(12), Purge(ORIGIN))
@@ -273,7 +273,7 @@ async def the_log_goes_on_behind_an_installed_snapshot(trial: Trial) -> None:
     await trial.holds()
 
 
-async def saved_twice(trial: Trial) -> None:
+async def saved_twice(trial: StorageTrial) -> None:
     """Eight entries, a snapshot at 3, then one at 6 with the log purged."""
     old, new = snapshot(3, OLD), snapshot(6, NEW)
     await trial.write(append(1, 8))
@@ -281,7 +281,7 @@ async def saved_twice(trial: Trial) -> None:
     await trial.save(new, NEW, SaveSnapshot(new), Purge(new.last))
 
 
-async def installed(trial: Trial, last: int) -> None:
+async def installed(trial: StorageTrial, last: int) -> None:
     """A snapshot that arrived in chunks and was installed."""
     meta = snapshot(last, NEW)
     for chunk in arriving(meta, NEW, 10):

@@ -13,7 +13,7 @@ from zlib import crc32
 from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import whole
+from pyraft_lab.storage.base import verified
 
 BLOCK = 1 << 20
 """Bytes read at once where a file is only checked."""
@@ -71,7 +71,7 @@ class SnapshotFiles:
 
     def put(self, meta: SnapshotMeta, data: bytes) -> None:
         """Write a snapshot that was built here; one that was built before and never saved goes."""
-        whole(meta, data)
+        verified(meta, data)
         if self.staged is not None and self.staged != meta:
             part_of(self.directory, self.staged).unlink(missing_ok=True)
         self.staged = meta
@@ -91,7 +91,7 @@ class SnapshotFiles:
 
     def finish(self, meta: SnapshotMeta) -> None:
         """Everything arrived: prove it and give it its name."""
-        _prove(self.incoming, meta)
+        _verify(self.incoming, meta)
         with self.incoming.open("r+b") as file:
             os.fsync(file.fileno())
         self._publish(self.incoming, meta)
@@ -99,7 +99,7 @@ class SnapshotFiles:
     def read(self, meta: SnapshotMeta) -> bytes:
         """All bytes of a snapshot, verified."""
         path = path_of(self.directory, meta)
-        return whole(meta, path.read_bytes() if path.exists() else None)
+        return verified(meta, path.read_bytes() if path.exists() else None)
 
     def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
         """Some bytes of a snapshot that is kept."""
@@ -117,7 +117,7 @@ class SnapshotFiles:
         for meta in before:
             self._drop(meta)
 
-    def sweep(self, stored: SnapshotMeta | None, superseded: Sequence[SnapshotMeta]) -> None:
+    def delete_unused(self, stored: SnapshotMeta | None, superseded: Sequence[SnapshotMeta]) -> None:
         """At the start: only the stored snapshot counts; what is unfinished goes, and what it superseded."""
         self.kept = () if stored is None else (stored,)
         for meta in superseded:
@@ -134,10 +134,10 @@ class SnapshotFiles:
         """What was built gets its name; a snapshot may also be saved again."""
         part = part_of(self.directory, meta)
         if part.exists():
-            _prove(part, meta)
+            _verify(part, meta)
             self._publish(part, meta)
         else:
-            _prove(path_of(self.directory, meta), meta)
+            _verify(path_of(self.directory, meta), meta)
 
     def _publish(self, part: Path, meta: SnapshotMeta) -> None:
         part.replace(path_of(self.directory, meta))
@@ -166,7 +166,7 @@ def _difference(path: Path, meta: SnapshotMeta) -> str | None:
     return None if checksum == meta.checksum else f"{path.name} has another checksum than it should"
 
 
-def _prove(path: Path, meta: SnapshotMeta) -> None:
+def _verify(path: Path, meta: SnapshotMeta) -> None:
     fault = _difference(path, meta) if path.exists() else f"the bytes of snapshot {meta.last} are not here"
     if fault is not None:
         raise StorageFailed(fault)

@@ -12,7 +12,7 @@ from pyraft_lab.engine.commands import StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import Identity, carried_out
+from pyraft_lab.storage.base import Identity, apply_commands
 from pyraft_lab.storage.database import (
     NAME,
     UNREADABLE,
@@ -27,10 +27,10 @@ from pyraft_lab.storage.directory import (
     FIRST_START,
     IDENTITY,
     LOCK,
-    Judgement,
+    DirectoryState,
     check_writable,
-    judge,
-    look,
+    examine_directory,
+    examine_names,
     make_directory,
     write_identity,
 )
@@ -123,11 +123,11 @@ class Opened:
     """
 
     def __init__(self, directory: Path, identity: Identity | None = None) -> None:
-        look(directory).admit(directory, identity)
+        examine_names(directory).admit(directory, identity)
         check_writable(directory)
         with ExitStack() as opening:
             opening.enter_context(closing(_locked(directory)))
-            found = judge(directory)
+            found = examine_directory(directory)
             owner = found.admit(directory, identity)
             if found.is_new:
                 create(directory, owner)
@@ -156,7 +156,7 @@ class Opened:
         if commands:
             with transaction(self.database):
                 for command in commands:
-                    disk = carried_out(disk, [command])
+                    disk = apply_commands(disk, [command])
                     carry_out(self.database, command, disk)
                 self._keep_facts(before, disk)
         return disk
@@ -168,9 +168,9 @@ class Opened:
         if after.snapshot != before.snapshot:
             save_fact(self.database, "superseded", tuple(one for one in self.files.kept if one != after.snapshot))
 
-    def _tidy(self, directory: Path, found: Judgement, owner: Identity | None) -> None:
+    def _tidy(self, directory: Path, found: DirectoryState, owner: Identity | None) -> None:
         """The directory is this node's, and whole: say so, and remove what is unfinished or superseded."""
-        self.files.sweep(self.disk.snapshot, found.contents.superseded)
+        self.files.delete_unused(self.disk.snapshot, found.contents.superseded)
         if owner is not None and (found.owner != owner or not (directory / IDENTITY).exists()):
             write_identity(directory, owner)
         (directory / FIRST_START).unlink(missing_ok=True)

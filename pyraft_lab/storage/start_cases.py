@@ -11,20 +11,20 @@ from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, Term, Vote
 from pyraft_lab.errors import WrongStorage
 from pyraft_lab.storage.base import Identity, OwnedStorage
-from pyraft_lab.storage.trial import Trial, append, arriving, broken, entry, same, snapshot
+from pyraft_lab.storage.trial import StorageTrial, append, arriving, broken, entry, same, snapshot
 
 DATA = b"the machine"
 ONE, TWO, THREE = (Membership.of(voters) for voters in ({1}, {1, 2}, {1, 2, 3}))
 
 
-async def a_node_that_never_ran_belongs_to_no_cluster(trial: Trial) -> None:
+async def a_node_that_never_ran_belongs_to_no_cluster(trial: StorageTrial) -> None:
     """No membership, no term, nothing applied."""
     node = await started(trial)
     same("the membership", node.membership, Membership())
     same("term, commit and applied", (node.term, node.committed, node.applied), (0, 0, 0))
 
 
-async def the_newest_membership_in_the_log_governs(trial: Trial) -> None:
+async def the_newest_membership_in_the_log_governs(trial: StorageTrial) -> None:
     """The one before it is the last that is surely committed, and is needed where the newest is cut off (§6)."""
     await trial.write(SaveVote(Vote(1, 1)), append(1, 1), member(2, ONE), append(3, 150), member(151, TWO))
     await trial.write(append(152, 300), member(301, THREE))
@@ -33,14 +33,14 @@ async def the_newest_membership_in_the_log_governs(trial: Trial) -> None:
     await governs(trial, TWO, committed=ONE)
 
 
-async def the_membership_of_a_snapshot_governs_where_the_log_has_none(trial: Trial) -> None:
+async def the_membership_of_a_snapshot_governs_where_the_log_has_none(trial: StorageTrial) -> None:
     """A snapshot that replaced the log speaks for it (§7)."""
     meta = of(TWO, snapshot(9, DATA), since=4)
     await trial.write(SaveVote(Vote(1, 1)), *arriving(meta, DATA, 5), InstallSnapshot(meta))
     await governs(trial, TWO, committed=TWO, since=4)
 
 
-async def a_membership_that_a_snapshot_covers_stays_in_force(trial: Trial) -> None:
+async def a_membership_that_a_snapshot_covers_stays_in_force(trial: StorageTrial) -> None:
     """With and without the entry that said so: who that was is in the snapshot too."""
     meta = of(TWO, snapshot(6, DATA), since=4)
     await trial.write(SaveVote(Vote(1, 1)), append(1, 1), member(2, ONE), append(3, 3), member(4, TWO), append(5, 8))
@@ -50,7 +50,7 @@ async def a_membership_that_a_snapshot_covers_stays_in_force(trial: Trial) -> No
     await governs(trial, TWO, committed=TWO, since=4)
 
 
-async def a_membership_behind_a_snapshot_governs(trial: Trial) -> None:
+async def a_membership_behind_a_snapshot_governs(trial: StorageTrial) -> None:
     """The log is newer than the snapshot; where it is cut, the snapshot's membership is in force again (§6, §7)."""
     meta = of(ONE, snapshot(4, DATA), since=2)
     await trial.write(SaveVote(Vote(1, 1)), append(1, 1), member(2, ONE), append(3, 5), member(6, TWO), append(7, 8))
@@ -60,7 +60,7 @@ async def a_membership_behind_a_snapshot_governs(trial: Trial) -> None:
     await governs(trial, ONE, committed=ONE, since=2)
 
 
-async def a_vote_in_the_batch_of_a_snapshot_is_kept(trial: Trial) -> None:
+async def a_vote_in_the_batch_of_a_snapshot_is_kept(trial: StorageTrial) -> None:
     """Vote, entries, snapshot and purge of one turn: all of it is there, and the node goes on from it."""
     meta = snapshot(5, DATA)
     await trial.storage.put_snapshot(meta, DATA)
@@ -72,7 +72,7 @@ async def a_vote_in_the_batch_of_a_snapshot_is_kept(trial: Trial) -> None:
     same("the last entry, commit and applied", (node.log.last.index, node.committed, node.applied), (6, 5, 5))
 
 
-async def leaders_are_known_after_every_cut(trial: Trial) -> None:
+async def leaders_are_known_after_every_cut(trial: StorageTrial) -> None:
     """Whose entries they are, where the log is cut within a leader's run or between two, at either end (§5.3)."""
     await trial.write(*(append(first, last, term) for first, last, term in ((1, 4, 1), (5, 8, 2), (9, 9, 3))))
     await trial.write(append(10, 16, term=5), SaveVote(Vote(7)))
@@ -86,7 +86,7 @@ async def leaders_are_known_after_every_cut(trial: Trial) -> None:
     same("the leaders' first entries", (await trial.holds()).log.runs, (LogId(7, 1, 11),))
 
 
-async def a_claimed_storage_serves_its_owner_only(trial: Trial) -> None:
+async def a_claimed_storage_serves_its_owner_only(trial: StorageTrial) -> None:
     """Where a storage can be claimed: another node, or another cluster, is refused, and nothing is lost by that."""
     if not isinstance(trial.storage, OwnedStorage):
         return
@@ -99,7 +99,7 @@ async def a_claimed_storage_serves_its_owner_only(trial: Trial) -> None:
     await trial.holds()
 
 
-async def claimed(trial: Trial, identity: Identity) -> None:
+async def claimed(trial: StorageTrial, identity: Identity) -> None:
     """The storage is opened again, by this node."""
     await trial.storage.close()
     trial.storage = trial.reopen()
@@ -108,7 +108,7 @@ async def claimed(trial: Trial, identity: Identity) -> None:
     await trial.storage.load()
 
 
-async def refused(trial: Trial, identity: Identity) -> None:
+async def refused(trial: StorageTrial, identity: Identity) -> None:
     """The storage is opened by this node, which has to be refused."""
     try:
         await claimed(trial, identity)
@@ -117,18 +117,18 @@ async def refused(trial: Trial, identity: Identity) -> None:
     broken(f"{identity} was let in")
 
 
-async def cut_before(trial: Trial, upto: Index, term: Term) -> None:
+async def cut_before(trial: StorageTrial, upto: Index, term: Term) -> None:
     """A snapshot up to there, and the log without what it covers."""
     meta = snapshot(upto, DATA, term=term)
     await trial.save(meta, DATA, SaveSnapshot(meta), Purge(meta.last))
 
 
-async def started(trial: Trial) -> RaftState:
+async def started(trial: StorageTrial) -> RaftState:
     """A node that starts on this disk."""
     return start(1, await trial.restart(), Config())
 
 
-async def governs(trial: Trial, members: Membership, *, committed: Membership, since: Index | None = None) -> None:
+async def governs(trial: StorageTrial, members: Membership, *, committed: Membership, since: Index | None = None) -> None:
     """A node that starts on this disk finds these memberships in force, the first since that entry."""
     await trial.holds()
     node = await started(trial)

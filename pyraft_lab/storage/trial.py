@@ -11,7 +11,7 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import Index, LogId, Term
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import Storage, carried_out
+from pyraft_lab.storage.base import Storage, apply_commands
 
 Reopen = Callable[[], Storage]
 """Makes a storage over one and the same place, every time it is called: what a restarted node does."""
@@ -19,7 +19,7 @@ Fresh = Callable[[], Reopen]
 """Makes an empty place."""
 
 
-class Trial:
+class StorageTrial:
     """Drives a storage and the model of it, ``expected``, with the same batches.
 
     >>> import asyncio
@@ -51,7 +51,7 @@ class Trial:
     async def write(self, *commands: StorageCommand) -> None:
         """One batch, on the storage and on the model."""
         await self.storage.write(commands)
-        self.expected = carried_out(self.expected, commands)
+        self.expected = apply_commands(self.expected, commands)
 
     async def save(self, meta: SnapshotMeta, data: bytes, *commands: StorageCommand) -> None:
         """Stage the bytes of a snapshot, then write a batch that refers to them."""

@@ -4,43 +4,43 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.sim.mistakes import meant
+from pyraft_lab.sim.mistakes import did_you_mean
 from pyraft_lab.terminal import words
 
 
-class Act(NamedTuple):
+class NamedCommand(NamedTuple):
     """One thing to do: how its words are shown, what it is, how each word is read.
 
     With ``many`` the last word may be repeated; with ``optional`` all words may be left out.
     """
 
-    takes: str
+    arguments: str
     about: str
-    words: tuple[Callable[[str], Any], ...] = ()
+    parsers: tuple[Callable[[str], Any], ...] = ()
     many: bool = False
     optional: bool = False
 
 
-class WrongWords(PyraftError):
+class BadArguments(PyraftError):
     """An act that nobody knows, or words that it does not take; nothing was done."""
 
 
-def name_of(known: Mapping[str, Act], name: str) -> str:
+def name_of(known: Mapping[str, NamedCommand], name: str) -> str:
     """``name`` where it is known; ``WrongWords`` says what was probably meant."""
     if name not in known:
-        raise WrongWords(f"{words.shown(name)} {meant(name, known)}")
+        raise BadArguments(f"{words.shown(name)} {did_you_mean(name, known)}")
     return name
 
 
-def read_words(name: str, act: Act, given: Sequence[str]) -> tuple[Any, ...]:
+def read_arguments(name: str, act: NamedCommand, given: Sequence[str]) -> tuple[Any, ...]:
     """What the act is given, as values; ``WrongWords`` says what it takes."""
-    readers = act.words + act.words[-1:] * (len(given) - len(act.words) if act.many else 0)
+    readers = act.parsers + act.parsers[-1:] * (len(given) - len(act.parsers) if act.many else 0)
     if act.optional and not given:
         return ()
     if len(given) != len(readers):
         told = words.shown(" ".join(given)) if given else "nothing"
-        raise WrongWords(f"{name} takes {act.takes or 'no words'}, not {told}")
+        raise BadArguments(f"{name} takes {act.arguments or 'no words'}, not {told}")
     try:
         return tuple(read(word) for read, word in zip(readers, given, strict=True))
     except words.Refused as wrong:
-        raise WrongWords(f"{name}: {wrong}") from None
+        raise BadArguments(f"{name}: {wrong}") from None

@@ -45,7 +45,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
-    chosen = _face().parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     console = Console()
     figures = bench(chosen.seconds)
     if chosen.json:
@@ -127,7 +127,7 @@ def _tables(figures: Figures) -> Iterator[Table | str]:
     yield f"explorer               {figures.explored_worlds:,.0f} worlds/s"
 
 
-def _face() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     face = words.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
     face.add_argument(
         "--seconds", type=words.seconds, default=1.0, metavar="S", help="how long each run takes (default 1)"

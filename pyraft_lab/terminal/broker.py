@@ -25,13 +25,13 @@ pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
 LAST_PORT = 0xFFFF
-LOOK = 1.0
+CHECK_INTERVAL = 1.0
 """Seconds between two looks whether the broker is alive."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Start one, print its URL, wait for SIGTERM or Ctrl-C."""
-    face = _face()
+    face = _parser()
     chosen = face.parse_args(arguments)
     if (chosen.certfile or chosen.keyfile or chosen.cafile) and not (chosen.certfile and chosen.keyfile):
         face.error("an encrypted broker needs both --certfile and --keyfile")
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 async def _serve(chosen: argparse.Namespace) -> int:
     stop = words.stop_on_signals()
     await asyncio.to_thread(_check_place, chosen.host, chosen.port)
-    guard = _guard(chosen)
+    guard = _access_control(chosen)
     _warn(chosen.host, guard)
     running = await asyncio.to_thread(
         lambda: broker.start(port=chosen.port, host=chosen.host, kind=chosen.kind, guard=guard)
@@ -55,7 +55,7 @@ async def _serve(chosen: argparse.Namespace) -> int:
         return await _look_after(running, stop)
 
 
-def _warn(host: str, guard: broker.Guard) -> None:
+def _warn(host: str, guard: broker.AccessControl) -> None:
     """Say what it means that others can reach a broker without accounts."""
     if not guard.accounts and host not in {"127.0.0.1", "localhost", "::1"}:
         sys.stderr.write(
@@ -73,10 +73,10 @@ def _check_place(host: str, port: int) -> None:
             probe.bind(address)
             probe.listen(1)
     except OSError as failed:
-        raise PlaceTaken(host, port, failed.strerror or str(failed)) from None
+        raise CannotListen(host, port, failed.strerror or str(failed)) from None
 
 
-class PlaceTaken(PyraftError):
+class CannotListen(PyraftError):
     """A broker cannot listen there."""
 
     def __init__(self, host: str, port: int, why: str) -> None:
@@ -89,14 +89,14 @@ async def _look_after(running: broker.Broker, stop: words.Stop) -> int:
     """Until the end; a broker that dies by itself is reported, for its clients only see that nobody answers."""
     while not stop.is_set():
         with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), LOOK)
+            await asyncio.wait_for(stop.wait(), CHECK_INTERVAL)
         if not stop.is_set() and not await asyncio.to_thread(running.answers):
             sys.stderr.write(f"pyraft-lab: {running} has died; start another one on the same port\n")
             return words.FAILED
     return stop.code
 
 
-def _guard(chosen: argparse.Namespace) -> broker.Guard:
+def _access_control(chosen: argparse.Namespace) -> broker.AccessControl:
     """Who is let in; everybody, if nobody is named. The passwords are the same as last time."""
     parts: list[tuple[Part, Sequence[str]]] = [
         ("node", [str(node) for node in chosen.nodes]),
@@ -106,18 +106,18 @@ def _guard(chosen: argparse.Namespace) -> broker.Guard:
     ]
     named = [Account(name=name, part=part) for part, names in parts for name in names]
     tls = words.certificates(chosen) if chosen.certfile else None
-    guard = broker.Guard(cluster=chosen.cluster, accounts=tuple(named), certificates=tls)
+    guard = broker.AccessControl(cluster=chosen.cluster, accounts=tuple(named), certificates=tls)
     return structs.replace(guard, accounts=_with_passwords(named, chosen)) if named else guard
 
 
 def _with_passwords(named: Sequence[Account], chosen: argparse.Namespace) -> Sequence[Account]:
-    path = chosen.passwords or passwords.place(chosen.cluster)
-    known = passwords.keep(path, [account.name for account in named])
+    path = chosen.passwords or passwords.password_file(chosen.cluster)
+    known = passwords.get_or_create(path, [account.name for account in named])
     sys.stderr.write(f"pyraft-lab: the passwords are kept in {path}\n")
     return tuple(structs.replace(account, password=known[account.name]) for account in named)
 
 
-def _face() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     face = words.parser(
         "broker", "A broker: mosquitto if it is installed, else an embedded one. Prints its URL.", EXAMPLES
     )

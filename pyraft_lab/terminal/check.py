@@ -15,7 +15,7 @@ from rich.table import Table
 
 from pyraft_lab.check.campaign import Campaign, Row, run_campaign
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.hunt import catch, mutant
+from pyraft_lab.check.hunt import find_violation, mutant
 from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.shrink import shrink
@@ -24,7 +24,7 @@ from pyraft_lab.sim.nemesis import LEVELS
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.terminal import words as options
-from pyraft_lab.terminal.simulate import FELL, SAFE, face_of, guarded, show_capsule, trial_of
+from pyraft_lab.terminal.simulate import FELL, SAFE, parser_of, in_one_line, show_capsule, settings_of
 
 EXAMPLES = """examples:
   pyraft-lab check --seeds 0:200 --nodes 5 --faults heavy  two hundred runs on every core
@@ -35,30 +35,30 @@ EXAMPLES = """examples:
 
 exit code: 0 where nothing fell, 1 where something did (as with every mutant), 2 where it could not be run"""
 
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 SHOWN = 20
 """So many failures have a row of their own."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a campaign, or hunt a mutant; 0 when nothing fell."""
-    chosen = words().parse_args(arguments)
+    chosen = build_parser().parse_args(arguments)
     if chosen.mutants:
-        return guarded(_show_mutants)
+        return in_one_line(_show_mutants)
     if chosen.mutant is not None:
-        return guarded(lambda console: _hunt(mutant(chosen.mutant), console))
-    return guarded(lambda console: _check(chosen, console))
+        return in_one_line(lambda console: _show_mutant(mutant(chosen.mutant), console))
+    return in_one_line(lambda console: _check(chosen, console))
 
 
-def words() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    face = face_of("check", "Many simulated clusters, one table.", EXAMPLES)
+    face = parser_of("check", "Many simulated clusters, one table.", EXAMPLES)
     face.add_argument("--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)")
     face.add_argument("--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each (20)")
     face.add_argument("--faults", choices=LEVELS, default="heavy", help="how bad it gets (heavy)")
     face.add_argument(
         "--workers",
-        type=options.count("a number of processes", 1, MOST_WORKERS),
+        type=options.count("a number of processes", 1, MAX_WORKERS),
         default=cpu_count() or 1,
         help="processes (one for every core)",
     )
@@ -78,7 +78,7 @@ def words() -> argparse.ArgumentParser:
 
 def _check(chosen: argparse.Namespace, console: Console) -> int:
     with _executor(chosen.workers) as executor, _progress(console, len(chosen.seeds)) as progress:
-        trial = trial_of(chosen)
+        trial = settings_of(chosen)
         campaign = run_campaign(
             chosen.seeds,
             nodes=trial.nodes,
@@ -125,9 +125,9 @@ def _show_failure(row: Row, console: Console) -> None:
         console.print(f"capsule: {row.capsule}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _hunt(prey: Mutant, console: Console) -> int:
-    console.print(f"[bold]{prey.name}[/] {prey.does} ({prey.section}).\nWhat will fall? A hint: {prey.hint}.\n")
-    run = catch(prey)
+def _show_mutant(prey: Mutant, console: Console) -> int:
+    console.print(f"[bold]{prey.name}[/] {prey.description} ({prey.section}).\nWhat will fall? A hint: {prey.hint}.\n")
+    run = find_violation(prey)
     small = shrink(run)
     table = Table("mutant", "seed", "servers", "events", "shrunk to", "what fell")
     found = failure(small)
@@ -152,7 +152,7 @@ def _tell(sim: Simulation, console: Console) -> None:
 def _show_mutants(console: Console) -> int:
     table = Table("mutant", "what it does otherwise", "where Raft says so")
     for one in MUTANTS.values():
-        table.add_row(one.name, one.does, one.section)
+        table.add_row(one.name, one.description, one.section)
     console.print(table)
     return SAFE
 

@@ -13,16 +13,16 @@ from pyraft_lab.engine.membership import as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.address import Address
-from pyraft_lab.network.faults import Decree
+from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
-from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembers, HandOver, KeepSnapshot, TakeLearner
+from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembership, TransferLeader, TriggerSnapshot, AddLearner
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
-from pyraft_lab.terminal.acts import Act, name_of, read_words
+from pyraft_lab.terminal.acts import NamedCommand, name_of, read_arguments
 from pyraft_lab.terminal.clearing import clear_cluster
 from pyraft_lab.terminal.members import remove
-from pyraft_lab.terminal.obedience import NobodyObeys, check_divides, check_known, groups_of, impose, listed
-from pyraft_lab.terminal.reach import reach
+from pyraft_lab.terminal.obedience import NoNodeAcceptsFaults, check_divides, check_known, groups_of, impose, listed
+from pyraft_lab.terminal.reach import connect_to_cluster
 from pyraft_lab.terminal.values import value_of
 
 EXAMPLES = """pyraft-lab client --broker mqtt://localhost put x 1
@@ -31,38 +31,38 @@ pyraft-lab client --broker mqtt://localhost --json status
 pyraft-lab client --broker mqtt://localhost add-learner 4
 pyraft-lab client --broker mqtt://localhost change-membership 1,2,4
 pyraft-lab client --broker mqtt://localhost partition 1,2 3,4,5       of nodes that obey: joined, or with --weather"""
-ACTS: Mapping[str, Act] = {
-    "put": Act("KEY VALUE", "write; a value that is JSON is taken as that", (str, value_of)),
-    "get": Act("KEY", "read, linearizably", (str,)),
-    "delete": Act("KEY", "forget a key", (str,)),
-    "status": Act("", "how every node stands"),
-    "add-learner": Act("N", "let a node receive the log; waits until it does", (words.node,)),
-    "change-membership": Act("1,2,4", "who votes from now on; new ones are learners before", (words.nodes,)),
-    "remove": Act("N", "take a learner or a voter out of the cluster", (words.node,)),
-    "clear": Act(
+ACTS: Mapping[str, NamedCommand] = {
+    "put": NamedCommand("KEY VALUE", "write; a value that is JSON is taken as that", (str, value_of)),
+    "get": NamedCommand("KEY", "read, linearizably", (str,)),
+    "delete": NamedCommand("KEY", "forget a key", (str,)),
+    "status": NamedCommand("", "how every node stands"),
+    "add-learner": NamedCommand("N", "let a node receive the log; waits until it does", (words.node,)),
+    "change-membership": NamedCommand("1,2,4", "who votes from now on; new ones are learners before", (words.nodes,)),
+    "remove": NamedCommand("N", "take a learner or a voter out of the cluster", (words.node,)),
+    "clear": NamedCommand(
         "[CLUSTER]",
         "list what the broker keeps of an ended cluster; with its name: clear it",
         (words.cluster,),
         optional=True,
     ),
-    "transfer": Act("N", "let another voter lead", (words.node,)),
-    "snapshot": Act("N", "let a node store its machine in place of its log", (words.node,)),
-    "allow-next-revert": Act("N", "let a voter that lost its disk begin again from nothing, once", (words.node,)),
-    "partition": Act("1,2 3,4,5", "cut the links between groups, of nodes that obey", (words.nodes,), many=True),
-    "loss": Act("0.2", "lose that share of all messages between nodes that obey", (words.share,)),
-    "heal": Act("", "undo both"),
+    "transfer": NamedCommand("N", "let another voter lead", (words.node,)),
+    "snapshot": NamedCommand("N", "let a node store its machine in place of its log", (words.node,)),
+    "allow-next-revert": NamedCommand("N", "let a voter that lost its disk begin again from nothing, once", (words.node,)),
+    "partition": NamedCommand("1,2 3,4,5", "cut the links between groups, of nodes that obey", (words.nodes,), many=True),
+    "loss": NamedCommand("0.2", "lose that share of all messages between nodes that obey", (words.share,)),
+    "heal": NamedCommand("", "undo both"),
 }
 """What one may ask."""
-FIRST_NEWS = 0.3
+RETAINED_TIMEOUT = 0.3
 """Seconds in which every node that is up has been heard of: what is retained comes with the subscription."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do one thing; 0 when it is done."""
-    face = _face()
+    face = _parser()
     chosen = face.parse_args(arguments)
     try:
-        chosen.words = read_words(name_of(ACTS, chosen.act), ACTS[chosen.act], chosen.words)
+        chosen.words = read_arguments(name_of(ACTS, chosen.act), ACTS[chosen.act], chosen.words)
         if chosen.act == "partition":
             chosen.words = groups_of(chosen.words)
     except PyraftError as wrong:
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _do(chosen: argparse.Namespace) -> int:
-    async with reach(chosen, within=chosen.timeout) as remote:
+    async with connect_to_cluster(chosen, within=chosen.timeout) as remote:
         try:
             answer = await _ask(remote, chosen)
         except Timeout as late:
@@ -141,12 +141,12 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
         case "snapshot", [node]:
             return await _snapshot(remote, node, chosen.timeout)
         case _:
-            return await _spoil(remote, chosen)
+            return await _set_faults(remote, chosen)
 
 
 async def _change_membership(remote: Remote, voters: tuple[NodeId, ...], chosen: argparse.Namespace) -> Any:
     """Who votes from now on; says which nodes are members no more, for those are not told."""
-    question = ChangeMembers(as_change(voters), retain=chosen.retain)
+    question = ChangeMembership(as_change(voters), retain=chosen.retain)
     try:
         answer = str((await remote.change(question, seconds=chosen.timeout)).membership)
     except LearnerNotFound as unknown:
@@ -165,7 +165,7 @@ async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace)
             f"node {node} is not heard of yet; waiting {chosen.timeout:g} s. {_how_to_start(node, chosen)}\n"
         )
     try:
-        return str((await remote.change(TakeLearner(node, not chosen.no_wait), seconds=chosen.timeout)).membership)
+        return str((await remote.change(AddLearner(node, not chosen.no_wait), seconds=chosen.timeout)).membership)
     except Timeout:
         if node in remote.metrics or not remote.metrics:
             raise
@@ -189,31 +189,31 @@ class NotHeardOf(PyraftError):
         )
 
 
-async def _spoil(remote: Remote, chosen: argparse.Namespace) -> str | Mapping[str, list[NodeId]]:
+async def _set_faults(remote: Remote, chosen: argparse.Namespace) -> str | Mapping[str, list[NodeId]]:
     """What a teacher does to the links of nodes that obey; who obeyed."""
     await _status(remote, chosen.timeout)
     match chosen.act, chosen.words:
         case "partition", groups:
             check_known(remote, (node for group in groups for node in group))
             check_divides(remote, groups)
-            return await _impose(remote, Decree(groups=groups), chosen, named=frozenset().union(*groups))
+            return await _impose(remote, LinkFaults(groups=groups), chosen, named=frozenset().union(*groups))
         case "loss", (share,):
-            return await _impose(remote, Decree(loss=share), chosen)
+            return await _impose(remote, LinkFaults(loss=share), chosen)
         case _:
-            return await _impose(remote, Decree(), chosen)
+            return await _impose(remote, LinkFaults(), chosen)
 
 
 async def _impose(
-    remote: Remote, decree: Decree, chosen: argparse.Namespace, *, named: frozenset[NodeId] = frozenset()
+    remote: Remote, decree: LinkFaults, chosen: argparse.Namespace, *, named: frozenset[NodeId] = frozenset()
 ) -> str | Mapping[str, list[NodeId]]:
     """``NobodyObeys`` before anything is ordered; only what heals is ordered in any case, for nodes that come later."""
     up = remote.metrics.keys()
-    deaf = {node for node in named if node in up and node not in remote.obeying}
-    if (deaf or not up & remote.obeying.keys()) and decree != Decree():
-        raise NobodyObeys(deaf)
+    deaf = {node for node in named if node in up and node not in remote.faults_applied}
+    if (deaf or not up & remote.faults_applied.keys()) and decree != LinkFaults():
+        raise NoNodeAcceptsFaults(deaf)
     obeyed = await impose(remote, decree, seconds=chosen.timeout)
     if not obeyed:
-        raise NobodyObeys
+        raise NoNodeAcceptsFaults
     deaf = up - set(obeyed)
     if chosen.json:
         return {"obeyed": sorted(obeyed), "not": sorted(deaf)}
@@ -227,7 +227,7 @@ async def _snapshot(remote: Remote, node: NodeId, seconds: float) -> str:
         raise UnknownNode(node, up)
     try:
         async with asyncio.timeout(seconds):
-            built: str = await remote.ask(node, KeepSnapshot())
+            built: str = await remote.ask(node, TriggerSnapshot())
     except TimeoutError:
         raise Timeout(f"a snapshot of node {node}", seconds) from None
     return built
@@ -241,7 +241,7 @@ async def _allow_next_revert(remote: Remote, node: NodeId, seconds: float) -> st
 
 async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
     """Hand leadership over, and wait until it is."""
-    await remote.ask_leader(HandOver(to), seconds=seconds)
+    await remote.ask_leader(TransferLeader(to), seconds=seconds)
     try:
         async with asyncio.timeout(seconds):
             await remote.until(lambda: to in remote.metrics and remote.metrics[to].role == "leader")
@@ -257,7 +257,7 @@ async def _status(remote: Remote, seconds: float) -> dict[NodeId, Metrics]:
             await remote.until(lambda: bool(remote.metrics))
     except TimeoutError:
         raise Timeout("a sign of life of any node", seconds) from None
-    await asyncio.sleep(FIRST_NEWS)
+    await asyncio.sleep(RETAINED_TIMEOUT)
     return dict(sorted(remote.metrics.items()))
 
 
@@ -283,8 +283,8 @@ def line(now: Metrics) -> str:
     )
 
 
-def _face() -> argparse.ArgumentParser:
-    acts = "\n".join(f"  {f'{name} {act.takes}':<24} {act.about}" for name, act in ACTS.items())
+def _parser() -> argparse.ArgumentParser:
+    acts = "\n".join(f"  {f'{name} {act.arguments}':<24} {act.about}" for name, act in ACTS.items())
     face = words.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
     words.add_cluster(face)
     face.add_argument("--json", action="store_true", help="the answer as JSON")

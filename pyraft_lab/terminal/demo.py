@@ -10,9 +10,9 @@ from rich.markup import escape
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.terminal import words as options
-from pyraft_lab.terminal.play import Act, Report, demonstrate
+from pyraft_lab.terminal.play import DemoStep, Report, demonstrate
 
-MOST = 15
+MAX_NODES = 15
 """Nodes that one process can play without being late."""
 OVER, FAILED = 0, 1
 """Exit codes: all of it happened, or not."""
@@ -20,7 +20,7 @@ OVER, FAILED = 0, 1
 
 def main(arguments: Sequence[str]) -> int:
     """Play it; 0 when every act happened and the clients' calls were linearizable."""
-    chosen = words().parse_args(arguments)
+    chosen = build_parser().parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
         report = asyncio.run(_play(chosen, console))
@@ -51,9 +51,9 @@ async def _play(chosen: argparse.Namespace, console: Console) -> Report:
     )
 
 
-def words() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    face = options.Parser(
+    face = options.OptionParser(
         prog="pyraft-lab demo",
         description="Live nodes elect, write, change membership, snapshot, lose their leader and recover.",
         epilog="examples:\n  pyraft-lab demo\n  pyraft-lab demo --network memory --seconds 1\n"
@@ -64,7 +64,7 @@ def words() -> argparse.ArgumentParser:
     face.add_argument("--broker", type=options.broker, metavar="URL", help="use this broker: mqtt://host:1883")
     face.add_argument(
         "--nodes",
-        type=options.count("a cluster that can lose a node", 3, MOST),
+        type=options.count("a cluster that can lose a node", 3, MAX_NODES),
         default=5,
         metavar="N",
         help="voters at the start (default 5)",
@@ -88,7 +88,7 @@ def in_words(chosen: argparse.Namespace, cluster: LocalCluster) -> str:
     return "memory" if chosen.network == "memory" and not chosen.broker else f"MQTT, with the broker at {chosen.broker}"
 
 
-def line(act: Act) -> str:
+def line(act: DemoStep) -> str:
     """One act in two lines."""
     mark = "[bold green]✓[/]" if act.ok else "[bold red]✗[/]"
-    return f"{mark} [bold]{act.title}[/] [dim]{act.seconds:.2f} s[/]\n  {escape(act.told)}"
+    return f"{mark} [bold]{act.title}[/] [dim]{act.seconds:.2f} s[/]\n  {escape(act.text)}"

@@ -4,7 +4,7 @@ import asyncio
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.exercises import UnknownAnswer
-from pyraft_lab.exercises.player import Asked, Player
+from pyraft_lab.exercises.player import OpenQuestion, Player
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.keys import lines
 from pyraft_lab.trace.record import Record
@@ -12,7 +12,7 @@ from pyraft_lab.trace.record import Record
 PAUSE = 0.05
 
 
-class Dialogue:
+class LineMode:
     """Prints what is asked, and reads what is answered; says nothing where nobody plays by hand."""
 
     me: NodeId = 0
@@ -34,7 +34,7 @@ class Dialogue:
             shown = asked
             await self._hear(queue, asked)
 
-    async def _hear(self, queue: "asyncio.Queue[str | None]", asked: Asked | None) -> None:
+    async def _hear(self, queue: "asyncio.Queue[str | None]", asked: OpenQuestion | None) -> None:
         if asked is None or queue.empty():
             await asyncio.sleep(PAUSE)
             return

@@ -14,7 +14,7 @@ from pyraft_lab.check.hunt import mutant
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.terminal import words as options
-from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, face_of, guarded, show_capsule, telling
+from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, parser_of, in_one_line, show_capsule, progress_line
 
 EXAMPLES = """examples:
   pyraft-lab explore                                       three servers, one timeout, one write: all there is
@@ -39,13 +39,13 @@ COUNTS = {
 
 def main(arguments: Sequence[str]) -> int:
     """Search every world within the bounds; 0 when nothing falls in any."""
-    chosen = words().parse_args(arguments)
-    return guarded(lambda console: _explore(chosen, console))
+    chosen = build_parser().parse_args(arguments)
+    return in_one_line(lambda console: _explore(chosen, console))
 
 
-def words() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    face = face_of("explore", "Every interleaving of a small cluster within bounds.", EXAMPLES)
+    face = parser_of("explore", "Every interleaving of a small cluster within bounds.", EXAMPLES)
     face.set_defaults(nodes=3)
     for name, (usual, says) in COUNTS.items():
         face.add_argument(
@@ -118,7 +118,7 @@ def _tell(report: Report, console: Console) -> None:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Watcher]:
-    with telling(console, "searching …") as say:
+    with progress_line(console, "searching …") as say:
 
         def show(worlds: int, waiting: int, depth: int) -> None:
             say(f"{worlds:,} worlds, {waiting:,} of them to be looked at, {depth} acts deep")

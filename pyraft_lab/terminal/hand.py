@@ -14,16 +14,16 @@ from rich.text import Text
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.exercises.mark import Mark
-from pyraft_lab.exercises.player import Asked, Player
+from pyraft_lab.exercises.player import OpenQuestion, Player
 from pyraft_lab.exercises.sheet import rows
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.keys import keys
 from pyraft_lab.terminal.watch import PAUSE, term_mark
-from pyraft_lab.trace.export import news_of
+from pyraft_lab.trace.export import notable
 from pyraft_lab.trace.record import Record
 
-LETTERS = "abcdefg"
-NEWS = 3
+ANSWER_KEYS = "abcdefg"
+NOTES_SHOWN = 3
 
 
 class Screen:
@@ -34,7 +34,7 @@ class Screen:
 
     def __init__(self, room: str, player: Player, stop: asyncio.Event) -> None:
         self._room, self._player, self._stop = room, player, stop
-        self._news: deque[str] = deque(maxlen=NEWS)
+        self._notes: deque[str] = deque(maxlen=NOTES_SHOWN)
         self._mark: Mark | None = None
         self._word = ""
         self._pressed: asyncio.Queue[str] = asyncio.Queue()
@@ -42,7 +42,7 @@ class Screen:
     def note(self, record: Record) -> None:
         """Something happened to the node: keep what is news."""
         if record.step is not None:
-            self._news.extend(f"n{record.node} {news}" for news in news_of(record.step))
+            self._notes.extend(f"n{record.node} {news}" for news in notable(record.step))
 
     async def run(self) -> None:
         """Draw, and do what is pressed, until cancelled."""
@@ -62,15 +62,15 @@ class Screen:
                 self._stop.set()
             case "h":
                 self._player.by_hand = not self._player.by_hand
-                self._word = "" if self._player.by_hand or self.me not in self._player.room.by_hand else HANDED
-            case letter if asked is not None and letter in LETTERS[: len(asked.question.choices)]:
-                await self._answer(asked, asked.question.choices[LETTERS.index(letter)].word)
+                self._word = "" if self._player.by_hand or self.me not in self._player.room.by_hand else PLAY_BY_HAND
+            case letter if asked is not None and letter in ANSWER_KEYS[: len(asked.question.choices)]:
+                await self._answer(asked, asked.question.choices[ANSWER_KEYS.index(letter)].answer)
             case _ if asked is not None:
-                self._word = f"press {LETTERS[0]} to {LETTERS[len(asked.question.choices) - 1]}"
+                self._word = f"press {ANSWER_KEYS[0]} to {ANSWER_KEYS[len(asked.question.choices) - 1]}"
             case _:
                 self._word = "nothing is asked at the moment"
 
-    async def _answer(self, asked: Asked, word: str) -> None:
+    async def _answer(self, asked: OpenQuestion, word: str) -> None:
         if asked != self._player.asked:
             return
         mark = await self._player.answer(word)
@@ -93,7 +93,7 @@ class Screen:
             yield asking(self._player.asked, len(self._player.inbox))
         else:
             yield Text(self._calm(), style="dim")
-        yield Text("\n".join(self._news), style="dim")
+        yield Text("\n".join(self._notes), style="dim")
         yield Text(self._word, style="bold")
         yield Text("h: let the machine play   q: leave the room" if self._player.by_hand else MACHINE, style="dim")
 
@@ -116,7 +116,7 @@ class Screen:
         return "The machine plays your node."
 
 
-HANDED = "the teacher wants this node played by hand"
+PLAY_BY_HAND = "the teacher wants this node played by hand"
 MACHINE = "h: play by hand   q: leave the room"
 
 
@@ -130,12 +130,12 @@ def sheet(state: RaftState) -> Panel:
     return Panel(table, title=f"n{state.id}", title_align="left", box=ROUNDED)
 
 
-def asking(asked: Asked, waiting: int) -> Panel:
+def asking(asked: OpenQuestion, waiting: int) -> Panel:
     """The question, its facts, and a key for each choice."""
     question = asked.question
     choices = Table.grid(padding=(0, 2))
-    for letter, choice in zip(LETTERS, question.choices, strict=False):
-        choices.add_row(Text(f" {letter} ", style="reverse"), Text(choice.word, style="bold"), Text(choice.meaning))
+    for letter, choice in zip(ANSWER_KEYS, question.choices, strict=False):
+        choices.add_row(Text(f" {letter} ", style="reverse"), Text(choice.answer, style="bold"), Text(choice.meaning))
     facts = Text("\n".join(f"· {fact}" for fact in question.facts), style="dim")
     more = f" ({waiting - 1} more waiting)" if waiting > 1 else ""
     body = Group(Text(question.text, style="bold"), facts, Text(""), choices)

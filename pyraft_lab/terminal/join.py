@@ -10,12 +10,12 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.exercises.player import Player
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
-from pyraft_lab.terminal.client import FIRST_NEWS
-from pyraft_lab.terminal.dialogue import Dialogue
+from pyraft_lab.terminal.client import RETAINED_TIMEOUT
+from pyraft_lab.terminal.dialogue import LineMode
 from pyraft_lab.terminal.hand import Screen
 from pyraft_lab.terminal.keys import is_terminal
-from pyraft_lab.terminal.reach import reach
-from pyraft_lab.terminal.seat import Place, take_seat
+from pyraft_lab.terminal.reach import connect_to_cluster
+from pyraft_lab.terminal.seat import RoomAddress, take_seat
 from pyraft_lab.terminal.watch import PAUSE
 from pyraft_lab.trace.export import LogExporter
 
@@ -27,7 +27,7 @@ pyraft-lab teach room7 --broker mqtt://192.168.1.5:1883 --seats 5    for who tea
 
 def main(arguments: Sequence[str]) -> int:
     """Sit down, and stay until SIGTERM or Ctrl-C; who leaves is voted out first."""
-    chosen = _face().parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     if not is_terminal():
         words.log_to_stderr(chosen.log_level)
     return words.run(_join(chosen))
@@ -35,19 +35,19 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _join(chosen: argparse.Namespace) -> int:
     stop = words.stop_on_signals()
-    place = Place(broker=chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
+    place = RoomAddress(broker=chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
     player = Player(by_hand=chosen.by_hand, known=None if chosen.every else 2)
-    show = Screen(chosen.cluster, player, stop) if is_terminal() else Dialogue(player)
+    show = Screen(chosen.cluster, player, stop) if is_terminal() else LineMode(player)
 
     def told(me: NodeId) -> None:
         show.me = me
-        if isinstance(show, Dialogue):
+        if isinstance(show, LineMode):
             print(f"room {chosen.cluster}: you are node {me}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="pyraft-seat-") as disk:
-        async with reach(chosen) as remote:
+        async with connect_to_cluster(chosen) as remote:
             show.remote = remote
-            await asyncio.sleep(FIRST_NEWS)
+            await asyncio.sleep(RETAINED_TIMEOUT)
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(show.run()), group.create_task(_tell(remote, player, show))]
                 await take_seat(
@@ -58,16 +58,16 @@ async def _join(chosen: argparse.Namespace) -> int:
     return stop.code
 
 
-async def _tell(remote: Remote, player: Player, show: Screen | Dialogue) -> None:
+async def _tell(remote: Remote, player: Player, show: Screen | LineMode) -> None:
     """Keep the teacher informed."""
     told = None
     while True:
         if player.playing != told and show.me:
-            remote.tell(show.me, told := player.playing)
+            remote.publish_playing(show.me, told := player.playing)
         await asyncio.sleep(PAUSE)
 
 
-def _face() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     face = words.parser("join", "One seat in a classroom's cluster; a room is a cluster's name.", EXAMPLES)
     face.add_argument("cluster", type=words.cluster, metavar="ROOM", help="the room's code, the same for everybody")
     words.add_cluster(face, named=False)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 
-Hear = Callable[[str], None]
+OnInput = Callable[[str], None]
 ENTER, BACKSPACE = ("\n", "\r"), ("\x7f", "\b")
 
 
@@ -18,7 +18,7 @@ def is_terminal() -> bool:
 
 
 @contextmanager
-def keys(hear: Hear) -> Iterator[None]:
+def keys(hear: OnInput) -> Iterator[None]:
     """Tell ``hear`` every key, at once and unechoed; Ctrl-C still interrupts."""
     import termios  # where there is a terminal of this kind
     import tty
@@ -68,11 +68,11 @@ def _read_lines(handle: int) -> Iterator[str]:
 class LineEditor:
     """A line as it is typed: keys in, and ``entered`` is told when Enter ends it."""
 
-    def __init__(self, entered: Hear) -> None:
+    def __init__(self, entered: OnInput) -> None:
         self.text = ""
         self._entered = entered
 
-    def hear(self, key: str) -> None:
+    def on_key(self, key: str) -> None:
         """One key."""
         if key in ENTER:
             text, self.text = self.text.strip(), ""

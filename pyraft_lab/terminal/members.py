@@ -7,7 +7,7 @@ from pyraft_lab.engine.membership import Membership, RemoveLearners, RemoveVoter
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.questions import ChangeMembers
+from pyraft_lab.runtime.questions import ChangeMembership
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.obedience import check_known, listed
 
@@ -48,4 +48,4 @@ async def remove(remote: Remote, node: NodeId, *, seconds: float) -> str:
         raise NotRemoved(node, why)
     else:
         change = RemoveVoters(frozenset({node}))
-    return str(await remote.ask_leader(ChangeMembers(change), seconds=seconds))
+    return str(await remote.ask_leader(ChangeMembership(change), seconds=seconds))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pyraft_lab.runtime.server import CALM, Seat, serve
+from pyraft_lab.runtime.server import SLOW_NETWORK, NodeOptions, serve
 from pyraft_lab.terminal import words
 from pyraft_lab.trace.export import LogExporter
 
@@ -21,23 +21,23 @@ STDIN = 0
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 then, 1 where the node cannot go on."""
-    chosen = _face().parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     words.log_to_stderr(chosen.log_level)
-    seat = Seat(
+    seat = NodeOptions(
         id=chosen.id,
         broker=chosen.broker,
         cluster=chosen.cluster,
         data=chosen.data,
-        founders=(chosen.peers or (chosen.id,)) if chosen.init else (),
+        initial_voters=(chosen.peers or (chosen.id,)) if chosen.init else (),
         certificates=words.certificates(chosen),
-        obedient=chosen.weather,
+        accepts_faults=chosen.weather,
         traced=not chosen.no_trace,
-        config=chosen.config or CALM,
+        config=chosen.config or SLOW_NETWORK,
     )
     return words.run(_serve(seat, leashed=chosen.leash))
 
 
-async def _serve(seat: Seat, *, leashed: bool) -> int:
+async def _serve(seat: NodeOptions, *, leashed: bool) -> int:
     stop = words.stop_on_signals()
     if leashed:
         _end_with_stdin(stop)
@@ -62,7 +62,7 @@ def _end_with_stdin(stop: asyncio.Event) -> None:
     threading.Thread(target=wait, name="leash", daemon=True).start()
 
 
-def _face() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     face = words.parser(
         "node", "One node of a cluster, durable in its directory: kill -9 loses nothing acknowledged.", EXAMPLES
     )
@@ -76,7 +76,7 @@ def _face() -> argparse.ArgumentParser:
     face.add_argument("--weather", action="store_true", help="let a teacher's faults spoil this node's links")
     face.add_argument("--no-trace", action="store_true", help="publish no trace, even if somebody follows")
     face.add_argument(
-        "--config", type=words.config_over(CALM), metavar="JSON", help="knobs: '{\"heartbeat_interval\": 0.1}'"
+        "--config", type=words.config_over(SLOW_NETWORK), metavar="JSON", help="knobs: '{\"heartbeat_interval\": 0.1}'"
     )
     face.add_argument("--leash", action="store_true", help="stop when standard input ends")
     words.add_log_level(face)

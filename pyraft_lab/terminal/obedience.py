@@ -5,23 +5,23 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, UnknownNode
-from pyraft_lab.network.faults import Decree
+from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.runtime.remote import Remote
 
 
-class NotObeyed(PyraftError):
+class FaultsNotApplied(PyraftError):
     """Some nodes did not say in time that their links are as ordered."""
 
     def __init__(self, nodes: Iterable[NodeId], obeyed: Iterable[NodeId], seconds: float) -> None:
-        self.nodes, self.obeyed = tuple(sorted(nodes)), tuple(sorted(obeyed))
-        rest = f"; obeyed by {listed(self.obeyed)}" if self.obeyed else ""
+        self.nodes, self.applied = tuple(sorted(nodes)), tuple(sorted(obeyed))
+        rest = f"; obeyed by {listed(self.applied)}" if self.applied else ""
         super().__init__(
             f"not obeyed within {seconds:g} s by {listed(self.nodes)}{rest}; "
             "look whether they run, and whether this account may teach"
         )
 
 
-class NobodyObeys(PyraftError):
+class NoNodeAcceptsFaults(PyraftError):
     """No node that is up takes orders about its links."""
 
     def __init__(self, nodes: Iterable[NodeId] = ()) -> None:
@@ -31,23 +31,23 @@ class NobodyObeys(PyraftError):
 
 
 async def impose(
-    remote: Remote, decree: Decree, *, seconds: float, is_over: Callable[[], bool] = lambda: False
+    remote: Remote, decree: LinkFaults, *, seconds: float, is_over: Callable[[], bool] = lambda: False
 ) -> tuple[NodeId, ...]:
     """Let the links be so; the nodes that obey, once all said so, or ``is_over()``: another order followed.
 
     ``NotObeyed`` names those that did not.
     """
-    digest = remote.decree(decree)
+    digest = remote.publish_faults(decree)
 
     def late() -> list[NodeId]:
-        return [node for node, obeyed in remote.obeying.items() if obeyed != digest and node in remote.metrics]
+        return [node for node, obeyed in remote.faults_applied.items() if obeyed != digest and node in remote.metrics]
 
     try:
         async with asyncio.timeout(seconds):
             await remote.until(lambda: is_over() or not late())
     except TimeoutError:
-        raise NotObeyed(late(), set(remote.obeying) - set(late()), seconds) from None
-    return tuple(sorted(remote.obeying.keys() & remote.metrics.keys()))
+        raise FaultsNotApplied(late(), set(remote.faults_applied) - set(late()), seconds) from None
+    return tuple(sorted(remote.faults_applied.keys() & remote.metrics.keys()))
 
 
 def known_nodes(remote: Remote) -> frozenset[NodeId]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from pyraft_lab import viz
-from pyraft_lab.terminal.play import Act, Report
+from pyraft_lab.terminal.play import DemoStep, Report
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Raft live</title><style>
@@ -35,7 +35,7 @@ def write_page(report: Report, path: Path) -> None:
     page = PAGE.format(
         network=escape(report.network),
         verdict=escape(report.verdict.explain().splitlines()[0] if report.verdict else "It ended before the verdict."),
-        acts="\n".join(map(_item, report.acts)),
+        acts="\n".join(map(_item, report.steps)),
         figures="\n".join(parts),
     )
     path.write_text(page, encoding="utf-8")
@@ -56,9 +56,9 @@ def _all(report: Report) -> Iterator[tuple[str, go.Figure]]:
     yield "How long a commit took", viz.commit_latency(report.trace)
 
 
-def _item(act: Act) -> str:
+def _item(act: DemoStep) -> str:
     mark = "✓" if act.ok else '<span class="no">✗</span>'
-    return f"<li>{mark} <b>{escape(act.title)}</b> <small>{act.seconds:.2f} s</small><br>{escape(act.told)}</li>"
+    return f"<li>{mark} <b>{escape(act.title)}</b> <small>{act.seconds:.2f} s</small><br>{escape(act.text)}</li>"
 
 
 def _html(figure: go.Figure, *, first: bool) -> str:

@@ -20,22 +20,22 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.witness import Witness
+from pyraft_lab.runtime.witness import RecordingClient
 from pyraft_lab.trace.trace import Trace
 
 CONFIG = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06, snapshot_logs_since_last=None)
 """Calm enough for a busy machine: a late heartbeat is no reason for an election."""
 CLIENTS, CONTESTED = 4, 3
 """Clients that write at the same time, and the keys they quarrel about."""
-PATIENCE = 10.0
+STEP_TIMEOUT = 10.0
 """Seconds that anything may take before it counts as not having happened."""
 
 
-class Act(Struct, frozen=True):
+class DemoStep(Struct, frozen=True):
     """One act of the demonstration: what was to happen, what did, and whether it was that."""
 
     title: str
-    told: str
+    text: str
     ok: bool
     seconds: float
 
@@ -43,7 +43,7 @@ class Act(Struct, frozen=True):
 class Report(Struct, frozen=True, kw_only=True):
     """All acts in order, and what can be looked at afterwards; ``verdict`` is that on all clients' calls."""
 
-    acts: tuple[Act, ...]
+    steps: tuple[DemoStep, ...]
     network: str
     trace: Trace
     history: History
@@ -52,10 +52,10 @@ class Report(Struct, frozen=True, kw_only=True):
     @property
     def ok(self) -> bool:
         """Whether all of it happened, and no answer contradicted another."""
-        return bool(self.acts) and all(act.ok for act in self.acts) and bool(self.verdict)
+        return bool(self.steps) and all(act.ok for act in self.steps) and bool(self.verdict)
 
 
-class Failed(PyraftError):
+class DemoFailed(PyraftError):
     """An act did not go as it has to."""
 
 
@@ -66,59 +66,59 @@ async def demonstrate(
     nodes: int = 5,
     seconds: float = 2.0,
     begin: Callable[[LocalCluster], None] = lambda _: None,
-    say: Callable[[Act], None] = lambda _: None,
+    say: Callable[[DemoStep], None] = lambda _: None,
 ) -> Report:
     """Play every act on a cluster of its own, whose clients write for ``seconds``.
 
     ``begin`` is given the cluster once it runs, ``say`` hears each act as it ends.
     """
-    acts: list[Act] = []
+    acts: list[DemoStep] = []
     cluster = LocalCluster(nodes, network=network, storage=storage, config=CONFIG, name="demo", trace=500_000)
     async with cluster:
         begin(cluster)
-        play = Play(cluster, seconds)
-        for title, act in play.acts:
+        play = Demo(cluster, seconds)
+        for title, act in play.steps:
             acts.append(await _played(title, act))
             say(acts[-1])
             if not acts[-1].ok:
                 break
         where = str(cluster.broker or network)
     return Report(
-        acts=tuple(acts), network=where, trace=cluster.trace, history=History(play.notes), verdict=play.verdict
+        steps=tuple(acts), network=where, trace=cluster.trace, history=History(play.notes), verdict=play.verdict
     )
 
 
-async def _played(title: str, act: Callable[[], Awaitable[str]]) -> Act:
+async def _played(title: str, act: Callable[[], Awaitable[str]]) -> DemoStep:
     began = time.monotonic()
     try:
         told, ok = await act(), True
     except PyraftError as failed:
         told, ok = str(failed), False
-    return Act(title, told, ok, time.monotonic() - began)
+    return DemoStep(title, told, ok, time.monotonic() - began)
 
 
 def _claim(holds: bool, otherwise: str) -> None:  # noqa: FBT001
     if not holds:
-        raise Failed(otherwise)
+        raise DemoFailed(otherwise)
 
 
-class Play:
+class Demo:
     """The acts, and what they remember of each other."""
 
     def __init__(self, cluster: LocalCluster, seconds: float) -> None:
         self.cluster, self.seconds = cluster, seconds
         self.leader: NodeId = 0
-        self.fallen: NodeId = 0
+        self.old_leader: NodeId = 0
         self.notes: list[Operation] = []
         self.verdict: Verdict | None = None
         self._witnesses = [
-            Witness(cluster.new_client(), name=name, notes=self.notes, now=lambda: cluster.now)
+            RecordingClient(cluster.new_client(), name=name, notes=self.notes, now=lambda: cluster.now)
             for name in range(1, CLIENTS + 1)
         ]
         self._numbers = itertools.count(1)
 
     @property
-    def acts(self) -> tuple[tuple[str, Callable[[], Awaitable[str]]], ...]:
+    def steps(self) -> tuple[tuple[str, Callable[[], Awaitable[str]]], ...]:
         """Title and deed, in order."""
         return (
             ("An election (§5.2)", self.elect),
@@ -128,14 +128,14 @@ class Play:
             ("The leader dies while clients write", self.kill_the_leader),
             ("It comes back and follows (§5.3)", self.recover),
             ("Everything acknowledged is there (§8)", self.miss_nothing),
-            ("No answer contradicts another", self.judge),
+            ("No answer contradicts another", self.check_history),
         )
 
     async def elect(self) -> str:
         """Somebody leads, and everybody knows whom."""
-        self.leader = await self.cluster.wait_leader(timeout=PATIENCE)
+        self.leader = await self.cluster.wait_leader(timeout=STEP_TIMEOUT)
         for raft in self.cluster.nodes.values():
-            await raft.wait(PATIENCE).leader(self.leader)
+            await raft.wait(STEP_TIMEOUT).leader(self.leader)
         term = self.cluster.metrics[self.leader].term
         return f"node {self.leader} leads term {term}, by the votes of a majority of {len(self.cluster.nodes)}"
 
@@ -164,7 +164,7 @@ class Play:
         snapshots = []
         for raft in self.cluster.nodes.values():
             raft.trigger.snapshot()
-            now = await raft.wait(PATIENCE).until(lambda now: now.snapshot.index > 0, "a snapshot")
+            now = await raft.wait(STEP_TIMEOUT).until(lambda now: now.snapshot.index > 0, "a snapshot")
             snapshots.append(now.snapshot)
         return f"every node keeps a snapshot, which stands for the log up to {min(snapshots)} at least"
 
@@ -173,19 +173,19 @@ class Play:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write_for(self.seconds))
             await asyncio.sleep(self.seconds / 4)
-            self.fallen, began = self.leader, time.monotonic()
-            await self.cluster.kill(self.fallen)
-            self.leader = await self.cluster.wait_leader(timeout=PATIENCE)
+            self.old_leader, began = self.leader, time.monotonic()
+            await self.cluster.kill(self.old_leader)
+            self.leader = await self.cluster.wait_leader(timeout=STEP_TIMEOUT)
             outage = time.monotonic() - began
-        _claim(self.leader != self.fallen, "the dead node is said to lead")
+        _claim(self.leader != self.old_leader, "the dead node is said to lead")
         term = self.cluster.metrics[self.leader].term
-        return f"node {self.fallen} was killed; node {self.leader} led term {term} {outage:.2f} s later; no call failed"
+        return f"node {self.old_leader} was killed; node {self.leader} led term {term} {outage:.2f} s later; no call failed"
 
     async def recover(self) -> str:
         """The old leader returns from its disk and catches up as a follower."""
-        await self.cluster.restart(self.fallen)
+        await self.cluster.restart(self.old_leader)
         end = await self._settled()
-        return f"node {self.fallen} is back and holds everything up to entry {end.applied.index}"
+        return f"node {self.old_leader} is back and holds everything up to entry {end.applied.index}"
 
     async def miss_nothing(self) -> str:
         """Every key is read once more, for the verdict, and every machine is the same."""
@@ -199,7 +199,7 @@ class Play:
         _claim(all(table == tables[0] for table in tables), "two machines differ")
         return f"all {len(keys)} keys were read; all {len(tables)} machines are equal"
 
-    async def judge(self) -> str:
+    async def check_history(self) -> str:
         """One copy, acting at one instant inside each call, could have told the clients what they heard."""
         self.verdict = await asyncio.to_thread(check_linearizable, History(self.notes), "kv", 30.0)
         _claim(self.verdict.ok is True, self.verdict.explain())
@@ -214,7 +214,7 @@ class Play:
         end = time.monotonic() + seconds
         await asyncio.gather(*(self._write_until(end, witness) for witness in self._witnesses))
 
-    async def _write_until(self, end: float, witness: Witness) -> None:
+    async def _write_until(self, end: float, witness: RecordingClient) -> None:
         while time.monotonic() < end:
             number = next(self._numbers)
             contested = f"contested/{number % CONTESTED}"
@@ -227,10 +227,10 @@ class Play:
         """Every machine has carried out all that the leader has."""
         end = self.cluster.metrics[self.leader].last_log.index
         for raft in self.cluster.nodes.values():
-            await raft.wait(PATIENCE).applied(end)
+            await raft.wait(STEP_TIMEOUT).applied(end)
         return self.cluster.metrics[self.leader]
 
 
-async def _read_all(witness: Witness, keys: Sequence[str]) -> None:
+async def _read_all(witness: RecordingClient, keys: Sequence[str]) -> None:
     for key in keys:
         await witness.read(key)

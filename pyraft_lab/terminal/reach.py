@@ -11,15 +11,15 @@ from pyraft_lab.network.address import Address
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import words
 
-PATIENCE = 10.0
+CONNECT_TIMEOUT = 10.0
 """Seconds that a broker may take to answer, unless somebody says otherwise."""
 
 
 @asynccontextmanager
-async def reach(chosen: argparse.Namespace, *, within: float = PATIENCE) -> AsyncIterator[Remote]:
+async def connect_to_cluster(chosen: argparse.Namespace, *, within: float = CONNECT_TIMEOUT) -> AsyncIterator[Remote]:
     """The cluster that was chosen; ``NetworkFailed`` where its broker does not let one in within so many seconds."""
     end = asyncio.get_running_loop().time() + within
-    await _knock(Address.parse(chosen.broker), within)
+    await _accepts_connections(Address.parse(chosen.broker), within)
     left = max(end - asyncio.get_running_loop().time(), LEAST)
     async with Remote.connect(
         chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen), timeout=left
@@ -31,7 +31,7 @@ LEAST = 0.1
 """Seconds that are left for a broker that took all its time to be found."""
 
 
-async def _knock(address: Address, within: float) -> None:
+async def _accepts_connections(address: Address, within: float) -> None:
     """Whether somebody listens there: a connection that nobody takes can be given up only before the client has it."""
     try:
         async with asyncio.timeout(within):

@@ -11,20 +11,20 @@ from rich.console import Console, RenderableType
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pyraft_lab.check.campaign import Trial, judge
+from pyraft_lab.check.campaign import RunSettings, check_run
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.liveness import patience
+from pyraft_lab.check.liveness import liveness_bound
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import CapsuleError, ConfigError, PyraftError
 from pyraft_lab.sim.nemesis import LEVELS
-from pyraft_lab.sim.perform import stage
+from pyraft_lab.sim.perform import simulate_plan
 from pyraft_lab.sim.plan import Plan
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.terminal import words as options
-from pyraft_lab.terminal.streams import complain
+from pyraft_lab.terminal.streams import print_error
 from pyraft_lab.trace.record import Record
 
 EXAMPLES = """examples:
@@ -57,13 +57,13 @@ Observer = Callable[[Record], None]
 
 def main(arguments: Sequence[str]) -> int:
     """Run one simulated cluster through faults; 0 when nothing fell."""
-    chosen = words().parse_args(arguments)
-    return guarded(lambda console: _simulate(chosen, console))
+    chosen = build_parser().parse_args(arguments)
+    return in_one_line(lambda console: _simulate(chosen, console))
 
 
-def words() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The options; what is not given is ``None``, for a plan and a capsule have their own."""
-    face = face_of("simulate", "One simulated cluster, one verdict.", EXAMPLES)
+    face = parser_of("simulate", "One simulated cluster, one verdict.", EXAMPLES)
     face.set_defaults(nodes=None, rules=None)
     face.add_argument("--seed", type=options.seed, help=f"where all chance comes from ({SEED})")
     face.add_argument("--seconds", type=options.seconds, help=f"virtual seconds of faults ({SECONDS:.0f})")
@@ -81,9 +81,9 @@ def words() -> argparse.ArgumentParser:
 # What `check` and `explore` need, too
 
 
-def face_of(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+def parser_of(name: str, description: str, examples: str) -> argparse.ArgumentParser:
     """The options of every command that runs simulated clusters."""
-    face = options.Parser(
+    face = options.OptionParser(
         prog=f"pyraft-lab {name}",
         description=description,
         epilog=examples,
@@ -94,9 +94,9 @@ def face_of(name: str, description: str, examples: str) -> argparse.ArgumentPars
     return face
 
 
-def trial_of(chosen: argparse.Namespace) -> Trial:
+def settings_of(chosen: argparse.Namespace) -> RunSettings:
     """What the options ask for."""
-    return Trial(
+    return RunSettings(
         nodes=chosen.nodes,
         faults=chosen.faults,
         seconds=chosen.seconds,
@@ -105,19 +105,19 @@ def trial_of(chosen: argparse.Namespace) -> Trial:
     )
 
 
-def guarded(act: Callable[[Console], int]) -> int:
+def in_one_line(act: Callable[[Console], int]) -> int:
     """Errors for callers in one line."""
     try:
         return act(Console())
     except (PyraftError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        complain(f"{type(error).__name__}: {error}")
+        print_error(f"{type(error).__name__}: {error}")
         return REFUSED
 
 
 @contextmanager
-def telling(console: Console, words: str) -> Iterator[Callable[[str], None]]:
+def progress_line(console: Console, words: str) -> Iterator[Callable[[str], None]]:
     """A line that moves while something goes on whose end nobody knows, and says what it is told."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as line:
@@ -160,7 +160,7 @@ def _simulate(chosen: argparse.Namespace, console: Console) -> int:
 @contextmanager
 def _progress(console: Console) -> Iterator[Observer]:
     """A line that says how far the run is, as long as it takes."""
-    with telling(console, "running …") as say:
+    with progress_line(console, "running …") as say:
 
         def show(record: Record) -> None:
             if record.id % SHOWN_EVERY == 0:
@@ -180,7 +180,7 @@ def _run(chosen: argparse.Namespace, progress: Observer) -> tuple[Simulation, Fa
         sim = _staged(chosen, progress)
     else:
         sim = _by_chance(chosen, progress)
-    return sim, judge(sim)
+    return sim, check_run(sim)
 
 
 def _refuse(chosen: argparse.Namespace, having: str, *others: str) -> None:
@@ -205,15 +205,15 @@ def _text_of(capsule: str) -> str:
 def _staged(chosen: argparse.Namespace, progress: Observer) -> Simulation:
     plan = Plan.load(chosen.plan)
     told = {name: getattr(chosen, name) for name in ("nodes", "seed", "seconds") if getattr(chosen, name) is not None}
-    rules, quiet = RULES[chosen.rules or "raft"], patience(plan.config_from(Config()))
-    return stage(replace(plan, **told), rules=rules, load=Load(), quiet=quiet, observers=[progress])
+    rules, quiet = RULES[chosen.rules or "raft"], liveness_bound(plan.config_from(Config()))
+    return simulate_plan(replace(plan, **told), rules=rules, load=Load(), quiet=quiet, observers=[progress])
 
 
 def _by_chance(chosen: argparse.Namespace, progress: Observer) -> Simulation:
     usual = {"nodes": NODES, "rules": "raft", "seed": SEED, "seconds": SECONDS, "faults": FAULTS}
     asked = {name: value for name in usual if (value := getattr(chosen, name)) is not None}
     full = argparse.Namespace(**usual | asked)
-    return trial_of(full).validated().run(full.seed, record=True, observers=[progress])
+    return settings_of(full).validated().run(full.seed, record=True, observers=[progress])
 
 
 def _summary(sim: Simulation, path: Path | None) -> RenderableType:

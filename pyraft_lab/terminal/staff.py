@@ -10,21 +10,21 @@ from pyraft_lab.runtime.metrics import leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal.members import membership_of, missing_majority
 from pyraft_lab.terminal.obedience import listed
-from pyraft_lab.terminal.seat import Place, take_seat
+from pyraft_lab.terminal.seat import RoomAddress, take_seat
 
 PAUSE = 0.2
 """Seconds between two looks at the room."""
-MOST = 15
+MAX_BOTS = 15
 
 
-class Staff:
+class Bots:
     """Fills up to ``seats`` seats, and sends more than that where those who play by hand would be a majority.
 
     One comes or goes at a time, and nobody goes before the learner in whose favour has a vote.
     """
 
-    def __init__(self, place: Place, remote: Remote, *, seats: int) -> None:
-        self.seats = min(seats, MOST)
+    def __init__(self, place: RoomAddress, remote: Remote, *, seats: int) -> None:
+        self.seats = min(seats, MAX_BOTS)
         self._place, self._remote = place, remote
         self._sitting: dict[NodeId, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -37,7 +37,7 @@ class Staff:
     async def run(self) -> None:
         """Look after the room until cancelled."""
         while True:
-            await self._look()
+            await self._adjust()
             await asyncio.sleep(PAUSE)
 
     async def leave(self) -> None:
@@ -45,18 +45,18 @@ class Staff:
         self.seats = 0
         while self._sitting:
             self._dismiss(max(self._sitting))
-            await self._gone()
+            await self._wait_until_left()
 
-    async def _look(self) -> None:
+    async def _adjust(self) -> None:
         """Send somebody, or call somebody back, and wait until that is done."""
         learners = [node for node in self._remote.metrics if node not in self._sitting]
         if len(self._sitting) < self._wanted(learners, self.seats):
             await self._send()
         elif len(self._sitting) > self._wanted(learners, self.seats) and all(map(self._votes, learners)):
             self._dismiss(next(self._dispensable()))
-            await self._gone()
+            await self._wait_until_left()
 
-    def risk(self, seats: int) -> str:
+    def what_would_be_lost(self, seats: int) -> str:
         """What the room would lose with so few seats; empty where it loses nothing."""
         going = set(self.leaving(seats))
         if not going:
@@ -121,7 +121,7 @@ class Staff:
     def _dismiss(self, node: NodeId) -> None:
         self._sitting[node].set()
 
-    async def _gone(self) -> None:
+    async def _wait_until_left(self) -> None:
         """Wait until whoever was dismissed has left."""
         while any(stop.is_set() for stop in self._sitting.values()):  # noqa: ASYNC110 (they end in tasks of their own)
             await asyncio.sleep(PAUSE / 4)

@@ -31,7 +31,7 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def abandon() -> None:
+def drop_output() -> None:
     """Nobody reads standard output: let nothing that still waits for it be written, not even at the end."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
@@ -39,7 +39,7 @@ def abandon() -> None:
         os.close(null)
 
 
-def complain(words: str) -> None:
+def print_error(words: str) -> None:
     """One line on standard error, if anybody is there to read it."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"pyraft-lab: {' '.join(words.split())}\n")

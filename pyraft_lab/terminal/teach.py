@@ -9,17 +9,17 @@ from rich.live import Live
 from rich.text import Text
 
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.network.faults import Decree
+from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Playing, Room
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.clearing import clear_room
-from pyraft_lab.terminal.client import FIRST_NEWS
+from pyraft_lab.terminal.client import RETAINED_TIMEOUT
 from pyraft_lab.terminal.keys import LineEditor, is_terminal, keys, lines
-from pyraft_lab.terminal.orders import HELP, Orders, obeyed
-from pyraft_lab.terminal.reach import reach
-from pyraft_lab.terminal.seat import Place
-from pyraft_lab.terminal.staff import MOST, Staff
+from pyraft_lab.terminal.orders import HELP, TeacherCommands, carried_out
+from pyraft_lab.terminal.reach import connect_to_cluster
+from pyraft_lab.terminal.seat import RoomAddress
+from pyraft_lab.terminal.staff import MAX_BOTS, Bots
 from pyraft_lab.terminal.watch import PAUSE, View
 
 EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
@@ -30,24 +30,24 @@ ABOUT = f"A classroom as its teacher sees it: type orders below the picture.\n\n
 
 def main(arguments: Sequence[str]) -> int:
     """Teach until ``quit`` or Ctrl-C; then the room is healed, its automatic nodes leave, and the broker forgets it."""
-    chosen = _face().parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     return words.run(_teach(chosen))
 
 
 async def _teach(chosen: argparse.Namespace) -> int:
     stop = words.stop_on_signals()
-    place = Place(broker=chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
-    async with reach(chosen) as remote:
-        await asyncio.sleep(FIRST_NEWS)
-        staff = Staff(place, remote, seats=chosen.seats)
-        orders = Orders(remote, staff, Room(pace=chosen.pace), stop)
+    place = RoomAddress(broker=chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
+    async with connect_to_cluster(chosen) as remote:
+        await asyncio.sleep(RETAINED_TIMEOUT)
+        staff = Bots(place, remote, seats=chosen.seats)
+        orders = TeacherCommands(remote, staff, Room(pace=chosen.pace), stop)
         orders.publish()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(staff.run())]
             front = _screen(chosen.cluster, remote, orders) if is_terminal() else _listen(orders)
             tasks.append(group.create_task(front))
             await stop.wait()
-            orders.decree, orders.room = Decree(), Room()
+            orders.decree, orders.room = LinkFaults(), Room()
             orders.publish()
             await staff.leave()
             for task in tasks:
@@ -57,15 +57,15 @@ async def _teach(chosen: argparse.Namespace) -> int:
     return stop.code
 
 
-class Desk:
+class CommandQueue:
     """Orders that run beside the screen: it goes on, shows how long each has been running, and can cancel them."""
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: TeacherCommands) -> None:
         self.answer = Text(HELP, style="dim")
-        self._orders = orders
+        self._commands = orders
         self._running: dict[asyncio.Task[None], tuple[str, float]] = {}
 
-    def take(self, line: str) -> None:
+    def start(self, line: str) -> None:
         """Begin an order, or cancel those that run."""
         if line.strip() == "cancel" and self._running:
             self.close()
@@ -89,7 +89,7 @@ class Desk:
         return Text(f"running: {told}; cancel ends the waiting" if told else "", style="bold")
 
     async def _obey(self, line: str) -> None:
-        told, is_done = await obeyed(self._orders, line)
+        told, is_done = await carried_out(self._commands, line)
         self.answer = Text(told, style="" if is_done else "red")
 
 
@@ -97,28 +97,28 @@ NOTICED = 0.3
 """Seconds that an order may run before the screen says that it does."""
 
 
-async def _screen(room: str, remote: Remote, orders: Orders) -> None:
+async def _screen(room: str, remote: Remote, orders: TeacherCommands) -> None:
     """Draw the room, and take orders below it."""
-    desk, view, console = Desk(orders), View(room, remote), Console()
-    editor = LineEditor(desk.take)
-    with keys(editor.hear), Live(console=console, auto_refresh=False, screen=True) as live:
+    desk, view, console = CommandQueue(orders), View(room, remote), Console()
+    editor = LineEditor(desk.start)
+    with keys(editor.on_key), Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            table = view.picture(console.width, notes=notes(remote, orders.staff))
+            table = view.picture(console.width, notes=notes(remote, orders.bots))
             prompt = Text.assemble(("> ", "bold"), editor.text, ("_", "blink"))
-            parts = (table, Text(orders.standing, style="bold"), desk.answer, desk.running(), prompt)
+            parts = (table, Text(orders.faults_in_force, style="bold"), desk.answer, desk.running(), prompt)
             live.update(Group(*parts), refresh=True)
             await asyncio.sleep(PAUSE)
 
 
-async def _listen(orders: Orders) -> None:
+async def _listen(orders: TeacherCommands) -> None:
     """Orders from a script, one a line and one after the other; the room stays when they end."""
     queue = await lines()
     while (line := await queue.get()) is not None:
-        told, _ = await obeyed(orders, line)
+        told, _ = await carried_out(orders, line)
         print(told, flush=True)
 
 
-def notes(remote: Remote, staff: Staff) -> Mapping[NodeId, str]:
+def notes(remote: Remote, staff: Bots) -> Mapping[NodeId, str]:
     """Who sits where, and how well it is played."""
     seats = {node: _note(remote.players.get(node)) for node in remote.metrics}
     return {node: "automatic" if node in staff.nodes else note for node, note in seats.items()}
@@ -132,13 +132,13 @@ def _note(playing: Playing | None) -> str:
     return f"by hand {playing.right}/{playing.given}{' thinking' if playing.asked else ''}"
 
 
-def _face() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     face = words.parser("teach", ABOUT, EXAMPLES)
     face.add_argument("cluster", type=words.cluster, metavar="ROOM", help="the room's code, the same for everybody")
     words.add_cluster(face, named=False)
     face.add_argument(
         "--seats",
-        type=words.count("a number of seats", 0, MOST),
+        type=words.count("a number of seats", 0, MAX_BOTS),
         default=0,
         metavar="N",
         help="fill empty seats with automatic nodes",

@@ -15,8 +15,8 @@ from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.term_colours import DARK, term_colour
 from pyraft_lab.terminal import words
-from pyraft_lab.terminal.client import FIRST_NEWS
-from pyraft_lab.terminal.reach import reach
+from pyraft_lab.terminal.client import RETAINED_TIMEOUT
+from pyraft_lab.terminal.reach import connect_to_cluster
 
 EXAMPLES = """pyraft-lab watch --broker mqtt://localhost
 pyraft-lab watch --broker mqtt://localhost --once"""
@@ -32,14 +32,14 @@ LEFT = frozenset({"node", "role"})
 
 def main(arguments: Sequence[str]) -> int:
     """Show until interrupted; ``--once`` shows one picture and ends, with 1 if nobody leads."""
-    chosen = _face().parse_args(arguments)
+    chosen = _parser().parse_args(arguments)
     return words.run(_watch(chosen, Console()))
 
 
 async def _watch(chosen: argparse.Namespace, console: Console) -> int:
-    async with reach(chosen) as remote:
+    async with connect_to_cluster(chosen) as remote:
         if chosen.once:
-            await asyncio.sleep(FIRST_NEWS)
+            await asyncio.sleep(RETAINED_TIMEOUT)
             console.print(picture(chosen.cluster, remote.metrics, width=console.width))
             return words.OVER if leader_of(remote.metrics) else words.FAILED
         stop = words.stop_on_signals()
@@ -84,7 +84,7 @@ def picture(
     if notes is not None:
         table.add_column("seat", no_wrap=True)
     behind = _behind(metrics[leader]) if leader else {}
-    for node in everybody(metrics):
+    for node in nodes_and_members(metrics):
         cells = _cells(metrics[node], behind.get(node)) if node in metrics else _absent(node)
         if node in metrics and not is_member(node, metrics):
             cells = {**cells, "role": Text("no member", style="dim")}
@@ -95,7 +95,7 @@ def picture(
     return Group(title, table, Text(members, style="dim" if leader else "bold"), *raised)
 
 
-def everybody(metrics: Mapping[NodeId, Metrics]) -> list[NodeId]:
+def nodes_and_members(metrics: Mapping[NodeId, Metrics]) -> list[NodeId]:
     """The nodes that are up, and those that are members."""
     newest = max(metrics.values(), key=lambda now: now.membership_id, default=None)
     members = newest.membership.nodes if newest is not None else ()
@@ -138,7 +138,7 @@ def _hint() -> Text:
     return Text("Ctrl-C ends this", style="dim")
 
 
-def _face() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     face = words.parser("watch", "A live dashboard of any running cluster; Ctrl-C ends it.", EXAMPLES)
     words.add_cluster(face)
     face.add_argument("--once", action="store_true", help="show one picture and end; 1 if nobody leads")

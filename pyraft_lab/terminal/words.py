@@ -18,9 +18,9 @@ import msgspec
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import MissingExtra, PyraftError
 from pyraft_lab.extras import require
-from pyraft_lab.network.address import Address, Certificates, word
+from pyraft_lab.network.address import Address, Certificates, topic_word
 from pyraft_lab.network.passwords import HELP
-from pyraft_lab.sim.mistakes import meant
+from pyraft_lab.sim.mistakes import did_you_mean
 
 V = TypeVar("V")
 OVER, FAILED, INTERRUPTED = 0, 1, 130
@@ -33,7 +33,7 @@ Refused = argparse.ArgumentTypeError
 """What is raised for a word that makes no sense; argparse says which option it was for."""
 
 
-class Parser(argparse.ArgumentParser):
+class OptionParser(argparse.ArgumentParser):
     """Reads a command's words; what is wrong is said in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
 def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
     """A command's face, with examples below the options."""
-    return Parser(
+    return OptionParser(
         prog=f"pyraft-lab {name}",
         description=about,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
@@ -87,12 +87,12 @@ def certificates(chosen: argparse.Namespace) -> Certificates:
 
 def cluster(text: str) -> str:
     """A name that may stand in a topic."""
-    return _gated(lambda: word("cluster", text))
+    return _gated(lambda: topic_word("cluster", text))
 
 
 def account(text: str) -> str:
     """The name of an account, which stands in topics too."""
-    return _gated(lambda: word("name", text))
+    return _gated(lambda: topic_word("name", text))
 
 
 def accounts(text: str) -> tuple[str, ...]:
@@ -293,7 +293,7 @@ def _changed(usual: Config, told: dict[str, Any]) -> Config:
     known = msgspec.structs.asdict(usual)
     for name in told:
         if name not in known:
-            raise Refused(f"{shown(name)} {meant(name, known)}")
+            raise Refused(f"{shown(name)} {did_you_mean(name, known)}")
     try:
         return msgspec.convert(known | told, Config).validated()
     except (msgspec.MsgspecError, PyraftError) as wrong:

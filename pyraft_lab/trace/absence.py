@@ -17,22 +17,22 @@ from pyraft_lab.engine.messages import (
     VoterMessage,
 )
 from pyraft_lab.engine.rules import commit_index, may_campaign
-from pyraft_lab.engine.state import Candidate, Halted, Installing, Leader, PreCandidate, Progress, RaftState, Step
+from pyraft_lab.engine.state import Candidate, Reverted, SendSnapshot, Leader, PreCandidate, Progress, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId, Term
-from pyraft_lab.trace.causes import Past, last
+from pyraft_lab.trace.causes import CausalIndex, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes
 from pyraft_lab.trace.record import Flight, Kind, Record
 from pyraft_lab.trace.rules.commitment import majority_holds
 from pyraft_lab.trace.rules.own import departs, departure_text
 from pyraft_lab.trace.rules.rule import sent
 from pyraft_lab.trace.sentences import first_told
-from pyraft_lab.trace.words import log_end, message_name, server, servers, shares
+from pyraft_lab.trace.words import log_end, message_name, server, servers, majorities
 
-TOLD = 3
+MAX_SENTENCES = 3
 """How many of the requests that were lost in the same way are named."""
 
 
-def why_absent(past: Past, asked: Question) -> Explanation:
+def explain_absence(past: CausalIndex, asked: Question) -> Explanation:
     """Why not; and what the run's own rules said where they answered otherwise than Raft's."""
     return with_own_rules(_why_absent(past, asked), past.records)
 
@@ -57,7 +57,7 @@ def _own_rule(times: Sequence[tuple[Record, Departure]]) -> str:
     return f"On {server(record.node)}, at t={record.time:.3f}{often}, {departure_text(one)}."
 
 
-def _why_absent(past: Past, asked: Question) -> Explanation:
+def _why_absent(past: CausalIndex, asked: Question) -> Explanation:
     match asked:
         case Votes():
             return _not_voted(past, asked)
@@ -74,7 +74,7 @@ def _why_absent(past: Past, asked: Question) -> Explanation:
 # No vote
 
 
-def _not_voted(past: Past, asked: Votes) -> Explanation:
+def _not_voted(past: CausalIndex, asked: Votes) -> Explanation:
     """The vote was refused, never asked for, or the request was lost."""
     voter, candidate = asked.vote
     when = "" if asked.term is None else f" in term {asked.term}"
@@ -86,13 +86,13 @@ def _not_voted(past: Past, asked: Votes) -> Explanation:
         return Explanation(f"{who}: {why}.", (), past.slice([record]), past.flights)
     asking = [one for one in past.flights.values() if one.dst == voter and _asks(one, candidate, asked.term)]
     if asking:
-        return _asked_in_vain(past, who, asking)
+        return _unanswered_requests(past, who, asking)
     return Explanation(f"{who}: {server(candidate)} never asked it to.", (_never_asked(past, candidate, asked.term),))
 
 
-def _asked_in_vain(past: Past, who: str, asking: Sequence[Flight]) -> Explanation:
+def _unanswered_requests(past: CausalIndex, who: str, asking: Sequence[Flight]) -> Explanation:
     """What became of the last requests."""
-    final = asking[-TOLD:]
+    final = asking[-MAX_SENTENCES:]
     fates = [f"The {message_name(one.message)} of t={one.sent:.3f} {past.fate(one)}." for one in final]
     vain = "no request" if len(asking) == len(final) else f"none of {len(asking)} requests"
     return _shown(past, Explanation(f"{who}: {vain} reached it.", tuple(fates)), final)
@@ -117,7 +117,7 @@ def _asks(flight: Flight, candidate: NodeId, term: Term | None) -> bool:
             return False
 
 
-def _never_asked(past: Past, candidate: NodeId, term: Term | None) -> str:
+def _never_asked(past: CausalIndex, candidate: NodeId, term: Term | None) -> str:
     stood = sorted({step.after.term for _, step in past.steps(candidate) if isinstance(step.after.role, Candidate)})
     if not stood:
         return f"{server(candidate)} was never a candidate."
@@ -130,7 +130,7 @@ def _never_asked(past: Past, candidate: NodeId, term: Term | None) -> str:
 # No commit
 
 
-def _not_committed(past: Past, index: Index) -> Explanation:
+def _not_committed(past: CausalIndex, index: Index) -> Explanation:
     """There is no such entry, or no leader, or too few servers hold it, or it is of an earlier term."""
     no = f"Entry {index} is not committed"
     having = [node for node, state in past.states.items() if state.log.last.index >= index]
@@ -147,15 +147,15 @@ def _not_committed(past: Past, index: Index) -> Explanation:
     return _too_few(past, past.states[leader], index)
 
 
-def _longest(past: Past) -> str:
+def _longest(past: CausalIndex) -> str:
     longest = max(past.states.values(), key=lambda state: state.log.last.index, default=None)
     return f"; the longest log, {server(longest.id)}'s, {log_end(longest.log.last)}" if longest else ""
 
 
-def _too_few(past: Past, state: RaftState, index: Index) -> Explanation:
+def _too_few(past: CausalIndex, state: RaftState, index: Index) -> Explanation:
     """The leader has it: count the servers that hold it, set by set."""
     holding = frozenset(node for node, matched in state.matched.items() if matched >= index)
-    held, no = shares(state.membership, holding), f"Entry {index} is not committed"
+    held, no = majorities(state.membership, holding), f"Entry {index} is not committed"
     if departed_last(past, state.id, commit_index):
         return Explanation(f"{no}, though {held} hold it: the leader's rule for that is not Raft's own.")
     if majority_holds(state) >= index:
@@ -172,7 +172,7 @@ def _earlier(state: RaftState, index: Index) -> str:
     return f"it is of term {term}, and only an entry of {server(state.id)}'s own term {state.term} commits by counting"
 
 
-def _carrier(past: Past, leader: RaftState, node: NodeId, index: Index) -> Flight | None:
+def _carrier(past: CausalIndex, leader: RaftState, node: NodeId, index: Index) -> Flight | None:
     """The last message that was to bring the entry to ``node``, if one left in this term."""
     return past.latest(flight for flight in past.flights.values() if _brings(flight, leader, node, index))
 
@@ -186,19 +186,19 @@ def _brings(flight: Flight, leader: RaftState, node: NodeId, index: Index) -> bo
             return False
 
 
-def _shown(past: Past, told: Explanation, flights: Sequence[Flight]) -> Explanation:
+def _shown(past: CausalIndex, told: Explanation, flights: Sequence[Flight]) -> Explanation:
     """The answer with the records that sent these messages, where they arrived, and those that never arrived."""
-    ends = {flight.id: landed for flight in flights if (landed := past.landing(flight))}
+    ends = {flight.id: landed for flight in flights if (landed := past.arrival(flight))}
     missed = tuple(flight for flight in flights if flight.id not in ends)
     return replace(
         told, records=past.slice([*past.senders(flights), *ends.values()]), flights=past.flights, missed=missed
     )
 
 
-def _lack(past: Past, leader: RaftState, node: NodeId, carrier: Flight | None) -> str:
+def _lack(past: CausalIndex, leader: RaftState, node: NodeId, carrier: Flight | None) -> str:
     """What one server holds, and why not more."""
     if node in past.down:
-        return _fallen(past.down[node])
+        return _down_since(past.down[node])
     if node == leader.id:
         return f"{server(node)}'s own disk holds entries up to {leader.stored.index}."
     assert isinstance(leader.role, Leader), "only a leader knows who lacks what"
@@ -207,12 +207,12 @@ def _lack(past: Past, leader: RaftState, node: NodeId, carrier: Flight | None) -
     return f"{server(node)} {held}{_carried(past, carrier)}."
 
 
-def _carried(past: Past, carrier: Flight | None) -> str:
+def _carried(past: CausalIndex, carrier: Flight | None) -> str:
     """How far the entry came on its way to one server, and the acknowledgement on its way back."""
     if carrier is None:
         return ""
     what = f"; the {message_name(carrier.message)} of t={carrier.sent:.3f}"
-    landed = past.landing(carrier)
+    landed = past.arrival(carrier)
     if landed is None or landed.step is None:
         return f"{what} {past.fate(carrier)}"
     answer = past.latest(flight for flight in past.flights.values() if flight.reply_to == carrier.id)
@@ -223,10 +223,10 @@ def _carried(past: Past, carrier: Flight | None) -> str:
 
 def _progress(known: Progress) -> str:
     held = f"acknowledged entries up to {known.matched}" if known.matched else "acknowledged nothing"
-    match known.pace:
-        case Installing(meta, offset):
+    match known.state:
+        case SendSnapshot(meta, offset):
             return f"{held}; it is receiving a snapshot and holds {offset} of its {meta.size} bytes"
-        case Halted():
+        case Reverted():
             return f"{held} and lost its log: it is sent nothing more"
         case _:
             return f"{held}, and has not answered in time ({known.failures} in a row)" if known.failures else held
@@ -235,7 +235,7 @@ def _progress(known: Progress) -> str:
 # No leadership
 
 
-def _not_leading(past: Past, node: NodeId, term: Term | None) -> Explanation:
+def _not_leading(past: CausalIndex, node: NodeId, term: Term | None) -> Explanation:
     """Unknown, down, not a voter, defeated, or a follower of another leader."""
     state = past.states.get(node)
     who = f"{server(node)} {'never led' if term is None else f'did not lead term {term}'}"
@@ -249,7 +249,7 @@ def _not_leading(past: Past, node: NodeId, term: Term | None) -> Explanation:
     )
 
 
-def _last_campaign(past: Past, node: NodeId, term: Term | None) -> tuple[Record, Step] | None:
+def _last_campaign(past: CausalIndex, node: NodeId, term: Term | None) -> tuple[Record, Step] | None:
     return last(
         (record, step)
         for record, step in past.steps(node)
@@ -264,7 +264,7 @@ def _sought(state: RaftState) -> Term:
     return state.term + 1 if isinstance(state.role, PreCandidate) else state.term
 
 
-def _defeated(past: Past, who: str, record: Record, step: Step) -> Explanation:
+def _defeated(past: CausalIndex, who: str, record: Record, step: Step) -> Explanation:
     """The servers asked in the last campaign, and what each answered."""
     term, early = _sought(step.after), isinstance(step.after.role, PreCandidate)
     campaign = f"before an election of term {term}" if early else f"as candidate of term {term}"
@@ -284,41 +284,41 @@ def _defeated(past: Past, who: str, record: Record, step: Step) -> Explanation:
     return replace(told, records=told.records or past.slice([record]))
 
 
-def _reception(past: Past, flight: Flight) -> str:
+def _reception(past: CausalIndex, flight: Flight) -> str:
     """What happened to one vote request."""
-    record = past.landing(flight)
+    record = past.arrival(flight)
     name = server(flight.dst)
     if record is None or record.step is None:
         return f"{name}: the request {past.fate(flight)}."
     return f"{name} {first_told(record.step)}{_answer_fate(past, record)}."
 
 
-def _answer_fate(past: Past, record: Record) -> str:
+def _answer_fate(past: CausalIndex, record: Record) -> str:
     """Whether the answer arrived; if not, it counted for nothing."""
     for flight in past.flights.values():
         if flight.cause == record.id and isinstance(flight.message, (VoteResponse, PreVoteResponse)):
-            landed = past.landing(flight)
+            landed = past.arrival(flight)
             return "" if landed is not None and landed.step is not None else f", but the answer {past.fate(flight)}"
     return ", but its answer was never sent"
 
 
-def _fallen(record: Record) -> str:
+def _down_since(record: Record) -> str:
     """Since when a server is down."""
     happened = "crashed at" if record.kind is Kind.CRASH else "has not been heard from since"
     return f"{server(record.node)} {happened} t={record.time:.3f}."
 
 
-def departed_last(past: Past, node: NodeId, rule: Function) -> bool:
+def departed_last(past: CausalIndex, node: NodeId, rule: Function) -> bool:
     """Whether the last step of a server came out otherwise than under Raft's own ``rule``."""
     found = last(past.steps(node))
     return found is not None and departs(found[1], rule)
 
 
-def _standing(past: Past, node: NodeId) -> str:
+def _standing(past: CausalIndex, node: NodeId) -> str:
     """The state of a server in the end."""
     state = past.states[node]
     if node in past.down:
-        return _fallen(past.down[node])
+        return _down_since(past.down[node])
     if departed_last(past, node, may_campaign):
         return f"{server(node)} does not campaign: this run's rule for that is not Raft's own."
     if not may_campaign(state):

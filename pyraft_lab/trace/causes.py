@@ -6,10 +6,10 @@ from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import NodeId, Term
 from pyraft_lab.trace.record import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
 
-LANDED = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
+ENDS_FLIGHT = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
 
 
-class Past:
+class CausalIndex:
     """Records, and what is looked up in them; made once for a question."""
 
     def __init__(self, records: Sequence[Record]) -> None:
@@ -44,11 +44,11 @@ class Past:
         ]
         return max(leading)[1] if leading else None
 
-    def took_office(self, node: NodeId, term: Term | None = None) -> tuple[Record, Step] | None:
+    def became_leader(self, node: NodeId, term: Term | None = None) -> tuple[Record, Step] | None:
         """When ``node`` last became leader, in ``term`` if one is given."""
         return last((record, step) for record, step in self.steps(node) if _begins_to_lead(step, term))
 
-    def behind(self, record: Record) -> Iterator[Record]:
+    def causes_of(self, record: Record) -> Iterator[Record]:
         """The record and its causes, latest first, back to what no message brought about: a timer, or an outsider."""
         seen: Record | None = record
         while seen is not None:
@@ -58,7 +58,7 @@ class Past:
 
     def slice(self, ends: Iterable[Record], since: Record | None = None) -> tuple[Record, ...]:
         """All that led to ``ends``, each once, oldest first; nothing before ``since``."""
-        found = {one.id: one for end in ends for one in self.behind(end)}
+        found = {one.id: one for end in ends for one in self.causes_of(end)}
         return tuple(found[id] for id in sorted(found) if since is None or id >= since.id)
 
     def senders(self, flights: Iterable[Flight]) -> list[Record]:
@@ -69,13 +69,13 @@ class Past:
         """The one of them that left last, if there is any."""
         return max(flights, key=lambda flight: (flight.sent, flight.id), default=None)
 
-    def landing(self, flight: Flight) -> Record | None:
+    def arrival(self, flight: Flight) -> Record | None:
         """Where a message's way ended, if it has."""
-        return next((one for one in self.records if one.message == flight.id and one.kind in LANDED), None)
+        return next((one for one in self.records if one.message == flight.id and one.kind in ENDS_FLIGHT), None)
 
     def fate(self, flight: Flight) -> str:
         """What became of a message that brought about nothing, in words."""
-        record = self.landing(flight)
+        record = self.arrival(flight)
         if flight.fate is not Fate.FLYING:
             return _WORDS.get(flight.fate.value, "arrived")
         if record is None:

@@ -28,7 +28,7 @@ FAULTS = frozenset(
         *(Kind.PARTITION, Kind.CUT, Kind.HEAL, Kind.DROP, Kind.DELAY, Kind.WEATHER),
     }
 )
-REMEMBERED = 10_000
+MAX_OPEN_SPANS = 10_000
 """Events that may still be causes, and writes that may still be answered."""
 
 
@@ -41,7 +41,7 @@ class LogExporter:
     def __call__(self, record: Record) -> None:
         """Log one record."""
         if record.step is not None:
-            for news in news_of(record.step):
+            for news in notable(record.step):
                 self._logger.info("n%s %s", record.node, news)
         elif record.kind in FAULTS:
             self._logger.info("%s", record)
@@ -49,18 +49,18 @@ class LogExporter:
             self._logger.debug("%s", record)
 
 
-def news_of(step: Step) -> Iterator[str]:
+def notable(step: Step) -> Iterator[str]:
     """What an operator would want to know about a step, in words; mostly nothing."""
     before, after = step.before, step.after
-    if standing(before) != standing(after):
-        yield standing(after)
+    if role_and_term(before) != role_and_term(after):
+        yield role_and_term(after)
     if before.membership != after.membership:
         yield f"has the membership {after.membership}"
     if before.snapshot_last != after.snapshot_last:
         yield f"keeps a snapshot of {after.snapshot_last}"
 
 
-def standing(state: RaftState) -> str:
+def role_and_term(state: RaftState) -> str:
     """Role and term in a few words."""
     if state.leader == state.id:
         return f"leads term {state.term}"
@@ -138,7 +138,7 @@ class SpanExporter:
                 record.node, request, _nanoseconds(record), "the node forgot it"
             )  # in an earlier life of the node
             self._writes[record.node, request] = span
-        while len(self._writes) > REMEMBERED:
+        while len(self._writes) > MAX_OPEN_SPANS:
             self._end(*next(iter(self._writes)), _nanoseconds(record), "no answer was seen")
 
     def _end(self, node: NodeId, request: RequestId, time: int, error: str) -> None:
@@ -154,7 +154,7 @@ class SpanExporter:
 
     def _remember(self, event: EventId, root: EventId, end: int) -> None:
         self._roots[event], self._ends[event] = root, end
-        if len(self._roots) > REMEMBERED:
+        if len(self._roots) > MAX_OPEN_SPANS:
             oldest = next(iter(self._roots))
             del self._roots[oldest], self._ends[oldest]
 

@@ -7,7 +7,7 @@ from pyraft_lab.trace.words import message_name, server
 
 Flights = Mapping[MessageId, Flight]
 
-TOLD: Mapping[Kind, str] = {
+SENTENCES: Mapping[Kind, str] = {
     Kind.BOOT: "{who} starts",
     Kind.RESTART: "{who} starts again",
     Kind.JOIN: "{who} starts and belongs to no cluster yet",
@@ -31,14 +31,14 @@ TOLD: Mapping[Kind, str] = {
     Kind.READ: "{who} answers a read with what it has applied, which may be out of date",
     Kind.CALL: "{detail}",
 }
-MENDED = "messages pass again: {detail}"
+PARTLY_HEALED = "messages pass again: {detail}"
 """Where only some links heal."""
 _UNDELIVERED = {Fate.CUT.value: "the link is cut", Fate.DEAD.value: "the server is down"}
 
 
 def fault(record: Record, flights: Flights) -> str:
     """A record without a step, as a sentence; anything unheard of is told by its kind and detail."""
-    template = MENDED if _heals_some(record) else TOLD.get(record.kind, "{who}: {kind} {detail}")
+    template = PARTLY_HEALED if _heals_some(record) else SENTENCES.get(record.kind, "{who}: {kind} {detail}")
     told = template.format(
         who=server(record.node) if record.node else "the cluster",
         kind=record.kind,

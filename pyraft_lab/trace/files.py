@@ -310,5 +310,5 @@ def _folded(disk: Disk, commands: Iterable[Command]) -> Disk:
 
 def _same(folded: Disk, disk: Disk) -> bool:
     """Whether two disks agree, judged by their ends."""
-    ends = ((one.vote, one.snapshot, one.log.start, one.log.last, one.log.weight) for one in (folded, disk))
+    ends = ((one.vote, one.snapshot, one.log.start, one.log.last, one.log.byte_size) for one in (folded, disk))
     return len(set(ends)) == 1

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, get_args
 
 from pyraft_lab.engine.commands import Append, InstallSnapshot, Truncate
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Log, Normal, Payload, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Log, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
@@ -98,9 +98,9 @@ def entries(records: Sequence[Record]) -> pd.DataFrame:
     ``truncated`` is when it was thrown away: by a leader's entries, or by a snapshot of another history. An entry that
     was there when its node was first seen, or seen again after missing records, has no ``appended``, only ``seen``.
     """
-    lives = Lives()
+    lives = EntryTimes()
     for record in records:
-        lives.see(record)
+        lives.add_record(record)
     return _frame(lives.rows, ENTRIES, times=TIMES | {"stored", "committed", "applied"})
 
 
@@ -256,7 +256,7 @@ def _figure_2(state: RaftState) -> Row:
 # Entries
 
 
-class Lives:
+class EntryTimes:
     """The life of every entry on every node: appended, on disk, committed, applied; or truncated."""
 
     def __init__(self) -> None:
@@ -265,7 +265,7 @@ class Lives:
         self._logs: dict[NodeId, Log] = {}
         self._upto: dict[tuple[NodeId, str], Index] = {}
 
-    def see(self, record: Record) -> None:
+    def add_record(self, record: Record) -> None:
         """Take in one record."""
         if record.state is not None:
             self._look_again(record.node, record.state.log, record.time)
@@ -328,7 +328,7 @@ class Lives:
     def _add(self, node: NodeId, added: Sequence[Entry], times: Row) -> None:
         for entry in added:
             row = {"node": node, "index": entry.index, "term": entry.id.term, "leader": entry.id.node or None}
-            row |= _told(entry.payload) | times
+            row |= _payload_text(entry.payload) | times
             self._open[node][entry.index] = (entry.id, row)
             self.rows.append(row)
 
@@ -349,13 +349,13 @@ class Lives:
         self._upto[node, what] = max(index, reached)
 
 
-def _told(payload: Payload) -> Row:
+def _payload_text(payload: Payload) -> Row:
     match payload:
         case Normal(data):
             return {"kind": "normal", "data": command_text(data)}
         case Configuration(membership):
             return {"kind": "membership", "data": str(membership)}
-        case Blank():
+        case Noop():
             return {"kind": "blank", "data": ""}
 
 

@@ -73,10 +73,10 @@ class Explanation(Struct, frozen=True):
     @property
     def sentences(self) -> tuple[str, ...]:
         """The answer, its reasons, and what the records tell."""
-        return (self.answer, *self.reasons, *self.told)
+        return (self.answer, *self.reasons, *self.lines)
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def lines(self) -> tuple[str, ...]:
         """A sentence for each record."""
         return tuple(sentence(record, self.flights) for record in self.records)
 
@@ -85,13 +85,13 @@ class Explanation(Struct, frozen=True):
         """The records as a small events frame, each with its ``sentence``."""
         from pyraft_lab.trace.frames import events
 
-        return events(self.records).assign(sentence=list(self.told))
+        return events(self.records).assign(sentence=list(self.lines))
 
     def __str__(self) -> str:
-        told = (f"{place:3} {line}" for place, line in enumerate(self.told, 1))
+        told = (f"{place:3} {line}" for place, line in enumerate(self.lines, 1))
         return "\n".join((self.answer, *(f"- {reason}" for reason in self.reasons), *told))
 
     def _repr_markdown_(self) -> str:
         reasons = "".join(f"\n- {reason}" for reason in self.reasons)
-        told = "".join(f"\n{place}. {line}" for place, line in enumerate(self.told, 1))
+        told = "".join(f"\n{place}. {line}" for place, line in enumerate(self.lines, 1))
         return f"**{self.answer}**\n{reasons}\n{told}"

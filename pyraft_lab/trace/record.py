@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.events import (
     AllowRevert,
-    Beat,
+    SendHeartbeat,
     Boot,
     BuildSnapshot,
     ChangeMembership,
@@ -55,7 +55,7 @@ MessageId = int
 """Messages are numbered from 1 in the order in which they left."""
 
 MISSING = "records are missing"
-WHOLE = "its whole state is known again"
+STATE_KNOWN = "its whole state is known again"
 
 ANSWERS = (
     AppendAccepted,
@@ -195,7 +195,7 @@ _KINDS: Mapping[type[Event], Kind] = {
     ChangeMembership: Kind.CHANGE,
     Initialize: Kind.INITIALIZE,
     Elect: Kind.ELECT,
-    Beat: Kind.BEAT,
+    SendHeartbeat: Kind.BEAT,
     TransferLeader: Kind.TRANSFER,
     BuildSnapshot: Kind.SNAPSHOT,
     SnapshotBuilt: Kind.SNAPSHOT,
@@ -256,7 +256,7 @@ def record_step(
 
 def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:
     """The record that says how many records of a node are missing since ``time``; ``state`` is how it stands now."""
-    detail = f"{count} {MISSING}" if count else WHOLE
+    detail = f"{count} {MISSING}" if count else STATE_KNOWN
     return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=detail, state=state)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from pyraft_lab.engine.state import Step
 from pyraft_lab.trace.rules.own import PREFIX
-from pyraft_lab.trace.rules.rule import ROUTINE, Remark
+from pyraft_lab.trace.rules.rule import ROUTINE, Explained
 from pyraft_lab.trace.rules.table import remarks
 from pyraft_lab.trace.words import server
 
@@ -20,14 +20,14 @@ def sentence_of(step: Step, time: float | None = None) -> str:
     n1 creates the cluster {1,2,3} with entry 1 of term 0;
     becomes candidate in term 1 and asks n2 and n3 for their votes (§5.2; dissertation §4.4)
     """
-    told = telling(remarks(step))
+    told = headline(remarks(step))
     when = "" if time is None else f"t={time:.3f} "
-    return f"{when}{server(step.after.id)} {predicate(told)}{brackets(told)}"
+    return f"{when}{server(step.after.id)} {predicate(told)}{sections(told)}"
 
 
-def telling(told: Sequence[Remark]) -> tuple[Remark, ...]:
+def headline(told: Sequence[Explained]) -> tuple[Explained, ...]:
     """The remarks without routine, where something else is worth telling; the first one stays."""
-    worth = [place for place, remark in enumerate(told) if remark.rule.weight > ROUTINE]
+    worth = [place for place, remark in enumerate(told) if remark.rule.importance > ROUTINE]
     return tuple(remark for place, remark in enumerate(told) if not worth or place in {0, *worth})
 
 
@@ -35,17 +35,17 @@ def first_told(step: Step) -> str:
     """The first thing that a step did, in words, and what rules of its run said that are not Raft's own."""
     told = remarks(step)
     chosen = (*told[:1], *(one for one in told[1:] if one.rule.label.startswith(PREFIX)))
-    return f"{predicate(chosen)}{brackets(chosen)}"
+    return f"{predicate(chosen)}{sections(chosen)}"
 
 
-def predicate(told: Iterable[Remark]) -> str:
+def predicate(told: Iterable[Explained]) -> str:
     """The texts of the remarks, one after the other."""
     return "; ".join(remark.text for remark in told)
 
 
-def brackets(told: Sequence[Remark]) -> str:
+def sections(told: Sequence[Explained]) -> str:
     """The sections in brackets, each once: the paper's, then the dissertation's, then other systems."""
-    worth = [remark for remark in told if remark.rule.weight > ROUTINE] or told
+    worth = [remark for remark in told if remark.rule.importance > ROUTINE] or told
     parts = dict.fromkeys(part for remark in worth for part in remark.rule.section.split(", ") if part)
     found = (_of(parts, paper=True), _of(parts, paper=False))
     return f" ({'; '.join(filter(None, found))})" if any(found) else ""

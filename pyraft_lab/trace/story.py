@@ -13,7 +13,7 @@ from pyraft_lab.trace.record import Fate, Flight, Kind, MessageId, Record, Reply
 from pyraft_lab.trace.rules.rule import ROUTINE
 from pyraft_lab.trace.rules.table import remarks, rule
 from pyraft_lab.trace.rules.terms import CONTACT
-from pyraft_lab.trace.sentences import brackets, predicate, telling
+from pyraft_lab.trace.sentences import sections, predicate, headline
 from pyraft_lab.trace.words import listed, message_name, server, servers, shortened
 
 NOTHING_KNOWN: Flights = {}
@@ -47,9 +47,9 @@ def sentence(record: Record, flights: Flights = NOTHING_KNOWN) -> str:
     when = f"t={record.time:.3f}"
     if record.step is None:
         return f"{when} {fault(record, flights)}{_ended(record)}"
-    told = telling(remarks(record.step))
+    told = headline(remarks(record.step))
     then = f"{_released(record, record.step)}{_lost(record)}{_ended(record)}"
-    return f"{when} {server(record.node)} {predicate(told)}{brackets(told)}{then}"
+    return f"{when} {server(record.node)} {predicate(told)}{sections(told)}{then}"
 
 
 def is_routine(record: Record, flights: Flights = NOTHING_KNOWN) -> bool:
@@ -58,7 +58,7 @@ def is_routine(record: Record, flights: Flights = NOTHING_KNOWN) -> bool:
         return record.kind is Kind.UNDELIVERED and _is_heartbeat(record, flights)
     if record.replies or record.detail or _released(record, record.step) or _lost(record):
         return False
-    return all(remark.rule.weight == ROUTINE for remark in remarks(record.step))
+    return all(remark.rule.importance == ROUTINE for remark in remarks(record.step))
 
 
 def _is_heartbeat(record: Record, flights: Flights) -> bool:
@@ -132,10 +132,10 @@ def _in_short(run: Sequence[Record], flights: Flights) -> str:
     beats = [flight for flight in (*met, *sent) if isinstance(flight.message, HeartbeatRequest)]
     missed = {record.message for record in run if record.kind is Kind.UNDELIVERED}
     leaders = sorted({flight.src for flight in beats} or {flight.dst for flight in met})
-    return f"{'; '.join(_touch(leader, beats, missed) for leader in leaders)} (§5.2)"
+    return f"{'; '.join(_routine_contact(leader, beats, missed) for leader in leaders)} (§5.2)"
 
 
-def _touch(leader: NodeId, beats: Sequence[Flight], missed: Collection[MessageId | None]) -> str:
+def _routine_contact(leader: NodeId, beats: Sequence[Flight], missed: Collection[MessageId | None]) -> str:
     own = [flight for flight in beats if flight.src == leader]
     lost = {flight.dst for flight in own if flight.id in missed or flight.fate is not Fate.FLYING}
     heard = {flight.dst for flight in own} - lost

@@ -74,7 +74,7 @@ class Trace:
         first = self._records[0].id if self._records else 0
         return Trace(self._records[: max(0, events - first)])
 
-    def still(self) -> "Trace":
+    def frozen_copy(self) -> "Trace":
         """What is kept at this moment, for one look at all of it while a live cluster goes on; frames are shared."""
         still = Trace()
         still._seen, still._frames = self._seen, self._frames

@@ -17,8 +17,8 @@ from pyraft_lab.engine.messages import VoteRequest, VoteResponse
 from pyraft_lab.engine.rules import vote_refusal
 from pyraft_lab.engine.state import Candidate, Leader, Step
 from pyraft_lab.engine.types import Index, NodeId, Term
-from pyraft_lab.trace.absence import why_absent, with_own_rules
-from pyraft_lab.trace.causes import Past, last
+from pyraft_lab.trace.absence import explain_absence, with_own_rules
+from pyraft_lab.trace.causes import CausalIndex, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes, question
 from pyraft_lab.trace.record import Record
 from pyraft_lab.trace.rules.commitment import holders, judged_by
@@ -26,7 +26,7 @@ from pyraft_lab.trace.rules.elections import comparison
 from pyraft_lab.trace.rules.own import departs
 from pyraft_lab.trace.rules.rule import sent
 from pyraft_lab.trace.sentences import first_told
-from pyraft_lab.trace.words import payload_text, server, shares
+from pyraft_lab.trace.words import payload_text, server, majorities
 
 
 def why(records: Sequence[Record], what: object = None, **fact: object) -> Explanation:
@@ -41,16 +41,16 @@ def why_not(records: Sequence[Record], what: object = None, **fact: object) -> E
 
 def _explained(records: Sequence[Record], what: object, fact: Mapping[str, object]) -> Explanation:
     """Why a fact is so, or why it is not: which of the two is what the records say."""
-    past, asked = Past(records), question(what, fact)
+    past, asked = CausalIndex(records), question(what, fact)
     found = _found(past, asked)
-    return why_absent(past, asked) if found is None else with_own_rules(found, found.records)
+    return explain_absence(past, asked) if found is None else with_own_rules(found, found.records)
 
 
-def _found(past: Past, asked: Question) -> Explanation | None:
+def _found(past: CausalIndex, asked: Question) -> Explanation | None:
     """The explanation of what is so; ``None`` where it is not."""
     match asked:
         case Leads(leader, term):
-            office = past.took_office(leader, term)
+            office = past.became_leader(leader, term)
             return _why_leader(past, *office) if office else None
         case Commits(index):
             return _why_committed(past, index)
@@ -62,7 +62,7 @@ def _found(past: Past, asked: Question) -> Explanation | None:
             assert_never(asked)
 
 
-def _why_event(past: Past, event: int) -> Explanation:
+def _why_event(past: CausalIndex, event: int) -> Explanation:
     record = past.by_id.get(event)
     if record is None:
         return Explanation(f"Record {event} is not kept.")
@@ -73,12 +73,12 @@ def _why_event(past: Past, event: int) -> Explanation:
 # Elections
 
 
-def _why_leader(past: Past, record: Record, step: Step) -> Explanation:
+def _why_leader(past: CausalIndex, record: Record, step: Step) -> Explanation:
     """The candidacy, and every vote that was counted before the leadership."""
     term, node = step.after.term, step.after.id
     counted = [one for one, turn in past.steps(node) if one.id <= record.id and _counts_vote(turn, term)]
     granted = {node, *(one.peer for one in counted if one.peer)}
-    majority = shares(step.before.membership, granted)
+    majority = majorities(step.before.membership, granted)
     answer = f"{server(node)} leads term {term} since t={record.time:.3f}: {majority} voted for it (§5.2)."
     reasons = [_grant(past, one) for one in counted if one.peer]
     return Explanation(answer, tuple(filter(None, reasons)), past.slice(counted), past.flights)
@@ -98,9 +98,9 @@ def _counts_vote(step: Step, term: int) -> bool:
             return False
 
 
-def _grant(past: Past, counted: Record) -> str:
+def _grant(past: CausalIndex, counted: Record) -> str:
     """Why one voter could vote so: both logs as they were."""
-    for record in past.behind(counted):
+    for record in past.causes_of(counted):
         match record.step:
             case Step(before=before, event=Receive(src, VoteRequest(vote=vote, last=theirs))):
                 logs = comparison(src, theirs, before.log.last)
@@ -113,7 +113,7 @@ def _grant(past: Past, counted: Record) -> str:
     return ""
 
 
-def _why_vote(past: Past, asked: Votes) -> Explanation | None:
+def _why_vote(past: CausalIndex, asked: Votes) -> Explanation | None:
     """The last grant that fits the question."""
     granting = last((record, step) for record, step in past.steps(asked.vote[0]) if _is_granted(step, asked))
     if granting is None:
@@ -136,7 +136,7 @@ def _is_granted(step: Step, asked: Votes) -> bool:
 # Commits
 
 
-def _why_committed(past: Past, index: Index) -> Explanation | None:
+def _why_committed(past: CausalIndex, index: Index) -> Explanation | None:
     """The leader's step that first committed it, and the acknowledgements that made the majority."""
     for record, step in past.steps():
         if step.before.committed < index <= step.after.committed and isinstance(step.before.role, Leader):
@@ -144,11 +144,11 @@ def _why_committed(past: Past, index: Index) -> Explanation | None:
     return None
 
 
-def _commit(past: Past, index: Index, record: Record, step: Step) -> Explanation:
+def _commit(past: CausalIndex, index: Index, record: Record, step: Step) -> Explanation:
     """The last entry that this step committed is the one whose majority decided."""
     decisive = step.after.committed
     holding = holders(step, decisive)
-    knew = f"{server(record.node)} knew it on the disks of {shares(judged_by(step), holding)}"
+    knew = f"{server(record.node)} knew it on the disks of {majorities(judged_by(step), holding)}"
     answer = f"Entry {index} ({_entry(step, index)}) is committed since t={record.time:.3f}: {knew} (§5.3)."
     acknowledged = [found for node in sorted(holding) if (found := _acknowledged(past, record, node, decisive))]
     reasons = (*_by_a_later(step, index, decisive), *(_holding(one, decisive) for one in acknowledged))
@@ -168,7 +168,7 @@ def _by_a_later(step: Step, index: Index, decisive: Index) -> tuple[str, ...]:
     return (f"Entry {index} committed with entry {decisive}, {own}: with it all before it are committed (§5.4.2).",)
 
 
-def _acknowledged(past: Past, commit: Record, node: NodeId, index: Index) -> Record | None:
+def _acknowledged(past: CausalIndex, commit: Record, node: NodeId, index: Index) -> Record | None:
     """When the leader first knew that ``node`` holds ``index``."""
     for record, step in past.steps(commit.node):
         newly = step.before.matched.get(node, 0) < index and node in holders(step, index)

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, assert_never
 
-from pyraft_lab.command import Batch, opened
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, Payload
+from pyraft_lab.command import Batch, unseal
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, Payload
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -90,7 +90,7 @@ def contained(entries: Sequence[Entry]) -> str:
 def payload_text(payload: Payload) -> str:
     """What one entry says."""
     match payload:
-        case Blank():
+        case Noop():
             return "blank"
         case Normal(data):
             return command_text(data)
@@ -110,7 +110,7 @@ def command_text(data: bytes) -> str:
     "'hello'"
     """
     try:
-        command, sealed = opened(data)
+        command, sealed = unseal(data)
     except ValueError:
         return shortened(repr(data.decode(errors="replace")))
     if isinstance(sealed, Batch):
@@ -153,7 +153,7 @@ def voters(config: Collection[NodeId]) -> str:
     return "{" + ",".join(map(str, sorted(config))) + "}"
 
 
-def shares(membership: Membership, holders: Collection[NodeId]) -> str:
+def majorities(membership: Membership, holders: Collection[NodeId]) -> str:
     """Which servers of each voter set: the majorities that a decision rests on.
 
     >>> shares(Membership.of({1, 2, 3}), {1, 3, 9})

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from pyraft_lab.viz import ground, theme
 
-MOST = 400
+MAX_ARROWS = 400
 """Beyond so many, messages of one kind that leave together on one link become one arrow, with their number."""
 BUNDLES = (48, 24, 12, 6)
 """Into how many stretches of time the window is parted for them: the first of these that leaves few enough."""
@@ -40,7 +40,7 @@ def visible(
     if not heartbeats:
         shown &= ~messages["kind"].isin(HEARTBEATS)
     seen = messages[shown].assign(count=1)
-    if len(seen) <= MOST:
+    if len(seen) <= MAX_ARROWS:
         return seen
     tries = (bundled(seen, (end - begin) / parts) for parts in BUNDLES)
     return next((few for few in tries if len(few) <= ENOUGH), bundled(seen, (end - begin) / BUNDLES[-1]))
@@ -71,7 +71,7 @@ def key(seen: pd.DataFrame) -> str:
     return " · ".join([*parts, *([together] if len(seen) < every else [])])
 
 
-def words(seen: pd.DataFrame) -> str:
+def counts_in_words(seen: pd.DataFrame) -> str:
     """How many messages of each kind there are."""
     counts = seen.groupby("kind", observed=True)["count"].sum()
     return ", ".join(f"{count} {kind}" for kind, count in counts.items())
@@ -83,9 +83,9 @@ def draw(fig: go.Figure, seen: pd.DataFrame, lanes: Sequence[int], begin: float,
     beat, answer = seen["kind"].isin(HEARTBEATS), seen["reply_to"].notna()
     lost = ~seen["fate"].isin(ARRIVED)
     for name, part, line in (
-        ("heartbeat", seen[beat & ~lost], {"color": ground.BEAT, "width": 0.8}),
-        ("request", seen[~beat & ~answer & ~lost], {"color": ground.INK, "width": 1.3}),
-        ("answer", seen[~beat & answer & ~lost], {"color": ground.INK, "width": 1.0, "dash": "dot"}),
+        ("heartbeat", seen[beat & ~lost], {"color": ground.HEARTBEAT, "width": 0.8}),
+        ("request", seen[~beat & ~answer & ~lost], {"color": ground.TEXT, "width": 1.3}),
+        ("answer", seen[~beat & answer & ~lost], {"color": ground.TEXT, "width": 1.0, "dash": "dot"}),
         ("lost", seen[lost], {"color": ground.MUTED, "width": 1.0}),
     ):
         if len(part):
@@ -174,7 +174,7 @@ def _draw_letters(fig: go.Figure, rows: list[Any], place: dict[int, int], begin:
         text=[f"<b>{letter}</b>" for _, letter in found],
         textfont={
             "size": 11,
-            "color": ground.INK,
+            "color": ground.TEXT,
             "shadow": ground.HALO,
         },
         hoverinfo="skip",

@@ -13,11 +13,11 @@ from pyraft_lab.viz.source import Frames, separations, spans
 
 WIDTH = 800
 """About how many pixels a chart has for its time: what fits into a band is written into it."""
-LETTER = 6.8
+CHARACTER_WIDTH = 6.8
 """About how wide a letter is."""
 
 
-def lives(trace: Trace | Frames, lanes: Sequence[int], begin: float, end: float) -> pd.DataFrame:
+def role_bands(trace: Trace | Frames, lanes: Sequence[int], begin: float, end: float) -> pd.DataFrame:
     """What the nodes of a chart were between two times: ``node start stop term role``."""
     bands = spans(trace, end)
     seen = bands[(bands["stop"] > begin) & (bands["start"] < end) & bands["node"].isin(lanes)].copy()
@@ -45,19 +45,19 @@ def draw(
             textposition="inside",
             insidetextanchor="start",
             textangle=0,
-            textfont={"color": [ink(row) for row in rows], "size": 11},
+            textfont={"color": [text_colour(row) for row in rows], "size": 11},
             marker={
                 "color": fills,
-                "line": {"color": ground.INK, "width": theme.ROLE_BORDER.get(look, 0.8)},
+                "line": {"color": ground.TEXT, "width": theme.ROLE_BORDER.get(look, 0.8)},
                 "pattern": {
                     "shape": theme.ROLE_HATCH.get(look, ""),
                     "fillmode": "overlay",
-                    "fgcolor": ground.INK,
+                    "fgcolor": ground.TEXT,
                     "fgopacity": 0.35,
                     "size": 7,
                 },
             },
-            hovertext=[f"{told(row)}<br>from {row.start:.3f} s to {row.stop:.3f} s" for row in rows],
+            hovertext=[f"{band_in_words(row)}<br>from {row.start:.3f} s to {row.stop:.3f} s" for row in rows],
             hovertemplate="%{hovertext}<extra></extra>",
             showlegend=False,
             zorder=1,
@@ -66,26 +66,26 @@ def draw(
 
 def fill(row: Any) -> str:
     """The colour of a band."""
-    return NO_TERM if row.role in theme.GONE else term_colour(row.term)
+    return NO_TERM if row.role in theme.NOT_TAKING_PART else term_colour(row.term)
 
 
-def ink(row: Any) -> str:
+def text_colour(row: Any) -> str:
     """The colour of the words in it."""
-    return ground.NUMERAL if row.role in theme.GONE else theme.numeral_colour(row.term)
+    return ground.NUMERAL if row.role in theme.NOT_TAKING_PART else theme.numeral_colour(row.term)
 
 
 def fitting(row: Any, room: float, indent: str = "") -> str:
     """The most that fits: role and term, the term alone, or nothing."""
     pixels = (row.stop - row.start) / room * WIDTH - 6
-    terms = "" if row.role in theme.GONE or not row.term else f" {row.term}"
+    terms = "" if row.role in theme.NOT_TAKING_PART or not row.term else f" {row.term}"
     before = indent if row.role in {"leader", "down"} else ""
     words = (f"{before}{row.role}{terms}", f"{before}{terms.strip() or row.role}")
-    return next((word for word in words if len(word) * LETTER <= pixels), "")
+    return next((word for word in words if len(word) * CHARACTER_WIDTH <= pixels), "")
 
 
-def told(row: Any) -> str:
+def band_in_words(row: Any) -> str:
     """A band in words."""
-    if row.role in theme.GONE:
+    if row.role in theme.NOT_TAKING_PART:
         return f"n{row.node} is {row.role}"
     article = "an" if row.role[0] in "aeiou" else "a"
     return f"n{row.node} {'leads' if row.role == 'leader' else f'is {article} {row.role} in'} term {row.term}"
@@ -112,14 +112,14 @@ def finding(bands: pd.DataFrame) -> str:
     return f"n{last.node} leads term {last.term} from {last.start:.3f} s to {until}{reigns}"
 
 
-def words(bands: pd.DataFrame, lanes: Sequence[int], most: int = 6) -> str:
+def bands_in_words(bands: pd.DataFrame, lanes: Sequence[int], most: int = 6) -> str:
     """What each node was, one after the other; of many stretches the last ones."""
     return ". ".join(_life(node, bands[bands["node"] == node], most) for node in lanes)
 
 
 def _life(node: int, part: pd.DataFrame, most: int) -> str:
     rows: list[Any] = list(part.tail(most).itertuples())
-    parts = [f"{row.role}{'' if row.role in theme.GONE else f' {row.term}'} from {row.start:.3f} s" for row in rows]
+    parts = [f"{row.role}{'' if row.role in theme.NOT_TAKING_PART else f' {row.term}'} from {row.start:.3f} s" for row in rows]
     left = f"(after {len(part) - len(rows)} others) " if len(part) > len(rows) else ""
     return f"n{node}: {left}{', '.join(parts) or 'nothing'}"
 

@@ -32,7 +32,7 @@ LANE, LINE = 96, 17
 """Heights of a lane and of a line of words, in pixels."""
 UPWARD, DOWNWARD = 0.35, 0.6
 """How far along its arrow a message's letter stands: words stand below the discs, so there it would be in their way."""
-LETTERS = {"reason": 88, "hover": 70, "word": 17}
+CHARACTERS_PER_LINE = {"reason": 88, "hover": 70, "word": 17}
 """How many letters a line of each kind of text takes."""
 BELOW: dict[str, Any] = {
     "xref": "paper",
@@ -46,7 +46,7 @@ BELOW: dict[str, Any] = {
 """Where the reasons stand."""
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a record stands: its number in the answer's list, and its lane."""
 
     x: int
@@ -65,7 +65,7 @@ def why(answer: Explanation, *, title: str | None = None) -> Drawing:
     if not answer.records:
         raise PyraftError(f"no record shows it, so there is nothing to draw; the answer is: {answer}")
     lanes = _lanes(answer)
-    places = {one.id: Place(x, lanes.index(one.node)) for x, one in enumerate(answer.records, 1)}
+    places = {one.id: Position(x, lanes.index(one.node)) for x, one in enumerate(answer.records, 1)}
     reasons = _reasons(answer)
     fig = theme.figure(title or answer.answer, height=LANE * len(lanes), words=" ".join(answer.reasons))
     below = LINE * len(reasons)
@@ -87,14 +87,14 @@ def _lanes(answer: Explanation) -> list[int]:
 
 def _reasons(answer: Explanation) -> list[str]:
     """The reasons in lines, each with a dot before it."""
-    lines = (wrap(f"• {reason}", LETTERS["reason"], subsequent_indent="   ") for reason in answer.reasons)
+    lines = (wrap(f"• {reason}", CHARACTERS_PER_LINE["reason"], subsequent_indent="   ") for reason in answer.reasons)
     return [line for reason in lines for line in reason]
 
 
 # Arrows
 
 
-def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[EventId, Place]) -> None:
+def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[EventId, Position]) -> None:
     """What led from one record to the next on the same server: a faint line."""
     xs, ys = list[float | None](), list[float | None]()
     for node in sorted({one.node for one in records} - {OUTSIDE}):
@@ -104,7 +104,7 @@ def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[Event
     fig.add_scatter(x=xs, y=ys, mode="lines", line={"color": ground.FAINT, "width": 1.4}, hoverinfo="skip")
 
 
-def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Place]) -> None:
+def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position]) -> None:
     """From where each message left to what it brought about."""
     for record in answer.records:
         flight = answer.flights.get(record.message or 0)
@@ -114,7 +114,7 @@ def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
             _arrow(fig, flight, tail, (head.x, head.y), words, heard=record.kind not in STOPPED)
 
 
-def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Place], lanes: list[int]) -> None:
+def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position], lanes: list[int]) -> None:
     """What was never heard stops on its way, marked with a cross."""
     for flight in answer.missed:
         if flight.cause in places:
@@ -127,7 +127,7 @@ def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
             )
 
 
-def _arrow(fig: go.Figure, flight: Flight, tail: Place, head: tuple[float, float], words: str, *, heard: bool) -> None:
+def _arrow(fig: go.Figure, flight: Flight, tail: Position, head: tuple[float, float], words: str, *, heard: bool) -> None:
     """One message: an answer is dotted, its letter stands on it."""
     answers = isinstance(flight.message, ANSWERS)
     letter_at = DOWNWARD if head[1] > tail.y else UPWARD
@@ -135,14 +135,14 @@ def _arrow(fig: go.Figure, flight: Flight, tail: Place, head: tuple[float, float
         x=[tail.x, head[0]],
         y=[tail.y, head[1]],
         mode="lines+markers",
-        line={"color": ground.INK, "width": 1.3, "dash": "dot" if answers else "solid"},
+        line={"color": ground.TEXT, "width": 1.3, "dash": "dot" if answers else "solid"},
         marker={
             "symbol": "arrow-open" if answers and heard else "arrow" if heard else "x-thin-open",
             "size": [0, 11],
-            "color": ground.INK,
+            "color": ground.TEXT,
             "angleref": "previous" if heard else "up",
             "standoff": 15 if heard else 0,
-            "line": {"color": ground.INK, "width": 1 if heard else 2},
+            "line": {"color": ground.TEXT, "width": 1 if heard else 2},
         },
         hoverinfo="skip",
     )
@@ -151,7 +151,7 @@ def _arrow(fig: go.Figure, flight: Flight, tail: Place, head: tuple[float, float
         y=[tail.y + letter_at * (head[1] - tail.y)],
         mode="text",
         text=[_letter(flight.message)],
-        textfont={"size": 12, "color": ground.INK, "shadow": ground.HALO},
+        textfont={"size": 12, "color": ground.TEXT, "shadow": ground.HALO},
         hovertext=[words],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -178,7 +178,7 @@ def _name(flight: Flight) -> str:
 # Records
 
 
-def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Place]) -> None:
+def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position]) -> None:
     """A numbered disc for each, the rule below it, the whole sentence on hovering."""
     records = answer.records
     terms = [one.step.after.term if one.step is not None else 0 for one in records]
@@ -191,11 +191,11 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
             "size": 26,
             "opacity": 1,
             "color": [term_colour(term) for term in terms],
-            "line": {"color": ground.INK, "width": [3.5 if one is records[-1] else 1 for one in records]},
+            "line": {"color": ground.TEXT, "width": [3.5 if one is records[-1] else 1 for one in records]},
         },
         text=[f"<b>{number}</b>" for number, _ in zip(count(1), records, strict=False)],
         textfont={"size": 12, "color": [theme.numeral_colour(term) for term in terms]},
-        hovertext=["<br>".join(wrap(sentence, LETTERS["hover"])) for sentence in answer.told],
+        hovertext=["<br>".join(wrap(sentence, CHARACTERS_PER_LINE["hover"])) for sentence in answer.lines],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     for record in records:
@@ -205,7 +205,7 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
             y=place.y,
             yshift=-17,
             yanchor="top",
-            text="<br>".join(wrap(_word(record), LETTERS["word"])),
+            text="<br>".join(wrap(_word(record), CHARACTERS_PER_LINE["word"])),
             showarrow=False,
             font={"size": 10, "shadow": ground.HALO},
         )

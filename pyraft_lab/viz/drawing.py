@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pyraft_lab.viz.ground import on_any_ground
+from pyraft_lab.viz.ground import on_any_background
 from pyraft_lab.viz.ink import TAG
 from pyraft_lab.viz.svg import svg
 
@@ -32,7 +32,7 @@ class Drawing(go.Figure):  # type: ignore[misc]
         """What Plotly would show, fit for a light page and for a dark one; and beside it the still picture."""
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
         if FIGURE in found:
-            on_any_ground(found[FIGURE])
+            on_any_background(found[FIGURE])
         return {"text/html": twin(self), "text/plain": f"<figure: {self.story}>", **found}
 
     _ipython_display_ = None  # Plotly's own shows what its renderer knows, and nothing else
@@ -40,7 +40,7 @@ class Drawing(go.Figure):  # type: ignore[misc]
 
 def on_page(figure: go.Figure) -> go.Figure:
     """The figure as a page shows it, light or dark; what was not drawn here keeps its own colours."""
-    return go.Figure(on_any_ground(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
+    return go.Figure(on_any_background(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
 
 
 def twin(figure: go.Figure) -> str:

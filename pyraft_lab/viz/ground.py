@@ -10,15 +10,15 @@ from typing import Any
 
 Json = dict[str, Any]
 
-INK = "#1F2933"
+TEXT = "#1F2933"
 """Lines and words on the ground."""
 MUTED = "#52606D"
 """Words that explain."""
 FAINT = "#9AA5B1"
 """What stands back: grid lines, what is down."""
-BEAT = "#B8C1CB"
+HEARTBEAT = "#B8C1CB"
 """Heartbeats."""
-HAIR = "#EEF1F4"
+HAIRLINE = "#EEF1F4"
 """Grid lines."""
 PAPER = "#FFFFFF"
 """The ground, and what is hollow."""
@@ -37,29 +37,29 @@ DEEP = "#2E93D1"
 """The most on a map: as deep as dark numbers are readable on (5.9 : 1)."""
 GREY = "#727E8C"
 """Lines where the ground is not known: 4.1 : 1 on white, 4.6 : 1 on JupyterLab's dark, 3.9 : 1 on the site's."""
-LINES = {INK: GREY, MUTED: GREY, FAINT: GREY, BEAT: "rgba(114,126,140,0.6)", HAIR: VEIL}
-WORDS = {
-    INK: f"var(--md-typeset-color,var(--jp-content-font-color1,var(--vscode-foreground,{GREY})))",
+LINES = {TEXT: GREY, MUTED: GREY, FAINT: GREY, HEARTBEAT: "rgba(114,126,140,0.6)", HAIRLINE: VEIL}
+TEXT_VARIABLES = {
+    TEXT: f"var(--md-typeset-color,var(--jp-content-font-color1,var(--vscode-foreground,{GREY})))",
     MUTED: f"var(--md-default-fg-color--light,var(--jp-content-font-color2,var(--vscode-foreground,{GREY})))",
 }
 """The colours of the site, of JupyterLab and of VS Code, whichever page it is."""
-AROUND = "var(--md-default-bg-color,var(--jp-layout-color0,var(--vscode-editor-background,transparent)))"
+BACKGROUND_VARIABLE = "var(--md-default-bg-color,var(--jp-layout-color0,var(--vscode-editor-background,transparent)))"
 CLEAR = "rgba(0,0,0,0)"
 
-STILL = (
+STATIC_STYLE = (
     f".halo{{paint-order:stroke;stroke:{PAPER};stroke-width:3px}}"
     "@media(prefers-color-scheme:dark){"
     ".paper{fill:#16191D}.halo{stroke:#16191D}"
-    f'[fill="{INK}"]{{fill:#EEF1F4}}[fill="{MUTED}"]{{fill:#A9B4C0}}'
-    f'[stroke="{INK}"]{{stroke:#C9D0D8}}[stroke="{MUTED}"]{{stroke:#A9B4C0}}'
-    f'[stroke="{BEAT}"]{{stroke:#5B6672}}[fill="{BEAT}"]{{fill:#5B6672}}[stroke="{HAIR}"]{{stroke:#2B3138}}}}'
+    f'[fill="{TEXT}"]{{fill:#EEF1F4}}[fill="{MUTED}"]{{fill:#A9B4C0}}'
+    f'[stroke="{TEXT}"]{{stroke:#C9D0D8}}[stroke="{MUTED}"]{{stroke:#A9B4C0}}'
+    f'[stroke="{HEARTBEAT}"]{{stroke:#5B6672}}[fill="{HEARTBEAT}"]{{fill:#5B6672}}[stroke="{HAIRLINE}"]{{stroke:#2B3138}}}}'
 )
 """How a still picture looks on a dark page."""
 CARD = f'<rect class="paper" width="100%" height="100%" rx="6" fill="{PAPER}"/>'
 """Its ground, which it brings along: not every browser asks the page whether it is dark."""
 
 
-def on_any_ground(figure: Json) -> Json:
+def on_any_background(figure: Json) -> Json:
     """The plain ``data`` and ``layout`` of a figure, fit for a page of which nobody knows whether it is dark."""
     layout, data = figure["layout"], figure["data"]
     layout.update(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, modebar={"bgcolor": CLEAR, "color": GREY})
@@ -89,11 +89,11 @@ def _grey(thing: Json, *names: str) -> None:
 
 def _style(font: Mapping[str, Any]) -> str | None:
     """The style of words in this font; none for what stands on a fill."""
-    colour = font.get("color", INK)
-    if not isinstance(colour, str) or colour not in WORDS:
+    colour = font.get("color", TEXT)
+    if not isinstance(colour, str) or colour not in TEXT_VARIABLES:
         return None
-    halo = f";paint-order:stroke;stroke:{AROUND};stroke-width:3px" if "shadow" in font else ""
-    return f"fill:{WORDS[colour]}{halo}"
+    halo = f";paint-order:stroke;stroke:{BACKGROUND_VARIABLE};stroke-width:3px" if "shadow" in font else ""
+    return f"fill:{TEXT_VARIABLES[colour]}{halo}"
 
 
 def _styled(words: Any, style: str | None) -> Any:
@@ -109,7 +109,7 @@ def _speak(thing: Json) -> None:
 
 def _draw_axis(axis: Json) -> None:
     """Its name, its numbers and its lines."""
-    axis.update(gridcolor=axis.get("gridcolor", HAIR), zerolinecolor=axis.get("zerolinecolor", HAIR))
+    axis.update(gridcolor=axis.get("gridcolor", HAIRLINE), zerolinecolor=axis.get("zerolinecolor", HAIRLINE))
     _grey(axis, "gridcolor", "zerolinecolor", "tickcolor", "linecolor")
     style = _style({})
     if "title" in axis:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyraft_lab.viz.axis import Axis
-from pyraft_lab.viz.ground import DEEP, INK, NUMERAL, PAPER, SHALLOW
+from pyraft_lab.viz.ground import DEEP, TEXT, NUMERAL, PAPER, SHALLOW
 
 Json = Mapping[str, Any]
 TAG = re.compile(r"<[^>]+>")
@@ -115,7 +115,7 @@ def stroke(line: Json) -> str:
         return ""
     dash = line.get("dash", "solid")
     dashes = DASHES.get(dash, dash.replace("px", "").replace(",", " ")) if dash != "solid" else ""
-    return f' stroke="{line.get("color", INK)}" stroke-width="{width}"' + (
+    return f' stroke="{line.get("color", TEXT)}" stroke-width="{width}"' + (
         f' stroke-dasharray="{dashes}"' if dashes else ""
     )
 
@@ -128,14 +128,14 @@ def bar(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
     marker, words, font = trace.get("marker", {}), numbers(trace.get("text")), trace.get("textfont", {})
     line, pattern = marker.get("line", {}), marker.get("pattern", {})
     for place, box in enumerate(boxes(trace, x, y)):
-        look = {"color": pick(line.get("color"), place, INK), "width": pick(line.get("width"), place, 0)}
+        look = {"color": pick(line.get("color"), place, TEXT), "width": pick(line.get("width"), place, 0)}
         yield rect(*box, pick(marker.get("color"), place, "#E4E7EB"), stroke(look))
         hatch = HATCH_IDS.get(pick(pattern.get("shape"), place, ""))
         if hatch:
             yield rect(*box, f"url(#{hatch})", "")
         left, top, width, height = box
         starts = trace.get("insidetextanchor") == "start"
-        own = {"size": 11, "color": pick(font.get("color"), place, INK)}
+        own = {"size": 11, "color": pick(font.get("color"), place, TEXT)}
         at = left + 4 if starts else left + width / 2
         yield text(at, top + height / 2, pick(words, place, ""), font=own, across="left" if starts else "center")
 
@@ -169,7 +169,7 @@ def scatter(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
         font, (across, up) = trace.get("textfont", {}), _beside(trace)
         for place, point in enumerate(points):
             if point is not None:
-                own = {**font, "size": pick(font.get("size"), place, 12), "color": pick(font.get("color"), place, INK)}
+                own = {**font, "size": pick(font.get("size"), place, 12), "color": pick(font.get("color"), place, TEXT)}
                 yield text(*point, pick(trace.get("text"), place, ""), font=own, across=across, up=up)
 
 
@@ -199,13 +199,13 @@ def _marks(trace: Json, points: Sequence[tuple[float, float] | None]) -> Iterato
         size = pick(marker.get("size"), place, 6)
         if point is None or not size:
             continue
-        symbol, colour = pick(marker.get("symbol"), place, "circle"), pick(marker.get("color"), place, INK)
-        look = {"color": pick(line.get("color"), place, INK), "width": pick(line.get("width"), place, 0)}
+        symbol, colour = pick(marker.get("symbol"), place, "circle"), pick(marker.get("color"), place, TEXT)
+        look = {"color": pick(line.get("color"), place, TEXT), "width": pick(line.get("width"), place, 0)}
         before = points[place - 1] if turns and place else None
         if before is not None:
             point = _short_of(point, before, float(marker.get("standoff", 0)))  # noqa: PLW2901 (where the head really is)
         path = outline(symbol, point, size, before)
-        alike.setdefault(dress(symbol, colour, look), []).append(path)
+        alike.setdefault(mark_style(symbol, colour, look), []).append(path)
     for look_of, paths in alike.items():
         yield f'<path d="{"".join(paths)}"{look_of}/>'
 
@@ -232,7 +232,7 @@ CORNERS: Mapping[str, Sequence[Point]] = {
 }
 
 
-def dress(symbol: str, colour: str, line: Json) -> str:
+def mark_style(symbol: str, colour: str, line: Json) -> str:
     """Fill and border of a mark."""
     if symbol.removesuffix("-open") in CROSSES:
         return stroke({"color": colour, "width": 3 if symbol == "x" else 1.6})
@@ -303,8 +303,8 @@ def sample(trace: Json, x: float, y: float) -> Iterator[str]:
     if "markers" in trace.get("mode", ""):
         sizes = marker.get("size")
         size = sizes if isinstance(sizes, (int, float)) else max(numbers(sizes), default=6)
-        symbol, colour = pick(marker.get("symbol"), 0, "circle"), pick(marker.get("color"), 0, INK)
-        look = {"color": pick(marker.get("line", {}).get("color"), 0, INK), "width": 1}
+        symbol, colour = pick(marker.get("symbol"), 0, "circle"), pick(marker.get("color"), 0, TEXT)
+        look = {"color": pick(marker.get("line", {}).get("color"), 0, TEXT), "width": 1}
         at = (x + 26, y) if symbol.startswith("arrow") else (x + 13, y)
         tail = (x, y) if symbol.startswith("arrow") else None
-        yield f'<path d="{outline(symbol, at, size, tail)}"{dress(symbol, colour, look)}/>'
+        yield f'<path d="{outline(symbol, at, size, tail)}"{mark_style(symbol, colour, look)}/>'

@@ -14,9 +14,9 @@ from pyraft_lab.viz.source import Drawable, Frames, nodes_of, since, spans, trac
 
 COLUMNS = 14
 """How many indexes are seen at once; one drags for the others."""
-MOST = 60
+MAX_INDEXES = 60
 """How many of the newest indexes a picture holds; the earlier ones are counted at the left."""
-LETTERS = 7
+CHARACTERS_PER_CELL = 7
 """How many letters of a command fit its cell."""
 KEY = "colour and number: term · solid border: known to be committed · dashed: not yet"
 
@@ -42,8 +42,8 @@ def logs(
     cells = _cells(trace.entries, lanes, when, starts)
     last = int(cells["index"].max()) if len(cells) else 1
     left = max(1, last - COLUMNS + 1) if first is None else max(1, first)
-    held = max(1, last - MOST + 1) if first is None else left
-    shown = cells[(cells["index"] >= held) & (cells["index"] < held + MOST)]
+    held = max(1, last - MAX_INDEXES + 1) if first is None else left
+    shown = cells[(cells["index"] >= held) & (cells["index"] < held + MAX_INDEXES)]
     fig = theme.figure(
         title or f"The logs at {when:.3f} s",
         _finding(cells, lanes, last, held),
@@ -113,8 +113,8 @@ def _draw_cells(fig: go.Figure, cells: pd.DataFrame, lanes: list[int]) -> None:
 
 
 def _shape(row: Any, lane: int) -> dict[str, Any]:
-    solid = {"color": ground.INK, "width": 2.2, "dash": "solid"}
-    dashed = {"color": ground.INK, "width": 1.4, "dash": "4px,3px"}
+    solid = {"color": ground.TEXT, "width": 2.2, "dash": "solid"}
+    dashed = {"color": ground.TEXT, "width": 1.4, "dash": "4px,3px"}
     return {
         "type": "rect",
         "x0": row.index - 0.45,
@@ -128,10 +128,10 @@ def _shape(row: Any, lane: int) -> dict[str, Any]:
 
 
 def _cell_text(row: Any) -> str:
-    return f"<b>{row.term}</b><br><span style='font-size:9px'>{_clip(says(row.kind, row.data))}</span>"
+    return f"<b>{row.term}</b><br><span style='font-size:9px'>{_clip(entry_text(row.kind, row.data))}</span>"
 
 
-def says(kind: str, data: object) -> str:
+def entry_text(kind: str, data: object) -> str:
     """An entry in a word or two.
 
     >>> says("normal", "x=1"), says("blank", ""), says("membership", "{1,2,3} + {3,4,5}")
@@ -143,12 +143,12 @@ def says(kind: str, data: object) -> str:
 
 
 def _clip(word: str) -> str:
-    return word if len(word) <= LETTERS else word[: LETTERS - 1] + "…"
+    return word if len(word) <= CHARACTERS_PER_CELL else word[: CHARACTERS_PER_CELL - 1] + "…"
 
 
 def _told(row: Any) -> str:
     state = f"known to be committed since {row.committed:.3f} s" if row.done else "not known to be committed"
-    what = row.data if row.kind == "membership" else says(row.kind, row.data)
+    what = row.data if row.kind == "membership" else entry_text(row.kind, row.data)
     begin = "there when it was first seen" if pd.isna(row.appended) else f"appended at {row.appended:.3f} s"
     return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>{begin}, {state}"
 
@@ -159,7 +159,7 @@ def _names(trace: Trace | Frames, lanes: list[int], when: float) -> list[str]:
     roles = now[now["start"] <= when].groupby("node")["role"].last()
     said = [str(roles.get(node, "")) for node in lanes]
     return [
-        f"<b>n{node}</b> {role}" if role in {"leader", *theme.GONE} else f"n{node}"
+        f"<b>n{node}</b> {role}" if role in {"leader", *theme.NOT_TAKING_PART} else f"n{node}"
         for node, role in zip(lanes, said, strict=True)
     ]
 

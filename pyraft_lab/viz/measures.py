@@ -12,7 +12,7 @@ from pyraft_lab.viz import bands, ground, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
 
-MOST = 2000
+MAX_POINTS = 2000
 """Beyond so many commands a point stands for several."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
 """The mark of a term, beside its colour."""
@@ -37,10 +37,10 @@ def commit_latency(source: Drawable, *, title: str | None = None) -> Drawing:
     for term, part in took.groupby("term"):
         _draw_term(fig, int(str(term)), part)
     if len(took):
-        fig.add_hline(y=float(took["ms"].median()), line={"dash": "dot", "color": ground.INK, "width": 1.2})
+        fig.add_hline(y=float(took["ms"].median()), line={"dash": "dot", "color": ground.TEXT, "width": 1.2})
     theme.seconds(fig, begin, end)
     top = 1.12 * float(took["ms"].max()) if len(took) else 1.0
-    fig.update_yaxes(title={"text": "milliseconds"}, range=[0, top], gridcolor=ground.HAIR, zeroline=False)
+    fig.update_yaxes(title={"text": "milliseconds"}, range=[0, top], gridcolor=ground.HAIRLINE, zeroline=False)
     return fig
 
 
@@ -49,9 +49,9 @@ def _took(trace: Trace | Frames) -> pd.DataFrame:
     entries = trace.entries[trace.entries["kind"] == "normal"]
     own = entries[entries["node"] == entries["leader"]].dropna(subset=["appended", "committed"])
     every = own.assign(ms=(own["committed"] - own["appended"]) * 1000, count=1)
-    if len(every) <= MOST:
+    if len(every) <= MAX_POINTS:
         return every
-    width = (every["appended"].max() - every["appended"].min()) / (MOST / 2) or 1.0
+    width = (every["appended"].max() - every["appended"].min()) / (MAX_POINTS / 2) or 1.0
     groups = every.groupby([every["appended"] // width, every["term"]], group_keys=False)
     counts = groups["ms"].transform("size")
     return every.assign(count=counts).loc[groups["ms"].idxmax()]
@@ -104,7 +104,7 @@ def _draw_term(fig: go.Figure, term: int, part: pd.DataFrame) -> None:
             "color": term_colour(term),
             "symbol": SYMBOLS[(term - 1) % len(SYMBOLS)],
             "size": 8,
-            "line": {"color": ground.INK, "width": 0.8},
+            "line": {"color": ground.TEXT, "width": 0.8},
         },
         hovertext=[_told(row) for row in rows],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -137,7 +137,7 @@ def snapshots(
     ]
     title = title or "Snapshots on their way, chunk by chunk"
     if chunks.empty:
-        return theme.nothing(title, "no snapshot was sent: let a follower fall behind what is purged")
+        return theme.empty_figure(title, "no snapshot was sent: let a follower fall behind what is purged")
     chunks = chunks.assign(gone=~chunks["fate"].isin(("delivered", "flying", "unknown")))
     chunks["end"] = chunks["received"].fillna(chunks["due"]).fillna(chunks["sent"] + 0.004)
     lanes = sorted(int(node) for node in chunks["dst"].unique())
@@ -195,7 +195,7 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
             "size": 10,
             "color": [ground.NUMERAL if row.gone else theme.numeral_colour(int(row.term)) for row in rows],
         },
-        marker={"color": colours, "line": {"color": ground.INK, "width": 1}},
+        marker={"color": colours, "line": {"color": ground.TEXT, "width": 1}},
         hovertext=[_chunk(row) for row in rows],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -204,17 +204,17 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         x=[max(row.end, row.sent + least) for row, _ in lost],
         y=[y for _, y in lost],
         mode="markers",
-        marker={"symbol": "x-thin-open", "size": 9, "color": ground.INK, "line": {"width": 1.6, "color": ground.INK}},
+        marker={"symbol": "x-thin-open", "size": 9, "color": ground.TEXT, "line": {"width": 1.6, "color": ground.TEXT}},
         hovertext=[_chunk(row) for row, _ in lost],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     for lane in range(len(lanes) + 1):
-        fig.add_hline(y=lane - 0.5, line={"color": ground.HAIR, "width": 1})
+        fig.add_hline(y=lane - 0.5, line={"color": ground.HAIRLINE, "width": 1})
 
 
 def _bytes(row: Any, room: float) -> str:
     words = f"{row.length} B"
-    fits = (row.end - row.sent) / room * bands.WIDTH > len(words) * bands.LETTER and row.length / max(
+    fits = (row.end - row.sent) / room * bands.WIDTH > len(words) * bands.CHARACTER_WIDTH and row.length / max(
         row.size, 1
     ) > 0.12
     return words if fits else ""

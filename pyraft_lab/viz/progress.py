@@ -13,7 +13,7 @@ from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
 TALL = 0.8
 """How much of its lane the longest log fills."""
-MOST = 1000
+MAX_STEPS = 1000
 """How many steps of one lane are drawn; of more, the last within each of so many equal stretches of time."""
 KEY = "line: last entry in the log · filled: known to be committed there · colour and number: term of the server"
 
@@ -33,7 +33,7 @@ def progress(
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
     begin, end = window(trace, start, stop)
-    life = bands.lives(trace, lanes, begin, end)
+    life = bands.role_bands(trace, lanes, begin, end)
     states = trace.states[trace.states["node"].isin(lanes) & (trace.states["time"] <= end)]
     most = max(1, int(states["last_index"].max())) if len(states) else 1
     thick = {node: _thinned(states[states["node"] == node], begin, end) for node in lanes}
@@ -45,7 +45,7 @@ def progress(
         words=". ".join(_in_words(node, rows) for node, rows in thick.items()),
         barmode="overlay",
     )
-    bands.draw(fig, life[life["role"].isin(list(theme.GONE))], lanes, width=0.84, room=end - begin)
+    bands.draw(fig, life[life["role"].isin(list(theme.NOT_TAKING_PART))], lanes, width=0.84, room=end - begin)
     _draw_committed(fig, list(_stretches(thick, life, end)), lanes, most, end - begin)
     _draw_last(fig, thick, lanes, most, end)
     _draw_ends(fig, thick, lanes)
@@ -61,9 +61,9 @@ def _thinned(rows: pd.DataFrame, begin: float, end: float) -> pd.DataFrame:
     rows = rows[news.astype("boolean").fillna(value=True)]
     earlier = rows[rows["time"] <= begin].tail(1)
     rows = pd.concat([earlier.assign(time=begin), rows[rows["time"] > begin]])
-    if len(rows) <= MOST:
+    if len(rows) <= MAX_STEPS:
         return rows
-    return rows.groupby((rows["time"] - begin) // ((end - begin) / MOST)).tail(1)
+    return rows.groupby((rows["time"] - begin) // ((end - begin) / MAX_STEPS)).tail(1)
 
 
 def _finding(thick: dict[int, pd.DataFrame], most: int) -> str:
@@ -171,7 +171,7 @@ def _draw_last(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int],
             y=[_height(lane, int(row.last_index), most) for row in (*rows, rows[-1])],
             mode="lines",
             name=f"n{node}",
-            line={"shape": "hv", "color": ground.INK, "width": 1.4},
+            line={"shape": "hv", "color": ground.TEXT, "width": 1.4},
             hovertext=[*said, said[-1]],
             hovertemplate="%{hovertext}<extra></extra>",
         )

@@ -147,7 +147,7 @@ def _draw_set(
             "symbol": "square",
             "size": 34,
             "color": fills,
-            "line": {"color": ground.INK, "width": 1.6},
+            "line": {"color": ground.TEXT, "width": 1.6},
         },
         text=[f"{theme.node_name(node)}{' ×' if node in down else ' ✓' if node in holders else ''}" for node in voters],
         textfont={
@@ -159,7 +159,7 @@ def _draw_set(
     )
     need = len(voters) // 2 + 1
     word = f"<b>{held} of {len(voters)}</b>{', enough' if held >= need else f', needs {need}'}"
-    fig.add_annotation(theme.note(len(members) - 0.3, row, word, font={"size": 12, "color": ground.INK}))
+    fig.add_annotation(theme.note(len(members) - 0.3, row, word, font={"size": 12, "color": ground.TEXT}))
 
 
 def _fill(node: int, holders: set[int], down: set[int]) -> str:

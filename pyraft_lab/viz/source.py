@@ -10,7 +10,7 @@ from pyraft_lab.trace import given
 from pyraft_lab.trace.frames import FRAMES
 from pyraft_lab.trace.trace import Trace
 
-CLUES = {"entries": "appended", "messages": "src", "states": "voted_for", "events": "cause"}
+TELLING_COLUMNS = {"entries": "appended", "messages": "src", "states": "voted_for", "events": "cause"}
 """The column by which each frame is told from the others."""
 DONE = {"crash": "down", "pause": "paused", "resume": "resumed", "silent": "not heard of", "heard": "resumed"}
 """What is done to a node, and what it is then."""
@@ -40,10 +40,10 @@ class Frames:
 
 
 def _name_of(frame: pd.DataFrame) -> str:
-    for name, clue in CLUES.items():
+    for name, clue in TELLING_COLUMNS.items():
         if clue in frame.columns:
             return name
-    raise PyraftError(f"cannot tell what this frame is; the frames of a trace are {', '.join(CLUES)}")
+    raise PyraftError(f"cannot tell what this frame is; the frames of a trace are {', '.join(TELLING_COLUMNS)}")
 
 
 Drawable = Trace | Traced | pd.DataFrame | Sequence[pd.DataFrame]
@@ -55,9 +55,9 @@ def trace_of(source: Drawable) -> Trace | Frames:
     if isinstance(source, pd.DataFrame):
         return Frames([source])
     if isinstance(source, Trace):
-        return source.still()
+        return source.frozen_copy()
     if isinstance(source, Traced) and isinstance(source.trace, Trace):
-        return source.trace.still()
+        return source.trace.frozen_copy()
     if _are_frames(source):
         return Frames(source)
     raise PyraftError(f"cannot draw {_called(source)}: give a Trace, a Simulation, a cluster or a frame")

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from pyraft_lab.viz import ink
 from pyraft_lab.viz.axes import axis, gridlines
 from pyraft_lab.viz.axis import Axis
-from pyraft_lab.viz.ground import CARD, INK, STILL
+from pyraft_lab.viz.ground import CARD, TEXT, STATIC_STYLE
 
 Json = Mapping[str, Any]
 LEGEND = 10.0
@@ -31,10 +31,10 @@ def svg(figure: go.Figure, width: int) -> str:
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} {look}>',
-        f'<g fill="{font.get("color", INK)}">',
+        f'<g fill="{font.get("color", TEXT)}">',
         ink.PATTERNS,
         f'<clipPath id="c">{inside}</clipPath>',
-        f"<style>{STILL}</style>{CARD}",
+        f"<style>{STATIC_STYLE}</style>{CARD}",
         *gridlines(x, y, box),
         '<g clip-path="url(#c)">',
         *_shapes(layout, x, y, box, layer="below"),

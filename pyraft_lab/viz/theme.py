@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from pyraft_lab.term_colours import DARK, term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.ground import FAINT, HAIR, INK, MUTED, NUMERAL, PAPER
+from pyraft_lab.viz.ground import FAINT, HAIRLINE, TEXT, MUTED, NUMERAL, PAPER
 
 WIDEST = {"title": 76, "finding": 92}
 """How many letters of each fit a line of a narrow page."""
@@ -48,7 +48,7 @@ ROLE_KEY = {
     "not heard of": "grey and checked: not heard of",
 }
 """What border and hatching mean, in words."""
-GONE = frozenset({"down", "paused", "not heard of"})
+NOT_TAKING_PART = frozenset({"down", "paused", "not heard of"})
 """What a server may be without taking part: grey, whatever its term."""
 
 
@@ -94,32 +94,32 @@ def figure(
             "pad": {"l": 12, "t": 10 + 18 * (len(heading) - 1)},
             "font": {"size": 15},
         },
-        font={"family": FONT, "size": 12, "color": INK},
+        font={"family": FONT, "size": 12, "color": TEXT},
         paper_bgcolor=PAPER,
         plot_bgcolor=PAPER,
         margin={"l": 56, "r": 16, "t": top, "b": bottom},
         height=height + top + bottom,
-        hoverlabel={"bgcolor": PAPER, "font": {"family": FONT, "color": INK}},
+        hoverlabel={"bgcolor": PAPER, "font": {"family": FONT, "color": TEXT}},
         legend={"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0, "xanchor": "left"},
         meta={"words": words},
         dragmode="pan",
         showlegend=False,
     )
     fig.update_layout(title_subtitle={"font": {"size": 12, "color": MUTED}}, **layout)
-    tell(fig, finding)
+    add_finding(fig, finding)
     for place, line in enumerate(lines):
         fig.add_annotation(note(0, 0, line, xref="paper", yref="paper", yshift=-(axis + 16 * place), yanchor="top"))
     return fig
 
 
-def nothing(title: str, why: str) -> Drawing:
+def empty_figure(title: str, why: str) -> Drawing:
     """The figure of a run in which there is nothing of that kind to see; ``why`` says so, and what would change it."""
     fig = figure(title, why, height=8, axis_below=False, words=f"nothing to see: {why}")
     fig.update_xaxes(visible=False).update_yaxes(visible=False)
     return fig
 
 
-def tell(fig: Drawing, finding: str) -> None:
+def add_finding(fig: Drawing, finding: str) -> None:
     """Say below the title what there is to see, with the room that this takes."""
     said, before = wrap(finding, WIDEST["finding"]), fig.layout.title.subtitle.text
     more = 18 * (len(said) - len(before.split("<br>") if before else []))
@@ -167,7 +167,7 @@ def seconds(fig: go.Figure, start: float, stop: float) -> None:
     fig.update_xaxes(
         title={"text": "seconds", "font": {"size": 12}, "standoff": 4},
         range=[start - room, stop + room],
-        gridcolor=HAIR,
+        gridcolor=HAIRLINE,
         zeroline=False,
         ticks="outside",
         tickcolor=FAINT,

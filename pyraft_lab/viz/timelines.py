@@ -28,13 +28,13 @@ def roles(
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
     begin, end = window(trace, start, stop)
-    life = bands.lives(trace, lanes, begin, end)
+    life = bands.role_bands(trace, lanes, begin, end)
     fig = theme.figure(
         title or "Who was what, when",
         bands.finding(life),
         height=44 * max(len(lanes), 1),
         key=bands.key(life),
-        words=bands.words(life, lanes),
+        words=bands.bands_in_words(life, lanes),
         barmode="overlay",
     )
     bands.draw(fig, life, lanes, width=0.66, room=end - begin)
@@ -67,14 +67,14 @@ def space_time(
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
     begin, end = window(trace, _first_news(trace.messages) if start is None else start, stop)
-    life = bands.lives(trace, lanes, begin, end)
+    life = bands.role_bands(trace, lanes, begin, end)
     seen = arrows.visible(trace.messages, lanes, begin, end, heartbeats=heartbeats)
     fig = theme.figure(
         title or "Every message, from sender to receiver",
         f"{bands.finding(life)}; {arrows.finding(seen)}",
         height=78 * max(len(lanes), 1),
         key=" · ".join([arrows.key(seen), bands.key(life), *_marks_key(trace.events, life)]),
-        words=f"{bands.words(life, lanes, most=3)}. {arrows.words(seen)}",
+        words=f"{bands.bands_in_words(life, lanes, most=3)}. {arrows.counts_in_words(seen)}",
         barmode="overlay",
         showlegend=True,
     )

@@ -17,7 +17,7 @@ from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable
 from pyraft_lab.viz.timelines import space_time
 
-MOST_LINES = 12
+MAX_LINES = 12
 """How many operations of one client lie below each other, at most."""
 
 
@@ -48,7 +48,7 @@ class Verdict(Recorded, Protocol):
 
 
 @runtime_checkable
-class Judged(Protocol):
+class HasViolations(Protocol):
     """Whatever was watched: a ``Simulation``."""
 
     @property
@@ -70,7 +70,7 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
     operations = _operations(source)
     title = title or "What the clients saw"
     if not operations:
-        return theme.nothing(title, "no client has called yet: let one write or read")
+        return theme.empty_figure(title, "no client has called yet: let one write or read")
     blocked = {verdict.blocked.operation} if verdict is not None and verdict.blocked is not None else set()
     end = max(each.call if each.returned is None else each.returned for each in operations)
     rows = stacked(operations, end)
@@ -102,7 +102,7 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
         fixedrange=True,
     )
     for client in clients[1:]:
-        fig.add_hline(y=first[client] - 0.5, line={"color": ground.HAIR, "width": 1})
+        fig.add_hline(y=first[client] - 0.5, line={"color": ground.HAIRLINE, "width": 1})
     theme.seconds(fig, start, end)
     fig.update_layout(margin={"l": 84})
     return fig
@@ -130,7 +130,7 @@ def stacked(operations: Sequence[Operation], end: float) -> dict[int, tuple[str,
     for place, each in sorted(enumerate(operations), key=lambda pair: pair[1].call):
         lines = free.setdefault(str(each.client), [])
         line = next((number for number, until in enumerate(lines) if until <= each.call), len(lines))
-        line = min(line, MOST_LINES - 1)
+        line = min(line, MAX_LINES - 1)
         lines[line : line + 1] = [end if each.returned is None else each.returned]
         found[place] = (str(each.client), line)
     return found
@@ -176,7 +176,7 @@ def _draw_bars(
         textfont={"size": 11, "color": ground.NUMERAL},
         marker={
             "color": [ground.PAPER if each.returned is None else NO_TERM for each in operations],
-            "line": {"color": ground.INK, "width": [4 if each in blocked else 1 for each in operations]},
+            "line": {"color": ground.TEXT, "width": [4 if each in blocked else 1 for each in operations]},
             "pattern": {
                 "shape": ["/" if each.returned is None else "" for each in operations],
                 "fillmode": "overlay",
@@ -191,7 +191,7 @@ def _draw_bars(
 
 def _fitting(operation: Operation, share: float) -> str:
     words = _said(operation)
-    return words if len(words) * bands.LETTER + 8 < share * bands.WIDTH else ""
+    return words if len(words) * bands.CHARACTER_WIDTH + 8 < share * bands.WIDTH else ""
 
 
 def _draw_refusal(fig: go.Figure, operation: Operation, row: int, start: float, end: float) -> None:
@@ -199,7 +199,7 @@ def _draw_refusal(fig: go.Figure, operation: Operation, row: int, start: float, 
     returned = end if operation.returned is None else operation.returned
     is_late = operation.call - start > end - returned
     place = {"xanchor": "right", "xshift": -8} if is_late else {"xshift": 8}
-    look = {"size": 11, "color": ground.INK, "shadow": ground.HALO}
+    look = {"size": 11, "color": ground.TEXT, "shadow": ground.HALO}
     words = f"<b>{_said(operation)}</b> has no place"
     fig.add_annotation(theme.note(operation.call if is_late else returned, row, words, font=look, **place))
 
@@ -229,7 +229,7 @@ def _words(operation: Operation) -> str:
 
 
 def counterexample(
-    source: Judged | Drawable,
+    source: HasViolations | Drawable,
     *,
     at: float | None = None,
     what: str | None = None,
@@ -243,27 +243,27 @@ def counterexample(
     given.seconds("at", at)
     given.stretch("before", before)
     given.text("what", what)
-    if at is None and isinstance(source, Judged) and not source.violations:
-        return theme.nothing(title or "How it came to this", "nothing was broken in this run")
+    if at is None and isinstance(source, HasViolations) and not source.violations:
+        return theme.empty_figure(title or "How it came to this", "nothing was broken in this run")
     when, name, told = _broken(source, at, what)
-    run = source.trace if isinstance(source, Judged) else source
+    run = source.trace if isinstance(source, HasViolations) else source
     fig = space_time(
         run, start=max(0.0, when - before), stop=when + before / 10, title=title or f"How it came to this: {name}"
     )
-    theme.tell(fig, f"broken at {when:.3f} s: {told}")
-    fig.add_vline(x=when, line={"color": ground.INK, "width": 4})
+    theme.add_finding(fig, f"broken at {when:.3f} s: {told}")
+    fig.add_vline(x=when, line={"color": ground.TEXT, "width": 4})
     late = when > sum(fig.layout.xaxis.range) / 2
     side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
-    word = {**side, "yanchor": "top", "font": {"size": 12, "color": ground.INK, "shadow": ground.HALO}}
+    word = {**side, "yanchor": "top", "font": {"size": 12, "color": ground.TEXT, "shadow": ground.HALO}}
     fig.add_annotation(theme.note(when, 1, "<b>broken here</b>", yref="paper", **word))
     return fig
 
 
-def _broken(source: Judged | Drawable, at: float | None, what: str | None) -> tuple[float, str, str]:
+def _broken(source: HasViolations | Drawable, at: float | None, what: str | None) -> tuple[float, str, str]:
     """When something broke, its name, and what it was."""
     if at is not None:
         return at, what or "a promise", what or "a promise of Raft"
-    if not isinstance(source, Judged):
+    if not isinstance(source, HasViolations):
         raise PyraftError("of a trace or a frame, say when something broke: at=, in seconds")
     broken = source.violations[0]
     return broken.time, broken.name, broken.what

@@ -7,7 +7,7 @@ from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Event
 from pyraft_lab.engine.membership import ChangeLike, Membership
 from pyraft_lab.engine.messages import AnyMessage, VoteRequest
-from pyraft_lab.engine.rules import RAFT, Rules, VoteRefusal, commit_index, covers
+from pyraft_lab.engine.rules import RAFT, Rules, VoteRefusal, commit_index, supersedes
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId, Vote
 
@@ -21,7 +21,7 @@ def _grant_twice(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
 
 
 def _ignore_the_log(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
-    return None if covers(request.vote, state.vote) else VoteRefusal.VOTE
+    return None if supersedes(request.vote, state.vote) else VoteRefusal.VOTE
 
 
 def _half(membership: Membership, granted: frozenset[NodeId]) -> bool:

@@ -5,20 +5,20 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, whole
-from pyraft_lab.check.ghost import Ghost, judge
-from pyraft_lab.check.local import Letter, Local, Move
-from pyraft_lab.check.worlds import Act, Deliver, World, happen
+from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, full_budget
+from pyraft_lab.check.ghost import HistoryVariables, check_facts
+from pyraft_lab.check.local import Message, ServerState, LocalStep
+from pyraft_lab.check.worlds import Action, Deliver, ExplorerState, apply
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.sim.safety import logs_match
 
-Spelt = tuple[tuple[Local, ...], Ghost, Budget, tuple[Letter, ...]]
-Past = tuple[tuple[Local, ...], Ghost, Budget]
+Spelt = tuple[tuple[ServerState, ...], HistoryVariables, Budget, tuple[Message, ...]]
+Past = tuple[tuple[ServerState, ...], HistoryVariables, Budget]
 
 
-def brute(engine: Engine, bounds: Bounds, start: World) -> tuple[set[Spelt], str]:
+def brute(engine: Engine, bounds: Bounds, start: ExplorerState) -> tuple[set[Spelt], str]:
     """Every world there is, or those until the first broken promise."""
-    first: Spelt = (start.servers, start.ghost, whole(bounds), start.letters)
+    first: Spelt = (start.servers, start.history, full_budget(bounds), start.messages)
     found, waiting = {first}, deque([first])
     while waiting:
         for after, broken in successors(engine, bounds, waiting.popleft()):
@@ -43,15 +43,15 @@ def successors(engine: Engine, bounds: Bounds, world: Spelt) -> Iterator[tuple[S
             yield from _after(engine, bounds, (servers, ghost, left, letters), act)
 
 
-def _after(engine: Engine, bounds: Bounds, world: Spelt, act: Act) -> Iterator[tuple[Spelt, str]]:
+def _after(engine: Engine, bounds: Bounds, world: Spelt, act: Action) -> Iterator[tuple[Spelt, str]]:
     servers, ghost, budget, letters = world
     place = next(place for place, server in enumerate(servers) if server.state.id == act.node)
-    move = happen(engine, servers[place], act, instant=bounds.instant_disk)
+    move = apply(engine, servers[place], act, instant=bounds.instant_disk)
     if not is_within(bounds, move.after):
         return
-    if move == Move(servers[place]) and not isinstance(act, Deliver):
+    if move == LocalStep(servers[place]) and not isinstance(act, Deliver):
         return  # an order that is refused costs nothing
-    later, broken = judge(ghost, move.facts)
+    later, broken = check_facts(ghost, move.facts)
     changed = (*servers[:place], move.after, *servers[place + 1 :])
     if not all(logs_match(move.after.state.log, other.state.log) for other in changed):
         broken = broken or "log matching"

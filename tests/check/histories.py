@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.models import ANY, KV, REGISTER, Input, Model
+from pyraft_lab.check.models import ANY, KV, REGISTER, Input, SequentialSpec
 from pyraft_lab.history import History, Operation
 
 Ask = Callable[[Random], Input]
@@ -16,7 +16,7 @@ def store_history(
     seed: int,
     *,
     ask: Ask,
-    model: Model = REGISTER,
+    model: SequentialSpec = REGISTER,
     operations: int,
     clients: int,
     unanswered: float = 0.0,

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from math import inf
 
-from pyraft_lab.check.models import ANY, Model, State
+from pyraft_lab.check.models import ANY, SequentialSpec, State
 from pyraft_lab.history import History, Operation
 
 
-def every_order(operations: Sequence[Operation], model: Model, state: State) -> bool:
+def every_order(operations: Sequence[Operation], model: SequentialSpec, state: State) -> bool:
     """Try each operation that no other one must precede, and the rest after it; forget nothing, skip nothing."""
     if all(operation.returned is None for operation in operations):
         return True
@@ -25,7 +25,7 @@ def may_come_first(operation: Operation, operations: Sequence[Operation]) -> boo
     return not any(other.returned is not None and other.returned < operation.call for other in operations)
 
 
-def fits(operation: Operation, model: Model, state: State) -> bool:
+def fits(operation: Operation, model: SequentialSpec, state: State) -> bool:
     answer = model.step(state, operation.input)[1]
     return operation.returned is None or answer is ANY or answer == operation.output
 
@@ -36,7 +36,7 @@ class PlainSearch:
     An operation without a return returns at the end of time with an answer that fits everything.
     """
 
-    def __init__(self, history: History, model: Model) -> None:
+    def __init__(self, history: History, model: SequentialSpec) -> None:
         self.model = model
         self.steps = 0
         self.operations = list(history)

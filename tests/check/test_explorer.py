@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds, choices, whole
+from pyraft_lab.check.bounds import Bounds, choices, full_budget
 from pyraft_lab.check.explorer import Report, Search, explore
-from pyraft_lab.check.space import Space
+from pyraft_lab.check.space import StateSpace
 from pyraft_lab.check.symmetry import Symmetry
-from pyraft_lab.check.worlds import BARE, Crash, Deliver, World, cluster
+from pyraft_lab.check.worlds import NO_SNAPSHOTS, Crash, Deliver, ExplorerState, cluster
 from pyraft_lab.engine.commands import SaveVote
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Boot, Event
@@ -45,7 +45,7 @@ each_small = pytest.mark.parametrize(("nodes", "bounds"), SMALL.values(), ids=SM
 @each_small
 def test_every_state_of_the_servers_that_exists_is_found_and_no_other(nodes: int, bounds: Bounds) -> None:
     space, search = searched(nodes, bounds)
-    found = {(world.servers, world.ghost) for world in map(space.world, search.found)}
+    found = {(world.servers, world.history) for world in map(space.world, search.found)}
     everything, broken = brute(raft(), bounds, cluster(nodes))
     assert not broken
     assert found == {(servers, ghost) for servers, ghost, _, _ in everything}
@@ -58,9 +58,9 @@ def test_a_symmetric_search_finds_one_of_all_worlds_that_differ_by_names(nodes: 
     assert explore(nodes, bounds=bounds, symmetric=True).worlds == len({name(world) for world in search.found})
 
 
-def searched(nodes: int, bounds: Bounds) -> tuple[Space, Search]:
+def searched(nodes: int, bounds: Bounds) -> tuple[StateSpace, Search]:
     start = cluster(nodes)
-    space = Space(raft(), bounds, start)
+    space = StateSpace(raft(), bounds, start)
     search = Search(space, start, invariants={})
     assert search.run(lambda *_: None).exhausted
     return space, search
@@ -154,18 +154,18 @@ def test_raft_survives_figure_8() -> None:
 
 def figure_8(engine: Engine) -> Report:
     """1 leads and writes; 2 leads and writes elsewhere; 1 leads again and spreads its old entry; 2 returns."""
-    world = cluster(3, config=replace(BARE, max_append_entries=1), engine=engine)
+    world = cluster(3, config=replace(NO_SNAPSHOTS, max_append_entries=1), engine=engine)
     for node, term, timeouts in ((1, 1, 1), (2, 2, 1), (1, 3, 2)):
         report = explore(world, engine=engine, bounds=Bounds(timeouts=timeouts), goal=leads(node, term))
         world = reached(report).quiet()
     return explore(world, engine=engine, bounds=Bounds(timeouts=2, retries=1, worlds=20_000))
 
 
-def leads(node: int, term: int) -> Callable[[World], bool]:
+def leads(node: int, term: int) -> Callable[[ExplorerState], bool]:
     return lambda world: node in world.leaders and world[node].state.term >= term
 
 
-def reached(report: Report) -> World:
+def reached(report: Report) -> ExplorerState:
     assert report.reached is not None, report
     return report.reached
 
@@ -202,7 +202,7 @@ def change_alone(rules: Rules, goal: set[int]) -> Report:
 
 
 def test_a_search_starts_from_the_present_of_a_simulation() -> None:
-    simulation = Simulation(nodes=3, seed=3, rules=broken.IGNORES_THE_LOG, config=BARE)
+    simulation = Simulation(nodes=3, seed=3, rules=broken.IGNORES_THE_LOG, config=NO_SNAPSHOTS)
     simulation.run_until(lambda sim: sim.leader)
     before = simulation.trace.digest()
     report = explore(simulation, bounds=Bounds(timeouts=1))
@@ -212,7 +212,7 @@ def test_a_search_starts_from_the_present_of_a_simulation() -> None:
 
 
 def test_in_a_stage_every_server_is_up_and_every_link_whole() -> None:
-    simulation = Simulation(nodes=3, seed=3, config=BARE)
+    simulation = Simulation(nodes=3, seed=3, config=NO_SNAPSHOTS)
     leader = simulation.run_until(lambda sim: sim.leader)
     assert leader is not None
     simulation.run(0.2)
@@ -230,20 +230,20 @@ def test_a_replay_builds_and_installs_snapshots() -> None:
     world = reached(explore(3, bounds=Bounds(writes=1), goal=lambda world: world[1].state.applied == 3)).quiet()
     bounds = Bounds(timeouts=0, retries=2, snapshots=1)
 
-    def has_installed(world: World) -> bool:
+    def has_installed(world: ExplorerState) -> bool:
         return all(world[node].state.snapshot_last.index == 3 for node in (1, 3))
 
     report = explore(world, bounds=bounds, goal=has_installed)
-    assert {"Restored", "SnapshotRequest"} <= set(report.happened)
+    assert {"Restored", "SnapshotRequest"} <= set(report.facts_seen)
     replayed = report.simulation().nodes[3]
     assert replayed.disk.snapshot is not None
     assert replayed.machine.query("x") == 1
 
 
 def test_of_a_snapshot_that_was_replaced_before_anything_arrived_the_newest_is_sent() -> None:
-    def is_sent(index: int) -> Callable[[World], bool]:
+    def is_sent(index: int) -> Callable[[ExplorerState], bool]:
         return lambda world: any(
-            isinstance(one.message, SnapshotRequest) and one.message.meta.last.index == index for one in world.letters
+            isinstance(one.message, SnapshotRequest) and one.message.meta.last.index == index for one in world.messages
         )
 
     world = reached(explore(3, bounds=Bounds(writes=1), goal=lambda world: world[1].state.applied == 3)).quiet()
@@ -254,8 +254,8 @@ def test_of_a_snapshot_that_was_replaced_before_anything_arrived_the_newest_is_s
 
 
 def test_a_replay_delivers_what_was_duplicated() -> None:
-    def has_refused(world: World) -> bool:
-        return any(isinstance(one.message, VoteResponse) and not one.message.granted for one in world.letters)
+    def has_refused(world: ExplorerState) -> bool:
+        return any(isinstance(one.message, VoteResponse) and not one.message.granted for one in world.messages)
 
     once = explore(2, bounds=Bounds(timeouts=1), goal=has_refused)
     twice = explore(2, bounds=Bounds(timeouts=1, duplicates=1), goal=has_refused)
@@ -275,7 +275,7 @@ def test_an_invariant_of_ones_own_is_judged_in_every_world() -> None:
     assert not report.simulation().violations
 
 
-def one_candidate(world: World) -> bool:
+def one_candidate(world: ExplorerState) -> bool:
     return sum(isinstance(server.state.role, Candidate) for server in world) < 2
 
 
@@ -294,8 +294,8 @@ def test_two_elections_up_to_names_show_what_one_does_not() -> None:
     one = explore(3, bounds=Bounds(timeouts=1))
     two = explore(3, bounds=Bounds(timeouts=2), symmetric=True)
     assert (two.worlds, two.transitions, two.depth) == (10_912, 40_617, 20)
-    assert one.happened == ("AppendAccepted", "AppendRequest", "Committed", "Elected", "VoteRequest", "VoteResponse")
-    assert set(two.happened) - set(one.happened) == {"AppendRefused", "Outdated", "Truncated"}
+    assert one.facts_seen == ("AppendAccepted", "AppendRequest", "Committed", "Elected", "VoteRequest", "VoteResponse")
+    assert set(two.facts_seen) - set(one.facts_seen) == {"AppendRefused", "Outdated", "Truncated"}
 
 
 # Bounds
@@ -362,7 +362,7 @@ def test_a_search_is_the_same_in_every_process() -> None:
 def test_a_server_that_has_stopped_does_nothing_but_crash() -> None:
     (local, *_) = cluster(3)
     stopped = replace(local, state=replace(local.state, halted="it met the impossible"))
-    acts = [act for act, _ in choices(stopped, whole(Bounds(crashes=1, snapshots=1)))]
+    acts = [act for act, _ in choices(stopped, full_budget(Bounds(crashes=1, snapshots=1)))]
     assert acts == [Crash(1)]
 
 

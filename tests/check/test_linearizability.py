@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from pyraft_lab.check.linearizability import check_linearizable
-from pyraft_lab.check.models import KV, REGISTER, Input, Model
+from pyraft_lab.check.models import KV, REGISTER, Input, SequentialSpec
 from pyraft_lab.check.verdict import Verdict
 from pyraft_lab.errors import HistoryError
 from pyraft_lab.history import History, Operation
@@ -174,7 +174,7 @@ def test_verdicts_agree_with_the_plain_search_where_many_outcomes_are_unknown() 
     assert min(found.values()) > 100
 
 
-def replay(verdict: Verdict, model: Model) -> Iterator[bool]:
+def replay(verdict: Verdict, model: SequentialSpec) -> Iterator[bool]:
     """Step the model through the witness: does every client hear what it heard?"""
     states: dict[object, object] = {}
     for operation in verdict.order:
@@ -277,7 +277,7 @@ def add(total: int, amount: int) -> tuple[int, int]:
 
 
 def test_a_model_of_ones_own_is_a_pair_of_functions() -> None:
-    counter = Model(initial=lambda: 0, step=add)
+    counter = SequentialSpec(initial=lambda: 0, step=add)
     assert check_linearizable(History([Operation(1, 0, 3, 1, 3), Operation(2, 1, 2, 2, 2)]), counter)
     assert not check_linearizable(History([Operation(1, 0, 3, 1, 2), Operation(2, 1, 2, 2, 2)]), counter)
 
@@ -286,7 +286,7 @@ def test_a_model_of_ones_own_may_split_its_history() -> None:
     def step(total: int, input: tuple[str, int]) -> tuple[int, int]:
         return add(total, input[1])
 
-    counters = Model(initial=lambda: 0, step=step, partition=itemgetter(0))
+    counters = SequentialSpec(initial=lambda: 0, step=step, partition=itemgetter(0))
     verdict = check_linearizable(History([Operation(1, 0, 1, ("a", 1), 1), Operation(1, 2, 3, ("b", 1), 1)]), counters)
     assert verdict
     assert verdict.keys == 2

@@ -4,7 +4,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.liveness import liveness, patience, under_load
+from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.machine import Counter
@@ -37,7 +37,7 @@ def test_a_healthy_cluster_is_at_rest_and_is_not_moved_by_the_question() -> None
 
 
 def test_patience_is_twenty_of_the_longest_election_timeouts() -> None:
-    assert patience(Config(election_timeout=(0.1, 0.5))) == 10.0
+    assert liveness_bound(Config(election_timeout=(0.1, 0.5))) == 10.0
 
 
 def test_a_cluster_that_elects_nobody_is_named() -> None:
@@ -86,12 +86,12 @@ def test_a_leader_that_commits_nothing_any_more_is_named() -> None:
     sim = rested()
     assert sim.leader
     for node in sim.nodes:
-        sim.spoil(node, slow=10_000)
+        sim.break_disk(node, slow=10_000)
     assert names(sim) == {"answers in the end", "answered in the end"}
 
 
 def test_a_leader_that_is_deposed_for_no_reason_is_named() -> None:
-    sim = rested(config=Config(pre_vote=False, loyalty=False))
+    sim = rested(config=Config(pre_vote=False, vote_lease=False))
     assert sim.leader
     sim.drift(follower(sim), 10.0)
     assert names(sim) >= {"a leader that stays"}
@@ -153,7 +153,7 @@ def test_a_snapshot_arrives_although_newer_ones_are_built_all_the_time() -> None
 
 
 def test_a_follower_that_never_gets_its_snapshot_is_named_under_load_though_it_would_come_right_at_rest() -> None:
-    sim = overtaken().fork(rules=replace(RAFT, would_lose_transfer=lambda _state: False))
+    sim = overtaken().fork(rules=replace(RAFT, would_interrupt_transfer=lambda _state: False))
     assert names_under_load(sim) == {"keeps up under load"}
     assert names(sim) == set()
 
@@ -165,7 +165,7 @@ def test_what_is_slow_under_load_is_named() -> None:
     assert names_under_load(sim) == {"keeps up under load"}
     sim = rested()
     for node in sim.nodes:
-        sim.spoil(node, slow=300)
+        sim.break_disk(node, slow=300)
     assert "answers under load" in names_under_load(sim)
 
 

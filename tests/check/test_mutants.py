@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.hunt import catch, hunt, mutant
+from pyraft_lab.check.hunt import find_violation, hunt, mutant
 from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.mutants import MUTANTS, PARTS
-from pyraft_lab.check.siege import Siege
+from pyraft_lab.check.siege import StaleReadScenario
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
@@ -33,14 +33,14 @@ def test_there_are_mutants_of_every_part_of_raft() -> None:
 def test_a_mutant_departs_from_raft_and_says_how(name: str) -> None:
     one = MUTANTS[name]
     assert one.engine.rules != RAFT or one.config or one.machine is not KeyValue
-    assert all((one.does, one.section, one.hint, one.falls))
+    assert all((one.description, one.section, one.hint, one.violates))
 
 
 @each_mutant
 def test_its_own_seed_shows_at_once_what_falls(name: str) -> None:
     found = failure(MUTANTS[name].attempt())
     assert found is not None
-    assert found.name in MUTANTS[name].falls
+    assert found.name in MUTANTS[name].violates
 
 
 @each_mutant
@@ -48,7 +48,7 @@ def test_a_mutant_dies_in_a_story_that_can_be_read_and_kept(name: str) -> None:
     small = hunted(name)
     found = failure(small)
     assert found is not None
-    assert found.name in MUTANTS[name].falls
+    assert found.name in MUTANTS[name].violates
     assert len(small.trace) <= 2 * SHORT
     again = Simulation.from_capsule(small.capsule())
     assert failure(again) == found
@@ -67,9 +67,9 @@ def test_right_rules_survive_the_trial_of_every_mutant(name: str, rules: Rules) 
 
 def attempt(one: Mutant, rules: Rules) -> Simulation:
     """The trial of a mutant, its mistake taken out."""
-    settings = {"pre_vote": False} | ({} if isinstance(one.trial, Siege) else {"loyalty": False}) | dict(one.settings)
+    settings = {"pre_vote": False} | ({} if isinstance(one.scenario, StaleReadScenario) else {"loyalty": False}) | dict(one.settings)
     sim = Simulation(one.nodes, one.seed, learners=one.learners, engine=raft(rules), config=Config(**settings))
-    one.trial.run(sim)
+    one.scenario.run(sim)
     return sim
 
 
@@ -81,18 +81,18 @@ def test_single_steps_are_lawful_once_something_of_the_own_term_is_committed() -
 
 def test_asking_for_all_entries_again_is_lawful() -> None:
     greedy = MUTANTS["commits-what-it-has"]
-    assert failure(attempt(greedy, replace(RAFT, hint=greedy.rules["hint"]))) is None
+    assert failure(attempt(greedy, replace(RAFT, conflict_hint=greedy.rules["hint"]))) is None
 
 
 def test_a_seed_that_shows_nothing_is_followed_by_a_search() -> None:
     blind = replace(MUTANTS["counts-its-memory"], seed=0)
     assert failure(blind.attempt()) is None
-    assert failure(catch(blind)) is not None
+    assert failure(find_violation(blind)) is not None
 
 
 def test_a_mutant_without_a_mistake_is_not_caught() -> None:
     with pytest.raises(PyraftError, match="2 tries"):
-        catch(replace(MUTANTS["ignores-logs"], rules={}), tries=2)
+        find_violation(replace(MUTANTS["ignores-logs"], rules={}), tries=2)
 
 
 def test_an_unknown_mutant_is_answered_with_all_names() -> None:

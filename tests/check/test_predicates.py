@@ -3,16 +3,16 @@
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Bounds, Simulation, explore, invariants, raft
-from pyraft_lab.check.worlds import BARE, World
+from pyraft_lab.check.worlds import NO_SNAPSHOTS, ExplorerState
 from pyraft_lab.engine.messages import VoteRequest
-from pyraft_lab.engine.rules import VoteRefusal, covers
+from pyraft_lab.engine.rules import VoteRefusal, supersedes
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.sim.world import World as SimulatedWorld
 
 
 def blind_to_logs(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
     """A vote for whoever asks first, however little its log holds."""
-    return None if covers(request.vote, state.vote) else VoteRefusal.VOTE
+    return None if supersedes(request.vote, state.vote) else VoteRefusal.VOTE
 
 
 def test_raft_keeps_them_in_every_world() -> None:
@@ -49,10 +49,10 @@ def test_a_simulation_can_watch_them_after_every_event() -> None:
 
 
 def test_a_predicate_of_ones_own_may_be_asked_of_both_worlds() -> None:
-    def has_one_leader(world: World | SimulatedWorld) -> bool:
+    def has_one_leader(world: ExplorerState | SimulatedWorld) -> bool:
         return [node.state.id for node in world if node.state.leader == node.state.id] == list(world.leaders) == [1]
 
-    sim = Simulation(3, seed=1, config=BARE)
+    sim = Simulation(3, seed=1, config=NO_SNAPSHOTS)
     sim.elect(1)
     sim.run_until(lambda now: now.leader == 1)
     assert has_one_leader(sim.world)

@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.ghost import Ghost, judge
+from pyraft_lab.check.ghost import HistoryVariables, check_facts
 from pyraft_lab.check.mutants import MUTANTS
-from pyraft_lab.check.worlds import World, cluster
+from pyraft_lab.check.worlds import ExplorerState, cluster
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Event, Propose
-from pyraft_lab.engine.log import Blank, Entry, Log, Normal
+from pyraft_lab.engine.log import Noop, Entry, Log, Normal
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import LogId
@@ -42,50 +42,50 @@ from tests.sim.test_safety import stormy
 
 
 def entry(term: int, index: int, data: bytes = b"") -> Entry:
-    return Entry(LogId(term, 1, index), Normal(data) if data else Blank())
+    return Entry(LogId(term, 1, index), Normal(data) if data else Noop())
 
 
 def log(*terms: int) -> Log:
     return Log().append([entry(term, index) for index, term in enumerate(terms, 1)])
 
 
-PAST = Ghost(frozenset({(1, 1)}), (entry(1, 1), entry(1, 2)), ((1, 1), (1, 1)))
+PAST = HistoryVariables(frozenset({(1, 1)}), (entry(1, 1), entry(1, 2)), ((1, 1), (1, 1)))
 
 
 def test_a_term_has_one_leader() -> None:
-    assert judge(PAST, (Elected((1, 2), log(1, 1)),)).broken == ELECTION_SAFETY
-    assert not judge(PAST, (Elected((1, 1), log(1, 1)),)).broken
-    assert not judge(PAST, (Elected((1, 2), log(1, 1)),), one_a_term=False).broken
+    assert check_facts(PAST, (Elected((1, 2), log(1, 1)),)).broken == ELECTION_SAFETY
+    assert not check_facts(PAST, (Elected((1, 1), log(1, 1)),)).broken
+    assert not check_facts(PAST, (Elected((1, 2), log(1, 1)),), one_a_term=False).broken
 
 
 def test_a_later_leader_has_all_that_was_committed_and_an_earlier_one_need_not() -> None:
-    assert judge(PAST, (Elected((2, 2), log(1)),)).broken == LEADER_COMPLETENESS
-    assert judge(PAST, (Elected((2, 2), log(1, 2)),)).broken == LEADER_COMPLETENESS
-    assert not judge(PAST, (Elected((2, 2), log(1, 1, 2)),)).broken
-    assert not judge(PAST, (Elected((2, 2), log(1, 1, 1).purge(LogId(1, 1, 2))),)).broken
-    assert not judge(PAST, (Elected((0, 2), log(0)),)).broken
+    assert check_facts(PAST, (Elected((2, 2), log(1)),)).broken == LEADER_COMPLETENESS
+    assert check_facts(PAST, (Elected((2, 2), log(1, 2)),)).broken == LEADER_COMPLETENESS
+    assert not check_facts(PAST, (Elected((2, 2), log(1, 1, 2)),)).broken
+    assert not check_facts(PAST, (Elected((2, 2), log(1, 1, 1).purge(LogId(1, 1, 2))),)).broken
+    assert not check_facts(PAST, (Elected((0, 2), log(0)),)).broken
 
 
 def test_what_is_committed_stays_so() -> None:
-    assert judge(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(2, 2))),)).broken == STATE_MACHINE_SAFETY
-    assert judge(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(1, 2, b"x"))),)).broken == STATE_MACHINE_SAFETY
-    later = judge(PAST, (Committed(2, (2, 2), (entry(1, 2), entry(2, 3))),))
+    assert check_facts(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(2, 2))),)).broken == STATE_MACHINE_SAFETY
+    assert check_facts(PAST, (Committed(2, (2, 2), (entry(1, 1), entry(1, 2, b"x"))),)).broken == STATE_MACHINE_SAFETY
+    later = check_facts(PAST, (Committed(2, (2, 2), (entry(1, 2), entry(2, 3))),))
     assert not later.broken
-    assert (later.ghost.committed[2], later.ghost.by[2]) == (entry(2, 3), (2, 2))
+    assert (later.history.committed[2], later.history.by[2]) == (entry(2, 3), (2, 2))
 
 
 def test_a_snapshot_holds_what_was_committed() -> None:
-    known = Ghost(start=LogId(1, 1, 5))
-    assert not judge(known, (Restored(1, LogId(1, 1, 5)),)).broken
-    assert not judge(known, (Restored(1, LogId(1, 1, 4)),)).broken
-    assert judge(known, (Restored(1, LogId(1, 1, 6)),)).broken == STATE_MACHINE_SAFETY
-    assert judge(known, (Restored(1, LogId(2, 1, 5)),)).broken == STATE_MACHINE_SAFETY
+    known = HistoryVariables(start=LogId(1, 1, 5))
+    assert not check_facts(known, (Restored(1, LogId(1, 1, 5)),)).broken
+    assert not check_facts(known, (Restored(1, LogId(1, 1, 4)),)).broken
+    assert check_facts(known, (Restored(1, LogId(1, 1, 6)),)).broken == STATE_MACHINE_SAFETY
+    assert check_facts(known, (Restored(1, LogId(2, 1, 5)),)).broken == STATE_MACHINE_SAFETY
 
 
 def test_a_leader_keeps_its_entries_and_nobody_stops() -> None:
-    assert judge(PAST, (Cut(1),)).broken == LEADER_APPEND_ONLY
-    assert judge(PAST, (Stopped(1, "why"),)).broken == NOTHING_IMPOSSIBLE
-    assert not judge(PAST, (Truncated(),)).broken
+    assert check_facts(PAST, (Cut(1),)).broken == LEADER_APPEND_ONLY
+    assert check_facts(PAST, (Stopped(1, "why"),)).broken == NOTHING_IMPOSSIBLE
+    assert not check_facts(PAST, (Truncated(),)).broken
 
 
 def test_logs_match_up_to_the_last_entry_they_share() -> None:
@@ -97,7 +97,7 @@ def test_logs_match_up_to_the_last_entry_they_share() -> None:
 
 
 def test_a_follower_that_takes_entries_behind_a_gap_of_agreement_breaks_log_matching() -> None:
-    engine = raft(replace(RAFT, fits=lambda log, prev: prev.index <= log.last.index))
+    engine = raft(replace(RAFT, log_matches=lambda log, prev: prev.index <= log.last.index))
     world = cluster(3, engine=engine)
     for leader, term in ((1, 1), (2, 2)):
         report = explore(world, engine=engine, goal=leads(leader, term))
@@ -108,7 +108,7 @@ def test_a_follower_that_takes_entries_behind_a_gap_of_agreement_breaks_log_matc
     assert LOG_MATCHING in {violation.name for violation in report.simulation().violations}
 
 
-def leads(leader: int, term: int) -> Callable[[World], bool]:
+def leads(leader: int, term: int) -> Callable[[ExplorerState], bool]:
     return lambda world: leader in world.leaders and world[leader].state.term == term
 
 
@@ -141,8 +141,8 @@ PROPERTIES = {
 
 
 def test_no_commit_is_taken_back_and_nothing_is_forgotten_that_no_snapshot_has() -> None:
-    assert judge(PAST, (Uncommitted(1, before=2, after=1),)).broken == COMMIT_STAYS
-    assert judge(PAST, (Forgotten(1, LogId(1, 1, 2)),)).broken == SNAPSHOT_COVERS
+    assert check_facts(PAST, (Uncommitted(1, before=2, after=1),)).broken == COMMIT_STAYS
+    assert check_facts(PAST, (Forgotten(1, LogId(1, 1, 2)),)).broken == SNAPSHOT_COVERS
 
 
 FALLEN = {
@@ -157,19 +157,19 @@ FALLEN = {
 
 @pytest.mark.parametrize(("mutant", "name"), FALLEN.items())
 def test_a_run_and_the_explorer_judge_alike(mutant: str, name: str) -> None:
-    sim, past, found = MUTANTS[mutant].attempt(MUTANTS[mutant].seed), Ghost(), set[str]()
+    sim, past, found = MUTANTS[mutant].attempt(MUTANTS[mutant].seed), HistoryVariables(), set[str]()
     for record in sim.trace.records:
         if record.step is not None:
-            past, broken = judge(past, facts_of(record.step))
+            past, broken = check_facts(past, facts_of(record.step))
             found |= {broken} - {""}
     assert found == PROPERTIES & {violation.name for violation in sim.violations} == {name}
 
 
 def test_neither_accuses_raft() -> None:
-    sim, past = stormy(1), Ghost()
+    sim, past = stormy(1), HistoryVariables()
     for record in sim.trace.records:
         if record.step is not None:
-            past, broken = judge(past, facts_of(record.step))
+            past, broken = check_facts(past, facts_of(record.step))
             assert not broken
     assert not sim.violations
     assert len(past.committed) > 10

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.campaign import Trial
+from pyraft_lab.check.campaign import RunSettings
 from pyraft_lab.check.explorer import explore
 from pyraft_lab.check.refine import Refinement, compare, refine
 from pyraft_lab.check.spec import Entry, NotAllowed, Raft
@@ -59,7 +59,7 @@ def test_whatever_goes_wrong_raft_does_what_the_specification_allows(seed: int) 
 
 @pytest.mark.row("FZ-07")
 def test_under_the_heavy_nemesis_raft_still_does() -> None:
-    sim = Trial(seconds=5.0).run(seed=1, record=True)
+    sim = RunSettings(seconds=5.0).run(seed=1, record=True)
     assert len(sim.trace.records) > 3_000
     assert refine(sim.trace.records) == ()
 

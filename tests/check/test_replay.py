@@ -5,15 +5,15 @@ from msgspec.structs import replace
 
 from pyraft_lab.check.bounds import Bounds
 from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.local import Letter
-from pyraft_lab.check.replay import replay, stage
+from pyraft_lab.check.local import Message
+from pyraft_lab.check.replay import replay, start_from
 from pyraft_lab.check.worlds import (
-    BARE,
+    NO_SNAPSHOTS,
     Compact,
     Crash,
     Deliver,
-    Hush,
-    Moment,
+    Silence,
+    PathStep,
     Reconfigure,
     Submit,
     Sync,
@@ -29,7 +29,7 @@ from pyraft_lab.sim.simulation import Simulation
 
 
 def led() -> Simulation:
-    sim = Simulation(nodes=3, seed=3, config=BARE)
+    sim = Simulation(nodes=3, seed=3, config=NO_SNAPSHOTS)
     sim.run_until(lambda sim: sim.leader)
     return sim
 
@@ -37,14 +37,14 @@ def led() -> Simulation:
 def test_a_stage_has_what_the_simulation_has() -> None:
     sim = led()
     sim.write({"op": "put", "key": "x", "value": 1})
-    world = stage(sim)
+    world = start_from(sim)
     for server in world:
         node = sim.nodes[server.state.id]
         assert (server.state, server.disk, len(server.queue)) == (node.state, node.disk, len(node.node.batches))
         assert server.timers == set(node.node.timers)
-    assert [one.message for one in world.letters] == [flight.message for flight in sim.flying]
+    assert [one.message for one in world.messages] == [flight.message for flight in sim.flying]
     assert world.leaders == (sim.leader,)
-    assert world.ghost.reigns == {(sim.nodes[world.leaders[0]].term, sim.leader)}
+    assert world.history.leaderships == {(sim.nodes[world.leaders[0]].term, sim.leader)}
 
 
 def test_what_was_purged_before_the_stage_is_known_to_be_committed() -> None:
@@ -65,7 +65,7 @@ def test_what_was_purged_before_the_stage_is_known_to_be_committed() -> None:
 def test_a_paused_server_goes_on_in_a_stage() -> None:
     sim = led()
     sim.pause(1)
-    world = stage(sim)
+    world = start_from(sim)
     assert world.origin is not None
     assert not world.origin.nodes[1].paused
     assert sim.nodes[1].paused
@@ -82,8 +82,8 @@ def test_a_stage_goes_on_as_the_simulation_would() -> None:
 
 
 def test_a_replay_that_goes_another_way_says_so() -> None:
-    never_sent = Deliver(Letter(1, 2, TimeoutNow(vote=Vote(1, 1, committed=True))))
-    world = replace(cluster(2), past=(Moment(never_sent),))
+    never_sent = Deliver(Message(1, 2, TimeoutNow(vote=Vote(1, 1, committed=True))))
+    world = replace(cluster(2), path=(PathStep(never_sent),))
     with pytest.raises(PyraftError, match="went another way"):
         replay(world, raft())
 
@@ -102,7 +102,7 @@ def test_a_leader_that_has_compacted_its_log_sends_its_newest_snapshot() -> None
     bounds = Bounds(timeouts=0, retries=3, writes=1, snapshots=2, worlds=50_000)
     report = explore(start.reached.quiet(), bounds=bounds)
     assert not report.broken
-    assert {"SnapshotRequest", "Restored"} <= set(report.happened)
+    assert {"SnapshotRequest", "Restored"} <= set(report.facts_seen)
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_a_leader_that_has_compacted_its_log_sends_its_newest_snapshot() -> None
         (Compact(3), "n3 builds a snapshot"),
         (Sync(3), "n3: its oldest write is durable"),
         (Crash(3), "n3 crashes and restarts"),
-        (Hush(), "every message on its way is lost"),
+        (Silence(), "every message on its way is lost"),
         (
-            Deliver(Letter(1, 2, TimeoutNow(vote=Vote())), again=True),
+            Deliver(Message(1, 2, TimeoutNow(vote=Vote())), again=True),
             "n2 receives TimeoutNow from n1, and will once more",
         ),
     ],

@@ -3,11 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.campaign import Trial
+from pyraft_lab.check.campaign import RunSettings
 from pyraft_lab.check.departures import accepts_before_disk, ignores_logs
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
-from pyraft_lab.check.script import Names, at_any_pace, moves_of, play
+from pyraft_lab.check.script import Names, in_order_only, moves_of, play
 from pyraft_lab.check.shrink import Shrinker, shrink
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import RAFT, Rules
@@ -21,7 +21,7 @@ HASTY = replace(RAFT, waits_for_disk=accepts_before_disk)
 
 def broken(rules: Rules, seeds: range = range(20)) -> Simulation:
     """A run under heavy faults in which something falls."""
-    trial = Trial(nodes=5, seconds=5, engine=raft(rules))
+    trial = RunSettings(nodes=5, seconds=5, engine=raft(rules))
     runs = (trial.run(seed, record=True) for seed in seeds)
     return next(run for run in runs if run.violations)
 
@@ -35,12 +35,12 @@ def test_a_run_of_thousands_of_events_becomes_a_short_one_of_three_servers() -> 
 
 
 def test_a_server_that_only_moves_needed_goes_when_they_have_gone() -> None:
-    run = Trial(nodes=5, seconds=1.5, engine=MUTANTS["writes-again"].engine).run(35, record=True)
+    run = RunSettings(nodes=5, seconds=1.5, engine=MUTANTS["writes-again"].engine).run(35, record=True)
     first = Shrinker(run, run.violations[0].name)
     first.drop_servers()
     first.drop_moves()
     small = shrink(run)
-    assert len(run.nodes) - len(first.gone) > len(small.nodes) >= 3
+    assert len(run.nodes) - len(first.left_out) > len(small.nodes) >= 3
     assert small.violations[0].name == run.violations[0].name
 
 
@@ -49,7 +49,7 @@ def test_no_single_move_of_a_shrunk_run_can_be_left_out() -> None:
     moves = moves_of(small)
     for place in range(len(moves)):
         sim = small.again(record=False)
-        play(sim, [*moves[:place], *moves[place + 1 :]], lambda s: s.violations, pace=at_any_pace)
+        play(sim, [*moves[:place], *moves[place + 1 :]], lambda s: s.violations, pace=in_order_only)
         assert not sim.violations
 
 
@@ -72,7 +72,7 @@ def test_a_run_is_played_again_move_by_move_also_where_the_weather_doubled_and_l
         sim.write({"op": "put", "key": "x", "value": value})
         sim.run(0.2)
     again = sim.again()
-    made = play(again, moves_of(sim), lambda _: False, pace=at_any_pace)
+    made = play(again, moves_of(sim), lambda _: False, pace=in_order_only)
     assert len(made) == len(moves_of(sim))
     assert {id: node.disk for id, node in again.nodes.items()} == {id: node.disk for id, node in sim.nodes.items()}
 
@@ -89,7 +89,7 @@ def test_what_right_rules_do_not_survive_either_is_no_story_of_a_mistake() -> No
     assert run.world.setting.engine.rules.vote_refusal is ignores_logs
     small = shrink(run)
     right = small.again(engine=raft())
-    play(right, moves_of(small), lambda s: s.violations, pace=at_any_pace)
+    play(right, moves_of(small), lambda s: s.violations, pace=in_order_only)
     assert failure(right) is None
 
 

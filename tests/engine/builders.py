@@ -43,14 +43,14 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Candidate, Disk, Follower, Leader, PreCandidate, Progress, RaftState, Step
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 
 VOTERS = (1, 2, 3)
 FIRST = LogId(0, 1, 1)
 """The entry of Initialize, which every voter of these tests holds."""
 STORAGE = (SaveVote, Append, Truncate, SaveSnapshot, Purge, WriteChunk, InstallSnapshot)
-EAGER = Config(pre_vote=False, check_quorum=False, loyalty=False)
+EAGER = Config(pre_vote=False, check_quorum=False, vote_lease=False)
 """The paper's Raft and nothing else: no pre-vote, no leases."""
 
 Terms = Iterable[Term | tuple[Term, NodeId]]
@@ -131,7 +131,7 @@ def follower(
     vote = Vote(term, leader or voted_for, bool(leader))
     quiet = replace(config, enable_elect=False, leader_restore=False)
     booted = step(start(id, disk(written, vote=vote, **members), quiet), Boot(), rules).after
-    role = replace(cast("Follower", booted.role), leader=leader, loyal=loyal)
+    role = replace(cast("Follower", booted.role), leader=leader, has_heard_leader=loyal)
     return replace(booted, config=config, role=role, committed=committed, applied=committed)
 
 
@@ -271,7 +271,7 @@ def _round(state: RaftState, round: int | None) -> int:
     return office(state).round if round is None else round
 
 
-TIMEOUT, BEAT, DISLOYAL = Fire(ELECTION), Fire(HEARTBEAT), Fire(LOYALTY)
+TIMEOUT, BEAT, DISLOYAL = Fire(ELECTION), Fire(HEARTBEAT), Fire(VOTE_LEASE)
 """The timers that tests fire most."""
 
 # Acts

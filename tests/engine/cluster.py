@@ -333,7 +333,7 @@ class Cluster:
         state = turn.after
         if isinstance(state.role, Leader):
             self.leaders[state.term].add(state.id)
-            only = len(self.leaders[state.term]) == 1 or self.rules.covers is not RAFT.covers
+            only = len(self.leaders[state.term]) == 1 or self.rules.supersedes is not RAFT.supersedes
             assert only, f"term {state.term} has leaders {self.leaders[state.term]}"
         assert turn.before.applied <= state.applied <= state.committed <= state.log.last.index
         written = self.nodes[state.id].disk

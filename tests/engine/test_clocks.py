@@ -6,9 +6,9 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Fire
 from pyraft_lab.engine.messages import HeartbeatRequest
-from pyraft_lab.engine.rules import lease_holds
+from pyraft_lab.engine.rules import has_valid_lease
 from pyraft_lab.engine.state import Leader, Step
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, Timer, TimerKind, delay, lease
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, Timer, TimerKind, delay, lease
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
 from tests.engine.builders import BEAT, accepted, after, heard, leader, office, sent, streaming
@@ -30,7 +30,7 @@ def elected(sim: Simulation) -> int:
 
 def holders(sim: Simulation) -> list[int]:
     """Who believes to hold a lease at this instant."""
-    return [node.id for node in sim.nodes.values() if node.up and lease_holds(node.state)]
+    return [node.id for node in sim.nodes.values() if node.up and has_valid_lease(node.state)]
 
 
 @pytest.mark.row("CK-01")
@@ -63,10 +63,10 @@ def test_a_leader_whose_clock_leaps_has_lost_its_lease_until_a_quorum_answers_ag
     state = after(streaming(leader(1, config=Config())), BEAT)
     state = after(state, heard(2, state))
     leapt = after(state, Fire(lease(1)), Fire(lease(2)))
-    assert not lease_holds(leapt)
-    assert not lease_holds(after(leapt, heard(2, leapt), accepted(3, leapt), Fire(lease(1))))
+    assert not has_valid_lease(leapt)
+    assert not has_valid_lease(after(leapt, heard(2, leapt), accepted(3, leapt), Fire(lease(1))))
     beating = after(leapt, BEAT)
-    assert lease_holds(after(beating, heard(3, beating)))
+    assert has_valid_lease(after(beating, heard(3, beating)))
 
 
 @pytest.mark.row("CK-03")
@@ -209,8 +209,8 @@ def test_a_follower_that_is_late_to_fire_its_loyalty_only_waits_longer() -> None
     cluster.fire(3)
     cluster.run()
     assert cluster.leader == 0
-    cluster.fire(2, LOYALTY)
+    cluster.fire(2, VOTE_LEASE)
     cluster.elect(3)
     assert isinstance(cluster[3].role, Leader)
-    assert office(cluster[3]).proved >= 1
-    assert step(cluster[3], Fire(LOYALTY)).after == cluster[3]
+    assert office(cluster[3]).acked_round >= 1
+    assert step(cluster[3], Fire(VOTE_LEASE)).after == cluster[3]

@@ -20,8 +20,8 @@ from pyraft_lab.engine.events import (
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import AddVoters, Membership
 from pyraft_lab.engine.messages import AppendAccepted, AppendRequest, SnapshotRequest, SnapshotResponse
-from pyraft_lab.engine.rules import HOPELESS, SILENT
-from pyraft_lab.engine.state import Installing, Pipeline, Probe, RaftState, Step
+from pyraft_lab.engine.rules import MAX_STALLED_RETRIES, MAX_UNANSWERED_RETRIES
+from pyraft_lab.engine.state import SendSnapshot, Replicate, Probe, RaftState, Step
 from pyraft_lab.engine.timers import retry
 from pyraft_lab.engine.types import Index
 from tests.engine.builders import (
@@ -173,7 +173,7 @@ def test_what_a_snapshot_under_way_needs_behind_it_stays() -> None:
     newer = step(after(grown, BuildSnapshot()), built(grown))
     assert newer.after.snapshot_last.index == grown.applied
     assert newer.after.log.start.index == first.snapshot_last.index
-    assert progress(newer.after, 3).pace == progress(first, 3).pace
+    assert progress(newer.after, 3).state == progress(first, 3).state
     done = step(newer.after, accepted(3, newer.after, first.snapshot_last.index))
     assert [one.prev.index for one in sent(done, AppendRequest, 3)] == [first.snapshot_last.index]
     assert done.after.log.start == newer.after.snapshot_last
@@ -181,7 +181,7 @@ def test_what_a_snapshot_under_way_needs_behind_it_stays() -> None:
 
 @pytest.mark.row("SN-17")
 def test_a_dead_receiver_of_a_snapshot_keeps_nobody_from_purging() -> None:
-    dead = after(sending(size=10), *[Fire(retry(3))] * SILENT)
+    dead = after(sending(size=10), *[Fire(retry(3))] * MAX_UNANSWERED_RETRIES)
     grown = after(dead, *(propose("y") for _ in range(20)))
     grown = after(grown, all_stored(grown), accepted(2, grown))
     assert grown.committed == grown.log.last.index
@@ -202,16 +202,16 @@ def test_a_snapshot_under_way_is_not_pushed_out_by_two_newer_ones_unless_its_tra
     assert third.log.start.index == sent_first.snapshot_last.index
     arrived = step(third, accepted(3, third, sent_first.snapshot_last.index))
     assert arrived.after.building, "the next one is built as soon as the old one has arrived"
-    still = after(third, *[Fire(retry(3))] * (HOPELESS - 1))
+    still = after(third, *[Fire(retry(3))] * (MAX_STALLED_RETRIES - 1))
     assert not still.building
     assert after(still, Fire(retry(3))).building, "and as soon as the old one is hopeless"
 
 
 def test_a_receiver_that_takes_a_byte_now_and_then_is_waited_for() -> None:
     state = sending(size=20, offset=7)
-    tried = after(state, *[Fire(retry(3))] * (HOPELESS - 1))
-    assert tries(tried) == HOPELESS - 1
-    assert tries(after(tried, chunk_answer(state, 7))) == HOPELESS - 1, "it holds what it held before"
+    tried = after(state, *[Fire(retry(3))] * (MAX_STALLED_RETRIES - 1))
+    assert tries(tried) == MAX_STALLED_RETRIES - 1
+    assert tries(after(tried, chunk_answer(state, 7))) == MAX_STALLED_RETRIES - 1, "it holds what it held before"
     assert tries(after(tried, chunk_answer(state, 8))) == 0
 
 
@@ -219,13 +219,13 @@ def test_a_receiver_that_turns_out_to_hold_entries_of_the_log_gets_those_that_fo
     state = written(sending(size=20, offset=7), 5)
     behind = state.log.start.index
     taken = after(state, accepted(3, state, behind + 1))
-    assert isinstance(progress(taken, 3).pace, Pipeline)
+    assert isinstance(progress(taken, 3).state, Replicate)
     assert progress(taken, 3).matched == behind + 1
     asked = step(state, refused(3, state, id_of(behind + 9), state.log.entry(behind + 2).id))
     assert [one.prev.index for one in sent(asked, AppendRequest, 3)] == [behind + 2]
     assert not commands(asked, SendChunk)
     unhelpful = step(state, refused(3, state, id_of(behind + 9), id_of(3)))
-    assert progress(unhelpful.after, 3).pace == progress(state, 3).pace
+    assert progress(unhelpful.after, 3).state == progress(state, 3).state
 
 
 def written(state: RaftState, count: int) -> RaftState:
@@ -236,15 +236,15 @@ def written(state: RaftState, count: int) -> RaftState:
 
 def tries(state: RaftState) -> int:
     """How often in a row the transfer to node 3 was tried again."""
-    pace = progress(state, 3).pace
-    assert isinstance(pace, Installing)
+    pace = progress(state, 3).state
+    assert isinstance(pace, SendSnapshot)
     return pace.tries
 
 
 @pytest.mark.row("SN-17", "SN-31")
 @pytest.mark.parametrize(("offset", "newest"), [(0, True), (7, False)])
 def test_a_receiver_that_was_dead_gets_the_newest_snapshot_unless_it_holds_a_part(offset: int, *, newest: bool) -> None:
-    dead = after(sending(size=10, offset=offset), *[Fire(retry(3))] * SILENT)
+    dead = after(sending(size=10, offset=offset), *[Fire(retry(3))] * MAX_UNANSWERED_RETRIES)
     grown = after(dead, *(propose("y") for _ in range(20)))
     grown = after(grown, all_stored(grown), accepted(2, grown))
     newer = after(grown, BuildSnapshot(), built(grown))
@@ -331,7 +331,7 @@ def test_any_size_of_chunk_carries_the_same_bytes(size: int) -> None:
 @pytest.mark.row("SN-16")
 def test_chunks_follow_each_other_one_at_a_time() -> None:
     state = sending(size=20)
-    assert progress(state, 3).pace == Installing(state.disk.snapshot, asked=True)  # type: ignore[arg-type]
+    assert progress(state, 3).state == SendSnapshot(state.disk.snapshot, asked=True)  # type: ignore[arg-type]
     second = step(state, chunk_answer(state, 7))
     assert chunks(second) == [(7, 7)]
     assert chunks(step(second.after, propose("x"))) == []
@@ -370,14 +370,14 @@ def test_a_receiver_that_restarted_begins_again() -> None:
 def test_an_answer_about_another_snapshot_is_nothing_but_contact() -> None:
     state = sending(size=20, offset=7)
     other = Receive(3, SnapshotResponse(vote=state.vote, last=id_of(3), offset=14, round=1))
-    assert progress(after(state, other), 3).pace == progress(state, 3).pace
+    assert progress(after(state, other), 3).state == progress(state, 3).state
 
 
 @pytest.mark.row("SN-21")
 def test_an_acknowledgement_beyond_the_snapshot_ends_its_transfer() -> None:
     state = after(sending(size=20), propose("x"))
     turn = step(state, accepted(3, state, state.snapshot_last.index))
-    assert isinstance(progress(turn.after, 3).pace, Pipeline)
+    assert isinstance(progress(turn.after, 3).state, Replicate)
     assert [len(one.entries) for one in sent(turn, AppendRequest, 3)] == [1]
 
 
@@ -386,7 +386,7 @@ def test_a_late_acknowledgement_keeps_next_beyond_matched_while_a_snapshot_is_un
     state = sending(size=20)
     known, began = progress(state, 3), AppendAccepted(vote=state.vote, matched=id_of(1), round=1)
     one = progress(after(state, Receive(3, replace(began, matched=id_of(known.next)))), 3)
-    assert (one.matched, one.next, one.pace) == (known.next, known.next + 1, known.pace)
+    assert (one.matched, one.next, one.state) == (known.next, known.next + 1, known.state)
 
 
 @pytest.mark.row("SN-20")
@@ -409,5 +409,5 @@ def test_who_gets_a_snapshot_gets_no_entries_meanwhile() -> None:
     turn = step(state, propose("x"))
     assert sent(turn, AppendRequest, 3) == []
     ignored = after(turn.after, refused(3, state, id_of(9)))
-    assert progress(ignored, 3).pace == progress(state, 3).pace
-    assert progress(ignored, 3).pace != Probe()
+    assert progress(ignored, 3).state == progress(state, 3).state
+    assert progress(ignored, 3).state != Probe()

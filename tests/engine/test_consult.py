@@ -31,8 +31,8 @@ from pyraft_lab.engine.rules import (
     RAFT,
     Rules,
     VoteRefusal,
-    covers,
-    covers_in_order,
+    supersedes,
+    supersedes_in_order,
     may_campaign,
     pre_vote_refusal,
     vote_refusal,
@@ -87,7 +87,7 @@ def test_a_step_knows_the_rules_of_its_run() -> None:
     assert asked(ADVANCED).rules is ADVANCED
 
 
-@pytest.mark.parametrize("rules", [RAFT, ADVANCED, replace(ADVANCED, covers=covers_in_order)])
+@pytest.mark.parametrize("rules", [RAFT, ADVANCED, replace(ADVANCED, supersedes=supersedes_in_order)])
 def test_rafts_own_rules_never_depart_from_raft(rules: Rules) -> None:
     assert departures(asked(rules)) == ()
 
@@ -98,7 +98,7 @@ def test_a_rule_departs_where_it_says_otherwise_than_rafts_own() -> None:
 
 
 def test_an_answer_that_changes_nothing_is_no_departure() -> None:
-    own = replace(RAFT, is_snapshot_due=lambda _state: True, covers=same_as(covers))
+    own = replace(RAFT, is_snapshot_due=lambda _state: True, supersedes=same_as(supersedes))
     assert answer_of(asked(own), RAFT.is_snapshot_due) is True
     assert departures(asked(own)) == ()
 
@@ -121,8 +121,8 @@ def test_a_rule_of_the_run_may_be_asked_more() -> None:
 def test_one_of_openrafts_rules_alone_is_a_departure_from_raft() -> None:
     state = replace(follower(2, term=5), disk=replace(follower(2, term=5).disk, vote=Vote(5, 1)))
     leads = Receive(3, HeartbeatRequest(vote=Vote(5, 3), matched=LogId(), commit=0, round=1))
-    assert is_own(RAFT, covers)
-    assert is_own(ADVANCED, covers)
+    assert is_own(RAFT, supersedes)
+    assert is_own(ADVANCED, supersedes)
     mixed = replace(RAFT, vote_refusal=ADVANCED.vote_refusal)
     assert not is_own(mixed, vote_refusal)
     greater = Receive(3, VoteRequest(vote=Vote(5, 3), last=LogId(4, 4, 9)))
@@ -132,9 +132,9 @@ def test_one_of_openrafts_rules_alone_is_a_departure_from_raft() -> None:
 
 def test_lists_and_truths_count_by_what_they_say() -> None:
     append = append_request(1, 1, LogId(), [entry(1), entry(2)])
-    own = replace(RAFT, fits=lambda _log, _prev: 1, unknown=lambda log, entries: list(RAFT.unknown(log, entries)))
+    own = replace(RAFT, log_matches=lambda _log, _prev: 1, new_entries=lambda log, entries: list(RAFT.new_entries(log, entries)))
     taken = raft(own).step(follower(2, [1], term=1), append)
-    assert answer_of(taken, RAFT.unknown) == [entry(2)]
+    assert answer_of(taken, RAFT.new_entries) == [entry(2)]
     assert departures(taken) == ()
 
 
@@ -198,7 +198,7 @@ def test_an_exception_to_a_rule_departs_and_the_rule_does_not() -> None:
 
 
 def test_a_table_that_differs_from_rafts_only_elsewhere_is_heard_too() -> None:
-    own = replace(RAFT, fits=lambda _log, _prev: False)
+    own = replace(RAFT, log_matches=lambda _log, _prev: False)
     taken = step(follower(2, [1], term=1), append_request(1, 1, LogId(), [entry(1)]))
     heard, again = listen(taken, own)
     assert "hint" in [one.rule for one in heard]
@@ -216,7 +216,7 @@ def test_a_step_remembers_the_timers_that_its_own_fires_first_let_wait() -> None
 
 
 def test_rafts_own_rule_may_not_survive_what_another_rule_has_done() -> None:
-    own = replace(RAFT, fits=lambda _log, _prev: True, unknown=lambda _log, _entries: ())
+    own = replace(RAFT, log_matches=lambda _log, _prev: True, new_entries=lambda _log, _entries: ())
     far = append_request(1, 1, LogId(1, 1, 8), [entry(9)])
     assert [one.rule for one in departures(raft(own).step(follower(2, term=1), far))] == ["fits", "unknown"]
 

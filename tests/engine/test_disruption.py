@@ -18,7 +18,7 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
 )
 from pyraft_lab.engine.state import Follower, Leader
-from pyraft_lab.engine.timers import ELECTION, LOYALTY, lease
+from pyraft_lab.engine.timers import ELECTION, VOTE_LEASE, lease
 from pyraft_lab.engine.types import ORIGIN, NodeId, Vote
 from tests.engine.builders import (
     EAGER,
@@ -58,8 +58,8 @@ def removed(config: Config, *, told: bool = False) -> Cluster:
 def pass_time(cluster: Cluster) -> None:
     """Loyalty ends, and election timers run out until somebody leads."""
     for id, node in cluster.nodes.items():
-        if LOYALTY in node.timers:
-            cluster.fire(id, LOYALTY)
+        if VOTE_LEASE in node.timers:
+            cluster.fire(id, VOTE_LEASE)
     for id, node in cluster.nodes.items():
         if not cluster.leader and ELECTION in node.timers:
             cluster.fire(id)
@@ -264,4 +264,4 @@ def test_a_removed_server_that_was_told_stays_quiet() -> None:
     cluster = removed(RUDE, told=True)
     cluster.retry()
     assert members(cluster) == {1, 2, 3}
-    assert LOYALTY not in cluster.nodes[4].timers
+    assert VOTE_LEASE not in cluster.nodes[4].timers

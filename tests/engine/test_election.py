@@ -9,7 +9,7 @@ from pyraft_lab.engine.commands import Accepted, Append, SaveVote, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Elect, Receive
-from pyraft_lab.engine.log import Blank
+from pyraft_lab.engine.log import Noop
 from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRequest,
@@ -208,7 +208,7 @@ def test_in_the_advanced_order_a_greater_id_may_be_granted_in_the_same_term() ->
 def test_a_candidate_that_a_majority_grants_leads_and_says_so_with_a_blank_entry() -> None:
     turn = step(candidate(1, [1], term=2), grant(2, 2))
     assert isinstance(turn.after.role, Leader)
-    blank = entry(2, 2, Blank())
+    blank = entry(2, 2, Noop())
     expected = AppendRequest(vote=Vote(2, 1, committed=True), prev=id_of(1), entries=(blank,), round=1)
     assert [(send.dst, send.message, send.durable) for send in sends(turn)] == [
         (2, expected, False),
@@ -306,7 +306,7 @@ def test_a_vote_request_on_anothers_behalf_or_by_a_leader_is_absurd(vote: Vote) 
 
 def test_a_candidate_that_met_a_longer_log_lets_others_go_first() -> None:
     turn = step(candidate(1, [1], term=2), refusal(2, 2, last=id_of(5)))
-    assert commands(turn, SetTimer) == [SetTimer(ELECTION, patience=1)]
+    assert commands(turn, SetTimer) == [SetTimer(ELECTION, backoff=1)]
     assert delay(Config(), TimerKind.ELECTION, 1, 0.0) > delay(Config(), TimerKind.ELECTION, 0, 0.99)
 
 
@@ -316,9 +316,9 @@ def test_a_refusal_from_a_later_term_may_tell_of_a_longer_log_too() -> None:
 
     refused = VoteResponse(vote=Vote(7), asked=Vote(2, 1), granted=False, last=id_of(5))
     doubted = PreVoteResponse(vote=Vote(7), asked=Vote(2, 1), granted=False, last=id_of(5))
-    assert waits(candidate(1, [1], term=2), refused)[-1] == SetTimer(ELECTION, patience=1)
+    assert waits(candidate(1, [1], term=2), refused)[-1] == SetTimer(ELECTION, backoff=1)
     assert waits(candidate(1, [1], term=2), replace(refused, last=id_of(1))) == [SetTimer(ELECTION)]
-    assert waits(pre_candidate(1, [1], term=1), doubted)[-1] == SetTimer(ELECTION, patience=1)
+    assert waits(pre_candidate(1, [1], term=1), doubted)[-1] == SetTimer(ELECTION, backoff=1)
     assert waits(follower(1, [1]), refused) == []
 
 

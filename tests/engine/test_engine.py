@@ -9,7 +9,7 @@ from pyraft_lab.engine.commands import Send
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft, step
 from pyraft_lab.engine.events import (
-    Beat,
+    SendHeartbeat,
     BuildSnapshot,
     Configure,
     Event,
@@ -23,7 +23,7 @@ from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import Addresses, Membership
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
 from pyraft_lab.engine.rules import ADVANCED, RAFT
-from pyraft_lab.engine.state import Halted, Installing, Pipeline
+from pyraft_lab.engine.state import Reverted, SendSnapshot, Replicate
 from pyraft_lab.engine.timers import TRANSFER, Timer, TimerKind, lease, retry
 from tests.engine.builders import (
     EAGER,
@@ -47,12 +47,12 @@ from tests.engine.builders import (
 
 def test_an_order_to_beat_is_a_round_of_heartbeats() -> None:
     state = streaming(leader(1))
-    assert [send.dst for send in commands(step(state, Beat()), Send)] == [2, 3]
-    assert office(after(state, Beat())).round == 2
+    assert [send.dst for send in commands(step(state, SendHeartbeat()), Send)] == [2, 3]
+    assert office(after(state, SendHeartbeat())).round == 2
 
 
 @pytest.mark.parametrize(
-    "event", [Beat(), SnapshotGone(3), Unreachable(3), Fire(TRANSFER), BuildSnapshot(), PurgeLog(9)]
+    "event", [SendHeartbeat(), SnapshotGone(3), Unreachable(3), Fire(TRANSFER), BuildSnapshot(), PurgeLog(9)]
 )
 def test_what_only_leaders_do_is_nothing_to_a_follower(event: Event) -> None:
     state = follower(2, [1])
@@ -107,7 +107,7 @@ def test_a_membership_lists_its_nodes_and_reads_well() -> None:
 
 def test_a_halted_peer_is_not_sent_to_when_a_late_timer_fires() -> None:
     state = streaming(leader(1))
-    state = replace(state, role=office(state).with_progress(replace(progress(state, 2), pace=Halted())))
+    state = replace(state, role=office(state).with_progress(replace(progress(state, 2), state=Reverted())))
     turn = step(state, Fire(retry(2)))
     assert (turn.after, turn.commands) == (state, ())
 
@@ -117,7 +117,7 @@ def test_an_answer_to_a_stream_that_failed_once_does_not_disturb_it() -> None:
     state = replace(state, role=office(state).with_progress(replace(progress(state, 2), failures=1)))
     turn = step(state, heard(2, state))
     assert progress(turn.after, 2).failures == 0
-    assert isinstance(progress(turn.after, 2).pace, Pipeline)
+    assert isinstance(progress(turn.after, 2).state, Replicate)
     assert sent(turn, AppendRequest) == []
 
 
@@ -129,10 +129,10 @@ def test_a_commit_that_lies_behind_the_purged_part_is_told_by_heartbeat() -> Non
     turn = step(purged, accepted(3, purged))
     assert turn.after.committed == 4
     assert sent(turn, AppendRequest, 2) == []
-    assert not isinstance(progress(turn.after, 2).pace, Installing)
+    assert not isinstance(progress(turn.after, 2).state, SendSnapshot)
 
 
 def test_a_transfer_timer_that_fires_opens_the_office_again() -> None:
     state = after(leader(1), TransferLeader(7, 2))
-    assert office(state).handover is not None
-    assert office(after(state, Fire(TRANSFER))).handover is None
+    assert office(state).transfer is not None
+    assert office(after(state, Fire(TRANSFER))).transfer is None

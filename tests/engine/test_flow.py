@@ -3,14 +3,14 @@
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.engine.commands import Accepted, Apply, CancelTimer, Refuse, SetTimer, TooMuchWaiting
+from pyraft_lab.engine.commands import Accepted, Apply, CancelTimer, Refuse, SetTimer, TooManyUncommitted
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, Fire, Propose, Receive, Unreachable
-from pyraft_lab.engine.log import Blank, SnapshotMeta
+from pyraft_lab.engine.log import Noop, SnapshotMeta
 from pyraft_lab.engine.membership import AddLearners, ReplaceVoters
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
-from pyraft_lab.engine.state import Batch, Installing, Pipeline, Probe, RaftState
+from pyraft_lab.engine.state import Batch, SendSnapshot, Replicate, Probe, RaftState
 from pyraft_lab.engine.timers import TimerKind, delay, retry
 from pyraft_lab.engine.types import Index
 from tests.engine.builders import (
@@ -39,8 +39,8 @@ def narrow(**limits: int) -> Config:
 
 
 def inflight(state: RaftState, peer: int = 2) -> list[Index]:
-    pace = progress(state, peer).pace
-    assert isinstance(pace, Pipeline)
+    pace = progress(state, peer).state
+    assert isinstance(pace, Replicate)
     return [batch.last for batch in pace.inflight]
 
 
@@ -101,10 +101,10 @@ def test_a_lost_window_is_probed_again_from_what_is_certain() -> None:
     state = after(streaming(leader(1, config=narrow(max_inflight=2))), propose("a"), propose("b"), propose("c"))
     turn = step(state, Fire(retry(2)))
     assert [[one.index for one in message.entries] for message in sent(turn, AppendRequest)] == [[2, 3, 4]]
-    assert progress(turn.after, 2).pace == Probe(asked=True)
+    assert progress(turn.after, 2).state == Probe(asked=True)
     assert sent(step(turn.after, heard(2, turn.after)), AppendRequest, 2), "an answer of any kind ends the back-off"
     recovered = after(turn.after, accepted(2, turn.after))
-    assert (progress(recovered, 2).matched, progress(recovered, 2).pace) == (4, Pipeline())
+    assert (progress(recovered, 2).matched, progress(recovered, 2).state) == (4, Replicate())
 
 
 @pytest.mark.row("FC-06", "HL-04")
@@ -129,15 +129,15 @@ def test_a_window_is_full_of_bytes_as_well_as_of_messages() -> None:
     state = streaming(leader(1, config=narrow(max_inflight_bytes=10)))
     for _ in range(5):
         state = after(state, propose(b"12345"))
-    assert progress(state, 2).pace == Pipeline((Batch(2, 5), Batch(3, 5)))
+    assert progress(state, 2).state == Replicate((Batch(2, 5), Batch(3, 5)))
 
 
 @pytest.mark.row("FC-08")
 def test_an_unreachable_peer_is_probed_behind_what_it_acknowledged() -> None:
     state = after(streaming(leader(1)), propose("a"), propose("b"))
     turn = step(state, Unreachable(2))
-    assert (progress(turn.after, 2).pace, progress(turn.after, 2).next) == (Probe(asked=True), 2)
-    assert SetTimer(retry(2), patience=1) in turn.commands
+    assert (progress(turn.after, 2).state, progress(turn.after, 2).next) == (Probe(asked=True), 2)
+    assert SetTimer(retry(2), backoff=1) in turn.commands
     assert sent(turn, AppendRequest) == []
     assert [one.entries[0].index for one in sent(step(turn.after, Fire(retry(2))), AppendRequest)] == [2]
 
@@ -147,14 +147,14 @@ def test_a_refusal_ends_the_stream() -> None:
     state = after(streaming(leader(1)), propose("a"), propose("b"))
     turn = step(state, refused(2, state, id_of(2), id_of(1)))
     assert [[one.index for one in message.entries] for message in sent(turn, AppendRequest)] == [[2, 3]]
-    assert progress(turn.after, 2).pace == Probe(asked=True)
+    assert progress(turn.after, 2).state == Probe(asked=True)
 
 
 @pytest.mark.row("FC-10")
 def test_who_gets_a_snapshot_gets_no_appends_until_it_has_it() -> None:
     state = streaming(leader(1, [1, 1, 1, 1], term=2))
     meta = SnapshotMeta(id_of(3), state.membership, size=9)
-    behind = replace(progress(state, 2), pace=Installing(meta, asked=True), matched=0, next=1)
+    behind = replace(progress(state, 2), state=SendSnapshot(meta, asked=True), matched=0, next=1)
     state = replace(state, role=office(state).with_progress(behind))
     turn = step(state, propose("x"))
     assert sent(turn, AppendRequest, 2) == []
@@ -199,7 +199,7 @@ def test_a_silent_peer_is_asked_ever_more_seldom() -> None:
     for _ in range(8):
         turn = step(state, Fire(retry(2)))
         (timer,) = commands(turn, SetTimer)
-        waits.append(delay(config, TimerKind.RETRY, timer.patience, 0.0))
+        waits.append(delay(config, TimerKind.RETRY, timer.backoff, 0.0))
         assert len(sent(turn, AppendRequest)) == 1
         state = turn.after
     assert waits == [0.2, 0.4, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0]
@@ -262,8 +262,8 @@ def test_a_leader_without_a_quorum_accepts_only_so_many_bytes() -> None:
     large = step(state, propose(b"x" * 25))
     assert commands(large, Accepted), "the first always passes"
     full = step(large.after, propose("y"))
-    assert full.commands == (Refuse((1,), TooMuchWaiting(25, 10)),)
-    assert commands(step(large.after, Propose(requests=(1,), payloads=(Blank(),))), Accepted)
+    assert full.commands == (Refuse((1,), TooManyUncommitted(25, 10)),)
+    assert commands(step(large.after, Propose(requests=(1,), payloads=(Noop(),))), Accepted)
     state = after(large.after, all_stored(large.after))
     drained = after(state, accepted(2, state))
     assert commands(step(drained, propose(b"x" * 10)), Accepted)
@@ -273,7 +273,7 @@ def test_a_leader_without_a_quorum_accepts_only_so_many_bytes() -> None:
 def test_the_limit_counts_what_waits_and_what_comes() -> None:
     state = after(streaming(leader(1, config=replace(EAGER, max_uncommitted_bytes=10))), propose("12345"))
     assert commands(step(state, propose("12345")), Accepted)
-    assert commands(step(state, propose("123456")), Refuse) == [Refuse((1,), TooMuchWaiting(5, 10))]
+    assert commands(step(state, propose("123456")), Refuse) == [Refuse((1,), TooManyUncommitted(5, 10))]
 
 
 @pytest.mark.row("FC-12")

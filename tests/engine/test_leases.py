@@ -9,9 +9,9 @@ from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Boot, ChangeMembership, Elect, Event, Fire, Read, Receive, Stored, TransferLeader
 from pyraft_lab.engine.membership import AddLearners, Membership
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, VoteResponse
-from pyraft_lab.engine.rules import RAFT, Rules, fires_first, is_lapsed, lease_holds
+from pyraft_lab.engine.rules import RAFT, Rules, fires_first, has_lost_lease, has_valid_lease
 from pyraft_lab.engine.state import Follower, Leader, Learner, PreCandidate, RaftState
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, QUORUM, TRANSFER, TimerKind, delay, lease, retry
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, QUORUM, TRANSFER, TimerKind, delay, lease, retry
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     BEAT,
@@ -108,8 +108,8 @@ def test_the_clock_of_a_leader_without_a_quorum_starts_once() -> None:
 @pytest.mark.row("CQ-12", "RD-06")
 def test_learners_prolong_no_lease() -> None:
     state = leader(1, config=LEASED, learners=[4, 5])
-    assert not lease_holds(after(state, heard(4, state), heard(5, state), accepted(4, state)))
-    assert lease_holds(after(state, heard(4, state), heard(2, state)))
+    assert not has_valid_lease(after(state, heard(4, state), heard(5, state), accepted(4, state)))
+    assert has_valid_lease(after(state, heard(4, state), heard(2, state)))
 
 
 @pytest.mark.row("CQ-13", "RD-06")
@@ -117,7 +117,7 @@ def test_learners_prolong_no_lease() -> None:
 def test_while_joint_both_halves_must_answer(answering: list[int], *, holds: bool) -> None:
     joint = Membership(configs=(frozenset({1, 2, 3}), frozenset({4, 5, 6})))
     state = leader(1, config=LEASED, membership=joint)
-    assert lease_holds(after(state, *(heard(peer, state) for peer in answering))) is holds
+    assert has_valid_lease(after(state, *(heard(peer, state) for peer in answering))) is holds
 
 
 @pytest.mark.row("CQ-14")
@@ -127,9 +127,9 @@ def test_a_lease_runs_from_when_its_round_was_sent() -> None:
     assert [one.round for one in sent(beating, HeartbeatRequest)] == [2, 2]
     assert SetTimer(lease(2)) in beating.commands
     late = after(beating.after, heard(2, beating.after, round=1))
-    assert office(late).proved == 1, "an answer proves the round it answers, whenever it arrives"
-    assert not lease_holds(after(late, Fire(lease(1))))
-    assert lease_holds(after(late, heard(3, late, round=2), Fire(lease(1))))
+    assert office(late).acked_round == 1, "an answer proves the round it answers, whenever it arrives"
+    assert not has_valid_lease(after(late, Fire(lease(1))))
+    assert has_valid_lease(after(late, heard(3, late, round=2), Fire(lease(1))))
 
 
 @pytest.mark.row("CQ-14")
@@ -150,8 +150,8 @@ def test_an_answer_from_the_future_or_to_nobody_proves_nothing() -> None:
 @pytest.mark.row("CQ-15", "RD-17")
 def test_a_single_voter_holds_its_lease_for_ever() -> None:
     alone = lapsed(leader(1, voters=[1], config=LEASED))
-    assert lease_holds(alone)
-    assert not is_lapsed(alone)
+    assert has_valid_lease(alone)
+    assert not has_lost_lease(alone)
     assert commands(step(alone, Read((1,), "lease")), Readable)
     assert commands(step(alone, Read((1,), "index")), Readable)
     assert isinstance(after(alone, Fire(QUORUM)).role, Leader)
@@ -167,8 +167,8 @@ def test_appends_alone_keep_a_leader_in_office_and_its_followers_loyal() -> None
         cluster.run()
         assert not [flight for flight in cluster.flying if isinstance(flight.message, HeartbeatRequest)]
         cluster.fire(1, lease(round))
-        assert lease_holds(cluster[1])
-        assert LOYALTY in cluster.nodes[2].timers
+        assert has_valid_lease(cluster[1])
+        assert VOTE_LEASE in cluster.nodes[2].timers
     assert cluster.nodes[3].machine == [b"x1", b"x2", b"x3", b"x4", b"x5"]
 
 
@@ -194,7 +194,7 @@ def test_a_handover_is_not_a_disturbance() -> None:
 @pytest.mark.row("CQ-05")
 def test_loyalty_ends_with_its_timer() -> None:
     turn = step(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
-    assert SetTimer(LOYALTY) in turn.commands
+    assert SetTimer(VOTE_LEASE) in turn.commands
     later = step(after(turn.after, DISLOYAL), vote_request(3, 9, id_of(5, 8)))
     assert [one.granted for one in sent(later, VoteResponse)] == [True]
     assert later.after.vote == Vote(9, 3)
@@ -205,13 +205,13 @@ def test_followers_whose_loyalty_ended_replace_a_silent_leader() -> None:
     cluster = Cluster(1, 2, 3, config=STRICT)
     cluster.elect(1)
     cluster.isolate(1)
-    cluster.fire(2, LOYALTY)
+    cluster.fire(2, VOTE_LEASE)
     cluster.fire(3)
     cluster.run()
     assert cluster.leader == 3
     cluster.heal()
     cluster.beat(3)
-    assert cluster[1].role == Follower(leader=3, loyal=True)
+    assert cluster[1].role == Follower(leader=3, has_heard_leader=True)
     assert cluster[1].term == 2
 
 
@@ -226,7 +226,7 @@ def test_a_node_stuck_in_a_later_term_frees_itself_by_answering_the_leader() -> 
     cluster.beat()
     assert cluster.leader == 0
     assert cluster[1].term == 2
-    cluster.fire(2, LOYALTY)
+    cluster.fire(2, VOTE_LEASE)
     cluster.elect(1)
     assert cluster[1].term == 3
     assert cluster[3].leader == 1
@@ -240,7 +240,7 @@ def test_a_quorum_that_doubts_the_leader_replaces_it() -> None:
     cluster.feed(3, Elect(pre_vote=True))
     assert isinstance(cluster[2].role, PreCandidate)
     for doubter in (2, 3):  # here loyalty outlasts an order to campaign: the leader's lease may rest on it
-        cluster.fire(doubter, LOYALTY)
+        cluster.fire(doubter, VOTE_LEASE)
     cluster.run(lambda flight: flight.src == 1)
     cluster.fire(2)
     cluster.run(lambda flight: flight.src == 1)
@@ -263,11 +263,11 @@ def test_a_promise_of_loyalty_outlives_a_crash() -> None:
     cluster.elect(1)
     cluster.crash(2)
     cluster.restart(2)
-    assert cluster[2].role == Follower(leader=1, loyal=True)
+    assert cluster[2].role == Follower(leader=1, has_heard_leader=True)
     cluster.fire(3)
     cluster.run(lambda flight: 1 in (flight.src, flight.dst))
     assert cluster.leader == 1
-    cluster.fire(2, LOYALTY)
+    cluster.fire(2, VOTE_LEASE)
     cluster.fire(3)
     cluster.run(lambda flight: 1 in (flight.src, flight.dst))
     assert cluster.leader == 3
@@ -298,13 +298,13 @@ def test_a_follower_that_forgot_its_leader_had_prolonged_no_lease() -> None:
     cluster.fire(3)
     cluster.run()
     assert cluster.leader == 3
-    assert not lease_holds(cluster[1])
+    assert not has_valid_lease(cluster[1])
 
 
 def test_without_loyalty_no_leader_is_protected() -> None:
     turn = step(follower(2, [1]), heartbeat(1, 1, id_of(1)))
     assert turn.after.role == Follower(leader=1)
-    assert SetTimer(LOYALTY) not in turn.commands
+    assert SetTimer(VOTE_LEASE) not in turn.commands
     assert SetTimer(ELECTION) in turn.commands
 
 
@@ -312,7 +312,7 @@ def test_without_loyalty_no_leader_is_protected() -> None:
 def test_a_lease_is_over_before_the_fastest_follower_may_turn_away(drift: float) -> None:
     config = Config(clock_drift=drift)
     held = delay(config, TimerKind.LEASE, 0, 0.0) / (1 - drift / 2)  # on the slowest clock it runs longest
-    promised = delay(config, TimerKind.LOYALTY, 0, 0.0) / (1 + drift / 2)  # on the fastest it ends first
+    promised = delay(config, TimerKind.VOTE_LEASE, 0, 0.0) / (1 + drift / 2)  # on the fastest it ends first
     assert held <= promised
 
 
@@ -334,13 +334,13 @@ def test_a_new_round_of_appends_renews_the_lease() -> None:
     state = after(streaming(leader(1, config=LEASED)), BEAT)
     turn = step(state, propose("x"))
     assert [one.round for one in sent(turn, AppendRequest)] == [2, 2]
-    assert lease_holds(after(turn.after, Fire(lease(1)), accepted(3, turn.after)))
+    assert has_valid_lease(after(turn.after, Fire(lease(1)), accepted(3, turn.after)))
 
 
 # Time that passed unnoticed
 
-OVERDUE = (HEARTBEAT, lease(3), retry(2), LOYALTY, ELECTION, QUORUM, TRANSFER)
-ENDED = (lease(3), LOYALTY, QUORUM, TRANSFER)
+OVERDUE = (HEARTBEAT, lease(3), retry(2), VOTE_LEASE, ELECTION, QUORUM, TRANSFER)
+ENDED = (lease(3), VOTE_LEASE, QUORUM, TRANSFER)
 
 
 @pytest.mark.parametrize(

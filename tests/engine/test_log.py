@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyraft_lab.engine.log import CHUNK, Blank, Entry, Log
+from pyraft_lab.engine.log import CHUNK, Noop, Entry, Log
 from pyraft_lab.engine.types import LogId
 from tests.engine.builders import entries, id_of, log
 
@@ -22,7 +22,7 @@ def test_nothing_is_left_up_to_the_end_beyond_it_or_on_another_history(upto: Log
 
 @pytest.mark.parametrize("length", [CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK])
 def test_chunks_are_shared_between_a_log_and_what_grows_from_it(length: int) -> None:
-    before = Log().append([Entry(LogId(1, 1, index), Blank()) for index in range(1, length + 1)])
+    before = Log().append([Entry(LogId(1, 1, index), Noop()) for index in range(1, length + 1)])
     after = before.append(entries([1], length + 1))
     assert after.last.index == length + 1
     assert before.last.index == length

@@ -11,10 +11,10 @@ from pyraft_lab.engine.commands import Apply, Purge, SendChunk, TakeSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, SnapshotBuilt
-from pyraft_lab.engine.log import Blank, Entry, Log, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Entry, Log, SnapshotMeta
 from pyraft_lab.engine.membership import AddLearners, Membership
 from pyraft_lab.engine.messages import AppendAccepted, AppendRequest
-from pyraft_lab.engine.state import Pipeline
+from pyraft_lab.engine.state import Replicate
 from pyraft_lab.engine.types import LogId, Vote
 from tests.engine.builders import (
     EAGER,
@@ -37,7 +37,7 @@ from tests.engine.cluster import Cluster
 
 
 def long(length: int, term: int = 1) -> Log:
-    return Log().append([Entry(LogId(term, 1, index), Blank()) for index in range(1, length + 1)])
+    return Log().append([Entry(LogId(term, 1, index), Noop()) for index in range(1, length + 1)])
 
 
 def calls(act: Callable[[], object]) -> int:
@@ -66,8 +66,8 @@ def test_a_follower_far_behind_catches_up_within_its_window() -> None:
     waiting = 0
     cluster.retry()
     for turn in cluster.steps:
-        pace = progress(turn.after, 3).pace if turn.after.id == 1 and turn.after.leader == 1 else None
-        waiting = max(waiting, len(pace.inflight)) if isinstance(pace, Pipeline) else waiting
+        pace = progress(turn.after, 3).state if turn.after.id == 1 and turn.after.leader == 1 else None
+        waiting = max(waiting, len(pace.inflight)) if isinstance(pace, Replicate) else waiting
     assert waiting == 4
     assert cluster[3].log == cluster[1].log
     assert len([turn for turn in cluster.steps if turn.after.id == 3 and sent(turn, AppendAccepted)]) < 40
@@ -108,7 +108,7 @@ def test_the_index_of_terms_is_as_long_as_the_terms_and_not_as_the_log() -> None
     log = Log()
     for term in range(1, 11):
         first = log.last.index + 1
-        log = log.append([Entry(LogId(term, 1, index), Blank()) for index in range(first, first + 20_000)])
+        log = log.append([Entry(LogId(term, 1, index), Noop()) for index in range(first, first + 20_000)])
     assert len(log.runs) == 10
     assert log.last_no_newer(LogId(4, 1, 200_000)).index == 80_000
     assert calls(lambda: log.last_no_newer(LogId(4, 1, 200_000))) < 50

@@ -14,7 +14,7 @@ from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import AllowRevert, Receive
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRefused, AppendRequest
-from pyraft_lab.engine.state import Candidate, Disk, Halted, Leader, PreCandidate, RaftState, Step
+from pyraft_lab.engine.state import Candidate, Disk, Reverted, Leader, PreCandidate, RaftState, Step
 from pyraft_lab.engine.types import ORIGIN
 from tests.engine.builders import (
     EAGER,
@@ -38,7 +38,7 @@ LED_BY_2, LED_BY_3 = [(1, 2), (1, 2)], [(1, 3), (1, 3)]
 def empty(state: RaftState) -> Receive:
     """Server 2 refuses the first append of this leader: it holds nothing."""
     assert isinstance(state.role, Leader), "only a leader probes"
-    prev = state.log.id_at(state.role.blank - 1) or ORIGIN
+    prev = state.log.id_at(state.role.noop - 1) or ORIGIN
     return Receive(2, AppendRefused(vote=state.vote, prev=prev, hint=ORIGIN, round=state.role.round, empty=True))
 
 
@@ -56,7 +56,7 @@ def is_fed(turn: Step) -> bool:
 @pytest.mark.row("CR-12", "SN-20")
 def test_a_voter_that_has_led_and_holds_nothing_waits_for_an_operator() -> None:
     turn = found_empty(LED_BY_2)
-    assert progress(turn.after, 2).pace == Halted()
+    assert progress(turn.after, 2).state == Reverted()
     assert "has led this cluster and holds nothing" in commands(turn, Alarm)[0].what
     assert not sent(turn, AppendRequest, 2)
     assert is_fed(step(turn.after, AllowRevert(9, 2)))

@@ -7,7 +7,7 @@ from pyraft_lab.engine.commands import Append, Apply, NotLeading, Refuse, SaveVo
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, Read
-from pyraft_lab.engine.log import Blank
+from pyraft_lab.engine.log import Noop
 from pyraft_lab.engine.membership import Membership, ReplaceVoters
 from pyraft_lab.engine.messages import (
     AppendAccepted,
@@ -388,7 +388,7 @@ def test_a_follower_names_the_leader_to_a_client() -> None:
 
 
 def test_a_leader_begins_its_term_with_a_blank_entry() -> None:
-    assert leader(1, [1], term=2).log.entry(2).payload == Blank()
+    assert leader(1, [1], term=2).log.entry(2).payload == Noop()
 
 
 def test_a_read_waits_until_a_majority_confirms_the_leader() -> None:

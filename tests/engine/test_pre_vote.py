@@ -9,7 +9,7 @@ from pyraft_lab.engine.events import Elect, Receive
 from pyraft_lab.engine.messages import PreVoteRequest, PreVoteResponse, TimeoutNow, VoteRequest
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.state import Candidate, Follower, Leader, PreCandidate
-from pyraft_lab.engine.timers import LOYALTY
+from pyraft_lab.engine.timers import VOTE_LEASE
 from pyraft_lab.engine.types import ORIGIN, Vote
 from tests.engine.builders import (
     EAGER,
@@ -35,7 +35,7 @@ from tests.engine.builders import (
 )
 from tests.engine.cluster import Cluster
 
-POLITE = Config(pre_vote=True, check_quorum=False, loyalty=False)
+POLITE = Config(pre_vote=True, check_quorum=False, vote_lease=False)
 FIVE = (1, 2, 3, 4, 5)
 
 
@@ -126,7 +126,7 @@ def test_a_dead_leader_is_replaced_once_nobody_is_loyal_any_more() -> None:
     cluster.fire(3)
     cluster.run()
     assert cluster.leader == 0, "node 2 is loyal still"
-    cluster.fire(2, LOYALTY)
+    cluster.fire(2, VOTE_LEASE)
     cluster.elect(3)
     assert cluster[3].term == 2
 

@@ -20,7 +20,7 @@ from pyraft_lab.engine.events import (
     TransferLeader,
     Unreachable,
 )
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Log, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership, ReplaceVoters
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -38,7 +38,7 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.rules import covers
+from pyraft_lab.engine.rules import supersedes
 from pyraft_lab.engine.state import Disk, Leader, RaftState
 from pyraft_lab.engine.timers import HEARTBEAT
 from pyraft_lab.engine.types import LogId, NodeId, Vote
@@ -53,7 +53,7 @@ TIGHT = Config(
     keep_logs=1,
     max_apply_entries=3,
 )
-BOLD = replace(TIGHT, pre_vote=False, check_quorum=False, loyalty=False)
+BOLD = replace(TIGHT, pre_vote=False, check_quorum=False, vote_lease=False)
 WALK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
@@ -152,7 +152,7 @@ def test_whatever_happens_in_whatever_order_safety_holds(walk: Walk) -> None:
 @given(WALKS)
 def test_votes_and_commits_never_go_back(walk: Walk) -> None:
     for turn in walk.steps:
-        assert turn.before.vote == turn.after.vote or covers(turn.after.vote, turn.before.vote)
+        assert turn.before.vote == turn.after.vote or supersedes(turn.after.vote, turn.before.vote)
         assert turn.before.committed <= turn.after.committed
         assert turn.before.applied <= turn.after.applied <= turn.after.committed
 
@@ -208,7 +208,7 @@ SMALL = st.integers(0, 6)
 VOTES = st.builds(Vote, SMALL, SMALL, st.booleans())
 IDS = st.builds(LogId, SMALL, SMALL, SMALL)
 MEMBERS = st.builds(Membership.of, st.sets(st.integers(1, 4), min_size=1))
-PAYLOADS = st.one_of(st.builds(Blank), st.builds(Normal, st.binary(max_size=3)), st.builds(Configuration, MEMBERS))
+PAYLOADS = st.one_of(st.builds(Noop), st.builds(Normal, st.binary(max_size=3)), st.builds(Configuration, MEMBERS))
 METAS = st.builds(SnapshotMeta, IDS, MEMBERS, IDS, SMALL, SMALL)
 NUMBERS = st.integers(-2, 9)
 MESSAGES: st.SearchStrategy[AnyMessage] = st.one_of(
@@ -357,7 +357,7 @@ def test_a_log_behaves_like_a_list(
         boundary = model.entries[index - 1].id if 0 < index == model.start else LogId()
         assert log.id_at(index) == (model.entries[index - 1].id if here else boundary if index == model.start else None)
         if index >= model.start:
-            assert log.weight_at(index) == sum(e.size for e in model.entries[:index])
+            assert log.byte_size_at(index) == sum(e.size for e in model.entries[:index])
     asked = LogId(term, 1, first)
     older = [e.id for e in left if e.id.leader <= asked.leader and e.index <= first]
     assert log.last_no_newer(asked) == (older[-1] if older else log.start)

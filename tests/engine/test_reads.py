@@ -12,10 +12,10 @@ from pyraft_lab.engine.events import Boot, ChangeMembership, Elect, Fire, Read, 
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.membership import Membership, ReplaceVoters
 from pyraft_lab.engine.messages import HeartbeatRequest, Outdated, VoteResponse
-from pyraft_lab.engine.rules import lease_holds
+from pyraft_lab.engine.rules import has_valid_lease
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Candidate, Follower, RaftState, Step
-from pyraft_lab.engine.timers import LOYALTY, QUORUM, TRANSFER, lease
+from pyraft_lab.engine.timers import VOTE_LEASE, QUORUM, TRANSFER, lease
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     BEAT,
@@ -107,7 +107,7 @@ def test_a_leader_that_was_cut_off_and_replaced_serves_no_read(policy: str) -> N
     cluster = Cluster(1, 2, 3, config=LEASED)
     cluster.elect(1)
     cluster.isolate(1)
-    cluster.fire(3, LOYALTY)
+    cluster.fire(3, VOTE_LEASE)
     cluster.fire(2)
     cluster.run()
     cluster.write("new", to=2)
@@ -172,7 +172,7 @@ def test_a_read_that_nobody_confirms_fails_within_a_lease_and_says_who_answered(
 
 @pytest.mark.row("RD-15")
 def test_without_its_own_round_a_read_waits_for_the_next_heartbeat() -> None:
-    asked = step(serving(replace(LEASED, read_beats=False)), ASK)
+    asked = step(serving(replace(LEASED, read_sends_heartbeat=False)), ASK)
     assert sent(asked, HeartbeatRequest) == []
     assert readable(step(asked.after, heard(2, asked.after))) == []
     beating = after(asked.after, BEAT)
@@ -181,7 +181,7 @@ def test_without_its_own_round_a_read_waits_for_the_next_heartbeat() -> None:
 
 @pytest.mark.row("RD-15")
 def test_no_heartbeat_is_spared_while_a_read_waits_for_it() -> None:
-    state = serving(replace(LEASED, read_beats=False, suppress_heartbeats=True))
+    state = serving(replace(LEASED, read_sends_heartbeat=False, suppress_heartbeats=True))
     assert sent(step(state, BEAT), HeartbeatRequest) == []
     assert len(sent(step(after(state, ASK), BEAT), HeartbeatRequest)) == 2
 
@@ -264,7 +264,7 @@ def called_back() -> RaftState:
 
 @pytest.mark.row("LT-14")
 def test_a_leader_that_gave_its_lease_away_does_not_get_it_back_from_those_who_may_be_talked_out_of_it() -> None:
-    assert not lease_holds(after(serving(), TransferLeader(1, to=3)))
+    assert not has_valid_lease(after(serving(), TransferLeader(1, to=3)))
     back = called_back()
     back = after(back, heard(2, back), heard(3, back))
     assert refusals(step(back, ASK_LEASE)) == [NotLeading(None, Reason.NO_LEASE)]
@@ -277,14 +277,14 @@ def test_a_transfer_that_came_to_nothing_ends_leases_only_until_a_quorum_holds_m
     back = called_back()
     assert back.log.last.index == serving().log.last.index + 1, "an entry that makes the call to campaign void"
     firm = after(back, accepted(2, back))
-    assert lease_holds(firm)
+    assert has_valid_lease(firm)
     assert readable(step(firm, ASK_LEASE)) != []
-    assert not lease_holds(after(firm, *(Fire(lease(round)) for round in range(1, office(firm).round + 1))))
+    assert not has_valid_lease(after(firm, *(Fire(lease(round)) for round in range(1, office(firm).round + 1))))
 
 
 def test_a_transfer_that_is_called_back_before_the_call_to_campaign_leaves_the_lease_alone() -> None:
     state = after(serving(), propose("x"), TransferLeader(1, to=3), TransferLeader(2, to=1))
-    assert lease_holds(state)
+    assert has_valid_lease(state)
     assert state.log.last.index == serving().log.last.index + 1
 
 
@@ -295,16 +295,16 @@ def test_a_quorum_of_five_that_can_be_outvoted_with_the_help_of_two_who_may_be_t
     state = after(streaming(leader(1, voters=[1, 2, 3, 4, 5], config=LEASED)), TransferLeader(1, to=5), Fire(TRANSFER))
     caught_up = after(state, accepted(2, state, round=1), accepted(3, state, round=1))
     beaten = after(caught_up, BEAT)
-    assert not lease_holds(after(beaten, heard(2, beaten), heard(4, beaten), Fire(lease(1))))
-    assert lease_holds(after(beaten, heard(2, beaten), heard(3, beaten), Fire(lease(1))))
+    assert not has_valid_lease(after(beaten, heard(2, beaten), heard(4, beaten), Fire(lease(1))))
+    assert has_valid_lease(after(beaten, heard(2, beaten), heard(3, beaten), Fire(lease(1))))
 
 
 def test_a_leader_that_is_restored_reads_by_a_lease_once_a_quorum_holds_its_new_entry() -> None:
     kept = disk([1, 2], vote=Vote(2, 1, committed=True))
     restored = after(start(1, kept, replace(LEASED, leader_restore=True)), Boot())
     restored = after(restored, all_stored(restored), BEAT)
-    assert not lease_holds(after(restored, heard(2, restored), heard(3, restored)))
-    assert lease_holds(after(restored, accepted(2, restored)))
+    assert not has_valid_lease(after(restored, heard(2, restored), heard(3, restored)))
+    assert has_valid_lease(after(restored, accepted(2, restored)))
 
 
 # What a lease rests on
@@ -315,7 +315,7 @@ def test_a_late_answer_to_a_campaign_given_up_ends_no_loyalty() -> None:
     loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
     for late in (refusal(3, 1, to=2, vote=Vote(5, 3)), Receive(3, Outdated(vote=Vote(5, 3)))):
         assert after(loyal, late) == loyal
-    free = after(loyal, Fire(LOYALTY), refusal(3, 1, to=2, vote=Vote(5, 3)))
+    free = after(loyal, Fire(VOTE_LEASE), refusal(3, 1, to=2, vote=Vote(5, 3)))
     assert free.vote == Vote(5)
 
 
@@ -324,11 +324,11 @@ def test_who_campaigns_on_an_order_helps_nobody_depose_a_leader_it_heard_not_eve
     loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
     standing = after(loyal, Elect())
     standing = after(standing, all_stored(standing))
-    assert standing.role == Candidate(loyal=True)
+    assert standing.role == Candidate(has_heard_leader=True)
     assert [one.granted for one in sent(step(standing, vote_request(3, 9, id_of(9))), VoteResponse)] == [False]
     granted = step(standing, grant(3, 2, to=2))
     assert isinstance(granted.after.role, Candidate)
-    assert step(granted.after, Fire(LOYALTY)).after.vote == Vote(2, 2, committed=True)
+    assert step(granted.after, Fire(VOTE_LEASE)).after.vote == Vote(2, 2, committed=True)
     assert step(granted.after, TIMEOUT).after.vote == Vote(2, 2, committed=True)
 
 
@@ -336,7 +336,7 @@ def test_a_candidate_that_loses_stays_loyal() -> None:
     loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
     standing = after(loyal, Elect())
     lost = after(standing, *(refusal(peer, 2, to=2, vote=Vote(1, 1, committed=True)) for peer in (1, 3)))
-    assert lost.role == Follower(loyal=True)
+    assert lost.role == Follower(has_heard_leader=True)
 
 
 @pytest.mark.row("RD-12", "CK-08")
@@ -345,7 +345,7 @@ def test_a_lease_rests_on_clocks_alone() -> None:
     cluster = Cluster(1, 2, 3, config=LEASED)
     cluster.elect(1)
     cluster.isolate(1)
-    cluster.fire(3, LOYALTY)
+    cluster.fire(3, VOTE_LEASE)
     cluster.fire(2)
     cluster.run()
     cluster.write("new", to=2)

@@ -6,7 +6,7 @@ import pytest
 
 from pyraft_lab.engine.commands import (
     Accepted,
-    GuardFailed,
+    PreconditionNotMet,
     InProgress,
     NoSuchLearner,
     NotLeading,
@@ -16,7 +16,7 @@ from pyraft_lab.engine.commands import (
     Refuse,
 )
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.events import ChangeMembership, Elect, Guard
+from pyraft_lab.engine.events import ChangeMembership, Elect, Precondition
 from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import (
     AddLearners,
@@ -53,11 +53,11 @@ from tests.engine.builders import (
 )
 from tests.engine.cluster import Cluster
 
-ANYTHING = Guard()
+ANYTHING = Precondition()
 TRIO = Membership.of({1, 2, 3})
 
 
-def wanted(change: Change, *, retain: bool = False, guard: Guard = ANYTHING, request: int = 9) -> ChangeMembership:
+def wanted(change: Change, *, retain: bool = False, guard: Precondition = ANYTHING, request: int = 9) -> ChangeMembership:
     """An operator's order."""
     return ChangeMembership(request=request, change=change, retain=retain, guard=guard)
 
@@ -275,14 +275,14 @@ def test_a_membership_governs_from_when_it_is_appended() -> None:
 @pytest.mark.parametrize(
     ("guard", "what"),
     [
-        (Guard(membership=id_of(7)), "last membership log id"),
-        (Guard(last=id_of(7)), "last log id"),
-        (Guard(leader=(7, 1)), "leader"),
+        (Precondition(membership=id_of(7)), "last membership log id"),
+        (Precondition(last=id_of(7)), "last log id"),
+        (Precondition(leader=(7, 1)), "leader"),
     ],
 )
-def test_a_guard_that_does_not_hold_writes_nothing(guard: Guard, what: str) -> None:
+def test_a_guard_that_does_not_hold_writes_nothing(guard: Precondition, what: str) -> None:
     turn = step(ready(), wanted(AddLearners(frozenset({4})), guard=guard))
-    assert [refusal.what for refusal in refusals(turn) if isinstance(refusal, GuardFailed)] == [what]
+    assert [refusal.what for refusal in refusals(turn) if isinstance(refusal, PreconditionNotMet)] == [what]
     assert turn.after.log == turn.before.log
 
 
@@ -291,7 +291,7 @@ def test_a_guard_that_holds_lets_the_whole_joint_change_through() -> None:
     cluster = Cluster(1, 2, 3, 4, membership=Membership.of({1, 2, 3}, learners=[4]))
     cluster.elect(1)
     state = cluster[1]
-    guard = Guard(leader=(1, 1), last=state.log.last, membership=state.membership_id)
+    guard = Precondition(leader=(1, 1), last=state.log.last, membership=state.membership_id)
     cluster.feed(1, wanted(ReplaceVoters(frozenset({1, 2, 4})), guard=guard))
     cluster.run()
     assert cluster[1].membership == Membership.of({1, 2, 4})
@@ -299,7 +299,7 @@ def test_a_guard_that_holds_lets_the_whole_joint_change_through() -> None:
 
 @pytest.mark.row("MB-19")
 def test_who_does_not_lead_says_who_does_and_not_that_a_guard_failed() -> None:
-    turn = step(follower(2, [1], leader=1), wanted(AddLearners(frozenset({4})), guard=Guard(last=id_of(7))))
+    turn = step(follower(2, [1], leader=1), wanted(AddLearners(frozenset({4})), guard=Precondition(last=id_of(7))))
     assert refusals(turn) == [NotLeading(1, Reason.NOT_LEADER)]
 
 

@@ -7,7 +7,7 @@ from pyraft_lab.engine.commands import Alarm, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import AllowRevert, Fire, Unreachable
-from pyraft_lab.engine.state import Halted
+from pyraft_lab.engine.state import Reverted
 from pyraft_lab.engine.timers import TimerKind, delay, retry
 from tests.engine.builders import (
     EAGER,
@@ -31,7 +31,7 @@ def test_a_peer_may_be_dead_for_ever() -> None:
     for _ in range(1100):
         state = after(state, Unreachable(3))
     last = commands(step(state, Fire(retry(3))), SetTimer)[-1]
-    assert delay(Config(), TimerKind.RETRY, last.patience, 0.0) == Config().retry_limit
+    assert delay(Config(), TimerKind.RETRY, last.backoff, 0.0) == Config().retry_limit
 
 
 @pytest.mark.row("CR-12")
@@ -47,7 +47,7 @@ def test_what_a_peer_acknowledged_before_it_lost_its_log_counts_no_more(allowed:
     turn = step(lost, refused(3, lost, id_of(1)))
     if allowed == "afterwards":
         assert commands(turn, Alarm)
-        assert progress(turn.after, 3).pace == Halted()
+        assert progress(turn.after, 3).state == Reverted()
         turn = step(turn.after, AllowRevert(9, 3))
     assert progress(turn.after, 3).matched == 0
     again = after(turn.after, late, all_stored(turn.after))

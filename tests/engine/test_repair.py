@@ -12,7 +12,7 @@ from pyraft_lab.engine.events import AllowRevert, Event
 from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRefused, AppendRequest
-from pyraft_lab.engine.state import Disk, Halted, Leader, Probe
+from pyraft_lab.engine.state import Disk, Reverted, Leader, Probe
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from tests.engine.builders import (
     BEAT,
@@ -155,7 +155,7 @@ def test_a_membership_that_is_truncated_never_was() -> None:
 
 @pytest.mark.row("CR-12", "SN-20")
 def test_a_follower_that_lost_what_it_acknowledged_is_left_alone_and_reported() -> None:
-    cluster = Cluster(1, 2, 3, config=Config(pre_vote=False, loyalty=False))
+    cluster = Cluster(1, 2, 3, config=Config(pre_vote=False, vote_lease=False))
     cluster.elect(1)
     cluster.write("a", "b")
     cluster.run()
@@ -166,7 +166,7 @@ def test_a_follower_that_lost_what_it_acknowledged_is_left_alone_and_reported() 
     (alarm,) = commands(cluster.steps, Alarm)
     assert alarm.peer == 3
     assert "lost its log" in alarm.what
-    assert progress(cluster[1], 3).pace == Halted()
+    assert progress(cluster[1], 3).state == Reverted()
     cluster.write("c", first=3)
     cluster.run()
     assert cluster.nodes[2].machine == [b"a", b"b", b"c"]
@@ -231,5 +231,5 @@ def test_a_refused_probe_that_was_overtaken_is_passed_over() -> None:
     back = after(state, refused(2, state, id_of(10), id_of(4)))
     again = step(back, refused(2, back, id_of(10), id_of(1)))
     assert (again.after, sent(again, AppendRequest)) == (back, [])
-    assert progress(back, 2).pace == Probe(asked=True)
+    assert progress(back, 2).state == Probe(asked=True)
     assert isinstance(after(back, accepted(2, back)).role, Leader)

@@ -6,7 +6,7 @@ from pyraft_lab.engine.commands import Accepted, Append, Apply, NotLeading, Reas
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, Propose, Read, Receive, TransferLeader
-from pyraft_lab.engine.log import Blank, Entry
+from pyraft_lab.engine.log import Noop, Entry
 from pyraft_lab.engine.membership import AddLearners
 from pyraft_lab.engine.messages import (
     AppendAccepted,
@@ -16,7 +16,7 @@ from pyraft_lab.engine.messages import (
     HeartbeatResponse,
     Outdated,
 )
-from pyraft_lab.engine.state import UNINITIALIZED, Leader, Pipeline, Probe, RaftState
+from pyraft_lab.engine.state import UNINITIALIZED, Leader, Replicate, Probe, RaftState
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, Vote
 from tests.engine.builders import (
     BEAT,
@@ -165,9 +165,9 @@ def test_a_blank_write_is_a_barrier_that_no_machine_notices() -> None:
     cluster = Cluster(1, 2, 3)
     cluster.elect(1)
     cluster.write("a")
-    cluster.feed(1, Propose(requests=(2,), payloads=(Blank(),)))
+    cluster.feed(1, Propose(requests=(2,), payloads=(Noop(),)))
     cluster.run()
-    assert cluster.outcomes[2] == Entry(LogId(1, 1, 3), Blank())
+    assert cluster.outcomes[2] == Entry(LogId(1, 1, 3), Noop())
     assert cluster[1].applied == 3
     assert cluster.nodes[1].machine == [b"a"]
 
@@ -332,13 +332,13 @@ def test_next_lies_behind_matched_and_at_most_one_beyond_the_log() -> None:
         state = turn.after
         for one in state.role.progress if isinstance(state.role, Leader) else ():
             assert one.matched < one.next <= state.log.last.index + 1
-            if isinstance(one.pace, Pipeline):
-                assert all(one.matched < batch.last <= state.log.last.index for batch in one.pace.inflight)
+            if isinstance(one.state, Replicate):
+                assert all(one.matched < batch.last <= state.log.last.index for batch in one.state.inflight)
 
 
 def test_a_new_leader_probes_everybody_from_the_end_of_its_log() -> None:
     state: RaftState = leader(1, [1, 1], term=2)
-    assert [(one.next, one.pace) for one in (progress(state, 2), progress(state, 3))] == [(3, Probe(asked=True))] * 2
+    assert [(one.next, one.state) for one in (progress(state, 2), progress(state, 3))] == [(3, Probe(asked=True))] * 2
     assert state.config == EAGER
     assert entry(3, 2).index == progress(state, 2).next
 

@@ -10,10 +10,10 @@ from pyraft_lab.engine.events import Boot, Fire, Read, Receive
 from pyraft_lab.engine.log import Entry, Log, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRequest, VoteResponse
-from pyraft_lab.engine.rules import lease_holds
+from pyraft_lab.engine.rules import has_valid_lease
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Candidate, Disk, Follower, Leader, RaftState
-from pyraft_lab.engine.timers import ELECTION, LOYALTY
+from pyraft_lab.engine.timers import ELECTION, VOTE_LEASE
 from pyraft_lab.engine.types import NodeId, Vote
 from pyraft_lab.errors import StorageFailed
 from tests.engine.builders import (
@@ -104,7 +104,7 @@ def test_a_follower_that_restarts_waits_for_the_leader() -> None:
     assert sends(back) == []
     assert SetTimer(ELECTION) in back.commands
     cluster.beat()
-    assert cluster[2].role == Follower(leader=1, loyal=True)
+    assert cluster[2].role == Follower(leader=1, has_heard_leader=True)
     assert cluster[1].term == 1
 
 
@@ -182,7 +182,7 @@ def test_a_log_without_its_beginning_and_without_a_snapshot_is_refused() -> None
 def test_who_may_have_prolonged_a_lease_waits_one_out(vote: Vote, *, loyal: bool) -> None:
     back = step(start(2, disk(vote=vote), LEASED), Boot())
     assert getattr(back.after.role, "loyal", None) is loyal
-    assert (SetTimer(LOYALTY) in back.commands) is loyal
+    assert (SetTimer(VOTE_LEASE) in back.commands) is loyal
     assert votes(back.after, vote_request(3, 9, id_of(9))) == [not loyal]
 
 
@@ -192,7 +192,7 @@ def test_a_voter_that_is_alone_now_is_loyal_all_the_same() -> None:
     assert isinstance(back.after.role, Candidate)
     standing = after(back.after, all_stored(back.after))
     assert isinstance(standing.role, Candidate), "the lease of 3 may still run"
-    assert isinstance(after(standing, Fire(LOYALTY)).role, Leader)
+    assert isinstance(after(standing, Fire(VOTE_LEASE)).role, Leader)
 
 
 # A leader that resumes its term
@@ -227,7 +227,7 @@ def test_answers_to_the_earlier_life_of_a_resumed_leader_prove_nothing() -> None
     back = step(start(1, before.disk, RESTORING), Boot()).after
     assert after(back, *old) == back
     assert office(back).round != office(before).round
-    assert not lease_holds(after(back, heard(2, back), heard(3, back))), "a TimeoutNow may be out"
+    assert not has_valid_lease(after(back, heard(2, back), heard(3, back))), "a TimeoutNow may be out"
 
 
 @pytest.mark.row("CP-28", "CP-29", "CP-15")

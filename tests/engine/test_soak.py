@@ -29,7 +29,7 @@ def storm(seed: int, *, rules: Rules = RAFT, weather: Weather | None = None, **k
         max_inflight=draw.choice([2, 8, 64]),
         prompt_commit=draw.random() < 0.7,
         auto_leave=draw.random() < 0.7,
-        read_beats=draw.random() < 0.7,
+        read_sends_heartbeat=draw.random() < 0.7,
         purge_batch=draw.choice([1, 20]),
     )
     drawn = Weather(
@@ -91,7 +91,7 @@ BROKEN = {
     "promises before the disk": replace(RAFT, waits_for_disk=lambda _state, _message: False),
     "votes for anybody": replace(RAFT, vote_refusal=lambda _state, _request: None),
     "reads without a round": replace(RAFT, is_read_safe=lambda _leader, _round: True),
-    "leases without end": replace(RAFT, lease_holds=lambda state: decisions.is_read_safe(state.role, 1)),
+    "leases without end": replace(RAFT, has_valid_lease=lambda state: decisions.is_read_safe(state.role, 1)),
     "one vote is enough": replace(RAFT, has_won=lambda _membership, granted: bool(granted)),
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.engine.commands import Done, NotMember, NotPristine, Refuse, SetTimer
+from pyraft_lab.engine.commands import Done, NotMember, AlreadyInitializedLog, Refuse, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft, step
 from pyraft_lab.engine.events import Boot, Elect, Initialize
@@ -15,7 +15,7 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import UNINITIALIZED, Candidate, Disk, Follower, Leader, Learner
-from pyraft_lab.engine.timers import ELECTION, LOYALTY
+from pyraft_lab.engine.timers import ELECTION, VOTE_LEASE
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import ConfigError, StorageFailed
 from tests.engine.builders import (
@@ -85,14 +85,14 @@ def test_a_cluster_is_founded_once(members: Membership) -> None:
     cluster.run()
     before = cluster[1]
     turn = cluster.feed(1, Initialize(8, members))
-    assert cluster.outcomes[8] == NotPristine(before.log.last, before.vote)
+    assert cluster.outcomes[8] == AlreadyInitializedLog(before.log.last, before.vote)
     assert turn.after == before
 
 
 @pytest.mark.row("INI-04")
 def test_a_node_that_voted_once_is_not_pristine() -> None:
     turn = step(raft().start(1, Disk(vote=Vote(3, 2))), Initialize(7, US))
-    assert commands(turn, Refuse) == [Refuse((7,), NotPristine(LogId(), Vote(3, 2)))]
+    assert commands(turn, Refuse) == [Refuse((7,), AlreadyInitializedLog(LogId(), Vote(3, 2)))]
 
 
 @pytest.mark.row("INI-05")
@@ -166,7 +166,7 @@ def test_a_leader_resumes_its_term_only_if_it_is_told_to() -> None:
     stored = disk([1, 2], vote=Vote(2, 1, committed=True))
     turn = step(start(1, stored, resuming), Boot())
     assert isinstance(turn.after.role, Leader)
-    assert office(turn.after).blank == 3, "a blank entry of this life, behind which reads are safe"
+    assert office(turn.after).noop == 3, "a blank entry of this life, behind which reads are safe"
     assert [one.commit for send in sends(turn) for one in [send.message] if isinstance(one, AppendRequest)] == [0, 0]
     for vote in (Vote(2, 1), Vote(2, 3, committed=True)):
         assert isinstance(after(start(1, disk([1, 2], vote=vote), resuming), Boot()).role, Follower)
@@ -188,8 +188,8 @@ def test_a_former_leader_that_is_no_member_starts_as_a_learner(*, resume: bool) 
 
 def test_a_restarted_follower_is_loyal_to_the_leader_it_knew() -> None:
     turn = step(start(2, disk([1], vote=Vote(1, 1, committed=True)), Config()), Boot())
-    assert turn.after.role == Follower(leader=1, loyal=True)
-    assert SetTimer(LOYALTY) in turn.commands
+    assert turn.after.role == Follower(leader=1, has_heard_leader=True)
+    assert SetTimer(VOTE_LEASE) in turn.commands
 
 
 def test_a_single_voter_that_may_not_campaign_waits() -> None:
@@ -300,7 +300,7 @@ def test_lawful_settings_come_back_unchanged() -> None:
         EAGER,
         Config(snapshot_logs_since_last=None, max_uncommitted_bytes=1),
         Config(heartbeat_interval=0.14, clock_drift=0.0),
-        Config(heartbeat_interval=0.14, loyalty=False, check_quorum=False),
+        Config(heartbeat_interval=0.14, vote_lease=False, check_quorum=False),
     )
     for config in lawful:
         assert config.validated() is config

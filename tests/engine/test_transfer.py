@@ -22,7 +22,7 @@ from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.membership import AddLearners
 from pyraft_lab.engine.messages import TimeoutNow, VoteRequest
 from pyraft_lab.engine.state import Candidate, Follower, RaftState, Step
-from pyraft_lab.engine.timers import LOYALTY, TRANSFER
+from pyraft_lab.engine.timers import VOTE_LEASE, TRANSFER
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     EAGER,
@@ -79,7 +79,7 @@ def test_a_target_that_is_up_to_date_is_told_at_once_and_asks_nobody_first() -> 
     cluster.run()
     assert cluster.leader == 2
     assert cluster[2].term == 2
-    assert cluster[1].role == Follower(leader=2, loyal=True)
+    assert cluster[1].role == Follower(leader=2, has_heard_leader=True)
 
 
 @pytest.mark.row("LT-02")
@@ -200,7 +200,7 @@ def test_a_leader_that_sees_a_later_term_forgets_the_transfer() -> None:
     deposed = step(state, vote_request(3, 9, id_of(9, 8)))
     assert deposed.after.role == Follower()
     assert CancelTimer(TRANSFER) in deposed.commands
-    assert office(streaming(leader(1, [1], term=10))).handover is None
+    assert office(streaming(leader(1, [1], term=10))).transfer is None
 
 
 @pytest.mark.row("LT-16")
@@ -231,7 +231,7 @@ def test_a_target_campaigns_although_it_heard_the_leader_just_now_and_is_voted_f
     cluster.fire(1)
     cluster.run()
     cluster.feed(1, TO_TWO)
-    assert LOYALTY in cluster.nodes[3].timers
+    assert VOTE_LEASE in cluster.nodes[3].timers
     cluster.run()
     assert cluster.leader == 2
 
@@ -244,7 +244,7 @@ def test_a_leader_whose_own_disk_is_slow_hands_over_what_the_others_hold() -> No
 
 def pending(state: RaftState) -> bool:
     """Whether a transfer is under way."""
-    return office(state).handover is not None
+    return office(state).transfer is not None
 
 
 def test_a_timer_of_a_transfer_that_is_over_ends_nothing() -> None:

@@ -34,7 +34,7 @@ class Witness:
         before, after = turn.before, turn.after
         assert after.committed >= before.committed, "a commit index never falls"
         assert before.applied <= after.applied <= after.committed <= after.log.last.index
-        assert self.rules.covers(after.vote, before.vote), "a vote is never taken back"
+        assert self.rules.supersedes(after.vote, before.vote), "a vote is never taken back"
 
     def write(self, log: Log, entries: Sequence[Entry]) -> None:
         """On disk behind ``log``. The same id: the same entry, behind the same entry (§5.3)."""

@@ -6,7 +6,7 @@ from pyraft_lab.sim.simulation import Simulation
 
 PLAIN = Config(pre_vote=False, enable_elect=False)
 """Nobody stands for election but by order."""
-FIGURE_8 = Config(enable_elect=False, pre_vote=False, loyalty=False, check_quorum=False, max_append_entries=1)
+FIGURE_8 = Config(enable_elect=False, pre_vote=False, vote_lease=False, check_quorum=False, max_append_entries=1)
 """And entries travel one by one."""
 
 

@@ -153,7 +153,7 @@ def vote_twice(hand: Hand) -> None:
 
 
 def play_right(hand: Hand, seconds: float) -> None:
-    while hand.sim.world.agenda[0].time <= seconds * SECOND:
+    while hand.sim.world.event_queue[0].time <= seconds * SECOND:
         if hand.question is None:
             hand.sim.step()
         else:

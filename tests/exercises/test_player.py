@@ -9,17 +9,17 @@ import pytest
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.messages import HeartbeatResponse, VoteResponse
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.exercises.player import Asked, Player
+from pyraft_lab.exercises.player import OpenQuestion, Player
 from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.room import Room, paced
+from pyraft_lab.runtime.room import Room, slowed
 from pyraft_lab.trace.record import Record
 
 BY_ORDER = Config(
     enable_heartbeat=False,
     enable_elect=False,
     pre_vote=False,
-    loyalty=False,
+    vote_lease=False,
     check_quorum=False,
     retry_timeout=30,
     retry_limit=30,
@@ -44,7 +44,7 @@ class Class:
         """How many heartbeats the player's node has answered."""
         return sum(isinstance(flight.message, HeartbeatResponse) for record in self.seen for flight in record.sent)
 
-    async def asked(self, about: str) -> Asked:
+    async def asked(self, about: str) -> OpenQuestion:
         """The question of that kind, as soon as it is there; those before it are answered as Raft does."""
         while True:
             found = self.player.asked
@@ -66,7 +66,7 @@ class Class:
 async def classroom(player: Player, config: Config = BY_ORDER) -> AsyncIterator[Class]:
     network, nodes, seen = MemoryNetwork(), dict[int, Raft](), list[Record]()
     for node in (1, 2, 3):
-        wires = player.around(network) if node == 2 else network
+        wires = player.wrap_network(network) if node == 2 else network
         rules = {"rules": player.rules, "observers": [player, seen.append]} if node == 2 else {}
         nodes[node] = Raft(node, network=wires, config=config, **rules)  # type: ignore[arg-type]
         await nodes[node].start()
@@ -129,7 +129,7 @@ async def test_a_wrong_answer_is_marked_and_corrected() -> None:
 async def test_where_the_teacher_lets_answers_count_a_vote_is_refused_for_real() -> None:
     async with classroom(Player()) as room:
         await challenged(room)
-        room.player.arrange(Room(for_real=True))
+        room.player.on_room(Room(for_real=True))
         await room.asked("vote")
         mark = await room.player.answer("log")
         assert mark is not None
@@ -172,7 +172,7 @@ async def test_a_teacher_may_hand_a_node_over() -> None:
     async with classroom(Player()) as room:
         await founded(room)
         room.player.by_hand = False
-        room.player.arrange(Room(by_hand=frozenset({2})))
+        room.player.on_room(Room(by_hand=frozenset({2})))
         room.nodes[3].trigger.elect()
         await room.asked("vote")
         assert room.player.by_hand
@@ -199,11 +199,11 @@ async def test_a_slow_room_and_a_hand_do_not_forget_each_other() -> None:
     async with classroom(Player()) as room:
         raft = room.nodes[2]
         await founded(room)
-        raft.runtime.configure(lambda now: paced(now, BY_ORDER, 20))
-        room.player.arrange(Room(by_hand=frozenset({2}), pace=20))
+        raft.runtime.configure(lambda now: slowed(now, BY_ORDER, 20))
+        room.player.on_room(Room(by_hand=frozenset({2}), pace=20))
         while (settings := await raft.with_state(lambda state: state.config)).enable_elect:  # noqa: ASYNC110 (settings tell nobody that they change)
             await asyncio.sleep(0.001)
-        assert settings.election_timeout == paced(BY_ORDER, BY_ORDER, 20).election_timeout
+        assert settings.election_timeout == slowed(BY_ORDER, BY_ORDER, 20).election_timeout
 
 
 async def test_a_thinking_player_does_not_make_its_node_deaf() -> None:

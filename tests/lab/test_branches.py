@@ -3,7 +3,7 @@
 import pytest
 
 from pyraft_lab import PyraftError, Simulation
-from pyraft_lab.lab.actions import Crash, Drop, Write, order
+from pyraft_lab.lab.actions import Crash, Drop, Write, parse_action
 from pyraft_lab.lab.branches import Branches
 
 
@@ -25,7 +25,7 @@ def test_what_was_foreseen_comes_about() -> None:
     sim = led()
     branch = Branches(sim)["main"]
     branch.look_ahead(branch.count + 80)
-    foreseen = branch.film.trace.digest()
+    foreseen = branch.recording.trace.digest()
     branch.follow(branch.count - 1)
     assert sim.trace.digest() == foreseen
 
@@ -33,7 +33,7 @@ def test_what_was_foreseen_comes_about() -> None:
 def test_an_order_here_and_now_is_given_to_the_simulation_itself() -> None:
     sim = led()
     branches = Branches(sim)
-    branch = branches.act("main", branches["main"].seen, sim.now, Crash(2))
+    branch = branches.act("main", branches["main"].last_event, sim.now, Crash(2))
     assert branch.name == "main"
     assert not sim.nodes[2].up
 
@@ -43,9 +43,9 @@ def test_an_order_makes_the_foreseen_undone() -> None:
     branches = Branches(sim)
     main = branches["main"]
     main.look_ahead(main.count + 50)
-    seen, version = main.seen, main.version
+    seen, version = main.last_event, main.version
     branches.act("main", seen, sim.now, Crash(2))
-    assert (main.seen, main.version, main.kept) == (seen + 1, version + 1, seen + 1)
+    assert (main.last_event, main.version, main.kept) == (seen + 1, version + 1, seen + 1)
 
 
 def test_an_order_in_the_past_makes_a_branch_and_leaves_the_old_future() -> None:
@@ -93,7 +93,7 @@ def test_a_user_who_goes_on_in_a_cell_is_followed() -> None:
 
 def test_nonsense_from_the_drawing_is_refused() -> None:
     with pytest.raises(PyraftError, match="makes no sense"):
-        order({"type": "explode", "node": 1})
+        parse_action({"type": "explode", "node": 1})
 
 
 def test_a_branch_names_the_message_that_was_lost() -> None:

@@ -8,17 +8,17 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import Lab, LocalCluster, PyraftError, Simulation, Trace
-from pyraft_lab.lab.cluster import ClusterDesk, FollowDesk, LiveDesk
-from pyraft_lab.lab.desk import SimulationDesk, TraceDesk
+from pyraft_lab.lab.cluster import ClusterSession, FollowedSession, LiveSession
+from pyraft_lab.lab.desk import SimulationSession, TraceSession
 from pyraft_lab.lab.wire import ChunkNews, Failure, GateNews, Go, TimelineNews
 from pyraft_lab.network import broker
 from pyraft_lab.network.gate import Held
-from pyraft_lab.runtime.server import Seat, serve
+from pyraft_lab.runtime.server import NodeOptions, serve
 
 PATIENCE = 10.0
 
 
-def ask(desk: LiveDesk, **message: Any) -> list[Any]:
+def ask(desk: LiveSession, **message: Any) -> list[Any]:
     return list(desk.answer({"branch": "main", "event": 0, "time": 0.0, **message}))
 
 
@@ -31,8 +31,8 @@ def listening(lab: Lab) -> list[dict[str, Any]]:
 
 async def test_the_tape_grows_with_the_cluster() -> None:
     async with LocalCluster(3) as cluster:
-        desk = ClusterDesk(cluster)
-        known = desk.board().timelines[0].count
+        desk = ClusterSession(cluster)
+        known = desk.header().timelines[0].count
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
         *chunks, news = desk.grow()
     assert isinstance(news, TimelineNews)
@@ -47,19 +47,19 @@ async def test_the_tape_grows_with_the_cluster() -> None:
 async def test_an_order_is_carried_out_now() -> None:
     async with LocalCluster(3) as cluster:
         leader = await cluster.wait_leader()
-        desk = ClusterDesk(cluster)
+        desk = ClusterSession(cluster)
         crash = {"type": "crash", "node": leader}
         *_, went = await in_thread(lambda: ask(desk, do="act", order=crash))
         assert leader not in cluster.nodes
         assert isinstance(went, Go)
-        assert not desk.film("main").moment(went.event).servers[leader].up
+        assert not desk.recording("main").view(went.event).servers[leader].up
         await in_thread(lambda: ask(desk, do="act", order={"type": "restart", "node": leader}))
         assert leader in cluster.nodes
 
 
 async def test_what_a_live_cluster_cannot_do_is_refused_in_words() -> None:
     async with LocalCluster(3) as cluster:
-        desk = ClusterDesk(cluster)
+        desk = ClusterSession(cluster)
         with pytest.raises(PyraftError, match="a live cluster does not do this"):
             ask(desk, do="act", order={"type": "drift", "node": 1, "rate": 2.0})
 
@@ -67,7 +67,7 @@ async def test_what_a_live_cluster_cannot_do_is_refused_in_words() -> None:
 async def test_messages_between_live_servers_are_held_and_let_pass_one_by_one() -> None:
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
-        desk = ClusterDesk(cluster)
+        desk = ClusterSession(cluster)
         ask(desk, do="act", order={"type": "hold"})
         await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
         ask(desk, do="act", order={"type": "freeze"})
@@ -85,7 +85,7 @@ async def test_messages_between_live_servers_are_held_and_let_pass_one_by_one() 
 async def test_a_call_that_waits_for_the_gate_holds_nobody_up() -> None:
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
-        desk = ClusterDesk(cluster)
+        desk = ClusterSession(cluster)
         for order in ({"type": "freeze"}, {"type": "hold"}, {"type": "write", "key": "x", "value": 1}):
             ask(desk, do="act", order=order)
         await in_thread(lambda: cluster.gate.wait(lambda held: held.kind == "AppendRequest", timeout=PATIENCE))
@@ -97,7 +97,7 @@ async def test_a_call_that_waits_for_the_gate_holds_nobody_up() -> None:
 async def test_what_went_wrong_later_is_told_later() -> None:
     async with LocalCluster(1) as cluster:
         await cluster.wait_leader()
-        desk = ClusterDesk(cluster)
+        desk = ClusterSession(cluster)
         desk.start(lambda: cluster.raft(7)).join(PATIENCE)
         assert [one.text for one in desk.grow() if isinstance(one, Failure)] == ["there is no node 7; known are 1"]
 
@@ -109,7 +109,7 @@ async def test_a_cluster_that_is_followed_over_mqtt_is_watched_and_held() -> Non
         nodes = [asyncio.create_task(serve(seat(node, running.url), stop)) for node in (1, 2, 3)]
         trace = await in_thread(lambda: Trace.follow(running.url, "demo"))
         with trace:
-            desk = FollowDesk(trace)
+            desk = FollowedSession(trace)
             assert desk.picture()
             while not any(mark.kind == "election" for mark in desk.tape("main").marks):
                 await in_thread(lambda: list(desk.grow()))
@@ -121,13 +121,13 @@ async def test_a_cluster_that_is_followed_over_mqtt_is_watched_and_held() -> Non
                 ask(desk, do="act", order={"type": "crash", "node": 1})
         stop.set()
         await asyncio.wait(nodes)
-    assert all(one.id < 2**31 for one in desk.film("main").trace.records)
-    assert desk.board().title == "cluster demo, followed over MQTT"
+    assert all(one.id < 2**31 for one in desk.recording("main").trace.records)
+    assert desk.header().title == "cluster demo, followed over MQTT"
 
 
-def seat(node: int, url: str) -> Seat:
+def seat(node: int, url: str) -> NodeOptions:
     founders = (1, 2, 3) if node == 1 else ()
-    return Seat(id=node, broker=url, founders=founders, obedient=True)
+    return NodeOptions(id=node, broker=url, initial_voters=founders, accepts_faults=True)
 
 
 async def test_a_lab_follows_while_a_cell_holds_the_loop_up() -> None:
@@ -150,8 +150,8 @@ async def test_when_the_cluster_ends_its_labs_say_so_and_leave_no_thread_behind(
     assert [thread.is_alive() for thread in left] == [False]
     assert heard[-1]["header"]["can"] == ()
     assert "has ended" in heard[-1]["header"]["over"]
-    lab._hear(lab, {"do": "want", "branch": "main", "chunk": 0}, None)  # noqa: SLF001 (as the page does)
-    lab._hear(lab, {"do": "act", "branch": "main", "event": 0, "time": 0.0, "order": {"type": "heal"}}, None)  # noqa: SLF001
+    lab._on_message(lab, {"do": "want", "branch": "main", "chunk": 0}, None)  # noqa: SLF001 (as the page does)
+    lab._on_message(lab, {"do": "act", "branch": "main", "event": 0, "time": 0.0, "order": {"type": "heal"}}, None)  # noqa: SLF001
     await asyncio.sleep(0)
     assert [told["type"] for told in heard[-2:]] == ["chunk", "error"]
     assert lab.story
@@ -163,7 +163,7 @@ async def test_however_often_a_lab_is_made_one_thread_follows_the_cluster() -> N
         assert [thread.name for thread in threading.enumerate()].count("live lab") == 1
         answered = threading.Event()
         labs[0].send = lambda told: answered.set() if told["type"] == "header" else None
-        labs[0]._hear(labs[0], {"do": "hello"}, None)  # noqa: SLF001 (as the page does)
+        labs[0]._on_message(labs[0], {"do": "hello"}, None)  # noqa: SLF001 (as the page does)
         assert await asyncio.to_thread(answered.wait, PATIENCE)
         (thread,) = (thread for thread in threading.enumerate() if thread.name == "live lab")
         for lab in labs:
@@ -179,21 +179,21 @@ def test_a_trace_with_gaps_is_shown_from_its_first_record_on() -> None:
     sim = Simulation(seed=7)
     sim.run(1.0)
     records = [replace(record, id=1000 + 3 * record.id) for record in sim.trace.records[20:90]]
-    desk = TraceDesk(Trace(records))
-    assert [event.id for event in desk.film("main").chunk(0).events] == list(range(64))
+    desk = TraceSession(Trace(records))
+    assert [event.id for event in desk.recording("main").chunk(0).events] == list(range(64))
 
 
 def test_any_mistake_is_shown_in_the_widget() -> None:
     lab = Lab(Simulation(seed=7))
     heard = listening(lab)
-    lab._hear(lab, {"do": "want", "branch": "main", "chunk": -999}, None)  # noqa: SLF001 (as the page does)
+    lab._on_message(lab, {"do": "want", "branch": "main", "chunk": -999}, None)  # noqa: SLF001 (as the page does)
     assert heard[-1]["type"] == "error"
 
 
 def test_a_broken_promise_is_a_mark_on_the_tape() -> None:
     sim = Simulation(seed=7)
     sim.always("nobody leads", lambda s: s.leader is None)
-    desk = SimulationDesk(sim)
+    desk = SimulationSession(sim)
     list(desk.answer({"do": "ahead", "branch": "main", "events": 200}))
     kinds = {mark.kind for mark in desk.timeline("main").marks}
     assert {"election", "violation"} <= kinds
@@ -207,15 +207,15 @@ async def in_thread(act: Any) -> Any:
 async def test_only_held_messages_that_the_tape_knows_are_announced() -> None:
     async with LocalCluster(3) as cluster:
         await cluster.wait_leader()
-        desk = ClusterDesk(cluster)
+        desk = ClusterSession(cluster)
         for _ in range(20):
             list(desk.grow())
             cluster.gate.close()
             await in_thread(lambda: cluster.gate.wait(timeout=PATIENCE))
             for told in desk.grow():
                 if isinstance(told, GateNews):
-                    film = desk.film("main")
-                    assert set(told.held) <= set(film.moment(len(film) - 1).flying)
+                    film = desk.recording("main")
+                    assert set(told.held) <= set(film.view(len(film) - 1).flying)
             cluster.gate.open()
             await asyncio.sleep(0)
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from pyraft_lab import PyraftError, Simulation, Trace
-from pyraft_lab.lab.desk import SimulationDesk, TraceDesk, open_at_election
+from pyraft_lab.lab.desk import SimulationSession, TraceSession, open_at_election
 from pyraft_lab.lab.wire import plain
 
 
-def fresh() -> SimulationDesk:
+def fresh() -> SimulationSession:
     sim = Simulation(seed=7)
     open_at_election(sim)
-    return SimulationDesk(sim)
+    return SimulationSession(sim)
 
 
 def answers(desk: Any, **message: Any) -> list[Any]:
@@ -37,7 +37,7 @@ def test_a_simulation_under_way_is_left_where_it_is() -> None:
 
 def test_only_what_is_new_is_told_of_a_branch() -> None:
     desk = fresh()
-    known = desk.board().timelines[0].count
+    known = desk.header().timelines[0].count
     (news,) = answers(desk, do="ahead", branch="main", events=known + 10)
     assert (news.timeline.start, len(news.timeline.times)) == (known, 10)
 
@@ -71,11 +71,11 @@ def test_the_story_ends_where_the_place_is() -> None:
 def test_a_recorded_run_is_looked_at_and_not_touched() -> None:
     sim = Simulation(seed=7)
     sim.run(0.4)
-    desk = TraceDesk(sim.trace)
+    desk = TraceSession(sim.trace)
     with pytest.raises(PyraftError, match="recorded"):
         answers(desk, do="act", branch="main", event=3, time=0.0, order={"type": "crash", "node": 1})
 
 
 def test_an_empty_trace_has_nothing_to_show() -> None:
     with pytest.raises(PyraftError, match="nothing happened"):
-        TraceDesk(Trace())
+        TraceSession(Trace())

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import Simulation, Trace
-from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
+from pyraft_lab.lab.film import CHUNK, Numbered, Recorded, Simulated
 from pyraft_lab.lab.scene import scene
 from pyraft_lab.lab.wire import Chunk, Json, plain
 
@@ -36,8 +36,8 @@ def played(chunk: Chunk) -> list[Json]:
 def test_key_and_changes_add_up_to_every_scene() -> None:
     sim = busy()
     film = Simulated(sim)
-    for number in range(len(film) // REEL + 1):
-        moments = list(film.moments(number * REEL, min(len(film), (number + 1) * REEL)))[1:]
+    for number in range(len(film) // CHUNK + 1):
+        moments = list(film.views(number * CHUNK, min(len(film), (number + 1) * CHUNK)))[1:]
         assert played(film.chunk(number)) == [plain(scene(moment))["nodes"] for moment in moments]
 
 
@@ -49,7 +49,7 @@ def test_a_chunk_begins_where_the_one_before_it_ended() -> None:
 def test_every_message_that_lands_was_seen_to_leave() -> None:
     film = Simulated(busy())
     flying: set[int] = set()
-    for number in range(len(film) // REEL + 1):
+    for number in range(len(film) // CHUNK + 1):
         for event in plain(film.chunk(number).events):
             if event["kind"] in {"receive", "undelivered"}:
                 assert event["message"] in flying
@@ -69,7 +69,7 @@ def test_records_alone_show_the_cuts_and_the_disks_that_there_were() -> None:
     sim.heal()
     length = len(sim.trace)
     films = Simulated(sim), Recorded(Trace(sim.trace.records))
-    there, here = (list(film.moments(0, length))[1:] for film in films)
+    there, here = (list(film.views(0, length))[1:] for film in films)
     assert [one.cuts for one in here] == [one.cuts for one in there]
     assert [one.servers[victim].state.log.last for one in here if victim in one.servers][-1].index == 0
     assert here[-1].servers[victim].state.log == there[-1].servers[victim].state.log
@@ -84,8 +84,8 @@ def test_a_message_that_is_told_of_too_late_never_flies() -> None:
     records[sent.id] = replace(sent, sent=sent.sent[1:])
     records[late.id] = replace(late, sent=(*late.sent, sent.sent[0]))
     film = Recorded(Trace(records))
-    assert film.moment(lands.id).early == {lands.message}
-    assert lands.message not in film.moment(late.id).flying
+    assert film.view(lands.id).early == {lands.message}
+    assert lands.message not in film.view(late.id).flying
     told = [one["id"] for number in range(2) for event in plain(film.chunk(number).events) for one in event["sent"]]
     assert lands.message not in told
 
@@ -94,8 +94,8 @@ def test_what_flies_to_a_server_that_crashes_is_gone() -> None:
     sim = busy(0.0)
     crash = next(record for record in sim.trace.records if record.kind == "crash")
     film = Recorded(sim.trace)
-    doomed = [id for id, one in film.moment(crash.id - 1).flying.items() if one.dst == crash.node]
-    event = plain(film.chunk(crash.id // REEL).events)[crash.id % REEL]
+    doomed = [id for id, one in film.view(crash.id - 1).flying.items() if one.dst == crash.node]
+    event = plain(film.chunk(crash.id // CHUNK).events)[crash.id % CHUNK]
     assert doomed
     assert list(event["gone"]) == [[id, f"n{crash.node} is down"] for id in doomed]
 
@@ -106,7 +106,7 @@ def test_long_numbers_of_separate_processes_are_made_short() -> None:
         replace(record, id=far + 2 * record.id, message=record.message and far + record.message)
         for record in busy(0.0).trace.records
     ]
-    taken = list(Numbered().take(records))
+    taken = list(Numbered().add(records))
     assert [record.id for record in taken] == list(range(len(records)))
     assert max(record.message or 0 for record in taken) < 1000
 
@@ -150,16 +150,16 @@ def test_a_swapped_rule_shows_the_learners_own_lines() -> None:
 @pytest.mark.parametrize("event", [0, 23, 64, 100])
 def test_a_moment_can_be_looked_at_in_any_order(event: int) -> None:
     film = Simulated(busy())
-    assert plain(scene(film.moment(event)))["nodes"] == played(film.chunk(event // REEL))[event % REEL]
+    assert plain(scene(film.view(event)))["nodes"] == played(film.chunk(event // CHUNK))[event % CHUNK]
 
 
 def test_a_film_without_its_beginning_shows_the_same_later_on() -> None:
     whole = Recorded(Trace(busy().trace.records))
-    gone = 2 * REEL
+    gone = 2 * CHUNK
     later = whole.later(gone)
     assert len(later) == len(whole) - gone
-    for event in (0, 7, REEL, len(later) - 1):
-        ours, theirs = later.moment(event), whole.moment(event + gone)
+    for event in (0, 7, CHUNK, len(later) - 1):
+        ours, theirs = later.view(event), whole.view(event + gone)
         assert (ours.time, ours.servers, ours.flying.keys()) == (theirs.time, theirs.servers, theirs.flying.keys())
     told = [event for number in range(2) for event in plain(later.chunk(number).events)]
     assert [event["id"] for event in told] == list(range(len(later)))
@@ -169,6 +169,6 @@ def test_a_film_without_its_beginning_shows_the_same_later_on() -> None:
 def test_what_was_forgotten_is_not_taken_for_new() -> None:
     records = busy().trace.records
     numbered = Numbered()
-    list(numbered.take(records[:80]))
+    list(numbered.add(records[:80]))
     numbered.forget(64, records)
-    assert [record.id for record in numbered.take(records[:90])] == list(range(16, 26))
+    assert [record.id for record in numbered.add(records[:90])] == list(range(16, 26))

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from pyraft_lab import Simulation, Trace
-from pyraft_lab.lab.cluster import LiveDesk
-from pyraft_lab.lab.film import REEL
-from pyraft_lab.lab.holding import Gate, LiveOrder
+from pyraft_lab.lab.cluster import LiveSession
+from pyraft_lab.lab.film import CHUNK
+from pyraft_lab.lab.holding import Gate, LiveAction
 from pyraft_lab.lab.wire import Band, TimelineNews
-from pyraft_lab.network.porter import FarGate
+from pyraft_lab.network.porter import RemoteGate
 
 
-class Watching(LiveDesk):
+class Watching(LiveSession):
     """Looks at a simulation as if it were alive."""
 
     @property
@@ -26,7 +26,7 @@ class Watching(LiveDesk):
     def held(self) -> list[int]:
         return []
 
-    def carry_out(self, order: LiveOrder) -> None:
+    def carry_out(self, order: LiveAction) -> None:
         raise AssertionError(order)
 
 
@@ -35,9 +35,9 @@ def watched() -> tuple[Simulation, Watching]:
     sim = Simulation(nodes=3, seed=1)
     sim.run_until(lambda s: s.leader)
     sim.run(2.0)
-    gate: Gate = FarGate(lambda *_: None)
+    gate: Gate = RemoteGate(lambda *_: None)
     desk = Watching(Trace(sim.trace.records), gate)
-    desk.most, desk.goes = len(desk.film("main")), 2 * REEL
+    desk.max_events, desk.goes = len(desk.recording("main")), 2 * CHUNK
     return sim, desk
 
 
@@ -54,19 +54,19 @@ def test_the_oldest_events_go_and_the_newest_stay(watched: tuple[Simulation, Wat
     sim, desk = watched
     times = [round(record.time, 6) for record in sim.trace.records]
     strip = [told.timeline for told in grow(sim, desk) if isinstance(told, TimelineNews)][-1]
-    assert strip.gone == 2 * REEL
+    assert strip.gone == 2 * CHUNK
     assert strip.start == 0
-    assert list(strip.times) == [round(record.time, 6) for record in sim.trace.records][2 * REEL :]
-    assert times[2 * REEL] == strip.times[0] == strip.bands[0].time
+    assert list(strip.times) == [round(record.time, 6) for record in sim.trace.records][2 * CHUNK :]
+    assert times[2 * CHUNK] == strip.times[0] == strip.bands[0].time
     assert {mark.time for mark in strip.marks} <= set(strip.times)
 
 
 def test_who_leads_and_who_elected_it_stay_known(watched: tuple[Simulation, Watching]) -> None:
     sim, desk = watched
     grow(sim, desk)
-    assert desk.tape("main").bands == [Band(0, desk.film("main").trace.records[0].time, 1, sim.leader or 0)]
+    assert desk.tape("main").bands == [Band(0, desk.recording("main").trace.records[0].time, 1, sim.leader or 0)]
     assert f"1.{sim.leader}" in desk.tape("main").terms
-    assert desk.film("main").moment(0).servers.keys() == sim.nodes.keys()
+    assert desk.recording("main").view(0).servers.keys() == sim.nodes.keys()
 
 
 def test_nothing_is_told_twice_and_nothing_left_out(watched: tuple[Simulation, Watching]) -> None:
@@ -75,6 +75,6 @@ def test_nothing_is_told_twice_and_nothing_left_out(watched: tuple[Simulation, W
     for _ in range(3):
         grow(sim, desk)
     whole = sim.trace.records
-    kept = desk.film("main").trace.records
+    kept = desk.recording("main").trace.records
     assert [record.time for record in kept] == [record.time for record in whole[-len(kept) :]]
     assert desk.timeline("main").gone == len(whole) - len(kept)

@@ -57,7 +57,7 @@ def test_a_live_figure_needs_a_function(draw: Any) -> None:
 
 def test_any_callable_draws() -> None:
     follower = Follower(Ended(), functools.partial(viz.logs, first=1), seconds=None)
-    assert follower.look() is not None
+    assert follower.draw() is not None
 
 
 @pytest.mark.parametrize("seconds", [0, -1, math.nan, math.inf, "x", True])

@@ -49,8 +49,8 @@ def test_a_picture_may_become_another_one_altogether() -> None:
 
 def test_nothing_is_drawn_where_nothing_has_happened() -> None:
     follower = Follower(Stage(run_of(0.3)), viz.roles, seconds=None)
-    assert follower.look() is not None
-    assert follower.look() is None
+    assert follower.draw() is not None
+    assert follower.draw() is None
 
 
 def test_only_the_newest_seconds_are_drawn() -> None:

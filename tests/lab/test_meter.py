@@ -3,7 +3,7 @@
 import pytest
 
 from pyraft_lab import Simulation
-from pyraft_lab.lab.meter import BARS, Meter, news
+from pyraft_lab.lab.meter import BARS, Meter, records_after
 from pyraft_lab.trace.record import Record
 
 
@@ -16,7 +16,7 @@ def led() -> Simulation:
 def metered(sim: Simulation, seconds: float = 10.0) -> Meter:
     meter = Meter(seconds)
     for record in sim.trace.records:
-        meter.see(record)
+        meter.add_record(record)
     return meter
 
 
@@ -78,6 +78,6 @@ def test_a_reading_is_a_sentence() -> None:
 
 def test_news_is_what_came_behind_the_record_seen_last() -> None:
     records: tuple[Record, ...] = led().trace.records
-    assert news(records, records[-3].id) == list(records[-2:])
-    assert news(records, records[-1].id) == []
-    assert news(records[5:], records[0].id) == list(records[5:])
+    assert records_after(records, records[-3].id) == list(records[-2:])
+    assert records_after(records, records[-1].id) == []
+    assert records_after(records[5:], records[0].id) == list(records[5:])

@@ -6,15 +6,15 @@ import pytest
 from msgspec.json import decode, encode
 
 from pyraft_lab import PyraftError, Simulation
-from pyraft_lab.lab.desk import SimulationDesk
+from pyraft_lab.lab.desk import SimulationSession
 from pyraft_lab.lab.typescript import declarations, declared, written
 from pyraft_lab.lab.wire import Act, Band, ChunkNews, PeerProgress, Told, asked, plain
 
 
-def opened() -> SimulationDesk:
+def opened() -> SimulationSession:
     sim = Simulation(seed=7)
     sim.run_until(lambda s: s.leader)
-    return SimulationDesk(sim)
+    return SimulationSession(sim)
 
 
 def test_what_is_said_is_the_same_as_json_and_as_a_struct() -> None:

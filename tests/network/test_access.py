@@ -16,9 +16,9 @@ from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.codec import encode
-from pyraft_lab.network.decree import obey
+from pyraft_lab.network.decree import follow_fault_control
 from pyraft_lab.network.faults import Faults
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.porter import CLOSED, GATE
 from pyraft_lab.runtime.node import Raft
@@ -39,7 +39,7 @@ def kind(request: pytest.FixtureRequest) -> broker.Kind:
 
 @pytest.fixture
 def guarded(kind: broker.Kind) -> Iterator[broker.Broker]:
-    with broker.start(kind=kind, guard=broker.Guard(accounts=NODES)) as running:
+    with broker.start(kind=kind, guard=broker.AccessControl(accounts=NODES)) as running:
         yield running
 
 
@@ -71,7 +71,7 @@ async def test_no_node_can_speak_for_another(guarded: broker.Broker) -> None:
     mailbox = Remembering()
     one = await MqttNetwork(NODES[0].url(guarded.url)).join(1, mailbox)
     three = MqttNetwork(NODES[2].url(guarded.url))
-    async with Line(three, "forger", topics=[], deliver=lambda *_: None) as line:
+    async with MqttSession(three, "forger", topics=[], deliver=lambda *_: None) as line:
         line.publish("1/in/2", encode(2, [letter(666)]))
         line.publish("1/in/3", encode(3, [letter(7)]))
         assert await mailbox.until_letters(1) == [(3, 7)], "the forged letter went first and did not arrive"
@@ -82,12 +82,12 @@ async def test_no_node_can_speak_for_another(guarded: broker.Broker) -> None:
 
 async def test_a_teacher_may_hold_up_letters_and_a_client_may_not(kind: broker.Kind) -> None:
     node, guest, teacher = NODES[0], Account(name="ann", part="client"), Account(name="eve", part="teacher")
-    with broker.start(kind=kind, guard=broker.Guard(accounts=(node, guest, teacher))) as running:
+    with broker.start(kind=kind, guard=broker.AccessControl(accounts=(node, guest, teacher))) as running:
         network = MqttNetwork(node.url(running.url))
         faults = Faults(network)
-        async with obey(network, faults):
+        async with follow_fault_control(network, faults):
             for account, is_obeyed in ((guest, False), (teacher, True)):
-                async with Line(MqttNetwork(account.url(running.url)), "x", topics=[], deliver=ignore) as line:
+                async with MqttSession(MqttNetwork(account.url(running.url)), "x", topics=[], deliver=ignore) as line:
                     line.publish(GATE, CLOSED, retain=True)
                 for _ in range(100):
                     if faults.gate.is_closed:
@@ -118,7 +118,7 @@ def signed(home: Path, name: str, *, by: str | None = None) -> Certificates:
 async def test_a_cluster_lives_behind_tls_and_accounts(kind: broker.Kind, tmp_path: Path) -> None:
     trusted, stranger = signed(tmp_path, "authority"), signed(tmp_path, "stranger")
     server = signed(tmp_path, "server", by="authority")
-    with broker.start(kind=kind, guard=broker.Guard(accounts=NODES, certificates=server)) as running:
+    with broker.start(kind=kind, guard=broker.AccessControl(accounts=NODES, certificates=server)) as running:
         assert running.url.startswith("mqtts://")
         ours = Certificates(authority=trusted.authority)
         rafts = [
@@ -143,7 +143,7 @@ async def test_a_cluster_lives_behind_tls_and_accounts(kind: broker.Kind, tmp_pa
 
 def test_an_account_is_named_once() -> None:
     with pytest.raises(ConfigError, match=r"accounts='ann'.*named once"):
-        broker.Guard(accounts=(Account(name="ann", part="client"), Account(name="ann", part="teacher")))
+        broker.AccessControl(accounts=(Account(name="ann", part="client"), Account(name="ann", part="teacher")))
 
 
 def test_the_client_id_of_a_node_follows_from_nothing_that_others_see() -> None:

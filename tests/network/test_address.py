@@ -1,7 +1,7 @@
 import pytest
 
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.network.address import Address, Certificates, word
+from pyraft_lab.network.address import Address, Certificates, topic_word
 
 
 def test_an_address_is_read_with_its_defaults() -> None:
@@ -27,7 +27,7 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 @pytest.mark.parametrize("name", ["", "a/b", "a+", "#", "$SYS", "a b", "x" * 65, "nul\0"])
 def test_a_name_that_would_change_a_topic_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cluster"):
-        word("cluster", name)
+        topic_word("cluster", name)
 
 
 def test_a_certificate_that_is_not_there_is_refused() -> None:

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from pyraft_lab.errors import DuplicateNode
-from pyraft_lab.network.base import Counters, MemoryNetwork, Outbox, PeerGone
+from pyraft_lab.network.base import Counters, MemoryNetwork, Outbox, PeerUnreachable
 from tests.network.wires import Remembering, heavy, letter
 
 
@@ -31,7 +31,7 @@ async def test_who_writes_to_nobody_hears_that_nobody_is_there() -> None:
     sender = await MemoryNetwork().join(1, mailbox)
     sender.send(2, letter(1))
     await mailbox.until(lambda box: bool(box.notices))
-    assert mailbox.notices == [PeerGone(2, letters=(1,))]
+    assert mailbox.notices == [PeerUnreachable(2, undelivered=(1,))]
 
 
 async def test_a_node_that_left_gets_nothing_and_may_return() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -24,7 +24,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.network.codec import Garbage, Letter, decode, encode
+from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
 
 LED = Vote(3, 1, committed=True)
 BEFORE = LogId(1, 1, 4)
@@ -52,17 +52,17 @@ def chunk(offset: int, size: int) -> SnapshotRequest:
     ],
 )
 def test_a_frame_comes_out_as_it_went_in(message: AnyMessage) -> None:
-    letters = (Letter(7, 3, message), Letter(8, 3, HeartbeatRequest(vote=LED, matched=LogId())))
+    letters = (Envelope(7, 3, message), Envelope(8, 3, HeartbeatRequest(vote=LED, matched=LogId())))
     assert decode(encode(2, letters)) == (2, letters)
 
 
 def test_a_frame_is_plain_messagepack() -> None:
-    version, src, _, letters = msgspec.msgpack.decode(encode(2, [Letter(7, 3, append())]))
+    version, src, _, letters = msgspec.msgpack.decode(encode(2, [Envelope(7, 3, append())]))
     assert (version, src, letters[0][:2], letters[0][2][0]) == (1, 2, [7, 3], "AppendRequest")
 
 
 def test_one_flipped_bit_is_garbage() -> None:
-    frame = bytearray(encode(2, [Letter(7, 3, append(LogId(2, 1, 5)))]))
+    frame = bytearray(encode(2, [Envelope(7, 3, append(LogId(2, 1, 5)))]))
     frame[-1] ^= 1
     with pytest.raises(Garbage, match="checksum"):
         decode(bytes(frame))
@@ -91,7 +91,7 @@ def test_another_version_is_garbage() -> None:
 )
 def test_what_no_server_could_mean_is_garbage(absurd: AnyMessage) -> None:
     with pytest.raises(Garbage, match="reason"):
-        decode(encode(2, [Letter(7, 3, absurd)]))
+        decode(encode(2, [Envelope(7, 3, absurd)]))
 
 
 @given(st.binary(max_size=200))
@@ -102,7 +102,7 @@ def test_noise_is_garbage_and_nothing_worse(noise: bytes) -> None:
 
 @given(st.data())
 def test_a_damaged_frame_is_garbage_or_what_was_sent(data: st.DataObject) -> None:
-    sent = (Letter(7, 3, append(LogId(2, 1, 5))),)
+    sent = (Envelope(7, 3, append(LogId(2, 1, 5))),)
     frame = bytearray(encode(2, sent))
     frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
     try:
@@ -132,8 +132,8 @@ MEMBERS = Membership.of({1, 2})
         AppendRequest(vote=VOTE, prev=ID, round=-1),
         AppendRequest(vote=VOTE, prev=ID, round=2**63),
         AppendRequest(vote=VOTE, prev=LogId(1, NAMELESS, 5)),
-        AppendRequest(vote=VOTE, prev=ID, entries=(Entry(LogId(1, -1, 6), Blank()),)),
-        AppendRequest(vote=VOTE, prev=LogId(1, 1, 2**53 - 1), entries=(Entry(LogId(1, 1, 2**53), Blank()),)),
+        AppendRequest(vote=VOTE, prev=ID, entries=(Entry(LogId(1, -1, 6), Noop()),)),
+        AppendRequest(vote=VOTE, prev=LogId(1, 1, 2**53 - 1), entries=(Entry(LogId(1, 1, 2**53), Noop()),)),
         AppendAccepted(vote=VOTE, matched=LogId(1, 1, -5)),
         AppendAccepted(vote=VOTE, matched=ID, round=NAMELESS),
         AppendRefused(vote=VOTE, prev=ID, hint=LogId(1, 1, -1)),
@@ -153,18 +153,18 @@ MEMBERS = Membership.of({1, 2})
 )
 def test_a_message_with_a_number_beyond_reason_is_garbage(message: AnyMessage) -> None:
     with pytest.raises(Garbage, match="beyond reason"):
-        decode(encode(1, [Letter(1, 1, message)]))
+        decode(encode(1, [Envelope(1, 1, message)]))
 
 
 @pytest.mark.parametrize("numbers", [(-1, 1), (1, -1), (2**63, 1), (1, 2**64 - 1)])
 def test_a_letter_with_a_number_that_no_table_holds_is_garbage(numbers: tuple[int, int]) -> None:
     with pytest.raises(Garbage, match="beyond reason"):
-        decode(encode(1, [Letter(*numbers, TimeoutNow(vote=VOTE))]))
+        decode(encode(1, [Envelope(*numbers, TimeoutNow(vote=VOTE))]))
 
 
 @pytest.mark.parametrize("node", [0, -1, 2**53, 2**63, "a", None, 1.5])
 def test_a_membership_that_names_what_is_no_node_is_garbage(node: Any) -> None:
-    honest = encode(1, [Letter(1, 1, AppendRequest(vote=VOTE, prev=ID, entries=(Entry(LogId(2, 1, 6), Blank()),)))])
+    honest = encode(1, [Envelope(1, 1, AppendRequest(vote=VOTE, prev=ID, entries=(Entry(LogId(2, 1, 6), Noop()),)))])
     frame = msgspec.msgpack.decode(honest)
     frame[3][0][2][3][0][1] = ["Configuration", {"configs": [[node]], "nodes": {}, "retain": False}]
     body = msgspec.msgpack.encode(frame[3])

@@ -18,8 +18,8 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import Counters, Endpoint, Mailbox, MemoryNetwork
-from pyraft_lab.network.codec import Garbage, Letter, decode, encode
-from pyraft_lab.network.conformance import CASES, Case, Fresh, Reach, check, name_of, run
+from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
+from pyraft_lab.network.conformance import CASES, Case, Fresh, MakeNetwork, check, name_of, run
 from pyraft_lab.network.faults import Faults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.node import Raft
@@ -58,11 +58,11 @@ class Stream:
         self.counters = Counters()
         self.ports, self.node, self.mailbox = ports, node, mailbox
         self.is_open = True
-        self.waiting: dict[NodeId, asyncio.Queue[Letter]] = {}
+        self.waiting: dict[NodeId, asyncio.Queue[Envelope]] = {}
         self.tasks: list[asyncio.Task[None]] = []
         self.readers: set[asyncio.StreamWriter] = set()
 
-    def send(self, dst: NodeId, letter: Letter) -> None:
+    def send(self, dst: NodeId, letter: Envelope) -> None:
         if not self.is_open:
             return
         if dst not in self.waiting:
@@ -120,19 +120,19 @@ class Stream:
         await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
-def streams() -> Reach:
+def streams() -> MakeNetwork:
     ports: Ports = {}
     return lambda: Streams(ports)
 
 
-def memory() -> Reach:
+def memory() -> MakeNetwork:
     hub = MemoryNetwork()
     return lambda: hub
 
 
-def spoilt() -> Reach:
+def spoilt() -> MakeNetwork:
     hub = Faults(MemoryNetwork())
-    hub.weather(loss=0.3, delay=(0.0, 0.03))
+    hub.conditions(loss=0.3, delay=(0.0, 0.03))
     return lambda: hub
 
 
@@ -186,7 +186,7 @@ def astray(it: Joined) -> None:
     """Delivers from a thread of its own."""
     receive = it.mailbox.receive
 
-    def elsewhere(src: NodeId, letters: Sequence[Letter]) -> None:
+    def elsewhere(src: NodeId, letters: Sequence[Envelope]) -> None:
         thread = threading.Thread(target=receive, args=(src, letters))
         thread.start()
         thread.join()
@@ -210,10 +210,10 @@ def careless(it: Joined) -> None:
     """Carries appends without their last entry."""
     send = it.end.send
 
-    def carry(dst: NodeId, letter: Letter) -> None:
+    def carry(dst: NodeId, letter: Envelope) -> None:
         match letter.message:
             case AppendRequest(vote=vote, prev=prev, entries=entries):
-                send(dst, Letter(letter.id, letter.cause, AppendRequest(vote=vote, prev=prev, entries=entries[:-1])))
+                send(dst, Envelope(letter.id, letter.cause, AppendRequest(vote=vote, prev=prev, entries=entries[:-1])))
             case _:
                 send(dst, letter)
 
@@ -224,7 +224,7 @@ def faithful(it: Joined) -> None:
     """Goes on delivering to those who have left."""
     before, receive = getattr(it.hub, f"box_{it.node}", None), it.mailbox.receive
 
-    def deliver(src: NodeId, letters: Sequence[Letter]) -> None:
+    def deliver(src: NodeId, letters: Sequence[Envelope]) -> None:
         for box in (before, receive):
             if box is not None:
                 box(src, letters)
@@ -237,7 +237,7 @@ def strict(it: Joined) -> None:
     """Raises where nobody is."""
     send = it.end.send
 
-    def carry(dst: NodeId, letter: Letter) -> None:
+    def carry(dst: NodeId, letter: Envelope) -> None:
         if dst > 3:
             raise LookupError(dst)
         send(dst, letter)
@@ -277,7 +277,7 @@ class Spoilt(MemoryNetwork):
     ],
 )
 async def test_a_network_that_breaks_its_word_is_caught(fault: Callable[[Joined], None], promise: str) -> None:
-    def fresh() -> Reach:
+    def fresh() -> MakeNetwork:
         hub = Spoilt(fault)
         return lambda: hub
 

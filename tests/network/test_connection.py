@@ -12,9 +12,9 @@ import pytest
 from pyraft_lab.errors import NetworkFailed
 from pyraft_lab.network.access import Account
 from pyraft_lab.network.address import Address
-from pyraft_lab.network.broker import Broker, Guard, start
+from pyraft_lab.network.broker import Broker, AccessControl, start
 from pyraft_lab.network.connection import failure
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from tests.network.wires import Remembering
 
@@ -61,7 +61,7 @@ async def test_a_node_and_a_line_outlive_a_broker_that_hangs_up_at_first(any_bro
     async with hesitant(any_broker) as url:
         one = await MqttNetwork(url).join(1, Remembering())
         await one.close()
-    async with hesitant(any_broker) as url, Line(MqttNetwork(url), "x", topics=[], deliver=lambda *_: None):
+    async with hesitant(any_broker) as url, MqttSession(MqttNetwork(url), "x", topics=[], deliver=lambda *_: None):
         pass
 
 
@@ -76,11 +76,11 @@ async def test_a_first_connection_is_given_up_when_its_time_is_over(meet: Meet, 
         with pytest.raises(NetworkFailed, match=f"{why}; check that it is an MQTT broker"):
             await MqttNetwork(url, timeout=0.3).join(1, Remembering())
         with pytest.raises(NetworkFailed, match=f"{why}; check that it is an MQTT broker"):
-            await Line(MqttNetwork(url, timeout=0.3), "x", topics=[], deliver=lambda *_: None).open()
+            await MqttSession(MqttNetwork(url, timeout=0.3), "x", topics=[], deliver=lambda *_: None).open()
 
 
 async def test_a_refusal_says_which_account_was_refused_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with start(kind="embedded", guard=Guard(accounts=(Account(name="ann", part="client"),))) as broker:
+    with start(kind="embedded", guard=AccessControl(accounts=(Account(name="ann", part="client"),))) as broker:
         monkeypatch.setenv("PYRAFT_PASSWORDS", "/no/such/file")
         for user, advice in (
             ("", "it asks for a name and a password"),

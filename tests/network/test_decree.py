@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pyraft_lab.network import broker, decree
 from pyraft_lab.network.base import MemoryNetwork
-from pyraft_lab.network.faults import Decree, Faults
+from pyraft_lab.network.faults import LinkFaults, Faults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.remote import Remote
 
@@ -26,32 +26,32 @@ async def test_a_node_says_which_decree_it_obeys_until_it_goes() -> None:
     with broker.start() as its:
         faults, network = Faults(MemoryNetwork()), MqttNetwork(its.url)
         async with Remote.connect(its.url, cluster="demo") as remote, asyncio.timeout(20):
-            async with decree.obey(network, faults, node=7):
-                await remote.until(lambda: 7 in remote.obeying)
-                assert remote.obeying[7] == decree.digest(b"")
-                digest = remote.decree(Decree(loss=0.5))
-                await remote.until(lambda: remote.obeying[7] == digest)
+            async with decree.follow_fault_control(network, faults, node=7):
+                await remote.until(lambda: 7 in remote.faults_applied)
+                assert remote.faults_applied[7] == decree.digest(b"")
+                digest = remote.publish_faults(LinkFaults(loss=0.5))
+                await remote.until(lambda: remote.faults_applied[7] == digest)
                 assert faults.link(1, 2).loss == 0.5
-                healed = remote.decree(Decree())
-                await remote.until(lambda: remote.obeying[7] == healed)
+                healed = remote.publish_faults(LinkFaults())
+                await remote.until(lambda: remote.faults_applied[7] == healed)
                 assert healed == decree.digest(b"")
-            await remote.until(lambda: 7 not in remote.obeying)
+            await remote.until(lambda: 7 not in remote.faults_applied)
 
 
 async def test_a_decree_that_cannot_be_is_neither_obeyed_nor_the_end_of_listening() -> None:
     with broker.start() as its:
         faults, network = Faults(MemoryNetwork()), MqttNetwork(its.url)
-        obeying = decree.obey(network, faults, node=7)
+        obeying = decree.follow_fault_control(network, faults, node=7)
         async with Remote.connect(its.url, cluster="demo") as remote, asyncio.timeout(20), obeying:
-            first = remote.decree(Decree(loss=0.25))
-            await remote.until(lambda: remote.obeying.get(7) == first)
+            first = remote.publish_faults(LinkFaults(loss=0.25))
+            await remote.until(lambda: remote.faults_applied.get(7) == first)
             for bad in (Unchecked(loss=2.0), Unchecked(delay=(float("nan"), 1.0)), Unchecked(delay=(2.0, 1.0))):
-                remote.decree(cast("Decree", bad))
-            last = remote.decree(Decree(loss=0.25, cuts=((1, 2),)))
-            await remote.until(lambda: remote.obeying[7] == last)
+                remote.publish_faults(cast("LinkFaults", bad))
+            last = remote.publish_faults(LinkFaults(loss=0.25, cuts=((1, 2),)))
+            await remote.until(lambda: remote.faults_applied[7] == last)
             assert faults.link(1, 2).is_cut
 
 
 def test_every_decree_that_heals_everything_is_the_same_one() -> None:
-    assert decree.digest(msgspec.msgpack.encode(Decree())) == decree.digest(b"")
-    assert decree.digest(msgspec.msgpack.encode(Decree(loss=0.1))) != decree.digest(b"")
+    assert decree.digest(msgspec.msgpack.encode(LinkFaults())) == decree.digest(b"")
+    assert decree.digest(msgspec.msgpack.encode(LinkFaults(loss=0.1))) != decree.digest(b"")

@@ -6,7 +6,7 @@ import pytest
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, Timeout
 from pyraft_lab.network.base import Endpoint, MemoryNetwork
-from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.faults import Fate, Faults
 from pyraft_lab.network.gate import NotHeld
 from tests.network.wires import Remembering, letter
@@ -22,7 +22,7 @@ class Wires:
         self.fates: list[tuple[int, Fate]] = []
         self.faults.on_fate = self._note
 
-    def _note(self, _src: NodeId, _dst: NodeId, letter: Letter, fate: Fate) -> None:
+    def _note(self, _src: NodeId, _dst: NodeId, letter: Envelope, fate: Fate) -> None:
         self.fates.append((letter.id, fate))
 
     async def join(self) -> "Wires":
@@ -70,7 +70,7 @@ async def test_healing_undoes_everything() -> None:
     wires = await Wires().join()
     wires.faults.partition({1}, {2, 3})
     wires.faults.cut(1, 2)
-    wires.faults.weather(loss=1.0)
+    wires.faults.conditions(loss=1.0)
     wires.faults.heal()
     wires.ends[1].send(2, letter(1))
     await wires.turn()
@@ -79,7 +79,7 @@ async def test_healing_undoes_everything() -> None:
 
 async def test_loss_takes_its_share_and_says_so() -> None:
     wires = await Wires().join()
-    wires.faults.spoil(1, 2, loss=0.5)
+    wires.faults.degrade(1, 2, loss=0.5)
     for id in range(200):
         wires.ends[1].send(2, letter(id))
     await wires.turn()
@@ -90,7 +90,7 @@ async def test_loss_takes_its_share_and_says_so() -> None:
 
 async def test_a_delayed_letter_is_overtaken() -> None:
     wires = await Wires().join()
-    wires.faults.spoil(1, 2, delay=(0.01, 0.01))
+    wires.faults.degrade(1, 2, delay=(0.01, 0.01))
     wires.ends[1].send(2, letter(1))
     wires.faults.heal()
     wires.ends[1].send(2, letter(2))
@@ -144,12 +144,12 @@ def test_what_is_not_held_cannot_be_released() -> None:
 @pytest.mark.parametrize("rule", [{"loss": 1.5}, {"loss": -0.1}, {"delay": (-1.0, 0.0)}, {"delay": (2.0, 1.0)}])
 def test_absurd_weather_is_refused(rule: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
-        Faults(MemoryNetwork()).weather(**rule)  # type: ignore[arg-type]
+        Faults(MemoryNetwork()).conditions(**rule)  # type: ignore[arg-type]
 
 
 async def test_late_letters_of_a_node_that_left_never_arrive() -> None:
     wires = await Wires().join()
-    wires.faults.spoil(1, 2, delay=(0.01, 0.01))
+    wires.faults.degrade(1, 2, delay=(0.01, 0.01))
     wires.ends[1].send(2, letter(1))
     await wires.ends[1].close()
     wires.ends[3].send(2, letter(2))

@@ -13,13 +13,13 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.codec import Garbage, decode, encode
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.presence import Claim
 from pyraft_lab.runtime import room
-from pyraft_lab.runtime.desk import attend_desk
+from pyraft_lab.runtime.desk import serve_rpc
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.questions import decode_asked, decode_metrics, decode_reply
+from pyraft_lab.runtime.questions import decode_call, decode_metrics, decode_reply
 from pyraft_lab.runtime.remote import Remote
 from tests.network.wires import letter
 
@@ -59,7 +59,7 @@ DEEP = b"\x91" * 100_000 + b"\xc0"
     ("decode", "before"),
     [
         (Claim.decode, b"\x93\x01\xc2"),
-        (decode_asked, b"\x92\x01\x83\xa4type\xa9ReadQuery\xa6policy\xa5index\xa5query"),
+        (decode_call, b"\x92\x01\x83\xa4type\xa9ReadQuery\xa6policy\xa5index\xa5query"),
         (decode_reply, b"\x92\x01\x82\xa4type\xa6Result\xa5value"),
         (room.decode, b"\x81\xa4what"),
         (room.decode_playing, b"\x82\xa7by_hand\xc2\xa4what"),
@@ -100,13 +100,13 @@ async def test_fifty_connections_of_garbage_do_not_stop_a_node(any_broker: Broke
     network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network)
     await raft.start()
-    desk = asyncio.create_task(attend_desk(raft, network))
+    desk = asyncio.create_task(serve_rpc(raft, network))
     await raft.initialize({1})
     topics = ["1/in/2", "1/in/x", "1/presence", "2/presence", "1/ask/somebody", "x/status", "2/status", "weather"]
     strangers, words, heard = 50, 40, asyncio.Event()
 
     async def rave() -> None:
-        async with Line(network, "stranger", topics=[], deliver=lambda *_: None) as line:
+        async with MqttSession(network, "stranger", topics=[], deliver=lambda *_: None) as line:
             for number in range(words):
                 line.publish(topics[number % len(topics)], os.urandom(number * 7))
                 await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 import asyncio
 
 from pyraft_lab.network.broker import Broker
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 
 
@@ -13,8 +13,8 @@ async def test_the_last_words_of_a_line_still_leave(any_broker: Broker) -> None:
         if len(heard) == 101:
             all_heard.set()
 
-    async with Line(network, "listener", topics=["news", "bye"], deliver=hear):
-        async with Line(network, "speaker", topics=[], deliver=lambda *_: None, will="bye") as speaker:
+    async with MqttSession(network, "listener", topics=["news", "bye"], deliver=hear):
+        async with MqttSession(network, "speaker", topics=[], deliver=lambda *_: None, will="bye") as speaker:
             for number in range(100):
                 speaker.publish("news", str(number).encode())
         async with asyncio.timeout(10):
@@ -25,7 +25,7 @@ async def test_the_last_words_of_a_line_still_leave(any_broker: Broker) -> None:
 async def test_a_line_closes_even_where_its_broker_has_just_gone(any_broker: Broker) -> None:
     """Over and over: the end of the connection and the wish to end must not swallow each other."""
     for _ in range(10):
-        line = Line(MqttNetwork(any_broker.url), "speaker", topics=[], deliver=lambda *_: None, will="bye")
+        line = MqttSession(MqttNetwork(any_broker.url), "speaker", topics=[], deliver=lambda *_: None, will="bye")
         await line.open()
         line.publish("news", b"nobody hears this")
         await asyncio.to_thread(any_broker.kill)
@@ -38,7 +38,7 @@ async def test_a_line_closes_even_where_its_broker_has_just_gone(any_broker: Bro
 async def test_a_line_is_there_again_when_its_broker_is(any_broker: Broker) -> None:
     up: asyncio.Queue[int] = asyncio.Queue()
     count = iter(range(100))
-    async with Line(
+    async with MqttSession(
         MqttNetwork(any_broker.url),
         "reader",
         topics=[],

@@ -4,7 +4,7 @@ import aiomqtt
 import pytest
 
 from pyraft_lab.errors import ConfigError, DuplicateNode, NetworkFailed
-from pyraft_lab.network.base import Connected, Disconnected, PeerBack, PeerGone, Usurped
+from pyraft_lab.network.base import Connected, Disconnected, PeerReachable, PeerUnreachable, SessionTakenOver
 from pyraft_lab.network.broker import Broker, free_port
 from pyraft_lab.network.codec import encode
 from pyraft_lab.network.connection import cancellable
@@ -46,9 +46,9 @@ async def test_peers_come_and_go(any_broker: Broker) -> None:
     network, mailbox = MqttNetwork(any_broker.url), Remembering()
     one = await network.join(1, mailbox)
     two = await network.join(2, Remembering())
-    await mailbox.until(lambda box: PeerBack(2) in box.notices)
+    await mailbox.until(lambda box: PeerReachable(2) in box.notices)
     await two.close()
-    await mailbox.until(lambda box: PeerGone(2) in box.notices)
+    await mailbox.until(lambda box: PeerUnreachable(2) in box.notices)
     await one.close()
 
 
@@ -95,7 +95,7 @@ async def test_a_node_that_finds_itself_replaced_ends(any_broker: Broker) -> Non
     mailbox = Remembering()
     one = await MqttNetwork(any_broker.url).join(1, mailbox)
     await publish(any_broker, "pyraft/demo/1/presence", Claim(99, is_answer=True).encode())
-    await mailbox.until(lambda box: Usurped(1) in box.notices)
+    await mailbox.until(lambda box: SessionTakenOver(1) in box.notices)
     await one.close()
 
 

@@ -10,22 +10,22 @@ from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.network.base import Notice
 from pyraft_lab.network.broker import Broker
-from pyraft_lab.network.codec import Garbage, Letter, decode, encode
-from pyraft_lab.network.line import Line
+from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
+from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.parts import LARGE, MARK, MOST_WAITING, PART, Assembly, Bulk, in_parts
 
 ORIGIN = LogId(0, 0, 0)
 
 
-def append(id: int, size: int = 10, index: int = 1) -> Letter:
+def append(id: int, size: int = 10, index: int = 1) -> Envelope:
     entry = Entry(LogId(1, 1, index), Normal(b"\xc4" + bytes(size)))
     prev = LogId(1, 1, index - 1) if index > 1 else ORIGIN
-    return Letter(id, 0, AppendRequest(vote=Vote(1, 1), prev=prev, entries=(entry,), commit=0, round=id))
+    return Envelope(id, 0, AppendRequest(vote=Vote(1, 1), prev=prev, entries=(entry,), commit=0, round=id))
 
 
-def heartbeat(id: int) -> Letter:
-    return Letter(id, 0, HeartbeatRequest(vote=Vote(1, 1), matched=ORIGIN, commit=0, round=id))
+def heartbeat(id: int) -> Envelope:
+    return Envelope(id, 0, HeartbeatRequest(vote=Vote(1, 1), matched=ORIGIN, commit=0, round=id))
 
 
 def test_parts_make_the_frame_again() -> None:
@@ -106,7 +106,7 @@ class Remembering:
         self.ids: list[int] = []
         self.arrived = asyncio.Event()
 
-    def receive(self, _src: NodeId, letters: Sequence[Letter]) -> None:
+    def receive(self, _src: NodeId, letters: Sequence[Envelope]) -> None:
         self.ids += [letter.id for letter in letters]
         self.arrived.set()
 
@@ -136,8 +136,8 @@ async def test_a_large_message_of_a_line_arrives_whole(any_broker: Broker) -> No
     heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
     large = bytes(range(256)) * 8 * 1024
     async with (
-        Line(network, "ear", topics=["news/+"], deliver=lambda *one: heard.put_nowait(one)),
-        Line(network, "mouth", topics=[], deliver=lambda *_: None) as mouth,
+        MqttSession(network, "ear", topics=["news/+"], deliver=lambda *one: heard.put_nowait(one)),
+        MqttSession(network, "mouth", topics=[], deliver=lambda *_: None) as mouth,
     ):
         mouth.publish("news/1", large, divide=True)
         mouth.publish("news/2", MARK + b"garbage")

@@ -17,9 +17,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_passwords_are_made_once_and_only_their_owner_can_read_them(file: Path) -> None:
-    first = passwords.keep(file, ["ann", "bob"])
+    first = passwords.get_or_create(file, ["ann", "bob"])
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    second = passwords.keep(file, ["bob", "eve"])
+    second = passwords.get_or_create(file, ["bob", "eve"])
     assert second == {**first, "eve": second["eve"]}
     assert passwords.read(file) == second
 
@@ -27,8 +27,8 @@ def test_passwords_are_made_once_and_only_their_owner_can_read_them(file: Path) 
 def test_a_url_may_leave_the_password_to_the_file_or_the_environment(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = passwords.keep(passwords.place("demo"), ["ann"])
-    assert passwords.place("demo") == file
+    known = passwords.get_or_create(passwords.password_file("demo"), ["ann"])
+    assert passwords.password_file("demo") == file
     assert MqttNetwork("mqtt://ann@localhost").address.password == known["ann"]
     assert MqttNetwork("mqtt://bob@localhost").address.password is None
     assert MqttNetwork("mqtt://localhost").address.password is None
@@ -42,7 +42,7 @@ def test_each_cluster_has_a_file_of_its_own_unless_one_is_named(
 ) -> None:
     monkeypatch.delenv(passwords.PASSWORDS, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert passwords.place("red") == tmp_path / "pyraft-lab" / "red.passwords"
+    assert passwords.password_file("red") == tmp_path / "pyraft-lab" / "red.passwords"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_line_that_is_no_good_is_named(file: Path, text: str | bytes, why: str
 
 
 def test_a_file_that_others_can_read_is_refused(file: Path) -> None:
-    passwords.keep(file, ["ann"])
+    passwords.get_or_create(file, ["ann"])
     file.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
         passwords.find("ann", "demo")
@@ -72,4 +72,4 @@ def test_a_file_that_others_can_read_is_refused(file: Path) -> None:
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be"):
-        passwords.keep(tmp_path / "file" / "passwords", ["ann"])
+        passwords.get_or_create(tmp_path / "file" / "passwords", ["ann"])

@@ -6,11 +6,11 @@ import pytest
 
 from pyraft_lab.engine.messages import HeartbeatResponse
 from pyraft_lab.engine.types import Vote
-from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.gate import Gate, Held
-from pyraft_lab.network.porter import FarGate, work
+from pyraft_lab.network.porter import RemoteGate, carry_out
 
-FATES: list[tuple[Callable[[FarGate], None], list[tuple[int, str]]]] = [
+FATES: list[tuple[Callable[[RemoteGate], None], list[tuple[int, str]]]] = [
     (lambda far: far.release(2, 1), [(2, "after 0.0 s"), (1, "after 0.0 s")]),
     (lambda far: far.delay(2, 0.5), [(2, "after 0.5 s")]),
     (lambda far: far.drop(1), [(1, "lost")]),
@@ -19,21 +19,21 @@ FATES: list[tuple[Callable[[FarGate], None], list[tuple[int, str]]]] = [
 ]
 
 
-def far_and_near() -> tuple[FarGate, Gate]:
+def far_and_near() -> tuple[RemoteGate, Gate]:
     """A gate, and what works it from afar over a perfect wire."""
     gate = Gate()
-    return FarGate(lambda topic, payload, _retain: work(gate, topic, payload)), gate
+    return RemoteGate(lambda topic, payload, _retain: carry_out(gate, topic, payload)), gate
 
 
 @pytest.mark.parametrize(("act", "fates"), FATES)
 def test_what_is_ordered_from_afar_happens_to_the_letters(
-    act: Callable[[FarGate], None], fates: list[tuple[int, str]]
+    act: Callable[[RemoteGate], None], fates: list[tuple[int, str]]
 ) -> None:
     far, gate = far_and_near()
     told: list[tuple[int, str]] = []
     far.close()
     for id in (1, 2):
-        letter = Letter(id, 0, HeartbeatResponse(vote=Vote(1, 1, committed=True), round=1))
+        letter = Envelope(id, 0, HeartbeatResponse(vote=Vote(1, 1, committed=True), round=1))
         held = Held(
             1,
             2,
@@ -41,7 +41,7 @@ def test_what_is_ordered_from_afar_happens_to_the_letters(
             release=lambda held, seconds: told.append((held.id, f"after {seconds} s")),
             drop=lambda held: told.append((held.id, "lost")),
         )
-        assert gate.takes(held)
+        assert gate.holds(held)
     act(far)
     assert told == fates
 
@@ -56,5 +56,5 @@ def test_an_open_gate_holds_nothing() -> None:
 def test_garbage_moves_no_gate() -> None:
     gate = Gate()
     gate.close()
-    work(gate, "gate/letters", b"\xff garbage")
+    carry_out(gate, "gate/letters", b"\xff garbage")
     assert gate.is_closed

@@ -15,15 +15,15 @@ from pyraft_lab.errors import BadCommand, ConfigError, EmptyMembership, NotLeade
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.desk import attend_desk
+from pyraft_lab.runtime.desk import serve_rpc
 from pyraft_lab.runtime.node import Raft
 from pyraft_lab.runtime.questions import (
-    ChangeMembers,
-    Found,
-    HandOver,
+    ChangeMembership,
+    Initialize,
+    TransferLeader,
     ReadQuery,
-    Refused,
-    TakeLearner,
+    RpcError,
+    AddLearner,
     WriteCommands,
     refused,
     to_error,
@@ -36,13 +36,13 @@ ABSURD = SEALED + msgspec.msgpack.encode((1, 2**62 + 1, 2**62, 0, INCR))
 NO_READ: tuple[Any, ...] = ("bogus", "local", None, 5)
 NO_COMMANDS: tuple[Any, ...] = ("x", None, (5,), (None,), ({},))
 QUESTIONS: list[Any] = [
-    *(TakeLearner(value) for value in NO_ID),
-    *(TakeLearner(4, value) for value in NO_FLAG),
-    *(HandOver(value) for value in NO_ID),
-    *(Found(value) for value in NO_MEMBERS),
-    *(ChangeMembers(value) for value in NO_CHANGE),
-    *(ChangeMembers(ReplaceVoters(value)) for value in NO_CHANGE),
-    *(ChangeMembers(AddLearners(value)) for value in NO_CHANGE if value not in ({}, {1: 2})),
+    *(AddLearner(value) for value in NO_ID),
+    *(AddLearner(4, value) for value in NO_FLAG),
+    *(TransferLeader(value) for value in NO_ID),
+    *(Initialize(value) for value in NO_MEMBERS),
+    *(ChangeMembership(value) for value in NO_CHANGE),
+    *(ChangeMembership(ReplaceVoters(value)) for value in NO_CHANGE),
+    *(ChangeMembership(AddLearners(value)) for value in NO_CHANGE if value not in ({}, {1: 2})),
     *(ReadQuery("x", value) for value in NO_READ),
     *(WriteCommands(value) for value in NO_COMMANDS),
 ]
@@ -61,7 +61,7 @@ async def test_every_absurd_question_is_answered_with_its_error_and_the_node_ser
     network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network)
     await raft.start()
-    desk = asyncio.create_task(attend_desk(raft, network))
+    desk = asyncio.create_task(serve_rpc(raft, network))
     await raft.initialize({1})
     async with asyncio.timeout(60), Remote.connect(any_broker.url, cluster="demo") as remote:
         await remote.leader()
@@ -72,7 +72,7 @@ async def test_every_absurd_question_is_answered_with_its_error_and_the_node_ser
             with pytest.raises(BadCommand):
                 await remote.ask(1, WriteCommands((command,)))
         with pytest.raises(EmptyMembership):
-            await remote.ask(1, Found(()))
+            await remote.ask(1, Initialize(()))
         assert raft.metrics.role == "leader"
         assert set(raft.metrics.membership.nodes) == {1}
         assert await remote.client().write(INCR) == 1
@@ -96,7 +96,7 @@ async def test_an_answer_that_cannot_travel_is_said_to_be_one(any_broker: Broker
     network = MqttNetwork(any_broker.url)
     raft = Raft(1, config=Config(election_timeout=(0.3, 0.6)), network=network, machine=Strange())
     await raft.start()
-    desk = asyncio.create_task(attend_desk(raft, network))
+    desk = asyncio.create_task(serve_rpc(raft, network))
     await raft.initialize({1})
     async with asyncio.timeout(60), Remote.connect(any_broker.url, cluster="demo") as remote:
         await remote.leader()
@@ -129,14 +129,14 @@ def test_an_error_travels_as_what_it_is(error: PyraftError) -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        Refused("Timeout", {"what": "x", "seconds": "soon"}),
-        Refused("QuorumNotEnough", {"got": 5, "needed": 1}),
-        Refused("UnknownNode", {"node": 1, "known": [1, "a"]}),
-        Refused("NoSuchError", {"why": "x"}),
-        Refused("at_least", {}),
-        Refused("ConfigError", {"nothing": 1}),
+        RpcError("Timeout", {"what": "x", "seconds": "soon"}),
+        RpcError("QuorumNotEnough", {"got": 5, "needed": 1}),
+        RpcError("UnknownNode", {"node": 1, "known": [1, "a"]}),
+        RpcError("NoSuchError", {"why": "x"}),
+        RpcError("at_least", {}),
+        RpcError("ConfigError", {"nothing": 1}),
     ],
     ids=lambda refusal: refusal.error,
 )
-def test_an_error_of_nobody_is_an_error_all_the_same(refusal: Refused) -> None:
+def test_an_error_of_nobody_is_an_error_all_the_same(refusal: RpcError) -> None:
     assert type(to_error(refusal)) is PyraftError

@@ -7,7 +7,7 @@ from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.network.base import Notice
-from pyraft_lab.network.codec import Letter
+from pyraft_lab.network.codec import Envelope
 
 
 class Remembering:
@@ -18,7 +18,7 @@ class Remembering:
         self.notices: list[Notice] = []
         self._changed = asyncio.Event()
 
-    def receive(self, src: NodeId, letters: Sequence[Letter]) -> None:
+    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
         self.letters += [(src, letter.id) for letter in letters]
         self._changed.set()
 
@@ -38,10 +38,10 @@ class Remembering:
         return self.letters
 
 
-def letter(id: int, cause: int = 0) -> Letter:
-    return Letter(id, cause, HeartbeatRequest(vote=Vote(1, 1, committed=True), matched=LogId()))
+def letter(id: int, cause: int = 0) -> Envelope:
+    return Envelope(id, cause, HeartbeatRequest(vote=Vote(1, 1, committed=True), matched=LogId()))
 
 
-def heavy(id: int, size: int) -> Letter:
+def heavy(id: int, size: int) -> Envelope:
     entry = Entry(LogId(1, 1, 1), Normal(bytes(size)))
-    return Letter(id, 0, AppendRequest(vote=Vote(1, 1, committed=True), prev=LogId(), entries=(entry,)))
+    return Envelope(id, 0, AppendRequest(vote=Vote(1, 1, committed=True), prev=LogId(), entries=(entry,)))

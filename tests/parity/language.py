@@ -20,7 +20,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Guard, ReadPolicy
+from pyraft_lab.engine.events import Precondition, ReadPolicy
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
@@ -112,7 +112,7 @@ class Change(Struct, frozen=True):
     change: ChangeLike | Any
     retain: bool = False
     at: Who | None = None
-    guard: Guard = Guard()
+    guard: Precondition = Precondition()
 
 
 class Transfer(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from pyraft_lab.engine.events import Guard
+from pyraft_lab.engine.events import Precondition
 from pyraft_lab.engine.membership import AddVoters, Batch, RemoveLearners, RemoveVoters
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import (
@@ -62,7 +62,7 @@ from tests.parity.language import (
 X = {"x": 1}
 ALL = frozenset({1, 2, 3})
 ON_REQUEST = replace(CONFIG, check_quorum=False, enable_elect=False, retry_limit=0.2)
-BY_HAND = replace(CONFIG, pre_vote=False, loyalty=False)
+BY_HAND = replace(CONFIG, pre_vote=False, vote_lease=False)
 
 CLIENTS = (
     Scenario("a value is read as it was written", (Write(put("x", 1)), None), (Read("x"), 1), machine=X),
@@ -609,8 +609,8 @@ ENDINGS = (
     ),
     Scenario(
         "a guarded change that meets another membership does not happen",
-        (Change({1, 2}, at="leader", guard=Guard(membership=LogId(9, 9, 9))), Error(PreconditionFailed)),
-        (Change({1, 2}, at="leader", guard=Guard(leader=(9, 9))), Error(PreconditionFailed)),
+        (Change({1, 2}, at="leader", guard=Precondition(membership=LogId(9, 9, 9))), Error(PreconditionFailed)),
+        (Change({1, 2}, at="leader", guard=Precondition(leader=(9, 9))), Error(PreconditionFailed)),
     ),
     Scenario(
         "leadership is not handed to a node that is dead, and work goes on",

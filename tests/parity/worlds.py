@@ -73,7 +73,7 @@ class Simulated:
         if at is None:
             return self._ended(self.sim.change_membership(change.change, retain=change.retain))
         wish = Reconfigure(as_change(change.change), change.retain, change.guard)
-        return self._ended(self.sim.call(Call(client=OPERATOR, wish=wish, to=at)))
+        return self._ended(self.sim.call(Call(client=OPERATOR, request=wish, to=at)))
 
     async def transfer(self, to: NodeId, *, waits: bool) -> None:
         """Hand leadership over."""

@@ -219,7 +219,7 @@ async def test_a_session_that_the_cluster_forgot_is_opened_again() -> None:
 async def test_a_slow_commit_is_acknowledged_once_and_the_log_holds_it_once() -> None:
     async with LocalCluster(3) as cluster:
         leader = await cluster.wait_leader()
-        client = Client(cluster._door(), attempt=0.05, home=cluster._home)  # noqa: SLF001
+        client = Client(cluster._transport(), attempt=0.05, home=cluster._home)  # noqa: SLF001
         await client.write(INCR)
         before = cluster.metrics[leader].last_log.index
         cluster.freeze()

@@ -10,10 +10,10 @@ import pytest
 
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, LOYALTY, Timer, TimerKind, lease
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, Timer, TimerKind, lease
 from pyraft_lab.errors import NotLeader
 from pyraft_lab.network.base import MemoryNetwork
-from pyraft_lab.runtime.clock import Clock
+from pyraft_lab.runtime.clock import Timers
 from pyraft_lab.runtime.node import Raft
 
 QUICK = Config(election_timeout=(0.02, 0.04), heartbeat_interval=0.01)
@@ -26,14 +26,14 @@ def stand_still(seconds: float) -> None:
 
 
 async def test_a_timer_has_run_out_when_the_clock_says_so_though_the_loop_has_not_noticed() -> None:
-    clock = Clock(lambda: None, random.Random(1))
-    clock.set(SetTimer(LOYALTY), QUICK, 1)
+    clock = Timers(lambda: None, random.Random(1))
+    clock.set(SetTimer(VOTE_LEASE), QUICK, 1)
     clock.set(SetTimer(HEARTBEAT), QUICK, 2)
     assert not clock.has_due
     assert clock.overdue() == ()
     stand_still(0.03)
-    assert clock.overdue() == (HEARTBEAT, LOYALTY)
-    assert clock.take(LOYALTY) == 1
+    assert clock.overdue() == (HEARTBEAT, VOTE_LEASE)
+    assert clock.take(VOTE_LEASE) == 1
     assert clock.has_due
     assert clock.take_due() == (HEARTBEAT, 2)
     assert not clock.has_due
@@ -41,7 +41,7 @@ async def test_a_timer_has_run_out_when_the_clock_says_so_though_the_loop_has_no
 
 
 async def test_a_timer_that_is_set_anew_or_stopped_does_not_run_out() -> None:
-    clock = Clock(lambda: None, random.Random(1))
+    clock = Timers(lambda: None, random.Random(1))
     for timer in (HEARTBEAT, lease(1), lease(2), ELECTION):
         clock.set(SetTimer(timer), QUICK, 1)
     stand_still(0.05)
@@ -54,7 +54,7 @@ async def test_a_timer_that_is_set_anew_or_stopped_does_not_run_out() -> None:
 
 
 async def test_a_frozen_clock_hides_what_ran_out_unless_it_is_asked_for() -> None:
-    clock = Clock(lambda: None, random.Random(1))
+    clock = Timers(lambda: None, random.Random(1))
     clock.set(SetTimer(lease(1)), QUICK, 1)
     clock.freeze()
     stand_still(0.03)
@@ -67,7 +67,7 @@ async def test_a_frozen_clock_hides_what_ran_out_unless_it_is_asked_for() -> Non
 
 async def test_a_loop_that_is_free_is_woken_when_a_timer_runs_out() -> None:
     woken = asyncio.Event()
-    clock = Clock(woken.set, random.Random(1))
+    clock = Timers(woken.set, random.Random(1))
     clock.set(SetTimer(HEARTBEAT), QUICK, 1)
     await asyncio.wait_for(woken.wait(), 10)
     assert clock.has_due

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Guard
+from pyraft_lab.engine.events import Precondition
 from pyraft_lab.engine.membership import AddVoters, Batch, SetNodes
 from pyraft_lab.errors import BadCommand, ConfigError, EmptyMembership, PreconditionFailed, UnknownNode
 from pyraft_lab.machine import KeyValue, Sessions
@@ -16,7 +16,7 @@ from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Reporter
+from pyraft_lab.runtime.reporter import Recorder
 from pyraft_lab.storage.memory import MemoryStorage
 from tests.absurd import NAN, NO_ADDRESS, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
 
@@ -46,7 +46,7 @@ HANDLE: Mapping[str, tuple[Act, Sequence[Any]]] = {
     "change_membership, retain": (lambda raft, value: raft.change_membership({1, 2, 3}, value), NO_FLAG),
     "change_membership, only_if": (
         lambda raft, value: raft.change_membership({1, 2, 3}, only_if=value),
-        ("x", 5, (1, 2), {}, Guard(leader=(-1, 1))),
+        ("x", 5, (1, 2), {}, Precondition(leader=(-1, 1))),
     ),
     "initialize": (lambda raft, value: raft.initialize(value), (*NO_MEMBERS, set(), {})),
     "read": (lambda raft, value: raft.read("x", policy=value), (*NO_POLICY, "local")),
@@ -165,7 +165,7 @@ async def test_a_client_takes_no_deadline_that_is_none() -> None:
         ("cluster", (5, b"x", "\ud800")),
         ("observers", (None, 5, "x", [1], {print: 1})),
         ("chance", (5, "x", Random)),
-        ("reporter", (5, print, Reporter)),
+        ("reporter", (5, print, Recorder)),
     ],
 )
 def test_a_handle_is_made_of_sensible_things(field: str, values: Sequence[Any]) -> None:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Guard
+from pyraft_lab.engine.events import Precondition
 from pyraft_lab.engine.membership import AddLearners
 from pyraft_lab.errors import ChangeInProgress, LearnerNotFound, NotLeader, PreconditionFailed, PyraftError
 from pyraft_lab.machine import Counter
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Reporter
+from pyraft_lab.runtime.reporter import Recorder
 from pyraft_lab.trace.trace import Trace
 
 CALM = Config(election_timeout=(0.5, 1.0), learner_lag=0)
@@ -68,15 +68,15 @@ async def test_a_guarded_change_happens_only_as_things_stood(three: Three) -> No
     _, leader, follower, _ = three
     now = leader.metrics
     for wrong in (
-        Guard(leader=(now.term + 1, leader.id)),
-        Guard(last=now.purged),
-        Guard(membership=now.purged),
+        Precondition(leader=(now.term + 1, leader.id)),
+        Precondition(last=now.purged),
+        Precondition(membership=now.purged),
     ):
         with pytest.raises(PreconditionFailed):
             await leader.change_membership({1, 2}, only_if=wrong)
     with pytest.raises(NotLeader):
-        await follower.change_membership({1, 2}, only_if=Guard(membership=now.purged))
-    right = Guard(leader=(now.term, leader.id), membership=now.membership_id)
+        await follower.change_membership({1, 2}, only_if=Precondition(membership=now.purged))
+    right = Precondition(leader=(now.term, leader.id), membership=now.membership_id)
     response = await leader.change_membership({leader.id, follower.id}, only_if=right)
     assert response.membership is not None
     assert response.membership.voters == {leader.id, follower.id}
@@ -178,7 +178,7 @@ async def test_founders_may_have_addresses() -> None:
 async def test_steps_can_be_sampled() -> None:
     everything, tenth = Trace(), Trace()
     for trace, sample in ((everything, 1), (tenth, 10)):
-        raft = Raft(1, config=CALM, machine=Counter(), reporter=Reporter([trace], sample=sample))
+        raft = Raft(1, config=CALM, machine=Counter(), reporter=Recorder([trace], sample=sample))
         await raft.start()
         await raft.initialize({1})
         await raft.wait(20).role("leader")

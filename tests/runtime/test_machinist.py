@@ -12,7 +12,7 @@ from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.runtime.disk import DiskQueue
-from pyraft_lab.runtime.machinist import AT_ONCE, AT_ONCE_BYTES, Machinist, Work
+from pyraft_lab.runtime.machinist import AT_ONCE, AT_ONCE_BYTES, Applier, Work
 from pyraft_lab.storage.memory import MemoryStorage
 
 
@@ -34,7 +34,7 @@ async def test_entries_are_applied_in_pieces_of_bounded_number_and_size(sizes: l
             done_all.set()
 
     disk = DiskQueue(storage, lambda *_: None)
-    machinist = Machinist(Sessions(KeyValue()), storage, disk, carried_out=carried_out, built=lambda *_: None)
+    machinist = Applier(Sessions(KeyValue()), storage, disk, carried_out=carried_out, built=lambda *_: None)
     working = asyncio.create_task(machinist.run())
     entries = tuple(
         Entry(LogId(1, 1, index), Normal(encode({"op": "put", "key": "x", "value": "v" * size})))

@@ -23,7 +23,7 @@ from pyraft_lab.errors import (
 )
 from pyraft_lab.machine import Counter
 from pyraft_lab.network.base import MemoryNetwork
-from pyraft_lab.network.codec import Letter, encode
+from pyraft_lab.network.codec import Envelope, encode
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.node import Raft
@@ -364,7 +364,7 @@ async def test_a_flood_of_letters_washes_the_oldest_away() -> None:
     raft = await alone(network=network, observers=[trace])
     said = HeartbeatResponse(vote=Vote(1, 1, committed=True))
     for first in range(1, 20_000, 200):
-        assert network.carry(1, encode(2, [Letter(id, 0, said) for id in range(first, first + 200)]))
+        assert network.carry(1, encode(2, [Envelope(id, 0, said) for id in range(first, first + 200)]))
     assert (await raft.client_write(1)).value == 1
     lost = [record.message for record in trace.records if record.kind is Kind.UNDELIVERED]
     assert lost == list(range(1, 20_000 - INBOX + 1))

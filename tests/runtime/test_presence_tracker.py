@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from pyraft_lab import Trace
-from pyraft_lab.lab.cluster import FollowDesk
+from pyraft_lab.lab.cluster import FollowedSession
 from pyraft_lab.lab.still import alt
 from pyraft_lab.network import broker
-from pyraft_lab.runtime.presence_tracker import MOMENT, RETURN, Roll
+from pyraft_lab.runtime.presence_tracker import MOMENT, RETURN, PresenceTracker
 from pyraft_lab.runtime.trace_stream import Merger
 from pyraft_lab.trace.record import Kind, Record
 
 
-def roll(*present: int) -> Roll:
-    made = Roll()
+def roll(*present: int) -> PresenceTracker:
+    made = PresenceTracker()
     for node in present:
-        made.hear(node, is_claimed=True, now=0.0)
+        made.on_presence(node, is_claimed=True, now=0.0)
     return made
 
 
@@ -31,7 +31,7 @@ def told(kind: Kind, node: int) -> Record:
 
 def test_a_node_whose_claim_is_cleared_is_not_heard_of_a_moment_later() -> None:
     cluster = roll(1, 3)
-    cluster.hear(3, is_claimed=False, now=10.0)
+    cluster.on_presence(3, is_claimed=False, now=10.0)
     assert cluster.take(now=10.0) == []
     assert cluster.take(now=10.0 + MOMENT) == [(Kind.SILENT, 3)]
     assert cluster.take(now=60.0) == [], "that is no news any more"
@@ -39,17 +39,17 @@ def test_a_node_whose_claim_is_cleared_is_not_heard_of_a_moment_later() -> None:
 
 def test_a_claim_that_a_dead_rival_wiped_out_is_back_before_it_is_missed() -> None:
     cluster = roll(3)
-    cluster.hear(3, is_claimed=False, now=10.0)
-    cluster.hear(3, is_claimed=True, now=10.1)
+    cluster.on_presence(3, is_claimed=False, now=10.0)
+    cluster.on_presence(3, is_claimed=True, now=10.1)
     assert cluster.take(now=60.0) == []
 
 
 def test_a_node_that_was_missed_is_heard_of_again_once() -> None:
     cluster = roll(3)
-    cluster.hear(3, is_claimed=False, now=0.0)
+    cluster.on_presence(3, is_claimed=False, now=0.0)
     cluster.take(now=MOMENT)
-    cluster.hear(3, is_claimed=True, now=5.0)
-    cluster.hear(3, is_claimed=True, now=5.1)
+    cluster.on_presence(3, is_claimed=True, now=5.0)
+    cluster.on_presence(3, is_claimed=True, now=5.1)
     assert cluster.take(now=5.1) == [(Kind.HEARD, 3)]
     assert cluster.take(now=60.0) == []
 
@@ -57,23 +57,23 @@ def test_a_node_that_was_missed_is_heard_of_again_once() -> None:
 def test_who_does_not_come_back_after_the_broker_did_is_not_heard_of() -> None:
     cluster = roll(1, 2)
     cluster.connected(now=10.0)
-    cluster.hear(1, is_claimed=True, now=11.0)
+    cluster.on_presence(1, is_claimed=True, now=11.0)
     assert cluster.take(now=10.0 + RETURN) == [(Kind.SILENT, 2)]
 
 
 @pytest.mark.parametrize("kind", [Kind.CRASH, Kind.PAUSE])
 def test_the_silence_of_a_node_that_somebody_hurt_is_no_news(kind: Kind) -> None:
     cluster = roll(3)
-    cluster.hear(3, is_claimed=False, now=0.0)
-    cluster.know(told(kind, 3))
+    cluster.on_presence(3, is_claimed=False, now=0.0)
+    cluster.on_record(told(kind, 3))
     assert cluster.take(now=60.0) == []
 
 
 def test_a_node_that_goes_on_can_be_missed_again() -> None:
     cluster = roll(3)
-    cluster.know(told(Kind.PAUSE, 3))
-    cluster.know(told(Kind.RESUME, 3))
-    cluster.hear(3, is_claimed=False, now=10.0)
+    cluster.on_record(told(Kind.PAUSE, 3))
+    cluster.on_record(told(Kind.RESUME, 3))
+    cluster.on_presence(3, is_claimed=False, now=10.0)
     assert cluster.take(now=60.0) == [(Kind.SILENT, 3)]
 
 
@@ -118,7 +118,7 @@ def test_a_node_killed_without_mercy_is_shown_as_not_heard_of_and_so_is_one_that
 ) -> None:
     processes = {node: start(node) for node in (1, 2, 3)}
     with Trace.follow(running.url, "demo") as trace:
-        desk = FollowDesk(trace)
+        desk = FollowedSession(trace)
         until(lambda: {1, 2, 3} <= {one.node for one in trace.records if one.step is not None})
         processes[2].send_signal(signal.SIGSTOP)
         processes[3].kill()
@@ -132,11 +132,11 @@ def test_a_node_killed_without_mercy_is_shown_as_not_heard_of_and_so_is_one_that
     assert not any(one.kind is Kind.CRASH for one in trace.records), "nobody knows that"
 
 
-def shown(desk: FollowDesk) -> dict[int, str]:
+def shown(desk: FollowedSession) -> dict[int, str]:
     """The servers as the last picture tells of them."""
     list(desk.grow())
-    film = desk.film("main")
-    words = alt(film.moment(len(film) - 1), "").split(". ")[1].split(", n")
+    film = desk.recording("main")
+    words = alt(film.view(len(film) - 1), "").split(". ")[1].split(", n")
     return {int(one.removeprefix("n").split()[0]): f"n{one.removeprefix('n')}" for one in words if one}
 
 

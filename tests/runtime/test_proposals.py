@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.commands import Accepted, Refuse
 from pyraft_lab.engine.engine import step
-from pyraft_lab.engine.log import Blank, Normal
+from pyraft_lab.engine.log import Noop, Normal
 from pyraft_lab.engine.membership import Batch
-from pyraft_lab.engine.requests import room
+from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.errors import Fatal, OutcomeUnknown, Overloaded, Stopped
 from pyraft_lab.runtime.cluster import LocalCluster
@@ -27,7 +27,7 @@ def numbered(sizes: list[list[int]], state: RaftState) -> list[Call]:
     """One call for each list of sizes; of no bytes are blanks, and some calls name the leadership."""
     made, first = list[Call](), 1
     for place, call in enumerate(sizes):
-        payloads = [Normal(b"x" * size) if size else Blank() for size in call]
+        payloads = [Normal(b"x" * size) if size else Noop() for size in call]
         fence = (state.vote.term, state.vote.node) if place % 3 == 2 else None
         made.append((range(first, first + len(call)), payloads, fence))
         first += len(call)
@@ -38,7 +38,7 @@ def fates(state: RaftState, groups: list[list[Call]]) -> dict[int, bool]:
     """Which requests are accepted."""
     found = dict[int, bool]()
     for group in groups:
-        for event in merged(group, room(state)):
+        for event in merged(group, room_for(state)):
             turn = step(state, event)
             state = turn.after
             found |= {one: True for told in turn.commands if isinstance(told, Accepted) for one in told.requests}
@@ -56,7 +56,7 @@ def test_a_call_is_accepted_or_refused_as_if_it_had_come_alone(sizes: list[list[
 
 def test_without_a_limit_all_calls_are_one_event() -> None:
     state = leader(1, [1])
-    assert len(merged(numbered([[1000], [0], [5]][:2], state), room(state))) == 1
+    assert len(merged(numbered([[1000], [0], [5]][:2], state), room_for(state))) == 1
 
 
 async def test_writes_that_wait_together_are_refused_one_by_one_beyond_the_limit() -> None:

@@ -22,7 +22,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.processes import ProcessCluster
-from pyraft_lab.runtime.witness import Witness
+from pyraft_lab.runtime.witness import RecordingClient
 from tests.runtime.nemesis import GoesOn, Nemesis, Usage
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Journal(Struct):
 
 
 async def work(
-    witness: Witness, cluster: ProcessCluster, goes_on: GoesOn, *, keys: set[str], chance: random.Random
+    witness: RecordingClient, cluster: ProcessCluster, goes_on: GoesOn, *, keys: set[str], chance: random.Random
 ) -> None:
     """Write and read a few keys, which are noted in ``keys``; a call without an answer is noted as such."""
     number = 0
@@ -128,9 +128,9 @@ class Run:
             await last.read(key)
         self.found = await last.client.read("journal") or ()
 
-    def _witness(self, cluster: ProcessCluster, name: int | str, *, deadline: float) -> Witness:
+    def _witness(self, cluster: ProcessCluster, name: int | str, *, deadline: float) -> RecordingClient:
         client = cluster.new_client(deadline=deadline)
-        return Witness(client, name=name, notes=self.notes, now=lambda: cluster.now)
+        return RecordingClient(client, name=name, notes=self.notes, now=lambda: cluster.now)
 
     @property
     def files(self) -> tuple[int, int, int]:

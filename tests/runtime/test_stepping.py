@@ -9,7 +9,7 @@ from pyraft_lab.network.gate import Held
 from pyraft_lab.runtime.cluster import LocalCluster
 from tests.runtime.test_cluster import NETWORKS
 
-PLAIN = Config(election_timeout=(2.0, 4.0), pre_vote=False, loyalty=False)
+PLAIN = Config(election_timeout=(2.0, 4.0), pre_vote=False, vote_lease=False)
 """Nobody campaigns unasked, however slow this machine is just now."""
 
 

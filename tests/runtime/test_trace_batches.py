@@ -92,18 +92,18 @@ def test_a_lost_batch_is_said_to_be_missing_and_what_follows_waits_for_a_whole_s
     found = received(reader, [first, third])
     assert (found[:5], [missing_in(one) for one in found[5:]]) == (records[:5], [5])
     assert found[5].time == records[4].time, "the last moment that is known"
-    assert reader.is_lost
-    sender.tell_whole()
+    assert reader.needs_full_state
+    sender.add_full_state()
     again = reader.read(sent(sender, records[15:20]))
     assert (again[0].state, missing_in(again[0]), again[1:]) == (records[14].after, 5, records[15:20])
-    assert not reader.is_lost
+    assert not reader.needs_full_state
 
 
 def test_a_quiet_node_tells_its_whole_state_too(records: list[Record]) -> None:
     sender, reader = Sender(NODE, run=1), receiver()
     first, _, third = (sent(sender, part) for part in parts(records[:15], 5))
     received(reader, [first, third])
-    sender.tell_whole()
+    sender.add_full_state()
     whole = sender.take()
     assert whole is not None
     assert [one.state for one in reader.read(whole)] == [records[14].after]
@@ -124,8 +124,8 @@ def test_who_joins_late_misses_nothing_of_what_was_before(records: list[Record])
     sender, late = Sender(NODE, run=1), receiver()
     *_, newest = (sent(sender, part) for part in parts(records[:15], 5))
     assert late.read(newest) == [], "it does not know the state yet"
-    assert late.is_lost
-    sender.tell_whole()
+    assert late.needs_full_state
+    sender.add_full_state()
     assert late.read(sent(sender, records[15:20])) == records[15:20]
 
 
@@ -141,7 +141,7 @@ def test_what_a_node_does_first_after_its_start_can_be_missing(records: list[Rec
     before, after, reader = Sender(NODE, run=1), Sender(NODE, run=2), receiver()
     found = reader.read(sent(before, records[:start]))
     sent(after, records[start : start + 3])
-    after.tell_whole()
+    after.add_full_state()
     found += reader.read(sent(after, records[start + 3 :]))
     assert (real(found), missing(found)) == ([*records[:start], *records[start + 3 :]], 3)
 
@@ -207,8 +207,8 @@ def test_whatever_the_wire_does_every_record_is_there_or_missing_and_the_picture
             run += 1
             sender = Sender(NODE, run=run)
         sender.add(record, is_followed=chance.random() < 0.95)
-        if reader.is_lost and chance.random() < 0.3:
-            sender.tell_whole()
+        if reader.needs_full_state and chance.random() < 0.3:
+            sender.add_full_state()
         batch = sender.take() if chance.random() < 0.4 else None
         fate = chance.random()
         if batch is not None and fate < 0.7:
@@ -218,7 +218,7 @@ def test_whatever_the_wire_does_every_record_is_there_or_missing_and_the_picture
             late.append(batch)
         if late and chance.random() < 0.1:
             found += reader.read(late.pop(chance.randrange(len(late))))
-    sender.tell_whole()
+    sender.add_full_state()
     found += reader.read(sender.take() or b"")
     assert 0 < len(real(found)) + missing(found) <= len(records), "nothing is counted twice"
     assert found[-1].after == records[-1].after
@@ -255,6 +255,6 @@ def test_records_that_nobody_read_are_forgotten_and_counted(records: list[Record
         sender.add(record, is_followed=True)
     sender.forget()
     assert sender.take() is None
-    sender.tell_whole()
+    sender.add_full_state()
     heard = received(reader, [sent(sender, records[20:])])
     assert real(heard) == list(records[20:])

@@ -12,15 +12,15 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Elect
-from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, covers_in_order
+from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, supersedes_in_order
 from pyraft_lab.errors import CapsuleError, CapsuleMismatch
 from pyraft_lab.machine import Counter
 from pyraft_lab.sim import capsule as capsules
-from pyraft_lab.sim.nemesis import unleash
+from pyraft_lab.sim.nemesis import run_with_faults
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.timeline import Deed
+from pyraft_lab.sim.timeline import ExternalAction
 from pyraft_lab.sim.weather import Weather
-from pyraft_lab.sim.world import Crash, Tell
+from pyraft_lab.sim.world import Crash, Notify
 
 
 def lesson() -> Simulation:
@@ -33,7 +33,7 @@ def lesson() -> Simulation:
     sim.crash(sim.leader)
     sim.run(2)
     sim.partition({1, 2}, {3, 4, 5})
-    sim.spoil(1, slow=3.0)
+    sim.break_disk(1, slow=3.0)
     sim.run(1)
     sim.heal()
     sim.add_learner(6)
@@ -88,7 +88,7 @@ def test_a_capsule_opens_in_any_process() -> None:
 
 def test_a_run_under_the_nemesis_and_a_fork_have_capsules_of_their_own() -> None:
     sim = Simulation(3, seed=5, config=Config(snapshot_logs_since_last=10, keep_logs=2))
-    unleash(sim, "heavy", 4.0, quiet=1.0)
+    run_with_faults(sim, "heavy", 4.0, quiet=1.0)
     fork = sim.fork(at=2.0)
     fork.elect(1) if fork.nodes[1].up else fork.restart(1)
     fork.run(1)
@@ -113,7 +113,7 @@ def turned(*tables: Rules) -> Simulation:
     return sim
 
 
-@pytest.mark.parametrize("tables", [(RAFT, ADVANCED), (ADVANCED, replace(RAFT, covers=covers_in_order), RAFT)])
+@pytest.mark.parametrize("tables", [(RAFT, ADVANCED), (ADVANCED, replace(RAFT, supersedes=supersedes_in_order), RAFT)])
 def test_a_fork_under_other_rules_of_the_library_opens_as_it_is(tables: tuple[Rules, ...]) -> None:
     fork = turned(*tables)
     again = Simulation.from_capsule(fork.capsule())
@@ -150,7 +150,7 @@ def test_a_fork_of_a_fork_keeps_only_the_turns_of_its_past() -> None:
     "make",
     [
         lambda: Simulation(3, rules=ADVANCED),
-        lambda: Simulation(3, rules=replace(RAFT, covers=covers_in_order)),
+        lambda: Simulation(3, rules=replace(RAFT, supersedes=supersedes_in_order)),
         lambda: Simulation(3, machine=Counter),
         lambda: Simulation({2, 4, 6}, learners={7}),
         lambda: Simulation(3, initialize=False),
@@ -214,12 +214,12 @@ def test_a_capsule_of_another_version_says_so_where_it_does_not_fit() -> None:
         Simulation.from_capsule(capsules.wrap(forged))
 
 
-@pytest.mark.parametrize("deed", [Crash(9), Tell(2, Elect())])
-def test_a_deed_that_cannot_be_done_is_a_mismatch(deed: Crash | Tell) -> None:
+@pytest.mark.parametrize("deed", [Crash(9), Notify(2, Elect())])
+def test_a_deed_that_cannot_be_done_is_a_mismatch(deed: Crash | Notify) -> None:
     sim = Simulation(3)
     sim.crash(2)
     told = capsules.unwrap(sim.capsule())
-    forged = replace(told, deeds=(*told.deeds, Deed(4, 0, deed)), proof=replace(told.proof, events=5))
+    forged = replace(told, actions=(*told.actions, ExternalAction(4, 0, deed)), proof=replace(told.proof, events=5))
     with pytest.raises(CapsuleMismatch, match="node"):
         Simulation.from_capsule(capsules.wrap(forged))
 

@@ -23,9 +23,9 @@ def follower(sim: Simulation) -> int:
 
 def test_a_slow_disk_takes_its_time() -> None:
     sim, leader = led()
-    sim.spoil(leader, slow=100)
+    sim.break_disk(leader, slow=100)
     for other in sim.nodes:
-        sim.spoil(other, slow=100)
+        sim.break_disk(other, slow=100)
     call = sim.write(PUT)
     sim.run(0.04)
     assert not call.done
@@ -35,13 +35,13 @@ def test_a_slow_disk_takes_its_time() -> None:
 
 def test_a_full_disk_stops_the_server_and_with_room_it_starts_again() -> None:
     sim, leader = led()
-    sim.spoil(leader, full=True)
+    sim.break_disk(leader, full=True)
     call = sim.write(PUT)
     sim.run(0.1)
     assert not sim.nodes[leader].up
     assert sim.nodes[leader].state.halted == "its disk is full"
     assert [record.detail for record in sim.trace.records if record.kind == "disk"][-1] == "halted: its disk is full"
-    sim.mend(leader)
+    sim.mend_disk(leader)
     sim.restart(leader)
     sim.run(3)
     assert call.ok
@@ -52,14 +52,14 @@ def test_a_full_disk_stops_the_server_and_with_room_it_starts_again() -> None:
 def test_a_damaged_entry_is_refused_at_the_start_and_not_before() -> None:
     sim, _ = led()
     victim = follower(sim)
-    sim.spoil(victim, corrupt=2)
+    sim.break_disk(victim, corrupt=2)
     sim.run(0.5)
     assert sim.nodes[victim].up
     sim.crash(victim)
     refused = sim.restart(victim)
     assert not sim.nodes[victim].up
     assert "entry 2 fails its checksum" in refused.detail
-    sim.mend(victim)
+    sim.mend_disk(victim)
     sim.restart(victim)
     assert sim.nodes[victim].up
 
@@ -67,7 +67,7 @@ def test_a_damaged_entry_is_refused_at_the_start_and_not_before() -> None:
 def test_damage_where_nothing_is_any_more_does_no_harm() -> None:
     sim, _ = led()
     victim = follower(sim)
-    sim.spoil(victim, corrupt=1000)
+    sim.break_disk(victim, corrupt=1000)
     sim.crash(victim)
     sim.restart(victim)
     assert sim.nodes[victim].up
@@ -89,7 +89,7 @@ def test_a_torn_write_leaves_the_first_entries() -> None:
 def test_a_lying_disk_is_found_out_at_its_first_promise() -> None:
     sim, _ = led()
     victim = follower(sim)
-    sim.spoil(victim, lying=True)
+    sim.break_disk(victim, lying=True)
     sim.write(PUT)
     sim.run(0.2)
     assert {violation.name for violation in sim.violations} >= {"durable before answer", "honest disk"}
@@ -99,7 +99,7 @@ def test_a_lying_disk_loses_what_was_committed() -> None:
     sim, leader = led()
     liars = [node for node in sim.nodes if node != leader]
     for liar in liars:
-        sim.spoil(liar, lying=True)
+        sim.break_disk(liar, lying=True)
     call = sim.write(PUT)
     sim.run(0.3)
     assert call.ok
@@ -107,7 +107,7 @@ def test_a_lying_disk_loses_what_was_committed() -> None:
         sim.crash(liar)
     sim.crash(leader)
     for liar in liars:
-        sim.mend(liar)
+        sim.mend_disk(liar)
         sim.restart(liar)
     sim.run_until(lambda s: s.leader)
     assert "leader completeness" in {violation.name for violation in sim.violations}
@@ -116,11 +116,11 @@ def test_a_lying_disk_loses_what_was_committed() -> None:
 def test_a_disk_that_stops_lying_makes_good_what_it_owes() -> None:
     sim, _ = led()
     victim = follower(sim)
-    sim.spoil(victim, lying=True)
+    sim.break_disk(victim, lying=True)
     sim.write(PUT)
     sim.run(0.3)
     assert sim.nodes[victim].disk.log.last != sim.nodes[victim].log.last
-    sim.mend(victim)
+    sim.mend_disk(victim)
     assert sim.nodes[victim].disk.log.last == sim.nodes[victim].log.last
 
 
@@ -140,7 +140,7 @@ def test_clocks_jump_and_timers_with_them() -> None:
 @pytest.mark.parametrize("ill", [{"slow": -1.0}, {"corrupt": -1}, {"full": "yes"}, {"lying": 1}])
 def test_an_ill_that_is_none_is_refused(ill: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(ill))):
-        Simulation(1).spoil(1, **ill)  # type: ignore[arg-type]
+        Simulation(1).break_disk(1, **ill)  # type: ignore[arg-type]
 
 
 def test_deeds_that_make_no_sense_are_refused() -> None:
@@ -159,12 +159,12 @@ def test_a_follower_that_lost_its_log_gets_nothing_more_until_it_is_forgiven() -
     leader = sim.run_until(lambda s: s.leader) or 0
     sim.run(0.2)
     liar = leader % 3 + 1
-    sim.spoil(liar, lying=True)
+    sim.break_disk(liar, lying=True)
     for value in range(3):
         sim.write({"op": "put", "key": "x", "value": value})
     sim.run_until(lambda s: s.nodes[liar].applied == s.nodes[leader].applied > 3)
     sim.crash(liar)
-    sim.mend(liar)
+    sim.mend_disk(liar)
     sim.restart(liar)
     sim.run(0.5)
     assert sim.leader == leader
@@ -180,7 +180,7 @@ def test_a_follower_that_lost_its_log_gets_nothing_more_until_it_is_forgiven() -
 def test_whichever_of_several_unsynced_snapshots_a_crash_leaves_can_be_started_from(torn: float) -> None:
     sim, _ = led()
     behind = follower(sim)
-    sim.spoil(behind, slow=1000)
+    sim.break_disk(behind, slow=1000)
     for value in range(4):
         sim.write({"op": "put", "key": "x", "value": value})
         sim.run(0.15)
@@ -189,7 +189,7 @@ def test_whichever_of_several_unsynced_snapshots_a_crash_leaves_can_be_started_f
     while sim.world.nodes[behind].synced.snapshot is None:
         sim.run(0.05)
     sim.crash(behind, torn=torn)
-    sim.mend(behind)
+    sim.mend_disk(behind)
     sim.restart(behind)
     sim.run(2)
     assert sim.nodes[behind].machine.query("x") == 3

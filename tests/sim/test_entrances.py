@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import Guard
+from pyraft_lab.engine.events import Precondition
 from pyraft_lab.engine.membership import (
     AddLearners,
     AddVoters,
@@ -20,7 +20,7 @@ from pyraft_lab.engine.membership import (
     as_change,
 )
 from pyraft_lab.errors import ConfigError, EmptyMembership, PyraftError, UnknownNode
-from pyraft_lab.sim.disk import Health
+from pyraft_lab.sim.disk import DiskFaults
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Link, Weather
 from pyraft_lab.sim.world import Call, Query
@@ -109,7 +109,7 @@ def test_an_argument_that_makes_no_sense_is_refused_and_nothing_happens(act: Act
         (lambda sim: sim.cut(1, 99), UnknownNode),
         (lambda sim: sim.elect(99), UnknownNode),
         (lambda sim: sim.initialize({1}, 99), UnknownNode),
-        (lambda sim: sim.call(Call(client=0, wish=Query("x"), to=99)), UnknownNode),
+        (lambda sim: sim.call(Call(client=0, request=Query("x"), to=99)), UnknownNode),
         (lambda sim: sim.drop(12345), PyraftError),
     ],
 )
@@ -228,15 +228,15 @@ def test_no_membership_can_be_made_of_what_is_no_node(voters: Any) -> None:
 )
 def test_a_guard_names_leaderships_and_log_ids(guard: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="only_if"):
-        Guard(**guard).validated()
-    assert Guard(leader=(1, 2)).validated() == Guard(leader=(1, 2))
+        Precondition(**guard).validated()
+    assert Precondition(leader=(1, 2)).validated() == Precondition(leader=(1, 2))
 
 
 def test_the_health_of_a_disk_is_checked_where_it_is_made() -> None:
     slow: Any
     for slow in NO_NUMBER:
         with pytest.raises(ConfigError, match="slow"):
-            Health(slow=slow).validated()
+            DiskFaults(slow=slow).validated()
 
 
 class Integer:

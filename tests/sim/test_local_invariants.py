@@ -18,7 +18,7 @@ from pyraft_lab.engine.messages import AppendRequest, HeartbeatResponse, Snapsho
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Disk, Leader, Step
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.sim.local_invariants import Duties, installs_replace_the_log, one_lease_at_a_time
+from pyraft_lab.sim.local_invariants import LocalInvariants, installs_replace_the_log, one_lease_at_a_time
 from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World
@@ -61,7 +61,7 @@ def has(kind: type) -> Callable[[Step], bool]:
 
 def found(record: Record, world: World) -> list[str]:
     """The duties that a record breaks in the eyes of somebody who saw the votes before it."""
-    judge = Duties(strict=True)
+    judge = LocalInvariants(strict=True)
     for one, then in SEEN:
         if one.id < record.id:
             judge.check(one, then)
@@ -79,7 +79,7 @@ def commanded(record: Record, step: Step, *commands: Any) -> Record:
 
 
 def test_raft_breaks_no_duty() -> None:
-    judge = Duties(strict=True)
+    judge = LocalInvariants(strict=True)
     assert [violation for record, world in SEEN for violation in judge.check(record, world)] == []
 
 
@@ -162,8 +162,8 @@ def test_a_leader_knows_no_more_of_its_peers_than_is_true() -> None:
 
 def test_an_election_is_backed_by_votes_that_left_from_disks() -> None:
     record, _, world = first(lambda step: isinstance(step.after.role, Leader))
-    assert [one.name for one in Duties().check(record, world)] == ["elections are backed"]
-    judge = Duties()
+    assert [one.name for one in LocalInvariants().check(record, world)] == ["elections are backed"]
+    judge = LocalInvariants()
     for one, then in SEEN[: SEEN.index((record, world))]:
         judge.check(replace(one, sent=tuple(flight for flight in one.sent if flight.src == record.peer)), then)
     empty = {id: replace(node, synced=Disk()) for id, node in world.nodes.items()}
@@ -202,7 +202,7 @@ def strictly(rules: Rules, happens: Callable[[Simulation], object], *, nodes: in
     """What a strict judge finds in a few runs of a Raft with such rules."""
     names = set[str]()
     for seed in range(6):
-        sim = Simulation(nodes, seed, learners=learners, engine=raft(rules), checks=[Duties(strict=True)])
+        sim = Simulation(nodes, seed, learners=learners, engine=raft(rules), checks=[LocalInvariants(strict=True)])
         happens(sim)
         names |= {violation.name for violation in sim.violations}
     return names
@@ -266,13 +266,13 @@ def test_a_read_that_was_asked_of_two_servers_is_measured_by_when_each_was_asked
 def two_leases(sim: Simulation) -> list[str]:
     """What is found when a lease is renewed while another server believes to hold one too."""
     sim.run(1)
-    judge, seen = Duties(), list[Moment]()
+    judge, seen = LocalInvariants(), list[Moment]()
     sim.watch(lambda record: seen.append((record, sim.world)))
     sim.run(0.3)
     for record, world in seen:
         step = record.step
         if step is not None and isinstance(step.after.role, Leader) and step.before.role is not step.after.role:
-            lapsed = replace(step.before, role=replace(step.after.role, proved=0))
+            lapsed = replace(step.before, role=replace(step.after.role, acked_round=0))
             rival = next(id for id in world.nodes if id != step.after.id)
             node = replace(world.nodes[rival], state=replace(step.after, id=rival))
             torn = replace(world, nodes={**world.nodes, rival: node})
@@ -319,7 +319,7 @@ def test_where_clocks_went_wrong_leases_are_not_judged(
 
 def test_a_call_is_answered_once() -> None:
     record, world = next((one, world) for one, world in SEEN if one.replies)
-    judge = Duties()
+    judge = LocalInvariants()
     assert judge.check(replace(record, step=None, sent=()), world) == []
     assert [one.name for one in judge.check(replace(record, step=None, sent=()), world)] == ["one answer a call"]
 
@@ -330,12 +330,12 @@ def test_other_rules_are_judged_by_their_consequences_alone() -> None:
         sim.run(2)
         return [violation.name for violation in sim.violations]
 
-    assert run(Duties()) == []
-    assert run(Safety(), Duties()) == run(Safety())
+    assert run(LocalInvariants()) == []
+    assert run(Safety(), LocalInvariants()) == run(Safety())
 
 
 def test_a_branch_of_time_knows_only_its_own_past() -> None:
-    judge = Duties()
+    judge = LocalInvariants()
     early = SEEN[20]
     for record, world in SEEN:
         judge.check(record, world)
@@ -379,7 +379,7 @@ def test_each_way_to_install_a_snapshot_wrongly_is_named() -> None:
 
 
 def test_a_read_that_waits_for_the_next_heartbeat_is_judged_from_when_it_came() -> None:
-    sim = Simulation(3, seed=7, config=Config(read_beats=False))
+    sim = Simulation(3, seed=7, config=Config(read_sends_heartbeat=False))
     sim.run_until(lambda s: s.leader)
     sim.run(0.3)
     call = sim.read("x")

@@ -4,8 +4,8 @@ import pytest
 
 from pyraft_lab import MUTANTS, RAFT, ConfigError, NotLeader, PyraftError, Rules, Simulation
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.sim.nemesis import conspire
-from pyraft_lab.sim.perform import stage
+from pyraft_lab.sim.nemesis import generate_plan
+from pyraft_lab.sim.perform import simulate_plan
 from pyraft_lab.sim.plan import Pause, Plan
 from pyraft_lab.sim.weather import SECOND
 from pyraft_lab.sim.world import Resume
@@ -114,10 +114,10 @@ def test_timers_cannot_be_noticed_before_they_run_out() -> None:
 
 
 def test_the_nemesis_has_half_of_its_pauses_noticed_late() -> None:
-    late = [fault.late for seed in range(200) for fault in conspire("light", seed=seed, nodes=3, seconds=10)
+    late = [fault.late for seed in range(200) for fault in generate_plan("light", seed=seed, nodes=3, seconds=10)
             if isinstance(fault, Pause)]  # fmt: skip
     assert 0.3 < sum(one > 0 for one in late) / len(late) < 0.7
     plan = Plan(nodes=3, seconds=1, faults=(Pause(at=0.1, lasts=0.2, node="leader", late=0.1),))
-    assert not stage(plan, quiet=1).violations
+    assert not simulate_plan(plan, quiet=1).violations
     with pytest.raises(ConfigError, match="late"):
         Pause(at=0.1, node=1, late=-1).check("faults[0]")

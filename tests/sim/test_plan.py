@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pyraft_lab.errors import PlanError
-from pyraft_lab.sim.disk import SOUND
-from pyraft_lab.sim.perform import Performance, perform, stage
+from pyraft_lab.sim.disk import NO_DISK_FAULTS
+from pyraft_lab.sim.perform import PlanRun, run_plan, simulate_plan
 from pyraft_lab.sim.plan import (
     AnyFault,
     Crash,
@@ -47,7 +47,7 @@ faults:
 
 def performed(*faults: AnyFault, seconds: float = 2.0, quiet: float | None = None, **knobs: Any) -> Simulation:
     sim = Simulation(**({"nodes": 3, "seed": 7} | knobs))
-    perform(sim, faults, seconds=seconds, quiet=quiet)
+    run_plan(sim, faults, seconds=seconds, quiet=quiet)
     return sim
 
 
@@ -225,7 +225,7 @@ def test_a_storm_may_strike_some_links_and_the_slow_ones_stay_slow_when_it_is_ov
     storm = Storm(at=0.2, lasts=0.2, links=(Link(src=2, dst=3, loss=1.0),))
     lossy = Link(src=3, dst=1, loss=0.5)
     sim = Simulation(3, weather=Weather(links=(slow, lossy)))
-    perform(sim, [storm], seconds=1.0, quiet=0.5)
+    run_plan(sim, [storm], seconds=1.0, quiet=0.5)
     assert sim.weather.links == (Link(src=1, dst=2, latency=(0.05, 0.05)),)
     assert [record.detail for record in sim.trace.records if record.kind == "weather"] == [
         "from n1 to n2 latency 50-50 ms, loss 50 %; from n3 to n1 loss 50 %; from n2 to n3 loss 100 %",
@@ -247,13 +247,13 @@ def test_after_a_plan_everything_is_healed() -> None:
     )
     assert (sim.weather, sim.world.cuts, sim.world.held) == (Weather(), frozenset(), False)
     for node in sim.nodes.values():
-        assert (node.up, node.paused, node.node.rate, node.node.health) == (True, False, 1.0, SOUND)
+        assert (node.up, node.paused, node.node.rate, node.node.disk_faults) == (True, False, 1.0, NO_DISK_FAULTS)
     assert sim.leader
 
 
 def test_clients_call_one_after_another_until_the_end() -> None:
     sim = Simulation(3)
-    perform(sim, [], seconds=3.0, load=Load(clients=2), quiet=1.0)
+    run_plan(sim, [], seconds=3.0, load=Load(clients=2), quiet=1.0)
     assert len(sim.calls) > 20
     assert all(call.ok for call in sim.calls)
     for client in (1, 2):
@@ -266,7 +266,7 @@ def test_clients_call_one_after_another_until_the_end() -> None:
 def test_a_plan_is_staged_as_it_says() -> None:
     seen: list[Record] = []
     plan = Plan(nodes=3, seed=4, seconds=2, config={"pre_vote": False}, faults=(Crash(at=1, node=1),))
-    sim = stage(plan, observers=[seen.append])
+    sim = simulate_plan(plan, observers=[seen.append])
     assert (len(sim.nodes), sim.seed, sim.nodes[1].state.config.pre_vote) == (3, 4, False)
     assert ("crash", 1.0) in kinds(sim)
     assert tuple(seen) == sim.trace.records[-len(seen) :] != ()
@@ -301,9 +301,9 @@ def test_a_yaml_file_without_pyyaml_says_what_to_install(tmp_path: Path, monkeyp
 def test_an_end_that_came_by_itself_is_no_harm() -> None:
     sim = Simulation(3, seed=7)
     sim.run(0.5)
-    performance = Performance(sim)
-    performance.begin(Crash(at=0.1, lasts=0.2, node=1))
-    performance.begin(Pause(at=0.1, lasts=0.2, node=2))
+    performance = PlanRun(sim)
+    performance.start_fault(Crash(at=0.1, lasts=0.2, node=1))
+    performance.start_fault(Pause(at=0.1, lasts=0.2, node=2))
     sim.restart(1)
     sim.resume(2)
     performance.run(1.0)

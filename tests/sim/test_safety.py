@@ -115,7 +115,7 @@ def test_a_leader_that_resumes_its_term_may_name_anew_what_it_lost_and_never_sen
         sim.run(1)
         leader = sim.leader
         assert leader
-        sim.spoil(leader, slow=100)
+        sim.break_disk(leader, slow=100)
         sim.write({"op": "incr", "key": "x"})
         sim.run(0.015)
         sim.crash(leader)
@@ -133,7 +133,7 @@ def test_nor_does_it_matter_that_the_lost_entry_was_truncated_before_the_crash()
     sim.run(1)
     leader = sim.leader
     assert leader
-    sim.spoil(leader, slow=10_000)
+    sim.break_disk(leader, slow=10_000)
     sim.write({"op": "incr", "key": "x"}, to=leader)
     first = sim.nodes[leader].log.last
     sim.partition({leader}, set(sim.nodes) - {leader})
@@ -142,7 +142,7 @@ def test_nor_does_it_matter_that_the_lost_entry_was_truncated_before_the_crash()
     sim.run(1)
     assert sim.nodes[leader].log.id_at(first.index) != first
     sim.crash(leader)
-    sim.mend(leader)
+    sim.mend_disk(leader)
     sim.restart(leader)
     assert sim.nodes[leader].log.id_at(first.index) == first
     assert sim.violations == []

@@ -26,10 +26,10 @@ from pyraft_lab.errors import (
     UnknownNode,
 )
 from pyraft_lab.machine import Counter
-from pyraft_lab.sim.scene import Scene
+from pyraft_lab.sim.scene import Transition
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Link, Purpose, Weather, chance
-from pyraft_lab.sim.world import Deliver, Expire, Sync
+from pyraft_lab.sim.world import Deliver, FireTimer, Sync
 from pyraft_lab.trace.record import Fate
 
 PUT = {"op": "put", "key": "x", "value": 1}
@@ -207,7 +207,7 @@ def test_a_message_can_be_doubled_and_delayed() -> None:
 
 def test_what_is_pending_can_be_taken_out_of_its_turn() -> None:
     sim = Simulation(nodes=3)
-    timers = [action for action in sim.pending if isinstance(action, Expire)]
+    timers = [action for action in sim.pending if isinstance(action, FireTimer)]
     late = timers[-1]
     sim.take(late)
     assert (sim.now, sim.nodes[late.node].role) == (0.0, "precandidate")
@@ -294,7 +294,7 @@ def test_a_follower_far_behind_gets_a_snapshot_in_chunks() -> None:
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_only_rules_that_replace_a_snapshot_while_it_is_sent_have_it_missed_and_the_newest_sent(*, waits: bool) -> None:
-    rules = RAFT if waits else replace(RAFT, would_lose_transfer=lambda _state: False)
+    rules = RAFT if waits else replace(RAFT, would_interrupt_transfer=lambda _state: False)
     sim = settled(nodes=3, config=Config(keep_logs=0, snapshot_chunk=64), rules=rules)
     leader = leader_of(sim)
     slow = next(node for node in sim.nodes if node != leader)
@@ -392,7 +392,7 @@ def test_a_fork_before_a_crash_can_be_spared_it() -> None:
 def test_one_message_more_on_one_node_leaves_the_luck_of_others_alone() -> None:
     calm, stirred = Simulation(seed=3), Simulation(seed=3)
     stirred.elect(5, pre_vote=True)
-    deadline = {action.timer: 1 for action in calm.pending if isinstance(action, Expire) and action.node == 1}
+    deadline = {action.timer: 1 for action in calm.pending if isinstance(action, FireTimer) and action.node == 1}
     assert deadline
     assert calm.world.nodes[1].timers == stirred.world.nodes[1].timers
 
@@ -610,7 +610,7 @@ def test_operators_may_beat_purge_and_configure() -> None:
     for value in range(5):
         sim.write({"op": "put", "key": "x", "value": value})
     sim.run(0.3)
-    sim.beat(leader)
+    sim.send_heartbeat(leader)
     assert [type(flight.message).__name__ for flight in sim.trace.records[-1].sent] == ["HeartbeatRequest"] * 2
     sim.snapshot(leader)
     sim.run(0.1)
@@ -646,11 +646,11 @@ def test_the_worlds_of_a_stretch_of_time_are_those_that_were() -> None:
 
 def test_what_is_off_the_agenda_is_not_taken_off_again() -> None:
     world = Simulation(nodes=3, seed=7).world
-    scene = Scene(world)
-    due = scene.agenda[0]
+    scene = Transition(world)
+    due = scene.event_queue[0]
     scene.cancel(due)
     scene.cancel(due)
-    assert scene.agenda == list(world.agenda[1:])
+    assert scene.event_queue == list(world.event_queue[1:])
 
 
 def test_a_command_of_another_machine_is_told_as_it_is() -> None:

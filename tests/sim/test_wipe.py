@@ -6,8 +6,8 @@ from pyraft_lab.check.liveness import liveness
 from pyraft_lab.check.refine import refine
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import PyraftError, UnknownNode
-from pyraft_lab.sim.disk import SOUND
-from pyraft_lab.sim.perform import stage
+from pyraft_lab.sim.disk import NO_DISK_FAULTS
+from pyraft_lab.sim.perform import simulate_plan
 from pyraft_lab.sim.plan import Crash, Plan, Wipe
 from pyraft_lab.sim.simulation import Simulation
 
@@ -34,12 +34,12 @@ def test_a_wiped_disk_holds_nothing_and_is_sound() -> None:
     sim, _, (victim, _) = written()
     sim.snapshot(victim)
     sim.run(0.1)
-    sim.spoil(victim, slow=5.0, corrupt=2)
+    sim.break_disk(victim, slow=5.0, corrupt=2)
     sim.crash(victim)
     record = sim.wipe(victim)
     node = sim.nodes[victim]
     assert (node.disk, node.log.last.index, node.commit, node.up) == (Disk(), 0, 0, False)
-    assert (node.node.shelf, node.node.health) == ((), SOUND)
+    assert (node.node.snapshots, node.node.disk_faults) == ((), NO_DISK_FAULTS)
     assert node.sessions.query("x") is None
     assert str(record).endswith("gets an empty disk: everything it had promised or stored is lost")
 
@@ -132,7 +132,7 @@ def test_the_entries_of_a_wiped_disk_are_gone_when_it_is_wiped() -> None:
 def test_a_plan_may_cost_a_server_its_disk() -> None:
     plan = Plan(nodes=3, seed=4, seconds=6, faults=(Wipe(at=2, lasts=1, node=1),))
     assert Plan.parse(plan.dump()) == plan
-    sim = stage(plan)
+    sim = simulate_plan(plan)
     assert [record.kind for record in sim.trace.records if record.kind in ("crash", "wipe")] == ["crash", "wipe"]
     assert sim.nodes[1].up
     assert len({node.log.last for node in sim.nodes.values()}) == 1
@@ -140,10 +140,10 @@ def test_a_plan_may_cost_a_server_its_disk() -> None:
 
 
 def test_a_plan_may_leave_it_to_the_leader_whether_a_lost_disk_comes_back() -> None:
-    sim = stage(Plan(nodes=3, seed=4, seconds=6, faults=(Wipe(at=2, lasts=1, node=1, allowed=False),)))
+    sim = simulate_plan(Plan(nodes=3, seed=4, seconds=6, faults=(Wipe(at=2, lasts=1, node=1, allowed=False),)))
     assert not [record for record in sim.trace.records if record.kind == "revert"]
 
 
 def test_a_server_that_is_down_already_is_not_wiped_by_a_plan() -> None:
-    sim = stage(Plan(nodes=3, seed=4, seconds=6, faults=(Crash(at=1, lasts=2, node=1), Wipe(at=2, lasts=1, node=1))))
+    sim = simulate_plan(Plan(nodes=3, seed=4, seconds=6, faults=(Crash(at=1, lasts=2, node=1), Wipe(at=2, lasts=1, node=1))))
     assert not [record for record in sim.trace.records if record.kind == "wipe"]

@@ -7,21 +7,21 @@ from pyraft_lab.engine.log import Log
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import Vote
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import carried_out, damage
+from pyraft_lab.storage.base import apply_commands, damage
 from pyraft_lab.storage.trial import append, entry, snapshot
 
-FULL = carried_out(Disk(), [append(1, 10)])
+FULL = apply_commands(Disk(), [append(1, 10)])
 SNAPSHOT = snapshot(5, b"machine")
 
 
 def test_a_batch_is_the_fold_of_its_commands() -> None:
-    disk = carried_out(FULL, [SaveVote(Vote(2, 1)), Truncate(4), append(5, 6, term=2)])
+    disk = apply_commands(FULL, [SaveVote(Vote(2, 1)), Truncate(4), append(5, 6, term=2)])
     assert disk.vote == Vote(2, 1)
     assert tuple(disk.log) == (*append(1, 4).entries, *append(5, 6, term=2).entries)
 
 
 def test_a_snapshot_of_the_same_batch_may_cover_what_is_purged() -> None:
-    disk = carried_out(FULL, [SaveSnapshot(SNAPSHOT), Purge(SNAPSHOT.last)])
+    disk = apply_commands(FULL, [SaveSnapshot(SNAPSHOT), Purge(SNAPSHOT.last)])
     assert disk.log.start == entry(5).id
 
 
@@ -35,7 +35,7 @@ def test_a_snapshot_of_the_same_batch_may_cover_what_is_purged() -> None:
 )
 def test_a_command_that_does_not_fit_is_refused_in_words(command: Purge, words: str) -> None:
     with pytest.raises(StorageFailed, match=words):
-        carried_out(FULL, [command])
+        apply_commands(FULL, [command])
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_command_that_does_not_fit_is_refused_in_words(command: Purge, words: 
 def test_nothing_may_leave_a_hole_behind_the_snapshot(command: Truncate) -> None:
     disk = Disk(log=Log(start=entry(5).id, last=entry(5).id), snapshot=SNAPSHOT)
     with pytest.raises(StorageFailed):
-        carried_out(disk, [command])
+        apply_commands(disk, [command])
 
 
 def test_damage_is_named() -> None:

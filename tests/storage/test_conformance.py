@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from pyraft_lab.engine.commands import Append, SaveSnapshot, SaveVote, StorageCommand, Truncate
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Log, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Log, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.storage.base import Storage, carried_out, whole
+from pyraft_lab.storage.base import Storage, apply_commands, verified
 from pyraft_lab.storage.conformance import CASES, Case, check, name_of, run
 from pyraft_lab.storage.memory import Files, MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage
@@ -68,11 +68,11 @@ class JournalStorage:
         self._record(Written(tuple(commands)))
 
     async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
-        self._replay(Staged(meta, whole(meta, data)))
+        self._replay(Staged(meta, verified(meta, data)))
         self._record(Staged(meta, data))
 
     async def snapshot(self, meta: SnapshotMeta) -> bytes:
-        return whole(meta, self.files.of(meta))
+        return verified(meta, self.files.of(meta))
 
     async def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
         data = self.files.of(meta)
@@ -86,7 +86,7 @@ class JournalStorage:
             case Staged(meta, data):
                 self.files = msgspec.structs.replace(self.files, staged=(meta, data))
             case Written(commands):
-                disk, files = carried_out(self.disk, commands), self.files
+                disk, files = apply_commands(self.disk, commands), self.files
                 for command in commands:
                     files = files.after(command)
                 self.disk, self.files = disk, files
@@ -178,7 +178,7 @@ class SavesAnything(MemoryStorage):
     async def write(self, commands: Sequence[StorageCommand]) -> None:
         if self.files.staged and any(isinstance(one, SaveSnapshot) for one in commands):
             self.files = msgspec.structs.replace(self.files, stored=self.files.staged, staged=None)
-            self.disk = carried_out(self.disk, commands)
+            self.disk = apply_commands(self.disk, commands)
         else:
             await super().write(commands)
 
@@ -261,7 +261,7 @@ class OneLeaderARun(MemoryStorage):
 
 def rewritten(log: Log, stays: Callable[[Entry], bool]) -> Log:
     """The log with blanks where an entry does not stay."""
-    entries = tuple(one if stays(one) else Entry(one.id, Blank()) for one in log)
+    entries = tuple(one if stays(one) else Entry(one.id, Noop()) for one in log)
     return Log(start=log.start, last=log.start).append(entries)
 
 

@@ -18,7 +18,7 @@ import pyraft_lab
 from pyraft_lab.cli import main
 from pyraft_lab.command import encode
 from pyraft_lab.engine.commands import Append, Purge, SaveSnapshot, SaveVote, StorageCommand
-from pyraft_lab.engine.log import Blank, Configuration, Entry, Normal
+from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import StorageFailed
@@ -36,7 +36,7 @@ STORY: tuple[StorageCommand, ...] = (
     SaveVote(Vote(2, 3, committed=True)),
     append(1, 4),
     SaveSnapshot(META),
-    Append((Entry(LogId(2, 3, 5), Blank()), Entry(LogId(2, 3, 6), Configuration(JOINT)))),
+    Append((Entry(LogId(2, 3, 5), Noop()), Entry(LogId(2, 3, 6), Configuration(JOINT)))),
     Append((Entry(LogId(2, 3, 7), Normal(COMMAND)), Entry(LogId(2, 3, 8), Normal(b"\xff raw")))),
     Purge(META.last),
 )

@@ -256,7 +256,7 @@ def test_a_snapshot_file_that_nobody_knows_is_left_alone(tmp_path: Path) -> None
         path.write_bytes(data)
     opened(tmp_path)
     assert {path: path.read_bytes() for path in kept} == kept
-    assert inspect(tmp_path).strays == (path_of(tmp_path, snapshot(3, b"older")).name,)
+    assert inspect(tmp_path).unknown_files == (path_of(tmp_path, snapshot(3, b"older")).name,)
 
 
 async def test_a_directory_holds_two_snapshots_and_one_being_made(tmp_path: Path) -> None:

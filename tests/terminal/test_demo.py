@@ -6,7 +6,7 @@ from pyraft_lab.cli import main
 from pyraft_lab.history import History, Operation
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.terminal.play import Play, Report, demonstrate
+from pyraft_lab.terminal.play import Demo, Report, demonstrate
 from pyraft_lab.trace.trace import Trace
 from tests.runtime.test_cluster import NETWORKS
 
@@ -14,8 +14,8 @@ from tests.runtime.test_cluster import NETWORKS
 @pytest.mark.parametrize("network", NETWORKS)
 async def test_all_of_the_demonstration_happens(network: str) -> None:
     report = await demonstrate(network=network, seconds=0.4)
-    assert [act.title for act in report.acts if not act.ok] == []
-    assert len(report.acts) == 8
+    assert [act.title for act in report.steps if not act.ok] == []
+    assert len(report.steps) == 8
     assert report.ok
 
 
@@ -43,11 +43,11 @@ def test_the_command_fails_where_the_broker_is_not_there(capsys: pytest.CaptureF
 
 async def test_a_contradiction_fails_the_last_act() -> None:
     async with LocalCluster(3) as cluster:
-        play = Play(cluster, 0.1)
+        play = Demo(cluster, 0.1)
         play.notes += [Operation(1, 0.0, 1.0, ("put", "x", 1)), Operation(1, 2.0, 3.0, ("get", "x"), 2)]
         with pytest.raises(Exception, match="Not linearizable: key 'x'"):
-            await play.judge()
+            await play.check_history()
 
 
 def test_a_report_without_a_verdict_is_no_success() -> None:
-    assert not Report(acts=(), network="memory", trace=Trace(), history=History()).ok
+    assert not Report(steps=(), network="memory", trace=Trace(), history=History()).ok

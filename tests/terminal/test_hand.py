@@ -6,7 +6,7 @@ import io
 from rich.console import Console, RenderableType
 
 from pyraft_lab.exercises import play
-from pyraft_lab.exercises.player import Asked, Player, Waiting
+from pyraft_lab.exercises.player import OpenQuestion, Player, HeldEvent
 from pyraft_lab.terminal.hand import Screen, answered, asking, sheet
 from pyraft_lab.terminal.keys import LineEditor
 from tests.exercises import scenes
@@ -21,7 +21,7 @@ def text(part: RenderableType, width: int = 80) -> str:
 def test_every_choice_has_its_key() -> None:
     hand = play(scenes.rivals(), 2)
     found = hand.wait()
-    shown = text(asking(Asked(Waiting(event=None), found), waiting=2))  # type: ignore[arg-type]
+    shown = text(asking(OpenQuestion(HeldEvent(event=None), found), waiting=2))  # type: ignore[arg-type]
     assert "your node is asked (1 more waiting)" in shown
     assert " a   grant  yes" in shown
     assert " d   vote   no: my vote of that term is given" in shown
@@ -53,5 +53,5 @@ def test_a_line_is_edited_key_by_key() -> None:
     entered: list[str] = []
     editor = LineEditor(entered.append)
     for key in "healx\x7f\x1b\n":
-        editor.hear(key)
+        editor.on_key(key)
     assert (entered, editor.text) == (["heal"], "")

@@ -148,7 +148,7 @@ def test_a_session_says_who_is_no_member_and_why_nobody_leads(
 def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_need(start: Start) -> None:
     ann, bob = (Account(name=name, part="learner") for name in ("ann", "bob"))
     guest, node, teacher = Account(name="guest", part="client"), Account.node(1), Account(name="eve", part="teacher")
-    guard = broker.Guard(cluster="room9", accounts=(ann, bob, guest, node, teacher))
+    guard = broker.AccessControl(cluster="room9", accounts=(ann, bob, guest, node, teacher))
 
     def join(account: Account) -> "subprocess.Popen[str]":
         return start("join", "room9", "--broker", account.url(running.url))

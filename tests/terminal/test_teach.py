@@ -15,27 +15,27 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.room import Room
-from pyraft_lab.terminal.orders import Orders
-from pyraft_lab.terminal.seat import Place
-from pyraft_lab.terminal.staff import Staff
-from pyraft_lab.terminal.teach import Desk
+from pyraft_lab.terminal.orders import TeacherCommands
+from pyraft_lab.terminal.seat import RoomAddress
+from pyraft_lab.terminal.staff import Bots
+from pyraft_lab.terminal.teach import CommandQueue
 from tests.terminal.test_session import Start, order, say, until
 
 ROOM = "room7"
 
 
 @asynccontextmanager
-async def room(url: str, *, seats: int = 0) -> AsyncIterator[Orders]:
+async def room(url: str, *, seats: int = 0) -> AsyncIterator[TeacherCommands]:
     """A room with automatic nodes only, once they all vote."""
-    place = Place(broker=url, cluster=ROOM)
+    place = RoomAddress(broker=url, cluster=ROOM)
     async with Remote.connect(url, cluster=ROOM) as remote, asyncio.timeout(60):
-        staff = Staff(place, remote, seats=seats)
+        staff = Bots(place, remote, seats=seats)
         looking = asyncio.create_task(staff.run())
         await remote.until(
             lambda: any(len(now.committed_membership.voters) == seats for now in remote.metrics.values()) or not seats
         )
         try:
-            yield Orders(remote, staff, Room(), asyncio.Event())
+            yield TeacherCommands(remote, staff, Room(), asyncio.Event())
         finally:
             looking.cancel()
             await staff.leave()
@@ -81,44 +81,44 @@ REFUSED = {
 async def test_an_order_that_makes_no_sense_changes_nothing_and_says_what_is_allowed() -> None:
     with broker.start() as its:
         async with room(its.url, seats=1) as orders:
-            before = orders.room, orders.decree, orders.staff.seats
+            before = orders.room, orders.decree, orders.bots.seats
             told = {line: await refusal(orders, line) for line in REFUSED}
             assert {line: why for line, why in told.items() if REFUSED[line] not in why or "\n" in why} == {}
-            assert (orders.room, orders.decree, orders.staff.seats) == before
+            assert (orders.room, orders.decree, orders.bots.seats) == before
 
 
-async def refusal(orders: Orders, line: str) -> str:
+async def refusal(orders: TeacherCommands, line: str) -> str:
     with pytest.raises(PyraftError) as refused:
-        await orders.obey(line)
+        await orders.carry_out(line)
     return str(refused.value)
 
 
 async def test_orders_about_links_say_who_obeys_them() -> None:
     with broker.start() as its:
         async with room(its.url, seats=2) as orders:
-            assert await orders.obey("loss 0.01") == "loss 1%; obeyed by nodes 1, 2"
-            assert await orders.obey("cut 1 2") == "1 → 2 cut, loss 1%; obeyed by nodes 1, 2"
-            assert await orders.obey("heal") == "all links are whole; obeyed by nodes 1, 2"
+            assert await orders.carry_out("loss 0.01") == "loss 1%; obeyed by nodes 1, 2"
+            assert await orders.carry_out("cut 1 2") == "1 → 2 cut, loss 1%; obeyed by nodes 1, 2"
+            assert await orders.carry_out("heal") == "all links are whole; obeyed by nodes 1, 2"
 
 
 async def test_an_order_to_an_empty_room_waits_for_those_who_come() -> None:
     with broker.start() as its:
         async with room(its.url) as orders:
-            assert await orders.obey("loss 0.1") == "loss 10%; nobody is here yet; nodes that come will obey it"
+            assert await orders.carry_out("loss 0.1") == "loss 10%; nobody is here yet; nodes that come will obey it"
 
 
 async def test_an_order_that_takes_a_while_shows_and_can_be_cancelled() -> None:
     with broker.start() as its:
         async with room(its.url) as orders:
-            desk = Desk(orders)
-            desk.take("write x 1")
+            desk = CommandQueue(orders)
+            desk.start("write x 1")
             while not desk.running().plain:  # noqa: ASYNC110 (time is what it waits for)
                 await asyncio.sleep(0.01)
             assert desk.running().plain.startswith("running: write x 1 (")
-            desk.take("loss 0.1")  # others go on beside it
+            desk.start("loss 0.1")  # others go on beside it
             await asyncio.sleep(0.01)
             assert desk.answer.plain.startswith("loss 10%")
-            desk.take("cancel")
+            desk.start("cancel")
             assert desk.answer.plain.startswith("cancelled: write x 1")
             await asyncio.sleep(0.01)
             assert desk.running().plain == ""

@@ -7,7 +7,7 @@ import pytest
 
 from pyraft_lab.cli import COMMANDS, main
 from pyraft_lab.engine.config import Config
-from pyraft_lab.runtime.server import CALM
+from pyraft_lab.runtime.server import SLOW_NETWORK
 from pyraft_lab.terminal import words
 from pyraft_lab.terminal.client import as_json
 from pyraft_lab.terminal.values import value_of
@@ -131,8 +131,8 @@ def test_a_knob_that_is_none_is_named(knobs: str, told: str, capsys: pytest.Capt
 
 
 def test_one_knob_leaves_the_others_as_they_are_for_nodes() -> None:
-    assert words.config_over(CALM)('{"keep_logs": 7}') == Config(
-        election_timeout=CALM.election_timeout, heartbeat_interval=CALM.heartbeat_interval, keep_logs=7
+    assert words.config_over(SLOW_NETWORK)('{"keep_logs": 7}') == Config(
+        election_timeout=SLOW_NETWORK.election_timeout, heartbeat_interval=SLOW_NETWORK.heartbeat_interval, keep_logs=7
     )
 
 

@@ -31,7 +31,7 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Disk, Leader, RaftState, Step
-from pyraft_lab.engine.timers import ELECTION, LOYALTY, Timer, lease
+from pyraft_lab.engine.timers import ELECTION, VOTE_LEASE, Timer, lease
 from pyraft_lab.engine.types import LogId, NodeId
 from pyraft_lab.trace.record import EventId, Fate, Flight, Record, record_step
 from pyraft_lab.trace.story import story
@@ -75,7 +75,7 @@ class Stage:
         """A server starts from ``disk``, and any loyalty it had is over."""
         self.states[node] = self.engine.start(node, disk, self.config)
         booted = self.tell(node, Boot())
-        self.states[node] = self.engine.step(self.states[node], Fire(LOYALTY)).after
+        self.states[node] = self.engine.step(self.states[node], Fire(VOTE_LEASE)).after
         return booted
 
     def tell(self, node: NodeId, event: Event) -> Step:
@@ -110,7 +110,7 @@ class Stage:
     def tire(self) -> None:
         """Every lease and every loyalty is over; nobody tells of it."""
         for node, state in self.states.items():
-            over = lease(state.role.round) if isinstance(state.role, Leader) else LOYALTY
+            over = lease(state.role.round) if isinstance(state.role, Leader) else VOTE_LEASE
             self.states[node] = self.engine.step(state, Fire(over)).after
 
     def forget(self) -> "Stage":

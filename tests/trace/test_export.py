@@ -9,10 +9,10 @@ import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Propose
-from pyraft_lab.engine.log import Blank
+from pyraft_lab.engine.log import Noop
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.trace.export import REMEMBERED, LogExporter, SpanExporter
+from pyraft_lab.trace.export import MAX_OPEN_SPANS, LogExporter, SpanExporter
 from pyraft_lab.trace.record import Record, record_step
 
 CALM = Config(election_timeout=(0.6, 1.2), heartbeat_interval=0.1)
@@ -110,12 +110,12 @@ def test_a_write_without_an_answer_ends_when_its_number_comes_again(observed: Ob
 
 def test_only_so_many_writes_are_remembered(observed: Observed) -> None:
     spans, observer = observed
-    observer(proposed(1, requests=tuple(range(REMEMBERED + 1))))
+    observer(proposed(1, requests=tuple(range(MAX_OPEN_SPANS + 1))))
     (span,) = writes(spans())
     assert (span.name, span.status.description) == ("write 0 on node 1", "no answer was seen")
 
 
 def proposed(id: int, requests: tuple[int, ...]) -> Record:
     state = RaftState(id=1)
-    event = Propose(requests=requests, payloads=(Blank(),) * len(requests))
+    event = Propose(requests=requests, payloads=(Noop(),) * len(requests))
     return record_step(Step(before=state, event=event, after=state, commands=()), id=id, time=float(id))

@@ -288,7 +288,7 @@ def test_a_saved_trace_names_its_rules_and_says_where_they_decided(tmp_path: Pat
     assert "this run's rule vote_refusal (suspicious) decided that, not Raft's own" in loaded.story()
     assert "this run's rule: vote_refusal" in set(loaded.events.rule)
     assert loaded.digest() == sim.trace.digest()
-    assert {rules_of(record.step).covers for record in loaded.records if record.step} == {RAFT.covers}
+    assert {rules_of(record.step).supersedes for record in loaded.records if record.step} == {RAFT.supersedes}
 
 
 def test_a_saved_trace_of_openrafts_rules_has_them_again(tmp_path: Path) -> None:
@@ -338,20 +338,20 @@ def test_a_reader_that_begins_in_the_middle_knows_the_rules_from_the_first_state
 def test_the_lab_says_that_another_rule_decides() -> None:
     sim = Simulation(nodes=3, seed=7, rules=replace(RAFT, has_won=no, commit_index=as_before), checks=())
     sim.run_until(lambda one: any(isinstance(node.state.role, PreCandidate) for node in one.nodes.values()))
-    told = decisions(Simulated(sim).moment(len(sim.trace)))
+    told = decisions(Simulated(sim).view(len(sim.trace)))
     assert told[0].line == "this run's rule has_won (no) decides, not Raft's own"
-    assert decisions([*Recorded(sim.trace).moments(0, len(sim.trace))][-1]) == told
+    assert decisions([*Recorded(sim.trace).views(0, len(sim.trace))][-1]) == told
 
 
 def test_the_lab_says_what_raft_needs_where_raft_decides() -> None:
     sim = Simulation(nodes=3, seed=7, rules=replace(RAFT, commit_index=as_before), checks=())
     leader = sim.run_until(lambda one: one.leader)
-    (commit,) = decisions(Simulated(sim).moment(len(sim.trace)))
+    (commit,) = decisions(Simulated(sim).view(len(sim.trace)))
     assert (commit.by, commit.what) == (leader, "commit")
     assert commit.line == "this run's rule commit_index (as_before) decides, not Raft's own"
     again = Simulation(nodes=3, seed=7, rules=replace(RAFT, has_won=yes, commit_index=everything), checks=())
     again.run_until(lambda one: one.leader)
-    (leads,) = decisions(Simulated(again).moment(len(again.trace)))
+    (leads,) = decisions(Simulated(again).view(len(again.trace)))
     assert leads.line == "everything up to entry 2 is committed"
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 from msgspec import UNSET
 
-from pyraft_lab.check.ghost import Ghost, judge
+from pyraft_lab.check.ghost import HistoryVariables, check_facts
 from pyraft_lab.check.refine import refine
 from pyraft_lab.exercises.asking import question
-from pyraft_lab.lab.film import REEL, Numbered, Recorded, Simulated
+from pyraft_lab.lab.film import CHUNK, Numbered, Recorded, Simulated
 from pyraft_lab.lab.meter import Meter
 from pyraft_lab.sim.facts import facts_of
 from pyraft_lab.sim.simulation import Simulation
@@ -66,10 +66,10 @@ def test_the_invariants_know_the_new_log() -> None:
 def test_the_model_and_the_history_know_the_new_log() -> None:
     records = replaced().trace.records
     assert refine(records) == ()
-    past = Ghost()
+    past = HistoryVariables()
     for record in records:
         if record.step is not None:
-            past, broken = judge(past, facts_of(record.step))
+            past, broken = check_facts(past, facts_of(record.step))
             assert broken == ""
 
 
@@ -83,13 +83,13 @@ def test_the_film_of_the_records_shows_the_logs_of_the_worlds() -> None:
 
 def _shown(film: Recorded | Simulated) -> object:
     """The log as the drawing gets it with the event that replaced it."""
-    event = film.chunk(install().id // REEL).events[install().id % REEL]
+    event = film.chunk(install().id // CHUNK).events[install().id % CHUNK]
     assert event.nodes is not UNSET
     return event.nodes[str(LATE)]["log"]
 
 
 def _logs(film: Recorded | Simulated, event: int) -> dict[int, object]:
-    return {node: server.state.log for node, server in film.moment(event).servers.items()}
+    return {node: server.state.log for node, server in film.view(event).servers.items()}
 
 
 def test_the_pictures_draw_no_entry_that_was_replaced() -> None:
@@ -131,11 +131,11 @@ def test_after_a_gap_every_picture_begins_again_from_the_whole_state() -> None:
     real = sim.trace.states[sim.trace.states.node == LATE].iloc[-1]
     assert last.drop(["event", "time"]).equals(real.drop(["event", "time"]))
     film = Recorded(numbered(trace))
-    assert film.moment(len(film) - 1).servers[LATE].state == sim.nodes[LATE].state
+    assert film.view(len(film) - 1).servers[LATE].state == sim.nodes[LATE].state
     assert "stale" not in str(logs(trace).to_json())
     meter = Meter(5.0)
     for record in trace.records:
-        meter.see(record)
+        meter.add_record(record)
     assert meter.read().leader == sim.leader
     assert f"{lost} records are missing" in trace.story()
 
@@ -146,12 +146,12 @@ def test_what_went_to_a_node_while_its_records_are_missing_has_no_known_fate() -
     there = frame[(frame.dst == LATE) & (frame.sent > install().time) & frame.received.isna()]
     assert set(there.fate) == {"unknown"}
     film = Recorded(numbered(trace))
-    assert all(one.dst != LATE for one in film.moment(len(film) - 1).flying.values())
+    assert all(one.dst != LATE for one in film.view(len(film) - 1).flying.values())
 
 
 def numbered(trace: Trace) -> Trace:
     """Records as a film wants them: without gaps in their numbers."""
-    return Trace(Numbered().take(trace.records))
+    return Trace(Numbered().add(trace.records))
 
 
 def test_what_was_there_already_has_not_been_appended_when_it_was_first_seen() -> None:

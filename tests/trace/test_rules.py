@@ -11,14 +11,14 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step as turn
 from pyraft_lab.engine.events import (
     AllowRevert,
-    Beat,
+    SendHeartbeat,
     BuildSnapshot,
     ChangeMembership,
     Configure,
     Elect,
     Event,
     Fire,
-    Guard,
+    Precondition,
     Initialize,
     Propose,
     PurgeLog,
@@ -30,7 +30,7 @@ from pyraft_lab.engine.events import (
     TransferLeader,
     Unreachable,
 )
-from pyraft_lab.engine.log import Blank, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Noop, Entry, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Change, Membership, RemoveVoters, ReplaceVoters, SetNodes
 from pyraft_lab.engine.messages import (
     AppendAccepted,
@@ -45,7 +45,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.state import Disk, RaftState, Step
-from pyraft_lab.engine.timers import HEARTBEAT, LOYALTY, QUORUM, TRANSFER, lease, retry
+from pyraft_lab.engine.timers import HEARTBEAT, VOTE_LEASE, QUORUM, TRANSFER, lease, retry
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.weather import Weather
@@ -56,7 +56,7 @@ from tests.trace.stage import QUIET, Stage
 SMALL = Config(pre_vote=False, snapshot_logs_since_last=5, keep_logs=0, snapshot_chunk=40)
 LED = Vote(1, 1, committed=True)
 OWNED = Vote(2, 3, committed=True)
-ANY = Guard()
+ANY = Precondition()
 
 
 def led(voters: int = 3, **knobs: object) -> Stage:
@@ -65,7 +65,7 @@ def led(voters: int = 3, **knobs: object) -> Stage:
     return Stage(voters, learners=(4, 5) if voters == 3 else (), config=config).elect(1)
 
 
-def change(stage: Stage, wanted: Change, guard: Guard = ANY) -> None:
+def change(stage: Stage, wanted: Change, guard: Precondition = ANY) -> None:
     stage.tell(1, ChangeMembership(request=1, change=wanted, guard=guard))
 
 
@@ -105,7 +105,7 @@ def refused_elections() -> Iterable[Stage]:
     for asked, end in ((Vote(5, 3), newer), (Vote(5, 3), older), (Vote(1, 3), newer)):
         stage.tell(2, Receive(3, VoteRequest(vote=asked, last=end)))
         stage.tell(2, Receive(3, PreVoteRequest(vote=asked, last=end)))
-        stage.fire(2, LOYALTY)
+        stage.fire(2, VOTE_LEASE)
     stage.tell(3, Receive(2, VoteRequest(vote=Vote(1, 2), last=newer)))
     stage.tell(3, Receive(2, PreVoteRequest(vote=Vote(1, 2), last=newer)))
     yield stage
@@ -163,7 +163,7 @@ def refused_changes() -> Iterable[Stage]:
     stage = led()
     change(stage, ReplaceVoters(frozenset({1, 2, 9})))
     change(stage, RemoveVoters(frozenset({1, 2, 3})))
-    change(stage, ReplaceVoters(frozenset({1, 2})), Guard(leader=(9, 9)))
+    change(stage, ReplaceVoters(frozenset({1, 2})), Precondition(leader=(9, 9)))
     change(stage, SetNodes({2: "elsewhere"}))
     change(stage, SetNodes({3: "elsewhere"}))
     yield stage
@@ -184,14 +184,14 @@ def falling_back() -> Iterable[Stage]:
         stage.fire(2, retry(peer))
     yield stage.run()
     bare = RaftState(id=1)
-    first = Entry(LogId(0, 1, 1), Blank())
+    first = Entry(LogId(0, 1, 1), Noop())
     stage = Stage()
     stage.states[1] = bare
     stage.tell(1, Initialize(1, Membership.of({2, 3})))
     stage.tell(1, Initialize(1, Membership.of({1, 2, 3})))
     stage.tell(1, Initialize(1, Membership.of({1, 2, 3})))
     stage.states[2] = replace(bare, id=2)
-    stage.tell(2, Propose(requests=(1,), payloads=(Blank(),)))
+    stage.tell(2, Propose(requests=(1,), payloads=(Noop(),)))
     assert first.index == 1
     yield stage
 
@@ -282,7 +282,7 @@ def requests() -> Iterable[Stage]:
     stage.run()
     stage.tell(1, Read((1,), "lease"))
     stage.tell(2, Read((1,)))
-    stage.tell(1, Propose(requests=(1,), payloads=(Blank(),), leader=(9, 9)))
+    stage.tell(1, Propose(requests=(1,), payloads=(Noop(),), leader=(9, 9)))
     stage.write(1, 1, 2)
     stage.write(1, 1, 2)
     stage.tell(1, Read((2,)))
@@ -304,7 +304,7 @@ def transfers() -> Iterable[Stage]:
     stage.run()
     for to in (1, 4, 2):
         stage.tell(1, TransferLeader(1, to))
-    stage.tell(1, Propose(requests=(1,), payloads=(Blank(),)))
+    stage.tell(1, Propose(requests=(1,), payloads=(Noop(),)))
     stage.fire(1, TRANSFER)
     stage.tell(1, TransferLeader(1, 2))
     stage.tell(1, TransferLeader(1, 1))
@@ -348,10 +348,10 @@ def leaders_in_touch() -> Iterable[Stage]:
     stage.fire(1, HEARTBEAT)
     stage.run()
     stage.fire(1, HEARTBEAT)
-    stage.tell(1, Beat())
+    stage.tell(1, SendHeartbeat())
     stage.run()
     stage.fire(1, lease(1))
-    stage.fire(2, LOYALTY)
+    stage.fire(2, VOTE_LEASE)
     stage.tell(2, Receive(3, HeartbeatRequest(vote=Vote(0, 3, committed=True), matched=LogId())))
     stage.tell(1, Receive(2, AppendAccepted(vote=LED, matched=LogId(0, 0, 1), round=0)))
     stage.tell(1, Receive(2, AppendRefused(vote=LED, prev=LogId(1, 1, 2), hint=LogId(), round=1)))
@@ -375,7 +375,7 @@ def restarts() -> Iterable[Stage]:
     stage.start(2, stage.states[2].disk)
     contradiction = Entry(LogId(1, 1, 9), Normal(b"other"))
     stage.tell(3, Receive(1, AppendRequest(vote=LED, prev=stage.states[3].snapshot_last, entries=(contradiction,))))
-    wrong = AppendRequest(vote=OWNED, prev=LogId(1, 1, 2), entries=(Entry(LogId(2, 3, 3), Blank()),))
+    wrong = AppendRequest(vote=OWNED, prev=LogId(1, 1, 2), entries=(Entry(LogId(2, 3, 3), Noop()),))
     fresh = led()
     fresh.write(1, 1)
     fresh.run()
@@ -466,7 +466,7 @@ def test_a_mutant_that_votes_for_a_shorter_log_is_seen_in_the_sentence() -> None
 @pytest.mark.parametrize("rules", [RAFT, ADVANCED, replace(RAFT, commit_index=lambda state: state.matched[state.id])])
 def test_no_event_is_beyond_words_whatever_the_state(rules: Rules) -> None:
     states: list[RaftState] = []
-    events: list[Event] = [Elect(), Beat(), BuildSnapshot(), PurgeLog(3), AllowRevert(1, 2), TransferLeader(1, 2)]
+    events: list[Event] = [Elect(), SendHeartbeat(), BuildSnapshot(), PurgeLog(3), AllowRevert(1, 2), TransferLeader(1, 2)]
     for seed in (1, 2):
         sim = Simulation(
             nodes=3, learners=1, seed=seed, rules=rules, weather=Weather(loss=0.1, duplicate=0.1), checks=()

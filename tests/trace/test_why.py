@@ -165,7 +165,7 @@ def test_why_not_committed_follows_the_entry_to_where_it_is_and_its_acknowledgem
     sim.run(0.1)
     near, far = sorted(set(sim.nodes) - {leader})
     sim.cut(near, leader)
-    sim.spoil(far, slow=1000.0)
+    sim.break_disk(far, slow=1000.0)
     sim.write({"op": "put", "key": "x", "value": 1}, to=leader)
     sim.run(0.001)
     assert all(reason.endswith(" is still on its way.") for reason in sim.trace.why_not(committed=3).reasons[-2:])

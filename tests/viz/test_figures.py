@@ -326,7 +326,7 @@ def test_why_numbers_its_records_as_the_answer_does_and_says_each_on_hovering() 
     answer = settled().trace.why(committed=3)
     discs = next(each for each in viz.why(answer).data if each.text and "<b>1</b>" in each.text)
     assert list(discs.text) == [f"<b>{number}</b>" for number in range(1, len(answer.records) + 1)]
-    assert [text.replace("<br>", " ") for text in discs.hovertext] == list(answer.told)
+    assert [text.replace("<br>", " ") for text in discs.hovertext] == list(answer.lines)
     assert list(discs.marker.line.width[-2:]) == [1, 3.5]
 
 

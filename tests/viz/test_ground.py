@@ -42,10 +42,10 @@ def test_lines_are_seen_on_every_page_and_words_on_every_fill() -> None:
 
 
 def test_a_still_picture_is_readable_by_day_and_by_night() -> None:
-    rules = dict(re.findall(r'\[fill="(#\w+)"]\{fill:(#\w+)}', ground.STILL))
-    assert min(contrast(words, ground.PAPER) for words in (ground.INK, ground.MUTED)) >= 4.5
-    assert min(contrast(rules[words], DARK) for words in (ground.INK, ground.MUTED)) >= 4.5
-    assert f".paper{{fill:{DARK}}}" in ground.STILL
+    rules = dict(re.findall(r'\[fill="(#\w+)"]\{fill:(#\w+)}', ground.STATIC_STYLE))
+    assert min(contrast(words, ground.PAPER) for words in (ground.TEXT, ground.MUTED)) >= 4.5
+    assert min(contrast(rules[words], DARK) for words in (ground.TEXT, ground.MUTED)) >= 4.5
+    assert f".paper{{fill:{DARK}}}" in ground.STATIC_STYLE
 
 
 @pytest.mark.parametrize("draw", [viz.roles, viz.space_time, viz.logs, viz.progress, viz.commit_latency, viz.quorums])
@@ -54,7 +54,7 @@ def test_words_take_the_colour_of_the_page_and_terms_keep_theirs(draw: object) -
     plain = draw(run())
     shown = json.dumps(on_page(plain).to_plotly_json(), default=list)
     assert '"paper_bgcolor": "rgba(0,0,0,0)"' in shown
-    assert f'"text": "<span style=\\"fill:{ground.WORDS[ground.INK]}\\">{plain.layout.title.text}' in shown
+    assert f'"text": "<span style=\\"fill:{ground.TEXT_VARIABLES[ground.TEXT]}\\">{plain.layout.title.text}' in shown
     before, after = (
         {colour: text.count(f'"{colour}"') for colour in (*PALETTE, NO_TERM)}
         for text in (json.dumps(plain.to_plotly_json(), default=list), shown)

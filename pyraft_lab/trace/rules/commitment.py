@@ -11,8 +11,8 @@ from pyraft_lab.engine.rules import commit_index
 from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.trace.rules.own import cause, departs
-from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on
-from pyraft_lab.trace.words import contained, content, listed, shares, span
+from pyraft_lab.trace.rules.rule import DECISIVE, Explained, Remarks, Rule, commands, leads_on
+from pyraft_lab.trace.words import contained, content, listed, majorities, span
 
 COMMIT_BY_MAJORITY = Rule(
     "commit by majority", "§5.3, §5.4.2", commit_index, "An entry of this term is on the disks of a majority.", DECISIVE
@@ -64,11 +64,11 @@ def _by_majority(step: Step) -> Remarks:
     own = [entry for entry in entries if entry.id.leader == (step.after.term, step.after.id)]
     governing = judged_by(step)
     rule = cause(step, COMMIT_BY_BOTH if governing.is_joint else COMMIT_BY_MAJORITY, commit_index)
-    yield Remark(rule, lambda: f"commits {contained(own or entries)}, held by {shares(governing, holders(step, last))}")
+    yield Explained(rule, lambda: f"commits {contained(own or entries)}, held by {majorities(governing, holders(step, last))}")
     if own and len(own) < len(entries):
         terms = sorted({entry.id.term for entry in entries if entry not in own})
         earlier = f"{span(first, first + len(entries) - len(own) - 1)} of term {listed(list(map(str, terms)))}"
-        yield Remark(COMMIT_OF_EARLIER, lambda: f"with it commits {earlier}")
+        yield Explained(COMMIT_OF_EARLIER, lambda: f"with it commits {earlier}")
 
 
 def _withheld(step: Step) -> Remarks:
@@ -78,9 +78,9 @@ def _withheld(step: Step) -> Remarks:
     held, before = majority_holds(step.after), majority_holds(step.before)
     at = step.after.log.id_at(held)
     if held > max(before, step.after.committed) and at is not None:
-        who = shares(step.after.membership, holders(step, held))
+        who = majorities(step.after.membership, holders(step, held))
         own = f"not of its own term {step.after.term}"
-        yield Remark(
+        yield Explained(
             COMMIT_WITHHELD,
             lambda: f"does not commit entry {held}, though {who} hold it: it is of term {at.term}, {own}",
         )
@@ -113,4 +113,4 @@ def applied(step: Step) -> Remarks:
     entries: list[Entry] = [entry for apply in commands(step, Apply) for entry in apply.entries]
     orders = [entry for entry in entries if isinstance(entry.payload, Normal)]
     if orders:
-        yield Remark(APPLIED, lambda: f"applies {content(orders)}")
+        yield Explained(APPLIED, lambda: f"applies {content(orders)}")

@@ -10,7 +10,7 @@ from pyraft_lab.engine.election import (
     on_pre_vote_response,
     on_vote_request,
     on_vote_response,
-    take_office,
+    become_leader,
 )
 from pyraft_lab.engine.messages import (
     CandidateMessage,
@@ -20,13 +20,13 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
     VoterMessage,
 )
-from pyraft_lab.engine.rules import VoteRefusal, echoes, has_won, is_loyal, may_campaign, pre_vote_refusal, vote_refusal
+from pyraft_lab.engine.rules import VoteRefusal, answers_vote, has_won, has_heard_leader, may_campaign, pre_vote_refusal, vote_refusal
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.trace.rules.own import cause, departs
-from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, is_active, sent
-from pyraft_lab.trace.rules.terms import absurd, learned, out_of_date
-from pyraft_lab.trace.words import entry_name, log_end, server, servers, shares
+from pyraft_lab.trace.rules.rule import DECISIVE, Explained, Remarks, Rule, commands, is_active, sent
+from pyraft_lab.trace.rules.terms import malformed, term_adopted, out_of_date
+from pyraft_lab.trace.words import entry_name, log_end, server, servers, majorities
 
 PRE_VOTE_ASKED = Rule(
     "pre-vote asked", "dissertation §9.6", campaign, "Before a new term begins, a server asks whether it could win it."
@@ -53,7 +53,7 @@ PRE_VOTE_GRANTED = Rule(
 PRE_VOTE_REFUSED_LEASE = Rule(
     "pre-vote refused: lease",
     "dissertation §9.6",
-    is_loyal,
+    has_heard_leader,
     "The voter heard a leader too recently to help replace it.",
 )
 PRE_VOTE_REFUSED_LOG = Rule(
@@ -75,7 +75,7 @@ VOTE_GRANTED = Rule(
 VOTE_REFUSED_LEASE = Rule(
     "vote refused: lease",
     "§6, dissertation §4.2.3",
-    is_loyal,
+    has_heard_leader,
     "The voter heard a leader too recently to help replace it.",
     DECISIVE,
 )
@@ -109,7 +109,7 @@ OWN_VOTE_COUNTED = Rule(
 REFUSAL_COUNTED = Rule(
     "refusal counted", "§5.2", on_vote_response, "A voter refused: it will not be part of a majority."
 )
-FITTER_RIVAL = Rule(
+LONGER_LOG_ELSEWHERE = Rule(
     "longer wait: fitter rival",
     "openraft",
     on_vote_response,
@@ -122,7 +122,7 @@ ELECTED_JOINTLY = Rule(
 FIRST_ENTRY = Rule(
     "first entry of a leadership",
     "§5.4.2, §8",
-    take_office,
+    become_leader,
     "A new leader appends a blank entry: with it all earlier entries commit.",
 )
 ELECTION_LOST = Rule("election lost", "§5.2", on_vote_response, "A majority can no longer be reached.", DECISIVE)
@@ -131,7 +131,7 @@ RULES = (
     PRE_VOTE_ASKED, PRE_VOTE_GRANTED, PRE_VOTE_REFUSED_LEASE, PRE_VOTE_REFUSED_LOG, PRE_VOTE_REFUSED_VOTE,
     PRE_VOTE_COUNTED, PRE_VOTE_WON, PRE_VOTE_LOST, CANDIDACY, UNDECIDED, NO_VOTER, SWITCHED_OFF, VOTE_GRANTED,
     VOTE_REFUSED_LEASE, VOTE_REFUSED_LOG, VOTE_REFUSED_VOTE, DISK_LOST, VOTE_COUNTED, OWN_VOTE_COUNTED, REFUSAL_COUNTED,
-    FITTER_RIVAL, ELECTED, ELECTED_JOINTLY, FIRST_ENTRY, ELECTION_LOST,
+    LONGER_LOG_ELSEWHERE, ELECTED, ELECTED_JOINTLY, FIRST_ENTRY, ELECTION_LOST,
 )  # fmt: skip
 _REFUSED = {
     VoteRefusal.LEASE: (PRE_VOTE_REFUSED_LEASE, VOTE_REFUSED_LEASE),
@@ -148,19 +148,19 @@ def campaigned(step: Step, occasion: str = "") -> Remarks:
     vote = step.after.vote
     if commands(step, SaveVote) and isinstance(step.after.role, Candidate):
         opening = f"{occasion}, " if occasion else ""
-        yield Remark(CANDIDACY, lambda: f"{opening}becomes candidate in term {vote.term}{_votes_asked(step)}")
+        yield Explained(CANDIDACY, lambda: f"{opening}becomes candidate in term {vote.term}{_votes_asked(step)}")
     elif isinstance(step.after.role, PreCandidate):
         they = "they" if len(asked) > 1 else "it"
         would = f"asks {servers(asked)} whether {they} would vote for it in term {vote.term + 1}"
-        yield Remark(PRE_VOTE_ASKED, lambda: f"{occasion} and {would}")
+        yield Explained(PRE_VOTE_ASKED, lambda: f"{occasion} and {would}")
     elif departs(step, may_campaign):
-        yield Remark(
+        yield Explained(
             cause(step, NO_VOTER, may_campaign), lambda: f"{occasion or 'is asked to campaign'}, but does not campaign"
         )
     elif answer_of(step, may_campaign) is False:
-        yield Remark(NO_VOTER, lambda: f"{occasion or 'may not campaign'}, but has no vote")
+        yield Explained(NO_VOTER, lambda: f"{occasion or 'may not campaign'}, but has no vote")
     else:
-        yield Remark(SWITCHED_OFF, lambda: f"{occasion}, but elections are switched off")
+        yield Explained(SWITCHED_OFF, lambda: f"{occasion}, but elections are switched off")
 
 
 def _votes_asked(step: Step) -> str:
@@ -177,7 +177,7 @@ def timed_out(step: Step) -> Remarks:
         case Leader():
             yield from out_of_date("its election timer")
         case PreCandidate() | Candidate():
-            yield Remark(UNDECIDED, "has no majority when its election timer fires")
+            yield Explained(UNDECIDED, "has no majority when its election timer fires")
             yield from campaigned(step, "tries again")
         case _:
             yield from campaigned(step, "times out")
@@ -190,22 +190,22 @@ def requested(step: Step, candidate: NodeId, request: CandidateMessage) -> Remar
     """A vote request, or a pre-vote request, arrived."""
     answers: list[tuple[int, VoterMessage]] = [*sent(step, PreVoteResponse), *sent(step, VoteResponse)]
     if not answers:
-        yield from absurd(candidate)
+        yield from malformed(candidate)
     elif answers[0][1].granted:
         yield _granted(step, candidate, request)
     else:
         yield _refused(step, candidate, request)
-    yield from learned(step, candidate)
+    yield from term_adopted(step, candidate)
 
 
-def _granted(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark:
+def _granted(step: Step, candidate: NodeId, request: CandidateMessage) -> Explained:
     """Names both logs, so that a grant against Raft's rule (a mutant's) can be seen."""
     name, term = server(candidate), request.vote.term
     logs = comparison(candidate, request.last, step.before.log.last)
     if isinstance(request, PreVoteRequest):
-        return Remark(PRE_VOTE_GRANTED, lambda: f"would vote for {name} in term {term}: {logs}")
+        return Explained(PRE_VOTE_GRANTED, lambda: f"would vote for {name} in term {term}: {logs}")
     again = "again " if step.before.vote == request.vote else ""
-    return Remark(VOTE_GRANTED, lambda: f"{again}votes for {name} in term {term}: {logs}")
+    return Explained(VOTE_GRANTED, lambda: f"{again}votes for {name} in term {term}: {logs}")
 
 
 def comparison(candidate: NodeId, theirs: LogId, own: LogId) -> str:
@@ -217,7 +217,7 @@ def comparison(candidate: NodeId, theirs: LogId, own: LogId) -> str:
     return f"{server(candidate)}'s log {log_end(theirs)}, its own {log_end(own)}, and {decisive} wins: {ahead} is ahead"
 
 
-def _refused(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark:
+def _refused(step: Step, candidate: NodeId, request: CandidateMessage) -> Explained:
     before = step.before
     early = isinstance(request, PreVoteRequest)
     refusal = answer_of(step, pre_vote_refusal if early else vote_refusal)
@@ -225,15 +225,15 @@ def _refused(step: Step, candidate: NodeId, request: CandidateMessage) -> Remark
     rule = _REFUSED[refusal if is_known else VoteRefusal.VOTE][0 if early else 1]
     told = f"{'would refuse' if early else 'refuses'} {server(candidate)} its vote of term {request.vote.term}"
     if departs(step, vote_refusal, pre_vote_refusal):
-        return Remark(rule if is_known else cause(step, rule, vote_refusal, pre_vote_refusal), told)
+        return Explained(rule if is_known else cause(step, rule, vote_refusal, pre_vote_refusal), told)
     if not is_known:
-        return Remark(rule, f"{told}; the rules of its run do not explain that")
+        return Explained(rule, f"{told}; the rules of its run do not explain that")
     why = reason(step, request.vote)
     if refusal is VoteRefusal.LEASE:
         why = f"it heard {_office(step)} within the lease"
     elif refusal is VoteRefusal.LOG:
         why = comparison(candidate, request.last, before.log.last)
-    return Remark(rule, lambda: f"{told}: {why}")
+    return Explained(rule, lambda: f"{told}: {why}")
 
 
 def _office(step: Step) -> str:
@@ -258,13 +258,13 @@ def answered(step: Step, voter: NodeId, response: VoterMessage) -> Remarks:
     """A voter has answered."""
     before, after = step.before, step.after
     if before.vote.term < after.vote.term and not isinstance(after.role, Candidate):
-        yield from learned(step, voter)
+        yield from term_adopted(step, voter)
     elif is_active(before.role) and _is_settled(step, response):
         already = "already leader" if isinstance(before.role, Leader) else "already a candidate"
         kind = "pre-vote" if isinstance(response, PreVoteResponse) else "vote"
         yield from out_of_date(f"{server(voter)}'s {kind if response.granted else 'refusal'}: {already}")
     elif not is_active(before.role) or before.role == after.role or isinstance(before.role, Leader):
-        late = "" if departs(step, echoes) else ", which comes too late"
+        late = "" if departs(step, answers_vote) else ", which comes too late"
         yield from out_of_date(f"{server(voter)}'s {'vote' if response.granted else 'refusal'}{late}")
     else:
         yield _counted(step, voter, response)
@@ -278,56 +278,56 @@ def _is_settled(step: Step, response: VoterMessage) -> bool:
     return response.asked == sought and (early or isinstance(step.before.role, Leader))
 
 
-def _counted(step: Step, voter: NodeId, response: VoterMessage) -> Remark:
+def _counted(step: Step, voter: NodeId, response: VoterMessage) -> Explained:
     early = isinstance(response, PreVoteResponse)
     name = server(voter)
     if any(alarm.peer == voter for alarm in commands(step, Alarm)):
-        return Remark(
+        return Explained(
             DISK_LOST, lambda: f"does not count {name}'s answer: {name} has been leader, and its log is now empty"
         )
     if not response.granted:
-        return Remark(
+        return Explained(
             REFUSAL_COUNTED, lambda: f"hears that {name} {'would refuse' if early else 'refuses'} to vote for it"
         )
     if early:
-        return Remark(PRE_VOTE_COUNTED, lambda: f"hears that {name} would vote for it")
-    return Remark(VOTE_COUNTED, lambda: f"gets {name}'s vote of term {response.asked.term}")
+        return Explained(PRE_VOTE_COUNTED, lambda: f"hears that {name} would vote for it")
+    return Explained(VOTE_COUNTED, lambda: f"gets {name}'s vote of term {response.asked.term}")
 
 
 def outcome(step: Step, voter: NodeId) -> Remarks:
     """What a counted vote led to, if anything."""
     before, after = step.before.role, step.after.role
     granted = before.granted | {voter} if isinstance(before, (PreCandidate, Candidate)) else frozenset({voter})
-    majority = shares(step.before.membership, granted)
+    majority = majorities(step.before.membership, granted)
     match after:
         case Leader():
             yield from elected(step, majority)
         case Candidate() if isinstance(before, PreCandidate):
             enough = "goes on with" if departs(step, has_won) else "has the majority it needs:"
-            yield Remark(cause(step, PRE_VOTE_WON, has_won), lambda: f"{enough} {majority}")
+            yield Explained(cause(step, PRE_VOTE_WON, has_won), lambda: f"{enough} {majority}")
             yield from campaigned(step)
         case PreCandidate() | Candidate():
-            if any(one.patience for one in commands(step, SetTimer)):
-                yield Remark(
-                    FITTER_RIVAL,
+            if any(one.backoff for one in commands(step, SetTimer)):
+                yield Explained(
+                    LONGER_LOG_ELSEWHERE,
                     lambda: f"waits longer before it tries again: {server(voter)}'s log is more up-to-date",
                 )
         case _ if isinstance(before, PreCandidate):
-            yield Remark(PRE_VOTE_LOST, "can no longer reach a majority and begins no election")
+            yield Explained(PRE_VOTE_LOST, "can no longer reach a majority and begins no election")
         case _:
-            yield Remark(ELECTION_LOST, lambda: f"can no longer reach a majority in term {step.after.term}")
+            yield Explained(ELECTION_LOST, lambda: f"can no longer reach a majority in term {step.after.term}")
 
 
 def elected(step: Step, majority: str) -> Remarks:
     """The candidate becomes leader."""
     rule = cause(step, ELECTED_JOINTLY if step.before.membership.is_joint else ELECTED, has_won)
-    yield Remark(rule, lambda: f"becomes leader of term {step.after.term} with the votes of {majority}")
+    yield Explained(rule, lambda: f"becomes leader of term {step.after.term} with the votes of {majority}")
     blank = step.after.log.last
     if blank != step.before.log.last:
-        yield Remark(FIRST_ENTRY, lambda: f"appends a blank {entry_name(blank)}")
+        yield Explained(FIRST_ENTRY, lambda: f"appends a blank {entry_name(blank)}")
 
 
 def own_vote_stored(step: Step) -> Remarks:
     """The candidate's own vote is durable."""
-    yield Remark(OWN_VOTE_COUNTED, lambda: f"counts its own vote of term {step.before.term}, now that it is on disk")
+    yield Explained(OWN_VOTE_COUNTED, lambda: f"counts its own vote of term {step.before.term}, now that it is on disk")
     yield from outcome(step, step.before.id)

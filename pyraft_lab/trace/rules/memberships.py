@@ -5,11 +5,11 @@ from typing import assert_never
 from pyraft_lab.engine.commands import (
     Accepted,
     Append,
-    GuardFailed,
+    PreconditionNotMet,
     InProgress,
     NoSuchLearner,
     NotMember,
-    NotPristine,
+    AlreadyInitializedLog,
     NoVoters,
     Refuse,
 )
@@ -18,22 +18,22 @@ from pyraft_lab.engine.events import ChangeMembership, Initialize
 from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import TimeoutNow
-from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, propose_membership, retire
+from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, propose_membership, step_down_if_removed
 from pyraft_lab.engine.rules import may_change, may_leave, next_membership
 from pyraft_lab.engine.state import Follower, Leader, Learner, Step
 from pyraft_lab.trace.rules.elections import campaigned
 from pyraft_lab.trace.rules.own import cause, departs
-from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, leads_on, sent
+from pyraft_lab.trace.rules.rule import DECISIVE, Explained, Remarks, Rule, commands, leads_on, sent
 from pyraft_lab.trace.words import entry_name, server, servers, voters
 
-CLUSTER_FOUNDED = Rule(
+CLUSTER_INITIALIZED = Rule(
     "cluster founded",
     "dissertation §4.4",
     initialize,
     "A server with an empty log gets the first membership of the cluster.",
     DECISIVE,
 )
-FOUNDING_REFUSED = Rule(
+INITIALIZE_REFUSED = Rule(
     "founding refused",
     "openraft",
     initialize,
@@ -74,7 +74,7 @@ DEMOTED = Rule("voter becomes learner", "§6", refresh_role, "A membership takes
 CHANGE_IN_PROGRESS = Rule(
     "change refused: in progress", "dissertation §4.1", may_change, "The last membership must commit before the next."
 )
-GUARD_FAILED = Rule(
+PRECONDITION_FAILED = Rule(
     "change refused: precondition", "openraft", change, "The cluster is not in the state that the caller expected."
 )
 NOT_A_LEARNER = Rule(
@@ -87,29 +87,29 @@ NO_VOTERS_LEFT = Rule("change refused: no voters", "§6", change, "A cluster nee
 LEADER_REMOVED = Rule(
     "removed leader steps down",
     "§6",
-    retire,
+    step_down_if_removed,
     "The membership without its leader is committed: the leader steps down.",
     DECISIVE,
 )
 
 RULES = (
-    CLUSTER_FOUNDED, FOUNDING_REFUSED, JOINT_ENTERED, CHANGED_AT_ONCE, JOINT_LEFT, EFFECTIVE, FELL_BACK, PROMOTED,
-    DEMOTED, CHANGE_IN_PROGRESS, GUARD_FAILED, NOT_A_LEARNER, NO_VOTERS_LEFT, LEADER_REMOVED,
+    CLUSTER_INITIALIZED, INITIALIZE_REFUSED, JOINT_ENTERED, CHANGED_AT_ONCE, JOINT_LEFT, EFFECTIVE, FELL_BACK, PROMOTED,
+    DEMOTED, CHANGE_IN_PROGRESS, PRECONDITION_FAILED, NOT_A_LEARNER, NO_VOTERS_LEFT, LEADER_REMOVED,
 )  # fmt: skip
 
-ChangeRefusal = InProgress | GuardFailed | NoSuchLearner | NoVoters
+ChangeRefusal = InProgress | PreconditionNotMet | NoSuchLearner | NoVoters
 
 
-def founded(step: Step, event: Initialize) -> Remarks:
+def initialized(step: Step, event: Initialize) -> Remarks:
     """The first membership of all."""
     for refuse in commands(step, Refuse):
-        if isinstance(refuse.refusal, NotPristine):
+        if isinstance(refuse.refusal, AlreadyInitializedLog):
             why = f"it already has a log or a vote ({entry_name(refuse.refusal.last)}, term {refuse.refusal.vote.term})"
-            yield Remark(FOUNDING_REFUSED, f"creates no cluster: {why}")
+            yield Explained(INITIALIZE_REFUSED, f"creates no cluster: {why}")
         elif isinstance(refuse.refusal, NotMember):
-            yield Remark(FOUNDING_REFUSED, f"creates no cluster {event.membership}: it is not one of its voters")
+            yield Explained(INITIALIZE_REFUSED, f"creates no cluster {event.membership}: it is not one of its voters")
     if commands(step, Append):
-        yield Remark(CLUSTER_FOUNDED, lambda: f"creates the cluster {event.membership} with entry 1 of term 0")
+        yield Explained(CLUSTER_INITIALIZED, lambda: f"creates the cluster {event.membership} with entry 1 of term 0")
         yield from campaigned(step)
 
 
@@ -126,29 +126,29 @@ def _entered(entry: Entry) -> Remarks:
     if membership.is_joint:
         old, new = (voters(config) for config in (membership.configs[0], membership.configs[-1]))
         both = f"from now on a majority of {old} and one of {new} must agree"
-        yield Remark(
+        yield Explained(
             JOINT_ENTERED, lambda: f"enters the joint membership {membership} with entry {entry.index}: {both}"
         )
     else:
-        yield Remark(CHANGED_AT_ONCE, lambda: f"changes the membership to {membership} with entry {entry.index}")
+        yield Explained(CHANGED_AT_ONCE, lambda: f"changes the membership to {membership} with entry {entry.index}")
 
 
-def change_refused(step: Step, refusal: ChangeRefusal) -> Remark:
+def change_refused(step: Step, refusal: ChangeRefusal) -> Explained:
     """Why a change was refused."""
     match refusal:
         case InProgress() if departs(step, may_change):
-            return Remark(cause(step, CHANGE_IN_PROGRESS, may_change), "refuses the change of membership")
+            return Explained(cause(step, CHANGE_IN_PROGRESS, may_change), "refuses the change of membership")
         case InProgress(committed, effective):
             why = f"the last one ({entry_name(effective)}) is not committed, only {entry_name(committed)} is"
             if committed == effective:
                 why = "nothing of this leadership is committed yet"
-            return Remark(CHANGE_IN_PROGRESS, lambda: f"refuses the change of membership: {why}")
-        case GuardFailed(what, expected, actual):
-            return Remark(GUARD_FAILED, lambda: f"refuses the change of membership: {what} is {actual}, not {expected}")
+            return Explained(CHANGE_IN_PROGRESS, lambda: f"refuses the change of membership: {why}")
+        case PreconditionNotMet(what, expected, actual):
+            return Explained(PRECONDITION_FAILED, lambda: f"refuses the change of membership: {what} is {actual}, not {expected}")
         case NoSuchLearner(node):
-            return Remark(NOT_A_LEARNER, lambda: f"refuses the change of membership: {server(node)} is not a learner")
+            return Explained(NOT_A_LEARNER, lambda: f"refuses the change of membership: {server(node)} is not a learner")
         case NoVoters():
-            return Remark(NO_VOTERS_LEFT, "refuses the change of membership: it would leave no voter")
+            return Explained(NO_VOTERS_LEFT, "refuses the change of membership: it would leave no voter")
         case _:
             assert_never(refusal)
 
@@ -161,7 +161,7 @@ def joint_left(step: Step) -> Remarks:
         if isinstance(entry.payload, Configuration):
             now = entry.payload.membership
             decides = f"from now on {voters(now.voters)} decides alone{_left_out(step.before.membership, now)}"
-            yield Remark(
+            yield Explained(
                 cause(step, JOINT_LEFT, may_leave), f"ends the joint membership with entry {entry.index}: {decides}"
             )
 
@@ -188,26 +188,26 @@ def followed(step: Step) -> Remarks:
     what = f"the {'joint ' if after.membership.is_joint else ''}membership {after.membership}"
     if after.membership_id.index > before.membership_id.index or before.log.last < after.membership_id:
         yet = "" if after.membership_id.index <= after.committed else ", though it is not committed yet"
-        yield Remark(EFFECTIVE, lambda: f"uses {what} from now on{yet}")
+        yield Explained(EFFECTIVE, lambda: f"uses {what} from now on{yet}")
     else:
-        yield Remark(FELL_BACK, lambda: f"uses {what} again")
+        yield Explained(FELL_BACK, lambda: f"uses {what} again")
 
 
 def role_changed(step: Step) -> Remarks:
     """A membership made a learner a voter, or a voter a learner."""
     match step.before.role, step.after.role:
         case Learner(), Follower():
-            yield Remark(PROMOTED, "is now a voter")
+            yield Explained(PROMOTED, "is now a voter")
         case Follower(), Learner():
-            yield Remark(DEMOTED, "is no longer a voter")
+            yield Explained(DEMOTED, "is no longer a voter")
         case _:
             pass
 
 
-def retired(step: Step) -> Remarks:
+def leader_removed(step: Step) -> Remarks:
     """A leader that is no longer a member steps down."""
     gone = isinstance(step.before.role, Leader) and not isinstance(step.after.role, Leader)
     if gone and step.before.vote == step.after.vote and step.after.id not in step.after.membership.nodes:
         told = [server(peer) for peer, _ in sent(step, TimeoutNow)]
         successor = f" and asks {told[0]} to campaign" if told else ""
-        yield Remark(LEADER_REMOVED, lambda: f"is no longer a member: steps down{successor}")
+        yield Explained(LEADER_REMOVED, lambda: f"is no longer a member: steps down{successor}")

@@ -16,7 +16,7 @@ from pyraft_lab.engine.rules import RAFT, may_campaign, pre_vote_refusal, vote_r
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.trace.rules.rule import DECISIVE, ORDINARY, Remark, Remarks, Rule
+from pyraft_lab.trace.rules.rule import DECISIVE, ORDINARY, Explained, Remarks, Rule
 from pyraft_lab.trace.words import entry_name, listed, server, shortened, span
 
 PREFIX = "this run's rule: "
@@ -51,13 +51,13 @@ def departed(step: Step) -> Remarks:
     """What the run's own rules said where they answered otherwise than Raft's."""
     for one in departures(step):
         if one.rule != may_campaign.__name__ or _asks_who_may_campaign(step):
-            yield Remark(OWN[one.rule], departure_text(one))
+            yield Explained(OWN[one.rule], departure_text(one))
 
 
-def place_of(note: Remark, told: Sequence[Remark]) -> int:
+def place_of(note: Explained, told: Sequence[Explained]) -> int:
     """Where a remark of :func:`departed` belongs: after what its rule did; a refused vote is the first thing told."""
     places = [place for place, one in enumerate(told, 1) if one.rule is note.rule]
-    return places[-1] if places else 1 if note.rule.weight == ORDINARY else len(told)
+    return places[-1] if places else 1 if note.rule.importance == ORDINARY else len(told)
 
 
 def _asks_who_may_campaign(step: Step) -> bool:

@@ -7,7 +7,7 @@ from pyraft_lab.engine.commands import Append, Halt, Truncate
 from pyraft_lab.engine.engine import on_stored
 from pyraft_lab.engine.messages import AppendAccepted, AppendRefused, AppendRequest, HeartbeatResponse
 from pyraft_lab.engine.replication import (
-    hear,
+    record_ack,
     on_append_accepted,
     on_append_refused,
     on_append_request,
@@ -17,11 +17,11 @@ from pyraft_lab.engine.replication import (
     refuse,
     replicate,
 )
-from pyraft_lab.engine.rules import fits, follower_commit, hint, probe, unknown
-from pyraft_lab.engine.state import Halted, Leader, Pipeline, Probe, Progress, Step
+from pyraft_lab.engine.rules import log_matches, follower_commit, conflict_hint, next_probe, new_entries
+from pyraft_lab.engine.state import Reverted, Leader, Replicate, Probe, Progress, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Vote
 from pyraft_lab.trace.rules.own import cause, departs
-from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, sent
+from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Explained, Remarks, Rule, commands, sent
 from pyraft_lab.trace.rules.terms import CONTACT, HEARTBEAT_HEARD, out_of_date
 from pyraft_lab.trace.words import contained, entry_name, listed, log_end, server, servers, span
 
@@ -39,17 +39,17 @@ BACKED_OFF = Rule(
 ENTRIES_APPENDED = Rule(
     "entries appended", "§5.3", on_append_request, "The logs agree: new entries are appended.", DECISIVE
 )
-HELD_ALREADY = Rule("entries held already", "§5.3", unknown, "Entries that the log already holds stay as they are.")
+ALREADY_PRESENT = Rule("entries held already", "§5.3", new_entries, "Entries that the log already holds stay as they are.")
 PREV_MATCHES = Rule(
     "logs agree",
     "§5.3",
-    fits,
+    log_matches,
     "The follower holds the entry before the new ones: so both logs are the same up to there.",
 )
 CONFLICT_TRUNCATED = Rule(
     "conflict truncated",
     "§5.3",
-    unknown,
+    new_entries,
     "An entry that conflicts with the leader's is removed, with all that follow it.",
     DECISIVE,
 )
@@ -63,7 +63,7 @@ PREV_DIFFERS = Rule(
     "The log has another entry in the place that the append builds on.",
     DECISIVE,
 )
-LOSS_CONFESSED = Rule(
+LOSS_REPORTED = Rule(
     "heartbeat refused: log lost", "§5.3", on_heartbeat_request, "A follower lacks what it once acknowledged.", DECISIVE
 )
 COMMIT_LEARNED = Rule(
@@ -89,7 +89,7 @@ AGREED = Rule(
     "agreement found", "§5.3", on_append_accepted, "The leader knows where the logs agree: entries may stream."
 )
 PROBE_MOVED = Rule(
-    "probe moved back", "§5.3", probe, "The logs differ there: the leader looks further back, a whole term at a time."
+    "probe moved back", "§5.3", next_probe, "The logs differ there: the leader looks further back, a whole term at a time."
 )
 LATE_REFUSAL = Rule(
     "late refusal", "§5.3", on_append_refused, "A refusal older than an acknowledgement is ignored.", ROUTINE
@@ -101,21 +101,21 @@ LOG_LOST = Rule(
     "A follower lost what it had acknowledged: it is sent nothing more.",
     DECISIVE,
 )
-LOSS_FORGIVEN = Rule(
+REVERT_ACCEPTED = Rule(
     "lost log forgiven",
     "openraft",
     on_append_refused,
     "With permission a follower starts again from nothing.",
     DECISIVE,
 )
-EARLIER_LIFE = Rule(
-    "earlier life", "openraft", hear, "An answer from before this peer's record began is ignored.", ROUTINE
+FROM_EARLIER_RUN = Rule(
+    "earlier life", "openraft", record_ack, "An answer from before this peer's record began is ignored.", ROUTINE
 )
 
 RULES = (
-    ENTRIES_SENT, PROBED, COMMIT_ANNOUNCED, RETRIED, BACKED_OFF, ENTRIES_APPENDED, HELD_ALREADY, PREV_MATCHES,
-    CONFLICT_TRUNCATED, PREV_MISSING, PREV_DIFFERS, LOSS_CONFESSED, COMMIT_LEARNED, CONTRADICTION, DISK_CAUGHT_UP,
-    OWN_DISK_COUNTS, LATE_DISK, ACKNOWLEDGED, AGREED, PROBE_MOVED, LATE_REFUSAL, LOG_LOST, LOSS_FORGIVEN, EARLIER_LIFE,
+    ENTRIES_SENT, PROBED, COMMIT_ANNOUNCED, RETRIED, BACKED_OFF, ENTRIES_APPENDED, ALREADY_PRESENT, PREV_MATCHES,
+    CONFLICT_TRUNCATED, PREV_MISSING, PREV_DIFFERS, LOSS_REPORTED, COMMIT_LEARNED, CONTRADICTION, DISK_CAUGHT_UP,
+    OWN_DISK_COUNTS, LATE_DISK, ACKNOWLEDGED, AGREED, PROBE_MOVED, LATE_REFUSAL, LOG_LOST, REVERT_ACCEPTED, FROM_EARLIER_RUN,
 )  # fmt: skip
 
 # The leader sends
@@ -128,7 +128,7 @@ def entries_sent(step: Step) -> Remarks:
         groups[request.prev.index + 1, request.prev.index + len(request.entries)].append(peer)
     full = [f"{span(*bounds)} to {servers(peers)}" for bounds, peers in groups.items() if bounds[0] <= bounds[1]]
     if full:
-        yield Remark(ENTRIES_SENT, lambda: f"sends {listed(full)}")
+        yield Explained(ENTRIES_SENT, lambda: f"sends {listed(full)}")
     for (first, last), peers in groups.items():
         if first > last:
             yield from _without_entries(step, last, peers)
@@ -138,11 +138,11 @@ def _without_entries(step: Step, prev: Index, peers: Sequence[NodeId]) -> Remark
     """An append without entries asks where the logs agree, or tells of a commit."""
     role = step.after.role
     pace = role.of(peers[0]) if isinstance(role, Leader) else None
-    if pace is not None and isinstance(pace.pace, Probe):
+    if pace is not None and isinstance(pace.state, Probe):
         where = f"entry {prev}" if prev else "the start of the log"
-        yield Remark(PROBED, lambda: f"asks {servers(peers)} whether the logs agree up to {where}")
+        yield Explained(PROBED, lambda: f"asks {servers(peers)} whether the logs agree up to {where}")
     else:
-        yield Remark(
+        yield Explained(
             COMMIT_ANNOUNCED,
             lambda: f"tells {servers(peers)} that {span(step.after.committed, step.after.committed)} is committed",
         )
@@ -155,7 +155,7 @@ def retried(step: Step, peer: NodeId) -> Remarks:
         yield from out_of_date(f"the retry timer of {server(peer)}")
     else:
         times = f", {after.failures} times in a row" if after.failures > 1 else ""
-        yield Remark(RETRIED, lambda: f"has no answer from {server(peer)} in time{times}, and tries again")
+        yield Explained(RETRIED, lambda: f"has no answer from {server(peer)} in time{times}, and tries again")
 
 
 def unreachable(step: Step, peer: NodeId) -> Remarks:
@@ -163,7 +163,7 @@ def unreachable(step: Step, peer: NodeId) -> Remarks:
     if progress(step.before.role, peer) == progress(step.after.role, peer):
         yield from out_of_date(f"a notice that {server(peer)} cannot be reached")
     else:
-        yield Remark(BACKED_OFF, lambda: f"cannot reach {server(peer)} and waits before it tries again")
+        yield Explained(BACKED_OFF, lambda: f"cannot reach {server(peer)} and waits before it tries again")
 
 
 def progress(role: object, peer: NodeId) -> Progress | None:
@@ -174,10 +174,10 @@ def progress(role: object, peer: NodeId) -> Progress | None:
 # The follower answers
 
 
-def taken(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
+def entries_accepted(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
     """An append arrived from the leader that is followed."""
     if commands(step, Halt):
-        yield Remark(CONTRADICTION, lambda: f"stops for good: {step.after.halted}")
+        yield Explained(CONTRADICTION, lambda: f"stops for good: {step.after.halted}")
     elif sent(step, AppendRefused):
         yield _prev_refused(step, leader, request)
     else:
@@ -185,20 +185,20 @@ def taken(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
         yield from commit_learned(step)
 
 
-def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Remark:
+def _prev_refused(step: Step, leader: NodeId, request: AppendRequest) -> Explained:
     own, prev, last = step.before.log.id_at(request.prev.index), request.prev, step.before.log.last
     told = f"refuses {server(leader)}'s entries after {entry_name(prev)}"
-    if departs(step, fits):
-        return Remark(cause(step, PREV_DIFFERS, fits), told)
+    if departs(step, log_matches):
+        return Explained(cause(step, PREV_DIFFERS, log_matches), told)
     if own is None:
-        return Remark(PREV_MISSING, lambda: f"{told}: its log {log_end(last)}{_hinted(step, prev, last)}")
-    return Remark(PREV_DIFFERS, lambda: f"{told}: it has {entry_name(own)} there{_hinted(step, prev, own)}")
+        return Explained(PREV_MISSING, lambda: f"{told}: its log {log_end(last)}{_hinted(step, prev, last)}")
+    return Explained(PREV_DIFFERS, lambda: f"{told}: it has {entry_name(own)} there{_hinted(step, prev, own)}")
 
 
 def _hinted(step: Step, prev: LogId, named: LogId) -> str:
     """The hint of the refusal, which lets the leader skip whole terms; nothing where ``named`` already says it."""
     offered = sent(step, AppendRefused)[0][1].hint
-    if offered == named or departs(step, hint):
+    if offered == named or departs(step, conflict_hint):
         return ""
     older = f"term {prev.term} or before"
     return f", and of {older} at most {entry_name(offered)}" if offered.index else f", and nothing of {older}"
@@ -209,18 +209,18 @@ def _appended(step: Step, leader: NodeId, request: AppendRequest) -> Remarks:
     for cut in commands(step, Truncate):
         gone, place = span(cut.after + 1, before.last.index), cut.after + 1
         other = next((entry_name(entry.id) for entry in request.entries if entry.index == place), "another")
-        yield Remark(
+        yield Explained(
             CONFLICT_TRUNCATED, f"removes its {gone}{_of_term(step, place)}: {server(leader)} has {other} there"
         )
     added = [entry for append in commands(step, Append) for entry in append.entries]
     if added:
-        yield Remark(ENTRIES_APPENDED, lambda: f"appends {contained(added)} from {server(leader)}")
+        yield Explained(ENTRIES_APPENDED, lambda: f"appends {contained(added)} from {server(leader)}")
     elif request.entries:
         held = span(request.entries[0].index, request.entries[-1].index)
-        why = "appends nothing of it" if departs(step, unknown) else "already holds all of it"
-        yield Remark(cause(step, HELD_ALREADY, unknown), lambda: f"gets {held} from {server(leader)} and {why}")
+        why = "appends nothing of it" if departs(step, new_entries) else "already holds all of it"
+        yield Explained(cause(step, ALREADY_PRESENT, new_entries), lambda: f"gets {held} from {server(leader)} and {why}")
     elif step.after.committed == step.before.committed:
-        yield Remark(
+        yield Explained(
             PREV_MATCHES,
             lambda: f"confirms that its log agrees with {server(leader)}'s up to {_place(request.prev.index)}",
         )
@@ -235,21 +235,21 @@ def _of_term(step: Step, index: Index) -> str:
     return f" of term {own.term}" if own is not None else ""
 
 
-def heartbeat_heard(step: Step, leader: NodeId) -> Remarks:
+def heartbeat_received(step: Step, leader: NodeId) -> Remarks:
     """A heartbeat arrived from the leader that is followed."""
     refused = sent(step, AppendRefused)
-    if refused and departs(step, fits):
+    if refused and departs(step, log_matches):
         prev = entry_name(refused[0][1].prev)
-        yield Remark(
-            cause(step, LOSS_CONFESSED, fits), lambda: f"tells {server(leader)} that its log does not match at {prev}"
+        yield Explained(
+            cause(step, LOSS_REPORTED, log_matches), lambda: f"tells {server(leader)} that its log does not match at {prev}"
         )
     elif refused:
         missing = entry_name(refused[0][1].prev)
-        yield Remark(
-            LOSS_CONFESSED, lambda: f"tells {server(leader)} that it lacks {missing}, which it had acknowledged"
+        yield Explained(
+            LOSS_REPORTED, lambda: f"tells {server(leader)} that it lacks {missing}, which it had acknowledged"
         )
     else:
-        yield Remark(HEARTBEAT_HEARD, lambda: f"hears {server(leader)}'s heartbeat")
+        yield Explained(HEARTBEAT_HEARD, lambda: f"hears {server(leader)}'s heartbeat")
         yield from commit_learned(step)
 
 
@@ -258,7 +258,7 @@ def commit_learned(step: Step) -> Remarks:
     first, last = step.before.committed + 1, step.after.committed
     if first <= last:
         leader = server(step.after.leader)
-        yield Remark(
+        yield Explained(
             COMMIT_LEARNED,
             lambda: f"learns from {leader} that {span(first, last)} {'is' if first == last else 'are'} committed",
         )
@@ -269,17 +269,17 @@ def stored(step: Step, vote: Vote) -> Remarks:
     before, after = step.before, step.after
     first, last = before.stored.index + 1, after.stored.index
     if vote != before.vote:
-        yield Remark(LATE_DISK, "hears from its disk about an earlier vote")
+        yield Explained(LATE_DISK, "hears from its disk about an earlier vote")
     elif first <= after.log.start.index:
-        yield Remark(DISK_CAUGHT_UP, lambda: f"has on disk everything up to entry {last}")
+        yield Explained(DISK_CAUGHT_UP, lambda: f"has on disk everything up to entry {last}")
     elif isinstance(before.role, Leader) and first <= last:
-        yield Remark(OWN_DISK_COUNTS, lambda: f"has {span(first, last)} on its own disk")
+        yield Explained(OWN_DISK_COUNTS, lambda: f"has {span(first, last)} on its own disk")
     elif first <= last:
-        yield Remark(DISK_CAUGHT_UP, lambda: f"has {span(first, last)} on disk")
+        yield Explained(DISK_CAUGHT_UP, lambda: f"has {span(first, last)} on disk")
     elif before.stored_vote != after.stored_vote:
-        yield Remark(DISK_CAUGHT_UP, lambda: f"has its vote of term {vote.term} on disk")
+        yield Explained(DISK_CAUGHT_UP, lambda: f"has its vote of term {vote.term} on disk")
     else:
-        yield Remark(DISK_CAUGHT_UP, "has on disk what it wrote")
+        yield Explained(DISK_CAUGHT_UP, "has on disk what it wrote")
 
 
 # The leader hears
@@ -291,16 +291,16 @@ def accepted(step: Step, peer: NodeId, answer: AppendAccepted) -> Remarks:
     if before is None or not _counts(step, peer, answer.round):
         yield from _from_earlier(peer)
     elif after is None or after.matched > before.matched:
-        yield Remark(
+        yield Explained(
             ACKNOWLEDGED,
             lambda: f"hears that {server(peer)}'s disk holds everything up to entry {answer.matched.index}",
         )
-    elif isinstance(before.pace, Probe) and isinstance(after.pace, Pipeline):
-        yield Remark(
+    elif isinstance(before.state, Probe) and isinstance(after.state, Replicate):
+        yield Explained(
             AGREED, lambda: f"hears that {server(peer)}'s log agrees with its own up to {_place(answer.matched.index)}"
         )
     else:
-        yield Remark(CONTACT, lambda: f"hears an answer from {server(peer)} that brings nothing new")
+        yield Explained(CONTACT, lambda: f"hears an answer from {server(peer)} that brings nothing new")
 
 
 def _after(step: Step, peer: NodeId) -> Progress | None:
@@ -310,11 +310,11 @@ def _after(step: Step, peer: NodeId) -> Progress | None:
 def _counts(step: Step, peer: NodeId, round: int) -> bool:
     """Whether an answer belongs to what the leader records of this peer now, not to an earlier membership."""
     known, role = progress(step.before.role, peer), step.before.role
-    return known is not None and isinstance(role, Leader) and known.since <= round <= role.round
+    return known is not None and isinstance(role, Leader) and known.since_round <= round <= role.round
 
 
 def _from_earlier(peer: NodeId) -> Remarks:
-    yield Remark(EARLIER_LIFE, lambda: f"ignores an answer from {server(peer)} of the time before it was a member")
+    yield Explained(FROM_EARLIER_RUN, lambda: f"ignores an answer from {server(peer)} of the time before it was a member")
 
 
 def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
@@ -323,19 +323,19 @@ def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
     name, lacks = server(peer), entry_name(answer.prev)
     if before is None or after is None or not _counts(step, peer, answer.round):
         yield from _from_earlier(peer)
-    elif isinstance(after.pace, Halted) and not isinstance(before.pace, Halted):
+    elif isinstance(after.state, Reverted) and not isinstance(before.state, Reverted):
         had = (
             f"it had acknowledged entry {before.matched}" if before.matched else "it has been leader: it lost its disk"
         )
-        yield Remark(LOG_LOST, lambda: f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
+        yield Explained(LOG_LOST, lambda: f"hears that {name} lacks {lacks}, though {had}; sends it nothing more")
     elif after.matched < before.matched:
-        yield Remark(LOSS_FORGIVEN, lambda: f"hears that {name} lost its log and starts over with it")
-    elif after.next < before.next or isinstance(before.pace, Pipeline) != isinstance(after.pace, Pipeline):
+        yield Explained(REVERT_ACCEPTED, lambda: f"hears that {name} lost its log and starts over with it")
+    elif after.next < before.next or isinstance(before.state, Replicate) != isinstance(after.state, Replicate):
         where = step.after.log.id_at(after.next - 1)
         looks = f"looks for agreement at {entry_name(where) if where else _place(after.next - 1)}"
-        yield Remark(PROBE_MOVED, lambda: f"hears that {name} {_instead(answer)}, and {looks}")
+        yield Explained(PROBE_MOVED, lambda: f"hears that {name} {_instead(answer)}, and {looks}")
     else:
-        yield Remark(LATE_REFUSAL, lambda: f"ignores a late refusal from {name}")
+        yield Explained(LATE_REFUSAL, lambda: f"ignores a late refusal from {name}")
 
 
 def _instead(answer: AppendRefused) -> str:
@@ -349,6 +349,6 @@ def _instead(answer: AppendRefused) -> str:
 def heartbeat_answered(step: Step, peer: NodeId, answer: HeartbeatResponse) -> Remarks:
     """A follower answered a heartbeat."""
     if _counts(step, peer, answer.round):
-        yield Remark(CONTACT, lambda: f"hears {server(peer)}'s answer to its heartbeat")
+        yield Explained(CONTACT, lambda: f"hears {server(peer)}'s answer to its heartbeat")
     else:
         yield from _from_earlier(peer)

@@ -5,21 +5,21 @@ from typing import assert_never
 from pyraft_lab.engine.commands import (
     Accepted,
     Done,
-    GuardFailed,
+    PreconditionNotMet,
     InProgress,
     NoQuorum,
     NoSuchLearner,
     NothingToDo,
     NotLeading,
     NotMember,
-    NotPristine,
+    AlreadyInitializedLog,
     NoVoters,
     Readable,
     Reason,
     Refusal,
     Refuse,
     RestoreMachine,
-    TooMuchWaiting,
+    TooManyUncommitted,
 )
 from pyraft_lab.engine.election import on_timeout_now
 from pyraft_lab.engine.engine import on_trigger
@@ -28,7 +28,7 @@ from pyraft_lab.engine.messages import HeartbeatRequest, TimeoutNow
 from pyraft_lab.engine.requests import (
     allow_revert,
     answer_reads,
-    hand_over,
+    send_timeout_now,
     on_transfer_timer,
     propose,
     read,
@@ -36,26 +36,26 @@ from pyraft_lab.engine.requests import (
     refusal_to_write,
     transfer,
 )
-from pyraft_lab.engine.rules import boots_loyal, is_read_safe, lease_holds, proved_round
+from pyraft_lab.engine.rules import starts_with_vote_lease, is_read_safe, has_valid_lease, acked_round
 from pyraft_lab.engine.startup import boot
 from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PendingRead, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.rules.elections import campaigned
 from pyraft_lab.trace.rules.memberships import change_refused
 from pyraft_lab.trace.rules.own import cause, departs
-from pyraft_lab.trace.rules.rule import DECISIVE, Remark, Remarks, Rule, commands, sent
+from pyraft_lab.trace.rules.rule import DECISIVE, Explained, Remarks, Rule, commands, sent
 from pyraft_lab.trace.rules.terms import out_of_date
-from pyraft_lab.trace.words import contained, entry_name, server, servers, shares
+from pyraft_lab.trace.words import contained, entry_name, server, servers, majorities
 
 BOOTED = Rule("started", "§5.2, Figure 2", boot, "A server starts as a follower and knows only what its disk holds.")
-PROMISE_KEPT = Rule(
+VOTE_LEASE_RESTORED = Rule(
     "loyalty kept after restart",
     "dissertation §4.2.3",
     boot,
     "A promise not to vote against a leader survives a crash.",
 )
 MACHINE_RESTORED = Rule("machine restored", "§7", boot, "The state machine starts from the snapshot.")
-OFFICE_RESUMED = Rule(
+LEADERSHIP_RESUMED = Rule(
     "leadership resumed",
     "openraft",
     boot,
@@ -82,7 +82,7 @@ REFUSED_FENCED = Rule("refused: another leadership", "openraft", propose, "The c
 REFUSED_UNINITIALIZED = Rule(
     "refused: no cluster", "openraft", refusal_to_lead, "The server belongs to no cluster yet."
 )
-REFUSED_FLOOD = Rule("refused: too much waiting", "", propose, "The bytes of uncommitted entries are limited.")
+REFUSED_OVERLOADED = Rule("refused: too much waiting", "", propose, "The bytes of uncommitted entries are limited.")
 READ_WAITS = Rule(
     "read waits for a round", "§8, dissertation §6.4", read, "A leader asks a majority whether it still leads."
 )
@@ -96,11 +96,11 @@ READ_CONFIRMED = Rule(
 READ_BY_LEASE = Rule(
     "read by lease",
     "dissertation §6.4.1",
-    lease_holds,
+    has_valid_lease,
     "The lease holds: no other server can be leader, so no message is needed.",
     DECISIVE,
 )
-READS_FAIL_WITH_OFFICE = Rule(
+READS_FAIL_WITH_LEADERSHIP = Rule(
     "reads fail with the leadership", "§8", answer_reads, "Waiting reads fail when a leader steps down."
 )
 TRANSFER_BEGUN = Rule(
@@ -121,11 +121,11 @@ TRANSFER_TOO_SLOW = Rule(
 TIMEOUT_NOW_SENT = Rule(
     "transfer: TimeoutNow sent",
     "dissertation §3.10",
-    hand_over,
+    send_timeout_now,
     "The target holds the whole log: it may campaign.",
     DECISIVE,
 )
-TIMEOUT_NOW_OBEYED = Rule(
+TIMEOUT_NOW_FOLLOWED = Rule(
     "transfer: TimeoutNow obeyed",
     "dissertation §3.10",
     on_timeout_now,
@@ -139,10 +139,10 @@ REVERT_ALLOWED = Rule(
 REVERT_REFUSED = Rule("log revert refused", "openraft", allow_revert, "There is no such follower.")
 
 RULES = (
-    BOOTED, PROMISE_KEPT, MACHINE_RESTORED, OFFICE_RESUMED, WRITE_ACCEPTED, REFUSED_NOT_LEADER, REFUSED_TRANSFER,
-    REFUSED_LEASE, REFUSED_FENCED, REFUSED_UNINITIALIZED, REFUSED_FLOOD, READ_WAITS, READ_CONFIRMED, READ_BY_LEASE,
-    READS_FAIL_WITH_OFFICE, TRANSFER_BEGUN, TRANSFER_CALLED_OFF, TRANSFER_REFUSED, TRANSFER_TOO_SLOW, TIMEOUT_NOW_SENT,
-    TIMEOUT_NOW_OBEYED, CONFIGURED, REVERT_ALLOWED, REVERT_REFUSED,
+    BOOTED, VOTE_LEASE_RESTORED, MACHINE_RESTORED, LEADERSHIP_RESUMED, WRITE_ACCEPTED, REFUSED_NOT_LEADER, REFUSED_TRANSFER,
+    REFUSED_LEASE, REFUSED_FENCED, REFUSED_UNINITIALIZED, REFUSED_OVERLOADED, READ_WAITS, READ_CONFIRMED, READ_BY_LEASE,
+    READS_FAIL_WITH_LEADERSHIP, TRANSFER_BEGUN, TRANSFER_CALLED_OFF, TRANSFER_REFUSED, TRANSFER_TOO_SLOW, TIMEOUT_NOW_SENT,
+    TIMEOUT_NOW_FOLLOWED, CONFIGURED, REVERT_ALLOWED, REVERT_REFUSED,
 )  # fmt: skip
 _REASONS = {
     Reason.NOT_LEADER: REFUSED_NOT_LEADER,
@@ -160,13 +160,13 @@ def booted(step: Step) -> Remarks:
     """A server starts from its disk."""
     after = step.after
     kind = "learner" if isinstance(after.role, Learner) else "follower"
-    yield Remark(
+    yield Explained(
         BOOTED, lambda: f"starts as a {kind} with what its disk holds: term {after.term}, log {_log_end(step)}"
     )
     for restore in commands(step, RestoreMachine):
-        yield Remark(MACHINE_RESTORED, f"restores its machine from the snapshot up to {entry_name(restore.meta.last)}")
+        yield Explained(MACHINE_RESTORED, f"restores its machine from the snapshot up to {entry_name(restore.meta.last)}")
     if isinstance(after.role, Leader):
-        yield Remark(OFFICE_RESUMED, lambda: f"resumes its leadership of term {after.term}")
+        yield Explained(LEADERSHIP_RESUMED, lambda: f"resumes its leadership of term {after.term}")
     elif isinstance(after.role, Candidate):
         yield from campaigned(step)
     elif after.leader:
@@ -176,9 +176,9 @@ def booted(step: Step) -> Remarks:
 def _lease_kept(step: Step) -> Remarks:
     """Followed a leader before the crash; the promise not to vote against it lasts on, or not."""
     role, leader = step.after.role, server(step.after.leader)
-    kept = isinstance(role, (Follower, Learner)) and role.loyal
+    kept = isinstance(role, (Follower, Learner)) and role.has_heard_leader
     text = f"helps no other server against {leader} for one election timeout, as before the crash"
-    yield Remark(cause(step, PROMISE_KEPT, boots_loyal), text if kept else f"followed {leader} before the crash")
+    yield Explained(cause(step, VOTE_LEASE_RESTORED, starts_with_vote_lease), text if kept else f"followed {leader} before the crash")
 
 
 def _log_end(step: Step) -> str:
@@ -194,17 +194,17 @@ def proposed(step: Step, event: Propose) -> Remarks:
     for accepted in commands(step, Accepted):
         first = accepted.first.index
         entries = step.after.log.slice(first, first + len(event.payloads))
-        yield Remark(WRITE_ACCEPTED, f"accepts a client's write and appends {contained(entries)}")
+        yield Explained(WRITE_ACCEPTED, f"accepts a client's write and appends {contained(entries)}")
 
 
 def asked(step: Step, event: Read) -> Remarks:
     """Clients' reads."""
     if event.policy == "lease":
         for ready in commands(step, Readable):
-            rule = cause(step, READ_BY_LEASE, lease_holds)
-            yield Remark(rule, f"lets a read go ahead {_once(ready)}, by its lease and without a message")
+            rule = cause(step, READ_BY_LEASE, has_valid_lease)
+            yield Explained(rule, f"lets a read go ahead {_once(ready)}, by its lease and without a message")
     elif isinstance(step.after.role, Leader) and not commands(step, Refuse):
-        yield Remark(READ_WAITS, lambda: f"accepts a read; it waits until {_answered(step)}")
+        yield Explained(READ_WAITS, lambda: f"accepts a read; it waits until {_answered(step)}")
 
 
 def _answered(step: Step) -> str:
@@ -224,9 +224,9 @@ def reads_confirmed(step: Step) -> Remarks:
     if isinstance(step.event, Read) and step.event.policy == "lease":
         return
     for ready in commands(step, Readable):
-        heard = shares(step.after.membership, _heard(step, ready))
-        yield Remark(
-            cause(step, READ_CONFIRMED, is_read_safe, proved_round),
+        heard = majorities(step.after.membership, _heard(step, ready))
+        yield Explained(
+            cause(step, READ_CONFIRMED, is_read_safe, acked_round),
             f"lets a read go ahead {_once(ready)}: {heard} answered its round",
         )
 
@@ -238,16 +238,16 @@ def _heard(step: Step, ready: Readable) -> set[NodeId]:
     waiting: tuple[PendingRead, ...] = role.reads if isinstance(role, Leader) else ()
     round = max((one.round for one in waiting if one.requests == ready.requests), default=newest)
     peers = now.progress if isinstance(now, Leader) else role.progress if isinstance(role, Leader) else ()
-    return {one.peer for one in peers if one.heard >= round} | {step.after.id}
+    return {one.peer for one in peers if one.last_ack_round >= round} | {step.after.id}
 
 
-def reads_failed_with_office(step: Step) -> Remarks:
+def reads_failed_with_leadership(step: Step) -> Remarks:
     """A leader steps down while reads wait."""
     if isinstance(step.before.role, Leader) and not isinstance(step.after.role, Leader):
         for refuse in commands(step, Refuse):
             if isinstance(refuse.refusal, NotLeading):
-                yield Remark(
-                    READS_FAIL_WITH_OFFICE, f"fails {len(refuse.requests)} waiting reads: it is no longer leader"
+                yield Explained(
+                    READS_FAIL_WITH_LEADERSHIP, f"fails {len(refuse.requests)} waiting reads: it is no longer leader"
                 )
 
 
@@ -260,27 +260,27 @@ def refused(step: Step) -> Remarks:
         yield _refusal(step, refuse.refusal)
 
 
-def _refusal(step: Step, refusal: Refusal) -> Remark:
+def _refusal(step: Step, refusal: Refusal) -> Explained:
     match refusal:
         case NotLeading(leader, reason):
             hint = f"; ask {server(leader)}" if leader and leader != step.before.id else ""
-            if departs(step, lease_holds):
-                return Remark(cause(step, REFUSED_LEASE, lease_holds), "does not accept the request")
-            return Remark(_REASONS[reason], lambda: f"does not accept the request: {reason}{hint}")
-        case TooMuchWaiting(waiting, limit):
-            return Remark(
-                REFUSED_FLOOD,
+            if departs(step, has_valid_lease):
+                return Explained(cause(step, REFUSED_LEASE, has_valid_lease), "does not accept the request")
+            return Explained(_REASONS[reason], lambda: f"does not accept the request: {reason}{hint}")
+        case TooManyUncommitted(waiting, limit):
+            return Explained(
+                REFUSED_OVERLOADED,
                 lambda: f"does not accept the write: {waiting} bytes are already waiting, {limit} are allowed",
             )
-        case InProgress() | GuardFailed() | NoSuchLearner() | NoVoters():
+        case InProgress() | PreconditionNotMet() | NoSuchLearner() | NoVoters():
             return change_refused(step, refusal)
         case NothingToDo(why):
-            return Remark(TRANSFER_REFUSED, lambda: f"does not transfer its leadership: {why}")
+            return Explained(TRANSFER_REFUSED, lambda: f"does not transfer its leadership: {why}")
         case NotMember(node, membership):
             rule = REVERT_REFUSED if isinstance(step.event, AllowRevert) else TRANSFER_REFUSED
-            return Remark(rule, lambda: f"refuses: {server(node)} is not a voter of {membership}")
-        case NoQuorum() | NotPristine():
-            return Remark(REFUSED_LEASE, "does not accept the request")
+            return Explained(rule, lambda: f"refuses: {server(node)} is not a voter of {membership}")
+        case NoQuorum() | AlreadyInitializedLog():
+            return Explained(REFUSED_LEASE, "does not accept the request")
         case _:
             assert_never(refusal)
 
@@ -292,44 +292,44 @@ def transferred(step: Step, event: TransferLeader) -> Remarks:
     """An operator asks for another leader."""
     if commands(step, Done):
         if event.to == step.before.id:
-            yield Remark(TRANSFER_CALLED_OFF, "keeps its leadership")
+            yield Explained(TRANSFER_CALLED_OFF, "keeps its leadership")
         else:
             target = server(event.to)
-            yield Remark(
+            yield Explained(
                 TRANSFER_BEGUN, lambda: f"begins to transfer leadership to {target} and accepts no more requests"
             )
 
 
-def handed_over(step: Step) -> Remarks:
+def timeout_now_sent(step: Step) -> Remarks:
     """The target holds the whole log; or it can no longer take over."""
     before, after = step.before.role, step.after.role
     if not isinstance(after, Leader):
         return
     for peer, _ in sent(step, TimeoutNow):
-        yield Remark(TIMEOUT_NOW_SENT, f"tells {server(peer)}, which holds its whole log, to campaign at once")
+        yield Explained(TIMEOUT_NOW_SENT, f"tells {server(peer)}, which holds its whole log, to campaign at once")
     if (
         isinstance(before, Leader)
-        and before.handover
-        and not after.handover
-        and before.handover.to not in step.after.membership.voters
+        and before.transfer
+        and not after.transfer
+        and before.transfer.to not in step.after.membership.voters
     ):
-        target = server(before.handover.to)
-        yield Remark(TRANSFER_CALLED_OFF, lambda: f"ends the transfer: {target} is no longer a voter")
+        target = server(before.transfer.to)
+        yield Explained(TRANSFER_CALLED_OFF, lambda: f"ends the transfer: {target} is no longer a voter")
 
 
-def transfer_ran_out(step: Step) -> Remarks:
+def transfer_timed_out(step: Step) -> Remarks:
     """The target did not take over in time."""
     role = step.before.role
-    if isinstance(role, Leader) and role.handover is not None:
-        target = server(role.handover.to)
-        yield Remark(TRANSFER_TOO_SLOW, lambda: f"hears nothing from {target} as leader and accepts requests again")
+    if isinstance(role, Leader) and role.transfer is not None:
+        target = server(role.transfer.to)
+        yield Explained(TRANSFER_TOO_SLOW, lambda: f"hears nothing from {target} as leader and accepts requests again")
     else:
         yield from out_of_date("its transfer timer")
 
 
-def obeyed(step: Step, leader: NodeId, message: TimeoutNow) -> Remarks:
+def timeout_now_followed(step: Step, leader: NodeId, message: TimeoutNow) -> Remarks:
     """The leader asks this server to campaign."""
-    yield Remark(TIMEOUT_NOW_OBEYED, lambda: f"is told by {server(leader)} to take over at once")
+    yield Explained(TIMEOUT_NOW_FOLLOWED, lambda: f"is told by {server(leader)} to take over at once")
     if message.last in (None, step.before.log.last):
         yield from campaigned(step)
     else:
@@ -339,4 +339,4 @@ def obeyed(step: Step, leader: NodeId, message: TimeoutNow) -> Remarks:
 def revert_allowed(step: Step, event: AllowRevert) -> Remarks:
     """An operator lets a follower that lost its log start over."""
     if commands(step, Done):
-        yield Remark(REVERT_ALLOWED, lambda: f"lets {server(event.peer)} start over with an empty log")
+        yield Explained(REVERT_ALLOWED, lambda: f"lets {server(event.peer)} start over with an empty log")

@@ -27,7 +27,7 @@ class Rule(Struct, frozen=True):
     section: str
     decider: Callable[..., Any]
     meaning: str
-    weight: int = ORDINARY
+    importance: int = ORDINARY
 
     @property
     def decided_by(self) -> str:
@@ -40,7 +40,7 @@ class Rule(Struct, frozen=True):
         return getsource(self.decider)
 
 
-class Remark(Struct, frozen=True):
+class Explained(Struct, frozen=True):
     """What one rule did in one step; ``tell`` is the sentence, or makes it when it is read: a label needs none."""
 
     rule: Rule
@@ -52,7 +52,7 @@ class Remark(Struct, frozen=True):
         return self.tell if isinstance(self.tell, str) else self.tell()
 
 
-Remarks = Iterator[Remark]
+Remarks = Iterator[Explained]
 
 
 def commands(step: Step, kind: type[AnyCommand]) -> list[AnyCommand]:

@@ -22,12 +22,12 @@ from pyraft_lab.engine.consult import answer_of
 from pyraft_lab.engine.events import SnapshotBuilt
 from pyraft_lab.engine.messages import SnapshotRequest, SnapshotResponse
 from pyraft_lab.engine.replication import replicate
-from pyraft_lab.engine.rules import covered, is_snapshot_due, is_snapshot_useful, purge_upto, would_lose_transfer
-from pyraft_lab.engine.state import Installing, Leader, Step
+from pyraft_lab.engine.rules import purge_limit, is_snapshot_due, is_snapshot_useful, purge_upto, would_interrupt_transfer
+from pyraft_lab.engine.state import SendSnapshot, Leader, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.rules.own import cause, departs
 from pyraft_lab.trace.rules.replication import progress
-from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Remark, Remarks, Rule, commands, sent
+from pyraft_lab.trace.rules.rule import DECISIVE, ROUTINE, Explained, Remarks, Rule, commands, sent
 from pyraft_lab.trace.rules.terms import out_of_date
 from pyraft_lab.trace.words import entry_name, server, span
 
@@ -105,17 +105,17 @@ RULES = (
 def ordered(step: Step) -> Remarks:
     """An operator asked for a snapshot; :func:`begun` tells of one that is begun."""
     if not commands(step, TakeSnapshot):
-        yield Remark(
-            cause(step, SNAPSHOT_NEEDLESS, would_lose_transfer), lambda: f"builds no snapshot{_needless(step)}"
+        yield Explained(
+            cause(step, SNAPSHOT_NEEDLESS, would_interrupt_transfer), lambda: f"builds no snapshot{_needless(step)}"
         )
 
 
 def _needless(step: Step) -> str:
-    if departs(step, would_lose_transfer):
+    if departs(step, would_interrupt_transfer):
         return ""
     if step.before.building:
         return ": one is being built"
-    waits = answer_of(step, would_lose_transfer) is True
+    waits = answer_of(step, would_interrupt_transfer) is True
     return ": a peer is still receiving an earlier one" if waits else ": the last one covers all that is applied"
 
 
@@ -124,19 +124,19 @@ def built(step: Step, event: SnapshotBuilt) -> Remarks:
     kept = commands(step, SaveSnapshot)
     if kept:
         meta = kept[0].meta
-        yield Remark(
+        yield Explained(
             SNAPSHOT_KEPT,
             lambda: f"keeps a snapshot of {meta.size} bytes that replaces the log up to {entry_name(meta.last)}",
         )
     else:
         why = "a later one arrived meanwhile" if event.meta else "the machine built none"
-        yield Remark(SNAPSHOT_SET_ASIDE, lambda: f"keeps no snapshot: {why}")
+        yield Explained(SNAPSHOT_SET_ASIDE, lambda: f"keeps no snapshot: {why}")
 
 
 def begun(step: Step) -> Remarks:
     """The machine is asked for its state."""
     for take in commands(step, TakeSnapshot):
-        yield Remark(
+        yield Explained(
             cause(step, SNAPSHOT_BEGUN, is_snapshot_due),
             f"asks its machine for a snapshot up to {entry_name(take.last)}",
         )
@@ -146,15 +146,15 @@ def purged(step: Step) -> Remarks:
     """Entries were purged."""
     for forget in commands(step, Purge):
         first = step.before.log.first_index
-        why = "" if departs(step, covered, purge_upto) else ", which its snapshot covers"
-        yield Remark(cause(step, PURGED, covered, purge_upto), f"purges {span(first, forget.upto.index)}{why}")
+        why = "" if departs(step, purge_limit, purge_upto) else ", which its snapshot covers"
+        yield Explained(cause(step, PURGED, purge_limit, purge_upto), f"purges {span(first, forget.upto.index)}{why}")
 
 
 def purge_ordered(step: Step) -> Remarks:
     """An operator asked for a purge; :func:`purged` tells of one that is carried out."""
     if not commands(step, Purge):
-        why = "" if departs(step, covered) else ": no snapshot covers more of its log"
-        yield Remark(cause(step, PURGE_WITHHELD, covered), lambda: f"purges nothing{why}")
+        why = "" if departs(step, purge_limit) else ": no snapshot covers more of its log"
+        yield Explained(cause(step, PURGE_WITHHELD, purge_limit), lambda: f"purges nothing{why}")
 
 
 # Sending
@@ -164,21 +164,21 @@ def parts_sent(step: Step) -> Remarks:
     """Bytes were sent, perhaps the first ones."""
     for chunk in commands(step, SendChunk):
         known = progress(step.before.role, chunk.dst)
-        if known is None or not isinstance(known.pace, Installing) or known.pace.meta != chunk.meta:
+        if known is None or not isinstance(known.state, SendSnapshot) or known.state.meta != chunk.meta:
             lacks = f"{server(chunk.dst)} needs entries that are purged"
-            yield Remark(SNAPSHOT_NEEDED, f"begins to send its snapshot up to {entry_name(chunk.meta.last)}: {lacks}")
+            yield Explained(SNAPSHOT_NEEDED, f"begins to send its snapshot up to {entry_name(chunk.meta.last)}: {lacks}")
         end = min(chunk.offset + chunk.length, chunk.meta.size)
-        yield Remark(CHUNK_SENT, f"sends {server(chunk.dst)} bytes {chunk.offset}-{end} of {chunk.meta.size}")
+        yield Explained(CHUNK_SENT, f"sends {server(chunk.dst)} bytes {chunk.offset}-{end} of {chunk.meta.size}")
 
 
 def asked_on(step: Step, peer: NodeId, answer: SnapshotResponse) -> Remarks:
     """A follower says how far it is."""
     known = progress(step.before.role, peer)
-    if known is None or not isinstance(known.pace, Installing) or known.pace.meta.last != answer.last:
+    if known is None or not isinstance(known.state, SendSnapshot) or known.state.meta.last != answer.last:
         yield from out_of_date(f"{server(peer)}'s answer about another snapshot")
     else:
-        size = known.pace.meta.size
-        yield Remark(
+        size = known.state.meta.size
+        yield Explained(
             CHUNK_ASKED, lambda: f"hears that {server(peer)} holds {answer.offset} of the snapshot's {size} bytes"
         )
 
@@ -186,8 +186,8 @@ def asked_on(step: Step, peer: NodeId, answer: SnapshotResponse) -> Remarks:
 def gone(step: Step, peer: NodeId) -> Remarks:
     """The driver no longer has the snapshot that was being sent."""
     known = progress(step.before.role, peer)
-    if isinstance(step.before.role, Leader) and known is not None and isinstance(known.pace, Installing):
-        yield Remark(
+    if isinstance(step.before.role, Leader) and known is not None and isinstance(known.state, SendSnapshot):
+        yield Explained(
             SNAPSHOT_GONE, lambda: f"no longer has the snapshot it was sending {server(peer)} and takes the newest"
         )
     else:
@@ -201,16 +201,16 @@ def part_arrived(step: Step, leader: NodeId, request: SnapshotRequest) -> Remark
     """Bytes arrived from the leader that is followed."""
     last, size = entry_name(request.meta.last), request.meta.size
     if commands(step, Halt):
-        yield Remark(SNAPSHOT_CONTRADICTS, lambda: f"stops for good: {step.after.halted}")
+        yield Explained(SNAPSHOT_CONTRADICTS, lambda: f"stops for good: {step.after.halted}")
     elif request.meta.last.leader > (request.vote.term, request.vote.node):
-        yield Remark(
+        yield Explained(
             SNAPSHOT_IMPOSSIBLE, lambda: f"does not take {server(leader)}'s snapshot: it ends in a later leadership"
         )
     elif commands(step, InstallSnapshot):
-        yield Remark(CHUNK_TAKEN, lambda: f"takes the last bytes of {server(leader)}'s snapshot, {size} in all")
-        yield Remark(INSTALLED, lambda: f"installs it: log and machine are now at {last}")
+        yield Explained(CHUNK_TAKEN, lambda: f"takes the last bytes of {server(leader)}'s snapshot, {size} in all")
+        yield Explained(INSTALLED, lambda: f"installs it: log and machine are now at {last}")
     elif commands(step, Alarm):
-        yield Remark(SNAPSHOT_DAMAGED, lambda: f"finds {server(leader)}'s snapshot damaged and asks for it again")
+        yield Explained(SNAPSHOT_DAMAGED, lambda: f"finds {server(leader)}'s snapshot damaged and asks for it again")
     else:
         yield from _part(step, leader, request)
 
@@ -219,16 +219,16 @@ def _part(step: Step, leader: NodeId, request: SnapshotRequest) -> Remarks:
     answers = sent(step, SnapshotResponse)
     end, size = request.offset + len(request.data), request.meta.size
     if commands(step, WriteChunk):
-        yield Remark(
+        yield Explained(
             CHUNK_TAKEN, lambda: f"takes bytes {request.offset}-{end} of the {size} of {server(leader)}'s snapshot"
         )
     elif answers:
         wanted = f"it goes on from byte {answers[0][1].offset}"
-        yield Remark(
+        yield Explained(
             CHUNK_OUT_OF_ORDER,
             lambda: f"cannot use bytes {request.offset}-{end} of {server(leader)}'s snapshot: {wanted}",
         )
     else:
         why = "" if departs(step, is_snapshot_useful) else ": it has committed that far"
         rule = cause(step, SNAPSHOT_USELESS, is_snapshot_useful)
-        yield Remark(rule, lambda: f"does not take a snapshot up to {entry_name(request.meta.last)}{why}")
+        yield Explained(rule, lambda: f"does not take a snapshot up to {entry_name(request.meta.last)}{why}")

@@ -19,7 +19,7 @@ from pyraft_lab.engine.commands import (
 from pyraft_lab.engine.consult import KEPT, ByIdentity
 from pyraft_lab.engine.events import (
     AllowRevert,
-    Beat,
+    SendHeartbeat,
     Boot,
     BuildSnapshot,
     ChangeMembership,
@@ -63,7 +63,7 @@ from pyraft_lab.engine.state import Candidate, Leader, Step
 from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.rules import commitment, elections, memberships, own, replication, requests, snapshots, terms
-from pyraft_lab.trace.rules.rule import Remark, Remarks, Rule
+from pyraft_lab.trace.rules.rule import Explained, Remarks, Rule
 from pyraft_lab.trace.words import server
 
 Kinds = set[type[Command]]
@@ -80,19 +80,19 @@ LABELS: Mapping[str, Rule] = {**RULES, **{rule.label: rule for rule in own.OWN.v
 
 def rule(step: Step) -> Rule:
     """The rule that decided a step: the heaviest of those that played a part in it, the first of equals."""
-    return max(remarks(step), key=lambda remark: remark.rule.weight).rule
+    return max(remarks(step), key=lambda remark: remark.rule.importance).rule
 
 
-def remarks(step: Step) -> tuple[Remark, ...]:
+def remarks(step: Step) -> tuple[Explained, ...]:
     """What each rule did that played a part in the step, in the order in which it happened; never empty."""
     return _remarks(ByIdentity(step))
 
 
 @lru_cache(maxsize=KEPT)
-def _remarks(asked: ByIdentity[Step]) -> tuple[Remark, ...]:
+def _remarks(asked: ByIdentity[Step]) -> tuple[Explained, ...]:
     step = asked.value
     if step.before.halted:
-        return (Remark(terms.HALTED, "has stopped for good and does nothing"),)
+        return (Explained(terms.HALTED, "has stopped for good and does nothing"),)
     told = list(chain(_event(step, step.event), _consequences(step))) or list(terms.out_of_date("this"))
     for note in own.departed(step):
         told.insert(own.place_of(note, told), note)
@@ -125,8 +125,8 @@ def _of_leading(step: Step, kinds: Kinds) -> Remarks:
     if Readable in kinds:
         yield from requests.reads_confirmed(step)
     if Refuse in kinds:
-        yield from requests.reads_failed_with_office(step)
-    yield from memberships.retired(step)
+        yield from requests.reads_failed_with_leadership(step)
+    yield from memberships.leader_removed(step)
 
 
 def _sendings(step: Step, kinds: Kinds) -> Remarks:
@@ -134,13 +134,13 @@ def _sendings(step: Step, kinds: Kinds) -> Remarks:
         yield from replication.entries_sent(step)
     if SendChunk in kinds:
         yield from snapshots.parts_sent(step)
-    yield from requests.handed_over(step)
+    yield from requests.timeout_now_sent(step)
 
 
 def _event(step: Step, event: Event) -> Remarks:
     match event:
         case Receive(src, message) if src == step.before.id:
-            yield from terms.absurd(src)
+            yield from terms.malformed(src)
         case Receive(src, message):
             yield from _message(step, src, message)
         case Fire(timer):
@@ -149,7 +149,7 @@ def _event(step: Step, event: Event) -> Remarks:
             yield from _stored(step, event)
         case Boot():
             yield from requests.booted(step)
-        case Elect() | Beat() | BuildSnapshot() | PurgeLog() | Configure():
+        case Elect() | SendHeartbeat() | BuildSnapshot() | PurgeLog() | Configure():
             yield from _trigger(step, event)
         case SnapshotBuilt() | SnapshotGone() | Unreachable():
             yield from _notice(step, event)
@@ -169,8 +169,8 @@ def _timer(step: Step, kind: TimerKind, key: int) -> Remarks:
     match kind:
         case TimerKind.ELECTION:
             yield from elections.timed_out(step)
-        case TimerKind.LOYALTY if step.before.role != step.after.role:
-            yield from terms.loyalty_over(step)
+        case TimerKind.VOTE_LEASE if step.before.role != step.after.role:
+            yield from terms.vote_lease_over(step)
         case _ if isinstance(step.before.role, Leader):
             yield from _leader_timer(step, kind, key)
         case _:
@@ -182,13 +182,13 @@ def _leader_timer(step: Step, kind: TimerKind, key: int) -> Remarks:
         case TimerKind.HEARTBEAT:
             yield from terms.round_begun(step)
         case TimerKind.LEASE:
-            yield from terms.lease_ran_out(step)
+            yield from terms.lease_expired(step)
         case TimerKind.QUORUM:
-            yield from terms.quorum_ran_out(step)
+            yield from terms.quorum_timed_out(step)
         case TimerKind.RETRY:
             yield from replication.retried(step, key)
         case TimerKind.TRANSFER:
-            yield from requests.transfer_ran_out(step)
+            yield from requests.transfer_timed_out(step)
         case _:
             yield from terms.out_of_date(f"its {kind} timer")
 
@@ -199,16 +199,16 @@ def _trigger(step: Step, event: Trigger) -> Remarks:
             yield from terms.out_of_date("the order to campaign: already leader")
         case Elect():
             yield from elections.campaigned(step, "is told to campaign")
-        case Beat() if isinstance(step.before.role, Leader):
+        case SendHeartbeat() if isinstance(step.before.role, Leader):
             yield from terms.round_begun(step)
-        case Beat():
+        case SendHeartbeat():
             yield from terms.out_of_date("the order to send heartbeats: not leader")
         case BuildSnapshot():
             yield from snapshots.ordered(step)
         case PurgeLog():
             yield from snapshots.purge_ordered(step)
         case Configure():
-            yield Remark(requests.CONFIGURED, "has new settings")
+            yield Explained(requests.CONFIGURED, "has new settings")
         case _:
             assert_never(event)
 
@@ -228,7 +228,7 @@ def _notice(step: Step, event: Notice) -> Remarks:
 def _request(step: Step, event: Request) -> Remarks:
     match event:
         case Initialize():
-            yield from memberships.founded(step, event)
+            yield from memberships.initialized(step, event)
             return
         case Propose():
             yield from requests.proposed(step, event)
@@ -253,7 +253,7 @@ def _message(step: Step, src: NodeId, message: AnyMessage) -> Remarks:
             yield from elections.answered(step, src, message)
         case AppendRequest() | HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
             yield from terms.recognised(step, src, message)
-            if terms.is_obeyed(step, src, message):
+            if terms.is_followed(step, src, message):
                 yield from _from_leader(step, src, message)
         case AppendAccepted() | AppendRefused() | HeartbeatResponse() | SnapshotResponse():
             yield from _to_leader(step, src, message)
@@ -266,13 +266,13 @@ def _message(step: Step, src: NodeId, message: AnyMessage) -> Remarks:
 def _from_leader(step: Step, leader: NodeId, message: LeaderMessage) -> Remarks:
     match message:
         case AppendRequest():
-            yield from replication.taken(step, leader, message)
+            yield from replication.entries_accepted(step, leader, message)
         case HeartbeatRequest():
-            yield from replication.heartbeat_heard(step, leader)
+            yield from replication.heartbeat_received(step, leader)
         case SnapshotRequest():
             yield from snapshots.part_arrived(step, leader, message)
         case TimeoutNow():
-            yield from requests.obeyed(step, leader, message)
+            yield from requests.timeout_now_followed(step, leader, message)
         case _:
             assert_never(message)
 
