@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pyraft_lab.check.bounds import Bounds as Bounds
     from pyraft_lab.check.campaign import Campaign as Campaign
     from pyraft_lab.check.campaign import run_campaign as run_campaign
-    from pyraft_lab.check.explorer import explore as explore
-    from pyraft_lab.check.hunt import hunt as hunt
-    from pyraft_lab.check.linearizability import check_linearizable as check_linearizable
-    from pyraft_lab.check.mutant import Mutant as Mutant
+    from pyraft_lab.check.explore.bounds import Bounds as Bounds
+    from pyraft_lab.check.explore.explorer import explore as explore
+    from pyraft_lab.check.explore.predicates import invariants as invariants
+    from pyraft_lab.check.find_violation import hunt as hunt
+    from pyraft_lab.check.linearize.linearizability import check_linearizable as check_linearizable
     from pyraft_lab.check.mutants import MUTANTS as MUTANTS
-    from pyraft_lab.check.predicates import invariants as invariants
+    from pyraft_lab.check.mutants.mutant import Mutant as Mutant
     from pyraft_lab.check.shrink import shrink as shrink
     from pyraft_lab.engine.config import Config as Config
     from pyraft_lab.engine.engine import Engine as Engine
@@ -79,28 +79,28 @@ if TYPE_CHECKING:
     from pyraft_lab.runtime.cluster import LocalCluster as LocalCluster
     from pyraft_lab.runtime.clusters import Cluster as Cluster
     from pyraft_lab.runtime.connection import connect as connect
-    from pyraft_lab.runtime.node import Raft as Raft
-    from pyraft_lab.sim.nemesis import run_with_faults as unleash
-    from pyraft_lab.sim.plan import Plan as Plan
+    from pyraft_lab.runtime.raft import Raft as Raft
+    from pyraft_lab.sim.conditions import Link as Link
+    from pyraft_lab.sim.conditions import Weather as Weather
+    from pyraft_lab.sim.faults.generate import run_with_faults as unleash
+    from pyraft_lab.sim.faults.plan import Plan as Plan
     from pyraft_lab.sim.simulation import Simulation as Simulation
     from pyraft_lab.sim.sweep import Serial as Serial
     from pyraft_lab.sim.sweep import sweep as sweep
-    from pyraft_lab.sim.weather import Link as Link
-    from pyraft_lab.sim.weather import Weather as Weather
     from pyraft_lab.sim.workload import Load as Load
     from pyraft_lab.storage.memory import MemoryStorage as MemoryStorage
     from pyraft_lab.storage.sqlite import SqliteStorage as SqliteStorage
     from pyraft_lab.trace.trace import Trace as Trace
 
 _WHERE = {
-    "pyraft_lab.check.bounds": ("Bounds",),
-    "pyraft_lab.check.explorer": ("explore",),
-    "pyraft_lab.check.linearizability": ("check_linearizable",),
+    "pyraft_lab.check.explore.bounds": ("Bounds",),
+    "pyraft_lab.check.explore.explorer": ("explore",),
+    "pyraft_lab.check.linearize.linearizability": ("check_linearizable",),
     "pyraft_lab.check.campaign": ("Campaign", "run_campaign"),
-    "pyraft_lab.check.hunt": ("hunt",),
-    "pyraft_lab.check.mutant": ("Mutant",),
+    "pyraft_lab.check.find_violation": ("hunt",),
+    "pyraft_lab.check.mutants.mutant": ("Mutant",),
     "pyraft_lab.check.mutants": ("MUTANTS",),
-    "pyraft_lab.check.predicates": ("invariants",),
+    "pyraft_lab.check.explore.predicates": ("invariants",),
     "pyraft_lab.check.shrink": ("shrink",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
@@ -129,12 +129,12 @@ _WHERE = {
     "pyraft_lab.runtime.cluster": ("LocalCluster",),
     "pyraft_lab.runtime.clusters": ("Cluster",),
     "pyraft_lab.runtime.connection": ("connect",),
-    "pyraft_lab.runtime.node": ("Raft",),
-    "pyraft_lab.sim.nemesis": ("unleash",),
-    "pyraft_lab.sim.plan": ("Plan",),
+    "pyraft_lab.runtime.raft": ("Raft",),
+    "pyraft_lab.sim.faults.generate": ("unleash",),
+    "pyraft_lab.sim.faults.plan": ("Plan",),
     "pyraft_lab.sim.simulation": ("Simulation",),
     "pyraft_lab.sim.sweep": ("Serial", "sweep"),
-    "pyraft_lab.sim.weather": ("Link", "Weather"),
+    "pyraft_lab.sim.conditions": ("Link", "Weather"),
     "pyraft_lab.sim.workload": ("Load",),
     "pyraft_lab.storage.memory": ("MemoryStorage",),
     "pyraft_lab.storage.sqlite": ("SqliteStorage",),

@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn, cast
 from pyraft_lab import __version__
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.extras import needed
-from pyraft_lab.terminal import streams, words
+from pyraft_lab.terminal import options, streams
 
 EXAMPLES = """examples:
   pyraft-lab lab                           open the guide in JupyterLab
@@ -45,9 +45,9 @@ COMMANDS: Mapping[str, Command] = {
     "watch": Command("a live dashboard of a running cluster", "pyraft_lab.terminal.watch:main"),
     "simulate": Command("one simulated cluster and its verdict", "pyraft_lab.terminal.simulate:main"),
     "join": Command(
-        "one seat in a classroom's cluster, played by a machine or by hand", "pyraft_lab.terminal.join:main"
+        "one seat in a classroom's cluster, played by a machine or by hand", "pyraft_lab.classroom.join:main"
     ),
-    "teach": Command("a classroom as its teacher sees it, fills it and spoils it", "pyraft_lab.terminal.teach:main"),
+    "teach": Command("a classroom as its teacher sees it, fills it and spoils it", "pyraft_lab.classroom.teach:main"),
     "bench": Command("throughput and latency on this machine", "pyraft_lab.terminal.bench:main"),
     "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             streams.flush()
     except KeyboardInterrupt:
-        return _failed("interrupted", words.INTERRUPTED)
+        return _failed("interrupted", options.INTERRUPTED)
     except SystemExit as ended:
         if isinstance(ended.__context__, BrokenPipeError):  # as a console ends for it
             return streams.BROKEN
@@ -73,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         streams.drop_output()
         return streams.BROKEN
     except PyraftError as failed:
-        return _failed(str(failed), words.FAILED)
+        return _failed(str(failed), options.FAILED)
     except OSError as failed:
-        return _failed(str(failed), words.FAILED)
+        return _failed(str(failed), options.FAILED)
 
 
 def _end(number: int, _: object) -> NoReturn:
@@ -96,7 +96,7 @@ def _run(arguments: Sequence[str]) -> int:
     chosen = face.parse_args(arguments)
     with needed():
         code = COMMANDS[chosen.command].run(chosen.rest)
-    if code == words.INTERRUPTED:
+    if code == options.INTERRUPTED:
         streams.print_error("interrupted")
     return code
 
@@ -108,7 +108,7 @@ def is_text(word: str) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     """The words before a command's own, which each command reads by itself."""
-    face = words.OptionParser(
+    face = options.OptionParser(
         prog="pyraft-lab",
         description="A complete, teachable Raft.\n\ncommands:\n" + "\n".join(help_lines()),
         epilog=EXAMPLES,

@@ -396,7 +396,11 @@ def _sum(one: Any, other: Any) -> Any:
     if type(one) not in _NUMBERS or type(other) not in _NUMBERS:
         return Rejected(f"cannot add {shown(other)} to {shown(one)}")
     total = one + other
-    return total if is_portable_number(total) else Rejected(f"{one!r} and {other!r} make more than 64 bits hold, or no finite number")
+    return (
+        total
+        if is_portable_number(total)
+        else Rejected(f"{one!r} and {other!r} make more than 64 bits hold, or no finite number")
+    )
 
 
 class Counter:

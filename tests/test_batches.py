@@ -3,14 +3,14 @@
 import msgspec
 import pytest
 
-from pyraft_lab.command import BATCH, MAX_DEPTH, Batch, check_batch, checked, encode, encode_all, unseal, seal
+from pyraft_lab.command import BATCH, MAX_DEPTH, Batch, check_batch, checked, encode, encode_all, seal, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import BadCommand
 from pyraft_lab.machine import Batched, Counter, Expired, KeyValue, OutOfOrder, Rejected, Sessions, Value
 from pyraft_lab.session import Answer
 from pyraft_lab.storage.inspect import _command_in_words
-from pyraft_lab.trace.words import command_text
+from pyraft_lab.trace.text import command_text
 
 PUT = {"op": "put", "key": "x", "value": 1}
 

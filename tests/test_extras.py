@@ -35,7 +35,7 @@ def without(packages: str, script: str) -> "subprocess.CompletedProcess[str]":
         ("aiomqtt", "from pyraft_lab import MqttNetwork", "mqtt"),
         ("aiomqtt", "import pyraft_lab.network.mqtt", "mqtt"),
         ("aiomqtt", "import pyraft_lab.network.connection", "mqtt"),
-        ("aiomqtt", "import pyraft_lab.network.line", "mqtt"),
+        ("aiomqtt", "import pyraft_lab.network.mqtt_session", "mqtt"),
         ("aiomqtt", "import pyraft_lab.network.retained", "mqtt"),
         ("aiomqtt", "from pyraft_lab import Trace; Trace.follow('mqtt://localhost', 'demo')", "mqtt"),
         ("aiomqtt", f"{CLUSTER} LocalCluster(3, processes=True)", "mqtt"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyraft_lab.command import MAX_DEPTH, SEALED, checked, encode, is_deeper
-from pyraft_lab.engine.log import Noop, Entry, Normal
+from pyraft_lab.engine.log import Entry, Noop, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import BadCommand, StorageFailed
 from pyraft_lab.machine import Counter, Expired, KeyValue, Rejected, Sessions, Value, decode

@@ -17,7 +17,7 @@ NONE = pytest.param(None, id="none", marks=pytest.mark.skip(reason="no other Pyt
 each = pytest.mark.parametrize("cell", [pytest.param(cell, id=cell.name) for cell in matrix.cells()] or [NONE])
 Done = subprocess.CompletedProcess[str]
 RUN = """
-from pyraft_lab.sim.nemesis import unleash
+from pyraft_lab.sim.faults.generate import unleash
 from pyraft_lab.sim.simulation import Simulation
 for seed in range(3):
     sim = Simulation(nodes=5, seed=seed)

@@ -27,7 +27,7 @@ from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
-from pyraft_lab.sim.nemesis import LEVELS, Level, run_with_faults
+from pyraft_lab.sim.faults.generate import LEVELS, Level, run_with_faults
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import spread
 from pyraft_lab.sim.workload import Load
@@ -207,7 +207,11 @@ def run_seed(trial: RunSettings, seed: int) -> Row:
 
 
 def _run_all(
-    executor: Executor, trial: RunSettings, seeds: Iterable[int], book: "ResultsFile", progress: Callable[[Row], None] | None
+    executor: Executor,
+    trial: RunSettings,
+    seeds: Iterable[int],
+    book: "ResultsFile",
+    progress: Callable[[Row], None] | None,
 ) -> None:
     try:
         for row in spread(executor, run_seed, ((trial, seed) for seed in seeds)):

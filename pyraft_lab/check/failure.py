@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from pyraft_lab.check.linearizability import check_linearizable
+from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.sim.simulation import Simulation
 
 LINEARIZABLE = "linearizability"

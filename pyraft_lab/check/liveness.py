@@ -13,7 +13,7 @@ a follower away, and brings it back to a log that was cut meanwhile.
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.state import Reverted, Leader
+from pyraft_lab.engine.state import Leader, Reverted
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from pyraft_lab.check.failure import LINEARIZABLE, failure
-from pyraft_lab.check.script import Move, Timing, in_order_only, by_the_clock, moves_of, play
+from pyraft_lab.check.schedule import Move, Timing, by_the_clock, in_order_only, moves_of, play
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, supersedes_in_order
 from pyraft_lab.engine.types import NodeId

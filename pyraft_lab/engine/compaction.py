@@ -22,7 +22,12 @@ def build(turn: Turn) -> None:
     """
     state = turn.state
     at = turn.log.id_at(state.applied)
-    if state.building or turn.rules.would_interrupt_transfer(state) or at is None or at.index <= state.snapshot_last.index:
+    if (
+        state.building
+        or turn.rules.would_interrupt_transfer(state)
+        or at is None
+        or at.index <= state.snapshot_last.index
+    ):
         return
     turn.update(building=True, attempted=at.index)
     turn.emit(TakeSnapshot(at, state.membership_at(at.index), state.membership_id_at(at.index)))

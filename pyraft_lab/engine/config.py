@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import fields
 
-from pyraft_lab.arguments import at_least, flag, instance, seconds, time_range, integer
+from pyraft_lab.arguments import at_least, flag, instance, integer, seconds, time_range
 from pyraft_lab.errors import ConfigError
 
 

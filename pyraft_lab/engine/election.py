@@ -12,10 +12,10 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.replication import start_round, start_progress
-from pyraft_lab.engine.rules import VoteRefusal, has_lost_lease, has_heard_leader
+from pyraft_lab.engine.replication import start_progress, start_round
+from pyraft_lab.engine.rules import VoteRefusal, has_heard_leader, has_lost_lease
 from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, QUORUM, TRANSFER, Timer, TimerKind
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, QUORUM, TRANSFER, VOTE_LEASE, Timer, TimerKind
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NO_NODE, NodeId, Vote
 
@@ -179,7 +179,9 @@ def resume_leadership(turn: Turn) -> None:
     """
     last = turn.log.last.index
     before = (last + 1) << 32
-    _start_leading(turn, Leader(noop=last + 1, round=before, acked_round=before, expired_round=before - 1, transfer_sent=last))
+    _start_leading(
+        turn, Leader(noop=last + 1, round=before, acked_round=before, expired_round=before - 1, transfer_sent=last)
+    )
 
 
 def _start_leading(turn: Turn, office: Leader) -> None:

@@ -22,16 +22,16 @@ from pyraft_lab.engine.compaction import (
 )
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.election import (
-    campaign,
     adopt_vote,
+    campaign,
     on_election_timer,
     on_lease_timer,
-    on_vote_lease_timer,
     on_own_vote_stored,
     on_pre_vote_request,
     on_pre_vote_response,
     on_quorum_timer,
     on_timeout_now,
+    on_vote_lease_timer,
     on_vote_request,
     on_vote_response,
     recognise_leader,
@@ -39,7 +39,6 @@ from pyraft_lab.engine.election import (
 )
 from pyraft_lab.engine.events import (
     AllowRevert,
-    SendHeartbeat,
     Boot,
     BuildSnapshot,
     ChangeMembership,
@@ -54,6 +53,7 @@ from pyraft_lab.engine.events import (
     Read,
     Receive,
     Request,
+    SendHeartbeat,
     SnapshotBuilt,
     SnapshotGone,
     Stored,
@@ -83,7 +83,6 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, step_down_if_removed
 from pyraft_lab.engine.replication import (
     advance_commit,
-    send_heartbeats,
     on_append_accepted,
     on_append_refused,
     on_append_request,
@@ -94,15 +93,16 @@ from pyraft_lab.engine.replication import (
     on_unreachable,
     renew_lease,
     replicate,
+    send_heartbeats,
 )
 from pyraft_lab.engine.requests import (
     allow_revert,
     answer_reads,
-    send_timeout_now,
     on_transfer_timer,
     propose,
     read,
     refusal_to_write,
+    send_timeout_now,
     transfer,
 )
 from pyraft_lab.engine.rules import RAFT, Rules, fires_first

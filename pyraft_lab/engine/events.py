@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import choice, instance, node_id, integer
+from pyraft_lab.arguments import choice, instance, integer, node_id
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Change, Membership

@@ -8,18 +8,18 @@
 
 from pyraft_lab.engine.commands import (
     Accepted,
+    AlreadyInitializedLog,
     Done,
-    PreconditionNotMet,
     InProgress,
     NoSuchLearner,
     NotMember,
-    AlreadyInitializedLog,
     NoVoters,
+    PreconditionNotMet,
     Refusal,
     Refuse,
 )
 from pyraft_lab.engine.election import campaign, step_down
-from pyraft_lab.engine.events import ChangeMembership, Precondition, Initialize
+from pyraft_lab.engine.events import ChangeMembership, Initialize, Precondition
 from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import TimeoutNow

@@ -21,7 +21,7 @@ from pyraft_lab.engine.messages import (
     HeartbeatResponse,
 )
 from pyraft_lab.engine.rules import is_stalled
-from pyraft_lab.engine.state import Batch, Reverted, SendSnapshot, ProgressState, Replicate, Probe, Progress
+from pyraft_lab.engine.state import Batch, Probe, Progress, ProgressState, Replicate, Reverted, SendSnapshot
 from pyraft_lab.engine.timers import HEARTBEAT, QUORUM, lease, retry
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NO_NODE, ORIGIN, Index, LogId, NodeId
@@ -78,7 +78,9 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
     if not isinstance(progress.state, Replicate) or not progress.state.inflight:
         turn.set_timer(retry(progress.peer), progress.failures)
     following = last + 1 if isinstance(pace, Replicate) else progress.next
-    sent = replace(progress, state=pace, next=following, commit_sent=max(progress.commit_sent, min(turn.state.committed, last)))
+    sent = replace(
+        progress, state=pace, next=following, commit_sent=max(progress.commit_sent, min(turn.state.committed, last))
+    )
     turn.set_progress(sent)
     return sent
 
@@ -250,7 +252,9 @@ def on_append_accepted(turn: Turn, peer: NodeId, answer: AppendAccepted) -> None
     raised = max(progress.matched, answer.matched.index)
     sure = answer.round if raised == progress.matched else turn.leader.round
     opened = _start_replicating(progress, raised, turn.log.start.index)
-    accepted = replace(opened, matched=raised, last_append_round=answer.round, match_round=max(progress.match_round, sure))
+    accepted = replace(
+        opened, matched=raised, last_append_round=answer.round, match_round=max(progress.match_round, sure)
+    )
     turn.set_progress(accepted)
     _watch_progress(turn, accepted)
 
@@ -329,7 +333,9 @@ def _mark_reverted(turn: Turn, again: Progress, why: str) -> None:
 def start_over(turn: Turn, progress: Progress) -> None:
     """Forget what the peer acknowledged; answers from before, to earlier rounds, count no more."""
     start_round(turn)
-    turn.set_progress(replace(progress, state=Probe(), since_round=turn.leader.round, matched=0, commit_sent=0, may_revert=False))
+    turn.set_progress(
+        replace(progress, state=Probe(), since_round=turn.leader.round, matched=0, commit_sent=0, may_revert=False)
+    )
 
 
 def on_retry_timer(turn: Turn, peer: NodeId) -> None:

@@ -21,7 +21,7 @@ from pyraft_lab.engine.log import Noop, Normal, Payload
 from pyraft_lab.engine.messages import TimeoutNow
 from pyraft_lab.engine.replication import send_heartbeats, start_over
 from pyraft_lab.engine.rules import has_lost_lease
-from pyraft_lab.engine.state import Reverted, PendingTransfer, Leader, PendingRead, RaftState
+from pyraft_lab.engine.state import Leader, PendingRead, PendingTransfer, RaftState, Reverted
 from pyraft_lab.engine.timers import TRANSFER
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NO_NODE

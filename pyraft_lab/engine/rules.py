@@ -26,7 +26,7 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.state import Candidate, Follower, SendSnapshot, Leader, Learner, PreCandidate, RaftState
+from pyraft_lab.engine.state import Candidate, Follower, Leader, Learner, PreCandidate, RaftState, SendSnapshot
 from pyraft_lab.engine.timers import Timer, TimerKind
 from pyraft_lab.engine.types import NO_NODE, Index, LogId, NodeId, Vote
 
@@ -69,7 +69,12 @@ def adopted_vote_in_order(vote: Vote) -> Vote:
 def has_heard_leader(state: RaftState) -> bool:
     """Whether this node heard, or is, a leader so lately that it helps nobody depose it (dissertation §4.2.3)."""
     match state.role:
-        case Follower(has_heard_leader=loyal) | Learner(has_heard_leader=loyal) | PreCandidate(has_heard_leader=loyal) | Candidate(has_heard_leader=loyal):
+        case (
+            Follower(has_heard_leader=loyal)
+            | Learner(has_heard_leader=loyal)
+            | PreCandidate(has_heard_leader=loyal)
+            | Candidate(has_heard_leader=loyal)
+        ):
             return loyal
         case Leader():
             return state.config.vote_lease and has_valid_lease(state)

@@ -26,15 +26,15 @@ from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, Timeout, UnknownNode
-from pyraft_lab.exercises.asking import question
 from pyraft_lab.exercises.mark import Mark, mark
-from pyraft_lab.exercises.overruling import Table
 from pyraft_lab.exercises.question import Question
+from pyraft_lab.exercises.questions import question
+from pyraft_lab.exercises.rule_overrides import Table
 from pyraft_lab.exercises.sheet import state_sheet
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Deliver, FireTimer, Pending, Sync
-from pyraft_lab.trace.rules.table import rule
-from pyraft_lab.trace.words import message_name, server
+from pyraft_lab.trace.annotate.table import rule
+from pyraft_lab.trace.text import message_name, server
 
 
 class Mail(Struct, frozen=True):

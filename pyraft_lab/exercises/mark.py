@@ -5,8 +5,8 @@ from msgspec import Struct
 from pyraft_lab.engine.state import Step
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.question import Question
-from pyraft_lab.trace.rules.rule import Rule
-from pyraft_lab.trace.rules.table import rule
+from pyraft_lab.trace.annotate.rule import Rule
+from pyraft_lab.trace.annotate.table import rule
 from pyraft_lab.trace.sentences import sentence_of
 
 

@@ -27,16 +27,16 @@ from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.timers import ELECTION, TimerKind
 from pyraft_lab.engine.types import NodeId, Term
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.exercises.asking import question
 from pyraft_lab.exercises.mark import Mark, mark
-from pyraft_lab.exercises.overruling import Table
 from pyraft_lab.exercises.question import Question
+from pyraft_lab.exercises.questions import question
+from pyraft_lab.exercises.rule_overrides import Table
 from pyraft_lab.network.base import Endpoint, Mailbox, Network, Notice
 from pyraft_lab.network.codec import Envelope
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.room import Playing, Room
+from pyraft_lab.trace.annotate.table import rule
 from pyraft_lab.trace.record import MessageId, Record
-from pyraft_lab.trace.rules.table import rule
 
 MAX_WAITING = 32
 """Letters that may wait for an answer; later ones are lost, and Raft sends them again."""
@@ -59,7 +59,7 @@ class OpenQuestion(Struct, frozen=True):
 
 
 class Player:
-    """Whoever plays a node, in one process with it; hand it to :func:`~pyraft_lab.runtime.server.serve`.
+    """Whoever plays a node, in one process with it; hand it to :func:`~pyraft_lab.runtime.process.serve`.
 
     ``known`` is how many right answers in a row make a rule routine.
     """

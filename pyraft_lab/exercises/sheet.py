@@ -2,8 +2,8 @@
 
 from pyraft_lab.engine.rules import has_heard_leader
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
-from pyraft_lab.exercises.asking import log_row
-from pyraft_lab.trace.words import server, servers
+from pyraft_lab.exercises.questions import log_row
+from pyraft_lab.trace.text import server, servers
 
 
 def state_sheet(state: RaftState) -> str:

@@ -11,7 +11,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import FireTimer
 from pyraft_lab.trace.record import MessageId
-from pyraft_lab.trace.words import server, servers, voters
+from pyraft_lab.trace.text import server, servers, voters
 
 
 class Given(Struct, frozen=True):

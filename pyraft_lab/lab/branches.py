@@ -11,11 +11,11 @@ from typing import Any
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import UserAction
-from pyraft_lab.lab.film import Recording, Simulated
+from pyraft_lab.lab.recording import Recording, Simulated
 from pyraft_lab.lab.tape import Tape
+from pyraft_lab.sim.conditions import SECOND
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import SECOND
 from pyraft_lab.trace.record import EventId
 
 MAX_AHEAD = 2048

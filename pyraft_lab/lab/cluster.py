@@ -32,11 +32,22 @@ from pyraft_lab.lab.actions import (
     Transfer,
     Write,
 )
-from pyraft_lab.lab.desk import RecordedSession
-from pyraft_lab.lab.film import CHUNK
-from pyraft_lab.lab.holding import AtGate, Freeze, Gate, Hold, ReleaseAll, LiveAction, Release, Thaw, parse_live_action, tags
+from pyraft_lab.lab.holding import (
+    AtGate,
+    Freeze,
+    Gate,
+    Hold,
+    LiveAction,
+    Release,
+    ReleaseAll,
+    Thaw,
+    parse_live_action,
+    tags,
+)
+from pyraft_lab.lab.recording import CHUNK
+from pyraft_lab.lab.session import RecordedSession
 from pyraft_lab.lab.wire import Act, ChunkNews, Failure, GateNews, Go, Header, Json, Timeline, Told
-from pyraft_lab.network.porter import RemoteGate
+from pyraft_lab.network.remote_gate import RemoteGate
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.trace.record import MessageId
@@ -83,10 +94,10 @@ class LiveSession(RecordedSession):
 
     def header(self) -> Header:
         """Everything that is drawn once."""
-        header = super().board()
-        self._sent["main"] = (self._dropped, board.timelines[0].count)
-        board = replace(board, **self.about, live=True, gate=self.gate())
-        return board if self.is_alive else self.ended(board)
+        header = super().header()
+        self._sent["main"] = (self._dropped, header.timelines[0].count)
+        header = replace(header, **self.about, live=True, gate=self.gate())
+        return header if self.is_alive else self.ended(header)
 
     @staticmethod
     def ended(board: Header) -> Header:

@@ -10,9 +10,9 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.rules import commit_index, has_won
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.lab.moment import ClusterView, ServerView
+from pyraft_lab.lab.cluster_view import ClusterView, ServerView
 from pyraft_lab.lab.wire import Decision, Tally
-from pyraft_lab.trace.words import server, voters
+from pyraft_lab.trace.text import server, voters
 
 
 def decisions(moment: ClusterView) -> tuple[Decision, ...]:

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import plotly.graph_objects as go
 from msgspec.structs import replace
 
-from pyraft_lab.cell import end_with_the_cell, running
+from pyraft_lab.cell_lifecycle import end_with_the_cell, running
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.pulse import Ticker
+from pyraft_lab.lab.ticker import Ticker
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace

@@ -10,8 +10,8 @@ from typing import Any
 from msgspec.json import encode
 from msgspec.structs import replace
 
-from pyraft_lab.lab.desk import Session
-from pyraft_lab.lab.film import CHUNK
+from pyraft_lab.lab.recording import CHUNK
+from pyraft_lab.lab.session import Session
 from pyraft_lab.lab.wire import Chunk, OfflinePage, Timeline
 
 STATIC = Path(__file__).parent / "static"

@@ -9,10 +9,10 @@ from typing import Any
 import anywidget
 import traitlets
 
-from pyraft_lab.cell import end_with_the_cell
+from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.lab.live import Live, check_live
 from pyraft_lab.lab.meter import Meter, Reading, records_after
-from pyraft_lab.lab.pulse import Ticker
+from pyraft_lab.lab.ticker import Ticker
 from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Flight, MessageId, Record

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pyraft_lab.lab.desk import SimulationSession
+from pyraft_lab.lab.session import SimulationSession
 from pyraft_lab.sim.simulation import Simulation
 
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from pyraft_lab.engine.state import Candidate, PreCandidate
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.lab.cluster_view import ClusterView, ServerView
 from pyraft_lab.lab.decision import decisions
-from pyraft_lab.lab.moment import ClusterView, ServerView
 from pyraft_lab.lab.scene import yes_or_no
 from pyraft_lab.term_colours import NO_TERM, term_colour
 from pyraft_lab.trace.record import ANSWERS, Flight
-from pyraft_lab.trace.words import message_name
-from pyraft_lab.viz.ground import FAINT, HAIRLINE, HELD, TEXT, MUTED, NUMERAL, PAPER
+from pyraft_lab.trace.text import message_name
+from pyraft_lab.viz.palette import FAINT, HAIRLINE, HELD, MUTED, NUMERAL, PAPER, TEXT
 from pyraft_lab.viz.theme import GLYPHS, node_name, numeral_colour
 
 SCENE = 430

@@ -30,18 +30,18 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.rules import has_valid_lease
 from pyraft_lab.engine.state import (
     Candidate,
-    Reverted,
-    SendSnapshot,
     Leader,
-    Replicate,
     PreCandidate,
     Probe,
     Progress,
     RaftState,
+    Replicate,
+    Reverted,
+    SendSnapshot,
 )
 from pyraft_lab.engine.types import Vote
+from pyraft_lab.lab.cluster_view import Clock, ClusterView, ServerView
 from pyraft_lab.lab.decision import decisions
-from pyraft_lab.lab.moment import Clock, ClusterView, ServerView
 from pyraft_lab.lab.wire import (
     ClockDrawing,
     Decision,
@@ -60,7 +60,7 @@ from pyraft_lab.lab.wire import (
     Voters,
 )
 from pyraft_lab.trace.record import ANSWERS, Fate, Flight
-from pyraft_lab.trace.words import entry_name, message_name, server
+from pyraft_lab.trace.text import entry_name, message_name, server
 from pyraft_lab.viz.theme import GLYPHS
 
 

@@ -11,7 +11,7 @@ from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, Step
 from pyraft_lab.engine.types import NodeId, Vote
 from pyraft_lab.lab.wire import Band, ElectedBy, Mark
 from pyraft_lab.trace.record import AWAY, Kind, Record
-from pyraft_lab.trace.words import content, server, span
+from pyraft_lab.trace.text import content, server, span
 
 FAULTS = {
     Kind.CRASH: "{who} crashes",

@@ -10,13 +10,13 @@ from typing import Any
 import anywidget
 import traitlets
 
-from pyraft_lab.cell import end_with_the_cell
+from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.lab.cluster import ClusterSession, FollowedSession, LiveSession, is_followed
-from pyraft_lab.lab.desk import Session, SimulationSession, TraceSession, open_at_election
 from pyraft_lab.lab.page import page, player
-from pyraft_lab.lab.pulse import Shared
-from pyraft_lab.lab.still import image
+from pyraft_lab.lab.session import Session, SimulationSession, TraceSession, open_at_election
+from pyraft_lab.lab.static_svg import image
+from pyraft_lab.lab.ticker import Shared
 from pyraft_lab.lab.wire import Bye, Failure, HeaderNews, Told, plain
 from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.sim.simulation import Simulation

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode
-from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
+from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 
 
 class Connected(Struct, frozen=True, tag=True):

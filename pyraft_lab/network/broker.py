@@ -56,7 +56,9 @@ NO_ACCESS_CONTROL = AccessControl()
 """Everybody, unencrypted: for one machine, or a classroom that trusts itself."""
 
 
-def start(*, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL) -> "Broker":
+def start(
+    *, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL
+) -> "Broker":
     """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why there is none.
 
     It ends with ``stop()``, with the ``with`` block, or with this process, even if that is killed.
@@ -91,7 +93,9 @@ def free_port() -> int:
 class Broker:
     """A broker process and its files; made by :func:`start`."""
 
-    def __init__(self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL) -> None:
+    def __init__(
+        self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL
+    ) -> None:
         if guard.certificates:
             guard.certificates.server_context()  # a file that cannot be used is named here, not in the broker's log
         self.kind, self.port, self.host, self.guard = kind, port, host, guard

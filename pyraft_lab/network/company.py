@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from pyraft_lab.errors import PyraftError, Timeout
 from pyraft_lab.network.codec import read
-from pyraft_lab.network.line import MqttSession
+from pyraft_lab.network.mqtt_session import MqttSession
 
 TOPIC = "claims"
 MOMENT = 0.5

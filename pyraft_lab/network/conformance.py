@@ -26,7 +26,7 @@ from typing import Self
 
 from pyraft_lab import conformance
 from pyraft_lab.conformance import Report, name_of, result_of
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Addresses, Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -46,7 +46,7 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.errors import DuplicateNode
-from pyraft_lab.home import LoopThread
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.network.base import Endpoint, Network, Notice
 from pyraft_lab.network.codec import Envelope
 

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import probability, side_of, sides, time_range, node_pair
+from pyraft_lab.arguments import node_pair, probability, side_of, sides, time_range
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.network.base import Counters, Endpoint, Mailbox, Network, cluster_of
 from pyraft_lab.network.codec import Envelope

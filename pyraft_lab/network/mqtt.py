@@ -36,7 +36,7 @@ from pyraft_lab.network.base import (
     PeerUnreachable,
     SessionTakenOver,
 )
-from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
+from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.connection import Deliver, Settings, cancellable, connected, failure, is_final
 from pyraft_lab.network.parts import MARK, Assembly, Bulk, in_parts
 from pyraft_lab.network.presence import Claim, NextStep, Presence

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.network.codec import Garbage, Envelope, read
+from pyraft_lab.network.codec import Envelope, Garbage, read
 
 LARGE = 1 << 20
 """Bytes of the largest letter that leaves whole, and in order with all others."""

@@ -21,8 +21,8 @@ from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import MemoryNetwork, Network
-from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Level, Recorder
+from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.recorder import Level, Recorder
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage

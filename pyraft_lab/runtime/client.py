@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
-from pyraft_lab.arguments import bounded_list, seconds, integer
+from pyraft_lab.arguments import bounded_list, integer, seconds
 from pyraft_lab.client.requests import Request
 from pyraft_lab.client.state import Limits, Read, Write
 from pyraft_lab.command import MAX_BYTES, encode, encode_all
 from pyraft_lab.engine.events import ReadPolicy, read_policy
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand
-from pyraft_lab.home import LoopOwner
+from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.runtime.client_driver import ClientDriver
 from pyraft_lab.session import MAX_ANSWERS
 
@@ -29,7 +29,7 @@ MOST_COMMAND_BYTES = 16 << 20
 
 
 class Transport(Protocol):
-    """How a client reaches nodes; errors are those of :class:`~pyraft_lab.runtime.node.Raft`."""
+    """How a client reaches nodes; errors are those of :class:`~pyraft_lab.runtime.raft.Raft`."""
 
     def nodes(self) -> Sequence[NodeId]:
         """Whom one may ask."""

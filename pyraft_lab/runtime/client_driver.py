@@ -33,7 +33,7 @@ from pyraft_lab.client.requests import Request
 from pyraft_lab.client.state import CallId, ClientState, Limits, Part, Read, RequestId, Session, Write
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, Fatal
-from pyraft_lab.home import LoopOwner
+from pyraft_lab.loop_thread import LoopOwner
 
 PAUSE, LONGEST_PAUSE = 0.01, 0.5
 """Seconds that a client rests after its first failed attempt, and after its last."""

@@ -12,8 +12,8 @@ from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import OutcomeUnknown, Overloaded
-from pyraft_lab.ledger import WriteApplied, RequestFailed, Outcome, to_error
 from pyraft_lab.machine import Sessions
+from pyraft_lab.pending_requests import Outcome, RequestFailed, WriteApplied, to_error
 from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.session import Answer, Rejected, Value
 

@@ -26,13 +26,13 @@ from pyraft_lab.extras import needed
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.codec import Envelope
-from pyraft_lab.network.faults import LinkFaults, Fate, Faults
+from pyraft_lab.network.faults import Fate, Faults, LinkFaults
 from pyraft_lab.network.gate import Gate
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Level, Observer, Recorder
+from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.recorder import Level, Observer, Recorder
 from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
@@ -51,7 +51,7 @@ class LocalCluster(Cluster):
     or a directory; ``machine`` makes a state machine for each node. ``processes`` makes every node a process of its
     own, around a broker: another :class:`~pyraft_lab.runtime.clusters.Cluster`, without the nodes' handles. ``trace``
     is how many of the newest events are kept (``None``: no trace), ``level`` how much of each
-    (:class:`~pyraft_lab.runtime.reporter.Reporter`).
+    (:class:`~pyraft_lab.runtime.recorder.Reporter`).
     """
 
     nodes: dict[NodeId, Raft]
@@ -270,7 +270,9 @@ class LocalCluster(Cluster):
 
         self._home.call(impose)
 
-    def _record_fate(self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, letter: Envelope, fate: Fate) -> None:
+    def _record_fate(
+        self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, letter: Envelope, fate: Fate
+    ) -> None:
         """Record what became of a letter, after the step that sent it; also while the cluster closes."""
 
         def tell() -> None:

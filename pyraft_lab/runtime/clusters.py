@@ -12,13 +12,13 @@ from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import MAX_NODES, seconds, probability, sides, time_range, text, node_pair, integer
-from pyraft_lab.cell import end_with_the_cell
+from pyraft_lab.arguments import MAX_NODES, integer, node_pair, probability, seconds, sides, text, time_range
+from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownNode
-from pyraft_lab.home import LoopOwner, LoopThread
+from pyraft_lab.loop_thread import LoopOwner, LoopThread
 from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Transport

@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-from pyraft_lab.arguments import seconds, text, integer
+from pyraft_lab.arguments import integer, seconds, text
 from pyraft_lab.command import MAX_BYTES
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.errors import Fatal, PyraftError
-from pyraft_lab.home import LoopThread
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.remote import Remote
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from pyraft_lab.engine.types import ORIGIN, NodeId
 from pyraft_lab.errors import Fatal, PyraftError, Stopped
-from pyraft_lab.home import LoopOwner
+from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint
+from pyraft_lab.runtime.driver import Driver, cause_of_death
 from pyraft_lab.runtime.hooks import is_cancelled
 from pyraft_lab.runtime.lives import claim, release
-from pyraft_lab.runtime.owner import Driver, cause_of_death
 from pyraft_lab.runtime.storage_use import StorageUse
 
 T = TypeVar("T")

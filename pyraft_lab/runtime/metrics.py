@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import choice, function, instance, node_id, node_ids, number, text, integer
+from pyraft_lab.arguments import choice, function, instance, integer, node_id, node_ids, number, text
 from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.state import Reverted, Leader, RaftState, RoleName, Step
+from pyraft_lab.engine.state import Leader, RaftState, Reverted, RoleName, Step
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 from pyraft_lab.errors import Fatal, Timeout
 

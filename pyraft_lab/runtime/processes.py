@@ -21,17 +21,17 @@ from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.company import TOPIC, NameClaim
-from pyraft_lab.network.decree import publish
+from pyraft_lab.network.fault_control import publish
 from pyraft_lab.network.faults import LinkFaults
-from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembership, TransferLeader, AddLearner
+from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.reporter import Recorder
 from pyraft_lab.runtime.responses import WriteResponse
+from pyraft_lab.runtime.rpc import AddLearner, AllowNextRevert, ChangeMembership, TransferLeader
 from pyraft_lab.runtime.trace_stream import FollowedTrace
 from pyraft_lab.storage.base import Identity
 from pyraft_lab.storage.directory import examine_names, make_directory

@@ -22,28 +22,28 @@ from pyraft_lab.command import encode as encode_query
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import NetworkFailed, NotLeader, PyraftError, Timeout
 from pyraft_lab.network.address import Certificates
-from pyraft_lab.network.decree import publish
+from pyraft_lab.network.fault_control import publish
 from pyraft_lab.network.faults import LinkFaults
-from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.runtime import room as room_of
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.questions import (
-    RpcCall,
+from pyraft_lab.runtime.responses import WriteResponse
+from pyraft_lab.runtime.room import Playing, Room
+from pyraft_lab.runtime.rpc import (
+    AddLearner,
     ChangeMembership,
-    RpcRequest,
+    RpcCall,
     RpcError,
     RpcReply,
+    RpcRequest,
     RpcResult,
-    AddLearner,
     decode_metrics,
     decode_reply,
     encode,
     to_error,
 )
-from pyraft_lab.runtime.responses import WriteResponse
-from pyraft_lab.runtime.room import Playing, Room
 
 
 class Remote:
@@ -87,7 +87,12 @@ class Remote:
         topics = ["+/status", "+/obeys", f"answers/{remote._name}/+", "players/+/+"]
         name = f"client-{remote._name}"
         async with MqttSession(
-            network, name, topics=topics, deliver=remote.on_message, connected=remote._on_connected, lost=remote._on_connection_lost
+            network,
+            name,
+            topics=topics,
+            deliver=remote.on_message,
+            connected=remote._on_connected,
+            lost=remote._on_connection_lost,
         ) as line:
             remote._line = line
             try:
@@ -164,7 +169,7 @@ class Remote:
             await self._changed.wait()
 
     def publish_faults(self, decree: LinkFaults) -> bytes:
-        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.decree`).
+        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.fault_control`).
 
         The digest that is returned stands in ``obeying`` for every node that has heard of it.
         """

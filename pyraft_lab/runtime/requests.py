@@ -7,7 +7,7 @@ from copy import copy
 
 from pyraft_lab.engine.types import RequestId
 from pyraft_lab.errors import Fatal
-from pyraft_lab.ledger import Outcome
+from pyraft_lab.pending_requests import Outcome
 
 
 class OpenRequests:

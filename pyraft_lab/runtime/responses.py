@@ -8,8 +8,8 @@ from pyraft_lab.engine.log import Configuration, Entry
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId
 from pyraft_lab.errors import BadCommand, OutcomeUnknown
-from pyraft_lab.ledger import WriteApplied, RequestFailed, OperationDone, ReadAllowed, Outcome, to_error
 from pyraft_lab.machine import Answer, Batched, Expired, OutOfOrder, Rejected, Value
+from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, RequestFailed, WriteApplied, to_error
 
 
 class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):

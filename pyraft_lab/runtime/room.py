@@ -16,9 +16,9 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.network.base import Network
 from pyraft_lab.network.codec import read
-from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.trace.record import Record
 
 TOPIC = "room"

@@ -27,10 +27,10 @@ from msgspec.structs import replace
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal
-from pyraft_lab.home import LoopThread
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.network.address import Certificates
-from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.network.presence import Claim
 from pyraft_lab.runtime.presence_tracker import PresenceTracker
 from pyraft_lab.runtime.trace_batches import Receiver, Sender

@@ -27,8 +27,8 @@ from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import CapsuleError
 from pyraft_lab.machine import KeyValue
+from pyraft_lab.sim.conditions import Micros, Weather
 from pyraft_lab.sim.timeline import ExternalAction
-from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.files import Fingerprints
 from pyraft_lab.trace.record import EventId, Record
 

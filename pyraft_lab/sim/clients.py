@@ -21,12 +21,22 @@ from pyraft_lab.errors import (
     QuorumNotEnough,
     UnknownNode,
 )
-from pyraft_lab.ledger import WriteApplied, RequestFailed, OperationDone, ReadAllowed, Outcome, to_error
 from pyraft_lab.machine import Expired, Rejected, Value
-from pyraft_lab.sim.scene import Completed, Transition
+from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, RequestFailed, WriteApplied, to_error
+from pyraft_lab.sim.conditions import Micros, Purpose, sample
 from pyraft_lab.sim.server import SimulatedDriver
-from pyraft_lab.sim.weather import Micros, Purpose, sample
-from pyraft_lab.sim.world import Attempt, Call, PermitRevert, InitializeCluster, TransferLeadership, OpenCall, Query, Reconfigure, Write
+from pyraft_lab.sim.transition import Completed, Transition
+from pyraft_lab.sim.world import (
+    Attempt,
+    Call,
+    InitializeCluster,
+    OpenCall,
+    PermitRevert,
+    Query,
+    Reconfigure,
+    TransferLeadership,
+    Write,
+)
 from pyraft_lab.trace.record import Kind, kind_of
 
 ATTEMPT_TIMEOUT: Micros = 1_000_000
@@ -146,7 +156,9 @@ def _on_outcome(scene: Transition, waiting: OpenCall, node: NodeId, outcome: Out
             assert_never(outcome)
 
 
-def _on_applied(scene: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Value | Rejected | Expired) -> None:
+def _on_applied(
+    scene: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Value | Rejected | Expired
+) -> None:
     """A joint membership is half the way where leaders end it by themselves: the change waits for its end."""
     if not isinstance(entry.payload, Configuration):
         _answer(scene, waiting, answer)

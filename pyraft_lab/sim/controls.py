@@ -10,25 +10,25 @@ from pyraft_lab.arguments import (
     choice,
     flag,
     instance,
+    integer,
     node_id,
+    node_pair,
     number,
-    seconds,
     probability,
+    seconds,
     sides,
     text,
     voters,
-    node_pair,
-    integer,
 )
 from pyraft_lab.arguments import seconds as seconds_of
 from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.events import SendHeartbeat, BuildSnapshot, Configure, Elect, Precondition, PurgeLog, ReadPolicy
+from pyraft_lab.engine.events import BuildSnapshot, Configure, Elect, Precondition, PurgeLog, ReadPolicy, SendHeartbeat
 from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as_change
 from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.sim.conditions import SECOND, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS, DiskFaults
 from pyraft_lab.sim.views import ClientCall, Nodes
-from pyraft_lab.sim.weather import SECOND, Weather
 from pyraft_lab.sim.world import (
     Call,
     Crash,
@@ -38,25 +38,25 @@ from pyraft_lab.sim.world import (
     Drift,
     Drop,
     Duplicate,
-    PermitRevert,
-    InitializeCluster,
-    TransferLeadership,
     Heal,
     Hold,
+    InitializeCluster,
     Join,
+    Notify,
     Partition,
     Pause,
+    PermitRevert,
     Query,
     Reconfigure,
     Release,
+    Request,
     Resume,
+    SetDiskFault,
     SetWeather,
     Skew,
-    SetDiskFault,
     Start,
-    Notify,
+    TransferLeadership,
     Wipe,
-    Request,
     World,
     Write,
 )
@@ -136,7 +136,9 @@ class Controls(ABC):
             self.add_node(learner)
         return self.change_membership(AddLearners(frozenset({learner})))
 
-    def change_membership(self, change: ChangeLike, *, retain: bool = False, guard: Precondition = _ANYWHERE) -> ClientCall:
+    def change_membership(
+        self, change: ChangeLike, *, retain: bool = False, guard: Precondition = _ANYWHERE
+    ) -> ClientCall:
         """Ask the leader for another membership; answered when the last step of the change is committed.
 
         With ``Config.auto_leave`` off it is answered when the joint membership is committed, and the operator ends that

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import flag, number, integer
+from pyraft_lab.arguments import flag, integer, number
 from pyraft_lab.engine.commands import Append, StorageCommand
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.messages import AnyMessage

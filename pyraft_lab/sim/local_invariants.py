@@ -24,12 +24,12 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.rules import ADVANCED, RAFT, has_valid_lease
-from pyraft_lab.engine.state import Disk, Reverted, Leader, Progress, RaftState, Step
+from pyraft_lab.engine.state import Disk, Leader, Progress, RaftState, Reverted, Step
 from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
+from pyraft_lab.sim.conditions import Micros
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.safety import has_entry
-from pyraft_lab.sim.weather import Micros
 from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 

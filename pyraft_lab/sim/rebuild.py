@@ -17,7 +17,7 @@ from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.sim.capsule import NAMED_RULES, Capsule, Proof, TableDescription, prove, unwrap
-from pyraft_lab.sim.weather import Weather
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.trace.record import EventId, Record
 
 if TYPE_CHECKING:

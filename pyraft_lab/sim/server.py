@@ -41,12 +41,31 @@ from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.timers import Timer, delay
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
-from pyraft_lab.ledger import RequestFailed, PendingRequests, OutcomeUnknowable, grace
 from pyraft_lab.machine import Answer, Sessions
-from pyraft_lab.sim.disk import NO_DISK_FAULTS, Batch, DiskFaults, WaitingForSync, StoredSnapshot, check_readable, survivors, write
-from pyraft_lab.sim.scene import Transition
-from pyraft_lab.sim.weather import SECOND, Micros, Purpose, sample
-from pyraft_lab.sim.world import Build, Building, ScheduledAction, FireTimer, GiveUp, SnapshotMissing, Node, Pending, Sync
+from pyraft_lab.pending_requests import OutcomeUnknowable, PendingRequests, RequestFailed, grace
+from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, sample
+from pyraft_lab.sim.disk import (
+    NO_DISK_FAULTS,
+    Batch,
+    DiskFaults,
+    StoredSnapshot,
+    WaitingForSync,
+    check_readable,
+    survivors,
+    write,
+)
+from pyraft_lab.sim.transition import Transition
+from pyraft_lab.sim.world import (
+    Build,
+    Building,
+    FireTimer,
+    GiveUp,
+    Node,
+    Pending,
+    ScheduledAction,
+    SnapshotMissing,
+    Sync,
+)
 from pyraft_lab.trace.record import ANSWERS, MessageId
 
 
@@ -56,7 +75,13 @@ class SimulatedDriver:
     def __init__(self, scene: Transition, node: NodeId) -> None:
         self.transition = scene
         self.before = value = scene.nodes[node]
-        self.id, self.incarnation, self.up, self.paused, self.rate = value.id, value.incarnation, value.up, value.paused, value.rate
+        self.id, self.incarnation, self.up, self.paused, self.rate = (
+            value.id,
+            value.incarnation,
+            value.up,
+            value.paused,
+            value.rate,
+        )
         self.state, self.synced, self.batches = value.state, value.synced, value.batches
         self.health, self.acked_unwritten = value.disk_faults, value.acked_unwritten
         self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
@@ -207,7 +232,9 @@ class SimulatedDriver:
     def skew(self, by: Micros) -> None:
         """The clock jumps: running timers end that much sooner."""
         now = self.transition.now
-        self.timers = {timer: self.transition.reschedule(due, due.time - now - by) for timer, due in self.timers.items()}
+        self.timers = {
+            timer: self.transition.reschedule(due, due.time - now - by) for timer, due in self.timers.items()
+        }
 
     # The disk
 
@@ -382,4 +409,6 @@ class SimulatedDriver:
         self.ledger = PendingRequests()
         self._expect_nothing()
         lost = [call.id for call in self.transition.calls.values() if call.at == self.id]
-        self.transition.outcomes.extend((self.id, RequestFailed(request, OutcomeUnknowable(f"node {self.id} went down"))) for request in lost)
+        self.transition.outcomes.extend(
+            (self.id, RequestFailed(request, OutcomeUnknowable(f"node {self.id} went down"))) for request in lost
+        )

@@ -22,21 +22,33 @@ from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine
-from pyraft_lab.sim.act import apply, new_node
-from pyraft_lab.sim.beginning import bootstrap
+from pyraft_lab.sim.apply import apply, new_node
+from pyraft_lab.sim.bookmarks import Moment, diff, moments
+from pyraft_lab.sim.bootstrap import bootstrap
 from pyraft_lab.sim.capsule import write_capsule
+from pyraft_lab.sim.conditions import SECOND, Micros, Weather
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.local_invariants import LocalInvariants
 from pyraft_lab.sim.overdue import fires_before
 from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
 from pyraft_lab.sim.rebuild import rebuild
 from pyraft_lab.sim.safety import Safety
-from pyraft_lab.sim.scene import Completed
 from pyraft_lab.sim.timeline import ExternalAction, PastMoment, Timeline
-from pyraft_lab.sim.travel import Moment, diff, moments
+from pyraft_lab.sim.transition import Completed
 from pyraft_lab.sim.views import ClientCall
-from pyraft_lab.sim.weather import SECOND, Micros, Weather
-from pyraft_lab.sim.world import Action, Call, Decision, ScheduledAction, Invoke, Pending, Setting, Start, World, actions, is_blocked
+from pyraft_lab.sim.world import (
+    Action,
+    Call,
+    Decision,
+    Invoke,
+    Pending,
+    ScheduledAction,
+    Setting,
+    Start,
+    World,
+    actions,
+    is_blocked,
+)
 from pyraft_lab.trace.record import EventId, Flight, Record
 from pyraft_lab.trace.trace import Trace
 

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from pyraft_lab.engine.rules import Rules
 from pyraft_lab.errors import RecordNotFound
-from pyraft_lab.sim.act import apply
-from pyraft_lab.sim.weather import SECOND, Micros
+from pyraft_lab.sim.apply import apply
+from pyraft_lab.sim.conditions import SECOND, Micros
 from pyraft_lab.sim.world import Action, World
 from pyraft_lab.trace.record import EventId, Record
 
@@ -49,7 +49,9 @@ class Timeline:
     @property
     def actions(self) -> tuple[ExternalAction, ...]:
         """Everything that was decided from outside; with the origin it tells all."""
-        return tuple(ExternalAction(event, past.now, past.action) for event, past in enumerate(self._moments) if past.decided)
+        return tuple(
+            ExternalAction(event, past.now, past.action) for event, past in enumerate(self._moments) if past.decided
+        )
 
     @property
     def turns(self) -> tuple[tuple[EventId, Rules], ...]:
@@ -98,7 +100,9 @@ class Timeline:
 
     def world_at(self, events: EventId) -> World:
         """The world after so many events."""
-        world = self._checkpoints[max(count for count in range(events // STRIDE * STRIDE, events + 1) if count in self._checkpoints)]
+        world = self._checkpoints[
+            max(count for count in range(events // STRIDE * STRIDE, events + 1) if count in self._checkpoints)
+        ]
         for past in self._moments[world.events : events]:
             world = apply(world, past.action, past.now).world
         return world

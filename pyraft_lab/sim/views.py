@@ -10,7 +10,7 @@ from pyraft_lab.engine.state import Disk, RaftState
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions, StateMachine
-from pyraft_lab.sim.scene import Completed
+from pyraft_lab.sim.transition import Completed
 from pyraft_lab.sim.world import Call, Node, World
 from pyraft_lab.trace.record import EventId, Record
 

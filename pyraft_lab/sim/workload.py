@@ -9,9 +9,9 @@ from msgspec import Struct
 from pyraft_lab.arguments import at_least
 from pyraft_lab.errors import ConfigError, OutcomeUnknown
 from pyraft_lab.history import History, Operation
+from pyraft_lab.sim.conditions import Purpose, chance
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.views import ClientCall
-from pyraft_lab.sim.weather import Purpose, chance
 from pyraft_lab.sim.world import Query, Write
 
 

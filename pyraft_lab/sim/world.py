@@ -23,10 +23,10 @@ from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.state import Disk, Leader, RaftState
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import Index, NodeId, RequestId
-from pyraft_lab.ledger import PendingRequests
 from pyraft_lab.machine import Sessions
+from pyraft_lab.pending_requests import PendingRequests
+from pyraft_lab.sim.conditions import Micros, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS, Batch, DiskFaults, StoredSnapshot
-from pyraft_lab.sim.weather import Micros, Weather
 from pyraft_lab.trace.record import EventId, Flight, MessageId
 
 # What may happen

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pyraft_lab.command import unseal
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, Payload, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote

@@ -3,7 +3,7 @@
 import random
 
 from pyraft_lab.engine.commands import Append, SaveVote, StorageCommand, Truncate
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, Payload
+from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, Payload
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import LogId, Vote

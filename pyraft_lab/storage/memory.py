@@ -106,7 +106,9 @@ class MemoryStorage:
         if self.room is None:
             return
         snapshots = sum(len(one[1]) for one in (files.stored, files.previous, files.staged) if one is not None)
-        needed = snapshots + sum(map(len, files.arriving)) + disk.log.byte_size - disk.log.byte_size_at(disk.log.start.index)
+        needed = (
+            snapshots + sum(map(len, files.arriving)) + disk.log.byte_size - disk.log.byte_size_at(disk.log.start.index)
+        )
         if needed > self.room:
             raise StorageFailed(f"no space left: {needed} bytes are needed and there is room for {self.room}")
 

@@ -128,7 +128,9 @@ async def started(trial: StorageTrial) -> RaftState:
     return start(1, await trial.restart(), Config())
 
 
-async def governs(trial: StorageTrial, members: Membership, *, committed: Membership, since: Index | None = None) -> None:
+async def governs(
+    trial: StorageTrial, members: Membership, *, committed: Membership, since: Index | None = None
+) -> None:
     """A node that starts on this disk finds these memberships in force, the first since that entry."""
     await trial.holds()
     node = await started(trial)

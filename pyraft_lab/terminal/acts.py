@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.sim.mistakes import did_you_mean
-from pyraft_lab.terminal import words
+from pyraft_lab.terminal import options
 
 
 class NamedCommand(NamedTuple):
@@ -28,7 +28,7 @@ class BadArguments(PyraftError):
 def name_of(known: Mapping[str, NamedCommand], name: str) -> str:
     """``name`` where it is known; ``WrongWords`` says what was probably meant."""
     if name not in known:
-        raise BadArguments(f"{words.shown(name)} {did_you_mean(name, known)}")
+        raise BadArguments(f"{options.shown(name)} {did_you_mean(name, known)}")
     return name
 
 
@@ -38,9 +38,9 @@ def read_arguments(name: str, act: NamedCommand, given: Sequence[str]) -> tuple[
     if act.optional and not given:
         return ()
     if len(given) != len(readers):
-        told = words.shown(" ".join(given)) if given else "nothing"
+        told = options.shown(" ".join(given)) if given else "nothing"
         raise BadArguments(f"{name} takes {act.arguments or 'no words'}, not {told}")
     try:
         return tuple(read(word) for read, word in zip(readers, given, strict=True))
-    except words.Refused as wrong:
+    except options.Refused as wrong:
         raise BadArguments(f"{name}: {wrong}") from None

@@ -11,12 +11,12 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.explorer import explore
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import explore
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.bench import NetworkName, Speed, StorageName, measure, measure_client
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.terminal import words
+from pyraft_lab.terminal import options
 
 EXAMPLES = """pyraft-lab bench
 pyraft-lab bench --json --seconds 0.5"""
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         console.print_json(msgspec.json.encode(figures).decode())
     else:
         console.print(*_tables(figures), sep="\n")
-    return words.OVER
+    return options.OVER
 
 
 def bench(seconds: float) -> Figures:
@@ -128,9 +128,9 @@ def _tables(figures: Figures) -> Iterator[Table | str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = words.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
+    face = options.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
     face.add_argument(
-        "--seconds", type=words.seconds, default=1.0, metavar="S", help="how long each run takes (default 1)"
+        "--seconds", type=options.seconds, default=1.0, metavar="S", help="how long each run takes (default 1)"
     )
     face.add_argument("--json", action="store_true", help="for machines")
     return face

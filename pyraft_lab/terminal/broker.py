@@ -13,7 +13,7 @@ from msgspec import structs
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.network import broker, passwords
 from pyraft_lab.network.access import Account, Part
-from pyraft_lab.terminal import words
+from pyraft_lab.terminal import options
 
 EXAMPLES = """pyraft-lab broker
 pyraft-lab broker --port 1883 --host 0.0.0.0     for everybody in this network
@@ -35,11 +35,11 @@ def main(arguments: Sequence[str]) -> int:
     chosen = face.parse_args(arguments)
     if (chosen.certfile or chosen.keyfile or chosen.cafile) and not (chosen.certfile and chosen.keyfile):
         face.error("an encrypted broker needs both --certfile and --keyfile")
-    return words.run(_serve(chosen))
+    return options.run(_serve(chosen))
 
 
 async def _serve(chosen: argparse.Namespace) -> int:
-    stop = words.stop_on_signals()
+    stop = options.stop_on_signals()
     await asyncio.to_thread(_check_place, chosen.host, chosen.port)
     guard = _access_control(chosen)
     _warn(chosen.host, guard)
@@ -85,14 +85,14 @@ class CannotListen(PyraftError):
         super().__init__(f"no broker can listen at {host}:{port}: {why}; {todo}")
 
 
-async def _look_after(running: broker.Broker, stop: words.Stop) -> int:
+async def _look_after(running: broker.Broker, stop: options.Stop) -> int:
     """Until the end; a broker that dies by itself is reported, for its clients only see that nobody answers."""
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), CHECK_INTERVAL)
         if not stop.is_set() and not await asyncio.to_thread(running.answers):
             sys.stderr.write(f"pyraft-lab: {running} has died; start another one on the same port\n")
-            return words.FAILED
+            return options.FAILED
     return stop.code
 
 
@@ -105,7 +105,7 @@ def _access_control(chosen: argparse.Namespace) -> broker.AccessControl:
         ("teacher", chosen.teacher),
     ]
     named = [Account(name=name, part=part) for part, names in parts for name in names]
-    tls = words.certificates(chosen) if chosen.certfile else None
+    tls = options.certificates(chosen) if chosen.certfile else None
     guard = broker.AccessControl(cluster=chosen.cluster, accounts=tuple(named), certificates=tls)
     return structs.replace(guard, accounts=_with_passwords(named, chosen)) if named else guard
 
@@ -118,22 +118,22 @@ def _with_passwords(named: Sequence[Account], chosen: argparse.Namespace) -> Seq
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = words.parser(
+    face = options.parser(
         "broker", "A broker: mosquitto if it is installed, else an embedded one. Prints its URL.", EXAMPLES
     )
     face.add_argument(
-        "--port", type=words.count("a port", 0, 65535), default=0, metavar="N", help="0 picks a free one (default)"
+        "--port", type=options.count("a port", 0, 65535), default=0, metavar="N", help="0 picks a free one (default)"
     )
     face.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
     face.add_argument("--kind", choices=("mosquitto", "embedded"), help="take this one")
-    face.add_argument("--cluster", type=words.cluster, default="demo", help="whose accounts these are (default demo)")
-    face.add_argument("--nodes", type=words.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
-    face.add_argument("--clients", type=words.accounts, default=(), metavar="ann,bob", help="clients that are let in")
+    face.add_argument("--cluster", type=options.cluster, default="demo", help="whose accounts these are (default demo)")
+    face.add_argument("--nodes", type=options.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
+    face.add_argument("--clients", type=options.accounts, default=(), metavar="ann,bob", help="clients that are let in")
     face.add_argument(
-        "--learners", type=words.accounts, default=(), metavar="ann,bob", help="who may take a seat (join)"
+        "--learners", type=options.accounts, default=(), metavar="ann,bob", help="who may take a seat (join)"
     )
     face.add_argument(
-        "--teacher", type=words.accounts, default=(), metavar="eve", help="who may teach: spoil links as well"
+        "--teacher", type=options.accounts, default=(), metavar="eve", help="who may teach: spoil links as well"
     )
     face.add_argument(
         "--passwords",
@@ -142,5 +142,5 @@ def _parser() -> argparse.ArgumentParser:
         help=f"keep the accounts' passwords here, from one start to the next (default: the file that "
         f"{passwords.PASSWORDS} names, else one in the user's configuration directory)",
     )
-    words.add_certificates(face)
+    options.add_certificates(face)
     return face

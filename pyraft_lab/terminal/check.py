@@ -15,16 +15,16 @@ from rich.table import Table
 
 from pyraft_lab.check.campaign import Campaign, Row, run_campaign
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.hunt import find_violation, mutant
-from pyraft_lab.check.mutant import Mutant
+from pyraft_lab.check.find_violation import find_violation, mutant
 from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.sim.nemesis import LEVELS
+from pyraft_lab.sim.faults.generate import LEVELS
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
-from pyraft_lab.terminal import words as options
-from pyraft_lab.terminal.simulate import FELL, SAFE, parser_of, in_one_line, show_capsule, settings_of
+from pyraft_lab.terminal import options as options
+from pyraft_lab.terminal.simulate import FELL, SAFE, in_one_line, parser_of, settings_of, show_capsule
 
 EXAMPLES = """examples:
   pyraft-lab check --seeds 0:200 --nodes 5 --faults heavy  two hundred runs on every core

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pyraft_lab.errors import NetworkFailed, PyraftError
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.retained import clear, nodes_in, retained
-from pyraft_lab.terminal import words
+from pyraft_lab.terminal import options
 
 
 async def clear_cluster(chosen: argparse.Namespace) -> str:
@@ -41,7 +41,7 @@ async def clear_room(chosen: argparse.Namespace) -> str:
 
 
 def _network(chosen: argparse.Namespace) -> MqttNetwork:
-    return MqttNetwork(chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen))
+    return MqttNetwork(chosen.broker, cluster=chosen.cluster, certificates=options.certificates(chosen))
 
 
 async def _clear(network: MqttNetwork, kept: Mapping[str, bytes]) -> None:

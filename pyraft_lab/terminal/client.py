@@ -15,9 +15,9 @@ from pyraft_lab.errors import LearnerNotFound, PyraftError, Timeout, UnknownNode
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
-from pyraft_lab.runtime.questions import AllowNextRevert, ChangeMembership, TransferLeader, TriggerSnapshot, AddLearner
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.terminal import words
+from pyraft_lab.runtime.rpc import AddLearner, AllowNextRevert, ChangeMembership, TransferLeader, TriggerSnapshot
+from pyraft_lab.terminal import options
 from pyraft_lab.terminal.acts import NamedCommand, name_of, read_arguments
 from pyraft_lab.terminal.clearing import clear_cluster
 from pyraft_lab.terminal.members import remove
@@ -36,20 +36,24 @@ ACTS: Mapping[str, NamedCommand] = {
     "get": NamedCommand("KEY", "read, linearizably", (str,)),
     "delete": NamedCommand("KEY", "forget a key", (str,)),
     "status": NamedCommand("", "how every node stands"),
-    "add-learner": NamedCommand("N", "let a node receive the log; waits until it does", (words.node,)),
-    "change-membership": NamedCommand("1,2,4", "who votes from now on; new ones are learners before", (words.nodes,)),
-    "remove": NamedCommand("N", "take a learner or a voter out of the cluster", (words.node,)),
+    "add-learner": NamedCommand("N", "let a node receive the log; waits until it does", (options.node,)),
+    "change-membership": NamedCommand("1,2,4", "who votes from now on; new ones are learners before", (options.nodes,)),
+    "remove": NamedCommand("N", "take a learner or a voter out of the cluster", (options.node,)),
     "clear": NamedCommand(
         "[CLUSTER]",
         "list what the broker keeps of an ended cluster; with its name: clear it",
-        (words.cluster,),
+        (options.cluster,),
         optional=True,
     ),
-    "transfer": NamedCommand("N", "let another voter lead", (words.node,)),
-    "snapshot": NamedCommand("N", "let a node store its machine in place of its log", (words.node,)),
-    "allow-next-revert": NamedCommand("N", "let a voter that lost its disk begin again from nothing, once", (words.node,)),
-    "partition": NamedCommand("1,2 3,4,5", "cut the links between groups, of nodes that obey", (words.nodes,), many=True),
-    "loss": NamedCommand("0.2", "lose that share of all messages between nodes that obey", (words.share,)),
+    "transfer": NamedCommand("N", "let another voter lead", (options.node,)),
+    "snapshot": NamedCommand("N", "let a node store its machine in place of its log", (options.node,)),
+    "allow-next-revert": NamedCommand(
+        "N", "let a voter that lost its disk begin again from nothing, once", (options.node,)
+    ),
+    "partition": NamedCommand(
+        "1,2 3,4,5", "cut the links between groups, of nodes that obey", (options.nodes,), many=True
+    ),
+    "loss": NamedCommand("0.2", "lose that share of all messages between nodes that obey", (options.share,)),
     "heal": NamedCommand("", "undo both"),
 }
 """What one may ask."""
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
             chosen.words = groups_of(chosen.words)
     except PyraftError as wrong:
         face.error(str(wrong))
-    return words.run(_do(chosen))
+    return options.run(_do(chosen))
 
 
 async def _do(chosen: argparse.Namespace) -> int:
@@ -78,7 +82,7 @@ async def _do(chosen: argparse.Namespace) -> int:
             raise _explained(late, remote.metrics, chosen.cluster) from late
     text = as_json(answer) if chosen.json else _in_words(answer)
     print("(nothing)" if chosen.act == "get" and answer is None and not chosen.json else text)
-    return words.OVER
+    return options.OVER
 
 
 def as_json(answer: Any) -> str:
@@ -285,11 +289,11 @@ def line(now: Metrics) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     acts = "\n".join(f"  {f'{name} {act.arguments}':<24} {act.about}" for name, act in ACTS.items())
-    face = words.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
-    words.add_cluster(face)
+    face = options.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
+    options.add_cluster(face)
     face.add_argument("--json", action="store_true", help="the answer as JSON")
     face.add_argument(
-        "--timeout", type=words.seconds, default=10.0, metavar="S", help="give up after so long (default 10)"
+        "--timeout", type=options.seconds, default=10.0, metavar="S", help="give up after so long (default 10)"
     )
     face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
     face.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")

@@ -8,13 +8,13 @@ from time import perf_counter
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.explorer import Report, Watcher, explore
-from pyraft_lab.check.hunt import mutant
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import Report, Watcher, explore
+from pyraft_lab.check.find_violation import mutant
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.terminal import words as options
-from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, parser_of, in_one_line, show_capsule, progress_line
+from pyraft_lab.terminal import options as options
+from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, in_one_line, parser_of, progress_line, show_capsule
 
 EXAMPLES = """examples:
   pyraft-lab explore                                       three servers, one timeout, one write: all there is
@@ -34,7 +34,7 @@ COUNTS = {
     "leases": (0, "leases, loyalties and checks of a quorum that run out"),
     "snapshots": (0, "snapshots"),
 }
-"""What is bounded, as in :class:`~pyraft_lab.check.bounds.Bounds`: how often unless told, and in words."""
+"""What is bounded, as in :class:`~pyraft_lab.check.explore.bounds.Bounds`: how often unless told, and in words."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,8 +7,8 @@ from pyraft_lab.engine.membership import Membership, RemoveLearners, RemoveVoter
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.questions import ChangeMembership
 from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.rpc import ChangeMembership
 from pyraft_lab.terminal.obedience import check_known, listed
 
 

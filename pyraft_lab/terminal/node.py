@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pyraft_lab.runtime.server import SLOW_NETWORK, NodeOptions, serve
-from pyraft_lab.terminal import words
+from pyraft_lab.runtime.process import SLOW_NETWORK, NodeOptions, serve
+from pyraft_lab.terminal import options
 from pyraft_lab.trace.export import LogExporter
 
 EXAMPLES = """pyraft-lab node --id 1 --broker mqtt://localhost --data data/1 --peers 1,2,3 --init
@@ -22,23 +22,23 @@ STDIN = 0
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 then, 1 where the node cannot go on."""
     chosen = _parser().parse_args(arguments)
-    words.log_to_stderr(chosen.log_level)
+    options.log_to_stderr(chosen.log_level)
     seat = NodeOptions(
         id=chosen.id,
         broker=chosen.broker,
         cluster=chosen.cluster,
         data=chosen.data,
         initial_voters=(chosen.peers or (chosen.id,)) if chosen.init else (),
-        certificates=words.certificates(chosen),
+        certificates=options.certificates(chosen),
         accepts_faults=chosen.weather,
         traced=not chosen.no_trace,
         config=chosen.config or SLOW_NETWORK,
     )
-    return words.run(_serve(seat, leashed=chosen.leash))
+    return options.run(_serve(seat, leashed=chosen.leash))
 
 
 async def _serve(seat: NodeOptions, *, leashed: bool) -> int:
-    stop = words.stop_on_signals()
+    stop = options.stop_on_signals()
     if leashed:
         _end_with_stdin(stop)
     await serve(seat, stop, observers=[LogExporter()])
@@ -63,21 +63,24 @@ def _end_with_stdin(stop: asyncio.Event) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = words.parser(
+    face = options.parser(
         "node", "One node of a cluster, durable in its directory: kill -9 loses nothing acknowledged.", EXAMPLES
     )
-    face.add_argument("--id", type=words.node, required=True, metavar="N", help="which node this is")
-    words.add_cluster(face)
+    face.add_argument("--id", type=options.node, required=True, metavar="N", help="which node this is")
+    options.add_cluster(face)
     face.add_argument("--data", type=Path, required=True, metavar="DIR", help="its disk; made where it does not exist")
-    face.add_argument("--peers", type=words.nodes, metavar="1,2,3", help="with --init: who votes at first")
+    face.add_argument("--peers", type=options.nodes, metavar="1,2,3", help="with --init: who votes at first")
     face.add_argument(
         "--init", action="store_true", help="found the cluster, unless this node knows one; on one node only"
     )
     face.add_argument("--weather", action="store_true", help="let a teacher's faults spoil this node's links")
     face.add_argument("--no-trace", action="store_true", help="publish no trace, even if somebody follows")
     face.add_argument(
-        "--config", type=words.config_over(SLOW_NETWORK), metavar="JSON", help="knobs: '{\"heartbeat_interval\": 0.1}'"
+        "--config",
+        type=options.config_over(SLOW_NETWORK),
+        metavar="JSON",
+        help="knobs: '{\"heartbeat_interval\": 0.1}'",
     )
     face.add_argument("--leash", action="store_true", help="stop when standard input ends")
-    words.add_log_level(face)
+    options.add_log_level(face)
     return face

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from pyraft_lab.check.linearizability import check_linearizable
-from pyraft_lab.check.verdict import Verdict
+from pyraft_lab.check.linearize.linearizability import check_linearizable
+from pyraft_lab.check.linearize.verdict import Verdict
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Configuration
 from pyraft_lab.engine.types import NodeId
@@ -20,7 +20,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.witness import RecordingClient
+from pyraft_lab.runtime.recording_client import RecordingClient
 from pyraft_lab.trace.trace import Trace
 
 CONFIG = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06, snapshot_logs_since_last=None)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pyraft_lab.errors import NetworkFailed
 from pyraft_lab.network.address import Address
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.terminal import words
+from pyraft_lab.terminal import options
 
 CONNECT_TIMEOUT = 10.0
 """Seconds that a broker may take to answer, unless somebody says otherwise."""
@@ -22,7 +22,7 @@ async def connect_to_cluster(chosen: argparse.Namespace, *, within: float = CONN
     await _accepts_connections(Address.parse(chosen.broker), within)
     left = max(end - asyncio.get_running_loop().time(), LEAST)
     async with Remote.connect(
-        chosen.broker, cluster=chosen.cluster, certificates=words.certificates(chosen), timeout=left
+        chosen.broker, cluster=chosen.cluster, certificates=options.certificates(chosen), timeout=left
     ) as remote:
         yield remote
 

@@ -18,12 +18,12 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import CapsuleError, ConfigError, PyraftError
-from pyraft_lab.sim.nemesis import LEVELS
-from pyraft_lab.sim.perform import simulate_plan
-from pyraft_lab.sim.plan import Plan
+from pyraft_lab.sim.faults.generate import LEVELS
+from pyraft_lab.sim.faults.plan import Plan
+from pyraft_lab.sim.faults.run import simulate_plan
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
-from pyraft_lab.terminal import words as options
+from pyraft_lab.terminal import options as options
 from pyraft_lab.terminal.streams import print_error
 from pyraft_lab.trace.record import Record
 

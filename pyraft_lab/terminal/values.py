@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from pyraft_lab.terminal import words
+from pyraft_lab.terminal import options
 
 DEEPEST = 100
 """Levels of lists and objects in a value: more than anybody types, fewer than any decoder on the way refuses."""
@@ -21,15 +21,15 @@ def value_of(text: str) -> Any:
     except RecursionError:
         found, deep = None, DEEPEST + 1
     except (OverflowError, UnicodeEncodeError):
-        raise words.Refused(f"{words.shown(text)}: a number or a character there is beyond JSON") from None
+        raise options.Refused(f"{options.shown(text)}: a number or a character there is beyond JSON") from None
     except _NoNumber as wrong:
-        raise words.Refused(f"{words.shown(text)}: {wrong}") from None
+        raise options.Refused(f"{options.shown(text)}: {wrong}") from None
     except json.JSONDecodeError:
         return text
     except ValueError:  # 1e999, or thousands of digits
-        raise words.Refused(f"{words.shown(text)}: a number there is too large") from None
+        raise options.Refused(f"{options.shown(text)}: a number there is too large") from None
     if deep > DEEPEST:
-        raise words.Refused(f"{words.shown(text)} is nested more than {DEEPEST} levels deep")
+        raise options.Refused(f"{options.shown(text)} is nested more than {DEEPEST} levels deep")
     return found
 
 

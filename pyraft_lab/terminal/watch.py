@@ -14,7 +14,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.runtime.metrics import Metrics, alarms, is_member, leader_of
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.term_colours import DARK, term_colour
-from pyraft_lab.terminal import words
+from pyraft_lab.terminal import options
 from pyraft_lab.terminal.client import RETAINED_TIMEOUT
 from pyraft_lab.terminal.reach import connect_to_cluster
 
@@ -33,7 +33,7 @@ LEFT = frozenset({"node", "role"})
 def main(arguments: Sequence[str]) -> int:
     """Show until interrupted; ``--once`` shows one picture and ends, with 1 if nobody leads."""
     chosen = _parser().parse_args(arguments)
-    return words.run(_watch(chosen, Console()))
+    return options.run(_watch(chosen, Console()))
 
 
 async def _watch(chosen: argparse.Namespace, console: Console) -> int:
@@ -41,8 +41,8 @@ async def _watch(chosen: argparse.Namespace, console: Console) -> int:
         if chosen.once:
             await asyncio.sleep(RETAINED_TIMEOUT)
             console.print(picture(chosen.cluster, remote.metrics, width=console.width))
-            return words.OVER if leader_of(remote.metrics) else words.FAILED
-        stop = words.stop_on_signals()
+            return options.OVER if leader_of(remote.metrics) else options.FAILED
+        stop = options.stop_on_signals()
         view = View(chosen.cluster, remote)
         with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
             while not stop.is_set():
@@ -139,7 +139,7 @@ def _hint() -> Text:
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = words.parser("watch", "A live dashboard of any running cluster; Ctrl-C ends it.", EXAMPLES)
-    words.add_cluster(face)
+    face = options.parser("watch", "A live dashboard of any running cluster; Ctrl-C ends it.", EXAMPLES)
+    options.add_cluster(face)
     face.add_argument("--once", action="store_true", help="show one picture and end; 1 if nobody leads")
     return face

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from pyraft_lab.trace.annotate.rule import Rule
+from pyraft_lab.trace.annotate.table import LABELS, RULES, remarks
 from pyraft_lab.trace.record import EventId, Record
-from pyraft_lab.trace.rules.rule import Rule
-from pyraft_lab.trace.rules.table import LABELS, RULES, remarks
 
 
 class Coverage(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pyraft_lab.trace.record import Fate, Flight, Kind, MessageId, Record
-from pyraft_lab.trace.words import message_name, server
+from pyraft_lab.trace.text import message_name, server
 
 Flights = Mapping[MessageId, Flight]
 

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, get_args
 
 from pyraft_lab.engine.commands import Append, InstallSnapshot, Truncate
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Log, Normal, Payload, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Log, Noop, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
@@ -23,9 +23,9 @@ from pyraft_lab.engine.messages import (
 from pyraft_lab.engine.state import RaftState, RoleName, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.extras import needed
+from pyraft_lab.trace.annotate.table import LABELS, rule
 from pyraft_lab.trace.record import AWAY, UP, Fate, Flight, Kind, MessageId, Record, missing_in
-from pyraft_lab.trace.rules.table import LABELS, rule
-from pyraft_lab.trace.words import command_text
+from pyraft_lab.trace.text import command_text
 
 with needed("pandas"):
     import pandas as pd

@@ -17,7 +17,6 @@ from msgspec import Struct
 
 from pyraft_lab.engine.events import (
     AllowRevert,
-    SendHeartbeat,
     Boot,
     BuildSnapshot,
     ChangeMembership,
@@ -30,6 +29,7 @@ from pyraft_lab.engine.events import (
     PurgeLog,
     Read,
     Receive,
+    SendHeartbeat,
     SnapshotBuilt,
     SnapshotGone,
     Stored,

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from pyraft_lab.engine.state import Step
-from pyraft_lab.trace.rules.own import PREFIX
-from pyraft_lab.trace.rules.rule import ROUTINE, Explained
-from pyraft_lab.trace.rules.table import remarks
-from pyraft_lab.trace.words import server
+from pyraft_lab.trace.annotate.own import PREFIX
+from pyraft_lab.trace.annotate.rule import ROUTINE, Explained
+from pyraft_lab.trace.annotate.table import remarks
+from pyraft_lab.trace.text import server
 
 
 def sentence_of(step: Step, time: float | None = None) -> str:

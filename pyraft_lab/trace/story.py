@@ -8,13 +8,13 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import HeartbeatRequest, HeartbeatResponse
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.annotate.rule import ROUTINE
+from pyraft_lab.trace.annotate.table import remarks, rule
+from pyraft_lab.trace.annotate.terms import CONTACT
 from pyraft_lab.trace.faults import Flights, fault
 from pyraft_lab.trace.record import Fate, Flight, Kind, MessageId, Record, Reply
-from pyraft_lab.trace.rules.rule import ROUTINE
-from pyraft_lab.trace.rules.table import remarks, rule
-from pyraft_lab.trace.rules.terms import CONTACT
-from pyraft_lab.trace.sentences import sections, predicate, headline
-from pyraft_lab.trace.words import listed, message_name, server, servers, shortened
+from pyraft_lab.trace.sentences import headline, predicate, sections
+from pyraft_lab.trace.text import listed, message_name, server, servers, shortened
 
 NOTHING_KNOWN: Flights = {}
 

@@ -17,16 +17,16 @@ from pyraft_lab.engine.messages import VoteRequest, VoteResponse
 from pyraft_lab.engine.rules import vote_refusal
 from pyraft_lab.engine.state import Candidate, Leader, Step
 from pyraft_lab.engine.types import Index, NodeId, Term
-from pyraft_lab.trace.absence import explain_absence, with_own_rules
+from pyraft_lab.trace.annotate.commitment import holders, judged_by
+from pyraft_lab.trace.annotate.elections import comparison
+from pyraft_lab.trace.annotate.own import departs
+from pyraft_lab.trace.annotate.rule import sent
 from pyraft_lab.trace.causes import CausalIndex, last
 from pyraft_lab.trace.questions import Commits, Explanation, Happens, Leads, Question, Votes, question
 from pyraft_lab.trace.record import Record
-from pyraft_lab.trace.rules.commitment import holders, judged_by
-from pyraft_lab.trace.rules.elections import comparison
-from pyraft_lab.trace.rules.own import departs
-from pyraft_lab.trace.rules.rule import sent
 from pyraft_lab.trace.sentences import first_told
-from pyraft_lab.trace.words import payload_text, server, majorities
+from pyraft_lab.trace.text import majorities, payload_text, server
+from pyraft_lab.trace.why_not import explain_absence, with_own_rules
 
 
 def why(records: Sequence[Record], what: object = None, **fact: object) -> Explanation:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pyraft_lab.viz import ground, theme
+from pyraft_lab.viz import palette, theme
 
 MAX_ARROWS = 400
 """Beyond so many, messages of one kind that leave together on one link become one arrow, with their number."""
@@ -83,10 +83,10 @@ def draw(fig: go.Figure, seen: pd.DataFrame, lanes: Sequence[int], begin: float,
     beat, answer = seen["kind"].isin(HEARTBEATS), seen["reply_to"].notna()
     lost = ~seen["fate"].isin(ARRIVED)
     for name, part, line in (
-        ("heartbeat", seen[beat & ~lost], {"color": ground.HEARTBEAT, "width": 0.8}),
-        ("request", seen[~beat & ~answer & ~lost], {"color": ground.TEXT, "width": 1.3}),
-        ("answer", seen[~beat & answer & ~lost], {"color": ground.TEXT, "width": 1.0, "dash": "dot"}),
-        ("lost", seen[lost], {"color": ground.MUTED, "width": 1.0}),
+        ("heartbeat", seen[beat & ~lost], {"color": palette.HEARTBEAT, "width": 0.8}),
+        ("request", seen[~beat & ~answer & ~lost], {"color": palette.TEXT, "width": 1.3}),
+        ("answer", seen[~beat & answer & ~lost], {"color": palette.TEXT, "width": 1.0, "dash": "dot"}),
+        ("lost", seen[lost], {"color": palette.MUTED, "width": 1.0}),
     ):
         if len(part):
             _draw_look(fig, name, list(part.itertuples()), place, end=end, line=line)
@@ -174,8 +174,8 @@ def _draw_letters(fig: go.Figure, rows: list[Any], place: dict[int, int], begin:
         text=[f"<b>{letter}</b>" for _, letter in found],
         textfont={
             "size": 11,
-            "color": ground.TEXT,
-            "shadow": ground.HALO,
+            "color": palette.TEXT,
+            "shadow": palette.HALO,
         },
         hoverinfo="skip",
         showlegend=False,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pyraft_lab.viz import ink
+from pyraft_lab.viz import svg_marks
 from pyraft_lab.viz.axis import Axis
 
 Json = Mapping[str, Any]
@@ -24,12 +24,12 @@ def axis(layout: Json, name: str, data: Sequence[Json], box: Box) -> Axis:
 
 def _values(trace: Json, name: str) -> Iterator[Any]:
     """Every value that must be in sight; bars stand on their base, and beside their place."""
-    values = ink.numbers(trace.get(name))
+    values = svg_marks.numbers(trace.get(name))
     if trace["type"] != "bar":
         yield from values
     elif name == ("x" if trace.get("orientation") == "h" else "y"):
         for place, value in enumerate(values):
-            base = ink.pick(trace.get("base"), place, 0.0)
+            base = svg_marks.pick(trace.get("base"), place, 0.0)
             yield from (base, base + value)
     else:
         for value in values:
@@ -43,21 +43,21 @@ def gridlines(x: Axis, y: Axis, box: Box) -> Iterator[str]:
     if x.look.get("visible", True):
         for px, words in x.ticks():
             if x.look.get("showgrid", True):
-                yield f'<path d="M{ink.n(px)} {top}V{bottom}" stroke="{x.look.get("gridcolor", "#EEF1F4")}"/>'
-            yield ink.text(px, top - 6 if above else bottom + 8, words, up="bottom" if above else "top")
+                yield f'<path d="M{svg_marks.n(px)} {top}V{bottom}" stroke="{x.look.get("gridcolor", "#EEF1F4")}"/>'
+            yield svg_marks.text(px, top - 6 if above else bottom + 8, words, up="bottom" if above else "top")
         name = x.look.get("title", {}).get("text")
         if name:
-            yield ink.text((left + right) / 2, bottom + 26, name, font={"size": 13}, up="top")
+            yield svg_marks.text((left + right) / 2, bottom + 26, name, font={"size": 13}, up="top")
     if y.look.get("visible", True):
         for py, words in y.ticks():
             if y.look.get("showgrid", True):
-                yield f'<path d="M{left} {ink.n(py)}H{right}" stroke="{y.look.get("gridcolor", "#EEF1F4")}"/>'
-            yield ink.text(left - 6, py, words, across="right")
+                yield f'<path d="M{left} {svg_marks.n(py)}H{right}" stroke="{y.look.get("gridcolor", "#EEF1F4")}"/>'
+            yield svg_marks.text(left - 6, py, words, across="right")
         yield from _beside(y, box)
 
 
 def _beside(y: Axis, box: Box) -> Iterator[str]:
     name = y.look.get("title", {}).get("text")
     if name:
-        middle = ink.n((box[1] + box[3]) / 2)
-        yield f'<g transform="translate(16 {middle}) rotate(-90)">{ink.text(0, 0, name, font={"size": 13})}</g>'
+        middle = svg_marks.n((box[1] + box[3]) / 2)
+        yield f'<g transform="translate(16 {middle}) rotate(-90)">{svg_marks.text(0, 0, name, font={"size": 13})}</g>'

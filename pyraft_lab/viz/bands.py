@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from pyraft_lab.term_colours import NO_TERM, term_colour
 from pyraft_lab.trace.trace import Trace
-from pyraft_lab.viz import ground, theme
+from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.source import Frames, separations, spans
 
 WIDTH = 800
@@ -48,11 +48,11 @@ def draw(
             textfont={"color": [text_colour(row) for row in rows], "size": 11},
             marker={
                 "color": fills,
-                "line": {"color": ground.TEXT, "width": theme.ROLE_BORDER.get(look, 0.8)},
+                "line": {"color": palette.TEXT, "width": theme.ROLE_BORDER.get(look, 0.8)},
                 "pattern": {
                     "shape": theme.ROLE_HATCH.get(look, ""),
                     "fillmode": "overlay",
-                    "fgcolor": ground.TEXT,
+                    "fgcolor": palette.TEXT,
                     "fgopacity": 0.35,
                     "size": 7,
                 },
@@ -71,7 +71,7 @@ def fill(row: Any) -> str:
 
 def text_colour(row: Any) -> str:
     """The colour of the words in it."""
-    return ground.NUMERAL if row.role in theme.NOT_TAKING_PART else theme.numeral_colour(row.term)
+    return palette.NUMERAL if row.role in theme.NOT_TAKING_PART else theme.numeral_colour(row.term)
 
 
 def fitting(row: Any, room: float, indent: str = "") -> str:
@@ -119,7 +119,10 @@ def bands_in_words(bands: pd.DataFrame, lanes: Sequence[int], most: int = 6) -> 
 
 def _life(node: int, part: pd.DataFrame, most: int) -> str:
     rows: list[Any] = list(part.tail(most).itertuples())
-    parts = [f"{row.role}{'' if row.role in theme.NOT_TAKING_PART else f' {row.term}'} from {row.start:.3f} s" for row in rows]
+    parts = [
+        f"{row.role}{'' if row.role in theme.NOT_TAKING_PART else f' {row.term}'} from {row.start:.3f} s"
+        for row in rows
+    ]
     left = f"(after {len(part) - len(rows)} others) " if len(part) > len(rows) else ""
     return f"n{node}: {left}{', '.join(parts) or 'nothing'}"
 
@@ -140,8 +143,8 @@ def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -
             textposition="inside",
             insidetextanchor="start",
             textangle=0,
-            textfont={"size": 10, "color": ground.NUMERAL},
-            marker={"color": NO_TERM, "line": {"color": ground.FAINT, "width": 1}},
+            textfont={"size": 10, "color": palette.NUMERAL},
+            marker={"color": NO_TERM, "line": {"color": palette.FAINT, "width": 1}},
             hovertext=[f"links are cut: {said}<br>from {start:.3f} s to {stop:.3f} s"],
             hovertemplate="%{hovertext}<extra></extra>",
             showlegend=False,
@@ -154,7 +157,7 @@ def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -
                 y0=0,
                 y1=1,
                 yref="paper",
-                line={"color": ground.FAINT, "width": 1, "dash": "dot"},
+                line={"color": palette.FAINT, "width": 1, "dash": "dot"},
                 layer="below",
             )
     return bool(cuts)

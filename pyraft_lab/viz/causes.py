@@ -17,11 +17,11 @@ from pyraft_lab.engine.messages import (
 )
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.term_colours import term_colour
+from pyraft_lab.trace.annotate.table import rule
 from pyraft_lab.trace.questions import Explanation
 from pyraft_lab.trace.record import ANSWERS, EventId, Fate, Flight, Kind, Record
-from pyraft_lab.trace.rules.table import rule
-from pyraft_lab.trace.words import message_name
-from pyraft_lab.viz import ground, theme
+from pyraft_lab.trace.text import message_name
+from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.drawing import Drawing
 
 STOPPED = (Kind.UNDELIVERED, Kind.DROP)
@@ -101,7 +101,7 @@ def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[Event
         own = [places[one.id] for one in records if one.node == node]
         xs += [*(place.x for place in own), None]
         ys += [*(place.y for place in own), None]
-    fig.add_scatter(x=xs, y=ys, mode="lines", line={"color": ground.FAINT, "width": 1.4}, hoverinfo="skip")
+    fig.add_scatter(x=xs, y=ys, mode="lines", line={"color": palette.FAINT, "width": 1.4}, hoverinfo="skip")
 
 
 def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position]) -> None:
@@ -127,7 +127,9 @@ def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
             )
 
 
-def _arrow(fig: go.Figure, flight: Flight, tail: Position, head: tuple[float, float], words: str, *, heard: bool) -> None:
+def _arrow(
+    fig: go.Figure, flight: Flight, tail: Position, head: tuple[float, float], words: str, *, heard: bool
+) -> None:
     """One message: an answer is dotted, its letter stands on it."""
     answers = isinstance(flight.message, ANSWERS)
     letter_at = DOWNWARD if head[1] > tail.y else UPWARD
@@ -135,14 +137,14 @@ def _arrow(fig: go.Figure, flight: Flight, tail: Position, head: tuple[float, fl
         x=[tail.x, head[0]],
         y=[tail.y, head[1]],
         mode="lines+markers",
-        line={"color": ground.TEXT, "width": 1.3, "dash": "dot" if answers else "solid"},
+        line={"color": palette.TEXT, "width": 1.3, "dash": "dot" if answers else "solid"},
         marker={
             "symbol": "arrow-open" if answers and heard else "arrow" if heard else "x-thin-open",
             "size": [0, 11],
-            "color": ground.TEXT,
+            "color": palette.TEXT,
             "angleref": "previous" if heard else "up",
             "standoff": 15 if heard else 0,
-            "line": {"color": ground.TEXT, "width": 1 if heard else 2},
+            "line": {"color": palette.TEXT, "width": 1 if heard else 2},
         },
         hoverinfo="skip",
     )
@@ -151,7 +153,7 @@ def _arrow(fig: go.Figure, flight: Flight, tail: Position, head: tuple[float, fl
         y=[tail.y + letter_at * (head[1] - tail.y)],
         mode="text",
         text=[_letter(flight.message)],
-        textfont={"size": 12, "color": ground.TEXT, "shadow": ground.HALO},
+        textfont={"size": 12, "color": palette.TEXT, "shadow": palette.HALO},
         hovertext=[words],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -191,7 +193,7 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
             "size": 26,
             "opacity": 1,
             "color": [term_colour(term) for term in terms],
-            "line": {"color": ground.TEXT, "width": [3.5 if one is records[-1] else 1 for one in records]},
+            "line": {"color": palette.TEXT, "width": [3.5 if one is records[-1] else 1 for one in records]},
         },
         text=[f"<b>{number}</b>" for number, _ in zip(count(1), records, strict=False)],
         textfont={"size": 12, "color": [theme.numeral_colour(term) for term in terms]},
@@ -207,7 +209,7 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
             yanchor="top",
             text="<br>".join(wrap(_word(record), CHARACTERS_PER_LINE["word"])),
             showarrow=False,
-            font={"size": 10, "shadow": ground.HALO},
+            font={"size": 10, "shadow": palette.HALO},
         )
 
 

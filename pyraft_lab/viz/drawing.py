@@ -6,9 +6,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pyraft_lab.viz.ground import on_any_background
-from pyraft_lab.viz.ink import TAG
+from pyraft_lab.viz.palette import on_any_background
 from pyraft_lab.viz.svg import svg
+from pyraft_lab.viz.svg_marks import TAG
 
 FIGURE = "application/vnd.plotly.v1+json"
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from pyraft_lab.term_colours import NO_TERM, term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.trace.trace import Trace
-from pyraft_lab.viz import ground, theme
+from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, nodes_of, since, spans, trace_of, window
 
@@ -113,8 +113,8 @@ def _draw_cells(fig: go.Figure, cells: pd.DataFrame, lanes: list[int]) -> None:
 
 
 def _shape(row: Any, lane: int) -> dict[str, Any]:
-    solid = {"color": ground.TEXT, "width": 2.2, "dash": "solid"}
-    dashed = {"color": ground.TEXT, "width": 1.4, "dash": "4px,3px"}
+    solid = {"color": palette.TEXT, "width": 2.2, "dash": "solid"}
+    dashed = {"color": palette.TEXT, "width": 1.4, "dash": "4px,3px"}
     return {
         "type": "rect",
         "x0": row.index - 0.45,
@@ -179,13 +179,13 @@ def _draw_starts(fig: go.Figure, starts: pd.Series, lanes: list[int], held: int,
             y0=lane - 0.39,
             y1=lane + 0.39,
             fillcolor=NO_TERM,
-            line={"color": ground.FAINT, "width": 1},
+            line={"color": palette.FAINT, "width": 1},
             layer="below",
         )
         word = f"snapshot to {first - 1}" if end - begin > 1.8 else f"to {first - 1}"
         word = word if first > held else f"+{held - 1}"
         fig.add_annotation(
-            theme.note((begin + end) / 2, lane, word, xanchor="center", font={"size": 10, "color": ground.NUMERAL})
+            theme.note((begin + end) / 2, lane, word, xanchor="center", font={"size": 10, "color": palette.NUMERAL})
         )
 
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.trace.trace import Trace
-from pyraft_lab.viz import bands, ground, theme
+from pyraft_lab.viz import bands, palette, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
 
@@ -37,10 +37,10 @@ def commit_latency(source: Drawable, *, title: str | None = None) -> Drawing:
     for term, part in took.groupby("term"):
         _draw_term(fig, int(str(term)), part)
     if len(took):
-        fig.add_hline(y=float(took["ms"].median()), line={"dash": "dot", "color": ground.TEXT, "width": 1.2})
+        fig.add_hline(y=float(took["ms"].median()), line={"dash": "dot", "color": palette.TEXT, "width": 1.2})
     theme.seconds(fig, begin, end)
     top = 1.12 * float(took["ms"].max()) if len(took) else 1.0
-    fig.update_yaxes(title={"text": "milliseconds"}, range=[0, top], gridcolor=ground.HAIRLINE, zeroline=False)
+    fig.update_yaxes(title={"text": "milliseconds"}, range=[0, top], gridcolor=palette.HAIRLINE, zeroline=False)
     return fig
 
 
@@ -87,7 +87,7 @@ def _shade(fig: go.Figure, start: float, stop: float) -> None:
         y0=0,
         y1=1,
         yref="paper",
-        fillcolor=ground.VEIL,
+        fillcolor=palette.VEIL,
         line={"width": 0},
         layer="below",
     )
@@ -104,7 +104,7 @@ def _draw_term(fig: go.Figure, term: int, part: pd.DataFrame) -> None:
             "color": term_colour(term),
             "symbol": SYMBOLS[(term - 1) % len(SYMBOLS)],
             "size": 8,
-            "line": {"color": ground.TEXT, "width": 0.8},
+            "line": {"color": palette.TEXT, "width": 0.8},
         },
         hovertext=[_told(row) for row in rows],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -180,7 +180,7 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         lanes.index(row.dst) + 0.42 - 0.84 * (row.offset / max(row.size, 1) + part / 2)
         for row, part in zip(rows, share, strict=True)
     ]
-    colours = [ground.PAPER if row.gone else term_colour(int(row.term)) for row in rows]
+    colours = [palette.PAPER if row.gone else term_colour(int(row.term)) for row in rows]
     fig.add_bar(
         orientation="h",
         base=[row.sent for row in rows],
@@ -193,9 +193,9 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         textangle=0,
         textfont={
             "size": 10,
-            "color": [ground.NUMERAL if row.gone else theme.numeral_colour(int(row.term)) for row in rows],
+            "color": [palette.NUMERAL if row.gone else theme.numeral_colour(int(row.term)) for row in rows],
         },
-        marker={"color": colours, "line": {"color": ground.TEXT, "width": 1}},
+        marker={"color": colours, "line": {"color": palette.TEXT, "width": 1}},
         hovertext=[_chunk(row) for row in rows],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -204,12 +204,17 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         x=[max(row.end, row.sent + least) for row, _ in lost],
         y=[y for _, y in lost],
         mode="markers",
-        marker={"symbol": "x-thin-open", "size": 9, "color": ground.TEXT, "line": {"width": 1.6, "color": ground.TEXT}},
+        marker={
+            "symbol": "x-thin-open",
+            "size": 9,
+            "color": palette.TEXT,
+            "line": {"width": 1.6, "color": palette.TEXT},
+        },
         hovertext=[_chunk(row) for row, _ in lost],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     for lane in range(len(lanes) + 1):
-        fig.add_hline(y=lane - 0.5, line={"color": ground.HAIRLINE, "width": 1})
+        fig.add_hline(y=lane - 0.5, line={"color": palette.HAIRLINE, "width": 1})
 
 
 def _bytes(row: Any, room: float) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from pyraft_lab.term_colours import term_colour
-from pyraft_lab.viz import bands, ground, theme
+from pyraft_lab.viz import bands, palette, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
@@ -171,7 +171,7 @@ def _draw_last(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int],
             y=[_height(lane, int(row.last_index), most) for row in (*rows, rows[-1])],
             mode="lines",
             name=f"n{node}",
-            line={"shape": "hv", "color": ground.TEXT, "width": 1.4},
+            line={"shape": "hv", "color": palette.TEXT, "width": 1.4},
             hovertext=[*said, said[-1]],
             hovertemplate="%{hovertext}<extra></extra>",
         )

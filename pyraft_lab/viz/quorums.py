@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.trace import given
 from pyraft_lab.trace.trace import Trace
-from pyraft_lab.viz import ground, theme
+from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, since, spans, trace_of, window
 
@@ -147,11 +147,11 @@ def _draw_set(
             "symbol": "square",
             "size": 34,
             "color": fills,
-            "line": {"color": ground.TEXT, "width": 1.6},
+            "line": {"color": palette.TEXT, "width": 1.6},
         },
         text=[f"{theme.node_name(node)}{' ×' if node in down else ' ✓' if node in holders else ''}" for node in voters],
         textfont={
-            "color": [ground.PAPER if fill == ground.HELD else ground.NUMERAL for fill in fills],
+            "color": [palette.PAPER if fill == palette.HELD else palette.NUMERAL for fill in fills],
             "size": 12,
         },
         hovertext=[_told(node, holders, down) for node in voters],
@@ -159,11 +159,11 @@ def _draw_set(
     )
     need = len(voters) // 2 + 1
     word = f"<b>{held} of {len(voters)}</b>{', enough' if held >= need else f', needs {need}'}"
-    fig.add_annotation(theme.note(len(members) - 0.3, row, word, font={"size": 12, "color": ground.TEXT}))
+    fig.add_annotation(theme.note(len(members) - 0.3, row, word, font={"size": 12, "color": palette.TEXT}))
 
 
 def _fill(node: int, holders: set[int], down: set[int]) -> str:
-    return ground.FAINT if node in down else ground.HELD if node in holders else ground.PAPER
+    return palette.FAINT if node in down else palette.HELD if node in holders else palette.PAPER
 
 
 def _told(node: int, holders: set[int], down: set[int]) -> str:

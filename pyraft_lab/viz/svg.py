@@ -8,10 +8,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pyraft_lab.viz import ink
+from pyraft_lab.viz import svg_marks
 from pyraft_lab.viz.axes import axis, gridlines
 from pyraft_lab.viz.axis import Axis
-from pyraft_lab.viz.ground import CARD, TEXT, STATIC_STYLE
+from pyraft_lab.viz.palette import CARD, STATIC_STYLE, TEXT
 
 Json = Mapping[str, Any]
 LEGEND = 10.0
@@ -27,18 +27,18 @@ def svg(figure: go.Figure, width: int) -> str:
     x, y = axis(layout, "x", data, box), axis(layout, "y", data, box)
     font = layout.get("font", {})
     look = f'font-family="{font.get("family", "sans-serif")}" font-size="{font.get("size", 12)}"'
-    inside = ink.rect(box[0], box[1], box[2] - box[0], box[3] - box[1], "none", "")
+    inside = svg_marks.rect(box[0], box[1], box[2] - box[0], box[3] - box[1], "none", "")
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} {look}>',
         f'<g fill="{font.get("color", TEXT)}">',
-        ink.PATTERNS,
+        svg_marks.PATTERNS,
         f'<clipPath id="c">{inside}</clipPath>',
         f"<style>{STATIC_STYLE}</style>{CARD}",
         *gridlines(x, y, box),
         '<g clip-path="url(#c)">',
         *_shapes(layout, x, y, box, layer="below"),
-        *(part for trace in sorted(data, key=_order) for part in ink.DRAWN[trace["type"]](trace, x, y)),
+        *(part for trace in sorted(data, key=_order) for part in svg_marks.DRAWN[trace["type"]](trace, x, y)),
         *_shapes(layout, x, y, box, layer="above"),
         "</g>",
         *_notes(layout, x, y, box),
@@ -74,11 +74,13 @@ def _shapes(layout: Json, x: Axis, y: Axis, box: tuple[float, float, float, floa
             continue
         xs = [_place(shape[name], shape.get("xref", "x"), x, left, right) for name in ("x0", "x1")]
         ys = [_place(shape[name], shape.get("yref", "y"), y, bottom, top) for name in ("y0", "y1")]
-        stroke = ink.stroke(shape.get("line", {}))
+        stroke = svg_marks.stroke(shape.get("line", {}))
         if shape["type"] == "line":
-            yield f'<path d="M{ink.n(xs[0])} {ink.n(ys[0])}L{ink.n(xs[1])} {ink.n(ys[1])}"{stroke}/>'
+            yield f'<path d="M{svg_marks.n(xs[0])} {svg_marks.n(ys[0])}L{svg_marks.n(xs[1])} {svg_marks.n(ys[1])}"{stroke}/>'
         else:
-            yield ink.rect(min(xs), min(ys), abs(xs[1] - xs[0]), abs(ys[1] - ys[0]), shape.get("fillcolor"), stroke)
+            yield svg_marks.rect(
+                min(xs), min(ys), abs(xs[1] - xs[0]), abs(ys[1] - ys[0]), shape.get("fillcolor"), stroke
+            )
 
 
 def _notes(layout: Json, x: Axis, y: Axis, box: tuple[float, float, float, float]) -> Iterator[str]:
@@ -87,7 +89,7 @@ def _notes(layout: Json, x: Axis, y: Axis, box: tuple[float, float, float, float
         px = _place(note.get("x", 0), note.get("xref", "x"), x, left, right) + note.get("xshift", 0)
         py = _place(note.get("y", 0), note.get("yref", "y"), y, bottom, top) - note.get("yshift", 0)
         font = note.get("font", {})
-        yield ink.text(
+        yield svg_marks.text(
             px, py, note["text"], font=font, across=note.get("xanchor", "center"), up=note.get("yanchor", "middle")
         )
 
@@ -95,9 +97,11 @@ def _notes(layout: Json, x: Axis, y: Axis, box: tuple[float, float, float, float
 def _title(layout: Json) -> Iterator[str]:
     title = layout.get("title", {})
     left = title.get("pad", {}).get("l", 12)
-    yield ink.text(left, 12, title.get("text", ""), font=title.get("font", {}), across="left", up="top")
+    yield svg_marks.text(left, 12, title.get("text", ""), font=title.get("font", {}), across="left", up="top")
     under, more = title.get("subtitle", {}), str(title.get("text", "")).count("<br>")
-    yield ink.text(left, 34 + 19 * more, under.get("text", ""), font=under.get("font", {}), across="left", up="top")
+    yield svg_marks.text(
+        left, 34 + 19 * more, under.get("text", ""), font=under.get("font", {}), across="left", up="top"
+    )
 
 
 def _legend(layout: Json, data: list[Json], height: int) -> Iterator[str]:
@@ -107,6 +111,6 @@ def _legend(layout: Json, data: list[Json], height: int) -> Iterator[str]:
     at, y = LEGEND, height - 12
     for trace in data:
         if trace.get("showlegend", True) and trace.get("name"):
-            yield from ink.sample(trace, at, y)
-            yield ink.text(at + 34, y, trace["name"], font={"size": 11}, across="left", up="middle")
+            yield from svg_marks.sample(trace, at, y)
+            yield svg_marks.text(at + 34, y, trace["name"], font={"size": 11}, across="left", up="middle")
             at += 50 + 6.6 * len(trace["name"])

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from pyraft_lab.term_colours import DARK, term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.ground import FAINT, HAIRLINE, TEXT, MUTED, NUMERAL, PAPER
+from pyraft_lab.viz.palette import FAINT, HAIRLINE, MUTED, NUMERAL, PAPER, TEXT
 
 WIDEST = {"title": 76, "finding": 92}
 """How many letters of each fit a line of a narrow page."""

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from pyraft_lab.viz import arrows, bands, ground, theme
+from pyraft_lab.viz import arrows, bands, palette, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
@@ -122,7 +122,12 @@ def _mark(fig: go.Figure, rows: pd.DataFrame, place: dict[int, int], symbol: str
             y=[place[row.node] for row in told],
             mode="markers",
             name=says,
-            marker={"symbol": symbol, "size": 11, "color": ground.NUMERAL, "line": {"color": ground.PAPER, "width": 1}},
+            marker={
+                "symbol": symbol,
+                "size": 11,
+                "color": palette.NUMERAL,
+                "line": {"color": palette.PAPER, "width": 1},
+            },
             hovertext=[f"n{row.node} {says} at {row.time:.3f} s" for row in told],
             hovertemplate="%{hovertext}<extra></extra>",
             showlegend=False,

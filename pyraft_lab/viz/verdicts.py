@@ -12,7 +12,7 @@ from pyraft_lab.sim.properties import Violation
 from pyraft_lab.term_colours import NO_TERM
 from pyraft_lab.trace import given
 from pyraft_lab.trace.trace import Trace
-from pyraft_lab.viz import bands, ground, theme
+from pyraft_lab.viz import bands, palette, theme
 from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable
 from pyraft_lab.viz.timelines import space_time
@@ -32,7 +32,7 @@ class Recorded(Protocol):
 
 @runtime_checkable
 class Verdict(Recorded, Protocol):
-    """What a check of a history found (:class:`pyraft_lab.check.verdict.Verdict`)."""
+    """What a check of a history found (:class:`pyraft_lab.check.linearize.verdict.Verdict`)."""
 
     @property
     def order(self) -> Sequence[Operation]:
@@ -102,7 +102,7 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
         fixedrange=True,
     )
     for client in clients[1:]:
-        fig.add_hline(y=first[client] - 0.5, line={"color": ground.HAIRLINE, "width": 1})
+        fig.add_hline(y=first[client] - 0.5, line={"color": palette.HAIRLINE, "width": 1})
     theme.seconds(fig, start, end)
     fig.update_layout(margin={"l": 84})
     return fig
@@ -173,14 +173,14 @@ def _draw_bars(
         textposition="inside",
         insidetextanchor="start",
         textangle=0,
-        textfont={"size": 11, "color": ground.NUMERAL},
+        textfont={"size": 11, "color": palette.NUMERAL},
         marker={
-            "color": [ground.PAPER if each.returned is None else NO_TERM for each in operations],
-            "line": {"color": ground.TEXT, "width": [4 if each in blocked else 1 for each in operations]},
+            "color": [palette.PAPER if each.returned is None else NO_TERM for each in operations],
+            "line": {"color": palette.TEXT, "width": [4 if each in blocked else 1 for each in operations]},
             "pattern": {
                 "shape": ["/" if each.returned is None else "" for each in operations],
                 "fillmode": "overlay",
-                "fgcolor": ground.NUMERAL,
+                "fgcolor": palette.NUMERAL,
                 "fgopacity": 0.3,
             },
         },
@@ -199,7 +199,7 @@ def _draw_refusal(fig: go.Figure, operation: Operation, row: int, start: float, 
     returned = end if operation.returned is None else operation.returned
     is_late = operation.call - start > end - returned
     place = {"xanchor": "right", "xshift": -8} if is_late else {"xshift": 8}
-    look = {"size": 11, "color": ground.TEXT, "shadow": ground.HALO}
+    look = {"size": 11, "color": palette.TEXT, "shadow": palette.HALO}
     words = f"<b>{_said(operation)}</b> has no place"
     fig.add_annotation(theme.note(operation.call if is_late else returned, row, words, font=look, **place))
 
@@ -210,7 +210,7 @@ def _draw_points(fig: go.Figure, verdict: Verdict, lanes: dict[Operation, int]) 
         x=[at for at, _ in placed],
         y=[lanes[each] for _, each in placed],
         mode="markers",
-        marker={"symbol": "diamond", "size": 9, "color": ground.NUMERAL, "line": {"color": ground.PAPER, "width": 1}},
+        marker={"symbol": "diamond", "size": 9, "color": palette.NUMERAL, "line": {"color": palette.PAPER, "width": 1}},
         hovertext=[f"{place}. {_said(each)}" for place, (_, each) in enumerate(placed, 1)],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -251,10 +251,10 @@ def counterexample(
         run, start=max(0.0, when - before), stop=when + before / 10, title=title or f"How it came to this: {name}"
     )
     theme.add_finding(fig, f"broken at {when:.3f} s: {told}")
-    fig.add_vline(x=when, line={"color": ground.TEXT, "width": 4})
+    fig.add_vline(x=when, line={"color": palette.TEXT, "width": 4})
     late = when > sum(fig.layout.xaxis.range) / 2
     side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
-    word = {**side, "yanchor": "top", "font": {"size": 12, "color": ground.TEXT, "shadow": ground.HALO}}
+    word = {**side, "yanchor": "top", "font": {"size": 12, "color": palette.TEXT, "shadow": palette.HALO}}
     fig.add_annotation(theme.note(when, 1, "<b>broken here</b>", yref="paper", **word))
     return fig
 
@@ -295,8 +295,8 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
         z=table.to_numpy(),
         customdata=_capsules(frame, x, y, value, table),
         texttemplate="%{z:.3g}",
-        textfont={"color": ground.NUMERAL},
-        colorscale=[[0, ground.SHALLOW], [1, ground.DEEP]],
+        textfont={"color": palette.NUMERAL},
+        colorscale=[[0, palette.SHALLOW], [1, palette.DEEP]],
         xgap=2,
         ygap=2,
         colorbar={"title": {"text": value}},

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from msgspec.structs import FieldInfo, fields
 
-from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.explorer import explore
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import explore
 
 SPACES = (
     (3, Bounds(timeouts=1, writes=1)),

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from pyraft_lab import Config, Lab, Simulation
-from pyraft_lab.sim.weather import Weather
+from pyraft_lab.sim.conditions import Weather
 
 SECONDS = 4.0
 COUNT = """

@@ -10,8 +10,8 @@ import sys
 import time
 from collections import Counter
 
-from pyraft_lab.check.linearizability import check_linearizable
-from pyraft_lab.check.models import REGISTER
+from pyraft_lab.check.linearize.linearizability import check_linearizable
+from pyraft_lab.check.linearize.sequential_specs import REGISTER
 from tests.check.histories import hard_history, keyed_history
 from tests.check.judges import PlainSearch
 

@@ -9,8 +9,8 @@ from itertools import count, takewhile
 from time import perf_counter
 
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.shrink import shrink
 
 BUDGET, ENOUGH = 30.0, 5

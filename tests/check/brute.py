@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds, Budget, choices, is_within, full_budget
-from pyraft_lab.check.ghost import HistoryVariables, check_facts
-from pyraft_lab.check.local import Message, ServerState, LocalStep
-from pyraft_lab.check.worlds import Action, Deliver, ExplorerState, apply
+from pyraft_lab.check.explore.bounds import Bounds, Budget, choices, full_budget, is_within
+from pyraft_lab.check.explore.explorer_state import Action, Deliver, ExplorerState, apply
+from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
+from pyraft_lab.check.explore.server_state import LocalStep, Message, ServerState
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.sim.safety import logs_match
 

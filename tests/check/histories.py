@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.models import ANY, KV, REGISTER, Input, SequentialSpec
+from pyraft_lab.check.linearize.sequential_specs import ANY, KV, REGISTER, Input, SequentialSpec
 from pyraft_lab.history import History, Operation
 
 Ask = Callable[[Random], Input]

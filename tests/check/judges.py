@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import inf
 
-from pyraft_lab.check.models import ANY, SequentialSpec, State
+from pyraft_lab.check.linearize.sequential_specs import ANY, SequentialSpec, State
 from pyraft_lab.history import History, Operation
 
 

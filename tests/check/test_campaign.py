@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.campaign import SAVED_EVERY, Row, run_campaign
-from pyraft_lab.check.departures import accepts_before_disk
 from pyraft_lab.check.failure import Failure, failure
+from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.errors import ConfigError

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds, choices, full_budget
-from pyraft_lab.check.explorer import Report, Search, explore
-from pyraft_lab.check.space import StateSpace
-from pyraft_lab.check.symmetry import Symmetry
-from pyraft_lab.check.worlds import NO_SNAPSHOTS, Crash, Deliver, ExplorerState, cluster
+from pyraft_lab.check.explore.bounds import Bounds, choices, full_budget
+from pyraft_lab.check.explore.explorer import Report, Search, explore
+from pyraft_lab.check.explore.explorer_state import NO_SNAPSHOTS, Crash, Deliver, ExplorerState, cluster
+from pyraft_lab.check.explore.state_space import StateSpace
+from pyraft_lab.check.explore.symmetry import Symmetry
 from pyraft_lab.engine.commands import SaveVote
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Boot, Event
@@ -330,8 +330,8 @@ def test_progress_is_told_level_by_level() -> None:
 
 
 SCRIPT = """
-from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.explorer import explore
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import explore
 for symmetric in (False, True):
     report = explore(3, bounds=Bounds(timeouts=2, heartbeats=1, retries=1, depth=7), symmetric=symmetric)
     print(report.worlds, report.transitions, report.turns, report.depth)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pyraft_lab.check.edn import read_edn
-from pyraft_lab.check.jepsen import read_jepsen
-from pyraft_lab.check.linearizability import check_linearizable
+from pyraft_lab.check.linearize.edn import read_edn
+from pyraft_lab.check.linearize.jepsen import read_jepsen
+from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.errors import HistoryError
 from pyraft_lab.history import Operation
 

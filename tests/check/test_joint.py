@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.explorer import explore
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import explore
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.membership import ChangeLike, Membership
 from pyraft_lab.engine.rules import RAFT

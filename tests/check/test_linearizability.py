@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from pyraft_lab.check.linearizability import check_linearizable
-from pyraft_lab.check.models import KV, REGISTER, Input, SequentialSpec
-from pyraft_lab.check.verdict import Verdict
+from pyraft_lab.check.linearize.linearizability import check_linearizable
+from pyraft_lab.check.linearize.sequential_specs import KV, REGISTER, Input, SequentialSpec
+from pyraft_lab.check.linearize.verdict import Verdict
 from pyraft_lab.errors import HistoryError
 from pyraft_lab.history import History, Operation
 from tests.check.histories import asks, hard_history, keyed_history, on_key, store_history, tiny_history

@@ -8,8 +8,8 @@ from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.machine import Counter
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 
 
 def rested(**knobs: object) -> Simulation:

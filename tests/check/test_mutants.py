@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.hunt import find_violation, hunt, mutant
-from pyraft_lab.check.mutant import Mutant
+from pyraft_lab.check.find_violation import find_violation, hunt, mutant
 from pyraft_lab.check.mutants import MUTANTS, PARTS
-from pyraft_lab.check.siege import StaleReadScenario
+from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
@@ -67,7 +67,11 @@ def test_right_rules_survive_the_trial_of_every_mutant(name: str, rules: Rules) 
 
 def attempt(one: Mutant, rules: Rules) -> Simulation:
     """The trial of a mutant, its mistake taken out."""
-    settings = {"pre_vote": False} | ({} if isinstance(one.scenario, StaleReadScenario) else {"loyalty": False}) | dict(one.settings)
+    settings = (
+        {"pre_vote": False}
+        | ({} if isinstance(one.scenario, StaleReadScenario) else {"loyalty": False})
+        | dict(one.settings)
+    )
     sim = Simulation(one.nodes, one.seed, learners=one.learners, engine=raft(rules), config=Config(**settings))
     one.scenario.run(sim)
     return sim

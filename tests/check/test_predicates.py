@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Bounds, Simulation, explore, invariants, raft
-from pyraft_lab.check.worlds import NO_SNAPSHOTS, ExplorerState
+from pyraft_lab.check.explore.explorer_state import NO_SNAPSHOTS, ExplorerState
 from pyraft_lab.engine.messages import VoteRequest
 from pyraft_lab.engine.rules import VoteRefusal, supersedes
 from pyraft_lab.engine.state import RaftState

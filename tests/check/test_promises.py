@@ -5,14 +5,14 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.ghost import HistoryVariables, check_facts
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import explore
+from pyraft_lab.check.explore.explorer_state import ExplorerState, cluster
+from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
 from pyraft_lab.check.mutants import MUTANTS
-from pyraft_lab.check.worlds import ExplorerState, cluster
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Event, Propose
-from pyraft_lab.engine.log import Noop, Entry, Log, Normal
+from pyraft_lab.engine.log import Entry, Log, Noop, Normal
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import LogId

@@ -3,23 +3,23 @@
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.bounds import Bounds
-from pyraft_lab.check.explorer import explore
-from pyraft_lab.check.local import Message
-from pyraft_lab.check.replay import replay, start_from
-from pyraft_lab.check.worlds import (
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import explore
+from pyraft_lab.check.explore.explorer_state import (
     NO_SNAPSHOTS,
     Compact,
     Crash,
     Deliver,
-    Silence,
     PathStep,
     Reconfigure,
+    Silence,
     Submit,
     Sync,
     cluster,
     written,
 )
+from pyraft_lab.check.explore.replay import replay, start_from
+from pyraft_lab.check.explore.server_state import Message
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.membership import Membership, RemoveLearners
 from pyraft_lab.engine.messages import TimeoutNow

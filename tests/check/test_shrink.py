@@ -4,16 +4,16 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.campaign import RunSettings
-from pyraft_lab.check.departures import accepts_before_disk, ignores_logs
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
-from pyraft_lab.check.script import Names, in_order_only, moves_of, play
+from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk, ignores_logs
+from pyraft_lab.check.schedule import Names, in_order_only, moves_of, play
 from pyraft_lab.check.shrink import Shrinker, shrink
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.errors import PyraftError
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 
 STORM = Weather(loss=0.05, duplicate=0.1, reorder=0.2)
 HASTY = replace(RAFT, waits_for_disk=accepts_before_disk)

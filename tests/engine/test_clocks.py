@@ -9,8 +9,8 @@ from pyraft_lab.engine.messages import HeartbeatRequest
 from pyraft_lab.engine.rules import has_valid_lease
 from pyraft_lab.engine.state import Leader, Step
 from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, Timer, TimerKind, delay, lease
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 from tests.engine.builders import BEAT, accepted, after, heard, leader, office, sent, streaming
 from tests.engine.cluster import Cluster
 

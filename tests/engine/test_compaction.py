@@ -21,7 +21,7 @@ from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import AddVoters, Membership
 from pyraft_lab.engine.messages import AppendAccepted, AppendRequest, SnapshotRequest, SnapshotResponse
 from pyraft_lab.engine.rules import MAX_STALLED_RETRIES, MAX_UNANSWERED_RETRIES
-from pyraft_lab.engine.state import SendSnapshot, Replicate, Probe, RaftState, Step
+from pyraft_lab.engine.state import Probe, RaftState, Replicate, SendSnapshot, Step
 from pyraft_lab.engine.timers import retry
 from pyraft_lab.engine.types import Index
 from tests.engine.builders import (

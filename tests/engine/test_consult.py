@@ -31,10 +31,10 @@ from pyraft_lab.engine.rules import (
     RAFT,
     Rules,
     VoteRefusal,
-    supersedes,
-    supersedes_in_order,
     may_campaign,
     pre_vote_refusal,
+    supersedes,
+    supersedes_in_order,
     vote_refusal,
 )
 from pyraft_lab.engine.state import RaftState, Step
@@ -132,7 +132,9 @@ def test_one_of_openrafts_rules_alone_is_a_departure_from_raft() -> None:
 
 def test_lists_and_truths_count_by_what_they_say() -> None:
     append = append_request(1, 1, LogId(), [entry(1), entry(2)])
-    own = replace(RAFT, log_matches=lambda _log, _prev: 1, new_entries=lambda log, entries: list(RAFT.new_entries(log, entries)))
+    own = replace(
+        RAFT, log_matches=lambda _log, _prev: 1, new_entries=lambda log, entries: list(RAFT.new_entries(log, entries))
+    )
     taken = raft(own).step(follower(2, [1], term=1), append)
     assert answer_of(taken, RAFT.new_entries) == [entry(2)]
     assert departures(taken) == ()

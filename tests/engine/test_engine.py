@@ -9,12 +9,12 @@ from pyraft_lab.engine.commands import Send
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft, step
 from pyraft_lab.engine.events import (
-    SendHeartbeat,
     BuildSnapshot,
     Configure,
     Event,
     Fire,
     PurgeLog,
+    SendHeartbeat,
     SnapshotGone,
     TransferLeader,
     Unreachable,
@@ -23,7 +23,7 @@ from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.membership import Addresses, Membership
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
 from pyraft_lab.engine.rules import ADVANCED, RAFT
-from pyraft_lab.engine.state import Reverted, SendSnapshot, Replicate
+from pyraft_lab.engine.state import Replicate, Reverted, SendSnapshot
 from pyraft_lab.engine.timers import TRANSFER, Timer, TimerKind, lease, retry
 from tests.engine.builders import (
     EAGER,

@@ -2,16 +2,16 @@
 
 import pytest
 
-from pyraft_lab.check.linearizability import check_linearizable
+from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import Receive
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.state import Follower, Leader
 from pyraft_lab.engine.types import Vote
+from pyraft_lab.sim.conditions import Weather, chance
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall
-from pyraft_lab.sim.weather import Weather, chance
 from tests.engine.builders import accepted, after, append_request, entries, follower, grant, id_of, leader
 from tests.engine.cluster import Cluster
 

@@ -10,7 +10,7 @@ from pyraft_lab.engine.events import ChangeMembership, Fire, Propose, Receive, U
 from pyraft_lab.engine.log import Noop, SnapshotMeta
 from pyraft_lab.engine.membership import AddLearners, ReplaceVoters
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
-from pyraft_lab.engine.state import Batch, SendSnapshot, Replicate, Probe, RaftState
+from pyraft_lab.engine.state import Batch, Probe, RaftState, Replicate, SendSnapshot
 from pyraft_lab.engine.timers import TimerKind, delay, retry
 from pyraft_lab.engine.types import Index
 from tests.engine.builders import (

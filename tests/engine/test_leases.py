@@ -11,7 +11,7 @@ from pyraft_lab.engine.membership import AddLearners, Membership
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest, VoteResponse
 from pyraft_lab.engine.rules import RAFT, Rules, fires_first, has_lost_lease, has_valid_lease
 from pyraft_lab.engine.state import Follower, Leader, Learner, PreCandidate, RaftState
-from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, VOTE_LEASE, QUORUM, TRANSFER, TimerKind, delay, lease, retry
+from pyraft_lab.engine.timers import ELECTION, HEARTBEAT, QUORUM, TRANSFER, VOTE_LEASE, TimerKind, delay, lease, retry
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     BEAT,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyraft_lab.engine.log import CHUNK, Noop, Entry, Log
+from pyraft_lab.engine.log import CHUNK, Entry, Log, Noop
 from pyraft_lab.engine.types import LogId
 from tests.engine.builders import entries, id_of, log
 

@@ -11,7 +11,7 @@ from pyraft_lab.engine.commands import Apply, Purge, SendChunk, TakeSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, SnapshotBuilt
-from pyraft_lab.engine.log import Noop, Entry, Log, SnapshotMeta
+from pyraft_lab.engine.log import Entry, Log, Noop, SnapshotMeta
 from pyraft_lab.engine.membership import AddLearners, Membership
 from pyraft_lab.engine.messages import AppendAccepted, AppendRequest
 from pyraft_lab.engine.state import Replicate

@@ -14,7 +14,7 @@ from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import AllowRevert, Receive
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRefused, AppendRequest
-from pyraft_lab.engine.state import Candidate, Disk, Reverted, Leader, PreCandidate, RaftState, Step
+from pyraft_lab.engine.state import Candidate, Disk, Leader, PreCandidate, RaftState, Reverted, Step
 from pyraft_lab.engine.types import ORIGIN
 from tests.engine.builders import (
     EAGER,

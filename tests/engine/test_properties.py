@@ -20,7 +20,7 @@ from pyraft_lab.engine.events import (
     TransferLeader,
     Unreachable,
 )
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Log, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Log, Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership, ReplaceVoters
 from pyraft_lab.engine.messages import (
     AnyMessage,

@@ -15,7 +15,7 @@ from pyraft_lab.engine.messages import HeartbeatRequest, Outdated, VoteResponse
 from pyraft_lab.engine.rules import has_valid_lease
 from pyraft_lab.engine.startup import start
 from pyraft_lab.engine.state import Candidate, Follower, RaftState, Step
-from pyraft_lab.engine.timers import VOTE_LEASE, QUORUM, TRANSFER, lease
+from pyraft_lab.engine.timers import QUORUM, TRANSFER, VOTE_LEASE, lease
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     BEAT,

@@ -6,11 +6,11 @@ import pytest
 
 from pyraft_lab.engine.commands import (
     Accepted,
-    PreconditionNotMet,
     InProgress,
     NoSuchLearner,
     NotLeading,
     NoVoters,
+    PreconditionNotMet,
     Reason,
     Refusal,
     Refuse,
@@ -57,7 +57,9 @@ ANYTHING = Precondition()
 TRIO = Membership.of({1, 2, 3})
 
 
-def wanted(change: Change, *, retain: bool = False, guard: Precondition = ANYTHING, request: int = 9) -> ChangeMembership:
+def wanted(
+    change: Change, *, retain: bool = False, guard: Precondition = ANYTHING, request: int = 9
+) -> ChangeMembership:
     """An operator's order."""
     return ChangeMembership(request=request, change=change, retain=retain, guard=guard)
 

@@ -12,7 +12,7 @@ from pyraft_lab.engine.events import AllowRevert, Event
 from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import AppendRefused, AppendRequest
-from pyraft_lab.engine.state import Disk, Reverted, Leader, Probe
+from pyraft_lab.engine.state import Disk, Leader, Probe, Reverted
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from tests.engine.builders import (
     BEAT,

@@ -6,7 +6,7 @@ from pyraft_lab.engine.commands import Accepted, Append, Apply, NotLeading, Reas
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import step
 from pyraft_lab.engine.events import ChangeMembership, Propose, Read, Receive, TransferLeader
-from pyraft_lab.engine.log import Noop, Entry
+from pyraft_lab.engine.log import Entry, Noop
 from pyraft_lab.engine.membership import AddLearners
 from pyraft_lab.engine.messages import (
     AppendAccepted,
@@ -16,7 +16,7 @@ from pyraft_lab.engine.messages import (
     HeartbeatResponse,
     Outdated,
 )
-from pyraft_lab.engine.state import UNINITIALIZED, Leader, Replicate, Probe, RaftState
+from pyraft_lab.engine.state import UNINITIALIZED, Leader, Probe, RaftState, Replicate
 from pyraft_lab.engine.types import ORIGIN, LogId, NodeId, Vote
 from tests.engine.builders import (
     BEAT,

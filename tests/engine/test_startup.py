@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.engine.commands import Done, NotMember, AlreadyInitializedLog, Refuse, SetTimer
+from pyraft_lab.engine.commands import AlreadyInitializedLog, Done, NotMember, Refuse, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft, step
 from pyraft_lab.engine.events import Boot, Elect, Initialize

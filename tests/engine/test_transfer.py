@@ -22,7 +22,7 @@ from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.membership import AddLearners
 from pyraft_lab.engine.messages import TimeoutNow, VoteRequest
 from pyraft_lab.engine.state import Candidate, Follower, RaftState, Step
-from pyraft_lab.engine.timers import VOTE_LEASE, TRANSFER
+from pyraft_lab.engine.timers import TRANSFER, VOTE_LEASE
 from pyraft_lab.engine.types import Vote
 from tests.engine.builders import (
     EAGER,

@@ -5,8 +5,8 @@ import pytest
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.exercises import Hand, UnknownAnswer, play
+from pyraft_lab.sim.conditions import SECOND
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import SECOND
 from tests.exercises import scenes
 
 

@@ -11,7 +11,7 @@ from pyraft_lab.engine.messages import HeartbeatResponse, VoteResponse
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.player import OpenQuestion, Player
 from pyraft_lab.network.base import MemoryNetwork
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.room import Room, slowed
 from pyraft_lab.trace.record import Record
 

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from pyraft_lab import Lab, LocalCluster, PyraftError, Simulation, Trace
 from pyraft_lab.lab.cluster import ClusterSession, FollowedSession, LiveSession
-from pyraft_lab.lab.desk import SimulationSession, TraceSession
+from pyraft_lab.lab.session import SimulationSession, TraceSession
 from pyraft_lab.lab.wire import ChunkNews, Failure, GateNews, Go, TimelineNews
 from pyraft_lab.network import broker
 from pyraft_lab.network.gate import Held
-from pyraft_lab.runtime.server import NodeOptions, serve
+from pyraft_lab.runtime.process import NodeOptions, serve
 
 PATIENCE = 10.0
 

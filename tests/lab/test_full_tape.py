@@ -6,10 +6,10 @@ import pytest
 
 from pyraft_lab import Simulation, Trace
 from pyraft_lab.lab.cluster import LiveSession
-from pyraft_lab.lab.film import CHUNK
 from pyraft_lab.lab.holding import Gate, LiveAction
+from pyraft_lab.lab.recording import CHUNK
 from pyraft_lab.lab.wire import Band, TimelineNews
-from pyraft_lab.network.porter import RemoteGate
+from pyraft_lab.network.remote_gate import RemoteGate
 
 
 class Watching(LiveSession):

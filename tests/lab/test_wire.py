@@ -6,7 +6,7 @@ import pytest
 from msgspec.json import decode, encode
 
 from pyraft_lab import PyraftError, Simulation
-from pyraft_lab.lab.desk import SimulationSession
+from pyraft_lab.lab.session import SimulationSession
 from pyraft_lab.lab.typescript import declarations, declared, written
 from pyraft_lab.lab.wire import Act, Band, ChunkNews, PeerProgress, Told, asked, plain
 

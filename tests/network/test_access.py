@@ -16,12 +16,12 @@ from pyraft_lab.network import broker
 from pyraft_lab.network.access import Account
 from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.codec import encode
-from pyraft_lab.network.decree import follow_fault_control
+from pyraft_lab.network.fault_control import follow_fault_control
 from pyraft_lab.network.faults import Faults
-from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.network.porter import CLOSED, GATE
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.network.remote_gate import CLOSED, GATE
+from pyraft_lab.runtime.raft import Raft
 from tests.network.conftest import BROKERS
 from tests.network.wires import Remembering, letter
 

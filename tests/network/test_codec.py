@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
     AnyMessage,
@@ -24,7 +24,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
+from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 
 LED = Vote(3, 1, committed=True)
 BEFORE = LogId(1, 1, 4)

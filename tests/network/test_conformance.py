@@ -18,11 +18,11 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode
 from pyraft_lab.network import broker
 from pyraft_lab.network.base import Counters, Endpoint, Mailbox, MemoryNetwork
-from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
+from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.conformance import CASES, Case, Fresh, MakeNetwork, check, name_of, run
 from pyraft_lab.network.faults import Faults
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from tests.network.conftest import BROKERS
 
 LENGTH = struct.Struct("<I")

@@ -12,10 +12,10 @@ import pytest
 from pyraft_lab.errors import NetworkFailed
 from pyraft_lab.network.access import Account
 from pyraft_lab.network.address import Address
-from pyraft_lab.network.broker import Broker, AccessControl, start
+from pyraft_lab.network.broker import AccessControl, Broker, start
 from pyraft_lab.network.connection import failure
-from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from tests.network.wires import Remembering
 
 Meet = Callable[[StreamReader, StreamWriter], Coroutine[None, None, None]]

@@ -13,14 +13,14 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.codec import Garbage, decode, encode
-from pyraft_lab.network.line import MqttSession
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.network.presence import Claim
 from pyraft_lab.runtime import room
-from pyraft_lab.runtime.desk import serve_rpc
-from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.questions import decode_call, decode_metrics, decode_reply
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.rpc import decode_call, decode_metrics, decode_reply
+from pyraft_lab.runtime.rpc_server import serve_rpc
 from tests.network.wires import letter
 
 HONEST = encode(2, [letter(1), letter(2)])

@@ -10,9 +10,9 @@ from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
 from pyraft_lab.engine.types import LogId, NodeId, Vote
 from pyraft_lab.network.base import Notice
 from pyraft_lab.network.broker import Broker
-from pyraft_lab.network.codec import Garbage, Envelope, decode, encode
-from pyraft_lab.network.line import MqttSession
+from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.network.parts import LARGE, MARK, MOST_WAITING, PART, Assembly, Bulk, in_parts
 
 ORIGIN = LogId(0, 0, 0)

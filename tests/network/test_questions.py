@@ -15,20 +15,20 @@ from pyraft_lab.errors import BadCommand, ConfigError, EmptyMembership, NotLeade
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.network.broker import Broker
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.desk import serve_rpc
-from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.questions import (
+from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.rpc import (
+    AddLearner,
     ChangeMembership,
     Initialize,
-    TransferLeader,
     ReadQuery,
     RpcError,
-    AddLearner,
+    TransferLeader,
     WriteCommands,
     refused,
     to_error,
 )
-from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.rpc_server import serve_rpc
 from tests.absurd import NO_CHANGE, NO_FLAG, NO_ID, NO_MEMBERS
 
 INCR = {"op": "incr", "key": "n"}

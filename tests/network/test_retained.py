@@ -1,7 +1,7 @@
 from pyraft_lab.network.access import Account
-from pyraft_lab.network.broker import Broker, AccessControl, start
-from pyraft_lab.network.line import MqttSession
+from pyraft_lab.network.broker import AccessControl, Broker, start
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
 from pyraft_lab.network.retained import clear, nodes_in, retained
 from tests.network.wires import Remembering
 

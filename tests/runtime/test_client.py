@@ -12,7 +12,7 @@ from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Reque
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId, NodeId
 from pyraft_lab.errors import BadCommand, Fatal, NotLeader, OutcomeUnknown, Overloaded, Timeout, UnknownNode
-from pyraft_lab.home import LoopThread
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.machine import Counter, Sessions
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.session import Value

@@ -11,7 +11,7 @@ from pyraft_lab.command import encode, seal
 from pyraft_lab.errors import NotLeader, OutcomeUnknown, Overloaded
 from pyraft_lab.machine import Batched, Counter, Rejected, Value
 from pyraft_lab.network.base import MemoryNetwork
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 
 
 class Fussy(Counter):

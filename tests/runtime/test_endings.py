@@ -8,9 +8,9 @@ import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import Fatal, Panicked, Stopped, StorageFailed
-from pyraft_lab.home import LoopThread
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.machine import Counter
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.storage.memory import MemoryStorage
 
 ALONE = Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03, learner_lag=0)

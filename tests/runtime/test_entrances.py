@@ -15,8 +15,8 @@ from pyraft_lab.machine import KeyValue, Sessions
 from pyraft_lab.network.base import MemoryNetwork
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Recorder
+from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.storage.memory import MemoryStorage
 from tests.absurd import NAN, NO_ADDRESS, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
 

@@ -12,8 +12,8 @@ from pyraft_lab.engine.membership import AddLearners
 from pyraft_lab.errors import ChangeInProgress, LearnerNotFound, NotLeader, PreconditionFailed, PyraftError
 from pyraft_lab.machine import Counter
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.node import Raft
-from pyraft_lab.runtime.reporter import Recorder
+from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.trace.trace import Trace
 
 CALM = Config(election_timeout=(0.5, 1.0), learner_lag=0)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from pyraft_lab.engine.config import Config
-from pyraft_lab.home import LoopThread
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.machine import Counter
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.trace.record import Record
 
 ALONE = Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03)

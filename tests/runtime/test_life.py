@@ -11,7 +11,7 @@ from pyraft_lab.errors import ConfigError, DuplicateNode, NetworkFailed, PyraftE
 from pyraft_lab.machine import Counter, KeyValue, Sessions
 from pyraft_lab.network.base import Endpoint, Mailbox, MemoryNetwork
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.storage.sqlite import SqliteStorage

@@ -7,8 +7,8 @@ import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 from tests.runtime.test_cluster import NETWORKS
 
 ON_REQUEST = Config(

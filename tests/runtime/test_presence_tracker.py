@@ -11,7 +11,7 @@ import pytest
 
 from pyraft_lab import Trace
 from pyraft_lab.lab.cluster import FollowedSession
-from pyraft_lab.lab.still import alt
+from pyraft_lab.lab.static_svg import alt
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.presence_tracker import MOMENT, RETURN, PresenceTracker
 from pyraft_lab.runtime.trace_stream import Merger

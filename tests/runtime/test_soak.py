@@ -16,13 +16,13 @@ import pandas as pd
 import pytest
 from msgspec import Struct, field
 
-from pyraft_lab.check.linearizability import check_linearizable
+from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.processes import ProcessCluster
-from pyraft_lab.runtime.witness import RecordingClient
+from pyraft_lab.runtime.recording_client import RecordingClient
 from tests.runtime.nemesis import GoesOn, Nemesis, Usage
 
 log = logging.getLogger(__name__)

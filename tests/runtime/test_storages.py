@@ -10,7 +10,7 @@ from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.errors import PreconditionFailed, StorageFailed, WrongStorage
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import alarms
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.storage.memory import MemoryStorage
 
 

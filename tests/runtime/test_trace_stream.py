@@ -9,7 +9,7 @@ import pytest
 from pyraft_lab.engine.config import Config
 from pyraft_lab.network import broker
 from pyraft_lab.network.mqtt import MqttNetwork
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.trace_stream import FAREWELL, HELLO, PATIENCE, Merger, Publisher
 from pyraft_lab.trace.record import Kind, Record
 from pyraft_lab.trace.trace import Trace

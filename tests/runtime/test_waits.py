@@ -20,10 +20,10 @@ from pyraft_lab.errors import (
     Stopped,
     Timeout,
 )
-from pyraft_lab.home import LoopThread
+from pyraft_lab.loop_thread import LoopThread
 from pyraft_lab.machine import Counter
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.trace.record import Record
 
 QUICK = Config(election_timeout=(0.1, 0.2), heartbeat_interval=0.03, learner_lag=0)

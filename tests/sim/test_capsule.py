@@ -16,10 +16,10 @@ from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, supersedes_in_order
 from pyraft_lab.errors import CapsuleError, CapsuleMismatch
 from pyraft_lab.machine import Counter
 from pyraft_lab.sim import capsule as capsules
-from pyraft_lab.sim.nemesis import run_with_faults
+from pyraft_lab.sim.conditions import Weather
+from pyraft_lab.sim.faults.generate import run_with_faults
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import ExternalAction
-from pyraft_lab.sim.weather import Weather
 from pyraft_lab.sim.world import Crash, Notify
 
 

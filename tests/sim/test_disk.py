@@ -3,8 +3,8 @@
 import pytest
 
 from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 
 PUT = {"op": "put", "key": "x", "value": 1}
 

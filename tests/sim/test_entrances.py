@@ -20,9 +20,9 @@ from pyraft_lab.engine.membership import (
     as_change,
 )
 from pyraft_lab.errors import ConfigError, EmptyMembership, PyraftError, UnknownNode
+from pyraft_lab.sim.conditions import Link, Weather
 from pyraft_lab.sim.disk import DiskFaults
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Link, Weather
 from pyraft_lab.sim.world import Call, Query
 from tests.absurd import INF, NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
 

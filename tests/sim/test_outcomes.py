@@ -2,12 +2,12 @@
 
 import pytest
 
-from pyraft_lab.check.linearizability import check_linearizable
+from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.errors import NotLeader, OutcomeUnknown
 from pyraft_lab.machine import KeyValue, Sessions
+from pyraft_lab.sim.conditions import Weather, chance
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall
-from pyraft_lab.sim.weather import Weather, chance
 from tests.replaced import LATE, replaced
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from pyraft_lab import MUTANTS, RAFT, ConfigError, NotLeader, PyraftError, Rules, Simulation
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.sim.nemesis import generate_plan
-from pyraft_lab.sim.perform import simulate_plan
-from pyraft_lab.sim.plan import Pause, Plan
-from pyraft_lab.sim.weather import SECOND
+from pyraft_lab.sim.conditions import SECOND
+from pyraft_lab.sim.faults.generate import generate_plan
+from pyraft_lab.sim.faults.plan import Pause, Plan
+from pyraft_lab.sim.faults.run import simulate_plan
 from pyraft_lab.sim.world import Resume
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pyraft_lab.errors import PlanError
+from pyraft_lab.sim.conditions import Link, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS
-from pyraft_lab.sim.perform import PlanRun, run_plan, simulate_plan
-from pyraft_lab.sim.plan import (
+from pyraft_lab.sim.faults.plan import (
     AnyFault,
     Crash,
     Cut,
@@ -28,8 +28,8 @@ from pyraft_lab.sim.plan import (
     Storm,
     Transfer,
 )
+from pyraft_lab.sim.faults.run import PlanRun, run_plan, simulate_plan
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Link, Weather
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.trace.record import Record
 

@@ -13,9 +13,9 @@ from pyraft_lab.engine.messages import AnyMessage, AppendRequest, VoteRequest
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.state import Follower, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.safety import LEADER_APPEND_ONLY, Safety, commit_is_backed
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 from pyraft_lab.trace.record import Record, record_step
 
 

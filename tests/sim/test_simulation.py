@@ -26,9 +26,9 @@ from pyraft_lab.errors import (
     UnknownNode,
 )
 from pyraft_lab.machine import Counter
-from pyraft_lab.sim.scene import Transition
+from pyraft_lab.sim.conditions import Link, Purpose, Weather, chance
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Link, Purpose, Weather, chance
+from pyraft_lab.sim.transition import Transition
 from pyraft_lab.sim.world import Deliver, FireTimer, Sync
 from pyraft_lab.trace.record import Fate
 
@@ -54,7 +54,7 @@ def leader_of(sim: Simulation) -> int:
 
 SCRIPT = """
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
+from pyraft_lab.sim.conditions import Weather
 sim = Simulation(nodes=5, seed=11, weather=Weather(loss=0.05, duplicate=0.05, reorder=0.1))
 sim.run(1); sim.write({"op": "put", "key": "x", "value": [1, {"y": 2}]}); sim.crash(2); sim.run(1)
 sim.partition({1, 3}, {4, 5}); sim.run(1); sim.restart(2); sim.heal(); sim.change_membership({1, 2, 3}); sim.run(1)

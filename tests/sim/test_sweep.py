@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from pyraft_lab.errors import ConfigError
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial, spread, sweep
-from pyraft_lab.sim.weather import Weather
 
 
 def election(seed: int, nodes: int, loss: float) -> Simulation:

@@ -3,12 +3,12 @@
 import pytest
 
 from pyraft_lab.check.liveness import liveness
-from pyraft_lab.check.refine import refine
+from pyraft_lab.check.refinement import refine
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.sim.disk import NO_DISK_FAULTS
-from pyraft_lab.sim.perform import simulate_plan
-from pyraft_lab.sim.plan import Crash, Plan, Wipe
+from pyraft_lab.sim.faults.plan import Crash, Plan, Wipe
+from pyraft_lab.sim.faults.run import simulate_plan
 from pyraft_lab.sim.simulation import Simulation
 
 PUT = {"op": "put", "key": "x", "value": 1}
@@ -145,5 +145,7 @@ def test_a_plan_may_leave_it_to_the_leader_whether_a_lost_disk_comes_back() -> N
 
 
 def test_a_server_that_is_down_already_is_not_wiped_by_a_plan() -> None:
-    sim = simulate_plan(Plan(nodes=3, seed=4, seconds=6, faults=(Crash(at=1, lasts=2, node=1), Wipe(at=2, lasts=1, node=1))))
+    sim = simulate_plan(
+        Plan(nodes=3, seed=4, seconds=6, faults=(Crash(at=1, lasts=2, node=1), Wipe(at=2, lasts=1, node=1)))
+    )
     assert not [record for record in sim.trace.records if record.kind == "wipe"]

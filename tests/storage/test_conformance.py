@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from pyraft_lab.engine.commands import Append, SaveSnapshot, SaveVote, StorageCommand, Truncate
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Log, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Log, Noop, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import ORIGIN, LogId, Vote

@@ -16,7 +16,7 @@ from pyraft_lab.engine.commands import Append, Purge, SaveSnapshot, SaveVote
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import StorageFailed, WrongStorage
-from pyraft_lab.runtime.node import Raft
+from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.storage.base import Identity
 from pyraft_lab.storage.database import NAME
 from pyraft_lab.storage.directory import FIRST_START, IDENTITY, LOCK

@@ -18,7 +18,7 @@ import pyraft_lab
 from pyraft_lab.cli import main
 from pyraft_lab.command import encode
 from pyraft_lab.engine.commands import Append, Purge, SaveSnapshot, SaveVote, StorageCommand
-from pyraft_lab.engine.log import Noop, Configuration, Entry, Normal
+from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import StorageFailed

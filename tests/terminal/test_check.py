@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from pyraft_lab.check.departures import accepts_before_disk
+from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk
 from pyraft_lab.cli import main
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.sim.simulation import Simulation

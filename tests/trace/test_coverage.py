@@ -1,7 +1,7 @@
 """Which rules a run met, and which it did not."""
 
+from pyraft_lab.trace.annotate.table import RULES
 from pyraft_lab.trace.coverage import coverage, table
-from pyraft_lab.trace.rules.table import RULES
 from tests.trace.stage import Stage
 
 

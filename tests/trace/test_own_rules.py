@@ -21,11 +21,11 @@ from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, VoteRefusal
 from pyraft_lab.engine.state import PreCandidate, RaftState, Step
 from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.lab.decision import decisions
-from pyraft_lab.lab.film import Recorded, Simulated
+from pyraft_lab.lab.recording import Recorded, Simulated
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.annotate.table import RULES, remarks, rule
 from pyraft_lab.trace.files import Reader, Writer
 from pyraft_lab.trace.record import Record, record_step
-from pyraft_lab.trace.rules.table import RULES, remarks, rule
 from pyraft_lab.trace.trace import Trace
 
 EVENTFUL = Config(snapshot_logs_since_last=8, keep_logs=0, snapshot_chunk=16)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 from msgspec import UNSET
 
-from pyraft_lab.check.ghost import HistoryVariables, check_facts
-from pyraft_lab.check.refine import refine
-from pyraft_lab.exercises.asking import question
-from pyraft_lab.lab.film import CHUNK, Numbered, Recorded, Simulated
+from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
+from pyraft_lab.check.refinement import refine
+from pyraft_lab.exercises.questions import question
 from pyraft_lab.lab.meter import Meter
+from pyraft_lab.lab.recording import CHUNK, Numbered, Recorded, Simulated
 from pyraft_lab.sim.facts import facts_of
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import gap

@@ -11,8 +11,8 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import ChangeMembership, Read, TransferLeader
 from pyraft_lab.engine.membership import ReplaceVoters
 from pyraft_lab.engine.timers import HEARTBEAT, retry
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 from pyraft_lab.trace.record import Kind, Record, Reply
 from pyraft_lab.trace.story import lines, sentence, story
 from tests.trace.stage import Stage

@@ -7,8 +7,8 @@ import pytest
 
 from pyraft_lab.engine.events import Event
 from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.weather import Weather
 from pyraft_lab.trace.record import _KINDS
 from pyraft_lab.trace.trace import Trace
 

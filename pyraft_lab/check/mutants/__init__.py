@@ -7,10 +7,10 @@
 
 from collections.abc import Mapping
 
-from pyraft_lab.check.mutant import Mutant
 from pyraft_lab.check.mutants.clients import LEASES, READ, SESSIONS, SNAPSHOT
 from pyraft_lab.check.mutants.elections import VOTES
 from pyraft_lab.check.mutants.memberships import MEMBERSHIP
+from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.mutants.replication import COMMIT, LOGS
 
 PARTS = (VOTES, LOGS, COMMIT, MEMBERSHIP, SNAPSHOT, READ, LEASES, SESSIONS)

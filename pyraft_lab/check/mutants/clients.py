@@ -1,10 +1,10 @@
 """Mistakes that clients would notice (§7, §8): snapshots, reads, leases and sessions."""
 
-from pyraft_lab.check import departures as wrong
 from pyraft_lab.check.failure import LINEARIZABLE
-from pyraft_lab.check.mutant import Mutant
-from pyraft_lab.check.siege import StaleReadScenario
-from pyraft_lab.check.walk import RandomWalk
+from pyraft_lab.check.mutants import faulty_rules as wrong
+from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.scenarios.random_walk import RandomWalk
+from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.sim.safety import COMMIT_STAYS, DURABLE_BEFORE_ANSWER, SNAPSHOT_COVERS
 
 SNAPSHOTS = RandomWalk(steps=500, snapshot=0.06, write=0.1, duplicate=0.05)

@@ -1,8 +1,8 @@
 """Mistakes in elections (§5.2, §5.4.1): who gets a vote, when, and who counts it."""
 
-from pyraft_lab.check import departures as wrong
-from pyraft_lab.check.mutant import Mutant
-from pyraft_lab.check.walk import RandomWalk
+from pyraft_lab.check.mutants import faulty_rules as wrong
+from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.sim.safety import DURABLE_BEFORE_ANSWER, ELECTION_SAFETY, LEADER_COMPLETENESS, ONE_VOTE_A_TERM
 
 VOTES = (

@@ -1,9 +1,9 @@
 """Mistakes in changes of membership (§6): two quorums, and one step at a time."""
 
-from pyraft_lab.check import departures as wrong
-from pyraft_lab.check.mutant import Mutant
-from pyraft_lab.check.schism import SingleStepChangeScenario
-from pyraft_lab.check.walk import RandomWalk
+from pyraft_lab.check.mutants import faulty_rules as wrong
+from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.scenarios.random_walk import RandomWalk
+from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
 from pyraft_lab.sim.safety import COMMIT_IS_BACKED, ELECTION_SAFETY, LEADER_COMPLETENESS
 
 JOINT = RandomWalk(steps=500, change=0.06, multi_voter_changes=1.0, write=0.03)

@@ -1,8 +1,8 @@
 """Mistakes in replication (§5.3, §5.4.2): logs, disks, and what counts as committed."""
 
-from pyraft_lab.check import departures as wrong
-from pyraft_lab.check.mutant import Mutant
-from pyraft_lab.check.walk import RandomWalk
+from pyraft_lab.check.mutants import faulty_rules as wrong
+from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.sim.safety import (
     COMMIT_IS_BACKED,
     DURABLE_BEFORE_ANSWER,
@@ -13,7 +13,9 @@ from pyraft_lab.sim.safety import (
     STATE_MACHINE_SAFETY,
 )
 
-COMPETING_CANDIDATES = RandomWalk(awake_steps=18, timers=0.15, ignored_appends=0.9, crash=0.0, drop=0.0, duplicate=0.0, write=0.0)
+COMPETING_CANDIDATES = RandomWalk(
+    awake_steps=18, timers=0.15, ignored_appends=0.9, crash=0.0, drop=0.0, duplicate=0.0, write=0.0
+)
 ONE_BY_ONE = {"max_append_entries": 1}
 
 LOGS = (

@@ -1,0 +1,172 @@
+"""From a simulation to a search and back: its present moment as a start, and what was found as a simulation.
+
+A replay knows its letters by what they say: the explorer's messages have no numbers, and its snapshots no bytes.
+"""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from pyraft_lab.check.explore.explorer_state import (
+    Action,
+    Compact,
+    Crash,
+    Deliver,
+    Expire,
+    ExplorerState,
+    PathStep,
+    Reconfigure,
+    Silence,
+    Submit,
+    Sync,
+    event_of,
+)
+from pyraft_lab.check.explore.history_variables import HistoryVariables
+from pyraft_lab.check.explore.server_state import Message, ServerState, Write
+from pyraft_lab.engine.engine import Engine
+from pyraft_lab.engine.events import Stored
+from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
+from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.sim import world as simulated
+from pyraft_lab.sim.conditions import SECOND, Weather
+from pyraft_lab.sim.disk import Batch
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.record import MessageId
+
+ACTION_INTERVAL = 0.01
+"""Virtual seconds between two acts of a replay."""
+MANUAL_DELIVERY = Weather(latency=(1000.0, 1000.0), disk=(1000.0, 1000.0))
+"""Nothing arrives before it is told to."""
+
+
+# From a simulation
+
+
+def start_from(simulation: Simulation) -> ExplorerState:
+    """The present moment of a simulation as a start for searches, once every server is up and every link whole.
+
+    Time and chance stay behind: timers that run may run out in any order, messages arrive in any order or never.
+    """
+    origin = simulation.fork()
+    origin.heal()
+    for node in origin.nodes.values():
+        if node.paused:
+            origin.resume(node.id)
+        if not node.up:
+            origin.restart(node.id)
+    nodes = [origin.world.nodes[id] for id in sorted(origin.world.nodes)]
+    letters = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
+    return ExplorerState(
+        servers=tuple(map(_local, nodes)),
+        messages=tuple(letters),
+        history=_history([node.state for node in nodes]),
+        origin=origin,
+    )
+
+
+def _local(node: simulated.Node) -> ServerState:
+    return ServerState(
+        node.state, node.synced, tuple(_write(node.id, batch) for batch in node.batches), frozenset(node.timers)
+    )
+
+
+def _write(node: NodeId, batch: Batch) -> Write:
+    held = tuple(Message(node, one.dst, one.message) for one in batch.held)
+    return Write(batch.commands, Stored(batch.image.vote, batch.image.log.last), held)
+
+
+def _history(states: Iterable[RaftState]) -> HistoryVariables:
+    """The past as far as the present shows it; by whom entries were committed is a guess that accuses nobody."""
+    states = list(states)
+    most = max(states, key=lambda one: (one.committed, -one.log.start.index))
+    entries = most.log.slice(most.log.first_index, most.committed + 1)
+    latest = max((one.vote.term, one.vote.node) for one in states)
+    reigns = frozenset((one.term, one.id) for one in states if isinstance(one.role, Leader))
+    return HistoryVariables(reigns, entries, (latest,) * len(entries), most.log.start)
+
+
+# To a simulation
+
+
+def replay(end: ExplorerState, engine: Engine) -> Simulation:
+    """A simulation in which happens what happened to ``end``, act by act, and whatever is pending waits."""
+    simulation = _new_simulation(end, engine)
+    for moment in end.path:
+        simulation.wait(simulation.world.now + round(ACTION_INTERVAL * SECOND))
+        _repeat(simulation, moment)
+    return simulation
+
+
+def _new_simulation(end: ExplorerState, engine: Engine) -> Simulation:
+    if end.origin is not None:
+        return end.origin.fork()
+    first = end.servers[0].state
+    members = first.membership_at(1)
+    if members.is_joint:
+        raise PyraftError(f"a simulation starts with one voter set, not with {members}; reach it in a stage of its own")
+    return Simulation(
+        nodes=members.voters, learners=members.learners, engine=engine, config=first.config, weather=MANUAL_DELIVERY
+    )
+
+
+def _repeat(simulation: Simulation, moment: PathStep) -> None:
+    match moment.act:
+        case Silence():
+            for flight in simulation.flying:
+                simulation.drop(flight.id)
+        case act:
+            _act(simulation, act)
+            _complete(simulation, act.node, instant=moment.instant)
+
+
+def _act(simulation: Simulation, act: Action) -> None:
+    match act:
+        case Deliver(letter, again):
+            message = _find(simulation, letter)
+            if again:
+                simulation.duplicate(message)
+            simulation.take(simulated.Deliver(message))
+        case Expire(node, timer):
+            simulation.take(simulated.FireTimer(node, timer))
+        case Sync(node):
+            simulation.take(simulated.Sync(node))
+        case Crash(node):
+            simulation.crash(node)
+            simulation.restart(node)
+        case Submit() | Reconfigure() | Compact():
+            simulation.decide(simulated.Notify(act.node, event_of(act)))
+        case _:
+            assert_never(act)
+
+
+def _complete(simulation: Simulation, node: NodeId, *, instant: bool) -> None:
+    """The machine is at once, and so is an ``instant`` disk."""
+    while at_once := [action for action in simulation.pending if _is_instant(action, node, instant=instant)]:
+        simulation.take(at_once[0])
+
+
+def _is_instant(action: simulated.Pending, node: NodeId, *, instant: bool) -> bool:
+    match action:
+        case simulated.Build(at) | simulated.SnapshotMissing(at):
+            return at == node
+        case simulated.Sync(at):
+            return instant and at == node
+        case _:
+            return False
+
+
+def _find(simulation: Simulation, letter: Message) -> MessageId:
+    """The first message under way that says what ``letter`` says."""
+    for flight in simulation.flying:
+        if (flight.src, flight.dst) == (letter.src, letter.dst) and _is_same_message(flight.message, letter.message):
+            return flight.id
+    raise PyraftError(f"the replay went another way: {letter} is not under way")
+
+
+def _is_same_message(one: AnyMessage, other: AnyMessage) -> bool:
+    match one, other:
+        case SnapshotRequest(), SnapshotRequest():
+            return (one.vote, one.meta.last, one.round) == (other.vote, other.meta.last, other.round)
+        case _:
+            return one == other

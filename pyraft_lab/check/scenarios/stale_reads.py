@@ -1,0 +1,129 @@
+"""A siege: a leader is cut off, deposed and tricked while somebody goes on reading from it.
+
+A lease read asks nobody, so it rests on clocks: no clock of the cluster is further off here than the configuration
+allows for. A read by index asks a quorum. Every trick has to fail with both::
+
+    cut off     ──▶ leader ✂ {rival, friends}; the rival campaigns again and again
+    divided     ──▶ {leader, an ally} ✂ {rival, friends}
+    restarted   ──▶ cut off, and the friends are started anew, so that they may have forgotten whom they promised what
+    transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
+    delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
+    paused      ──▶ the leader stands still meanwhile, and then is asked before it notices that timers ran out
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from msgspec import Struct
+
+from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.messages import HeartbeatResponse
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.sim.conditions import SECOND, Purpose, Weather, chance
+from pyraft_lab.sim.controls import OPERATOR
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.world import Call, Resume, TransferLeadership
+
+FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
+"""So fast that a new leader is at work before the old one's lease is over, if anybody lets it."""
+SLOW, QUICK = 0.95, 1.04
+"""The leader's clock and the others' run as differently as the default ``clock_drift`` still allows for."""
+DURATION = 240
+"""Milliseconds that one siege takes."""
+WAKE_DELAY = 0.1
+"""Seconds after which a leader that stood still notices what ran out meanwhile."""
+KEY = "x"
+Setup = Literal["cut off", "divided", "restarted", "transferred", "delayed", "paused"]
+SETUPS: tuple[Setup, ...] = get_args(Setup)
+
+
+class StaleReadScenario(Struct, frozen=True):
+    """One siege, by one trick; the old leader is read from by ``policy``."""
+
+    setup: Setup = "cut off"
+    policy: ReadPolicy = "lease"
+
+    def run(self, sim: Simulation) -> None:
+        """Elect a leader in fast weather, let it rule for a while, and besiege it; the seed says when."""
+        sim.weather = FAST
+        leader = sim.run_until(lambda s: s.leader)
+        assert leader is not None, "run_until waits for one"
+        sim.run(0.3)
+        rival, *friends = [node for node in sim.nodes if node != leader]
+        for node in sim.nodes:
+            sim.drift(node, SLOW if node == leader else QUICK)
+        sim.run(0.05 + 0.05 * chance(sim.seed, Purpose.FAULT, 1, 0))
+        _ACTS[self.setup](sim, leader, rival, friends)
+        depose(sim, leader, rival, self.policy)
+
+
+def depose(sim: Simulation, leader: NodeId, rival: NodeId, policy: ReadPolicy) -> None:
+    """Have the rival campaign until it leads, write through it, and go on reading from the old leader."""
+    written = None
+    for millisecond in range(DURATION):
+        if written is None and sim.leader == rival:
+            written = sim.write({"op": "put", "key": KEY, "value": 1}, to=rival)
+        elif sim.leader != rival and millisecond % 4 == 0:
+            sim.elect(rival)
+        if written is not None and written.ok:
+            sim.read(KEY, to=leader, policy=policy, client=1)
+        sim.run(0.001)
+
+
+def cut_off(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """Nobody hears the leader, and it hears nobody."""
+    sim.partition({leader}, {rival, *friends})
+
+
+def divided(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """One server stays with the leader: the last, which may be a learner."""
+    *others, ally = friends
+    sim.partition({leader, ally}, {rival, *others})
+
+
+def restarted(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """Besides, the others lose their memory."""
+    cut_off(sim, leader, rival, friends)
+    for friend in friends:
+        sim.crash(friend)
+        sim.restart(friend)
+
+
+def transferred(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """The leader gives its office away and takes it back; what its successor asks for does not reach it."""
+    sim.cut(rival, leader)
+    sim.transfer(rival)
+    sim.run(0.002)
+    sim.call(Call(client=OPERATOR, request=TransferLeadership(leader), to=leader))
+    cut_off(sim, leader, rival, friends)
+
+
+def delayed(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """What is last answered to the leader's heartbeats takes a tenth of a second."""
+    answers = sim.run_until(lambda s: [one for one in s.flying if isinstance(one.message, HeartbeatResponse)])
+    for flight in answers:
+        sim.delay(flight.id, 0.1)
+    for node in (rival, *friends):
+        sim.cut(leader, node)
+    sim.cut(rival, leader)
+
+
+def paused(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """The leader sleeps until it is deposed, and wakes with nothing but its timers to tell it so."""
+    cut_off(sim, leader, rival, friends)
+    sim.pause(leader)
+    for _ in range(DURATION // 4):
+        if sim.leader != rival:
+            sim.elect(rival)
+        sim.run(0.004)
+    sim.decide(Resume(leader, round(WAKE_DELAY * SECOND)))
+
+
+_ACTS: Mapping[Setup, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], None]] = {
+    "cut off": cut_off,
+    "divided": divided,
+    "restarted": restarted,
+    "transferred": transferred,
+    "delayed": delayed,
+    "paused": paused,
+}

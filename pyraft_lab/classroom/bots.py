@@ -1,0 +1,134 @@
+"""Automatic nodes that fill the empty seats of a room, in the teacher's process; each makes room for a learner."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+
+from pyraft_lab.classroom.seat import RoomAddress, take_seat
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.runtime.metrics import leader_of
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.terminal.members import membership_of, missing_majority
+from pyraft_lab.terminal.obedience import listed
+
+PAUSE = 0.2
+"""Seconds between two looks at the room."""
+MAX_BOTS = 15
+
+
+class Bots:
+    """Fills up to ``seats`` seats, and sends more than that where those who play by hand would be a majority.
+
+    One comes or goes at a time, and nobody goes before the learner in whose favour has a vote.
+    """
+
+    def __init__(self, place: RoomAddress, remote: Remote, *, seats: int) -> None:
+        self.seats = min(seats, MAX_BOTS)
+        self._place, self._remote = place, remote
+        self._sitting: dict[NodeId, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def nodes(self) -> frozenset[NodeId]:
+        """The automatic nodes."""
+        return frozenset(self._sitting)
+
+    async def run(self) -> None:
+        """Look after the room until cancelled."""
+        while True:
+            await self._adjust()
+            await asyncio.sleep(PAUSE)
+
+    async def leave(self) -> None:
+        """Everybody goes, one after the other."""
+        self.seats = 0
+        while self._sitting:
+            self._dismiss(max(self._sitting))
+            await self._wait_until_left()
+
+    async def _adjust(self) -> None:
+        """Send somebody, or call somebody back, and wait until that is done."""
+        learners = [node for node in self._remote.metrics if node not in self._sitting]
+        if len(self._sitting) < self._wanted(learners, self.seats):
+            await self._send()
+        elif len(self._sitting) > self._wanted(learners, self.seats) and all(map(self._votes, learners)):
+            self._dismiss(next(self._dispensable()))
+            await self._wait_until_left()
+
+    def what_would_be_lost(self, seats: int) -> str:
+        """What the room would lose with so few seats; empty where it loses nothing."""
+        going = set(self.leaving(seats))
+        if not going:
+            return ""
+        members = membership_of(self._remote.metrics)
+        left = members.voters - going
+        why = missing_majority(left, self._remote.metrics) or self._hands(left)
+        if not why and members.is_quorum(going):
+            why = f"they are the majority of the voters: {listed(left)} would decide alone"
+        return why and f"{listed(going)} would leave, and {why}"
+
+    def leaving(self, seats: int) -> Sequence[NodeId]:
+        """The automatic nodes that would leave, with so few seats."""
+        learners = [node for node in self._remote.metrics if node not in self._sitting]
+        surplus = len(self._sitting) - self._wanted(learners, seats)
+        return list(self._dispensable())[: max(surplus, 0)]
+
+    def _hands(self, left: AbstractSet[NodeId]) -> str:
+        """Whether these voters decide nothing without somebody who thinks."""
+        playing = {node for node in left if self._is_by_hand(node)}
+        if not playing or Membership((frozenset(left),)).is_quorum(left - playing):
+            return ""
+        return f"the majority would wait for answers by hand: {listed(playing)}"
+
+    def _is_by_hand(self, node: NodeId) -> bool:
+        return node in self._remote.players and self._remote.players[node].by_hand
+
+    def _wanted(self, learners: Sequence[NodeId], seats: int) -> int:
+        """How many automatic nodes the room wants: so many that nobody's thinking can hold up a majority."""
+        if not seats:
+            return 0
+        thinking = sum(map(self._is_by_hand, learners))
+        return max(seats - len(learners), 2 * thinking - len(learners) + 1 if thinking else 0)
+
+    async def _send(self) -> None:
+        stop, node = asyncio.Event(), list[NodeId]()
+
+        def told(me: NodeId) -> None:
+            for earlier in node:
+                self._sitting.pop(earlier, None)  # that seat was taken at the same moment
+            node[:] = [me]
+            self._sitting[me] = stop
+
+        task = asyncio.create_task(take_seat(self._place, self._remote, None, stop, told=told))
+        self._tasks.add(task)
+        task.add_done_callback(lambda _: self._forget(task, node))
+        await self._remote.until(lambda: task.done() or any(map(self._votes, node)))
+
+    def _votes(self, node: NodeId) -> bool:
+        """Whether the node is a voter of a settled membership."""
+        leader = leader_of(self._remote.metrics)
+        if leader is None:
+            return False
+        membership = self._remote.metrics[leader].committed_membership
+        return node in membership.voters and not membership.is_joint
+
+    def _dispensable(self) -> Iterator[NodeId]:
+        """Whom to call back first: not the leader, and the newest."""
+        leader = leader_of(self._remote.metrics)
+        return iter(sorted(self._sitting, key=lambda node: (node == leader, -node)))
+
+    def _dismiss(self, node: NodeId) -> None:
+        self._sitting[node].set()
+
+    async def _wait_until_left(self) -> None:
+        """Wait until whoever was dismissed has left."""
+        while any(stop.is_set() for stop in self._sitting.values()):  # noqa: ASYNC110 (they end in tasks of their own)
+            await asyncio.sleep(PAUSE / 4)
+
+    def _forget(self, task: "asyncio.Task[None]", node: list[NodeId]) -> None:
+        self._tasks.discard(task)
+        for one in node:
+            self._sitting.pop(one, None)
+        if not task.cancelled():
+            task.exception()  # its node is gone from the picture; another one is sent

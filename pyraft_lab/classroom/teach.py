@@ -1,0 +1,149 @@
+"""``pyraft-lab teach``: a room as its teacher sees it, fills it and spoils it."""
+
+import argparse
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from pyraft_lab.classroom.bots import MAX_BOTS, Bots
+from pyraft_lab.classroom.keys import LineEditor, is_terminal, keys, lines
+from pyraft_lab.classroom.seat import RoomAddress
+from pyraft_lab.classroom.teacher_commands import HELP, TeacherCommands, carried_out
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.network.faults import LinkFaults
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.room import Playing, Room
+from pyraft_lab.terminal import options
+from pyraft_lab.terminal.clearing import clear_room
+from pyraft_lab.terminal.client import RETAINED_TIMEOUT
+from pyraft_lab.terminal.reach import connect_to_cluster
+from pyraft_lab.terminal.watch import PAUSE, View
+
+EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
+echo 'partition 1,2 3,4,5' | pyraft-lab teach room7 --broker mqtt://localhost --seats 5    from a script"""
+
+ABOUT = f"A classroom as its teacher sees it: type orders below the picture.\n\n{HELP}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Teach until ``quit`` or Ctrl-C; then the room is healed, its automatic nodes leave, and the broker forgets it."""
+    chosen = _parser().parse_args(arguments)
+    return options.run(_teach(chosen))
+
+
+async def _teach(chosen: argparse.Namespace) -> int:
+    stop = options.stop_on_signals()
+    place = RoomAddress(broker=chosen.broker, cluster=chosen.cluster, certificates=options.certificates(chosen))
+    async with connect_to_cluster(chosen) as remote:
+        await asyncio.sleep(RETAINED_TIMEOUT)
+        staff = Bots(place, remote, seats=chosen.seats)
+        orders = TeacherCommands(remote, staff, Room(pace=chosen.pace), stop)
+        orders.publish()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(staff.run())]
+            front = _screen(chosen.cluster, remote, orders) if is_terminal() else _listen(orders)
+            tasks.append(group.create_task(front))
+            await stop.wait()
+            orders.decree, orders.room = LinkFaults(), Room()
+            orders.publish()
+            await staff.leave()
+            for task in tasks:
+                task.cancel()
+    if told := await clear_room(chosen):
+        print(told, flush=True)
+    return stop.code
+
+
+class CommandQueue:
+    """Orders that run beside the screen: it goes on, shows how long each has been running, and can cancel them."""
+
+    def __init__(self, orders: TeacherCommands) -> None:
+        self.answer = Text(HELP, style="dim")
+        self._commands = orders
+        self._running: dict[asyncio.Task[None], tuple[str, float]] = {}
+
+    def start(self, line: str) -> None:
+        """Begin an order, or cancel those that run."""
+        if line.strip() == "cancel" and self._running:
+            self.close()
+            return
+        task = asyncio.create_task(self._obey(line))
+        self._running[task] = (line, asyncio.get_running_loop().time())
+        task.add_done_callback(lambda done: self._running.pop(done, None))
+
+    def close(self) -> None:
+        """Wait for no order any more; what was sent may still happen."""
+        lines = ", ".join(line for line, _ in self._running.values())
+        self.answer = Text(f"cancelled: {lines}; what was sent may still happen", style="bold")
+        for task in self._running:
+            task.cancel()
+
+    def running(self) -> Text:
+        """The orders that take a while, and how to cancel them; nothing where there are none."""
+        now = asyncio.get_running_loop().time()
+        slow = [(line, now - began) for line, began in self._running.values() if now - began > NOTICED]
+        told = ", ".join(f"{line} ({seconds:.0f} s)" for line, seconds in slow)
+        return Text(f"running: {told}; cancel ends the waiting" if told else "", style="bold")
+
+    async def _obey(self, line: str) -> None:
+        told, is_done = await carried_out(self._commands, line)
+        self.answer = Text(told, style="" if is_done else "red")
+
+
+NOTICED = 0.3
+"""Seconds that an order may run before the screen says that it does."""
+
+
+async def _screen(room: str, remote: Remote, orders: TeacherCommands) -> None:
+    """Draw the room, and take orders below it."""
+    desk, view, console = CommandQueue(orders), View(room, remote), Console()
+    editor = LineEditor(desk.start)
+    with keys(editor.on_key), Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            table = view.picture(console.width, notes=notes(remote, orders.bots))
+            prompt = Text.assemble(("> ", "bold"), editor.text, ("_", "blink"))
+            parts = (table, Text(orders.faults_in_force, style="bold"), desk.answer, desk.running(), prompt)
+            live.update(Group(*parts), refresh=True)
+            await asyncio.sleep(PAUSE)
+
+
+async def _listen(orders: TeacherCommands) -> None:
+    """Orders from a script, one a line and one after the other; the room stays when they end."""
+    queue = await lines()
+    while (line := await queue.get()) is not None:
+        told, _ = await carried_out(orders, line)
+        print(told, flush=True)
+
+
+def notes(remote: Remote, staff: Bots) -> Mapping[NodeId, str]:
+    """Who sits where, and how well it is played."""
+    seats = {node: _note(remote.players.get(node)) for node in remote.metrics}
+    return {node: "automatic" if node in staff.nodes else note for node, note in seats.items()}
+
+
+def _note(playing: Playing | None) -> str:
+    if playing is None:
+        return "a node"
+    if not playing.by_hand:
+        return "a learner's"
+    return f"by hand {playing.right}/{playing.given}{' thinking' if playing.asked else ''}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    face = options.parser("teach", ABOUT, EXAMPLES)
+    face.add_argument("cluster", type=options.cluster, metavar="ROOM", help="the room's code, the same for everybody")
+    options.add_cluster(face, named=False)
+    face.add_argument(
+        "--seats",
+        type=options.count("a number of seats", 0, MAX_BOTS),
+        default=0,
+        metavar="N",
+        help="fill empty seats with automatic nodes",
+    )
+    face.add_argument(
+        "--pace", type=options.factor, default=1.0, metavar="X", help="slow all clocks down so many times"
+    )
+    return face

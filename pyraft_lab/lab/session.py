@@ -1,0 +1,335 @@
+"""What answers the drawing: it sends chunks, lets a simulation go on, carries out orders. No widget is needed here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import Any
+
+from msgspec.structs import replace
+
+from pyraft_lab.engine.state import Candidate
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.lab.actions import VERBS, parse_action
+from pyraft_lab.lab.branches import MAX_AHEAD, Branch, Branches
+from pyraft_lab.lab.cluster_view import ClusterView
+from pyraft_lab.lab.recording import CHUNK, Numbered, Recorded, Recording
+from pyraft_lab.lab.static_svg import alt, still
+from pyraft_lab.lab.tape import Tape
+from pyraft_lab.lab.wire import (
+    Act,
+    Ahead,
+    Bye,
+    Chunk,
+    ChunkNews,
+    Colours,
+    Go,
+    Header,
+    HeaderNews,
+    Hello,
+    Mark,
+    Place,
+    Seen,
+    Timeline,
+    TimelineNews,
+    Told,
+    Want,
+    asked,
+)
+from pyraft_lab.sim.properties import Violation
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.term_colours import NO_TERM, PALETTE, term_colour
+from pyraft_lab.trace.record import EventId, Record
+from pyraft_lab.trace.story import story
+from pyraft_lab.trace.trace import Trace
+from pyraft_lab.viz.theme import numeral_colour
+
+LOOKAHEAD = 3 * CHUNK
+"""Events that are foreseen when a Lab opens."""
+
+
+class Session(ABC):
+    """Answers the drawing's messages; ``place`` is the branch, event and time it shows."""
+
+    def __init__(self, branch: str, event: EventId, time: float) -> None:
+        self.place = (branch, event, time)
+        self._sent: dict[str, tuple[int, int]] = {}
+
+    @abstractmethod
+    def header(self) -> Header:
+        """All that is drawn once: title, colours, where to begin, every branch's timeline."""
+
+    @abstractmethod
+    def recording(self, branch: str) -> Recording:
+        """The film of a branch."""
+
+    @abstractmethod
+    def answer(self, message: Any) -> Iterable[Told]:
+        """What to send back."""
+
+    def chunks(self) -> list[tuple[str, Chunk]]:
+        """The chunks that show the place and what comes right after it, each with its branch."""
+        branch, event, _ = self.place
+        film = self.recording(branch)
+        wanted = range(max(event, 0) // CHUNK, (event + CHUNK // 2) // CHUNK + 1)
+        return [(branch, film.chunk(number)) for number in wanted if number * CHUNK < max(len(film), 1)]
+
+    def updates(self, branch: str) -> TimelineNews:
+        """What the drawing has not been told of a branch yet."""
+        whole = self.timeline(branch)
+        version, count = self._sent.get(branch, (-1, 0))
+        start = count if version == whole.version else min(count, whole.kept)
+        self._sent[branch] = (whole.version, whole.count)
+        bands = tuple(band for band in whole.bands if band.event >= start)
+        marks = tuple(mark for mark in whole.marks if mark.event >= start)
+        return TimelineNews(replace(whole, start=start, times=whole.times[start:], bands=bands, marks=marks))
+
+    @abstractmethod
+    def timeline(self, branch: str) -> Timeline:
+        """A whole branch."""
+
+    @property
+    def view(self) -> ClusterView:
+        """The moment that is shown."""
+        branch, event, time = self.place
+        moment = self.recording(branch).view(event)
+        return replace(moment, time=max(moment.time, time))
+
+    def picture(self) -> tuple[str, str]:
+        """The moment as a still SVG picture, and in words."""
+        branch, event, _ = self.place
+        moment = self.view
+        told = str(self.recording(branch).trace.record(event)) if event >= 0 else "nothing has happened yet"
+        return still(moment, self.tape(branch), event, told), alt(moment, told)
+
+    @abstractmethod
+    def tape(self, branch: str) -> Tape:
+        """The tape of a branch."""
+
+    def story(self, most: int = 40) -> str:
+        """What has happened up to the place, the last ``most`` lines of it."""
+        branch, event, _ = self.place
+        trace = self.recording(branch).trace
+        told = story([record for record in trace.records if record.id <= event])
+        return "\n".join(told.splitlines()[-most:])
+
+
+def colours() -> Colours:
+    """The one encoding of terms, for the drawing."""
+    dark = [term_colour(term) for term in range(1, len(PALETTE) + 1) if numeral_colour(term) == "#FFFFFF"]
+    return Colours(palette=tuple(PALETTE), none=NO_TERM, dark=tuple(dark))
+
+
+def timeline_of(tape: Tape, records: Iterable[Record], **more: Any) -> Timeline:
+    """Times, bands and marks of a run; ``more`` is what only the branch knows."""
+    times = tuple(round(record.time, 6) for record in records)
+    return Timeline(
+        times=times,
+        end=times[-1] if times else 0.0,
+        count=len(times),
+        bands=tuple(tape.bands),
+        marks=tuple(tape.marks),
+        terms=tape.terms,
+        **more,
+    )
+
+
+class SimulationSession(Session):
+    """A simulation that is driven from the drawing, with all branches of its time."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.branches = Branches(sim)
+        main = self.branches["main"]
+        main.look_ahead(main.count + LOOKAHEAD)
+        super().__init__("main", main.last_event, sim.now)
+
+    @property
+    def sim(self) -> Simulation:
+        """The simulation of the branch that is shown."""
+        return self.branches[self.place[0]].sim
+
+    def recording(self, branch: str) -> Recording:
+        """The film of a branch, foreseen events included."""
+        return self.branches[branch].recording
+
+    def tape(self, branch: str) -> Tape:
+        """The tape of a branch, without what is only foreseen."""
+        return self.branches[branch].tape
+
+    def header(self) -> Header:
+        """Everything that is drawn once."""
+        sim = self.branches["main"].sim
+        branch, event, time = self.place
+        latency = sim.weather.latency
+        timelines = tuple(self.timeline(name) for name in self.branches.all)
+        self._sent = {one.name: (one.version, one.count) for one in timelines}
+        return Header(
+            title=f"simulation of {len(sim.nodes)} servers, seed {sim.seed}",
+            seed=sim.seed,
+            flight=max(sum(latency) / len(latency), 1e-4),
+            grows=True,
+            can=VERBS,
+            colours=colours(),
+            place=Place(branch, event, time),
+            timelines=timelines,
+        )
+
+    def timeline(self, branch: str) -> Timeline:
+        """One branch: what has been seen of it, and what is foreseen."""
+        one = self.branches[branch]
+        whole = timeline_of(
+            one.timeline,
+            one.recording.trace.records,
+            name=one.name,
+            parent=one.parent,
+            at=one.at,
+            why=one.why,
+            version=one.version,
+            kept=one.kept,
+            seen=one.last_event,
+            limit=one.sim.world.events + MAX_AHEAD,
+        )
+        marks = sorted([*whole.marks, *map(broken, one.violations)], key=attrgetter("event"))
+        return replace(whole, marks=tuple(marks))
+
+    def answer(self, message: Any) -> Iterator[Told]:
+        """What to send back to the drawing."""
+        match asked(message):
+            case Hello():
+                yield HeaderNews(self.header())
+            case Want(branch, number):
+                yield ChunkNews(branch, self.recording(branch).chunk(number))
+            case Ahead(branch, events):
+                self.branches[branch].look_ahead(events)
+                yield self.updates(branch)
+            case Seen(branch, event, time):
+                self.branches[branch].follow(event)
+                self.place = (branch, event, time)
+            case Act() as act:
+                yield from self._act(act)
+            case Bye():
+                pass
+
+    def _act(self, act: Act) -> Iterator[Told]:
+        branch = self.branches.act(act.branch, act.event, act.time, parse_action(act.order))
+        yield from self.moved(branch)
+
+    def moved(self, branch: Branch) -> Iterator[Told]:
+        """A branch went on by a decision: show where it is now; the future is foreseen when it is asked for."""
+        self.place = (branch.name, branch.last_event, branch.sim.now)
+        yield self.updates(branch.name)
+        for name, chunk in self.chunks():
+            yield ChunkNews(name, chunk)
+        yield Go(branch.name, branch.last_event)
+
+
+def broken(violation: Violation) -> Mark:
+    """The mark of an invariant that is violated."""
+    return Mark(violation.event, violation.time, "violation", 0, f"{violation.name} is violated: {violation.what}")
+
+
+class RecordedSession(Session):
+    """Records and what can be seen of them; opens at the last one."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._numbered = Numbered()
+        self._recording = Recorded(Trace(self._numbered.add(trace.records)))
+        records = self._recording.trace.records
+        self._tape = Tape(records)
+        super().__init__("main", len(records) - 1, records[-1].time if records else 0.0)
+
+    def recording(self, branch: str) -> Recording:  # noqa: ARG002 (there is only one)
+        """The recorded film."""
+        return self._recording
+
+    def tape(self, branch: str) -> Tape:  # noqa: ARG002 (there is only one)
+        """The tape of the whole run."""
+        return self._tape
+
+    def header(self) -> Header:
+        """Everything that is drawn once."""
+        branch, event, time = self.place
+        return Header(
+            title="recorded run",
+            seed=None,
+            flight=typical_flight(self._recording.trace),
+            grows=False,
+            can=(),
+            colours=colours(),
+            place=Place(branch, event, time),
+            timelines=(self.timeline("main"),),
+        )
+
+    def timeline(self, branch: str) -> Timeline:
+        """The whole run."""
+        count = len(self._recording)
+        return timeline_of(
+            self._tape,
+            self._recording.trace.records,
+            name=branch,
+            parent=None,
+            at=-1,
+            why="",
+            version=0,
+            kept=count,
+            seen=count - 1,
+            limit=count,
+        )
+
+    def answer(self, message: Any) -> Iterator[Told]:
+        """Chunks, and what an order brings about."""
+        match asked(message):
+            case Hello():
+                yield HeaderNews(self.header())
+            case Want(branch, number):
+                yield ChunkNews(branch, self._recording.chunk(number))
+            case Seen(branch, event, time):
+                self.place = (branch, event, time)
+            case Act() as act:
+                yield from self.carry_out_action(act)
+            case Ahead() | Bye():
+                pass
+
+    @abstractmethod
+    def carry_out_action(self, act: Act) -> Iterator[Told]:
+        """Carry out an order; what to send back."""
+
+
+class TraceSession(RecordedSession):
+    """A recorded run, to look at and not to touch."""
+
+    def __init__(self, trace: Trace) -> None:
+        if not len(trace):
+            raise PyraftError("nothing happened in this trace: there is nothing to show")
+        super().__init__(trace)
+
+    def carry_out_action(self, act: Act) -> Iterator[Told]:  # noqa: ARG002 (whatever it is)
+        """There is nothing to be done about the past."""
+        raise PyraftError("this run is recorded: it can be looked at, not changed")
+
+
+def typical_flight(trace: Trace) -> float:
+    """How long a message was usually under way, in seconds."""
+    sent = {flight.id: flight.sent for record in trace.records for flight in record.sent}
+    times = sorted(record.time - sent[record.message] for record in trace.records if record.message in sent)
+    return max(times[len(times) // 2], 1e-5) if times else 0.01
+
+
+# Where a Lab opens
+
+
+def open_at_election(sim: Simulation, longest: float = 2.0) -> None:
+    """Take a simulation in which nothing has happened yet to its first election, one vote short of a leader."""
+    if sim.leader or any(node.term for node in sim.nodes.values()) or not sim.pending:
+        return
+    stop = sim.now + longest
+    while sim.now < stop and not any(is_one_short(sim, node) for node in sim.nodes) and not sim.leader:
+        sim.step()
+
+
+def is_one_short(sim: Simulation, node: int) -> bool:
+    """Whether a candidate has more than its own vote and lacks one."""
+    state = sim.nodes[node].state
+    if not isinstance(state.role, Candidate):
+        return False
+    lacking = [len(config) // 2 + 1 - len(config & state.role.granted) for config in state.membership.configs]
+    return max(lacking) == 1

@@ -1,0 +1,67 @@
+"""Bad weather by order: a teacher, or a test, publishes how the links are to be, and every node that listens obeys.
+
+::
+
+    pyraft/<cluster>/weather         retained: the decree, so that a node that comes later obeys it too
+    pyraft/<cluster>/<node>/obeys    retained: the digest of the decree that this node obeys; cleared when it goes
+
+A node that listens to the weather listens to the gate as well (:mod:`pyraft_lab.network.remote_gate`).
+"""
+
+from hashlib import blake2b
+
+import msgspec
+
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.network.codec import read
+from pyraft_lab.network.faults import Faults, LinkFaults
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.network.remote_gate import GATE, LETTERS, carry_out
+
+TOPIC, OBEYS = "weather", "obeys"
+
+
+_decoder = msgspec.msgpack.Decoder(LinkFaults)
+
+
+def publish(line: MqttSession, decree: LinkFaults) -> bytes:
+    """Tell everybody; the digest with which every node that obeys answers."""
+    payload = msgspec.msgpack.encode(decree)
+    line.publish(TOPIC, payload, retain=True)
+    return digest(payload)
+
+
+def digest(payload: bytes) -> bytes:
+    """A decree in few bytes; all that heal everything are one."""
+    healed = not payload or payload == msgspec.msgpack.encode(LinkFaults())
+    return blake2b(b"" if healed else payload, digest_size=8).digest()
+
+
+def follow_fault_control(network: MqttNetwork, faults: Faults, *, node: NodeId | None = None) -> MqttSession:
+    """A line over which ``faults`` hears and obeys; to be opened by the caller. Garbage changes nothing.
+
+    With ``node`` everybody can see which decree this node obeys.
+    """
+    obeyed = digest(b"")
+
+    def tell() -> None:
+        if node is not None:
+            line.publish(f"{node}/{OBEYS}", obeyed, retain=True)
+
+    def hear(topic: str, payload: bytes) -> None:
+        nonlocal obeyed
+        if topic != TOPIC:
+            carry_out(faults.gate, topic, payload)
+            return
+        try:
+            faults.impose(read(_decoder, payload) if payload else LinkFaults())
+        except (msgspec.MsgspecError, ConfigError):
+            return
+        obeyed = digest(payload)
+        tell()
+
+    will = None if node is None else f"{node}/{OBEYS}"
+    line = MqttSession(network, "weather", topics=[TOPIC, GATE, LETTERS], deliver=hear, will=will, connected=tell)
+    return line

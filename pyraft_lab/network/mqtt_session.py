@@ -1,0 +1,195 @@
+"""A line to a broker that is kept up: what watches a cluster, asks its nodes or answers for one uses it.
+
+Every time it connects it subscribes anew. What is published while the line is down is lost: who needs an answer asks
+again, and what is retained is published again by ``connected``.
+"""
+
+import asyncio
+import itertools
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Self
+
+from msgspec import Struct
+
+from pyraft_lab.extras import needed
+from pyraft_lab.network.codec import Garbage
+from pyraft_lab.network.connection import cancellable, failure
+from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
+from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts
+
+with needed("aiomqtt"):
+    import aiomqtt
+
+log = logging.getLogger(__name__)
+GOODBYE_TIMEOUT = 1.0
+"""Seconds that the last words of a line may take."""
+Deliver = Callable[[str, bytes], None]
+"""Takes the last levels of a topic (behind the cluster's name) and the payload."""
+
+
+class Publication(Struct, frozen=True):
+    """A message on its way out."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+
+
+class MqttSession:
+    """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
+
+    ``hears_kept=False`` leaves out what the broker kept from before: a question is answered when it is asked, or never.
+
+    ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up,
+    ``lost`` each time it breaks.
+    """
+
+    def __init__(
+        self,
+        network: MqttNetwork,
+        name: str,
+        *,
+        topics: Sequence[str],
+        deliver: Deliver,
+        will: str | None = None,
+        hears_kept: bool = True,
+        connected: Callable[[], None] = lambda: None,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._network, self._topics, self._deliver = network, topics, deliver
+        self._connected, self._lost = connected, lost
+        self._name = network.secret(name)
+        self._deadline = asyncio.get_running_loop().time() + network.timeout
+        self._will, self._wants_retained = will, hears_kept
+        self._waiting: deque[Publication] = deque()
+        self._numbers, self._assembly = itertools.count(1), Assembly()
+        self._ready = asyncio.Event()
+        self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._keeping: asyncio.Task[None] | None = None
+        self._client: aiomqtt.Client | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Connect for the first time; ``NetworkFailed`` says why that cannot be."""
+        self._keeping = asyncio.create_task(self._keep(), name=self._name)
+        try:
+            await self._up
+        except BaseException:
+            await self.close()
+            raise
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, divide: bool = False) -> None:
+        """Send a message on its way, if the line is up; with ``divide`` a large one in parts, for another line."""
+        if self._client is not None:
+            payloads = in_parts(0, next(self._numbers), payload) if divide and len(payload) > LARGE else (payload,)
+            self._waiting.extend(Publication(self._topic(topic), one, retain) for one in payloads)
+            self._ready.set()
+
+    async def close(self) -> None:
+        """Hang up, once what waits has left; the topic of the will is cleared at once."""
+        client, self._client = self._client, None
+        if client is not None:
+            await self._publish_goodbye(client)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+
+    async def _publish_goodbye(self, client: aiomqtt.Client) -> None:
+        if self._will is not None:
+            self._waiting.append(Publication(self._topic(self._will), b"", retain=True))
+        with suppress(aiomqtt.MqttError, TimeoutError):  # the broker has gone first
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                await self._publish_all(client)
+
+    def _topic(self, topic: str) -> str:
+        return f"pyraft/{self._network.cluster}/{topic}"
+
+    async def _keep(self) -> None:
+        patience = 0.0
+        while True:
+            began = asyncio.get_running_loop().time()
+            why = await cancellable(self._session())
+            self._client = None
+            self._waiting.clear()
+            if self._up.done():
+                log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
+                self._lost()
+            elif not self._network.may_try_again(why, self._deadline):
+                self._up.set_exception(failure(self._network.address, why))
+                return
+            patience = next_backoff(patience, asyncio.get_running_loop().time() - began)
+            await asyncio.sleep(random.uniform(patience / 2, patience))
+
+    async def _session(self) -> Exception:
+        """One connection, and why it ended."""
+        end: Exception = ConnectionError("the connection ended")
+        will = None if self._will is None else aiomqtt.Will(self._topic(self._will), b"", qos=1, retain=True)
+        try:
+            async with (
+                self._network.connect(self._name, self._on_message, will=will) as client,
+                asyncio.TaskGroup() as group,
+            ):
+                group.create_task(_read(client))
+                if self._topics:
+                    await cancellable(client.subscribe([(self._topic(topic), 1) for topic in self._topics]))
+                self._client = client
+                self._connected()
+                if not self._up.done():
+                    self._up.set_result(None)
+                group.create_task(self._write(client))
+        except* aiomqtt.MqttError as ended:
+            end = _first(ended)
+        return end
+
+    async def _write(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            await self._publish_all(client)
+
+    async def _publish_all(self, client: aiomqtt.Client) -> None:
+        while self._waiting:
+            one = self._waiting.popleft()
+            await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
+
+    def _on_message(self, message: aiomqtt.Message) -> None:
+        prefix = len(self._topic(""))
+        if isinstance(message.payload, bytes):
+            if message.retain and not self._wants_retained:
+                return
+            try:
+                payload = self._whole(message.topic.value, message.payload)
+                if payload is not None:
+                    self._deliver(message.topic.value[prefix:], payload)
+            except Exception:  # a stranger may publish anything: it must not come out of the client's own thread
+                log.exception("%s could not take in a message on %s", self._name, message.topic)
+
+    def _whole(self, topic: str, payload: bytes) -> bytes | None:
+        """The payload, once all of it has arrived."""
+        if not payload.startswith(MARK):
+            return payload
+        try:
+            return self._assembly.take(topic, payload)
+        except Garbage:
+            return None
+
+
+async def _read(client: aiomqtt.Client) -> None:
+    """Messages are delivered as they come; what comes here is the end of the connection."""
+    async for _ in client.messages:
+        pass
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

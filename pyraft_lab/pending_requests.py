@@ -1,0 +1,295 @@
+"""Who waits for what: the requests of a node's clients, from ``Accepted`` and ``Readable`` to their outcome.
+
+Both drivers, the simulation and the live node, execute the engine's commands in order and pass those that concern
+requests through a :class:`Ledger`; it is a value, so that a fork of the world forks its promises too.
+
+>>> from pyraft_lab.engine.log import Blank
+>>> ledger, _ = Ledger().after(Accepted((7,), LogId(2, 1, 5)))
+>>> entry = Entry(LogId(2, 1, 5), Blank())
+>>> ledger, outcomes = ledger.after(Apply((entry,)), results=["done"])
+>>> outcomes[0].request, outcomes[0].result
+(7, 'done')
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.commands import (
+    Accepted,
+    AlreadyInitializedLog,
+    Apply,
+    Command,
+    Done,
+    InProgress,
+    InstallSnapshot,
+    NoQuorum,
+    NoSuchLearner,
+    NothingToDo,
+    NotLeading,
+    NotMember,
+    NoVoters,
+    PreconditionNotMet,
+    Readable,
+    Reason,
+    Refusal,
+    Refuse,
+    RestoreMachine,
+    TooManyUncommitted,
+    Truncate,
+)
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.state import Leader, Role
+from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId
+from pyraft_lab.errors import (
+    AlreadyInitialized,
+    ChangeInProgress,
+    EmptyMembership,
+    LearnerNotFound,
+    NotInitialized,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    PreconditionFailed,
+    PyraftError,
+    QuorumNotEnough,
+)
+
+EMPTY = Log()
+GRACE = 10
+"""Longest election timeouts for which a deposed leader waits to hear what became of its last entries."""
+
+
+class OutcomeUnknowable(Struct, frozen=True, tag=True):
+    """The entry was appended and then lost from sight; it may have happened or may yet happen."""
+
+    why: str
+
+
+Failure = Refusal | OutcomeUnknowable
+
+
+class WriteApplied(Struct, frozen=True, tag=True, gc=False):
+    """The request's entry was applied, with this result of the machine."""
+
+    request: RequestId
+    entry: Entry
+    result: Any
+
+
+class ReadAllowed(Struct, frozen=True, tag=True):
+    """The machine holds all this read has to see: serve it now."""
+
+    request: RequestId
+    at: LogId
+
+
+class OperationDone(Struct, frozen=True, tag=True):
+    """An operator's request is carried out; ``note`` says so where there was nothing to do."""
+
+    request: RequestId
+    note: str = ""
+
+
+class RequestFailed(Struct, frozen=True, tag=True):
+    """The request was refused, or its outcome will never be known here."""
+
+    request: RequestId
+    failure: Failure
+
+
+Outcome = WriteApplied | ReadAllowed | OperationDone | RequestFailed
+
+
+class Waiting(Struct, frozen=True):
+    """Request ``i`` waits for the entry at ``first.index + i`` of the leadership that ``first`` names."""
+
+    requests: tuple[RequestId, ...]
+    first: LogId
+
+    def __iter__(self) -> Iterator[tuple[RequestId, LogId]]:
+        for place, request in enumerate(self.requests, self.first.index):
+            yield request, LogId(self.first.term, self.first.node, place)
+
+    def split(self, last: Index) -> tuple["Waiting", "Waiting"]:
+        """Those that wait for entries up to ``last``, and those that wait for later ones."""
+        count = max(0, last + 1 - self.first.index)
+        rest = LogId(self.first.term, self.first.node, self.first.index + count)
+        return Waiting(self.requests[:count], self.first), Waiting(self.requests[count:], rest)
+
+
+class PendingRequests(Struct, frozen=True, kw_only=True):
+    """The open requests of one node; it does not survive a crash."""
+
+    writes: tuple[Waiting, ...] = ()
+    reads: tuple[Readable, ...] = ()
+    applied: Index = 0
+
+    def after(  # noqa: C901 (one line a command)
+        self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY
+    ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
+        """The ledger once ``command`` is executed, and whose waiting that ended.
+
+        ``results`` are what the machine returned for the entries of an ``Apply``, in order; ``log`` is the log before
+        the step, which an ``InstallSnapshot`` of another history empties.
+        """
+        match command:
+            case Accepted(requests, first):
+                return replace(self, writes=(*self.writes, Waiting(requests, first))), ()
+            case Apply(entries):
+                return self._applied(entries, results)
+            case Truncate(after):
+                return self._truncated(after)
+            case InstallSnapshot(meta):
+                return self._truncated(log.purge(meta.last).last.index)
+            case RestoreMachine(meta):
+                return self._passed_over(meta.last.index)
+            case Readable():
+                return _serve(replace(self, reads=(*self.reads, command)))
+            case Refuse(requests, refusal):
+                return self, tuple(_refused(request, refusal) for request in requests)
+            case Done(request):
+                return self, (OperationDone(request),)
+            case _:
+                return self, ()
+
+    def is_orphaned(self, role: Role) -> bool:
+        """Whether writes of a leadership that has ended still wait: perhaps nobody ever tells this node."""
+        return bool(self.writes) and not isinstance(role, Leader)
+
+    def without_writes(self) -> tuple["PendingRequests", tuple[Outcome, ...]]:
+        """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
+
+        >>> ledger, _ = Ledger().after(Accepted((7,), LogId(2, 1, 5)))
+        >>> [outcome.failure.why for outcome in ledger.abandoned()[1]]
+        ['node 1 no longer leads term 2, and was not told what became of entry T2-N1.5']
+        """
+        ended = tuple(
+            RequestFailed(request, _outcome_unknown(id)) for waiting in self.writes for request, id in waiting
+        )
+        return replace(self, writes=()), ended
+
+    @property
+    def waiting(self) -> tuple[RequestId, ...]:
+        """Every open request, writes first; what a driver fails when its node stops."""
+        writes = (request for waiting in self.writes for request in waiting.requests)
+        return (*writes, *(request for read in self.reads for request in read.requests))
+
+    def _applied(
+        self, entries: Sequence[Entry], results: Sequence[Any]
+    ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
+        assert len(results) == len(entries), "the machine gives every entry its result"
+        last = entries[-1].index if entries else self.applied
+        due, later = self._split(last)
+        ended = tuple(outcome for part in due for outcome in _answers(part, entries, results))
+        ledger, served = _serve(replace(self, writes=later, applied=last))
+        return ledger, (*ended, *served)
+
+    def _truncated(self, after: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
+        kept = tuple(waiting.split(after)[0] for waiting in self.writes)
+        _, lost = self._split(after)
+        ended = tuple(RequestFailed(request, _replaced(id)) for waiting in lost for request, id in waiting)
+        return replace(self, writes=tuple(waiting for waiting in kept if waiting.requests)), ended
+
+    def _passed_over(self, last: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
+        due, later = self._split(last)
+        ended = tuple(
+            RequestFailed(request, OutcomeUnknowable(f"a snapshot passed over entry {id}"))
+            for part in due
+            for request, id in part
+        )
+        ledger, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
+        return ledger, (*ended, *served)
+
+    def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
+        """Who waits for an entry up to ``last``, and the others."""
+        parts = [waiting.split(last) for waiting in self.writes]
+        return tuple(due for due, _ in parts if due.requests), tuple(later for _, later in parts if later.requests)
+
+
+def grace(config: Config) -> float:
+    """Seconds after which a node that no longer leads gives up what is :meth:`~Ledger.is_orphaned`."""
+    return GRACE * config.election_timeout[1]
+
+
+def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> Iterator[Outcome]:
+    """For each request the result of its own entry, or the news that another leader's stands there."""
+    base = entries[0].index
+    for request, id in due:
+        place = id.index - base
+        if place >= 0 and entries[place].id == id:
+            yield WriteApplied(request, entries[place], results[place])
+        else:
+            yield RequestFailed(request, _replaced(id))
+
+
+def _serve(ledger: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
+    """Let the reads go whose index is applied."""
+    ready = [read for read in ledger.reads if read.at.index <= ledger.applied]
+    if not ready:
+        return ledger, ()
+    waiting = tuple(read for read in ledger.reads if read.at.index > ledger.applied)
+    return replace(ledger, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
+
+
+def to_error(failure: Failure, node: NodeId) -> PyraftError:
+    """The typed error a caller of ``node`` meets."""
+    match failure:
+        case OutcomeUnknowable(why):
+            return OutcomeUnknown(why)
+        case NotLeading(_, Reason.UNINITIALIZED):
+            return NotInitialized(node)
+        case NotLeading(leader, reason):
+            return NotLeader(leader, reason.value, node=node)
+        case TooManyUncommitted(waiting, limit):
+            return Overloaded(waiting, limit)
+        case NoQuorum(got, membership):
+            return QuorumNotEnough(got, f"a majority of {membership}")
+        case _:
+            return _membership_error(failure, node)
+
+
+def _membership_error(
+    failure: InProgress
+    | NoSuchLearner
+    | NoVoters
+    | PreconditionNotMet
+    | AlreadyInitializedLog
+    | NotMember
+    | NothingToDo,
+    node: NodeId,
+) -> PyraftError:
+    match failure:
+        case InProgress(committed, effective):
+            return ChangeInProgress(committed, effective)
+        case NoSuchLearner(learner):
+            return LearnerNotFound(learner)
+        case NoVoters():
+            return EmptyMembership()
+        case PreconditionNotMet(what, expected, actual):
+            return PreconditionFailed(what, expected, actual)
+        case AlreadyInitializedLog(last, vote):
+            return AlreadyInitialized(node, last, vote)
+        case NotMember(other, membership):
+            return PreconditionFailed(f"node {other}", "a voter of it", f"outside of {membership}")
+        case NothingToDo(why):
+            return PreconditionFailed("the wanted state", "something new", f"what stands already: {why}")
+        case _:
+            assert_never(failure)
+
+
+def _refused(request: RequestId, refusal: Refusal) -> Outcome:
+    return OperationDone(request, refusal.why) if isinstance(refusal, NothingToDo) else RequestFailed(request, refusal)
+
+
+def _replaced(id: LogId) -> OutcomeUnknowable:
+    return OutcomeUnknowable(f"entry {id} was replaced by another leader's")
+
+
+def _outcome_unknown(id: LogId) -> OutcomeUnknowable:
+    return OutcomeUnknowable(
+        f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id}"
+    )

@@ -1,0 +1,124 @@
+"""Who works the state machine: applies what is committed, in order, builds and loads snapshots.
+
+A queue of its own keeps the machine's order while the disk is asked for a snapshot, and lets the node go on meanwhile.
+"""
+
+import asyncio
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any, assert_never
+
+from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
+from pyraft_lab.engine.log import Entry, SnapshotMeta, byte_size
+from pyraft_lab.engine.types import ORIGIN, LogId
+from pyraft_lab.machine import Sessions
+from pyraft_lab.runtime.disk_queue import DiskQueue
+from pyraft_lab.storage.base import Storage
+from pyraft_lab.trace.record import EventId
+
+Work = Apply | RestoreMachine | TakeSnapshot
+AT_ONCE = 512
+"""Entries that are applied without giving anybody else a turn."""
+AT_ONCE_BYTES = 512 << 10
+"""Bytes of such entries, for one may be a batch of thousands of commands; a single larger one is applied alone."""
+
+
+class Applier:
+    """Works the machine of one node; tells ``carried_out`` what it did, with the results where there are any."""
+
+    def __init__(
+        self,
+        machine: Sessions,
+        storage: Storage,
+        disk: DiskQueue,
+        *,
+        carried_out: Callable[[Work, Sequence[Any]], None],
+        built: Callable[[SnapshotMeta, EventId], None],
+    ) -> None:
+        self.machine = machine
+        self.applied: LogId = ORIGIN
+        self._storage, self._disk = storage, disk
+        self._carried_out, self._built = carried_out, built
+        self._queue: deque[tuple[Work, EventId]] = deque()
+        self._work = asyncio.Event()
+        self._is_busy = False
+
+    def do(self, work: Work, cause: EventId) -> None:
+        """Carry out a command of the engine, issued by event ``cause``: at once if nothing waits and it is small."""
+        is_idle = not self._queue and not self._is_busy
+        if isinstance(work, Apply) and is_idle and _first_piece(work.entries) == len(work.entries):
+            self._apply(work)
+        else:
+            self._queue.append((work, cause))
+            self._work.set()
+
+    async def run(self) -> None:
+        """Work for ever; an exception of the machine ends it."""
+        async with asyncio.TaskGroup() as builders:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                self._is_busy = True
+                while self._queue:
+                    await self._one(*self._queue.popleft(), builders)
+                self._is_busy = False
+
+    async def _one(self, work: Work, cause: EventId, builders: asyncio.TaskGroup) -> None:
+        match work:
+            case Apply(entries):
+                while entries:
+                    count = _first_piece(entries)
+                    self._apply(Apply(entries[:count]))
+                    entries = entries[count:]
+                    await asyncio.sleep(0)  # a heartbeat may be due between two pieces
+            case RestoreMachine(meta):
+                self.machine.restore(await self._fetch(meta))
+                self.applied = meta.last
+                self._carried_out(work, ())
+            case TakeSnapshot():
+                builders.create_task(self._build(work, self.machine.fork(), cause))
+            case _:
+                assert_never(work)
+
+    def _apply(self, work: Apply) -> None:
+        results = [self.machine.apply(entry) for entry in work.entries]
+        self.applied = work.entries[-1].id
+        self._carried_out(work, results)
+
+    async def _fetch(self, meta: SnapshotMeta) -> bytes:
+        """The snapshot's bytes, once the disk has it."""
+        arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def read() -> None:
+            arrived.set_result(await self._storage.snapshot(meta))
+
+        self._disk.read(read)
+        return await arrived
+
+    async def _build(self, order: TakeSnapshot, copy: Sessions, cause: EventId) -> None:
+        """Serialise a copy in another thread, hand the bytes to the disk, and say so."""
+        data = await asyncio.to_thread(copy.snapshot)
+        meta = SnapshotMeta(
+            last=order.last,
+            membership=order.membership,
+            membership_id=order.membership_id,
+            size=len(data),
+            checksum=zlib.crc32(data),
+        )
+
+        async def stage() -> None:
+            await self._storage.put_snapshot(meta, data)
+            self._built(meta, cause)
+
+        self._disk.read(stage)
+
+
+def _first_piece(entries: Sequence[Entry]) -> int:
+    """How many of the first entries are applied at once."""
+    first = entries[:AT_ONCE]
+    if byte_size(first) <= AT_ONCE_BYTES:
+        return len(first)
+    sizes = accumulate(byte_size((entry,)) for entry in first)
+    return max(1, sum(1 for size in sizes if size <= AT_ONCE_BYTES))

@@ -1,0 +1,414 @@
+"""One task owns one engine: it takes all that waits, turns the crank, and carries out what comes of it.
+
+::
+
+    letters  timers  requests  Stored          ┌─▶ wire: what may leave at once
+        └───────┴────────┴────────┴──▶ step ───┼─▶ disk: one batch ──▶ what had to wait for it
+                                               ├─▶ machine: apply, in order ──▶ answers
+                                               └─▶ clock
+"""
+
+import asyncio
+import logging
+import random
+from asyncio import Future
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from pyraft_lab.engine.commands import (
+    Alarm,
+    Append,
+    Apply,
+    CancelTimer,
+    Command,
+    Halt,
+    InstallSnapshot,
+    Purge,
+    RestoreMachine,
+    SaveSnapshot,
+    SaveVote,
+    Send,
+    SendChunk,
+    SetTimer,
+    StorageCommand,
+    TakeSnapshot,
+    Truncate,
+    WriteChunk,
+)
+from pyraft_lab.engine.engine import Engine, with_overdue
+from pyraft_lab.engine.events import (
+    Boot,
+    Event,
+    Fire,
+    Propose,
+    Read,
+    ReadPolicy,
+    Receive,
+    SnapshotBuilt,
+    SnapshotGone,
+    Stored,
+    Unreachable,
+)
+from pyraft_lab.engine.log import Log, Noop, Normal, SnapshotMeta
+from pyraft_lab.engine.messages import SnapshotRequest
+from pyraft_lab.engine.requests import room_for
+from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.engine.timers import Timer
+from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
+from pyraft_lab.machine import Sessions
+from pyraft_lab.network.base import Endpoint, Notice, PeerUnreachable, SessionTakenOver
+from pyraft_lab.network.codec import Envelope
+from pyraft_lab.pending_requests import EMPTY, Outcome, PendingRequests, grace
+from pyraft_lab.runtime.applier import Applier, Work
+from pyraft_lab.runtime.disk_queue import DiskQueue
+from pyraft_lab.runtime.metrics import NONE, alarms_after
+from pyraft_lab.runtime.proposals import Call, ExpectedLeader, merged
+from pyraft_lab.runtime.recorder import Recorder
+from pyraft_lab.runtime.requests import OpenRequests
+from pyraft_lab.runtime.timers import Timers
+from pyraft_lab.storage.base import Storage
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
+
+log = logging.getLogger(__name__)
+LETTERS, WRITES = 512, 2048
+"""The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
+INBOX = 16_384
+"""Letters that may wait; of more the oldest are lost, which Raft does not mind."""
+
+
+class Driver:
+    """The inside of a live node; everything here happens on its own loop."""
+
+    def __init__(
+        self,
+        state: RaftState,
+        engine: Engine,
+        *,
+        storage: Storage,
+        machine: Sessions,
+        chance: random.Random,
+        reporter: Recorder,
+    ) -> None:
+        self.state, self.engine = state, engine
+        self.ledger = PendingRequests()
+        self.raised = NONE
+        self.requests = OpenRequests()
+        self.clock = Timers(self.wake, chance)
+        self.disk = DiskQueue(storage, self.queue_event)
+        self.machinist = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
+        self.endpoint: Endpoint | None = None
+        self.changed: Callable[[], None] = lambda: None
+        self._storage, self._reporter = storage, reporter
+        self._flights: list[Flight] = []
+        self._leaving: list[tuple[NodeId, Envelope]] = []
+        self._is_turning = False
+        self._ended: list[Outcome] = []
+        self._awake = asyncio.Event()
+        self._told: deque[tuple[Event, EventId | None]] = deque()
+        self._envelopes: deque[tuple[NodeId, Envelope]] = deque()
+        self._writes: deque[Call] = deque()
+        self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
+        self._fatal: Fatal | None = None
+        self._group = asyncio.TaskGroup()
+        self._giving_up: asyncio.TimerHandle | None = None
+        self._is_going = asyncio.Event()
+        self._is_going.set()
+        self.began = asyncio.Event()
+
+    # What comes in; never waits
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._awake.set()
+
+    def queue_event(self, event: Event, cause: EventId | None = None) -> None:
+        """Queue an event, brought about by another one or from outside."""
+        self._told.append((event, cause))
+        self._awake.set()
+
+    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
+        """Queue what arrived; a flood beyond all measure washes the oldest away."""
+        self._envelopes.extend((src, letter) for letter in letters)
+        while len(self._envelopes) > INBOX:
+            lost, letter = self._envelopes.popleft()
+            self._reporter.record(Kind.UNDELIVERED, self.state.id, peer=lost, message=letter.id, detail=Fate.LOST)
+        self._awake.set()
+
+    def notice(self, notice: Notice) -> None:
+        """What the network has to say beside letters."""
+        match notice:
+            case PeerUnreachable(peer, letters):
+                self.queue_event(Unreachable(peer))
+                for letter in letters:
+                    self._reporter.record(Kind.UNDELIVERED, peer, peer=self.state.id, message=letter, detail=Fate.DEAD)
+            case SessionTakenOver(node):
+                self._fatal = DuplicateNode(node)
+                self._awake.set()
+            case _:
+                pass  # Raft's own timers judge who can be reached
+
+    def write(self, payloads: Sequence[Normal | Noop], fence: ExpectedLeader = None) -> Sequence[Future[Outcome]]:
+        """Queue a client's writes; all that wait are proposed together."""
+        ids, futures = self.requests.open(len(payloads))
+        self._writes.append((ids, payloads, fence))
+        self._awake.set()
+        return futures
+
+    def read(self, policy: ReadPolicy) -> Future[Outcome]:
+        """Queue a read; all that wait share one round."""
+        (id,), (done,) = self.requests.open()
+        self._reads.append((id, policy))
+        self._awake.set()
+        return done
+
+    def queue_request(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
+        """Queue what one request stands for."""
+        (id,), (done,) = self.requests.open()
+        self.queue_event(event(id))
+        return done
+
+    # The crank
+
+    async def run(self, endpoint: Endpoint) -> None:
+        """Live; returns never, raises what ended it."""
+        self.endpoint = endpoint
+        try:
+            async with self._group as group:
+                group.create_task(self.disk.run())
+                group.create_task(self.machinist.run())
+                group.create_task(self._step_engine())
+                self.began.set()
+        finally:
+            self.clock.stop()
+            self._cancel_give_up_timer()
+
+    def pause(self) -> None:
+        """Take no more steps; what arrives waits, and timers run out unseen."""
+        self._is_going.clear()
+
+    def resume(self) -> None:
+        """Go on, with what has arrived meanwhile."""
+        self._is_going.set()
+
+    def add_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let ``work`` live and die with the node; its exception is the node's."""
+        self._group.create_task(work)
+
+    async def _step_engine(self) -> None:
+        self._turn(Boot())
+        while True:
+            self.changed()
+            await self._awake.wait()
+            await self._is_going.wait()
+            self._awake.clear()
+            self._take_all()
+            if self._fatal is not None:
+                raise self._fatal
+            await asyncio.sleep(0)
+
+    def _take_all(self) -> None:
+        """All that waits, letters before timers: a leader that was heard is not suspected for our own slowness.
+
+        And timers before requests. Whatever of it asks about a lease that has run out meanwhile does not find it.
+        """
+        while self._told:
+            event, cause = self._told.popleft()
+            self._step_after_due_timers(event, cause)
+        for _ in range(min(len(self._envelopes), LETTERS)):
+            src, letter = self._envelopes.popleft()
+            self._step_after_due_timers(Receive(src, letter.message), letter.cause, letter.id)
+        while self.clock.has_due:
+            timer, cause = self.clock.take_due()
+            self._turn(Fire(timer), cause)
+        requests: tuple[Event, ...] = (*self._proposals(), *self._read_requests())
+        for event in requests:
+            self._step_after_due_timers(event)
+        self._fail_undecided_writes()
+        if self._envelopes or self._writes:
+            self._awake.set()
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a deposed leader waits to be told what became of its last entries."""
+        return grace(self.state.config)
+
+    def _fail_undecided_writes(self) -> None:
+        """Writes of a leadership that has ended wait only so long: whether anybody tells this node is not sure."""
+        if not self.ledger.is_orphaned(self.state.role):
+            self._cancel_give_up_timer()
+        elif self._giving_up is None:
+            self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)
+
+    def _cancel_give_up_timer(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _give_up(self) -> None:
+        self._giving_up = None
+        if self.clock.is_frozen or not self._is_going.is_set():
+            self._fail_undecided_writes()  # time stands still here
+            return
+        self.ledger, outcomes = self.ledger.without_writes()
+        self._settle(outcomes)
+
+    def _proposals(self) -> list[Propose]:
+        """The writes that wait, merged."""
+        taken, count = list[Call](), 0
+        while self._writes and count < WRITES:
+            taken.append(self._writes.popleft())
+            count += len(taken[-1][0])
+        return merged(taken, room_for(self.state))
+
+    def _read_requests(self) -> list[Read]:
+        taken, self._reads = self._reads, deque()
+        policies = dict.fromkeys(policy for _, policy in taken)
+        return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
+
+    def _step_after_due_timers(
+        self, event: Event, cause: EventId | None = None, received: MessageId | None = None
+    ) -> None:
+        """One event, after the timers that must fire before it: the clock counts, not what the loop has noticed.
+
+        A lease read asks for the time even where the clock is frozen: others do not stand still.
+        """
+        frozen_too = isinstance(event, Read) and event.policy == "lease"
+        overdue = self.clock.overdue(frozen_too=frozen_too)
+        while first := self.engine.rules.fires_first(event, overdue):
+            self._turn(Fire(first[0]), self.clock.take(first[0]))
+            overdue = self.clock.overdue(frozen_too=frozen_too)
+        self._turn(event, cause, received, overdue)
+
+    def _turn(
+        self,
+        event: Event,
+        cause: EventId | None = None,
+        received: MessageId | None = None,
+        overdue: Sequence[Timer] = (),
+    ) -> None:
+        """One step, carried out and reported; what it sends leaves when observers know of it, or they learn it late."""
+        step = with_overdue(self.engine.step(self.state, event), overdue)
+        self.state, self.raised = step.after, alarms_after(self.raised, step)
+        id = self._reporter.event()
+        self._is_turning = True
+        self._carry_out(step, id, received)
+        self._is_turning = False
+        if self._reporter.is_on:
+            self._reporter.record_step(
+                step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended
+            )
+            self._flights, self._ended = [], []
+        self._send_off()
+
+    # What goes out
+
+    def _carry_out(self, step: Step, id: EventId, received: MessageId | None) -> None:
+        """Every command, in order."""
+        batch: list[StorageCommand] = []
+        for command in step.commands:
+            match command:
+                case Send() | SendChunk():
+                    self._flush(batch, id)
+                    self._send(command, id, received)
+                case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
+                    batch.append(command)
+                    self._resolve_requests(command, log=step.before.log)
+                case _:
+                    self._do(command, id)
+        self._flush(batch, id)
+
+    def _flush(self, batch: list[StorageCommand], id: EventId) -> None:
+        """Hand the step's storage commands to the disk; they are one batch with all that waits there."""
+        if batch:
+            self.disk.write(batch, Stored(self.state.vote, self.state.log.last), id)
+            batch[:] = []
+
+    def _do(self, command: Command, id: EventId) -> None:
+        """Clock, machine, and who waits."""
+        match command:
+            case SetTimer():
+                self.clock.set(command, self.state.config, id)
+            case CancelTimer():
+                self.clock.cancel(command)
+            case Apply() | TakeSnapshot() | RestoreMachine():
+                self.machinist.do(command, id)
+            case Halt(why):
+                self._fatal = Panicked(why)
+                self._awake.set()
+            case Alarm():
+                log.warning("node %s raises an %s", self.state.id, command)
+            case _:
+                self._resolve_requests(command)
+
+    def _resolve_requests(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
+        """Resolve the requests that this command completes."""
+        self.ledger, outcomes = self.ledger.after(command, results, log=log)
+        self._settle(outcomes)
+
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        self.requests.settle(outcomes)
+        if self._reporter.tells_messages:
+            self._ended += outcomes
+
+    def _send(self, command: Send | SendChunk, cause: EventId, received: MessageId | None) -> None:
+        match command:
+            case Send(dst, message, durable=True):
+                letter = Envelope(self._reporter.message(), cause, message)
+                self.disk.after(lambda: self._queue_message(dst, letter, received))
+            case Send(dst, message):
+                self._queue_message(dst, Envelope(self._reporter.message(), cause, message), received)
+            case SendChunk():
+                self.disk.read(lambda: self._send_chunk(command, cause))
+
+    async def _send_chunk(self, order: SendChunk, cause: EventId) -> None:
+        """Read the bytes and send them; or say that they are gone."""
+        data = await self._storage.read_chunk(order.meta, order.offset, order.length)
+        if data is None:
+            self.queue_event(SnapshotGone(order.dst), cause)
+            return
+        message = SnapshotRequest(
+            vote=order.vote,
+            meta=order.meta,
+            offset=order.offset,
+            data=data,
+            done=order.offset + len(data) >= order.meta.size,
+            round=order.round,
+        )
+        self._queue_message(order.dst, Envelope(self._reporter.message(), cause, message))
+
+    def _queue_message(self, dst: NodeId, letter: Envelope, received: MessageId | None = None) -> None:
+        if self._reporter.tells_messages:
+            self._flights.append(self._reporter.flight(self.state.id, dst, letter, received))
+        self._leaving.append((dst, letter))
+        if not self._is_turning:
+            self._send_off()
+
+    def _send_off(self) -> None:
+        """Let go what waits to leave, in order."""
+        leaving, self._leaving = self._leaving, []
+        for dst, letter in leaving:
+            assert self.endpoint is not None, "nothing is sent before the node has joined its network"
+            self.endpoint.send(dst, letter)
+
+    def _applied(self, work: Work, results: Sequence[Any]) -> None:
+        self._resolve_requests(work, results)
+        self.changed()
+
+    def _built(self, meta: SnapshotMeta, cause: EventId) -> None:
+        self.queue_event(SnapshotBuilt(meta), cause)
+
+
+def cause_of_death(node: NodeId, ended: BaseException) -> Fatal:
+    """What the end of a node means to its callers."""
+    while isinstance(ended, BaseExceptionGroup):
+        ended = ended.exceptions[0]
+    match ended:
+        case Fatal():
+            return ended
+        case asyncio.CancelledError():
+            return Stopped(node)
+        case _:
+            log.error("node %s panicked", node, exc_info=ended)
+            return Panicked(f"{type(ended).__name__}: {ended}")

@@ -1,0 +1,463 @@
+"""Raft, the handle that applications hold: start a node, write, read, change its cluster, watch it, stop it.
+
+>>> raft = Raft(1, network=network, storage=storage, machine=KeyValue())  # doctest: +SKIP
+>>> await raft.start(); await raft.initialize({1, 2, 3})  # doctest: +SKIP
+>>> await raft.client_write({"op": "put", "key": "x", "value": 1})  # doctest: +SKIP
+WriteResponse(log_id=LogId(term=1, node=1, index=3), value=None, membership=None)
+
+Every method may be awaited from any event loop and any thread's loop; the node itself stays where it was started.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from pyraft_lab.arguments import (
+    address,
+    bounded_list,
+    fitting,
+    flag,
+    function,
+    instance,
+    integer,
+    node_id,
+    seconds,
+    text,
+    voters,
+)
+from pyraft_lab.client.requests import Request
+from pyraft_lab.command import encoded
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.engine import raft
+from pyraft_lab.engine.events import (
+    ChangeMembership,
+    Event,
+    Initialize,
+    Precondition,
+    ReadPolicy,
+    leadership,
+    read_policy,
+)
+from pyraft_lab.engine.log import Noop, Normal
+from pyraft_lab.engine.membership import AddLearners, Addresses, Change, ChangeLike, Membership, as_change
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.engine.state import RaftState
+from pyraft_lab.engine.types import LogId, NodeId, RequestId
+from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Timeout
+from pyraft_lab.loop_thread import LoopOwner
+from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
+from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
+from pyraft_lab.pending_requests import Outcome, ReadAllowed, RequestFailed, to_error
+from pyraft_lab.runtime.admin import Runtime, Trigger
+from pyraft_lab.runtime.client_requests import ClientRequests
+from pyraft_lab.runtime.driver import Driver
+from pyraft_lab.runtime.hooks import Hook
+from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_cluster_leader, watch_own_leadership
+from pyraft_lab.runtime.life import NodeLifecycle
+from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
+from pyraft_lab.runtime.proposals import ExpectedLeader
+from pyraft_lab.runtime.recorder import Level, Observer, Recorder
+from pyraft_lab.runtime.responses import WriteResponse, respond
+from pyraft_lab.runtime.storage_use import StorageUse
+from pyraft_lab.session import MAX_ANSWERS
+from pyraft_lab.storage.base import Identity, Storage
+
+T = TypeVar("T")
+
+
+def _storage(given: Storage | None) -> Storage | None:
+    advice = "SqliteStorage(directory) keeps it in a directory"
+    return None if given is None else fitting("storage", given, Storage, advice=advice)
+
+
+def _machine(given: StateMachine | None) -> StateMachine | Sessions:
+    if given is None:
+        return KeyValue()
+    return given if isinstance(given, Sessions) else fitting("machine", given, StateMachine)
+
+
+class Raft:
+    """One node of a cluster, and what one may ask of it (openraft Raft).
+
+    ``storage`` belongs to this node of this ``cluster`` (a network may know the name) from its first start on; a node
+    that is given another's raises ``WrongStorage``, and nothing is changed.
+    ``observers`` are called with a record of every step, or as the ``level`` says, on the node's own thread;
+    ``reporter`` is for several nodes of one process. ``max_waiting`` bounds the requests on their way; who makes more
+    waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
+    ``StorageFailed`` or ``DuplicateNode``. Nor does it hang before: after ``deadline`` seconds a write or a change of
+    the membership raises ``OutcomeUnknown``, another call ``Timeout``; sooner where the node has lost its leadership
+    and nobody tells it what became of the entry.
+
+    What you hand over runs here: ``observers``, and what you give to ``with_state``, ``with_machine`` and
+    ``wait().until``, on the node's own thread, between two steps, so they must be quick; what you give to
+    ``on_leader_change`` and ``on_cluster_leader_change`` on the event loop where you registered it
+    (:mod:`pyraft_lab.runtime.hooks`). An observer or a hook that raises is logged once and stops nothing.
+    """
+
+    trigger: Trigger
+    """Acts at once: elect, heartbeat, snapshot, purge, transfer_leader, allow_next_revert."""
+    runtime: Runtime
+    """Switches: tick, heartbeat, elect, pre_vote."""
+
+    def __init__(
+        self,
+        id: NodeId,
+        *,
+        config: Config | None = None,
+        network: Network | None = None,
+        storage: Storage | None = None,
+        cluster: str | None = None,
+        machine: StateMachine | None = None,
+        rules: Rules = RAFT,
+        observers: Sequence[Observer] = (),
+        level: Level = "full",
+        chance: random.Random | None = None,
+        reporter: Recorder | None = None,
+        max_waiting: int = 100_000,
+        deadline: float = 30.0,
+    ) -> None:
+        self.id = node_id("id", id)
+        self.config = Config.of(config)
+        self.rules = instance("rules", rules, Rules)
+        self.trigger = Trigger(self._tell, self._order_soon)
+        self.runtime = Runtime(
+            self._tell,
+            lambda: self._lifecycle.running_driver().state.config,
+            lambda act: self._lifecycle.call(lambda: act(self._lifecycle.running_driver().clock)),
+        )
+        self._network = MemoryNetwork() if network is None else fitting("network", network, Network)
+        name = cluster_of(self._network) if cluster is None else text("cluster", cluster)
+        self._use = StorageUse(_storage(storage), Identity(self.id, name))
+        self._machine = Sessions.of(_machine(machine))
+        self._max_waiting = integer("max_waiting", max_waiting, 1)
+        self._chance = random.Random() if chance is None else instance("chance", chance, random.Random)
+        self._reporter = (
+            Recorder.of_process(observers, level=level)
+            if reporter is None
+            else instance("reporter", reporter, Recorder)
+        )
+        self._watchers = Watchers(lambda: self.metrics)
+        self._deadline = seconds("deadline", deadline)
+        self._lifecycle = NodeLifecycle(id, machine=self._machine, use=self._use, changed=self._watchers.changed)
+        self._requests = ClientRequests(
+            self._lifecycle, self._machine, ensure=self._ensure, max_waiting=self._max_waiting, deadline=deadline
+        )
+
+    def __repr__(self) -> str:
+        now = self.metrics
+        return f"<Raft {self.id}: {now.role} in term {now.term}, leader {now.leader}, applied {now.applied.index}>"
+
+    # From birth to death
+
+    async def start(self) -> None:
+        """Load the disk, join the network, begin; raises what prevents it, and may then be tried again.
+
+        A node lives once: after ``shutdown()`` make a new ``Raft``, with a new machine, on the same storage.
+        """
+        await self._lifecycle.start(self._inside)
+
+    async def _inside(self) -> tuple[Driver, Endpoint]:
+        """What lives in a node, and its place in the network."""
+        engine = raft(self.rules)
+        state = engine.start(self.id, await self._use.begin(), self.config)
+        owner = Driver(
+            state,
+            engine,
+            storage=self._use.storage,
+            machine=self._machine,
+            chance=self._chance,
+            reporter=self._reporter,
+        )
+        owner.changed = self._watchers.changed
+        return owner, await self._network.join(self.id, owner)
+
+    async def shutdown(self) -> None:
+        """Stop, and let go of network and storage; every waiting call gets ``Stopped``, and so does a ``start()``.
+
+        Twice is no error.
+        """
+        await self._lifecycle.shutdown()
+
+    def pause(self) -> None:
+        """Stand still, as a process that the system has stopped: what arrives waits, timers run out unseen."""
+        self._lifecycle.call(self._lifecycle.running_driver().pause)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._lifecycle.call(self._lifecycle.running_driver().resume)
+
+    # Writing
+
+    async def client_write(self, value: Any, *, leader: ExpectedLeader = None) -> WriteResponse:
+        """Replicate a command and apply it; ``leader=(term, node)`` only under that leadership (openraft with_leader).
+
+        Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
+        ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile, that is the cause of the ``Fatal``.
+        """
+        return await self._lifecycle.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
+
+    async def client_write_many(
+        self, values: Iterable[Any], *, leader: ExpectedLeader = None
+    ) -> tuple[WriteResponse, ...]:
+        """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
+        payloads = [Normal(encoded(value)) for value in bounded_list("values", values, MAX_ANSWERS)]
+        return await self._lifecycle.run(self._write_many(payloads, leadership("leader", leader)))
+
+    async def write_blank(self) -> WriteResponse:
+        """Commit an entry that says nothing: a barrier behind everything before it."""
+        return await self._lifecycle.run(self._write(Noop(), None))
+
+    async def client_write_ff(self, value: Any) -> None:
+        """Fire and forget: returns once the command is queued here."""
+        await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
+
+    async def _write(self, payload: Normal | Noop, leader: ExpectedLeader) -> WriteResponse:
+        (done,) = (await self._with_room()).write((payload,), leader)
+        return respond(await self._outcome(done, "a write"), self.id)
+
+    async def _write_many(self, payloads: Sequence[Normal], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
+        waiting = (await self._with_room()).write(payloads, leader)
+        async with self._undecided("a batch of writes"):
+            outcomes = [await done for done in waiting]
+        return tuple(respond(outcome, self.id) for outcome in outcomes)
+
+    async def _write_ff(self, payload: Normal) -> None:
+        (await self._with_room()).write((payload,))
+
+    async def _with_room(self) -> Driver:
+        """The node's inside, once it has room for more requests."""
+        owner = self._lifecycle.running_driver()
+        if len(owner.requests) >= self._max_waiting:
+            async with self._bounded(Timeout("room for one more request", self._deadline)):
+                await owner.requests.room(self._max_waiting)
+        return self._lifecycle.running_driver()
+
+    async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
+        async with self._undecided(what):
+            return await done
+
+    def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
+        """Bound a wait for something that may happen all the same."""
+        return self._bounded(OutcomeUnknown(f"{what} was not decided within {self._deadline:g} s"))
+
+    @asynccontextmanager
+    async def _bounded(self, error: PyraftError) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._deadline):
+                yield
+        except TimeoutError:
+            raise error from None
+        except Fatal as over:
+            raise over from self._fate_of(error)
+
+    def _fate_of(self, error: PyraftError) -> OutcomeUnknown | None:
+        """What the end of the node means for what waited: of a write that it took nobody knows what becomes."""
+        went_down = OutcomeUnknown(f"node {self.id} went down")
+        return went_down if isinstance(error, OutcomeUnknown) else None
+
+    # Reading
+
+    async def ensure_linearizable(self, policy: ReadPolicy = "index") -> LogId:
+        """Return once this node's machine holds all that was acknowledged before the call (dissertation §6.4).
+
+        Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
+        may serve the read as well, so followers can share the work.
+
+        ``"index"`` asks a majority first. ``"lease"`` asks nobody; it assumes clocks that run equally fast within
+        ``Config.clock_drift`` and go on while a process is paused (not so in a virtual machine that is suspended).
+        """
+        return await self._lifecycle.run(self._ensure(read_policy(policy)))
+
+    async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
+        """Ask the machine, linearizably; only the leader answers. ``policy`` as in :meth:`ensure_linearizable`."""
+        return await self._lifecycle.run(self._read(query, read_policy(policy)))
+
+    async def _ensure(self, policy: ReadPolicy) -> LogId:
+        done = (await self._with_room()).read(policy)
+        async with self._bounded(Timeout("a read", self._deadline)):
+            outcome = await done
+        match outcome:
+            case ReadAllowed(_, at):
+                return at
+            case RequestFailed(_, failure):
+                raise to_error(failure, self.id)
+            case other:
+                raise AssertionError(f"a read cannot end as {other}")
+
+    async def _read(self, query: Any, policy: ReadPolicy) -> Any:
+        await self._ensure(policy)
+        answer = self._machine.query(query)
+        if isinstance(answer, Rejected):
+            raise BadCommand(answer.why)
+        return answer
+
+    async def serve(self, request: Request) -> Any:
+        """The reply to a client's request (:mod:`pyraft_lab.client.requests`), whose commands are checked already.
+
+        Raises what writes and reads raise, and ``Overloaded`` instead of waiting for room.
+        """
+        return await self._lifecycle.run(self._requests.serve(request))
+
+    # The cluster
+
+    async def initialize(self, members: Iterable[NodeId] | Mapping[NodeId, str]) -> None:
+        """Found a cluster of these voters: once, on one pristine node. Returns when it is on this node's disk."""
+        nodes = voters("members", members)
+        membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
+        await self._lifecycle.run(self._order(lambda request: Initialize(request, membership)))
+
+    async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
+        """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
+
+        Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
+        leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
+        """
+        id, addr, blocking = node_id("id", id), address("addr", addr), flag("blocking", blocking)
+        return await self._lifecycle.run(self._add_learner(id, addr, blocking=blocking))
+
+    async def change_membership(
+        self,
+        change: ChangeLike,
+        retain: bool = False,  # noqa: FBT001, FBT002
+        only_if: Precondition | None = None,
+    ) -> WriteResponse:
+        """Change who votes, through a joint membership where it takes one; returns when the last step is committed.
+
+        A plain set of ids replaces the voters; new ones must be learners before. ``retain`` keeps as learners the
+        voters that leave. With ``Config.auto_leave`` off it returns when the joint membership is committed, and the
+        operator ends that with another change, such as ``Batch(())``.
+        """
+        guard = Precondition() if only_if is None else instance("only_if", only_if, Precondition).validated()
+        return await self._lifecycle.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
+
+    async def _add_learner(self, id: NodeId, addr: str, *, blocking: bool) -> WriteResponse:
+        response = await self._one_change(AddLearners({id: addr}), retain=True, guard=Precondition())
+        if blocking and id != self.id:
+            what = f"node {id} catching up (it is a learner now)"
+            await self._watchers.until(lambda now: self._has_caught_up(now, id), what, self._deadline)
+        return response
+
+    def _has_caught_up(self, now: Metrics, id: NodeId) -> bool:
+        """Or there is no use in waiting: the node was removed, or this one leads no more."""
+        if now.running is not None:
+            return False  # and who waits is told what ended it
+        if now.role != "leader" or id not in now.membership.nodes:
+            return True
+        matched = now.replication.get(id, 0)  # 0: it never answered, and however short the log, nothing is known of it
+        return matched > 0 and now.last_log.index - matched <= self.config.learner_lag
+
+    async def _change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
+        response = await self._one_change(change, retain=retain, guard=guard)
+        membership = response.membership
+        is_halfway = (
+            membership is not None and membership.is_joint and self._lifecycle.running_driver().state.config.auto_leave
+        )
+        return await self._left_joint(response.log_id) if is_halfway else response
+
+    async def _left_joint(self, joint: LogId) -> WriteResponse:
+        """The leader ends a joint membership by itself; a deposed one may be a member no more, and is never told."""
+        now = await self._seen(lambda now: has_left(now, joint) or now.role != "leader", joint, self._deadline)
+        if not has_left(now, joint):
+            now = await self._seen(lambda now: has_left(now, joint), joint, self._lifecycle.running_driver().grace)
+        return WriteResponse(log_id=now.membership_id, membership=now.membership)
+
+    async def _seen(self, what: Callable[[Metrics], bool], joint: LogId, seconds: float) -> Metrics:
+        try:
+            return await self._watchers.until(lambda now: now.running is None and what(now), "", seconds)
+        except Timeout:
+            raise OutcomeUnknown(f"the joint membership {joint} was not seen to end within {seconds:g} s") from None
+
+    async def _one_change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
+        return await self._order(
+            lambda request: ChangeMembership(request=request, change=change, retain=retain, guard=guard)
+        )
+
+    async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
+        """Ask for something that one request stands for."""
+        done = (await self._with_room()).queue_request(event)
+        return respond(await self._outcome(done, "what was asked for"), self.id)
+
+    # Looking
+
+    @property
+    def metrics(self) -> Metrics:
+        """The node at this moment; from any thread."""
+        owner, over = self._lifecycle.driver, self._lifecycle.ended
+        if owner is None:
+            return Metrics(id=self.id, running=over)
+        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began, raised=owner.raised)
+
+    @property
+    def counters(self) -> Counters:
+        """What passed this node's end of the network: letters, frames, bytes, and garbage that was dropped."""
+        return Counters() if self._lifecycle.endpoint is None else self._lifecycle.endpoint.counters
+
+    def wait(self, timeout: float | None = None) -> Wait:
+        """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
+        end = None if timeout is None else seconds("timeout", timeout)
+
+        async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
+            return await self._lifecycle.run(self._watchers.until(predicate, f"node {self.id}: {what}", end))
+
+        return Wait(until)
+
+    def watch(self) -> AsyncGenerator[Metrics, None]:
+        """The metrics now and whenever they change, until the node is over."""
+        if self._lifecycle.home is None:
+            self._lifecycle.running_driver()  # says what to do
+        return (self._lifecycle.home or LoopOwner()).stream(self._watchers.stream())
+
+    async def with_state(self, look: Callable[[RaftState], T]) -> T:
+        """What ``look`` finds in the engine's state; it runs on the node's thread, and you get what it raises."""
+        function("look", look)
+
+        async def visit() -> T:
+            return look(self._lifecycle.running_driver().state)
+
+        return await self._lifecycle.run(visit())
+
+    async def with_machine(self, act: Callable[[Any], T]) -> T:
+        """What ``act`` does with the machine between two commands; to change it there would break replication.
+
+        It runs on the node's thread, and you get what it raises.
+        """
+        function("act", act)
+
+        async def visit() -> T:
+            self._lifecycle.running_driver()
+            return act(self._machine.machine)
+
+        return await self._lifecycle.run(visit())
+
+    def on_leader_change(self, start: Callback, stop: Callback) -> None:
+        """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
+
+        They alternate strictly; what they return is awaited if it can be. They run on the event loop where this is
+        called, or where none runs in a thread of their own, and hold up neither the node nor its heartbeats. One that
+        raises is logged, once, and stops nothing. It may be asked for before ``start()``.
+        """
+        begins = Hook(function("start", start), "the start hook of on_leader_change")
+        ends = Hook(function("stop", stop), "the stop hook of on_leader_change")
+        self._lifecycle.keep_running(lambda: watch_own_leadership(self._watchers, begins, ends))
+
+    def on_cluster_leader_change(self, change: LeaderChangeCallback) -> None:
+        """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
+
+        At once for a leader it knows. It runs and is awaited as above; changes during a call are told as one. Ends
+        with the node.
+        """
+        hook = Hook(function("change", change), "the hook of on_cluster_leader_change")
+        self._lifecycle.keep_running(lambda: watch_cluster_leader(self._watchers, hook))
+
+    def _tell(self, event: Event) -> None:
+        self._lifecycle.call(lambda: self._lifecycle.running_driver().queue_event(event))
+
+    def _order_soon(self, event: Callable[[RequestId], Event]) -> "Future[WriteResponse]":
+        return self._lifecycle.submit(self._order(event))
+
+
+async def _done(act: Callable[[], T]) -> T:
+    return act()

@@ -1,0 +1,192 @@
+"""Tells observers of a live cluster what happens, in the records that a simulation makes too.
+
+All nodes of a process share one reporter, which numbers events and messages; the numbers of separate processes start
+far from each other, so that a message's cause means the same on both sides of a wire.
+"""
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal, get_args
+
+from pyraft_lab.arguments import at_least, functions
+from pyraft_lab.engine.commands import Alarm
+from pyraft_lab.engine.events import Boot
+from pyraft_lab.engine.state import Step
+from pyraft_lab.engine.types import ORIGIN, NodeId
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.machine import Value
+from pyraft_lab.network.codec import Envelope
+from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, RequestFailed, WriteApplied, to_error
+from pyraft_lab.runtime.hooks import HookErrors, name_of
+from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, record_step
+
+Observer = Callable[[Record], None]
+Level = Literal["off", "protocol", "steps", "full"]
+SLOW = 0.1
+"""Seconds that an observer may take before a warning is logged: two such, and heartbeats come late."""
+
+
+class Recorder:
+    """``observers`` are called with every record, in order, on the nodes' thread; ``now`` gives the time in seconds.
+
+    So they hold the nodes up and must be quick: of one that is slow a warning is logged. One that raises is logged,
+    once, and called again with the next record.
+
+    ``level`` says how much is recorded, and may be changed at any time::
+
+        off        nothing: asking for the level is all it costs
+        protocol   steps after which a node stood otherwise (role, vote, membership, snapshot), and what was done to it
+        steps      every step, without its messages
+        full       everything
+
+    With ``sample=n`` only every n-th step is told of those that ``protocol`` would leave out.
+    """
+
+    def __init__(
+        self,
+        observers: Sequence[Observer] = (),
+        *,
+        first: int = 0,
+        now: Callable[[], float] = time.time,
+        level: Level = "full",
+        sample: int = 1,
+    ) -> None:
+        at_least("sample", sample, 1)
+        self.observers = functions("observers", observers)
+        self._hook_errors: dict[int, HookErrors] = {}
+        self.now, self.level, self.sample = now, level, sample
+        self._events, self._messages = itertools.count(first), itertools.count(first + 1)
+
+    @classmethod
+    def of_process(
+        cls, observers: Sequence[Observer] = (), *, now: Callable[[], float] = time.time, level: Level = "full"
+    ) -> "Recorder":
+        """A reporter whose numbers no other process uses."""
+        return cls(observers, first=secrets.randbits(38) << 24, now=now, level=level)
+
+    @property
+    def level(self) -> Level:
+        """How much is recorded."""
+        return self._level
+
+    @level.setter
+    def level(self, level: Level) -> None:
+        if level not in get_args(Level):
+            raise ConfigError("level", level, f"must be one of {', '.join(get_args(Level))}")
+        self._level = level
+        self.is_on = bool(self.observers) and level != "off"
+        self.tells_messages = self.is_on and level != "steps"
+
+    def observe(self, observer: Observer) -> None:
+        """Let one more see what happens from now on."""
+        self.observers.append(observer)
+        self.level = self.level
+
+    def event(self) -> EventId:
+        """The number of the next event."""
+        return next(self._events)
+
+    def message(self) -> MessageId:
+        """The number of the next message."""
+        return next(self._messages)
+
+    def record(
+        self,
+        kind: Kind,
+        node: NodeId = 0,
+        *,
+        peer: NodeId | None = None,
+        message: MessageId | None = None,
+        detail: str = "",
+    ) -> None:
+        """Record what was done to the cluster from outside."""
+        if self.is_on:
+            id = self.event()
+            self._emit(Record(id=id, time=self.now(), kind=kind, node=node, peer=peer, message=message, detail=detail))
+
+    def record_step(
+        self,
+        step: Step,
+        *,
+        id: EventId,
+        cause: EventId | None,
+        message: MessageId | None,
+        sent: Sequence[Flight],
+        ended: Sequence[Outcome],
+    ) -> None:
+        """Record a turn of a node: what it received, which messages have left since the last, whose waiting ended."""
+        if not (self._level != "protocol" and id % self.sample == 0) and not is_notable(step):
+            return
+        self._emit(
+            record_step(
+                step,
+                id=id,
+                time=self.now(),
+                kind=_kind(step),
+                cause=cause,
+                message=message,
+                sent=sent,
+                replies=[_reply(outcome, step.after.id) for outcome in ended],
+                detail="; ".join(str(one) for one in step.commands if isinstance(one, Alarm)),
+            )
+        )
+
+    def flight(self, src: NodeId, dst: NodeId, letter: Envelope, answers: MessageId | None) -> Flight:
+        """A letter that leaves now; ``answers`` is the message that was received just before."""
+        is_answer = isinstance(letter.message, ANSWERS)
+        return Flight(
+            id=letter.id,
+            src=src,
+            dst=dst,
+            message=letter.message,
+            sent=self.now(),
+            cause=letter.cause,
+            reply_to=answers if is_answer else None,
+        )
+
+    def _emit(self, record: Record) -> None:
+        for observer in self.observers:
+            began = time.monotonic()
+            try:
+                observer(record)
+            except Exception as error:  # noqa: BLE001 (whatever the application's code raises)
+                self._about(observer).failed(error)
+            if time.monotonic() - began > SLOW:
+                self._about(observer).took(time.monotonic() - began)
+
+    def _about(self, observer: Observer) -> HookErrors:
+        return self._hook_errors.setdefault(id(observer), HookErrors(f"the observer {name_of(observer)}"))
+
+
+def is_notable(step: Step) -> bool:
+    """Whether the node stands otherwise than before, or raises an alarm."""
+    before, after = step.before, step.after
+    return (
+        isinstance(step.event, Boot)
+        or type(before.role) is not type(after.role)
+        or before.vote != after.vote
+        or before.leader != after.leader
+        or before.membership_id != after.membership_id
+        or before.snapshot_last != after.snapshot_last
+        or any(isinstance(one, Alarm) for one in step.commands)
+    )
+
+
+def _kind(step: Step) -> Kind:
+    """A node that finds something on its disk has been here before."""
+    lived = step.before.log.last != ORIGIN or step.before.term > 0
+    return Kind.RESTART if lived and isinstance(step.event, Boot) else kind_of(step.event)
+
+
+def _reply(outcome: Outcome, node: NodeId) -> Reply:
+    match outcome:
+        case WriteApplied(request, _, Value(value)):
+            return Reply(request=request, ok=True, value=value)
+        case WriteApplied(request, _, answer):
+            return Reply(request=request, ok=False, error=str(answer))
+        case ReadAllowed(request) | OperationDone(request):
+            return Reply(request=request, ok=True)
+        case RequestFailed(request, failure):
+            return Reply(request=request, ok=False, error=str(to_error(failure, node)))

@@ -1,0 +1,189 @@
+"""A node's desk: it answers clients of other processes over the broker, and publishes how the node stands."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, assert_never
+
+import msgspec
+
+from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
+from pyraft_lab.command import check_batch
+from pyraft_lab.errors import ConfigError, Overloaded, PyraftError
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.rpc import (
+    AddLearner,
+    AllowNextRevert,
+    ChangeMembership,
+    Initialize,
+    Operation,
+    ReadIndex,
+    ReadQuery,
+    RpcCall,
+    RpcError,
+    RpcReply,
+    RpcRequest,
+    RpcResult,
+    TransferLeader,
+    TriggerSnapshot,
+    WriteCommands,
+    decode_call,
+    encode,
+    encode_value,
+    number_of,
+    refused,
+)
+from pyraft_lab.session import Rejected, Value
+
+PAUSE = 0.05
+"""Seconds between two publications of a node's metrics."""
+MOST_OPEN = 2048
+"""Questions that may be open at once; who asks more is told when to come back."""
+RETRY = 0.1
+"""Seconds after which a node with too many open questions may be asked again."""
+MOST_REPLY = 1 << 20
+"""Bytes of the answers to several queries in one reply; a single larger one goes alone."""
+
+
+async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
+    """Answer for ``raft`` until it is over; raises what ended it."""
+    async with asyncio.TaskGroup() as group:
+        desk = RpcServer(raft, group.create_task)
+        async with MqttSession(
+            network,
+            f"{raft.id}-desk",
+            topics=[f"{raft.id}/ask/+"],
+            deliver=desk.on_call,
+            will=f"{raft.id}/status",
+            hears_kept=False,
+            connected=desk.publish_status,
+        ) as line:
+            desk.line = line
+            async for _ in raft.watch():
+                desk.publish_status()
+                await asyncio.sleep(PAUSE)
+
+
+def _fitting(answers: Sequence[Value | Rejected]) -> Sequence[msgspec.Raw]:
+    """As many of the first answers as fit into a reply, each encoded; one with no form that travels says so."""
+    taken: list[msgspec.Raw] = []
+    room = MOST_REPLY
+    for answer in answers:
+        encoded = _encoded(answer)
+        room -= len(encoded)
+        if taken and room < 0:
+            break
+        taken.append(encoded)
+    return taken
+
+
+def _encoded(answer: Value | Rejected) -> msgspec.Raw:
+    try:
+        return encode_value(answer)
+    except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
+        return encode_value(Rejected(f"the answer cannot be sent: {wrong}"))
+
+
+class RpcServer:
+    """Questions in, answers out."""
+
+    def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        self._raft, self._start = raft, start
+        self._is_open = 0
+        self.line: MqttSession | None = None
+
+    def publish_status(self) -> None:
+        """Publish how the node stands, for those who are there and those who come."""
+        now = self._raft.metrics
+        if self.line is not None and now.running is None:
+            self.line.publish(f"{self._raft.id}/status", encode(now), retain=True)
+
+    def on_call(self, topic: str, payload: bytes) -> None:
+        """Take a question; one that makes no sense is refused, garbage is let go."""
+        client = topic.rpartition("/")[2]
+        try:
+            asked = decode_call(payload)
+        except msgspec.MsgspecError as wrong:
+            self._refuse(client, payload, str(wrong))
+            return
+        if self._is_open >= MOST_OPEN:
+            full = Overloaded(self._is_open, MOST_OPEN, what="questions wait", retry_after=RETRY)
+            self._reply(client, asked.number, refused(full))
+            return
+        self._is_open += 1
+        self._start(self._answer(client, asked))
+
+    def _refuse(self, client: str, payload: bytes, why: str) -> None:
+        """Tell who asked what nobody can read, as far as the number of the question can be."""
+        number = number_of(payload)
+        if number is not None:
+            self._reply(client, number, refused(ConfigError("question", payload[:60], why)))
+
+    async def _answer(self, client: str, asked: RpcCall) -> None:
+        try:
+            answer = await self._attempt(asked.question)
+        finally:
+            self._is_open -= 1
+        if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex, Request)):
+            self.publish_status()  # who asked for a change sees it no later than the answer
+        self._reply(client, asked.number, answer)
+
+    def _reply(self, client: str, number: int, answer: RpcResult | RpcError) -> None:
+        """Publish an answer; where a machine's has no form that travels, say that."""
+        try:
+            data = encode(RpcReply(number, answer))
+        except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
+            data = encode(RpcReply(number, refused(PyraftError(f"the answer cannot be sent: {wrong}"))))
+        if self.line is not None:
+            self.line.publish(f"answers/{client}/{self._raft.id}", data, divide=True)
+
+    async def _attempt(self, question: RpcRequest) -> RpcResult | RpcError:
+        try:
+            return RpcResult(await self._carry_out(question))
+        except PyraftError as error:
+            return refused(error)
+        except Exception as bug:  # noqa: BLE001 (a machine's query raised: the asker's affair, not the node's end)
+            return refused(PyraftError(f"{type(bug).__name__}: {bug}"))
+
+    async def _carry_out(self, question: RpcRequest) -> Any:
+        raft = self._raft
+        match question:
+            case WriteCommands(commands):
+                return [response.value for response in await raft.client_write_many(commands)]
+            case ReadQuery(query, policy):
+                return await raft.read(query, policy=policy)
+            case ReadIndex():
+                return (await raft.ensure_linearizable()).index
+            case WriteBatch() | FindOutcome() | ReadMany() | OpenSession():
+                return await self._serve(question)
+            case _:
+                return await self._operate(question)
+
+    async def _serve(self, request: Request) -> Any:
+        """What a client asks for; its commands are checked here, and what does not fit into one reply is left out."""
+        if isinstance(request, WriteBatch):
+            check_batch(request.data, request.client, request.serial)
+        reply = await self._raft.serve(request)
+        return _fitting(reply) if isinstance(request, ReadMany) else reply
+
+    async def _operate(self, question: Operation) -> Any:
+        """What an operator asks for."""
+        raft = self._raft
+        match question:
+            case Initialize(voters):
+                return await raft.initialize(voters)
+            case AddLearner(node, blocking):
+                return await raft.add_learner(node, blocking=blocking)
+            case ChangeMembership(change, retain):
+                return await raft.change_membership(change, retain)
+            case TransferLeader(to):
+                return await raft.trigger.transfer_leader(to)
+            case AllowNextRevert(node):
+                return await raft.trigger.allow_next_revert(node)
+            case TriggerSnapshot():
+                before = raft.metrics.applied
+                raft.trigger.snapshot()
+                return str((await raft.wait(30.0).snapshot(before)).snapshot)
+            case _:
+                assert_never(question)

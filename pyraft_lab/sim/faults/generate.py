@@ -1,0 +1,249 @@
+"""The nemesis: makes up a plan of faults from a seed, none, light or heavy, and sets it on a cluster.
+
+>>> conspire("light", seed=3, nodes=3, seconds=3)
+(Pause(at=1.463, lasts=0.71, node='leader', late=0.163), Snapshot(at=2.829, node=2))
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+
+from pyraft_lab.arguments import at_least
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import ConfigError
+from pyraft_lab.sim.conditions import Purpose, chance
+from pyraft_lab.sim.faults.plan import (
+    AnyFault,
+    Crash,
+    Cut,
+    Disk,
+    Drift,
+    Elect,
+    Hold,
+    Isolate,
+    Members,
+    NodeOrLeader,
+    Partition,
+    Pause,
+    Skew,
+    Snapshot,
+    Storm,
+    Transfer,
+)
+from pyraft_lab.sim.faults.run import run_plan
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.workload import Load
+
+T = TypeVar("T")
+Level = Literal["none", "light", "steady", "heavy"]
+NEWCOMERS = 2
+"""So many servers beyond the first ones may be made members."""
+
+
+class Random:
+    """Chance for one plan: the same seed throws the same numbers."""
+
+    def __init__(self, seed: int, nodes: int) -> None:
+        self.seed, self.nodes, self.thrown = seed, range(1, nodes + 1), 0
+
+    def fraction(self) -> float:
+        """A number in [0, 1)."""
+        self.thrown += 1
+        return chance(self.seed, Purpose.FAULT, 0, self.thrown)
+
+    def between(self, low: float, high: float) -> float:
+        """A number from ``low`` to ``high``, to the millisecond."""
+        return round(low + (high - low) * self.fraction(), 3)
+
+    def low_or_up_to(self, low: float, high: float) -> float:
+        """``low`` half of the time, else a number up to ``high``; it takes no throw, so that plans stay as they are."""
+        luck = 2 * chance(self.seed, Purpose.FAULT, 1, self.thrown) - 1
+        return round(low + (high - low) * max(luck, 0.0), 3)
+
+    def choose(self, things: Sequence[T]) -> T:
+        """One of them."""
+        return things[int(self.fraction() * len(things))]
+
+    def shuffled(self, things: Sequence[T]) -> list[T]:
+        """All of them in any order."""
+        return [thing for _, thing in sorted((self.fraction(), thing) for thing in things)]
+
+    def node(self) -> NodeId:
+        """Any server."""
+        return self.choose(self.nodes)
+
+    def victim(self) -> NodeOrLeader:
+        """Half of the time whoever leads, for that hurts most."""
+        return "leader" if self.fraction() < 0.5 else self.node()
+
+
+FaultGenerator = Callable[[Random, float, float], AnyFault]
+"""Makes a fault: at which time, and for how long if it lasts."""
+
+
+def storm(dice: Random, at: float, lasts: float) -> AnyFault:
+    """Loss, doubles, reordering and slow links and disks, any of them or all."""
+    slow = dice.between(0.01, 0.12)
+    return Storm(
+        at=at,
+        lasts=lasts,
+        latency=(0.001, slow),
+        loss=dice.choose((0.0, dice.between(0.0, 0.3))),
+        duplicate=dice.choose((0.0, dice.between(0.0, 0.3))),
+        reorder=dice.choose((0.0, dice.between(0.0, 0.5))),
+        disk=(0.0005, dice.choose((0.002, dice.between(0.002, 0.08)))),
+    )
+
+
+def partition(dice: Random, at: float, lasts: float) -> AnyFault:
+    """Two sides."""
+    nodes = dice.shuffled(dice.nodes)
+    middle = 1 + int(dice.fraction() * (len(nodes) - 1))
+    return Partition(at=at, lasts=lasts, groups=(tuple(sorted(nodes[:middle])), tuple(sorted(nodes[middle:]))))
+
+
+def isolate(dice: Random, at: float, lasts: float) -> AnyFault:
+    """One against all."""
+    return Isolate(at=at, lasts=lasts, node=dice.victim())
+
+
+def cut(dice: Random, at: float, lasts: float) -> AnyFault:
+    """One link, one way."""
+    src, dst, *_ = dice.shuffled(dice.nodes)
+    return Cut(at=at, lasts=lasts, src=src, dst=dst)
+
+
+def crash(dice: Random, at: float, lasts: float) -> AnyFault:
+    """Death and another life; sometimes a last write got halfway."""
+    return Crash(at=at, lasts=lasts, node=dice.victim(), torn=dice.choose((0.0, 0.0, dice.between(0.0, 1.0))))
+
+
+def pause(dice: Random, at: float, lasts: float) -> AnyFault:
+    """A long collection of garbage; half of the time what waited comes before the timers that ran out."""
+    return Pause(at=at, lasts=lasts, node=dice.victim(), late=dice.low_or_up_to(0.0, 0.2))
+
+
+def drift(dice: Random, at: float, lasts: float) -> AnyFault:
+    """A clock that is wrong, within what leases allow for by default."""
+    return Drift(at=at, lasts=lasts, node=dice.victim(), rate=dice.between(0.96, 1.04))
+
+
+def excessive_drift(dice: Random, at: float, lasts: float) -> AnyFault:
+    """A clock that is wrong beyond that: nothing but a lease read may suffer from it."""
+    return Drift(at=at, lasts=lasts, node=dice.victim(), rate=dice.between(0.3, 3.0))
+
+
+def skew(dice: Random, at: float, _lasts: float) -> AnyFault:
+    """A clock that jumps."""
+    return Skew(at=at, node=dice.victim(), by=dice.between(-1.0, 1.0))
+
+
+def bad_disk(dice: Random, at: float, lasts: float) -> AnyFault:
+    """A disk that is slow or full; no lies: those no Raft survives."""
+    if dice.fraction() < 0.5:
+        return Disk(at=at, lasts=lasts, node=dice.victim(), full=True)
+    return Disk(at=at, lasts=lasts, node=dice.victim(), slow=dice.between(2.0, 100.0))
+
+
+def hold_messages(_dice: Random, at: float, lasts: float) -> AnyFault:
+    """A network that holds its breath."""
+    return Hold(at=at, lasts=min(lasts, 0.5))
+
+
+def competing_candidates(dice: Random, at: float, _lasts: float) -> AnyFault:
+    """Candidates at the same moment."""
+    return Elect(at=at, nodes=tuple(dice.shuffled(dice.nodes)[: 1 + int(dice.fraction() * 3)]))
+
+
+def transfer(dice: Random, at: float, _lasts: float) -> AnyFault:
+    """Another leader, in peace."""
+    return Transfer(at=at, to=dice.node())
+
+
+def snapshot(dice: Random, at: float, _lasts: float) -> AnyFault:
+    """A log cut short."""
+    return Snapshot(at=at, node=dice.victim())
+
+
+def members(dice: Random, at: float, _lasts: float) -> AnyFault:
+    """Other voters: some leave, some return, some are new."""
+    everybody = range(1, len(dice.nodes) + NEWCOMERS + 1)
+    least = min(3, len(dice.nodes))
+    count = least + int(dice.fraction() * (len(dice.nodes) - least + 1))
+    return Members(at=at, voters=tuple(sorted(dice.shuffled(everybody)[:count])), retain=dice.fraction() < 0.5)
+
+
+TWO_SERVER_FAULTS = (partition, cut)
+"""What takes two servers."""
+
+
+class FaultProfile(Struct, frozen=True, kw_only=True):
+    """How bad it gets: seconds from one fault to the next, how long they last, and how often which comes.
+
+    A share of ``bursts`` of the faults comes at the heels of the one before, so that they hit together.
+    """
+
+    gap: tuple[float, float]
+    bursts: float = 0.0
+    lasts: tuple[float, float]
+    generators: tuple[tuple[FaultGenerator, int], ...]
+
+
+_GAP, _LASTS = (0.02, 0.6), (0.05, 1.5)
+_DISK_FAULTS: tuple[tuple[FaultGenerator, int], ...] = (
+    *((storm, 3), (partition, 3), (isolate, 3), (cut, 3), (hold_messages, 1), (crash, 4), (pause, 2), (bad_disk, 2)),
+    *((competing_candidates, 4), (transfer, 1), (snapshot, 1), (members, 3)),
+)
+LEVELS: Mapping[Level, FaultProfile | None] = {
+    "none": None,
+    "light": FaultProfile(
+        gap=(0.8, 2.5),
+        lasts=(0.1, 1.0),
+        generators=((storm, 3), (partition, 1), (isolate, 1), (crash, 2), (pause, 1), (transfer, 1), (snapshot, 1)),
+    ),
+    "steady": FaultProfile(gap=_GAP, bursts=0.3, lasts=_LASTS, generators=(*_DISK_FAULTS, (drift, 2))),
+    "heavy": FaultProfile(
+        gap=_GAP, bursts=0.3, lasts=_LASTS, generators=(*_DISK_FAULTS, (excessive_drift, 1), (skew, 1))
+    ),
+}
+"""What each level means; ``steady`` is heavy with clocks that leases can rely on, so lease reads stay linearizable."""
+
+
+def generate_plan(level: Level, *, seed: int, nodes: int, seconds: float) -> tuple[AnyFault, ...]:
+    """The faults of so many seconds, in order; a pure function of its arguments."""
+    if level not in LEVELS:
+        raise ConfigError("level", level, f"is one of {', '.join(LEVELS)}")
+    at_least("seconds", seconds, 0)
+    malice, dice = LEVELS[level], Random(seed, nodes)
+    return () if malice is None else tuple(_faults(malice, dice, seconds))
+
+
+def _faults(malice: FaultProfile, dice: Random, seconds: float) -> list[AnyFault]:
+    alone = len(dice.nodes) < 2
+    urn = [
+        maker for maker, often in malice.generators for _ in range(often) if not (alone and maker in TWO_SERVER_FAULTS)
+    ]
+    faults: list[AnyFault] = []
+    at = dice.between(*malice.gap)
+    while at < seconds:
+        faults.append(dice.choose(urn)(dice, at, dice.between(*malice.lasts)))
+        gap = (0.001, 0.02) if dice.fraction() < malice.bursts else malice.gap
+        at = round(at + dice.between(*gap), 3)
+    return faults
+
+
+def run_with_faults(
+    sim: Simulation,
+    level: Level = "heavy",
+    seconds: float = 20.0,
+    *,
+    load: Load | None = None,
+    quiet: float = 8.0,
+) -> None:
+    """Set the nemesis on a simulation for so long while clients work; then heal everything and leave it ``quiet``.
+
+    What comes depends on the simulation's seed and nothing else; the first broken invariant ends it.
+    """
+    plan = generate_plan(level, seed=sim.seed, nodes=len(sim.nodes), seconds=seconds)
+    run_plan(sim, plan, seconds=seconds, load=Load() if load is None else load, quiet=quiet)

@@ -1,0 +1,373 @@
+"""Fault plans as data: what goes wrong, when, and for how long; written by hand, in a file, or by the nemesis.
+
+>>> plan = Plan.parse('''{"nodes": 3, "seconds": 5, "faults": [
+...     {"do": "crash", "at": 1.0, "lasts": 0.5, "node": "leader"},
+...     {"do": "partition", "at": 2.0, "lasts": 1.0, "groups": [[1], [2, 3]]}]}''')
+>>> plan.faults[0]
+Crash(at=1.0, lasts=0.5, node='leader', torn=0.0)
+>>> Plan.parse('{"faults": [{"do": "crash", "at": 1.0, "nod": 1}]}')
+Traceback (most recent call last):
+pyraft_lab.errors.PlanError: the plan cannot be used: faults[0].nod is unknown; did you mean node? Known are ...
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, TypeVar, assert_never, get_args
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict, fields
+
+from pyraft_lab.arguments import at_least
+from pyraft_lab.did_you_mean import did_you_mean
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.errors import ConfigError, MissingExtra, PlanError
+from pyraft_lab.extras import needed
+from pyraft_lab.sim.conditions import Curve, Link, Weather, given
+
+V = TypeVar("V", Weather, Config)
+NodeOrLeader = NodeId | Literal["leader"]
+"""A server by its id, or whoever leads when it happens."""
+
+
+class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag=str.lower):
+    """Something that happens ``at`` so many seconds after the plan began."""
+
+    at: float
+
+    def check(self, where: str) -> None:
+        """``ConfigError`` for what cannot be; ``where`` is where the fault stands in its plan."""
+        at_least(f"{where}.at", self.at, 0)
+
+
+class TimedFault(Fault, frozen=True, kw_only=True, tag=str.lower):
+    """A fault that ends by itself after ``lasts`` seconds; ``None`` lasts until everything is healed."""
+
+    lasts: float | None = None
+
+    def check(self, where: str) -> None:
+        """A spell lasts for a while."""
+        super().check(where)
+        at_least(f"{where}.lasts", 0 if self.lasts is None else self.lasts, 0)
+
+
+# The network
+
+
+class Storm(TimedFault, frozen=True, kw_only=True):
+    """Other weather, everywhere or on the ``links`` that are named: what is left out stays as it is."""
+
+    latency: Curve | UnsetType = UNSET
+    loss: float | UnsetType = UNSET
+    duplicate: float | UnsetType = UNSET
+    reorder: float | UnsetType = UNSET
+    disk: Curve | UnsetType = UNSET
+    links: tuple[Link, ...] | UnsetType = UNSET
+
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """The fields of the weather that are other than usual."""
+        return given(self, without=("at", "lasts"))
+
+    def check(self, where: str) -> None:
+        """It is weather."""
+        super().check(where)
+        _changed(Weather(), where, self.changes).validated()
+
+
+class Partition(TimedFault, frozen=True, kw_only=True):
+    """Messages pass within a group only; nodes in no group form one more. The story tells the ``name``."""
+
+    groups: tuple[tuple[NodeId, ...], ...]
+    name: str = ""
+
+    def check(self, where: str) -> None:
+        """Nobody is in two groups."""
+        super().check(where)
+        everybody = list(chain.from_iterable(self.groups))
+        twice = [node for place, node in enumerate(everybody) if node in everybody[:place]]
+        if twice:
+            raise ConfigError(f"{where}.groups", self.groups, f"node {twice[0]} is in two of them")
+
+
+class Isolate(TimedFault, frozen=True, kw_only=True):
+    """One server hears nobody, and nobody hears it."""
+
+    node: NodeOrLeader
+
+
+class Cut(TimedFault, frozen=True, kw_only=True):
+    """Nothing passes from ``src`` to ``dst``; the other way stays open."""
+
+    src: NodeId
+    dst: NodeId
+
+
+class Hold(TimedFault, frozen=True, kw_only=True):
+    """All messages wait until the spell ends, and then arrive at once: a broker that hiccups."""
+
+
+# Servers
+
+
+class Crash(TimedFault, frozen=True, kw_only=True):
+    """A server dies, and is started again when the spell ends; a share of ``torn`` of its unsynced writes survives."""
+
+    node: NodeOrLeader
+    torn: float = 0.0
+
+    def check(self, where: str) -> None:
+        """A share is from 0 to 1."""
+        super().check(where)
+        if not 0 <= self.torn <= 1:
+            raise ConfigError(f"{where}.torn", self.torn, "must be a share from 0 to 1")
+
+
+class Wipe(TimedFault, frozen=True, kw_only=True):
+    """A server dies and its disk is replaced by an empty one; it is started again when the spell ends.
+
+    With ``allowed`` an operator then tells the leader to take it back, whatever it had acknowledged. A voter that is
+    wiped may cost committed entries: Raft assumes that disks last.
+    """
+
+    node: NodeOrLeader
+    allowed: bool = True
+
+
+class Pause(TimedFault, frozen=True, kw_only=True):
+    """A server stands still, as in a long collection of garbage; it notices ``late`` which timers ran out meanwhile."""
+
+    node: NodeOrLeader
+    late: float = 0.0
+
+    def check(self, where: str) -> None:
+        """Nothing is noticed too early."""
+        super().check(where)
+        at_least(f"{where}.late", self.late, 0, "seconds")
+
+
+class Drift(TimedFault, frozen=True, kw_only=True):
+    """The clock of a server runs ``rate`` times as fast as it should."""
+
+    node: NodeOrLeader
+    rate: float
+
+    def check(self, where: str) -> None:
+        """A clock goes on."""
+        super().check(where)
+        if self.rate <= 0:
+            raise ConfigError(f"{where}.rate", self.rate, "must be above 0; a server stands still by `pause`")
+
+
+class Skew(Fault, frozen=True, kw_only=True):
+    """The clock of a server jumps forward by so many seconds, or back."""
+
+    node: NodeOrLeader
+    by: float
+
+
+class Disk(TimedFault, frozen=True, kw_only=True):
+    """A disk is slow, full, damaged or lying; it is mended when the spell ends. Raft cannot survive a lying one."""
+
+    node: NodeOrLeader
+    slow: float = 1.0
+    full: bool = False
+    corrupt: Index = 0
+    lying: bool = False
+
+    def check(self, where: str) -> None:
+        """It is as slow as usual, or slower."""
+        super().check(where)
+        at_least(f"{where}.slow", self.slow, 1)
+        at_least(f"{where}.corrupt", self.corrupt, 0)
+
+
+# Operators
+
+
+class Elect(Fault, frozen=True, kw_only=True):
+    """These servers campaign at once, all of them, without asking first."""
+
+    nodes: tuple[NodeOrLeader, ...]
+
+
+class Transfer(Fault, frozen=True, kw_only=True):
+    """The leader is asked to hand over."""
+
+    to: NodeId
+
+
+class Snapshot(Fault, frozen=True, kw_only=True):
+    """A server is asked to build a snapshot, and to forget what it covers."""
+
+    node: NodeOrLeader
+
+
+class Members(Fault, frozen=True, kw_only=True):
+    """Other voters; who is not there yet is started. With ``retain`` those who leave go on as learners."""
+
+    voters: tuple[NodeId, ...]
+    retain: bool = False
+
+    def check(self, where: str) -> None:
+        """Somebody must vote."""
+        super().check(where)
+        if not self.voters:
+            raise ConfigError(f"{where}.voters", self.voters, "must name somebody")
+
+
+NetworkFault = Storm | Partition | Isolate | Cut | Hold
+"""What befalls the network."""
+NodeFault = Crash | Wipe | Pause | Drift | Skew | Disk
+"""What befalls a server."""
+OperatorAction = Elect | Transfer | Snapshot | Members
+"""What operators want."""
+AnyFault = NetworkFault | NodeFault | OperatorAction
+
+
+class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scenario: which cluster, how long, and what goes wrong meanwhile.
+
+    ``config`` and ``weather`` name only what is other than usual. JSON always; YAML with the extra ``plans``.
+    """
+
+    name: str = ""
+    nodes: int = 5
+    seed: int = 7
+    seconds: float = 20.0
+    config: dict[str, Any] = {}
+    weather: dict[str, Any] = {}
+    faults: tuple[AnyFault, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Plan":
+        """A plan from JSON; ``PlanError`` names what is wrong and where."""
+        try:
+            told = msgspec.json.decode(text)
+            _check_words(told)
+            return msgspec.convert(told, cls).validated()
+        except (msgspec.MsgspecError, ConfigError) as error:
+            raise PlanError(_placed(error)) from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Plan":
+        """A plan from a ``.json``, ``.yaml`` or ``.yml`` file; ``PlanError`` where it cannot be read."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"{path} cannot be read: {error}") from error
+        return cls.parse(text if path.suffix == ".json" else _json_of_yaml(text))
+
+    def dump(self) -> str:
+        """The plan as JSON that :meth:`parse` reads back."""
+        return msgspec.json.format(msgspec.json.encode(self)).decode()
+
+    def validated(self) -> "Plan":
+        """This plan, or ``ConfigError`` naming field, value and rule."""
+        at_least("nodes", self.nodes, 1)
+        at_least("seconds", self.seconds, 0)
+        for link in self.weather_from(Weather()).links:
+            self._check_known("weather.links", link, (link.src, link.dst))
+        self.config_from(Config())
+        for place, fault in enumerate(self.faults):
+            fault.check(f"faults[{place}]")
+            self._check_nodes(f"faults[{place}]", fault)
+            if fault.at > self.seconds:
+                raise ConfigError(f"faults[{place}].at", fault.at, f"is after the plan's end; seconds={self.seconds}")
+        return self
+
+    def _check_nodes(self, where: str, fault: AnyFault) -> None:
+        """Whom a fault is about must be there from the beginning, or be made a member."""
+        self._check_known(where, fault, _nodes_of(fault))
+
+    def _check_known(self, where: str, value: object, nodes: Iterable[NodeOrLeader]) -> None:
+        known = set(range(1, self.nodes + 1)).union(*(one.voters for one in self.faults if isinstance(one, Members)))
+        for node in nodes:
+            if node != "leader" and node not in known:
+                raise ConfigError(where, value, f"there is no node {node}; known are {sorted(known)}")
+
+    def weather_from(self, usual: Weather) -> Weather:
+        """The weather this plan wants."""
+        return _changed(usual, "weather", self.weather).validated()
+
+    def config_from(self, usual: Config) -> Config:
+        """The settings this plan wants."""
+        return _changed(usual, "config", self.config).validated()
+
+
+def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
+    """The servers a fault is about."""
+    match fault:
+        case Partition(groups=groups):
+            return chain.from_iterable(groups)
+        case Isolate(node=node) | Crash(node=node) | Wipe(node=node) | Pause(node=node):
+            return (node,)
+        case Drift(node=node) | Skew(node=node) | Disk(node=node) | Snapshot(node=node) | Transfer(to=node):
+            return (node,)
+        case Cut(src=src, dst=dst):
+            return (src, dst)
+        case Elect(nodes=nodes):
+            return nodes
+        case Storm(links=links):
+            return () if links is UNSET else chain.from_iterable((link.src, link.dst) for link in links)
+        case Hold() | Members():
+            return ()
+        case _:
+            assert_never(fault)
+
+
+def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
+    """``usual`` with other values in some fields; pairs may come as lists."""
+    known = asdict(usual)
+    for name in changes:
+        if name not in known:
+            raise ConfigError(f"{field}.{name}", changes[name], did_you_mean(name, known))
+    try:
+        return msgspec.convert(known | dict(changes), type(usual))
+    except msgspec.MsgspecError as error:
+        raise ConfigError(field, changes, _placed(error)) from error
+
+
+def _check_words(told: object) -> None:
+    """Every key, and every kind of fault, is one that is known there."""
+    if not isinstance(told, dict):
+        return
+    _check_keys("", told, Plan)
+    faults = told.get("faults")
+    for place, fault in enumerate(faults if isinstance(faults, list) else ()):
+        if isinstance(fault, dict) and "do" in fault:
+            kind = _KINDS.get(fault["do"])
+            if kind is None:
+                raise PlanError(f"faults[{place}].do {fault['do']!r} {did_you_mean(fault['do'], _KINDS)}")
+            _check_keys(f"faults[{place}].", {name: fault[name] for name in fault if name != "do"}, kind)
+
+
+def _check_keys(where: str, told: Mapping[str, object], kind: type[Struct]) -> None:
+    known = [field.name for field in fields(kind)]
+    for name in told:
+        if name not in known:
+            raise PlanError(f"{where}{name} {did_you_mean(name, known)}")
+
+
+_KINDS: Mapping[str, type[Fault]] = {kind.__name__.lower(): kind for kind in get_args(AnyFault)}
+
+
+def _placed(error: Exception) -> str:
+    """Where it is, then what."""
+    what, _, where = str(error).partition(" - at `$.")
+    return f"{where.rstrip('`')}: {what}" if where else what
+
+
+def _json_of_yaml(text: str) -> str:
+    try:
+        with needed("yaml"):
+            import yaml
+    except MissingExtra as missing:
+        raise PlanError(f"it is YAML, and {missing}, or write the plan as JSON in a .json file") from missing
+    try:
+        return msgspec.json.encode(yaml.safe_load(text)).decode()
+    except yaml.YAMLError as error:
+        raise PlanError(f"it is no YAML: {error}") from error

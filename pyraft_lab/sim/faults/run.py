@@ -1,0 +1,260 @@
+"""Performing a plan: its faults begin and end in virtual time, while clients go on working; then everything is healed.
+
+::
+
+    faults   ──▷ crash ───◁  ▷ partition ──────◁   ▷ storm ─…   healed      quiet
+    clients  ─w──r──w───c──────w──r───r──w──────c────w──r──w────────────────────────────▶ time
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from heapq import heappop, heappush
+from itertools import permutations
+from typing import assert_never
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
+from pyraft_lab.engine.rules import Rules
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.sim.conditions import SECOND, Micros, Weather
+from pyraft_lab.sim.disk import NO_DISK_FAULTS
+from pyraft_lab.sim.faults import plan as faults
+from pyraft_lab.sim.faults.plan import AnyFault, NodeOrLeader, Plan
+from pyraft_lab.sim.links import links_between
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.workload import Clients, Load
+from pyraft_lab.trace.record import Record
+
+Act = Callable[[], object]
+
+
+class PlanRun:
+    """A plan while it is performed on a simulation: what is due next, and the weather of the moment."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
+        self.usual = sim.weather
+        self.began = sim.world.now
+        self._storms: list[faults.Storm] = []
+        self._due: list[tuple[Micros, int, Act]] = []
+        self._count = 0
+
+    def at(self, seconds: float, act: Act) -> None:
+        """Have something done so many seconds after the beginning."""
+        self._count += 1
+        heappush(self._due, (self.began + round(seconds * SECOND), self._count, act))
+
+    def start_fault(self, fault: AnyFault) -> None:
+        """Let a fault happen now, and have it end when its time is over."""
+        end = self._start(fault)
+        if isinstance(fault, faults.TimedFault) and fault.lasts is not None and end is not None:
+            self.at(fault.at + fault.lasts, end)
+
+    def run(self, seconds: float) -> None:
+        """Let everything happen that is due by then; a broken invariant ends the performance."""
+        stop = self.began + round(seconds * SECOND)
+        while self._due and self._due[0][0] <= stop and not self.sim.violations:
+            time, _, act = heappop(self._due)
+            self.sim.run((time - self.sim.world.now) / SECOND)
+            if not self.sim.violations:
+                act()
+        if not self.sim.violations:
+            self.sim.run((stop - self.sim.world.now) / SECOND)
+
+    # How each fault begins; what is returned ends it
+
+    def _start(self, fault: AnyFault) -> Act | None:
+        match fault:
+            case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut() | faults.Hold():
+                return self._disturb(fault)
+            case faults.Crash() | faults.Wipe() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
+                victim = self._node(fault.node)
+                return None if victim is None else self._break_node(fault, victim)
+            case _:
+                self._operate(fault)
+                return None
+
+    def _disturb(self, fault: faults.NetworkFault) -> Act | None:
+        match fault:
+            case faults.Storm():
+                self._storms.append(fault)
+                self._set_weather()
+                return partial(self._calm, fault)
+            case faults.Partition():
+                return self._part(fault)
+            case faults.Isolate(node=who):
+                lonely = self._node(who)
+                return self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
+            case faults.Cut(src=src, dst=dst):
+                return self._cut([(src, dst)])
+            case faults.Hold() if self.sim.world.held:
+                return None
+            case faults.Hold():
+                self.sim.hold()
+                return self.sim.release
+            case _:
+                assert_never(fault)
+
+    def _break_node(self, fault: faults.NodeFault, node: NodeId) -> Act | None:
+        sim = self.sim
+        match fault:
+            case faults.Crash(torn=torn) if sim.nodes[node].up:
+                sim.crash(node, torn=torn)
+                return partial(self._restart, node)
+            case faults.Wipe(allowed=allowed) if sim.nodes[node].up:
+                sim.crash(node)
+                sim.wipe(node)
+                return partial(self._take_back, node, allowed=allowed)
+            case faults.Pause(late=late) if self._running(node):
+                sim.pause(node)
+                return partial(self._resume, node, late)
+            case faults.Drift(rate=rate):
+                sim.drift(node, rate)
+                return partial(sim.drift, node, 1.0)
+            case faults.Skew(by=by):
+                sim.skew(node, by)
+                return None
+            case faults.Disk(slow=slow, full=full, corrupt=corrupt, lying=lying):
+                sim.break_disk(node, slow=slow, full=full, corrupt=corrupt, lying=lying)
+                return partial(self._mend, node)
+            case _:
+                return None
+
+    def _operate(self, fault: faults.OperatorAction) -> None:
+        match fault:
+            case faults.Elect(nodes=nodes):
+                for rival in self._running(*nodes):
+                    self.sim.elect(rival)
+            case faults.Transfer(to=to):
+                self.sim.transfer(to)
+            case faults.Snapshot(node=who):
+                for builder in self._running(who):
+                    self.sim.snapshot(builder)
+            case faults.Members(voters=voters, retain=retain):
+                self._change(frozenset(voters), retain=retain)
+            case _:
+                assert_never(fault)
+
+    # The details
+
+    def _node(self, who: NodeOrLeader) -> NodeId | None:
+        """The server that is meant, if there is one."""
+        node = self.sim.leader if who == "leader" else who
+        return node if node in self.sim.nodes else None
+
+    def _running(self, *whos: NodeOrLeader) -> list[NodeId]:
+        """Those of them that run."""
+        nodes = [node for who in whos if (node := self._node(who)) is not None]
+        return [node for node in nodes if self.sim.nodes[node].up and not self.sim.nodes[node].paused]
+
+    def _restart(self, node: NodeId) -> None:
+        if not self.sim.nodes[node].up:
+            self.sim.restart(node)
+
+    def _take_back(self, node: NodeId, *, allowed: bool) -> None:
+        self._restart(node)
+        if allowed:
+            self.sim.allow_revert(node)
+
+    def _mend(self, node: NodeId) -> None:
+        """A sound disk, and another life for a server that died of the old one."""
+        self.sim.mend_disk(node)
+        if self.sim.nodes[node].state.halted:
+            self._restart(node)
+
+    def _resume(self, node: NodeId, late: float) -> None:
+        if self.sim.nodes[node].paused:
+            self.sim.resume(node, late=late)
+
+    def _part(self, fault: faults.Partition) -> Act:
+        """In one go where the network is whole; else what is cut already must stay so."""
+        links = links_between(fault.groups, self.sim.nodes)
+        if not links or self.sim.world.cuts:
+            return self._cut(links)
+        self.sim.partition(*fault.groups, name=fault.name)
+        return partial(self.sim.heal, *links)
+
+    def _cut(self, links: Iterable[tuple[NodeId, NodeId]]) -> Act:
+        """Cut what is whole; the end heals just that."""
+        fresh = [link for link in links if link not in self.sim.world.cuts]
+        for src, dst in fresh:
+            self.sim.cut(src, dst)
+        return partial(self.sim.heal, *fresh) if fresh else lambda: None
+
+    def _calm(self, storm: faults.Storm) -> None:
+        self._storms.remove(storm)
+        self._set_weather()
+
+    def _set_weather(self) -> None:
+        """The weather of all storms that are going on; the newest counts, and on a link those that name it."""
+        weather, links = self.usual, self.usual.links
+        for storm in self._storms:
+            weather = replace(weather, **storm.changes)
+            links += () if storm.links is UNSET else storm.links
+        self.sim.weather = replace(weather, links=links)
+
+    def _change(self, voters: frozenset[NodeId], *, retain: bool) -> None:
+        for node in sorted(voters - set(self.sim.nodes)):
+            self.sim.add_node(node)
+        self.sim.change_membership(Batch((AddLearners(voters), ReplaceVoters(voters))), retain=retain)
+
+
+def simulate_plan(
+    plan: Plan,
+    *,
+    rules: Rules | None = None,
+    load: Load | None = None,
+    quiet: float = 8.0,
+    observers: Iterable[Callable[[Record], None]] = (),
+) -> Simulation:
+    """A cluster as the plan wants it, after all that the plan has in store for it, healed and left ``quiet``."""
+    plan = plan.validated()
+    config, weather = plan.config_from(Config()), plan.weather_from(Weather())
+    sim = Simulation(plan.nodes, plan.seed, rules=rules, config=config, weather=weather)
+    for observer in observers:
+        sim.watch(observer)
+    run_plan(sim, plan, seconds=plan.seconds, load=load, quiet=quiet)
+    return sim
+
+
+def run_plan(
+    sim: Simulation,
+    plan: Plan | Iterable[AnyFault],
+    *,
+    seconds: float,
+    load: Load | None = None,
+    quiet: float | None = 8.0,
+) -> None:
+    """Let the faults of a plan happen for ``seconds`` while clients work, then heal all and leave it ``quiet``.
+
+    With ``quiet=None`` nothing is healed. A broken invariant ends it all: what follows would tell nothing new.
+    """
+    performance = PlanRun(sim)
+    for fault in plan.faults if isinstance(plan, Plan) else plan:
+        performance.at(fault.at, partial(performance.start_fault, fault))
+    if load is not None:
+        Clients(sim, load).join(performance.at)
+    performance.run(seconds)
+    if quiet is not None and not sim.violations:
+        heal_all(sim, performance.usual)
+        sim.run(quiet)
+
+
+def heal_all(sim: Simulation, weather: Weather) -> None:
+    """Heal everything: this weather without its accidents, whole links, right clocks, sound disks, every server up."""
+    sim.weather = weather.without_faults()
+    sim.heal()
+    if sim.world.held:
+        sim.release()
+    for id, node in sim.nodes.items():
+        if node.node.disk_faults != NO_DISK_FAULTS:
+            sim.mend_disk(id)
+        if node.paused:
+            sim.resume(id)
+        if node.node.rate != 1:
+            sim.drift(id, 1.0)
+        if not node.up:
+            sim.restart(id)

@@ -1,0 +1,203 @@
+"""One action as it happens: the agenda, the messages and the clock of a world while they change."""
+
+from bisect import bisect_left, insort
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from pyraft_lab.engine.state import Step
+from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.pending_requests import Outcome
+from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, Weather, chance, sample
+from pyraft_lab.sim.disk import WaitingForSync
+from pyraft_lab.sim.world import Deliver, Pending, ScheduledAction, World
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, Reply
+
+
+class Completed(Struct, frozen=True, kw_only=True):
+    """A call that got its answer: a value, or an error."""
+
+    request: RequestId
+    began: EventId
+    value: Any = None
+    error: PyraftError | None = None
+
+
+class Sender(Protocol):
+    """A server that sends: who it is, how many messages it sent, and when the last one on each link arrives."""
+
+    id: NodeId
+    sent: int
+    arrivals: Mapping[NodeId, Micros]
+
+
+class Transition:
+    """The only mutable object of a world: alive for one action, from one world to the next."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.now = world.now
+        self.nodes = dict(world.nodes)
+        self.event_queue = list(world.event_queue)
+        self.flights = dict(world.flights)
+        self.calls = dict(world.calls)
+        self.clients = dict(world.clients)
+        self.cuts, self.held, self.weather = world.cuts, world.held, world.weather
+        self.sequence, self.messages, self.requests = world.sequence, world.messages, world.requests
+        self.sent: list[Flight] = []
+        self.ended: list[Completed] = []
+        self.outcomes: list[tuple[NodeId, Outcome]] = []
+        self.step: Step | None = None
+        self.kind, self.node = Kind.CALL, 0
+        self.cause: EventId | None = None
+        self.peer: NodeId | None = None
+        self.message: MessageId | None = None
+        self.detail = ""
+
+    @property
+    def id(self) -> EventId:
+        """The id that the record of this action will have."""
+        return self.world.events
+
+    def describe(
+        self,
+        kind: Kind,
+        node: NodeId = 0,
+        *,
+        peer: NodeId | None = None,
+        message: MessageId | None = None,
+        detail: str = "",
+    ) -> None:
+        """Say what is happening."""
+        self.kind, self.node, self.peer, self.message, self.detail = kind, node, peer, message, detail
+
+    def draw(self, purpose: Purpose, place: int, count: int) -> float:
+        """A chance that nothing else in this world draws."""
+        return chance(self.world.setting.seed, purpose, place, count)
+
+    # The agenda
+
+    def schedule(self, delay: Micros, action: Pending, cause: EventId | None = None) -> ScheduledAction:
+        """Put an action on the agenda, ``delay`` from now."""
+        due = ScheduledAction(self.now + max(delay, 0), self.sequence, action, self.id if cause is None else cause)
+        self.sequence += 1
+        insort(self.event_queue, due)
+        return due
+
+    def cancel(self, due: ScheduledAction) -> None:
+        """Take a line off the agenda; one that is past is not there any more."""
+        place = bisect_left(self.event_queue, due)
+        if place < len(self.event_queue) and self.event_queue[place] == due:
+            del self.event_queue[place]
+
+    def reschedule(self, due: ScheduledAction, delay: Micros) -> ScheduledAction:
+        """The same action at another time."""
+        self.cancel(due)
+        return self.schedule(delay, due.action, due.cause)
+
+    def unschedule(self, action: Pending) -> ScheduledAction | None:
+        """Take the first line with this action off the agenda."""
+        due = next((due for due in self.event_queue if due.action == action), None)
+        if due is not None:
+            self.cancel(due)
+        return due
+
+    # The network
+
+    def send(self, src: Sender, leaving: WaitingForSync) -> None:
+        """Let a message leave: the weather decides whether, when and how often it arrives."""
+        src.sent += 1
+        flight = Flight(
+            id=self._number(),
+            src=src.id,
+            dst=leaving.dst,
+            message=leaving.message,
+            sent=self.now / SECOND,
+            cause=leaving.cause,
+            reply_to=leaving.reply_to,
+        )
+        weather = self.weather.on(src.id, leaving.dst)
+        if (src.id, leaving.dst) in self.cuts:
+            self.sent.append(replace(flight, fate=Fate.CUT))
+        elif self._happens(weather.loss, Purpose.LOSS, src):
+            self.sent.append(replace(flight, fate=Fate.LOST))
+        else:
+            self.send_flight(flight, self._arrival(src, leaving.dst, weather))
+            if self._happens(weather.duplicate, Purpose.DUPLICATE, src):
+                again = sample(weather.latency, self.draw(Purpose.COPY, src.id, src.sent))
+                self.copy(flight, again)
+
+    def send_flight(self, flight: Flight, delay: Micros) -> None:
+        """Put a message on its way."""
+        due = self.schedule(delay, Deliver(flight.id), flight.cause)
+        flight = replace(flight, due=due.time / SECOND)
+        self.flights[flight.id] = flight
+        self.sent.append(flight)
+
+    def copy(self, flight: Flight, delay: Micros) -> None:
+        """Put the same message on its way again."""
+        original = flight.copy_of or flight.id
+        self.send_flight(
+            replace(flight, id=self._number(), copy_of=original, sent=self.now / SECOND, cause=self.id), delay
+        )
+
+    def _number(self) -> MessageId:
+        self.messages += 1
+        return self.messages
+
+    def _happens(self, likely: float, purpose: Purpose, src: Sender) -> bool:
+        return likely > 0 and self.draw(purpose, src.id, src.sent) < likely
+
+    def _arrival(self, src: Sender, dst: NodeId, weather: Weather) -> Micros:
+        """How long it flies: behind the earlier ones on its link, unless it is reordered."""
+        delay = sample(weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
+        if self._happens(weather.reorder, Purpose.REORDER, src):
+            return delay + sample((0.0, 2 * weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
+        arrival = max(self.now + delay, src.arrivals.get(dst, 0))
+        src.arrivals = {**src.arrivals, dst: arrival}
+        return arrival - self.now
+
+    # The end
+
+    def world_after(self) -> World:
+        """The world once the action has happened."""
+        return World(
+            setting=self.world.setting,
+            weather=self.weather,
+            nodes=self.nodes,
+            now=self.now,
+            event_queue=tuple(self.event_queue),
+            flights=self.flights,
+            cuts=self.cuts,
+            held=self.held,
+            calls=self.calls,
+            clients=self.clients,
+            events=self.world.events + 1,
+            sequence=self.sequence,
+            messages=self.messages,
+            requests=self.requests,
+        )
+
+    def record(self) -> Record:
+        """What is to be told of it."""
+        return Record(
+            id=self.id,
+            time=self.now / SECOND,
+            kind=self.kind,
+            node=self.node,
+            cause=self.cause,
+            step=self.step,
+            peer=self.peer,
+            message=self.message,
+            sent=tuple(self.sent),
+            replies=tuple(map(_reply, self.ended)),
+            detail=self.detail,
+        )
+
+
+def _reply(ended: Completed) -> Reply:
+    error = "" if ended.error is None else str(ended.error)
+    return Reply(request=ended.request, ok=not error, value=ended.value, error=error)

@@ -1,0 +1,359 @@
+"""Words that several commands share: which cluster, which broker, how to be let in, how much to say.
+
+Every value is checked while the command line is read, so that nothing has happened when one is refused.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from pyraft_lab.did_you_mean import did_you_mean
+from pyraft_lab.engine.config import Config
+from pyraft_lab.errors import MissingExtra, PyraftError
+from pyraft_lab.extras import require
+from pyraft_lab.network.address import Address, Certificates, topic_word
+from pyraft_lab.network.passwords import HELP
+
+V = TypeVar("V")
+OVER, FAILED, INTERRUPTED = 0, 1, 130
+"""Exit codes: all went well, something did not, Ctrl-C; argparse itself exits with 2 for words that make no sense."""
+LARGEST_NODE, MOST_SERVERS, MOST_SEEDS = 2**31 - 1, 99, 10_000_000
+LONGEST, LARGEST_SEED = 1_000_000.0, 2**63 - 1
+
+
+Refused = argparse.ArgumentTypeError
+"""What is raised for a word that makes no sense; argparse says which option it was for."""
+
+
+class OptionParser(argparse.ArgumentParser):
+    """Reads a command's words; what is wrong is said in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and where to read on."""
+        line = " ".join(message.split())
+        self.exit(2, f"{self.prog}: error: {line}; see {self.prog} --help\n")
+
+
+def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
+    """A command's face, with examples below the options."""
+    return OptionParser(
+        prog=f"pyraft-lab {name}",
+        description=about,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
+    """Which cluster around which broker."""
+    if named:
+        face.add_argument("--cluster", type=cluster, default="demo", help="its name (default demo)")
+    face.add_argument(
+        "--broker",
+        type=broker,
+        required=True,
+        metavar="URL",
+        help=f"mqtt://[user:password@]host:1883, or mqtts; {HELP}",
+    )
+    add_certificates(face)
+
+
+def add_certificates(face: argparse.ArgumentParser) -> None:
+    """Files for TLS."""
+    face.add_argument(
+        "--cafile", type=old_file, metavar="FILE", help="the authority that signed the broker's certificate, for mqtts"
+    )
+    face.add_argument(
+        "--certfile", type=old_file, metavar="FILE", help="a certificate of one's own, if the broker asks for one"
+    )
+    face.add_argument("--keyfile", type=old_file, metavar="FILE", help="its key")
+
+
+def certificates(chosen: argparse.Namespace) -> Certificates:
+    """The files that were named."""
+    return Certificates(authority=chosen.cafile, certificate=chosen.certfile, key=chosen.keyfile)
+
+
+# Names and places
+
+
+def cluster(text: str) -> str:
+    """A name that may stand in a topic."""
+    return _gated(lambda: topic_word("cluster", text))
+
+
+def account(text: str) -> str:
+    """The name of an account, which stands in topics too."""
+    return _gated(lambda: topic_word("name", text))
+
+
+def accounts(text: str) -> tuple[str, ...]:
+    """Several of them: ``ann,bob``."""
+    names = tuple(account(part.strip()) for part in text.split(","))
+    if len(set(names)) < len(names):
+        raise Refused(f"{shown(text)} names an account twice")
+    return names
+
+
+def broker(text: str) -> str:
+    """A URL of a broker."""
+    _gated(lambda: Address.parse(text))
+    return text
+
+
+def _gated(read: Callable[[], V]) -> V:
+    """The errors of our own gates in argparse's manner."""
+    try:
+        return read()
+    except PyraftError as wrong:
+        raise Refused(str(wrong)) from None
+
+
+def old_file(text: str) -> str:
+    """A file that can be read."""
+    try:
+        Path(text).open("rb").close()
+    except (OSError, ValueError) as wrong:
+        raise Refused(f"{shown(text)} cannot be read: {_why(wrong)}") from None
+    return text
+
+
+def new_file(*suffixes: str, needs: Sequence[str] = ()) -> Callable[[str], Path]:
+    """A file to be written: of a known kind, in a place where one may write, with the packages that it takes."""
+
+    def read(text: str) -> Path:
+        path = Path(text)
+        if path.suffix not in suffixes:
+            raise Refused(f"{shown(text)} must end in {' or '.join(suffixes)}")
+        _require(path.suffix, needs)
+        _be_writable(path)
+        return path
+
+    return read
+
+
+def _require(suffix: str, needs: Sequence[str]) -> None:
+    try:
+        require(*(name for name in needs if suffix != ".jsonl"))
+    except MissingExtra as missing:
+        raise Refused(str(missing)) from None
+
+
+def _be_writable(path: Path) -> None:
+    """Try it, for nothing else tells; a file that was not there is not there afterwards."""
+    try:
+        is_new = not path.exists()
+        if not is_new and not path.is_file():
+            raise Refused(f"{shown(str(path))} is not a file")
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except (OSError, ValueError) as wrong:
+        raise Refused(f"{shown(str(path))} cannot be written: {_why(wrong)}") from None
+
+
+def _why(wrong: Exception) -> str:
+    return (wrong.strerror if isinstance(wrong, OSError) else "") or str(wrong)
+
+
+# Numbers
+
+
+def nodes(text: str) -> tuple[int, ...]:
+    """Several node ids: ``1,2,3``."""
+    ids = tuple(node(part) for part in text.split(","))
+    if len(set(ids)) < len(ids):
+        raise Refused(f"{shown(text)}: a node is named twice")
+    return ids
+
+
+def node(text: str) -> int:
+    """One node id, from 1."""
+    number = _whole(text)
+    if number is None or not 1 <= number <= LARGEST_NODE:
+        raise Refused(f"{shown(text)} is not a node: nodes are numbered from 1")
+    return number
+
+
+def count(what: str, least: int, most: int) -> Callable[[str], int]:
+    """A whole number of something, within limits."""
+
+    def read(text: str) -> int:
+        number = _whole(text)
+        if number is None or not least <= number <= most:
+            rule = f"a whole number from {least} to {most}"
+            raise Refused(f"{shown(text)} is not {what}: give {rule}")
+        return number
+
+    return read
+
+
+servers = count("a number of servers", 1, MOST_SERVERS)
+seed = count("a seed", 0, LARGEST_SEED)
+
+
+def _whole(text: str) -> int | None:
+    """A whole number in plain digits, or ``None``: Python reads more than that, and refuses very long ones."""
+    digits = text.strip()
+    is_number = digits.isascii() and digits.lstrip("-").isdigit() and digits.count("-") <= 1 and len(digits) <= 20
+    return int(digits) if is_number else None
+
+
+def seeds(text: str) -> Sequence[int]:
+    """``0:200`` as a range, ``3,14,15`` as a list."""
+    first, colon, stop = text.partition(":")
+    if not colon:
+        return [_seed(part, text) for part in text.split(",")]
+    chosen = range(_seed(first or "0", text), _seed(stop, text))
+    if not chosen:
+        raise Refused(f"there are no seeds in {shown(text)}: FIRST must be below STOP, as in 0:100")
+    if len(chosen) > MOST_SEEDS:
+        raise Refused(f"{shown(text)} are more than {MOST_SEEDS:,} seeds")
+    return chosen
+
+
+def _seed(part: str, text: str) -> int:
+    number = _whole(part)
+    if number is None or not 0 <= number <= LARGEST_SEED:
+        raise Refused(f"{shown(text)} is neither FIRST:STOP nor a list of seeds as 3,14,15")
+    return number
+
+
+def seconds(text: str) -> float:
+    """A positive time that ends."""
+    number = _number(text)
+    if not 0 < number <= LONGEST:
+        raise Refused(f"{shown(text)} is not a time: give seconds above 0, at most {LONGEST:,.0f}")
+    return number
+
+
+def share(text: str) -> float:
+    """A probability."""
+    number = _number(text)
+    if not 0 <= number <= 1:
+        raise Refused(f"{shown(text)} is not a share: give a number from 0 to 1")
+    return number
+
+
+def factor(text: str) -> float:
+    """How many times slower."""
+    number = _number(text)
+    if not 1 <= number <= 1000:
+        raise Refused(f"{shown(text)} is not a pace: 1 is as usual, 20 is twenty times slower, 1000 the slowest")
+    return number
+
+
+def delay(shortest: str, longest: str) -> tuple[float, float]:
+    """How late messages may be: two times in seconds, the shortest first."""
+    pair = (_number(shortest), _number(longest))
+    if not 0 <= pair[0] <= pair[1] <= 60:
+        raise Refused(
+            f"{shown(f'{shortest} {longest}')} is not a delay: give the shortest and the longest, from 0 to 60 seconds"
+        )
+    return pair
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text) if text.isascii() and "_" not in text else None
+    except ValueError:
+        number = None
+    if number is None or not isfinite(number):
+        raise Refused(f"{shown(text)} is not a number") from None
+    return number
+
+
+# Knobs
+
+
+def config_over(usual: Config) -> Callable[[str], Config]:
+    """Knobs as a JSON object, over the ``usual`` ones: what is not said stays as it is."""
+
+    def read(text: str) -> Config:
+        try:
+            told = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, RecursionError):
+            told = None
+        if not isinstance(told, dict):
+            raise Refused(f'{shown(text)} is not a JSON object such as {{"heartbeat_interval": 0.1}}')
+        return _changed(usual, told)
+
+    return read
+
+
+def _changed(usual: Config, told: dict[str, Any]) -> Config:
+    known = msgspec.structs.asdict(usual)
+    for name in told:
+        if name not in known:
+            raise Refused(f"{shown(name)} {did_you_mean(name, known)}")
+    try:
+        return msgspec.convert(known | told, Config).validated()
+    except (msgspec.MsgspecError, PyraftError) as wrong:
+        raise Refused(str(wrong)) from None
+
+
+def shown(text: str) -> str:
+    """What somebody typed, in quotes, and not all of it where it is long."""
+    return repr(text if len(text) <= 60 else f"{text[:50]}…")
+
+
+# Running
+
+
+def add_log_level(face: argparse.ArgumentParser) -> None:
+    """How much is said on standard error."""
+    levels = ("debug", "info", "warning", "error")
+    face.add_argument("--log-level", choices=levels, default="info", help="how much to say (default info)")
+
+
+def log_to_stderr(level: str) -> None:
+    """Let the package's loggers speak."""
+    logging.basicConfig(
+        stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING
+    )
+    logging.getLogger("pyraft_lab").setLevel(level.upper())
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """The exit code of ``work``; of several errors at once the first is raised."""
+    try:
+        return asyncio.run(work)
+    except BaseExceptionGroup as group:
+        raise _first(group) from None
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+class Stop(asyncio.Event):
+    """Set by the first SIGTERM or Ctrl-C; ``code`` is what the command exits with then."""
+
+    code = OVER
+
+
+def stop_on_signals() -> Stop:
+    """What SIGTERM and Ctrl-C set. More of the former change nothing; a second Ctrl-C does not wait for a clean end."""
+    stop, loop, work = Stop(), asyncio.get_running_loop(), asyncio.current_task()
+    assert work is not None, "called by the work itself"
+
+    def interrupt() -> None:
+        if stop.code == INTERRUPTED:
+            work.cancel()
+        stop.code = INTERRUPTED
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    return stop
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,81 @@
+"""The desk answers the drawing: it opens where something happens, hands out what it needs, and says what is wrong."""
+
+from typing import Any
+
+import pytest
+
+from pyraft_lab import PyraftError, Simulation, Trace
+from pyraft_lab.lab.session import SimulationSession, TraceSession, open_at_election
+from pyraft_lab.lab.wire import plain
+
+
+def fresh() -> SimulationSession:
+    sim = Simulation(seed=7)
+    open_at_election(sim)
+    return SimulationSession(sim)
+
+
+def answers(desk: Any, **message: Any) -> list[Any]:
+    return list(desk.answer(message))
+
+
+def test_a_new_simulation_opens_one_vote_short_of_a_leader() -> None:
+    sim = Simulation(seed=7)
+    open_at_election(sim)
+    assert sim.leader is None
+    sim.step()
+    assert sim.leader is not None
+
+
+def test_a_simulation_under_way_is_left_where_it_is() -> None:
+    sim = Simulation(seed=7)
+    sim.run_until(lambda s: s.leader)
+    before = len(sim.trace)
+    open_at_election(sim)
+    assert len(sim.trace) == before
+
+
+def test_only_what_is_new_is_told_of_a_branch() -> None:
+    desk = fresh()
+    known = desk.header().timelines[0].count
+    (news,) = answers(desk, do="ahead", branch="main", events=known + 10)
+    assert (news.timeline.start, len(news.timeline.times)) == (known, 10)
+
+
+def test_showing_a_moment_lets_it_really_happen() -> None:
+    desk = fresh()
+    seen = len(desk.sim.trace)
+    answers(desk, do="seen", branch="main", event=seen + 4, time=0.2)
+    assert len(desk.sim.trace) == seen + 5
+
+
+def test_an_order_is_answered_with_where_to_go() -> None:
+    desk = fresh()
+    event = len(desk.sim.trace) - 1
+    *_, told = answers(desk, do="act", branch="main", event=event, time=0.0, order={"type": "crash", "node": 2})
+    assert plain(told) == {"type": "go", "branch": "main", "event": event + 1}
+
+
+def test_the_place_is_told_as_a_picture_and_in_words() -> None:
+    svg, words = fresh().picture()
+    assert svg.startswith("<svg")
+    assert len(svg) < 300_000
+    assert "n1 asks for votes in term 1" in words
+
+
+def test_the_story_ends_where_the_place_is() -> None:
+    desk = fresh()
+    assert desk.story().splitlines()[-1].endswith("n1 gets n2's vote of term 1 (§5.2)")
+
+
+def test_a_recorded_run_is_looked_at_and_not_touched() -> None:
+    sim = Simulation(seed=7)
+    sim.run(0.4)
+    desk = TraceSession(sim.trace)
+    with pytest.raises(PyraftError, match="recorded"):
+        answers(desk, do="act", branch="main", event=3, time=0.0, order={"type": "crash", "node": 1})
+
+
+def test_an_empty_trace_has_nothing_to_show() -> None:
+    with pytest.raises(PyraftError, match="nothing happened"):
+        TraceSession(Trace())

@@ -1,0 +1,52 @@
+import asyncio
+
+from pyraft_lab.network.broker import Broker
+from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.network.mqtt_session import MqttSession
+
+
+async def test_the_last_words_of_a_line_still_leave(any_broker: Broker) -> None:
+    network, heard, all_heard = MqttNetwork(any_broker.url), list[str](), asyncio.Event()
+
+    def hear(topic: str, payload: bytes) -> None:
+        heard.append(f"{topic} {payload.decode()}")
+        if len(heard) == 101:
+            all_heard.set()
+
+    async with MqttSession(network, "listener", topics=["news", "bye"], deliver=hear):
+        async with MqttSession(network, "speaker", topics=[], deliver=lambda *_: None, will="bye") as speaker:
+            for number in range(100):
+                speaker.publish("news", str(number).encode())
+        async with asyncio.timeout(10):
+            await all_heard.wait()
+    assert heard == [*(f"news {number}" for number in range(100)), "bye "]
+
+
+async def test_a_line_closes_even_where_its_broker_has_just_gone(any_broker: Broker) -> None:
+    """Over and over: the end of the connection and the wish to end must not swallow each other."""
+    for _ in range(10):
+        line = MqttSession(MqttNetwork(any_broker.url), "speaker", topics=[], deliver=lambda *_: None, will="bye")
+        await line.open()
+        line.publish("news", b"nobody hears this")
+        await asyncio.to_thread(any_broker.kill)
+        line.publish("news", b"nor this")
+        async with asyncio.timeout(10):
+            await line.close()
+        await asyncio.to_thread(any_broker.restart)
+
+
+async def test_a_line_is_there_again_when_its_broker_is(any_broker: Broker) -> None:
+    up: asyncio.Queue[int] = asyncio.Queue()
+    count = iter(range(100))
+    async with MqttSession(
+        MqttNetwork(any_broker.url),
+        "reader",
+        topics=[],
+        deliver=lambda *_: None,
+        connected=lambda: up.put_nowait(next(count)),
+    ):
+        await up.get()
+        await asyncio.to_thread(any_broker.kill)
+        await asyncio.to_thread(any_broker.restart)
+        async with asyncio.timeout(10):
+            assert await up.get() == 1

@@ -1,0 +1,143 @@
+"""Who waits for what: every request ends once, with the outcome of its own entry."""
+
+import pytest
+
+from pyraft_lab.engine.commands import (
+    Accepted,
+    AlreadyInitializedLog,
+    Apply,
+    Done,
+    InProgress,
+    InstallSnapshot,
+    NoQuorum,
+    NoSuchLearner,
+    NothingToDo,
+    NotLeading,
+    NotMember,
+    NoVoters,
+    PreconditionNotMet,
+    Readable,
+    Reason,
+    Refuse,
+    RestoreMachine,
+    TooManyUncommitted,
+    Truncate,
+)
+from pyraft_lab.engine.log import Entry, Log, Normal, SnapshotMeta
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.types import LogId, Vote
+from pyraft_lab.errors import (
+    AlreadyInitialized,
+    ChangeInProgress,
+    EmptyMembership,
+    LearnerNotFound,
+    NotInitialized,
+    NotLeader,
+    OutcomeUnknown,
+    Overloaded,
+    PreconditionFailed,
+    QuorumNotEnough,
+)
+from pyraft_lab.pending_requests import (
+    Failure,
+    OperationDone,
+    OutcomeUnknowable,
+    PendingRequests,
+    ReadAllowed,
+    RequestFailed,
+    WriteApplied,
+    to_error,
+)
+
+
+def entries(*indexes: int, term: int = 1) -> tuple[Entry, ...]:
+    return tuple(Entry(LogId(term, 1, index), Normal(b"%d" % index)) for index in indexes)
+
+
+def waiting(*requests: int, first: int = 1, term: int = 1) -> PendingRequests:
+    return PendingRequests().after(Accepted(requests, LogId(term, 1, first)))[0]
+
+
+def test_a_request_gets_the_result_of_its_own_entry() -> None:
+    ledger, outcomes = waiting(10, 11, 12).after(Apply(entries(1, 2)), results=["a", "b"])
+    assert [(one.request, one.result) for one in outcomes if isinstance(one, WriteApplied)] == [(10, "a"), (11, "b")]
+    assert ledger.waiting == (12,)
+
+
+def test_another_entry_at_its_index_leaves_the_outcome_unknown() -> None:
+    ledger, outcomes = waiting(10).after(Apply(entries(1, term=2)), results=["a"])
+    assert outcomes == (RequestFailed(10, OutcomeUnknowable("entry T1-N1.1 was replaced by another leader's")),)
+    assert ledger.waiting == ()
+
+
+def test_truncation_ends_the_waiting_behind_it_only() -> None:
+    ledger, outcomes = waiting(10, 11, 12, first=5).after(Truncate(5))
+    assert [one.request for one in outcomes] == [11, 12]
+    assert ledger.waiting == (10,)
+
+
+def test_a_snapshot_that_passes_over_an_entry_leaves_its_outcome_unknown() -> None:
+    meta = SnapshotMeta(last=LogId(1, 1, 6), membership=Membership.of({1}))
+    ledger, outcomes = waiting(10, 11, 12, first=5).after(RestoreMachine(meta))
+    assert [one.request for one in outcomes] == [10, 11]
+    assert (ledger.waiting, ledger.applied) == ((12,), 6)
+
+
+def test_a_snapshot_of_another_history_ends_the_waiting_for_what_was_beyond_it() -> None:
+    log = Log().append(entries(1, 2, 3))
+    other = SnapshotMeta(last=LogId(2, 2, 2), membership=Membership.of({1}))
+    ledger, outcomes = waiting(10, 11, 12).after(InstallSnapshot(other), log=log)
+    assert outcomes == (RequestFailed(12, OutcomeUnknowable("entry T1-N1.3 was replaced by another leader's")),)
+    assert ledger.waiting == (10, 11)
+
+
+def test_a_snapshot_of_the_same_history_leaves_what_is_beyond_it() -> None:
+    log = Log().append(entries(1, 2, 3))
+    same = SnapshotMeta(last=LogId(1, 1, 2), membership=Membership.of({1}))
+    ledger = waiting(10, 11, 12)
+    assert ledger.after(InstallSnapshot(same), log=log) == (ledger, ())
+
+
+def test_a_read_waits_until_its_index_is_applied() -> None:
+    ledger, outcomes = PendingRequests().after(Readable((20,), LogId(1, 1, 2)))
+    assert outcomes == ()
+    assert ledger.waiting == (20,)
+    ledger, outcomes = ledger.after(Apply(entries(1, 2)), results=[None, None])
+    assert outcomes == (ReadAllowed(20, LogId(1, 1, 2)),)
+    assert ledger.after(Readable((21,), LogId(1, 1, 2)))[1] == (ReadAllowed(21, LogId(1, 1, 2)),)
+
+
+def test_refusals_and_acknowledgements_end_requests_at_once() -> None:
+    refusal = NotLeading(2, Reason.NOT_LEADER)
+    assert PendingRequests().after(Refuse((1, 2), refusal))[1] == (RequestFailed(1, refusal), RequestFailed(2, refusal))
+    assert PendingRequests().after(Refuse((1,), NothingToDo("all there")))[1] == (OperationDone(1, "all there"),)
+    assert PendingRequests().after(Done(3))[1] == (OperationDone(3),)
+
+
+def test_what_concerns_nobody_changes_nothing() -> None:
+    ledger = waiting(1)
+    assert ledger.after(Apply(()), results=[]) == (ledger, ())
+
+
+@pytest.mark.parametrize(
+    ("failure", "error", "words"),
+    [
+        (OutcomeUnknowable("gone"), OutcomeUnknown, "gone"),
+        (NotLeading(2, Reason.NOT_LEADER), NotLeader, "node 3 refuses: not the leader; ask node 2"),
+        (NotLeading(None, Reason.LEASE), NotLeader, "try again later"),
+        (NotLeading(None, Reason.UNINITIALIZED), NotInitialized, "node 3 knows no cluster"),
+        (TooManyUncommitted(9, 8), Overloaded, "9 bytes"),
+        (NoQuorum((1,), Membership.of({1, 2, 3})), QuorumNotEnough, "heard 1"),
+        (InProgress(LogId(1, 1, 1), LogId(1, 1, 2)), ChangeInProgress, "T1-N1.2"),
+        (NoSuchLearner(4), LearnerNotFound, "node 4"),
+        (NoVoters(), EmptyMembership, "at least one voter"),
+        (PreconditionNotMet("last", "1", "2"), PreconditionFailed, "last is 2, not 1"),
+        (AlreadyInitializedLog(LogId(1, 1, 1), Vote(1)), AlreadyInitialized, "T1-N1.1"),
+        (NotMember(9, Membership.of({1})), PreconditionFailed, "node 9 is outside"),
+        (NothingToDo("all there"), PreconditionFailed, "all there"),
+    ],
+)
+def test_every_failure_has_its_typed_error(failure: Failure, error: type[Exception], words: str) -> None:
+    made = to_error(failure, node=3)
+    assert type(made) is error
+    assert words in str(made)
