@@ -29,10 +29,10 @@ def hunt(name: str) -> Simulation:
     return shrink(find_violation(mutant(name)))
 
 
-def find_violation(prey: Mutant, tries: int = TRIES) -> Simulation:
+def find_violation(target: Mutant, tries: int = TRIES) -> Simulation:
     """A run of the mutant's trial in which something falls: with its own seed, or else the first that shows it."""
-    for seed in (prey.seed, *range(tries)):
-        sim = prey.attempt(seed)
+    for seed in (target.seed, *range(tries)):
+        sim = target.attempt(seed)
         if failure(sim) is not None:
             return sim
-    raise PyraftError(f"{tries} tries did not show that the mutant {prey.name} is wrong")
+    raise PyraftError(f"{tries} tries did not show that the mutant {target.name} is wrong")

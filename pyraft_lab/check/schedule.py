@@ -155,11 +155,11 @@ class Writer:
         self.names.rename(flight, Origin(place, flight.src, flight.dst, type(flight.message).__name__, 0))
 
 
-def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object], *, pace: Timing) -> list[Move]:
+def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object], *, timing: Timing) -> list[Move]:
     """Make these moves one after the other, those that still make sense, until ``stop``; the moves that were made."""
     names, made = Names(sim), list[Move]()
     for move in moves:
-        meant, time = _resolved(sim, names, move), pace(sim, move)
+        meant, time = _resolved(sim, names, move), timing(sim, move)
         if meant is None or time is None:
             continue
         try:

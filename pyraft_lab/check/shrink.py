@@ -42,8 +42,8 @@ def shrink(run: Simulation | str) -> Simulation:
 class Shrinker:
     """The smallest failing run so far."""
 
-    def __init__(self, run: Simulation, falls: str) -> None:
-        self.run, self.violation = run, falls
+    def __init__(self, run: Simulation, violation: str) -> None:
+        self.run, self.violation = run, violation
         self.left_out: tuple[NodeId, ...] = ()
         self.moves: Sequence[Move] = moves_of(run)
         self.right = _right_engine(run)
@@ -51,7 +51,7 @@ class Shrinker:
         if self._rests_on_clocks() or not self._accept(self.moves):
             self.timing = by_the_clock
             if not self._accept(self.moves):
-                raise PyraftError(f"{falls} does not fall again when the run is played move by move")
+                raise PyraftError(f"{violation} does not fall again when the run is played move by move")
 
     def _rests_on_clocks(self) -> bool:
         """Whether it reads by leases, and there are no right rules to say whether only the clocks are to blame."""
@@ -86,14 +86,14 @@ class Shrinker:
     def result(self) -> Simulation:
         """The shrunk run."""
         sim = self.run.again(without=self.left_out)
-        play(sim, self.moves, self._is_over, pace=self.timing)
+        play(sim, self.moves, self._is_over, timing=self.timing)
         return sim
 
     def _accept(self, moves: Sequence[Move], gone: tuple[NodeId, ...] | None = None) -> bool:
         """Whether the same falls by these moves, and would not under right rules; if so, they are the best so far."""
         gone = self.left_out if gone is None else gone
         sim = self.run.again(without=gone, record=False)
-        made = play(sim, moves, self._is_over, pace=self.timing)
+        made = play(sim, moves, self._is_over, timing=self.timing)
         if not self._is_violated(sim) or self._is_unfair(made, gone):
             return False
         self.moves, self.left_out = made, gone
@@ -103,7 +103,7 @@ class Shrinker:
         if self.right is None:
             return False
         sim = self.run.again(without=gone, engine=self.right, record=False)
-        play(sim, moves, self._is_over, pace=self.timing)
+        play(sim, moves, self._is_over, timing=self.timing)
         return failure(sim) is not None
 
     def _is_violated(self, sim: Simulation) -> bool:

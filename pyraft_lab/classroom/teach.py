@@ -39,17 +39,17 @@ async def _teach(chosen: argparse.Namespace) -> int:
     place = RoomAddress(broker=chosen.broker, cluster=chosen.cluster, certificates=options.certificates(chosen))
     async with connect_to_cluster(chosen) as remote:
         await asyncio.sleep(RETAINED_TIMEOUT)
-        staff = Bots(place, remote, seats=chosen.seats)
-        orders = TeacherCommands(remote, staff, Room(pace=chosen.pace), stop)
-        orders.publish()
+        bots = Bots(place, remote, seats=chosen.seats)
+        commands = TeacherCommands(remote, bots, Room(pace=chosen.pace), stop)
+        commands.publish()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(staff.run())]
-            front = _screen(chosen.cluster, remote, orders) if is_terminal() else _listen(orders)
+            tasks = [group.create_task(bots.run())]
+            front = _screen(chosen.cluster, remote, commands) if is_terminal() else _listen(commands)
             tasks.append(group.create_task(front))
             await stop.wait()
-            orders.decree, orders.room = LinkFaults(), Room()
-            orders.publish()
-            await staff.leave()
+            commands.decree, commands.room = LinkFaults(), Room()
+            commands.publish()
+            await bots.leave()
             for task in tasks:
                 task.cancel()
     if told := await clear_room(chosen):
@@ -60,9 +60,9 @@ async def _teach(chosen: argparse.Namespace) -> int:
 class CommandQueue:
     """Orders that run beside the screen: it goes on, shows how long each has been running, and can cancel them."""
 
-    def __init__(self, orders: TeacherCommands) -> None:
+    def __init__(self, commands: TeacherCommands) -> None:
         self.answer = Text(HELP, style="dim")
-        self._commands = orders
+        self._commands = commands
         self._running: dict[asyncio.Task[None], tuple[str, float]] = {}
 
     def start(self, line: str) -> None:
@@ -97,31 +97,31 @@ NOTICED = 0.3
 """Seconds that an order may run before the screen says that it does."""
 
 
-async def _screen(room: str, remote: Remote, orders: TeacherCommands) -> None:
+async def _screen(room: str, remote: Remote, commands: TeacherCommands) -> None:
     """Draw the room, and take orders below it."""
-    desk, view, console = CommandQueue(orders), View(room, remote), Console()
+    desk, view, console = CommandQueue(commands), View(room, remote), Console()
     editor = LineEditor(desk.start)
     with keys(editor.on_key), Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
-            table = view.picture(console.width, notes=notes(remote, orders.bots))
+            table = view.picture(console.width, notes=notes(remote, commands.bots))
             prompt = Text.assemble(("> ", "bold"), editor.text, ("_", "blink"))
-            parts = (table, Text(orders.faults_in_force, style="bold"), desk.answer, desk.running(), prompt)
+            parts = (table, Text(commands.faults_in_force, style="bold"), desk.answer, desk.running(), prompt)
             live.update(Group(*parts), refresh=True)
             await asyncio.sleep(PAUSE)
 
 
-async def _listen(orders: TeacherCommands) -> None:
+async def _listen(commands: TeacherCommands) -> None:
     """Orders from a script, one a line and one after the other; the room stays when they end."""
     queue = await lines()
     while (line := await queue.get()) is not None:
-        told, _ = await carried_out(orders, line)
+        told, _ = await carried_out(commands, line)
         print(told, flush=True)
 
 
-def notes(remote: Remote, staff: Bots) -> Mapping[NodeId, str]:
+def notes(remote: Remote, bots: Bots) -> Mapping[NodeId, str]:
     """Who sits where, and how well it is played."""
     seats = {node: _note(remote.players.get(node)) for node in remote.metrics}
-    return {node: "automatic" if node in staff.nodes else note for node, note in seats.items()}
+    return {node: "automatic" if node in bots.nodes else note for node, note in seats.items()}
 
 
 def _note(playing: Playing | None) -> str:

@@ -62,8 +62,8 @@ COMMANDS: Mapping[str, NamedCommand] = {
 class TeacherCommands:
     """The teacher's orders, and how the room stands by them."""
 
-    def __init__(self, remote: Remote, staff: Bots, room: Room, stop: asyncio.Event) -> None:
-        self.remote, self.bots, self.room, self.decree = remote, staff, room, LinkFaults()
+    def __init__(self, remote: Remote, bots: Bots, room: Room, stop: asyncio.Event) -> None:
+        self.remote, self.bots, self.room, self.decree = remote, bots, room, LinkFaults()
         self._stop = stop
         self._client = remote.client(deadline=COMMAND_TIMEOUT)
 
@@ -203,9 +203,9 @@ def _listed(nodes: frozenset[NodeId]) -> str:
     return "{" + ",".join(map(str, sorted(nodes))) + "}"
 
 
-async def carried_out(orders: TeacherCommands, line: str) -> tuple[str, bool]:
+async def carried_out(commands: TeacherCommands, line: str) -> tuple[str, bool]:
     """Carry out an order; what came of it, in words, and whether it was done."""
     try:
-        return await orders.carry_out(line), True
+        return await commands.carry_out(line), True
     except PyraftError as failed:
         return str(failed), False

@@ -118,7 +118,7 @@ def _has_higher_vote(turn: Turn, response: VoteResponse | PreVoteResponse) -> bo
 def _defer(turn: Turn, response: VoteResponse | PreVoteResponse) -> None:
     """Somebody with a greater log is fitter: let it go first."""
     if response.last > turn.log.last:
-        turn.set_timer(ELECTION, patience=1)
+        turn.set_timer(ELECTION, backoff=1)
 
 
 def on_own_vote_stored(turn: Turn) -> None:
@@ -150,7 +150,7 @@ def _decide(turn: Turn) -> None:
     if turn.rules.has_won(turn.membership, role.granted):
         _win(turn)
     elif turn.membership.vote_result(votes) == "lost":
-        turn.become(passive_role(turn, NO_NODE, loyal=role.has_heard_leader))
+        turn.become(passive_role(turn, NO_NODE, heard_leader=role.has_heard_leader))
 
 
 def _win(turn: Turn) -> None:
@@ -184,10 +184,10 @@ def resume_leadership(turn: Turn) -> None:
     )
 
 
-def _start_leading(turn: Turn, office: Leader) -> None:
+def _start_leading(turn: Turn, role: Leader) -> None:
     turn.cancel_timer(ELECTION)
     turn.cancel_timer(VOTE_LEASE)
-    turn.become(office)
+    turn.become(role)
     start_round(turn)
     start_progress(turn)
     turn.write(Noop())
@@ -201,7 +201,7 @@ def follow(turn: Turn, vote: Vote) -> None:
     """A lawful leader speaks: adopt its vote, follow it, and be loyal for a while (§5.2)."""
     _stop_leading(turn)
     turn.save_vote(vote)
-    turn.become(passive_role(turn, vote.node, loyal=turn.config.vote_lease))
+    turn.become(passive_role(turn, vote.node, heard_leader=turn.config.vote_lease))
     if isinstance(turn.role, Follower):
         turn.set_timer(ELECTION)
     if turn.config.vote_lease:
@@ -213,7 +213,7 @@ def step_down(turn: Turn, vote: Vote) -> None:
     active = isinstance(turn.role, (PreCandidate, Candidate, Leader))
     _stop_leading(turn)
     turn.save_vote(vote)
-    turn.become(passive_role(turn, NO_NODE, loyal=False))
+    turn.become(passive_role(turn, NO_NODE, heard_leader=False))
     if active and isinstance(turn.role, Follower):
         turn.set_timer(ELECTION)
 
@@ -224,27 +224,27 @@ def adopt_vote(turn: Turn, vote: Vote) -> bool:
     Who is loyal learns nothing: a late answer to a campaign given up long ago must not end a leader's lease.
     """
     taught = turn.rules.adopted_vote(vote)
-    loyal = not isinstance(turn.role, Leader) and has_heard_leader(turn.state)
-    if loyal or taught == turn.vote or not turn.rules.supersedes(taught, turn.vote):
+    heard_leader = not isinstance(turn.role, Leader) and has_heard_leader(turn.state)
+    if heard_leader or taught == turn.vote or not turn.rules.supersedes(taught, turn.vote):
         return False
     step_down(turn, taught)
     return True
 
 
-def passive_role(turn: Turn, leader: NodeId, *, loyal: bool) -> Follower | Learner:
+def passive_role(turn: Turn, leader: NodeId, *, heard_leader: bool) -> Follower | Learner:
     """The role of who neither leads nor campaigns."""
     kind = Follower if turn.rules.may_campaign(turn.state) else Learner
-    return kind(leader, loyal)
+    return kind(leader, heard_leader)
 
 
 def refresh_role(turn: Turn) -> None:
     """A membership was appended, truncated or installed: who rests may have become a voter, or a learner."""
     match turn.role:
-        case Learner(leader, loyal) if turn.rules.may_campaign(turn.state):
-            turn.become(Follower(leader, loyal))
+        case Learner(leader, heard_leader) if turn.rules.may_campaign(turn.state):
+            turn.become(Follower(leader, heard_leader))
             turn.set_timer(ELECTION)
-        case Follower(leader, loyal) if not turn.rules.may_campaign(turn.state):
-            turn.become(Learner(leader, loyal))
+        case Follower(leader, heard_leader) if not turn.rules.may_campaign(turn.state):
+            turn.become(Learner(leader, heard_leader))
             turn.cancel_timer(ELECTION)
         case _:
             pass

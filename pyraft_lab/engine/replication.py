@@ -54,9 +54,9 @@ def _fill_window(turn: Turn, progress: Progress) -> None:
         _send_commit(turn, progress)
 
 
-def _has_room(turn: Turn, pace: ProgressState) -> bool:
+def _has_room(turn: Turn, progress_state: ProgressState) -> bool:
     """Flow control: a slow or dead follower costs no more than its window."""
-    inflight = pace.inflight if isinstance(pace, Replicate) else ()
+    inflight = progress_state.inflight if isinstance(progress_state, Replicate) else ()
     waiting = sum(batch.size for batch in inflight)
     return len(inflight) < turn.config.max_inflight and waiting < turn.config.max_inflight_bytes
 
@@ -72,14 +72,17 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
     )
     _send_entries(turn, progress.peer, prev, entries)
     last = entries[-1].index if entries else prev.index
-    pace: ProgressState = Probe(asked=True)
+    progress_state: ProgressState = Probe(asked=True)
     if isinstance(progress.state, Replicate):
-        pace = Replicate((*progress.state.inflight, Batch(last, byte_size(entries))))
+        progress_state = Replicate((*progress.state.inflight, Batch(last, byte_size(entries))))
     if not isinstance(progress.state, Replicate) or not progress.state.inflight:
         turn.set_timer(retry(progress.peer), progress.failures)
-    following = last + 1 if isinstance(pace, Replicate) else progress.next
+    following = last + 1 if isinstance(progress_state, Replicate) else progress.next
     sent = replace(
-        progress, state=pace, next=following, commit_sent=max(progress.commit_sent, min(turn.state.committed, last))
+        progress,
+        state=progress_state,
+        next=following,
+        commit_sent=max(progress.commit_sent, min(turn.state.committed, last)),
     )
     turn.set_progress(sent)
     return sent
@@ -108,23 +111,27 @@ def _start_snapshot(turn: Turn, progress: Progress) -> Progress:
     return begun
 
 
-def _send_chunk(turn: Turn, progress: Progress, pace: SendSnapshot) -> None:
+def _send_chunk(turn: Turn, progress: Progress, progress_state: SendSnapshot) -> None:
     """The next bytes; where the peer holds none and is silent, those of the newest snapshot there is."""
     newest = turn.state.disk.snapshot
     assert newest is not None, "a snapshot is sent only where there is one"
-    pace = pace if pace.offset or not is_stalled(pace) else replace(pace, meta=newest)
+    progress_state = (
+        progress_state
+        if progress_state.offset or not is_stalled(progress_state)
+        else replace(progress_state, meta=newest)
+    )
     turn.emit(
         SendChunk(
             dst=progress.peer,
             vote=turn.vote,
-            meta=pace.meta,
-            offset=pace.offset,
+            meta=progress_state.meta,
+            offset=progress_state.offset,
             length=turn.config.snapshot_chunk,
             round=turn.leader.round,
         )
     )
-    turn.set_timer(retry(progress.peer), max(progress.failures, pace.tries))
-    turn.set_progress(replace(progress, state=replace(pace, asked=True)))
+    turn.set_timer(retry(progress.peer), max(progress.failures, progress_state.tries))
+    turn.set_progress(replace(progress, state=replace(progress_state, asked=True)))
 
 
 # Heartbeats
@@ -354,8 +361,8 @@ def on_unreachable(turn: Turn, peer: NodeId) -> None:
         turn.set_timer(retry(peer), behind.failures)
 
 
-def _is_waiting(pace: ProgressState) -> bool:
-    match pace:
+def _is_waiting(progress_state: ProgressState) -> bool:
+    match progress_state:
         case Probe(asked=asked) | SendSnapshot(asked=asked):
             return asked
         case Replicate(inflight):
@@ -370,8 +377,8 @@ def _backed_off(progress: Progress) -> Progress:
     if isinstance(progress.state, Replicate):
         return replace(progress, state=Probe(asked=True), next=progress.matched + 1, failures=failures)
     if isinstance(progress.state, SendSnapshot):
-        pace = replace(progress.state, asked=True, tries=progress.state.tries + 1)
-        return replace(progress, state=pace, failures=failures)
+        progress_state = replace(progress.state, asked=True, tries=progress.state.tries + 1)
+        return replace(progress, state=progress_state, failures=failures)
     return replace(progress, state=Probe(asked=True), failures=failures)
 
 

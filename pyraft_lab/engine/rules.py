@@ -70,12 +70,12 @@ def has_heard_leader(state: RaftState) -> bool:
     """Whether this node heard, or is, a leader so lately that it helps nobody depose it (dissertation §4.2.3)."""
     match state.role:
         case (
-            Follower(has_heard_leader=loyal)
-            | Learner(has_heard_leader=loyal)
-            | PreCandidate(has_heard_leader=loyal)
-            | Candidate(has_heard_leader=loyal)
+            Follower(has_heard_leader=heard_leader)
+            | Learner(has_heard_leader=heard_leader)
+            | PreCandidate(has_heard_leader=heard_leader)
+            | Candidate(has_heard_leader=heard_leader)
         ):
-            return loyal
+            return heard_leader
         case Leader():
             return state.config.vote_lease and has_valid_lease(state)
         case _:
@@ -196,7 +196,7 @@ def acked_round(state: RaftState, leader: Leader) -> int:
     return max(leader.acked_round, state.membership.committed_index(heard))
 
 
-def starts_lease(_leader: Leader, _proved: int) -> bool:
+def starts_lease(_leader: Leader, _acked_round: int) -> bool:
     """Whether an answer starts the lease of its round: no, that runs since the round was sent (dissertation §6.4.1)."""
     return False
 
@@ -321,16 +321,16 @@ MAX_UNANSWERED_RETRIES = 4
 """The same for a peer that does not even hold the first bytes."""
 
 
-def is_stalled(pace: SendSnapshot) -> bool:
+def is_stalled(progress_state: SendSnapshot) -> bool:
     """Whether nothing is kept for this transfer any more; it is tried on, with the newest snapshot if need be."""
-    return pace.tries >= (MAX_STALLED_RETRIES if pace.offset else MAX_UNANSWERED_RETRIES)
+    return progress_state.tries >= (MAX_STALLED_RETRIES if progress_state.offset else MAX_UNANSWERED_RETRIES)
 
 
 def snapshots_being_sent(state: RaftState) -> Sequence[SnapshotMeta]:
     """The snapshots that peers are receiving, but for hopeless transfers."""
     peers = state.role.progress if isinstance(state.role, Leader) else ()
     paces = (one.state for one in peers if isinstance(one.state, SendSnapshot))
-    return [pace.meta for pace in paces if not is_stalled(pace)]
+    return [progress_state.meta for progress_state in paces if not is_stalled(progress_state)]
 
 
 def would_interrupt_transfer(state: RaftState) -> bool:

@@ -47,9 +47,9 @@ def boot(turn: Turn) -> None:
         if snapshot.last.index > turn.log.last.index:
             turn.purge(snapshot.last)  # a crash came between the two: the snapshot wins
         turn.emit(RestoreMachine(snapshot))
-    own, loyal = vote.node == turn.id, turn.rules.starts_with_vote_lease(turn.state)
-    turn.become(passive_role(turn, vote.node if vote.committed and not own else NO_NODE, loyal=loyal))
-    if loyal:
+    own, heard_leader = vote.node == turn.id, turn.rules.starts_with_vote_lease(turn.state)
+    turn.become(passive_role(turn, vote.node if vote.committed and not own else NO_NODE, heard_leader=heard_leader))
+    if heard_leader:
         turn.set_timer(VOTE_LEASE)
     if not isinstance(turn.role, Follower):
         return

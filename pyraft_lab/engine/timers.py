@@ -57,7 +57,7 @@ def retry(peer: NodeId) -> Timer:
     return Timer(TimerKind.RETRY, peer)
 
 
-def delay(config: Config, kind: TimerKind, patience: int, chance: float) -> float:
+def delay(config: Config, kind: TimerKind, backoff: int, chance: float) -> float:
     """How many seconds a timer runs on a perfect clock; ``chance`` in [0, 1) spreads what must not coincide.
 
     The one place that gives the engine's timers a length; drivers call it, the engine never does.
@@ -65,7 +65,7 @@ def delay(config: Config, kind: TimerKind, patience: int, chance: float) -> floa
     shortest, longest = config.election_timeout
     match kind:
         case TimerKind.ELECTION:
-            return shortest + (longest - shortest) * chance + 2 * longest * patience
+            return shortest + (longest - shortest) * chance + 2 * longest * backoff
         case TimerKind.VOTE_LEASE:
             return shortest
         case TimerKind.LEASE:
@@ -73,7 +73,7 @@ def delay(config: Config, kind: TimerKind, patience: int, chance: float) -> floa
         case TimerKind.HEARTBEAT:
             return config.heartbeat_interval
         case TimerKind.RETRY:
-            return min(config.retry_timeout * 2.0 ** min(patience, 32), max(config.retry_limit, config.retry_timeout))
+            return min(config.retry_timeout * 2.0 ** min(backoff, 32), max(config.retry_limit, config.retry_timeout))
         case TimerKind.QUORUM | TimerKind.TRANSFER:
             return longest
         case _:

@@ -147,9 +147,9 @@ class Turn:
         """Send a message; what is a promise waits for the disk."""
         self.commands.append(Send(dst, message, self.rules.waits_for_disk(self.state, message)))
 
-    def set_timer(self, timer: Timer, patience: int = 0) -> None:
+    def set_timer(self, timer: Timer, backoff: int = 0) -> None:
         """Start a timer anew."""
-        self.commands.append(SetTimer(timer, patience))
+        self.commands.append(SetTimer(timer, backoff))
 
     def cancel_timer(self, timer: Timer) -> None:
         """Stop a timer."""

@@ -142,10 +142,10 @@ class Player:
             case _:
                 pass
 
-    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
+    def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
         """Letters have arrived for the node."""
-        for letter in letters:
-            fresh = HeldEvent(Receive(src, letter.message), letter)
+        for envelope in envelopes:
+            fresh = HeldEvent(Receive(src, envelope.message), envelope)
             if not any(_repeats(fresh, one) for one in self._inbox):
                 self._inbox = [*(one for one in self._inbox if not _replaces(fresh, one)), fresh]
         if not self.by_hand:
@@ -276,8 +276,8 @@ class _PlayerMailbox:
     def __init__(self, player: Player, mailbox: Mailbox) -> None:
         self._player, self._mailbox = player, mailbox
 
-    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
-        self._player.receive(src, letters)
+    def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
+        self._player.receive(src, envelopes)
 
     def notice(self, notice: Notice) -> None:
         self._mailbox.notice(notice)

@@ -73,10 +73,10 @@ class Branch:
         if self.count >= events:
             return
         scout = self._scout = self._scout or self.sim.fork()
-        strip = self._foreseen = self._foreseen or self.tape.copy()
+        timeline = self._foreseen = self._foreseen or self.tape.copy()
         while scout.world.events < events:
             try:
-                strip.add_record(scout.step())
+                timeline.add_record(scout.step())
             except PyraftError:
                 return  # nothing is pending: everybody is down or paused
 
@@ -98,22 +98,22 @@ class Branch:
     def wait(self, time: float) -> None:
         """Let virtual time pass up to ``time``, in which nothing may happen."""
         now = self.sim.world.now
-        if (moment := round(time * SECOND)) > now and self._is_quiet(moment):
-            self.sim.run((moment - now) / SECOND)
+        if (view := round(time * SECOND)) > now and self._is_quiet(view):
+            self.sim.run((view - now) / SECOND)
 
-    def do(self, order: UserAction) -> None:
+    def do(self, action: UserAction) -> None:
         """Carry out an order here and now."""
         self.forget_future(self.sim.world.events)
-        order.carry_out(self.sim)
+        action.carry_out(self.sim)
 
-    def fork(self, name: str, at: EventId, order: UserAction) -> "Branch":
+    def fork(self, name: str, at: EventId, action: UserAction) -> "Branch":
         """Another branch, from right after event ``at`` on, for an order that is given there."""
         sim = self.sim.fork(at=at)
-        return Branch(sim, name, parent=self.name, at=at, why=order.summary_in(sim))
+        return Branch(sim, name, parent=self.name, at=at, why=action.summary_in(sim))
 
-    def _is_quiet(self, moment: int) -> bool:
+    def _is_quiet(self, view: int) -> bool:
         pending = self.sim.world.event_queue
-        return not pending or pending[0].time > moment
+        return not pending or pending[0].time > view
 
     def _add_record(self, record: Any) -> None:
         self.tape.add_record(record)
@@ -132,13 +132,13 @@ class Branches:
             raise PyraftError(f"there is no branch {name!r}; known are {', '.join(self.all)}")
         return self.all[name]
 
-    def act(self, name: str, at: EventId, time: float, order: UserAction) -> Branch:
+    def act(self, name: str, at: EventId, time: float, action: UserAction) -> Branch:
         """Carry out an order right after event ``at`` of a branch, at ``time``; on a new branch where that is past."""
         branch = self[name]
         branch.follow(at)
         if at < branch.last_event:
-            branch = branch.fork(f"what-if-{len(self.all)}", at, order)
+            branch = branch.fork(f"what-if-{len(self.all)}", at, action)
         branch.wait(time)
-        branch.do(order)
+        branch.do(action)
         self.all[branch.name] = branch
         return branch

@@ -89,7 +89,7 @@ class LiveSession(RecordedSession):
         """The messages that wait before the gate, and that the tape knows: one picture, not two taken at two times."""
 
     @abstractmethod
-    def carry_out(self, order: LiveAction) -> None:
+    def carry_out(self, action: LiveAction) -> None:
         """Do it now, or start to."""
 
     def header(self) -> Header:
@@ -153,9 +153,9 @@ class LiveSession(RecordedSession):
         yield from self.grow()
         yield Go("main", len(self._recording) - 1)
 
-    def at_gate(self, order: AtGate) -> None:
+    def at_gate(self, action: AtGate) -> None:
         """Hold messages, or decide about one that is held."""
-        match order:
+        match action:
             case Hold():
                 self._gate.close()
             case ReleaseAll():
@@ -204,11 +204,11 @@ class FollowedSession(LiveSession):
         """Whatever left and did not arrive, while the gates are closed."""
         return list(self._recording.view(len(self._recording) - 1).flying) if self._gate.is_closed else []
 
-    def carry_out(self, order: LiveAction) -> None:
+    def carry_out(self, action: LiveAction) -> None:
         """Nothing but what a gate can do."""
-        if not isinstance(order, AtGate):
+        if not isinstance(action, AtGate):
             raise PyraftError("a cluster that is followed can be looked at, and its messages be held; ask its owner")
-        self.at_gate(order)
+        self.at_gate(action)
 
 
 class ClusterSession(LiveSession):
@@ -245,23 +245,25 @@ class ClusterSession(LiveSession):
         numbers = (self._numbered.number(held.id) for held in waiting)
         return [number for number in numbers if number is not None and number in flying]
 
-    def carry_out(self, order: LiveAction) -> None:
+    def carry_out(self, action: LiveAction) -> None:
         """Do it now; clients' calls go on by themselves. Not on the cluster's own thread."""
-        if isinstance(order, AtGate):
-            self.at_gate(order)
-        elif type(order) in self._waits:
-            self.start(lambda: self._waits[type(order)](self._cluster, order))
-        elif type(order) in self._acts:
-            self._acts[type(order)](self._cluster, order)
-            self._keep_frozen(order)
+        if isinstance(action, AtGate):
+            self.at_gate(action)
+        elif type(action) in self._waits:
+            self.start(lambda: self._waits[type(action)](self._cluster, action))
+        elif type(action) in self._acts:
+            self._acts[type(action)](self._cluster, action)
+            self._keep_frozen(action)
         else:
-            raise PyraftError(f"a live cluster does not do this from here: {type(order).__name__}; ask its own methods")
+            raise PyraftError(
+                f"a live cluster does not do this from here: {type(action).__name__}; ask its own methods"
+            )
 
-    def _keep_frozen(self, order: LiveAction) -> None:
+    def _keep_frozen(self, action: LiveAction) -> None:
         """Who starts anew starts frozen, where all are."""
-        if isinstance(order, (Freeze, Thaw)):
-            self._is_frozen = isinstance(order, Freeze)
-        elif isinstance(order, Restart) and self._is_frozen:
+        if isinstance(action, (Freeze, Thaw)):
+            self._is_frozen = isinstance(action, Freeze)
+        elif isinstance(action, Restart) and self._is_frozen:
             NEAR[Freeze](self._cluster, Freeze())
 
 
@@ -302,23 +304,23 @@ SLOW: Acts = {
 """What waits for others: a majority, a new leader, whoever opens the gate."""
 
 
-def write(cluster: LocalCluster, order: Write) -> None:
+def write(cluster: LocalCluster, action: Write) -> None:
     """Hand the leader the command at once: a session would begin with a read, which is not what one wants to see."""
 
     async def attempt() -> None:
-        await cluster.raft(await cluster.wait_leader()).client_write(command(order))
+        await cluster.raft(await cluster.wait_leader()).client_write(command(action))
 
     asyncio.run(attempt())
 
 
-def write_in_a_session(cluster: Cluster, order: Write) -> None:
+def write_in_a_session(cluster: Cluster, action: Write) -> None:
     """Where the leader's handle is in another process."""
-    asyncio.run(cluster.new_client().write(command(order)))
+    asyncio.run(cluster.new_client().write(command(action)))
 
 
-def command(order: Write) -> Json:
+def command(action: Write) -> Json:
     """What the key-value machine understands."""
-    return {"op": "put", "key": order.key, "value": order.value}
+    return {"op": "put", "key": action.key, "value": action.value}
 
 
 def is_followed(trace: Trace) -> "TypeGuard[FollowedTrace]":

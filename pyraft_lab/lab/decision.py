@@ -15,12 +15,12 @@ from pyraft_lab.lab.wire import Decision, Tally
 from pyraft_lab.trace.text import server, voters
 
 
-def decisions(moment: ClusterView) -> tuple[Decision, ...]:
+def decisions(view: ClusterView) -> tuple[Decision, ...]:
     """Every election, commitment or leadership of the newest term that is under way.
 
     ``sets`` has one tally for each voter set: who is in it, who agrees, who refuses, how many are needed.
     """
-    alive = [one for one in moment.servers.values() if one.up]
+    alive = [one for one in view.servers.values() if one.up]
     busy = [one for one in alive if isinstance(one.state.role, (PreCandidate, Candidate, Leader))]
     if not busy:
         return ()

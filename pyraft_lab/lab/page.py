@@ -19,7 +19,7 @@ MAX_EVENTS = 10_000
 """Events of one branch that a page carries; of longer runs the newest."""
 
 
-def page(desk: Session, title: str, picture: str) -> str:
+def page(session: Session, title: str, picture: str) -> str:
     """The whole page; ``picture`` is what is seen where no script runs."""
     style, script = (STATIC / "lab.css").read_text(encoding="utf-8"), (STATIC / "lab.js").read_text(encoding="utf-8")
     assert "</script" not in script, "the drawing would end its own element"
@@ -36,14 +36,14 @@ def page(desk: Session, title: str, picture: str) -> str:
 <main id="lab"><noscript>{picture}</noscript></main>
 <script type="module">
 {script}
-play(document.getElementById("lab"), "{pack(recorded(desk))}");
+play(document.getElementById("lab"), "{pack(recorded(session))}");
 </script>
 </body>
 </html>
 """
 
 
-def player(desk: Session, picture: str) -> str:
+def player(session: Session, picture: str) -> str:
     """A piece of HTML for any page: the picture, in whose place the Lab plays where scripts run.
 
     Everything is in it, so that it plays from a disk, too: a notebook made into a page, an editor without a kernel.
@@ -57,16 +57,16 @@ def player(desk: Session, picture: str) -> str:
   const lab = await import(URL.createObjectURL(new Blob([script], {{ type: "text/javascript" }})));
   const look = Object.assign(document.createElement("style"), {{ textContent: style }});
   place.replaceChildren(look);
-  await lab.play(place, "{pack(recorded(desk, foreseen=True))}");
+  await lab.play(place, "{pack(recorded(session, foreseen=True))}");
 }})(document.currentScript.previousElementSibling);
 </script>"""
 
 
-def recorded(desk: Session, *, foreseen: bool = False) -> OfflinePage:
+def recorded(session: Session, *, foreseen: bool = False) -> OfflinePage:
     """Header and chunks of every branch, as far as somebody has looked; or as far as the desk has looked ahead."""
-    header = desk.header()
+    header = session.header()
     timelines = tuple(_ended(one) if foreseen else _happened(one) for one in header.timelines)
-    chunks = tuple((one.name, chunk) for one in timelines for chunk in _chunks(desk, one))
+    chunks = tuple((one.name, chunk) for one in timelines for chunk in _chunks(session, one))
     return OfflinePage(header=replace(header, timelines=timelines, grows=False), chunks=chunks)
 
 
@@ -90,8 +90,8 @@ def _happened(timeline: Timeline) -> Timeline:
     )
 
 
-def _chunks(desk: Session, timeline: Timeline) -> Iterator[Chunk]:
-    whole = desk.recording(timeline.name)
+def _chunks(session: Session, timeline: Timeline) -> Iterator[Chunk]:
+    whole = session.recording(timeline.name)
     for number in range((timeline.count - 1) // CHUNK + 1):
         chunk = whole.chunk(number)
         yield replace(chunk, events=tuple(event for event in chunk.events if event.id < timeline.count))

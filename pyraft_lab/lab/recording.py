@@ -85,8 +85,8 @@ def vanished(record: Record, before: ClusterView, after: ClusterView) -> tuple[G
 class Flights(dict[MessageId, Flight]):
     """Messages by their number, as far as a chunk has met them; others are looked up where they left."""
 
-    def __init__(self, trace: Trace, moment: ClusterView) -> None:
-        super().__init__(moment.flying)
+    def __init__(self, trace: Trace, view: ClusterView) -> None:
+        super().__init__(view.flying)
         self._trace = trace
 
     def after(self, record: Record) -> "Flights":
@@ -95,9 +95,9 @@ class Flights(dict[MessageId, Flight]):
         return self
 
 
-def _entries(moment: ClusterView, records: Sequence[Record]) -> Iterator[Entry]:
+def _entries(view: ClusterView, records: Sequence[Record]) -> Iterator[Entry]:
     """The entries a chunk can name."""
-    for one in moment.servers.values():
+    for one in view.servers.values():
         yield from _newest(one.state.log)
     for record in records:
         if record.state is not None:
@@ -209,21 +209,21 @@ class Recorded(Recording):
         """The same film without its first ``events``, counted anew."""
         before = self.view(events - 1)
         flying = {id: _earlier(one, events) for id, one in before.flying.items()}
-        film = Recorded(Trace(_shifted(record, events) for record in self._trace.records[events:]), self.engine)
-        film._kept = {0: replace(before, flying=flying)}
-        return film
+        recording = Recorded(Trace(_shifted(record, events) for record in self._trace.records[events:]), self.engine)
+        recording._kept = {0: replace(before, flying=flying)}
+        return recording
 
     def views(self, start: EventId, stop: EventId) -> Iterator[ClusterView]:
         """Folded from the last kept moment on."""
         at = max(kept for kept in self._kept if kept <= start)
-        moment = self._kept[at]
+        view = self._kept[at]
         for event in range(at, stop):
             if event >= start:
-                yield moment
-            moment = after(moment, self._trace.record(event), self._ends)
+                yield view
+            view = after(view, self._trace.record(event), self._ends)
             if (event + 1) % CHUNK == 0:
-                self._kept[event + 1] = moment
-        yield moment
+                self._kept[event + 1] = view
+        yield view
 
 
 def _shifted(record: Record, events: int) -> Record:

@@ -41,12 +41,12 @@ def _touches_election(step: Step) -> bool:
     return any(isinstance(one, (SetTimer, CancelTimer)) and one.timer == ELECTION for one in step.commands)
 
 
-def after(moment: ClusterView, record: Record, ends: Ends) -> ClusterView:
+def after(view: ClusterView, record: Record, ends: Ends) -> ClusterView:
     """The moment right after ``record``, from the one before it."""
-    servers, cuts = _servers(moment, record, ends), _cuts(moment, record)
-    early = _early(moment, record)
+    servers, cuts = _servers(view, record, ends), _cuts(view, record)
+    early = _early(view, record)
     flying = _flying(
-        moment.flying, record, lambda one: one.id not in moment.early and not undeliverable_reason(one, servers, cuts)
+        view.flying, record, lambda one: one.id not in view.early and not undeliverable_reason(one, servers, cuts)
     )
     return ClusterView(time=record.time, servers=servers, flying=flying, cuts=cuts, early=early)
 
@@ -67,8 +67,8 @@ def undeliverable_reason(
     return f"{server(flight.dst)} is {'no longer heard from' if dst.silent else 'down'}"
 
 
-def _servers(moment: ClusterView, record: Record, ends: Ends) -> Mapping[NodeId, ServerView]:
-    old = moment.servers.get(record.node)
+def _servers(view: ClusterView, record: Record, ends: Ends) -> Mapping[NodeId, ServerView]:
+    old = view.servers.get(record.node)
     match record:
         case Record(step=Step() as step):
             new: ServerView | None = _stepped(old, record, step, ends)
@@ -76,7 +76,7 @@ def _servers(moment: ClusterView, record: Record, ends: Ends) -> Mapping[NodeId,
             new = replace(_standing(old, state), clock=None)
         case _:
             new = _touched(old, record)
-    return moment.servers if new is old or new is None else {**moment.servers, record.node: new}
+    return view.servers if new is old or new is None else {**view.servers, record.node: new}
 
 
 def _stepped(old: ServerView | None, record: Record, step: Step, ends: Ends) -> ServerView:
@@ -125,11 +125,11 @@ def _touched(old: ServerView | None, record: Record) -> ServerView | None:
             return old
 
 
-def _early(moment: ClusterView, record: Record) -> frozenset[MessageId]:
-    known = moment.early
+def _early(view: ClusterView, record: Record) -> frozenset[MessageId]:
+    known = view.early
     if known and record.sent:
         known -= {one.id for one in record.sent}
-    if record.kind is Kind.RECEIVE and record.message is not None and record.message not in moment.flying:
+    if record.kind is Kind.RECEIVE and record.message is not None and record.message not in view.flying:
         known |= {record.message}
     return known
 
@@ -148,17 +148,17 @@ def _flying(
     return {id: one for id, one in flying.items() if id != landed} | left
 
 
-def _cuts(moment: ClusterView, record: Record) -> frozenset[tuple[NodeId, NodeId]]:
+def _cuts(view: ClusterView, record: Record) -> frozenset[tuple[NodeId, NodeId]]:
     match record.kind:
         case Kind.HEAL:
             healed = links_in(record.detail)
-            return moment.cuts.difference(healed) if healed else frozenset()
+            return view.cuts.difference(healed) if healed else frozenset()
         case Kind.CUT:
-            return moment.cuts | {(record.node, record.peer or 0)}
+            return view.cuts | {(record.node, record.peer or 0)}
         case Kind.PARTITION:
-            return frozenset(links_between(groups_in(record.detail), moment.servers))
+            return frozenset(links_between(groups_in(record.detail), view.servers))
         case _:
-            return moment.cuts
+            return view.cuts
 
 
 def groups_in(detail: str) -> list[list[NodeId]]:

@@ -37,17 +37,17 @@ def text(x: float, y: float, words: object, **style: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{escape(str(words))}</text>'
 
 
-def ring(moment: ClusterView) -> Iterator[str]:
+def ring(view: ClusterView) -> Iterator[str]:
     """Servers on a ring, the first on top, clockwise; links between them; messages on their way."""
-    places = _positions(sorted(moment.servers))
-    yield from _links(places, moment.cuts)
-    sets = _joint_sets(moment)
+    places = _positions(sorted(view.servers))
+    yield from _links(places, view.cuts)
+    sets = _joint_sets(view)
     for node, place in places.items():
         yield from _arcs(node, place, sets)
-        yield from _server(node, moment.servers[node], place, places)
-    for flight in moment.flying.values():
+        yield from _server(node, view.servers[node], place, places)
+    for flight in view.flying.values():
         if flight.src in places and flight.dst in places:
-            yield from _message(flight, moment.time, places[flight.src], places[flight.dst])
+            yield from _message(flight, view.time, places[flight.src], places[flight.dst])
 
 
 def _positions(nodes: Sequence[NodeId]) -> dict[NodeId, Position]:
@@ -80,9 +80,9 @@ def _bar(src: Position, dst: Position) -> str:
     )
 
 
-def _joint_sets(moment: ClusterView) -> list[frozenset[NodeId]]:
+def _joint_sets(view: ClusterView) -> list[frozenset[NodeId]]:
     """Both voter sets, where the newest log has a joint membership."""
-    newest = max((one.state for one in moment.servers.values()), key=lambda state: state.log.last, default=None)
+    newest = max((one.state for one in view.servers.values()), key=lambda state: state.log.last, default=None)
     return list(newest.membership.configs) if newest is not None and newest.membership.is_joint else []
 
 
@@ -155,9 +155,9 @@ def _message(flight: Flight, now: float, src: Position, dst: Position) -> Iterat
 # Who must agree
 
 
-def tallies(moment: ClusterView) -> Iterator[str]:
+def tallies(view: ClusterView) -> Iterator[str]:
     """A row for each voter set of what is being decided: who agrees already (dark), and how many it takes."""
-    found = decisions(moment)
+    found = decisions(view)
     rows = found[0].sets if found and found[0].what != "leads" else ()
     for row, one in enumerate(rows):
         y = 396 - 24 * (len(rows) - 1 - row)

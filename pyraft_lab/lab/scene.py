@@ -64,14 +64,14 @@ from pyraft_lab.trace.text import entry_name, message_name, server
 from pyraft_lab.viz.theme import GLYPHS
 
 
-def scene(moment: ClusterView) -> Scene:
+def scene(view: ClusterView) -> Scene:
     """Everything at one moment."""
     return Scene(
-        time=moment.time,
-        nodes={str(node): drawn(server) for node, server in moment.servers.items()},
-        flying=tuple(flight(one) for one in moment.flying.values()),
-        cuts=tuple(sorted(moment.cuts)),
-        decisions=decisions(moment),
+        time=view.time,
+        nodes={str(node): drawn(server) for node, server in view.servers.items()},
+        flying=tuple(flight(one) for one in view.flying.values()),
+        cuts=tuple(sorted(view.cuts)),
+        decisions=decisions(view),
     )
 
 

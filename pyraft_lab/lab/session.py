@@ -69,9 +69,9 @@ class Session(ABC):
     def chunks(self) -> list[tuple[str, Chunk]]:
         """The chunks that show the place and what comes right after it, each with its branch."""
         branch, event, _ = self.place
-        film = self.recording(branch)
+        recording = self.recording(branch)
         wanted = range(max(event, 0) // CHUNK, (event + CHUNK // 2) // CHUNK + 1)
-        return [(branch, film.chunk(number)) for number in wanted if number * CHUNK < max(len(film), 1)]
+        return [(branch, recording.chunk(number)) for number in wanted if number * CHUNK < max(len(recording), 1)]
 
     def updates(self, branch: str) -> TimelineNews:
         """What the drawing has not been told of a branch yet."""
@@ -97,9 +97,9 @@ class Session(ABC):
     def picture(self) -> tuple[str, str]:
         """The moment as a still SVG picture, and in words."""
         branch, event, _ = self.place
-        moment = self.view
+        view = self.view
         told = str(self.recording(branch).trace.record(event)) if event >= 0 else "nothing has happened yet"
-        return still(moment, self.tape(branch), event, told), alt(moment, told)
+        return still(view, self.tape(branch), event, told), alt(view, told)
 
     @abstractmethod
     def tape(self, branch: str) -> Tape:

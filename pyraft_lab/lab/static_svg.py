@@ -21,15 +21,15 @@ COLUMNS = 12
 CELL = 36
 
 
-def still(moment: ClusterView, tape: Tape, seen: int, sentence: str) -> str:
+def still(view: ClusterView, tape: Tape, seen: int, sentence: str) -> str:
     """An SVG picture of a moment, with the tape up to event ``seen`` and what just happened in words."""
     parts = [
-        *_headline(moment),
-        *ring(moment),
-        *tallies(moment),
-        *_logs(moment),
+        *_headline(view),
+        *ring(view),
+        *tallies(view),
+        *_logs(view),
         *_told(sentence),
-        *_tape(tape, moment, seen),
+        *_tape(tape, view, seen),
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
@@ -38,8 +38,8 @@ def still(moment: ClusterView, tape: Tape, seen: int, sentence: str) -> str:
     )
 
 
-def _headline(moment: ClusterView) -> Iterator[str]:
-    found = decisions(moment)
+def _headline(view: ClusterView) -> Iterator[str]:
+    found = decisions(view)
     yield text(16, 26, " · ".join(one.title for one in found) or "Nobody leads", font_size="15", font_weight="bold")
     if found:
         yield text(16, 44, found[0].line, fill=MUTED)
@@ -48,8 +48,8 @@ def _headline(moment: ClusterView) -> Iterator[str]:
 # The logs
 
 
-def _logs(moment: ClusterView) -> Iterator[str]:
-    servers = [(node, moment.servers[node]) for node in sorted(moment.servers)]
+def _logs(view: ClusterView) -> Iterator[str]:
+    servers = [(node, view.servers[node]) for node in sorted(view.servers)]
     last = max((server.state.log.last.index for _, server in servers), default=0)
     first = max(1, last - COLUMNS + 1)
     step = min(60, 320 // max(len(servers), 1))
@@ -111,8 +111,8 @@ def _told(sentence: str) -> Iterator[str]:
     yield text(26, 432, sentence if len(sentence) <= 132 else sentence[:131] + "…", font_size="13", fill=NUMERAL)
 
 
-def _tape(tape: Tape, moment: ClusterView, seen: int) -> Iterator[str]:
-    end = max(moment.time, 1e-6)
+def _tape(tape: Tape, view: ClusterView, seen: int) -> Iterator[str]:
+    end = max(view.time, 1e-6)
     bands = [band for band in tape.bands if band.event <= seen]
     for number, band in enumerate(bands):
         term, leader = band.term, band.leader
@@ -123,14 +123,14 @@ def _tape(tape: Tape, moment: ClusterView, seen: int) -> Iterator[str]:
         words = f"term {term}: {node_name(leader)} leads" if leader else "nobody leads"
         if width > 7 * len(words):
             yield text(x + 8, 470, words, font_size="11.5", fill=numeral_colour(term))
-    yield text(12, 494, f"t = {moment.time:.3f} s, event {seen}", font_size="11", fill=MUTED)
+    yield text(12, 494, f"t = {view.time:.3f} s, event {seen}", font_size="11", fill=MUTED)
 
 
-def alt(moment: ClusterView, sentence: str) -> str:
+def alt(view: ClusterView, sentence: str) -> str:
     """The picture in words."""
-    found = "; ".join(f"{one.title}, {one.line}" for one in decisions(moment)) or "nobody leads"
-    servers = ", ".join(_in_words(node, moment.servers[node]) for node in sorted(moment.servers))
-    return f"Raft at {moment.time:.3f} s: {found}. {servers}. {sentence}"
+    found = "; ".join(f"{one.title}, {one.line}" for one in decisions(view)) or "nobody leads"
+    servers = ", ".join(_in_words(node, view.servers[node]) for node in sorted(view.servers))
+    return f"Raft at {view.time:.3f} s: {found}. {servers}. {sentence}"
 
 
 def _in_words(node: NodeId, server: ServerView) -> str:

@@ -24,8 +24,8 @@ class Ticker:
     Beats that come too late are left out, never made up for.
     """
 
-    def __init__(self, beat: Callable[[], bool], *, name: str, rate: float = RATE) -> None:
-        self._refresh, self._pause = beat, 1 / rate
+    def __init__(self, refresh: Callable[[], bool], *, name: str, rate: float = RATE) -> None:
+        self._refresh, self._pause = refresh, 1 / rate
         self._errands: SimpleQueue[Callback | None] = SimpleQueue()
         self._due: float | None = time.monotonic()
         self._thread = Thread(target=self._run, name=name, daemon=True)
@@ -78,8 +78,8 @@ class Shared:
     It ends with its last share.
     """
 
-    def __init__(self, beat: Callable[[], bool], *, thing: object, name: str, rate: float = RATE) -> None:
-        self.refresh, self._thing, self._name, self._rate = beat, thing, name, rate
+    def __init__(self, refresh: Callable[[], bool], *, thing: object, name: str, rate: float = RATE) -> None:
+        self.refresh, self._thing, self._name, self._rate = refresh, thing, name, rate
         self._ticker: SharedTicker | None = None
 
     def start(self) -> "Shared":

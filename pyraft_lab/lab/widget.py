@@ -117,9 +117,9 @@ class Lab(anywidget.AnyWidget):
             self._on_cluster_end(self._session)
         return is_alive
 
-    def _on_cluster_end(self, desk: LiveSession) -> None:
+    def _on_cluster_end(self, session: LiveSession) -> None:
         """The cluster has ended: so does the pulse; whoever made the Lab answers what is still asked of its tape."""
-        self._send_updates(lambda: [HeaderNews(desk.header())])
+        self._send_updates(lambda: [HeaderNews(session.header())])
         self._post = self._owner
         self._ticker.close()
 

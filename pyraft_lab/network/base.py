@@ -56,7 +56,7 @@ Notice = Connected | Disconnected | PeerUnreachable | PeerReachable | SessionTak
 class Mailbox(Protocol):
     """Where a node takes letters and notices; called on the loop the node joined from, and never waited for."""
 
-    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
+    def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
         """Letters of ``src`` have arrived, in this order."""
 
     def notice(self, notice: Notice) -> None:
@@ -77,7 +77,7 @@ class Endpoint(Protocol):
     def counters(self) -> Counters:
         """What passed it."""
 
-    def send(self, dst: NodeId, letter: Envelope) -> None:
+    def send(self, dst: NodeId, envelope: Envelope) -> None:
         """Put a letter on its way and return at once."""
 
     async def close(self) -> None:
@@ -119,31 +119,31 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def put(self, dst: NodeId, letter: Envelope) -> None:
+    def put(self, dst: NodeId, envelope: Envelope) -> None:
         """Queue a letter."""
         queue = self._waiting.setdefault(dst, [])
         if len(queue) >= self._limit:
             del queue[0]
             self._counters.overflow += 1
-        queue.append(letter)
+        queue.append(envelope)
 
     def take(self) -> list[tuple[NodeId, Sequence[Envelope]]]:
         """Everything, in groups that each fit a frame; a single larger letter goes alone."""
         waiting, self._waiting = self._waiting, {}
-        return [(dst, group) for dst, letters in waiting.items() for group in in_frames(letters, self._frame_bytes)]
+        return [(dst, group) for dst, envelopes in waiting.items() for group in in_frames(envelopes, self._frame_bytes)]
 
     def clear(self) -> None:
         """Forget everything: after a broken connection Raft sends anew what still matters."""
         self._waiting.clear()
 
 
-def in_frames(letters: Sequence[Envelope], limit: int) -> Iterable[Sequence[Envelope]]:
+def in_frames(envelopes: Sequence[Envelope], limit: int) -> Iterable[Sequence[Envelope]]:
     """Consecutive groups of at most ``limit`` bytes of payload each."""
-    ends = list(itertools.accumulate(letter.size for letter in letters))
-    if not letters or ends[-1] <= limit:
-        return [letters] if letters else []
-    numbered = zip(letters, (end // limit for end in ends), strict=True)
-    return [[letter for letter, _ in group] for _, group in itertools.groupby(numbered, key=lambda pair: pair[1])]
+    ends = list(itertools.accumulate(envelope.size for envelope in envelopes))
+    if not envelopes or ends[-1] <= limit:
+        return [envelopes] if envelopes else []
+    numbered = zip(envelopes, (end // limit for end in ends), strict=True)
+    return [[envelope for envelope, _ in group] for _, group in itertools.groupby(numbered, key=lambda pair: pair[1])]
 
 
 class MemoryNetwork:
@@ -185,12 +185,12 @@ class MemoryEndpoint:
         self._outbox = Outbox(self.counters)
         self._open = True
 
-    def send(self, dst: NodeId, letter: Envelope) -> None:
+    def send(self, dst: NodeId, envelope: Envelope) -> None:
         """Queue a letter; the first of a turn schedules the delivery of them all."""
         if self._open:
             if not self._outbox:
                 self._loop.call_soon(self._flush)
-            self._outbox.put(dst, letter)
+            self._outbox.put(dst, envelope)
 
     async def close(self) -> None:
         """Leave; letters to this node are lost from now on."""
@@ -206,21 +206,21 @@ class MemoryEndpoint:
             self._loop.call_soon_threadsafe(self._take, frame)
 
     def _flush(self) -> None:
-        for dst, letters in self._outbox.take():
-            frame = encode(self._node, letters)
+        for dst, envelopes in self._outbox.take():
+            frame = encode(self._node, envelopes)
             self.counters.frames += 1
             self.counters.bytes += len(frame)
-            self.counters.sent += len(letters)
+            self.counters.sent += len(envelopes)
             if not self._network.carry(dst, frame):
-                self._mailbox.notice(PeerUnreachable(dst, tuple(letter.id for letter in letters)))
+                self._mailbox.notice(PeerUnreachable(dst, tuple(envelope.id for envelope in envelopes)))
 
     def _take(self, frame: bytes) -> None:
         if not self._open:
             return
         try:
-            src, letters = decode(frame)
+            src, envelopes = decode(frame)
         except Garbage:
             self.counters.garbage += 1
             return
-        self.counters.received += len(letters)
-        self._mailbox.receive(src, letters)
+        self.counters.received += len(envelopes)
+        self._mailbox.receive(src, envelopes)

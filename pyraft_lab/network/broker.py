@@ -57,7 +57,11 @@ NO_ACCESS_CONTROL = AccessControl()
 
 
 def start(
-    *, port: int = 0, kind: Kind | None = None, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL
+    *,
+    port: int = 0,
+    kind: Kind | None = None,
+    host: str = "127.0.0.1",
+    access_control: AccessControl = NO_ACCESS_CONTROL,
 ) -> "Broker":
     """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why there is none.
 
@@ -65,7 +69,7 @@ def start(
     """
     kind = kind or ("mosquitto" if mosquitto() else "embedded")
     for _ in range(5):
-        broker = Broker(kind, port or free_port(), host=host, guard=guard)
+        broker = Broker(kind, port or free_port(), host=host, access_control=access_control)
         try:
             broker.launch()
         except NetworkFailed as failed:
@@ -94,11 +98,11 @@ class Broker:
     """A broker process and its files; made by :func:`start`."""
 
     def __init__(
-        self, kind: Kind, port: int, *, host: str = "127.0.0.1", guard: AccessControl = NO_ACCESS_CONTROL
+        self, kind: Kind, port: int, *, host: str = "127.0.0.1", access_control: AccessControl = NO_ACCESS_CONTROL
     ) -> None:
-        if guard.certificates:
-            guard.certificates.server_context()  # a file that cannot be used is named here, not in the broker's log
-        self.kind, self.port, self.host, self.guard = kind, port, host, guard
+        if access_control.certificates:
+            access_control.certificates.server_context()  # a file that cannot be used is named here, not in the broker's log
+        self.kind, self.port, self.host, self.guard = kind, port, host, access_control
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))
         self._process: subprocess.Popen[str] | None = None
@@ -175,16 +179,16 @@ class Broker:
 
     def _wait_until_it_runs(self, process: "subprocess.Popen[str]") -> None:
         assert process.stderr is not None, "it is a pipe"
-        for line in process.stderr:
-            self._said.append(line.strip())
-            if line.rstrip().endswith(RUNNING):
+        for session in process.stderr:
+            self._said.append(session.strip())
+            if session.rstrip().endswith(RUNNING):
                 self._listener = threading.Thread(
                     target=self._listen, args=(process,), name=f"log of {self}", daemon=True
                 )
                 self._listener.start()
                 return
-            if "Error" in line:
-                raise NetworkFailed(self.url, f"{self.kind} says {line.strip()!r}")
+            if "Error" in session:
+                raise NetworkFailed(self.url, f"{self.kind} says {session.strip()!r}")
         raise NetworkFailed(self.url, f"{self.kind} ended: {' / '.join(self._said)}")
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:

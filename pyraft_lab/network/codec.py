@@ -76,9 +76,9 @@ _frames = msgspec.msgpack.Decoder(Frame)
 _envelope_decoder = msgspec.msgpack.Decoder(tuple[Envelope, ...])
 
 
-def encode(src: NodeId, letters: Sequence[Envelope]) -> bytes:
+def encode(src: NodeId, envelopes: Sequence[Envelope]) -> bytes:
     """One frame of these letters."""
-    body = _encoder.encode(letters)
+    body = _encoder.encode(envelopes)
     return _encoder.encode(Frame(VERSION, src, _checksum(src, body), Raw(body)))
 
 
@@ -97,12 +97,12 @@ def decode(data: bytes) -> tuple[NodeId, tuple[Envelope, ...]]:
             raise Garbage(f"no node is numbered {frame.src}")
         if frame.checksum != _checksum(frame.src, frame.envelopes):
             raise Garbage("the checksum is wrong")
-        letters = read(_envelope_decoder, frame.envelopes)
+        envelopes = read(_envelope_decoder, frame.envelopes)
     except msgspec.MsgspecError as wrong:
         raise Garbage(str(wrong)) from None
-    if not all(_is_numbered(letter) and _is_valid(letter.message) for letter in letters):
+    if not all(_is_numbered(envelope) and _is_valid(envelope.message) for envelope in envelopes):
         raise Garbage("numbers beyond reason")
-    return frame.src, letters
+    return frame.src, envelopes
 
 
 def read(decoder: "msgspec.msgpack.Decoder[T]", data: bytes | Raw) -> T:
@@ -113,9 +113,9 @@ def read(decoder: "msgspec.msgpack.Decoder[T]", data: bytes | Raw) -> T:
         raise msgspec.DecodeError(str(wrong)) from None
 
 
-def _checksum(src: NodeId, letters: bytes | Raw) -> int:
+def _checksum(src: NodeId, envelopes: bytes | Raw) -> int:
     """Of the letters, and of who wrote them: a flipped bit must not put them into another's mouth."""
-    return zlib.crc32(letters, zlib.crc32(src.to_bytes(8, "big")))
+    return zlib.crc32(envelopes, zlib.crc32(src.to_bytes(8, "big")))
 
 
 def _is_valid(message: AnyMessage) -> bool:
@@ -159,9 +159,9 @@ def _is_election(message: CandidateMessage | VoterMessage | TimeoutNow | Outdate
             return True
 
 
-def _is_numbered(letter: Envelope) -> bool:
+def _is_numbered(envelope: Envelope) -> bool:
     """Ids of messages and events are drawn from 63 bits, which tables of a trace hold."""
-    return 0 <= letter.id < 1 << 63 and 0 <= letter.cause < 1 << 63
+    return 0 <= envelope.id < 1 << 63 and 0 <= envelope.cause < 1 << 63
 
 
 def _is_count(*numbers: int) -> bool:

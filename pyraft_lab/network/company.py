@@ -43,9 +43,9 @@ class NameClaim:
         self._is_heard = asyncio.Event()
         self._line: MqttSession | None = None
 
-    async def make(self, line: MqttSession, *, seconds: float = 10.0) -> None:
+    async def make(self, session: MqttSession, *, seconds: float = 10.0) -> None:
         """Claim the name; ``PyraftError`` where another cluster has it, ``Timeout`` where the broker is silent."""
-        self._line = line
+        self._line = session
         self._publish(Claim(self._run))
         try:
             async with asyncio.timeout(seconds):

@@ -69,13 +69,13 @@ class Inbox:
         self.is_home = True
         self._home = asyncio.get_running_loop()
 
-    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
+    def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
         """Keep them."""
         try:
             self.is_home = self.is_home and asyncio.get_running_loop() is self._home
         except RuntimeError:
             self.is_home = False
-        self.arrived += [(src, letter) for letter in letters]
+        self.arrived += [(src, envelope) for envelope in envelopes]
 
     def notice(self, notice: Notice) -> None:
         """Let it be: notices are never needed."""
@@ -112,14 +112,14 @@ class NetworkTrial:
         self._ends.append(end := await network.join(node, post))
         return end, post
 
-    async def arrives(self, end: Endpoint, dst: NodeId, letter: Envelope, post: Inbox) -> NodeId:
+    async def arrives(self, end: Endpoint, dst: NodeId, envelope: Envelope, post: Inbox) -> NodeId:
         """Send a letter until it arrives; the sender it arrives from."""
         while True:
-            end.send(dst, letter)
+            end.send(dst, envelope)
             await asyncio.sleep(AGAIN)
             for src, found in post.arrived:
-                if found.id == letter.id:
-                    assert found == letter, f"sent was {letter}, and {found} arrived"
+                if found.id == envelope.id:
+                    assert found == envelope, f"sent was {envelope}, and {found} arrived"
                     return src
 
 
@@ -174,8 +174,8 @@ async def no_node_gets_a_message_for_another(trial: NetworkTrial) -> None:
     (one, first), (_, second), (_, third) = await trial.join(1), await trial.join(2), await trial.join(3)
     await trial.arrives(one, 2, short(1), second)
     await trial.arrives(one, 3, short(2), third)
-    assert {letter.id for _, letter in second.arrived} == {1}, "2 got more than its own"
-    assert {letter.id for _, letter in third.arrived} == {2}, "3 got more than its own"
+    assert {envelope.id for _, envelope in second.arrived} == {1}, "2 got more than its own"
+    assert {envelope.id for _, envelope in third.arrived} == {2}, "3 got more than its own"
     assert not first.arrived, "the sender got its own letter"
 
 
@@ -212,7 +212,7 @@ async def a_node_that_left_may_still_send_without_effect(trial: NetworkTrial) ->
     await one.close()
     one.send(2, short(2))
     await trial.arrives(three, 2, short(3), post)
-    assert {letter.id for _, letter in post.arrived} == {1, 3}
+    assert {envelope.id for _, envelope in post.arrived} == {1, 3}
     await two.close()
 
 
@@ -269,7 +269,7 @@ async def a_flood_of_messages_breaks_nothing(trial: NetworkTrial) -> None:
     for id in range(10_000):
         one.send(2, short(id))
     await trial.arrives(one, 2, short(10_000), post)
-    assert all(letter == short(letter.id) for _, letter in post.arrived), "a letter has changed on its way"
+    assert all(envelope == short(envelope.id) for _, envelope in post.arrived), "a letter has changed on its way"
 
 
 async def messages_are_counted(trial: NetworkTrial) -> None:

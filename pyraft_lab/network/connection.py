@@ -163,10 +163,10 @@ def _take(client: aiomqtt.Client, deliver: Deliver, message: aiomqtt.Message) ->
     acknowledged, and Linux would wait up to 40 ms with that. The option lasts only until the next segment.
     """
     if hasattr(socket, "TCP_QUICKACK"):
-        line = client._client.socket()  # noqa: SLF001 (the library offers no other way to it)
-        if isinstance(line, socket.socket):
+        session = client._client.socket()  # noqa: SLF001 (the library offers no other way to it)
+        if isinstance(session, socket.socket):
             with suppress(OSError):  # the connection has just ended
-                line.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                session.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
     deliver(message)
 
 
@@ -205,8 +205,8 @@ def _end_of(client: aiomqtt.Client) -> asyncio.Future[None]:
     """Is done when the connection ends, which the library does not notice before the broker has answered."""
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
-    line = client._client  # noqa: SLF001 (the library offers no other way to it)
-    told = line.on_disconnect
+    session = client._client  # noqa: SLF001 (the library offers no other way to it)
+    told = session.on_disconnect
 
     def tell() -> None:
         if not gone.done():
@@ -218,5 +218,5 @@ def _end_of(client: aiomqtt.Client) -> asyncio.Future[None]:
         if not loop.is_closed():
             loop.call_soon_threadsafe(tell)
 
-    line.on_disconnect = hung_up
+    session.on_disconnect = hung_up
     return gone

@@ -36,19 +36,21 @@ READY = "embedded broker running"
 def main(arguments: Sequence[str]) -> int:
     """Serve at the host and port that are the arguments, until the process is killed."""
     host, port, *settings = arguments
-    guard = msgspec.json.decode(Path(settings[0]).read_bytes(), type=AccessControl) if settings else NO_ACCESS_CONTROL
+    access_control = (
+        msgspec.json.decode(Path(settings[0]).read_bytes(), type=AccessControl) if settings else NO_ACCESS_CONTROL
+    )
     try:
-        asyncio.run(_serve_and_say(host, int(port), guard))
+        asyncio.run(_serve_and_say(host, int(port), access_control))
     except OSError as failed:
         sys.stderr.write(f"Error: {failed}\n")
         return 1
     return 0
 
 
-async def serve(host: str, port: int, *, guard: AccessControl = NO_ACCESS_CONTROL) -> asyncio.Server:
+async def serve(host: str, port: int, *, access_control: AccessControl = NO_ACCESS_CONTROL) -> asyncio.Server:
     """Accept connections from now on; ``OSError`` says why that cannot be."""
-    hub = Hub(Access(guard.cluster, guard.accounts))
-    tls = guard.certificates.server_context() if guard.certificates else None
+    hub = Hub(Access(access_control.cluster, access_control.accounts))
+    tls = access_control.certificates.server_context() if access_control.certificates else None
     return await asyncio.get_running_loop().create_server(lambda: Connection(hub), host, port, ssl=tls)
 
 
@@ -72,8 +74,8 @@ class Connection(asyncio.Protocol):
         self._session.lost()
 
 
-async def _serve_and_say(host: str, port: int, guard: AccessControl) -> None:
-    async with await serve(host, port, guard=guard) as server:
+async def _serve_and_say(host: str, port: int, access_control: AccessControl) -> None:
+    async with await serve(host, port, access_control=access_control) as server:
         sys.stderr.write(READY + "\n")
         sys.stderr.flush()
         await server.serve_forever()

@@ -26,10 +26,10 @@ TOPIC, OBEYS = "weather", "obeys"
 _decoder = msgspec.msgpack.Decoder(LinkFaults)
 
 
-def publish(line: MqttSession, decree: LinkFaults) -> bytes:
+def publish(session: MqttSession, faults: LinkFaults) -> bytes:
     """Tell everybody; the digest with which every node that obeys answers."""
-    payload = msgspec.msgpack.encode(decree)
-    line.publish(TOPIC, payload, retain=True)
+    payload = msgspec.msgpack.encode(faults)
+    session.publish(TOPIC, payload, retain=True)
     return digest(payload)
 
 
@@ -48,7 +48,7 @@ def follow_fault_control(network: MqttNetwork, faults: Faults, *, node: NodeId |
 
     def tell() -> None:
         if node is not None:
-            line.publish(f"{node}/{OBEYS}", obeyed, retain=True)
+            session.publish(f"{node}/{OBEYS}", obeyed, retain=True)
 
     def hear(topic: str, payload: bytes) -> None:
         nonlocal obeyed
@@ -63,5 +63,5 @@ def follow_fault_control(network: MqttNetwork, faults: Faults, *, node: NodeId |
         tell()
 
     will = None if node is None else f"{node}/{OBEYS}"
-    line = MqttSession(network, "weather", topics=[TOPIC, GATE, LETTERS], deliver=hear, will=will, connected=tell)
-    return line
+    session = MqttSession(network, "weather", topics=[TOPIC, GATE, LETTERS], deliver=hear, will=will, connected=tell)
+    return session

@@ -107,13 +107,13 @@ class Faults:
         """Undo cuts, partitions, rules and weather; the gate stays as it is."""
         self._links, self._groups, self._conditions = {}, (), CLEAR
 
-    def impose(self, decree: LinkFaults) -> None:
+    def impose(self, faults: LinkFaults) -> None:
         """Let the links be as decreed; ``ConfigError`` for weather that cannot be, and nothing has changed then."""
-        weather = Link(loss=decree.loss, delay=decree.delay)
+        weather = Link(loss=faults.loss, delay=faults.delay)
         self.heal()
         self._conditions = weather
-        self.partition(*decree.groups)
-        for src, dst in decree.cuts:
+        self.partition(*faults.groups)
+        for src, dst in faults.cuts:
             self.cut(src, dst)
 
     def link(self, src: NodeId, dst: NodeId) -> Link:
@@ -121,10 +121,10 @@ class Faults:
         link = self._links.get((src, dst), self._conditions)
         return replace(link, is_cut=True) if self._side(src) != self._side(dst) else link
 
-    def fate(self, src: NodeId, dst: NodeId, letter: Envelope, fate: Fate) -> None:
+    def fate(self, src: NodeId, dst: NodeId, envelope: Envelope, fate: Fate) -> None:
         """Tell who listens that a letter will not arrive."""
         if self.on_fate is not None:
-            self.on_fate(src, dst, letter, fate)
+            self.on_fate(src, dst, envelope, fate)
 
     def is_lost(self, link: Link) -> bool:
         """Draw whether a letter gets lost."""
@@ -151,12 +151,12 @@ class FaultyEndpoint:
         """What passed the wrapped endpoint."""
         return self._inner.counters
 
-    def send(self, dst: NodeId, letter: Envelope) -> None:
+    def send(self, dst: NodeId, envelope: Envelope) -> None:
         """Hold the letter at the gate, or let it meet the weather."""
         gate = self._faults.gate
-        if gate.is_closed and gate.holds(Held(self._node, dst, letter, release=self._release, drop=self._drop)):
+        if gate.is_closed and gate.holds(Held(self._node, dst, envelope, release=self._release, drop=self._drop)):
             return
-        self._apply_fate(dst, letter)
+        self._apply_fate(dst, envelope)
 
     async def close(self) -> None:
         """Leave; letters that are still late never arrive."""
@@ -164,15 +164,15 @@ class FaultyEndpoint:
             handle.cancel()
         await self._inner.close()
 
-    def _apply_fate(self, dst: NodeId, letter: Envelope) -> None:
+    def _apply_fate(self, dst: NodeId, envelope: Envelope) -> None:
         """Cut, lost, late or simply sent."""
         link = self._faults.link(self._node, dst)
         if link.is_cut:
-            self._faults.fate(self._node, dst, letter, "cut")
+            self._faults.fate(self._node, dst, envelope, "cut")
         elif self._faults.is_lost(link):
-            self._faults.fate(self._node, dst, letter, "lost")
+            self._faults.fate(self._node, dst, envelope, "lost")
         else:
-            self._send_after(self._faults.delay(link), dst, letter)
+            self._send_after(self._faults.delay(link), dst, envelope)
 
     def _release(self, held: Held, seconds: float) -> None:
         """From the gate, whatever thread opens it, back onto the loop; what is released is not lost any more."""
@@ -181,9 +181,9 @@ class FaultyEndpoint:
     def _drop(self, held: Held) -> None:
         self._faults.fate(held.src, held.dst, held.envelope, "dropped")
 
-    def _send_after(self, seconds: float, dst: NodeId, letter: Envelope) -> None:
+    def _send_after(self, seconds: float, dst: NodeId, envelope: Envelope) -> None:
         if seconds <= 0:
-            self._inner.send(dst, letter)
+            self._inner.send(dst, envelope)
             return
         self._delayed = {handle for handle in self._delayed if handle.when() > self._loop.time()}
-        self._delayed.add(self._loop.call_later(seconds, self._inner.send, dst, letter))
+        self._delayed.add(self._loop.call_later(seconds, self._inner.send, dst, envelope))

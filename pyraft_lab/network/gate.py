@@ -25,12 +25,12 @@ class Held:
         self,
         src: NodeId,
         dst: NodeId,
-        letter: Envelope,
+        envelope: Envelope,
         *,
         release: Callable[["Held", float], None],
         drop: Callable[["Held"], None],
     ) -> None:
-        self.src, self.dst, self.envelope = src, dst, letter
+        self.src, self.dst, self.envelope = src, dst, envelope
         self.release, self.drop = release, drop
 
     @property
@@ -77,9 +77,9 @@ class Gate:
         with self._changed:
             return tuple(self._waiting.values())
 
-    def close(self, picks: Predicate = lambda _: True) -> None:
-        """Hold letters from now on: all, or those for which ``picks`` is true."""
-        self._predicates = picks
+    def close(self, predicate: Predicate = lambda _: True) -> None:
+        """Hold letters from now on: all, or those for which ``predicate`` is true."""
+        self._predicates = predicate
 
     def open(self) -> None:
         """Hold no more, and let everything pass in the order of sending."""
@@ -109,17 +109,17 @@ class Gate:
             held = self._take(id)
             held.drop(held)
 
-    def wait(self, picks: Predicate = lambda _: True, *, timeout: float = 5.0) -> Held:
-        """The first letter before the gate that ``picks`` likes, as soon as there is one; blocks its thread."""
+    def wait(self, predicate: Predicate = lambda _: True, *, timeout: float = 5.0) -> Held:
+        """The first letter before the gate that ``predicate`` likes, as soon as there is one; blocks its thread."""
         with self._changed:
-            if not self._changed.wait_for(lambda: any(map(picks, self._waiting.values())), timeout):
+            if not self._changed.wait_for(lambda: any(map(predicate, self._waiting.values())), timeout):
                 raise Timeout("a letter of this kind before the gate", timeout)
-            return next(filter(picks, self._waiting.values()))
+            return next(filter(predicate, self._waiting.values()))
 
     def holds(self, held: Held) -> bool:
         """Whether the gate keeps this letter; what an endpoint asks before it sends."""
-        picks = self._predicates
-        if picks is None or not picks(held):
+        predicate = self._predicates
+        if predicate is None or not predicate(held):
             return False
         with self._changed:
             self._waiting[held.id] = held

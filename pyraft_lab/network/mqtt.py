@@ -124,14 +124,14 @@ class MqttEndpoint:
             await self.close()
             raise
 
-    def send(self, dst: NodeId, letter: Envelope) -> None:
+    def send(self, dst: NodeId, envelope: Envelope) -> None:
         """Queue a letter; without a connection it is lost, for it would be stale when there is one."""
         if self._client is None:
             return
-        if self._bulk.wants(dst, letter):
-            self.counters.overflow += self._bulk.put(dst, letter)
+        if self._bulk.wants(dst, envelope):
+            self.counters.overflow += self._bulk.put(dst, envelope)
         else:
-            self._outbox.put(dst, letter)
+            self._outbox.put(dst, envelope)
             self._ready.set()
 
     async def close(self) -> None:
@@ -228,23 +228,23 @@ class MqttEndpoint:
             await self._ready.wait()
             self._ready.clear()
             async with asyncio.TaskGroup() as group:
-                for dst, letters in self._outbox.take():
-                    frame = self._frame(letters)
+                for dst, envelopes in self._outbox.take():
+                    frame = self._frame(envelopes)
                     group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
 
     async def _write_bulk(self, client: aiomqtt.Client) -> None:
         """Publish large letters part by part: what is small leaves in between."""
         while True:
-            dst, letter = await self._bulk.next()
-            for part in in_parts(self._node, next(self._frames), self._frame([letter])):
+            dst, envelope = await self._bulk.next()
+            for part in in_parts(self._node, next(self._frames), self._frame([envelope])):
                 await cancellable(client.publish(self._inbox_of(dst), part, qos=self._network.qos))
 
-    def _frame(self, letters: Sequence[Envelope]) -> bytes:
+    def _frame(self, envelopes: Sequence[Envelope]) -> bytes:
         """One frame, which is counted as sent."""
-        frame = encode(self._node, letters)
+        frame = encode(self._node, envelopes)
         self.counters.frames += 1
         self.counters.bytes += len(frame)
-        self.counters.sent += len(letters)
+        self.counters.sent += len(envelopes)
         return frame
 
     def _inbox_of(self, dst: NodeId) -> str:
@@ -290,15 +290,15 @@ class MqttEndpoint:
             whole = self._assembly.take(src, frame) if frame.startswith(MARK) else frame
             if whole is None:
                 return
-            sender, letters = decode(whole)
+            sender, envelopes = decode(whole)
         except Garbage as wrong:
             self._garbage(str(wrong))
             return
         if src != str(sender):
             self._garbage(f"node {sender} wrote it and {src} sent it")
             return
-        self.counters.received += len(letters)
-        self._mailbox.receive(sender, letters)
+        self.counters.received += len(envelopes)
+        self._mailbox.receive(sender, envelopes)
 
     def _on_presence(self, node: str, payload: bytes, *, is_old: bool) -> None:
         """Somebody's claim: mine and my rivals' are presence's, the others' are news."""

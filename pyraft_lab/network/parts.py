@@ -89,21 +89,21 @@ class Bulk:
         self._leaving: tuple[NodeId, Envelope] | None = None
         self._ready = asyncio.Event()
 
-    def wants(self, dst: NodeId, letter: Envelope) -> bool:
+    def wants(self, dst: NodeId, envelope: Envelope) -> bool:
         """Whether a letter belongs here: it is large, or brings entries that follow those of a large one."""
-        if letter.size > LARGE:
+        if envelope.size > LARGE:
             return True
-        has_entries = isinstance(letter.message, AppendRequest) and bool(letter.message.entries)
+        has_entries = isinstance(envelope.message, AppendRequest) and bool(envelope.message.entries)
         return has_entries and any(one is not None and one[0] == dst for one in (*self._waiting, self._leaving))
 
-    def put(self, dst: NodeId, letter: Envelope) -> int:
+    def put(self, dst: NodeId, envelope: Envelope) -> int:
         """Queue a letter; how many older ones are lost."""
-        if any(_is_copy((dst, letter), other) for other in (*self._waiting, self._leaving) if other is not None):
+        if any(_is_copy((dst, envelope), other) for other in (*self._waiting, self._leaving) if other is not None):
             return 0
         lost = len(self._waiting) >= MOST_WAITING
         if lost:
             self._waiting.popleft()
-        self._waiting.append((dst, letter))
+        self._waiting.append((dst, envelope))
         self._ready.set()
         return int(lost)
 

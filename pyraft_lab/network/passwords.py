@@ -64,8 +64,8 @@ def get_or_create(path: Path, names: Iterable[str]) -> Mapping[str, str]:
 
 def _parsed(path: Path, lines: list[str]) -> Mapping[str, str]:
     known: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        match line.split():
+    for number, session in enumerate(lines, 1):
+        match session.split():
             case []:
                 pass
             case [first, *_] if first.startswith("#"):

@@ -39,8 +39,8 @@ class Pending(Awaitable[None]):
 class Trigger:
     """Acts at once; what makes no sense at the moment does nothing. From any thread."""
 
-    def __init__(self, tell: SendEvent, order: SendRequest) -> None:
-        self._send_event, self._send_request = tell, order
+    def __init__(self, tell: SendEvent, send_request: SendRequest) -> None:
+        self._send_event, self._send_request = tell, send_request
 
     def elect(self, *, pre_vote: bool = False) -> None:
         """Campaign now; ``pre_vote`` asks first whether that could be won."""

@@ -97,13 +97,13 @@ class Applier:
         self._disk.read(read)
         return await arrived
 
-    async def _build(self, order: TakeSnapshot, copy: Sessions, cause: EventId) -> None:
+    async def _build(self, send_request: TakeSnapshot, copy: Sessions, cause: EventId) -> None:
         """Serialise a copy in another thread, hand the bytes to the disk, and say so."""
         data = await asyncio.to_thread(copy.snapshot)
         meta = SnapshotMeta(
-            last=order.last,
-            membership=order.membership,
-            membership_id=order.membership_id,
+            last=send_request.last,
+            membership=send_request.membership,
+            membership_id=send_request.membership_id,
             size=len(data),
             checksum=zlib.crc32(data),
         )

@@ -52,7 +52,7 @@ class Client:
 
     def __init__(
         self,
-        door: Transport,
+        transport: Transport,
         *,
         deadline: float = 10.0,
         attempt: float = 1.0,
@@ -62,7 +62,7 @@ class Client:
         self.deadline = deadline
         self._max_bytes = integer("max_bytes", max_bytes, 1, MAX_BYTES)
         self._attempt = seconds("attempt", attempt, 1e-6)
-        self._transport, self._home = door, home
+        self._transport, self._home = transport, home
         self._loop: LoopOwner | None = None
         self._driver = self._new_driver()
         self._calls = itertools.count(1)

@@ -184,13 +184,13 @@ class ClientDriver:
 
     # Time
 
-    def _set(self, order: SetTimer, timer: Timer) -> None:
-        growth = 2.0 ** min(order.level, 16)
+    def _set(self, send_request: SetTimer, timer: Timer) -> None:
+        growth = 2.0 ** min(send_request.level, 16)
         if isinstance(timer, AttemptTimer):
             seconds = min(self._attempt * growth, LONGEST_ATTEMPT)
         else:
             seconds = min(PAUSE * growth, LONGEST_PAUSE) * self._chance.uniform(0.5, 1.0)
-        delay = max(seconds, order.at_least)
+        delay = max(seconds, send_request.at_least)
         self._timers[timer] = asyncio.get_running_loop().call_later(delay, self._fire, timer)
 
     def _fire(self, timer: Timer) -> None:

@@ -271,15 +271,15 @@ class LocalCluster(Cluster):
         self._home.call(impose)
 
     def _record_fate(
-        self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, letter: Envelope, fate: Fate
+        self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, envelope: Envelope, fate: Fate
     ) -> None:
         """Record what became of a letter, after the step that sent it; also while the cluster closes."""
 
         def tell() -> None:
             if fate == "dropped":
-                self._reporter.record(Kind.DROP, src, peer=dst, message=letter.id)
+                self._reporter.record(Kind.DROP, src, peer=dst, message=envelope.id)
             else:
-                self._reporter.record(Kind.UNDELIVERED, dst, peer=src, message=letter.id, detail=fate)
+                self._reporter.record(Kind.UNDELIVERED, dst, peer=src, message=envelope.id, detail=fate)
 
         loop.call_soon_threadsafe(tell)
 

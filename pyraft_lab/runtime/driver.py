@@ -128,31 +128,35 @@ class Driver:
         self._told.append((event, cause))
         self._awake.set()
 
-    def receive(self, src: NodeId, letters: Sequence[Envelope]) -> None:
+    def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
         """Queue what arrived; a flood beyond all measure washes the oldest away."""
-        self._envelopes.extend((src, letter) for letter in letters)
+        self._envelopes.extend((src, envelope) for envelope in envelopes)
         while len(self._envelopes) > INBOX:
-            lost, letter = self._envelopes.popleft()
-            self._reporter.record(Kind.UNDELIVERED, self.state.id, peer=lost, message=letter.id, detail=Fate.LOST)
+            lost, envelope = self._envelopes.popleft()
+            self._reporter.record(Kind.UNDELIVERED, self.state.id, peer=lost, message=envelope.id, detail=Fate.LOST)
         self._awake.set()
 
     def notice(self, notice: Notice) -> None:
         """What the network has to say beside letters."""
         match notice:
-            case PeerUnreachable(peer, letters):
+            case PeerUnreachable(peer, envelopes):
                 self.queue_event(Unreachable(peer))
-                for letter in letters:
-                    self._reporter.record(Kind.UNDELIVERED, peer, peer=self.state.id, message=letter, detail=Fate.DEAD)
+                for envelope in envelopes:
+                    self._reporter.record(
+                        Kind.UNDELIVERED, peer, peer=self.state.id, message=envelope, detail=Fate.DEAD
+                    )
             case SessionTakenOver(node):
                 self._fatal = DuplicateNode(node)
                 self._awake.set()
             case _:
                 pass  # Raft's own timers judge who can be reached
 
-    def write(self, payloads: Sequence[Normal | Noop], fence: ExpectedLeader = None) -> Sequence[Future[Outcome]]:
+    def write(
+        self, payloads: Sequence[Normal | Noop], expected_leader: ExpectedLeader = None
+    ) -> Sequence[Future[Outcome]]:
         """Queue a client's writes; all that wait are proposed together."""
         ids, futures = self.requests.open(len(payloads))
-        self._writes.append((ids, payloads, fence))
+        self._writes.append((ids, payloads, expected_leader))
         self._awake.set()
         return futures
 
@@ -217,8 +221,8 @@ class Driver:
             event, cause = self._told.popleft()
             self._step_after_due_timers(event, cause)
         for _ in range(min(len(self._envelopes), LETTERS)):
-            src, letter = self._envelopes.popleft()
-            self._step_after_due_timers(Receive(src, letter.message), letter.cause, letter.id)
+            src, envelope = self._envelopes.popleft()
+            self._step_after_due_timers(Receive(src, envelope.message), envelope.cause, envelope.id)
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
@@ -355,42 +359,42 @@ class Driver:
     def _send(self, command: Send | SendChunk, cause: EventId, received: MessageId | None) -> None:
         match command:
             case Send(dst, message, durable=True):
-                letter = Envelope(self._reporter.message(), cause, message)
-                self.disk.after(lambda: self._queue_message(dst, letter, received))
+                envelope = Envelope(self._reporter.message(), cause, message)
+                self.disk.after(lambda: self._queue_message(dst, envelope, received))
             case Send(dst, message):
                 self._queue_message(dst, Envelope(self._reporter.message(), cause, message), received)
             case SendChunk():
                 self.disk.read(lambda: self._send_chunk(command, cause))
 
-    async def _send_chunk(self, order: SendChunk, cause: EventId) -> None:
+    async def _send_chunk(self, send_request: SendChunk, cause: EventId) -> None:
         """Read the bytes and send them; or say that they are gone."""
-        data = await self._storage.read_chunk(order.meta, order.offset, order.length)
+        data = await self._storage.read_chunk(send_request.meta, send_request.offset, send_request.length)
         if data is None:
-            self.queue_event(SnapshotGone(order.dst), cause)
+            self.queue_event(SnapshotGone(send_request.dst), cause)
             return
         message = SnapshotRequest(
-            vote=order.vote,
-            meta=order.meta,
-            offset=order.offset,
+            vote=send_request.vote,
+            meta=send_request.meta,
+            offset=send_request.offset,
             data=data,
-            done=order.offset + len(data) >= order.meta.size,
-            round=order.round,
+            done=send_request.offset + len(data) >= send_request.meta.size,
+            round=send_request.round,
         )
-        self._queue_message(order.dst, Envelope(self._reporter.message(), cause, message))
+        self._queue_message(send_request.dst, Envelope(self._reporter.message(), cause, message))
 
-    def _queue_message(self, dst: NodeId, letter: Envelope, received: MessageId | None = None) -> None:
+    def _queue_message(self, dst: NodeId, envelope: Envelope, received: MessageId | None = None) -> None:
         if self._reporter.tells_messages:
-            self._flights.append(self._reporter.flight(self.state.id, dst, letter, received))
-        self._leaving.append((dst, letter))
+            self._flights.append(self._reporter.flight(self.state.id, dst, envelope, received))
+        self._leaving.append((dst, envelope))
         if not self._is_turning:
             self._send_off()
 
     def _send_off(self) -> None:
         """Let go what waits to leave, in order."""
         leaving, self._leaving = self._leaving, []
-        for dst, letter in leaving:
+        for dst, envelope in leaving:
             assert self.endpoint is not None, "nothing is sent before the node has joined its network"
-            self.endpoint.send(dst, letter)
+            self.endpoint.send(dst, envelope)
 
     def _applied(self, work: Work, results: Sequence[Any]) -> None:
         self._resolve_requests(work, results)

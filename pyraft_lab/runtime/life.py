@@ -75,34 +75,34 @@ class NodeLifecycle:
     async def _begin(self, inside: StartNode) -> None:
         claim(self._machine.machine, self.id)
         try:
-            owner, endpoint = await inside()
+            driver, endpoint = await inside()
         except BaseException:
             release(self._machine.machine, is_blank=True)
             await self._use.end()
             raise
-        self.driver, self.endpoint = owner, endpoint
-        self._running = asyncio.create_task(self._run(owner, endpoint), name=f"raft node {self.id}")
+        self.driver, self.endpoint = driver, endpoint
+        self._running = asyncio.create_task(self._run(driver, endpoint), name=f"raft node {self.id}")
         try:
-            await owner.began.wait()
+            await driver.began.wait()
         except asyncio.CancelledError:
-            await owner.began.wait()  # only what has begun can come to its end
+            await driver.began.wait()  # only what has begun can come to its end
             await _stop(self._running)
             raise
         company, self._company = self._company or [], None
         for work in company:
-            owner.add_task(work())
+            driver.add_task(work())
 
-    async def _run(self, owner: Driver, endpoint: Endpoint) -> None:
+    async def _run(self, driver: Driver, endpoint: Endpoint) -> None:
         """However it ends, nobody is left waiting and nothing is left open."""
         try:
-            await owner.run(endpoint)
+            await driver.run(endpoint)
         except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
             self.ended = cause_of_death(self.id, ended)
         finally:
             self.ended = self.ended or Stopped(self.id)
-            owner.requests.fail(self.ended)
+            driver.requests.fail(self.ended)
             self._changed()
-            release(self._machine.machine, is_blank=owner.machinist.applied == ORIGIN)
+            release(self._machine.machine, is_blank=driver.machinist.applied == ORIGIN)
             try:
                 await endpoint.close()
             finally:

@@ -52,44 +52,44 @@ class NodeOptions(Struct, frozen=True, kw_only=True):
 
 
 async def serve(
-    seat: NodeOptions, stop: asyncio.Event, *, observers: Sequence[Observer] = (), player: SeatPlayer | None = None
+    options: NodeOptions, stop: asyncio.Event, *, observers: Sequence[Observer] = (), player: SeatPlayer | None = None
 ) -> None:
     """Run the node until ``stop`` is set; raises what ended it earlier. A ``player`` may decide for it by hand."""
-    network = MqttNetwork(seat.broker, cluster=seat.cluster, certificates=seat.certificates)
+    network = MqttNetwork(options.broker, cluster=options.cluster, certificates=options.certificates)
     faults = Faults(network)
     async with AsyncExitStack() as stack:
-        if seat.accepts_faults:
-            await stack.enter_async_context(follow_fault_control(network, faults, node=seat.id))
-        publisher = Publisher(seat.id, network)
+        if options.accepts_faults:
+            await stack.enter_async_context(follow_fault_control(network, faults, node=options.id))
+        publisher = Publisher(options.id, network)
         raft = Raft(
-            seat.id,
-            config=seat.config,
+            options.id,
+            config=options.config,
             network=faults if player is None else player.wrap_network(faults),
-            storage=_disk(seat.data),
-            cluster=seat.cluster,
+            storage=_disk(options.data),
+            cluster=options.cluster,
             rules=RAFT if player is None else player.rules,
-            observers=[*observers, *_observing(seat, publisher, player)],
+            observers=[*observers, *_observing(options, publisher, player)],
         )
         await raft.start()
         stack.push_async_callback(raft.shutdown)
-        log.info("node %s of %s is up at %s", seat.id, seat.cluster, network.address)
+        log.info("node %s of %s is up at %s", options.id, options.cluster, network.address)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks = [group.create_task(serve_rpc(raft, network))]
-        tasks += [group.create_task(publisher.run())] if seat.traced else []
+        tasks += [group.create_task(publisher.run())] if options.traced else []
         tasks += [group.create_task(player.play(raft))] if player is not None else []
-        if seat.accepts_faults:
-            await stack.enter_async_context(watch_room(network, partial(_arrange, raft, seat.config, player)))
-        if seat.initial_voters:
+        if options.accepts_faults:
+            await stack.enter_async_context(watch_room(network, partial(_arrange, raft, options.config, player)))
+        if options.initial_voters:
             with suppress(AlreadyInitialized):
-                await raft.initialize(seat.initial_voters)
+                await raft.initialize(options.initial_voters)
         await _until_over(raft, stop)
         for task in tasks:
             task.cancel()
-    log.info("node %s has stopped", seat.id)
+    log.info("node %s has stopped", options.id)
 
 
-def _observing(seat: NodeOptions, publisher: Publisher, player: SeatPlayer | None) -> list[Observer]:
-    told: list[tuple[Observer | None, bool]] = [(publisher, seat.traced), (player, True)]
+def _observing(options: NodeOptions, publisher: Publisher, player: SeatPlayer | None) -> list[Observer]:
+    told: list[tuple[Observer | None, bool]] = [(publisher, options.traced), (player, True)]
     return [observer for observer, wanted in told if observer is not None and wanted]
 
 

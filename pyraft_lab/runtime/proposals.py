@@ -28,9 +28,9 @@ def merged(calls: Sequence[Call], room: int | None) -> list[Propose]:
 
 def _groups(calls: Sequence[Call], room: int | None) -> Iterator[list[Call]]:
     """Calls of one fence while they fit; one that does not stands alone, so that it is judged alone."""
-    for fence in dict.fromkeys(fence for _, _, fence in calls):
+    for expected_leader in dict.fromkeys(expected_leader for _, _, expected_leader in calls):
         group, group_fits = list[Call](), True
-        for call in (one for one in calls if one[2] == fence):
+        for call in (one for one in calls if one[2] == expected_leader):
             size = byte_size(call[1])
             fits = room is None or size <= room
             room = None if room is None else max(0, room - size)

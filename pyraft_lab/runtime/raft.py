@@ -163,7 +163,7 @@ class Raft:
         """What lives in a node, and its place in the network."""
         engine = raft(self.rules)
         state = engine.start(self.id, await self._use.begin(), self.config)
-        owner = Driver(
+        driver = Driver(
             state,
             engine,
             storage=self._use.storage,
@@ -171,8 +171,8 @@ class Raft:
             chance=self._chance,
             reporter=self._reporter,
         )
-        owner.changed = self._watchers.changed
-        return owner, await self._network.join(self.id, owner)
+        driver.changed = self._watchers.changed
+        return driver, await self._network.join(self.id, driver)
 
     async def shutdown(self) -> None:
         """Stop, and let go of network and storage; every waiting call gets ``Stopped``, and so does a ``start()``.
@@ -229,10 +229,10 @@ class Raft:
 
     async def _with_room(self) -> Driver:
         """The node's inside, once it has room for more requests."""
-        owner = self._lifecycle.running_driver()
-        if len(owner.requests) >= self._max_waiting:
+        driver = self._lifecycle.running_driver()
+        if len(driver.requests) >= self._max_waiting:
             async with self._bounded(Timeout("room for one more request", self._deadline)):
-                await owner.requests.room(self._max_waiting)
+                await driver.requests.room(self._max_waiting)
         return self._lifecycle.running_driver()
 
     async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
@@ -385,10 +385,10 @@ class Raft:
     @property
     def metrics(self) -> Metrics:
         """The node at this moment; from any thread."""
-        owner, over = self._lifecycle.driver, self._lifecycle.ended
-        if owner is None:
+        driver, over = self._lifecycle.driver, self._lifecycle.ended
+        if driver is None:
             return Metrics(id=self.id, running=over)
-        return metrics_of(owner.state, owner.machinist.applied, over, began=owner.clock.began, raised=owner.raised)
+        return metrics_of(driver.state, driver.machinist.applied, over, began=driver.clock.began, raised=driver.raised)
 
     @property
     def counters(self) -> Counters:

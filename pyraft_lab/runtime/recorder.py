@@ -133,16 +133,16 @@ class Recorder:
             )
         )
 
-    def flight(self, src: NodeId, dst: NodeId, letter: Envelope, answers: MessageId | None) -> Flight:
+    def flight(self, src: NodeId, dst: NodeId, envelope: Envelope, answers: MessageId | None) -> Flight:
         """A letter that leaves now; ``answers`` is the message that was received just before."""
-        is_answer = isinstance(letter.message, ANSWERS)
+        is_answer = isinstance(envelope.message, ANSWERS)
         return Flight(
-            id=letter.id,
+            id=envelope.id,
             src=src,
             dst=dst,
-            message=letter.message,
+            message=envelope.message,
             sent=self.now(),
-            cause=letter.cause,
+            cause=envelope.cause,
             reply_to=answers if is_answer else None,
         )
 

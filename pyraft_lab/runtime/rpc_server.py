@@ -49,19 +49,19 @@ MOST_REPLY = 1 << 20
 async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
     """Answer for ``raft`` until it is over; raises what ended it."""
     async with asyncio.TaskGroup() as group:
-        desk = RpcServer(raft, group.create_task)
+        server = RpcServer(raft, group.create_task)
         async with MqttSession(
             network,
             f"{raft.id}-desk",
             topics=[f"{raft.id}/ask/+"],
-            deliver=desk.on_call,
+            deliver=server.on_call,
             will=f"{raft.id}/status",
             hears_kept=False,
-            connected=desk.publish_status,
+            connected=server.publish_status,
         ) as line:
-            desk.line = line
+            server.line = line
             async for _ in raft.watch():
-                desk.publish_status()
+                server.publish_status()
                 await asyncio.sleep(PAUSE)
 
 

@@ -45,78 +45,78 @@ PAUSE: Micros = 50_000
 """How long it waits where nobody leads."""
 
 
-def invoke(scene: Transition, call: Call) -> None:
+def invoke(transition: Transition, call: Call) -> None:
     """A client begins a call."""
-    if call.to is not None and call.to not in scene.nodes:
-        raise UnknownNode(call.to, scene.nodes)
-    scene.requests += 1
-    serial = scene.clients[call.client] = scene.clients.get(call.client, 0) + 1
-    since = max(node.state.committed for node in scene.nodes.values())
-    waiting = OpenCall(id=scene.requests, call=call, serial=serial, began=scene.id, since=since)
-    scene.calls[waiting.id] = waiting
-    attempt(scene, scene.requests)
+    if call.to is not None and call.to not in transition.nodes:
+        raise UnknownNode(call.to, transition.nodes)
+    transition.requests += 1
+    serial = transition.clients[call.client] = transition.clients.get(call.client, 0) + 1
+    since = max(node.state.committed for node in transition.nodes.values())
+    waiting = OpenCall(id=transition.requests, call=call, serial=serial, began=transition.id, since=since)
+    transition.calls[waiting.id] = waiting
+    attempt(transition, transition.requests)
 
 
-def attempt(scene: Transition, request: RequestId) -> None:
+def attempt(transition: Transition, request: RequestId) -> None:
     """Ask the node the call is for, or the one last hinted at, or whoever leads."""
-    waiting = scene.calls[request]
+    waiting = transition.calls[request]
     call = waiting.call
-    to = call.to or waiting.hint or scene.world.leader
+    to = call.to or waiting.hint or transition.world.leader
     if to is None:
-        _wait(scene, waiting, "finds no leader")
-    elif not scene.nodes[to].up:
-        _find_down(scene, waiting, to)
-    elif scene.nodes[to].paused:
-        _wait(scene, waiting, f"hears nothing from node {to}", ATTEMPT_TIMEOUT if call.to is None else PAUSE)
+        _wait(transition, waiting, "finds no leader")
+    elif not transition.nodes[to].up:
+        _find_down(transition, waiting, to)
+    elif transition.nodes[to].paused:
+        _wait(transition, waiting, f"hears nothing from node {to}", ATTEMPT_TIMEOUT if call.to is None else PAUSE)
     else:
-        due = scene.schedule(ATTEMPT_TIMEOUT, Attempt(request)) if call.to is None else None
+        due = transition.schedule(ATTEMPT_TIMEOUT, Attempt(request)) if call.to is None else None
         waiting = replace(waiting, at=to, tries=waiting.tries + 1, hint=None, due=due)
-        scene.calls[request] = waiting
-        _ask(scene, waiting, to)
+        transition.calls[request] = waiting
+        _ask(transition, waiting, to)
 
 
-def deliver_outcomes(scene: Transition) -> None:
+def deliver_outcomes(transition: Transition) -> None:
     """What nodes have answered reaches the clients."""
-    for node, outcome in scene.outcomes:
-        waiting = scene.calls.get(outcome.request)
+    for node, outcome in transition.outcomes:
+        waiting = transition.calls.get(outcome.request)
         if waiting is not None:
-            _on_outcome(scene, waiting, node, outcome)
-    for waiting in [one for one in scene.calls.values() if one.joint is not None]:
-        _look_for_end(scene, waiting)
+            _on_outcome(transition, waiting, node, outcome)
+    for waiting in [one for one in transition.calls.values() if one.joint is not None]:
+        _look_for_end(transition, waiting)
 
 
-def _wait(scene: Transition, waiting: OpenCall, why: str, delay: Micros = PAUSE) -> None:
-    due = scene.schedule(delay, Attempt(waiting.id))
-    scene.calls[waiting.id] = replace(waiting, at=None, hint=None, due=due)
-    scene.describe(Kind.CALL, detail=f"client {waiting.call.client} {why}")
+def _wait(transition: Transition, waiting: OpenCall, why: str, delay: Micros = PAUSE) -> None:
+    due = transition.schedule(delay, Attempt(waiting.id))
+    transition.calls[waiting.id] = replace(waiting, at=None, hint=None, due=due)
+    transition.describe(Kind.CALL, detail=f"client {waiting.call.client} {why}")
 
 
-def _find_down(scene: Transition, waiting: OpenCall, to: NodeId) -> None:
+def _find_down(transition: Transition, waiting: OpenCall, to: NodeId) -> None:
     if waiting.call.to is None:
-        _wait(scene, waiting, f"finds node {to} down")
+        _wait(transition, waiting, f"finds node {to} down")
     else:
-        scene.describe(Kind.CALL, detail=f"client {waiting.call.client} finds node {to} down")
-        _end(scene, waiting, error=NetworkFailed(f"node {to}", "it is down"))
+        transition.describe(Kind.CALL, detail=f"client {waiting.call.client} finds node {to} down")
+        _end(transition, waiting, error=NetworkFailed(f"node {to}", "it is down"))
 
 
-def _ask(scene: Transition, waiting: OpenCall, to: NodeId) -> None:
-    wish = waiting.call.request
-    if isinstance(wish, Query) and wish.policy == "local":
-        scene.describe(Kind.READ, to, detail="local")
-        _end(scene, waiting, value=scene.nodes[to].machine.query(wish.query))
+def _ask(transition: Transition, waiting: OpenCall, to: NodeId) -> None:
+    request = waiting.call.request
+    if isinstance(request, Query) and request.policy == "local":
+        transition.describe(Kind.READ, to, detail="local")
+        _end(transition, waiting, value=transition.nodes[to].machine.query(request.query))
         return
-    event = _request(scene, waiting)
-    scene.describe(kind_of(event), to)
-    server = SimulatedDriver(scene, to)
+    event = _request(transition, waiting)
+    transition.describe(kind_of(event), to)
+    server = SimulatedDriver(transition, to)
     server.step(event)
-    scene.nodes[to] = server.value()
+    transition.nodes[to] = server.value()
 
 
-def _request(scene: Transition, waiting: OpenCall) -> Request:
+def _request(transition: Transition, waiting: OpenCall) -> Request:
     """The wish as an event of the engine."""
     match waiting.call.request:
         case Write(command):
-            return Propose(requests=(waiting.id,), payloads=(Normal(_sealed(scene, waiting, command)),))
+            return Propose(requests=(waiting.id,), payloads=(Normal(_sealed(transition, waiting, command)),))
         case Query(_, policy):
             return Read((waiting.id,), "lease" if policy == "lease" else "index")
         case Reconfigure(change, retain, guard):
@@ -131,25 +131,25 @@ def _request(scene: Transition, waiting: OpenCall) -> Request:
             assert_never(waiting.call.request)
 
 
-def _sealed(scene: Transition, waiting: OpenCall, command: Any) -> bytes:
+def _sealed(transition: Transition, waiting: OpenCall, command: Any) -> bytes:
     """The command in its client's session: tried twice, it happens once."""
     client = waiting.call.client
-    unanswered = min(one.serial for one in scene.calls.values() if one.call.client == client)
+    unanswered = min(one.serial for one in transition.calls.values() if one.call.client == client)
     return encode(command, client=client, serial=waiting.serial, done=unanswered - 1, since=waiting.since)
 
 
-def _on_outcome(scene: Transition, waiting: OpenCall, node: NodeId, outcome: Outcome) -> None:
+def _on_outcome(transition: Transition, waiting: OpenCall, node: NodeId, outcome: Outcome) -> None:
     match outcome:
         case WriteApplied(_, entry, answer):
-            _on_applied(scene, waiting, node, entry, answer)
+            _on_applied(transition, waiting, node, entry, answer)
         case ReadAllowed():
             assert isinstance(waiting.call.request, Query), "only reads wait to read"
-            value = scene.nodes[node].machine.query(waiting.call.request.query)
-            _answer(scene, waiting, value if isinstance(value, Rejected) else Value(value))
+            value = transition.nodes[node].machine.query(waiting.call.request.query)
+            _answer(transition, waiting, value if isinstance(value, Rejected) else Value(value))
         case OperationDone(_, note):
-            _end(scene, waiting, value=note or None)
+            _end(transition, waiting, value=note or None)
         case RequestFailed(_, failure) if waiting.at == node:
-            _fail(scene, waiting, to_error(failure, node))
+            _fail(transition, waiting, to_error(failure, node))
         case RequestFailed():
             pass  # an earlier try; the call waits elsewhere by now
         case _:
@@ -157,51 +157,51 @@ def _on_outcome(scene: Transition, waiting: OpenCall, node: NodeId, outcome: Out
 
 
 def _on_applied(
-    scene: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Value | Rejected | Expired
+    transition: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Value | Rejected | Expired
 ) -> None:
     """A joint membership is half the way where leaders end it by themselves: the change waits for its end."""
     if not isinstance(entry.payload, Configuration):
-        _answer(scene, waiting, answer)
-    elif entry.payload.membership.is_joint and scene.nodes[node].state.config.auto_leave:
-        _forget(scene, waiting)
-        scene.calls[waiting.id] = replace(waiting, at=None, due=None, joint=entry.index)
+        _answer(transition, waiting, answer)
+    elif entry.payload.membership.is_joint and transition.nodes[node].state.config.auto_leave:
+        _forget(transition, waiting)
+        transition.calls[waiting.id] = replace(waiting, at=None, due=None, joint=entry.index)
     else:
-        _answer(scene, waiting, Value(entry.payload.membership))
+        _answer(transition, waiting, Value(entry.payload.membership))
 
 
-def _look_for_end(scene: Transition, waiting: OpenCall) -> None:
+def _look_for_end(transition: Transition, waiting: OpenCall) -> None:
     """Any node that knows a later uniform membership to be committed tells the client."""
-    for node in scene.nodes.values():
+    for node in transition.nodes.values():
         state = node.state
         known = state.committed_membership
         if state.membership_id_at(state.committed).index > (waiting.joint or 0) and not known.is_joint:
-            _end(scene, waiting, value=known)
+            _end(transition, waiting, value=known)
             return
 
 
-def _answer(scene: Transition, waiting: OpenCall, answer: Value | Rejected | Expired) -> None:
+def _answer(transition: Transition, waiting: OpenCall, answer: Value | Rejected | Expired) -> None:
     match answer:
         case Value(value):
-            _end(scene, waiting, value=value)
+            _end(transition, waiting, value=value)
         case Rejected(why):
-            _end(scene, waiting, error=BadCommand(why))
+            _end(transition, waiting, error=BadCommand(why))
         case Expired():
-            _end(scene, waiting, error=OutcomeUnknown("its session has expired"))
+            _end(transition, waiting, error=OutcomeUnknown("its session has expired"))
         case _:
             assert_never(answer)
 
 
-def _fail(scene: Transition, waiting: OpenCall, error: PyraftError) -> None:
+def _fail(transition: Transition, waiting: OpenCall, error: PyraftError) -> None:
     """Try again elsewhere where that is safe and wanted; else the caller has the error."""
     if waiting.call.to is not None or not _may_retry(waiting, error):
-        _end(scene, waiting, error=error)
+        _end(transition, waiting, error=error)
         return
-    _forget(scene, waiting)
+    _forget(transition, waiting)
     hint = error.leader if isinstance(error, NotLeader) else None
-    luck = scene.draw(Purpose.CLIENT, waiting.id, waiting.tries)
-    delay = PAUSE if hint is None else sample(scene.weather.latency, luck)
-    due = scene.schedule(delay, Attempt(waiting.id))
-    scene.calls[waiting.id] = replace(waiting, at=None, hint=hint, due=due)
+    luck = transition.draw(Purpose.CLIENT, waiting.id, waiting.tries)
+    delay = PAUSE if hint is None else sample(transition.weather.latency, luck)
+    due = transition.schedule(delay, Attempt(waiting.id))
+    transition.calls[waiting.id] = replace(waiting, at=None, hint=hint, due=due)
 
 
 def _may_retry(waiting: OpenCall, error: PyraftError) -> bool:
@@ -211,12 +211,12 @@ def _may_retry(waiting: OpenCall, error: PyraftError) -> bool:
     return isinstance(error, (NotLeader, Overloaded, QuorumNotEnough))
 
 
-def _end(scene: Transition, waiting: OpenCall, *, value: Any = None, error: PyraftError | None = None) -> None:
-    _forget(scene, waiting)
-    del scene.calls[waiting.id]
-    scene.ended.append(Completed(request=waiting.id, began=waiting.began, value=value, error=error))
+def _end(transition: Transition, waiting: OpenCall, *, value: Any = None, error: PyraftError | None = None) -> None:
+    _forget(transition, waiting)
+    del transition.calls[waiting.id]
+    transition.ended.append(Completed(request=waiting.id, began=waiting.began, value=value, error=error))
 
 
-def _forget(scene: Transition, waiting: OpenCall) -> None:
+def _forget(transition: Transition, waiting: OpenCall) -> None:
     if waiting.due is not None:
-        scene.cancel(waiting.due)
+        transition.cancel(waiting.due)

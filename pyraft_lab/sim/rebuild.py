@@ -77,9 +77,9 @@ def _tables(capsule: Capsule, rules: Rules | None) -> list[Rules]:
 def _go(sim: "Simulation", capsule: Capsule, begin: EventId, end: EventId | None) -> None:
     """Do what was done between two turns; where that is not possible, the runs have parted before."""
     try:
-        for deed in capsule.actions:
-            if begin <= deed.events and (end is None or deed.events < end):
-                sim.redo(deed)
+        for action in capsule.actions:
+            if begin <= action.events and (end is None or action.events < end):
+                sim.redo(action)
         while sim.world.events < (capsule.proof.events if end is None else end):
             sim.step()
     except PyraftError as error:

@@ -72,9 +72,9 @@ from pyraft_lab.trace.record import ANSWERS, MessageId
 class SimulatedDriver:
     """A node at work: made from its value for one action, and turned into a value again."""
 
-    def __init__(self, scene: Transition, node: NodeId) -> None:
-        self.transition = scene
-        self.before = value = scene.nodes[node]
+    def __init__(self, transition: Transition, node: NodeId) -> None:
+        self.transition = transition
+        self.before = value = transition.nodes[node]
         self.id, self.incarnation, self.up, self.paused, self.rate = (
             value.id,
             value.incarnation,

@@ -262,11 +262,11 @@ class Simulation(Controls):
         """Let anything happen at that time; what was due earlier waits."""
         return self._do(action, at=at)
 
-    def redo(self, deed: ExternalAction) -> Record:
+    def redo(self, action: ExternalAction) -> Record:
         """Let what was decided in another run happen here, after as many events and at the same time."""
-        while self._world.events < deed.events:
+        while self._world.events < action.events:
             self.step()
-        return self._do(deed.action, at=deed.now)
+        return self._do(action.action, at=action.now)
 
     def wait(self, until: Micros) -> None:
         """Let time pass in which nothing happens."""

@@ -89,18 +89,18 @@ class Clients:
 
 def history(calls: Iterable[ClientCall]) -> History:
     """Writes and reads as operations; what was refused left no trace and is left out, what is open has no return."""
-    return History([_operation(call, wish) for call in calls if (wish := _counts(call)) is not None])
+    return History([_operation(call, request) for call in calls if (request := _counts(call)) is not None])
 
 
 def _counts(call: ClientCall) -> Write | Query | None:
     """The wish of a call that a client's history tells of."""
-    wish = call.call.request
+    request = call.call.request
     refused = call.error is not None and not isinstance(call.error, OutcomeUnknown)
-    return wish if isinstance(wish, (Write, Query)) and not refused else None
+    return request if isinstance(request, (Write, Query)) and not refused else None
 
 
-def _operation(call: ClientCall, wish: Write | Query) -> Operation:
-    asked = ("get", wish.query) if isinstance(wish, Query) else _asked(wish.command)
+def _operation(call: ClientCall, request: Write | Query) -> Operation:
+    asked = ("get", request.query) if isinstance(request, Query) else _asked(request.command)
     returned = call.returned if call.ok else None
     return Operation(client=call.call.client, call=call.invoked, returned=returned, input=asked, output=call.value)
 

@@ -128,9 +128,9 @@ def _tables(figures: Figures) -> Iterator[Table | str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = options.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
-    face.add_argument(
+    parser = options.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
+    parser.add_argument(
         "--seconds", type=options.seconds, default=1.0, metavar="S", help="how long each run takes (default 1)"
     )
-    face.add_argument("--json", action="store_true", help="for machines")
-    return face
+    parser.add_argument("--json", action="store_true", help="for machines")
+    return parser

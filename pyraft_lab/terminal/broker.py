@@ -31,10 +31,10 @@ CHECK_INTERVAL = 1.0
 
 def main(arguments: Sequence[str]) -> int:
     """Start one, print its URL, wait for SIGTERM or Ctrl-C."""
-    face = _parser()
-    chosen = face.parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
     if (chosen.certfile or chosen.keyfile or chosen.cafile) and not (chosen.certfile and chosen.keyfile):
-        face.error("an encrypted broker needs both --certfile and --keyfile")
+        parser.error("an encrypted broker needs both --certfile and --keyfile")
     return options.run(_serve(chosen))
 
 
@@ -44,7 +44,7 @@ async def _serve(chosen: argparse.Namespace) -> int:
     guard = _access_control(chosen)
     _warn(chosen.host, guard)
     running = await asyncio.to_thread(
-        lambda: broker.start(port=chosen.port, host=chosen.host, kind=chosen.kind, guard=guard)
+        lambda: broker.start(port=chosen.port, host=chosen.host, kind=chosen.kind, access_control=guard)
     )
     with running:
         for account in guard.accounts:
@@ -118,29 +118,33 @@ def _with_passwords(named: Sequence[Account], chosen: argparse.Namespace) -> Seq
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = options.parser(
+    parser = options.parser(
         "broker", "A broker: mosquitto if it is installed, else an embedded one. Prints its URL.", EXAMPLES
     )
-    face.add_argument(
+    parser.add_argument(
         "--port", type=options.count("a port", 0, 65535), default=0, metavar="N", help="0 picks a free one (default)"
     )
-    face.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
-    face.add_argument("--kind", choices=("mosquitto", "embedded"), help="take this one")
-    face.add_argument("--cluster", type=options.cluster, default="demo", help="whose accounts these are (default demo)")
-    face.add_argument("--nodes", type=options.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
-    face.add_argument("--clients", type=options.accounts, default=(), metavar="ann,bob", help="clients that are let in")
-    face.add_argument(
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
+    parser.add_argument("--kind", choices=("mosquitto", "embedded"), help="take this one")
+    parser.add_argument(
+        "--cluster", type=options.cluster, default="demo", help="whose accounts these are (default demo)"
+    )
+    parser.add_argument("--nodes", type=options.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
+    parser.add_argument(
+        "--clients", type=options.accounts, default=(), metavar="ann,bob", help="clients that are let in"
+    )
+    parser.add_argument(
         "--learners", type=options.accounts, default=(), metavar="ann,bob", help="who may take a seat (join)"
     )
-    face.add_argument(
+    parser.add_argument(
         "--teacher", type=options.accounts, default=(), metavar="eve", help="who may teach: spoil links as well"
     )
-    face.add_argument(
+    parser.add_argument(
         "--passwords",
         type=Path,
         metavar="FILE",
         help=f"keep the accounts' passwords here, from one start to the next (default: the file that "
         f"{passwords.PASSWORDS} names, else one in the user's configuration directory)",
     )
-    options.add_certificates(face)
-    return face
+    options.add_certificates(parser)
+    return parser

@@ -52,25 +52,27 @@ def main(arguments: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    face = parser_of("check", "Many simulated clusters, one table.", EXAMPLES)
-    face.add_argument("--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)")
-    face.add_argument("--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each (20)")
-    face.add_argument("--faults", choices=LEVELS, default="heavy", help="how bad it gets (heavy)")
-    face.add_argument(
+    parser = parser_of("check", "Many simulated clusters, one table.", EXAMPLES)
+    parser.add_argument(
+        "--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)"
+    )
+    parser.add_argument("--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each (20)")
+    parser.add_argument("--faults", choices=LEVELS, default="heavy", help="how bad it gets (heavy)")
+    parser.add_argument(
         "--workers",
         type=options.count("a number of processes", 1, MAX_WORKERS),
         default=cpu_count() or 1,
         help="processes (one for every core)",
     )
-    face.add_argument(
+    parser.add_argument(
         "--out",
         type=options.new_file(".parquet", needs=("pyarrow",)),
         metavar="FILE",
         help="keep the rows in a .parquet file, and go on from it",
     )
-    face.add_argument("--mutant", metavar="NAME", help="hunt this mutant instead, and tell the shortest story")
-    face.add_argument("--mutants", action="store_true", help="list the mutants")
-    return face
+    parser.add_argument("--mutant", metavar="NAME", help="hunt this mutant instead, and tell the shortest story")
+    parser.add_argument("--mutants", action="store_true", help="list the mutants")
+    return parser
 
 
 # A campaign

@@ -63,14 +63,14 @@ RETAINED_TIMEOUT = 0.3
 
 def main(arguments: Sequence[str]) -> int:
     """Do one thing; 0 when it is done."""
-    face = _parser()
-    chosen = face.parse_args(arguments)
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
     try:
         chosen.words = read_arguments(name_of(ACTS, chosen.act), ACTS[chosen.act], chosen.words)
         if chosen.act == "partition":
             chosen.words = groups_of(chosen.words)
     except PyraftError as wrong:
-        face.error(str(wrong))
+        parser.error(str(wrong))
     return options.run(_do(chosen))
 
 
@@ -208,14 +208,14 @@ async def _set_faults(remote: Remote, chosen: argparse.Namespace) -> str | Mappi
 
 
 async def _impose(
-    remote: Remote, decree: LinkFaults, chosen: argparse.Namespace, *, named: frozenset[NodeId] = frozenset()
+    remote: Remote, faults: LinkFaults, chosen: argparse.Namespace, *, named: frozenset[NodeId] = frozenset()
 ) -> str | Mapping[str, list[NodeId]]:
     """``NobodyObeys`` before anything is ordered; only what heals is ordered in any case, for nodes that come later."""
     up = remote.metrics.keys()
     deaf = {node for node in named if node in up and node not in remote.faults_applied}
-    if (deaf or not up & remote.faults_applied.keys()) and decree != LinkFaults():
+    if (deaf or not up & remote.faults_applied.keys()) and faults != LinkFaults():
         raise NoNodeAcceptsFaults(deaf)
-    obeyed = await impose(remote, decree, seconds=chosen.timeout)
+    obeyed = await impose(remote, faults, seconds=chosen.timeout)
     if not obeyed:
         raise NoNodeAcceptsFaults
     deaf = up - set(obeyed)
@@ -289,15 +289,15 @@ def line(now: Metrics) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     acts = "\n".join(f"  {f'{name} {act.arguments}':<24} {act.about}" for name, act in ACTS.items())
-    face = options.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
-    options.add_cluster(face)
-    face.add_argument("--json", action="store_true", help="the answer as JSON")
-    face.add_argument(
+    parser = options.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
+    options.add_cluster(parser)
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument(
         "--timeout", type=options.seconds, default=10.0, metavar="S", help="give up after so long (default 10)"
     )
-    face.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
-    face.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
-    face.add_argument("--force", action="store_true", help="clear: even while nodes are up")
-    face.add_argument("act", metavar="act", help="one of those above")
-    face.add_argument("words", nargs="*", metavar="...", help="its words")
-    return face
+    parser.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
+    parser.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
+    parser.add_argument("--force", action="store_true", help="clear: even while nodes are up")
+    parser.add_argument("act", metavar="act", help="one of those above")
+    parser.add_argument("words", nargs="*", metavar="...", help="its words")
+    return parser

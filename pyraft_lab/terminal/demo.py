@@ -53,32 +53,32 @@ async def _play(chosen: argparse.Namespace, console: Console) -> Report:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    face = options.OptionParser(
+    parser = options.OptionParser(
         prog="pyraft-lab demo",
         description="Live nodes elect, write, change membership, snapshot, lose their leader and recover.",
         epilog="examples:\n  pyraft-lab demo\n  pyraft-lab demo --network memory --seconds 1\n"
         "  pyraft-lab demo --broker mqtt://localhost:1883 --report demo.html",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    face.add_argument("--network", choices=("memory", "mqtt"), default="mqtt", help="mqtt starts a broker (default)")
-    face.add_argument("--broker", type=options.broker, metavar="URL", help="use this broker: mqtt://host:1883")
-    face.add_argument(
+    parser.add_argument("--network", choices=("memory", "mqtt"), default="mqtt", help="mqtt starts a broker (default)")
+    parser.add_argument("--broker", type=options.broker, metavar="URL", help="use this broker: mqtt://host:1883")
+    parser.add_argument(
         "--nodes",
         type=options.count("a cluster that can lose a node", 3, MAX_NODES),
         default=5,
         metavar="N",
         help="voters at the start (default 5)",
     )
-    face.add_argument(
+    parser.add_argument(
         "--seconds", type=options.seconds, default=2.0, metavar="S", help="how long clients write (default 2)"
     )
-    face.add_argument(
+    parser.add_argument(
         "--report",
         type=options.new_file(".html", needs=("pandas", "plotly")),
         metavar="FILE",
         help="write a page of pictures: out.html",
     )
-    return face
+    return parser
 
 
 def in_words(chosen: argparse.Namespace, cluster: LocalCluster) -> str:

@@ -45,27 +45,29 @@ def main(arguments: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    face = parser_of("explore", "Every interleaving of a small cluster within bounds.", EXAMPLES)
-    face.set_defaults(nodes=3)
+    parser = parser_of("explore", "Every interleaving of a small cluster within bounds.", EXAMPLES)
+    parser.set_defaults(nodes=3)
     for name, (usual, says) in COUNTS.items():
-        face.add_argument(
+        parser.add_argument(
             f"--{name}",
             type=options.count("a number", 0, 1000),
             default=usual,
             metavar="N",
             help=f"{says} (%(default)s)",
         )
-    face.add_argument(
+    parser.add_argument(
         "--worlds",
         type=options.count("a number of worlds", 1, 10**9),
         default=5_000_000,
         metavar="N",
         help="stop at so many (%(default)s)",
     )
-    face.add_argument("--disks", action="store_true", help="let writes become durable one by one")
-    face.add_argument("--symmetric", action="store_true", help="of worlds that differ by names alone look at one")
-    face.add_argument("--mutant", metavar="NAME", help="search under the rules of this mutant; `check --mutants` lists")
-    return face
+    parser.add_argument("--disks", action="store_true", help="let writes become durable one by one")
+    parser.add_argument("--symmetric", action="store_true", help="of worlds that differ by names alone look at one")
+    parser.add_argument(
+        "--mutant", metavar="NAME", help="search under the rules of this mutant; `check --mutants` lists"
+    )
+    return parser
 
 
 def _explore(chosen: argparse.Namespace, console: Console) -> int:

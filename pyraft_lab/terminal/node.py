@@ -63,24 +63,26 @@ def _end_with_stdin(stop: asyncio.Event) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = options.parser(
+    parser = options.parser(
         "node", "One node of a cluster, durable in its directory: kill -9 loses nothing acknowledged.", EXAMPLES
     )
-    face.add_argument("--id", type=options.node, required=True, metavar="N", help="which node this is")
-    options.add_cluster(face)
-    face.add_argument("--data", type=Path, required=True, metavar="DIR", help="its disk; made where it does not exist")
-    face.add_argument("--peers", type=options.nodes, metavar="1,2,3", help="with --init: who votes at first")
-    face.add_argument(
+    parser.add_argument("--id", type=options.node, required=True, metavar="N", help="which node this is")
+    options.add_cluster(parser)
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="its disk; made where it does not exist"
+    )
+    parser.add_argument("--peers", type=options.nodes, metavar="1,2,3", help="with --init: who votes at first")
+    parser.add_argument(
         "--init", action="store_true", help="found the cluster, unless this node knows one; on one node only"
     )
-    face.add_argument("--weather", action="store_true", help="let a teacher's faults spoil this node's links")
-    face.add_argument("--no-trace", action="store_true", help="publish no trace, even if somebody follows")
-    face.add_argument(
+    parser.add_argument("--weather", action="store_true", help="let a teacher's faults spoil this node's links")
+    parser.add_argument("--no-trace", action="store_true", help="publish no trace, even if somebody follows")
+    parser.add_argument(
         "--config",
         type=options.config_over(SLOW_NETWORK),
         metavar="JSON",
         help="knobs: '{\"heartbeat_interval\": 0.1}'",
     )
-    face.add_argument("--leash", action="store_true", help="stop when standard input ends")
-    options.add_log_level(face)
-    return face
+    parser.add_argument("--leash", action="store_true", help="stop when standard input ends")
+    options.add_log_level(parser)
+    return parser

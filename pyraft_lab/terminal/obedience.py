@@ -31,13 +31,13 @@ class NoNodeAcceptsFaults(PyraftError):
 
 
 async def impose(
-    remote: Remote, decree: LinkFaults, *, seconds: float, is_over: Callable[[], bool] = lambda: False
+    remote: Remote, faults: LinkFaults, *, seconds: float, is_over: Callable[[], bool] = lambda: False
 ) -> tuple[NodeId, ...]:
     """Let the links be so; the nodes that obey, once all said so, or ``is_over()``: another order followed.
 
     ``NotObeyed`` names those that did not.
     """
-    digest = remote.publish_faults(decree)
+    digest = remote.publish_faults(faults)
 
     def late() -> list[NodeId]:
         return [node for node, obeyed in remote.faults_applied.items() if obeyed != digest and node in remote.metrics]

@@ -191,9 +191,7 @@ class Demo:
         """Every key is read once more, for the verdict, and every machine is the same."""
         keys = sorted({operation.input[1] for operation in self.notes if isinstance(operation.input, tuple)})
         shares = [keys[place::CLIENTS] for place in range(CLIENTS)]
-        await asyncio.gather(
-            *(_read_all(witness, share) for witness, share in zip(self._witnesses, shares, strict=True))
-        )
+        await asyncio.gather(*(_read_all(client, share) for client, share in zip(self._witnesses, shares, strict=True)))
         await self._settled()
         tables = [await raft.with_machine(lambda machine: machine.data) for raft in self.cluster.nodes.values()]
         _claim(all(table == tables[0] for table in tables), "two machines differ")
@@ -212,15 +210,15 @@ class Demo:
     async def _write_for(self, seconds: float) -> None:
         """The clients write keys of their own and quarrel about some, and note what they heard."""
         end = time.monotonic() + seconds
-        await asyncio.gather(*(self._write_until(end, witness) for witness in self._witnesses))
+        await asyncio.gather(*(self._write_until(end, client) for client in self._witnesses))
 
-    async def _write_until(self, end: float, witness: RecordingClient) -> None:
+    async def _write_until(self, end: float, client: RecordingClient) -> None:
         while time.monotonic() < end:
             number = next(self._numbers)
             contested = f"contested/{number % CONTESTED}"
-            await witness.write({"op": "put", "key": f"{witness.name}/{number}", "value": number})
-            seen = await witness.read(contested)
-            await witness.write({"op": "cas", "key": contested, "old": seen, "new": number})
+            await client.write({"op": "put", "key": f"{client.name}/{number}", "value": number})
+            seen = await client.read(contested)
+            await client.write({"op": "cas", "key": contested, "old": seen, "new": number})
             await asyncio.sleep(0.002)  # so that a long demonstration stays readable, and the machine usable
 
     async def _settled(self) -> Metrics:
@@ -231,6 +229,6 @@ class Demo:
         return self.cluster.metrics[self.leader]
 
 
-async def _read_all(witness: RecordingClient, keys: Sequence[str]) -> None:
+async def _read_all(client: RecordingClient, keys: Sequence[str]) -> None:
     for key in keys:
-        await witness.read(key)
+        await client.read(key)

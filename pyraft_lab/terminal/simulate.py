@@ -63,19 +63,19 @@ def main(arguments: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options; what is not given is ``None``, for a plan and a capsule have their own."""
-    face = parser_of("simulate", "One simulated cluster, one verdict.", EXAMPLES)
-    face.set_defaults(nodes=None, rules=None)
-    face.add_argument("--seed", type=options.seed, help=f"where all chance comes from ({SEED})")
-    face.add_argument("--seconds", type=options.seconds, help=f"virtual seconds of faults ({SECONDS:.0f})")
-    face.add_argument("--faults", choices=LEVELS, help=f"how bad it gets ({FAULTS})")
-    face.add_argument("--plan", type=Path, metavar="FILE", help="faults as they stand in a .yaml or .json file")
-    face.add_argument(
+    parser = parser_of("simulate", "One simulated cluster, one verdict.", EXAMPLES)
+    parser.set_defaults(nodes=None, rules=None)
+    parser.add_argument("--seed", type=options.seed, help=f"where all chance comes from ({SEED})")
+    parser.add_argument("--seconds", type=options.seconds, help=f"virtual seconds of faults ({SECONDS:.0f})")
+    parser.add_argument("--faults", choices=LEVELS, help=f"how bad it gets ({FAULTS})")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="faults as they stand in a .yaml or .json file")
+    parser.add_argument(
         "--capsule", metavar="TEXT", help="a run as text, a link with it, a file, or - for standard input"
     )
     trace = options.new_file(".parquet", ".jsonl", needs=("pandas", "pyarrow"))
-    face.add_argument("--trace", type=trace, metavar="FILE", help="keep the trace: .parquet or .jsonl")
-    face.add_argument("--story", action="store_true", help="print the run in sentences")
-    return face
+    parser.add_argument("--trace", type=trace, metavar="FILE", help="keep the trace: .parquet or .jsonl")
+    parser.add_argument("--story", action="store_true", help="print the run in sentences")
+    return parser
 
 
 # What `check` and `explore` need, too
@@ -83,15 +83,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def parser_of(name: str, description: str, examples: str) -> argparse.ArgumentParser:
     """The options of every command that runs simulated clusters."""
-    face = options.OptionParser(
+    parser = options.OptionParser(
         prog=f"pyraft-lab {name}",
         description=description,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    face.add_argument("--nodes", type=options.servers, default=NODES, help=f"how many servers ({NODES})")
-    face.add_argument("--rules", choices=RULES, default="raft", help="which Raft (raft)")
-    return face
+    parser.add_argument("--nodes", type=options.servers, default=NODES, help=f"how many servers ({NODES})")
+    parser.add_argument("--rules", choices=RULES, default="raft", help="which Raft (raft)")
+    return parser
 
 
 def settings_of(chosen: argparse.Namespace) -> RunSettings:

@@ -139,7 +139,7 @@ def _hint() -> Text:
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = options.parser("watch", "A live dashboard of any running cluster; Ctrl-C ends it.", EXAMPLES)
-    options.add_cluster(face)
-    face.add_argument("--once", action="store_true", help="show one picture and end; 1 if nobody leads")
-    return face
+    parser = options.parser("watch", "A live dashboard of any running cluster; Ctrl-C ends it.", EXAMPLES)
+    options.add_cluster(parser)
+    parser.add_argument("--once", action="store_true", help="show one picture and end; 1 if nobody leads")
+    return parser

@@ -49,7 +49,7 @@ def test_no_single_move_of_a_shrunk_run_can_be_left_out() -> None:
     moves = moves_of(small)
     for place in range(len(moves)):
         sim = small.again(record=False)
-        play(sim, [*moves[:place], *moves[place + 1 :]], lambda s: s.violations, pace=in_order_only)
+        play(sim, [*moves[:place], *moves[place + 1 :]], lambda s: s.violations, timing=in_order_only)
         assert not sim.violations
 
 
@@ -72,7 +72,7 @@ def test_a_run_is_played_again_move_by_move_also_where_the_weather_doubled_and_l
         sim.write({"op": "put", "key": "x", "value": value})
         sim.run(0.2)
     again = sim.again()
-    made = play(again, moves_of(sim), lambda _: False, pace=in_order_only)
+    made = play(again, moves_of(sim), lambda _: False, timing=in_order_only)
     assert len(made) == len(moves_of(sim))
     assert {id: node.disk for id, node in again.nodes.items()} == {id: node.disk for id, node in sim.nodes.items()}
 
@@ -89,7 +89,7 @@ def test_what_right_rules_do_not_survive_either_is_no_story_of_a_mistake() -> No
     assert run.world.setting.engine.rules.vote_refusal is ignores_logs
     small = shrink(run)
     right = small.again(engine=raft())
-    play(right, moves_of(small), lambda s: s.violations, pace=in_order_only)
+    play(right, moves_of(small), lambda s: s.violations, timing=in_order_only)
     assert failure(right) is None
 
 

@@ -39,7 +39,7 @@ def kind(request: pytest.FixtureRequest) -> broker.Kind:
 
 @pytest.fixture
 def guarded(kind: broker.Kind) -> Iterator[broker.Broker]:
-    with broker.start(kind=kind, guard=broker.AccessControl(accounts=NODES)) as running:
+    with broker.start(kind=kind, access_control=broker.AccessControl(accounts=NODES)) as running:
         yield running
 
 
@@ -82,7 +82,7 @@ async def test_no_node_can_speak_for_another(guarded: broker.Broker) -> None:
 
 async def test_a_teacher_may_hold_up_letters_and_a_client_may_not(kind: broker.Kind) -> None:
     node, guest, teacher = NODES[0], Account(name="ann", part="client"), Account(name="eve", part="teacher")
-    with broker.start(kind=kind, guard=broker.AccessControl(accounts=(node, guest, teacher))) as running:
+    with broker.start(kind=kind, access_control=broker.AccessControl(accounts=(node, guest, teacher))) as running:
         network = MqttNetwork(node.url(running.url))
         faults = Faults(network)
         async with follow_fault_control(network, faults):
@@ -118,7 +118,7 @@ def signed(home: Path, name: str, *, by: str | None = None) -> Certificates:
 async def test_a_cluster_lives_behind_tls_and_accounts(kind: broker.Kind, tmp_path: Path) -> None:
     trusted, stranger = signed(tmp_path, "authority"), signed(tmp_path, "stranger")
     server = signed(tmp_path, "server", by="authority")
-    with broker.start(kind=kind, guard=broker.AccessControl(accounts=NODES, certificates=server)) as running:
+    with broker.start(kind=kind, access_control=broker.AccessControl(accounts=NODES, certificates=server)) as running:
         assert running.url.startswith("mqtts://")
         ours = Certificates(authority=trusted.authority)
         rafts = [

@@ -80,7 +80,7 @@ async def test_a_first_connection_is_given_up_when_its_time_is_over(meet: Meet, 
 
 
 async def test_a_refusal_says_which_account_was_refused_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    with start(kind="embedded", guard=AccessControl(accounts=(Account(name="ann", part="client"),))) as broker:
+    with start(kind="embedded", access_control=AccessControl(accounts=(Account(name="ann", part="client"),))) as broker:
         monkeypatch.setenv("PYRAFT_PASSWORDS", "/no/such/file")
         for user, advice in (
             ("", "it asks for a name and a password"),

@@ -33,7 +33,7 @@ async def test_the_nodes_that_are_up_are_among_it(any_broker: Broker) -> None:
 
 async def test_a_teacher_may_clear_a_room_and_a_client_learns_that_it_may_not() -> None:
     guest, teacher = Account(name="ann", part="client"), Account(name="eve", part="teacher")
-    with start(kind="embedded", guard=AccessControl(accounts=(guest, teacher))) as running:
+    with start(kind="embedded", access_control=AccessControl(accounts=(guest, teacher))) as running:
         ann, eve = (MqttNetwork(account.url(running.url)) for account in (guest, teacher))
         await keep(eve, "room", "1/presence", "players/bob/1", "gate", "weather", "1/ask/bob")
         assert await clear(ann, ["1/presence"]) == ["1/presence"]

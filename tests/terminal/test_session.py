@@ -153,7 +153,7 @@ def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_ne
     def join(account: Account) -> "subprocess.Popen[str]":
         return start("join", "room9", "--broker", account.url(running.url))
 
-    with broker.start(guard=guard) as running:
+    with broker.start(access_control=guard) as running:
         assert "account 1 may not sit in room room9: it hears nothing of it" in refused(join(node))
         assert until(join(ann), "room room9") == "room room9: you are node 1"
         assert until(join(bob), "room room9") == "room room9: you are node 2"

@@ -172,8 +172,8 @@ def apply(engine: Engine, local: ServerState, act: Action, *, instant: bool = Tr
 
 def _apply(engine: Engine, local: ServerState, act: Action) -> LocalStep:
     match act:
-        case Deliver(letter):
-            return turn(engine, local, Receive(letter.src, letter.message))
+        case Deliver(message):
+            return turn(engine, local, Receive(message.src, message.message))
         case Expire(_, timer):
             return expire(engine, local, timer)
         case Submit() | Reconfigure() | Compact():

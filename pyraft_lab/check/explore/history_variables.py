@@ -79,10 +79,10 @@ class Judged(NamedTuple):
     broken: str = ""
 
 
-def check_facts(ghost: HistoryVariables, facts: Facts, *, one_a_term: bool = True) -> Judged:
+def check_facts(history: HistoryVariables, facts: Facts, *, one_a_term: bool = True) -> Judged:
     """Hold what a server did against the past; ``one_a_term`` says whether a term may have one leader only."""
     broken = ""
     for fact in facts:
-        broken = broken or next((name for name, _ in violations(ghost, fact, one_a_term=one_a_term)), "")
-        ghost = ghost.after(fact)
-    return Judged(ghost, broken)
+        broken = broken or next((name for name, _ in violations(history, fact, one_a_term=one_a_term)), "")
+        history = history.after(fact)
+    return Judged(history, broken)

@@ -156,12 +156,12 @@ def _is_instant(action: simulated.Pending, node: NodeId, *, instant: bool) -> bo
             return False
 
 
-def _find(simulation: Simulation, letter: Message) -> MessageId:
-    """The first message under way that says what ``letter`` says."""
+def _find(simulation: Simulation, message: Message) -> MessageId:
+    """The first message under way that says what ``message`` says."""
     for flight in simulation.flying:
-        if (flight.src, flight.dst) == (letter.src, letter.dst) and _is_same_message(flight.message, letter.message):
+        if (flight.src, flight.dst) == (message.src, message.dst) and _is_same_message(flight.message, message.message):
             return flight.id
-    raise PyraftError(f"the replay went another way: {letter} is not under way")
+    raise PyraftError(f"the replay went another way: {message} is not under way")
 
 
 def _is_same_message(one: AnyMessage, other: AnyMessage) -> bool:

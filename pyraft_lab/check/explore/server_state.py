@@ -150,8 +150,8 @@ class _CommandExecutor:
         """The server once everything is carried out."""
         return ServerState(self.state, self.before.disk, self._queue(), frozenset(self.timers))
 
-    def _send(self, letter: Message, *, waits: bool) -> None:
-        (self.held if waits and (self.writes or self.before.queue) else self.sent).append(letter)
+    def _send(self, message: Message, *, waits: bool) -> None:
+        (self.held if waits and (self.writes or self.before.queue) else self.sent).append(message)
 
     def _send_chunk(self, chunk: SendChunk) -> None:
         """The first chunk is the whole snapshot, and always of the newest there is."""

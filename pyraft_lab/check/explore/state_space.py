@@ -207,13 +207,13 @@ class StateSpace:
     def _choices(self, key: int) -> tuple[Choice, ...]:
         """What may happen to a server; what has no effect at all is left out."""
         number, server = key >> WIDTH, key & MASK
-        ghost, budget = self.contexts.values[number]
+        history, budget = self.contexts.values[number]
         found = []
         for act, left in choices(self.servers.values[server], budget):
             chosen = self.acts.number(act)
             outcome = self.outcomes[chosen << WIDTH | server]
             if outcome != NOTHING:
-                later = self.contexts.number(Context(ghost, left))
+                later = self.contexts.number(Context(history, left))
                 found.append(Choice(chosen, (later - number) << self.context_shift, outcome))
         return tuple(found)
 
@@ -229,11 +229,11 @@ class StateSpace:
     def _copies(self, key: int) -> tuple[tuple[int, int, int, int], ...]:
         """As long as duplicates may be made: each delivery, its receiver's place, the act, and the context's change."""
         number = key & MASK
-        ghost, budget = self.contexts.values[number]
+        history, budget = self.contexts.values[number]
         left = budget.pay("duplicates")
         if left is None:
             return ()
-        difference = (self.contexts.number(Context(ghost, left)) - number) << self.context_shift
+        difference = (self.contexts.number(Context(history, left)) - number) << self.context_shift
         found = []
         for act in sorted(set(self.bags.values[key >> WIDTH])):
             again = self.acts.number(Deliver(self._message_of(act), again=True))
@@ -260,22 +260,22 @@ class StateSpace:
 
     def _is_stale(self, act: int, server: int) -> bool:
         """A letter of an older term than its receiver's disk that does nothing never will: terms only grow."""
-        local, letter = self.servers.values[server], self._message_of(act)
-        if letter.dst != local.state.id or latest_term(letter.message) >= local.disk.vote.term:
+        local, message = self.servers.values[server], self._message_of(act)
+        if message.dst != local.state.id or latest_term(message.message) >= local.disk.vote.term:
             return False
         return self.outcomes[act << WIDTH | server] == NOTHING
 
     def _checked(self, key: int) -> tuple[int, str]:
-        ghost, budget = self.contexts.values[key >> WIDTH]
-        past, broken = check_facts(ghost, self.facts.values[key & MASK], one_a_term=self.one_a_term)
+        history, budget = self.contexts.values[key >> WIDTH]
+        past, broken = check_facts(history, self.facts.values[key & MASK], one_a_term=self.one_a_term)
         return self.contexts.number(Context(past, budget)), broken
 
     def _matches(self, key: int) -> bool:
         one, other = self.servers.values[key >> WIDTH], self.servers.values[key & MASK]
         return logs_match(one.state.log, other.state.log)
 
-    def _in_flight(self, letters: tuple[Message, ...]) -> InFlight:
-        return tuple(sorted(self.acts.number(Deliver(letter)) for letter in letters))
+    def _in_flight(self, messages: tuple[Message, ...]) -> InFlight:
+        return tuple(sorted(self.acts.number(Deliver(message)) for message in messages))
 
     def _message_of(self, act: int) -> Message:
         delivery = self.acts.values[act]

@@ -51,8 +51,8 @@ class Symmetry:
         return tuple(space.servers.number(image) << space.shifts[space.nodes.index(image.state.id)] for image in images)
 
     def _context(self, number: int) -> tuple[int, ...]:
-        space, (ghost, budget) = self.space, self.space.contexts.values[number]
-        images = (Context(rename(ghost, names), rename(budget, names)) for names in self.namings)
+        space, (history, budget) = self.space, self.space.contexts.values[number]
+        images = (Context(rename(history, names), rename(budget, names)) for names in self.namings)
         return tuple(space.contexts.number(image) << space.context_shift for image in images)
 
     def _in_flight(self, number: int) -> tuple[int, ...]:

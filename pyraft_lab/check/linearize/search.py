@@ -64,10 +64,10 @@ class SearchNode(NamedTuple):
 
     def path(self) -> tuple[Operation, ...]:
         """The operations that led here."""
-        operations, visit = [], self
-        while visit.operation and visit.before:
-            operations.append(visit.operation)
-            visit = visit.before
+        operations, node = [], self
+        while node.operation and node.before:
+            operations.append(node.operation)
+            node = node.before
         return tuple(reversed(operations))
 
 
@@ -116,43 +116,43 @@ class Search:
 
     def _nodes(self) -> Iterator[None]:
         """One move a turn, until all returned operations are placed or nothing is left to try."""
-        visit, moves = self.deepest, self._moves(self.deepest)
-        while visit.configuration.first < len(self.returned):
-            there = self._next_node(visit, moves)
+        node, moves = self.deepest, self._moves(self.deepest)
+        while node.configuration.first < len(self.returned):
+            there = self._next_node(node, moves)
             if there:
-                visit, moves = there, self._moves(there)
+                node, moves = there, self._moves(there)
             elif self._waiting:
-                _, _, visit, moves = heappop(self._waiting)
+                _, _, node, moves = heappop(self._waiting)
             else:
                 self.ok = False
                 return
             yield
-        self.ok, self.deepest = True, visit
+        self.ok, self.deepest = True, node
 
-    def _next_node(self, visit: SearchNode, moves: Moves) -> SearchNode | None:
+    def _next_node(self, node: SearchNode, moves: Moves) -> SearchNode | None:
         """Where a move leads from here; the visit itself waits, for its other moves may be needed."""
         for there in moves:
             if there is None:
-                self._wait(visit, moves, GUESS)
+                self._wait(node, moves, GUESS)
                 return None
             if self._is_new(there.configuration):
-                self._wait(visit, moves, 0)
+                self._wait(node, moves, 0)
                 if there.position > self.deepest.position:
                     self.deepest = there
                 return there
         return None
 
-    def _wait(self, visit: SearchNode, moves: Moves, extra: int) -> None:
-        cost = GUESS * visit.configuration.used.bit_count() - visit.position + extra
-        heappush(self._waiting, (cost, next(self._turns), visit, moves))
+    def _wait(self, node: SearchNode, moves: Moves, extra: int) -> None:
+        cost = GUESS * node.configuration.used.bit_count() - node.position + extra
+        heappush(self._waiting, (cost, next(self._turns), node, moves))
 
-    def _moves(self, visit: SearchNode) -> Moves:
+    def _moves(self, node: SearchNode) -> Moves:
         """What may happen next; the module's docstring says what is left out, and why it may be."""
-        candidates = self.candidates(visit.configuration)
+        candidates = self.candidates(node.configuration)
         for i in candidates:
-            if self._looks[i] and self._ask(self.returned[i], visit.configuration.state)[0]:
-                return iter((self._place(i, visit, visit.configuration.state),))
-        return self._alternatives(visit, candidates)
+            if self._looks[i] and self._ask(self.returned[i], node.configuration.state)[0]:
+                return iter((self._place(i, node, node.configuration.state),))
+        return self._alternatives(node, candidates)
 
     def candidates(self, here: Configuration) -> list[int]:
         """The returned operations that may come next, most urgent first: no other one returned before their call."""
@@ -167,23 +167,23 @@ class Search:
             deadline = min(deadline, self._returns[i])
             i += 1
 
-    def _alternatives(self, visit: SearchNode, candidates: Sequence[int]) -> Moves:
+    def _alternatives(self, node: SearchNode, candidates: Sequence[int]) -> Moves:
         placed: dict[Input, Output] = {}
         for i in candidates:
             operation = self.returned[i]
             is_twin = operation.input in placed and placed[operation.input] == operation.output
             if is_twin or self._looks[i]:
                 continue
-            fits, state = self._ask(operation, visit.configuration.state)
+            fits, state = self._ask(operation, node.configuration.state)
             if fits:
                 placed[operation.input] = operation.output
-                yield self._place(i, visit, state)
+                yield self._place(i, node, state)
         yield None
-        yield from self._guesses(visit, self._returns[candidates[0]], placed)
+        yield from self._guesses(node, self._returns[candidates[0]], placed)
 
-    def _guesses(self, visit: SearchNode, deadline: float, placed: Container[Input]) -> Moves:
+    def _guesses(self, node: SearchNode, deadline: float, placed: Container[Input]) -> Moves:
         """Operations without a return that may have happened, although nobody was told."""
-        here = visit.configuration
+        here = node.configuration
         for i, operation in enumerate(self.unanswered):
             if operation.call > deadline:
                 return
@@ -192,7 +192,7 @@ class Search:
                 continue
             _, state = self._ask(operation, here.state)
             there = here._replace(used=here.used | 1 << i, state=state)
-            yield SearchNode(there, visit.position, operation, visit)
+            yield SearchNode(there, node.position, operation, node)
 
     def _ask(self, operation: Operation, state: State) -> tuple[bool, State]:
         """Would the model have answered what the client heard, and what state would it leave?"""
@@ -200,12 +200,12 @@ class Search:
         after, answer = self.model.step(state, operation.input)
         return answer is ANY or answer == operation.output, after
 
-    def _place(self, i: int, visit: SearchNode, state: State) -> SearchNode:
-        first, ahead, used, _ = visit.configuration
+    def _place(self, i: int, node: SearchNode, state: State) -> SearchNode:
+        first, ahead, used, _ = node.configuration
         ahead |= 1 << i - first
         run = (ahead ^ ahead + 1).bit_length() - 1  # operations placed without a gap need no bit any more
         there = Configuration(first + run, ahead >> run, used, state)
-        return SearchNode(there, visit.position + 1, self.returned[i], visit)
+        return SearchNode(there, node.position + 1, self.returned[i], node)
 
     def _is_new(self, here: Configuration) -> bool:
         """Enter a configuration unless a more frugal one with the same future was entered before; remember it."""

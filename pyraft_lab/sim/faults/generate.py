@@ -82,68 +82,68 @@ FaultGenerator = Callable[[Random, float, float], AnyFault]
 """Makes a fault: at which time, and for how long if it lasts."""
 
 
-def storm(dice: Random, at: float, lasts: float) -> AnyFault:
+def storm(random: Random, at: float, lasts: float) -> AnyFault:
     """Loss, doubles, reordering and slow links and disks, any of them or all."""
-    slow = dice.between(0.01, 0.12)
+    slow = random.between(0.01, 0.12)
     return Storm(
         at=at,
         lasts=lasts,
         latency=(0.001, slow),
-        loss=dice.choose((0.0, dice.between(0.0, 0.3))),
-        duplicate=dice.choose((0.0, dice.between(0.0, 0.3))),
-        reorder=dice.choose((0.0, dice.between(0.0, 0.5))),
-        disk=(0.0005, dice.choose((0.002, dice.between(0.002, 0.08)))),
+        loss=random.choose((0.0, random.between(0.0, 0.3))),
+        duplicate=random.choose((0.0, random.between(0.0, 0.3))),
+        reorder=random.choose((0.0, random.between(0.0, 0.5))),
+        disk=(0.0005, random.choose((0.002, random.between(0.002, 0.08)))),
     )
 
 
-def partition(dice: Random, at: float, lasts: float) -> AnyFault:
+def partition(random: Random, at: float, lasts: float) -> AnyFault:
     """Two sides."""
-    nodes = dice.shuffled(dice.nodes)
-    middle = 1 + int(dice.fraction() * (len(nodes) - 1))
+    nodes = random.shuffled(random.nodes)
+    middle = 1 + int(random.fraction() * (len(nodes) - 1))
     return Partition(at=at, lasts=lasts, groups=(tuple(sorted(nodes[:middle])), tuple(sorted(nodes[middle:]))))
 
 
-def isolate(dice: Random, at: float, lasts: float) -> AnyFault:
+def isolate(random: Random, at: float, lasts: float) -> AnyFault:
     """One against all."""
-    return Isolate(at=at, lasts=lasts, node=dice.victim())
+    return Isolate(at=at, lasts=lasts, node=random.victim())
 
 
-def cut(dice: Random, at: float, lasts: float) -> AnyFault:
+def cut(random: Random, at: float, lasts: float) -> AnyFault:
     """One link, one way."""
-    src, dst, *_ = dice.shuffled(dice.nodes)
+    src, dst, *_ = random.shuffled(random.nodes)
     return Cut(at=at, lasts=lasts, src=src, dst=dst)
 
 
-def crash(dice: Random, at: float, lasts: float) -> AnyFault:
+def crash(random: Random, at: float, lasts: float) -> AnyFault:
     """Death and another life; sometimes a last write got halfway."""
-    return Crash(at=at, lasts=lasts, node=dice.victim(), torn=dice.choose((0.0, 0.0, dice.between(0.0, 1.0))))
+    return Crash(at=at, lasts=lasts, node=random.victim(), torn=random.choose((0.0, 0.0, random.between(0.0, 1.0))))
 
 
-def pause(dice: Random, at: float, lasts: float) -> AnyFault:
+def pause(random: Random, at: float, lasts: float) -> AnyFault:
     """A long collection of garbage; half of the time what waited comes before the timers that ran out."""
-    return Pause(at=at, lasts=lasts, node=dice.victim(), late=dice.low_or_up_to(0.0, 0.2))
+    return Pause(at=at, lasts=lasts, node=random.victim(), late=random.low_or_up_to(0.0, 0.2))
 
 
-def drift(dice: Random, at: float, lasts: float) -> AnyFault:
+def drift(random: Random, at: float, lasts: float) -> AnyFault:
     """A clock that is wrong, within what leases allow for by default."""
-    return Drift(at=at, lasts=lasts, node=dice.victim(), rate=dice.between(0.96, 1.04))
+    return Drift(at=at, lasts=lasts, node=random.victim(), rate=random.between(0.96, 1.04))
 
 
-def excessive_drift(dice: Random, at: float, lasts: float) -> AnyFault:
+def excessive_drift(random: Random, at: float, lasts: float) -> AnyFault:
     """A clock that is wrong beyond that: nothing but a lease read may suffer from it."""
-    return Drift(at=at, lasts=lasts, node=dice.victim(), rate=dice.between(0.3, 3.0))
+    return Drift(at=at, lasts=lasts, node=random.victim(), rate=random.between(0.3, 3.0))
 
 
-def skew(dice: Random, at: float, _lasts: float) -> AnyFault:
+def skew(random: Random, at: float, _lasts: float) -> AnyFault:
     """A clock that jumps."""
-    return Skew(at=at, node=dice.victim(), by=dice.between(-1.0, 1.0))
+    return Skew(at=at, node=random.victim(), by=random.between(-1.0, 1.0))
 
 
-def bad_disk(dice: Random, at: float, lasts: float) -> AnyFault:
+def bad_disk(random: Random, at: float, lasts: float) -> AnyFault:
     """A disk that is slow or full; no lies: those no Raft survives."""
-    if dice.fraction() < 0.5:
-        return Disk(at=at, lasts=lasts, node=dice.victim(), full=True)
-    return Disk(at=at, lasts=lasts, node=dice.victim(), slow=dice.between(2.0, 100.0))
+    if random.fraction() < 0.5:
+        return Disk(at=at, lasts=lasts, node=random.victim(), full=True)
+    return Disk(at=at, lasts=lasts, node=random.victim(), slow=random.between(2.0, 100.0))
 
 
 def hold_messages(_dice: Random, at: float, lasts: float) -> AnyFault:
@@ -151,27 +151,27 @@ def hold_messages(_dice: Random, at: float, lasts: float) -> AnyFault:
     return Hold(at=at, lasts=min(lasts, 0.5))
 
 
-def competing_candidates(dice: Random, at: float, _lasts: float) -> AnyFault:
+def competing_candidates(random: Random, at: float, _lasts: float) -> AnyFault:
     """Candidates at the same moment."""
-    return Elect(at=at, nodes=tuple(dice.shuffled(dice.nodes)[: 1 + int(dice.fraction() * 3)]))
+    return Elect(at=at, nodes=tuple(random.shuffled(random.nodes)[: 1 + int(random.fraction() * 3)]))
 
 
-def transfer(dice: Random, at: float, _lasts: float) -> AnyFault:
+def transfer(random: Random, at: float, _lasts: float) -> AnyFault:
     """Another leader, in peace."""
-    return Transfer(at=at, to=dice.node())
+    return Transfer(at=at, to=random.node())
 
 
-def snapshot(dice: Random, at: float, _lasts: float) -> AnyFault:
+def snapshot(random: Random, at: float, _lasts: float) -> AnyFault:
     """A log cut short."""
-    return Snapshot(at=at, node=dice.victim())
+    return Snapshot(at=at, node=random.victim())
 
 
-def members(dice: Random, at: float, _lasts: float) -> AnyFault:
+def members(random: Random, at: float, _lasts: float) -> AnyFault:
     """Other voters: some leave, some return, some are new."""
-    everybody = range(1, len(dice.nodes) + NEWCOMERS + 1)
-    least = min(3, len(dice.nodes))
-    count = least + int(dice.fraction() * (len(dice.nodes) - least + 1))
-    return Members(at=at, voters=tuple(sorted(dice.shuffled(everybody)[:count])), retain=dice.fraction() < 0.5)
+    everybody = range(1, len(random.nodes) + NEWCOMERS + 1)
+    least = min(3, len(random.nodes))
+    count = least + int(random.fraction() * (len(random.nodes) - least + 1))
+    return Members(at=at, voters=tuple(sorted(random.shuffled(everybody)[:count])), retain=random.fraction() < 0.5)
 
 
 TWO_SERVER_FAULTS = (partition, cut)
@@ -215,21 +215,21 @@ def generate_plan(level: Level, *, seed: int, nodes: int, seconds: float) -> tup
     if level not in LEVELS:
         raise ConfigError("level", level, f"is one of {', '.join(LEVELS)}")
     at_least("seconds", seconds, 0)
-    malice, dice = LEVELS[level], Random(seed, nodes)
-    return () if malice is None else tuple(_faults(malice, dice, seconds))
+    profile, random = LEVELS[level], Random(seed, nodes)
+    return () if profile is None else tuple(_faults(profile, random, seconds))
 
 
-def _faults(malice: FaultProfile, dice: Random, seconds: float) -> list[AnyFault]:
-    alone = len(dice.nodes) < 2
+def _faults(profile: FaultProfile, random: Random, seconds: float) -> list[AnyFault]:
+    alone = len(random.nodes) < 2
     urn = [
-        maker for maker, often in malice.generators for _ in range(often) if not (alone and maker in TWO_SERVER_FAULTS)
+        maker for maker, often in profile.generators for _ in range(often) if not (alone and maker in TWO_SERVER_FAULTS)
     ]
     faults: list[AnyFault] = []
-    at = dice.between(*malice.gap)
+    at = random.between(*profile.gap)
     while at < seconds:
-        faults.append(dice.choose(urn)(dice, at, dice.between(*malice.lasts)))
-        gap = (0.001, 0.02) if dice.fraction() < malice.bursts else malice.gap
-        at = round(at + dice.between(*gap), 3)
+        faults.append(random.choose(urn)(random, at, random.between(*profile.lasts)))
+        gap = (0.001, 0.02) if random.fraction() < profile.bursts else profile.gap
+        at = round(at + random.between(*gap), 3)
     return faults
 
 
