@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
     from pyraft_lab.engine.engine import step as step
-    from pyraft_lab.engine.events import Precondition as Guard
+    from pyraft_lab.engine.events import Guard as Guard
+    from pyraft_lab.engine.events import Precondition as Precondition
     from pyraft_lab.engine.membership import AddLearners as AddLearners
     from pyraft_lab.engine.membership import AddVoters as AddVoters
     from pyraft_lab.engine.membership import Batch as Batch
@@ -82,7 +83,8 @@ if TYPE_CHECKING:
     from pyraft_lab.runtime.raft import Raft as Raft
     from pyraft_lab.sim.conditions import Link as Link
     from pyraft_lab.sim.conditions import Weather as Weather
-    from pyraft_lab.sim.faults.generate import run_with_faults as unleash
+    from pyraft_lab.sim.faults.generate import run_with_faults as run_with_faults
+    from pyraft_lab.sim.faults.generate import unleash as unleash
     from pyraft_lab.sim.faults.plan import Plan as Plan
     from pyraft_lab.sim.simulation import Simulation as Simulation
     from pyraft_lab.sim.sweep import Serial as Serial
@@ -104,7 +106,7 @@ _WHERE = {
     "pyraft_lab.check.shrink": ("shrink",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
-    "pyraft_lab.engine.events": ("Guard",),
+    "pyraft_lab.engine.events": ("Guard", "Precondition"),
     "pyraft_lab.engine.membership": (
         *("Membership", "AddLearners", "AddVoters", "Batch"),
         *("RemoveLearners", "RemoveVoters", "ReplaceNodes", "ReplaceVoters", "SetNodes"),
@@ -130,7 +132,7 @@ _WHERE = {
     "pyraft_lab.runtime.clusters": ("Cluster",),
     "pyraft_lab.runtime.connection": ("connect",),
     "pyraft_lab.runtime.raft": ("Raft",),
-    "pyraft_lab.sim.faults.generate": ("unleash",),
+    "pyraft_lab.sim.faults.generate": ("run_with_faults", "unleash"),
     "pyraft_lab.sim.faults.plan": ("Plan",),
     "pyraft_lab.sim.simulation": ("Simulation",),
     "pyraft_lab.sim.sweep": ("Serial", "sweep"),

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """The likeliest of the known words as a question, then all of them.
 
-    >>> meant("los", ["latency", "loss"])
+    >>> did_you_mean("los", ["latency", "loss"])
     'is unknown; did you mean loss? Known are latency, loss'
-    >>> meant("colour", ["latency", "loss"])
+    >>> did_you_mean("colour", ["latency", "loss"])
     'is unknown; known are latency, loss'
     """
     words = list(known)

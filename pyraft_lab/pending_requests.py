@@ -1,11 +1,11 @@
 """Who waits for what: the requests of a node's clients, from ``Accepted`` and ``Readable`` to their outcome.
 
 Both drivers, the simulation and the live node, execute the engine's commands in order and pass those that concern
-requests through a :class:`Ledger`; it is a value, so that a fork of the world forks its promises too.
+requests through a :class:`PendingRequests`; it is a value, so that a fork of the world forks its promises too.
 
->>> from pyraft_lab.engine.log import Blank
->>> ledger, _ = Ledger().after(Accepted((7,), LogId(2, 1, 5)))
->>> entry = Entry(LogId(2, 1, 5), Blank())
+>>> from pyraft_lab.engine.log import Noop
+>>> ledger, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
+>>> entry = Entry(LogId(2, 1, 5), Noop())
 >>> ledger, outcomes = ledger.after(Apply((entry,)), results=["done"])
 >>> outcomes[0].request, outcomes[0].result
 (7, 'done')
@@ -163,8 +163,8 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
     def without_writes(self) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
 
-        >>> ledger, _ = Ledger().after(Accepted((7,), LogId(2, 1, 5)))
-        >>> [outcome.failure.why for outcome in ledger.abandoned()[1]]
+        >>> ledger, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
+        >>> [outcome.failure.why for outcome in ledger.without_writes()[1]]
         ['node 1 no longer leads term 2, and was not told what became of entry T2-N1.5']
         """
         ended = tuple(
@@ -211,7 +211,7 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
 
 
 def grace(config: Config) -> float:
-    """Seconds after which a node that no longer leads gives up what is :meth:`~Ledger.is_orphaned`."""
+    """Seconds after which a node that no longer leads gives up what is :meth:`~PendingRequests.is_orphaned`."""
     return GRACE * config.election_timeout[1]
 
 

@@ -9,6 +9,9 @@ from msgspec.structs import fields
 from pyraft_lab.arguments import at_least, flag, instance, integer, seconds, time_range
 from pyraft_lab.errors import ConfigError
 
+FORMER_NAMES = {"vote_lease": "vote_lease", "read_sends_heartbeat": "read_sends_heartbeat"}
+"""Earlier names of knobs, still read in files and on command lines."""
+
 
 class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     """How a node behaves; all nodes of a cluster should have the same times.

@@ -30,6 +30,10 @@ class Precondition(Struct, frozen=True, kw_only=True):
         return self
 
 
+Guard = Precondition
+"""The earlier name."""
+
+
 def leadership(field: str, value: object) -> tuple[int, NodeId] | None:
     """A leadership that a request is for: (term, node), or ``None`` for any; ``ConfigError`` where it is neither."""
     if value is None:

@@ -19,7 +19,7 @@ from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId
 CHUNK = 256
 
 
-class Noop(Struct, frozen=True, tag=True, array_like=True, gc=False):
+class Noop(Struct, frozen=True, tag="Blank", array_like=True, gc=False):
     """No command: a new leader's first entry, and a barrier (§8, dissertation §6.4)."""
 
 
@@ -71,7 +71,7 @@ class SnapshotMeta(Struct, frozen=True, cache_hash=True):
 
 
 class Chunk(Struct, frozen=True, cache_hash=True):
-    """Up to 256 consecutive entries; ``weight`` is the bytes of all entries before them."""
+    """Up to 256 consecutive entries; ``byte_size`` is the bytes of all entries before them."""
 
     byte_size: int
     entries: tuple[Entry, ...]

@@ -217,7 +217,7 @@ def has_valid_lease(state: RaftState) -> bool:
 
     Without loyal followers a lease is worth nothing. And a TimeoutNow that was sent may arrive at any time: its
     receiver then asks for votes in spite of all loyalty. But it does so only while its log ends where the message
-    says, at ``handed_over``; and whoever holds an entry behind that refuses it, for its log is behind (§5.4.1), and
+    says, at ``transfer_sent``; and whoever holds an entry behind that refuses it, for its log is behind (§5.4.1), and
     remains loyal. So a transfer that came to nothing ends leases only until a quorum has answered a round and holds
     more than the log it was for::
 

@@ -100,10 +100,10 @@ ProgressState = Probe | Replicate | SendSnapshot | Reverted
 class Progress(Struct, frozen=True, kw_only=True):
     """What the leader knows of one peer: the paper's matchIndex and nextIndex, and how to go on.
 
-    ``heard`` is the last heartbeat round the peer answered, ``fed`` the last in which it took an append, ``since`` the
-    round in which this record began (older answers belong to an earlier life of the peer), ``sure`` the round in which
-    ``matched`` last rose, ``told`` the commit index it was sent, ``failures`` how often in a row it let a retry timer
-    run out, ``may_revert`` an operator's permission to start again from nothing.
+    ``last_ack_round`` is the last heartbeat round the peer answered, ``last_append_round`` the last in which it took
+    an append, ``since`` the round in which this record began (older answers belong to an earlier life of the peer),
+    ``match_round`` the round in which ``matched`` last rose, ``told`` the commit index it was sent, ``failures`` how
+    often in a row it let a retry timer run out, ``may_revert`` an operator's permission to start again from nothing.
     """
 
     peer: NodeId
@@ -135,7 +135,7 @@ class PendingTransfer(Struct, frozen=True):
 
 
 class Follower(Struct, frozen=True, tag=True):
-    """Follows ``leader`` (0: nobody known); while ``loyal`` it refuses to vote against it."""
+    """Follows ``leader`` (0: nobody known); while ``has_heard_leader`` it refuses to vote against it."""
 
     leader: NodeId = NO_NODE
     has_heard_leader: bool = False
@@ -159,8 +159,8 @@ class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
 class Candidate(Struct, frozen=True, tag=True, kw_only=True):
     """Has voted for itself and asked the others.
 
-    ``loyal`` where an operator ordered it while a leader was heard: that leader's lease may rest on this node, so its
-    own vote does not count, and nobody gets another, until the loyalty is over.
+    ``has_heard_leader`` where an operator ordered it while a leader was heard: that leader's lease may rest on this
+    node, so its own vote does not count, and nobody gets another, until the loyalty is over.
     """
 
     granted: frozenset[NodeId] = frozenset()
@@ -171,10 +171,10 @@ class Candidate(Struct, frozen=True, tag=True, kw_only=True):
 class Leader(Struct, frozen=True, tag=True, kw_only=True):
     """Leads: a record for every peer, rounds of contact, waiting reads, a transfer under way.
 
-    ``blank`` is the index of its first entry: before that commits it may answer no read and change no membership.
-    ``proved`` is the last round a quorum answered, ``expired`` the last whose lease ran out: the lease holds while
-    the former is greater. ``handed_over`` is the end of the log for which a TimeoutNow may be out there (0: none): a
-    lease rests only on those who hold more (:func:`~pyraft_lab.engine.rules.lease_holds` says why).
+    ``noop`` is the index of its first entry: before that commits it may answer no read and change no membership.
+    ``acked_round`` is the last round a quorum answered, ``expired_round`` the last whose lease ran out: the lease
+    holds while the former is greater. ``transfer_sent`` is the end of the log for which a TimeoutNow may be out there
+    (0: none): a lease rests only on those who hold more (:func:`~pyraft_lab.engine.rules.lease_holds` says why).
     """
 
     noop: Index

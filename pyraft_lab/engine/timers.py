@@ -13,7 +13,7 @@ class TimerKind(StrEnum):
     """What a node may wait for; drivers own the durations (:func:`delay`)."""
 
     ELECTION = "election"
-    VOTE_LEASE = "loyalty"
+    VOTE_LEASE = "vote_lease"
     HEARTBEAT = "heartbeat"
     LEASE = "lease"
     QUORUM = "quorum"

@@ -19,7 +19,7 @@ class Vote(Struct, frozen=True, order=True, array_like=True, gc=False):
     """The paper's currentTerm and votedFor in one value; ``committed`` once a quorum granted it (openraft Vote).
 
     Python's order (term, then node, then committed) is the total order of the ADVANCED rules;
-    the RAFT rules compare by :func:`pyraft_lab.engine.rules.covers` and allow one vote a term.
+    the RAFT rules compare by :func:`pyraft_lab.engine.rules.supersedes` and allow one vote a term.
 
     >>> Vote(2, 3, True)
     Vote(term=2, node=3, committed=True)

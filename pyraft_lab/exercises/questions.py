@@ -334,10 +334,10 @@ def _no_answer(step: Step) -> Question | None:
 def log_row(state: RaftState) -> str:
     """The last entries of a log, each with its term; a bar follows what is known to be committed.
 
-    >>> from pyraft_lab.engine.log import Blank, Entry, Log
+    >>> from pyraft_lab.engine.log import Noop, Entry, Log
     >>> from pyraft_lab.engine.state import Disk
     >>> from pyraft_lab.engine.types import LogId
-    >>> log = Log().append([Entry(LogId(1, 1, 1), Blank()), Entry(LogId(2, 3, 2), Blank())])
+    >>> log = Log().append([Entry(LogId(1, 1, 1), Noop()), Entry(LogId(2, 3, 2), Noop())])
     >>> log_row(RaftState(id=1, disk=Disk(log=log), committed=1))
     '1:t1 | 2:t2'
     """

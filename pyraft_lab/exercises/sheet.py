@@ -9,7 +9,7 @@ from pyraft_lab.trace.text import server, servers
 def state_sheet(state: RaftState) -> str:
     """The state, a line for each box.
 
-    >>> print(sheet(RaftState(id=2)))
+    >>> print(state_sheet(RaftState(id=2)))
     n2, learner, term 0
       votedFor    nobody
       log         empty

@@ -115,7 +115,7 @@ class Projector:
 def machine_text(machine: object) -> str:
     """What a state machine holds, in a few characters.
 
-    >>> said(KeyValue({"x": 1, "y": 2}))
+    >>> machine_text(KeyValue({"x": 1, "y": 2}))
     'x=1 y=2'
     """
     text = " ".join(f"{key}={value}" for key, value in machine.data.items()) if isinstance(machine, KeyValue) else None

@@ -62,7 +62,7 @@ class Gate(Protocol):
 def parse_live_action(said: Any) -> LiveAction:
     """The order in a message from the drawing; ``PyraftError`` where it makes no sense.
 
-    >>> live_order({"type": "release", "message": 3})
+    >>> parse_live_action({"type": "release", "message": 3})
     Release(message=3)
     """
     try:

@@ -237,4 +237,4 @@ def _earlier(flight: Flight, events: int) -> Flight:
     return replace(flight, cause=max(-1, flight.cause - events))
 
 
-__all__ = ["CHUNK", "Recording", "Recorded", "Simulated", "ends_of"]
+__all__ = ["CHUNK", "Recorded", "Recording", "Simulated", "ends_of"]

@@ -56,7 +56,7 @@ def undeliverable_reason(
 ) -> str:
     """Why a message that leaves now will never arrive, though nobody tells of it; nothing where it may.
 
-    >>> doom(Flight(id=1, src=1, dst=2, message=None, sent=0.0, cause=0), {}, frozenset({(1, 2)}))
+    >>> undeliverable_reason(Flight(id=1, src=1, dst=2, message=None, sent=0.0, cause=0), {}, frozenset({(1, 2)}))
     'link cut'
     """
     if (flight.src, flight.dst) in cuts:

@@ -96,8 +96,8 @@ def _cells(server: ServerView, first: int, y: float) -> Iterator[str]:
     for entry in log.slice(first, log.last.index + 1):
         x, term = _x(entry.index, first), entry.id.term
         line = '"2.3"' if entry.index <= server.state.committed else '"1.3" stroke-dasharray="3 2.4"'
-        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}" stroke="{TEXT}" '
-        yield f"stroke-width={line}/>"
+        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}" '
+        yield f'stroke="{TEXT}" stroke-width={line}/>'
         ink = numeral_colour(term)
         yield text(x, y + 16, term, font_size="12.5", font_weight="bold", text_anchor="middle", fill=ink)
         yield text(x, y + 27, written(entry)[1].label[:7], font_size="8.5", text_anchor="middle", fill=ink)

@@ -101,7 +101,7 @@ class Broker:
         self, kind: Kind, port: int, *, host: str = "127.0.0.1", access_control: AccessControl = NO_ACCESS_CONTROL
     ) -> None:
         if access_control.certificates:
-            access_control.certificates.server_context()  # a file that cannot be used is named here, not in the broker's log
+            access_control.certificates.server_context()  # names a file that cannot be used
         self.kind, self.port, self.host, self.guard = kind, port, host, access_control
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))

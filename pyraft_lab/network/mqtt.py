@@ -333,7 +333,7 @@ def _with_password(address: Address, cluster: str) -> Address:
 def next_backoff(before: float, lasted: float) -> float:
     """Seconds to wait for the next connection: short after one that lasted, longer and longer while none does.
 
-    >>> [next_patience(before, 0.0) for before in (0.0, 0.05, 1.6)], next_patience(1.6, lasted=60.0)
+    >>> [next_backoff(before, 0.0) for before in (0.0, 0.05, 1.6)], next_backoff(1.6, lasted=60.0)
     ([0.05, 0.1, 2.0], 0.05)
     """
     return 0.05 if lasted > 1 else min(max(2 * before, 0.05), 2.0)

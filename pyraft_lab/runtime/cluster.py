@@ -51,7 +51,7 @@ class LocalCluster(Cluster):
     or a directory; ``machine`` makes a state machine for each node. ``processes`` makes every node a process of its
     own, around a broker: another :class:`~pyraft_lab.runtime.clusters.Cluster`, without the nodes' handles. ``trace``
     is how many of the newest events are kept (``None``: no trace), ``level`` how much of each
-    (:class:`~pyraft_lab.runtime.recorder.Reporter`).
+    (:class:`~pyraft_lab.runtime.recorder.Recorder`).
     """
 
     nodes: dict[NodeId, Raft]

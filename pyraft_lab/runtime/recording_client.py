@@ -1,6 +1,6 @@
 """A client that keeps the evidence: what it asked, what it heard and when, for a check of linearizability.
 
->>> witness = Witness(cluster.client, name="ann", notes=notes)  # doctest: +SKIP
+>>> witness = RecordingClient(cluster.client, name="ann", notes=notes)  # doctest: +SKIP
 >>> await witness.write({"op": "put", "key": "x", "value": 1})  # doctest: +SKIP
 >>> notes  # doctest: +SKIP
 [Operation(client='ann', call=12.01, returned=12.02, input=('put', 'x', 1), output=None)]

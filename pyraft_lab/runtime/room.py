@@ -109,7 +109,7 @@ _decoder = msgspec.msgpack.Decoder(Room)
 def slowed(now: Config, usual: Config, pace: float) -> Config:
     """The settings of now, with the usual times made longer.
 
-    >>> paced(Config(enable_elect=False), Config(), 10).election_timeout
+    >>> slowed(Config(enable_elect=False), Config(), 10).election_timeout
     (1.5, 3.0)
     """
     shortest, longest = usual.election_timeout

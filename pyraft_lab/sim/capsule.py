@@ -35,7 +35,7 @@ from pyraft_lab.trace.record import EventId, Record
 if TYPE_CHECKING:
     from pyraft_lab.sim.simulation import Simulation
 
-FORMAT = "pyraft1"
+FORMAT = "pyraft2"
 PROOF_BITS = 768
 """At most so many bits of proof."""
 LARGEST = 8 << 20

@@ -149,7 +149,7 @@ def _told(changes: dict[str, Any]) -> Iterator[str]:
 def sample(curve: Curve, luck: float) -> Micros:
     """A time on the curve, in whole microseconds.
 
-    >>> between((0.0, 1.0), 0.25), between((0.0, 0.001, 1.0), 0.25), between((0.0, 0.001, 1.0), 0.75)
+    >>> sample((0.0, 1.0), 0.25), sample((0.0, 0.001, 1.0), 0.25), sample((0.0, 0.001, 1.0), 0.75)
     (250000, 500, 500500)
     """
     place = luck * (len(curve) - 1)

@@ -218,13 +218,15 @@ class Controls(ABC):
     def break_disk(
         self, node: NodeId, *, slow: float = 1.0, full: bool = False, corrupt: Index = 0, lying: bool = False
     ) -> Record:
-        """Let a server's disk be slow, full, damaged or lying (:class:`~pyraft_lab.sim.disk.Health` says how)."""
+        """Let a server's disk be slow, full, damaged or lying (:class:`~pyraft_lab.sim.disk.DiskFaults` says how)."""
         health = DiskFaults(slow=slow, full=full, corrupt=corrupt, lying=lying).validated()
         return self.decide(SetDiskFault(self._known("node", node), health))
 
     def mend_disk(self, node: NodeId) -> Record:
         """Make a server's disk sound again: restored where it was damaged, with room where it was full."""
         return self.decide(SetDiskFault(self._known("node", node), NO_DISK_FAULTS))
+
+    beat, spoil, mend = send_heartbeat, break_disk, mend_disk  # the earlier names
 
     def hold(self) -> Record:
         """Let the network hold all messages, as a broker that hiccups; :meth:`release` lets them go at once."""

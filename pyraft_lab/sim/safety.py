@@ -1,7 +1,7 @@
 """Safety, stated once: which facts contradict the past (the paper's five properties, Figure 3).
 
 The simulation watches every step of one long run, the explorer every step of all short ones. They remember the past
-in different ways (:class:`Past`), and ask the same question of it (:func:`violations`)::
+in different ways (:class:`PastMoment`), and ask the same question of it (:func:`violations`)::
 
     step ──▶ facts ──▶ violations(past, fact) ──▶ election safety, leader completeness, …
                            ▲

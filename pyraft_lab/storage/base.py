@@ -119,9 +119,9 @@ def apply_commands(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:
     """The disk after a batch; ``StorageFailed`` where a command does not fit what is stored.
 
     >>> from pyraft_lab.engine.types import LogId, Vote
-    >>> carried_out(Disk(), [SaveVote(Vote(1, 2))]).vote
+    >>> apply_commands(Disk(), [SaveVote(Vote(1, 2))]).vote
     Vote(term=1, node=2, committed=False)
-    >>> carried_out(Disk(), [Truncate(5)]) == Disk()
+    >>> apply_commands(Disk(), [Truncate(5)]) == Disk()
     True
     """
     for command in commands:

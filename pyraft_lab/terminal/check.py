@@ -23,7 +23,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.faults.generate import LEVELS
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
-from pyraft_lab.terminal import options as options
+from pyraft_lab.terminal import options
 from pyraft_lab.terminal.simulate import FELL, SAFE, in_one_line, parser_of, settings_of, show_capsule
 
 EXAMPLES = """examples:

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.terminal import options as options
+from pyraft_lab.terminal import options
 from pyraft_lab.terminal.play import DemoStep, Report, demonstrate
 
 MAX_NODES = 15

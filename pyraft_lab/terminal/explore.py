@@ -13,7 +13,7 @@ from pyraft_lab.check.explore.explorer import Report, Watcher, explore
 from pyraft_lab.check.find_violation import mutant
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.terminal import options as options
+from pyraft_lab.terminal import options
 from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, in_one_line, parser_of, progress_line, show_capsule
 
 EXAMPLES = """examples:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from pyraft_lab.did_you_mean import did_you_mean
-from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.config import FORMER_NAMES, Config
 from pyraft_lab.errors import MissingExtra, PyraftError
 from pyraft_lab.extras import require
 from pyraft_lab.network.address import Address, Certificates, topic_word
@@ -291,6 +291,7 @@ def config_over(usual: Config) -> Callable[[str], Config]:
 
 def _changed(usual: Config, told: dict[str, Any]) -> Config:
     known = msgspec.structs.asdict(usual)
+    told = {FORMER_NAMES.get(name, name): value for name, value in told.items()}
     for name in told:
         if name not in known:
             raise Refused(f"{shown(name)} {did_you_mean(name, known)}")

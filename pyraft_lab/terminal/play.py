@@ -179,7 +179,8 @@ class Demo:
             outage = time.monotonic() - began
         _claim(self.leader != self.old_leader, "the dead node is said to lead")
         term = self.cluster.metrics[self.leader].term
-        return f"node {self.old_leader} was killed; node {self.leader} led term {term} {outage:.2f} s later; no call failed"
+        told = f"node {self.old_leader} was killed; node {self.leader} led term {term} {outage:.2f} s later"
+        return f"{told}; no call failed"
 
     async def recover(self) -> str:
         """The old leader returns from its disk and catches up as a follower."""

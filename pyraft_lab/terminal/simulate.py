@@ -23,7 +23,7 @@ from pyraft_lab.sim.faults.plan import Plan
 from pyraft_lab.sim.faults.run import simulate_plan
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
-from pyraft_lab.terminal import options as options
+from pyraft_lab.terminal import options
 from pyraft_lab.terminal.streams import print_error
 from pyraft_lab.trace.record import Record
 

@@ -35,7 +35,7 @@ from pyraft_lab.extras import require
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import Flight, Kind, Record, Reply
 
-FORMAT = "pyraft-lab trace 1"
+FORMAT = "pyraft-lab trace 2"
 
 Changed = msgspec.defstruct(
     "Changed",

@@ -156,7 +156,7 @@ def voters(config: Collection[NodeId]) -> str:
 def majorities(membership: Membership, holders: Collection[NodeId]) -> str:
     """Which servers of each voter set: the majorities that a decision rests on.
 
-    >>> shares(Membership.of({1, 2, 3}), {1, 3, 9})
+    >>> majorities(Membership.of({1, 2, 3}), {1, 3, 9})
     'n1 and n3 of {1,2,3}'
     """
     present = frozenset(holders)

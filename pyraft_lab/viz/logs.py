@@ -134,7 +134,7 @@ def _cell_text(row: Any) -> str:
 def entry_text(kind: str, data: object) -> str:
     """An entry in a word or two.
 
-    >>> says("normal", "x=1"), says("blank", ""), says("membership", "{1,2,3} + {3,4,5}")
+    >>> entry_text("normal", "x=1"), entry_text("blank", ""), entry_text("membership", "{1,2,3} + {3,4,5}")
     ('x=1', 'blank', 'joint')
     """
     if kind == "membership":

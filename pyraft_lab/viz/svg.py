@@ -76,7 +76,8 @@ def _shapes(layout: Json, x: Axis, y: Axis, box: tuple[float, float, float, floa
         ys = [_place(shape[name], shape.get("yref", "y"), y, bottom, top) for name in ("y0", "y1")]
         stroke = svg_marks.stroke(shape.get("line", {}))
         if shape["type"] == "line":
-            yield f'<path d="M{svg_marks.n(xs[0])} {svg_marks.n(ys[0])}L{svg_marks.n(xs[1])} {svg_marks.n(ys[1])}"{stroke}/>'
+            start, end = (f"{svg_marks.n(x)} {svg_marks.n(y)}" for x, y in zip(xs, ys, strict=True))
+            yield f'<path d="M{start}L{end}"{stroke}/>'
         else:
             yield svg_marks.rect(
                 min(xs), min(ys), abs(xs[1] - xs[0]), abs(ys[1] - ys[0]), shape.get("fillcolor"), stroke

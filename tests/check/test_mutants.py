@@ -69,7 +69,7 @@ def attempt(one: Mutant, rules: Rules) -> Simulation:
     """The trial of a mutant, its mistake taken out."""
     settings = (
         {"pre_vote": False}
-        | ({} if isinstance(one.scenario, StaleReadScenario) else {"loyalty": False})
+        | ({} if isinstance(one.scenario, StaleReadScenario) else {"vote_lease": False})
         | dict(one.settings)
     )
     sim = Simulation(one.nodes, one.seed, learners=one.learners, engine=raft(rules), config=Config(**settings))

@@ -124,7 +124,7 @@ def follower(
 ) -> RaftState:
     """A node at rest: a follower, or a learner where ``learners`` names it.
 
-    With ``leader`` it follows that leader of ``term``; ``loyal`` as if it had heard from it just now.
+    With ``leader`` it follows that leader of ``term``; ``has_heard_leader`` as if it had heard from it just now.
     """
     written = tuple(given)
     term = last_of(written).term if term is None else term

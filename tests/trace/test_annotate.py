@@ -328,7 +328,7 @@ def lost_logs() -> Iterable[Stage]:
 
 def lost_disks() -> Iterable[Stage]:
     """n2, which has led, holds nothing any more: n3 asks it for its vote, and then finds it empty as leader."""
-    stage = led(loyalty=False)
+    stage = led(vote_lease=False)
     stage.tell(2, Elect())
     stage.run()
     stage.start(2, Disk())

@@ -102,8 +102,8 @@ def explore(
     simulation, whose present moment it is (then its engine is the default).
 
     The paper's five safety properties are judged at every transition; ``invariants`` adds predicates of your own
-    over :class:`World`, ``sometimes`` names what should hold somewhere, and ``goal`` ends the search at the first
-    world that satisfies it, from which another search may go on. A ``symmetric`` search looks at one of all the
+    over :class:`ExplorerState`, ``sometimes`` names what should hold somewhere, and ``goal`` ends the search at the
+    first world that satisfies it, from which another search may go on. A ``symmetric`` search looks at one of all the
     worlds that differ by the names of servers alone; your predicates must not ask for names then. ``progress`` is
     told every few thousand worlds how far the search is: ``lambda worlds, waiting, depth: ...``.
     """

@@ -1,7 +1,8 @@
 """One server as the explorer sees it: Raft's state, a disk that may lag behind, the timers that are set.
 
-No time and no chance: what a server does next depends on nothing but its :class:`Local` and what happens to it, so
-that the explorer may compute every such pair once. Each engine step leaves :data:`Facts`, by which promises are judged.
+No time and no chance: what a server does next depends on nothing but its :class:`ServerState` and what happens to it,
+so that the explorer may compute every such pair once. Each engine step leaves :data:`Facts`, by which promises are
+judged.
 """
 
 from typing import NamedTuple

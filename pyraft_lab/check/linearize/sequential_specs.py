@@ -7,7 +7,7 @@ stepping the model through them gives every client the answer it got.
 
 >>> def step(total, input):
 ...     return total + input, total + input
->>> counter = Model(initial=lambda: 0, step=step)
+>>> counter = SequentialSpec(initial=lambda: 0, step=step)
 >>> counter.step(3, 4)
 (7, 7)
 """

@@ -20,7 +20,7 @@ class Mutant(Struct, frozen=True, kw_only=True):
     """A Raft that is wrong in one place.
 
     ``rules`` (or ``config``, or ``machine``) are what it does otherwise, ``does`` says so in words and ``section``
-    where the right answer stands; ``falls`` names the properties that may fall first, ``hint`` helps to see why.
+    where the right answer stands; ``violates`` names the properties that may fall first, ``hint`` helps to see why.
     A ``trial`` of ``nodes`` servers (and ``learners``) under ``settings`` catches it, with ``seed`` at once.
     """
 
@@ -45,7 +45,7 @@ class Mutant(Struct, frozen=True, kw_only=True):
 
     def simulation(self, seed: int | None = None) -> Simulation:
         """A cluster of such servers, to which nothing has happened."""
-        plain = {} if isinstance(self.scenario, StaleReadScenario) else {"loyalty": False}
+        plain = {} if isinstance(self.scenario, StaleReadScenario) else {"vote_lease": False}
         return Simulation(
             nodes=self.nodes,
             learners=self.learners,

@@ -1,6 +1,6 @@
 """The nemesis: makes up a plan of faults from a seed, none, light or heavy, and sets it on a cluster.
 
->>> conspire("light", seed=3, nodes=3, seconds=3)
+>>> generate_plan("light", seed=3, nodes=3, seconds=3)
 (Pause(at=1.463, lasts=0.71, node='leader', late=0.163), Snapshot(at=2.829, node=2))
 """
 
@@ -247,3 +247,7 @@ def run_with_faults(
     """
     plan = generate_plan(level, seed=sim.seed, nodes=len(sim.nodes), seconds=seconds)
     run_plan(sim, plan, seconds=seconds, load=Load() if load is None else load, quiet=quiet)
+
+
+unleash = run_with_faults
+"""The earlier name."""

@@ -21,7 +21,7 @@ from msgspec.structs import asdict, fields
 
 from pyraft_lab.arguments import at_least
 from pyraft_lab.did_you_mean import did_you_mean
-from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.config import FORMER_NAMES, Config
 from pyraft_lab.engine.types import Index, NodeId
 from pyraft_lab.errors import ConfigError, MissingExtra, PlanError
 from pyraft_lab.extras import needed
@@ -322,6 +322,7 @@ def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
 def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
     """``usual`` with other values in some fields; pairs may come as lists."""
     known = asdict(usual)
+    changes = {FORMER_NAMES.get(name, name): value for name, value in changes.items()}
     for name in changes:
         if name not in known:
             raise ConfigError(f"{field}.{name}", changes[name], did_you_mean(name, known))

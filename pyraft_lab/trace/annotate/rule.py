@@ -41,7 +41,7 @@ class Rule(Struct, frozen=True):
 
 
 class Explained(Struct, frozen=True):
-    """What one rule did in one step; ``tell`` is the sentence, or makes it when it is read: a label needs none."""
+    """What one rule did in one step; ``emit`` is the sentence, or makes it when it is read: a label needs none."""
 
     rule: Rule
     tell: str | Callable[[], str]
