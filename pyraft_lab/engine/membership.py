@@ -97,7 +97,7 @@ class Membership(Struct, frozen=True, cache_hash=True):
 
     >>> m = Membership.of({1, 2, 3}).change({3, 4, 5})  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    LearnerNotFound: node 4 is no learner of this cluster …
+    LearnerNotFound: node 4 is not a learner of this cluster …
     >>> m = Membership.of({1, 2, 3}, learners={4, 5}).change({3, 4, 5})
     >>> m.is_joint, m.is_quorum({1, 2, 3}), m.is_quorum({1, 3, 4})
     (True, False, True)
