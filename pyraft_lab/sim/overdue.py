@@ -1,6 +1,6 @@
-"""What a server that stood still fires first: timers that ran out meanwhile, before what asks about them.
+"""Overdue timers: those that a paused server fires before the events that depend on them.
 
-The rule is the engine's (:func:`~pyraft_lab.engine.rules.fires_first`), and a live node keeps the same one.
+The rule is the engine's (:func:`~pyraft_lab.engine.rules.fires_first`); a live node uses the same one.
 """
 
 from pyraft_lab.engine.events import Event, Read, Receive
@@ -8,11 +8,11 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.world import Action, Attempt, Deliver, FireTimer, Invoke, Notify, World
 
 ANY_CALL = Read(())
-"""Stands for whatever a client asks."""
+"""Represents any request of a client."""
 
 
 def fires_before(world: World, action: Action) -> FireTimer | None:
-    """The timer that fires before ``action`` may happen, if there is one; then ask again."""
+    """The timer that must fire before ``action``, or ``None``; after it fires there may be another."""
     if not any(node.overdue for node in world.nodes.values()):
         return None
     node, event = _event_for(world, action)
@@ -24,7 +24,7 @@ def fires_before(world: World, action: Action) -> FireTimer | None:
 
 
 def _event_for(world: World, action: Action) -> tuple[NodeId | None, Event]:
-    """Which node an action gives an event to, and which."""
+    """The node to which an action passes an event, and the event."""
     match action:
         case Deliver(message):
             flight = world.flights[message]
