@@ -16,10 +16,11 @@ from pyraft_lab.sim.world import Query, Write
 
 
 class Load(Struct, frozen=True, kw_only=True):
-    """A number of clients, each with one call at a time on one of ``keys`` keys; seconds between calls vary.
+    """A number of clients, each with one call at a time on one of ``keys`` keys.
 
-    ``reads`` and ``cas`` are shares of the calls; the rest are puts of distinct values. ``lease`` is the share of the
-    reads that use the leader's lease, which relies on the clocks.
+    ``think_time`` is (shortest, longest) in seconds between two calls. ``reads`` and ``cas`` are shares of the calls;
+    the rest are puts of distinct values. ``lease`` is the share of the reads that use the leader's lease, which relies
+    on the clocks.
     """
 
     clients: int = 4
