@@ -4,7 +4,7 @@ This module is the format; :mod:`pyraft_lab.sim.rebuild` builds the run again.
 
 ::
 
-    pyraft1 . 431 . 9f3c01ab . eJyrVkrOSMxLT1WyUkrOL0hV0lFKy0xR…
+    pyraft2 . 431 . 9f3c01ab . eJyrVkrOSMxLT1WyUkrOL0hV0lFKy0xR…
     format    length  checksum  the packed contents
 
 The proof is a digest of the trace, and one bit of the digest after every event (after every ``stride`` events in a

@@ -35,7 +35,7 @@ class Load(Struct, frozen=True, kw_only=True):
         at_least("clients", self.clients, 0)
         at_least("keys", self.keys, 1)
         if not 0 < self.think_time[0] <= self.think_time[1]:
-            raise ConfigError("rest", self.think_time, "needs 0 < shortest <= longest")
+            raise ConfigError("think_time", self.think_time, "needs 0 < shortest <= longest")
         if not 0 <= self.reads <= 1 - self.cas <= 1:
             raise ConfigError("reads", self.reads, "reads and cas are shares that together make at most 1")
         if not 0 <= self.lease <= 1:
