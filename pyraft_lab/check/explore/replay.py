@@ -1,6 +1,6 @@
 """From a simulation to a search and back: its present moment as a start, and what was found as a simulation.
 
-A replay knows its letters by what they say: the explorer's messages have no numbers, and its snapshots no bytes.
+A replay identifies messages by their content: the explorer's messages have no numbers, and its snapshots no bytes.
 """
 
 from collections.abc import Iterable

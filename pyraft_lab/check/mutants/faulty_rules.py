@@ -1,7 +1,7 @@
-"""Wrong answers to the questions of Raft: one small function each, to be put in the place of a rule.
+"""Faulty rules: one small function each, to replace a rule of Raft.
 
-Every one of them has been written by somebody who had read the paper. What each breaks, and how that is caught,
-:mod:`pyraft_lab.check.mutants` says.
+Each is a mistake that readers of the paper have made. :mod:`pyraft_lab.check.mutants` says what each violates and how
+that is found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,7 +132,7 @@ def keeps_conflicts(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def asks_for_all(log: Log, _prev: LogId) -> LogId:
-    """Has the leader begin again from the start of its log; lawful, and slow."""
+    """Makes the leader probe from the start of its log; correct, but slow."""
     return log.start
 
 
