@@ -96,7 +96,7 @@ def seal(commands: Sequence[bytes], *, client: int, serial: int, done: int, sinc
 
     A single command that waits for no earlier one has the form of :func:`encode`; all others make a :class:`Batch`.
 
-    >>> write_capsule([encode(1)], client=7, serial=2, done=1, since=0) == encode(1, client=7, serial=2, done=1)
+    >>> seal([encode(1)], client=7, serial=2, done=1, since=0) == encode(1, client=7, serial=2, done=1)
     True
     """
     header = b"\x95" + _pack(client) + _pack(serial) + _pack(done) + _pack(since)

@@ -120,7 +120,7 @@ class Weather(Struct, frozen=True, kw_only=True):
     def differences(self) -> str:
         """What is other than in good weather.
 
-        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).words()
+        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).differences()
         'loss 10 %; from n1 to n2 latency 200-300 ms'
         """
         usual = asdict(Weather())
