@@ -15,6 +15,8 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from operator import index as as_int
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pyraft_lab.errors import ConfigError, EmptyMembership
@@ -199,6 +201,20 @@ def address(field: str, value: object) -> str:
     if len(found := text(field, value)) > LONGEST_ADDRESS:
         raise ConfigError(field, value, f"must be an address of at most {LONGEST_ADDRESS} characters")
     return found
+
+
+def directory(field: str, value: object) -> Path:
+    """The path of a directory, whatever is there; an empty one is most likely a variable that is not set.
+
+    >>> directory("storage", "data/1").parts
+    ('data', '1')
+    """
+    if not isinstance(value, (str, PathLike)) or not isinstance(found := fspath(value), str) or "\0" in found:
+        raise ConfigError(field, value, "must be the path of a directory")
+    if not found.strip() or (not isinstance(value, str) and found == "."):  # Path("") is Path(".")
+        advice = "must name a directory; is a variable not set? Give the working directory by its full path"
+        raise ConfigError(field, found if isinstance(value, str) else value, advice)
+    return Path(found)
 
 
 def function(field: str, value: Callable[..., T]) -> Callable[..., T]:

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import MAX_NODES, integer, node_pair, probability, seconds, sides, text, time_range
+from pyraft_lab.arguments import MAX_NODES, directory, integer, node_pair, probability, seconds, sides, text, time_range
 from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
@@ -31,10 +31,10 @@ T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
 
 
-def _place(storage: object) -> str | Path:
-    if not isinstance(storage, (str, Path)) or not str(storage):
+def _place(storage: str | Path) -> str | Path:
+    if not isinstance(storage, (str, Path)):
         raise ConfigError("storage", storage, 'must be "memory" or a directory')
-    return storage
+    return storage if storage == "memory" else directory("storage", storage)
 
 
 class Cluster(ABC):

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TypeVar
 
+from pyraft_lab.arguments import directory as as_directory
 from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
@@ -47,7 +48,7 @@ class SqliteStorage:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
+        self.directory = as_directory("directory", directory)
         self._worker = _worker()
         self._opened: Opened | None = None
         self._identity: Identity | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,11 +19,13 @@ from pyraft_lab.cli import main
 from pyraft_lab.engine.commands import Append, Purge, SaveSnapshot, SaveVote
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.errors import StorageFailed, WrongStorage
+from pyraft_lab.errors import ConfigError, StorageFailed, WrongStorage
+from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.storage.base import Identity
 from pyraft_lab.storage.database import NAME
 from pyraft_lab.storage.directory import FIRST_START, IDENTITY, LOCK
+from pyraft_lab.storage.inspect import inspect
 from pyraft_lab.storage.sqlite import SqliteStorage
 from pyraft_lab.storage.trial import append, snapshot
 
@@ -314,3 +317,19 @@ def test_every_new_directory_is_synced_where_it_is_named(tmp_path: Path, monkeyp
     for place in (tmp_path, tmp_path / "data", tmp_path / "data" / "demo", tmp_path / "data" / "demo" / "3"):
         status = place.stat()
         assert (status.st_dev, status.st_ino) in synced, place
+
+
+@pytest.mark.parametrize("nothing", ["", " ", Path(), None, 3, b"data", "a\0b"])
+def test_a_directory_without_a_name_is_refused_before_anything_is_made(
+    nothing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for use in (SqliteStorage, inspect, lambda place: LocalCluster(3, storage=place)):
+        with pytest.raises(ConfigError, match=r"must (name|be)"):
+            use(nothing)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_word_for_a_directory_is_refused_with_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", ""]) != WHOLE
+    assert "is a variable not set?" in " ".join(capsys.readouterr().err.split())
