@@ -15,8 +15,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from operator import index as as_int
-from os import PathLike, fspath
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pyraft_lab.errors import ConfigError, EmptyMembership
@@ -24,6 +23,8 @@ from pyraft_lab.errors import ConfigError, EmptyMembership
 T = TypeVar("T")
 LARGEST = 2**53 - 1
 """The largest node id, term and index: MessagePack, SQLite, JSON and JavaScript all keep it exactly."""
+LARGEST_SEED = 2**63 - 1
+"""The largest seed of a run."""
 MAX_LENGTH = 1e9
 """The longest time in seconds, some thirty years: clocks and timers can still count to it."""
 MAX_NODES = 10_000
@@ -209,7 +210,7 @@ def directory(field: str, value: object) -> Path:
     >>> directory("storage", "data/1").parts
     ('data', '1')
     """
-    if not isinstance(value, (str, PathLike)) or not isinstance(found := fspath(value), str) or "\0" in found:
+    if not isinstance(value, (str, PurePath)) or "\0" in (found := str(value)):
         raise ConfigError(field, value, "must be the path of a directory")
     if not found.strip() or (not isinstance(value, str) and found == "."):  # Path("") is Path(".")
         advice = "must name a directory; is a variable not set? Give the working directory by its full path"
