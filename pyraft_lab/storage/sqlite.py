@@ -119,7 +119,7 @@ def _worker() -> ThreadPoolExecutor:
 class Opened:
     """An open directory, used by one thread; ``disk`` is what the last durable batch left.
 
-    It is judged first as ``inspect`` does it (:func:`~pyraft_lab.storage.directory.check_facts`). Nothing is changed
+    It is judged first as ``inspect`` does it (:func:`~pyraft_lab.storage.directory.examine_directory`). Nothing is changed
     where it is damaged or belongs to another node than ``identity``.
     """
 
