@@ -119,8 +119,8 @@ def _worker() -> ThreadPoolExecutor:
 class Opened:
     """An open directory, used by one thread; ``disk`` is what the last durable batch left.
 
-    It is judged first as ``inspect`` does it (:func:`~pyraft_lab.storage.directory.examine_directory`). Nothing is changed
-    where it is damaged or belongs to another node than ``identity``.
+    It is judged first as ``inspect`` does it (:func:`~pyraft_lab.storage.directory.examine_directory`). Nothing is
+    changed where it is damaged or belongs to another node than ``identity``.
     """
 
     def __init__(self, directory: Path, identity: Identity | None = None) -> None:
