@@ -13,14 +13,15 @@ reads entries, remembers what every client was answered, and gives a retried com
 1
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from hashlib import blake2b
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
+from pyraft_lab.arguments import fitting, function
 from pyraft_lab.command import Batch, Sealed, is_portable_number, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
@@ -85,6 +86,17 @@ class StateMachine(Protocol):
     def fork(self) -> Self:
         """An independent copy, as cheap as can be: the simulation keeps the machines of all its pasts."""
         ...
+
+
+T = TypeVar("T")
+
+
+def making_machines(field: str, make: Callable[[], T]) -> Callable[[], T]:
+    """``make``, tried once: ``ConfigError`` where it does not make a state machine."""
+    made = function(field, make)()
+    if not isinstance(made, Sessions):
+        fitting(f"{field}()", made, StateMachine, advice=f"{field} makes a new state machine for each node")
+    return make
 
 
 _pack = Encoder().encode

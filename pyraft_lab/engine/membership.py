@@ -35,7 +35,13 @@ class Addresses(dict[NodeId, str]):
 
 
 class AddVoters(Struct, frozen=True, tag=True):
-    """Promote learners (a set of ids), or add nodes and promote them in one go (a map of addresses)."""
+    """Promote learners (a set of ids), or add nodes and promote them in one go (a map of addresses).
+
+    A set names learners only (``LearnerNotFound`` else). A map skips that step, as in openraft: a new node votes before
+    it has the log, and nobody knows whether it is there. If a majority of the new voters cannot be reached, the cluster
+    can commit nothing more, and cannot take the change back either. So add learners first, wait until they have the
+    log, and never let voters that nobody has heard of replace all others.
+    """
 
     voters: frozenset[NodeId] | dict[NodeId, str]
 

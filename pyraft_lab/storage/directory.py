@@ -9,13 +9,20 @@
     first-start        there from before the lock until raft.db is whole: a first start that was interrupted
 
 Where raft.db is missing or empty, and one of the others is there, something was lost. A node that started from that
-as a new one would forget its vote and entries that it acknowledged, so it refuses. What cannot be seen from here: a
-directory that is gone or empty as a whole, and a raft.db-wal that was removed or cut off (SQLite then takes the state
-before it for the last one).
+as a new one would forget its vote and entries that it acknowledged, so it refuses.
+
+A raft.db-wal that was removed, emptied or damaged is not missed by SQLite: it takes the state before it for the last
+one. A snapshot file proves the loss where raft.db does not name it and it is of a later term than the vote, or goes
+further than the log. That is no false alarm after a crash: before a file gets its name, a transaction of its own has
+stored this name in raft.db (``Opened.write``), so a file that raft.db does not name was named by what is lost, or came
+from elsewhere. Files are listed before raft.db is read, so that the same holds while a node is writing.
+
+What cannot be seen from here: a directory that is gone or empty as a whole, and a lost raft.db-wal that no snapshot
+proves.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -25,7 +32,7 @@ from msgspec import Struct
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Identity, same_owner
 from pyraft_lab.storage.database import NAME, UNREADABLE, Contents, connect_to_read, examine, layout_fault
-from pyraft_lab.storage.snapshots import fault_of, is_part, path_of, sync_directory
+from pyraft_lab.storage.snapshots import fault_of, is_part, last_of, path_of, sync_directory
 
 LOCK = "lock"
 """A file that the one process which may write holds locked; the system lets go of it when the process dies."""
@@ -70,12 +77,13 @@ def examine_directory(directory: Path) -> DirectoryState:
     if seen.is_new or seen.faults:
         return seen
     try:
+        strays = [path.name for path in directory.glob("*.snapshot")]  # before the database is read
         with closing(connect_to_read(directory)) as database:
             unknown = layout_fault(database)
             if unknown is not None:
                 return msgspec.structs.replace(seen, faults=(unknown,))
             database.execute("BEGIN")  # as of one moment, though a node may be writing
-            return _examined(directory, seen, examine(database))
+            return _examined(directory, seen, strays, examine(database))
     except (*UNREADABLE, OSError) as error:
         return msgspec.structs.replace(seen, faults=(f"{NAME} cannot be read: {error}",))
 
@@ -133,18 +141,31 @@ def check_writable(directory: Path) -> None:
         )
 
 
-def _examined(directory: Path, seen: DirectoryState, contents: Contents) -> DirectoryState:
+def _examined(directory: Path, seen: DirectoryState, files: Iterable[str], contents: Contents) -> DirectoryState:
     named = {path_of(directory, meta).name for meta in contents.snapshots}
-    strays = (path.name for path in directory.glob("*.snapshot"))
+    strays = tuple(sorted(set(files) - named))
     spoilt = fault_of(directory, contents.snapshot) if contents.snapshot else None
     mixed = tuple(_mixed(seen.owner, contents.owner))
-    faults = (*contents.faults, *([spoilt] if spoilt else []), *mixed)
+    newer = () if contents.faults else _newer(strays, contents)
+    faults = (*contents.faults, *([spoilt] if spoilt else []), *newer, *mixed)
     return DirectoryState(
         owner=seen.owner if mixed else contents.owner,
         contents=contents,
-        unknown_files=tuple(sorted(set(strays) - named)),
+        unknown_files=strays,
         faults=faults,
     )
+
+
+def _newer(strays: Iterable[str], contents: Contents) -> Iterator[str]:
+    """Snapshots that the database should name and does not: what it knew of them is lost."""
+    last = contents.disk.log.last
+    for name in strays:
+        term, index = last_of(name) or (0, 0)
+        if term > contents.vote.term or index > last.index:
+            yield (
+                f"{name} is newer than {NAME}, which knows terms up to {contents.vote.term} and a log that ends with "
+                f"{last}: {NAME} or {NAME}-wal has lost its latest changes, or the file is another node's"
+            )
 
 
 def _mixed(file: Identity | None, database: Identity | None) -> Iterator[str]:
