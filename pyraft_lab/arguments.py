@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from operator import index as as_int
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pyraft_lab.errors import ConfigError, EmptyMembership
@@ -22,6 +23,8 @@ from pyraft_lab.errors import ConfigError, EmptyMembership
 T = TypeVar("T")
 LARGEST = 2**53 - 1
 """The largest node id, term and index: MessagePack, SQLite, JSON and JavaScript all keep it exactly."""
+LARGEST_SEED = 2**63 - 1
+"""The largest seed of a run."""
 MAX_LENGTH = 1e9
 """The longest time in seconds, about thirty years; clocks and timers can still represent it."""
 MAX_NODES = 10_000
@@ -199,6 +202,20 @@ def address(field: str, value: object) -> str:
     if len(found := text(field, value)) > LONGEST_ADDRESS:
         raise ConfigError(field, value, f"must be an address of at most {LONGEST_ADDRESS} characters")
     return found
+
+
+def directory(field: str, value: object) -> Path:
+    """The path of a directory, whatever is there; an empty one is most likely a variable that is not set.
+
+    >>> directory("storage", "data/1").parts
+    ('data', '1')
+    """
+    if not isinstance(value, (str, PurePath)) or "\0" in (found := str(value)):
+        raise ConfigError(field, value, "must be the path of a directory")
+    if not found.strip() or (not isinstance(value, str) and found == "."):  # Path("") is Path(".")
+        advice = "must name a directory; is a variable not set? Give the working directory by its full path"
+        raise ConfigError(field, found if isinstance(value, str) else value, advice)
+    return Path(found)
 
 
 def function(field: str, value: Callable[..., T]) -> Callable[..., T]:

@@ -27,12 +27,12 @@
     ├── NotHeld              the gate holds no message with this id: id, known (network.gate)
     ├── UnknownAnswer        an exercise's question has no such answer: answer, known (exercises.mark)
     ├── errors of commands   a command line prints these and ends (terminal)
-    │   ├── BadArguments     no such action, or arguments that it does not take
+    │   ├── BadArguments     no such command, or arguments that it does not take
     │   ├── CannotListen     a broker cannot listen there: host, port
     │   ├── NotHeardOf       a node that should receive the log is not up
     │   ├── NotRemoved       a node cannot be removed: node, why
-    │   ├── FaultsNotApplied some nodes did not confirm faults in time: nodes, obeyed
-    │   ├── NoNodeAcceptsFaults  no node that is up accepts faults: nodes
+    │   ├── FaultsNotApplied some nodes did not confirm faults in time: nodes, applied
+    │   ├── NoNodeAcceptsFaults: no node that is up accepts faults: nodes
     │   ├── SeatRefused      the account has no seat in the room: account
     │   ├── RemovedFromRoom  another user removed this seat's node: node
     │   └── DemoFailed       a demonstration failed

@@ -13,14 +13,15 @@ entries, remembers the answers of every client, and gives a retried command its 
 1
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from hashlib import blake2b
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
+from pyraft_lab.arguments import fitting, function
 from pyraft_lab.command import Batch, Sealed, is_portable_number, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
@@ -85,6 +86,17 @@ class StateMachine(Protocol):
     def fork(self) -> Self:
         """An independent copy; it should be cheap, since the simulation keeps copies of earlier states."""
         ...
+
+
+T = TypeVar("T")
+
+
+def making_machines(field: str, make: Callable[[], T]) -> Callable[[], T]:
+    """``make``, tried once: ``ConfigError`` where it does not make a state machine."""
+    made = function(field, make)()
+    if not isinstance(made, Sessions):
+        fitting(f"{field}()", made, StateMachine, advice=f"{field} makes a new state machine for each node")
+    return make
 
 
 _pack = Encoder().encode

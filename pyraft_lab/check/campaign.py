@@ -6,7 +6,7 @@
 (True, [0, 1])
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, fields
 
 from pyraft_lab import __version__
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, function, instance, integer, number
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
 from pyraft_lab.engine.config import Config
@@ -31,6 +31,7 @@ from pyraft_lab.sim.faults.generate import LEVELS, Level, run_with_faults
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import spread
 from pyraft_lab.sim.workload import Load
+from pyraft_lab.trace.given import path_of
 from pyraft_lab.trace.record import Kind, Record
 
 if TYPE_CHECKING:
@@ -52,12 +53,12 @@ class RunSettings(Struct, frozen=True, kw_only=True):
 
     def validated(self) -> "RunSettings":
         """These settings if they are valid; else raise ``ConfigError``, which names field, value and rule."""
-        at_least("nodes", self.nodes, 1)
-        at_least("seconds", self.seconds, 0)
-        if self.faults not in LEVELS:
-            raise ConfigError("faults", self.faults, f"is one of {', '.join(LEVELS)}")
-        self.config.validated()
-        self.load.validated()
+        integer("nodes", self.nodes, 1, MAX_NODES)
+        number("seconds", self.seconds)
+        choice("faults", self.faults, tuple(LEVELS))
+        instance("engine", self.engine, Engine)
+        instance("config", self.config, Config).validated()
+        instance("load", self.load, Load).validated()
         return self
 
     def run(self, seed: int, *, record: bool = False, observers: Iterable[Callable[[Record], None]] = ()) -> Simulation:
@@ -157,6 +158,7 @@ def run_campaign(
     ``.parquet`` file the rows are saved there, and the next campaign on that file runs only the missing seeds.
     ``progress`` is called with every new row. Raises ``ConfigError`` for invalid settings.
     """
+    wanted = _seeds(seeds)
     trial = RunSettings(
         nodes=nodes,
         faults=faults,
@@ -165,14 +167,25 @@ def run_campaign(
         config=Config() if config is None else config,
         load=Load() if load is None else load,
     ).validated()
-    book = ResultsFile(trial, Path(path) if path is not None else None)
-    todo = [seed for seed in dict.fromkeys(seeds) if seed not in book.rows]
+    if executor is not None:
+        instance("executor", executor, Executor)
+    if progress is not None:
+        function("progress", progress)
+    book = ResultsFile(trial, None if path is None else path_of(path))
+    todo = [seed for seed in wanted if seed not in book.rows]
     if executor is not None:
         _run_all(executor, trial, todo, book, progress)
     elif todo:
         with ProcessPoolExecutor() as pool:
             _run_all(pool, trial, todo, book, progress)
     return Campaign(book.rows.values())
+
+
+def _seeds(seeds: Iterable[int]) -> list[int]:
+    """Every seed once, each a whole number."""
+    if isinstance(seeds, (str, bytes, Mapping)) or not isinstance(seeds, Iterable):
+        raise ConfigError("seeds", seeds, "must be a list of whole numbers, such as range(100)")
+    return list(dict.fromkeys(integer("seeds", seed, -LARGEST_SEED, LARGEST_SEED) for seed in seeds))
 
 
 def check_run(sim: Simulation) -> Failure | None:

@@ -13,7 +13,7 @@ from pyraft_lab.check.schedule import Move, Timing, by_the_clock, in_order_only,
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, supersedes_in_order
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Invoke, Query
 
@@ -28,6 +28,8 @@ def shrink(run: Simulation | str) -> Simulation:
     """
     if isinstance(run, str):
         run = Simulation.from_capsule(run)
+    if not isinstance(run, Simulation):
+        raise ConfigError("run", run, "must be a Simulation, or its capsule, a string")
     found = failure(run)
     if found is None:
         raise PyraftError("nothing fell in this run; there is nothing to shrink it to")

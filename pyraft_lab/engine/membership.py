@@ -35,7 +35,13 @@ class Addresses(dict[NodeId, str]):
 
 
 class AddVoters(Struct, frozen=True, tag=True):
-    """Promote learners (a set of ids), or add nodes and promote them in one change (a map id -> address)."""
+    """Promote learners (a set of ids), or add nodes and promote them in one change (a map id -> address).
+
+    A set may name only learners (else ``LearnerNotFound``). A map skips that step, as in openraft: a new node votes
+    before it has the log, and it may not be reachable. If a majority of the new voters cannot be reached, the cluster
+    can commit nothing more, and cannot undo the change either. So add learners first, wait until they have the log, and
+    never let voters that no node has reached replace all others.
+    """
 
     voters: frozenset[NodeId] | dict[NodeId, str]
 

@@ -77,7 +77,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         object.__setattr__(self, "_follower", follower)
         self._wait_for_the_page()
         self.observe(lambda _: self._rest(0.0), "_js2py_layoutDelta")  # the page has drawn it
-        object.__setattr__(self, "_pulse", Ticker(self._refresh, name=f"live figure: {follower.name}"))
+        object.__setattr__(self, "_ticker", Ticker(self._refresh, name=f"live figure: {follower.name}"))
         self._ticker.start()
         end_with_the_cell(self._ticker.close)
 
@@ -113,7 +113,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
     def close(self) -> None:
         """Keep it up to date no longer; the last picture stays."""
-        if hasattr(self, "_pulse"):
+        if hasattr(self, "_ticker"):
             self._ticker.close()
 
     def join(self, timeout: float) -> None:
@@ -129,7 +129,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         self._rest(time.monotonic() + LOADS if any(running()) else 0.0)
 
     def _rest(self, until: float) -> None:
-        object.__setattr__(self, "_rests", until)
+        object.__setattr__(self, "_waits_until", until)
 
     def _refresh(self) -> bool:
         if time.monotonic() < self._waits_until:

@@ -103,7 +103,7 @@ class Lab(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Leave the page; a live cluster is followed no longer."""
-        if hasattr(self, "_pulse"):  # one that was refused is closed too, when it is collected
+        if hasattr(self, "_ticker"):  # one that was refused is closed too, when it is collected
             self._ticker.close()
         super().close()
 

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import text
 from pyraft_lab.errors import ConfigError
 
 TOPIC_WORD = re.compile(r"[^/+#\s\x00-\x1f]{1,64}")
@@ -29,6 +30,8 @@ class Address(Struct, frozen=True, kw_only=True):
     @classmethod
     def parse(cls, url: str) -> "Address":
         """Read a URL; ``ConfigError`` says what is wrong with it."""
+        if not isinstance(url, str):
+            raise ConfigError("broker", url, "must look like mqtt://host:1883 or mqtts://user:password@host:8883")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -83,6 +86,6 @@ class Certificates(Struct, frozen=True, kw_only=True):
 
 def topic_word(field: str, value: str) -> str:
     """``value`` if it may stand between the slashes of a topic: ``+`` and ``#`` would match others' topics."""
-    if not TOPIC_WORD.fullmatch(value) or value.startswith("$"):
+    if not TOPIC_WORD.fullmatch(text(field, value)) or value.startswith("$"):
         raise ConfigError(field, value, "must be 1 to 64 characters without '/', '+', '#', '$' in front or white space")
     return value

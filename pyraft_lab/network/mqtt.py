@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
+from pyraft_lab.arguments import instance, integer, seconds
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
 from pyraft_lab.extras import needed
@@ -64,8 +65,9 @@ class MqttNetwork:
     ) -> None:
         self.cluster = topic_word("cluster", cluster)
         self.address = _with_password(Address.parse(broker), cluster)
-        self.qos, self.keepalive, self.timeout = qos, keepalive, timeout
-        known = Certificates() if certificates is None else certificates
+        self.qos: Literal[0, 1] = 1 if integer("qos", qos, 0, 1) else 0
+        self.keepalive, self.timeout = integer("keepalive", keepalive, 1, 65535), seconds("timeout", timeout)
+        known = Certificates() if certificates is None else instance("certificates", certificates, Certificates)
         self.tls = known.context() if self.address.tls else None
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import MAX_NODES, integer, node_pair, probability, seconds, sides, text, time_range
+from pyraft_lab.arguments import MAX_NODES, directory, integer, node_pair, probability, seconds, sides, time_range
 from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
@@ -20,6 +20,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownNode
 from pyraft_lab.loop_thread import LoopOwner, LoopThread
 from pyraft_lab.network import broker as brokers
+from pyraft_lab.network.address import Address, topic_word
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Transport
 from pyraft_lab.runtime.metrics import Metrics, leader_of
@@ -31,10 +32,20 @@ T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
 
 
-def _place(storage: object) -> str | Path:
-    if not isinstance(storage, (str, Path)) or not str(storage):
+def _place(storage: str | Path) -> str | Path:
+    if not isinstance(storage, (str, Path)):
         raise ConfigError("storage", storage, 'must be "memory" or a directory')
-    return storage
+    return storage if storage == "memory" else directory("storage", storage)
+
+
+def _way(network: str) -> str:
+    if network not in ("memory", "mqtt"):
+        try:
+            Address.parse(network)
+        except ConfigError as error:
+            told = 'must be "memory", "mqtt" or the URL of a broker, such as mqtt://localhost:1883'
+            raise ConfigError("network", network, told) from error
+    return network
 
 
 class Cluster(ABC):
@@ -62,7 +73,7 @@ class Cluster(ABC):
         self.config = Config.of(config)
         self.trace = Trace(limit=1 if trace is None else integer("trace", trace, 1))
         self.broker = None
-        self._network, self._name = text("network", network), text("name", name)
+        self._network, self._name = _way(network), topic_word("name", name)
         self._storage = _place(storage)
         self._started: set[NodeId] = set()
         self._is_traced, self._trace_limit = trace is not None, trace

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from pyraft_lab.arguments import choice, function, instance, integer, node_id, node_ids, number, text
 from pyraft_lab.engine.commands import Alarm
+from pyraft_lab.engine.events import AllowRevert
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Leader, RaftState, Reverted, RoleName, Step
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
@@ -95,11 +96,16 @@ def metrics_of(
 
 
 def alarms_after(raised: Mapping[NodeId, str], step: Step) -> Mapping[NodeId, str]:
-    """What the leader has raised alarms about in this leadership, by peer, once ``step`` is done."""
+    """What the leader has raised alarms about in this leadership, by peer, once ``step`` is done.
+
+    A peer that an operator allows to start again from nothing (``AllowRevert``) is no longer in it.
+    """
     new = {one.peer: one.what for one in step.commands if isinstance(one, Alarm)}
     if not isinstance(step.after.role, Leader):
         return NONE
-    return {**raised, **new} if step.before.vote == step.after.vote else new
+    allowed = step.event.peer if isinstance(step.event, AllowRevert) else None
+    old = {peer: what for peer, what in raised.items() if peer != allowed}
+    return {**old, **new} if step.before.vote == step.after.vote else new
 
 
 def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:

@@ -25,7 +25,7 @@ import pyraft_lab
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import CapsuleError
+from pyraft_lab.errors import CapsuleError, ConfigError
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim.conditions import Micros, Weather
 from pyraft_lab.sim.timeline import ExternalAction
@@ -143,6 +143,8 @@ def unwrap(text: str) -> Capsule:
 
     The text may also be a link with the capsule as its parameter ``capsule``.
     """
+    if not isinstance(text, str):
+        raise ConfigError("text", text, "must be a string: what Simulation.capsule() returns, or a link to it")
     body = _check(_of_link(text.strip()))
     try:
         packer = zlib.decompressobj(zdict=_WORDS)

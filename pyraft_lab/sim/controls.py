@@ -26,6 +26,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import BuildSnapshot, Configure, Elect, Precondition, PurgeLog, ReadPolicy, SendHeartbeat
 from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as_change
 from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.errors import BadCommand, ConfigError
 from pyraft_lab.sim.conditions import SECOND, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS, DiskFaults
 from pyraft_lab.sim.views import ClientCall, Nodes
@@ -118,6 +119,7 @@ class Controls(ABC):
         A lease read assumes that clocks differ in rate by at most ``clock_drift``.
         """
         choice("policy", policy, ("index", "lease", "local"))
+        _check_query(query)
         return self._ask(Query(query, policy), to, client)
 
     def initialize(self, members: Iterable[NodeId], at: NodeId) -> ClientCall:
@@ -280,3 +282,11 @@ class Controls(ABC):
 
     def _operate(self, wish: Request, to: NodeId | None = None) -> ClientCall:
         return self.call(Call(client=OPERATOR, request=wish, to=to))
+
+
+def _check_query(query: Any) -> None:
+    """It can be sent and recorded, as the command of a write can."""
+    try:
+        encode(query)
+    except BadCommand as bad:
+        raise ConfigError("query", query, bad.why) from bad

@@ -21,7 +21,7 @@ from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
-from pyraft_lab.machine import KeyValue, Sessions, StateMachine
+from pyraft_lab.machine import KeyValue, Sessions, StateMachine, making_machines
 from pyraft_lab.sim.apply import apply, new_node
 from pyraft_lab.sim.bookmarks import Moment, diff, moments
 from pyraft_lab.sim.bootstrap import bootstrap
@@ -92,9 +92,11 @@ class Simulation(Controls):
             raise ConfigError("rules", rules, "give rules or an engine that has them, not both")
         self._setting = Setting(
             seed=seed,
-            engine=raft(RAFT if rules is None else instance("rules", rules, Rules)) if engine is None else engine,
+            engine=raft(RAFT if rules is None else instance("rules", rules, Rules))
+            if engine is None
+            else instance("engine", engine, Engine),
             config=Config.of(config),
-            machine=function("machine", machine),
+            machine=making_machines("machine", machine),
         )
         self._world = World(
             setting=self._setting,
@@ -246,6 +248,7 @@ class Simulation(Controls):
 
         Raises ``Timeout`` after ``timeout`` seconds of virtual time.
         """
+        function("predicate", predicate)
         stop = self._world.now + round(seconds_of("timeout", timeout) * SECOND)
         while not (found := predicate(self)):
             due = self._next()

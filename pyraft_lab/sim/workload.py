@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import instance, integer, probability, time_range
 from pyraft_lab.errors import ConfigError, OutcomeUnknown
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.conditions import Purpose, chance
@@ -32,14 +32,14 @@ class Load(Struct, frozen=True, kw_only=True):
 
     def validated(self) -> "Load":
         """This load if it is valid; else raise ``ConfigError``, which names field, value and rule."""
-        at_least("clients", self.clients, 0)
-        at_least("keys", self.keys, 1)
-        if not 0 < self.think_time[0] <= self.think_time[1]:
+        integer("clients", self.clients)
+        integer("keys", self.keys, 1)
+        if time_range("think_time", self.think_time)[0] <= 0:
             raise ConfigError("think_time", self.think_time, "needs 0 < shortest <= longest")
-        if not 0 <= self.reads <= 1 - self.cas <= 1:
+        for share in ("reads", "cas", "lease"):
+            probability(share, getattr(self, share))
+        if self.reads > 1 - self.cas:
             raise ConfigError("reads", self.reads, "reads and cas are shares that together make at most 1")
-        if not 0 <= self.lease <= 1:
-            raise ConfigError("lease", self.lease, "must be a share from 0 to 1")
         return self
 
 
@@ -47,7 +47,7 @@ class Clients:
     """Clients that call in turn; a client that waits for an answer skips its turn."""
 
     def __init__(self, cluster: Controls, load: Load) -> None:
-        self.cluster, self.load = cluster, load.validated()
+        self.cluster, self.load = cluster, instance("load", load, Load).validated()
         self.calls: dict[int, ClientCall] = {}
         self.seen: dict[str, Any] = {}
         self._turns = 0

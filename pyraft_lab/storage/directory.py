@@ -9,12 +9,20 @@
     first-start        exists from before the lock until raft.db is complete: an interrupted first start
 
 If raft.db is missing or empty and another file exists, data was lost. A node that started as a new one would forget
-its vote and acknowledged entries, so it refuses to start. Two losses cannot be detected: a directory that is missing
-or empty as a whole, and a raft.db-wal that was removed or truncated (SQLite then uses the state before it).
+its vote and acknowledged entries, so it refuses to start.
+
+SQLite does not notice a raft.db-wal that was removed, emptied or damaged: it uses the state before it. A snapshot file
+proves the loss if raft.db does not name it, and its term is later than the vote or its end is beyond the log. This is
+not a false alarm after a crash: before a file gets its name, a separate transaction has stored the name in raft.db
+(``Opened.write``). So a file that raft.db does not name was named by lost data, or came from elsewhere. Files are
+listed before raft.db is read, so that this also holds while a node is writing.
+
+Two losses cannot be detected: a directory that is missing or empty as a whole, and a lost raft.db-wal without such a
+snapshot.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -24,7 +32,7 @@ from msgspec import Struct
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Identity, same_owner
 from pyraft_lab.storage.database import NAME, UNREADABLE, Contents, connect_to_read, examine, layout_fault
-from pyraft_lab.storage.snapshots import fault_of, is_part, path_of, sync_directory
+from pyraft_lab.storage.snapshots import fault_of, is_part, last_of, path_of, sync_directory
 
 LOCK = "lock"
 """A file locked by the process that uses the directory; the system releases the lock when the process ends."""
@@ -69,12 +77,13 @@ def examine_directory(directory: Path) -> DirectoryState:
     if seen.is_new or seen.faults:
         return seen
     try:
+        strays = [path.name for path in directory.glob("*.snapshot")]  # before the database is read
         with closing(connect_to_read(directory)) as database:
             unknown = layout_fault(database)
             if unknown is not None:
                 return msgspec.structs.replace(seen, faults=(unknown,))
             database.execute("BEGIN")  # as of one moment, though a node may be writing
-            return _examined(directory, seen, examine(database))
+            return _examined(directory, seen, strays, examine(database))
     except (*UNREADABLE, OSError) as error:
         return msgspec.structs.replace(seen, faults=(f"{NAME} cannot be read: {error}",))
 
@@ -132,18 +141,31 @@ def check_writable(directory: Path) -> None:
         )
 
 
-def _examined(directory: Path, seen: DirectoryState, contents: Contents) -> DirectoryState:
+def _examined(directory: Path, seen: DirectoryState, files: Iterable[str], contents: Contents) -> DirectoryState:
     named = {path_of(directory, meta).name for meta in contents.snapshots}
-    strays = (path.name for path in directory.glob("*.snapshot"))
+    strays = tuple(sorted(set(files) - named))
     spoilt = fault_of(directory, contents.snapshot) if contents.snapshot else None
     mixed = tuple(_mixed(seen.owner, contents.owner))
-    faults = (*contents.faults, *([spoilt] if spoilt else []), *mixed)
+    newer = () if contents.faults else _newer(strays, contents)
+    faults = (*contents.faults, *([spoilt] if spoilt else []), *newer, *mixed)
     return DirectoryState(
         owner=seen.owner if mixed else contents.owner,
         contents=contents,
-        unknown_files=tuple(sorted(set(strays) - named)),
+        unknown_files=strays,
         faults=faults,
     )
+
+
+def _newer(strays: Iterable[str], contents: Contents) -> Iterator[str]:
+    """Snapshots that the database should name and does not: what it knew of them is lost."""
+    last = contents.disk.log.last
+    for name in strays:
+        term, index = last_of(name) or (0, 0)
+        if term > contents.vote.term or index > last.index:
+            yield (
+                f"{name} is newer than {NAME}, which knows terms up to {contents.vote.term} and a log that ends with "
+                f"{last}: {NAME} or {NAME}-wal has lost its latest changes, or the file is another node's"
+            )
 
 
 def _mixed(file: Identity | None, database: Identity | None) -> Iterator[str]:

@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pyraft_lab.arguments import directory as as_directory
 from pyraft_lab.command import unseal
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, Payload, SnapshotMeta
@@ -69,7 +70,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
 
 def inspect(directory: str | Path) -> Inspection:
     """Read and check a node's directory; raises ``StorageFailed`` if it holds no node's data."""
-    place = Path(directory)
+    place = as_directory("directory", directory)
     found = examine_directory(place)
     if found.is_new:
         raise StorageFailed(f"{place} holds no node's data ({NAME} is not there)", "check the path")

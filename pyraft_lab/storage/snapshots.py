@@ -1,17 +1,20 @@
 """Snapshots as files next to the log: written atomically, collected in chunks, never held in memory twice.
 
 A file appears under its final name only when its bytes are on the disk (write, fsync, rename, fsync of the
-directory), and counts only when the database names it. A start deletes unfinished files and the files of superseded
-snapshots; other files may not be a node's and are not changed.
+directory). The database names it before it appears, and it counts only when the database says that it is the stored
+one. A start deletes unfinished files, and files that the database names and does not need; other files may not be a
+node's and are not changed.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
 from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.types import Index, Term
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import verified
 
@@ -19,12 +22,24 @@ BLOCK = 1 << 20
 """Bytes read at once when a file is only checked."""
 INCOMING = "incoming.part"
 """The file in which an arriving snapshot is collected."""
+NAMED = re.compile(r"T(?P<term>\d{1,16})-N\d+\.(?P<index>\d{1,16})-\d+-[0-9a-f]{8}\.snapshot")
+"""The name of a snapshot's file."""
 
 
 def path_of(directory: Path, meta: SnapshotMeta) -> Path:
     """The file of a snapshot; two snapshots of one log position have different names."""
     last = meta.last
     return directory / f"T{last.term}-N{last.node}.{last.index}-{meta.size}-{meta.checksum:08x}.snapshot"
+
+
+def last_of(name: str) -> tuple[Term, Index] | None:
+    """Term and index up to which the snapshot in a file of this name goes; ``None`` where it is no name of ours.
+
+    >>> last_of("T7-N3.20-5-0000abcd.snapshot")
+    (7, 20)
+    """
+    found = NAMED.fullmatch(name)
+    return (int(found["term"]), int(found["index"])) if found else None
 
 
 def part_of(directory: Path, meta: SnapshotMeta) -> Path:

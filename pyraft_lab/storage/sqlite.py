@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TypeVar
 
-from pyraft_lab.engine.commands import StorageCommand, WriteChunk
+from pyraft_lab.arguments import directory as as_directory
+from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import StorageFailed
@@ -47,7 +48,7 @@ class SqliteStorage:
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
+        self.directory = as_directory("directory", directory)
         self._worker = _worker()
         self._opened: Opened | None = None
         self._identity: Identity | None = None
@@ -144,6 +145,7 @@ class Opened:
         if self.broken is not None:
             raise StorageFailed(f"an earlier write failed ({self.broken})")
         try:
+            self._announce([one.meta for one in commands if isinstance(one, (SaveSnapshot, InstallSnapshot))])
             self.files.prepare(commands)
             self.disk = self._written([one for one in commands if not isinstance(one, WriteChunk)])
             self.files.keep(self.disk.snapshot)
@@ -160,6 +162,13 @@ class Opened:
                     carry_out(self.database, command, disk)
                 self._keep_facts(before, disk)
         return disk
+
+    def _announce(self, coming: Sequence[SnapshotMeta]) -> None:
+        """Name the files of snapshots before they appear: one that the database does not name proves a loss."""
+        named = (*self.files.kept, *coming)
+        if coming:
+            with transaction(self.database):
+                save_fact(self.database, "superseded", tuple(one for one in named if one != self.disk.snapshot))
 
     def _keep_facts(self, before: Disk, after: Disk) -> None:
         """Store the log's end and the snapshots that the new one supersedes."""

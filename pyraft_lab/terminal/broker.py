@@ -20,7 +20,8 @@ pyraft-lab broker --port 1883 --host 0.0.0.0     for everybody in this network
 pyraft-lab broker --nodes 1,2,3 --clients ann,bob --teacher eve
                                                  only for these: prints a URL with a password for each
 pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
-                                                 a room: whoever is let in may sit in it
+                                                 a room: whoever is let in may sit in it, as any of its nodes;
+                                                 so a learner can also end a node by taking its number
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
@@ -134,7 +135,11 @@ def _parser() -> argparse.ArgumentParser:
         "--clients", type=options.accounts, default=(), metavar="ann,bob", help="clients that are let in"
     )
     parser.add_argument(
-        "--learners", type=options.accounts, default=(), metavar="ann,bob", help="who may take a seat (join)"
+        "--learners",
+        type=options.accounts,
+        default=(),
+        metavar="ann,bob",
+        help="who may take a seat (join); each may speak as any node of the room",
     )
     parser.add_argument(
         "--teacher", type=options.accounts, default=(), metavar="eve", help="who may teach: spoil links as well"

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from pyraft_lab.runtime.process import SLOW_NETWORK, NodeOptions, serve
 from pyraft_lab.terminal import options
@@ -69,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--id", type=options.node, required=True, metavar="N", help="which node this is")
     options.add_cluster(parser)
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="its disk; made where it does not exist"
+        "--data", type=options.directory, required=True, metavar="DIR", help="its disk; made where it does not exist"
     )
     parser.add_argument("--peers", type=options.nodes, metavar="1,2,3", help="with --init: who votes at first")
     parser.add_argument(

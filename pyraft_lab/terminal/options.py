@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from pyraft_lab import arguments
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.engine.config import FORMER_NAMES, Config
 from pyraft_lab.errors import MissingExtra, PyraftError
@@ -115,6 +116,11 @@ def _gated(read: Callable[[], V]) -> V:
         return read()
     except PyraftError as wrong:
         raise Refused(str(wrong)) from None
+
+
+def directory(text: str) -> Path:
+    """A directory, whatever is there; ``.`` by its whole name, because it cannot be told from an empty one."""
+    return Path.cwd() if text == "." else _gated(lambda: arguments.directory("directory", text))
 
 
 def old_file(text: str) -> str:

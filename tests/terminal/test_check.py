@@ -101,8 +101,8 @@ def test_a_plan_in_a_file_is_performed(tmp_path: Path, capsys: pytest.CaptureFix
     [
         (["--plan", "nowhere.yaml"], "nowhere.yaml cannot be read"),
         (["--plan", "nowhere.yaml", "--faults", "heavy"], "--faults='heavy': the plan says that itself"),
-        (["--capsule", "pyraft1.40", "--seed", "3"], "--seed=3: the capsule says that itself"),
-        (["--capsule", "pyraft1.40"], "cut off within its first characters"),
+        (["--capsule", "pyraft2.40", "--seed", "3"], "--seed=3: the capsule says that itself"),
+        (["--capsule", "pyraft2.40"], "cut off within its first characters"),
         (["--capsule", "hello"], "'hello' is neither a capsule nor a file of one"),
     ],
 )

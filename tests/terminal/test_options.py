@@ -40,6 +40,7 @@ OPTIONS = [
     ("broker", "--cafile", ("nowhere.pem",)),
     (f"node --broker {NOWHERE} --data x", "--id", (*NUMBERS, "0")),
     (f"node --broker {NOWHERE} --data x --id 1", "--peers", ("1,1", "", "0", "1;2")),
+    (f"node --broker {NOWHERE} --id 1", "--data", ("", " ")),
     (f"node --broker {NOWHERE} --data x --id 1", "--cluster", ("a/b", "", "#", "x" * 65)),
     (f"client --broker {NOWHERE} status", "--timeout", TIMES),
     (f"teach room --broker {NOWHERE}", "--seats", (*NUMBERS, "16")),

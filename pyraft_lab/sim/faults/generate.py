@@ -9,9 +9,8 @@ from typing import Literal, TypeVar
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import choice, instance, number
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.conditions import Purpose, chance
 from pyraft_lab.sim.faults.plan import (
     AnyFault,
@@ -212,9 +211,8 @@ LEVELS: Mapping[Level, FaultProfile | None] = {
 
 def generate_plan(level: Level, *, seed: int, nodes: int, seconds: float) -> tuple[AnyFault, ...]:
     """The faults of ``seconds`` seconds, in order; a pure function of its arguments."""
-    if level not in LEVELS:
-        raise ConfigError("level", level, f"is one of {', '.join(LEVELS)}")
-    at_least("seconds", seconds, 0)
+    choice("level", level, tuple(LEVELS))
+    number("seconds", seconds)
     profile, random = LEVELS[level], Random(seed, nodes)
     return () if profile is None else tuple(_faults(profile, random, seconds))
 
@@ -245,6 +243,7 @@ def run_with_faults(
 
     The faults depend only on the simulation's seed; the first violated invariant ends the run.
     """
+    instance("sim", sim, Simulation)
     plan = generate_plan(level, seed=sim.seed, nodes=len(sim.nodes), seconds=seconds)
     run_plan(sim, plan, seconds=seconds, load=Load() if load is None else load, quiet=quiet)
 

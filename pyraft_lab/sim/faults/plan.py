@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, fields
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import LARGEST_SEED, MAX_LENGTH, MAX_NODES, at_least, instance, integer, number, text
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.engine.config import FORMER_NAMES, Config
 from pyraft_lab.engine.types import Index, NodeId
@@ -157,7 +157,7 @@ class Drift(TimedFault, frozen=True, kw_only=True):
     def check(self, where: str) -> None:
         """A clock goes on."""
         super().check(where)
-        if self.rate <= 0:
+        if not 0 < self.rate < float("inf"):
             raise ConfigError(f"{where}.rate", self.rate, "must be above 0; a server stands still by `pause`")
 
 
@@ -166,6 +166,11 @@ class Skew(Fault, frozen=True, kw_only=True):
 
     node: NodeOrLeader
     by: float
+
+    def check(self, where: str) -> None:
+        """A jump ends somewhere."""
+        super().check(where)
+        number(f"{where}.by", self.by, -MAX_LENGTH, MAX_LENGTH, "seconds")
 
 
 class Disk(TimedFault, frozen=True, kw_only=True):
@@ -268,13 +273,14 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def validated(self) -> "Plan":
         """This plan if it is valid; else raise ``ConfigError``, which names field, value and rule."""
-        at_least("nodes", self.nodes, 1)
-        at_least("seconds", self.seconds, 0)
+        text("name", self.name)
+        integer("nodes", self.nodes, 1, MAX_NODES)
+        integer("seed", self.seed, -LARGEST_SEED, LARGEST_SEED)
+        number("seconds", self.seconds)
         for link in self.weather_from(Weather()).links:
             self._check_known("weather.links", link, (link.src, link.dst))
         self.config_from(Config())
-        for place, fault in enumerate(self.faults):
-            fault.check(f"faults[{place}]")
+        for place, fault in enumerate(checked(self.faults)):
             self._check_nodes(f"faults[{place}]", fault)
             if fault.at > self.seconds:
                 raise ConfigError(f"faults[{place}].at", fault.at, f"is after the plan's end; seconds={self.seconds}")
@@ -297,6 +303,26 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def config_from(self, usual: Config) -> Config:
         """The cluster's configuration in this plan."""
         return _changed(usual, "config", self.config).validated()
+
+
+def checked(faults: Iterable[AnyFault], field: str = "faults") -> tuple[AnyFault, ...]:
+    """These faults, each of which can be; ``ConfigError`` where one cannot."""
+    if isinstance(faults, (str, bytes, Mapping)) or not isinstance(faults, Iterable):
+        raise ConfigError(field, faults, "must be a list of faults, such as Crash(at=1.0, node=1)")
+    found = tuple(faults)
+    for place, fault in enumerate(found):
+        instance(f"{field}[{place}]", fault, Fault)
+        _check_types(f"{field}[{place}]", fault)
+        fault.check(f"{field}[{place}]")
+    return found
+
+
+def _check_types(where: str, value: Struct) -> None:
+    """Every field holds what its annotation says, as it would in a file."""
+    try:
+        msgspec.convert(msgspec.to_builtins(value), type(value))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ConfigError(where, value, _placed(error)) from error
 
 
 def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
@@ -323,6 +349,8 @@ def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
 def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
     """``usual`` with other values in some fields; pairs may be given as lists."""
     known = asdict(usual)
+    if not isinstance(changes, Mapping):
+        raise ConfigError(field, changes, "must map names to values, such as {'loss': 0.1}")
     changes = {FORMER_NAMES.get(name, name): value for name, value in changes.items()}
     for name in changes:
         if name not in known:

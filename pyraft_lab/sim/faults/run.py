@@ -15,6 +15,7 @@ from typing import assert_never
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from pyraft_lab.arguments import instance, number
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
 from pyraft_lab.engine.rules import Rules
@@ -22,7 +23,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.conditions import SECOND, Micros, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS
 from pyraft_lab.sim.faults import plan as faults
-from pyraft_lab.sim.faults.plan import AnyFault, NodeOrLeader, Plan
+from pyraft_lab.sim.faults.plan import AnyFault, NodeOrLeader, Plan, checked
 from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Clients, Load
@@ -232,8 +233,11 @@ def run_plan(
 
     With ``quiet=None`` nothing is healed. A violated invariant ends the run at once.
     """
-    performance = PlanRun(sim)
-    for fault in plan.faults if isinstance(plan, Plan) else plan:
+    number("seconds", seconds)
+    if quiet is not None:
+        number("quiet", quiet)
+    performance = PlanRun(instance("sim", sim, Simulation))
+    for fault in plan.validated().faults if isinstance(plan, Plan) else checked(plan):
         performance.at(fault.at, partial(performance.start_fault, fault))
     if load is not None:
         Clients(sim, load).join(performance.at)
