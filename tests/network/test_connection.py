@@ -70,7 +70,9 @@ async def say_nothing(reader: StreamReader, writer: StreamWriter) -> None:
     await hang_up(reader, writer)
 
 
-@pytest.mark.parametrize(("meet", "why"), [(hang_up, "it hung up before it answered"), (say_nothing, "in time")])
+@pytest.mark.parametrize(
+    ("meet", "why"), [(hang_up, "it closed the connection before it answered"), (say_nothing, "in time")]
+)
 async def test_a_first_connection_is_given_up_when_its_time_is_over(meet: Meet, why: str) -> None:
     async with served(meet) as url:
         with pytest.raises(NetworkFailed, match=f"{why}; check that it is an MQTT broker"):
