@@ -49,7 +49,7 @@ class AccessControl(Struct, frozen=True, kw_only=True):
         names = [account.name for account in self.accounts]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigError("accounts", ", ".join(twice), "appear twice; give every account a name of its own")
+            raise ConfigError("accounts", ", ".join(twice), "must be unique; give every account a name of its own")
 
 
 NO_ACCESS_CONTROL = AccessControl()

@@ -90,7 +90,7 @@ def failure(address: Address, why: Exception) -> NetworkFailed:
         case TimeoutError():
             said = "it did not return this node's own presence (check that the node may write to its topic)"
             return NetworkFailed(where, said)
-        case aiomqtt.MqttError() if "hung up" in str(why):
+        case aiomqtt.MqttError() if "closed the connection" in str(why):
             return NetworkFailed(where, str(why), advice="check that it is an MQTT broker, and what its log says")
         case aiomqtt.MqttError() if "timed out" in str(why):
             said = "it did not answer in time"

@@ -85,7 +85,7 @@ async def test_a_refusal_says_which_account_was_refused_and_what_to_do(monkeypat
     with start(kind="embedded", access_control=AccessControl(accounts=(Account(name="ann", part="client"),))) as broker:
         monkeypatch.setenv("PYRAFT_PASSWORDS", "/no/such/file")
         for user, advice in (
-            ("", "it asks for a name and a password"),
+            ("", "it requires a name and a password"),
             ("ann:guessed@", "does not know 'ann' with this password; check them"),
             ("ann@", "no password was found: put it into the URL or PYRAFT_PASSWORD"),
         ):

@@ -54,7 +54,7 @@ def test_clients_on_the_same_machine_need_no_password_in_their_url(
 
 def test_a_name_is_taken_once(capsys: pytest.CaptureFixture[str], file: Path) -> None:
     assert main(["broker", "--clients", "ann", "--teacher", "ann"]) == 1
-    assert "'ann': must be named once" in capsys.readouterr().err
+    assert "'ann': must be unique" in capsys.readouterr().err
     assert not file.exists()
 
 

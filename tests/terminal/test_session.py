@@ -154,11 +154,11 @@ def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_ne
         return start("join", "room9", "--broker", account.url(running.url))
 
     with broker.start(access_control=guard) as running:
-        assert "account 1 may not sit in room room9: it hears nothing of it" in refused(join(node))
+        assert "account 1 may not join room room9: it receives nothing from it" in refused(join(node))
         assert until(join(ann), "room room9") == "room room9: you are node 1"
         assert until(join(bob), "room room9") == "room room9: you are node 2"
         told = refused(join(guest))
-        assert "account guest may not sit in room room9: it does not speak for node 3" in told
+        assert "account guest may not join room room9: it may not send as node 3" in told
         assert "pyraft-lab broker --cluster room9 --learners NAME" in told
         orders = start("teach", "room9", "--broker", teacher.url(running.url), "--seats", "3")
         assert order(orders, "write x 1") == "x is 1, on a majority of disks"
