@@ -33,7 +33,7 @@ EXAMPLES = """examples:
   pyraft-lab simulate --seed 7 --trace run.parquet         keep every event, for pandas and for Trace.load
   pyraft-lab simulate --seed 7 --story | less              the whole run in sentences
   pyraft-lab simulate --plan leader-dies.yaml              faults and their times from a file
-  pyraft-lab simulate --capsule pyraft1.431.9f3c… --story  a run that you received, checked to be the same
+  pyraft-lab simulate --capsule pyraft2.431.9f3c… --story  a run that you received, checked to be the same
 
 a plan, in YAML or JSON (everything is optional):
   nodes: 3

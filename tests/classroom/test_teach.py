@@ -60,7 +60,7 @@ REFUSED = {
     "cut 1 2 3": "cut takes two nodes, as 1 2, not '1 2 3'",
     "loss 2": "'2' is not a share",
     "loss nan": "'nan' is not a number",
-    "heal now": "heal takes no words",
+    "heal now": "heal takes no arguments",
     "hand 99": "there is no node 99",
     "hand 1": "node 1 is automatic",
     "back 99": "there is no node 99",
@@ -73,7 +73,7 @@ REFUSED = {
     "remove 9": "there is no node 9",
     "remove 1": "node 1 stays: there is no other voter",
     "write x": "write takes a key and a value",
-    "write x NaN": "NaN is not a number",
+    "write x NaN": "NaN is not a JSON number",
     "transfer 9": "there is no node 9",
 }
 

@@ -31,7 +31,7 @@ def test_what_falls_ends_with_a_shortest_story_that_opens_as_a_run(capsys: pytes
     ("options", "complaint"),
     [
         (["--mutant", "votes-twise"], "did you mean votes-twice?"),
-        (["--mutant", "forgets-sessions"], "is not wrong in its rules"),
+        (["--mutant", "forgets-sessions"], "has no mistake in its rules"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(

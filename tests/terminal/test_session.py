@@ -67,12 +67,12 @@ def test_a_voter_that_lost_its_disk_is_seen_in_the_status_and_let_in_by_the_clie
         rmtree(tmp_path / lost)
         nodes[lost] = node(lost)
         shown = status_until(lambda text: "ALARM" in text)
-        assert f"ALARM: node {lost} lost entries that it had acknowledged, up to 3" in shown
+        assert f"ALARM: node {lost} lost acknowledged entries, up to 3" in shown
         assert f"pyraft-lab client allow-next-revert {lost}" in shown
         assert main([*client, "allow-next-revert", "9"]) == 1
         assert "node 9" in capsys.readouterr().err
         assert main([*client, "--json", "allow-next-revert", lost]) == 0
-        assert "begin again" in json.loads(capsys.readouterr().out)
+        assert "start again" in json.loads(capsys.readouterr().out)
         assert "ALARM" not in status_until(lambda text: text.count("applied 3") == 3)
 
 
@@ -134,7 +134,7 @@ def test_a_session_says_who_is_no_member_and_why_nobody_leads(
         assert main([*client, "transfer", "1"]) == 0
         capsys.readouterr()
         assert main([*client, "change-membership", "1,2"]) == 0
-        assert "node 3 is no member; it may be stopped" in capsys.readouterr().err
+        assert "node 3 is no longer a member; you may stop it" in capsys.readouterr().err
         assert main([*client, "status"]) == 0
         told = capsys.readouterr().out.splitlines()
         assert [line.split()[1] for line in told if line.endswith("not a member")] == ["3"]
@@ -209,7 +209,7 @@ def test_a_teacher_fills_a_room_and_a_learner_plays_in_it_by_hand(start: Start) 
         assert order(teacher, "count on") == "3 seats filled   answers count"
         while not marked(learner):
             pass  # the node had moved on meanwhile
-        assert order(teacher, "pace 0.5").startswith("pace: '0.5' is not a pace: 1 is as usual")
+        assert order(teacher, "pace 0.5").startswith("pace: '0.5' is not a pace: 1 is the usual pace")
         assert order(teacher, "cut 1") == "cut takes two nodes, as 1 2, not '1'"
         learner.send_signal(signal.SIGTERM)
         assert learner.wait(60) == 0
@@ -263,7 +263,7 @@ def test_a_port_in_use_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str
     with broker.start() as its:
         assert main(["broker", "--port", str(its.port)]) == 1
     told = capsys.readouterr().err
-    assert f"no broker can listen at 127.0.0.1:{its.port}: Address already in use; take another --port" in told
+    assert f"no broker can listen at 127.0.0.1:{its.port}: Address already in use; choose another --port" in told
 
 
 def test_a_node_that_cannot_start_says_why_in_one_line(start: Start, tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_broker_that_dies_by_itself_is_reported(start: Start, kind: str) -> No
     assert len(servers) == 1
     os.kill(int(servers[0].parent.name), signal.SIGKILL)
     assert process.wait(20) == 1
-    assert "has died" in process.communicate()[1]
+    assert "has ended" in process.communicate()[1]
 
 
 def serves(path: Path, port: str) -> bool:
