@@ -51,7 +51,7 @@ REFUSED = {
     "delay 1": "delay takes the shortest and the longest",
     "partition 99 1": "there is no node 99; known are 1",
     "partition 1 1": "node 1 is in two groups",
-    "partition 1": "the group holds every node",
+    "partition 1": "the group has every node",
     "partition": "partition takes groups of nodes",
     "partition x": "'x' is not a node",
     "cut 1 1": "a node has no link to itself",
@@ -140,7 +140,7 @@ def test_a_learner_who_is_taken_out_is_told_and_the_room_says_what_it_would_lose
                 pass
         assert learner.wait(60) == 1
         assert (
-            learner.communicate()[1].splitlines()[-1].startswith(f"pyraft-lab: node {me} was taken out of room {ROOM}")
+            learner.communicate()[1].splitlines()[-1].startswith(f"pyraft-lab: node {me} was removed from room {ROOM}")
         )
         assert "there is no other voter" in order(teacher, "seats 0")
         say(teacher, "quit")
@@ -212,10 +212,10 @@ def test_a_teacher_who_leaves_an_empty_room_clears_it_and_says_so(
         teacher = start("teach", ROOM, "--broker", its.url, "--seats", "1")
         assert order(teacher, "write x 1") == "x is 1, on a majority of disks"
         say(teacher, "quit")
-        assert until(teacher, f"cleared of room {ROOM}: ").partition(": ")[2].split(", ").count("room") == 1
+        assert until(teacher, f"cleared messages of room {ROOM}: ").partition(": ")[2].split(", ").count("room") == 1
         assert teacher.wait(60) == 0
         assert main(["client", "--broker", its.url, "--cluster", ROOM, "clear"]) == 0
-        assert capsys.readouterr().out.strip() == f"the broker keeps nothing of cluster {ROOM}"
+        assert capsys.readouterr().out.strip() == f"the broker keeps no messages of cluster {ROOM}"
 
 
 def test_a_teacher_who_leaves_while_somebody_is_in_the_room_clears_nothing(start: Start, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_learner_that_is_not_heard_of_is_named_and_how_to_start_it(
         assert main([*client, "--timeout", "1", "add-learner", "7"]) == 1
         told = capsys.readouterr().err
         assert "node 7 was not heard from yet; waiting 1 s" in told
-        assert "node 7 was not heard of within 1 s; it is a learner now" in told
+        assert "node 7 was not heard from within 1 s; it is a learner now" in told
         assert f"pyraft-lab node --id 7 --broker {running.url} --data data/7" in told
         assert main([*client, "add-learner", "8", "--no-wait"]) == 0
         assert "8" in capsys.readouterr().out
@@ -142,7 +142,7 @@ def test_a_session_says_who_is_no_member_and_why_nobody_leads(
         assert "not a member" in capsys.readouterr().out
         second.kill()
         assert main([*client, "--timeout", "3", "put", "x", "2"]) == 1
-        assert "takes a majority of its voters 1, 2; not heard of: 2" in capsys.readouterr().err
+        assert "takes a majority of its voters 1, 2; not heard from: 2" in capsys.readouterr().err
 
 
 def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_need(start: Start) -> None:
