@@ -19,7 +19,7 @@ PASSWORD = "PYRAFT_PASSWORD"  # noqa: S105 (its name, not a password)
 """The environment variable with a client's password."""
 PASSWORDS = "PYRAFT_PASSWORDS"
 """The environment variable with the path of the password file."""
-HELP = f"a URL's user without a password has it in {PASSWORD}, or in the file that {PASSWORDS} names"
+HELP = f"a password that the URL lacks comes from {PASSWORD}, or from the file that {PASSWORDS} names"
 """Part of the ``--help`` of every command with a broker's URL."""
 
 

@@ -56,7 +56,7 @@ ACTS: Mapping[str, NamedCommand] = {
         "1,2 3,4,5", "cut the links between groups of nodes that accept faults", (options.nodes,), many=True
     ),
     "loss": NamedCommand("0.2", "lose this share of all messages between nodes that accept faults", (options.share,)),
-    "heal": NamedCommand("", "undo both"),
+    "heal": NamedCommand("", "undo partition and loss"),
 }
 """All commands of the client."""
 RETAINED_TIMEOUT = 0.3

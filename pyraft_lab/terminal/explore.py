@@ -45,8 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = parser_of("explore", "Every possible run of a small cluster within bounds.", EXAMPLES)
-    parser.set_defaults(nodes=3)
+    parser = parser_of("explore", "Every possible run of a small cluster within bounds.", EXAMPLES, nodes=3)
     for name, (usual, says) in COUNTS.items():
         parser.add_argument(
             f"--{name}",

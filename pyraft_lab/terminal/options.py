@@ -55,7 +55,7 @@ def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
 def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
     """Add the options for the cluster and its broker."""
     if named:
-        face.add_argument("--cluster", type=cluster, default="demo", help="its name (default demo)")
+        face.add_argument("--cluster", type=cluster, default="demo", help="the name of the cluster (default demo)")
     face.add_argument(
         "--broker",
         type=broker,

@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 # What `check` and `explore` need, too
 
 
-def parser_of(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+def parser_of(name: str, description: str, examples: str, *, nodes: int = NODES) -> argparse.ArgumentParser:
     """A parser with the options of every command that runs simulated clusters."""
     parser = options.OptionParser(
         prog=f"pyraft-lab {name}",
@@ -89,8 +89,8 @@ def parser_of(name: str, description: str, examples: str) -> argparse.ArgumentPa
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--nodes", type=options.servers, default=NODES, help=f"how many servers ({NODES})")
-    parser.add_argument("--rules", choices=RULES, default="raft", help="which rules: raft or a mutant (raft)")
+    parser.add_argument("--nodes", type=options.servers, default=nodes, help=f"how many servers ({nodes})")
+    parser.add_argument("--rules", choices=RULES, default="raft", help="the rules of Raft, plain or advanced (raft)")
     return parser
 
 
