@@ -1,4 +1,4 @@
-"""Merge the write calls that wait at a node into few ``Propose`` events; what becomes of each stays the same."""
+"""Merge the waiting write calls of a node into few ``Propose`` events; every call keeps its own outcome."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -9,13 +9,13 @@ from pyraft_lab.engine.requests import byte_size
 from pyraft_lab.engine.types import NodeId, RequestId, Term
 
 ExpectedLeader = tuple[Term, NodeId] | None
-"""The leadership in which a write must happen, if it names one."""
+"""The leadership in which a write must happen; ``None`` for any."""
 Call = tuple[Sequence[RequestId], Sequence[Normal | Noop], ExpectedLeader]
 """The writes of one call: they are accepted or refused together."""
 
 
 def merged(calls: Sequence[Call], room: int | None) -> list[Propose]:
-    """The calls as few events; those that name another leadership, or exceed the ``room`` in bytes, go apart.
+    """Merge calls into few events; one event has one expected leader and at most ``room`` bytes.
 
     >>> one, other = ((1,), (Normal(b"abc"),), None), ((2,), (Normal(b"def"),), None)
     >>> [event.requests for event in merged([one, other], None)]
@@ -27,7 +27,7 @@ def merged(calls: Sequence[Call], room: int | None) -> list[Propose]:
 
 
 def _groups(calls: Sequence[Call], room: int | None) -> Iterator[list[Call]]:
-    """Calls of one fence while they fit; one that does not stands alone, so that it is judged alone."""
+    """Calls with the same expected leader that fit into ``room`` bytes; a larger call stands alone."""
     for expected_leader in dict.fromkeys(expected_leader for _, _, expected_leader in calls):
         group, group_fits = list[Call](), True
         for call in (one for one in calls if one[2] == expected_leader):

@@ -1,4 +1,4 @@
-"""Who waits for what: every request of a caller is a future, and the engine's name for it a number."""
+"""Open requests: each is a future of a caller; the engine knows it by a number."""
 
 import asyncio
 from asyncio import Future
@@ -11,7 +11,7 @@ from pyraft_lab.pending_requests import Outcome
 
 
 class OpenRequests:
-    """Requests on their way through one node."""
+    """The open requests of one node."""
 
     def __init__(self) -> None:
         self._next: RequestId = 1
@@ -28,7 +28,7 @@ class OpenRequests:
             await self._settled.wait()
 
     def open(self, size: int = 1) -> tuple[Sequence[RequestId], Sequence[Future[Outcome]]]:
-        """So many new requests, and the future of each."""
+        """Open ``size`` new requests; their ids, and a future for each."""
         ids = range(self._next, self._next + size)
         self._next += size
         futures: list[Future[Outcome]] = [Future() for _ in ids]
@@ -36,7 +36,7 @@ class OpenRequests:
         return ids, futures
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Resolve the requests that outcomes speak of."""
+        """Resolve the requests that these outcomes name."""
         for outcome in outcomes:
             done = self._open.pop(outcome.request)
             if not done.done():
@@ -45,10 +45,10 @@ class OpenRequests:
             self._settled.set()
 
     def fail(self, why: Fatal) -> None:
-        """The node is over: nobody waits any longer."""
+        """Fail all open requests, because the node has ended."""
         for done in self._open.values():
             if not done.done():
                 done.set_exception(copy(why))
-                done.exception()  # asked for, in case nobody waits any more
+                done.exception()  # retrieved, in case no caller waits any more
         self._open.clear()
         self._settled.set()

@@ -1,4 +1,4 @@
-"""What a caller gets for the outcome of a request: a response, or its error."""
+"""Turn the outcome of a request into the caller's response or error."""
 
 from typing import Any, assert_never
 
@@ -13,7 +13,7 @@ from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, Req
 
 
 class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
-    """Where a write stands in the log, what the machine returned, and the membership if it was a change of one."""
+    """A write's place in the log, the machine's result, and the membership if it was a membership change."""
 
     log_id: LogId
     value: Any = None
@@ -21,7 +21,7 @@ class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
-    """The response of ``node``; raises what a failed request has to."""
+    """The response of ``node`` to its caller; raises the error of a failed request."""
     match outcome:
         case WriteApplied():
             return _answered(outcome.entry, outcome.result)
@@ -36,9 +36,9 @@ def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
 
 
 def _answered(entry: Entry, answer: Answer) -> WriteResponse:
-    """What the machine made of an entry."""
+    """The response to an applied entry; raises ``BadCommand`` if the machine refused it."""
     match answer:
-        case Value():  # nearly always, so first, and no further asked than it must be
+        case Value():  # the most frequent case comes first
             membership = entry.payload.membership if type(entry.payload) is Configuration else None
             return WriteResponse(log_id=entry.id, value=answer.value, membership=membership)
         case Rejected(why):
@@ -48,6 +48,6 @@ def _answered(entry: Entry, answer: Answer) -> WriteResponse:
         case Batched():
             return WriteResponse(log_id=entry.id, value=answer.values)
         case OutOfOrder(serial):
-            raise BadCommand(f"serial {serial} of its session came before the one before it")
+            raise BadCommand(f"serial {serial} of its session arrived before the previous one")
         case _:
             assert_never(answer)
