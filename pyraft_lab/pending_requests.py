@@ -1,7 +1,7 @@
-"""Who waits for what: the requests of a node's clients, from ``Accepted`` and ``Readable`` to their outcome.
+"""Which request waits for which entry or read, how it ends, and what its caller gets: a response, or an error.
 
 Both drivers, the simulation and the live node, execute the engine's commands in order and pass those that concern
-requests through a :class:`PendingRequests`; it is a value, so that a fork of the world forks its promises too.
+requests through a :class:`PendingRequests`. It is a value: a fork of a simulated cluster forks its open requests too.
 
 >>> from pyraft_lab.engine.log import Noop
 >>> ledger, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
@@ -9,6 +9,10 @@ requests through a :class:`PendingRequests`; it is a value, so that a fork of th
 >>> ledger, outcomes = ledger.after(Apply((entry,)), results=["done"])
 >>> outcomes[0].request, outcomes[0].result
 (7, 'done')
+
+Two other modules keep a book of requests, each for its own side of a call: :mod:`pyraft_lab.runtime.requests` the
+futures of the callers of one live node, by request number, and :mod:`pyraft_lab.client.state` what a client has sent
+and not been answered.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,11 +45,13 @@ from pyraft_lab.engine.commands import (
     Truncate,
 )
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.log import Configuration, Entry, Log
+from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Leader, Role
-from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId
+from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, RequestId
 from pyraft_lab.errors import (
     AlreadyInitialized,
+    BadCommand,
     ChangeInProgress,
     EmptyMembership,
     LearnerNotFound,
@@ -57,6 +63,7 @@ from pyraft_lab.errors import (
     PyraftError,
     QuorumNotEnough,
 )
+from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 EMPTY = Log()
 GRACE = 10
@@ -102,6 +109,14 @@ class RequestFailed(Struct, frozen=True, tag=True):
 
 
 Outcome = WriteApplied | ReadAllowed | OperationDone | RequestFailed
+
+
+class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
+    """Where a write stands in the log, what the machine returned, and the membership if it was a change of one."""
+
+    log_id: LogId
+    value: Any = None
+    membership: Membership | None = None
 
 
 class Waiting(Struct, frozen=True):
@@ -233,6 +248,45 @@ def _serve(ledger: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...
         return ledger, ()
     waiting = tuple(read for read in ledger.reads if read.at.index > ledger.applied)
     return replace(ledger, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
+
+
+def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
+    """The response of ``node``; raises the error of a request that failed (:func:`to_error`, :func:`value_of`)."""
+    match outcome:
+        case WriteApplied(_, entry, answer):
+            membership = entry.payload.membership if type(entry.payload) is Configuration else None
+            return WriteResponse(log_id=entry.id, value=value_of(answer), membership=membership)
+        case RequestFailed(_, failure):
+            raise to_error(failure, node)
+        case ReadAllowed(_, at):
+            return WriteResponse(log_id=at)
+        case OperationDone():
+            return WriteResponse(log_id=ORIGIN)
+        case _:
+            assert_never(outcome)
+
+
+def value_of(answer: Answer) -> Any:
+    """The value in a machine's answer; of a batch, those of its commands in order.
+
+    Raises ``BadCommand`` where the machine refused the command, and ``OutcomeUnknown`` where the session has expired.
+
+    >>> value_of(Value(3))
+    3
+    """
+    match answer:
+        case Value(value):  # nearly always, so first
+            return value
+        case Batched(values):
+            return values
+        case Rejected(why):
+            raise BadCommand(why)
+        case Expired():
+            raise OutcomeUnknown("its session has expired")
+        case OutOfOrder(serial):
+            raise BadCommand(f"serial {serial} of its session came before the one before it")
+        case _:
+            assert_never(answer)
 
 
 def to_error(failure: Failure, node: NodeId) -> PyraftError:

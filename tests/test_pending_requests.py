@@ -23,11 +23,12 @@ from pyraft_lab.engine.commands import (
     TooManyUncommitted,
     Truncate,
 )
-from pyraft_lab.engine.log import Entry, Log, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Configuration, Entry, Log, Normal, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
-from pyraft_lab.engine.types import LogId, Vote
+from pyraft_lab.engine.types import ORIGIN, LogId, Vote
 from pyraft_lab.errors import (
     AlreadyInitialized,
+    BadCommand,
     ChangeInProgress,
     EmptyMembership,
     LearnerNotFound,
@@ -46,8 +47,12 @@ from pyraft_lab.pending_requests import (
     ReadAllowed,
     RequestFailed,
     WriteApplied,
+    WriteResponse,
+    respond,
     to_error,
+    value_of,
 )
+from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 
 def entries(*indexes: int, term: int = 1) -> tuple[Entry, ...]:
@@ -141,3 +146,38 @@ def test_every_failure_has_its_typed_error(failure: Failure, error: type[Excepti
     made = to_error(failure, node=3)
     assert type(made) is error
     assert words in str(made)
+
+
+def test_a_response_says_where_the_write_stands_and_what_the_machine_returned() -> None:
+    (entry,) = entries(3)
+    assert respond(WriteApplied(7, entry, Value("old")), 1) == WriteResponse(log_id=entry.id, value="old")
+    assert respond(WriteApplied(7, entry, Batched([1, 2])), 1) == WriteResponse(log_id=entry.id, value=[1, 2])
+
+
+def test_a_response_to_a_change_of_the_membership_holds_the_membership() -> None:
+    changed = Membership.of({1, 2, 3})
+    entry = Entry(LogId(1, 1, 4), Configuration(changed))
+    assert respond(WriteApplied(7, entry, Value()), 1) == WriteResponse(log_id=entry.id, membership=changed)
+
+
+def test_a_response_to_a_read_says_what_it_has_to_see_and_one_to_an_operation_nothing() -> None:
+    assert respond(ReadAllowed(20, LogId(1, 1, 2)), 1) == WriteResponse(log_id=LogId(1, 1, 2))
+    assert respond(OperationDone(3), 1) == WriteResponse(log_id=ORIGIN)
+
+
+def test_a_request_that_failed_raises_its_error_instead() -> None:
+    with pytest.raises(NotLeader, match="node 3 refuses"):
+        respond(RequestFailed(7, NotLeading(2, Reason.NOT_LEADER)), 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (Rejected("no such op"), BadCommand, "no such op"),
+        (Expired(9), OutcomeUnknown, "its session has expired"),
+        (OutOfOrder(4), BadCommand, "serial 4"),
+    ],
+)
+def test_an_answer_without_a_value_raises_what_that_means(answer: Answer, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        value_of(answer)

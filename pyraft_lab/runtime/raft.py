@@ -50,7 +50,7 @@ from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Ti
 from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
-from pyraft_lab.pending_requests import Outcome, ReadAllowed, RequestFailed, to_error
+from pyraft_lab.pending_requests import Outcome, WriteResponse, respond
 from pyraft_lab.runtime.admin import Runtime, Trigger
 from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.driver import Driver
@@ -60,7 +60,6 @@ from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.proposals import ExpectedLeader
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
-from pyraft_lab.runtime.responses import WriteResponse, respond
 from pyraft_lab.runtime.storage_use import StorageUse
 from pyraft_lab.session import MAX_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
@@ -279,13 +278,7 @@ class Raft:
         done = (await self._with_room()).read(policy)
         async with self._bounded(Timeout("a read", self._deadline)):
             outcome = await done
-        match outcome:
-            case ReadAllowed(_, at):
-                return at
-            case RequestFailed(_, failure):
-                raise to_error(failure, self.id)
-            case other:
-                raise AssertionError(f"a read cannot end as {other}")
+        return respond(outcome, self.id).log_id
 
     async def _read(self, query: Any, policy: ReadPolicy) -> Any:
         await self._ensure(policy)
