@@ -41,16 +41,14 @@ from pyraft_lab.engine.events import (
     Boot,
     Event,
     Fire,
-    Propose,
     Read,
-    ReadPolicy,
     Receive,
     SnapshotBuilt,
     SnapshotGone,
     Stored,
     Unreachable,
 )
-from pyraft_lab.engine.log import Log, Noop, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Log, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
@@ -64,7 +62,6 @@ from pyraft_lab.pending_requests import EMPTY, Outcome, PendingRequests, grace
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
-from pyraft_lab.runtime.proposals import Call, ExpectedLeader, merged
 from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.runtime.timers import Timers
@@ -72,8 +69,8 @@ from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
 
 log = logging.getLogger(__name__)
-LETTERS, WRITES = 512, 2048
-"""The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
+LETTERS = 512
+"""The most letters that are taken at once: a flood must not keep the heartbeats waiting."""
 INBOX = 16_384
 """Letters that may wait; of more the oldest are lost, which Raft does not mind."""
 
@@ -94,7 +91,7 @@ class Driver:
         self.state, self.engine = state, engine
         self.ledger = PendingRequests()
         self.raised = NONE
-        self.requests = OpenRequests()
+        self.requests = OpenRequests(self.wake)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
         self.machinist = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
@@ -108,8 +105,6 @@ class Driver:
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
         self._envelopes: deque[tuple[NodeId, Envelope]] = deque()
-        self._writes: deque[Call] = deque()
-        self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
         self._giving_up: asyncio.TimerHandle | None = None
@@ -150,22 +145,6 @@ class Driver:
                 self._awake.set()
             case _:
                 pass  # Raft's own timers judge who can be reached
-
-    def write(
-        self, payloads: Sequence[Normal | Noop], expected_leader: ExpectedLeader = None
-    ) -> Sequence[Future[Outcome]]:
-        """Queue a client's writes; all that wait are proposed together."""
-        ids, futures = self.requests.open(len(payloads))
-        self._writes.append((ids, payloads, expected_leader))
-        self._awake.set()
-        return futures
-
-    def read(self, policy: ReadPolicy) -> Future[Outcome]:
-        """Queue a read; all that wait share one round."""
-        (id,), (done,) = self.requests.open()
-        self._reads.append((id, policy))
-        self._awake.set()
-        return done
 
     def queue_request(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
         """Queue what one request stands for."""
@@ -226,11 +205,10 @@ class Driver:
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
-        requests: tuple[Event, ...] = (*self._proposals(), *self._read_requests())
-        for event in requests:
+        for event in self.requests.take(room_for(self.state)):
             self._step_after_due_timers(event)
         self._fail_undecided_writes()
-        if self._envelopes or self._writes:
+        if self._envelopes or self.requests.has_writes:
             self._awake.set()
 
     @property
@@ -257,19 +235,6 @@ class Driver:
             return
         self.ledger, outcomes = self.ledger.without_writes()
         self._settle(outcomes)
-
-    def _proposals(self) -> list[Propose]:
-        """The writes that wait, merged."""
-        taken, count = list[Call](), 0
-        while self._writes and count < WRITES:
-            taken.append(self._writes.popleft())
-            count += len(taken[-1][0])
-        return merged(taken, room_for(self.state))
-
-    def _read_requests(self) -> list[Read]:
-        taken, self._reads = self._reads, deque()
-        policies = dict.fromkeys(policy for _, policy in taken)
-        return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
 
     def _step_after_due_timers(
         self, event: Event, cause: EventId | None = None, received: MessageId | None = None

@@ -58,8 +58,8 @@ from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_cluster_leader, watch_own_leadership
 from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
-from pyraft_lab.runtime.proposals import ExpectedLeader
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
+from pyraft_lab.runtime.requests import ExpectedLeader
 from pyraft_lab.runtime.storage_use import StorageUse
 from pyraft_lab.session import MAX_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
@@ -214,17 +214,17 @@ class Raft:
         await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
 
     async def _write(self, payload: Normal | Noop, leader: ExpectedLeader) -> WriteResponse:
-        (done,) = (await self._with_room()).write((payload,), leader)
+        (done,) = (await self._with_room()).requests.write((payload,), leader)
         return respond(await self._outcome(done, "a write"), self.id)
 
     async def _write_many(self, payloads: Sequence[Normal], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
-        waiting = (await self._with_room()).write(payloads, leader)
+        waiting = (await self._with_room()).requests.write(payloads, leader)
         async with self._undecided("a batch of writes"):
             outcomes = [await done for done in waiting]
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _write_ff(self, payload: Normal) -> None:
-        (await self._with_room()).write((payload,))
+        (await self._with_room()).requests.write((payload,))
 
     async def _with_room(self) -> Driver:
         """The node's inside, once it has room for more requests."""
@@ -275,7 +275,7 @@ class Raft:
         return await self._lifecycle.run(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        done = (await self._with_room()).read(policy)
+        done = (await self._with_room()).requests.read(policy)
         async with self._bounded(Timeout("a read", self._deadline)):
             outcome = await done
         return respond(outcome, self.id).log_id

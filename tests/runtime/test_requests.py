@@ -15,7 +15,7 @@ from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.errors import Fatal, OutcomeUnknown, Overloaded, Stopped
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.proposals import Call, merged
+from pyraft_lab.runtime.requests import Call, merged
 from tests.engine.builders import EAGER, leader
 from tests.parity.language import CONFIG
 
