@@ -4,9 +4,9 @@ Both drivers, the simulation and the live node, execute the engine's commands in
 requests through a :class:`PendingRequests`. It is a value: a fork of a simulated cluster forks its open requests too.
 
 >>> from pyraft_lab.engine.log import Noop
->>> ledger, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
+>>> pending, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
 >>> entry = Entry(LogId(2, 1, 5), Noop())
->>> ledger, outcomes = ledger.after(Apply((entry,)), results=["done"])
+>>> pending, outcomes = pending.after(Apply((entry,)), results=["done"])
 >>> outcomes[0].request, outcomes[0].result
 (7, 'done')
 
@@ -146,7 +146,7 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
     def after(  # noqa: C901 (one line a command)
         self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY
     ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        """The ledger once ``command`` is executed, and whose waiting that ended.
+        """What still waits once ``command`` is executed, and the outcomes of the requests that it ended.
 
         ``results`` are what the machine returned for the entries of an ``Apply``, in order; ``log`` is the log before
         the step, which an ``InstallSnapshot`` of another history empties.
@@ -178,8 +178,8 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
     def without_writes(self) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
 
-        >>> ledger, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
-        >>> [outcome.failure.why for outcome in ledger.without_writes()[1]]
+        >>> pending, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
+        >>> [outcome.failure.why for outcome in pending.without_writes()[1]]
         ['node 1 no longer leads term 2, and was not told what became of entry T2-N1.5']
         """
         ended = tuple(
@@ -200,8 +200,8 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
         last = entries[-1].index if entries else self.applied
         due, later = self._split(last)
         ended = tuple(outcome for part in due for outcome in _answers(part, entries, results))
-        ledger, served = _serve(replace(self, writes=later, applied=last))
-        return ledger, (*ended, *served)
+        pending, served = _serve(replace(self, writes=later, applied=last))
+        return pending, (*ended, *served)
 
     def _truncated(self, after: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         kept = tuple(waiting.split(after)[0] for waiting in self.writes)
@@ -216,8 +216,8 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
             for part in due
             for request, id in part
         )
-        ledger, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
-        return ledger, (*ended, *served)
+        pending, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
+        return pending, (*ended, *served)
 
     def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
         """Who waits for an entry up to ``last``, and the others."""
@@ -241,13 +241,13 @@ def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> 
             yield RequestFailed(request, _replaced(id))
 
 
-def _serve(ledger: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
+def _serve(pending: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
     """Let the reads go whose index is applied."""
-    ready = [read for read in ledger.reads if read.at.index <= ledger.applied]
+    ready = [read for read in pending.reads if read.at.index <= pending.applied]
     if not ready:
-        return ledger, ()
-    waiting = tuple(read for read in ledger.reads if read.at.index > ledger.applied)
-    return replace(ledger, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
+        return pending, ()
+    waiting = tuple(read for read in pending.reads if read.at.index > pending.applied)
+    return replace(pending, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
 
 
 def respond(outcome: Outcome, node: NodeId) -> WriteResponse:

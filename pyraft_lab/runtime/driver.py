@@ -89,7 +89,7 @@ class Driver:
         reporter: Recorder,
     ) -> None:
         self.state, self.engine = state, engine
-        self.ledger = PendingRequests()
+        self.pending = PendingRequests()
         self.raised = NONE
         self.requests = OpenRequests(self.wake)
         self.clock = Timers(self.wake, chance)
@@ -218,7 +218,7 @@ class Driver:
 
     def _fail_undecided_writes(self) -> None:
         """Writes of a leadership that has ended wait only so long: whether anybody tells this node is not sure."""
-        if not self.ledger.is_orphaned(self.state.role):
+        if not self.pending.is_orphaned(self.state.role):
             self._cancel_give_up_timer()
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)
@@ -233,7 +233,7 @@ class Driver:
         if self.clock.is_frozen or not self._is_going.is_set():
             self._fail_undecided_writes()  # time stands still here
             return
-        self.ledger, outcomes = self.ledger.without_writes()
+        self.pending, outcomes = self.pending.without_writes()
         self._settle(outcomes)
 
     def _step_after_due_timers(
@@ -313,7 +313,7 @@ class Driver:
 
     def _resolve_requests(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
         """Resolve the requests that this command completes."""
-        self.ledger, outcomes = self.ledger.after(command, results, log=log)
+        self.pending, outcomes = self.pending.after(command, results, log=log)
         self._settle(outcomes)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:

@@ -50,7 +50,7 @@ from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Ti
 from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
-from pyraft_lab.pending_requests import Outcome, WriteResponse, respond
+from pyraft_lab.pending_requests import WriteResponse, respond
 from pyraft_lab.runtime.admin import Runtime, Trigger
 from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.driver import Driver
@@ -196,7 +196,7 @@ class Raft:
         Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
         ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile, that is the cause of the ``Fatal``.
         """
-        return await self._lifecycle.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
+        return await self._lifecycle.run(self._write(Normal(encoded(value)), leader=leadership("leader", leader)))
 
     async def client_write_many(
         self, values: Iterable[Any], *, leader: ExpectedLeader = None
@@ -207,19 +207,19 @@ class Raft:
 
     async def write_blank(self) -> WriteResponse:
         """Commit an entry that says nothing: a barrier behind everything before it."""
-        return await self._lifecycle.run(self._write(Noop(), None))
+        return await self._lifecycle.run(self._write(Noop()))
 
     async def client_write_ff(self, value: Any) -> None:
         """Fire and forget: returns once the command is queued here."""
         await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
 
-    async def _write(self, payload: Normal | Noop, leader: ExpectedLeader) -> WriteResponse:
-        (done,) = (await self._with_room()).requests.write((payload,), leader)
-        return respond(await self._outcome(done, "a write"), self.id)
+    async def _write(self, payload: Normal | Noop, *, leader: ExpectedLeader = None) -> WriteResponse:
+        (response,) = await self._write_many((payload,), leader)
+        return response
 
-    async def _write_many(self, payloads: Sequence[Normal], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
+    async def _write_many(self, payloads: Sequence[Normal | Noop], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
         waiting = (await self._with_room()).requests.write(payloads, leader)
-        async with self._undecided("a batch of writes"):
+        async with self._undecided("a write" if len(payloads) == 1 else "a batch of writes"):
             outcomes = [await done for done in waiting]
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
@@ -233,10 +233,6 @@ class Raft:
             async with self._bounded(Timeout("room for one more request", self._deadline)):
                 await driver.requests.room(self._max_waiting)
         return self._lifecycle.running_driver()
-
-    async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
-        async with self._undecided(what):
-            return await done
 
     def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
         """Bound a wait for something that may happen all the same."""
@@ -371,7 +367,9 @@ class Raft:
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Ask for something that one request stands for."""
         done = (await self._with_room()).queue_request(event)
-        return respond(await self._outcome(done, "what was asked for"), self.id)
+        async with self._undecided("what was asked for"):
+            outcome = await done
+        return respond(outcome, self.id)
 
     # Looking
 
