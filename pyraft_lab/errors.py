@@ -27,15 +27,15 @@
     ├── NotHeld              no message of this id waits at the gate: id, known (network.gate)
     ├── UnknownAnswer        an exercise's question has no such answer: answer, known (exercises.mark)
     ├── errors of commands   what a command line says before it ends (terminal)
-    │   ├── WrongWords       no such action, or words that it does not take
-    │   ├── PlaceTaken       a broker cannot listen there: host, port
+    │   ├── BadArguments     no such command, or arguments that it does not take
+    │   ├── CannotListen     a broker cannot listen there: host, port
     │   ├── NotHeardOf       a node that should receive the log is not up
     │   ├── NotRemoved       a node that cannot be taken out: node, why
-    │   ├── NotObeyed        some nodes did not confirm faults in time: nodes, obeyed
-    │   ├── NobodyObeys      no node that is up accepts faults: nodes
-    │   ├── NoSeat           the account may not sit in the room: account
-    │   ├── TakenOut         somebody removed this seat's node: node
-    │   └── Failed           a demonstration did not go as it has to
+    │   ├── FaultsNotApplied some nodes did not confirm faults in time: nodes, applied
+    │   ├── NoNodeAcceptsFaults: no node that is up accepts faults: nodes
+    │   ├── SeatRefused      the account may not sit in the room: account
+    │   ├── RemovedFromRoom  somebody removed this seat's node: node
+    │   └── DemoFailed       a step of the demonstration did not do what it should
     └── Fatal                the node is over
         ├── StorageFailed    its disk failed: what, todo
         │   └── WrongStorage it belongs to another node or cluster: place, owner, asked
