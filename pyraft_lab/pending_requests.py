@@ -67,11 +67,11 @@ from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, V
 
 EMPTY = Log()
 GRACE = 10
-"""Longest election timeouts for which a deposed leader waits to hear what became of its last entries."""
+"""How many longest election timeouts a former leader waits for the outcome of its last entries."""
 
 
 class OutcomeUnknowable(Struct, frozen=True, tag=True):
-    """The entry was appended and then lost from sight; it may have happened or may yet happen."""
+    """The entry was appended, but its outcome is not known here: it may have been applied or may yet be."""
 
     why: str
 
@@ -80,7 +80,7 @@ Failure = Refusal | OutcomeUnknowable
 
 
 class WriteApplied(Struct, frozen=True, tag=True, gc=False):
-    """The request's entry was applied, with this result of the machine."""
+    """The request's entry was applied; ``result`` is the machine's answer."""
 
     request: RequestId
     entry: Entry
@@ -88,21 +88,21 @@ class WriteApplied(Struct, frozen=True, tag=True, gc=False):
 
 
 class ReadAllowed(Struct, frozen=True, tag=True):
-    """The machine holds all this read has to see: serve it now."""
+    """The machine has applied everything the read must see: serve it now."""
 
     request: RequestId
     at: LogId
 
 
 class OperationDone(Struct, frozen=True, tag=True):
-    """An operator's request is carried out; ``note`` says so where there was nothing to do."""
+    """An operator's request is done; ``note`` says if there was nothing to do."""
 
     request: RequestId
     note: str = ""
 
 
 class RequestFailed(Struct, frozen=True, tag=True):
-    """The request was refused, or its outcome will never be known here."""
+    """The request was refused, or its outcome cannot be known here."""
 
     request: RequestId
     failure: Failure
@@ -112,7 +112,7 @@ Outcome = WriteApplied | ReadAllowed | OperationDone | RequestFailed
 
 
 class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
-    """Where a write stands in the log, what the machine returned, and the membership if it was a change of one."""
+    """A write's place in the log, the machine's result, and the membership if it was a membership change."""
 
     log_id: LogId
     value: Any = None
@@ -130,14 +130,14 @@ class Waiting(Struct, frozen=True):
             yield request, LogId(self.first.term, self.first.node, place)
 
     def split(self, last: Index) -> tuple["Waiting", "Waiting"]:
-        """Those that wait for entries up to ``last``, and those that wait for later ones."""
+        """The requests that wait for entries up to ``last``, and those that wait for later ones."""
         count = max(0, last + 1 - self.first.index)
         rest = LogId(self.first.term, self.first.node, self.first.index + count)
         return Waiting(self.requests[:count], self.first), Waiting(self.requests[count:], rest)
 
 
 class PendingRequests(Struct, frozen=True, kw_only=True):
-    """The open requests of one node; it does not survive a crash."""
+    """The open requests of one node; they do not survive a crash."""
 
     writes: tuple[Waiting, ...] = ()
     reads: tuple[Readable, ...] = ()
@@ -146,10 +146,10 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
     def after(  # noqa: C901 (one line a command)
         self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY
     ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        """What still waits once ``command`` is executed, and the outcomes of the requests that it ended.
+        """The open requests after ``command``, and the outcomes of the requests that it completes.
 
-        ``results`` are what the machine returned for the entries of an ``Apply``, in order; ``log`` is the log before
-        the step, which an ``InstallSnapshot`` of another history empties.
+        ``results`` are the machine's answers to the entries of an ``Apply``, in order; ``log`` is the log before
+        the step, which an ``InstallSnapshot`` that conflicts with it empties.
         """
         match command:
             case Accepted(requests, first):
@@ -172,11 +172,11 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
                 return self, ()
 
     def is_orphaned(self, role: Role) -> bool:
-        """Whether writes of a leadership that has ended still wait: perhaps nobody ever tells this node."""
+        """Whether writes of an ended leadership still wait: this node may never learn their outcome."""
         return bool(self.writes) and not isinstance(role, Leader)
 
     def without_writes(self) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
+        """Give up the writes of an ended leadership: a node that was removed meanwhile never learns their outcome.
 
         >>> pending, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
         >>> [outcome.failure.why for outcome in pending.without_writes()[1]]
@@ -189,14 +189,14 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
 
     @property
     def waiting(self) -> tuple[RequestId, ...]:
-        """Every open request, writes first; what a driver fails when its node stops."""
+        """Every open request, writes first; a driver fails them when its node stops."""
         writes = (request for waiting in self.writes for request in waiting.requests)
         return (*writes, *(request for read in self.reads for request in read.requests))
 
     def _applied(
         self, entries: Sequence[Entry], results: Sequence[Any]
     ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        assert len(results) == len(entries), "the machine gives every entry its result"
+        assert len(results) == len(entries), "the machine returns one result per entry"
         last = entries[-1].index if entries else self.applied
         due, later = self._split(last)
         ended = tuple(outcome for part in due for outcome in _answers(part, entries, results))
@@ -220,18 +220,18 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
         return pending, (*ended, *served)
 
     def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
-        """Who waits for an entry up to ``last``, and the others."""
+        """The requests that wait for an entry up to ``last``, and the others."""
         parts = [waiting.split(last) for waiting in self.writes]
         return tuple(due for due, _ in parts if due.requests), tuple(later for _, later in parts if later.requests)
 
 
 def grace(config: Config) -> float:
-    """Seconds after which a node that no longer leads gives up what is :meth:`~PendingRequests.is_orphaned`."""
+    """Seconds after which a former leader gives up its open writes (:meth:`~PendingRequests.is_orphaned`)."""
     return GRACE * config.election_timeout[1]
 
 
 def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> Iterator[Outcome]:
-    """For each request the result of its own entry, or the news that another leader's stands there."""
+    """The outcome of each request: the result of its own entry, or that another leader's entry replaced it."""
     base = entries[0].index
     for request, id in due:
         place = id.index - base
@@ -242,7 +242,7 @@ def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> 
 
 
 def _serve(pending: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
-    """Let the reads go whose index is applied."""
+    """Complete the reads whose index is applied."""
     ready = [read for read in pending.reads if read.at.index <= pending.applied]
     if not ready:
         return pending, ()
@@ -251,7 +251,7 @@ def _serve(pending: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ..
 
 
 def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
-    """The response of ``node``; raises the error of a request that failed (:func:`to_error`, :func:`value_of`)."""
+    """The response of ``node`` to its caller; raises the error of a failed request."""
     match outcome:
         case WriteApplied(_, entry, answer):
             membership = entry.payload.membership if type(entry.payload) is Configuration else None
@@ -275,7 +275,7 @@ def value_of(answer: Answer) -> Any:
     3
     """
     match answer:
-        case Value(value):  # nearly always, so first
+        case Value(value):  # the most frequent case comes first
             return value
         case Batched(values):
             return values
@@ -284,13 +284,13 @@ def value_of(answer: Answer) -> Any:
         case Expired():
             raise OutcomeUnknown("its session has expired")
         case OutOfOrder(serial):
-            raise BadCommand(f"serial {serial} of its session came before the one before it")
+            raise BadCommand(f"serial {serial} of its session arrived before the previous one")
         case _:
             assert_never(answer)
 
 
 def to_error(failure: Failure, node: NodeId) -> PyraftError:
-    """The typed error a caller of ``node`` meets."""
+    """The error that a caller of ``node`` gets for a failure."""
     match failure:
         case OutcomeUnknowable(why):
             return OutcomeUnknown(why)

@@ -1,7 +1,7 @@
-"""A state machine has one life: what one node applied to it must not be applied again by another.
+"""A state machine belongs to one run of one node; it must not be applied to again by another.
 
-A node that starts anew applies its log, or loads its snapshot, from the beginning; a machine that holds that already
-would count everything twice. So a machine belongs to the node that it was handed to first.
+A node that restarts applies its log, or loads its snapshot, from the beginning. A machine that already holds these
+commands would apply them twice. So a machine belongs to the node that used it first.
 """
 
 import weakref
@@ -12,23 +12,23 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 
 _SERVES: dict[int, NodeId] = {}
-"""By the identity of a machine: the node it serves, or did."""
+"""By the identity of a machine: the node that uses it, or used it."""
 
 
 def claim(machine: Any, node: NodeId) -> None:
-    """Let ``machine`` serve ``node`` and none after it; ``PyraftError`` where it serves one already, or did."""
+    """Assign ``machine`` to ``node``; raises ``PyraftError`` if a node has already used it."""
     if id(machine) in _SERVES:
         kind = type(machine).__name__
         raise PyraftError(
-            f"the machine of node {node} has served node {_SERVES[id(machine)]} already, and holds what was applied "
-            f"there; give each node a new machine each time it starts, for instance Raft({node}, machine={kind}(), ...)"
+            f"the machine of node {node} was already used by node {_SERVES[id(machine)]} and holds its commands"
+            f"; give each node a new machine each time it starts, for instance Raft({node}, machine={kind}(), ...)"
         )
     _SERVES[id(machine)] = node
-    with suppress(TypeError):  # of a kind without weak references: it is freed when its node ends
+    with suppress(TypeError):  # no weak references to this type: release() frees it when the node ends
         weakref.finalize(machine, _SERVES.pop, id(machine), None).atexit = False
 
 
 def release(machine: Any, *, is_blank: bool) -> None:
-    """Its node has ended: a machine to which nothing was applied may serve another one."""
+    """Release the machine of a node that has ended; if nothing was applied to it, another node may use it."""
     if is_blank or type(machine).__weakrefoffset__ == 0:
         _SERVES.pop(id(machine), None)

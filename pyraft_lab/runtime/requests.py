@@ -1,7 +1,7 @@
-"""The requests that callers have made of one live node: a number and a future for each, until the node settles it.
+"""The open requests of one live node: each is a future of a caller; the engine knows it by a number.
 
 A request waits here twice: until the driver takes it into the engine, where many writes become one ``Propose``, and
-then for its outcome. Which entry or read it waits for there, :mod:`pyraft_lab.pending_requests` knows.
+then for its outcome. Which entry or read it waits for is kept by :mod:`pyraft_lab.pending_requests`.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from pyraft_lab.errors import Fatal
 from pyraft_lab.pending_requests import Outcome
 
 WRITES = 2048
-"""The most writes that are taken at once: a flood must not keep the heartbeats waiting."""
+"""The most writes that are taken at once: a flood must not delay the heartbeats."""
 ExpectedLeader = tuple[Term, NodeId] | None
-"""The leadership in which a write must happen, if it names one."""
+"""The leadership in which a write must happen; ``None`` for any."""
 Call = tuple[Sequence[RequestId], Sequence[Normal | Noop], ExpectedLeader]
 """The writes of one call: they are accepted or refused together."""
 
 
 class OpenRequests:
-    """Requests on their way through one node; ``wake`` is called when one is there to be taken."""
+    """The open requests of one node; ``wake`` is called when a request waits to be taken."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -47,7 +47,7 @@ class OpenRequests:
             await self._settled.wait()
 
     def open(self, size: int = 1) -> tuple[Sequence[RequestId], Sequence[Future[Outcome]]]:
-        """Number ``size`` new requests; their numbers, and the future of each."""
+        """Open ``size`` new requests; their ids, and a future for each."""
         ids = range(self._next, self._next + size)
         self._next += size
         futures: list[Future[Outcome]] = [Future() for _ in ids]
@@ -57,14 +57,14 @@ class OpenRequests:
     def write(
         self, payloads: Sequence[Normal | Noop], expected_leader: ExpectedLeader = None
     ) -> Sequence[Future[Outcome]]:
-        """Queue a caller's writes; all that wait are proposed together."""
+        """Queue a caller's writes; all pending writes are proposed together."""
         ids, futures = self.open(len(payloads))
         self._writes.append((ids, payloads, expected_leader))
         self._wake()
         return futures
 
     def read(self, policy: ReadPolicy) -> Future[Outcome]:
-        """Queue a read; all that wait share one round."""
+        """Queue a read; all pending reads share one round of heartbeats."""
         (id,), (done,) = self.open()
         self._reads.append((id, policy))
         self._wake()
@@ -76,7 +76,7 @@ class OpenRequests:
         return bool(self._writes)
 
     def take(self, room: int | None) -> tuple[Propose | Read, ...]:
-        """Take what waits for the engine, writes first; ``room`` is how many bytes it accepts, if that is limited."""
+        """Take what waits for the engine, writes first; ``room`` is how many bytes it accepts, ``None`` for any."""
         taken, count = list[Call](), 0
         while self._writes and count < WRITES:
             taken.append(self._writes.popleft())
@@ -89,7 +89,7 @@ class OpenRequests:
         return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Resolve the futures of the requests that have ended."""
+        """Resolve the requests that these outcomes name."""
         for outcome in outcomes:
             done = self._open.pop(outcome.request)
             if not done.done():
@@ -98,11 +98,11 @@ class OpenRequests:
             self._settled.set()
 
     def fail(self, why: Fatal) -> None:
-        """The node has ended: every request that is still open raises ``why``."""
+        """Fail all open requests with ``why``, because the node has ended."""
         for done in self._open.values():
             if not done.done():
                 done.set_exception(copy(why))
-                done.exception()  # asked for, in case nobody waits any more
+                done.exception()  # retrieved, in case no caller waits any more
         self._open.clear()
         self._settled.set()
 
@@ -122,7 +122,7 @@ def merged(calls: Sequence[Call], room: int | None) -> list[Propose]:
 
 
 def _groups(calls: Sequence[Call], room: int | None) -> Iterator[list[Call]]:
-    """Calls of one fence while they fit; one that does not stands alone, so that it is judged alone."""
+    """Calls with the same expected leader that fit into ``room`` bytes; a larger call stands alone."""
     for expected_leader in dict.fromkeys(expected_leader for _, _, expected_leader in calls):
         group, group_fits = list[Call](), True
         for call in (one for one in calls if one[2] == expected_leader):

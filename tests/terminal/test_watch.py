@@ -53,7 +53,7 @@ def test_a_voter_that_lost_its_disk_is_an_alarm_and_the_way_out_stands_beside_it
     lost = msgspec.structs.replace(metrics(1, leads=True), reverted={2: 9, 3: 0})
     shown_words = " ".join(" ".join(shown({1: lost, 2: metrics(2)})).split())
     assert "ALARM: node 2 lost entries that it had acknowledged, up to 9: node 1 sends it nothing more" in shown_words
-    assert "ALARM: node 3 has led and holds nothing any more" in shown_words
+    assert "ALARM: node 3 was a leader and has an empty disk now" in shown_words
     assert "pyraft-lab client allow-next-revert 3" in shown_words
 
 
