@@ -1,4 +1,4 @@
-"""``act(world, action)``: the one way in which a world changes; a pure function, like Raft itself."""
+"""``apply(world, action)``: the only function that changes a world; pure, like the engine."""
 
 from typing import NamedTuple, assert_never
 
@@ -57,7 +57,7 @@ ANY_CALL = Read(())
 
 
 class Applied(NamedTuple):
-    """The world after an action, the record of it, and the calls it ended."""
+    """The world after an action, the record of it, and the client calls it completed."""
 
     world: World
     record: Record
@@ -65,9 +65,9 @@ class Applied(NamedTuple):
 
 
 def apply(world: World, action: Action, now: Micros | None = None) -> Applied:
-    """Let ``action`` happen, at ``now`` (not before the world's own time); the given world stays as it is.
+    """Apply ``action`` at ``now`` (microseconds, default: the world's own time); the given world does not change.
 
-    Raises ``PyraftError`` where the action makes no sense: an unknown node, a message that is not under way.
+    Raises ``PyraftError`` for an action that is not possible: an unknown node, a message that is not on its way.
     """
     transition = Transition(world)
     transition.now = max(world.now, world.now if now is None else now)
@@ -80,7 +80,7 @@ def apply(world: World, action: Action, now: Micros | None = None) -> Applied:
 
 
 def new_node(setting: Setting, node: NodeId, disk: Disk = _EMPTY) -> Node:
-    """A server that has not started yet, with this on its disk."""
+    """A server that has not started yet, with ``disk`` as its disk."""
     state = setting.engine.start(node, disk, setting.config)
     return Node(id=node, state=state, synced=disk, machine=Sessions.of(setting.machine()))
 
@@ -91,7 +91,7 @@ def new_node(setting: Setting, node: NodeId, disk: Disk = _EMPTY) -> Node:
 def _pass(transition: Transition, action: Pending) -> None:
     due = transition.unschedule(action)
     if due is None:
-        raise PyraftError(f"{action} is not pending; what is, `pending` tells")
+        raise PyraftError(f"{action} is not pending; `pending` lists the actions that are")
     transition.cause = due.cause
     match action:
         case Deliver(message):
@@ -105,7 +105,7 @@ def _pass(transition: Transition, action: Pending) -> None:
 
 
 def _deliver(transition: Transition, flight: Flight) -> None:
-    """It arrives, unless its link was cut or its receiver died meanwhile."""
+    """Deliver a message, unless its link was cut or its receiver crashed meanwhile."""
     fate = _undelivered(transition, flight)
     kind = Kind.RECEIVE if fate is None else Kind.UNDELIVERED
     transition.describe(kind, flight.dst, peer=flight.src, message=flight.id, detail=fate or "")
@@ -123,7 +123,7 @@ def _undelivered(transition: Transition, flight: Flight) -> Fate | None:
 
 
 def _run_due(transition: Transition, action: FireTimer | Sync | Build | SnapshotMissing | GiveUp) -> None:
-    """Something of a node's own is due: a timer, its disk, its machine, its wait for what became of its entries."""
+    """Run an action of a node that is due: a timer, a sync, a built snapshot, or the end of a wait for its writes."""
     server = SimulatedDriver(transition, action.node)
     match action:
         case FireTimer(node, timer):
@@ -149,7 +149,7 @@ def _run_due(transition: Transition, action: FireTimer | Sync | Build | Snapshot
     transition.nodes[action.node] = server.value()
 
 
-# What somebody decides
+# External decisions
 
 
 def _decide(transition: Transition, action: Decision) -> None:
@@ -258,7 +258,7 @@ def _change_links(transition: Transition, action: Cut | Partition | Heal | Hold 
 def _change_message(transition: Transition, action: Drop | Duplicate | Delay) -> None:
     flight = transition.flights.get(action.message)
     if flight is None:
-        raise PyraftError(f"message {action.message} is not under way; those that are: {sorted(transition.flights)}")
+        raise PyraftError(f"message {action.message} is not on its way; those that are: {sorted(transition.flights)}")
     match action:
         case Drop(message):
             transition.unschedule(Deliver(message))
@@ -279,14 +279,14 @@ def _change_message(transition: Transition, action: Drop | Duplicate | Delay) ->
 
 def _postpone(transition: Transition, flight: Flight, by: Micros) -> None:
     old = transition.unschedule(Deliver(flight.id))
-    assert old is not None, "what flies is on the agenda"
+    assert old is not None, "a message on its way is on the agenda"
     due = transition.schedule(old.time + by - transition.now, old.action, old.cause)
     transition.flights[flight.id] = replace(flight, due=due.time / SECOND)
 
 
 def _join(transition: Transition, node: NodeId) -> None:
     _demand(node not in transition.nodes, f"there is a node {node} already")
-    _demand(node > 0, f"{node} is no node id: they are counted from 1")
+    _demand(node > 0, f"{node} is not a node id: they start at 1")
     transition.nodes[node] = new_node(transition.world.setting, node)
     transition.describe(Kind.JOIN, node)
     server = SimulatedDriver(transition, node)

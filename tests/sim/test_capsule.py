@@ -191,7 +191,7 @@ def test_other_rules_are_found_out_where_they_first_matter() -> None:
     other.run(2)
     pairs = zip(sim.trace.records, other.trace.records, strict=False)
     parted = next(mine.id for mine, theirs in pairs if mine != theirs)
-    with pytest.raises(CapsuleMismatch, match="goes otherwise here") as mismatch:
+    with pytest.raises(CapsuleMismatch, match="rebuilt run differs") as mismatch:
         Simulation.from_capsule(text, rules=lax)
     assert parted <= mismatch.value.event <= parted + 10
 

@@ -209,7 +209,7 @@ def test_inspect_and_the_start_agree_on_a_directory(
 @pytest.mark.parametrize("other", [Identity(6, "demo"), Identity(3, "other"), Identity(4)], ids=str)
 def test_a_directory_of_another_node_is_refused_before_anything_is_touched(directory: Path, other: Identity) -> None:
     before = contents(directory)
-    with pytest.raises(WrongStorage, match=f"belongs to node 3 of cluster demo, and {other} was to use it"):
+    with pytest.raises(WrongStorage, match=f"belongs to node 3 of cluster demo and cannot be used by {other}"):
         start(directory, other)
     assert contents(directory) == before
 

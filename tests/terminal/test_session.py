@@ -83,10 +83,10 @@ def test_a_directory_of_another_node_is_refused_by_the_command(start: Start, tmp
         until_there(tmp_path / "3" / "identity.json")
         first.kill()
         first.wait()
-        assert "belongs to node 3 of cluster demo, and node 6 of cluster demo" in refused(
+        assert "belongs to node 3 of cluster demo and cannot be used by node 6 of cluster demo" in refused(
             start("node", "--id", "6", *place)
         )
-        assert "and node 3 of cluster other was to use it" in refused(
+        assert "and cannot be used by node 3 of cluster other" in refused(
             start("node", "--id", "3", "--cluster", "other", *place)
         )
 
