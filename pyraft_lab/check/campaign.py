@@ -1,6 +1,6 @@
 """Campaigns: one run for every seed, on any executor, back as a frame; what failed comes with its capsule.
 
->>> from pyraft_lab.sim.delete_unused import Serial
+>>> from pyraft_lab.sim.sweep import Serial
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])

@@ -122,7 +122,7 @@ class Weather(Struct, frozen=True, kw_only=True):
     def differences(self) -> str:
         """The differences from the default weather, as text.
 
-        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).words()
+        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).differences()
         'loss 10 %; from n1 to n2 latency 200-300 ms'
         """
         usual = asdict(Weather())

@@ -26,7 +26,7 @@ class StorageTrial:
     >>> from pyraft_lab.storage.memory import MemoryStorage
     >>> async def example() -> int:
     ...     disk = MemoryStorage()
-    ...     async with Trial(lambda: lambda: disk) as trial:
+    ...     async with StorageTrial(lambda: lambda: disk) as trial:
     ...         await trial.write(append(1, 3))
     ...         return len((await trial.holds()).log)
     >>> asyncio.run(example())
