@@ -42,7 +42,7 @@ async def room(url: str, *, seats: int = 0) -> AsyncIterator[TeacherCommands]:
 
 
 REFUSED = {
-    "": "type an order: partition, cut",
+    "": "type a command: partition, cut",
     "prtition 1 2": "did you mean partition?",
     "delay nan 1": "'nan' is not a number",
     "delay 0.2 0.1": "give the shortest and the longest",
@@ -62,10 +62,10 @@ REFUSED = {
     "loss nan": "'nan' is not a number",
     "heal now": "heal takes no words",
     "hand 99": "there is no node 99",
-    "hand 1": "nobody sits at node 1",
+    "hand 1": "node 1 is automatic",
     "back 99": "there is no node 99",
     "pace 0": "'0' is not a pace",
-    "count maybe": "'maybe' is neither on nor off",
+    "count maybe": "'maybe' must be on or off",
     "seats -1": "'-1' is not a number of seats",
     "seats 99": "'99' is not a number of seats",
     "seats 0": "node 1 would leave, and nobody else votes",
@@ -96,15 +96,15 @@ async def refusal(orders: TeacherCommands, line: str) -> str:
 async def test_orders_about_links_say_who_obeys_them() -> None:
     with broker.start() as its:
         async with room(its.url, seats=2) as orders:
-            assert await orders.carry_out("loss 0.01") == "loss 1%; obeyed by nodes 1, 2"
-            assert await orders.carry_out("cut 1 2") == "1 → 2 cut, loss 1%; obeyed by nodes 1, 2"
-            assert await orders.carry_out("heal") == "all links are whole; obeyed by nodes 1, 2"
+            assert await orders.carry_out("loss 0.01") == "loss 1%; applied by nodes 1, 2"
+            assert await orders.carry_out("cut 1 2") == "1 → 2 cut, loss 1%; applied by nodes 1, 2"
+            assert await orders.carry_out("heal") == "all links are whole; applied by nodes 1, 2"
 
 
 async def test_an_order_to_an_empty_room_waits_for_those_who_come() -> None:
     with broker.start() as its:
         async with room(its.url) as orders:
-            assert await orders.carry_out("loss 0.1") == "loss 10%; nobody is here yet; nodes that come will obey it"
+            assert await orders.carry_out("loss 0.1") == "loss 10%; no node is here yet; nodes that join will apply it"
 
 
 async def test_an_order_that_takes_a_while_shows_and_can_be_cancelled() -> None:
@@ -164,11 +164,11 @@ def test_a_fault_that_nobody_obeys_is_no_success(
         while not obeyed(client, capsys):
             pass
         assert main([*client, "partition", "1", "2"]) == 1
-        assert "node 1 does not obey faults" in capsys.readouterr().err
+        assert "node 1 does not accept faults" in capsys.readouterr().err
         assert main([*client, "partition", "1", "9"]) == 1
         assert "there is no node 9; known are 1, 2" in capsys.readouterr().err
         assert main([*client, "heal"]) == 0
-        assert "done; obeyed by node 2, not by node 1" in capsys.readouterr().out
+        assert "done; applied by node 2, not by node 1" in capsys.readouterr().out
         assert main([*client, "remove", "2"]) == 0
 
 

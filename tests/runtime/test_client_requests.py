@@ -61,7 +61,7 @@ async def test_one_read_answers_many_queries_and_a_stumble_is_its_own(alone: Raf
 
 
 async def test_a_full_node_says_when_to_come_back(alone: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Overloaded, match="requests wait and 5 are allowed; try again in") as full:
+    with pytest.raises(Overloaded, match="requests are waiting and 5 are allowed; try again in") as full:
         await asyncio.gather(*(alone.serve(batch(1, serial=serial)) for serial in range(1, 20)))
     assert full.value.retry_after
     await alone.wait(10).applied(alone.metrics.last_log.index)

@@ -40,7 +40,7 @@ def test_a_campaign_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["check", "--seeds", "0:2", "--nodes", "3", "--faults", "light", "--seconds", "1", "--workers", "1"]) == 0
     )
-    assert "nothing fell" in capsys.readouterr().out
+    assert "nothing violated" in capsys.readouterr().out
 
 
 def test_a_campaign_in_which_something_falls_ends_with_the_shrunk_run(
@@ -103,7 +103,7 @@ def test_a_plan_in_a_file_is_performed(tmp_path: Path, capsys: pytest.CaptureFix
         (["--plan", "nowhere.yaml", "--faults", "heavy"], "--faults='heavy': the plan says that itself"),
         (["--capsule", "pyraft1.40", "--seed", "3"], "--seed=3: the capsule says that itself"),
         (["--capsule", "pyraft1.40"], "cut off within its first characters"),
-        (["--capsule", "hello"], "'hello' is neither a capsule nor a file of one"),
+        (["--capsule", "hello"], "'hello' is neither a capsule nor a file with one"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_sentence(

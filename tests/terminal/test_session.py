@@ -109,7 +109,7 @@ def test_a_learner_that_is_not_heard_of_is_named_and_how_to_start_it(
         assert main([*client, "put", "x", "1"]) == 0
         assert main([*client, "--timeout", "1", "add-learner", "7"]) == 1
         told = capsys.readouterr().err
-        assert "node 7 is not heard of yet; waiting 1 s" in told
+        assert "node 7 was not heard from yet; waiting 1 s" in told
         assert "node 7 was not heard of within 1 s; it is a learner now" in told
         assert f"pyraft-lab node --id 7 --broker {running.url} --data data/7" in told
         assert main([*client, "add-learner", "8", "--no-wait"]) == 0
@@ -137,9 +137,9 @@ def test_a_session_says_who_is_no_member_and_why_nobody_leads(
         assert "node 3 is no member; it may be stopped" in capsys.readouterr().err
         assert main([*client, "status"]) == 0
         told = capsys.readouterr().out.splitlines()
-        assert [line.split()[1] for line in told if line.endswith("no member")] == ["3"]
+        assert [line.split()[1] for line in told if line.endswith("not a member")] == ["3"]
         assert main(["watch", "--broker", running.url, "--once"]) == 0
-        assert "no member" in capsys.readouterr().out
+        assert "not a member" in capsys.readouterr().out
         second.kill()
         assert main([*client, "--timeout", "3", "put", "x", "2"]) == 1
         assert "takes a majority of its voters 1, 2; not heard of: 2" in capsys.readouterr().err
@@ -154,11 +154,11 @@ def test_a_guarded_room_lets_learners_sit_and_tells_others_which_account_they_ne
         return start("join", "room9", "--broker", account.url(running.url))
 
     with broker.start(access_control=guard) as running:
-        assert "account 1 may not sit in room room9: it hears nothing of it" in refused(join(node))
+        assert "account 1 may not join room room9: it receives nothing from it" in refused(join(node))
         assert until(join(ann), "room room9") == "room room9: you are node 1"
         assert until(join(bob), "room room9") == "room room9: you are node 2"
         told = refused(join(guest))
-        assert "account guest may not sit in room room9: it does not speak for node 3" in told
+        assert "account guest may not join room room9: it may not send as node 3" in told
         assert "pyraft-lab broker --cluster room9 --learners NAME" in told
         orders = start("teach", "room9", "--broker", teacher.url(running.url), "--seats", "3")
         assert order(orders, "write x 1") == "x is 1, on a majority of disks"
