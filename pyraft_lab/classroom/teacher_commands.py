@@ -124,7 +124,7 @@ class TeacherCommands:
         obeyed = await impose(self.remote, decree, seconds=COMMAND_TIMEOUT, is_over=lambda: self.decree is not decree)
         who = f"applied by {listed(obeyed)}" if obeyed else "no node is here yet; nodes that join will apply it"
         deaf = self.remote.metrics.keys() - set(obeyed)
-        return f"{_links(decree) or 'all links are whole'}; {who}" + (f", not by {listed(deaf)}" if deaf else "")
+        return f"{_links(decree) or 'no link faults'}; {who}" + (f", not by {listed(deaf)}" if deaf else "")
 
     async def _seat(self, seats: int, *, is_sure: bool) -> str:
         if not is_sure and (why := self.bots.what_would_be_lost(seats)):

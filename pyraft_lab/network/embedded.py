@@ -2,11 +2,11 @@
 
     python -m pyraft_lab.network.embedded 127.0.0.1 1883 [SETTINGS]
 
-Why our own: what a cluster asks for is small (QoS 0 and 1, retained messages, last wills, passwords and access lists),
-and of the brokers that pip installs none does it reliably: amqtt loses clients that come together and, from
-Python 3.12, the last words of clients that leave; iotcore cannot set TCP_NODELAY, so that an acknowledged message takes
-44 ms; moat-lib-mqtt speaks MQTT 5 only. A request of 1 kB and its answer, the processor's time of all processes and
-the median round trip, on two cores (``python -m tests.bench.brokers``):
+A cluster needs few features: QoS 0 and 1, retained messages, last wills, passwords and access lists. No broker that
+pip installs provides these reliably: amqtt loses clients that connect together and, from Python 3.12, the last messages
+of clients that disconnect; iotcore cannot set TCP_NODELAY, so an acknowledged message takes 44 ms; moat-lib-mqtt
+supports MQTT 5 only. For a request of 1 kB and its answer, the table shows the processor time of all processes and the
+median round trip, on two cores (``python -m tests.bench.brokers``):
 
 ================== ================ ================
 broker             QoS 0            QoS 1
@@ -15,7 +15,7 @@ mosquitto 2.0      284 µs, 0.2 ms   404 µs, 0.4 ms
 this one           384 µs, 0.4 ms   547 µs, 0.5 ms
 ================== ================ ================
 
-It keeps no session for a client that is away, and takes no message of QoS 2.
+It keeps no session for an absent client, and accepts no message of QoS 2.
 """
 
 import asyncio

@@ -60,7 +60,7 @@ def _warn(host: str, guard: broker.AccessControl) -> None:
     if not guard.accounts and host not in {"127.0.0.1", "localhost", "::1"}:
         sys.stderr.write(
             "pyraft-lab: without accounts, everybody in this network can read and change every cluster of this broker; "
-            "--nodes, --clients, --learners and --teacher let in only those\n"
+            "--nodes, --clients, --learners and --teacher restrict it to their accounts\n"
         )
 
 

@@ -68,10 +68,10 @@ REFUSED = {
     "count maybe": "'maybe' must be on or off",
     "seats -1": "'-1' is not a number of seats",
     "seats 99": "'99' is not a number of seats",
-    "seats 0": "node 1 would leave, and nobody else votes",
+    "seats 0": "node 1 would leave, and there is no other voter",
     "seats 0 please": "seats takes a number",
     "remove 9": "there is no node 9",
-    "remove 1": "node 1 stays: nobody else votes",
+    "remove 1": "node 1 stays: there is no other voter",
     "write x": "write takes a key and a value",
     "write x NaN": "NaN is not a number",
     "transfer 9": "there is no node 9",
@@ -98,7 +98,7 @@ async def test_orders_about_links_say_who_obeys_them() -> None:
         async with room(its.url, seats=2) as orders:
             assert await orders.carry_out("loss 0.01") == "loss 1%; applied by nodes 1, 2"
             assert await orders.carry_out("cut 1 2") == "1 → 2 cut, loss 1%; applied by nodes 1, 2"
-            assert await orders.carry_out("heal") == "all links are whole; applied by nodes 1, 2"
+            assert await orders.carry_out("heal") == "no link faults; applied by nodes 1, 2"
 
 
 async def test_an_order_to_an_empty_room_waits_for_those_who_come() -> None:
@@ -142,7 +142,7 @@ def test_a_learner_who_is_taken_out_is_told_and_the_room_says_what_it_would_lose
         assert (
             learner.communicate()[1].splitlines()[-1].startswith(f"pyraft-lab: node {me} was taken out of room {ROOM}")
         )
-        assert "nobody else votes" in order(teacher, "seats 0")
+        assert "there is no other voter" in order(teacher, "seats 0")
         say(teacher, "quit")
         assert teacher.wait(60) == 0
 
