@@ -10,9 +10,9 @@ requests through a :class:`PendingRequests`. It is a value: a fork of a simulate
 >>> outcomes[0].request, outcomes[0].result
 (7, 'done')
 
-Two other modules keep a book of requests, each for its own side of a call: :mod:`pyraft_lab.runtime.requests` the
-futures of the callers of one live node, by request number, and :mod:`pyraft_lab.client.state` what a client has sent
-and not been answered.
+Three other modules keep requests, each for its own part of a call: :mod:`pyraft_lab.runtime.requests` the futures of
+the callers of one live node, by request id; :mod:`pyraft_lab.runtime.client_requests` the batches of clients, so that
+each is proposed once; :mod:`pyraft_lab.client.state` what a client has sent and has no answer to.
 """
 
 from collections.abc import Iterator, Sequence

@@ -53,7 +53,7 @@ from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
 
 _EMPTY = Disk()
 ANY_CALL = Read(())
-"""Stands for any call of a client."""
+"""Represents any request of a client."""
 
 
 class Applied(NamedTuple):
@@ -305,14 +305,13 @@ def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (it is the que
         raise PyraftError(otherwise)
 
 
-# Timers that expired while a server was paused
+# Overdue timers: a paused server fires them before the events that depend on them
 
 
 def fires_before(world: World, action: Action) -> FireTimer | None:
-    """The expired timer that must fire before ``action``, or ``None``; apply it, and ask again.
+    """The timer that must fire before ``action``, or ``None``; after it fires there may be another.
 
-    A server that was paused finds its expired timers first, then whatever asks about them. The rule is the engine's
-    (:func:`~pyraft_lab.engine.rules.fires_first`), and a live node uses it too.
+    The rule is the engine's (:func:`~pyraft_lab.engine.rules.fires_first`); a live node uses the same one.
     """
     if not any(node.overdue for node in world.nodes.values()):
         return None
@@ -325,7 +324,7 @@ def fires_before(world: World, action: Action) -> FireTimer | None:
 
 
 def _event_for(world: World, action: Action) -> tuple[NodeId | None, Event]:
-    """The node that ``action`` gives an event to, and the event."""
+    """The node to which an action passes an event, and the event."""
     match action:
         case Deliver(message):
             flight = world.flights[message]
