@@ -1,7 +1,7 @@
-"""The open requests of a node's clients, from ``Accepted`` and ``Readable`` to their outcome.
+"""Which request waits for which entry or read, how it ends, and what its caller gets: a response, or an error.
 
 Both drivers, the simulation and the live node, execute the engine's commands in order and pass those that concern
-requests through a :class:`PendingRequests`. It is a value, so a fork of the world also forks the open requests.
+requests through a :class:`PendingRequests`. It is a value: a fork of a simulated cluster forks its open requests too.
 
 >>> from pyraft_lab.engine.log import Noop
 >>> pending, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
@@ -9,6 +9,10 @@ requests through a :class:`PendingRequests`. It is a value, so a fork of the wor
 >>> pending, outcomes = pending.after(Apply((entry,)), results=["done"])
 >>> outcomes[0].request, outcomes[0].result
 (7, 'done')
+
+Three other modules keep requests, each for its own part of a call: :mod:`pyraft_lab.runtime.requests` the futures of
+the callers of one live node, by request id; :mod:`pyraft_lab.runtime.client_requests` the batches of clients, so that
+each is proposed once; :mod:`pyraft_lab.client.state` what a client has sent and has no answer to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,11 +45,13 @@ from pyraft_lab.engine.commands import (
     Truncate,
 )
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.log import Configuration, Entry, Log
+from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Leader, Role
-from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId
+from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, RequestId
 from pyraft_lab.errors import (
     AlreadyInitialized,
+    BadCommand,
     ChangeInProgress,
     EmptyMembership,
     LearnerNotFound,
@@ -57,6 +63,7 @@ from pyraft_lab.errors import (
     PyraftError,
     QuorumNotEnough,
 )
+from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 EMPTY = Log()
 GRACE = 10
@@ -102,6 +109,14 @@ class RequestFailed(Struct, frozen=True, tag=True):
 
 
 Outcome = WriteApplied | ReadAllowed | OperationDone | RequestFailed
+
+
+class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
+    """A write's place in the log, the machine's result, and the membership if it was a membership change."""
+
+    log_id: LogId
+    value: Any = None
+    membership: Membership | None = None
 
 
 class Waiting(Struct, frozen=True):
@@ -185,8 +200,8 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
         last = entries[-1].index if entries else self.applied
         due, later = self._split(last)
         ended = tuple(outcome for part in due for outcome in _answers(part, entries, results))
-        ledger, served = _serve(replace(self, writes=later, applied=last))
-        return ledger, (*ended, *served)
+        pending, served = _serve(replace(self, writes=later, applied=last))
+        return pending, (*ended, *served)
 
     def _truncated(self, after: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         kept = tuple(waiting.split(after)[0] for waiting in self.writes)
@@ -201,8 +216,8 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
             for part in due
             for request, id in part
         )
-        ledger, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
-        return ledger, (*ended, *served)
+        pending, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
+        return pending, (*ended, *served)
 
     def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
         """The requests that wait for an entry up to ``last``, and the others."""
@@ -226,13 +241,52 @@ def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> 
             yield RequestFailed(request, _replaced(id))
 
 
-def _serve(ledger: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
+def _serve(pending: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
     """Complete the reads whose index is applied."""
-    ready = [read for read in ledger.reads if read.at.index <= ledger.applied]
+    ready = [read for read in pending.reads if read.at.index <= pending.applied]
     if not ready:
-        return ledger, ()
-    waiting = tuple(read for read in ledger.reads if read.at.index > ledger.applied)
-    return replace(ledger, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
+        return pending, ()
+    waiting = tuple(read for read in pending.reads if read.at.index > pending.applied)
+    return replace(pending, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
+
+
+def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
+    """The response of ``node`` to its caller; raises the error of a failed request."""
+    match outcome:
+        case WriteApplied(_, entry, answer):
+            membership = entry.payload.membership if type(entry.payload) is Configuration else None
+            return WriteResponse(log_id=entry.id, value=value_of(answer), membership=membership)
+        case RequestFailed(_, failure):
+            raise to_error(failure, node)
+        case ReadAllowed(_, at):
+            return WriteResponse(log_id=at)
+        case OperationDone():
+            return WriteResponse(log_id=ORIGIN)
+        case _:
+            assert_never(outcome)
+
+
+def value_of(answer: Answer) -> Any:
+    """The value in a machine's answer; of a batch, those of its commands in order.
+
+    Raises ``BadCommand`` where the machine refused the command, and ``OutcomeUnknown`` where the session has expired.
+
+    >>> value_of(Value(3))
+    3
+    """
+    match answer:
+        case Value(value):  # the most frequent case comes first
+            return value
+        case Batched(values):
+            return values
+        case Rejected(why):
+            raise BadCommand(why)
+        case Expired():
+            raise OutcomeUnknown("its session has expired")
+        case OutOfOrder(serial):
+            raise BadCommand(f"serial {serial} of its session arrived before the previous one")
+        case _:
+            assert_never(answer)
 
 
 def to_error(failure: Failure, node: NodeId) -> PyraftError:

@@ -29,13 +29,9 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-<<<<<<< HEAD
-        """Read a URL; ``ConfigError`` says what is wrong with it."""
+        """Read a URL; raises ``ConfigError`` with what is wrong in it."""
         if not isinstance(url, str):
             raise ConfigError("broker", url, "must look like mqtt://host:1883 or mqtts://user:password@host:8883")
-=======
-        """Read a URL; raises ``ConfigError`` with what is wrong in it."""
->>>>>>> wc
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -89,12 +85,7 @@ class Certificates(Struct, frozen=True, kw_only=True):
 
 
 def topic_word(field: str, value: str) -> str:
-<<<<<<< HEAD
-    """``value`` if it may stand between the slashes of a topic: ``+`` and ``#`` would match others' topics."""
-    if not TOPIC_WORD.fullmatch(text(field, value)) or value.startswith("$"):
-=======
     """``value``, if it is valid as one level of a topic, without ``+`` and ``#``; else ``ConfigError``."""
-    if not TOPIC_WORD.fullmatch(value) or value.startswith("$"):
->>>>>>> wc
+    if not TOPIC_WORD.fullmatch(text(field, value)) or value.startswith("$"):
         raise ConfigError(field, value, "must be 1 to 64 characters without '/', '+', '#', '$' in front or white space")
     return value

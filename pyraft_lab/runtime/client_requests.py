@@ -69,7 +69,7 @@ class ClientRequests:
         """Propose a batch, unless it is already in progress."""
         if name not in self._pending:
             self._check_room()
-            (outcome,) = self._life.running_driver().write((Normal(data),))
+            (outcome,) = self._life.running_driver().requests.write((Normal(data),))
             self._pending[name] = Pending(asyncio.get_running_loop().time(), len(data), outcome)
             self._bytes += len(data)
             outcome.add_done_callback(lambda _: self._settled(name))

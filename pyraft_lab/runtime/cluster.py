@@ -28,12 +28,12 @@ from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.faults import Fate, Faults, LinkFaults
 from pyraft_lab.network.gate import Gate
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.trace.record import Kind

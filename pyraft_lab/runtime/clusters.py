@@ -22,9 +22,9 @@ from pyraft_lab.loop_thread import LoopOwner, LoopThread
 from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.address import Address, topic_word
 from pyraft_lab.network.faults import LinkFaults
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Transport
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.record import Kind
 from pyraft_lab.trace.trace import Trace
 

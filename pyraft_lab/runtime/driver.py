@@ -41,16 +41,14 @@ from pyraft_lab.engine.events import (
     Boot,
     Event,
     Fire,
-    Propose,
     Read,
-    ReadPolicy,
     Receive,
     SnapshotBuilt,
     SnapshotGone,
     Stored,
     Unreachable,
 )
-from pyraft_lab.engine.log import Log, Noop, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Log, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
@@ -64,7 +62,6 @@ from pyraft_lab.pending_requests import EMPTY, Outcome, PendingRequests, grace
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
-from pyraft_lab.runtime.proposals import Call, ExpectedLeader, merged
 from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.runtime.timers import Timers
@@ -72,8 +69,8 @@ from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
 
 log = logging.getLogger(__name__)
-LETTERS, WRITES = 512, 2048
-"""The most messages and writes of one turn: a flood must not delay the heartbeats."""
+LETTERS = 512
+"""The most messages that are taken at once: a flood must not delay the heartbeats."""
 INBOX = 16_384
 """Messages that may wait; beyond this the oldest are dropped, which Raft tolerates."""
 
@@ -92,9 +89,9 @@ class Driver:
         reporter: Recorder,
     ) -> None:
         self.state, self.engine = state, engine
-        self.ledger = PendingRequests()
+        self.pending = PendingRequests()
         self.raised = NONE
-        self.requests = OpenRequests()
+        self.requests = OpenRequests(self.wake)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
         self.machinist = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
@@ -108,8 +105,6 @@ class Driver:
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
         self._envelopes: deque[tuple[NodeId, Envelope]] = deque()
-        self._writes: deque[Call] = deque()
-        self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
         self._giving_up: asyncio.TimerHandle | None = None
@@ -150,22 +145,6 @@ class Driver:
                 self._awake.set()
             case _:
                 pass  # Raft's own timers decide which peers are reachable
-
-    def write(
-        self, payloads: Sequence[Normal | Noop], expected_leader: ExpectedLeader = None
-    ) -> Sequence[Future[Outcome]]:
-        """Queue a client's writes; all pending writes are proposed together."""
-        ids, futures = self.requests.open(len(payloads))
-        self._writes.append((ids, payloads, expected_leader))
-        self._awake.set()
-        return futures
-
-    def read(self, policy: ReadPolicy) -> Future[Outcome]:
-        """Queue a read; all pending reads share one round of heartbeats."""
-        (id,), (done,) = self.requests.open()
-        self._reads.append((id, policy))
-        self._awake.set()
-        return done
 
     def queue_request(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
         """Queue the event of one request; the future resolves to its outcome."""
@@ -226,11 +205,10 @@ class Driver:
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
-        requests: tuple[Event, ...] = (*self._proposals(), *self._read_requests())
-        for event in requests:
+        for event in self.requests.take(room_for(self.state)):
             self._step_after_due_timers(event)
         self._fail_undecided_writes()
-        if self._envelopes or self._writes:
+        if self._envelopes or self.requests.has_writes:
             self._awake.set()
 
     @property
@@ -240,7 +218,7 @@ class Driver:
 
     def _fail_undecided_writes(self) -> None:
         """Fail the writes of an ended leadership after ``grace`` seconds: this node may never learn their outcome."""
-        if not self.ledger.is_orphaned(self.state.role):
+        if not self.pending.is_orphaned(self.state.role):
             self._cancel_give_up_timer()
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)
@@ -255,21 +233,8 @@ class Driver:
         if self.clock.is_frozen or not self._is_going.is_set():
             self._fail_undecided_writes()  # timers are frozen
             return
-        self.ledger, outcomes = self.ledger.without_writes()
+        self.pending, outcomes = self.pending.without_writes()
         self._settle(outcomes)
-
-    def _proposals(self) -> list[Propose]:
-        """The pending writes, merged into few events."""
-        taken, count = list[Call](), 0
-        while self._writes and count < WRITES:
-            taken.append(self._writes.popleft())
-            count += len(taken[-1][0])
-        return merged(taken, room_for(self.state))
-
-    def _read_requests(self) -> list[Read]:
-        taken, self._reads = self._reads, deque()
-        policies = dict.fromkeys(policy for _, policy in taken)
-        return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
 
     def _step_after_due_timers(
         self, event: Event, cause: EventId | None = None, received: MessageId | None = None
@@ -348,7 +313,7 @@ class Driver:
 
     def _resolve_requests(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
         """Resolve the requests that this command completes."""
-        self.ledger, outcomes = self.ledger.after(command, results, log=log)
+        self.pending, outcomes = self.pending.after(command, results, log=log)
         self._settle(outcomes)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:

@@ -1,6 +1,7 @@
 """The life of a node: started once, on one event loop, and ended once; a call before or after raises an error."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,10 +15,11 @@ from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint
 from pyraft_lab.runtime.driver import Driver, cause_of_death
 from pyraft_lab.runtime.hooks import is_cancelled
-from pyraft_lab.runtime.lives import claim, release
 from pyraft_lab.runtime.storage_use import StorageUse
 
 T = TypeVar("T")
+_SERVES: dict[int, NodeId] = {}
+"""By the identity of a machine: the node that uses it, or used it."""
 StartNode = Callable[[], Awaitable[tuple[Driver, Endpoint]]]
 """Makes the parts of a running node and its network endpoint."""
 
@@ -73,11 +75,11 @@ class NodeLifecycle:
             raise PyraftError(f"node {self.id} is already running; use it, or shutdown() and make a new Raft")
 
     async def _begin(self, inside: StartNode) -> None:
-        claim(self._machine.machine, self.id)
+        _claim(self._machine.machine, self.id)
         try:
             driver, endpoint = await inside()
         except BaseException:
-            release(self._machine.machine, is_blank=True)
+            _release(self._machine.machine, is_blank=True)
             await self._use.end()
             raise
         self.driver, self.endpoint = driver, endpoint
@@ -102,7 +104,7 @@ class NodeLifecycle:
             self.ended = self.ended or Stopped(self.id)
             driver.requests.fail(self.ended)
             self._changed()
-            release(self._machine.machine, is_blank=driver.machinist.applied == ORIGIN)
+            _release(self._machine.machine, is_blank=driver.machinist.applied == ORIGIN)
             try:
                 await endpoint.close()
             finally:
@@ -168,3 +170,26 @@ async def _stop(task: "asyncio.Task[None]") -> None:
     if not task.done():
         task.cancel()
         await asyncio.wait([task])
+
+
+# A machine belongs to the node that used it first. A node that restarts applies its log, or loads its snapshot, from
+# the beginning: a machine that already holds these commands would apply them twice.
+
+
+def _claim(machine: Any, node: NodeId) -> None:
+    """Assign ``machine`` to ``node``; raises ``PyraftError`` if a node has already used it."""
+    if id(machine) in _SERVES:
+        kind = type(machine).__name__
+        raise PyraftError(
+            f"the machine of node {node} was already used by node {_SERVES[id(machine)]} and holds its commands"
+            f"; give each node a new machine each time it starts, for instance Raft({node}, machine={kind}(), ...)"
+        )
+    _SERVES[id(machine)] = node
+    with suppress(TypeError):  # no weak references to this type: _release() frees it when the node ends
+        weakref.finalize(machine, _SERVES.pop, id(machine), None).atexit = False
+
+
+def _release(machine: Any, *, is_blank: bool) -> None:
+    """Release the machine of a node that has ended; if nothing was applied to it, another node may use it."""
+    if is_blank or type(machine).__weakrefoffset__ == 0:
+        _SERVES.pop(id(machine), None)

@@ -96,14 +96,10 @@ def metrics_of(
 
 
 def alarms_after(raised: Mapping[NodeId, str], step: Step) -> Mapping[NodeId, str]:
-<<<<<<< HEAD
-    """What the leader has raised alarms about in this leadership, by peer, once ``step`` is done.
+    """The leader's alarms in this leadership after ``step``, by peer.
 
-    A peer that an operator allows to start again from nothing (``AllowRevert``) is no longer in it.
+    A peer that an operator allows to start again from nothing (``AllowRevert``) is no longer among them.
     """
-=======
-    """The leader's alarms in this leadership after ``step``, by peer."""
->>>>>>> wc
     new = {one.peer: one.what for one in step.commands if isinstance(one, Alarm)}
     if not isinstance(step.after.role, Leader):
         return NONE

@@ -26,12 +26,12 @@ from pyraft_lab.network.fault_control import publish
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.runtime.rpc import AddLearner, AllowNextRevert, ChangeMembership, TransferLeader
 from pyraft_lab.runtime.trace_stream import FollowedTrace
 from pyraft_lab.storage.base import Identity

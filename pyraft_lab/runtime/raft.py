@@ -50,7 +50,7 @@ from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Ti
 from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
-from pyraft_lab.pending_requests import Outcome, ReadAllowed, RequestFailed, to_error
+from pyraft_lab.pending_requests import WriteResponse, respond
 from pyraft_lab.runtime.admin import Runtime, Trigger
 from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.driver import Driver
@@ -58,9 +58,8 @@ from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_cluster_leader, watch_own_leadership
 from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
-from pyraft_lab.runtime.proposals import ExpectedLeader
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
-from pyraft_lab.runtime.responses import WriteResponse, respond
+from pyraft_lab.runtime.requests import ExpectedLeader
 from pyraft_lab.runtime.storage_use import StorageUse
 from pyraft_lab.session import MAX_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
@@ -198,7 +197,7 @@ class Raft:
         ``OutcomeUnknown`` (it may still happen). If the node ends meanwhile, ``OutcomeUnknown`` has the node's
         ``Fatal`` as its cause.
         """
-        return await self._lifecycle.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
+        return await self._lifecycle.run(self._write(Normal(encoded(value)), leader=leadership("leader", leader)))
 
     async def client_write_many(
         self, values: Iterable[Any], *, leader: ExpectedLeader = None
@@ -209,24 +208,24 @@ class Raft:
 
     async def write_blank(self) -> WriteResponse:
         """Commit an empty entry (no-op): a barrier after all earlier entries."""
-        return await self._lifecycle.run(self._write(Noop(), None))
+        return await self._lifecycle.run(self._write(Noop()))
 
     async def client_write_ff(self, value: Any) -> None:
         """Queue a command and return without waiting for its outcome."""
         await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
 
-    async def _write(self, payload: Normal | Noop, leader: ExpectedLeader) -> WriteResponse:
-        (done,) = (await self._with_room()).write((payload,), leader)
-        return respond(await self._outcome(done, "a write"), self.id)
+    async def _write(self, payload: Normal | Noop, *, leader: ExpectedLeader = None) -> WriteResponse:
+        (response,) = await self._write_many((payload,), leader)
+        return response
 
-    async def _write_many(self, payloads: Sequence[Normal], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
-        waiting = (await self._with_room()).write(payloads, leader)
-        async with self._undecided("a batch of writes"):
+    async def _write_many(self, payloads: Sequence[Normal | Noop], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
+        waiting = (await self._with_room()).requests.write(payloads, leader)
+        async with self._undecided("a write" if len(payloads) == 1 else "a batch of writes"):
             outcomes = [await done for done in waiting]
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _write_ff(self, payload: Normal) -> None:
-        (await self._with_room()).write((payload,))
+        (await self._with_room()).requests.write((payload,))
 
     async def _with_room(self) -> Driver:
         """The running driver, once fewer than ``max_waiting`` requests are open."""
@@ -235,10 +234,6 @@ class Raft:
             async with self._bounded(Timeout("room for one more request", self._deadline)):
                 await driver.requests.room(self._max_waiting)
         return self._lifecycle.running_driver()
-
-    async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
-        async with self._undecided(what):
-            return await done
 
     def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
         """Bound a wait for an entry; at its end raise ``OutcomeUnknown``, because the entry may still commit."""
@@ -278,16 +273,10 @@ class Raft:
         return await self._lifecycle.run(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        done = (await self._with_room()).read(policy)
+        done = (await self._with_room()).requests.read(policy)
         async with self._bounded(Timeout("a read", self._deadline)):
             outcome = await done
-        match outcome:
-            case ReadAllowed(_, at):
-                return at
-            case RequestFailed(_, failure):
-                raise to_error(failure, self.id)
-            case other:
-                raise AssertionError(f"a read cannot end as {other}")
+        return respond(outcome, self.id).log_id
 
     async def _read(self, query: Any, policy: ReadPolicy) -> Any:
         await self._ensure(policy)
@@ -380,7 +369,9 @@ class Raft:
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
         """Send the event of one request to the engine, and wait for its response."""
         done = (await self._with_room()).queue_request(event)
-        return respond(await self._outcome(done, "the request"), self.id)
+        async with self._undecided("the request"):
+            outcome = await done
+        return respond(outcome, self.id)
 
     # Observation
 

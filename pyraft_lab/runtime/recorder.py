@@ -15,10 +15,9 @@ from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.events import Boot
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import ORIGIN, NodeId
-from pyraft_lab.errors import ConfigError
-from pyraft_lab.machine import Value
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.network.codec import Envelope
-from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, RequestFailed, WriteApplied, to_error
+from pyraft_lab.pending_requests import Outcome, respond
 from pyraft_lab.runtime.hooks import HookErrors, name_of
 from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, record_step
 
@@ -181,12 +180,8 @@ def _kind(step: Step) -> Kind:
 
 
 def _reply(outcome: Outcome, node: NodeId) -> Reply:
-    match outcome:
-        case WriteApplied(request, _, Value(value)):
-            return Reply(request=request, ok=True, value=value)
-        case WriteApplied(request, _, answer):
-            return Reply(request=request, ok=False, error=str(answer))
-        case ReadAllowed(request) | OperationDone(request):
-            return Reply(request=request, ok=True)
-        case RequestFailed(request, failure):
-            return Reply(request=request, ok=False, error=str(to_error(failure, node)))
+    try:
+        response = respond(outcome, node)
+    except PyraftError as error:
+        return Reply(request=outcome.request, ok=False, error=str(error))
+    return Reply(request=outcome.request, ok=True, value=response.value)

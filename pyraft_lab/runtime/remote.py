@@ -26,10 +26,10 @@ from pyraft_lab.network.fault_control import publish
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime import room as room_of
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.runtime.room import Playing, Room
 from pyraft_lab.runtime.rpc import (
     AddLearner,

@@ -4,7 +4,7 @@ from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from pyraft_lab.engine.events import Fire, Receive, SnapshotGone
+from pyraft_lab.engine.events import Event, Fire, Read, Receive, SnapshotGone
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, UnknownNode
@@ -52,6 +52,8 @@ from pyraft_lab.sim.world import (
 from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
 
 _EMPTY = Disk()
+ANY_CALL = Read(())
+"""Represents any request of a client."""
 
 
 class Applied(NamedTuple):
@@ -301,3 +303,38 @@ def _known(transition: Transition, *nodes: NodeId) -> None:
 def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (it is the question)
     if not holds:
         raise PyraftError(otherwise)
+
+
+# Overdue timers: a paused server fires them before the events that depend on them
+
+
+def fires_before(world: World, action: Action) -> FireTimer | None:
+    """The timer that must fire before ``action``, or ``None``; after it fires there may be another.
+
+    The rule is the engine's (:func:`~pyraft_lab.engine.rules.fires_first`); a live node uses the same one.
+    """
+    if not any(node.overdue for node in world.nodes.values()):
+        return None
+    node, event = _event_for(world, action)
+    server = world.nodes.get(node or 0)
+    if server is None or server.paused:
+        return None
+    first = world.setting.engine.rules.fires_first(event, server.overdue)
+    return FireTimer(server.id, first[0]) if first else None
+
+
+def _event_for(world: World, action: Action) -> tuple[NodeId | None, Event]:
+    """The node to which an action passes an event, and the event."""
+    match action:
+        case Deliver(message):
+            flight = world.flights[message]
+            return flight.dst, Receive(flight.src, flight.message)
+        case Attempt(request):
+            waiting = world.calls[request]
+            return waiting.call.to or waiting.hint or world.leader, ANY_CALL
+        case Invoke(call):
+            return call.to or world.leader, ANY_CALL
+        case Notify(node, event):
+            return node, event
+        case _:
+            return None, ANY_CALL

@@ -12,7 +12,6 @@ from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, 
 from pyraft_lab.engine.log import Configuration, Entry, Normal
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import (
-    BadCommand,
     NetworkFailed,
     NotLeader,
     OutcomeUnknown,
@@ -21,8 +20,16 @@ from pyraft_lab.errors import (
     QuorumNotEnough,
     UnknownNode,
 )
-from pyraft_lab.machine import Expired, Rejected, Value
-from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, RequestFailed, WriteApplied, to_error
+from pyraft_lab.machine import Answer, Rejected, Value
+from pyraft_lab.pending_requests import (
+    OperationDone,
+    Outcome,
+    ReadAllowed,
+    RequestFailed,
+    WriteApplied,
+    to_error,
+    value_of,
+)
 from pyraft_lab.sim.conditions import Micros, Purpose, sample
 from pyraft_lab.sim.server import SimulatedDriver
 from pyraft_lab.sim.transition import Completed, Transition
@@ -156,9 +163,7 @@ def _on_outcome(transition: Transition, waiting: OpenCall, node: NodeId, outcome
             assert_never(outcome)
 
 
-def _on_applied(
-    transition: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Value | Rejected | Expired
-) -> None:
+def _on_applied(transition: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Answer) -> None:
     """Answer a change of membership; one that is still joint waits until its leader ends it (``auto_leave``)."""
     if not isinstance(entry.payload, Configuration):
         _answer(transition, waiting, answer)
@@ -179,16 +184,13 @@ def _look_for_end(transition: Transition, waiting: OpenCall) -> None:
             return
 
 
-def _answer(transition: Transition, waiting: OpenCall, answer: Value | Rejected | Expired) -> None:
-    match answer:
-        case Value(value):
-            _end(transition, waiting, value=value)
-        case Rejected(why):
-            _end(transition, waiting, error=BadCommand(why))
-        case Expired():
-            _end(transition, waiting, error=OutcomeUnknown("its session has expired"))
-        case _:
-            assert_never(answer)
+def _answer(transition: Transition, waiting: OpenCall, answer: Answer) -> None:
+    try:
+        value = value_of(answer)
+    except PyraftError as error:
+        _end(transition, waiting, error=error)
+    else:
+        _end(transition, waiting, value=value)
 
 
 def _fail(transition: Transition, waiting: OpenCall, error: PyraftError) -> None:

@@ -84,7 +84,7 @@ class SimulatedDriver:
         )
         self.state, self.synced, self.batches = value.state, value.synced, value.batches
         self.health, self.acked_unwritten = value.disk_faults, value.acked_unwritten
-        self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
+        self.machine, self.pending, self.building = value.machine, value.pending, value.building
         self.snapshots, self.arriving = value.snapshots, value.arriving
         self.timers, self.overdue, self.arrivals = dict(value.timers), value.overdue, value.arrivals
         self.giving_up = value.giving_up
@@ -109,7 +109,7 @@ class SimulatedDriver:
             paused=self.paused,
             rate=self.rate,
             batches=self.batches,
-            ledger=self.ledger,
+            pending=self.pending,
             snapshots=self.snapshots,
             arriving=self.arriving,
             building=self.building,
@@ -316,12 +316,12 @@ class SimulatedDriver:
                 self._settle(command)
 
     def _settle(self, command: Command, results: Sequence[Any] = ()) -> None:
-        self.ledger, outcomes = self.ledger.after(command, results, log=self.before.state.log)
+        self.pending, outcomes = self.pending.after(command, results, log=self.before.state.log)
         self.transition.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _mind_orphans(self) -> None:
         """Limit how long writes of an ended leadership wait (``pending_requests.grace``)."""
-        if not self.ledger.is_orphaned(self.state.role):
+        if not self.pending.is_orphaned(self.state.role):
             self._expect_nothing()
         elif self.giving_up is None:
             delay = round(grace(self.state.config) * SECOND)
@@ -335,7 +335,7 @@ class SimulatedDriver:
     def give_up(self) -> None:
         """Fail the writes of an ended leadership, since their outcome is unknown."""
         self.giving_up = None
-        self.ledger, outcomes = self.ledger.without_writes()
+        self.pending, outcomes = self.pending.without_writes()
         self.transition.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _apply(self, entries: Sequence[Entry]) -> list[Answer]:
@@ -378,7 +378,7 @@ class SimulatedDriver:
     def start(self) -> None:
         """Start from the disk; on ``StorageFailed`` (unreadable, or not written by Raft) the server stays down."""
         setting = self.transition.world.setting
-        self.machine, self.ledger = self.fresh_machine(), PendingRequests()
+        self.machine, self.pending = self.fresh_machine(), PendingRequests()
         try:
             check_readable(self.synced, self.health)
             self.state = setting.engine.start(self.id, self.synced, setting.config)
@@ -406,7 +406,7 @@ class SimulatedDriver:
         self.arriving, self.building, self.busy = b"", None, 0
         self.up = self.paused = False
         self.snapshots = tuple(one for one in self.snapshots if one.meta == self.synced.snapshot)
-        self.ledger = PendingRequests()
+        self.pending = PendingRequests()
         self._expect_nothing()
         lost = [call.id for call in self.transition.calls.values() if call.at == self.id]
         self.transition.outcomes.extend(

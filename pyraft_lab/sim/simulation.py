@@ -22,14 +22,13 @@ from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine, making_machines
-from pyraft_lab.sim.apply import apply, new_node
+from pyraft_lab.sim.apply import apply, fires_before, new_node
 from pyraft_lab.sim.bookmarks import Moment, diff, moments
 from pyraft_lab.sim.bootstrap import bootstrap
 from pyraft_lab.sim.capsule import write_capsule
 from pyraft_lab.sim.conditions import SECOND, Micros, Weather
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.local_invariants import LocalInvariants
-from pyraft_lab.sim.overdue import fires_before
 from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
 from pyraft_lab.sim.rebuild import rebuild
 from pyraft_lab.sim.safety import Safety

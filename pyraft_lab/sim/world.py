@@ -353,7 +353,7 @@ class Node(Struct, frozen=True, kw_only=True):
     paused: bool = False
     rate: float = 1.0
     batches: tuple[Batch, ...] = ()
-    ledger: PendingRequests = PendingRequests()
+    pending: PendingRequests = PendingRequests()
     snapshots: tuple[StoredSnapshot, ...] = ()
     arriving: bytes = b""
     building: Building | None = None

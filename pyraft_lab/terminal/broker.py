@@ -20,12 +20,8 @@ pyraft-lab broker --port 1883 --host 0.0.0.0     for everybody in this network
 pyraft-lab broker --nodes 1,2,3 --clients ann,bob --teacher eve
                                                  only for these: prints a URL with a password for each
 pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
-<<<<<<< HEAD
-                                                 a room: whoever is let in may sit in it, as any of its nodes;
+                                                 a room: these learners may join it, as any of its nodes;
                                                  so a learner can also end a node by taking its number
-=======
-                                                 a room: these learners may join it
->>>>>>> wc
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
@@ -143,11 +139,7 @@ def _parser() -> argparse.ArgumentParser:
         type=options.accounts,
         default=(),
         metavar="ann,bob",
-<<<<<<< HEAD
-        help="who may take a seat (join); each may speak as any node of the room",
-=======
-        help="accounts that may join the room (join)",
->>>>>>> wc
+        help="accounts that may join the room (join); each may speak as any node of the room",
     )
     parser.add_argument(
         "--teacher", type=options.accounts, default=(), metavar="eve", help="account that may teach: inject faults, too"

@@ -68,11 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--id", type=options.node, required=True, metavar="N", help="this node's id, from 1")
     options.add_cluster(parser)
     parser.add_argument(
-<<<<<<< HEAD
-        "--data", type=options.directory, required=True, metavar="DIR", help="its disk; made where it does not exist"
-=======
-        "--data", type=Path, required=True, metavar="DIR", help="the directory of its disk; it is created if necessary"
->>>>>>> wc
+        "--data",
+        type=options.directory,
+        required=True,
+        metavar="DIR",
+        help="the directory of its disk; it is created if necessary",
     )
     parser.add_argument("--peers", type=options.nodes, metavar="1,2,3", help="with --init: the first voters")
     parser.add_argument(

@@ -16,10 +16,10 @@ from pyraft_lab import Cluster
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import DuplicateNode, NetworkFailed, PyraftError, StorageFailed, Timeout, UnknownNode
 from pyraft_lab.network import broker
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.processes import ProcessCluster
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.runtime.rpc import ReadIndex
 
 CALM = Config(election_timeout=(0.5, 1.0), heartbeat_interval=0.1)

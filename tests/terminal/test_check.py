@@ -100,17 +100,10 @@ def test_a_plan_in_a_file_is_performed(tmp_path: Path, capsys: pytest.CaptureFix
     ("options", "complaint"),
     [
         (["--plan", "nowhere.yaml"], "nowhere.yaml cannot be read"),
-<<<<<<< HEAD
-        (["--plan", "nowhere.yaml", "--faults", "heavy"], "--faults='heavy': the plan says that itself"),
-        (["--capsule", "pyraft2.40", "--seed", "3"], "--seed=3: the capsule says that itself"),
-        (["--capsule", "pyraft2.40"], "cut off within its first characters"),
-        (["--capsule", "hello"], "'hello' is neither a capsule nor a file of one"),
-=======
         (["--plan", "nowhere.yaml", "--faults", "heavy"], "--faults='heavy': the plan already sets this"),
         (["--capsule", "pyraft2.40", "--seed", "3"], "--seed=3: the capsule already sets this"),
         (["--capsule", "pyraft2.40"], "cut off within its first characters"),
         (["--capsule", "hello"], "'hello' is neither a capsule nor a file with one"),
->>>>>>> wc
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_sentence(
