@@ -1,4 +1,4 @@
-"""A live client: it drives :mod:`pyraft_lab.client` on an event loop, with clocks, randomness and a transport.
+"""A live client: it drives `pyraft_lab.client` on an event loop, with clocks, randomness and a transport.
 
 Waiting calls from all loops and threads are collected and handed over together, and so are their results: one hop each
 way for any number of calls. A write that returns was applied exactly once (dissertation §6.3).

@@ -1,4 +1,4 @@
-"""A node's side of :mod:`pyraft_lab.client`: each batch is proposed once, and one read serves many queries."""
+"""A node's side of `pyraft_lab.client`: each batch is proposed once, and one read serves many queries."""
 
 import asyncio
 from asyncio import Future

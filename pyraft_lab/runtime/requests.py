@@ -1,7 +1,7 @@
 """The open requests of one live node: each is a future of a caller; the engine knows it by a number.
 
 A request waits here twice: until the driver takes it into the engine, where many writes become one ``Propose``, and
-then for its outcome. Which entry or read it waits for is kept by :mod:`pyraft_lab.pending_requests`.
+then for its outcome. Which entry or read it waits for is kept by `pyraft_lab.pending_requests`.
 """
 
 import asyncio
