@@ -56,10 +56,10 @@ def start_from(simulation: Simulation) -> ExplorerState:
         if not node.up:
             origin.restart(node.id)
     nodes = [origin.world.nodes[id] for id in sorted(origin.world.nodes)]
-    letters = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
+    messages = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
     return ExplorerState(
         servers=tuple(map(_local, nodes)),
-        messages=tuple(letters),
+        messages=tuple(messages),
         history=_history([node.state for node in nodes]),
         origin=origin,
     )

@@ -79,7 +79,7 @@ LEASES = (
     ),
     Mutant(
         name="allows-no-drift",
-        description="has leases as long as its followers' loyalty, as if all clocks were the same",
+        description="has leases as long as its followers' vote leases, as if all clocks were the same",
         section="dissertation §6.4.1",
         violates=(LINEARIZABLE,),
         hint="the leader's clock is slow, the others' are fast",
@@ -98,7 +98,7 @@ LEASES = (
     ),
     Mutant(
         name="boots-free",
-        description="has forgotten after a restart that it promised a leader to be loyal",
+        description="forgets its vote lease in a restart",
         section="dissertation §6.4.1",
         violates=(LINEARIZABLE,),
         hint="a restart takes a few milliseconds, a lease a hundred",

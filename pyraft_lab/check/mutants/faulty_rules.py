@@ -218,7 +218,7 @@ def changes_at_once(membership: Membership, change: ChangeLike, retain: bool) ->
 
 
 def changes_by_one(membership: Membership, change: ChangeLike, retain: bool) -> Membership:  # noqa: FBT001
-    """Goes in one step where that adds or removes one voter; lawful, if nothing else is wrong (dissertation §4.1)."""
+    """Goes in one step where that adds or removes one voter; correct, if nothing else is wrong (dissertation §4.1)."""
     joint = membership.change(as_change(change), retain)
     small = len(joint.configs) > 1 and len(joint.configs[0] ^ joint.configs[1]) == 1
     return joint.change(Batch(()), retain) if small else joint
@@ -292,7 +292,7 @@ def ignores_overdue_timers(_event: Event, _overdue: Sequence[Timer]) -> Sequence
 
 
 def starts_without_vote_lease(_state: RaftState) -> bool:
-    """Has forgotten after a crash that it promised to be loyal."""
+    """Forgets its vote lease in a crash."""
     return False
 
 

@@ -5,7 +5,7 @@ allows for. A read by index asks a quorum. Every trick has to fail with both::
 
     cut off     ──▶ leader ✂ {rival, friends}; the rival campaigns again and again
     divided     ──▶ {leader, an ally} ✂ {rival, friends}
-    restarted   ──▶ cut off, and the friends are started anew, so that they may have forgotten whom they promised what
+    restarted   ──▶ cut off, and the friends are restarted, so that they may have forgotten whom they promised what
     transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
     delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
     paused      ──▶ the leader stands still meanwhile, and then is asked before it notices that timers ran out
