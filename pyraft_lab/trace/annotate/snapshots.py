@@ -85,9 +85,7 @@ SNAPSHOT_DAMAGED = Rule(
     "The bytes are not those that were sent: the transfer starts over.",
     DECISIVE,
 )
-SNAPSHOT_USELESS = Rule(
-    "snapshot not useful", "§7", is_snapshot_useful, "It ends within what is committed here."
-)
+SNAPSHOT_USELESS = Rule("snapshot not useful", "§7", is_snapshot_useful, "It ends within what is committed here.")
 SNAPSHOT_CONTRADICTS = Rule(
     "halt: snapshot contradicts commit", "§5.4.3", on_snapshot_request, "What is committed is never replaced.", DECISIVE
 )
