@@ -123,12 +123,12 @@ def test_a_node_killed_without_mercy_is_shown_as_not_heard_of_and_so_is_one_that
         processes[2].send_signal(signal.SIGSTOP)
         processes[3].kill()
         until(lambda: {2, 3} <= {one.node for one in trace.records if one.kind is Kind.SILENT})
-        assert {2, 3} <= {node for node, words in shown(desk).items() if words == f"n{node} is not heard of"}
+        assert {2, 3} <= {node for node, words in shown(desk).items() if words == f"n{node} is no longer heard from"}
         assert "n3 is no longer heard from" in trace.story()
         processes[2].send_signal(signal.SIGCONT)
         start(3)
         until(lambda: {2, 3} <= {one.node for one in trace.records if one.kind is Kind.HEARD})
-        until(lambda: not any("not heard of" in words for words in shown(desk).values()))
+        until(lambda: not any("no longer heard from" in words for words in shown(desk).values()))
     assert not any(one.kind is Kind.CRASH for one in trace.records), "nobody knows that"
 
 
