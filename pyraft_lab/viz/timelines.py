@@ -61,8 +61,8 @@ def space_time(
     """Lamport's chart: a lane for each server, time to the right, an arrow for each message; lost ones end in ×.
 
     The colour and numeral of a lane are the term. A letter names the message (V vote, A append, H heartbeat,
-    S snapshot, P pre-vote, T timeout now); an answer is dotted and has a hollow head, + means yes and − no. If there are
-    too many arrows, those that leave together become one, and the figure says so; no message is left out.
+    S snapshot, P pre-vote, T timeout now); an answer is dotted and has a hollow head, + means yes and − no. If
+    there are too many arrows, those that leave together become one, and the figure says so; no message is left out.
     """
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
