@@ -89,7 +89,7 @@ class Panel(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stop updating and leave the page."""
-        if hasattr(self, "_pulse"):
+        if hasattr(self, "_ticker"):
             self._ticker.close()
         super().close()
 
