@@ -129,7 +129,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         self._rest(time.monotonic() + LOADS if any(running()) else 0.0)
 
     def _rest(self, until: float) -> None:
-        object.__setattr__(self, "_rests", until)
+        object.__setattr__(self, "_waits_until", until)
 
     def _refresh(self) -> bool:
         if time.monotonic() < self._waits_until:
