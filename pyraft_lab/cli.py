@@ -15,20 +15,20 @@ from pyraft_lab.terminal import options, streams
 EXAMPLES = """examples:
   pyraft-lab lab                           open the guide in JupyterLab
   pyraft-lab lab --no-browser --port 8899  only serve it; JupyterLab's own options are passed on
-  pyraft-lab simulate --faults heavy       one simulated cluster through faults, and the verdict
-  pyraft-lab check --mutant ignores-logs   a Raft with a mistake, and the shortest story of how it dies
-  pyraft-lab inspect data/1                what node 1 keeps on its disk, and whether it is whole
+  pyraft-lab simulate --faults heavy       one simulated cluster with faults, and the verdict
+  pyraft-lab check --mutant ignores-logs   a Raft with a mistake, and the shortest run that shows it
+  pyraft-lab inspect data/1                what node 1 keeps on its disk, and whether it is intact
 """
 
 
 class Command(NamedTuple):
-    """One word after `pyraft-lab`: a line of help, and `module:function` that takes the remaining words."""
+    """One command of `pyraft-lab`: its line of help, and the `module:function` that takes its arguments."""
 
     help: str
     target: str
 
     def run(self, arguments: Sequence[str]) -> int:
-        """Import the function, call it, return its exit code."""
+        """Import the function, call it, and return its exit code."""
         module, function = self.target.split(":")
         act = cast("Callable[[Sequence[str]], int]", vars(import_module(module))[function])
         return act(arguments)
@@ -36,25 +36,23 @@ class Command(NamedTuple):
 
 COMMANDS: Mapping[str, Command] = {
     "demo": Command("live nodes elect, write, lose their leader and recover", "pyraft_lab.terminal.demo:main"),
-    "check": Command("many simulated clusters, or the hunt for a mistake", "pyraft_lab.terminal.check:main"),
-    "explore": Command("every interleaving of a small cluster", "pyraft_lab.terminal.explore:main"),
+    "check": Command("many simulated clusters, or a search for a mutant's mistake", "pyraft_lab.terminal.check:main"),
+    "explore": Command("every possible run of a small cluster", "pyraft_lab.terminal.explore:main"),
     "lab": Command("open the guide in JupyterLab", "pyraft_lab.lab.launch:launch"),
     "node": Command("one real node in its own process", "pyraft_lab.terminal.node:main"),
     "client": Command("write, read and operate a running cluster", "pyraft_lab.terminal.client:main"),
     "broker": Command("a broker: mosquitto, or an embedded one", "pyraft_lab.terminal.broker:main"),
     "watch": Command("a live dashboard of a running cluster", "pyraft_lab.terminal.watch:main"),
     "simulate": Command("one simulated cluster and its verdict", "pyraft_lab.terminal.simulate:main"),
-    "join": Command(
-        "one seat in a classroom's cluster, played by a machine or by hand", "pyraft_lab.classroom.join:main"
-    ),
-    "teach": Command("a classroom as its teacher sees it, fills it and spoils it", "pyraft_lab.classroom.teach:main"),
+    "join": Command("one node in a classroom's cluster, automatic or played by hand", "pyraft_lab.classroom.join:main"),
+    "teach": Command("for the teacher: show a classroom, fill seats, inject faults", "pyraft_lab.classroom.teach:main"),
     "bench": Command("throughput and latency on this machine", "pyraft_lab.terminal.bench:main"),
     "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; whatever ends it, it says so in one line at most."""
+    """Run one command and return its exit code; an error is printed in at most one line."""
     streams.prepare()
     if arguments is None:
         signal.signal(signal.SIGTERM, _end)
@@ -66,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted", options.INTERRUPTED)
     except SystemExit as ended:
-        if isinstance(ended.__context__, BrokenPipeError):  # as a console ends for it
+        if isinstance(ended.__context__, BrokenPipeError):  # the exit code of a shell for Ctrl-C
             return streams.BROKEN
         raise
     except BrokenPipeError:
@@ -79,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end(number: int, _: object) -> NoReturn:
-    """SIGTERM ends a command as an exception does, so that it ends what it started; a node has a way of its own."""
+    """End a command on SIGTERM by an exception, so that it cleans up; a node handles the signal by itself."""
     sys.exit(128 + number)
 
 
@@ -102,12 +100,12 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def is_text(word: str) -> bool:
-    """Whether an argument can be sent and stored: bytes that are not UTF-8 reach Python as lone surrogates."""
+    """Whether an argument is valid text: bytes that are not UTF-8 reach Python as lone surrogates."""
     return "\0" not in word and not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The words before a command's own, which each command reads by itself."""
+    """Parse the words before a command's own arguments, which the command parses by itself."""
     face = options.OptionParser(
         prog="pyraft-lab",
         description="A complete, teachable Raft.\n\ncommands:\n" + "\n".join(help_lines()),
@@ -117,11 +115,11 @@ def parser() -> argparse.ArgumentParser:
     face.add_argument("--version", action="version", version=f"pyraft-lab {__version__}")
     face.add_argument("command", choices=COMMANDS, metavar="command", help="one of the commands above")
     face.add_argument(
-        "rest", nargs=argparse.REMAINDER, metavar="...", help="its own options; see pyraft-lab COMMAND --help"
+        "rest", nargs=argparse.REMAINDER, metavar="...", help="the command's own options; see pyraft-lab COMMAND --help"
     )
     return face
 
 
 def help_lines() -> list[str]:
-    """The table, one line a command."""
+    """The table of commands, one line each."""
     return [f"  {name:<10} {command.help}" for name, command in COMMANDS.items()]

@@ -1,10 +1,10 @@
 """A client's command as the bytes of a log entry: MessagePack, alone or sealed in the client's session.
 
-Whatever can be encoded here can be decoded on every node and kept in every snapshot: no number beyond 64 bits, nothing
-nested without end. Both would otherwise fail where nothing can be refused any more, when the entry is committed.
+Every command that can be encoded can be decoded on every node and kept in every snapshot: it has no number beyond 64
+bits and no unlimited nesting. Otherwise it would fail after the entry is committed, when it is too late to refuse it.
 
-What other processes send as bytes goes through :func:`checked` before it is proposed. :func:`opened` reads whatever was
-committed, and refuses the same bytes on every node: how deep they are nested is counted, not tried.
+Bytes from other processes go through :func:`checked` before they are proposed. :func:`unseal` reads committed bytes and
+refuses the same bytes on every node: it counts their nesting and does not depend on the stack.
 """
 
 from collections.abc import Sequence
@@ -19,30 +19,30 @@ from pyraft_lab.engine.types import Index
 from pyraft_lab.errors import BadCommand, shown
 
 SEALED = b"\xc1"
-"""Starts a command that belongs to a session; the one byte with which no MessagePack value begins."""
+"""The first byte of a command with a session; no MessagePack value begins with it."""
 BATCH = SEALED + SEALED
-"""Starts several commands that share one session header."""
+"""The first bytes of several commands that share one session header."""
 MAX_DEPTH = 100
-"""Levels of lists and tables in one command: every node can read these, however deep its own stack is by then."""
+"""The maximum nesting of lists and tables in a command; every node can read this, whatever its stack depth."""
 MAX_BYTES = 64 << 20
-"""The most bytes of one command: every disk and every network carries as many in one piece."""
+"""The maximum size of a command in bytes; every disk and network carries this much in one piece."""
 TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 LEAST, GREATEST = -(2**63), 2**64 - 1
-"""The whole numbers that MessagePack has."""
+"""The range of MessagePack's whole numbers."""
 
 _pack = Encoder().encode
 _unpack = Decoder().decode
 _HEADS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))
-"""What lists and tables begin with."""
+"""The bytes with which lists and tables begin."""
 _NESTS = frozenset((dict, list))
 _UNREADABLE = (MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class Sealed(Struct, frozen=True, array_like=True):
-    """A command in its session: ``serial`` names it for ever.
+    """A command in its client's session; ``serial`` is its number there, and is never reused.
 
-    ``done`` says that every serial up to it has been answered, so those answers may go. ``since`` is a log index
-    the client knew when it opened the session: a copy that arrives after the session has expired is told by it.
+    The client has the answers to all serials up to ``done``, so they need not be kept. ``since`` is a log index
+    the client knew when it opened the session; it identifies a copy that arrives after the session has expired.
     Only ``client`` may be negative, none is beyond ``arguments.LARGEST``, and ``done`` is below ``serial``.
     """
 
@@ -54,9 +54,9 @@ class Sealed(Struct, frozen=True, array_like=True):
 
 
 class Batch(Sealed, frozen=True, array_like=True):
-    """Commands of a session under one serial: ``command`` is their list, and all are applied or none.
+    """Several commands of a session under one serial: ``command`` is their list, and all are applied or none.
 
-    It is applied after the serial before it and never ahead of that, so a client may have several on their way.
+    A batch is applied only after the serial before it, so a client may have several on their way.
     """
 
     command: list[Any]
@@ -68,9 +68,9 @@ _split_batch = Decoder(tuple[int, int, int, Index, list[Raw]]).decode
 
 
 def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, since: Index = 0) -> bytes:
-    """A command as the bytes of a log entry; with a ``serial`` it is applied once, however often it is sent.
+    """A command as the bytes of a log entry; with a ``serial`` it is applied once even if it is sent several times.
 
-    ``BadCommand`` where no node could read it.
+    Raises ``BadCommand`` if no node could read it.
     """
     try:
         data = SEALED + _pack(Sealed(client, serial, done, since, command)) if serial else _pack(command)
@@ -82,7 +82,7 @@ def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, sin
 
 
 def encode_all(commands: Sequence[Any]) -> list[bytes]:
-    """Every command as :func:`encode` returns it, checked in one pass; ``BadCommand`` is that of the first bad one."""
+    """:func:`encode` for every command, checked in one pass; raises ``BadCommand`` for the first bad one."""
     try:
         encoded = [*map(_pack, commands)]
         unseal(seal(encoded, client=0, serial=1, done=0, since=0))
@@ -94,9 +94,9 @@ def encode_all(commands: Sequence[Any]) -> list[bytes]:
 def seal(commands: Sequence[bytes], *, client: int, serial: int, done: int, since: Index) -> bytes:
     """Encoded commands of one session as the bytes of one log entry, under one ``serial``.
 
-    A single command that waits for no earlier one has the form of :func:`encode`; all others make a :class:`Batch`.
+    A single command that waits for no earlier one has the form of :func:`encode`; any other list is a :class:`Batch`.
 
-    >>> write_capsule([encode(1)], client=7, serial=2, done=1, since=0) == encode(1, client=7, serial=2, done=1)
+    >>> seal([encode(1)], client=7, serial=2, done=1, since=0) == encode(1, client=7, serial=2, done=1)
     True
     """
     header = b"\x95" + _pack(client) + _pack(serial) + _pack(done) + _pack(since)
@@ -112,7 +112,7 @@ def _list_head(count: int) -> bytes:
 
 
 def checked(data: bytes) -> bytes:
-    """The bytes of a command from somebody else, before they are proposed; ``BadCommand`` says what is wrong."""
+    """Check a command's bytes from another process and return them; ``BadCommand`` says what is wrong."""
     if len(data) > MAX_BYTES:
         raise BadCommand(f"it has {len(data)} bytes, and {MAX_BYTES} are the most; split it")
     try:
@@ -123,7 +123,7 @@ def checked(data: bytes) -> bytes:
 
 
 def check_batch(data: bytes, client: int, serial: int) -> None:
-    """``BadCommand`` where ``data`` is not of this client's session under this serial, or no node could read it."""
+    """Raise ``BadCommand`` unless ``data`` is readable and of this client's session under this serial."""
     try:
         sealed = unseal(data)[1]
     except ValueError as wrong:
@@ -133,12 +133,12 @@ def check_batch(data: bytes, client: int, serial: int) -> None:
 
 
 def encoded(command: Any) -> bytes:
-    """A command as the log keeps it; bytes are one that is encoded already."""
+    """A command as the bytes of a log entry; bytes are already encoded and returned as they are."""
     return checked(command) if isinstance(command, bytes) else encode(command)
 
 
 def unseal(data: bytes) -> tuple[Any, Sealed | None]:
-    """The command, and what seals it where it belongs to a session; ``ValueError`` where it is none."""
+    """The command in an entry's bytes, and its session header if it has one; raises ``ValueError`` for other bytes."""
     if data.startswith(BATCH):
         batch = _opened_batch(data[2:])
         return batch.command, batch
@@ -168,7 +168,7 @@ def _opened_batch(body: bytes) -> Batch:
 
 
 def _may_nest_in(body: bytes, commands: Sequence[Any]) -> bool:
-    """Each list or table among the commands takes one head; of those left over a deep command needs more than 100."""
+    """Whether a command may be too deep: each needs one head, and a deep one needs more than 100 of the rest."""
     heads = len(body) - len(body.translate(None, _HEADS)) - 2
     return heads - sum(map(_NESTS.__contains__, map(type, commands))) >= MAX_DEPTH
 
@@ -179,7 +179,7 @@ def _is_deeper_in(body: bytes) -> bool:
 
 
 def _check_header(sealed: Sealed) -> None:
-    """No number of a session may be one that somebody would have to count up to."""
+    """Raise ``ValueError`` for session numbers out of range, which would cost too much to process."""
     for field in ("client", "serial", "done", "since"):
         value = getattr(sealed, field)
         least = -LARGEST if field == "client" else 0
@@ -190,15 +190,15 @@ def _check_header(sealed: Sealed) -> None:
 
 
 def _may_nest(data: bytes, levels: int) -> bool:
-    """Asked of every command: where few bytes could begin a list or a table, nothing is deep, which is quick to see."""
+    """A quick check of every command: with few bytes that could begin a list or table, nothing is deep."""
     return len(data) - len(data.translate(None, _HEADS)) > levels
 
 
 def is_deeper(data: bytes, levels: int) -> bool:
-    """Whether lists and tables lie in each other more than so many levels deep, in MessagePack bytes.
+    """Whether lists and tables in MessagePack bytes are nested deeper than ``levels``.
 
-    It needs no stack, so that a command is too deep on every node or on none; also where a table names a key twice and
-    the first value is not kept.
+    It needs no stack, so a command is too deep on every node or on none. It also counts values that a table drops
+    because it has their key twice.
 
     >>> is_deeper(encode({"x": [1]}), 1), is_deeper(encode({"x": [1]}), 2)
     (True, False)
@@ -223,7 +223,7 @@ def is_deeper(data: bytes, levels: int) -> bool:
 
 
 def _size(head: int) -> int:
-    """Bytes of a value that begins with ``head``; 0 where that takes a look at the next bytes, or begins a nest."""
+    """Bytes of a value that begins with ``head``; 0 if the size is in the next bytes, or a list or table begins."""
     match head:
         case _ if head <= 0x7F or head >= 0xE0 or 0xC0 <= head <= 0xC3:
             return 1
@@ -240,11 +240,11 @@ def _size(head: int) -> int:
 _NUMBERS = {0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9}
 _SIZES = tuple(map(_size, range(256)))
 _WIDTHS = dict(zip((*range(0xC4, 0xCA), *range(0xD9, 0xE0)), (1, 2, 4, 1, 2, 4, 1, 2, 4, 2, 4, 2, 4), strict=True))
-"""Bytes of the length behind the heads that have one: bin, ext, str, list, table."""
+"""How many bytes of length follow a head that has a length: bin, ext, str, list, table."""
 
 
 def _long(data: bytes, place: int) -> tuple[int | None, int]:
-    """How many values a list or table holds (``None`` for all else), and where reading goes on."""
+    """How many values a list or table holds (``None`` for other values), and the place of the next value."""
     head = data[place]
     if head < 0xA0:
         return (2 * (head - 0x80) if head < 0x90 else head - 0x90), place + 1
@@ -256,5 +256,5 @@ def _long(data: bytes, place: int) -> tuple[int | None, int]:
 
 
 def is_portable_number(number: float) -> bool:
-    """Whether a number can be written down and means the same on every machine: finite, whole ones up to 64 bits."""
+    """Whether a number is the same on every machine: finite, and within 64 bits if it is whole."""
     return LEAST <= number <= GREATEST if isinstance(number, int) else isfinite(number)

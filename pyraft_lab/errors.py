@@ -1,49 +1,49 @@
-"""Every error a caller can meet, in one tree.
+"""Every error that this library raises on purpose, in one tree.
 
 ::
 
     PyraftError
-    ├── ConfigError          a knob has a value that breaks a rule: field, value, rule
-    ├── BadCommand           the machine could make nothing of a command: why
+    ├── ConfigError          a setting or argument has an invalid value: field, value, rule
+    ├── BadCommand           the command is invalid for the machine: why
     ├── UnknownNode          no such node: node, known
-    ├── NotLeader            ask another node: leader (None: nobody known), reason
-    ├── OutcomeUnknown       the write may or may not happen: why
-    ├── Overloaded           too much is waiting already: try again later
+    ├── NotLeader            ask another node: leader (None: unknown), reason
+    ├── OutcomeUnknown       the write may or may not take effect: why
+    ├── Overloaded           too many requests are waiting: try again later
     ├── QuorumNotEnough      too few voters answered: got, needed
     ├── ChangeInProgress     the last membership is not committed yet: committed, effective
     ├── LearnerNotFound      a voter must be a learner first: node
-    ├── EmptyMembership      somebody must vote
-    ├── PreconditionFailed   a guarded change met another state: what, expected, actual
-    ├── NotInitialized       the node knows no cluster yet
+    ├── EmptyMembership      a membership needs at least one voter
+    ├── PreconditionFailed   a change's precondition does not hold: what, expected, actual
+    ├── NotInitialized       the node belongs to no cluster yet
     ├── AlreadyInitialized   the node belongs to a cluster already
-    ├── Timeout              the wait is over: what, seconds; of a client's call: tried, may_have_happened
-    ├── NetworkFailed        the wire or its broker is not there: where, why
+    ├── Timeout              a wait ended without result: what, seconds; of a client's call: tried, may_have_happened
+    ├── NetworkFailed        the network or its broker cannot be reached: where, why
     ├── MissingExtra         an optional package is not installed: package, extra
-    ├── HistoryError         a history of client calls cannot be as it is written: what, line
-    ├── PlanError            a fault plan cannot be used as it is written: what
+    ├── HistoryError         a history of client calls is invalid: what, line
+    ├── PlanError            a fault plan is invalid: what
     ├── CapsuleError         a capsule cannot be opened: why
-    │   └── CapsuleMismatch  the run it describes went otherwise here: event, why
-    ├── RecordNotFound       a trace keeps no such record, event or moment: what
-    ├── NotHeld              no message of this id waits at the gate: id, known (network.gate)
+    │   └── CapsuleMismatch  the rebuilt run differs from the one in the capsule: event, why
+    ├── RecordNotFound       a trace has no such record, event or moment: what
+    ├── NotHeld              the gate holds no message with this id: id, known (network.gate)
     ├── UnknownAnswer        an exercise's question has no such answer: answer, known (exercises.mark)
-    ├── errors of commands   what a command line says before it ends (terminal)
-    │   ├── WrongWords       no such action, or words that it does not take
-    │   ├── PlaceTaken       a broker cannot listen there: host, port
+    ├── errors of commands   a command line prints these and ends (terminal)
+    │   ├── BadArguments     no such command, or arguments that it does not take
+    │   ├── CannotListen     a broker cannot listen there: host, port
     │   ├── NotHeardOf       a node that should receive the log is not up
-    │   ├── NotRemoved       a node that cannot be taken out: node, why
-    │   ├── NotObeyed        some nodes did not confirm faults in time: nodes, obeyed
-    │   ├── NobodyObeys      no node that is up accepts faults: nodes
-    │   ├── NoSeat           the account may not sit in the room: account
-    │   ├── TakenOut         somebody removed this seat's node: node
-    │   └── Failed           a demonstration did not go as it has to
-    └── Fatal                the node is over
+    │   ├── NotRemoved       a node cannot be removed: node, why
+    │   ├── FaultsNotApplied some nodes did not confirm faults in time: nodes, applied
+    │   ├── NoNodeAcceptsFaults: no node that is up accepts faults: nodes
+    │   ├── SeatRefused      the account has no seat in the room: account
+    │   ├── RemovedFromRoom  another user removed this seat's node: node
+    │   └── DemoFailed       a demonstration failed
+    └── Fatal                the node has stopped for good
         ├── StorageFailed    its disk failed: what, todo
         │   └── WrongStorage it belongs to another node or cluster: place, owner, asked
-        ├── DuplicateNode    another process runs under its id: node
+        ├── DuplicateNode    another process runs with its id: node
         ├── Stopped          it was shut down
         └── Panicked         a bug, or your state machine raised: what
 
-Facts are attributes; the message says what happened, then what to do.
+Each error has its facts as attributes; its message says what happened, then what to do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,10 +51,10 @@ from typing import Any
 
 
 class PyraftError(Exception):
-    """The root: ``except PyraftError`` catches whatever this library raises on purpose."""
+    """The root of the tree: ``except PyraftError`` catches everything this library raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copied and pickled with its facts and its message, whatever its class is made with: pools send errors home.
+        """Copy or pickle the error with its facts and message, so that process pools can return it.
 
         >>> import pickle
         >>> pickle.loads(pickle.dumps(NotLeader(3, node=1)))
@@ -64,7 +64,7 @@ class PyraftError(Exception):
 
 
 def shown(value: object, most: int = 200) -> str:
-    """A value as a message shows it: cut where it is long, its type where it cannot be written.
+    """A value as text for a message: at most ``most`` characters, or its type if it has no readable ``repr``.
 
     >>> shown("a" * 1000, most=10), shown(10**5000)
     ("'aaaaaaaaa…", 'a value of type int')
@@ -77,7 +77,7 @@ def shown(value: object, most: int = 200) -> str:
 
 
 def _remade(kind: type[PyraftError], args: tuple[Any, ...], facts: Mapping[str, Any]) -> PyraftError:
-    """An error made without its class's own ``__init__``, which would dress the message up once more."""
+    """An error made without its class's own ``__init__``, which would format the message a second time."""
     error = kind.__new__(kind)
     error.args = args
     vars(error).update(facts)
@@ -85,7 +85,7 @@ def _remade(kind: type[PyraftError], args: tuple[Any, ...], facts: Mapping[str, 
 
 
 class ConfigError(PyraftError, ValueError):
-    """A value breaks a rule; raised where it enters, before any state is made."""
+    """A setting or argument is invalid; raised before any work is done. ``field``, ``value`` and ``rule`` say why."""
 
     def __init__(self, field: str, value: object, rule: str) -> None:
         super().__init__(f"{field}={shown(value)}: {rule}")
@@ -93,7 +93,7 @@ class ConfigError(PyraftError, ValueError):
 
 
 class BadCommand(PyraftError, ValueError):
-    """The state machine could make nothing of the command; nothing has changed."""
+    """The command is invalid for the state machine; nothing has changed."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -101,7 +101,7 @@ class BadCommand(PyraftError, ValueError):
 
 
 class UnknownNode(PyraftError, LookupError):
-    """A node id that is not in the cluster."""
+    """The cluster has no node with this id; ``known`` lists its node ids."""
 
     def __init__(self, node: object, known: Iterable[int]) -> None:
         self.node, self.known = node, tuple(sorted(known))
@@ -119,7 +119,7 @@ class NotLeader(PyraftError):
 
 
 class OutcomeUnknown(PyraftError):
-    """The entry was appended and then lost from sight: it may still commit, at most once (dissertation §6.3)."""
+    """The entry was appended, but its outcome is unknown: it may still commit, at most once (dissertation §6.3)."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -127,7 +127,7 @@ class OutcomeUnknown(PyraftError):
 
 
 class Overloaded(PyraftError):
-    """Refused before anything was appended, because too much waits already; ``retry_after`` seconds it may be less."""
+    """Refused before anything was appended, because ``waiting`` exceeds ``limit``; retry after ``retry_after`` s."""
 
     def __init__(
         self, waiting: int, limit: int, *, what: str = "bytes are uncommitted", retry_after: float | None = None
@@ -138,12 +138,12 @@ class Overloaded(PyraftError):
 
 
 class QuorumNotEnough(PyraftError):
-    """A read found no quorum in time: ``got`` answered, ``needed`` describes who had to."""
+    """A read found no quorum in time: the nodes in ``got`` answered, ``needed`` describes the quorum."""
 
     def __init__(self, got: Iterable[int], needed: object) -> None:
         self.got, self.needed = frozenset(got), needed
         heard = ", ".join(map(str, sorted(self.got))) or "nobody"
-        super().__init__(f"no quorum: heard {heard}, needed {needed}; try again when more nodes answer")
+        super().__init__(f"no quorum: {heard} answered, needed {needed}; try again when more nodes answer")
 
 
 class ChangeInProgress(PyraftError):
@@ -157,27 +157,27 @@ class ChangeInProgress(PyraftError):
 
 
 class LearnerNotFound(PyraftError):
-    """A node must be a learner before it becomes a voter, and again before it is removed."""
+    """The node is not a learner: a new voter must be one first, and so must a voter before it is removed."""
 
     def __init__(self, node: int) -> None:
         self.node = node
         todo = f"add it with add_learner({node}) before it votes, take a voter out of the voters before you remove it"
-        super().__init__(f"node {node} is no learner of this cluster; {todo}")
+        super().__init__(f"node {node} is not a learner of this cluster; {todo}")
 
 
 class EmptyMembership(PyraftError, ValueError):
-    """A configuration without voters could never decide anything."""
+    """A membership needs at least one voter in every set."""
 
     def __init__(self) -> None:
-        super().__init__("a membership needs at least one voter in every set; leave somebody in")
+        super().__init__("a membership needs at least one voter in every set; keep or add a voter")
 
 
 class PreconditionFailed(PyraftError):
-    """A guarded membership change met another state than it expected."""
+    """A precondition of a membership change does not hold: ``what`` is ``actual`` and not ``expected``."""
 
     def __init__(self, what: str, expected: object, actual: object) -> None:
         self.what, self.expected, self.actual = what, expected, actual
-        super().__init__(f"{what} is {actual}, not {expected}; look again and decide anew")
+        super().__init__(f"{what} is {actual}, not {expected}; look at the present state and try again")
 
 
 class NotInitialized(PyraftError):
@@ -185,11 +185,11 @@ class NotInitialized(PyraftError):
 
     def __init__(self, node: int) -> None:
         self.node = node
-        super().__init__(f"node {node} knows no cluster; call initialize() on one node, or add it as a learner")
+        super().__init__(f"node {node} belongs to no cluster; call initialize() on one node, or add it as a learner")
 
 
 class AlreadyInitialized(PyraftError):
-    """initialize() is for pristine nodes only."""
+    """The node already has a log or a vote; initialize() works only on a new node."""
 
     def __init__(self, node: int, last: object, vote: object) -> None:
         self.node, self.last, self.vote = node, last, vote
@@ -199,10 +199,10 @@ class AlreadyInitialized(PyraftError):
 
 
 class Timeout(PyraftError, TimeoutError):
-    """A wait with an end came to it.
+    """A wait ended after ``seconds`` without the result.
 
-    Of a client's call, ``tried`` are the last attempts, each a node and what it said (nothing: no answer yet), and
-    ``may_have_happened`` is false where the command was never sent, or every node that got it refused it.
+    For a client's call, ``tried`` lists the last attempts as (node, answer), with an empty answer if none came, and
+    ``may_have_happened`` is false if the command was never sent or every node that got it refused it.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class Timeout(PyraftError, TimeoutError):
         super().__init__(f"{what} did not happen within {seconds:g} s{self._told()}")
 
     def _told(self) -> str:
-        """What a client tried, and what may have come of it."""
+        """A client's attempts and their possible effect, as text."""
         if self.may_have_happened is None:
             return ""
         asked = "; ".join(f"node {node}: {said or 'has not answered yet'}" for node, said in self.tried)
@@ -228,7 +228,7 @@ class Timeout(PyraftError, TimeoutError):
 
 
 class NetworkFailed(PyraftError, ConnectionError):
-    """The wire or its broker is not there."""
+    """The network or its broker cannot be reached at ``where``."""
 
     def __init__(self, where: str, why: str, *, advice: str = "check the address and that the broker runs") -> None:
         self.where, self.why = where, why
@@ -236,7 +236,7 @@ class NetworkFailed(PyraftError, ConnectionError):
 
 
 class MissingExtra(PyraftError, ImportError):
-    """An optional package is not installed; ``extra`` is the extra of this library that brings it."""
+    """An optional package is not installed; ``extra`` names the extra of this library that installs it."""
 
     def __init__(self, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
@@ -244,7 +244,7 @@ class MissingExtra(PyraftError, ImportError):
 
 
 class HistoryError(PyraftError, ValueError):
-    """A history of client calls that cannot be as it is written; ``line`` where it was read from a text."""
+    """A history of client calls is invalid; ``line`` is the line number if it was read from a text."""
 
     def __init__(self, what: str, *, line: int | None = None) -> None:
         self.what, self.line = what, line
@@ -252,7 +252,7 @@ class HistoryError(PyraftError, ValueError):
 
 
 class PlanError(PyraftError, ValueError):
-    """A fault plan that cannot be used as it is written."""
+    """A fault plan is invalid; ``what`` names the step and the rule."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -260,7 +260,7 @@ class PlanError(PyraftError, ValueError):
 
 
 class CapsuleError(PyraftError, ValueError):
-    """A capsule that cannot be opened."""
+    """A capsule cannot be opened: its text is cut, damaged or of another format, or it needs unknown rules."""
 
     def __init__(self, why: str) -> None:
         self.why = why
@@ -268,15 +268,15 @@ class CapsuleError(PyraftError, ValueError):
 
 
 class CapsuleMismatch(CapsuleError):
-    """A run that was built again went otherwise than the one in the capsule; ``event`` is where that shows first."""
+    """The rebuilt run differs from the one in the capsule; ``event`` is the first event where this shows."""
 
     def __init__(self, event: int, why: str) -> None:
         self.event = event
-        super().__init__(f"the run goes otherwise here, as shows first at event {event}: {why}")
+        super().__init__(f"the rebuilt run differs, first seen at event {event}: {why}")
 
 
 class RecordNotFound(PyraftError, LookupError):
-    """A record, an event or a moment of the past that a trace or a simulation does not keep."""
+    """The trace or simulation has no such record, event or moment."""
 
     def __init__(self, what: str) -> None:
         self.what = what
@@ -284,30 +284,30 @@ class RecordNotFound(PyraftError, LookupError):
 
 
 class Fatal(PyraftError):
-    """The node is over; nothing it is asked from now on will happen."""
+    """The node has stopped for good; it handles no further requests."""
 
 
 class StorageFailed(Fatal):
-    """A disk error stops the node: it never limps on. ``what`` failed, ``todo`` is the way out."""
+    """A disk error stopped the node: it never continues after one. ``what`` failed, ``todo`` says what to do."""
 
-    def __init__(self, what: str, todo: str = "mend the disk and start it again") -> None:
+    def __init__(self, what: str, todo: str = "repair the disk and start the node again") -> None:
         self.what, self.todo = what, todo
         super().__init__(f"storage failed: {what}; the node has stopped; {todo}")
 
 
 class WrongStorage(StorageFailed):
-    """A storage that belongs to the node ``owner`` was given to the node ``asked``."""
+    """The storage at ``place`` belongs to node ``owner`` and cannot be used by node ``asked``."""
 
     def __init__(self, place: str, owner: str, asked: str) -> None:
         self.place, self.owner, self.asked = place, owner, asked
         super().__init__(
-            f"{place} belongs to {owner}, and {asked} was to use it",
+            f"{place} belongs to {owner} and cannot be used by {asked}",
             f"nothing was changed; start {owner} on it, or give {asked} its own storage (an empty one if it is new)",
         )
 
 
 class DuplicateNode(Fatal):
-    """Two processes under one id would vote twice; the one that was there first stays."""
+    """Another process runs with this node id; two would vote twice, so the first one stays."""
 
     def __init__(self, node: int) -> None:
         self.node = node
@@ -323,7 +323,7 @@ class Stopped(Fatal):
 
 
 class Panicked(Fatal):
-    """Something raised inside the node: a bug, or your state machine or rules."""
+    """An exception stopped the node: a bug in it, in your state machine or in your rules."""
 
     def __init__(self, what: str) -> None:
         self.what = what

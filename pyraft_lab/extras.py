@@ -1,4 +1,4 @@
-"""Packages that only some of this library needs: where one is missing, the error names what installs it.
+"""Optional packages: if one is missing, the error names the extra that installs it.
 
 >>> with needed("pandas"):
 ...     import pandas as pd
@@ -29,12 +29,12 @@ EXTRAS: Mapping[str, str] = {
     "plotly": "lab",
     "traitlets": "lab",
 }
-"""The smallest extra that brings a package."""
+"""The smallest extra that installs each package."""
 
 
 @contextmanager
 def needed(*packages: str) -> Iterator[None]:
-    """Around the import of optional ``packages``: ``MissingExtra`` where one of them is not installed."""
+    """Guard the import of optional ``packages``: ``MissingExtra`` if one of them is not installed."""
     try:
         yield
     except ModuleNotFoundError as missing:
@@ -45,14 +45,14 @@ def needed(*packages: str) -> Iterator[None]:
 
 
 def require(*packages: str) -> None:
-    """Import ``packages`` now, before anything is done that will need them; ``MissingExtra`` where one is missing."""
+    """Import ``packages`` now, before work that needs them; ``MissingExtra`` if one is not installed."""
     with needed(*packages):
         for package in packages:
             import_module(package)
 
 
 def extra_of(*packages: str) -> str:
-    """The extra that brings all of these packages.
+    """The extras that install all of these packages.
 
     >>> extra_of("pandas"), extra_of("pandas", "plotly"), extra_of("yaml", "aiomqtt")
     ('data', 'lab', 'plans,mqtt')

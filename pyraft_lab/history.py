@@ -1,12 +1,12 @@
-"""What clients asked, what they were told, and when: the only evidence a check for linearizability needs.
+"""Histories: what clients asked, what was answered, and when, which is all a linearizability check needs.
 
     client 1   ├── put x 1 ──┤
     client 2        ├───── get x → 1 ─────┤
     client 3              ├── put x 2 ─────────── ?    no answer: it may take effect at any later time, or never
                ───────────────────────────────────▶ time
 
-A bar is one ``Operation``: from the call to the return.  Times may be of any unit, seconds or line numbers; only their
-order is ever looked at, and a bar includes both its ends.
+A bar is one ``Operation``, from the call to the return. Times may have any unit, such as seconds or line numbers: only
+their order matters, and a bar includes both its ends.
 """
 
 import math
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class Operation(Struct, frozen=True, forbid_unknown_fields=True):
-    """One call of one client; ``returned=None`` means that its outcome is unknown (and ``output`` says nothing).
+    """One call of one client; ``returned=None`` means that its outcome is unknown, and ``output`` has no meaning.
 
-    Lists inside ``input`` and ``output`` become tuples; whatever else does not hash is refused.
+    Lists inside ``input`` and ``output`` become tuples. Raises ``HistoryError`` for other values that do not hash, and
+    for times that are not numbers or not in order.
 
     >>> Operation(client=1, call=0.0, returned=2.5, input=["put", "x", 1])
     Operation(client=1, call=0.0, returned=2.5, input=('put', 'x', 1), output=None)
@@ -47,7 +48,7 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
         force_setattr(self, "output", self._hashable(self.output))
         returned = self.call if self.returned is None else self.returned
         if not math.isfinite(self.call) or not math.isfinite(returned):
-            raise HistoryError(f"{self.request} has a time that is no number; an unknown return is written None")
+            raise HistoryError(f"{self.request} has a time that is not a number; write None for an unknown return")
         if returned < self.call:
             raise HistoryError(
                 f"{self.request} returned at {returned:g}, before its call at {self.call:g}; check whose clock that was"
@@ -63,7 +64,7 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def request(self) -> str:
-        """What was asked: ``client 2's get 'x'``."""
+        """The call as text: ``client 2's get 'x'``."""
         match self.input:
             case (name, *arguments):
                 return f"client {self.client}'s {' '.join([str(name), *map(repr, arguments)])}"
@@ -71,12 +72,12 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
                 return f"client {self.client}'s {asked!r}"
 
     def __str__(self) -> str:
-        """What was asked and answered: ``client 2's get 'x' → 1``."""
+        """The call and its answer as text: ``client 2's get 'x' → 1``."""
         return f"{self.request} → {'?' if self.returned is None else repr(self.output)}"
 
 
 def frozen(value: object) -> object:
-    """The value with tuples for lists, all the way down: what JSON read can then be compared with what was written."""
+    """The value with tuples for lists at every level, so that values read from JSON compare equal to the written."""
     match value:
         case list() | tuple():
             return tuple(frozen(item) for item in value)
@@ -111,7 +112,10 @@ class History(Struct, frozen=True):
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row an operation: ``client call returned op input output known``; no return is NaN and not ``known``."""
+        """A frame, one row per operation: ``client call returned op input output known``.
+
+        Without a return ``returned`` is NaN and ``known`` is false.
+        """
         with needed("pandas"):
             import pandas as pd
 
@@ -120,12 +124,12 @@ class History(Struct, frozen=True):
         return frame.astype({"call": "float64", "returned": "float64", "known": "bool"})
 
     def to_jsonl(self) -> str:
-        """One JSON object a line, one line an operation."""
+        """The operations as text, one JSON object per line."""
         return "\n".join(msgspec.json.encode(operation).decode() for operation in self.operations)
 
     @classmethod
     def from_jsonl(cls, text: str) -> "History":
-        """Read what ``to_jsonl`` wrote; blank lines are skipped, a bad one is named in a ``HistoryError``."""
+        """Read the text of ``to_jsonl``; blank lines are skipped, and ``HistoryError`` names a bad line's number."""
         lines = enumerate(text.splitlines(), start=1)
         return cls([_operation(number, line) for number, line in lines if line.strip()])
 

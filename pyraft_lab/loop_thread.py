@@ -1,7 +1,7 @@
-"""Where live things live: on one event loop, which others reach only through here.
+"""Run an event loop in its own thread; await work on it from any other loop or thread.
 
-A cell that computes for two seconds holds its own loop up for as long; a cluster on that loop would elect a new leader
-meanwhile. So a cluster has a thread and a loop to itself, and what is asked from elsewhere crosses over and back.
+A notebook cell that computes for two seconds blocks its event loop that long, and a cluster on that loop would elect a
+new leader. So a cluster has its own thread and loop, and calls from elsewhere run there.
 """
 
 import asyncio
@@ -19,34 +19,34 @@ LOOP_ENDED = Fatal("the event loop on which it was started has ended; start a ne
 
 
 class LoopOwner:
-    """The loop on which something lives; awaits coroutines there, from whatever loop one is on."""
+    """The event loop on which an object runs; runs coroutines there for callers on any loop or thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = asyncio.get_running_loop() if loop is None else loop
         self.endings: set[Callable[[Fatal], None]] = set()
-        """What is called, from any thread, when the loop is over."""
+        """Callbacks for the end of the loop; they are called from any thread."""
         self._visits: set[Future[Any]] = set()
         self._over: Fatal | None = None
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing runs here any more."""
+        """Whether the loop has ended, so that nothing more runs on it."""
         return self.loop.is_closed()
 
     @property
     def is_here(self) -> bool:
-        """Whether the caller runs on this very loop."""
+        """Whether the caller runs on this loop."""
         try:
             return asyncio.get_running_loop() is self.loop
         except RuntimeError:
             return False
 
     def run(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
-        """Await the result of ``work``, which runs at home."""
+        """Run ``work`` on the loop and await its result; raises ``Fatal`` if the loop ends first."""
         return work if self.is_here else asyncio.wrap_future(self.submit(work))
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Start ``work`` at home, from any thread; its future is always resolved, even when the loop ends first."""
+        """Start ``work`` on the loop, from any thread; its future always resolves, even if the loop ends first."""
         if self._over is not None:
             work.close()
             raise copy(self._over)
@@ -63,11 +63,11 @@ class LoopOwner:
         return visit
 
     def _begin(self, work: Coroutine[Any, Any, T], visit: "Future[T]") -> None:
-        """Do the work of a visit, which its visitor may cancel."""
+        """Run a caller's work on the loop; the caller may cancel it."""
 
         def ended(task: "asyncio.Task[T]") -> None:
             if task.cancelled():
-                _settle(visit, copy(self._over or LOOP_ENDED))  # by the end of the loop, unless the visitor did
+                _settle(visit, copy(self._over or LOOP_ENDED))  # by the end of the loop, unless the caller did
             elif (error := task.exception()) is not None:
                 _settle(visit, error)
             else:
@@ -84,7 +84,7 @@ class LoopOwner:
         visit.add_done_callback(left)
 
     def soon(self, act: Callable[[], None]) -> None:
-        """Have ``act()`` run at home soon, from any thread; ``endings`` hear where the loop ends before that."""
+        """Run ``act()`` on the loop soon, from any thread; if the loop ends first, only ``endings`` are called."""
         if self._over is not None:
             raise copy(self._over)
         try:
@@ -96,7 +96,7 @@ class LoopOwner:
             raise copy(LOOP_ENDED) from None
 
     def call(self, act: Callable[[], T]) -> T:
-        """What ``act()`` returns at home; for short acts, from any thread."""
+        """Run ``act()`` on the loop and return its result, from any thread; for short functions."""
         if self.is_here:
             return act()
 
@@ -106,7 +106,7 @@ class LoopOwner:
         return self.submit(visit()).result()
 
     async def stream(self, news: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """What ``news`` yields at home, until it ends or the loop does."""
+        """Yield the items of ``news``, which runs on the loop, until it or the loop ends."""
         try:
             while True:
                 yield await self.run(_next(news))
@@ -117,11 +117,11 @@ class LoopOwner:
                 await self.run(news.aclose())
 
     def close(self, why: Fatal) -> None:
-        """The loop is about to end: nobody is let in any more."""
+        """The loop is about to end: fail new work with ``why``."""
         self._over = self._over or why
 
     def fail_all(self, why: Fatal) -> None:
-        """The loop is over: whoever still waits hears why."""
+        """The loop has ended: fail every waiting call with ``why``."""
         self.close(why)
         for visit in tuple(self._visits):
             _settle(visit, copy(why))
@@ -130,7 +130,7 @@ class LoopOwner:
 
 
 def _settle(visit: "Future[T]", error: BaseException) -> None:
-    with suppress(InvalidStateError):  # the visitor has left, or has been told
+    with suppress(InvalidStateError):  # the caller has cancelled, or has its result
         visit.set_exception(error)
 
 
@@ -153,11 +153,11 @@ class LoopThread:
         self.stop(Fatal("the cluster has been closed"))
 
     def start(self) -> None:
-        """Begin to turn."""
+        """Start the thread and its loop."""
         self._thread.start()
 
     def stop(self, why: Fatal) -> None:
-        """Cancel what is left, close the loop, end the thread."""
+        """Cancel all tasks, close the loop and end the thread; waiting calls fail with ``why``."""
         self.home.close(why)
         if self._thread.is_alive():
             self.home.loop.call_soon_threadsafe(self.home.loop.stop)
@@ -168,7 +168,7 @@ class LoopThread:
         loop = self.home.loop
         asyncio.set_event_loop(loop)
         loop.run_forever()
-        loop.run_until_complete(asyncio.sleep(0))  # what came at the last moment begins, and so it can be ended
+        loop.run_until_complete(asyncio.sleep(0))  # start the latest tasks, so that they can be cancelled
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()

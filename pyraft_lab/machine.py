@@ -1,7 +1,7 @@
-"""What a cluster replicates: a machine, and the sessions that apply each client's command once (dissertation §6.3).
+"""State machines, and the sessions that apply each client's command exactly once (dissertation §6.3).
 
-A machine is deterministic and knows nothing of Raft. :class:`Sessions` stands between the log and the machine: it
-reads entries, remembers what every client was answered, and gives a retried command its first answer.
+A machine is deterministic and knows nothing of Raft. :class:`Sessions` is between the log and the machine: it reads
+entries, remembers the answers of every client, and gives a retried command its first answer.
 
 >>> from pyraft_lab.command import encode
 >>> from pyraft_lab.engine.types import LogId
@@ -13,14 +13,15 @@ reads entries, remembers what every client was answered, and gives a retried com
 1
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from hashlib import blake2b
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
+from pyraft_lab.arguments import fitting, function
 from pyraft_lab.command import Batch, Sealed, is_portable_number, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
@@ -53,25 +54,25 @@ __all__ = [
     "decode",
 ]
 EXPIRY = 1_000_000
-"""A session unused for so many entries is forgotten: counted in entries, so that every replica forgets it alike."""
+"""Entries after which an unused session expires; counted in entries, so that every replica expires it alike."""
 MAX_SESSIONS = 100_000
-"""Of more sessions the one that was not used for longest is forgotten."""
+"""The maximum number of sessions; beyond it the least recently used one expires."""
 MAX_VALUE_BYTES = 1 << 24
-"""Characters or items of the longest value that ``append`` makes: what one command costs has a bound."""
+"""The maximum length of a value that ``append`` makes, in characters or items: it bounds the cost of a command."""
 
 
 class StateMachine(Protocol):
     """Anything deterministic: the same commands in the same order leave every replica in the same state."""
 
     def apply(self, command: Any, /) -> Any:
-        """Change the state; what is returned goes to the client (:class:`Rejected` if it makes no sense).
+        """Change the state and return the answer for the client (:class:`Rejected` for an invalid command).
 
-        Answers are kept with their sessions, so they need a MessagePack form, as what ``snapshot`` keeps does.
+        Sessions keep the answers, so an answer must have a MessagePack form, like the state in ``snapshot``.
         """
         ...
 
     def query(self, query: Any, /) -> Any:
-        """Look at the state without changing it."""
+        """Answer a query without changing the state."""
         ...
 
     def snapshot(self) -> bytes:
@@ -79,12 +80,23 @@ class StateMachine(Protocol):
         ...
 
     def restore(self, data: bytes, /) -> None:
-        """Replace the state by that of a snapshot."""
+        """Replace the state by that of ``snapshot`` bytes."""
         ...
 
     def fork(self) -> Self:
-        """An independent copy, as cheap as can be: the simulation keeps the machines of all its pasts."""
+        """An independent copy; it should be cheap, since the simulation keeps copies of earlier states."""
         ...
+
+
+T = TypeVar("T")
+
+
+def making_machines(field: str, make: Callable[[], T]) -> Callable[[], T]:
+    """``make``, tried once: ``ConfigError`` where it does not make a state machine."""
+    made = function(field, make)()
+    if not isinstance(made, Sessions):
+        fitting(f"{field}()", made, StateMachine, advice=f"{field} makes a new state machine for each node")
+    return make
 
 
 _pack = Encoder().encode
@@ -92,7 +104,7 @@ _unpack = Decoder().decode
 
 
 def decode(data: bytes) -> Any:
-    """The command in an entry's bytes, with or without a session; ``Rejected`` where there is none."""
+    """The command in an entry's bytes, with or without a session; ``Rejected`` if the bytes hold none."""
     try:
         return unseal(data)[0]
     except ValueError as error:
@@ -104,11 +116,11 @@ def _unreadable(error: ValueError) -> Rejected:
 
 
 class Sessions:
-    """A machine behind its clients' sessions: what drivers hand committed entries to.
+    """A machine with its clients' sessions; drivers pass committed entries to it.
 
-    A session is forgotten after ``expiry`` entries without use, and the one unused for longest where there are more
-    than ``most``, or where their answers take too many bytes. Whatever is committed, one command costs no more than
-    its own size and what the machine does with it.
+    A session expires after ``expiry`` entries without use. The least recently used one expires early if there are more
+    than ``most`` sessions or their answers take too many bytes. The cost of applying a command is bounded by its own
+    size and the machine's work.
     """
 
     _FIELDS = ("machine", "expiry", "most", "sessions", "forgotten")
@@ -123,7 +135,7 @@ class Sessions:
 
     @staticmethod
     def of(machine: "StateMachine | Sessions") -> "Sessions":
-        """A machine behind sessions; one that has its own keeps them."""
+        """The given machine with sessions; one that is a ``Sessions`` already is returned as it is."""
         return machine if isinstance(machine, Sessions) else Sessions(machine)
 
     def __eq__(self, other: object) -> bool:
@@ -134,7 +146,7 @@ class Sessions:
     __hash__ = None  # type: ignore[assignment]
 
     def apply(self, entry: Entry) -> Answer:
-        """Apply a committed entry; those without a command, and commands seen before, leave the machine alone."""
+        """Apply a committed entry; entries without a command and repeated commands do not change the machine."""
         if not isinstance(entry.payload, Normal):
             return Value()
         try:
@@ -144,17 +156,17 @@ class Sessions:
         return self._run(command) if sealed is None else self._once(entry.index, sealed)
 
     def query(self, query: Any) -> Any:
-        """What the machine says now."""
+        """The machine's answer to a query; the state does not change."""
         return self.machine.query(query)
 
     def snapshot(self) -> bytes:
-        """Machine and sessions as bytes: a retry may arrive after the snapshot."""
+        """Machine and sessions as bytes; sessions are included because a retry may arrive after the snapshot."""
         sessions = [(client, (one.used, one.done, one.answers)) for client, one in self.sessions.items()]
         image = (sessions, self.machine.snapshot())
         return _pack((*image, self.forgotten) if self.forgotten else image)
 
     def restore(self, data: bytes) -> None:
-        """Replace machine and sessions by those of a snapshot; ``StorageFailed`` where it cannot be one."""
+        """Replace machine and sessions by those of a snapshot; raises ``StorageFailed`` for other bytes."""
         image, sessions = read_image(data)
         self.machine.restore(image.machine)
         self.sessions, self.forgotten = sessions, image.forgotten
@@ -162,14 +174,14 @@ class Sessions:
         self._own = set(sessions)
 
     def fork(self) -> "Sessions":
-        """An independent copy; sessions are shared until one of the two changes them."""
+        """An independent copy; the two share sessions until one changes them."""
         twin = type(self)(self.machine.fork(), expiry=self.expiry, most=self.most)
         twin.sessions, twin.forgotten, twin._bytes = dict(self.sessions), self.forgotten, self._bytes  # noqa: SLF001
         self._own = set()
         return twin
 
     def digest(self) -> str:
-        """Equal for equal states; replicas that applied the same entries have the same."""
+        """A digest of the state; replicas that applied the same entries have the same digest."""
         return blake2b(self.snapshot(), digest_size=8).hexdigest()
 
     def _once(self, index: Index, sealed: Sealed) -> Answer:
@@ -189,9 +201,9 @@ class Sessions:
         return answer
 
     def _answer(self, session: Session, sealed: Sealed) -> Answer:
-        """The first answer to this serial, whether it was given before or is now."""
+        """The first answer to this serial: the remembered one, or a new one."""
         if sealed.serial <= session.done:
-            return Rejected(f"serial {sealed.serial} was answered and done with long ago")
+            return Rejected(f"serial {sealed.serial} was answered and acknowledged long ago")
         session.acknowledge(sealed.done)
         known = session.answers.get(sealed.serial)
         if known is not None:
@@ -208,7 +220,7 @@ class Sessions:
         return answer
 
     def _session(self, client: int) -> Session | None:
-        """Take out the client's session, as one that nobody shares."""
+        """Remove the client's session and return a copy that no fork shares."""
         session = self.sessions.pop(client, None)
         if session is not None and client not in self._own:
             session = Session(session.used, session.done, dict(session.answers), session.bytes)
@@ -220,7 +232,7 @@ class Sessions:
         return result if type(result) is Rejected else Value(result)
 
     def _run_all(self, commands: list[Any]) -> Batched:
-        """Every command in order; one that is refused does not keep the others."""
+        """Apply every command in order; a rejected one does not stop the others."""
         values = [*map(self.machine.apply, commands)]
         if Rejected not in set(map(type, values)):
             return Batched(values)
@@ -228,12 +240,12 @@ class Sessions:
         return Batched([None if place in refused else value for place, value in enumerate(values)], refused)
 
     def outcome(self, client: int, serial: int) -> Answer | None:
-        """What this serial of a client was answered; ``None`` where it was not applied, or is not known any more."""
+        """The answer to this serial of a client; ``None`` if it was not applied or is no longer known."""
         session = self.sessions.get(client)
         return None if session is None else session.answers.get(serial)
 
     def _forget(self, index: Index) -> None:
-        """Sessions stand in order of their last use, so the idlest is the first."""
+        """Expire unused sessions; they are in order of their last use, so the least recently used is first."""
         while self.sessions:
             client = next(iter(self.sessions))
             if index - self.sessions[client].used <= self.expiry:
@@ -241,7 +253,7 @@ class Sessions:
             self._drop(client)
 
     def _make_room(self) -> None:
-        """Forget the idlest ahead of its time; who opened a session before it was last used is not believed again."""
+        """Expire the least recently used session early; sessions opened before its last use are then not accepted."""
         while len(self.sessions) > 1 and (len(self.sessions) > self.most or self._bytes > 4 * ANSWER_BYTES):
             client = next(iter(self.sessions))
             self.forgotten = max(self.forgotten, self.sessions[client].used)
@@ -261,9 +273,9 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "delete": ("key",),
     "incr": ("key",),
 }
-"""What a command of each kind has to say."""
+"""The fields that a command of each kind needs."""
 _KEYS = frozenset({str, int})
-"""``True`` is none: it would be the key 1 until a snapshot is restored, and another one after."""
+"""The types of keys. ``True`` is not one: it equals the key 1, but not after a snapshot is restored."""
 _NUMBERS = frozenset({int, float})
 
 
@@ -298,9 +310,9 @@ class KeyValue:
         return {key: value for key, value in merged.items() if value is not _DELETED}
 
     def apply(self, command: Any, /) -> Any:
-        """Carry out one command; see the class for its forms."""
+        """Apply one command; :class:`KeyValue` lists the forms."""
         if type(command) is dict and command.get("op") == "put" and type(command.get("key")) in _KEYS:
-            value = command.get("value", _DELETED)  # the most frequent command, with the fewest questions
+            value = command.get("value", _DELETED)  # a shortcut for the most frequent command
             if value is not _DELETED:
                 self._changes[command["key"]] = value
                 return None
@@ -309,27 +321,27 @@ class KeyValue:
     def _check_and_apply(self, command: Any) -> Any:
         op = command.get("op") if isinstance(command, dict) else None
         if not isinstance(op, str) or op not in _NEEDS:
-            return Rejected(f"{shown(command)} is no command; the 'op' of one is {', '.join(_NEEDS)}")
+            return Rejected(f"{shown(command)} is not a command; use an 'op' of {', '.join(_NEEDS)}")
         for field in _NEEDS[op]:
             if field not in command:
                 return Rejected(f"{op!r} needs {field!r}")
         if type(command["key"]) not in _KEYS:
-            return Rejected(f"{shown(command['key'])} is no key; a key is a string or a whole number")
+            return Rejected(f"{shown(command['key'])} is not a key; use a string or a whole number")
         return self._operate(op, command["key"], command)
 
     def query(self, query: Any, /) -> Any:
-        """The value of a key, ``None`` where there is none."""
+        """The value of a key; ``None`` if it is not in the table."""
         if type(query) not in _KEYS:
-            return Rejected(f"{shown(query)} is no key; a key is a string or a whole number")
+            return Rejected(f"{shown(query)} is not a key; use a string or a whole number")
         value = self._changes.get(query, _DELETED) if query in self._changes else self._base.get(query)
         return None if value is _DELETED else value
 
     def snapshot(self) -> bytes:
-        """The table as MessagePack pairs."""
+        """The table as MessagePack: a list of (key, value) pairs."""
         return _pack(sorted(self.data.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
     def restore(self, data: bytes, /) -> None:
-        """The table of a snapshot; ``StorageFailed`` where it is none."""
+        """Replace the table by that of a snapshot; raises ``StorageFailed`` for other bytes."""
         try:
             table = {int(key) if type(key) is bool else key: value for key, value in _unpack(data)}
         except (MsgspecError, ValueError, TypeError, RecursionError) as wrong:
@@ -339,7 +351,7 @@ class KeyValue:
         self._base, self._changes = table, {}
 
     def fork(self) -> Self:
-        """An independent copy; past 64 changes a new shared table is made of them."""
+        """An independent copy; after 64 changes they are merged into a new shared table."""
         if len(self._changes) > 64:
             self._base, self._changes = self.data, {}
         twin = copy(self)
@@ -392,19 +404,19 @@ class KeyValue:
 
 
 def _sum(one: Any, other: Any) -> Any:
-    """Of two numbers; what has no 64-bit form, or another one on another processor, is refused."""
+    """The sum of two numbers; ``Rejected`` for other values, and for sums beyond 64 bits or not finite."""
     if type(one) not in _NUMBERS or type(other) not in _NUMBERS:
         return Rejected(f"cannot add {shown(other)} to {shown(one)}")
     total = one + other
     return (
         total
         if is_portable_number(total)
-        else Rejected(f"{one!r} and {other!r} make more than 64 bits hold, or no finite number")
+        else Rejected(f"{one!r} and {other!r} add up to more than 64 bits or to no finite number")
     )
 
 
 class Counter:
-    """The smallest machine: a command is a number that it adds; a query of anything returns the sum."""
+    """The smallest machine: a command is a number to add; any query returns the sum."""
 
     def __init__(self) -> None:
         self.total: float = 0
@@ -422,21 +434,21 @@ class Counter:
         return total
 
     def query(self, _query: Any = None, /) -> float:
-        """The sum."""
+        """The current sum; the query is ignored."""
         return self.total
 
     def snapshot(self) -> bytes:
-        """The sum as MessagePack."""
+        """The sum as MessagePack bytes."""
         return _pack(self.total)
 
     def restore(self, data: bytes, /) -> None:
-        """The sum of a snapshot; ``StorageFailed`` where it is none."""
+        """Replace the sum by that of a snapshot; raises ``StorageFailed`` for other bytes."""
         try:
             total = _unpack(data)
         except (MsgspecError, ValueError, RecursionError) as wrong:
             raise unreadable_snapshot(wrong) from None
         if type(total) not in _NUMBERS:
-            raise unreadable_snapshot(f"{shown(total)} is no sum")
+            raise unreadable_snapshot(f"{shown(total)} is not a sum")
         self.total = total
 
     def fork(self) -> Self:

@@ -1,14 +1,18 @@
-"""Who waits for what: the requests of a node's clients, from ``Accepted`` and ``Readable`` to their outcome.
+"""Which request waits for which entry or read, how it ends, and what its caller gets: a response, or an error.
 
 Both drivers, the simulation and the live node, execute the engine's commands in order and pass those that concern
-requests through a :class:`PendingRequests`; it is a value, so that a fork of the world forks its promises too.
+requests through a :class:`PendingRequests`. It is a value: a fork of a simulated cluster forks its open requests too.
 
 >>> from pyraft_lab.engine.log import Noop
->>> ledger, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
+>>> pending, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
 >>> entry = Entry(LogId(2, 1, 5), Noop())
->>> ledger, outcomes = ledger.after(Apply((entry,)), results=["done"])
+>>> pending, outcomes = pending.after(Apply((entry,)), results=["done"])
 >>> outcomes[0].request, outcomes[0].result
 (7, 'done')
+
+Three other modules keep requests, each for its own part of a call: :mod:`pyraft_lab.runtime.requests` the futures of
+the callers of one live node, by request id; :mod:`pyraft_lab.runtime.client_requests` the batches of clients, so that
+each is proposed once; :mod:`pyraft_lab.client.state` what a client has sent and has no answer to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,11 +45,13 @@ from pyraft_lab.engine.commands import (
     Truncate,
 )
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.log import Entry, Log
+from pyraft_lab.engine.log import Configuration, Entry, Log
+from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Leader, Role
-from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId
+from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, RequestId
 from pyraft_lab.errors import (
     AlreadyInitialized,
+    BadCommand,
     ChangeInProgress,
     EmptyMembership,
     LearnerNotFound,
@@ -57,14 +63,15 @@ from pyraft_lab.errors import (
     PyraftError,
     QuorumNotEnough,
 )
+from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 EMPTY = Log()
 GRACE = 10
-"""Longest election timeouts for which a deposed leader waits to hear what became of its last entries."""
+"""How many longest election timeouts a former leader waits for the outcome of its last entries."""
 
 
 class OutcomeUnknowable(Struct, frozen=True, tag=True):
-    """The entry was appended and then lost from sight; it may have happened or may yet happen."""
+    """The entry was appended, but its outcome is not known here: it may have been applied or may yet be."""
 
     why: str
 
@@ -73,7 +80,7 @@ Failure = Refusal | OutcomeUnknowable
 
 
 class WriteApplied(Struct, frozen=True, tag=True, gc=False):
-    """The request's entry was applied, with this result of the machine."""
+    """The request's entry was applied; ``result`` is the machine's answer."""
 
     request: RequestId
     entry: Entry
@@ -81,27 +88,35 @@ class WriteApplied(Struct, frozen=True, tag=True, gc=False):
 
 
 class ReadAllowed(Struct, frozen=True, tag=True):
-    """The machine holds all this read has to see: serve it now."""
+    """The machine has applied everything the read must see: serve it now."""
 
     request: RequestId
     at: LogId
 
 
 class OperationDone(Struct, frozen=True, tag=True):
-    """An operator's request is carried out; ``note`` says so where there was nothing to do."""
+    """An operator's request is done; ``note`` says if there was nothing to do."""
 
     request: RequestId
     note: str = ""
 
 
 class RequestFailed(Struct, frozen=True, tag=True):
-    """The request was refused, or its outcome will never be known here."""
+    """The request was refused, or its outcome cannot be known here."""
 
     request: RequestId
     failure: Failure
 
 
 Outcome = WriteApplied | ReadAllowed | OperationDone | RequestFailed
+
+
+class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
+    """A write's place in the log, the machine's result, and the membership if it was a membership change."""
+
+    log_id: LogId
+    value: Any = None
+    membership: Membership | None = None
 
 
 class Waiting(Struct, frozen=True):
@@ -115,14 +130,14 @@ class Waiting(Struct, frozen=True):
             yield request, LogId(self.first.term, self.first.node, place)
 
     def split(self, last: Index) -> tuple["Waiting", "Waiting"]:
-        """Those that wait for entries up to ``last``, and those that wait for later ones."""
+        """The requests that wait for entries up to ``last``, and those that wait for later ones."""
         count = max(0, last + 1 - self.first.index)
         rest = LogId(self.first.term, self.first.node, self.first.index + count)
         return Waiting(self.requests[:count], self.first), Waiting(self.requests[count:], rest)
 
 
 class PendingRequests(Struct, frozen=True, kw_only=True):
-    """The open requests of one node; it does not survive a crash."""
+    """The open requests of one node; they do not survive a crash."""
 
     writes: tuple[Waiting, ...] = ()
     reads: tuple[Readable, ...] = ()
@@ -131,10 +146,10 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
     def after(  # noqa: C901 (one line a command)
         self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY
     ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        """The ledger once ``command`` is executed, and whose waiting that ended.
+        """The open requests after ``command``, and the outcomes of the requests that it completes.
 
-        ``results`` are what the machine returned for the entries of an ``Apply``, in order; ``log`` is the log before
-        the step, which an ``InstallSnapshot`` of another history empties.
+        ``results`` are the machine's answers to the entries of an ``Apply``, in order; ``log`` is the log before
+        the step, which an ``InstallSnapshot`` that conflicts with it empties.
         """
         match command:
             case Accepted(requests, first):
@@ -157,14 +172,14 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
                 return self, ()
 
     def is_orphaned(self, role: Role) -> bool:
-        """Whether writes of a leadership that has ended still wait: perhaps nobody ever tells this node."""
+        """Whether writes of an ended leadership still wait: this node may never learn their outcome."""
         return bool(self.writes) and not isinstance(role, Leader)
 
     def without_writes(self) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        """Give up the writes of a leadership that has ended: a node that was removed meanwhile is never told.
+        """Give up the writes of an ended leadership: a node that was removed meanwhile never learns their outcome.
 
-        >>> ledger, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
-        >>> [outcome.failure.why for outcome in ledger.without_writes()[1]]
+        >>> pending, _ = PendingRequests().after(Accepted((7,), LogId(2, 1, 5)))
+        >>> [outcome.failure.why for outcome in pending.without_writes()[1]]
         ['node 1 no longer leads term 2, and was not told what became of entry T2-N1.5']
         """
         ended = tuple(
@@ -174,19 +189,19 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
 
     @property
     def waiting(self) -> tuple[RequestId, ...]:
-        """Every open request, writes first; what a driver fails when its node stops."""
+        """Every open request, writes first; a driver fails them when its node stops."""
         writes = (request for waiting in self.writes for request in waiting.requests)
         return (*writes, *(request for read in self.reads for request in read.requests))
 
     def _applied(
         self, entries: Sequence[Entry], results: Sequence[Any]
     ) -> tuple["PendingRequests", tuple[Outcome, ...]]:
-        assert len(results) == len(entries), "the machine gives every entry its result"
+        assert len(results) == len(entries), "the machine returns one result per entry"
         last = entries[-1].index if entries else self.applied
         due, later = self._split(last)
         ended = tuple(outcome for part in due for outcome in _answers(part, entries, results))
-        ledger, served = _serve(replace(self, writes=later, applied=last))
-        return ledger, (*ended, *served)
+        pending, served = _serve(replace(self, writes=later, applied=last))
+        return pending, (*ended, *served)
 
     def _truncated(self, after: Index) -> tuple["PendingRequests", tuple[Outcome, ...]]:
         kept = tuple(waiting.split(after)[0] for waiting in self.writes)
@@ -201,22 +216,22 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
             for part in due
             for request, id in part
         )
-        ledger, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
-        return ledger, (*ended, *served)
+        pending, served = _serve(replace(self, writes=later, applied=max(last, self.applied)))
+        return pending, (*ended, *served)
 
     def _split(self, last: Index) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
-        """Who waits for an entry up to ``last``, and the others."""
+        """The requests that wait for an entry up to ``last``, and the others."""
         parts = [waiting.split(last) for waiting in self.writes]
         return tuple(due for due, _ in parts if due.requests), tuple(later for _, later in parts if later.requests)
 
 
 def grace(config: Config) -> float:
-    """Seconds after which a node that no longer leads gives up what is :meth:`~PendingRequests.is_orphaned`."""
+    """Seconds after which a former leader gives up its open writes (:meth:`~PendingRequests.is_orphaned`)."""
     return GRACE * config.election_timeout[1]
 
 
 def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> Iterator[Outcome]:
-    """For each request the result of its own entry, or the news that another leader's stands there."""
+    """The outcome of each request: the result of its own entry, or that another leader's entry replaced it."""
     base = entries[0].index
     for request, id in due:
         place = id.index - base
@@ -226,17 +241,56 @@ def _answers(due: Waiting, entries: Sequence[Entry], results: Sequence[Any]) -> 
             yield RequestFailed(request, _replaced(id))
 
 
-def _serve(ledger: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
-    """Let the reads go whose index is applied."""
-    ready = [read for read in ledger.reads if read.at.index <= ledger.applied]
+def _serve(pending: PendingRequests) -> tuple[PendingRequests, tuple[Outcome, ...]]:
+    """Complete the reads whose index is applied."""
+    ready = [read for read in pending.reads if read.at.index <= pending.applied]
     if not ready:
-        return ledger, ()
-    waiting = tuple(read for read in ledger.reads if read.at.index > ledger.applied)
-    return replace(ledger, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
+        return pending, ()
+    waiting = tuple(read for read in pending.reads if read.at.index > pending.applied)
+    return replace(pending, reads=waiting), tuple(ReadAllowed(one, read.at) for read in ready for one in read.requests)
+
+
+def respond(outcome: Outcome, node: NodeId) -> WriteResponse:
+    """The response of ``node`` to its caller; raises the error of a failed request."""
+    match outcome:
+        case WriteApplied(_, entry, answer):
+            membership = entry.payload.membership if type(entry.payload) is Configuration else None
+            return WriteResponse(log_id=entry.id, value=value_of(answer), membership=membership)
+        case RequestFailed(_, failure):
+            raise to_error(failure, node)
+        case ReadAllowed(_, at):
+            return WriteResponse(log_id=at)
+        case OperationDone():
+            return WriteResponse(log_id=ORIGIN)
+        case _:
+            assert_never(outcome)
+
+
+def value_of(answer: Answer) -> Any:
+    """The value in a machine's answer; of a batch, those of its commands in order.
+
+    Raises ``BadCommand`` where the machine refused the command, and ``OutcomeUnknown`` where the session has expired.
+
+    >>> value_of(Value(3))
+    3
+    """
+    match answer:
+        case Value(value):  # the most frequent case comes first
+            return value
+        case Batched(values):
+            return values
+        case Rejected(why):
+            raise BadCommand(why)
+        case Expired():
+            raise OutcomeUnknown("its session has expired")
+        case OutOfOrder(serial):
+            raise BadCommand(f"serial {serial} of its session arrived before the previous one")
+        case _:
+            assert_never(answer)
 
 
 def to_error(failure: Failure, node: NodeId) -> PyraftError:
-    """The typed error a caller of ``node`` meets."""
+    """The error that a caller of ``node`` gets for a failure."""
     match failure:
         case OutcomeUnknowable(why):
             return OutcomeUnknown(why)

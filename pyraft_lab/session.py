@@ -1,4 +1,4 @@
-"""What a machine answers, and which answers are kept for each client: those it has not acknowledged yet (§6.3)."""
+"""A machine's answers, and each client's session, which keeps the answers it has not acknowledged (§6.3)."""
 
 import re
 from typing import Any
@@ -11,38 +11,38 @@ from pyraft_lab.engine.types import Index
 from pyraft_lab.errors import StorageFailed
 
 MAX_ANSWERS = 1 << 18
-"""Answers that one session may have waiting for its client's ``done``; it takes no new command beyond."""
+"""The maximum number of unacknowledged answers in one session; at this number it accepts no new command."""
 ANSWER_BYTES = 64 << 20
-"""Bytes of such answers, for one session; all sessions together keep four times as many."""
+"""The maximum bytes of such answers in one session; all sessions together keep four times as many."""
 
 
 class Value(Struct, frozen=True, tag=True, gc=False):
-    """The machine carried the command out and returned this."""
+    """The machine applied the command and returned ``value``."""
 
     value: Any = None
 
 
 class Rejected(Struct, frozen=True, tag=True):
-    """The machine could make nothing of the command, and has not changed."""
+    """The machine did not accept the command and has not changed; ``why`` says what is wrong with it."""
 
     why: str
 
 
 class Expired(Struct, frozen=True, tag=True):
-    """The session was forgotten by entry ``index``: whether its command happened before is not known any more."""
+    """The session had expired by entry ``index``: it is no longer known whether its command was applied before."""
 
     index: Index
 
 
 class Batched(Struct, frozen=True, tag=True):
-    """What the machine returned for each command of a batch; ``rejected`` says which it refused, and why."""
+    """The machine's answers to the commands of a batch; ``rejected`` says which it refused, and why."""
 
     values: list[Any]
     rejected: dict[int, str] = {}
 
 
 class OutOfOrder(Struct, frozen=True, tag=True):
-    """The batch came ahead of the one before it and was not applied: send it again after that."""
+    """The batch arrived before its predecessor and was not applied: send it again after that one."""
 
     serial: int
 
@@ -51,7 +51,7 @@ Answer = Value | Rejected | Expired | Batched | OutOfOrder
 
 
 class Session(Struct):
-    """What is remembered of a client: when it was last used, and its answers to serials beyond ``done``."""
+    """A client's session: the index of its last use, and its answers to serials beyond ``done``."""
 
     used: Index
     done: int
@@ -59,7 +59,7 @@ class Session(Struct):
     bytes: int = 0
 
     def acknowledge(self, done: int) -> None:
-        """Let go of the answers the client has seen; that costs no more than there are, however far ``done`` jumps."""
+        """Drop the answers up to ``done``; the cost depends on their number and not on how far ``done`` jumps."""
         if done <= self.done:
             return
         seen = range(self.done + 1, done + 1)
@@ -69,28 +69,28 @@ class Session(Struct):
         self.done = done
 
     def has_answered(self, serial: int) -> bool:
-        """Whether this serial was applied, or its client has given it up."""
+        """Whether this serial was applied, or its client no longer waits for it."""
         return serial <= self.done or serial in self.answers
 
     def remember(self, serial: int, answer: Answer) -> None:
-        """Keep the newest answer."""
+        """Keep the answer to a serial, the newest one."""
         self.answers[serial] = answer
         self.bytes += _size(answer)
 
     @property
     def is_full(self) -> bool:
-        """Whether it keeps as much as it may."""
+        """Whether the session is at its limit of answers or bytes."""
         return len(self.answers) >= MAX_ANSWERS or self.bytes >= ANSWER_BYTES
 
 
 _pack = Encoder().encode
 _PLACE = re.compile(" object at 0x[0-9a-fA-F]+")
-"""Where in memory a value without a ``repr`` of its own stands, which is another place on each node."""
+"""The memory address in a default ``repr``; it differs between nodes."""
 _PLAIN = (bool, int, float, type(None))
 
 
 def _size(answer: Answer) -> int:
-    """About how many bytes an answer takes; the same on every node."""
+    """The approximate size of an answer in bytes; the same on every node."""
     if type(answer) is Expired or (type(answer) is Value and type(answer.value) in _PLAIN):
         return 32
     try:
@@ -100,7 +100,7 @@ def _size(answer: Answer) -> int:
 
 
 class MachineImage(Struct, frozen=True, array_like=True):
-    """Sessions and their machine as the bytes of a snapshot have them."""
+    """The contents of a snapshot: the sessions and the machine's bytes."""
 
     sessions: tuple[tuple[int, tuple[Index, int, dict[int, Answer]]], ...]
     machine: bytes
@@ -111,7 +111,7 @@ _read = Decoder(MachineImage).decode
 
 
 def read_image(data: bytes) -> tuple[MachineImage, dict[int, Session]]:
-    """What a snapshot holds, and its sessions; ``StorageFailed`` where it cannot be one."""
+    """The contents of a snapshot and its sessions; raises ``StorageFailed`` for other bytes."""
     try:
         image = _read(data)
     except (MsgspecError, ValueError, OverflowError, RecursionError) as wrong:
@@ -120,7 +120,7 @@ def read_image(data: bytes) -> tuple[MachineImage, dict[int, Session]]:
 
 
 def _restored(image: MachineImage) -> dict[int, Session]:
-    """The sessions of a snapshot, in order of their last use."""
+    """The sessions of a snapshot, in order of their last use; raises ``StorageFailed`` for impossible numbers."""
     sessions: dict[int, Session] = {}
     last = 0
     for client, (used, done, answers) in image.sessions:
@@ -136,11 +136,11 @@ def _restored(image: MachineImage) -> dict[int, Session]:
 
 
 def unreadable_snapshot(why: object) -> StorageFailed:
-    """The error of bytes that are no snapshot of this machine."""
+    """The error for bytes that are not a snapshot of this machine."""
     return StorageFailed(f"a snapshot cannot be restored, it is damaged or of another machine: {why}")
 
 
 def shown(value: Any) -> str:
-    """A value as an answer names it: short, and alike on every Python, whose ``repr`` follows its Unicode tables."""
+    """A value as text for an answer: short, and the same on every Python version (``repr`` varies with Unicode)."""
     words = _PLACE.sub("", ascii(value[:101] if isinstance(value, (str, bytes)) else value))
     return words if len(words) <= 100 else f"{words[:100]}..."

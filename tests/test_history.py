@@ -16,7 +16,7 @@ def test_a_return_before_its_call_is_refused() -> None:
 
 @pytest.mark.parametrize(("call", "returned"), [(math.nan, 1.0), (math.inf, None), (0.0, math.inf), (0.0, math.nan)])
 def test_a_time_that_is_no_number_is_refused(call: float, returned: float | None) -> None:
-    with pytest.raises(HistoryError, match="an unknown return is written None"):
+    with pytest.raises(HistoryError, match="write None for an unknown return"):
         Operation(client=3, call=call, returned=returned, input=("get", "x"))
 
 

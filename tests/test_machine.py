@@ -384,7 +384,7 @@ def test_what_is_refused_is_named_shortly_and_in_plain_letters() -> None:
 
 
 def test_a_value_can_be_appended_to_up_to_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyraft_lab.machine.LONGEST_VALUE", 3)
+    monkeypatch.setattr("pyraft_lab.machine.MAX_VALUE_BYTES", 3)
     table = KeyValue()
     assert table.apply({"op": "append", "key": "x", "value": "abc"}) == "abc"
     assert isinstance(table.apply({"op": "append", "key": "x", "value": "d"}), Rejected)

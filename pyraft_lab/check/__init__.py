@@ -1,1 +1,1 @@
-"""Verdicts: what must hold after every step, in every world, and in the eyes of the clients."""
+"""Checks: invariants after every step, the explorer of all runs, and linearizability of clients' histories."""

@@ -1,12 +1,12 @@
-"""Campaigns: one run for every seed, on any executor, back as a frame; what failed comes with its capsule.
+"""Campaigns: run every seed under faults on any executor; the result is a frame with a capsule of every failure.
 
->>> from pyraft_lab.sim.delete_unused import Serial
+>>> from pyraft_lab.sim.sweep import Serial
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, fields
 
 from pyraft_lab import __version__
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, function, instance, integer, number
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
 from pyraft_lab.engine.config import Config
@@ -31,17 +31,18 @@ from pyraft_lab.sim.faults.generate import LEVELS, Level, run_with_faults
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import spread
 from pyraft_lab.sim.workload import Load
+from pyraft_lab.trace.given import path_of
 from pyraft_lab.trace.record import Kind, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SAVED_EVERY = 50
-"""Rows between two writes of the file of a campaign."""
+"""Number of new rows after which a campaign's file is written."""
 
 
 class RunSettings(Struct, frozen=True, kw_only=True):
-    """What is the same for every seed of a campaign."""
+    """The settings of a campaign, which are the same for every seed; ``seconds`` are virtual."""
 
     nodes: int = 5
     faults: Level = "heavy"
@@ -51,17 +52,17 @@ class RunSettings(Struct, frozen=True, kw_only=True):
     load: Load = Load()
 
     def validated(self) -> "RunSettings":
-        """This trial, or ``ConfigError`` naming field, value and rule."""
-        at_least("nodes", self.nodes, 1)
-        at_least("seconds", self.seconds, 0)
-        if self.faults not in LEVELS:
-            raise ConfigError("faults", self.faults, f"is one of {', '.join(LEVELS)}")
-        self.config.validated()
-        self.load.validated()
+        """These settings if they are valid; else raise ``ConfigError``, which names field, value and rule."""
+        integer("nodes", self.nodes, 1, MAX_NODES)
+        number("seconds", self.seconds)
+        choice("faults", self.faults, tuple(LEVELS))
+        instance("engine", self.engine, Engine)
+        instance("config", self.config, Config).validated()
+        instance("load", self.load, Load).validated()
         return self
 
     def run(self, seed: int, *, record: bool = False, observers: Iterable[Callable[[Record], None]] = ()) -> Simulation:
-        """One run from beginning to end; the end is the first broken invariant, or calm after the last fault."""
+        """Run one seed until the first violated invariant, or until the cluster is healed after the last fault."""
         sim = Simulation(self.nodes, seed, engine=self.engine, config=self.config, record=record)
         for observer in observers:
             sim.watch(observer)
@@ -70,9 +71,9 @@ class RunSettings(Struct, frozen=True, kw_only=True):
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """What came of one seed: ``failed`` names the property that fell (empty: none) and ``what`` says how.
+    """The result of one seed: ``failed`` names the violated property (empty: none) and ``what`` says how.
 
-    ``seconds`` are virtual, ``took`` those of this machine; ``capsule`` is the run as text, for failures.
+    ``seconds`` are virtual, ``took`` real seconds; ``capsule`` is the run as text, for failures only.
     """
 
     seed: int
@@ -91,14 +92,14 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Counts:
-    """An observer that counts what a campaign tells of every run."""
+    """An observer that counts the events of a run for its row."""
 
     def __init__(self) -> None:
         self.crashes = 0
         self.leaderships: set[tuple[int, int]] = set()
 
     def __call__(self, record: Record) -> None:
-        """One more record."""
+        """Count one more record."""
         if record.kind is Kind.CRASH:
             self.crashes += 1
         if record.step is not None and isinstance(record.step.after.role, Leader):
@@ -116,22 +117,22 @@ class Campaign:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing fell in any run."""
+        """Whether no property was violated in any run."""
         return not self.failures
 
     @property
     def failures(self) -> tuple[Row, ...]:
-        """The rows in which something fell."""
+        """The rows with a violated property."""
         return tuple(row for row in self.rows if not row.ok)
 
     @property
     def events(self) -> int:
-        """How many events all runs had together."""
+        """The total number of events of all runs."""
         return sum(row.events for row in self.rows)
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """One row a seed."""
+        """A frame, one row per seed, with the fields of :class:`Row` as columns."""
         with needed("pandas"):
             import pandas as pd
 
@@ -151,12 +152,13 @@ def run_campaign(
     path: str | Path | None = None,
     progress: Callable[[Row], None] | None = None,
 ) -> Campaign:
-    """Run a cluster through ``seconds`` of faults for every seed, and judge each: safety, history, and liveness after.
+    """Run a cluster for ``seconds`` (virtual) under faults for every seed; check safety, history and liveness of each.
 
-    ``executor`` is any of ``concurrent.futures`` or alike (default: a process for every core). With a ``path`` to a
-    ``.parquet`` file what is done is kept there, and the next campaign on that file goes on with the rest.
-    ``progress`` is called with every new row. Raises ``ConfigError`` for a trial that cannot be.
+    ``executor`` is any of ``concurrent.futures`` or similar (default: a process for every core). With a ``path`` to a
+    ``.parquet`` file the rows are saved there, and the next campaign on that file runs only the missing seeds.
+    ``progress`` is called with every new row. Raises ``ConfigError`` for invalid settings.
     """
+    wanted = _seeds(seeds)
     trial = RunSettings(
         nodes=nodes,
         faults=faults,
@@ -165,8 +167,12 @@ def run_campaign(
         config=Config() if config is None else config,
         load=Load() if load is None else load,
     ).validated()
-    book = ResultsFile(trial, Path(path) if path is not None else None)
-    todo = [seed for seed in dict.fromkeys(seeds) if seed not in book.rows]
+    if executor is not None:
+        instance("executor", executor, Executor)
+    if progress is not None:
+        function("progress", progress)
+    book = ResultsFile(trial, None if path is None else path_of(path))
+    todo = [seed for seed in wanted if seed not in book.rows]
     if executor is not None:
         _run_all(executor, trial, todo, book, progress)
     elif todo:
@@ -175,8 +181,15 @@ def run_campaign(
     return Campaign(book.rows.values())
 
 
+def _seeds(seeds: Iterable[int]) -> list[int]:
+    """Every seed once, each a whole number."""
+    if isinstance(seeds, (str, bytes, Mapping)) or not isinstance(seeds, Iterable):
+        raise ConfigError("seeds", seeds, "must be a list of whole numbers, such as range(100)")
+    return list(dict.fromkeys(integer("seeds", seed, -LARGEST_SEED, LARGEST_SEED) for seed in seeds))
+
+
 def check_run(sim: Simulation) -> Failure | None:
-    """What fell in a run that ended calm: an invariant, the order of its history, or its life after, idle or busy."""
+    """The first failure of a healed run: an invariant, its history, or liveness, idle or under load; else ``None``."""
     found = failure(sim)
     if found is not None:
         return found
@@ -185,7 +198,7 @@ def check_run(sim: Simulation) -> Failure | None:
 
 
 def run_seed(trial: RunSettings, seed: int) -> Row:
-    """One row of a campaign."""
+    """Run and check one seed; returns its row of the campaign."""
     began, counts = perf_counter(), Counts()
     sim = trial.run(seed, observers=[counts])
     found = check_run(sim)
@@ -228,7 +241,7 @@ def _run_all(
 
 
 class ResultsFile:
-    """The rows so far, in memory and, with a path, in a file."""
+    """The rows so far, in memory and, if there is a path, in a file."""
 
     def __init__(self, trial: RunSettings, path: Path | None) -> None:
         self.path, self.settings, self.unsaved = path, _fingerprint(trial), 0
@@ -237,14 +250,14 @@ class ResultsFile:
             self._load(path)
 
     def add(self, row: Row) -> None:
-        """One more row."""
+        """Add a row, and save the file now and then."""
         self.rows[row.seed] = row
         self.unsaved += 1
         if self.unsaved >= SAVED_EVERY:
             self.save()
 
     def save(self) -> None:
-        """Write the file anew, if there is one and something new."""
+        """Write the file, if there is a path and there are new rows."""
         if self.path is None or not self.unsaved:
             return
         with needed("pyarrow"):
@@ -275,7 +288,7 @@ _SETTINGS_MARK = b"pyraft_lab.trial"
 
 
 def _fingerprint(trial: RunSettings) -> bytes:
-    """What a campaign's rows depend on, apart from their seeds."""
+    """A digest of the settings; a file's rows are reused only for the same digest."""
     rules = {name: f"{rule.__module__}:{rule.__qualname__}" for name, rule in asdict(trial.engine.rules).items()}
     told = {**asdict(trial), "engine": rules, "version": __version__}
     return blake2b(msgspec.json.encode(told), digest_size=16).hexdigest().encode()

@@ -1,4 +1,4 @@
-"""What is wrong with a run, in one value: the first broken invariant, or a history without an order."""
+"""The failure of a run as one value: the first violated invariant, or a history that is not linearizable."""
 
 from msgspec import Struct
 
@@ -7,11 +7,11 @@ from pyraft_lab.sim.simulation import Simulation
 
 LINEARIZABLE = "linearizability"
 STEPS = 300_000
-"""Questions to the model before a history counts as undecided, and so as no failure."""
+"""Steps of the linearizability search after which a history counts as undecided, and not as a failure."""
 
 
 class Failure(Struct, frozen=True):
-    """A property that fell, and how."""
+    """A violated property: its name, and how it was violated."""
 
     name: str
     what: str
@@ -21,9 +21,9 @@ class Failure(Struct, frozen=True):
 
 
 def failure(sim: Simulation) -> Failure | None:
-    """The first invariant that a run has broken, or else why its history is not linearizable; ``None`` if all is well.
+    """The first invariant that a run violates, else why its history is not linearizable; ``None`` if all is well.
 
-    Histories are judged by the model of the key-value machine.
+    Histories are checked against the sequential spec of the key-value machine.
     """
     if sim.violations:
         return Failure(sim.violations[0].name, sim.violations[0].what)

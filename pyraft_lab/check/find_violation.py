@@ -1,4 +1,4 @@
-"""The hunt: a mutant is set on its trial until something falls, and the run is shrunk to its story.
+"""Find a violation: run a mutant over seeds until an invariant is violated, and shrink that run.
 
 >>> small = hunt("half-elects")
 >>> small.violations[0].name, len(small.trace) <= 20
@@ -14,23 +14,29 @@ from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.simulation import Simulation
 
 TRIES = 2000
-"""Seeds that are tried where the one on record shows nothing."""
+"""The number of seeds to try if the mutant's own seed shows no violation."""
 
 
 def mutant(name: str) -> Mutant:
-    """A mutant by its name; ``ConfigError`` lists the names there are."""
+    """The mutant of a name; raises ``ConfigError``, which lists the names, for an unknown one."""
     if name not in MUTANTS:
         raise ConfigError("mutant", name, did_you_mean(name, MUTANTS))
     return MUTANTS[name]
 
 
 def hunt(name: str) -> Simulation:
-    """The shrunk run in which a mutant breaks a property it should keep; its story is ``.trace.story()``."""
+    """The shrunk run in which the mutant ``name`` violates a property; ``.trace.story()`` tells its story.
+
+    Raises ``ConfigError`` for an unknown name.
+    """
     return shrink(find_violation(mutant(name)))
 
 
 def find_violation(target: Mutant, tries: int = TRIES) -> Simulation:
-    """A run of the mutant's trial in which something falls: with its own seed, or else the first that shows it."""
+    """A run of the mutant that violates a property, with the mutant's own seed or else the first of ``tries`` seeds.
+
+    Raises ``PyraftError`` if none of them shows a violation.
+    """
     for seed in (target.seed, *range(tries)):
         sim = target.attempt(seed)
         if failure(sim) is not None:

@@ -1,13 +1,13 @@
-"""Liveness after healing: once everything works again, a cluster must come to rest, agree, and answer.
+"""Liveness after healing: once everything works again, a cluster must settle, agree and answer.
 
-Safety says that nothing bad ever happens, and a cluster that does nothing at all is safe. So when every link is
-whole, every server up and every disk sound for :func:`patience` seconds, this asks for what must then be true::
+Safety says that nothing bad happens, and a cluster that does nothing is safe. So when all links, servers and disks have
+worked for :func:`liveness_bound` seconds, these checks ask for what must then be true::
 
-    faults … healed ── patience ──▶ one leader · members agree · clients answered ── patience ──▶ the same leader
-                                                                     └ the last wishes, once more, are answered
+    faults … healed ── bound ──▶ one leader · members agree · clients answered ── bound ──▶ the same leader
+                                                                  └ the last write and read, repeated, are answered
 
-A cluster at rest shows nothing of what goes wrong while it works: :func:`under_load` has a client go on writing, takes
-a follower away, and brings it back to a log that was cut meanwhile.
+An idle cluster does not show faults that appear only under load: :func:`under_load` keeps a client writing, stops a
+follower, and restarts it after the leader's log was purged.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,19 +21,19 @@ from pyraft_lab.sim.views import NodeView
 from pyraft_lab.sim.world import Call, Query, Write
 
 PROBE = -2
-"""The client id under which they are asked."""
+"""The client id of these writes and reads."""
 Broken = Iterator[tuple[str, str]]
 
 
 def liveness_bound(config: Config) -> float:
-    """How many seconds a healed cluster has to come right: twenty of its longest election timeouts."""
+    """Seconds that a healed cluster has to settle: twenty of its longest election timeouts."""
     return 20 * config.election_timeout[1]
 
 
 def liveness(sim: Simulation) -> tuple[Violation, ...]:
-    """What has not come right in a simulation that was healed, and then left alone for :func:`patience`.
+    """The liveness violations of a simulation that was healed and then ran for :func:`liveness_bound` seconds.
 
-    Looks at it as it is, and at a fork that goes on; the simulation itself stays where it is.
+    It checks the present state, and a fork that continues; the simulation itself does not change.
     """
     broken = list(is_settled(sim)) or list(stays_settled(sim.fork()))
     return tuple(Violation(name=name, what=what, event=sim.world.events - 1, time=sim.now) for name, what in broken)
@@ -43,7 +43,7 @@ def liveness(sim: Simulation) -> tuple[Violation, ...]:
 
 
 def is_settled(sim: Simulation) -> Broken:
-    """One leader, members that agree with it, clients that have their answers."""
+    """Violations in the present state: there is one leader, members agree with it, clients have their answers."""
     leader = sim.nodes[sim.leader] if sim.leader else None
     if leader is None:
         yield "a leader in the end", "everything is healed, and nobody leads"
@@ -73,7 +73,7 @@ def _membership_is_settled(leader: NodeView) -> Broken:
 
 
 def _agrees(sim: Simulation, id: NodeId, leader: NodeView) -> Broken:
-    """A member is up, follows, and has all that its leader has."""
+    """Violations of one member: it is up, follows the leader, and has the same log and state."""
     if id not in sim.nodes or not sim.nodes[id].up:
         why = sim.nodes[id].state.halted if id in sim.nodes else "it was never started"
         yield "everybody up in the end", f"node {id} is a member and down{why and ': ' + why}"
@@ -92,7 +92,7 @@ def _agrees(sim: Simulation, id: NodeId, leader: NodeView) -> Broken:
 
 
 def _is_held_back(leader: NodeView, id: NodeId) -> bool:
-    """Whether the leader sends nothing to a member that lacks what it had acknowledged, until an operator says so."""
+    """Whether the leader sends a member nothing, since it lost acknowledged entries and waits for an operator."""
     role = leader.state.role
     progress = role.of(id) if isinstance(role, Leader) else None
     return progress is not None and isinstance(progress.state, Reverted)
@@ -102,7 +102,7 @@ def _is_held_back(leader: NodeView, id: NodeId) -> bool:
 
 
 def stays_settled(sim: Simulation) -> Broken:
-    """The leader stays; the last write and the last read, asked once more, are answered soon. Drives ``sim`` on."""
+    """Violations from now on: the leader stays, and the repeated last write and read are answered. Runs ``sim``."""
     leader = sim.leader
     assert leader is not None, "a cluster at rest has a leader"
     term, wait = sim.nodes[leader].term, liveness_bound(sim.nodes[leader].state.config)
@@ -122,15 +122,15 @@ def stays_settled(sim: Simulation) -> Broken:
 # Under steady load
 
 LOAD = 100
-"""Writes a second of the steady load."""
+"""Writes per second of the steady load."""
 
 
 def under_load(sim: Simulation) -> tuple[Violation, ...]:
-    """What does not keep up in a healed cluster to which a client goes on writing what was written last.
+    """The liveness violations of a healed cluster while a client repeats the last write.
 
-    A fork loses a follower, cuts the leader's log behind a snapshot, and gets the follower back. Within
-    :func:`patience` it must have caught up with what was committed a longest election timeout ago, and every write must
-    have been answered in that time. Without a write so far, or without a leader, there is nothing to ask.
+    In a fork a follower stops, the leader purges its log up to a snapshot, and the follower restarts. Within
+    :func:`liveness_bound` seconds it must have caught up with the commit index of one longest election timeout ago, and
+    every write must have been answered in that time. Without an earlier write or a leader there is nothing to check.
     """
     last = next((call.call.request for call in reversed(sim.calls) if isinstance(call.call.request, Write)), None)
     broken = [] if last is None or sim.leader is None else list(_keeps_up(sim.fork(), last))
@@ -139,7 +139,7 @@ def under_load(sim: Simulation) -> tuple[Violation, ...]:
 
 def _keeps_up(sim: Simulation, wish: Write) -> Broken:
     leader = sim.leader
-    assert leader is not None, "load is put on a cluster that is led"
+    assert leader is not None, "only a cluster with a leader is put under load"
     wait = liveness_bound(sim.nodes[leader].state.config)
     others = sorted(set(sim.nodes[leader].membership.nodes) - {leader})
     everybody, members = {leader, *others}, sim.nodes[leader].membership
@@ -160,7 +160,7 @@ def _keeps_up(sim: Simulation, wish: Write) -> Broken:
 
 
 def _behind(sim: Simulation, wish: Write, others: Sequence[NodeId], seconds: float) -> Sequence[tuple[str, str]]:
-    """Who lacks, and which call waits for, what was there before another ``seconds`` of load."""
+    """Run ``seconds`` more of load; violations by nodes and calls that still lack what was committed before."""
     due, asked = max(node.commit for node in sim.nodes.values()), sim.calls
     _write_steadily(sim, wish, seconds)
     lags = [id for id in others if sim.nodes[id].applied < due]

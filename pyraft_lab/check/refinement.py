@@ -1,13 +1,13 @@
-"""The second judge: every step of a simulation has to be something the specification of Raft allows (:mod:`.spec`).
+"""Refinement: check that the specification of Raft (:mod:`.spec`) allows every step of a simulation.
 
-A step of the engine is explained by steps of the specification, which its event, its commands and the difference it
-made name; nothing is searched for. Afterwards both must agree on term, vote, role, log, commit index, applied index and
+A step of the engine maps to steps of the specification, which follow from its event, its commands and the change of
+state; there is no search. Afterwards both must agree on term, vote, role, log, commit index, applied index and
 configuration::
 
     engine   one AppendRequest with three entries     ──▶ one step
     spec     follow, accept, accept, accept, learn_commit, apply, write …   acknowledge, once it is on disk
 
-It judges Raft as the paper has it: one vote a term, and a leader that restarts follows.
+It checks the paper's Raft: one vote a term, and a restarted leader becomes a follower.
 
 >>> from pyraft_lab.sim.simulation import Simulation
 >>> sim = Simulation(nodes=3, seed=7, checks=[Refinement()])
@@ -56,25 +56,25 @@ _STORAGE = (SaveVote, Append, Truncate, Purge, SaveSnapshot, InstallSnapshot, Wr
 
 
 class Refinement:
-    """Follows a simulation with the specification: a checker like any other, silent after its first finding."""
+    """A checker that follows a simulation with the specification; it reports only the first difference."""
 
     def __init__(self) -> None:
         self.spec, self.records, self.is_broken = Raft(), list[Record](), False
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
-        """What of the record the specification cannot explain."""
-        assert record.id < world.events, "a record is judged once it has happened"
+        """The violation if the specification does not allow the record."""
+        assert record.id < world.events, "a record is checked after it has happened"
         return self.check_record(record)
 
     def fork(self, world: World) -> "Refinement":
-        """A judge that has seen what happened before ``world``."""
+        """A checker that has seen the events before ``world``."""
         twin = Refinement()
         for record in self.records[: world.events]:
             twin.check_record(record)
         return twin
 
     def check_record(self, record: Record) -> Sequence[Violation]:
-        """As :meth:`check`, without a world: for a trace from its beginning."""
+        """As :meth:`check` without a world, for a trace from its beginning."""
         self.records.append(record)
         if self.is_broken:
             return ()
@@ -87,13 +87,13 @@ class Refinement:
 
 
 def refine(records: Iterable[Record]) -> tuple[Violation, ...]:
-    """Judge a whole trace (``trace.records``) from its beginning; nothing is found where all can be explained."""
+    """Check a whole trace (``trace.records``) from its beginning; returns no violation if every step is allowed."""
     judge = Refinement()
     return tuple(violation for record in records for violation in judge.check_record(record))
 
 
 def follow(spec: Raft, record: Record) -> None:
-    """Let the specification go where the record says; raises ``NotAllowed`` where it cannot."""
+    """Make the specification take the steps of a record; raises ``NotAllowed`` if it cannot."""
     step = record.step
     if record.kind is Kind.WIPE:
         spec.wipe(record.node)
@@ -110,7 +110,7 @@ def follow(spec: Raft, record: Record) -> None:
 
 
 def explain(spec: Raft, step: Step) -> None:
-    """Let the specification do what the engine did."""
+    """Make the specification take the same step as the engine; raises ``NotAllowed`` if it cannot."""
     _start(spec, step)
     _learn_term(spec, step)
     _campaign(spec, step.after)
@@ -125,7 +125,7 @@ def explain(spec: Raft, step: Step) -> None:
 
 
 def _start(spec: Raft, step: Step) -> None:
-    """A server starts, or is given the first configuration."""
+    """A server starts or receives the first configuration."""
     node = step.after.id
     match step.event:
         case Boot() if node in spec.servers:
@@ -139,7 +139,7 @@ def _start(spec: Raft, step: Step) -> None:
 
 
 def _learn_term(spec: Raft, step: Step) -> None:
-    """What a message brings: a candidate to vote for, or a leader to follow."""
+    """Take over a message's term: vote for its candidate or follow its leader."""
     match step.event:
         case Receive(src, VoteRequest(vote=vote)) if _has_granted(step):
             spec.grant_vote(step.after.id, src, vote.term)
@@ -160,7 +160,7 @@ def _answers(step: Step) -> Iterator[object]:
 
 
 def _follow_leader(spec: Raft, step: Step, message: LeaderMessage) -> None:
-    """A follower takes entries or a snapshot, and hears how far its leader has committed."""
+    """A follower takes entries or a snapshot, and learns its leader's commit index."""
     node = step.after.id
     if isinstance(message, AppendRequest) and any(isinstance(answer, AppendAccepted) for answer in _answers(step)):
         for entry in message.entries:
@@ -173,7 +173,7 @@ def _follow_leader(spec: Raft, step: Step, message: LeaderMessage) -> None:
 
 
 def _campaign(spec: Raft, after: RaftState) -> None:
-    """A term that no message of a candidate or a leader explains: the server's own, or one it heard of."""
+    """A new term without a message of a candidate or leader: the server's own campaign, or a term it learned of."""
     if after.term > spec.servers[after.id].term:
         if after.vote.node == after.id:
             spec.start_election(after.id)
@@ -182,7 +182,7 @@ def _campaign(spec: Raft, after: RaftState) -> None:
 
 
 def _rule(spec: Raft, step: Step) -> None:
-    """A leader appends and commits. It may have to commit one configuration before it appends the next."""
+    """A leader appends and commits; it may have to commit one configuration before it appends the next."""
     node, committed = step.after.id, step.after.committed
     appended = [entry for command in step.commands if isinstance(command, Append) for entry in command.entries]
     if appended:
@@ -201,14 +201,14 @@ def _commit_if_possible(spec: Raft, node: NodeId, upto: Index) -> None:
 
 
 def _apply(spec: Raft, step: Step) -> None:
-    """Committed entries go to the state machine."""
+    """Apply committed entries to the state machine."""
     for command in step.commands:
         if isinstance(command, Apply):
             spec.apply(step.after.id, command.entries[-1].index)
 
 
 def _write(spec: Raft, step: Step) -> None:
-    """What the step changed goes to the disk, as one image."""
+    """Write the state after the step to the disk, as one image."""
     for command in step.commands:
         if isinstance(command, SaveSnapshot):
             spec.take_snapshot(step.after.id, command.meta.last.index)
@@ -220,7 +220,7 @@ def _write(spec: Raft, step: Step) -> None:
 
 
 def binding_message(spec: Raft, flight: Flight) -> None:
-    """What leaves a server and binds it: a vote, an acknowledgement. A copy binds no more than its original."""
+    """A sent message that binds its server: a vote or an acknowledgement; duplicates add nothing."""
     if flight.copy_of is not None:
         return
     match flight.message:
@@ -236,7 +236,7 @@ def binding_message(spec: Raft, flight: Flight) -> None:
 
 
 def compare(spec: Raft, step: Step) -> None:
-    """Both must agree on all that the paper's Figure 2 keeps; raises ``NotAllowed`` naming what differs."""
+    """Compare engine and specification in the state of Figure 2; raises ``NotAllowed``, which names a difference."""
     after, server = step.after, spec.servers[step.after.id]
     if after.halted:
         raise NotAllowed(f"it stopped: {after.halted}")
@@ -254,7 +254,7 @@ def compare(spec: Raft, step: Step) -> None:
 
 
 def _votes(spec: Raft, after: RaftState, server: Server) -> tuple[NodeId, NodeId]:
-    """Once a leader of the term is known, the engine names it in its vote, whoever it voted for."""
+    """The two votes to compare: once it knows the term's leader, the engine's vote names that leader."""
     if after.vote.committed and after.term in spec.leaderships:
         return after.vote.node, spec.leaderships[after.term].leader
     return after.vote.node, server.voted_for
@@ -266,13 +266,13 @@ def _agree(what: str, engines: object, specs: object) -> None:
 
 
 def line(entry: Entry) -> SpecEntry:
-    """An entry as the specification has it."""
+    """An engine's entry in the form of the specification."""
     payload = entry.payload
     return SpecEntry(entry.id.term, payload, payload.membership.configs if isinstance(payload, Configuration) else ())
 
 
 def role_of(role: engine.Role) -> Role:
-    """A role as the specification has it: asking for a vote in advance, or only listening, is following."""
+    """An engine's role in the form of the specification: pre-candidates and learners count as followers."""
     match role:
         case engine.Leader():
             return Role.LEADER

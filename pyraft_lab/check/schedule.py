@@ -1,15 +1,15 @@
-"""A run as a list of moves that can be played again with some of them left out.
+"""A schedule: a run as a list of moves that can be replayed with some of them left out.
 
-A move names what it is about by where that came from: not "message 17" but "what move 9 sent to node 2". So when moves
-are left out, those that they brought about fall away by themselves, and all others still find what they mean::
+A move identifies messages by their origin: not "message 17" but "what move 9 sent to node 2". So when moves are left
+out, the moves that depend on them are skipped, and all others still find their messages::
 
     9  node 1's election timer ──▶ vote request to 2      14  deliver (9, 1, 2, VoteRequest)
                                └─▶ vote request to 3      15  deliver (9, 1, 3, VoteRequest)
 
-Where move 9 sends no such thing any more, because say an earlier vote has made the majority, the next best message of
-that type on that link is taken.
+If move 9 no longer sends such a message, for example because an earlier vote already made the majority, the first
+other message of that type on that link is taken.
 
-A message that is not delivered is late, a disk that does not sync is slow: so cuts, losses and delays are no moves.
+An undelivered message is just late, and an unsynced disk is slow: so cuts, losses and delays need no moves.
 """
 
 from collections import defaultdict
@@ -40,15 +40,15 @@ from pyraft_lab.sim.world import (
 from pyraft_lab.trace.record import EventId, Flight, Kind, MessageId, Record
 
 MoveNumber = int
-"""Where a move stands in its script; -1, -2 … are the first starts of nodes 1, 2 …"""
+"""The position of a move in its schedule; -1, -2 … are the first starts of nodes 1, 2 …"""
 MOVE_INTERVAL: Micros = 1000
-"""Time between two moves that are played again, where only their order counts."""
+"""Microseconds between two replayed moves when only their order matters."""
 WITHHOLDING = (Cut, Delay, Drop, Heal, Hold, Partition, Release, SetWeather)
-"""Decisions that change only what arrives when."""
+"""Decisions that change only when messages arrive."""
 
 
 class Origin(NamedTuple):
-    """Names a message: the move that sent it, from where to where, of which type, and the how manieth of these."""
+    """The origin of a message: the move that sent it, source, destination, type, and its number among equal ones."""
 
     sender: MoveNumber
     src: NodeId
@@ -58,7 +58,7 @@ class Origin(NamedTuple):
 
 
 class Move(NamedTuple):
-    """One action of a run, at its time; ``message`` and ``call`` tell what it is about in every other run, too."""
+    """One action of a run with its time; ``message`` and ``call`` identify its subject in every other run too."""
 
     number: MoveNumber
     time: Micros
@@ -68,11 +68,11 @@ class Move(NamedTuple):
 
 
 Timing = Callable[[Simulation, Move], Micros | None]
-"""When a move is made in a run; ``None`` if it cannot be made now."""
+"""A function that gives the time of a move in a run, in microseconds; ``None`` if it cannot be made now."""
 
 
 class Names:
-    """What messages and calls are called in one run: from origin to number, and back."""
+    """The names of messages and calls in one run: from origin to number, and back."""
 
     def __init__(self, sim: Simulation) -> None:
         self.numbers: dict[EventId, MoveNumber] = {event: -node for event, node in enumerate(sim.nodes)}
@@ -83,7 +83,7 @@ class Names:
         self._counts: dict[tuple[MoveNumber, NodeId, NodeId, str], int] = defaultdict(int)
 
     def learn(self, place: MoveNumber, action: Action, event: EventId, sent: Iterable[Flight]) -> None:
-        """A move was made, and this left because of it."""
+        """Record a move and the messages it sent."""
         self.numbers[event] = place
         for flight in sent:
             self._name(flight)
@@ -92,11 +92,11 @@ class Names:
             self.requests[place] = len(self.calls)
 
     def rename(self, flight: Flight, origin: Origin) -> None:
-        """A message is better known by another origin."""
+        """Give a message another origin."""
         self.messages[origin], self.origins[flight.id] = flight.id, origin
 
     def find(self, origin: Origin, flying: Iterable[Flight]) -> MessageId | None:
-        """The message of that origin, or else the first under way that is like it."""
+        """The message of that origin, or else the first similar one on its way; ``None`` if there is none."""
         if origin in self.messages:
             return self.messages[origin]
         like = (origin.src, origin.dst, origin.type)
@@ -111,7 +111,7 @@ class Names:
 
 
 def moves_of(sim: Simulation) -> list[Move]:
-    """The moves of a recorded run; what only withheld something is left out."""
+    """The moves of a recorded run, without decisions that only cut, drop or delay."""
     writer = Writer(sim)
     boots = len(sim.again(record=False).nodes)
     for past, record in list(zip(sim.past, sim.trace.records, strict=True))[boots:]:
@@ -120,7 +120,7 @@ def moves_of(sim: Simulation) -> list[Move]:
 
 
 class Writer:
-    """Writes down a run."""
+    """Builds the moves of a run from its records."""
 
     def __init__(self, sim: Simulation) -> None:
         self.names = Names(sim)
@@ -128,7 +128,7 @@ class Writer:
         self.arrived = {record.message for record in sim.trace.records if record.kind is Kind.RECEIVE}
 
     def write(self, action: Action, time: Micros, record: Record) -> None:
-        """One more record."""
+        """Add the move of one more record."""
         place = len(self.moves)
         if record.kind is not Kind.UNDELIVERED and not isinstance(action, WITHHOLDING):
             self.moves.append(self._move(place, time, action))
@@ -147,7 +147,7 @@ class Writer:
                 return Move(place, time, action)
 
     def _double(self, flight: Flight, time: Micros) -> None:
-        """What the weather doubled is doubled by a move of its own."""
+        """Add a move for a message that the weather duplicated."""
         assert flight.copy_of is not None, "only a copy has an original"
         place = len(self.moves)
         original = self.names.origins[flight.copy_of]
@@ -156,7 +156,7 @@ class Writer:
 
 
 def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], object], *, timing: Timing) -> list[Move]:
-    """Make these moves one after the other, those that still make sense, until ``stop``; the moves that were made."""
+    """Make the moves in order, skipping those that are not possible, until ``stop``; returns the moves made."""
     names, made = Names(sim), list[Move]()
     for move in moves:
         meant, time = _resolved(sim, names, move), timing(sim, move)
@@ -174,12 +174,12 @@ def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], ob
 
 
 def in_order_only(sim: Simulation, _move: Move) -> Micros:
-    """One after the other: timers, too, may run out when they like."""
+    """A timing that keeps only the order of moves; timers may fire at any time."""
     return sim.world.now + MOVE_INTERVAL
 
 
 def by_the_clock(sim: Simulation, move: Move) -> Micros | None:
-    """Each at its own time; then no lease outlasts its timer, and no follower is free before its own has run out."""
+    """A timing that keeps each move's own time, so leases and vote leases end when their timers fire."""
     time = max(move.time, sim.world.now)
     for due in [due for due in sim.world.event_queue if due.time < time and _ends_lease(sim, due.action)]:
         sim.force(due.action, due.time)
@@ -202,7 +202,7 @@ def _ends_lease(sim: Simulation, action: Action) -> bool:
 
 
 def _resolved(sim: Simulation, names: Names, move: Move) -> Move | None:
-    """The move as it is in this run; ``None`` where there is no such message or call."""
+    """The move with the numbers of this run; ``None`` if there is no such message or call."""
     match move:
         case Move(action=Deliver() | Duplicate() as action, message=Origin() as origin):
             message = names.find(origin, sim.world.flights.values())

@@ -1,8 +1,8 @@
-"""Shrinking: from a run in which something falls to the shortest one we can find in which the same falls.
+"""Shrinking: from a run that violates a property to a short run that violates the same property.
 
-Fewer servers first, then fewer moves: halves, quarters … single ones are left out as long as the same property still
-falls (delta debugging). Where a run plays under wrong rules, right ones must survive the very same moves: so what is
-left shows the mistake, and nothing that would befall any Raft.
+First it removes servers, then moves: halves, quarters … single ones, as long as the same property is still violated
+(delta debugging). For a run under wrong rules, the same moves under the right rules must not violate the property, so
+the result shows the mistake of those rules and nothing that would happen to any Raft.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,23 @@ from pyraft_lab.check.schedule import Move, Timing, by_the_clock, in_order_only,
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, supersedes_in_order
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Invoke, Query
 
 LEAST = 3
-"""So many servers are left: of fewer every one is needed, and no majority can be told from all."""
+"""The minimum number of servers: with fewer, a majority is all of them."""
 
 
 def shrink(run: Simulation | str) -> Simulation:
-    """A short run in which the same property falls as in ``run``, a simulation or its capsule.
+    """A short run that violates the same property as ``run``, a simulation or its capsule.
 
-    ``PyraftError`` where nothing falls in it.
+    Raises ``PyraftError`` if ``run`` violates no property.
     """
     if isinstance(run, str):
         run = Simulation.from_capsule(run)
+    if not isinstance(run, Simulation):
+        raise ConfigError("run", run, "must be a Simulation, or its capsule, a string")
     found = failure(run)
     if found is None:
         raise PyraftError("nothing fell in this run; there is nothing to shrink it to")
@@ -40,7 +42,7 @@ def shrink(run: Simulation | str) -> Simulation:
 
 
 class Shrinker:
-    """The smallest failing run so far."""
+    """Finds the smallest run that violates a property; holds the smallest so far."""
 
     def __init__(self, run: Simulation, violation: str) -> None:
         self.run, self.violation = run, violation
@@ -54,12 +56,12 @@ class Shrinker:
                 raise PyraftError(f"{violation} does not fall again when the run is played move by move")
 
     def _rests_on_clocks(self) -> bool:
-        """Whether it reads by leases, and there are no right rules to say whether only the clocks are to blame."""
+        """Whether lease reads make the run depend on clocks, without right rules to exclude that as the cause."""
         wishes = [move.action.call.request for move in self.moves if isinstance(move.action, Invoke)]
         return self.right is None and any(isinstance(wish, Query) and wish.policy == "lease" for wish in wishes)
 
     def drop_servers(self) -> bool:
-        """Leave out as many servers as possible, two before one, three being left; whether there were any."""
+        """Remove as many servers as possible, two before one, down to three; returns whether any were removed."""
         before = self.left_out
         for count in (2, 1):
             servers = [node for node in self.run.again(record=False).nodes if node not in self.left_out]
@@ -69,7 +71,7 @@ class Shrinker:
         return self.left_out != before
 
     def drop_moves(self) -> None:
-        """Leave out ever smaller pieces until no single move can go."""
+        """Remove smaller and smaller pieces until no single move can be removed."""
         size = len(self.moves) // 2
         while size:
             before = len(self.moves)
@@ -90,7 +92,7 @@ class Shrinker:
         return sim
 
     def _accept(self, moves: Sequence[Move], gone: tuple[NodeId, ...] | None = None) -> bool:
-        """Whether the same falls by these moves, and would not under right rules; if so, they are the best so far."""
+        """Keep these moves as the best so far if they violate the property, and would not under right rules."""
         gone = self.left_out if gone is None else gone
         sim = self.run.again(without=gone, record=False)
         made = play(sim, moves, self._is_over, timing=self.timing)
@@ -115,7 +117,7 @@ class Shrinker:
 
 
 def _right_engine(run: Simulation) -> Engine | None:
-    """The engine whose rules those of the run depart from; ``None`` where they are right themselves."""
+    """The engine with the right rules for a run under wrong ones; ``None`` if the run's rules are right."""
     rules = run.world.setting.engine.rules
     right = ADVANCED if rules.supersedes is supersedes_in_order else RAFT
     return None if rules == right else raft(right)

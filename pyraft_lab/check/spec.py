@@ -1,9 +1,9 @@
 """All of Raft in one file, from the paper alone: Figure 2, snapshots (§7) and joint membership (§6). Small and slow.
 
-It shares nothing with the engine, which is judged by it (``check/refine.py``). There is no network either: what a
-server may tell the others is pinned to one board, and each of them may act upon it at any time, in any order, or
-never. That is all a network may do: delay, reorder, repeat and lose. Each method of :class:`Raft` is something that
-may happen to one server; where Raft forbids it, :class:`NotAllowed` says why::
+It shares nothing with the engine, which is checked against it (``check/refinement.py``). It has no network either: the
+messages of all servers are on one board, and each server may act on them at any time, in any order, or never. That is
+all a network may do: delay, reorder, repeat and lose. Each method of :class:`Raft` is something that may happen to one
+server; where Raft forbids it, :class:`NotAllowed` says why::
 
     start_election ──▶ grant_vote, send_vote ──▶ become_leader ──▶ append
                   ──▶ accept, acknowledge ──▶ commit ──▶ learn_commit ──▶ apply
@@ -24,7 +24,7 @@ Three servers elect one, and commit an entry:
 >>> raft.servers[1].role, raft.servers[1].machine
 (<Role.LEADER: 'leader'>, ['the first voters', 'x = 1'])
 
-The third server was asleep. It may still become a candidate, but nobody who holds the entry votes for it:
+The third server was asleep. It may still become a candidate, but no server that holds the entry votes for it:
 
 >>> raft.start_election(3)
 >>> raft.start_election(3)
@@ -71,7 +71,7 @@ class Disk(NamedTuple):
 
 
 class Role(StrEnum):
-    """What a server is (§5.1)."""
+    """The role of a server (§5.1)."""
 
     FOLLOWER = "follower"
     CANDIDATE = "candidate"
@@ -79,7 +79,7 @@ class Role(StrEnum):
 
 
 class Server:
-    """One server. Its log is kept whole, a snapshot is only a mark in it: that is easier to read, and the same."""
+    """One server; its log stays whole and a snapshot is only a mark in it, which is simpler and equivalent."""
 
     def __init__(self, node: NodeId, disk: Disk) -> None:
         self.node, self.disk = node, disk
@@ -99,12 +99,12 @@ class Server:
 
     @property
     def configured(self) -> Index:
-        """The index of the latest configuration in the log, committed or not: that one counts (§6)."""
+        """The index of the latest configuration in the log, committed or not; it is the effective one (§6)."""
         return max((index for index, entry in enumerate(self.log, 1) if entry.voters), default=0)
 
     @property
     def voters(self) -> Voters:
-        """The voters by that configuration."""
+        """The voters of that configuration."""
         return self.log[self.configured - 1].voters if self.configured else ()
 
     @property
@@ -113,13 +113,13 @@ class Server:
         return [entry.command for entry in self.log[: self.applied]]
 
     def enter(self, term: Term, voted_for: NodeId = NOBODY) -> None:
-        """Terms only grow; in a new one nothing is promised yet (§5.1)."""
+        """Enter a later term, in which no vote is given yet; a term never decreases (§5.1)."""
         if term > self.term:
             self.term, self.voted_for = term, voted_for
 
 
 class Leadership:
-    """What the others may learn of a leader: its log, how far it committed, and who acknowledged how much."""
+    """What other servers may learn of a leader: its log, its commit index, and every server's acknowledged index."""
 
     def __init__(self, leader: NodeId, log: Iterable[Entry], committed: Index) -> None:
         self.leader, self.log, self.committed = leader, list(log), committed
@@ -127,7 +127,7 @@ class Leadership:
 
 
 class Raft:
-    """All servers, and the board: who asked for votes and with which log, who granted them, who led."""
+    """All servers, and the board: the requests for votes with their logs, the granted votes, and the leaderships."""
 
     def __init__(self) -> None:
         self.servers: dict[NodeId, Server] = {}
@@ -143,13 +143,13 @@ class Raft:
         self.servers[node] = Server(node, Disk(log=tuple(log)))
 
     def initialize(self, node: NodeId, first: Entry) -> None:
-        """A server that knows nothing is given the first configuration."""
+        """A new server receives the first configuration."""
         server = self.servers[node]
         _require(not server.log and server.term == 0, "the server has a log or a term already")
         server.log.append(first)
 
     def write(self, node: NodeId) -> None:
-        """What the server holds in memory begins its way to the disk."""
+        """The server starts to write its state in memory to the disk."""
         server = self.servers[node]
         server.writing.append(Disk(server.term, server.voted_for, tuple(server.log), server.snapshot))
 
@@ -160,17 +160,17 @@ class Raft:
         server.disk = server.writing.pop(0)
 
     def restart(self, node: NodeId) -> None:
-        """A crash leaves what is on the disk; the server comes back as a follower (§5.1)."""
+        """A server crashes and restarts from its disk as a follower (§5.1)."""
         self.servers[node] = Server(node, self.servers[node].disk)
 
     def wipe(self, node: NodeId) -> None:
-        """A server loses its disk. This is not Raft: what it promised still counts, and it does not know of it."""
+        """A server loses its disk, which Raft does not allow for: its promises still count, but it forgot them."""
         self.servers[node] = Server(node, Disk())
 
     # Terms and elections (§5.1, §5.2, §5.4.1)
 
     def hear_of_term(self, node: NodeId, term: Term) -> None:
-        """A server hears of a later term; candidates and leaders become followers."""
+        """A server learns of a later term; a candidate or leader becomes a follower."""
         server = self.servers[node]
         later = server.term < term <= self.latest_term
         _require(later, f"term {term} is not later, or nobody has ever been in it")
@@ -178,7 +178,7 @@ class Raft:
         server.role = Role.FOLLOWER
 
     def start_election(self, node: NodeId) -> None:
-        """The election timer fires: a new term, a vote for itself, and it asks the others for theirs."""
+        """The election timer fires: the server starts a new term, votes for itself and asks for votes."""
         server = self.servers[node]
         _require(server.role is not Role.LEADER, "a leader starts no election")
         server.enter(server.term + 1, voted_for=node)
@@ -197,13 +197,13 @@ class Raft:
         server.voted_for, server.role = candidate, Role.FOLLOWER
 
     def send_vote(self, node: NodeId, candidate: NodeId, term: Term) -> None:
-        """The answer leaves, once the vote is on disk: from now on it counts."""
+        """Send the granted vote once it is on disk; from now on it counts."""
         disk = self.servers[node].disk
         _require((disk.term, disk.voted_for) == (term, candidate), "the vote is not on its disk")
         self.votes.setdefault((term, candidate), set()).add(node)
 
     def become_leader(self, node: NodeId) -> None:
-        """A candidate with a majority of every voter set leads; its own vote counts once that is on its disk."""
+        """A candidate with a majority of every voter set becomes leader; its own vote counts once it is on disk."""
         server = self.servers[node]
         own = {node} if (server.disk.term, server.disk.voted_for) == (server.term, node) else set()
         granted = self.votes.get((server.term, node), set()) | own
@@ -214,13 +214,13 @@ class Raft:
         self.leaderships[server.term] = Leadership(node, server.log, server.committed)
 
     def step_down(self, node: NodeId) -> None:
-        """A candidate or a leader gives up: always safe."""
+        """A candidate or a leader becomes a follower; that is always safe."""
         self.servers[node].role = Role.FOLLOWER
 
     # Replication (§5.3), and changes of the voters (§6)
 
     def append(self, node: NodeId, entry: Entry) -> None:
-        """A leader adds an entry of its term to its log."""
+        """A leader appends an entry of its term to its log."""
         server = self.servers[node]
         leads = server.role is Role.LEADER and entry.term == server.term
         _require(leads, "only a leader appends, in its own term")
@@ -230,13 +230,13 @@ class Raft:
         self.leaderships[server.term].log.append(entry)
 
     def _may_change(self, leader: Server, voters: Voters) -> None:
-        """From old voters to both sets, and from both to the new: neighbours share a set, so their majorities meet."""
+        """Require a change from the old voters to both sets or from both to the new: majorities then overlap (§6)."""
         _require(leader.configured <= leader.committed, "the last configuration is not committed")
         _require(leader.term_at(leader.committed) == leader.term, "nothing of this term is committed")
         _require(bool(set(voters) & set(leader.voters)), "the two configurations share no voter set")
 
     def follow(self, node: NodeId, term: Term) -> None:
-        """A server hears the leader of its own term, or of a later one."""
+        """A server follows the leader of its own term, or of a later one."""
         server = self.servers[node]
         _require(term in self.leaderships, f"nobody ever led in term {term}")
         _require(term >= server.term, "that leader's term is over")
@@ -245,7 +245,7 @@ class Raft:
         server.role = Role.FOLLOWER
 
     def accept(self, node: NodeId, index: Index) -> None:
-        """AppendEntries: take the leader's entry if the logs agree right before it; what contradicts it is removed."""
+        """AppendEntries: take the leader's entry if the logs agree right before it; remove conflicting entries."""
         server, led = self.servers[node], self._followed(node)
         _require(index <= len(led.log), "the leader has no such entry")
         _require(_agree(server.log, led.log, index - 1), "the logs differ right before it")
@@ -254,7 +254,7 @@ class Raft:
             server.log[index - 1 :] = [led.log[index - 1]]
 
     def acknowledge(self, node: NodeId, term: Term, index: Index) -> None:
-        """The answer leaves, once the disk holds the leader's log up to ``index``."""
+        """Send the acknowledgement once the disk holds the leader's log up to ``index``."""
         disk = self.servers[node].disk
         _require(disk.term == term, "its disk does not know that term")
         _require(term in self.leaderships, f"nobody ever led in term {term}")
@@ -280,14 +280,14 @@ class Raft:
         server.committed = self.leaderships[server.term].committed = index
 
     def learn_commit(self, node: NodeId, index: Index) -> None:
-        """A follower commits what its leader has, as far as their logs agree."""
+        """A follower commits what its leader has committed, as far as their logs agree."""
         server, led = self.servers[node], self._followed(node)
         _require(index <= led.committed, f"its leader has committed {led.committed} entries only")
         _require(_agree(server.log, led.log, index), "its log is another one there")
         server.committed = max(index, server.committed)
 
     def apply(self, node: NodeId, index: Index) -> None:
-        """Committed entries reach the state machine, one after the other (Figure 2, all servers)."""
+        """Apply committed entries to the state machine in order (Figure 2, all servers)."""
         server = self.servers[node]
         _require(server.applied <= index <= server.committed, f"entry {index} is applied already, or not committed")
         server.applied = index
@@ -295,7 +295,7 @@ class Raft:
     # Snapshots (§7)
 
     def take_snapshot(self, node: NodeId, index: Index) -> None:
-        """A snapshot stands for what is applied."""
+        """Take a snapshot of applied entries."""
         server = self.servers[node]
         _require(index <= server.applied, f"entry {index} is not applied here")
         server.snapshot = index
@@ -310,7 +310,7 @@ class Raft:
         server.applied = max(index, server.applied)
 
     def _followed(self, node: NodeId) -> Leadership:
-        """What the leader of the server's term has told."""
+        """The leadership that a server follows; raises ``NotAllowed`` if it follows none."""
         server = self.servers[node]
         led = self.leaderships.get(server.term)
         if led is None or server.role is not Role.FOLLOWER:
@@ -319,7 +319,7 @@ class Raft:
 
 
 def is_quorum(voters: Voters, nodes: Iterable[NodeId]) -> bool:
-    """A majority of every voter set (§5.2, §6)."""
+    """Whether ``nodes`` are a majority of every voter set (§5.2, §6)."""
     present = set(nodes)
     return bool(voters) and all(len(present & one) > len(one) // 2 for one in voters)
 
@@ -334,11 +334,11 @@ def _require(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (it is the qu
         raise NotAllowed(otherwise)
 
 
-# A good day: one way to bring about an election and a copy
+# The normal case: one way to an election and a replicated entry
 
 
 def elect(raft: Raft, candidate: NodeId, *, votes_of: Iterable[NodeId]) -> Term:
-    """An election in which these servers vote for the candidate, and it wins; the term."""
+    """Run an election that the candidate wins with the votes of these servers; returns the term."""
     raft.start_election(candidate)
     term = raft.servers[candidate].term
     save(raft, candidate)
@@ -351,7 +351,7 @@ def elect(raft: Raft, candidate: NodeId, *, votes_of: Iterable[NodeId]) -> Term:
 
 
 def replicate(raft: Raft, leader: NodeId, command: Any, *, to: Iterable[NodeId], voters: Voters = ()) -> Index:
-    """A leader appends a command, and these servers copy its log and acknowledge it; the index of the new entry."""
+    """A leader appends a command, and these servers copy and acknowledge its log; returns the new entry's index."""
     term = raft.servers[leader].term
     raft.append(leader, Entry(term, command, voters))
     save(raft, leader)
@@ -366,6 +366,6 @@ def replicate(raft: Raft, leader: NodeId, command: Any, *, to: Iterable[NodeId],
 
 
 def save(raft: Raft, node: NodeId) -> None:
-    """A disk that is quick."""
+    """Write and sync a server's state at once."""
     raft.write(node)
     raft.sync(node)

@@ -1,1 +1,1 @@
-"""Classroom."""
+"""A class shares one cluster: seats, bots, the teacher and what each of them sees."""

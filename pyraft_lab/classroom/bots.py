@@ -1,4 +1,4 @@
-"""Automatic nodes that fill the empty seats of a room, in the teacher's process; each makes room for a learner."""
+"""Automatic nodes that fill the empty seats of a room, in the teacher's process; each leaves when a learner comes."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from pyraft_lab.terminal.members import membership_of, missing_majority
 from pyraft_lab.terminal.obedience import listed
 
 PAUSE = 0.2
-"""Seconds between two looks at the room."""
+"""Seconds between two checks of the room."""
 MAX_BOTS = 15
 
 
 class Bots:
-    """Fills up to ``seats`` seats, and sends more than that where those who play by hand would be a majority.
+    """Fill up to ``seats`` seats; start more if nodes played by hand would otherwise be a majority.
 
-    One comes or goes at a time, and nobody goes before the learner in whose favour has a vote.
+    Nodes come and go one at a time, and a bot leaves only after the learner that replaces it has a vote.
     """
 
     def __init__(self, place: RoomAddress, remote: Remote, *, seats: int) -> None:
@@ -31,24 +31,24 @@ class Bots:
 
     @property
     def nodes(self) -> frozenset[NodeId]:
-        """The automatic nodes."""
+        """The ids of the automatic nodes."""
         return frozenset(self._sitting)
 
     async def run(self) -> None:
-        """Look after the room until cancelled."""
+        """Keep the room filled until cancelled."""
         while True:
             await self._adjust()
             await asyncio.sleep(PAUSE)
 
     async def leave(self) -> None:
-        """Everybody goes, one after the other."""
+        """Stop all automatic nodes, one after the other."""
         self.seats = 0
         while self._sitting:
             self._dismiss(max(self._sitting))
             await self._wait_until_left()
 
     async def _adjust(self) -> None:
-        """Send somebody, or call somebody back, and wait until that is done."""
+        """Start or stop one automatic node if necessary, and wait until that is done."""
         learners = [node for node in self._remote.metrics if node not in self._sitting]
         if len(self._sitting) < self._wanted(learners, self.seats):
             await self._send()
@@ -57,7 +57,7 @@ class Bots:
             await self._wait_until_left()
 
     def what_would_be_lost(self, seats: int) -> str:
-        """What the room would lose with so few seats; empty where it loses nothing."""
+        """What the room would lose with this number of seats; empty if nothing."""
         going = set(self.leaving(seats))
         if not going:
             return ""
@@ -69,13 +69,13 @@ class Bots:
         return why and f"{listed(going)} would leave, and {why}"
 
     def leaving(self, seats: int) -> Sequence[NodeId]:
-        """The automatic nodes that would leave, with so few seats."""
+        """The automatic nodes that would leave with this number of seats."""
         learners = [node for node in self._remote.metrics if node not in self._sitting]
         surplus = len(self._sitting) - self._wanted(learners, seats)
         return list(self._dispensable())[: max(surplus, 0)]
 
     def _hands(self, left: AbstractSet[NodeId]) -> str:
-        """Whether these voters decide nothing without somebody who thinks."""
+        """Why these voters could not decide without a node played by hand; empty if they could."""
         playing = {node for node in left if self._is_by_hand(node)}
         if not playing or Membership((frozenset(left),)).is_quorum(left - playing):
             return ""
@@ -85,7 +85,7 @@ class Bots:
         return node in self._remote.players and self._remote.players[node].by_hand
 
     def _wanted(self, learners: Sequence[NodeId], seats: int) -> int:
-        """How many automatic nodes the room wants: so many that nobody's thinking can hold up a majority."""
+        """The number of automatic nodes for the room: enough that nodes played by hand cannot delay a majority."""
         if not seats:
             return 0
         thinking = sum(map(self._is_by_hand, learners))
@@ -96,7 +96,7 @@ class Bots:
 
         def told(me: NodeId) -> None:
             for earlier in node:
-                self._sitting.pop(earlier, None)  # that seat was taken at the same moment
+                self._sitting.pop(earlier, None)  # another node took that seat at the same moment
             node[:] = [me]
             self._sitting[me] = stop
 
@@ -106,7 +106,7 @@ class Bots:
         await self._remote.until(lambda: task.done() or any(map(self._votes, node)))
 
     def _votes(self, node: NodeId) -> bool:
-        """Whether the node is a voter of a settled membership."""
+        """Whether the node is a voter of a uniform, committed membership."""
         leader = leader_of(self._remote.metrics)
         if leader is None:
             return False
@@ -114,7 +114,7 @@ class Bots:
         return node in membership.voters and not membership.is_joint
 
     def _dispensable(self) -> Iterator[NodeId]:
-        """Whom to call back first: not the leader, and the newest."""
+        """The automatic nodes in the order in which to stop them: the newest first, the leader last."""
         leader = leader_of(self._remote.metrics)
         return iter(sorted(self._sitting, key=lambda node: (node == leader, -node)))
 
@@ -122,7 +122,7 @@ class Bots:
         self._sitting[node].set()
 
     async def _wait_until_left(self) -> None:
-        """Wait until whoever was dismissed has left."""
+        """Wait until the stopped node has left."""
         while any(stop.is_set() for stop in self._sitting.values()):  # noqa: ASYNC110 (they end in tasks of their own)
             await asyncio.sleep(PAUSE / 4)
 
@@ -131,4 +131,4 @@ class Bots:
         for one in node:
             self._sitting.pop(one, None)
         if not task.cancelled():
-            task.exception()  # its node is gone from the picture; another one is sent
+            task.exception()  # its node is no longer shown; another one is started

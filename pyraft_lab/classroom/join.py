@@ -1,4 +1,4 @@
-"""``pyraft-lab join``: one seat in a classroom's cluster, played by a machine or by hand."""
+"""``pyraft-lab join``: one node in a classroom's cluster, automatic or played by hand."""
 
 import argparse
 import asyncio
@@ -22,11 +22,11 @@ from pyraft_lab.trace.export import LogExporter
 EXAMPLES = """pyraft-lab join room7 --broker mqtt://192.168.1.5:1883
 pyraft-lab join room7 --broker mqtt://192.168.1.5:1883 --by-hand     answer for your node yourself
 pyraft-lab watch --cluster room7 --broker mqtt://192.168.1.5:1883    to see everybody
-pyraft-lab teach room7 --broker mqtt://192.168.1.5:1883 --seats 5    for who teaches"""
+pyraft-lab teach room7 --broker mqtt://192.168.1.5:1883 --seats 5    for the teacher"""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Sit down, and stay until SIGTERM or Ctrl-C; who leaves is voted out first."""
+    """Join and stay until SIGTERM or Ctrl-C; the node is removed from the membership before it leaves."""
     chosen = _parser().parse_args(arguments)
     if not is_terminal():
         options.log_to_stderr(chosen.log_level)
@@ -59,7 +59,7 @@ async def _join(chosen: argparse.Namespace) -> int:
 
 
 async def _tell(remote: Remote, player: Player, show: Screen | LineMode) -> None:
-    """Keep the teacher informed."""
+    """Report to the teacher how the node is played."""
     told = None
     while True:
         if player.playing != told and show.me:
@@ -68,10 +68,14 @@ async def _tell(remote: Remote, player: Player, show: Screen | LineMode) -> None
 
 
 def _parser() -> argparse.ArgumentParser:
-    face = options.parser("join", "One seat in a classroom's cluster; a room is a cluster's name.", EXAMPLES)
+    face = options.parser("join", "One node in a classroom's cluster; the room is the cluster's name.", EXAMPLES)
     face.add_argument("cluster", type=options.cluster, metavar="ROOM", help="the room's code, the same for everybody")
     options.add_cluster(face, named=False)
-    face.add_argument("--by-hand", action="store_true", help="decide for the node yourself; the reference marks you")
-    face.add_argument("--every", action="store_true", help="with --by-hand: ask also what you answered right twice")
+    face.add_argument(
+        "--by-hand", action="store_true", help="decide for the node yourself; the reference marks your answers"
+    )
+    face.add_argument(
+        "--every", action="store_true", help="with --by-hand: also ask questions that you answered right twice"
+    )
     options.add_log_level(face)
     return face

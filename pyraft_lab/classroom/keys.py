@@ -1,4 +1,4 @@
-"""What somebody types, while a picture keeps moving: single keys of a terminal, whole lines of anything else."""
+"""Keyboard input beside a moving picture: single keys of a terminal, whole lines of anything else."""
 
 import asyncio
 import os
@@ -13,14 +13,14 @@ ENTER, BACKSPACE = ("\n", "\r"), ("\x7f", "\b")
 
 
 def is_terminal() -> bool:
-    """Whether somebody sits in front of both standard input and output, and single keys can be read."""
+    """Whether both standard input and output are a terminal, and single keys can be read."""
     return sys.stdin.isatty() and sys.stdout.isatty() and find_spec("termios") is not None
 
 
 @contextmanager
 def keys(hear: OnInput) -> Iterator[None]:
-    """Tell ``hear`` every key, at once and unechoed; Ctrl-C still interrupts."""
-    import termios  # where there is a terminal of this kind
+    """Pass every key to ``hear``, at once and without echo; Ctrl-C still interrupts."""
+    import termios  # only where this kind of terminal exists
     import tty
 
     handle = sys.stdin.fileno()
@@ -56,7 +56,7 @@ async def lines() -> "asyncio.Queue[str | None]":
 
 
 def _read_lines(handle: int) -> Iterator[str]:
-    """Lines straight from the system: Python's own lock on standard input, held at the end, would be a crash."""
+    """Read lines directly from the system: Python's own lock on standard input would crash the exit."""
     rest = b""
     while got := os.read(handle, 1 << 16):
         *whole, rest = (rest + got).split(b"\n")
@@ -66,14 +66,14 @@ def _read_lines(handle: int) -> Iterator[str]:
 
 
 class LineEditor:
-    """A line as it is typed: keys in, and ``entered`` is told when Enter ends it."""
+    """A line while it is typed: it takes keys, and calls ``entered`` at Enter."""
 
     def __init__(self, entered: OnInput) -> None:
         self.text = ""
         self._entered = entered
 
     def on_key(self, key: str) -> None:
-        """One key."""
+        """Handle one key."""
         if key in ENTER:
             text, self.text = self.text.strip(), ""
             self._entered(text)

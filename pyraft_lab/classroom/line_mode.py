@@ -1,4 +1,4 @@
-"""A seat played by hand where there is no terminal: questions as text, answers as lines."""
+"""A node played by hand without a terminal: questions as text, answers as lines."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ PAUSE = 0.05
 
 
 class LineMode:
-    """Prints what is asked, and reads what is answered; says nothing where nobody plays by hand."""
+    """Print the questions and read the answers; print nothing while the node is automatic."""
 
     me: NodeId = 0
     remote: Remote | None = None
@@ -22,7 +22,7 @@ class LineMode:
         self._player = player
 
     def note(self, record: Record) -> None:
-        """What happened is told by the log."""
+        """Ignore the record: the log reports what happened."""
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -40,7 +40,7 @@ class LineMode:
             return
         word = queue.get_nowait()
         if word is None:
-            self._player.by_hand = False  # nobody will answer any more
+            self._player.by_hand = False  # no answer can come any more
             return
         try:
             mark = await self._player.answer(word)

@@ -1,4 +1,4 @@
-"""A seat on the screen: how its node stands, what it is asked, what the reference says to the answers; keys decide."""
+"""A node played by hand on the screen: its state, its questions, the reference's mark of each answer; keys decide."""
 
 import asyncio
 from collections import deque
@@ -27,7 +27,7 @@ NOTES_SHOWN = 3
 
 
 class Screen:
-    """What a learner sees and presses."""
+    """The screen of a learner."""
 
     me: NodeId = 0
     remote: Remote | None = None
@@ -40,12 +40,12 @@ class Screen:
         self._pressed: asyncio.Queue[str] = asyncio.Queue()
 
     def note(self, record: Record) -> None:
-        """Something happened to the node: keep what is news."""
+        """Keep a record if it is news."""
         if record.step is not None:
             self._notes.extend(f"n{record.node} {news}" for news in notable(record.step))
 
     async def run(self) -> None:
-        """Draw, and do what is pressed, until cancelled."""
+        """Draw, and handle keys, until cancelled."""
         console = Console()
         with keys(self._pressed.put_nowait), Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
@@ -58,7 +58,7 @@ class Screen:
         asked = self._player.asked
         match key.lower():
             case "q":
-                self._word = "leaving; the others vote you out first ..."
+                self._word = "leaving; the others remove your node first ..."
                 self._stop.set()
             case "h":
                 self._player.by_hand = not self._player.by_hand
@@ -68,7 +68,7 @@ class Screen:
             case _ if asked is not None:
                 self._word = f"press {ANSWER_KEYS[0]} to {ANSWER_KEYS[len(asked.question.choices) - 1]}"
             case _:
-                self._word = "nothing is asked at the moment"
+                self._word = "there is no question at the moment"
 
     async def _answer(self, asked: OpenQuestion, word: str) -> None:
         if asked != self._player.asked:
@@ -77,10 +77,10 @@ class Screen:
         self._mark = self._mark if mark is None else mark
         self._word = "your node has moved on meanwhile: look again" if mark is None else ""
 
-    # The picture
+    # Picture
 
     def picture(self) -> Group:
-        """One moment."""
+        """The picture of this moment."""
         return Group(*self._parts())
 
     def _parts(self) -> Iterator[RenderableType]:
@@ -95,7 +95,7 @@ class Screen:
             yield Text(self._calm(), style="dim")
         yield Text("\n".join(self._notes), style="dim")
         yield Text(self._word, style="bold")
-        yield Text("h: let the machine play   q: leave the room" if self._player.by_hand else MACHINE, style="dim")
+        yield Text("h: play automatically   q: leave the room" if self._player.by_hand else MACHINE, style="dim")
 
     def _head(self) -> Text:
         head = Text(f"room {self._room}: you are node {self.me}", style="bold")
@@ -103,17 +103,17 @@ class Screen:
         if given:
             head.append(f"   {right} of {given} right", style="not bold")
         if self._player.room.for_real:
-            head.append("   answers count: what you say is what your node does", style="not bold")
+            head.append("   answers count: your node does what you answer", style="not bold")
         if self._player.room.pace != 1:
-            head.append(f"   slowed down {self._player.room.pace:g} times", style="not bold")
+            head.append(f"   clocks {self._player.room.pace:g} times slower", style="not bold")
         if self.remote is not None and not self.remote.is_connected:
             head.append("   the broker is away", style="bold red")
         return head
 
     def _calm(self) -> str:
         if self._player.by_hand:
-            return "Nothing to decide. What you answered right twice in a row is done without asking."
-        return "The machine plays your node."
+            return "Nothing to decide. Questions that you answered right twice in a row are no longer asked."
+        return "Your node plays automatically."
 
 
 PLAY_BY_HAND = "the teacher wants this node played by hand"
@@ -121,7 +121,7 @@ MACHINE = "h: play by hand   q: leave the room"
 
 
 def sheet(state: RaftState) -> Panel:
-    """Figure 2 of the node."""
+    """The node's state as in figure 2 of the paper."""
     table = Table.grid(padding=(0, 2))
     table.add_row(Text("role", style="dim"), Text(state.role_name, style="bold"))
     table.add_row(Text("term", style="dim"), term_mark(state.term))
@@ -139,11 +139,11 @@ def asking(asked: OpenQuestion, waiting: int) -> Panel:
     facts = Text("\n".join(f"· {fact}" for fact in question.facts), style="dim")
     more = f" ({waiting - 1} more waiting)" if waiting > 1 else ""
     body = Group(Text(question.text, style="bold"), facts, Text(""), choices)
-    return Panel(body, title=f"your node is asked{more}", title_align="left", box=ROUNDED, border_style="bold")
+    return Panel(body, title=f"question for your node{more}", title_align="left", box=ROUNDED, border_style="bold")
 
 
 def answered(mark: Mark) -> Panel:
-    """What the reference says to the last answer."""
+    """The reference's mark of the last answer."""
     head, *rest = str(mark).splitlines()
     body = Text(head, style="bold green" if mark else "bold red")
     body.append("\n" + "\n".join(line.strip() for line in rest), style="not bold default")

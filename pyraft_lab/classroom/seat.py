@@ -1,4 +1,4 @@
-"""A seat in a room: a number nobody ever had, taken in by those who are there, voted out before it leaves."""
+"""A node in a room: join with a new id, get a vote, and leave the membership before the end."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from pyraft_lab.runtime.rpc import AddLearner, ChangeMembership
 
 log = logging.getLogger(__name__)
 ECHO_TIMEOUT = 2.0
-"""Seconds in which what is told to the room comes back from it."""
+"""Seconds that a message to the room may take to come back."""
 
 
 class RoomAddress(Struct, frozen=True, kw_only=True):
-    """Where a room is."""
+    """The address of a room."""
 
     broker: str
     cluster: str
@@ -33,27 +33,27 @@ class RoomAddress(Struct, frozen=True, kw_only=True):
 
     @property
     def account(self) -> str | None:
-        """Who one is at the broker; ``None`` for nobody in particular."""
+        """The account at the broker; ``None`` without one."""
         return Address.parse(self.broker).username
 
 
 class SeatRefused(PyraftError):
-    """The broker's guard does not let this account sit in the room."""
+    """The broker does not let this account join the room."""
 
     def __init__(self, place: RoomAddress, why: str) -> None:
         self.account = place.account
         super().__init__(
-            f"account {place.account} may not sit in room {place.cluster}: {why}; a seat takes the account of a "
+            f"account {place.account} may not join room {place.cluster}: {why}; use the account of a "
             f"learner or teacher (pyraft-lab broker --cluster {place.cluster} --learners NAME)"
         )
 
 
 class RemovedFromRoom(PyraftError):
-    """Somebody took this seat's node out of the room."""
+    """A teacher or a member has removed this node from the room."""
 
     def __init__(self, place: RoomAddress, me: NodeId) -> None:
         self.node = me
-        super().__init__(f"node {me} was taken out of room {place.cluster}; to sit in it again: pyraft-lab join")
+        super().__init__(f"node {me} was removed from room {place.cluster}; to join it again: pyraft-lab join")
 
 
 async def take_seat(
@@ -66,9 +66,9 @@ async def take_seat(
     player: SeatPlayer | None = None,
     observers: Sequence[Observer] = (),
 ) -> None:
-    """Sit in a room until ``stop``: the first to come founds it, the others are taken in; ``told`` hears the number.
+    """Stay in a room until ``stop``: the first node initializes it, others are added; ``told`` receives the node's id.
 
-    The seat is one that nobody ever had, for this disk is empty: an old number would have forgotten its votes.
+    The id is a new one, because this disk is empty: a node with an old id would have forgotten its votes.
     """
     while not stop.is_set():
         here = {node for now in remote.metrics.values() for node in (now.id, *now.membership.nodes)}
@@ -90,22 +90,22 @@ async def take_seat(
             if not stop.is_set():
                 raise RemovedFromRoom(place, me)
         except* DuplicateNode:
-            log.info("seat %s was taken at the same moment", me)
+            log.info("another node took seat %s at the same moment", me)
         except* NetworkFailed as failed:
             if place.account is None or not remote.is_connected:
                 raise
-            raise SeatRefused(place, f"it does not speak for node {me}") from failed
+            raise SeatRefused(place, f"it may not send as node {me}") from failed
 
 
 async def _be_heard(place: RoomAddress, remote: Remote, me: NodeId) -> None:
-    """Who hears nobody because nobody lets him would found a room of his own beside the others'."""
+    """Check that this node can be heard; else it would initialize a second room beside the others."""
     try:
         async with asyncio.timeout(ECHO_TIMEOUT):
             await remote.until(lambda: me in remote.players)
     except TimeoutError:
         if place.account is None:
             raise Timeout(f"an echo of room {place.cluster}", ECHO_TIMEOUT) from None
-        raise SeatRefused(place, "it hears nothing of it") from None
+        raise SeatRefused(place, "it receives nothing from it") from None
 
 
 async def _sit(
@@ -122,21 +122,21 @@ async def _sit(
 
 
 async def _be_taken_in(remote: Remote, me: NodeId) -> None:
-    """First the log, then a vote; while another one is being taken in, wait."""
+    """Become a learner, then a voter; wait while another node is being added."""
     await remote.until(lambda: me in remote.metrics)
     await _insist(remote, AddLearner(me))
     await _insist(remote, ChangeMembership(AddVoters(frozenset({me}))))
 
 
 async def _leave_when_taken_out(remote: Remote, me: NodeId, leaving: asyncio.Event) -> None:
-    """A node that is no member any more is not told; it sees what the leader says of the members."""
+    """Watch what the leader says of the members: a removed node gets no message of its removal."""
     await remote.until(lambda: me in _members(remote))
     await remote.until(lambda: bool(_members(remote)) and me not in _members(remote))
     leaving.set()
 
 
 def _members(remote: Remote) -> AbstractSet[NodeId]:
-    """The committed members, as the leader has them; nobody where nobody leads."""
+    """The ids of the committed members by the leader's metrics; empty without a leader."""
     leader = leader_of(remote.metrics)
     return set() if leader is None else remote.metrics[leader].committed_membership.nodes.keys()
 
@@ -146,19 +146,19 @@ async def _insist(remote: Remote, question: AddLearner | ChangeMembership) -> No
         try:
             await remote.ask_leader(question, seconds=10.0)
         except PyraftError as failed:
-            log.info("%s; once more", failed)
+            log.info("%s; trying again", failed)
             await asyncio.sleep(0.2)
         else:
             return
 
 
 async def _leave_membership(remote: Remote, me: NodeId, stop: asyncio.Event, leaving: asyncio.Event) -> None:
-    """Be voted out before going, unless nobody else is there to vote."""
+    """Leave the membership before the end, unless no other voter is up."""
     await stop.wait()
     try:
         if any(node != me for node in remote.metrics):
             await remote.ask_leader(ChangeMembership(RemoveVoters(frozenset({me}))), seconds=5.0)
     except PyraftError as failed:
-        log.warning("left without being voted out: %s", failed)
+        log.warning("left without leaving the membership: %s", failed)
     finally:
         leaving.set()

@@ -1,4 +1,4 @@
-"""``pyraft-lab teach``: a room as its teacher sees it, fills it and spoils it."""
+"""``pyraft-lab teach``: show a room to its teacher, fill its seats, and inject faults."""
 
 import argparse
 import asyncio
@@ -25,11 +25,11 @@ from pyraft_lab.terminal.watch import PAUSE, View
 EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
 echo 'partition 1,2 3,4,5' | pyraft-lab teach room7 --broker mqtt://localhost --seats 5    from a script"""
 
-ABOUT = f"A classroom as its teacher sees it: type orders below the picture.\n\n{HELP}"
+ABOUT = f"A classroom for its teacher: type commands below the picture.\n\n{HELP}"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Teach until ``quit`` or Ctrl-C; then the room is healed, its automatic nodes leave, and the broker forgets it."""
+    """Run until ``quit`` or Ctrl-C; then heal the room, stop the automatic nodes, and clear the room at the broker."""
     chosen = _parser().parse_args(arguments)
     return options.run(_teach(chosen))
 
@@ -58,7 +58,7 @@ async def _teach(chosen: argparse.Namespace) -> int:
 
 
 class CommandQueue:
-    """Orders that run beside the screen: it goes on, shows how long each has been running, and can cancel them."""
+    """Commands that run beside the screen: it shows how long each has been running, and can cancel them."""
 
     def __init__(self, commands: TeacherCommands) -> None:
         self.answer = Text(HELP, style="dim")
@@ -66,7 +66,7 @@ class CommandQueue:
         self._running: dict[asyncio.Task[None], tuple[str, float]] = {}
 
     def start(self, line: str) -> None:
-        """Begin an order, or cancel those that run."""
+        """Start a command, or cancel the running ones."""
         if line.strip() == "cancel" and self._running:
             self.close()
             return
@@ -75,18 +75,18 @@ class CommandQueue:
         task.add_done_callback(lambda done: self._running.pop(done, None))
 
     def close(self) -> None:
-        """Wait for no order any more; what was sent may still happen."""
+        """Cancel the running commands; messages that were sent may still take effect."""
         lines = ", ".join(line for line, _ in self._running.values())
-        self.answer = Text(f"cancelled: {lines}; what was sent may still happen", style="bold")
+        self.answer = Text(f"cancelled: {lines}; messages already sent may still take effect", style="bold")
         for task in self._running:
             task.cancel()
 
     def running(self) -> Text:
-        """The orders that take a while, and how to cancel them; nothing where there are none."""
+        """The running commands, and how to cancel them; empty if there are none."""
         now = asyncio.get_running_loop().time()
         slow = [(line, now - began) for line, began in self._running.values() if now - began > NOTICED]
         told = ", ".join(f"{line} ({seconds:.0f} s)" for line, seconds in slow)
-        return Text(f"running: {told}; cancel ends the waiting" if told else "", style="bold")
+        return Text(f"running: {told}; type cancel to stop waiting" if told else "", style="bold")
 
     async def _obey(self, line: str) -> None:
         told, is_done = await carried_out(self._commands, line)
@@ -94,11 +94,11 @@ class CommandQueue:
 
 
 NOTICED = 0.3
-"""Seconds that an order may run before the screen says that it does."""
+"""Seconds after which the screen shows a running command."""
 
 
 async def _screen(room: str, remote: Remote, commands: TeacherCommands) -> None:
-    """Draw the room, and take orders below it."""
+    """Draw the room, and read commands below it."""
     desk, view, console = CommandQueue(commands), View(room, remote), Console()
     editor = LineEditor(desk.start)
     with keys(editor.on_key), Live(console=console, auto_refresh=False, screen=True) as live:
@@ -111,7 +111,7 @@ async def _screen(room: str, remote: Remote, commands: TeacherCommands) -> None:
 
 
 async def _listen(commands: TeacherCommands) -> None:
-    """Orders from a script, one a line and one after the other; the room stays when they end."""
+    """Run commands from a script, one per line and one after the other; the room stays when they end."""
     queue = await lines()
     while (line := await queue.get()) is not None:
         told, _ = await carried_out(commands, line)
@@ -119,7 +119,7 @@ async def _listen(commands: TeacherCommands) -> None:
 
 
 def notes(remote: Remote, bots: Bots) -> Mapping[NodeId, str]:
-    """Who sits where, and how well it is played."""
+    """A note for each node: a bot, a learner's, or played by hand with its score."""
     seats = {node: _note(remote.players.get(node)) for node in remote.metrics}
     return {node: "automatic" if node in bots.nodes else note for node, note in seats.items()}
 
@@ -144,6 +144,6 @@ def _parser() -> argparse.ArgumentParser:
         help="fill empty seats with automatic nodes",
     )
     face.add_argument(
-        "--pace", type=options.factor, default=1.0, metavar="X", help="slow all clocks down so many times"
+        "--pace", type=options.factor, default=1.0, metavar="X", help="slow all clocks down by this factor"
     )
     return face

@@ -1,4 +1,4 @@
-"""What a teacher may order, a line each: faults, the pace of the room, who plays by hand, and what a client may ask."""
+"""The teacher's commands, one per line: faults, the room's pace, nodes played by hand, and client calls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,12 +24,12 @@ HELP = """faults   partition 1,2 3,4,5 | cut 1 2 | loss 0.2 | delay 0.05 0.2 | h
 room     seats 5 | pace 20 | hand 3 | back 3 | count on | count off | remove 4
 cluster  write KEY VALUE | transfer 2 | cancel | quit"""
 CONFIRMED = "sure"
-"""Said behind an order that was refused because the room would lose something by it."""
+"""Written after a command that was refused because the room would lose something."""
 
 
 def _switch(text: str) -> bool:
     if text not in {"on", "off"}:
-        raise options.Refused(f"{options.shown(text)} is neither on nor off")
+        raise options.Refused(f"{options.shown(text)} must be on or off")
     return text == "on"
 
 
@@ -38,29 +38,29 @@ COMMANDS: Mapping[str, NamedCommand] = {
         "groups of nodes, as 1,2 3,4,5", "cut the links between groups", (options.nodes,), many=True
     ),
     "cut": NamedCommand("two nodes, as 1 2", "cut the link from one node to another", (options.node, options.node)),
-    "loss": NamedCommand("a share, as 0.2", "lose that share of all messages", (options.share,)),
-    "delay": NamedCommand("the shortest and the longest in seconds, as 0.05 0.2", "let messages be late", (str, str)),
+    "loss": NamedCommand("a share, as 0.2", "lose this share of all messages", (options.share,)),
+    "delay": NamedCommand("the shortest and the longest in seconds, as 0.05 0.2", "delay all messages", (str, str)),
     "heal": NamedCommand("", "undo all of these"),
     "seats": NamedCommand(
         "a number, as 5", "fill the room with automatic nodes", (options.count("a number of seats", 0, MAX_BOTS),)
     ),
     "pace": NamedCommand("a factor, as 20", "slow all clocks down", (options.factor,)),
-    "hand": NamedCommand("nodes, as 3,4", "let them be played by hand", (options.nodes,)),
-    "back": NamedCommand("nodes, as 3,4", "let the machine play them", (options.nodes,)),
-    "count": NamedCommand("on or off", "whether answers are what is done", (_switch,)),
-    "remove": NamedCommand("a node, as 4", "take a learner or a voter out", (options.node,)),
+    "hand": NamedCommand("nodes, as 3,4", "play these nodes by hand", (options.nodes,)),
+    "back": NamedCommand("nodes, as 3,4", "play these nodes automatically", (options.nodes,)),
+    "count": NamedCommand("on or off", "whether nodes do what the answers say", (_switch,)),
+    "remove": NamedCommand("a node, as 4", "remove a learner or a voter", (options.node,)),
     "expel": NamedCommand("a node, as 4", "the same", (options.node,)),
     "write": NamedCommand("a key and a value, as x 1", "write to the leader", (str, str), many=True),
-    "transfer": NamedCommand("a node, as 2", "let it lead", (options.node,)),
-    "cancel": NamedCommand("", "stop waiting for orders that still run"),
-    "quit": NamedCommand("", "heal the room, and let the automatic nodes leave"),
+    "transfer": NamedCommand("a node, as 2", "transfer leadership to it", (options.node,)),
+    "cancel": NamedCommand("", "stop waiting for commands that still run"),
+    "quit": NamedCommand("", "heal the room, and stop the automatic nodes"),
     "help": NamedCommand("", "show these"),
 }
-"""Every order; its words are read, and the nodes that it names are looked for, before anything is done."""
+"""All commands; arguments and the nodes they name are checked before anything is done."""
 
 
 class TeacherCommands:
-    """The teacher's orders, and how the room stands by them."""
+    """Carry out the teacher's commands, and keep the room's settings."""
 
     def __init__(self, remote: Remote, bots: Bots, room: Room, stop: asyncio.Event) -> None:
         self.remote, self.bots, self.room, self.decree = remote, bots, room, LinkFaults()
@@ -69,7 +69,7 @@ class TeacherCommands:
 
     @property
     def faults_in_force(self) -> str:
-        """What is ordered at present, in a line."""
+        """The settings in force, in one line."""
         told = [_links(self.decree), f"{self.bots.seats} seats filled" if self.bots.seats else ""]
         told += [f"clocks {self.room.pace:g} times slower" if self.room.pace != 1 else ""]
         told += [f"by hand: {_listed(self.room.by_hand)}" if self.room.by_hand else ""]
@@ -77,15 +77,15 @@ class TeacherCommands:
         return "   ".join(filter(None, told))
 
     def publish(self) -> None:
-        """Let every seat know."""
+        """Publish the settings to every node of the room."""
         self.remote.publish_faults(self.decree)
         self.remote.publish_room(self.room)
 
     async def carry_out(self, line: str) -> str:
-        """Carry out one order; what was done, in words. ``WrongWords`` and other errors say what is wrong."""
+        """Carry out one command; returns what was done, in words. Raises ``BadArguments`` and other errors in words."""
         name, *rest = line.split() or [""]
         if not name:
-            raise BadArguments(f"type an order: {', '.join(COMMANDS)}")
+            raise BadArguments(f"type a command: {', '.join(COMMANDS)}")
         order, is_sure = COMMANDS[name_of(COMMANDS, name)], name == "seats" and rest[1:] == [CONFIRMED]
         given = read_arguments(name, order, rest[:1] if is_sure else rest)
         acts: Mapping[str, Callable[[], Awaitable[str]]] = {
@@ -119,16 +119,16 @@ class TeacherCommands:
         return src, dst
 
     async def _impose(self, decree: LinkFaults) -> str:
-        """Let the links be so; another order may change them meanwhile."""
+        """Apply link faults; a later command may replace them meanwhile."""
         self.decree = decree
         obeyed = await impose(self.remote, decree, seconds=COMMAND_TIMEOUT, is_over=lambda: self.decree is not decree)
-        who = f"obeyed by {listed(obeyed)}" if obeyed else "nobody is here yet; nodes that come will obey it"
+        who = f"applied by {listed(obeyed)}" if obeyed else "no node is here yet; nodes that join will apply it"
         deaf = self.remote.metrics.keys() - set(obeyed)
-        return f"{_links(decree) or 'all links are whole'}; {who}" + (f", not by {listed(deaf)}" if deaf else "")
+        return f"{_links(decree) or 'no link faults'}; {who}" + (f", not by {listed(deaf)}" if deaf else "")
 
     async def _seat(self, seats: int, *, is_sure: bool) -> str:
         if not is_sure and (why := self.bots.what_would_be_lost(seats)):
-            raise BadArguments(f"{why}; to do it in spite of that: seats {seats} {CONFIRMED}")
+            raise BadArguments(f"{why}; to do it anyway: seats {seats} {CONFIRMED}")
         self.bots.seats, leaving = seats, self.bots.leaving(seats)
         told = f"leaving one after the other: {listed(leaving)}" if leaving else ""
         return "   ".join(filter(None, (self.faults_in_force, told))) or USUAL
@@ -151,7 +151,9 @@ class TeacherCommands:
     def _check_seats(self, nodes: tuple[NodeId, ...]) -> None:
         check_known(self.remote, nodes)
         if automatic := self.bots.nodes.intersection(nodes):
-            raise ConfigError("hand", ",".join(map(str, nodes)), f"nobody sits at {listed(automatic)}: automatic")
+            raise ConfigError(
+                "hand", ",".join(map(str, nodes)), f"{listed(automatic)} is automatic; name a learner's node"
+            )
 
     async def _ask(self, name: str, given: tuple[Any, ...]) -> str:
         match name, given:
@@ -168,12 +170,12 @@ class TeacherCommands:
                 self._stop.set()
                 return "healing the room; the automatic nodes leave one after the other ..."
             case "cancel", ():
-                return "no order is running"
+                return "no command is running"
             case _:
                 return HELP
 
 
-USUAL = "everything is as usual"
+USUAL = "no faults, and usual settings"
 
 
 def _delay(shortest: str, longest: str) -> tuple[float, float]:
@@ -191,7 +193,7 @@ def _value(text: str) -> Any:
 
 
 def _links(decree: LinkFaults) -> str:
-    """How the links are, in words; nothing where they are whole."""
+    """The link faults, in words; empty if there are none."""
     told = [" | ".join(_listed(group) for group in decree.groups)] if decree.groups else []
     told += [f"{src} → {dst} cut" for src, dst in decree.cuts]
     told += [f"loss {decree.loss:.0%}"] if decree.loss else []
@@ -204,7 +206,7 @@ def _listed(nodes: frozenset[NodeId]) -> str:
 
 
 async def carried_out(commands: TeacherCommands, line: str) -> tuple[str, bool]:
-    """Carry out an order; what came of it, in words, and whether it was done."""
+    """Carry out a command; returns what happened, in words, and whether it succeeded."""
     try:
         return await commands.carry_out(line), True
     except PyraftError as failed:

@@ -1,11 +1,11 @@
-"""A client as a pure state machine: ``step(state, event)`` returns the next state and what its driver has to do.
+"""A client as a pure state machine: ``step(state, event)`` returns the next state and commands for its driver.
 
-It has no clock, no chance and no I/O, like the engine. A driver turns it: it carries requests to nodes, runs the timers
-(their lengths are the driver's), and hands results to callers.
+Like the engine it has no clock, no randomness and no I/O. A driver runs it: it carries requests to nodes, runs timers
+(the driver sets their lengths), and returns results to callers.
 
 ::
 
     calls  answers  errors  timers              ┌─▶ Ask a node
       └───────┴───────┴───────┴─────▶ step ─────┼─▶ SetTimer, CancelTimer, Forget
-                                                └─▶ Deliver, Fail: what a caller gets
+                                                └─▶ Deliver, Fail: a caller's result
 """

@@ -1,4 +1,4 @@
-"""What happens to a client, and what it has its driver do."""
+"""The client's events, and the commands for its driver."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from pyraft_lab.engine.types import NodeId
 
 
 class AttemptTimer(Struct, frozen=True, tag=True):
-    """A request has had its time; the next attempt may take longer."""
+    """The time of a request is over; the next attempt may take longer."""
 
     request: RequestId
 
@@ -24,19 +24,19 @@ Timer = AttemptTimer | RetryTimer
 
 
 class Submit(Struct, frozen=True, tag=True):
-    """Callers want these."""
+    """New calls of callers."""
 
     calls: Sequence[Write | Read]
 
 
 class NodesKnown(Struct, frozen=True, tag=True):
-    """These nodes may be asked from now on."""
+    """The nodes that may be asked from now on."""
 
     nodes: tuple[NodeId, ...]
 
 
 class Replied(Struct, frozen=True, tag=True):
-    """A node answered a request."""
+    """A node replied to a request."""
 
     request: RequestId
     reply: Any
@@ -50,13 +50,13 @@ class Failed(Struct, frozen=True, tag=True):
 
 
 class TimerFired(Struct, frozen=True, tag=True):
-    """A timer ran out."""
+    """A timer fired."""
 
     timer: Timer
 
 
 class GiveUp(Struct, frozen=True, tag=True):
-    """These calls have had ``seconds``, or their callers have gone."""
+    """These calls reached their deadline of ``seconds``, or their callers were cancelled."""
 
     calls: Sequence[CallId]
     seconds: float = 0.0
@@ -66,7 +66,7 @@ Event = Submit | NodesKnown | Replied | Failed | TimerFired | GiveUp
 
 
 class Ask(Struct, frozen=True, tag=True):
-    """Carry a request to a node."""
+    """Send a request to a node."""
 
     request: RequestId
     node: NodeId
@@ -74,13 +74,13 @@ class Ask(Struct, frozen=True, tag=True):
 
 
 class Forget(Struct, frozen=True, tag=True):
-    """The answer to this request is of no use any more."""
+    """The reply to this request is no longer needed."""
 
     request: RequestId
 
 
 class SetTimer(Struct, frozen=True, tag=True):
-    """Start a timer; it is longer with each ``level``, and lasts at least so many seconds."""
+    """Start a timer; each ``level`` makes it longer, and ``at_least`` is its minimum in seconds."""
 
     timer: Timer
     level: int = 0
@@ -94,7 +94,7 @@ class CancelTimer(Struct, frozen=True, tag=True):
 
 
 class Deliver(Struct, frozen=True, tag=True):
-    """Hand results to callers: ``parts`` share out ``values`` in order; ``rejected`` are places among the values."""
+    """Return results to callers: ``parts`` divide ``values`` in order; ``rejected`` are indexes into ``values``."""
 
     parts: Sequence[Part]
     values: Sequence[Any]
@@ -112,7 +112,7 @@ Command = Ask | Forget | SetTimer | CancelTimer | Deliver | Fail
 
 
 class Step(Struct, frozen=True):
-    """What came of an event."""
+    """The result of an event: the next state, and the commands for the driver."""
 
     after: ClientState
     commands: tuple[Command, ...]

@@ -1,8 +1,8 @@
-"""The client's ``step``: which request goes to which node, when it is tried again, and what a caller gets.
+"""The client's ``step``: the node for each request, the time of each retry, and the result of each call.
 
 A batch of writes is applied once (dissertation §6.3): it keeps its serial through all attempts, and after an attempt
-without an answer the client looks for the outcome before it sends the commands again. Batches are applied in the order
-of their serials, because a node's state machine refuses one that comes ahead of the one before it.
+without an answer the client asks for the outcome before it sends the commands again. Batches are applied in the order
+of their serials: a node's state machine refuses a batch that arrives before its predecessor.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,15 +45,15 @@ from pyraft_lab.errors import (
 from pyraft_lab.session import Answer, Batched, Expired, OutOfOrder, Rejected, Value
 
 REFUSALS = (NotLeader, NotInitialized, Overloaded, QuorumNotEnough, UnknownNode)
-"""Nothing has happened; another node, or the same one a little later, may do better."""
+"""Errors after which nothing has happened; another node, or the same one later, may succeed."""
 UNCERTAIN = (OutcomeUnknown, NetworkFailed, Fatal, TimeoutError)
-"""It may have happened; another attempt first looks for the outcome."""
+"""Errors after which it may have happened; the next attempt first asks for the outcome."""
 NOBODY: CallId = 0
-"""The call of a read whose caller has gone."""
+"""The call id of a read whose caller was cancelled."""
 
 
 def step(state: ClientState, event: Event) -> Step:
-    """The client after an event, and the commands for its driver, in order."""
+    """The client after an event, and its commands for the driver, in order."""
     turn = Turn(state)
     match event:
         case Submit(calls):
@@ -116,7 +116,7 @@ def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
 
 
 def _settle(turn: Turn, request: RequestId) -> NodeId:
-    """The request is no longer on its way; the node that was asked."""
+    """Remove a request that has ended; returns the node that was asked."""
     asked = dict(turn.state.asked)
     node = asked.pop(request)
     turn.know(asked=asked)
@@ -125,7 +125,7 @@ def _settle(turn: Turn, request: RequestId) -> NodeId:
 
 
 def _on_opened(turn: Turn, since: int) -> None:
-    """The session is open; batches that were not applied in the last one get new serials, in order."""
+    """Open the session; batches that the last session did not apply get new serials, in order."""
     session = turn.state.session
     batches = tuple(
         replace(batch, serial=serial, must_wait=False) for serial, batch in enumerate(turn.state.batches, session.next)
@@ -135,7 +135,7 @@ def _on_opened(turn: Turn, since: int) -> None:
 
 
 def _on_answers(turn: Turn, node: NodeId, reading: Reading, answers: Sequence[Value | Rejected]) -> None:
-    """A node may answer only the first queries of a request, where more do not fit into one reply."""
+    """Handle answers to the first queries of a request; the others did not fit into one reply."""
     if not 0 < len(answers) <= len(reading.reads):
         error = PyraftError(f"node {node} answered {len(reading.reads)} queries with {len(answers)} values")
         _put_back(turn, reading, ())
@@ -169,7 +169,7 @@ def _on_outcome(turn: Turn, node: NodeId, batch: Batch, answer: Answer | None) -
 
 
 def _on_expired(turn: Turn, batch: Batch) -> None:
-    """The session was forgotten: what was sent once was not applied, of what was sent twice that is not known."""
+    """Handle a forgotten session: a batch sent once was not applied; for one sent twice the outcome is unknown."""
     turn.know(session=replace(turn.state.session, is_open=False))
     if batch.sent == 1:
         _change(turn, batch, request=None, sent=0)
@@ -198,12 +198,12 @@ def _on_failure(turn: Turn, request: RequestId, error: Exception) -> None:
     calls = _release(turn, request, is_uncertain=not isinstance(error, REFUSALS))
     if not isinstance(error, (*REFUSALS, *UNCERTAIN)):
         _fail(turn, calls, error)
-    elif turn.state.leader in {node, None}:  # an answer of a node that was thought to lead before changes nothing
+    elif turn.state.leader in {node, None}:  # a refusal by an earlier leader changes nothing
         _turn_elsewhere(turn, node, error)
 
 
 def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[CallId]:
-    """What was asked may be asked again; the calls it was for."""
+    """Make the content of a request ready to be sent again; returns the calls it was for."""
     if request == turn.state.opening:
         turn.know(opening=None)
         return [write.call for write in turn.state.writes]
@@ -221,7 +221,7 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
 
 
 def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
-    """A hint is followed at once; without one, or in a circle of hints, an election needs its time."""
+    """Follow a hint at once; without one, or if hints form a circle, wait for the election."""
     failures = turn.state.failures + 1
     turn.know(failures=failures)
     match error:
@@ -234,11 +234,11 @@ def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
             rest(turn)
 
 
-# The ends of calls
+# Ends of calls
 
 
 def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
-    """Say of each call whether it may have happened, and ask nothing more for it."""
+    """Fail these calls, saying for each whether it may have happened; send nothing more for them."""
     state, gone = turn.state, frozenset(calls)
     sent = {part.call for batch in state.batches if batch.sent for part in batch.parts}
     writing = {write.call for write in state.writes} | {part.call for batch in state.batches for part in batch.parts}
@@ -259,7 +259,7 @@ def _fail(turn: Turn, calls: Iterable[CallId], error: Exception) -> None:
 
 
 def _drop(turn: Turn, gone: frozenset[CallId]) -> None:
-    """Forget calls; a batch that is on its way stays until that ends, for its serial is used."""
+    """Forget calls; a batch in progress stays until it ends, because its serial is used."""
     state = turn.state
     batches = tuple(_without(batch, gone) for batch in state.batches)
     turn.know(
@@ -281,7 +281,7 @@ def _without_reads(reading: Reading, gone: frozenset[CallId]) -> Reading:
     return replace(reading, reads=reads)
 
 
-# Looking things up, and changing them
+# Lookups and changes
 
 
 def _reading(state: ClientState, request: RequestId) -> Reading | None:
@@ -294,7 +294,7 @@ def _batch(state: ClientState, request: RequestId) -> Batch:
 
 
 def _change(turn: Turn, batch: Batch, **changes: Any) -> None:
-    """Another batch in its place; one that nobody waits for goes."""
+    """Replace a batch; remove it if no call waits for it."""
     if not batch.parts:
         _remove(turn, batch)
         return
@@ -307,7 +307,7 @@ def _remove(turn: Turn, batch: Batch) -> None:
 
 
 def _put_back(turn: Turn, reading: Reading, left: Iterable[Read]) -> None:
-    """Queries without an answer are the first to be asked again."""
+    """Put unanswered queries first in the queue."""
     state = turn.state
     turn.know(
         readings=tuple(one for one in state.readings if one.request != reading.request),

@@ -1,4 +1,4 @@
-"""What a client asks of a node, and what a node answers."""
+"""The requests of a client, and a node's replies."""
 
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -11,11 +11,11 @@ from pyraft_lab.session import Answer, Rejected, Value
 
 
 class OpenSession(Struct, frozen=True, tag=True):
-    """Name a log index that is committed, linearizably: the session begins there."""
+    """Return a committed log index, linearizably: the session begins there."""
 
 
 class WriteBatch(Struct, frozen=True, tag=True):
-    """Replicate ``data``, the commands of one session under one serial, and apply them once."""
+    """Replicate ``data``, the commands of one session with one serial, and apply them once."""
 
     data: bytes
     client: int
@@ -23,14 +23,14 @@ class WriteBatch(Struct, frozen=True, tag=True):
 
 
 class FindOutcome(Struct, frozen=True, tag=True):
-    """Say what became of this serial: wait for it where it is on its way, and look for its answer."""
+    """Find the outcome of this serial: wait if it is in progress, and look for its answer."""
 
     client: int
     serial: int
 
 
 class ReadMany(Struct, frozen=True, tag=True):
-    """Answer queries after one linearizable read; as many of the first ones as fit into one reply."""
+    """Answer queries after one linearizable read: as many of the first ones as fit into one reply."""
 
     queries: Sequence[Any]
     policy: ReadPolicy = "index"
@@ -40,7 +40,7 @@ Request = OpenSession | WriteBatch | FindOutcome | ReadMany
 
 
 def reply_of(request: Request, value: Any) -> Any:
-    """A reply in its own types, after it travelled as plain values; ``msgspec.ValidationError`` where it is none."""
+    """Convert a decoded reply to its own types; raises ``msgspec.ValidationError`` if it does not match."""
     match request:
         case OpenSession():
             return convert(value, Index)

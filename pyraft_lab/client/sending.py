@@ -1,6 +1,6 @@
-"""What a client asks next: its batches in order, then its reads, as many at once as its limits allow.
+"""Choose the next requests: batches in order, then reads, as many as the limits allow.
 
-Where nobody is known to lead one request at a time looks for the leader, and the others wait for what it finds.
+If no leader is known, one request at a time searches for it, and the others wait.
 """
 
 from itertools import accumulate, takewhile
@@ -16,7 +16,7 @@ from pyraft_lab.engine.events import ReadPolicy
 
 
 class Turn:
-    """The working copy of one step: the state so far, and the commands so far."""
+    """The working copy of one step: the state and the commands so far."""
 
     def __init__(self, state: ClientState) -> None:
         self.state = state
@@ -27,7 +27,7 @@ class Turn:
         self.state = replace(self.state, **changes)
 
     def tell(self, command: Command) -> None:
-        """Have the driver do something."""
+        """Add a command for the driver."""
         self.commands.append(command)
 
     @property
@@ -38,7 +38,7 @@ class Turn:
 
 
 def ask_all(turn: Turn) -> None:
-    """Ask whatever may be asked now."""
+    """Send every request that may be sent now."""
     if turn.state.is_idle or turn.state.is_resting:
         return
     if not turn.state.nodes:
@@ -52,14 +52,14 @@ def ask_all(turn: Turn) -> None:
 
 
 def rest(turn: Turn, *, at_least: float = 0.0) -> None:
-    """Ask nothing for a while, longer with each failure."""
+    """Send nothing for a while, longer after each failure."""
     if not turn.state.is_resting:
         turn.know(is_resting=True)
         turn.tell(SetTimer(RetryTimer(), turn.state.failures, at_least))
 
 
 def _open_session(turn: Turn) -> None:
-    """A session is opened when it is first needed, and again when it was forgotten and nothing of it is open."""
+    """Open a session at its first use, and again after it was forgotten and all its batches have ended."""
     state = turn.state
     is_wanted = (state.writes or state.batches) and not state.session.is_open and state.opening is None
     if is_wanted and turn.may_ask and not any(batch.sent for batch in state.batches):
@@ -67,7 +67,7 @@ def _open_session(turn: Turn) -> None:
 
 
 def _send_again(turn: Turn) -> None:
-    """Batches that are not on their way, in order; none overtakes one whose outcome is looked for."""
+    """Send waiting batches again, in order; none may overtake one whose outcome is unknown."""
     is_blocked = False
     for place, batch in enumerate(turn.state.batches):
         if batch.request is None and turn.may_ask and (batch.sent or turn.state.session.is_open):
@@ -78,7 +78,7 @@ def _send_again(turn: Turn) -> None:
 
 
 def _send_new(turn: Turn) -> None:
-    """New batches, while all before are on their way."""
+    """Send new batches, as long as all earlier ones are in progress."""
     while turn.state.writes and turn.state.session.is_open and turn.may_ask:
         state = turn.state
         if len(state.batches) >= state.limits.batches or any(map(_holds_back, state.batches)):
@@ -107,7 +107,7 @@ def _batch_of(writes: tuple[Write, ...], serial: int) -> Batch:
 
 
 def _send(turn: Turn, batch: Batch) -> None:
-    """Send the commands of a batch, or look for its outcome."""
+    """Send the commands of a batch, or ask for its outcome."""
     session = turn.state.session
     if batch.is_uncertain:
         sent = replace(batch, request=_ask(turn, FindOutcome(session.client, batch.serial)))
@@ -120,7 +120,7 @@ def _send(turn: Turn, batch: Batch) -> None:
 
 
 def _read(turn: Turn) -> None:
-    """Reads of one policy that follow each other share a request."""
+    """Send waiting reads; successive reads with the same policy share a request."""
     while turn.state.reads and turn.may_ask and len(turn.state.readings) < turn.state.limits.read_requests:
         waiting = turn.state.reads
         policy = waiting[0].policy
@@ -134,7 +134,7 @@ def _of_policy(policy: ReadPolicy, reads: tuple[Read, ...]) -> tuple[Read, ...]:
 
 
 def _ask(turn: Turn, message: Request) -> RequestId:
-    """Ask the leader, or the next node where none is known."""
+    """Send a request to the leader, or to the next node if no leader is known."""
     state, request = turn.state, turn.state.next_request
     node = state.nodes[state.turn % len(state.nodes)] if state.leader is None else state.leader
     turn.know(next_request=request + 1, asked={**state.asked, request: node})

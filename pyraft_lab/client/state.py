@@ -1,4 +1,4 @@
-"""The values of a client: what it knows, what it has asked, and what waits."""
+"""The state of a client: what it knows, its requests in progress, and its waiting calls."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -13,26 +13,26 @@ from pyraft_lab.engine.types import Index, NodeId
 CallId = int
 RequestId = int
 MOST_TRIED = 6
-"""Attempts that an error tells of."""
+"""The most attempts that an error lists."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """How much a client has on its way at once; what is beyond waits in the client."""
+    """Limits on what a client has in progress; more than that waits in the client."""
 
     batches: int = 4
-    """Batches of writes that are not answered yet."""
+    """Batches of writes without an answer."""
     commands: int = 2048
     """Commands in one batch."""
     bytes: int = 512 << 10
     """Bytes in one batch; a single larger command goes alone."""
     read_requests: int = 4
-    """Requests for reads that are not answered yet."""
+    """Read requests without an answer."""
     queries: int = 2048
     """Queries in one request."""
 
 
 class Write(Struct, frozen=True, gc=False):
-    """A caller's encoded commands, to be applied in order; ``start`` counts those of the call that came before."""
+    """A caller's encoded commands, applied in order; ``start`` is the number of its commands already taken."""
 
     call: CallId
     commands: Sequence[bytes]
@@ -48,7 +48,7 @@ class Read(Struct, frozen=True, gc=False):
 
 
 class Part(Struct, frozen=True, gc=False):
-    """``count`` results of a call, from its number ``start`` on; they begin at ``place`` among those of a request."""
+    """``count`` results of a call, from its result ``start`` on; ``place`` is the first one's index in the reply."""
 
     call: CallId
     start: int
@@ -57,7 +57,7 @@ class Part(Struct, frozen=True, gc=False):
 
 
 class Session(Struct, frozen=True):
-    """The client's name in the log, the index at which its session begins, and the serial of its next batch."""
+    """The client's id in the log, the index at which its session begins, and the serial of its next batch."""
 
     client: int
     since: Index = 0
@@ -66,11 +66,11 @@ class Session(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """Commands under one serial, of one or more calls.
+    """Commands with one serial, from one or more calls.
 
-    ``request`` is the one on its way, and ``sent`` counts how often the commands were sent and not refused unapplied.
-    ``is_uncertain`` says that an attempt ended without an answer, so the outcome is looked for before the commands are
-    sent again. ``must_wait`` holds back a batch that came out of order.
+    ``request`` is the id of the request in progress. ``sent`` counts the sends that were not refused before they could
+    be applied. ``is_uncertain`` says that an attempt ended without an answer, so the client asks for the outcome before
+    it sends again. ``must_wait`` holds back a batch that arrived out of order.
     """
 
     serial: int
@@ -90,17 +90,17 @@ class Reading(Struct, frozen=True):
 
 
 class Tried(Struct, frozen=True):
-    """One attempt: which node was asked, and what it said."""
+    """One attempt: the node that was asked, and its error."""
 
     node: NodeId
     said: str
 
 
 class ClientState(Struct, frozen=True, kw_only=True):
-    """All that a client knows; a value.
+    """The whole state of a client; a value.
 
-    ``asked`` names the node of every request on its way, ``failures`` counts the attempts since the last success, and
-    ``turn`` picks the next node where nobody is known to lead. While ``is_resting`` nothing is asked.
+    ``asked`` names the node of every request in progress, ``failures`` counts the attempts since the last success, and
+    ``turn`` selects the next node if no leader is known. While ``is_resting`` no request is sent.
     """
 
     limits: Limits = Limits()
@@ -121,12 +121,12 @@ class ClientState(Struct, frozen=True, kw_only=True):
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to ask."""
+        """Whether there is nothing to send."""
         return not (self.writes or self.reads or self.batches or self.readings)
 
 
 def first_batch(writes: Sequence[Write], limits: Limits) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
-    """The writes that make the next batch, and those that are left; a long write is divided.
+    """The writes of the next batch, and the remaining ones; a long write is divided.
 
     >>> taken, left = first_batch((Write(1, (b"a", b"b")), Write(2, (b"c",))), Limits(commands=1))
     >>> taken, left
@@ -147,7 +147,7 @@ def first_batch(writes: Sequence[Write], limits: Limits) -> tuple[tuple[Write, .
 
 
 def _fitting(commands: Sequence[bytes], most: int, room: int) -> int:
-    """How many of the first commands fit."""
+    """How many of the first commands fit into ``room`` bytes, at most ``most``."""
     if len(commands) == 1:
         return int(most > 0 and len(commands[0]) <= room)
     sizes = accumulate(map(len, commands[:most]))

@@ -1,4 +1,4 @@
-"""Commands: all that the engine may want done, in the order it wants it; and how it refuses."""
+"""Commands: everything the engine asks of its driver, to be carried out in order; and its reasons for a refusal."""
 
 from enum import StrEnum
 
@@ -12,7 +12,7 @@ from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId, Vote
 
 
 class Reason(StrEnum):
-    """Why a request was refused, so that a client knows whether to go elsewhere or to wait."""
+    """Why a request was refused: the client then knows whether to ask another node or to wait."""
 
     NOT_LEADER = "not the leader"
     TRANSFER = "leadership is being transferred"
@@ -23,45 +23,45 @@ class Reason(StrEnum):
 
 
 class NotLeading(Struct, frozen=True, tag=True):
-    """Nothing was appended; ``leader`` is whom to ask, ``None`` means later (openraft ForwardToLeader)."""
+    """Refused, nothing was appended: ask ``leader``, or retry later if it is ``None`` (openraft ForwardToLeader)."""
 
     leader: NodeId | None
     reason: Reason
 
 
 class TooManyUncommitted(Struct, frozen=True, tag=True):
-    """Uncommitted bytes beyond the configured limit."""
+    """Refused: the writes would take the leader beyond ``limit``, its maximum of uncommitted bytes."""
 
     waiting: int
     limit: int
 
 
 class NoQuorum(Struct, frozen=True, tag=True):
-    """A read that found no quorum; ``got`` answered its round."""
+    """A read failed: its heartbeat round found no quorum; ``got`` lists the nodes that did answer."""
 
     got: tuple[NodeId, ...]
     membership: Membership
 
 
 class InProgress(Struct, frozen=True, tag=True):
-    """The effective membership is not committed, or nothing of this leadership is yet."""
+    """Refused: the effective membership is not committed yet, or no entry of this leadership is."""
 
     committed: LogId
     effective: LogId
 
 
 class NoSuchLearner(Struct, frozen=True, tag=True):
-    """A voter has to be a known node first."""
+    """Refused: a new voter must be a node of the membership, such as a learner, before it is promoted."""
 
     node: NodeId
 
 
 class NoVoters(Struct, frozen=True, tag=True):
-    """Somebody must vote."""
+    """Refused: the change would leave no voters."""
 
 
 class PreconditionNotMet(Struct, frozen=True, tag=True):
-    """A precondition of a guarded change does not hold."""
+    """Refused: a precondition of the change does not hold; its name, the wanted value and the found one."""
 
     what: str
     expected: str
@@ -69,21 +69,21 @@ class PreconditionNotMet(Struct, frozen=True, tag=True):
 
 
 class AlreadyInitializedLog(Struct, frozen=True, tag=True):
-    """initialize() found a log or a vote."""
+    """Refused: ``Initialize`` works only on a node without a log and a vote."""
 
     last: LogId
     vote: Vote
 
 
 class NotMember(Struct, frozen=True, tag=True):
-    """A node can only do this for a membership in which it votes, or to a node that votes in it."""
+    """Refused: the request needs a node that is a voter of ``membership``."""
 
     node: NodeId
     membership: Membership
 
 
 class NothingToDo(Struct, frozen=True, tag=True):
-    """The request is lawful and changes nothing; ``why`` says what stands already."""
+    """Refused: the request is valid but would change nothing; ``why`` says what is already so."""
 
     why: str
 
@@ -103,37 +103,37 @@ Refusal = (
 
 
 class SaveVote(Struct, frozen=True, tag=True):
-    """Write the vote."""
+    """Write the vote to the disk (currentTerm and votedFor, Figure 2)."""
 
     vote: Vote
 
 
 class Append(Struct, frozen=True, tag=True):
-    """Write entries behind the last one."""
+    """Append entries to the log on the disk."""
 
     entries: tuple[Entry, ...]
 
 
 class Truncate(Struct, frozen=True, tag=True):
-    """Remove every entry behind ``after``."""
+    """Remove every entry after index ``after``."""
 
     after: Index
 
 
 class SaveSnapshot(Struct, frozen=True, tag=True):
-    """Keep the snapshot the machine has just built."""
+    """Store the snapshot that the machine has just built; it replaces the stored one."""
 
     meta: SnapshotMeta
 
 
 class Purge(Struct, frozen=True, tag=True):
-    """Remove every entry up to ``upto``; the snapshot has them."""
+    """Remove every entry up to and including ``upto``; the snapshot covers them."""
 
     upto: LogId
 
 
 class WriteChunk(Struct, frozen=True, tag=True):
-    """Write bytes of a snapshot that is arriving; offset 0 begins a new one."""
+    """Write bytes of an arriving snapshot at byte ``offset``; offset 0 begins a new snapshot."""
 
     meta: SnapshotMeta
     offset: int
@@ -141,7 +141,7 @@ class WriteChunk(Struct, frozen=True, tag=True):
 
 
 class InstallSnapshot(Struct, frozen=True, tag=True):
-    """The arrived snapshot is whole: it replaces the log up to its end, in one atomic step."""
+    """Install the arrived snapshot, which is complete: it replaces the log up to its end, in one atomic step."""
 
     meta: SnapshotMeta
 
@@ -150,7 +150,7 @@ StorageCommand = SaveVote | Append | Truncate | SaveSnapshot | Purge | WriteChun
 
 
 class Send(Struct, frozen=True, tag=True):
-    """Send a message; a durable one leaves when all storage commands before it are on disk (DESIGN: durability)."""
+    """Send a message; a ``durable`` one waits until all storage commands before it are on disk (§5.1)."""
 
     dst: NodeId
     message: AnyMessage
@@ -158,7 +158,7 @@ class Send(Struct, frozen=True, tag=True):
 
 
 class SendChunk(Struct, frozen=True, tag=True, kw_only=True):
-    """Send bytes of a stored snapshot as a ``SnapshotRequest``; the driver reads them from its disk."""
+    """Send ``length`` bytes of a stored snapshot as a ``SnapshotRequest``; the driver reads them from its disk."""
 
     dst: NodeId
     vote: Vote
@@ -169,26 +169,26 @@ class SendChunk(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class SetTimer(Struct, frozen=True, tag=True):
-    """Start the timer anew; ``patience`` counts how much longer than usual it should run."""
+    """Start or restart a timer; ``backoff`` counts failures in a row, and each lengthens it (see ``timers.delay``)."""
 
     timer: Timer
     backoff: int = 0
 
 
 class CancelTimer(Struct, frozen=True, tag=True):
-    """Stop the timer; key 0 stops every timer of its kind."""
+    """Stop a timer; key 0 stops every timer of its kind."""
 
     timer: Timer
 
 
 class Apply(Struct, frozen=True, tag=True):
-    """Committed: hand these entries to the state machine, in order."""
+    """Apply these committed entries to the state machine, in order."""
 
     entries: tuple[Entry, ...]
 
 
 class TakeSnapshot(Struct, frozen=True, tag=True):
-    """Build a snapshot of the machine as it is after everything applied so far; answer with ``SnapshotBuilt``."""
+    """Build a snapshot of the machine after everything applied so far; the driver answers with ``SnapshotBuilt``."""
 
     last: LogId
     membership: Membership
@@ -202,34 +202,34 @@ class RestoreMachine(Struct, frozen=True, tag=True):
 
 
 class Accepted(Struct, frozen=True, tag=True):
-    """Request ``i`` was appended at ``first.index + i``; what becomes of it, ``Apply`` will tell."""
+    """Request ``i`` was appended at ``first.index + i``; ``Apply`` completes it later."""
 
     requests: tuple[RequestId, ...]
     first: LogId
 
 
 class Readable(Struct, frozen=True, tag=True):
-    """These reads are linearizable as soon as everything up to ``at`` is applied (openraft ReadLogId)."""
+    """These reads are linearizable once everything up to ``at`` is applied (openraft ReadLogId)."""
 
     requests: tuple[RequestId, ...]
     at: LogId
 
 
 class Refuse(Struct, frozen=True, tag=True):
-    """These requests are refused and have left no trace."""
+    """These requests are refused; they changed nothing."""
 
     requests: tuple[RequestId, ...]
     refusal: Refusal
 
 
 class Done(Struct, frozen=True, tag=True):
-    """An operator's request has been carried out."""
+    """An operator's request has been carried out in full."""
 
     request: RequestId
 
 
 class Alarm(Struct, frozen=True, tag=True):
-    """Something an operator should see; the node goes on."""
+    """Report something unusual about ``peer`` to the operator; the node continues."""
 
     peer: NodeId
     what: str
@@ -239,7 +239,7 @@ class Alarm(Struct, frozen=True, tag=True):
 
 
 class Halt(Struct, frozen=True, tag=True):
-    """What happened is impossible in a correct cluster: stop this node before it does harm."""
+    """Stop this node before it does harm: ``why`` names something that is impossible in a correct cluster."""
 
     why: str
 

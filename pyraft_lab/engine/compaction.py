@@ -1,4 +1,4 @@
-"""Snapshots and compaction (paper §7, Figure 13): when to build, what to forget, how one arrives chunk by chunk."""
+"""Snapshots and compaction (paper §7, Figure 13): when to build, what to purge, how a snapshot arrives in chunks."""
 
 from zlib import crc32
 
@@ -12,13 +12,13 @@ from pyraft_lab.engine.state import Incoming, SendSnapshot
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import Index, NodeId
 
-# Build and forget
+# Build and purge
 
 
 def build(turn: Turn) -> None:
-    """Have the machine build a snapshot of what is applied; appends and applies go on meanwhile.
+    """Ask the machine to build a snapshot of what is applied; appends and applies continue meanwhile.
 
-    Not while one is being built, nor while that would take from a peer the snapshot it is receiving.
+    Does nothing while a snapshot is being built, or while a new one would interrupt a transfer to a peer.
     """
     state = turn.state
     at = turn.log.id_at(state.applied)
@@ -34,14 +34,14 @@ def build(turn: Turn) -> None:
 
 
 def on_snapshot_built(turn: Turn, meta: SnapshotMeta | None) -> None:
-    """Keep the snapshot, unless a later one came meanwhile; a machine that refused is asked at the next threshold."""
+    """Store the built snapshot unless a later one has arrived; after ``None`` (refused) wait for the next threshold."""
     turn.update(building=False)
     if meta is not None and meta.last.index > turn.state.snapshot_last.index:
         turn.save_snapshot(meta)
 
 
 def compact(turn: Turn) -> None:
-    """What follows from the state: a snapshot when it is due, and entries forgotten that it covers."""
+    """Build a snapshot if one is due, and purge entries that the stored snapshot covers."""
     if turn.rules.is_snapshot_due(turn.state):
         build(turn)
     upto = turn.rules.purge_upto(turn.state)
@@ -50,7 +50,7 @@ def compact(turn: Turn) -> None:
 
 
 def purge(turn: Turn, upto: Index) -> None:
-    """Forget entries up to ``upto``, as far as they may be forgotten."""
+    """Purge entries up to ``upto``, but no further than the snapshot and running transfers allow."""
     last = turn.log.id_at(min(upto, turn.rules.purge_limit(turn.state)))
     if last is not None and last.index > turn.log.start.index:
         turn.purge(last)
@@ -60,19 +60,19 @@ def purge(turn: Turn, upto: Index) -> None:
 
 
 def on_snapshot_response(turn: Turn, peer: NodeId, answer: SnapshotResponse) -> None:
-    """The peer holds the bytes up to ``offset``: the next chunk may go, or the same again."""
+    """Record that the peer holds the bytes up to ``offset``, and send the next chunk or repeat the last."""
     progress = record_ack(turn, peer, answer.round)
     if progress is None or not isinstance(progress.state, SendSnapshot) or progress.state.meta.last != answer.last:
         return
     offset = min(max(answer.offset, 0), progress.state.meta.size)
     if progress.state.asked and offset == progress.state.offset:
-        return  # that chunk is on its way already: a doubled answer must not double the stream
+        return  # that chunk is on its way already: a duplicate answer must not duplicate the stream
     tries = 0 if offset > progress.state.offset else progress.state.tries
     turn.set_progress(replace(progress, state=SendSnapshot(progress.state.meta, offset, tries=tries)))
 
 
 def on_snapshot_gone(turn: Turn, peer: NodeId) -> None:
-    """The driver has no such snapshot any more: begin again with the newest."""
+    """The driver no longer has the snapshot: restart the transfer with the newest one."""
     progress = turn.leader.of(peer)
     newest = turn.state.disk.snapshot
     if progress is not None and isinstance(progress.state, SendSnapshot) and newest is not None:
@@ -84,7 +84,7 @@ def on_snapshot_gone(turn: Turn, peer: NodeId) -> None:
 
 
 def on_snapshot_request(turn: Turn, leader: NodeId, request: SnapshotRequest) -> None:
-    """Take the next chunk, and with the last one the snapshot (Figure 13, in every case of openraft's table)."""
+    """Store the next chunk; after the last one install the snapshot (Figure 13, in every case of openraft's table)."""
     meta = request.meta
     if meta.last.leader > (request.vote.term, request.vote.node):
         turn.alarm(leader, f"sends a snapshot to {meta.last}, from a leadership later than its own {request.vote}")
@@ -97,7 +97,7 @@ def on_snapshot_request(turn: Turn, leader: NodeId, request: SnapshotRequest) ->
 
 
 def _take_chunk(turn: Turn, leader: NodeId, request: SnapshotRequest) -> None:
-    """Bytes are taken in order; whatever comes out of order is answered with where to go on."""
+    """Store bytes that arrive in order; answer any others with the offset to continue at."""
     known = turn.state.incoming
     incoming = known if known is not None and known.meta == request.meta else Incoming(request.meta)
     if request.offset == incoming.offset:
@@ -120,7 +120,7 @@ def _ask_for_chunk(turn: Turn, leader: NodeId, request: SnapshotRequest, offset:
 
 
 def _finish(turn: Turn, leader: NodeId, request: SnapshotRequest, incoming: Incoming) -> None:
-    """All bytes are here: install them if they are the right ones, else begin again."""
+    """Install the complete snapshot if its size and checksum match; else restart the transfer."""
     if (incoming.offset, incoming.checksum) != (request.meta.size, request.meta.checksum):
         turn.alarm(leader, f"the snapshot to {request.meta.last} arrived damaged")
         turn.update(incoming=None)

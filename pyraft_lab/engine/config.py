@@ -1,4 +1,4 @@
-"""Every knob, checked once at the gate; times in seconds (openraft Config)."""
+"""Every setting of a node, checked once when it is given; all times are in seconds (openraft Config)."""
 
 from math import isfinite
 from typing import Any
@@ -10,11 +10,11 @@ from pyraft_lab.arguments import at_least, flag, instance, integer, seconds, tim
 from pyraft_lab.errors import ConfigError
 
 FORMER_NAMES = {"vote_lease": "vote_lease", "read_sends_heartbeat": "read_sends_heartbeat"}
-"""Earlier names of knobs, still read in files and on command lines."""
+"""Earlier names of settings, still accepted in files and on command lines."""
 
 
 class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
-    """How a node behaves; all nodes of a cluster should have the same times.
+    """How a node behaves; times are in seconds and should be the same on all nodes of a cluster.
 
     >>> Config(election_timeout=(0.3, 0.2)).validated()
     Traceback (most recent call last):
@@ -22,30 +22,32 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     """
 
     election_timeout: tuple[float, float] = (0.15, 0.30)
-    """A follower that hears no leader campaigns after a random time in [shortest, longest) (§5.2, §9.3)."""
+    """Seconds: a follower that receives nothing from a leader campaigns after a random time in [shortest, longest)
+    (§5.2, §9.3)."""
     heartbeat_interval: float = 0.05
-    """A leader's rounds; must be well below the shortest election timeout, and end before a lease does."""
+    """Seconds between a leader's heartbeat rounds; well below the shortest election timeout and a leader's lease."""
     clock_drift: float = 0.1
-    """How much clocks may differ in rate: a leader's lease is shorter than its followers' loyalty by this share."""
+    """How much clocks may differ in rate, as a share: a leader's lease is this much shorter than the vote leases of
+    its followers."""
     retry_timeout: float = 0.1
-    """An append or a snapshot chunk not answered by then is sent again, with back-off."""
+    """Seconds after which an unanswered append or snapshot chunk is sent again, with back-off."""
     retry_limit: float = 1.0
-    """The longest back-off towards a peer that does not answer."""
+    """Seconds: the longest back-off for a peer that does not answer."""
 
     pre_vote: bool = True
     """Ask before campaigning, so that a node that was away does not depose a leader (dissertation §9.6)."""
     check_quorum: bool = True
     """A leader without a quorum refuses writes and then steps down (dissertation §6.2)."""
     vote_lease: bool = True
-    """Who heard a leader lately does not vote against it (dissertation §4.2.3)."""
+    """A node that has received from a leader within its vote lease does not vote against it (dissertation §4.2.3)."""
     enable_elect: bool = True
     """Campaign when the election timer fires; off, only on request."""
     enable_heartbeat: bool = True
-    """Send heartbeats; off, only appends keep followers loyal."""
+    """Send heartbeats; off, only appends renew the followers' vote leases."""
     suppress_heartbeats: bool = False
-    """Send no heartbeat to a follower that acknowledged an append in the round that ends."""
+    """Skip the heartbeat to a follower that acknowledged an append in the round that ends."""
     leader_restore: bool = False
-    """A restarted leader resumes its term; it then sends only what its own disk holds."""
+    """A restarted leader resumes leadership in its term; it then sends only entries that are on its own disk."""
 
     max_append_entries: int = 300
     """Entries in one AppendEntries message."""
@@ -63,32 +65,32 @@ class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
     """Whether a follower that lost its log may start again from nothing; dangerous for voters."""
 
     snapshot_logs_since_last: int | None = 5000
-    """Build a snapshot once this many entries were applied since the last; ``None`` for never."""
+    """Build a snapshot after this many entries were applied since the last; ``None`` for never."""
     snapshot_bytes_since_last: int | None = None
-    """Build a snapshot once this many bytes were applied since the last; ``None`` for never."""
+    """Build a snapshot after this many bytes were applied since the last; ``None`` for never."""
     snapshot_chunk: int = 64 << 10
     """Bytes of a snapshot in one message."""
     keep_logs: int = 1000
-    """Entries that a snapshot covers and that are kept for slow followers."""
+    """How many entries that a snapshot covers are kept in the log for slow followers."""
     purge_batch: int = 1
     """Purge only when at least this many entries can go."""
 
     auto_leave: bool = True
-    """A leader ends a committed joint membership by itself; off, a change returns there and the operator ends it."""
+    """A leader ends a committed joint membership by itself; off, the operator ends it with another change."""
     read_sends_heartbeat: bool = True
     """A linearizable read sends a round at once; off, it waits for the next heartbeat."""
     max_apply_entries: int = 4096
-    """Entries handed to the state machine in one piece."""
+    """Entries handed to the state machine in one ``Apply``."""
     learner_lag: int = 1000
     """A learner is caught up when it lacks no more entries than this."""
 
     @classmethod
     def of(cls, config: "Config | None") -> "Config":
-        """The config that was given, checked, or the usual one."""
+        """The given config, validated, or the default for ``None``; raises ``ConfigError``."""
         return cls() if config is None else instance("config", config, Config).validated()
 
     def validated(self) -> "Config":
-        """This config, or ``ConfigError`` naming field, value and rule."""
+        """This config if it is valid; else raise ``ConfigError``, which names field, value and rule."""
         _check_types(self)
         _check_times(self)
         _check_sizes(self)
@@ -123,7 +125,7 @@ def _check_window(window: Any) -> None:
 
 
 def _check_rhythm(config: Config) -> None:
-    """A leader must be heard again before its followers campaign, and before its own lease runs out."""
+    """A heartbeat must arrive before followers campaign, and before the leader's own lease runs out."""
     shortest, interval = config.election_timeout[0], config.heartbeat_interval
     lease, silence = shortest * (1 - config.clock_drift), interval * (2 if config.suppress_heartbeats else 1)
     if shortest <= interval:

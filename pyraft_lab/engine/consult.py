@@ -1,7 +1,7 @@
-"""Which rules decided a step, and what each answered: the step is taken again, and every rule of its run is heard.
+"""Which rules decided a step, and what each answered: take the step again and record every call of a rule.
 
-Whoever explains a step asks here instead of deciding afresh: a run may follow rules that the paper does not know, and
-then the paper's reasons are not the run's::
+Explanations of a step come from here and are never decided a second time: a run may follow rules that differ from the
+paper's, and then the paper's reasons are not the reasons of the run::
 
     step.rules   vote_refusal ──▶ "the candidate's log is behind"     what this run's rule answered
     RAFT         vote_refusal ──▶ None                                what Raft's own answers to the same question
@@ -24,19 +24,19 @@ from pyraft_lab.engine.state import Step
 Function = Callable[..., Any]
 T = TypeVar("T")
 RULE_NAMES: tuple[str, ...] = Rules.__struct_fields__
-"""The names of the table's rules."""
+"""The names of the rules in the table ``Rules``."""
 _OWN: Mapping[str, tuple[Function, Function]] = {
     name: (getattr(RAFT, name), getattr(ADVANCED, name)) for name in RULE_NAMES
 }
 _REFUSALS = tuple(getattr(table, f"{early}vote_refusal") for table in (RAFT, ADVANCED) for early in ("", "pre_"))
 _NOT_HANDED_OVER = Boot | Fire | SnapshotBuilt | Stored
-"""Before these events a driver does not ask which overdue timers fire first."""
+"""Events before which a driver does not ask which overdue timers fire first."""
 KEPT = 1024
-"""Steps whose departures are remembered: labels, sentences and frames ask about the same few again and again."""
+"""How many steps' departures are cached: labels, sentences and frames ask about the same few steps repeatedly."""
 
 
 class Unknown(Struct, frozen=True):
-    """What is not known: the answer of a rule that is not at hand, or that answers otherwise when asked again."""
+    """An unknown answer: the rule is known by name only, or gives another answer when it is asked again."""
 
     def __bool__(self) -> bool:
         return False
@@ -46,7 +46,7 @@ UNKNOWN = Unknown()
 
 
 class Consulted(NamedTuple):
-    """A rule that was asked in a step: its name, what about, what it said (an exception if it raised), and itself."""
+    """One call of a rule in a step: its name, arguments, answer (the exception if it raised), and the function."""
 
     rule: str
     arguments: tuple[Any, ...]
@@ -55,7 +55,7 @@ class Consulted(NamedTuple):
 
 
 class Departure(Struct, frozen=True):
-    """A rule of this run answered otherwise than Raft's own would have; ``title`` is its function's name."""
+    """A rule of this run gave another answer than Raft's own would have; ``title`` is its function's name."""
 
     rule: str
     title: str
@@ -64,32 +64,32 @@ class Departure(Struct, frozen=True):
 
 
 class NamedRule(Struct, frozen=True):
-    """A rule known by its name only, as a file or another process tells of it; asked, it answers as Raft's own does."""
+    """A rule known by its name only, from a file or another process; a call gives the answer of Raft's own rule."""
 
     rule: str
     title: str
 
     def __call__(self, *arguments: Any) -> Any:
-        """What Raft's own rule says."""
+        """The answer of Raft's own rule to the same arguments."""
         return _OWN[self.rule][0](*arguments)
 
 
 def rules_of(step: Step) -> Rules:
-    """The table under which a step was taken."""
+    """The table of rules under which a step was taken; ``RAFT`` where the step names none."""
     return RAFT if step.rules is None else step.rules
 
 
 def names_of(rules: Rules | None) -> Mapping[str, str]:
-    """A table as a file can hold it: its rules that are not those of ``RAFT``, each with its function's name."""
+    """A table for a file: rule name -> function name, for every rule that differs from ``RAFT``."""
     if rules is None:
         return {}
     return {name: title_of(one) for name, one in asdict(rules).items() if unwrap(one) is not _OWN[name][0]}
 
 
 def named_rules(names: Mapping[str, str]) -> Rules | None:
-    """The table that :func:`names_of` told of: Raft's own functions again, and :class:`NamedRule` for any other.
+    """The inverse of :func:`names_of`: Raft's own functions where a name is theirs, else a :class:`NamedRule`.
 
-    Names that are not in the table of rules are left out; ``None`` where nothing is left, which means ``RAFT``.
+    Unknown rule names are ignored; ``None``, which means ``RAFT``, if no other rule remains.
     """
     known = {name: _named(name, title) for name, title in names.items() if name in _OWN}
     found = replace(RAFT, **known)
@@ -102,12 +102,12 @@ def _named(name: str, title: str) -> Function:
 
 
 def consult(step: Step) -> tuple[Consulted, ...]:
-    """The rules that decided a step, in the order in which they were asked; each as often as it was."""
+    """Every call of a rule in a step, in order; a rule that was asked twice appears twice."""
     return _consulted(step, RULE_NAMES)[0]
 
 
 def listen(step: Step, rules: Rules) -> tuple[tuple[Consulted, ...], Step]:
-    """The rules that decide where the step is taken again under ``rules``, and the step that comes of it.
+    """Take a step again under ``rules``: every call of a rule, and the step that results.
 
     Raises what a rule raises.
     """
@@ -117,33 +117,33 @@ def listen(step: Step, rules: Rules) -> tuple[tuple[Consulted, ...], Step]:
 
 
 def departures(step: Step) -> tuple[Departure, ...]:
-    """The rules of this run that answered otherwise than Raft's own, each once; none where all rules are Raft's.
+    """The rules of this run that gave another answer than Raft's own, each once; empty if all rules are Raft's.
 
-    Only answers that made a difference count: most rules are asked in every step, and mostly nothing follows.
+    Only answers that changed the step count: most rules are asked in every step, and mostly without effect.
     """
     return () if step.rules is None else _departures(ByIdentity(step))
 
 
 def answer_of(step: Step, rule: Function) -> Any:
-    """What a step's rule said when it was first asked; ``rule`` is Raft's own. ``UNKNOWN`` where it was not asked."""
+    """The first answer of a step's rule; ``rule`` is Raft's own function. ``UNKNOWN`` if the step did not ask it."""
     name = rule.__name__
     return next((one.answer for one in consult(step) if one.rule == name), UNKNOWN)
 
 
 def ask(step: Step, rule: Function, *arguments: Any) -> Any:
-    """What the rule of a step's run says to a question that the step did not ask; ``UNKNOWN`` where it raises."""
+    """The answer of the run's rule to a question that the step did not ask; ``UNKNOWN`` if the rule raises."""
     answer = _answer(getattr(rules_of(step), rule.__name__), arguments)
     return UNKNOWN if isinstance(answer, Exception) else answer
 
 
 def title_of(function: Function) -> str:
-    """A function by name, as a story tells of it."""
+    """A function's name, as stories and labels show it."""
     whole = unwrap(function)
     return whole.title if isinstance(whole, NamedRule) else str(getattr(whole, "__name__", type(whole).__name__))
 
 
 def is_own(rules: Rules, rule: Function) -> bool:
-    """Whether a table has Raft's own function under the name of ``rule``; answers given by hand do not count."""
+    """Whether a table still has Raft's own function under the name of ``rule``, and no answer given by hand."""
     name = rule.__name__
     return unwrap(getattr(rules, name)) is getattr(_compared(ByIdentity(rules)).own, name)
 
@@ -152,7 +152,7 @@ def is_own(rules: Rules, rule: Function) -> bool:
 
 
 def _consulted(step: Step, names: Iterable[str]) -> tuple[tuple[Consulted, ...], bool]:
-    """What these rules said, and whether the step came out as before: not where a rule is unknown, or not pure."""
+    """The calls of these rules, and whether the step came out as before (not if a rule is unknown or impure)."""
     rules, heard = rules_of(step), list[Consulted]()
     if step.overdue and not isinstance(step.event, _NOT_HANDED_OVER):
         _ask("fires_first", rules.fires_first, (step.event, step.overdue), heard)
@@ -164,7 +164,7 @@ def _consulted(step: Step, names: Iterable[str]) -> tuple[tuple[Consulted, ...],
 
 
 def _listening(rules: Rules, names: Iterable[str], heard: list[Consulted]) -> Rules:
-    """The same table, with an ear at each of these rules."""
+    """The same table, with each of these rules recording its calls in ``heard``."""
 
     def ear(name: str, function: Function) -> Function:
         def ask(*arguments: Any) -> Any:
@@ -195,7 +195,7 @@ def _answer(function: Function, arguments: tuple[Any, ...]) -> Any:
 
 
 class ByIdentity(Generic[T]):
-    """A step or a table as a key: by identity, for comparing whole states costs more than taking a step again."""
+    """A step or table as a cache key, compared by identity: comparing whole states costs more than a new step."""
 
     __slots__ = ("value",)
 
@@ -210,7 +210,7 @@ class ByIdentity(Generic[T]):
 
 
 class Compared(Struct, frozen=True):
-    """A table beside the one of Raft's that it is a variant of: ``others`` are the names of the rules that differ."""
+    """A table and the one of Raft's own that it is a variant of; ``others`` names the rules that differ."""
 
     own: Rules
     others: tuple[str, ...]
@@ -218,7 +218,7 @@ class Compared(Struct, frozen=True):
 
 @lru_cache(maxsize=64)
 def _compared(table: ByIdentity[Rules]) -> Compared:
-    """A variant of ``ADVANCED`` has more of the rules that are only there than of those that are only in ``RAFT``."""
+    """Compare with the nearer of ``RAFT`` and ``ADVANCED``: the one that shares more of the rules they differ in."""
     rules = {name: unwrap(rule) for name, rule in asdict(table.value).items()}
     differ = [name for name, (raft, advanced) in _OWN.items() if raft is not advanced]
     leaning = sum((rules[name] is _OWN[name][1]) - (rules[name] is _OWN[name][0]) for name in differ)
@@ -249,7 +249,7 @@ def _departed(heard: Iterable[Consulted], own: Rules) -> Iterator[Departure]:
 
 
 def _matters(step: Step, name: str, own: Function) -> bool:
-    """Whether the step would come out otherwise with Raft's own rule; why a vote is refused matters in any case."""
+    """Whether Raft's own rule would change the step; the reason for a refused vote always matters."""
     if own in _REFUSALS or name == "fires_first":
         return True
     try:
@@ -260,7 +260,7 @@ def _matters(step: Step, name: str, own: Function) -> bool:
 
 
 def _is_same(answer: Any, own: Any) -> bool:
-    """Whether two answers come to the same: yes and no by their truth, sequences by what is in them."""
+    """Whether two answers are equivalent: compare booleans by truth, sequences by content."""
     match own:
         case bool():
             return bool(answer) is own

@@ -23,7 +23,7 @@ from pyraft_lab.engine.types import NO_NODE, NodeId, Vote
 
 
 def on_election_timer(turn: Turn) -> None:
-    """No leader was heard for an election timeout, so all loyalty is over: stand for election (§5.2)."""
+    """No leader was heard from for an election timeout, so the vote lease is over: start a campaign (§5.2)."""
     on_vote_lease_timer(turn)
     if isinstance(turn.role, Leader) or not turn.rules.may_campaign(turn.state):
         return
@@ -34,7 +34,7 @@ def on_election_timer(turn: Turn) -> None:
 
 
 def campaign(turn: Turn, *, pre_vote: bool, transfer: bool = False) -> None:
-    """Stand for election, asking first where ``pre_vote`` says so; a node that is alone need not ask."""
+    """Start an election, after a pre-vote where ``pre_vote`` asks for one; a single-node cluster skips it."""
     if isinstance(turn.role, Leader) or not turn.rules.may_campaign(turn.state):
         return
     if pre_vote and not turn.state.is_alone:
@@ -44,7 +44,7 @@ def campaign(turn: Turn, *, pre_vote: bool, transfer: bool = False) -> None:
 
 
 def _start_pre_vote(turn: Turn) -> None:
-    """Pre-vote: would a majority vote for me? Nothing durable changes (dissertation §9.6)."""
+    """Ask the other voters how they would vote; nothing durable changes (pre-vote, dissertation §9.6)."""
     turn.become(PreCandidate(granted=frozenset({turn.id}), has_heard_leader=has_heard_leader(turn.state)))
     turn.set_timer(ELECTION)
     wanted = Vote(turn.vote.term + 1, turn.id)
@@ -53,7 +53,7 @@ def _start_pre_vote(turn: Turn) -> None:
 
 
 def _start_election(turn: Turn, *, transfer: bool) -> None:
-    """A new term, a vote for myself, a request to everybody else; my vote counts when it is on disk (§5.2)."""
+    """Start a new term, vote for this node and ask the other voters; its own vote counts once it is on disk (§5.2)."""
     turn.save_vote(Vote(turn.vote.term + 1, turn.id))
     turn.become(Candidate(has_heard_leader=has_heard_leader(turn.state) and not transfer))
     turn.set_timer(ELECTION)
@@ -69,14 +69,14 @@ def _other_voters(turn: Turn) -> list[NodeId]:
 
 
 def on_pre_vote_request(turn: Turn, candidate: NodeId, request: PreVoteRequest) -> None:
-    """Say how I would vote; it promises nothing and changes nothing."""
+    """Answer how this node would vote; the answer promises nothing and changes nothing (dissertation §9.6)."""
     refusal = turn.rules.pre_vote_refusal(turn.state, request)
     answer = PreVoteResponse(vote=turn.vote, asked=request.vote, granted=refusal is None, last=turn.log.last)
     turn.send(candidate, answer)
 
 
 def on_vote_request(turn: Turn, candidate: NodeId, request: VoteRequest) -> None:
-    """Grant or refuse (§5.2, §5.4.1); a grant leaves only when the vote is on disk."""
+    """Grant or refuse a vote (§5.2, §5.4.1); a grant is sent only when the vote is on disk."""
     refusal = turn.rules.vote_refusal(turn.state, request)
     if refusal is None:
         step_down(turn, request.vote)
@@ -91,7 +91,7 @@ def on_vote_request(turn: Turn, candidate: NodeId, request: VoteRequest) -> None
 
 
 def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -> None:
-    """Enough would vote for me: stand. A refusal may teach a higher vote, or I would ask for a stale one for ever."""
+    """Count a pre-vote; start the election with a majority. A refusal may carry a higher vote to campaign above."""
     if not response.granted and _has_higher_vote(turn, response):
         return
     if isinstance(turn.role, PreCandidate) and response.asked == Vote(turn.vote.term + 1, turn.id):
@@ -99,7 +99,7 @@ def on_pre_vote_response(turn: Turn, voter: NodeId, response: PreVoteResponse) -
 
 
 def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
-    """Votes are counted by who asked for them; a higher vote ends the candidacy (§5.2)."""
+    """Count a vote that this candidate asked for; a higher vote ends the candidacy (§5.2)."""
     if _has_higher_vote(turn, response):
         return
     if isinstance(turn.role, Candidate) and turn.rules.answers_vote(turn.vote, response):
@@ -107,7 +107,7 @@ def on_vote_response(turn: Turn, voter: NodeId, response: VoteResponse) -> None:
 
 
 def _has_higher_vote(turn: Turn, response: VoteResponse | PreVoteResponse) -> bool:
-    """An answer with a higher vote ends the campaign; it may tell of a greater log besides."""
+    """Whether an answer has a higher vote, which ends the campaign; defer if it also reports a more up-to-date log."""
     campaigning = isinstance(turn.role, (PreCandidate, Candidate))
     taught = adopt_vote(turn, response.vote)
     if taught and campaigning:
@@ -116,13 +116,13 @@ def _has_higher_vote(turn: Turn, response: VoteResponse | PreVoteResponse) -> bo
 
 
 def _defer(turn: Turn, response: VoteResponse | PreVoteResponse) -> None:
-    """Somebody with a greater log is fitter: let it go first."""
+    """Lengthen the election timer if the voter's log is more up-to-date: let that node campaign first."""
     if response.last > turn.log.last:
         turn.set_timer(ELECTION, backoff=1)
 
 
 def on_own_vote_stored(turn: Turn) -> None:
-    """My own vote is on disk and counts from now, unless it would break a promise to a leader."""
+    """This node's own vote is on disk and counts now, unless it would break the vote lease of a leader."""
     if isinstance(turn.role, Candidate) and not turn.role.has_heard_leader and turn.state.stored_vote == turn.vote:
         turn.become(replace(turn.role, granted=turn.role.granted | {turn.id}))
         _decide(turn)
@@ -143,7 +143,7 @@ def _count(turn: Turn, voter: NodeId, response: VoteResponse | PreVoteResponse) 
 
 
 def _decide(turn: Turn) -> None:
-    """Won, lost, or still open."""
+    """Win or give up the election once its result is certain; else keep waiting."""
     role = turn.role
     assert isinstance(role, (PreCandidate, Candidate)), "only who asked counts votes"
     votes = dict.fromkeys(role.refused, False) | dict.fromkeys(role.granted, True)
@@ -165,17 +165,17 @@ def _win(turn: Turn) -> None:
 
 
 def become_leader(turn: Turn) -> None:
-    """Lead: a first entry of this leadership, by which all earlier ones commit (§5.4.2, §8), and a round of contact."""
+    """Become leader: append a noop, which commits all earlier entries with it (§5.4.2, §8), and start a round."""
     _start_leading(turn, Leader(noop=turn.log.last.index + 1))
 
 
 def resume_leadership(turn: Turn) -> None:
-    """Lead on in the same term after a restart, without memory of what was promised and asked before.
+    """Continue leadership in the same term after a restart, without memory of earlier promises and requests.
 
-    A TimeoutNow may be out for any entry there is, so a lease counts only with those who hold the new blank one.
-    Answers to rounds of the earlier life may still arrive, so rounds go on at a number that no earlier life has used:
-    nothing leaves before the new blank entry is on disk, so that no two lives begin at the same index. Reads wait for
-    that entry, behind which all that was committed stands.
+    A TimeoutNow may be on its way for any existing entry, so the lease counts only nodes that hold the new noop.
+    Answers to rounds before the restart may still arrive, so rounds continue at a number that no earlier incarnation
+    has used: nothing is sent before the new noop is on disk, so no two incarnations begin at the same index. Reads
+    wait for that noop, which follows every committed entry.
     """
     last = turn.log.last.index
     before = (last + 1) << 32
@@ -198,7 +198,7 @@ def _start_leading(turn: Turn, role: Leader) -> None:
 
 
 def follow(turn: Turn, vote: Vote) -> None:
-    """A lawful leader speaks: adopt its vote, follow it, and be loyal for a while (§5.2)."""
+    """A valid leader was heard from: adopt its vote, follow it, and start the vote lease (§5.2)."""
     _stop_leading(turn)
     turn.save_vote(vote)
     turn.become(passive_role(turn, vote.node, heard_leader=turn.config.vote_lease))
@@ -209,7 +209,7 @@ def follow(turn: Turn, vote: Vote) -> None:
 
 
 def step_down(turn: Turn, vote: Vote) -> None:
-    """Follow nobody in particular, under ``vote`` (§5.1)."""
+    """Become a follower (or learner) without a known leader, under ``vote`` (§5.1)."""
     active = isinstance(turn.role, (PreCandidate, Candidate, Leader))
     _stop_leading(turn)
     turn.save_vote(vote)
@@ -219,9 +219,9 @@ def step_down(turn: Turn, vote: Vote) -> None:
 
 
 def adopt_vote(turn: Turn, vote: Vote) -> bool:
-    """A higher vote seen in an answer deposes; it is adopted as not committed, for its sender may have lost its own.
+    """Adopt a higher vote seen in an answer and step down; as not committed, since its sender may not be the leader.
 
-    Who is loyal learns nothing: a late answer to a campaign given up long ago must not end a leader's lease.
+    A node within a vote lease ignores it: a late answer to an abandoned campaign must not end a leader's lease.
     """
     taught = turn.rules.adopted_vote(vote)
     heard_leader = not isinstance(turn.role, Leader) and has_heard_leader(turn.state)
@@ -232,13 +232,13 @@ def adopt_vote(turn: Turn, vote: Vote) -> bool:
 
 
 def passive_role(turn: Turn, leader: NodeId, *, heard_leader: bool) -> Follower | Learner:
-    """The role of who neither leads nor campaigns."""
+    """The role of a node that neither leads nor campaigns: follower if it is a voter, else learner."""
     kind = Follower if turn.rules.may_campaign(turn.state) else Learner
     return kind(leader, heard_leader)
 
 
 def refresh_role(turn: Turn) -> None:
-    """A membership was appended, truncated or installed: who rests may have become a voter, or a learner."""
+    """The membership changed: a follower may have become a learner, or a learner a voter."""
     match turn.role:
         case Learner(leader, heard_leader) if turn.rules.may_campaign(turn.state):
             turn.become(Follower(leader, heard_leader))
@@ -251,7 +251,7 @@ def refresh_role(turn: Turn) -> None:
 
 
 def _stop_leading(turn: Turn) -> None:
-    """Leave office: waiting reads fail first; waiting writes live on until their entries are truncated."""
+    """End leadership: fail the waiting reads; waiting writes stay until their entries are truncated."""
     if not isinstance(turn.role, Leader):
         return
     waiting = tuple(request for read in turn.role.reads for request in read.requests)
@@ -262,7 +262,7 @@ def _stop_leading(turn: Turn) -> None:
 
 
 def recognise_leader(turn: Turn, src: NodeId, vote: Vote) -> bool:
-    """Whether ``src`` speaks as a leader that this node may follow; if so it is followed, if not it is told why."""
+    """Follow ``src`` if it is a leader this node may follow, else send it the newer vote; whether it was followed."""
     if not vote.committed or vote.node != src:
         return False
     if not turn.rules.supersedes(vote, turn.vote):
@@ -276,15 +276,15 @@ def recognise_leader(turn: Turn, src: NodeId, vote: Vote) -> bool:
 
 
 def on_vote_lease_timer(turn: Turn) -> None:
-    """The leader's lease on this follower is over: it may vote again, for others or for itself."""
+    """The vote lease is over: this node may vote again, for others or for itself."""
     if not isinstance(turn.role, Leader):
         turn.become(replace(turn.role, has_heard_leader=False))
         on_own_vote_stored(turn)
 
 
 def on_lease_timer(turn: Turn, round: int) -> None:
-    """The lease of a round has run out. Without a later proof the leader refuses writes, and soon steps down."""
-    before = has_lost_lease(turn.state)  # later rounds run out too, and must not start the clock anew
+    """The lease of a round has expired. Without a later acknowledged round the leader refuses writes and steps down."""
+    before = has_lost_lease(turn.state)  # later rounds expire too, and must not restart the timer
     turn.lead(expired_round=max(turn.leader.expired_round, round))
     _fail_reads(turn, round)
     if turn.config.check_quorum and has_lost_lease(turn.state) and not before:
@@ -292,7 +292,7 @@ def on_lease_timer(turn: Turn, round: int) -> None:
 
 
 def _fail_reads(turn: Turn, round: int) -> None:
-    """Reads that nobody confirmed within a lease fail, and say who did answer."""
+    """Fail the reads whose round no quorum answered within a lease; ``NoQuorum`` lists the nodes that did."""
     late = tuple(read for read in turn.leader.reads if read.round <= round)
     turn.lead(reads=tuple(read for read in turn.leader.reads if read.round > round))
     for read in late:
@@ -301,7 +301,7 @@ def _fail_reads(turn: Turn, round: int) -> None:
 
 
 def on_quorum_timer(turn: Turn) -> None:
-    """Still no quorum: stop leading, so that heartbeats to the few no longer keep the many from electing (§6.2)."""
+    """Still no quorum: step down, so that heartbeats to a minority stop (check-quorum, dissertation §6.2)."""
     if has_lost_lease(turn.state):
         step_down(turn, turn.vote)
 
@@ -310,7 +310,7 @@ def on_quorum_timer(turn: Turn) -> None:
 
 
 def on_timeout_now(turn: Turn, message: TimeoutNow) -> None:
-    """The leader hands over: campaign at once, and let nobody's lease stand in the way (dissertation §3.10)."""
-    assert message.vote == turn.vote, "a leader is recognised before it is obeyed"
-    if message.last in (None, turn.log.last):  # else it is late: the leader has gone on since, by its lease perhaps
+    """The leader transfers leadership: campaign at once, without regard to vote leases (dissertation §3.10)."""
+    assert message.vote == turn.vote, "a leader is recognised before its request is carried out"
+    if message.last in (None, turn.log.last):  # else it is late: the leader has continued, perhaps by its lease
         campaign(turn, pre_vote=False, transfer=True)

@@ -1,4 +1,4 @@
-"""All of Raft as one function: ``step(state, event) -> Step``. The classic circle is cut twice here.
+"""All of Raft as one function: ``step(state, event) -> Step``, without circular calls between its modules.
 
 A message's vote is compared before any handler runs, and what follows from the state (commit, apply, reads, leaving a
 joint membership, compaction) is settled once after any handler, whatever brought it about.
@@ -114,7 +114,7 @@ from pyraft_lab.engine.types import LogId, NodeId, Vote
 
 
 def step(state: RaftState, event: Event, rules: Rules = RAFT) -> Step:
-    """One turn of Raft: nothing else in the house decides anything."""
+    """Handle one event: the new state and the commands for the driver. Every decision of Raft is made here."""
     turn = Turn(state, rules)
     if not state.halted:
         dispatch(turn, event)
@@ -123,31 +123,31 @@ def step(state: RaftState, event: Event, rules: Rules = RAFT) -> Step:
 
 
 def with_overdue(taken: Step, overdue: Sequence[Timer]) -> Step:
-    """The step with the timers that a run's own ``fires_first`` let wait; Raft's own lets none wait that matters."""
+    """The step with the overdue timers that the run's own ``fires_first`` postponed and Raft's own would not."""
     if not overdue or taken.rules is None or taken.rules.fires_first is fires_first:
         return taken
     return replace(taken, overdue=tuple(overdue))
 
 
 class Engine(Struct, frozen=True):
-    """Raft under one table of rules: what drivers turn."""
+    """Raft under one table of rules; drivers call its ``start`` and ``step``."""
 
     rules: Rules = RAFT
 
     def start(self, id: NodeId, disk: Disk | None = None, config: Config | None = None) -> RaftState:
-        """The state of a node that starts from ``disk`` (none: an empty one); give it ``Boot()`` first.
+        """The state of a node that starts from ``disk`` (default: an empty one); its first event must be ``Boot()``.
 
         Raises ``StorageFailed`` where the disk could not have been written by Raft.
         """
         return start(id, Disk() if disk is None else disk, Config() if config is None else config)
 
     def step(self, state: RaftState, event: Event) -> Step:
-        """One turn under these rules."""
+        """Handle one event under these rules; see :func:`step`."""
         return step(state, event, self.rules)
 
 
 def raft(rules: Rules = RAFT) -> Engine:
-    """An engine that follows ``rules``."""
+    """An engine that follows ``rules``; without an argument, the paper's."""
     return Engine(rules)
 
 
@@ -155,7 +155,7 @@ def raft(rules: Rules = RAFT) -> Engine:
 
 
 def dispatch(turn: Turn, event: Event) -> None:
-    """Every event has one handler."""
+    """Call the one handler of an event."""
     match event:
         case Receive(src, message):
             receive(turn, src, message)
@@ -174,7 +174,7 @@ def dispatch(turn: Turn, event: Event) -> None:
 
 
 def on_request(turn: Turn, event: Request) -> None:
-    """Clients and operators that wait for an answer."""
+    """Handle a request of a client or operator that waits for an answer."""
     match event:
         case Propose():
             propose(turn, event)
@@ -194,7 +194,7 @@ def on_request(turn: Turn, event: Request) -> None:
 
 
 def on_trigger(turn: Turn, event: Trigger) -> None:
-    """Orders that nobody waits for."""
+    """Handle an operator's trigger, which needs no answer."""
     match event:
         case Elect(pre_vote):
             campaign(turn, pre_vote=pre_vote)
@@ -211,7 +211,7 @@ def on_trigger(turn: Turn, event: Trigger) -> None:
 
 
 def on_notice(turn: Turn, event: Notice) -> None:
-    """What the machine, the disk or the transport has to say."""
+    """Handle a notice from the machine, the disk or the transport."""
     match event:
         case SnapshotBuilt(meta):
             on_snapshot_built(turn, meta)
@@ -224,7 +224,7 @@ def on_notice(turn: Turn, event: Notice) -> None:
 
 
 def on_stored(turn: Turn, vote: Vote, last: LogId) -> None:
-    """The disk has caught up to ``(vote, last)``; a completion of an older vote vouches for nothing (CP-06)."""
+    """The disk has caught up to ``(vote, last)``; a completion under an older vote proves nothing about this one."""
     if vote != turn.vote:
         return
     stored = last if turn.log.has(last) else turn.state.stored
@@ -233,7 +233,7 @@ def on_stored(turn: Turn, vote: Vote, last: LogId) -> None:
 
 
 def on_timer(turn: Turn, timer: Timer) -> None:
-    """A timer that fires too late, in a role it no longer fits, does nothing."""
+    """Handle a timer; one that no longer fits the node's role does nothing."""
     match timer.kind:
         case TimerKind.ELECTION:
             on_election_timer(turn)
@@ -246,7 +246,7 @@ def on_timer(turn: Turn, timer: Timer) -> None:
 
 
 def on_leader_timer(turn: Turn, kind: LeaderTimer, key: int) -> None:
-    """Timers of the office."""
+    """Handle a timer that only a leader has; ``key`` is a round or a peer."""
     match kind:
         case TimerKind.HEARTBEAT:
             on_heartbeat_timer(turn)
@@ -266,7 +266,7 @@ def on_leader_timer(turn: Turn, kind: LeaderTimer, key: int) -> None:
 
 
 def receive(turn: Turn, src: NodeId, message: AnyMessage) -> None:
-    """Compare votes first; then let the message's handler speak (§5.1)."""
+    """Compare the message's vote with the node's own first, then call its handler (§5.1)."""
     if src == turn.id:
         return
     match message:
@@ -287,7 +287,7 @@ def receive(turn: Turn, src: NodeId, message: AnyMessage) -> None:
 
 
 def on_candidate(turn: Turn, src: NodeId, message: CandidateMessage) -> None:
-    """Somebody campaigns, for itself and not yet elected; anything else is absurd."""
+    """Handle a request for a vote; ignore it unless its vote is the sender's own and not yet granted."""
     if message.vote.node != src or message.vote.committed:
         return
     if isinstance(message, VoteRequest):
@@ -297,7 +297,7 @@ def on_candidate(turn: Turn, src: NodeId, message: CandidateMessage) -> None:
 
 
 def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
-    """Somebody leads: follow, if its vote is not behind mine, then obey."""
+    """Handle a leader's message: follow the leader unless its vote is stale, then do what it asks."""
     if not recognise_leader(turn, src, message.vote):
         return
     match message:
@@ -314,7 +314,7 @@ def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
 
 
 def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
-    """Somebody answers a leader; only answers under this very leadership count."""
+    """Handle an answer to a leader; only answers to this leadership count."""
     if adopt_vote(turn, message.vote) or message.vote != turn.vote or not isinstance(turn.role, Leader):
         return
     match message:
@@ -334,7 +334,7 @@ def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
 
 
 def settle(turn: Turn) -> None:
-    """What follows from the state, whoever brought it about."""
+    """Do what follows from the new state, whichever event led to it."""
     if isinstance(turn.role, Leader):
         settle_leader(turn)
     settle_machine(turn)
@@ -343,7 +343,7 @@ def settle(turn: Turn) -> None:
 
 
 def settle_leader(turn: Turn) -> None:
-    """Contact, commit, reads, the end of a joint membership, a handover; then send whatever may be sent."""
+    """Renew the lease, commit, answer reads, leave a joint membership, transfer; then send what may be sent."""
     renew_lease(turn)
     advance_commit(turn)
     if leave_joint(turn):

@@ -1,4 +1,4 @@
-"""Events: all that a driver may tell the engine."""
+"""Events: everything a driver may pass to the engine."""
 
 from typing import Literal, get_args
 
@@ -15,14 +15,14 @@ from pyraft_lab.errors import ConfigError
 
 
 class Precondition(Struct, frozen=True, kw_only=True):
-    """Preconditions of a membership change, for the leader to check; ``None`` asks nothing (openraft Precondition)."""
+    """Preconditions of a membership change, checked by the leader; ``None`` checks nothing (openraft Precondition)."""
 
     leader: tuple[int, NodeId] | None = None
     last: LogId | None = None
     membership: LogId | None = None
 
     def validated(self) -> "Precondition":
-        """This guard, or ``ConfigError`` naming what could never hold."""
+        """These preconditions; raises ``ConfigError``, naming the field, if one could never hold."""
         leadership("only_if.leader", self.leader)
         for field, value in (("last", self.last), ("membership", self.membership)):
             if value is not None:
@@ -35,7 +35,7 @@ Guard = Precondition
 
 
 def leadership(field: str, value: object) -> tuple[int, NodeId] | None:
-    """A leadership that a request is for: (term, node), or ``None`` for any; ``ConfigError`` where it is neither."""
+    """The leadership a request is for: (term, node), or ``None`` for any; raises ``ConfigError`` for other values."""
     if value is None:
         return None
     if not isinstance(value, (tuple, list)) or len(value) != 2:
@@ -44,27 +44,27 @@ def leadership(field: str, value: object) -> tuple[int, NodeId] | None:
 
 
 class Boot(Struct, frozen=True, tag=True):
-    """The node starts from what its disk holds."""
+    """The node starts from its disk; the first event of every node."""
 
 
 class Receive(Struct, frozen=True, tag=True):
-    """A message has arrived."""
+    """A message has arrived from node ``src``."""
 
     src: NodeId
     message: AnyMessage
 
 
 class Fire(Struct, frozen=True, tag=True):
-    """A timer has run out."""
+    """A timer has fired."""
 
     timer: Timer
 
 
 class Stored(Struct, frozen=True, tag=True):
-    """Every storage command issued while vote and log ended like this is durable.
+    """Every storage command issued up to this vote and this end of the log is durable.
 
-    The pair names the state of the disk, not an index: a completion that arrives late cannot
-    vouch for an entry that was truncated and written anew since.
+    The pair names a state of the disk, not an index: a late completion cannot
+    confirm an entry that has been truncated and written again since.
     """
 
     vote: Vote
@@ -72,9 +72,9 @@ class Stored(Struct, frozen=True, tag=True):
 
 
 class Propose(Struct, frozen=True, tag=True, kw_only=True):
-    """Clients' writes, many at once: ``requests[i]`` waits for ``payloads[i]``.
+    """A batch of clients' writes: ``requests[i]`` waits for ``payloads[i]``.
 
-    ``leader`` fences them: another leadership must not take them (openraft with_leader).
+    ``leader`` is the expected leader: any other leadership refuses the batch (openraft with_leader).
     """
 
     requests: tuple[RequestId, ...]
@@ -86,16 +86,16 @@ ReadPolicy = Literal["index", "lease"]
 
 
 def read_policy(policy: ReadPolicy) -> ReadPolicy:
-    """The policy of a read on a live node, checked."""
+    """The policy of a read on a live node, checked; raises ``ConfigError`` for any other value."""
     advice = "'local' is for simulations; what one live node has, raft.with_machine() tells"
     return choice("policy", policy, get_args(ReadPolicy), advice=advice)
 
 
 class Read(Struct, frozen=True, tag=True):
-    """Clients ask from which index on a read is linearizable (dissertation §6.4; openraft ReadPolicy).
+    """Clients ask from which index a read is linearizable (dissertation §6.4; openraft ReadPolicy).
 
-    By ``index`` a majority is asked. By ``lease`` nobody is: it assumes that clocks differ in rate by no more than
-    ``clock_drift``, and that a driver notices a pause longer than the lease (``rules.fires_first``) before it asks.
+    With ``index`` the leader asks a majority. With ``lease`` it asks nobody: this assumes that clocks differ in rate by
+    at most ``clock_drift``, and that a driver notices a pause longer than the lease (``rules.fires_first``) first.
     """
 
     requests: tuple[RequestId, ...]
@@ -103,7 +103,7 @@ class Read(Struct, frozen=True, tag=True):
 
 
 class ChangeMembership(Struct, frozen=True, tag=True, kw_only=True):
-    """An operator wants another membership; a change of voters goes through a joint one."""
+    """An operator changes the membership; a change of voters passes through a joint membership (§6)."""
 
     request: RequestId
     change: Change
@@ -119,17 +119,17 @@ class Initialize(Struct, frozen=True, tag=True):
 
 
 class Elect(Struct, frozen=True, tag=True):
-    """Campaign now; ``pre_vote`` asks first, whatever the configuration says."""
+    """Campaign now; with ``pre_vote`` after a pre-vote, whatever the configuration says."""
 
     pre_vote: bool = False
 
 
 class SendHeartbeat(Struct, frozen=True, tag=True):
-    """Send a round of heartbeats now, redundant or not."""
+    """Send a round of heartbeats now, even to followers that need none."""
 
 
 class TransferLeader(Struct, frozen=True, tag=True):
-    """Hand leadership to a voter."""
+    """Transfer leadership to a voter (dissertation §3.10)."""
 
     request: RequestId
     to: NodeId
@@ -152,34 +152,34 @@ class SnapshotGone(Struct, frozen=True, tag=True):
 
 
 class PurgeLog(Struct, frozen=True, tag=True):
-    """Forget entries up to ``upto`` as far as the snapshot covers them."""
+    """Purge entries up to ``upto``, as far as the snapshot covers them."""
 
     upto: Index
 
 
 class AllowRevert(Struct, frozen=True, tag=True):
-    """This follower lost its log, and may start again from nothing (openraft allow_next_revert)."""
+    """Allow a follower that lost its log to start again with an empty one (openraft allow_next_revert)."""
 
     request: RequestId
     peer: NodeId
 
 
 class Unreachable(Struct, frozen=True, tag=True):
-    """The transport could not deliver to ``peer``."""
+    """The transport could not deliver a message to ``peer``."""
 
     peer: NodeId
 
 
 class Configure(Struct, frozen=True, tag=True):
-    """Other settings from now on; what the runtime toggles are made of."""
+    """Use another configuration from now on; the runtime's toggles send this event."""
 
     config: Config
 
 
 Request = Propose | Read | ChangeMembership | Initialize | TransferLeader | AllowRevert
-"""What somebody waits for an answer to."""
+"""Events with a client or operator that waits for an answer."""
 Trigger = Elect | SendHeartbeat | BuildSnapshot | PurgeLog | Configure
-"""What an operator may order; a no-op where it makes no sense."""
+"""Events an operator may trigger; each is a no-op on a node it does not fit."""
 Notice = SnapshotBuilt | SnapshotGone | Unreachable
-"""What a driver's machine, disk or transport has to say."""
+"""Events from a driver's machine, disk or transport."""
 Event = Boot | Receive | Fire | Stored | Request | Trigger | Notice

@@ -1,4 +1,4 @@
-"""The replicated log as a value: appending a batch costs the batch, however long the log is.
+"""The replicated log as a value: the cost of appending depends on the batch and not on the log's length.
 
 Entries live in chunks of 256, each a tuple that older logs share::
 
@@ -39,29 +39,29 @@ Payload = Noop | Normal | Configuration
 
 
 class Entry(Struct, frozen=True, array_like=True, gc=False):
-    """One place in the log: its id and what it says."""
+    """One entry of the log: its id (term, leader, index) and its payload."""
 
     id: LogId
     payload: Payload
 
     @property
     def index(self) -> Index:
-        """Where it stands."""
+        """The entry's index in the log."""
         return self.id.index
 
     @property
     def size(self) -> int:
-        """Bytes of command it carries; what flow control counts."""
+        """Bytes of the entry's command (0 for a noop or membership); flow control counts these."""
         return len(self.payload.data) if isinstance(self.payload, Normal) else 0
 
 
 def byte_size(entries: Iterable[Entry]) -> int:
-    """The size of them all."""
+    """The sum of the entries' sizes in bytes of commands."""
     return sum([len(entry.payload.data) for entry in entries if isinstance(entry.payload, Normal)])
 
 
 class SnapshotMeta(Struct, frozen=True, cache_hash=True):
-    """What a snapshot stands for: the log up to ``last`` and the membership there (§7, Figure 13)."""
+    """What a snapshot covers: the log up to ``last`` and the membership there (§7, Figure 13); ``size`` in bytes."""
 
     last: LogId
     membership: Membership
@@ -103,20 +103,20 @@ class Log(Struct, frozen=True, cache_hash=True):
         return chain.from_iterable(chunk.entries for chunk in self.chunks)
 
     def proves_lost_disk(self, node: NodeId, last: LogId) -> bool:
-        """Whether ``node``, whose log ends with ``last``, must have lost its disk: it has led, and its log is empty.
+        """Whether ``node``, whose log ends with ``last``, must have lost its disk: it has led, but its log is empty.
 
-        A leader has a membership and its own vote on its disk before it asks for votes. Of a node that never led
-        nobody can tell: it may be new, or late. And once its runs are purged, of nobody.
+        A leader has a membership and its own vote on its disk before it asks for votes. A node that never led may
+        simply be new or slow, so the answer is no; also once the entries of its leaderships are purged.
         """
         return last == ORIGIN and any(run.node == node for run in self.runs)
 
     @property
     def first_index(self) -> Index:
-        """The first index still here (one beyond the last where the log is empty)."""
+        """The first index that is not purged (one after the last index if the log is empty)."""
         return self.start.index + 1
 
     def entry(self, index: Index) -> Entry:
-        """The entry at ``index``, which must be here."""
+        """The entry at ``index``, which must be neither purged nor beyond the end."""
         assert self.start.index < index <= self.last.index, "only entries between start and last are here"
         entries = self.chunks[_number(index) - _number(self.first_index)].entries
         return entries[index - entries[0].index]
@@ -128,11 +128,11 @@ class Log(Struct, frozen=True, cache_hash=True):
         return self.entry(index).id if self.start.index < index <= self.last.index else None
 
     def has(self, id: LogId) -> bool:
-        """Whether the log holds exactly this entry (or begins right behind it)."""
+        """Whether the log holds exactly this entry, or begins right after it."""
         return self.id_at(id.index) == id
 
     def slice(self, first: Index, stop: Index, *, max_bytes: int | None = None) -> tuple[Entry, ...]:
-        """Entries ``first … stop - 1`` as far as they are here; at least one, then what fits ``max_bytes``."""
+        """The existing entries of ``first … stop - 1``; at least one, then as many as fit into ``max_bytes``."""
         first, stop = max(first, self.first_index), min(stop, self.last.index + 1)
         if first >= stop:
             return ()
@@ -144,7 +144,7 @@ class Log(Struct, frozen=True, cache_hash=True):
         return found if max_bytes is None else _fitting(found, max_bytes)
 
     def append(self, entries: Sequence[Entry]) -> "Log":
-        """This log with ``entries`` behind its last; costs O(entries), not O(log)."""
+        """This log with ``entries`` appended; costs O(entries), not O(log)."""
         if not entries:
             return self
         assert entries[0].index == self.last.index + 1, "entries continue the log without a gap"
@@ -168,7 +168,7 @@ class Log(Struct, frozen=True, cache_hash=True):
         )
 
     def truncate(self, after: Index) -> "Log":
-        """This log without the entries behind ``after``."""
+        """This log without the entries after index ``after``."""
         assert after >= self.start.index, "what a snapshot covers is committed and never truncated"
         if after >= self.last.index:
             return self
@@ -189,7 +189,7 @@ class Log(Struct, frozen=True, cache_hash=True):
         )
 
     def purge(self, upto: LogId) -> "Log":
-        """This log without the entries up to ``upto``; beyond the end, or on another history, nothing is left."""
+        """This log without the entries up to ``upto``; empty if ``upto`` is beyond the end or conflicts with it."""
         if upto.index <= self.start.index:
             return self
         if not self.has(upto) or upto == self.last:
@@ -225,12 +225,12 @@ class Log(Struct, frozen=True, cache_hash=True):
 
 
 def _number(index: Index) -> int:
-    """Which chunk of an unpurged log ``index`` belongs to."""
+    """The number of the chunk that holds ``index`` in an unpurged log."""
     return (index - 1) // CHUNK
 
 
 def _by_chunk(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
-    """``entries`` in pieces, cut where a chunk ends."""
+    """Split ``entries`` at the chunk boundaries."""
     place = 0
     while place < len(entries):
         end = place + CHUNK - (entries[place].index - 1) % CHUNK
@@ -241,13 +241,13 @@ def _by_chunk(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
 def _new_runs(leader: tuple[int, int] | None, entries: Sequence[Entry]) -> tuple[LogId, ...]:
     """The ids in ``entries`` at which the leader changes, ``leader`` being that of the entry before them."""
     if leader == entries[-1].id.leader:
-        return ()  # leaders only grow along a log, so nobody else is between
+        return ()  # leaders never decrease along a log, so there is no other between them
     before = (leader, *(entry.id.leader for entry in entries[:-1]))
     return tuple(entry.id for previous, entry in zip(before, entries, strict=True) if previous != entry.id.leader)
 
 
 def _fitting(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
-    """The first of ``entries``, and those behind it that fit with it."""
+    """The first of ``entries``, and the following ones that fit into ``max_bytes`` with it."""
     if byte_size(entries) <= max_bytes:
         return entries
     total = 0

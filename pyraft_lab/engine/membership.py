@@ -1,4 +1,4 @@
-"""Who belongs: voter sets (two while joint), learners, addresses, and the arithmetic of quorums (§6)."""
+"""A cluster's membership: voter sets (two while joint), learners, addresses, and quorum arithmetic (§6)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,7 +16,7 @@ Voters = frozenset[NodeId]
 
 
 class Addresses(dict[NodeId, str]):
-    """A node table that never changes: id to address, in order of ids; hashable."""
+    """An immutable, hashable map from node id to address, in order of ids; writing raises ``TypeError``."""
 
     def __init__(self, items: Mapping[NodeId, str] | Iterable[tuple[NodeId, str]] = ()) -> None:
         super().__init__(sorted(dict(items).items()))
@@ -28,76 +28,82 @@ class Addresses(dict[NodeId, str]):
         return (Addresses, (dict(self),))
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TypeError("a node table never changes; make a new one")
+        raise TypeError("Addresses cannot be changed; make a new one")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
 
 
 class AddVoters(Struct, frozen=True, tag=True):
-    """Promote learners (a set of ids), or add nodes and promote them in one go (a map of addresses)."""
+    """Promote learners (a set of ids), or add nodes and promote them in one change (a map id -> address).
+
+    A set may name only learners (else ``LearnerNotFound``). A map skips that step, as in openraft: a new node votes
+    before it has the log, and it may not be reachable. If a majority of the new voters cannot be reached, the cluster
+    can commit nothing more, and cannot undo the change either. So add learners first, wait until they have the log, and
+    never let voters that no node has reached replace all others.
+    """
 
     voters: frozenset[NodeId] | dict[NodeId, str]
 
 
 class RemoveVoters(Struct, frozen=True, tag=True):
-    """Take these out of the voter set; ids that are not in it are passed over."""
+    """Remove these ids from the voter set; ids that are not in it are ignored."""
 
     voters: frozenset[NodeId]
 
 
 class ReplaceVoters(Struct, frozen=True, tag=True):
-    """These are the voters from now on; what a plain set of ids means."""
+    """Make these the voters; a plain set of ids means the same."""
 
     voters: frozenset[NodeId]
 
 
 class AddLearners(Struct, frozen=True, tag=True):
-    """Nodes that receive the log and do not vote; addresses already known stay."""
+    """Add nodes that receive the log and do not vote; known addresses stay."""
 
     learners: frozenset[NodeId] | dict[NodeId, str]
 
 
 class RemoveLearners(Struct, frozen=True, tag=True):
-    """Forget these learners; a voter must leave the voter set first."""
+    """Remove these learners; a voter must leave the voter set first."""
 
     learners: frozenset[NodeId]
 
 
 class SetNodes(Struct, frozen=True, tag=True):
-    """Set addresses, known ones overwritten; the voter sets stay as they are."""
+    """Set addresses and overwrite known ones; the voter sets do not change."""
 
     nodes: dict[NodeId, str]
 
 
 class ReplaceNodes(Struct, frozen=True, tag=True):
-    """These are the nodes and their addresses from now on; who is not named is forgotten, so every voter must be."""
+    """Replace all nodes and addresses; nodes not named are removed, so every voter must be named."""
 
     nodes: dict[NodeId, str]
 
 
 class Batch(Struct, frozen=True, tag=True):
-    """Several changes, applied in order, as one."""
+    """Several changes, applied in order as one change."""
 
     changes: tuple["Change", ...]
 
 
 NodeChange = AddLearners | RemoveLearners | SetNodes | ReplaceNodes
-"""What touches the node table and no voter set."""
+"""Changes of the node table that leave the voter sets as they are."""
 Change = AddVoters | RemoveVoters | ReplaceVoters | NodeChange | Batch
 ChangeLike = Change | AbstractSet[NodeId] | list[NodeId] | tuple[NodeId, ...]
 VoteResult = Literal["won", "lost", "pending"]
 
 
 class Membership(Struct, frozen=True, cache_hash=True):
-    """One voter set, or two or more while joint; ``nodes`` names everybody, and who is in no set is a learner.
+    """One voter set, or more while joint; ``nodes`` maps every member to its address, and non-voters are learners.
 
-    A quorum is a majority of *every* set. ``retain`` says what happens to voters that leave when the joint
-    configuration ends: they stay as learners, or go. A membership without sets is that of a node without a cluster.
+    A quorum is a majority of *every* set. ``retain`` says whether removed voters stay as learners when the joint
+    membership ends. A node without a cluster has a membership without sets.
 
     >>> m = Membership.of({1, 2, 3}).change({3, 4, 5})  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    LearnerNotFound: node 4 is no learner of this cluster …
+    LearnerNotFound: node 4 is not a learner of this cluster …
     >>> m = Membership.of({1, 2, 3}, learners={4, 5}).change({3, 4, 5})
     >>> m.is_joint, m.is_quorum({1, 2, 3}), m.is_quorum({1, 3, 4})
     (True, False, True)
@@ -134,17 +140,17 @@ class Membership(Struct, frozen=True, cache_hash=True):
 
     @property
     def voters(self) -> Voters:
-        """Everybody in any voter set."""
+        """All voters: the union of the voter sets."""
         return frozenset[NodeId]().union(*self.configs)
 
     @property
     def learners(self) -> frozenset[NodeId]:
-        """Everybody known who votes in no set."""
+        """All nodes that vote in no set."""
         return frozenset(self.nodes) - self.voters
 
     @property
     def is_joint(self) -> bool:
-        """Whether two sets must agree (joint consensus, §6)."""
+        """Whether more than one voter set must agree (joint consensus, §6)."""
         return len(self.configs) > 1
 
     def is_quorum(self, ids: Iterable[NodeId]) -> bool:
@@ -153,11 +159,11 @@ class Membership(Struct, frozen=True, cache_hash=True):
         return bool(self.configs) and all(2 * len(present & config) > len(config) for config in self.configs)
 
     def committed_index(self, matched: Mapping[NodeId, int]) -> Index:
-        """The largest index that a majority of every voter set holds; who is missing holds nothing."""
+        """The largest index that a majority of every voter set holds; a node that is not in ``matched`` holds 0."""
         return min((_majority_index(config, matched) for config in self.configs), default=0)
 
     def vote_result(self, votes: Mapping[NodeId, bool]) -> VoteResult:
-        """``"won"`` by a majority of every set, ``"lost"`` once one set cannot be won any more, else ``"pending"``."""
+        """``"won"`` with a majority of every set, ``"lost"`` once a set cannot be won, else ``"pending"``."""
         if self.is_quorum(node for node, granted in votes.items() if granted):
             return "won"
         hopeful = self.voters - {node for node, granted in votes.items() if not granted}
@@ -180,15 +186,15 @@ class Membership(Struct, frozen=True, cache_hash=True):
         return Membership(configs=configs, nodes=kept, retain=retain and len(configs) > 1)
 
     def leave(self) -> "Membership":
-        """The uniform membership that ends a joint one: its last set decides."""
+        """The uniform membership that ends a joint one: its last voter set."""
         return self.change(Batch(()), retain=self.retain)
 
 
 def as_change(change: ChangeLike) -> Change:
     """A change as a value, checked; a plain collection of ids means ``ReplaceVoters``.
 
-    The one gate for changes of a membership: ``ConfigError`` names what is no change, no node id or no address,
-    ``EmptyMembership`` says that nobody would vote.
+    Every change of a membership is checked here. Raises ``ConfigError`` for anything that is not a change, a node id
+    or an address, and ``EmptyMembership`` if no voters would remain.
     """
     if isinstance(change, (set, frozenset, list, tuple, AbstractSet)):
         return ReplaceVoters(frozenset(voters("change", change)))
@@ -198,7 +204,7 @@ def as_change(change: ChangeLike) -> Change:
 
 
 def _flat(batch: Batch) -> list[Change]:
-    """The changes of a batch, and of batches in it, in order."""
+    """The changes of a batch and of its nested batches, in order."""
     waiting, found = [*reversed(_listed(batch))], list[Change]()
     while waiting:
         one = waiting.pop()
@@ -236,12 +242,12 @@ def _ids(field: str, ids: object) -> Voters:
 
 
 def _majority_index(config: Voters, matched: Mapping[NodeId, int]) -> Index:
-    """Sorted downwards, the entry in the middle is what a majority holds."""
+    """The middle of the indexes sorted downwards: a majority holds at least that."""
     return sorted((matched.get(node, 0) for node in config), reverse=True)[len(config) // 2]
 
 
 def _apply(change: Change, voters: Voters, nodes: dict[NodeId, str]) -> tuple[Voters, dict[NodeId, str]]:
-    """Voter set and node table after ``change``."""
+    """The voter set and the node table after ``change``."""
     match change:
         case AddVoters(added):
             known = {**_addresses(added), **nodes} if isinstance(added, dict) else nodes

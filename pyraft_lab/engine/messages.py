@@ -1,4 +1,4 @@
-"""What servers say to each other, as tagged values that the wire decoder checks."""
+"""The messages between servers, as tagged values that the wire decoder checks (Figure 2)."""
 
 from msgspec import Struct
 
@@ -7,19 +7,19 @@ from pyraft_lab.engine.types import Index, LogId, Vote
 
 
 class Message(Struct, frozen=True, array_like=True, gc=False, kw_only=True):
-    """What servers say to each other: the sender's vote always in front, compared before all else is read (§5.1)."""
+    """A message between servers; the sender's ``vote`` is compared before anything else is read (§5.1)."""
 
     vote: Vote
 
 
 class PreVoteRequest(Message, frozen=True, tag="PreVoteRequest", array_like=True, kw_only=True):
-    """Would you vote for me? ``vote`` is the one I would ask for (dissertation §9.6)."""
+    """Asks whether the receiver would vote for the sender; ``vote`` is the one it would ask for (dissertation §9.6)."""
 
     last: LogId
 
 
 class PreVoteResponse(Message, frozen=True, tag="PreVoteResponse", array_like=True, kw_only=True):
-    """``asked`` echoes the request; a grant promises nothing and changes nothing."""
+    """Answers a pre-vote; ``asked`` is the request's vote. A grant promises nothing and changes nothing."""
 
     asked: Vote
     granted: bool
@@ -34,7 +34,10 @@ class VoteRequest(Message, frozen=True, tag="VoteRequest", array_like=True, kw_o
 
 
 class VoteResponse(Message, frozen=True, tag="VoteResponse", array_like=True, kw_only=True):
-    """A grant counts if vote and ``asked`` echo the candidate's; ``last`` tells a loser that a greater log exists."""
+    """Answers a vote request: a grant counts if ``vote`` and ``asked`` are the candidate's.
+
+    ``last`` is the end of the voter's log, so that a losing candidate learns of a more up-to-date one.
+    """
 
     asked: Vote
     granted: bool
@@ -42,10 +45,10 @@ class VoteResponse(Message, frozen=True, tag="VoteResponse", array_like=True, kw
 
 
 class AppendRequest(Message, frozen=True, tag="AppendRequest", array_like=True, kw_only=True):
-    """AppendEntries (§5.3): entries right behind ``prev``, and how far the leader has committed.
+    """AppendEntries (§5.3): the entries right after ``prev``, and the leader's commit index.
 
-    ``round`` is the leader's heartbeat round; an answer proves that the follower accepted the leader
-    after the round began, which is what leases and linearizable reads rest on.
+    ``round`` is the leader's heartbeat round. An answer proves that the follower accepted the leader
+    after the round began; leases and linearizable reads rest on this.
     """
 
     prev: LogId
@@ -55,16 +58,16 @@ class AppendRequest(Message, frozen=True, tag="AppendRequest", array_like=True, 
 
 
 class AppendAccepted(Message, frozen=True, tag="AppendAccepted", array_like=True, kw_only=True):
-    """Everything up to ``matched`` is on my disk as it is on yours."""
+    """The follower's log matches the leader's up to index ``matched``, on disk."""
 
     matched: LogId
     round: int = 0
 
 
 class AppendRefused(Message, frozen=True, tag="AppendRefused", array_like=True, kw_only=True):
-    """I lack ``prev``; ``hint`` is my last entry that may still match (it skips a whole term, §5.3 end).
+    """The follower lacks ``prev``; ``hint`` is its last entry that may still match (skips a whole term, §5.3 end).
 
-    ``empty`` where my log holds nothing at all: I am new, or I lost my disk.
+    ``empty`` if its log holds nothing at all: the follower is new, or has lost its disk.
     """
 
     prev: LogId
@@ -74,7 +77,7 @@ class AppendRefused(Message, frozen=True, tag="AppendRefused", array_like=True, 
 
 
 class HeartbeatRequest(Message, frozen=True, tag="HeartbeatRequest", array_like=True, kw_only=True):
-    """I still lead. ``matched`` is what you acknowledged, ``commit`` never goes beyond it."""
+    """The sender still leads; ``matched`` is the index the receiver acknowledged, and ``commit`` never exceeds it."""
 
     matched: LogId
     commit: Index = 0
@@ -82,13 +85,13 @@ class HeartbeatRequest(Message, frozen=True, tag="HeartbeatRequest", array_like=
 
 
 class HeartbeatResponse(Message, frozen=True, tag="HeartbeatResponse", array_like=True, kw_only=True):
-    """I heard you in this round."""
+    """The follower received the leader's heartbeat of ``round``."""
 
     round: int = 0
 
 
 class SnapshotRequest(Message, frozen=True, tag="SnapshotRequest", array_like=True, kw_only=True):
-    """InstallSnapshot (§7): the bytes of a snapshot from ``offset`` on; ``done`` with the last of them."""
+    """InstallSnapshot (§7): a snapshot's bytes from ``offset``; ``done`` with the last chunk."""
 
     meta: SnapshotMeta
     offset: int
@@ -98,7 +101,7 @@ class SnapshotRequest(Message, frozen=True, tag="SnapshotRequest", array_like=Tr
 
 
 class SnapshotResponse(Message, frozen=True, tag="SnapshotResponse", array_like=True, kw_only=True):
-    """I hold the snapshot's bytes up to ``offset``: go on from there."""
+    """The follower holds the snapshot's bytes up to ``offset``: continue from there."""
 
     last: LogId
     offset: int
@@ -108,14 +111,14 @@ class SnapshotResponse(Message, frozen=True, tag="SnapshotResponse", array_like=
 class TimeoutNow(Message, frozen=True, tag="TimeoutNow", array_like=True, kw_only=True):
     """The leader asks this node to campaign at once (dissertation §3.10).
 
-    It is void for a log that does not end with ``last``; ``None`` where the sender leads no more, whatever comes of it.
+    A node whose log does not end with ``last`` ignores it; ``None`` applies to any log: the sender no longer leads.
     """
 
     last: LogId | None = None
 
 
 class Outdated(Message, frozen=True, tag="Outdated", array_like=True, kw_only=True):
-    """You speak for a leadership that is over; this is the vote I know."""
+    """Tells a stale leader that its leadership is over; ``vote`` is the newer one."""
 
 
 LeaderMessage = AppendRequest | HeartbeatRequest | SnapshotRequest | TimeoutNow

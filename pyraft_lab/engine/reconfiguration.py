@@ -53,7 +53,7 @@ def _initialize_refusal(state: RaftState, membership: Membership) -> Refusal | N
 
 
 def change(turn: Turn, event: ChangeMembership) -> None:
-    """Propose the next membership on the way to the wanted one; the caller leads and may take requests."""
+    """Propose the next membership on the way to the wanted one; the node must be a leader that takes requests."""
     refusal: Refusal | None = _precondition_failure(turn.state, event.guard)
     if refusal is None and not turn.rules.may_change(turn.state, turn.leader):
         committed = turn.state.membership_id_at(turn.state.committed)
@@ -85,27 +85,27 @@ def _precondition_failure(state: RaftState, guard: Precondition) -> Precondition
 
 
 def propose_membership(turn: Turn, membership: Membership) -> LogId:
-    """Append a membership; it governs from here on, so records follow it at once (§6)."""
+    """Append a membership; it is effective at once, so the progress records follow it at once (§6)."""
     at = turn.write(Configuration(membership))
     sync_progress(turn)
     return at
 
 
 def leave_joint(turn: Turn) -> bool:
-    """End a committed joint membership, whoever began it."""
+    """End a committed joint membership, even one that an earlier leader began."""
     leaves = turn.config.auto_leave and turn.rules.may_leave(turn.state, turn.leader)
     if leaves:
         propose_membership(turn, turn.membership.leave())
     return leaves
 
 
-# A leader that is not a member any more
+# A leader that is no longer a member
 
 
 def step_down_if_removed(turn: Turn) -> None:
-    """The membership without this leader is committed: hand over and step down (§6).
+    """Transfer leadership and step down, once the membership without this leader is committed (§6).
 
-    To whom an operator named, once it has caught up or its time is over; else to the fittest voter.
+    The target is the node an operator named, after it caught up or timed out; else the most up-to-date voter.
     """
     if turn.id in turn.membership.nodes or turn.state.membership_id.index > turn.state.committed:
         return

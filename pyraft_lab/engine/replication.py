@@ -3,7 +3,7 @@
 ::
 
     leader    1 1 2 3 3      A peer is probed until the logs agree somewhere, then entries stream
-                  ▲          behind each other, unanswered, as many as the window allows.
+                  ▲          without waiting for answers, as many as the window allows.
     follower  1 1 2 2        A refusal's hint skips whole terms on the way back.
 """
 
@@ -30,7 +30,7 @@ from pyraft_lab.engine.types import NO_NODE, ORIGIN, Index, LogId, NodeId
 
 
 def replicate(turn: Turn, peer: NodeId) -> None:
-    """Send ``peer`` whatever it may have now: a probe, a window full of entries, a chunk of the snapshot."""
+    """Send ``peer`` what its progress allows now: a probe, a window of entries, or a chunk of the snapshot."""
     progress = turn.leader.of(peer)
     assert progress is not None, "only peers with a record are replicated to"
     match progress.state:
@@ -55,14 +55,14 @@ def _fill_window(turn: Turn, progress: Progress) -> None:
 
 
 def _has_room(turn: Turn, progress_state: ProgressState) -> bool:
-    """Flow control: a slow or dead follower costs no more than its window."""
+    """Whether the window has room: a slow or dead follower costs at most its window (max_inflight settings)."""
     inflight = progress_state.inflight if isinstance(progress_state, Replicate) else ()
     waiting = sum(batch.size for batch in inflight)
     return len(inflight) < turn.config.max_inflight and waiting < turn.config.max_inflight_bytes
 
 
 def _send_append(turn: Turn, progress: Progress) -> Progress:
-    """One batch of entries, in order behind what was sent before."""
+    """Send one batch of entries, the next after the entries already sent."""
     prev = turn.log.id_at(progress.next - 1)
     if prev is None:
         return _start_snapshot(turn, progress)
@@ -89,7 +89,7 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
 
 
 def _send_commit(turn: Turn, progress: Progress) -> None:
-    """An append without entries, so that a commit is known at once and not at the next heartbeat."""
+    """Send an append without entries: the follower learns of a commit at once, not with the next heartbeat."""
     prev = turn.log.id_at(progress.next - 1)
     if prev is not None:
         _send_entries(turn, progress.peer, prev, ())
@@ -102,7 +102,7 @@ def _send_entries(turn: Turn, peer: NodeId, prev: LogId, entries: tuple[Entry, .
 
 
 def _start_snapshot(turn: Turn, progress: Progress) -> Progress:
-    """The entries the peer needs are purged: it gets the snapshot instead (§7)."""
+    """Start sending a snapshot, because the entries the peer needs are purged (§7)."""
     meta = turn.state.disk.snapshot
     assert meta is not None, "only what a snapshot covers is purged"
     begun = replace(progress, state=SendSnapshot(meta))
@@ -112,7 +112,7 @@ def _start_snapshot(turn: Turn, progress: Progress) -> Progress:
 
 
 def _send_chunk(turn: Turn, progress: Progress, progress_state: SendSnapshot) -> None:
-    """The next bytes; where the peer holds none and is silent, those of the newest snapshot there is."""
+    """Send the next chunk; to a silent peer that holds no bytes yet, one of the newest snapshot."""
     newest = turn.state.disk.snapshot
     assert newest is not None, "a snapshot is sent only where there is one"
     progress_state = (
@@ -138,13 +138,13 @@ def _send_chunk(turn: Turn, progress: Progress, progress_state: SendSnapshot) ->
 
 
 def start_round(turn: Turn) -> None:
-    """A new round of contact; the lease it may buy runs from now, when it is sent (dissertation §6.4.1)."""
+    """Start a new heartbeat round; its lease, if a quorum answers, runs from now, when it is sent (§6.4.1)."""
     turn.lead(round=turn.leader.round + 1)
     turn.set_timer(lease(turn.leader.round))
 
 
 def on_heartbeat_timer(turn: Turn) -> None:
-    """The next round is due: tell whoever was not told otherwise (§5.2)."""
+    """Start the next round: send a heartbeat to every peer, except those that need none (§5.2)."""
     turn.set_timer(HEARTBEAT)
     ending = turn.leader.round
     start_round(turn)
@@ -157,14 +157,14 @@ def on_heartbeat_timer(turn: Turn) -> None:
 
 
 def send_heartbeats(turn: Turn) -> None:
-    """A round of heartbeats now, redundant or not."""
+    """Start a round and send a heartbeat to every peer, even to those that need none."""
     start_round(turn)
     for progress in turn.leader.progress:
         send_heartbeat(turn, progress)
 
 
 def send_heartbeat(turn: Turn, progress: Progress) -> None:
-    """Commit is capped by what the peer acknowledged: a heartbeat proves nothing about the rest of its log."""
+    """Send a heartbeat whose commit index is at most the acknowledged one: it checks nothing beyond that."""
     matched = turn.log.id_at(progress.matched) or ORIGIN
     commit = min(turn.state.committed, matched.index)
     request = HeartbeatRequest(vote=turn.vote, matched=matched, commit=commit, round=turn.leader.round)
@@ -175,7 +175,7 @@ def send_heartbeat(turn: Turn, progress: Progress) -> None:
 
 
 def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> None:
-    """Append what is new behind ``prev``, or say where the logs may still agree (§5.3)."""
+    """Append the new entries after ``prev``, or refuse with a hint where the logs may still agree (§5.3)."""
     if not _is_well_formed(request):
         return
     if not turn.rules.log_matches(turn.log, request.prev):
@@ -194,14 +194,14 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
 
 
 def _is_well_formed(request: AppendRequest) -> bool:
-    """Whether entries follow ``prev`` and each other, none newer than their sender; anything else is absurd."""
+    """Whether entries follow ``prev`` and each other, none newer than the sender; a correct leader sends no others."""
     ids = (request.prev, *(entry.id for entry in request.entries))
     in_order = all(a < b and b.index == a.index + 1 for a, b in pairwise(ids))
     return in_order and ids[-1].leader <= (request.vote.term, request.vote.node)
 
 
 def on_heartbeat_request(turn: Turn, leader: NodeId, request: HeartbeatRequest) -> None:
-    """Stay loyal; a follower that lost what it acknowledged says so."""
+    """Renew the vote lease and commit; a follower that lost acknowledged entries refuses instead."""
     if not turn.rules.log_matches(turn.log, request.matched):
         refuse(turn, leader, request.matched, request.round)
         return
@@ -210,22 +210,22 @@ def on_heartbeat_request(turn: Turn, leader: NodeId, request: HeartbeatRequest) 
 
 
 def refuse(turn: Turn, leader: NodeId, prev: LogId, round: int) -> None:
-    """The log lacks ``prev``: hint at the last entry that may still match."""
+    """Refuse an append, since the log lacks ``prev``; the hint is the last entry that may still match."""
     hint = turn.rules.conflict_hint(turn.log, prev)
     turn.send(leader, AppendRefused(vote=turn.vote, prev=prev, hint=hint, round=round, empty=turn.log.last == ORIGIN))
 
 
 def commit(turn: Turn, announced: Index, verified: Index) -> None:
-    """Learn how far the leader has committed, as far as this log is verified."""
+    """Advance the commit index to the leader's, but not beyond ``verified``, where the logs are known to match."""
     index = turn.rules.follower_commit(turn.state, announced, verified)
     turn.update(committed=min(index, turn.log.last.index))
 
 
-# The leader hears
+# The leader handles answers
 
 
 def record_ack(turn: Turn, peer: NodeId, round: int) -> Progress | None:
-    """Any answer proves contact; ``None`` where it belongs to an earlier life of the peer."""
+    """Record that the peer answered ``round``; ``None`` if the answer is older than its progress record."""
     progress = turn.leader.of(peer)
     if progress is None or not progress.since_round <= round <= turn.leader.round:
         return None
@@ -235,7 +235,7 @@ def record_ack(turn: Turn, peer: NodeId, round: int) -> Progress | None:
 
 
 def _reachable_again(progress: Progress) -> Progress:
-    """A peer that was silent answers again: what waits for the back-off may go now."""
+    """A silent peer answers again: allow at once what would wait for the back-off."""
     match progress.state:
         case Probe(asked=True):
             return replace(progress, state=Probe())
@@ -246,12 +246,12 @@ def _reachable_again(progress: Progress) -> Progress:
 
 
 def on_heartbeat_response(turn: Turn, peer: NodeId, response: HeartbeatResponse) -> None:
-    """Contact is all it proves."""
+    """Record the round; a heartbeat's answer proves nothing else."""
     record_ack(turn, peer, response.round)
 
 
 def on_append_accepted(turn: Turn, peer: NodeId, answer: AppendAccepted) -> None:
-    """The peer's disk holds everything up to ``matched``: matchIndex rises, the window opens (§5.3)."""
+    """Raise matchIndex to ``matched``, which is on the peer's disk, and free room in the window (§5.3)."""
     progress = record_ack(turn, peer, answer.round)
     held = answer.matched.index <= turn.log.start.index or turn.log.has(answer.matched)
     if progress is None or not held:
@@ -267,10 +267,10 @@ def on_append_accepted(turn: Turn, peer: NodeId, answer: AppendAccepted) -> None
 
 
 def _start_replicating(progress: Progress, matched: Index, start: Index) -> Progress:
-    """The pace after an acknowledgement of everything up to ``matched``; the log begins behind ``start``."""
+    """The progress after an acknowledgement up to ``matched``; ``start`` is the last purged index."""
     match progress.state:
         case Replicate(inflight) if progress.matched < matched < min((b.last for b in inflight), default=0):
-            return replace(progress, state=Replicate(), next=matched + 1)  # a part of a batch: go on behind it
+            return replace(progress, state=Replicate(), next=matched + 1)  # a part of a batch: continue after it
         case Replicate(inflight):
             left = tuple(batch for batch in inflight if batch.last > matched)
             return replace(progress, state=Replicate(left), next=max(progress.next, matched + 1))
@@ -283,7 +283,7 @@ def _start_replicating(progress: Progress, matched: Index, start: Index) -> Prog
 
 
 def _watch_progress(turn: Turn, progress: Progress) -> None:
-    """The retry timer runs while something is unanswered."""
+    """Keep the retry timer running while a message is unanswered."""
     if isinstance(progress.state, Replicate):
         if progress.state.inflight:
             turn.set_timer(retry(progress.peer))
@@ -292,7 +292,7 @@ def _watch_progress(turn: Turn, progress: Progress) -> None:
 
 
 def on_append_refused(turn: Turn, peer: NodeId, answer: AppendRefused) -> None:
-    """The logs differ at ``prev``: look further back, where the hint says (§5.3)."""
+    """The logs differ at ``prev``: probe further back, where the hint points (§5.3)."""
     progress = record_ack(turn, peer, answer.round)
     if progress is None or isinstance(progress.state, Reverted):
         return
@@ -308,28 +308,28 @@ def on_append_refused(turn: Turn, peer: NodeId, answer: AppendRefused) -> None:
 
 
 def _on_lost_disk(turn: Turn, progress: Progress) -> None:
-    """A voter holds nothing: it waits for an operator if it provably lost its disk; else it may be new, and is fed."""
+    """A voter's log is empty: stop sending if it provably lost its disk; else it may be new, and gets the log."""
     if turn.log.proves_lost_disk(progress.peer, ORIGIN):
         _mark_reverted(turn, replace(progress, next=1), "lost its disk: it has led this cluster and holds nothing")
-    elif turn.leader.noop > 2:  # there were leaders before; the entry of the first is the second, behind Initialize's
+    elif turn.leader.noop > 2:  # there were leaders before; the first one's noop is entry 2, after Initialize's
         turn.alarm(progress.peer, "is a voter and holds nothing: it is new, or it lost its disk; it gets the log now")
 
 
 def _send_snapshot_instead(turn: Turn, progress: Progress, held: LogId) -> None:
-    """A peer that was to get a snapshot holds an entry of this log: it needs only what follows."""
+    """Send entries instead of a snapshot, since the peer holds an entry of this log."""
     if held.index > max(turn.log.start.index, progress.matched) and turn.log.has(held):
         turn.set_progress(replace(progress, state=Probe(), next=held.index + 1))
 
 
 def _on_reversion(turn: Turn, progress: Progress, answer: AppendRefused) -> None:
-    """A peer lacks what it had acknowledged. An answer older than the acknowledgement is merely late."""
+    """A peer lacks entries it had acknowledged; ignore an answer older than that acknowledgement."""
     if answer.round > progress.match_round:
         again = replace(progress, next=turn.rules.next_probe(turn.log, answer.hint) + 1)
         _mark_reverted(turn, again, f"lost its log: it had acknowledged {progress.matched} and lacks {answer.prev}")
 
 
 def _mark_reverted(turn: Turn, again: Progress, why: str) -> None:
-    """A peer broke its word: it gets nothing more, unless it may begin ``again``."""
+    """Stop sending to a peer that lost acknowledged entries, unless an operator allowed it to start ``again``."""
     if turn.config.allow_log_revert or again.may_revert:
         start_over(turn, again)
     else:
@@ -338,7 +338,7 @@ def _mark_reverted(turn: Turn, again: Progress, why: str) -> None:
 
 
 def start_over(turn: Turn, progress: Progress) -> None:
-    """Forget what the peer acknowledged; answers from before, to earlier rounds, count no more."""
+    """Reset the peer's progress; answers to rounds before this one no longer count."""
     start_round(turn)
     turn.set_progress(
         replace(progress, state=Probe(), since_round=turn.leader.round, matched=0, commit_sent=0, may_revert=False)
@@ -346,14 +346,14 @@ def start_over(turn: Turn, progress: Progress) -> None:
 
 
 def on_retry_timer(turn: Turn, peer: NodeId) -> None:
-    """No answer in time: whatever was unanswered counts as lost and goes out again, ever more slowly."""
+    """No answer in time: treat unanswered messages as lost and send them again, with growing back-off."""
     progress = turn.leader.of(peer)
     if progress is not None and _is_waiting(progress.state):
         turn.set_progress(_reachable_again(_backed_off(progress)))
 
 
 def on_unreachable(turn: Turn, peer: NodeId) -> None:
-    """The transport gave up: wait for the back-off before the next probe."""
+    """The transport could not deliver: wait for the back-off before the next probe."""
     progress = turn.leader.of(peer)
     if progress is not None and not isinstance(progress.state, Reverted):
         behind = _backed_off(progress)
@@ -372,7 +372,7 @@ def _is_waiting(progress_state: ProgressState) -> bool:
 
 
 def _backed_off(progress: Progress) -> Progress:
-    """From streaming to probing behind what is certain; one more failure in a row."""
+    """Count one more failure; stop streaming and probe from the last acknowledged entry."""
     failures = progress.failures + 1
     if isinstance(progress.state, Replicate):
         return replace(progress, state=Probe(asked=True), next=progress.matched + 1, failures=failures)
@@ -382,11 +382,11 @@ def _backed_off(progress: Progress) -> Progress:
     return replace(progress, state=Probe(asked=True), failures=failures)
 
 
-# Peers come and go
+# Peers are added and removed
 
 
 def sync_progress(turn: Turn) -> None:
-    """The membership changed: a record for every member and nobody else; new ones begin in a round of their own."""
+    """After a change of membership: one progress record per other member; new records start with a new round."""
     known = {one.peer for one in turn.leader.progress}
     for gone in sorted(known - set(turn.membership)):
         turn.cancel_timer(retry(gone))
@@ -396,7 +396,7 @@ def sync_progress(turn: Turn) -> None:
 
 
 def start_progress(turn: Turn) -> None:
-    """Records for members that have none yet, probed from the end of the log; records of others are dropped."""
+    """Add records for new members, probed from the end of the log, and drop records of removed ones."""
     known = {one.peer: one for one in turn.leader.progress}
     fresh = Progress(peer=NO_NODE, next=turn.log.last.index + 1, since_round=turn.leader.round)
     members = (node for node in turn.membership if node != turn.id)
@@ -407,13 +407,13 @@ def start_progress(turn: Turn) -> None:
 
 
 def advance_commit(turn: Turn) -> None:
-    """What a quorum holds on disk is committed (§5.3, §5.4.2)."""
+    """Commit what a quorum holds on disk (§5.3, §5.4.2)."""
     if (committed := turn.rules.commit_index(turn.state)) != turn.state.committed:
         turn.update(committed=committed)
 
 
 def renew_lease(turn: Turn) -> None:
-    """A quorum answered a later round: the lease is renewed and check-quorum rests."""
+    """Renew the lease, and stop the check-quorum timer, once a quorum has answered a later round."""
     leader = turn.leader
     proved = turn.rules.acked_round(turn.state, leader)
     if proved > leader.acked_round:

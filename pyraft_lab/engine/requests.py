@@ -1,4 +1,4 @@
-"""What clients and operators ask of a node: write, read, hand over leadership, triggers (§8, dissertation §6.4)."""
+"""Requests of clients and operators: write, read, transfer leadership, allow a revert (§8, dissertation §6.4)."""
 
 from collections.abc import Iterable
 
@@ -26,11 +26,11 @@ from pyraft_lab.engine.timers import TRANSFER
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NO_NODE
 
-# Who may take requests
+# Which node takes requests
 
 
 def refusal_to_lead(state: RaftState) -> NotLeading | None:
-    """Why this node takes no request that only a leader may take; ``None`` if it does."""
+    """Why this node refuses a request for the leader; ``None`` if it leads and takes requests."""
     match state.role:
         case Leader(transfer=PendingTransfer(to=to)):
             return NotLeading(to, Reason.TRANSFER)
@@ -43,7 +43,7 @@ def refusal_to_lead(state: RaftState) -> NotLeading | None:
 
 
 def refusal_to_write(state: RaftState) -> NotLeading | None:
-    """As :func:`refusal_to_lead`; a leader that lost touch with its quorum takes no new writes either."""
+    """As :func:`refusal_to_lead`; with check-quorum, a leader whose lease has expired refuses writes too."""
     refusal = refusal_to_lead(state)
     if refusal is None and state.config.check_quorum and has_lost_lease(state):
         return NotLeading(None, Reason.LEASE)
@@ -54,7 +54,7 @@ def refusal_to_write(state: RaftState) -> NotLeading | None:
 
 
 def propose(turn: Turn, event: Propose) -> None:
-    """Append a batch of writes; they are answered when they are applied (§5.3)."""
+    """Append a batch of writes; each is answered when its entry is applied (§5.3)."""
     if not event.payloads:
         return
     refusal = _propose_refusal(turn.state, event)
@@ -74,7 +74,7 @@ def _propose_refusal(state: RaftState, event: Propose) -> Refusal | None:
 
 
 def _too_many_uncommitted(state: RaftState, event: Propose) -> TooManyUncommitted | None:
-    """Bounded memory without a quorum: too many uncommitted bytes; a first one, and empty ones, always pass."""
+    """Refuse writes beyond the limit of uncommitted bytes; a first write, and empty ones, always pass."""
     limit, left, added = state.config.max_uncommitted_bytes, room_for(state), byte_size(event.payloads)
     if limit is None or left is None or added <= left:
         return None
@@ -83,17 +83,17 @@ def _too_many_uncommitted(state: RaftState, event: Propose) -> TooManyUncommitte
 
 
 def room_for(state: RaftState) -> int | None:
-    """How many bytes of commands a leader accepts before it refuses; ``None`` where there is no limit.
+    """How many more bytes of commands a leader accepts before it refuses; ``None`` for no limit.
 
-    A driver that merges the calls of several clients into one ``Propose`` stays within this: each call is accepted or
-    refused as if it had come alone.
+    A driver that merges the calls of several clients into one ``Propose`` stays within this limit: each call is then
+    accepted or refused as if it had come alone.
     """
     limit = state.config.max_uncommitted_bytes
     return None if limit is None else max(0, limit - _uncommitted(state))
 
 
 def byte_size(payloads: Iterable[Payload]) -> int:
-    """The bytes of the commands among these payloads."""
+    """The total size of the commands among these payloads, in bytes."""
     return sum(len(payload.data) for payload in payloads if isinstance(payload, Normal))
 
 
@@ -105,7 +105,7 @@ def _uncommitted(state: RaftState) -> int:
 
 
 def read(turn: Turn, event: Read) -> None:
-    """Find from which index on a read is linearizable: by a round of contact, or by the lease (dissertation §6.4)."""
+    """Find from which index a read is linearizable: by a heartbeat round or by the lease (dissertation §6.4)."""
     refusal = refusal_to_lead(turn.state)
     if refusal is not None:
         turn.emit(Refuse(event.requests, refusal))
@@ -116,7 +116,7 @@ def read(turn: Turn, event: Read) -> None:
 
 
 def _read_by_index(turn: Turn, event: Read) -> None:
-    """Whoever leads when the round is answered led when it was sent: nothing newer can have been committed then."""
+    """Wait for a quorum to answer a new round: it proves that no newer leader had committed anything when it began."""
     at = turn.log.id_at(turn.rules.read_at(turn.state, turn.leader))
     assert at is not None, "what is committed is never purged ahead of the snapshot"
     if turn.config.read_sends_heartbeat:
@@ -128,7 +128,7 @@ def _read_by_index(turn: Turn, event: Read) -> None:
 
 
 def _read_by_lease(turn: Turn, event: Read) -> None:
-    """No message at all: a quorum refuses to elect anybody else while the lease lasts (dissertation §6.4.1)."""
+    """Answer without a message: a quorum elects nobody else while the lease lasts (dissertation §6.4.1)."""
     at = turn.log.id_at(turn.rules.read_at(turn.state, turn.leader))
     if turn.rules.has_valid_lease(turn.state) and at is not None:
         turn.emit(Readable(event.requests, at))
@@ -138,7 +138,7 @@ def _read_by_lease(turn: Turn, event: Read) -> None:
 
 
 def answer_reads(turn: Turn) -> None:
-    """Let go the reads whose round a quorum has answered."""
+    """Answer the reads whose round a quorum has acknowledged."""
     ready = [waiting for waiting in turn.leader.reads if turn.rules.is_read_safe(turn.leader, waiting.round)]
     if ready:
         turn.lead(reads=tuple(waiting for waiting in turn.leader.reads if waiting not in ready))
@@ -146,11 +146,11 @@ def answer_reads(turn: Turn) -> None:
         turn.emit(Readable(waiting.requests, waiting.at))
 
 
-# Hand over
+# Transfer leadership
 
 
 def transfer(turn: Turn, event: TransferLeader) -> None:
-    """Begin to hand leadership to a voter: no new requests until it leads, or the time is over (dissertation §3.10)."""
+    """Start a transfer to a voter: refuse requests until it leads or the transfer times out (dissertation §3.10)."""
     refusal = _transfer_refusal(turn.state, event)
     if refusal is not None:
         turn.emit(Refuse((event.request,), refusal))
@@ -173,7 +173,7 @@ def _transfer_refusal(state: RaftState, event: TransferLeader) -> Refusal | None
 
 
 def send_timeout_now(turn: Turn) -> None:
-    """Once the target holds the whole log it is told to campaign; a target that may not vote any more is let go."""
+    """Send TimeoutNow once the target holds the whole log; stop the transfer if the target no longer votes."""
     handover = turn.leader.transfer
     if handover is None or handover.asked:
         return
@@ -186,12 +186,12 @@ def send_timeout_now(turn: Turn) -> None:
 
 
 def on_transfer_timer(turn: Turn) -> None:
-    """The transfer did not happen in time: take requests again."""
+    """The transfer has timed out: take requests again."""
     _stop_transfer(turn)
 
 
 def _stop_transfer(turn: Turn) -> None:
-    """Lead on; an entry behind what was handed over makes a TimeoutNow void that is still under way."""
+    """Continue to lead; a new entry invalidates a TimeoutNow that may still be on its way."""
     handover = turn.leader.transfer
     turn.lead(transfer=None)
     turn.cancel_timer(TRANSFER)
@@ -203,7 +203,7 @@ def _stop_transfer(turn: Turn) -> None:
 
 
 def allow_revert(turn: Turn, event: AllowRevert) -> None:
-    """An operator vouches that this follower may start again from nothing."""
+    """Let a follower that lost its log start again with an empty one, as an operator has allowed."""
     refusal: Refusal | None = refusal_to_lead(turn.state)
     progress = turn.leader.of(event.peer) if refusal is None else None
     if progress is None:

@@ -1,4 +1,4 @@
-"""The decisions of Raft, one function each, in a table: swap one and see which invariant falls.
+"""The decisions of Raft, one function each, in a table: replace one and see which invariant is violated.
 
 Every rule is a pure function of values. ``RAFT`` is the paper; ``ADVANCED`` is openraft's default, in which votes are
 totally ordered and a greater node id may take over within a term, so that a split vote needs no new term.
@@ -57,17 +57,17 @@ def supersedes_in_order(new: Vote, old: Vote) -> bool:
 
 
 def adopted_vote(vote: Vote) -> Vote:
-    """What a higher vote seen in an answer teaches: its term, and nobody voted for (§5.1)."""
+    """The vote a node adopts from a higher one in an answer: its term, without a vote given (§5.1)."""
     return Vote(vote.term)
 
 
 def adopted_vote_in_order(vote: Vote) -> Vote:
-    """What a higher vote seen in an answer teaches: the vote itself, but not that its node leads."""
+    """The vote a node adopts from a higher one in an answer: the same, but not as committed (openraft)."""
     return Vote(vote.term, vote.node)
 
 
 def has_heard_leader(state: RaftState) -> bool:
-    """Whether this node heard, or is, a leader so lately that it helps nobody depose it (dissertation §4.2.3)."""
+    """Whether a vote lease binds this node: it leads, or heard from a leader too recently (dissertation §4.2.3)."""
     match state.role:
         case (
             Follower(has_heard_leader=heard_leader)
@@ -83,7 +83,7 @@ def has_heard_leader(state: RaftState) -> bool:
 
 
 def vote_refusal(state: RaftState, request: VoteRequest) -> VoteRefusal | None:
-    """``None`` to grant; else why not: the lease first, then the log, then the vote (§5.2, §5.4.1)."""
+    """Why a vote is refused, ``None`` to grant it: check the lease, then the log, then the vote (§5.2, §5.4.1)."""
     if has_heard_leader(state) and not request.transfer:
         return VoteRefusal.LEASE
     if request.last < state.log.last:
@@ -100,7 +100,7 @@ def vote_refusal_in_order(state: RaftState, request: VoteRequest) -> VoteRefusal
 
 
 def pre_vote_refusal(state: RaftState, request: PreVoteRequest) -> VoteRefusal | None:
-    """Whether the vote asked about would be refused now (dissertation §9.6)."""
+    """Why the vote asked about would be refused now, ``None`` if it would be granted (dissertation §9.6)."""
     return vote_refusal(state, VoteRequest(vote=request.vote, last=request.last))
 
 
@@ -110,21 +110,21 @@ def pre_vote_refusal_in_order(state: RaftState, request: PreVoteRequest) -> Vote
 
 
 def may_campaign(state: RaftState) -> bool:
-    """A voter of the effective or of the committed membership may stand for election (§6).
+    """Whether the node may campaign: it is a voter of the effective or of the committed membership (§6).
 
-    Of the committed one too: a leader that alone holds its final membership, and is not in it, would
-    otherwise leave behind a log that nobody else can beat.
+    The committed one counts too: if only a removed leader holds the membership that removes it, no other node
+    could win against its log.
     """
     return state.id in state.membership.voters or state.id in state.committed_membership.voters
 
 
 def answers_vote(vote: Vote, response: VoteResponse) -> bool:
-    """An answer counts for the vote it was asked for, a grant only while its giver stands by it (§5.2)."""
+    """Whether an answer belongs to the candidate's vote; a grant must also still be the voter's vote (§5.2)."""
     return response.asked == vote and (response.vote == vote or not response.granted)
 
 
 def has_won(membership: Membership, granted: frozenset[NodeId]) -> bool:
-    """A majority of every voter set grants (§5.2, §6)."""
+    """Whether the granted votes are a majority of every voter set (§5.2, §6)."""
     return membership.is_quorum(granted)
 
 
@@ -132,12 +132,12 @@ def has_won(membership: Membership, granted: frozenset[NodeId]) -> bool:
 
 
 def log_matches(log: Log, prev: LogId) -> bool:
-    """The consistency check: the follower holds ``prev``, or a snapshot covers it (§5.3)."""
+    """The consistency check: whether the follower holds ``prev``, or a snapshot covers it (§5.3)."""
     return prev.index < log.start.index or log.has(prev)
 
 
 def new_entries(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
-    """The entries from the first one that the log does not hold on; what it holds already is left alone (§5.3)."""
+    """The entries to append: the first one that the log does not hold, and all after it (§5.3)."""
     for place, entry in enumerate(entries):
         if entry.index > log.start.index and not log.has(entry.id):
             return entries[place:]
@@ -145,17 +145,17 @@ def new_entries(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def conflict_hint(log: Log, prev: LogId) -> LogId:
-    """The last entry that may still match: nothing behind ``prev``, nothing newer than its term (§5.3 end)."""
+    """The last entry that may still match: neither after ``prev`` nor of a newer term (§5.3 end)."""
     return log.last_no_newer(prev)
 
 
 def next_probe(log: Log, hinted: LogId) -> Index:
-    """Where the leader looks next for agreement: it skips its own entries newer than the hint (§5.3 end)."""
+    """The next index the leader probes: it skips its own entries newer than the hint (§5.3 end)."""
     return log.last_no_newer(hinted).index
 
 
 def commit_index(state: RaftState) -> Index:
-    """What a majority of every voter set holds on disk, if it was created in this leadership (§5.4.2, Figure 8)."""
+    """The index a majority of every voter set holds on disk, if this leadership created it (§5.4.2, Figure 8)."""
     index = state.membership.committed_index(state.matched)
     at = state.log.id_at(index)
     own = at is not None and at.leader == (state.vote.term, state.vote.node)
@@ -163,17 +163,17 @@ def commit_index(state: RaftState) -> Index:
 
 
 def follower_commit(state: RaftState, announced: Index, verified: Index) -> Index:
-    """A follower commits what the leader has, but no further than this message proved its log right (Figure 2)."""
+    """A follower's new commit index: the leader's, but no further than this message verified its log (Figure 2)."""
     return max(state.committed, min(announced, verified))
 
 
 def sendable(state: RaftState) -> Index:
-    """How far entries may be sent: all, or what is on the own disk if a restart may resume this term (§10.2.1)."""
+    """The last index that may be sent: the log's end, or the disk's if a restart may resume this term (§10.2.1)."""
     return state.stored.index if state.config.leader_restore else state.log.last.index
 
 
 def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
-    """Whether a message is a promise that a crash must not make forgotten (§5.1: before responding to RPCs)."""
+    """Whether a message is a promise that must be on disk before it is sent (§5.1: before responding to RPCs)."""
     match message:
         case VoteRequest() | AppendAccepted() | SnapshotResponse():
             return True
@@ -182,7 +182,7 @@ def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
         case VoteResponse(granted=granted):
             return granted
         case HeartbeatResponse() | AppendRefused():
-            return state.stored_vote != state.vote  # contact prolongs a lease, and a crash must not end loyalty
+            return state.stored_vote != state.vote  # the answer extends a lease; a crash must not end the vote lease
         case _:
             return False
 
@@ -191,39 +191,39 @@ def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
 
 
 def acked_round(state: RaftState, leader: Leader) -> int:
-    """The last heartbeat round that a quorum answered: the arithmetic of commit, over rounds (dissertation §6.4)."""
+    """The last heartbeat round that a quorum answered; computed like a commit, over rounds (dissertation §6.4)."""
     heard = {one.peer: one.last_ack_round for one in leader.progress} | {state.id: leader.round}
     return max(leader.acked_round, state.membership.committed_index(heard))
 
 
 def starts_lease(_leader: Leader, _acked_round: int) -> bool:
-    """Whether an answer starts the lease of its round: no, that runs since the round was sent (dissertation §6.4.1)."""
+    """Whether an answer starts the lease of its round: no, the lease runs from when the round was sent (§6.4.1)."""
     return False
 
 
 def starts_with_vote_lease(state: RaftState) -> bool:
-    """Whether a node that starts may be bound to a leader that it followed: a crash ends no promise (§6.4.1)."""
+    """Whether a starting node keeps a vote lease from before: a crash does not end that promise (§6.4.1)."""
     own = state.vote.node == state.id
     return state.config.vote_lease and state.vote.node != NO_NODE and state.vote.committed != own
 
 
 def is_read_safe(leader: Leader, round: int) -> bool:
-    """A read may be served once its round is proved: then nobody else had been elected when it began (§8)."""
+    """Whether a read may be served: a quorum has answered its round, so no newer leader existed before it (§8)."""
     return round <= leader.acked_round
 
 
 def has_valid_lease(state: RaftState) -> bool:
-    """Whether a quorum that cannot be talked out of it answered a round whose lease has not run out (§6.4.1).
+    """Whether the lease is valid: a quorum, which no TimeoutNow can override, answered an unexpired round (§6.4.1).
 
-    Without loyal followers a lease is worth nothing. And a TimeoutNow that was sent may arrive at any time: its
-    receiver then asks for votes in spite of all loyalty. But it does so only while its log ends where the message
-    says, at ``transfer_sent``; and whoever holds an entry behind that refuses it, for its log is behind (§5.4.1), and
-    remains loyal. So a transfer that came to nothing ends leases only until a quorum has answered a round and holds
-    more than the log it was for::
+    A leader's lease rests on the vote leases of its followers. A TimeoutNow that was sent may arrive at any time, and
+    its receiver then asks for votes regardless of vote leases. But it does so only while its log ends where the
+    message says, at ``transfer_sent``. A node with an entry after that refuses it, since its log is behind (§5.4.1),
+    and keeps its vote lease. So a failed transfer suspends leases only until a quorum has answered a round and holds
+    more than the log of that transfer::
 
-        log        1 1 1 | 1        ▲ handed_over, then the blank entry of a leader that takes requests again
-        n1 n2 n3   ───────────      they answered the round, and hold more: they vote for no one while the lease lasts
-        n4 n5      ─────            they may be talked into voting, for a minority
+        log        1 1 1 | 1        ▲ transfer_sent, then the noop of a leader that takes requests again
+        n1 n2 n3   ───────────      they answered the round and hold more: they grant no vote while the lease lasts
+        n4 n5      ─────            they may grant a vote to the target, but are a minority
     """
     match state.role:
         case Leader(expired_round=expired):
@@ -234,7 +234,7 @@ def has_valid_lease(state: RaftState) -> bool:
 
 
 def _lease_round(state: RaftState, leader: Leader) -> int:
-    """The last round that a quorum of those answered who hold more than any TimeoutNow was for."""
+    """The last round that a quorum answered, counting only nodes that hold more than ``transfer_sent``."""
     if not leader.transfer_sent:
         return leader.acked_round
     firm = {one.peer: one.last_ack_round for one in leader.progress if one.matched > leader.transfer_sent}
@@ -243,13 +243,13 @@ def _lease_round(state: RaftState, leader: Leader) -> int:
 
 
 def has_lost_lease(state: RaftState) -> bool:
-    """Whether a leader's last lease ran out and no quorum has answered since."""
+    """Whether a leader's last lease has expired and no quorum has answered since."""
     role = state.role
     return isinstance(role, Leader) and role.acked_round <= role.expired_round and not state.is_alone
 
 
 def read_at(state: RaftState, leader: Leader) -> Index:
-    """Where a read must be served: all that is committed, at least this leader's first entry (dissertation §6.4)."""
+    """The index a read must wait for: the commit index, at least this leader's noop (dissertation §6.4)."""
     return max(state.committed, leader.noop)
 
 
@@ -257,17 +257,17 @@ def read_at(state: RaftState, leader: Leader) -> Index:
 
 
 ENDS = frozenset({TimerKind.LEASE, TimerKind.VOTE_LEASE, TimerKind.QUORUM, TimerKind.TRANSFER})
-"""Timers that end something granted for a time; the others begin something."""
+"""Timers that end a promise or a lease; the others start something."""
 
 
 def fires_first(event: Event, overdue: Sequence[Timer]) -> Sequence[Timer]:
-    """Which of the timers whose time has passed a driver fires before it hands ``event`` over (dissertation §6.4.1).
+    """Which overdue timers a driver fires before it passes ``event`` to the engine (dissertation §6.4.1).
 
-    A driver that stood still (a long garbage collection, a suspended process) has not noticed that a lease ran out.
-    Whatever asks about a lease must not find it: requests, votes, a leader's messages, an order to campaign. Answers
-    to a leader ask about none, and go first, so that a round that a quorum answered in time does not fail because we
-    were slow. Timers that begin something may wait until the messages are read: a leader that was heard is not
-    suspected.
+    A paused driver (a long garbage collection, a suspended process) has not noticed that a lease expired. Events that
+    depend on a lease must not find it valid: requests, votes, a leader's messages, a TimeoutNow. Answers to a leader
+    depend on none and go first, so that a round that a quorum answered in time does not fail because this node was
+    slow. Timers that start something may wait until the messages are read: a message from the leader may prevent the
+    campaign.
     """
     return tuple(timer for timer in overdue if timer.kind in ENDS) if _asks_about_leases(event) else ()
 
@@ -284,7 +284,7 @@ def _asks_about_leases(event: Event) -> bool:
 
 
 def may_change(state: RaftState, leader: Leader) -> bool:
-    """One change at a time, and only once something of this leadership is committed (dissertation §4.1)."""
+    """Whether a change may start: none is uncommitted, and an entry of this leadership is committed (§4.1)."""
     return state.membership_id.index <= state.committed and leader.noop <= state.committed
 
 
@@ -294,7 +294,7 @@ def next_membership(membership: Membership, change: ChangeLike, retain: bool) ->
 
 
 def may_leave(state: RaftState, leader: Leader) -> bool:
-    """A joint membership may end once it is committed (§6)."""
+    """Whether a joint membership may end: it is committed (§6)."""
     return state.membership.is_joint and may_change(state, leader)
 
 
@@ -311,54 +311,54 @@ def is_snapshot_due(state: RaftState) -> bool:
 
 
 def purge_upto(state: RaftState) -> Index:
-    """How far the log may be forgotten: the snapshot covers it, less what is kept for slow followers (§7)."""
+    """The index to purge the log to: the snapshot's end, less the entries kept for slow followers (§7)."""
     return min(state.snapshot_last.index - state.config.keep_logs, needed_after(state))
 
 
 MAX_STALLED_RETRIES = 16
-"""Retries in a row without a byte of progress after which nothing waits for a transfer any more."""
+"""Retries in a row without a byte of progress after which a snapshot transfer counts as stalled."""
 MAX_UNANSWERED_RETRIES = 4
-"""The same for a peer that does not even hold the first bytes."""
+"""The same for a peer that does not hold any bytes yet."""
 
 
 def is_stalled(progress_state: SendSnapshot) -> bool:
-    """Whether nothing is kept for this transfer any more; it is tried on, with the newest snapshot if need be."""
+    """Whether a transfer is stalled, so that nothing is kept for it; retries continue, with the newest snapshot."""
     return progress_state.tries >= (MAX_STALLED_RETRIES if progress_state.offset else MAX_UNANSWERED_RETRIES)
 
 
 def snapshots_being_sent(state: RaftState) -> Sequence[SnapshotMeta]:
-    """The snapshots that peers are receiving, but for hopeless transfers."""
+    """The snapshots that peers are receiving, without stalled transfers."""
     peers = state.role.progress if isinstance(state.role, Leader) else ()
     paces = (one.state for one in peers if isinstance(one.state, SendSnapshot))
     return [progress_state.meta for progress_state in paces if not is_stalled(progress_state)]
 
 
 def would_interrupt_transfer(state: RaftState) -> bool:
-    """Whether a newer snapshot would take the bytes of one that is under way: a disk keeps the stored one and one more.
+    """Whether a newer snapshot would delete one that is being sent: a disk keeps the stored one and one more.
 
-    A transfer that takes longer than two builds would else begin again for ever. So the next snapshot waits for the
-    end of the transfer, or until that is hopeless, and is then built at once.
+    Otherwise a transfer that takes longer than two builds would restart forever. So the next snapshot waits until the
+    transfer ends or stalls, and is then built at once.
     """
     return any(meta != state.disk.snapshot for meta in snapshots_being_sent(state))
 
 
 def needed_after(state: RaftState) -> Index:
-    """Entries behind a snapshot that is on its way must stay, or its receiver would never catch up."""
+    """The index after which entries must stay: receivers of a snapshot need the entries after it to catch up."""
     return min((*(meta.last.index for meta in snapshots_being_sent(state)), state.snapshot_last.index))
 
 
 def purge_limit(state: RaftState) -> Index:
-    """What may be forgotten at all: entries that the snapshot stands for (§7)."""
+    """The last index that may be purged at all: the end of the stored snapshot (§7)."""
     return state.snapshot_last.index
 
 
 def is_snapshot_useful(state: RaftState, last: LogId) -> bool:
-    """A snapshot that ends within what is committed here tells nothing new (Figure 13)."""
+    """Whether an arriving snapshot has anything new: it ends after the commit index (Figure 13)."""
     return last.index > state.committed
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """The table: every decision by name. ``msgspec.structs.replace(RAFT, covers=...)`` makes another Raft."""
+    """The table of decisions by name; ``msgspec.structs.replace(RAFT, supersedes=...)`` makes a variant of Raft."""
 
     supersedes: Callable[[Vote, Vote], bool] = supersedes
     adopted_vote: Callable[[Vote], Vote] = adopted_vote

@@ -1,4 +1,4 @@
-"""Starting and restarting: what a node may conclude from its disk, and what it may not (Figure 2, §5.1)."""
+"""Starting and restarting: the state that follows from a node's disk (Figure 2, §5.1)."""
 
 from itertools import pairwise
 
@@ -13,7 +13,10 @@ from pyraft_lab.errors import StorageFailed
 
 
 def start(id: NodeId, disk: Disk, config: Config) -> RaftState:
-    """Volatile state begins anew: nothing is committed but the snapshot, nobody is known to lead (Figure 2)."""
+    """The state at a start: only the snapshot is known to be committed, no leader is known (Figure 2).
+
+    Raises ``StorageFailed`` if the disk could not have been written by Raft.
+    """
     _refuse_inconsistent(disk)
     done = disk.snapshot.last.index if disk.snapshot else 0
     return RaftState(
@@ -22,11 +25,11 @@ def start(id: NodeId, disk: Disk, config: Config) -> RaftState:
 
 
 def _refuse_inconsistent(disk: Disk) -> None:
-    """What Raft never writes must not be continued from (openraft's inverted store)."""
+    """Raise ``StorageFailed`` for a disk that Raft never writes (openraft's inverted store)."""
     log, snapshot = disk.log, disk.snapshot
     ids = [log.start, *(entry.id for entry in log)]
     if any(b.index != a.index + 1 or b.leader < a.leader for a, b in pairwise(ids)):
-        raise StorageFailed("the log has a gap, or its leaders go backwards")
+        raise StorageFailed("the log has a gap, or an entry of an earlier leader follows one of a later")
     if log.last.term > disk.vote.term:
         raise StorageFailed(f"the log ends with {log.last}, later than the vote {disk.vote}")
     covered = snapshot.last.index if snapshot else 0
@@ -38,9 +41,9 @@ def _refuse_inconsistent(disk: Disk) -> None:
 
 
 def boot(turn: Turn) -> None:
-    """Start as a follower, never as a leader unless told to restore; a promise of loyalty outlives the crash (§5.2).
+    """Start as a follower, or as the leader where the config restores it; a vote lease outlives a crash (§5.2).
 
-    Whoever followed a leader may have prolonged its lease just before; so may have who campaigned on an order.
+    A node that followed a leader may have extended its lease just before; so may one that campaigned on request.
     """
     snapshot, vote = turn.state.disk.snapshot, turn.vote
     if snapshot is not None:

@@ -1,4 +1,4 @@
-"""The paper's Figure 2 as values: what survives a crash, what every server remembers, what a leader knows."""
+"""The paper's Figure 2 as values: the persistent, the volatile and the leader's state of a server."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, assert_never, cast
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from pyraft_lab.engine.rules import Rules
 
 UNINITIALIZED = Membership()
-"""The membership of a node that belongs to no cluster."""
+"""The membership of a node without a cluster."""
 
 
 class Disk(Struct, frozen=True, cache_hash=True):
-    """All that survives a crash: the vote, the log, and what the snapshot stands for."""
+    """The persistent state, which survives a crash: vote, log, and metadata of the stored snapshot."""
 
     vote: Vote = Vote()
     log: Log = Log()
     snapshot: SnapshotMeta | None = None
 
     def after(self, command: StorageCommand) -> "Disk":
-        """The disk once ``command`` is carried out."""
+        """The disk after ``command``."""
         match command:
             case SaveVote(vote):
                 return replace(self, vote=vote)
@@ -60,7 +60,7 @@ class Disk(Struct, frozen=True, cache_hash=True):
 
 
 class Probe(Struct, frozen=True, tag=True):
-    """It is not known where the logs agree: one message at a time; ``asked`` while it is unanswered."""
+    """It is unknown where the logs agree: send one message at a time; ``asked`` while it is unanswered."""
 
     asked: bool = False
 
@@ -73,13 +73,13 @@ class Batch(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Replicate(Struct, frozen=True, tag=True):
-    """The logs agree: messages follow each other unanswered, as many as the window allows (dissertation §10.2.1)."""
+    """The logs agree: send messages without waiting for answers, up to the window (dissertation §10.2.1)."""
 
     inflight: tuple[Batch, ...] = ()
 
 
 class SendSnapshot(Struct, frozen=True, tag=True):
-    """The peer needs a snapshot: chunk by chunk from ``offset``; ``asked`` while one is unanswered.
+    """The peer needs a snapshot: send it in chunks from byte ``offset``; ``asked`` while one is unanswered.
 
     ``tries`` counts how often in a row its retry timer ran out, or the transport gave up, without a byte of progress.
     """
@@ -98,12 +98,13 @@ ProgressState = Probe | Replicate | SendSnapshot | Reverted
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """What the leader knows of one peer: the paper's matchIndex and nextIndex, and how to go on.
+    """What the leader knows of one peer: the paper's matchIndex and nextIndex, and the state of replication.
 
     ``last_ack_round`` is the last heartbeat round the peer answered, ``last_append_round`` the last in which it took
-    an append, ``since`` the round in which this record began (older answers belong to an earlier life of the peer),
-    ``match_round`` the round in which ``matched`` last rose, ``told`` the commit index it was sent, ``failures`` how
-    often in a row it let a retry timer run out, ``may_revert`` an operator's permission to start again from nothing.
+    an append, ``since_round`` the round in which this record began (older answers belong to an earlier record),
+    ``match_round`` the round in which ``matched`` last rose, ``commit_sent`` the commit index it was sent,
+    ``failures`` how many retry timers in a row fired, ``may_revert`` an operator's permission to start again with an
+    empty log.
     """
 
     peer: NodeId
@@ -120,7 +121,7 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 
 class PendingRead(Struct, frozen=True):
-    """Reads that wait for a quorum to answer ``round``; ``at`` is where they may then be served."""
+    """Reads that wait for a quorum to answer ``round``; they may then be served once ``at`` is applied."""
 
     requests: tuple[RequestId, ...]
     at: LogId
@@ -128,14 +129,14 @@ class PendingRead(Struct, frozen=True):
 
 
 class PendingTransfer(Struct, frozen=True):
-    """Leadership goes to ``to``; ``asked`` once its TimeoutNow is out (dissertation §3.10)."""
+    """A leadership transfer to node ``to``; ``asked`` once TimeoutNow is sent (dissertation §3.10)."""
 
     to: NodeId
     asked: bool = False
 
 
 class Follower(Struct, frozen=True, tag=True):
-    """Follows ``leader`` (0: nobody known); while ``has_heard_leader`` it refuses to vote against it."""
+    """Follows ``leader`` (0: unknown); while ``has_heard_leader`` (its vote lease) it refuses to vote against it."""
 
     leader: NodeId = NO_NODE
     has_heard_leader: bool = False
@@ -149,7 +150,7 @@ class Learner(Struct, frozen=True, tag=True):
 
 
 class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
-    """Has asked whether an election could be won; nothing durable has changed."""
+    """Has asked the other voters how they would vote; nothing durable has changed (dissertation §9.6)."""
 
     granted: frozenset[NodeId]
     refused: frozenset[NodeId] = frozenset()
@@ -159,8 +160,8 @@ class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
 class Candidate(Struct, frozen=True, tag=True, kw_only=True):
     """Has voted for itself and asked the others.
 
-    ``has_heard_leader`` where an operator ordered it while a leader was heard: that leader's lease may rest on this
-    node, so its own vote does not count, and nobody gets another, until the loyalty is over.
+    ``has_heard_leader`` if an operator started the campaign within a vote lease: a leader's lease may rest on this
+    node, so its own vote does not count and it grants no other until the vote lease is over.
     """
 
     granted: frozenset[NodeId] = frozenset()
@@ -169,12 +170,12 @@ class Candidate(Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Leader(Struct, frozen=True, tag=True, kw_only=True):
-    """Leads: a record for every peer, rounds of contact, waiting reads, a transfer under way.
+    """Leads: holds a progress record for every peer, heartbeat rounds, waiting reads, and a transfer if one runs.
 
-    ``noop`` is the index of its first entry: before that commits it may answer no read and change no membership.
-    ``acked_round`` is the last round a quorum answered, ``expired_round`` the last whose lease ran out: the lease
-    holds while the former is greater. ``transfer_sent`` is the end of the log for which a TimeoutNow may be out there
-    (0: none): a lease rests only on those who hold more (:func:`~pyraft_lab.engine.rules.lease_holds` says why).
+    ``noop`` is the index of its first entry: until that commits it answers no read and changes no membership.
+    ``acked_round`` is the last round a quorum answered, ``expired_round`` the last whose lease expired: the lease is
+    valid while the former is greater. ``transfer_sent`` is the log's end in a TimeoutNow that may still be on its way
+    (0: none): a lease rests only on nodes that hold more (see :func:`~pyraft_lab.engine.rules.has_valid_lease`).
     """
 
     noop: Index
@@ -187,11 +188,11 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
     transfer_sent: Index = 0
 
     def of(self, peer: NodeId) -> Progress | None:
-        """The record of ``peer``, if it is replicated to."""
+        """The progress record of ``peer``; ``None`` if there is none."""
         return next((one for one in self.progress if one.peer == peer), None)
 
     def with_progress(self, changed: Progress) -> "Leader":
-        """This leader with one record changed."""
+        """This leader with the progress record of one peer replaced."""
         return replace(self, progress=tuple(changed if one.peer == changed.peer else one for one in self.progress))
 
 
@@ -200,7 +201,7 @@ RoleName = Literal["follower", "learner", "precandidate", "candidate", "leader"]
 
 
 class Incoming(Struct, frozen=True):
-    """A snapshot that is arriving: its bytes up to ``offset`` are here and have this running checksum."""
+    """A snapshot that is arriving: ``offset`` bytes have arrived, and ``checksum`` is theirs so far."""
 
     meta: SnapshotMeta
     offset: int = 0
@@ -208,11 +209,11 @@ class Incoming(Struct, frozen=True):
 
 
 class RaftState(Struct, frozen=True, kw_only=True):
-    """One server between two events: Figure 2 box for box; hashable, without clock or callables.
+    """The state of one server between two events (Figure 2); hashable, without clock or callables.
 
-    ``stored`` is the last log id known to be durable under the present vote, ``stored_vote`` the last durable vote.
-    ``attempted`` is where the last snapshot build started, ``building`` while one runs. ``halted`` says why a
-    node that met the impossible has stopped.
+    ``stored`` is the last log id known to be durable under the current vote, ``stored_vote`` the last durable vote.
+    ``attempted`` is the index at which the last snapshot build started, ``building`` while one runs. ``halted`` says
+    why the node has stopped: it saw something impossible in a correct cluster.
     """
 
     id: NodeId
@@ -245,7 +246,7 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
     @property
     def snapshot_last(self) -> LogId:
-        """The last log id the snapshot covers."""
+        """The last log id that the stored snapshot covers."""
         return self.disk.snapshot.last if self.disk.snapshot else ORIGIN
 
     @property
@@ -260,14 +261,14 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
     @property
     def committed_membership(self) -> Membership:
-        """The last membership known to be committed: one is appended only when the one before it is.
+        """The last membership known to be committed: a new one is appended only when the one before is committed.
 
-        So a node that has restarted, and knows of no commit yet, still knows this much of its log.
+        So a restarted node, which knows of no commit yet, still knows this one.
         """
         return self.membership_at(max(self.committed, self.membership_id.index - 1))
 
     def membership_at(self, index: Index) -> Membership:
-        """The membership that governs up to ``index``."""
+        """The membership in effect at ``index``."""
         for place in reversed(self.log.configs):
             if place <= index:
                 payload = self.log.entry(place).payload
@@ -276,7 +277,7 @@ class RaftState(Struct, frozen=True, kw_only=True):
         return self.disk.snapshot.membership if self.disk.snapshot else UNINITIALIZED
 
     def membership_id_at(self, index: Index) -> LogId:
-        """The log id of the membership that governs up to ``index``."""
+        """The log id of the membership in effect at ``index``."""
         for place in reversed(self.log.configs):
             if place <= index:
                 return self.log.entry(place).id
@@ -284,12 +285,12 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
     @property
     def role_name(self) -> RoleName:
-        """The role in a word."""
+        """The name of the role."""
         return cast("RoleName", type(self.role).__name__.lower())
 
     @property
     def leader(self) -> NodeId:
-        """Whom this node believes to lead; 0 for nobody."""
+        """The leader this node knows; 0 if it knows none."""
         match self.role:
             case Follower(leader) | Learner(leader):
                 return leader
@@ -307,17 +308,17 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
     @property
     def matched(self) -> Mapping[NodeId, Index]:
-        """matchIndex of everybody; its own is what its disk holds, not what its memory does (dissertation §10.2.1)."""
+        """matchIndex of every member; the leader's own is what is on its disk (dissertation §10.2.1)."""
         peers = self.role.progress if isinstance(self.role, Leader) else ()
         return {one.peer: one.matched for one in peers} | {self.id: self.stored.index}
 
 
 class Step(Struct, frozen=True):
-    """One turn of Raft, and the only currency of the house: traces, figures and checks are functions of steps.
+    """One step of Raft: state before, event, state after, commands. Traces, figures and checks are functions of steps.
 
-    ``rules`` is the table that decided it (``None``: Raft's own, ``RAFT``), so that whoever explains the step asks the
-    rules of its own run (:mod:`pyraft_lab.engine.consult`). ``overdue`` are timers whose time had passed and that a
-    ``fires_first`` other than Raft's own let wait.
+    ``rules`` is the table that decided it (``None``: Raft's own, ``RAFT``), so that an explanation of the step asks the
+    rules of its own run (:mod:`pyraft_lab.engine.consult`). ``overdue`` are overdue timers that a ``fires_first`` other
+    than Raft's own postponed.
     """
 
     before: RaftState

@@ -1,4 +1,4 @@
-"""What a node may wait for, and for how long: the engine names timers, drivers run them."""
+"""Timers and their lengths: the engine names timers, drivers run them."""
 
 from enum import StrEnum
 from typing import Literal, assert_never
@@ -10,7 +10,7 @@ from pyraft_lab.engine.types import NodeId
 
 
 class TimerKind(StrEnum):
-    """What a node may wait for; drivers own the durations (:func:`delay`)."""
+    """The kinds of timers; :func:`delay` gives their lengths in seconds."""
 
     ELECTION = "election"
     VOTE_LEASE = "vote_lease"
@@ -22,7 +22,7 @@ class TimerKind(StrEnum):
 
 
 LeaderTimer = Literal[TimerKind.HEARTBEAT, TimerKind.LEASE, TimerKind.QUORUM, TimerKind.RETRY, TimerKind.TRANSFER]
-"""What only a leader waits for."""
+"""The timers that only a leader has."""
 
 
 class Timer(Struct, frozen=True, order=True, array_like=True, gc=False):
@@ -36,31 +36,32 @@ class Timer(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 ELECTION = Timer(TimerKind.ELECTION)
-"""No leader heard for long enough: campaign (§5.2)."""
+"""A node that has not received from a leader campaigns when it fires (§5.2)."""
 VOTE_LEASE = Timer(TimerKind.VOTE_LEASE)
-"""Until it fires a follower refuses to vote against the leader it heard (dissertation §4.2.3)."""
+"""The vote lease: until it fires a follower refuses to vote against its leader (dissertation §4.2.3)."""
 HEARTBEAT = Timer(TimerKind.HEARTBEAT)
-"""The leader's next round is due."""
+"""The leader's next heartbeat round is due when it fires."""
 QUORUM = Timer(TimerKind.QUORUM)
 """A leader without a quorum steps down when it fires (check-quorum, dissertation §6.2)."""
 TRANSFER = Timer(TimerKind.TRANSFER)
-"""A leadership transfer that has not happened by then is off."""
+"""A leadership transfer that has not finished when it fires is cancelled."""
 
 
 def lease(round: int) -> Timer:
-    """The lease that heartbeat round ``round`` buys, counted from when the round was sent (dissertation §6.4.1)."""
+    """The timer of the lease of heartbeat round ``round``, counted from when it was sent (dissertation §6.4.1)."""
     return Timer(TimerKind.LEASE, round)
 
 
 def retry(peer: NodeId) -> Timer:
-    """An answer from ``peer`` is overdue."""
+    """The timer after which an answer from ``peer`` is overdue."""
     return Timer(TimerKind.RETRY, peer)
 
 
 def delay(config: Config, kind: TimerKind, backoff: int, chance: float) -> float:
-    """How many seconds a timer runs on a perfect clock; ``chance`` in [0, 1) spreads what must not coincide.
+    """How many seconds a timer runs on a perfect clock.
 
-    The one place that gives the engine's timers a length; drivers call it, the engine never does.
+    ``backoff`` counts failures in a row; ``chance`` in [0, 1) randomizes the election timeout (§5.2). Only drivers
+    call this; the engine knows no durations.
     """
     shortest, longest = config.election_timeout
     match kind:

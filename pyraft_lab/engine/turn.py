@@ -1,4 +1,4 @@
-"""One turn: the state as it changes and the commands as they come; the only mutable object of the engine."""
+"""The working copy of one step: the changing state and the collected commands; the engine's only mutable object."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +32,7 @@ from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Vote
 
 
 class Turn:
-    """Alive for one call of ``step``; changing the disk and emitting its command is one method."""
+    """State and commands during one call of ``step``; one method both changes the disk and emits its command."""
 
     __slots__ = ("commands", "rules", "state")
 
@@ -40,11 +40,11 @@ class Turn:
         self.state, self.rules = state, rules
         self.commands: list[Command] = []
 
-    # What handlers ask for most
+    # What handlers read most
 
     @property
     def id(self) -> NodeId:
-        """This node."""
+        """The id of this node."""
         return self.state.id
 
     @property
@@ -59,18 +59,18 @@ class Turn:
 
     @property
     def config(self) -> Config:
-        """The knobs."""
+        """The node's configuration."""
         return self.state.config
 
     @property
     def role(self) -> Role:
-        """What this node is."""
+        """The role of this node."""
         return self.state.role
 
     @property
     def leader(self) -> Leader:
-        """The role of a node that leads."""
-        assert isinstance(self.state.role, Leader), "only a leader's handler asks for its office"
+        """The role of a leader; only a leader's handlers may ask for it."""
+        assert isinstance(self.state.role, Leader), "only a leader's handler asks for the leader's role"
         return self.state.role
 
     @property
@@ -85,31 +85,31 @@ class Turn:
         self.state = replace(self.state, **changes)
 
     def become(self, role: Role) -> None:
-        """Take a role."""
+        """Change the role."""
         self.state = replace(self.state, role=role)
 
     def lead(self, **changes: Any) -> None:
-        """Change fields of the leader's office."""
+        """Change fields of the leader's role."""
         self.become(replace(self.leader, **changes))
 
     def set_progress(self, progress: Progress) -> None:
-        """Change what the leader knows of one peer."""
+        """Replace the progress record of one peer."""
         self.become(self.leader.with_progress(progress))
 
     # Disk
 
     def save_vote(self, vote: Vote) -> None:
-        """Give or adopt a vote."""
+        """Store a vote, given or adopted."""
         if vote != self.vote:
             self._store(SaveVote(vote))
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Write entries behind the last one."""
+        """Append entries to the log."""
         if entries:
             self._store(Append(tuple(entries)))
 
     def write(self, *payloads: Payload) -> LogId:
-        """Append entries of this leadership; the id of the first."""
+        """Append new entries of this leadership; returns the id of the first."""
         at = self.log.last.index + 1
         ids = (LogId(self.vote.term, self.id, at + place) for place in range(len(payloads)))
         entries = tuple(map(Entry, ids, payloads))
@@ -117,21 +117,21 @@ class Turn:
         return entries[0].id
 
     def truncate(self, after: Index) -> None:
-        """Remove every entry behind ``after``."""
+        """Remove every entry after index ``after``."""
         self._store(Truncate(after))
         if self.state.stored.index > after:
             self.update(stored=self.log.last)
 
     def purge(self, upto: LogId) -> None:
-        """Forget every entry up to ``upto``."""
+        """Remove every entry up to ``upto``."""
         self._store(Purge(upto))
 
     def save_snapshot(self, meta: SnapshotMeta) -> None:
-        """Keep the snapshot that was built."""
+        """Store the snapshot that was built."""
         self._store(SaveSnapshot(meta))
 
     def install(self, meta: SnapshotMeta) -> None:
-        """Let the arrived snapshot replace the log up to its end, and the machine."""
+        """Replace the log up to the arrived snapshot's end, and the machine's state, by the snapshot."""
         self._store(InstallSnapshot(meta))
         stored = self.state.stored if self.log.has(self.state.stored) else ORIGIN
         self.update(stored=stored, committed=meta.last.index, applied=meta.last.index, incoming=None)
@@ -141,14 +141,14 @@ class Turn:
         self.update(disk=self.state.disk.after(command))
         self.commands.append(command)
 
-    # World
+    # Outside
 
     def send(self, dst: NodeId, message: AnyMessage) -> None:
-        """Send a message; what is a promise waits for the disk."""
+        """Send a message; one that is a promise waits for the disk."""
         self.commands.append(Send(dst, message, self.rules.waits_for_disk(self.state, message)))
 
     def set_timer(self, timer: Timer, backoff: int = 0) -> None:
-        """Start a timer anew."""
+        """Start or restart a timer; ``backoff`` counts failures in a row."""
         self.commands.append(SetTimer(timer, backoff))
 
     def cancel_timer(self, timer: Timer) -> None:
@@ -156,14 +156,14 @@ class Turn:
         self.commands.append(CancelTimer(timer))
 
     def emit(self, command: Command) -> None:
-        """Answer a client, or order something of the state machine."""
+        """Emit a command: an answer to a client, or a task for the state machine."""
         self.commands.append(command)
 
     def alarm(self, peer: NodeId, what: str) -> None:
-        """Tell the operator of something odd about a peer."""
+        """Report something unusual about a peer to the operator."""
         self.commands.append(Alarm(peer, what))
 
     def halt(self, why: str) -> None:
-        """Stop this node: what happened cannot happen in a correct cluster."""
+        """Stop this node: ``why`` names something that cannot happen in a correct cluster."""
         self.update(halted=why)
         self.commands.append(Halt(why))

@@ -1,18 +1,18 @@
-"""The smallest nouns: node ids, terms, indexes, votes and log ids."""
+"""The basic types: node ids, terms, indexes, votes and log ids."""
 
 from msgspec import Struct
 
 NodeId = int
-"""A server's name: 1, 2, 3 …; never reused for another disk."""
+"""A server's id: 1, 2, 3 …; never reused for another disk."""
 Term = int
-"""A term of office, counted from 1; 0 is the time before the first election (§5.1)."""
+"""A term, counted from 1; 0 is the time before the first election (§5.1)."""
 Index = int
-"""A place in the log, counted from 1; 0 stands before the first entry."""
+"""An index in the log, counted from 1; 0 is before the first entry."""
 RequestId = int
-"""A client's request, named by the driver; the engine only hands it back."""
+"""A client's request id, chosen by the driver; the engine only returns it with the answer."""
 
 NO_NODE: NodeId = 0
-"""The node id of nobody: no vote given, no leader known."""
+"""The node id that means none: no vote given, no leader known."""
 
 
 class Vote(Struct, frozen=True, order=True, array_like=True, gc=False):
@@ -37,7 +37,7 @@ class Vote(Struct, frozen=True, order=True, array_like=True, gc=False):
 
 
 class LogId(Struct, frozen=True, order=True, array_like=True, gc=False):
-    """Names one entry for ever: its creator (term, node) and place; comparing two is "at least as up-to-date" (§5.4.1).
+    """The unique id of an entry: its leader (term, node) and index; ``>=`` is "at least as up-to-date" (§5.4.1).
 
     >>> LogId(2, 1, 3) < LogId(3, 2, 1)
     True
@@ -51,7 +51,7 @@ class LogId(Struct, frozen=True, order=True, array_like=True, gc=False):
 
     @property
     def leader(self) -> tuple[Term, NodeId]:
-        """Under whose leadership the entry was created."""
+        """The leadership (term, node) that created the entry."""
         return (self.term, self.node)
 
     def __str__(self) -> str:

@@ -159,13 +159,15 @@ def _sends(request: AppendRequest) -> str:
 
 def _takings(request: AppendRequest) -> tuple[Choice, ...]:
     """What may be done about an append."""
-    refuse = Choice("refuse", "the entry before them is not in my log: I take nothing", {"covers": True, "fits": False})
-    outdated = Choice("outdated", "its term is over: I take nothing and say so", {"covers": False})
+    refuse = Choice(
+        "refuse", "the entry before them is not in my log: I take nothing", {"supersedes": True, "log_matches": False}
+    )
+    outdated = Choice("outdated", "its term is over: I take nothing and say so", {"supersedes": False})
     if not request.entries:
         return (Choice("keep", "they agree so far: I say yes"), refuse, outdated)
-    cut = {"covers": True, "fits": True, "unknown": request.entries}
+    cut = {"supersedes": True, "log_matches": True, "new_entries": request.entries}
     return (
-        Choice("append", "the logs agree so far: I append what is new", {"covers": True, "fits": True}),
+        Choice("append", "the logs agree so far: I append what is new", {"supersedes": True, "log_matches": True}),
         Choice("replace", "what I have there differs: I remove mine and take theirs", cut),
         Choice("keep", "I already hold all of it: I change nothing and say yes"),
         refuse,
@@ -197,8 +199,8 @@ def _new_leader(step: Step, src: NodeId, vote: Vote) -> Question | None:
         text=f"{server(src)} says that it leads term {vote.term}.",
         facts=(_vote_fact(step.before), _leader_fact(step.before)),
         choices=(
-            Choice("follow", "it leads, and I follow it", {"covers": True}),
-            Choice("outdated", "its term is over: I tell it so", {"covers": False}),
+            Choice("follow", "it leads, and I follow it", {"supersedes": True}),
+            Choice("outdated", "its term is over: I tell it so", {"supersedes": False}),
         ),
         right=frozenset({"outdated" if refused else "follow"}),
     )
@@ -215,8 +217,8 @@ def _term(step: Step, src: NodeId, vote: Vote) -> Question | None:
         text=f"{server(src)} answers you, and says that it is in term {vote.term}.",
         facts=(_vote_fact(before), _leader_fact(before)),
         choices=(
-            Choice("resign", "my term is over: I adopt the new one and follow", {"covers": True}),
-            Choice("go on", "I was elected for my term and stay in it", {"covers": False}),
+            Choice("resign", "my term is over: I adopt the new one and follow", {"supersedes": True}),
+            Choice("go on", "I was elected for my term and stay in it", {"supersedes": False}),
         ),
         right=frozenset({"resign"}),
     )

@@ -308,7 +308,7 @@ VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(UserAction))
 def parse_action(said: Any) -> UserAction:
     """Read an order from the drawing; raises ``PyraftError`` if it is malformed.
 
-    >>> order({"type": "partition", "nodes": [1, 2]}).words
+    >>> parse_action({"type": "partition", "nodes": [1, 2]}).summary
     'n1 and n2 isolated'
     """
     try:

@@ -102,7 +102,7 @@ class Lab(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Leave the page and stop following a live cluster."""
-        if hasattr(self, "_pulse"):  # a refused one is closed, too, when it is collected
+        if hasattr(self, "_ticker"):  # a refused one is closed, too, when it is collected
             self._ticker.close()
         super().close()
 

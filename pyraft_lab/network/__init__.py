@@ -1,1 +1,1 @@
-"""How servers reach each other: memory or MQTT, faults on either, and a broker of one's own."""
+"""The network between servers: in memory or over MQTT, with faults on either, and brokers to start."""

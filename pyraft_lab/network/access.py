@@ -1,7 +1,7 @@
-"""Who may do what on a shared broker: accounts, and the access list for mosquitto that binds every node to its name.
+"""Access rights on a shared broker: accounts, and mosquitto's access list that binds every node to its id.
 
-The sender of a frame stands in its topic: "node 2 publishes to ``pyraft/<cluster>/+/in/2`` and nowhere else"
-is all it takes to keep anybody from speaking for node 2.
+The sender of a frame is in its topic. So the rule "node 2 publishes to ``pyraft/<cluster>/+/in/2`` and nowhere else" is
+enough to prevent everybody else from sending as node 2.
 """
 
 import secrets
@@ -19,14 +19,14 @@ from pyraft_lab.network.address import topic_word
 
 Part = Literal["node", "client", "learner", "teacher"]
 ROUNDS = 101
-"""Of PBKDF2 in mosquitto's own password files."""
+"""PBKDF2 rounds in mosquitto's own password files."""
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """A user of the broker. A node's name is its number, and it speaks as that node only.
+    """A user of the broker; a node's account name is its id, and it may send only as that node.
 
-    A client asks nodes. A learner sits in a room, where numbers are given as seats are taken, so one may speak as any
-    node there; a teacher may also spoil links, and arrange the room.
+    A client sends requests to nodes. A learner joins a room, where ids are given out on arrival, so it may send as any
+    node of that room. A teacher may also inject link faults and change the room settings.
     """
 
     name: str
@@ -40,17 +40,17 @@ class Account(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def node(cls, id: NodeId) -> "Account":
-        """The account of a node, with a password of its own."""
+        """The account of a node, with a new password."""
         return cls(name=str(id), part="node")
 
     def url(self, broker: str) -> str:
-        """The broker's URL with name and password in it."""
+        """The broker's URL with this account's name and password."""
         scheme, _, place = broker.partition("://")
         return f"{scheme}://{quote(self.name, safe='')}:{quote(self.password, safe='')}@{place}"
 
 
 def access_list(cluster: str, accounts: Iterable[Account]) -> str:
-    """mosquitto's ``acl_file``: nobody may do what is not written here.
+    """mosquitto's ``acl_file``; everything that it does not list is forbidden.
 
     >>> print(access_list("demo", [Account.node(2)]))
     user 2
@@ -68,7 +68,7 @@ def password_file(accounts: Iterable[Account]) -> str:
 
 
 def rules(cluster: str, account: Account) -> Sequence[tuple[str, str]]:
-    """What an account may ``"read"`` and ``"write"``, as topic filters."""
+    """The topic filters that an account may use, each with ``"read"`` or ``"write"``."""
     of_part: Mapping[Part, Callable[[str], Sequence[tuple[str, str]]]] = {
         "node": _node,
         "client": _client,
@@ -121,7 +121,7 @@ def _learner(name: str) -> Sequence[tuple[str, str]]:
 
 
 def _teacher(name: str) -> Sequence[tuple[str, str]]:
-    """Also what it takes to clear a room that is over."""
+    """A teacher's rights, with those to clear a room that has ended."""
     return (
         *_learner(name),
         ("write", "weather"),

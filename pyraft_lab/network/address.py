@@ -1,4 +1,4 @@
-"""Where a broker is and how to be let in: ``mqtt://host:1883``, ``mqtts://user:password@host:8883``."""
+"""The address of a broker and its login: ``mqtt://host:1883``, ``mqtts://user:password@host:8883``."""
 
 import re
 import ssl
@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import text
 from pyraft_lab.errors import ConfigError
 
 TOPIC_WORD = re.compile(r"[^/+#\s\x00-\x1f]{1,64}")
@@ -28,7 +29,9 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Read a URL; ``ConfigError`` says what is wrong with it."""
+        """Read a URL; raises ``ConfigError`` with what is wrong in it."""
+        if not isinstance(url, str):
+            raise ConfigError("broker", url, "must look like mqtt://host:1883 or mqtts://user:password@host:8883")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -55,14 +58,14 @@ class Address(Struct, frozen=True, kw_only=True):
 
 
 class Certificates(Struct, frozen=True, kw_only=True):
-    """Files for TLS: the authority to trust (none: the system's), and one's own certificate if one is asked for."""
+    """Files for TLS: the trusted authority (``None``: the system's), and a client certificate if required."""
 
     authority: str | None = None
     certificate: str | None = None
     key: str | None = None
 
     def context(self) -> ssl.SSLContext:
-        """What a connection needs; ``ConfigError`` where a file cannot be used."""
+        """The TLS context of a client; ``ConfigError`` if a file cannot be used."""
         try:
             context = ssl.create_default_context(cafile=self.authority)
             if self.certificate:
@@ -72,7 +75,7 @@ class Certificates(Struct, frozen=True, kw_only=True):
         return context
 
     def server_context(self) -> ssl.SSLContext:
-        """What a broker needs to show its certificate; ``ConfigError`` where a file cannot be used."""
+        """The TLS context of a broker; ``ConfigError`` if a file cannot be used."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(self.certificate or "", self.key)
@@ -82,7 +85,7 @@ class Certificates(Struct, frozen=True, kw_only=True):
 
 
 def topic_word(field: str, value: str) -> str:
-    """``value`` if it may stand between the slashes of a topic: ``+`` and ``#`` would match others' topics."""
-    if not TOPIC_WORD.fullmatch(value) or value.startswith("$"):
+    """``value``, if it is valid as one level of a topic, without ``+`` and ``#``; else ``ConfigError``."""
+    if not TOPIC_WORD.fullmatch(text(field, value)) or value.startswith("$"):
         raise ConfigError(field, value, "must be 1 to 64 characters without '/', '+', '#', '$' in front or white space")
     return value

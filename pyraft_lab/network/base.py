@@ -1,8 +1,8 @@
-"""What a network is, and the simplest one: nodes of one process that hand each other frames.
+"""The interface of a network, and the simplest one: nodes of one process that exchange frames in memory.
 
-A node *joins* with a mailbox and gets an endpoint. Sending never waits: whatever one turn of the event loop sends
-to the same peer leaves together, as one frame. Nothing is promised: a letter may be lost, late or doubled, and Raft
-does not mind.
+A node *joins* with a mailbox and gets an endpoint. Sending never blocks: all messages that one turn of the event loop
+sends to the same peer leave together, as one frame. There is no guarantee: a message may be lost, late or duplicated,
+and Raft tolerates that.
 """
 
 import asyncio
@@ -24,47 +24,47 @@ class Connected(Struct, frozen=True, tag=True):
 
 
 class Disconnected(Struct, frozen=True, tag=True):
-    """The endpoint lost its network; it goes on trying."""
+    """The endpoint lost its network; it tries to reconnect."""
 
     where: str
     why: str
 
 
 class PeerUnreachable(Struct, frozen=True, tag=True):
-    """Nobody takes letters for ``peer`` at present; ``letters`` were for it and are lost."""
+    """``peer`` receives no messages at present; ``letters`` are the lost messages to it."""
 
     peer: NodeId
     undelivered: tuple[int, ...] = ()
 
 
 class PeerReachable(Struct, frozen=True, tag=True):
-    """``peer`` takes letters again."""
+    """``peer`` receives messages again."""
 
     peer: NodeId
 
 
 class SessionTakenOver(Struct, frozen=True, tag=True):
-    """Another process speaks as this node: the endpoint is closed for good."""
+    """Another process has taken this node's id: the endpoint is closed for good."""
 
     node: NodeId
 
 
 Notice = Connected | Disconnected | PeerUnreachable | PeerReachable | SessionTakenOver
-"""What a network tells a node beside letters; never needed for correctness."""
+"""What a network reports to a node besides messages; never needed for correctness."""
 
 
 class Mailbox(Protocol):
-    """Where a node takes letters and notices; called on the loop the node joined from, and never waited for."""
+    """Where a node receives messages and notices; called on the loop from which it joined, and not awaited."""
 
     def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
-        """Letters of ``src`` have arrived, in this order."""
+        """Receive messages of ``src``, in this order."""
 
     def notice(self, notice: Notice) -> None:
-        """Something happened to the network itself."""
+        """Receive a notice about the network itself."""
 
 
 class Counters:
-    """What passed an endpoint; ``garbage`` counts frames dropped unread, ``overflow`` letters that found no room."""
+    """Counts of an endpoint; ``garbage``: frames dropped unread, ``overflow``: messages dropped for lack of room."""
 
     def __init__(self) -> None:
         self.sent = self.received = self.frames = self.bytes = self.garbage = self.overflow = 0
@@ -75,23 +75,23 @@ class Endpoint(Protocol):
 
     @property
     def counters(self) -> Counters:
-        """What passed it."""
+        """The counts of this endpoint."""
 
     def send(self, dst: NodeId, envelope: Envelope) -> None:
-        """Put a letter on its way and return at once."""
+        """Queue a message to ``dst`` and return at once."""
 
     async def close(self) -> None:
-        """Leave the network; what has not left by then is lost."""
+        """Leave the network; messages that have not left yet are lost."""
 
 
 class Network(Protocol):
-    """Something nodes can join."""
+    """A network that nodes can join."""
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
-        """An endpoint for ``node``; ``DuplicateNode`` if it is here already, ``NetworkFailed`` if no wire is there."""
+        """An endpoint for ``node``; ``DuplicateNode`` if it has already joined, ``NetworkFailed`` if unreachable."""
 
     async def close(self) -> None:
-        """Free what the network itself holds; endpoints are closed by who joined."""
+        """Release the network's own resources; each node closes its own endpoint."""
 
 
 @runtime_checkable
@@ -100,17 +100,17 @@ class NamedNetwork(Network, Protocol):
 
     @property
     def cluster(self) -> str:
-        """The name, which nodes of one cluster share; empty where there is none."""
+        """The cluster's name, shared by its nodes; empty if there is none."""
         ...
 
 
 def cluster_of(network: Network) -> str:
-    """The name of the network's cluster; empty where it has none."""
+    """The name of the network's cluster; empty if it has none."""
     return network.cluster if isinstance(network, NamedNetwork) else ""
 
 
 class Outbox:
-    """Letters that wait to leave, by destination; each queue holds at most ``limit`` and forgets the oldest beyond."""
+    """Messages waiting to leave, by destination; a queue holds at most ``limit`` and then drops its oldest."""
 
     def __init__(self, counters: Counters, *, limit: int = 4096, frame_bytes: int = 512 << 10) -> None:
         self._waiting: dict[NodeId, list[Envelope]] = {}
@@ -120,7 +120,7 @@ class Outbox:
         return bool(self._waiting)
 
     def put(self, dst: NodeId, envelope: Envelope) -> None:
-        """Queue a letter."""
+        """Queue a message."""
         queue = self._waiting.setdefault(dst, [])
         if len(queue) >= self._limit:
             del queue[0]
@@ -128,17 +128,17 @@ class Outbox:
         queue.append(envelope)
 
     def take(self) -> list[tuple[NodeId, Sequence[Envelope]]]:
-        """Everything, in groups that each fit a frame; a single larger letter goes alone."""
+        """All messages, in groups that each fit into a frame; a single larger message goes alone."""
         waiting, self._waiting = self._waiting, {}
         return [(dst, group) for dst, envelopes in waiting.items() for group in in_frames(envelopes, self._frame_bytes)]
 
     def clear(self) -> None:
-        """Forget everything: after a broken connection Raft sends anew what still matters."""
+        """Drop everything: after a broken connection Raft sends again what still matters."""
         self._waiting.clear()
 
 
 def in_frames(envelopes: Sequence[Envelope], limit: int) -> Iterable[Sequence[Envelope]]:
-    """Consecutive groups of at most ``limit`` bytes of payload each."""
+    """Consecutive groups of at most ``limit`` payload bytes each."""
     ends = list(itertools.accumulate(envelope.size for envelope in envelopes))
     if not envelopes or ends[-1] <= limit:
         return [envelopes] if envelopes else []
@@ -147,31 +147,31 @@ def in_frames(envelopes: Sequence[Envelope], limit: int) -> Iterable[Sequence[En
 
 
 class MemoryNetwork:
-    """Nodes of one process; each frame is encoded and decoded, so that nothing works here that would fail on a wire."""
+    """Nodes of one process; frames are encoded and decoded here too, so that encoding errors show up in memory."""
 
     def __init__(self) -> None:
         self._endpoints: dict[NodeId, MemoryEndpoint] = {}
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
-        """Take the node in."""
+        """Join the node to this network."""
         if node in self._endpoints:
             raise DuplicateNode(node)
         self._endpoints[node] = MemoryEndpoint(self, node, mailbox)
         return self._endpoints[node]
 
     async def close(self) -> None:
-        """Forget everybody."""
+        """Remove all nodes."""
         self._endpoints.clear()
 
     def carry(self, dst: NodeId, frame: bytes) -> bool:
-        """Deliver a frame; whether somebody was there to take it."""
+        """Deliver a frame; returns whether its receiver was there."""
         target = self._endpoints.get(dst)
         if target is not None:
             target.deliver(frame)
         return target is not None
 
     def leave(self, node: NodeId) -> None:
-        """The node is gone."""
+        """Remove the node."""
         self._endpoints.pop(node, None)
 
 
@@ -186,20 +186,20 @@ class MemoryEndpoint:
         self._open = True
 
     def send(self, dst: NodeId, envelope: Envelope) -> None:
-        """Queue a letter; the first of a turn schedules the delivery of them all."""
+        """Queue a message; the first of a turn schedules the delivery of all of them."""
         if self._open:
             if not self._outbox:
                 self._loop.call_soon(self._flush)
             self._outbox.put(dst, envelope)
 
     async def close(self) -> None:
-        """Leave; letters to this node are lost from now on."""
+        """Leave; messages to this node are lost from now on."""
         self._open = False
         self._outbox.clear()
         self._network.leave(self._node)
 
     def deliver(self, frame: bytes) -> None:
-        """Take a frame, on this node's own loop if the sender lives on another."""
+        """Receive a frame, on this node's own loop even if the sender runs on another."""
         if self._loop is asyncio.get_running_loop():
             self._take(frame)
         else:

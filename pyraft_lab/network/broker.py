@@ -1,4 +1,4 @@
-"""A broker of one's own, for as long as its owner lives: mosquitto if it is installed, else the embedded one.
+"""Start a broker that ends with this process: mosquitto if it is installed, else the embedded one.
 
 >>> with start() as broker:  # doctest: +SKIP
 ...     print(broker)
@@ -28,18 +28,18 @@ from pyraft_lab.network.address import Certificates
 
 Kind = Literal["mosquitto", "embedded"]
 PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
-"""Where mosquitto may be: servers are often outside of an ordinary user's path."""
+"""Where to look for mosquitto: servers are often outside an ordinary user's path."""
 RUN_UNTIL_PARENT_ENDS = '"$@" </dev/null & echo $!; read -r _; kill -9 $! 2>/dev/null; wait $!'
-"""Runs a server until standard input ends, which it does when its owner does, however that dies.
+"""Runs a server until standard input ends, which happens when the parent process ends in any way.
 
-Killed without mercy: mosquitto forgets a SIGTERM that comes right after it says it is running, and has nothing to save.
+It uses kill -9: mosquitto ignores a SIGTERM right after its start, and has nothing to save.
 """
 RUNNING = " running"
-"""What the last line before a broker accepts connections contains."""
+"""A part of the last line that a broker logs before it accepts connections."""
 
 
 class AccessControl(Struct, frozen=True, kw_only=True):
-    """Who is let in: ``accounts`` of one cluster (none: everybody), and the broker's own ``certificates`` for TLS."""
+    """Who may connect: ``accounts`` of one cluster (none: everybody), and the broker's ``certificates`` for TLS."""
 
     cluster: str = "demo"
     accounts: Sequence[Account] = ()
@@ -49,11 +49,11 @@ class AccessControl(Struct, frozen=True, kw_only=True):
         names = [account.name for account in self.accounts]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigError("accounts", ", ".join(twice), "must be named once; give every account a name of its own")
+            raise ConfigError("accounts", ", ".join(twice), "must be unique; give every account a name of its own")
 
 
 NO_ACCESS_CONTROL = AccessControl()
-"""Everybody, unencrypted: for one machine, or a classroom that trusts itself."""
+"""Everybody may connect, unencrypted: for one machine, or a classroom whose members trust each other."""
 
 
 def start(
@@ -63,9 +63,9 @@ def start(
     host: str = "127.0.0.1",
     access_control: AccessControl = NO_ACCESS_CONTROL,
 ) -> "Broker":
-    """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why there is none.
+    """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why it did not start.
 
-    It ends with ``stop()``, with the ``with`` block, or with this process, even if that is killed.
+    It ends with ``stop()``, with the ``with`` block, or with this process, even after kill -9.
     """
     kind = kind or ("mosquitto" if mosquitto() else "embedded")
     for _ in range(5):
@@ -78,16 +78,16 @@ def start(
                 raise
         else:
             return broker
-    raise NetworkFailed("a broker of one's own", "no free port was found")
+    raise NetworkFailed("a local broker", "no free port was found")
 
 
 def mosquitto() -> str | None:
-    """The path of the installed mosquitto, if there is one."""
+    """The path of the installed mosquitto; ``None`` if it is not installed."""
     return shutil.which("mosquitto", path=PATHS)
 
 
 def free_port() -> int:
-    """A port nobody listens on at present."""
+    """A port that is free at present."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
@@ -101,7 +101,7 @@ class Broker:
         self, kind: Kind, port: int, *, host: str = "127.0.0.1", access_control: AccessControl = NO_ACCESS_CONTROL
     ) -> None:
         if access_control.certificates:
-            access_control.certificates.server_context()  # names a file that cannot be used
+            access_control.certificates.server_context()  # raises for a file that cannot be used
         self.kind, self.port, self.host, self.guard = kind, port, host, access_control
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))
@@ -112,7 +112,7 @@ class Broker:
 
     @property
     def url(self) -> str:
-        """What clients connect to."""
+        """The URL for clients."""
         return f"mqtt{'s' if self.guard.certificates else ''}://{_reachable(self.host)}:{self.port}"
 
     def __str__(self) -> str:
@@ -132,14 +132,14 @@ class Broker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the owner, who then ends its broker last
+            start_new_session=True,  # Ctrl-C goes to the parent process, which ends its broker last
         )
         assert self._process.stdout is not None, "it is a pipe"
         self.pid = int(self._process.stdout.readline())
         self._wait_until_it_runs(self._process)
 
     def answers(self) -> bool:
-        """Whether somebody accepts connections at its port."""
+        """Whether its port accepts connections."""
         try:
             with socket.create_connection((_reachable(self.host), self.port), timeout=5.0):
                 return True
@@ -147,18 +147,18 @@ class Broker:
             return False
 
     def kill(self) -> None:
-        """Kill -9, for lessons; ``restart`` brings it back on the same port."""
+        """Kill -9 the broker, for lessons; ``restart`` starts it again on the same port."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
         self._end()
 
     def restart(self) -> None:
-        """Start it again, on the same port, remembering nothing."""
+        """Start it again on the same port, without its retained messages."""
         self._end()
         self.launch()
 
     def stop(self) -> None:
-        """End the process and remove its files; twice is no error."""
+        """End the process and remove its files; a second call is no error."""
         self._end()
         shutil.rmtree(self._home, ignore_errors=True)
         atexit.unregister(self.stop)
@@ -170,7 +170,7 @@ class Broker:
         assert process.stdin is not None, "it is a pipe"
         assert process.stdout is not None, "it is a pipe"
         assert process.stderr is not None, "it is a pipe"
-        process.stdin.close()  # the sign to go
+        process.stdin.close()  # the signal to end
         process.wait()
         if self._listener is not None:
             self._listener.join()
@@ -192,7 +192,7 @@ class Broker:
         raise NetworkFailed(self.url, f"{self.kind} ended: {' / '.join(self._said)}")
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
-        """Drain its log, or it would stop at a full pipe."""
+        """Read its log, because a full pipe would block it."""
         assert process.stderr is not None, "it is a pipe"
         self._said.extend(map(str.strip, process.stderr))
 
@@ -202,11 +202,11 @@ class Broker:
             return (sys.executable, "-m", "pyraft_lab.network.embedded", self.host, str(self.port), settings)
         path = mosquitto()
         if path is None:
-            raise NetworkFailed(self.url, "mosquitto is not installed; install it or take the embedded broker")
+            raise NetworkFailed(self.url, "mosquitto is not installed; install it or use the embedded broker")
         return (path, "-c", self._kept("mosquitto.conf", "\n".join(self._settings()) + "\n"))
 
     def _kept(self, name: str, text: str) -> str:
-        """A file that nobody else can read, for as long as the broker lives; its path."""
+        """Write a file that only this user can read, for as long as the broker runs; its path."""
         path = self._home / name
         path.touch(mode=0o600)
         path.write_text(text)
@@ -220,13 +220,13 @@ class Broker:
             "connection_messages false",
             "max_queued_messages 10000",
             "max_queued_bytes 67108864",
-            # As root it would become somebody else, who cannot read its own settings here.
+            # As root mosquitto would switch to another user, which cannot read these settings.
             *(["user root"] if os.geteuid() == 0 else []),
             *self._entrance(),
         )
 
     def _entrance(self) -> Sequence[str]:
-        """Who is let in."""
+        """The settings for access: anonymous or by account, with TLS if there are certificates."""
         files = self.guard.certificates
         tls = [f"cafile {files.authority}", f"certfile {files.certificate}", f"keyfile {files.key}"] if files else []
         if not self.guard.accounts:
@@ -237,10 +237,10 @@ class Broker:
 
 
 def _reachable(host: str) -> str:
-    """An address for others, where a broker listens at every one it has."""
+    """An address for other machines, if the broker listens at all of its addresses."""
     if host != "0.0.0.0":  # noqa: S104
         return host
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing; asks the system which of its addresses faces the world
+        probe.connect(("192.0.2.1", 9))  # sends nothing; asks the system for the address of its default route
         address: str = probe.getsockname()[0]
         return address

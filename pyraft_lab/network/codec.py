@@ -1,8 +1,8 @@
-"""Frames: what leaves a server, as bytes that any MessagePack reader can open.
+"""Frames: the bytes that leave a server, readable by any MessagePack reader.
 
-A frame is ``[version, sender, checksum, letters]``, a letter ``[id, cause, message]``, a message what
-:mod:`pyraft_lab.engine.messages` says, its class name in front. The checksum is the CRC-32 of sender and letters.
-Whatever does not follow this to the letter is ``Garbage``, found here and never deeper inside.
+A frame is ``[version, sender, checksum, messages]``, each of these ``[id, cause, message]``;
+:mod:`pyraft_lab.engine.messages` defines the last, its class name in front. The checksum is the CRC-32 of sender and
+messages. Bytes that break any of these rules are ``Garbage``; they are found here and never get further.
 """
 
 import zlib
@@ -40,7 +40,7 @@ VERSION = 1
 
 
 class Envelope(Struct, frozen=True, array_like=True, gc=False):
-    """One message on its way: its ``id``, and the event that was its ``cause``, by which a trace joins two nodes."""
+    """One message in transit: its ``id``, and its ``cause``, the id of the event that sent it."""
 
     id: int
     cause: int
@@ -48,7 +48,7 @@ class Envelope(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """Its approximate size in bytes."""
         match self.message:
             case AppendRequest(entries=entries):
                 return 64 + 32 * len(entries) + byte_size(entries)
@@ -59,7 +59,7 @@ class Envelope(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Frame(Struct, frozen=True, array_like=True):
-    """The envelope; ``letters`` stay bytes until their checksum is right."""
+    """A frame; ``letters`` stay bytes until their checksum has been verified."""
 
     version: int
     src: NodeId
@@ -68,7 +68,7 @@ class Frame(Struct, frozen=True, array_like=True):
 
 
 class Garbage(ValueError):
-    """Bytes that are no frame of ours."""
+    """Bytes that are not a valid frame."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -77,13 +77,13 @@ _envelope_decoder = msgspec.msgpack.Decoder(tuple[Envelope, ...])
 
 
 def encode(src: NodeId, envelopes: Sequence[Envelope]) -> bytes:
-    """One frame of these letters."""
+    """One frame of these messages."""
     body = _encoder.encode(envelopes)
     return _encoder.encode(Frame(VERSION, src, _checksum(src, body), Raw(body)))
 
 
 def decode(data: bytes) -> tuple[NodeId, tuple[Envelope, ...]]:
-    """Sender and letters, or ``Garbage`` saying what is wrong.
+    """Sender and messages of a frame; raises ``Garbage`` with what is wrong.
 
     >>> decode(b"hello")
     Traceback (most recent call last):
@@ -94,19 +94,19 @@ def decode(data: bytes) -> tuple[NodeId, tuple[Envelope, ...]]:
         if frame.version != VERSION:
             raise Garbage(f"version {frame.version}, not {VERSION}")
         if not 0 < frame.src <= LARGEST:
-            raise Garbage(f"no node is numbered {frame.src}")
+            raise Garbage(f"{frame.src} is not a node id")
         if frame.checksum != _checksum(frame.src, frame.envelopes):
             raise Garbage("the checksum is wrong")
         envelopes = read(_envelope_decoder, frame.envelopes)
     except msgspec.MsgspecError as wrong:
         raise Garbage(str(wrong)) from None
     if not all(_is_numbered(envelope) and _is_valid(envelope.message) for envelope in envelopes):
-        raise Garbage("numbers beyond reason")
+        raise Garbage("a number is out of range")
     return frame.src, envelopes
 
 
 def read(decoder: "msgspec.msgpack.Decoder[T]", data: bytes | Raw) -> T:
-    """What a stranger's bytes say; ``msgspec.MsgspecError`` where they are none, however deep they are nested."""
+    """Decode untrusted bytes; raises ``msgspec.MsgspecError`` if they are invalid, however deeply nested."""
     try:
         return decoder.decode(data)
     except (RecursionError, UnicodeDecodeError) as wrong:
@@ -114,12 +114,12 @@ def read(decoder: "msgspec.msgpack.Decoder[T]", data: bytes | Raw) -> T:
 
 
 def _checksum(src: NodeId, envelopes: bytes | Raw) -> int:
-    """Of the letters, and of who wrote them: a flipped bit must not put them into another's mouth."""
+    """The checksum of messages and sender: a flipped bit must not change the sender either."""
     return zlib.crc32(envelopes, zlib.crc32(src.to_bytes(8, "big")))
 
 
 def _is_valid(message: AnyMessage) -> bool:
-    """What the types cannot say: no number is absurd, and entries follow ``prev`` without a gap."""
+    """Check what types cannot: all numbers are in range, and entries follow ``prev`` without a gap."""
     if not _is_vote(message.vote):
         return False
     match message:
@@ -160,7 +160,7 @@ def _is_election(message: CandidateMessage | VoterMessage | TimeoutNow | Outdate
 
 
 def _is_numbered(envelope: Envelope) -> bool:
-    """Ids of messages and events are drawn from 63 bits, which tables of a trace hold."""
+    """Whether the ids of message and event have at most 63 bits, which the tables of a trace can hold."""
     return 0 <= envelope.id < 1 << 63 and 0 <= envelope.cause < 1 << 63
 
 
@@ -177,7 +177,7 @@ def _is_id(id: LogId) -> bool:
 
 
 def _is_snapshot(meta: SnapshotMeta) -> bool:
-    """It ends somewhere, and every number of it can be."""
+    """Whether the snapshot has an end, and all its numbers are in range."""
     return (
         (_is_id(meta.last) and meta.last.index > 0 and _is_id(meta.membership_id))
         and meta.membership_id.index <= meta.last.index
@@ -186,7 +186,7 @@ def _is_snapshot(meta: SnapshotMeta) -> bool:
 
 
 def _follows(message: AppendRequest) -> bool:
-    """Indexes count up from ``prev``, terms never fall and never pass the leader's own."""
+    """Whether indexes count up from ``prev``, and terms never decrease or exceed the leader's own."""
     index, term = message.prev.index, message.prev.term
     if not _is_id(message.prev) or index + len(message.entries) > LARGEST:
         return False

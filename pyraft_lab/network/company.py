@@ -1,8 +1,8 @@
-"""Of several clusters of one name that start at the same instant on one broker the first one stays.
+"""If several clusters of one name start at one broker at the same time, only the first one stays.
 
-The broker puts all claims of the name in one order. Nothing is retained: a cluster that starts claims its name, hears
-its own claim come back, and waits a moment for an answer. One whose claim came back before answers each later claim,
-for as long as it is up::
+The broker puts all claims of the name in one order. Nothing is retained: a starting cluster claims its name, receives
+its own claim from the broker, and waits a moment for an answer. A cluster whose claim was first answers each later
+claim, for as long as it is up::
 
     claim 7 ──▶ claim 9 ──▶ answer to 9: cluster 9 is refused
 """
@@ -20,12 +20,12 @@ from pyraft_lab.network.mqtt_session import MqttSession
 
 TOPIC = "claims"
 MOMENT = 0.5
-"""Seconds that one who claimed the name before may take to answer."""
+"""Seconds that an earlier claimant may take to answer."""
 log = logging.getLogger(__name__)
 
 
 class Claim(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The run ``run`` of a cluster claims the name, or answers the claim of ``answered``."""
+    """The run ``run`` of a cluster claims the name, or answers the claim of the run ``answered``."""
 
     run: int
     answered: int = 0
@@ -35,7 +35,7 @@ _decoder = msgspec.msgpack.Decoder(Claim)
 
 
 class NameClaim:
-    """One cluster's claim of its name; ``hear`` takes what arrives on the topic :data:`TOPIC`."""
+    """One cluster's claim of its name; ``hear`` receives the messages on the topic :data:`TOPIC`."""
 
     def __init__(self, cluster: str) -> None:
         self._cluster, self._run = cluster, secrets.randbits(48) + 1
@@ -44,7 +44,7 @@ class NameClaim:
         self._line: MqttSession | None = None
 
     async def make(self, session: MqttSession, *, seconds: float = 10.0) -> None:
-        """Claim the name; ``PyraftError`` where another cluster has it, ``Timeout`` where the broker is silent."""
+        """Claim the name; ``PyraftError`` if another cluster has it, ``Timeout`` if the broker does not answer."""
         self._line = session
         self._publish(Claim(self._run))
         try:
@@ -58,11 +58,11 @@ class NameClaim:
         except TimeoutError:
             return
         raise PyraftError(
-            f"a cluster {self._cluster!r} is up or starting at this broker already; stop it, or take another name="
+            f"a cluster {self._cluster!r} is already up or starting at this broker; stop it, or take another name="
         )
 
     def hear(self, _: str, payload: bytes) -> None:
-        """A claim, mine or another's, or an answer to one."""
+        """Handle a claim, this cluster's or another's, or an answer to one."""
         try:
             claim = read(_decoder, payload)
         except msgspec.MsgspecError as wrong:
@@ -76,5 +76,5 @@ class NameClaim:
             self._publish(Claim(self._run, claim.run))
 
     def _publish(self, claim: Claim) -> None:
-        assert self._line is not None, "only a claim that was made comes back"
+        assert self._line is not None, "an echo follows only a claim that was made"
         self._line.publish(TOPIC, msgspec.msgpack.encode(claim))

@@ -1,4 +1,4 @@
-"""The test anyone runs on a network of their own: every promise that nodes rely on, one case a sentence.
+"""Conformance tests for your own network: one case for every guarantee that nodes rely on.
 
 In a script or a notebook::
 
@@ -8,15 +8,15 @@ In a script or a notebook::
 
     print(await run(fresh))
 
-In pytest, one test a case::
+In pytest, one test for each case::
 
     @pytest.mark.parametrize("case", CASES, ids=name_of)
     async def test_my_network(case: Case) -> None:
         await check(case, fresh)
 
-The argument makes a wire that nobody uses, and returns what reaches it, again and again: that is what nodes do, each
-in a process of its own. No promise is made about a single letter, which may be lost, late, doubled or overtaken; so
-cases send what they wait for again and again, as Raft does.
+The argument makes a new, unused wire and returns a function. Each call of that function returns a network on this wire,
+as every node makes one in its own process. There is no guarantee for a single message: it may be lost, late, duplicated
+or overtaken. So cases send a message again until it arrives, as Raft does.
 """
 
 import asyncio
@@ -52,17 +52,17 @@ from pyraft_lab.network.codec import Envelope
 
 __all__ = ["CASES", "Case", "Report", "check", "name_of", "run"]
 MakeNetwork = Callable[[], Network]
-"""Makes a network over one and the same wire, every time it is called (or hands out one that is shared)."""
+"""Makes a network on one and the same wire at every call (or returns a shared one)."""
 Fresh = Callable[[], MakeNetwork]
-"""Makes a wire that nobody uses."""
+"""Makes a new, unused wire."""
 AGAIN = 0.02
-"""Seconds after which a letter that has not arrived is sent again."""
+"""Seconds after which a message that has not arrived is sent again."""
 LIMIT = 30.0
-"""Seconds after which a case that does not end has failed."""
+"""Seconds after which an unfinished case has failed."""
 
 
 class Inbox:
-    """A mailbox that keeps what it is given, and notes whether it was given on its own loop."""
+    """A mailbox that keeps everything, and notes whether it was called on its own loop."""
 
     def __init__(self) -> None:
         self.arrived: list[tuple[NodeId, Envelope]] = []
@@ -70,7 +70,7 @@ class Inbox:
         self._home = asyncio.get_running_loop()
 
     def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
-        """Keep them."""
+        """Keep the messages."""
         try:
             self.is_home = self.is_home and asyncio.get_running_loop() is self._home
         except RuntimeError:
@@ -78,11 +78,11 @@ class Inbox:
         self.arrived += [(src, envelope) for envelope in envelopes]
 
     def notice(self, notice: Notice) -> None:
-        """Let it be: notices are never needed."""
+        """Ignore the notice: notices are never needed."""
 
 
 class NetworkTrial:
-    """A wire under trial, and who has joined it."""
+    """A wire under test, and the nodes that joined it."""
 
     def __init__(self, fresh: Fresh) -> None:
         self.make_network = fresh()
@@ -98,14 +98,14 @@ class NetworkTrial:
         await self.close()
 
     async def close(self) -> None:
-        """Let everybody leave."""
+        """Let all nodes leave."""
         for end in self._ends:
             await end.close()
         for network in self._networks:
             await network.close()
 
     async def join(self, node: NodeId) -> tuple[Endpoint, Inbox]:
-        """A node's end of the wire, and what arrives there."""
+        """Join a node; its endpoint and its inbox."""
         network, post = self.make_network(), Inbox()
         if all(network is not known for known in self._networks):
             self._networks.append(network)
@@ -113,13 +113,13 @@ class NetworkTrial:
         return end, post
 
     async def arrives(self, end: Endpoint, dst: NodeId, envelope: Envelope, post: Inbox) -> NodeId:
-        """Send a letter until it arrives; the sender it arrives from."""
+        """Send a message until it arrives; returns the sender that the receiver saw."""
         while True:
             end.send(dst, envelope)
             await asyncio.sleep(AGAIN)
             for src, found in post.arrived:
                 if found.id == envelope.id:
-                    assert found == envelope, f"sent was {envelope}, and {found} arrived"
+                    assert found == envelope, f"sent {envelope}, but {found} arrived"
                     return src
 
 
@@ -147,48 +147,48 @@ MESSAGES: tuple[AnyMessage, ...] = (
     TimeoutNow(vote=VOTE),
     Outdated(vote=VOTE),
 )
-"""One of each kind."""
+"""One message of each kind."""
 
 
 def short(id: int) -> Envelope:
-    """A letter that says little."""
+    """A small message."""
     return Envelope(id, id + 1000, HeartbeatResponse(vote=VOTE, round=id))
 
 
 async def every_kind_of_message_arrives_as_it_was_sent(trial: NetworkTrial) -> None:
-    """A vote or an entry that changes on its way breaks every proof there is."""
+    """Messages arrive unchanged: a changed vote or entry would break every proof of Raft."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     for id, message in enumerate(MESSAGES, 1):
-        assert await trial.arrives(one, 2, Envelope(id, id + 1000, message), post) == 1, "the sender is another"
+        assert await trial.arrives(one, 2, Envelope(id, id + 1000, message), post) == 1, "the sender is wrong"
 
 
 async def messages_go_both_ways(trial: NetworkTrial) -> None:
-    """Every request wants its answer."""
+    """Messages go in both directions: every request needs its answer."""
     (one, first), (two, second) = await trial.join(1), await trial.join(2)
     assert await trial.arrives(one, 2, short(1), second) == 1
     assert await trial.arrives(two, 1, short(2), first) == 2
 
 
 async def no_node_gets_a_message_for_another(trial: NetworkTrial) -> None:
-    """An answer that a stranger hears would count as his."""
+    """No node receives messages to another: it would count the answer as its own."""
     (one, first), (_, second), (_, third) = await trial.join(1), await trial.join(2), await trial.join(3)
     await trial.arrives(one, 2, short(1), second)
     await trial.arrives(one, 3, short(2), third)
-    assert {envelope.id for _, envelope in second.arrived} == {1}, "2 got more than its own"
-    assert {envelope.id for _, envelope in third.arrived} == {2}, "3 got more than its own"
-    assert not first.arrived, "the sender got its own letter"
+    assert {envelope.id for _, envelope in second.arrived} == {1}, "2 received messages to others"
+    assert {envelope.id for _, envelope in third.arrived} == {2}, "3 received messages to others"
+    assert not first.arrived, "the sender received its own message"
 
 
 async def nothing_is_delivered_while_it_is_being_sent(trial: NetworkTrial) -> None:
-    """A node sends in the middle of a turn; what it causes must not reach it before the turn is over."""
+    """Nothing is delivered inside ``send``: its effects must not reach a node in the middle of its own turn."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     one.send(2, short(1))
-    assert not post.arrived, "it was delivered at once"
+    assert not post.arrived, "it was delivered inside send"
     await trial.arrives(one, 2, short(2), post)
 
 
 async def messages_are_delivered_on_the_loop_of_their_receiver(trial: NetworkTrial) -> None:
-    """A node has no locks: only its own loop may touch it."""
+    """Messages are delivered on the receiver's own loop: a node has no locks."""
     one, _ = await trial.join(1)
     with LoopThread("the other node's") as thread:
         there = NetworkTrial(lambda: trial.make_network)
@@ -199,14 +199,14 @@ async def messages_are_delivered_on_the_loop_of_their_receiver(trial: NetworkTri
 
 
 async def a_message_to_a_missing_node_is_no_error(trial: NetworkTrial) -> None:
-    """Peers come and go, and a leader goes on talking to them."""
+    """A message to a missing node is no error: peers come and go while a leader sends to them."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     one.send(7, short(1))
     await trial.arrives(one, 2, short(2), post)
 
 
 async def a_node_that_left_may_still_send_without_effect(trial: NetworkTrial) -> None:
-    """What a node has still to say when it stops is nobody's business."""
+    """A node that left may still send; nothing arrives."""
     (one, _), (two, post), (three, _) = await trial.join(1), await trial.join(2), await trial.join(3)
     await trial.arrives(one, 2, short(1), post)
     await one.close()
@@ -217,25 +217,25 @@ async def a_node_that_left_may_still_send_without_effect(trial: NetworkTrial) ->
 
 
 async def a_node_that_left_receives_nothing(trial: NetworkTrial) -> None:
-    """A stopped node must not vote."""
+    """A node that left receives nothing: a stopped node must not vote."""
     (one, _), (two, post) = await trial.join(1), await trial.join(2)
     await trial.arrives(one, 2, short(1), post)
     await two.close()
     count = len(post.arrived)
     _, again = await trial.join(2)
     await trial.arrives(one, 2, short(2), again)
-    assert len(post.arrived) == count, "the mailbox of the life before got a letter"
+    assert len(post.arrived) == count, "the mailbox of the earlier run received a message"
 
 
 async def leaving_twice_is_no_error(trial: NetworkTrial) -> None:
-    """Whoever cleans up does not know what has been done."""
+    """Leaving twice is no error: cleanup code may run twice."""
     one, _ = await trial.join(1)
     await one.close()
     await one.close()
 
 
 async def a_node_is_there_once(trial: NetworkTrial) -> None:
-    """Two processes under one id would vote twice in a term; the first one stays."""
+    """A node joins once: two processes with one id would vote twice in a term; the first one stays."""
     (_, first), (two, _) = await trial.join(1), await trial.join(2)
     try:
         await trial.join(1)
@@ -243,12 +243,12 @@ async def a_node_is_there_once(trial: NetworkTrial) -> None:
         refused = True
     else:
         refused = False
-    assert refused, "a second node of the same id was let in"
+    assert refused, "a second node with the same id could join"
     await trial.arrives(two, 1, short(1), first)
 
 
 async def a_node_may_return(trial: NetworkTrial) -> None:
-    """Restarted nodes are the same nodes."""
+    """A node that left may join again: it is the same node after a restart."""
     two, _ = await trial.join(2)
     for life in range(1, 4):
         one, post = await trial.join(1)
@@ -257,31 +257,31 @@ async def a_node_may_return(trial: NetworkTrial) -> None:
 
 
 async def a_large_message_arrives(trial: NetworkTrial) -> None:
-    """A leader sends as much as ``Config.max_append_bytes`` says, and a single larger command alone."""
+    """A large message arrives: a leader sends up to ``Config.max_append_bytes``, and a larger command alone."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     entry = Entry(LogId(3, 1, 8), Normal(bytes(1 << 20)))
     await trial.arrives(one, 2, Envelope(1, 0, AppendRequest(vote=VOTE, prev=LAST, entries=(entry,))), post)
 
 
 async def a_flood_of_messages_breaks_nothing(trial: NetworkTrial) -> None:
-    """Some of it may get lost; the wire is there afterwards."""
+    """A flood of messages breaks nothing: some may get lost, but the wire works afterwards."""
     (one, _), (_, post) = await trial.join(1), await trial.join(2)
     for id in range(10_000):
         one.send(2, short(id))
     await trial.arrives(one, 2, short(10_000), post)
-    assert all(envelope == short(envelope.id) for _, envelope in post.arrived), "a letter has changed on its way"
+    assert all(envelope == short(envelope.id) for _, envelope in post.arrived), "a message has changed on its way"
 
 
 async def messages_are_counted(trial: NetworkTrial) -> None:
-    """Operators look at the counters."""
+    """Messages are counted, for operators."""
     (one, _), (two, post) = await trial.join(1), await trial.join(2)
     await trial.arrives(one, 2, short(1), post)
-    assert one.counters.sent >= 1, "the sender has counted nothing"
-    assert two.counters.received >= 1, "the receiver has counted nothing"
+    assert one.counters.sent >= 1, "the sender counted nothing"
+    assert two.counters.received >= 1, "the receiver counted nothing"
 
 
 Case = conformance.Case[NetworkTrial]
-"""A promise of a network, as a coroutine function."""
+"""One guarantee of a network, as a coroutine function."""
 CASES: tuple[Case, ...] = (
     every_kind_of_message_arrives_as_it_was_sent,
     messages_go_both_ways,
@@ -298,11 +298,11 @@ CASES: tuple[Case, ...] = (
     a_flood_of_messages_breaks_nothing,
     messages_are_counted,
 )
-"""Every promise there is."""
+"""Every guarantee of a network."""
 
 
 async def run(fresh: Fresh, cases: Sequence[Case] = CASES, *, limit: float = LIMIT) -> Report:
-    """Run the cases one after the other, each on a wire of its own; one that takes ``limit`` seconds has failed.
+    """Run the cases one by one, each on a new wire; a case that takes ``limit`` seconds has failed.
 
     >>> from pyraft_lab.network.base import MemoryNetwork
     >>> def fresh():
@@ -315,6 +315,6 @@ async def run(fresh: Fresh, cases: Sequence[Case] = CASES, *, limit: float = LIM
 
 
 async def check(case: Case, fresh: Fresh, *, limit: float = LIMIT) -> None:
-    """Run one case; raises what it raises, ``AssertionError`` where a promise is broken."""
+    """Run one case; raises its error, ``AssertionError`` for a broken guarantee."""
     async with asyncio.timeout(limit), NetworkTrial(fresh) as trial:
         await case(trial)

@@ -1,6 +1,6 @@
-"""A connection to a broker by aiomqtt, as nodes and clients need it: quick, cancellable, and clear about failures.
+"""A connection to a broker by aiomqtt, for nodes and clients: fast, cancellable, with clear errors.
 
-(aiomqtt is what asyncio-mqtt is called today.)
+(aiomqtt was called asyncio-mqtt before.)
 """
 
 import asyncio
@@ -23,14 +23,14 @@ with needed("aiomqtt"):
 T = TypeVar("T")
 Deliver = Callable[[aiomqtt.Message], None]
 UNAVAILABLE = 136
-"""The answer of a broker that is there and may let clients in later (the reason code of the client library)."""
+"""The client library's reason code for a broker that may accept clients later."""
 
 HANGUP_TIMEOUT = 0.2
-"""Seconds in which the answer of a broker that hung up is read."""
+"""Seconds to wait for the answer of a broker that has closed the connection."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """How to connect: ``timeout`` and ``keepalive`` are in seconds."""
+    """Settings of a connection: ``timeout`` and ``keepalive`` are in seconds."""
 
     address: Address
     tls: ssl.SSLContext | None
@@ -42,7 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 async def connected(
     settings: Settings, id: str, deliver: Deliver, *, will: aiomqtt.Will | None = None
 ) -> AsyncIterator[aiomqtt.Client]:
-    """One connection under the client id; every message goes straight to ``deliver``; ``MqttError`` where it fails."""
+    """One connection with the client id; every message goes straight to ``deliver``; raises ``MqttError``."""
     await _check_certificate(settings)
     client = _client(settings, id, deliver, will)
     await _entered(client)
@@ -54,10 +54,10 @@ async def connected(
 
 
 async def cancellable(work: Coroutine[Any, Any, T]) -> T:
-    """Await ``work`` so that a cancellation ends the caller, even if it comes just when ``work`` is done or fails.
+    """Await ``work`` so that a cancellation always ends the caller, even if ``work`` ends at the same moment.
 
-    Before Python 3.12 ``asyncio.wait_for``, in which the client waits, loses such a cancellation, and before 3.13 so
-    does a group whose task fails just then. A bare wait does not.
+    ``asyncio.wait_for``, which the client library uses, loses such a cancellation before Python 3.12, and a task group
+    whose task fails at that moment loses it before 3.13. A plain wait does not.
     """
     task = asyncio.create_task(work)
     try:
@@ -66,13 +66,13 @@ async def cancellable(work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # asked for, so that nobody complains
+            task.exception()  # retrieved, so that asyncio does not warn
         raise
     return task.result()
 
 
 def is_final(why: Exception) -> bool:
-    """Whether trying again would fail again: nobody listens there, the name is unknown, the client is refused."""
+    """Whether another attempt would fail as well: no listener, an unknown name, or a refused client."""
     if isinstance(why, DuplicateNode):
         return True
     if isinstance(why, MqttConnectError):
@@ -82,15 +82,15 @@ def is_final(why: Exception) -> bool:
 
 
 def failure(address: Address, why: Exception) -> NetworkFailed:
-    """Why the broker cannot be reached, and what to do about it."""
+    """The error for a broker that cannot be reached, with advice."""
     where, cause = str(address), why.__cause__ or why.__context__
     match why:
         case MqttConnectError():
             return NetworkFailed(where, str(why), advice=_login_advice(address))
         case TimeoutError():
-            said = "it did not pass this node's own presence back (does it let the node write there?)"
+            said = "it did not return this node's own presence (check that the node may write to its topic)"
             return NetworkFailed(where, said)
-        case aiomqtt.MqttError() if "hung up" in str(why):
+        case aiomqtt.MqttError() if "closed the connection" in str(why):
             return NetworkFailed(where, str(why), advice="check that it is an MQTT broker, and what its log says")
         case aiomqtt.MqttError() if "timed out" in str(why):
             said = "it did not answer in time"
@@ -101,15 +101,15 @@ def failure(address: Address, why: Exception) -> NetworkFailed:
 
 
 def _login_advice(address: Address) -> str:
-    """What to do where the broker does not let this client in."""
+    """Advice for a broker that refuses this client's login."""
     if address.username is None:
-        return "it asks for a name and a password: mqtt://NAME:PASSWORD@HOST"
+        return "it requires a name and a password: mqtt://NAME:PASSWORD@HOST"
     given = "check them" if address.password else "no password was found: put it into the URL or PYRAFT_PASSWORD"
     return f"the broker does not know {address.username!r} with this password; {given}"
 
 
 def _certificate(problem: str) -> str:
-    """What to do about a certificate that is not trusted; Python 3.13 asks for more than older versions did."""
+    """Advice for a certificate that is not trusted; Python 3.13 is stricter than older versions."""
     if any(word in problem.lower() for word in ("key usage", "key identifier", "basic constraints", "ca cert")):
         return (
             "Python 3.13 and later refuse it: make the authority again with basicConstraints=critical,CA:TRUE and "
@@ -119,7 +119,7 @@ def _certificate(problem: str) -> str:
 
 
 async def _check_certificate(settings: Settings) -> None:
-    """Look at the broker's certificate first: the client library leaks a socket whose handshake fails."""
+    """Check the broker's certificate first: the client library leaks a socket if the handshake fails."""
     if settings.tls is None:
         return
     address = settings.address
@@ -142,25 +142,25 @@ def _client(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | 
         username=address.username,
         password=address.password,
         identifier=id,
-        protocol=aiomqtt.ProtocolVersion.V311,  # which every broker speaks
+        protocol=aiomqtt.ProtocolVersion.V311,  # every broker supports it
         clean_session=True,
         will=will,
         tls_context=settings.tls,
         timeout=settings.timeout,
         keepalive=settings.keepalive,
         queue_type=_straight_to(lambda message: _take(client, deliver, message)),
-        # Without it the operating system waits for more to send: 44 ms an acknowledged publish instead of one.
+        # Without it the operating system waits for more data: an acknowledged publish takes 44 ms instead of one.
         socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
     )
-    client.pending_calls_threshold = 1 << 30  # a warning for every publish beyond, and a count of them all for each
+    client.pending_calls_threshold = 1 << 30  # above this limit every publish counts all open ones and logs a warning
     return client
 
 
 def _take(client: aiomqtt.Client, deliver: Deliver, message: aiomqtt.Message) -> None:
-    """Deliver a message, and have the system acknowledge it on TCP now.
+    """Deliver a message, and make the system acknowledge it on TCP now.
 
-    A broker without TCP_NODELAY, as mosquitto is by default, keeps its next message back until this one is
-    acknowledged, and Linux would wait up to 40 ms with that. The option lasts only until the next segment.
+    A broker without TCP_NODELAY (mosquitto's default) holds its next message until this one is acknowledged, and Linux
+    would delay that by up to 40 ms. The socket option lasts only until the next segment.
     """
     if hasattr(socket, "TCP_QUICKACK"):
         session = client._client.socket()  # noqa: SLF001 (the library offers no other way to it)
@@ -171,7 +171,7 @@ def _take(client: aiomqtt.Client, deliver: Deliver, message: aiomqtt.Message) ->
 
 
 def _straight_to(deliver: Deliver) -> type["asyncio.Queue[aiomqtt.Message]"]:
-    """A queue that hands over instead of queueing: saves a task for every message."""
+    """A queue that delivers at once instead of queueing: it saves a task for every message."""
 
     class Straight(asyncio.Queue[aiomqtt.Message]):
         def put_nowait(self, item: aiomqtt.Message) -> None:
@@ -181,7 +181,7 @@ def _straight_to(deliver: Deliver) -> type["asyncio.Queue[aiomqtt.Message]"]:
 
 
 async def _entered(client: aiomqtt.Client) -> None:
-    """Connect; a cancellation waits until that is over and hangs up, for half a connection cannot be taken back."""
+    """Connect; a cancellation waits for the end of that, then disconnects: half a connection cannot be undone."""
     gone: asyncio.Future[Any] = _end_of(client)
     entering: asyncio.Future[Any] = asyncio.ensure_future(client.__aenter__())
     try:
@@ -193,16 +193,16 @@ async def _entered(client: aiomqtt.Client) -> None:
             await client.__aexit__(None, None, None)
         raise
     if not entering.done():
-        entering.cancel()  # nothing is left to take back: the line is closed
+        entering.cancel()  # nothing to undo: the connection is closed
         await asyncio.wait([entering])
-        raise aiomqtt.MqttError("it hung up before it answered")
+        raise aiomqtt.MqttError("it closed the connection before it answered")
     if entering.exception() is not None:
         client._client.disconnect()  # noqa: SLF001 (the library leaves the line open that got no answer in time)
     entering.result()
 
 
 def _end_of(client: aiomqtt.Client) -> asyncio.Future[None]:
-    """Is done when the connection ends, which the library does not notice before the broker has answered."""
+    """A future that is done when the connection ends; the library notices that only after the broker's answer."""
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
     session = client._client  # noqa: SLF001 (the library offers no other way to it)

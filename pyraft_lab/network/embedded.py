@@ -1,12 +1,12 @@
-"""The broker for machines without mosquitto: MQTT 3.1.1 in pure Python, in a process of its own.
+"""A broker for machines without mosquitto: MQTT 3.1.1 in pure Python, in a process of its own.
 
     python -m pyraft_lab.network.embedded 127.0.0.1 1883 [SETTINGS]
 
-Why our own: what a cluster asks for is small (QoS 0 and 1, retained messages, last wills, passwords and access lists),
-and of the brokers that pip installs none does it reliably: amqtt loses clients that come together and, from
-Python 3.12, the last words of clients that leave; iotcore cannot set TCP_NODELAY, so that an acknowledged message takes
-44 ms; moat-lib-mqtt speaks MQTT 5 only. A request of 1 kB and its answer, the processor's time of all processes and
-the median round trip, on two cores (``python -m tests.bench.brokers``):
+A cluster needs few features: QoS 0 and 1, retained messages, last wills, passwords and access lists. No broker that
+pip installs provides these reliably: amqtt loses clients that connect together and, from Python 3.12, the last messages
+of clients that disconnect; iotcore cannot set TCP_NODELAY, so an acknowledged message takes 44 ms; moat-lib-mqtt
+supports MQTT 5 only. For a request of 1 kB and its answer, the table shows the processor time of all processes and the
+median round trip, on two cores (``python -m tests.bench.brokers``):
 
 ================== ================ ================
 broker             QoS 0            QoS 1
@@ -15,7 +15,7 @@ mosquitto 2.0      284 µs, 0.2 ms   404 µs, 0.4 ms
 this one           384 µs, 0.4 ms   547 µs, 0.5 ms
 ================== ================ ================
 
-It keeps no session for a client that is away, and takes no message of QoS 2.
+It keeps no session for an absent client, and accepts no message of QoS 2.
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from pyraft_lab.network.hub import Access, Hub
 from pyraft_lab.network.session import Session
 
 READY = "embedded broker running"
-"""What it says on standard error once it accepts connections."""
+"""The line on standard error that says that it accepts connections."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve at the host and port that are the arguments, until the process is killed."""
+    """Serve at the host and port in the arguments, until the process is killed."""
     host, port, *settings = arguments
     access_control = (
         msgspec.json.decode(Path(settings[0]).read_bytes(), type=AccessControl) if settings else NO_ACCESS_CONTROL
@@ -48,29 +48,29 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def serve(host: str, port: int, *, access_control: AccessControl = NO_ACCESS_CONTROL) -> asyncio.Server:
-    """Accept connections from now on; ``OSError`` says why that cannot be."""
+    """Accept connections until the process ends; ``OSError`` if the address cannot be used."""
     hub = Hub(Access(access_control.cluster, access_control.accounts))
     tls = access_control.certificates.server_context() if access_control.certificates else None
     return await asyncio.get_running_loop().create_server(lambda: Connection(hub), host, port, ssl=tls)
 
 
 class Connection(asyncio.Protocol):
-    """A session on a connection of asyncio, which sets TCP_NODELAY by itself."""
+    """A session on an asyncio connection; asyncio sets TCP_NODELAY by itself."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there."""
+        """Start a session for the new client."""
         assert isinstance(transport, asyncio.Transport), "it is a stream"
         self._session = Session(self._hub, transport)
 
     def data_received(self, data: bytes) -> None:
-        """It sent something."""
+        """Pass the client's bytes to its session."""
         self._session.feed(data)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """It is gone."""
+        """End the session."""
         self._session.lost()
 
 

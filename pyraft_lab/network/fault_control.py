@@ -1,11 +1,11 @@
-"""Bad weather by order: a teacher, or a test, publishes how the links are to be, and every node that listens obeys.
+"""Fault control over MQTT: a teacher or a test publishes link faults, and every node that accepts them applies them.
 
 ::
 
-    pyraft/<cluster>/weather         retained: the decree, so that a node that comes later obeys it too
-    pyraft/<cluster>/<node>/obeys    retained: the digest of the decree that this node obeys; cleared when it goes
+    pyraft/<cluster>/weather         retained: the faults, so that a node that comes later applies them too
+    pyraft/<cluster>/<node>/obeys    retained: the digest of the faults that this node applies; cleared when it ends
 
-A node that listens to the weather listens to the gate as well (:mod:`pyraft_lab.network.remote_gate`).
+A node that accepts fault control accepts gate commands as well (:mod:`pyraft_lab.network.remote_gate`).
 """
 
 from hashlib import blake2b
@@ -27,22 +27,22 @@ _decoder = msgspec.msgpack.Decoder(LinkFaults)
 
 
 def publish(session: MqttSession, faults: LinkFaults) -> bytes:
-    """Tell everybody; the digest with which every node that obeys answers."""
+    """Publish link faults; returns the digest with which every node that applies them answers."""
     payload = msgspec.msgpack.encode(faults)
     session.publish(TOPIC, payload, retain=True)
     return digest(payload)
 
 
 def digest(payload: bytes) -> bytes:
-    """A decree in few bytes; all that heal everything are one."""
+    """A short digest of published faults; all payloads that heal everything have the same one."""
     healed = not payload or payload == msgspec.msgpack.encode(LinkFaults())
     return blake2b(b"" if healed else payload, digest_size=8).digest()
 
 
 def follow_fault_control(network: MqttNetwork, faults: Faults, *, node: NodeId | None = None) -> MqttSession:
-    """A line over which ``faults`` hears and obeys; to be opened by the caller. Garbage changes nothing.
+    """A session that applies published faults to ``faults``; the caller opens it. Garbage changes nothing.
 
-    With ``node`` everybody can see which decree this node obeys.
+    With ``node`` the session also publishes the digest of the faults that this node applies.
     """
     obeyed = digest(b"")
 

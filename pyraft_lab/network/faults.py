@@ -1,7 +1,7 @@
-"""Bad weather for a real network: cuts, partitions, loss and delay on any link, and a gate that holds single letters.
+"""Link faults for a real network: cuts, partitions, loss and delay, and a gate that holds single messages.
 
-It wraps a network and acts where letters are sent, so that it works alike in memory and over MQTT. Every way to lose a
-letter is told to ``on_fate``; letters the network itself loses nobody can tell of.
+It wraps a network and acts when messages are sent, so it works the same in memory and over MQTT. ``on_fate`` is called
+for every message lost here; losses in the network itself are not visible.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.gate import Gate, Held
 
 Direction = tuple[NodeId, NodeId]
-"""One direction between two nodes: from, to."""
+"""One direction of a link: from, to."""
 Fate = Literal["lost", "cut", "dropped"]
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """How letters travel one way: each is lost with probability ``loss``, or arrives after a delay in seconds."""
+    """The conditions of one direction: lose each message with probability ``loss``, or delay it (seconds)."""
 
     loss: float = 0.0
     delay: tuple[float, float] = (0.0, 0.0)
@@ -37,7 +37,7 @@ class Link(Struct, frozen=True, kw_only=True):
 
 
 class LinkFaults(Struct, frozen=True, kw_only=True):
-    """How all links are to be, as one value that can be handed to other processes; the empty one heals everything."""
+    """The faults of all links, as one value that other processes can apply; the empty one heals everything."""
 
     groups: tuple[frozenset[NodeId], ...] = ()
     cuts: tuple[Direction, ...] = ()
@@ -45,7 +45,7 @@ class LinkFaults(Struct, frozen=True, kw_only=True):
     delay: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense, from whomever it comes: ``ConfigError``, and garbage where it came by wire."""
+        """Raise ``ConfigError`` for impossible values, also for those that arrive over the network."""
         sides("groups", self.groups)
         for one in self.cuts:
             node_pair("cuts", one)
@@ -54,13 +54,14 @@ class LinkFaults(Struct, frozen=True, kw_only=True):
 
 
 CLEAR = Link()
-"""Nothing is lost and nothing is late beyond what the network itself takes."""
+"""No loss and no delay besides the network's own."""
 
 
 class Faults:
-    """A network whose links can be spoilt, and whose letters can be held at a :class:`Gate`.
+    """A network with link faults and a :class:`Gate` that can hold its messages.
 
-    Links, partitions and the gate may be changed from any thread; what was sent before a change is not called back.
+    Links, partitions and the gate may be changed from any thread; a change does not affect messages that were already
+    sent.
     """
 
     def __init__(self, network: Network, *, chance: random.Random | None = None) -> None:
@@ -74,11 +75,11 @@ class Faults:
 
     @property
     def cluster(self) -> str:
-        """The name that the wrapped network knows."""
+        """The name of the wrapped network's cluster."""
         return cluster_of(self.network)
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
-        """Join the wrapped network through the weather."""
+        """Join the wrapped network through these faults."""
         return FaultyEndpoint(self, node, await self.network.join(node, mailbox))
 
     async def close(self) -> None:
@@ -87,28 +88,28 @@ class Faults:
         await self.network.close()
 
     def conditions(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
-        """How every link is that has no rule of its own."""
+        """Set loss and delay (seconds) of all links that have no rule of their own."""
         self._conditions = Link(loss=loss, delay=delay)
 
     def degrade(self, src: NodeId, dst: NodeId, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
-        """A rule for one way from ``src`` to ``dst``."""
+        """Set loss and delay (seconds) of one direction, from ``src`` to ``dst``."""
         self._links = {**self._links, node_pair("link", (src, dst)): Link(loss=loss, delay=delay)}
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
-        """Nothing gets from ``src`` to ``dst``; the other way is as before."""
+        """Cut the link from ``src`` to ``dst``; the other direction stays as it is."""
         link = node_pair("link", (src, dst))
         self._links = {**self._links, link: replace(self.link(*link), is_cut=True)}
 
     def partition(self, *groups: AbstractSet[NodeId]) -> None:
-        """Nodes of different groups do not hear each other; nodes in no group form one more."""
+        """Cut all links between the groups; nodes in no group form one more group."""
         self._groups = tuple(map(frozenset, sides("groups", groups)))
 
     def heal(self) -> None:
-        """Undo cuts, partitions, rules and weather; the gate stays as it is."""
+        """Undo cuts, partitions, loss and delay; the gate stays as it is."""
         self._links, self._groups, self._conditions = {}, (), CLEAR
 
     def impose(self, faults: LinkFaults) -> None:
-        """Let the links be as decreed; ``ConfigError`` for weather that cannot be, and nothing has changed then."""
+        """Set all faults at once; ``ConfigError`` for impossible values, and then nothing changes."""
         weather = Link(loss=faults.loss, delay=faults.delay)
         self.heal()
         self._conditions = weather
@@ -117,21 +118,21 @@ class Faults:
             self.cut(src, dst)
 
     def link(self, src: NodeId, dst: NodeId) -> Link:
-        """How letters travel from ``src`` to ``dst`` at present."""
+        """The present conditions from ``src`` to ``dst``."""
         link = self._links.get((src, dst), self._conditions)
         return replace(link, is_cut=True) if self._side(src) != self._side(dst) else link
 
     def fate(self, src: NodeId, dst: NodeId, envelope: Envelope, fate: Fate) -> None:
-        """Tell who listens that a letter will not arrive."""
+        """Report the fate of a message that will not arrive to ``on_fate``."""
         if self.on_fate is not None:
             self.on_fate(src, dst, envelope, fate)
 
     def is_lost(self, link: Link) -> bool:
-        """Draw whether a letter gets lost."""
+        """Draw whether a message is lost."""
         return link.loss > 0 and self._chance.random() < link.loss
 
     def delay(self, link: Link) -> float:
-        """Draw how late a letter is, in seconds."""
+        """Draw the delay of a message, in seconds."""
         return self._chance.uniform(*link.delay) if link.delay[1] else 0.0
 
     def _side(self, node: NodeId) -> int:
@@ -139,7 +140,7 @@ class Faults:
 
 
 class FaultyEndpoint:
-    """One node's end of a spoilt network."""
+    """One node's end of a network with faults."""
 
     def __init__(self, faults: Faults, node: NodeId, inner: Endpoint) -> None:
         self._faults, self._node, self._inner = faults, node, inner
@@ -148,24 +149,24 @@ class FaultyEndpoint:
 
     @property
     def counters(self) -> Counters:
-        """What passed the wrapped endpoint."""
+        """The counts of the wrapped endpoint."""
         return self._inner.counters
 
     def send(self, dst: NodeId, envelope: Envelope) -> None:
-        """Hold the letter at the gate, or let it meet the weather."""
+        """Hold the message at the gate, or apply the link's faults to it."""
         gate = self._faults.gate
         if gate.is_closed and gate.holds(Held(self._node, dst, envelope, release=self._release, drop=self._drop)):
             return
         self._apply_fate(dst, envelope)
 
     async def close(self) -> None:
-        """Leave; letters that are still late never arrive."""
+        """Leave; delayed messages are lost."""
         for handle in self._delayed:
             handle.cancel()
         await self._inner.close()
 
     def _apply_fate(self, dst: NodeId, envelope: Envelope) -> None:
-        """Cut, lost, late or simply sent."""
+        """Drop, lose, delay or send the message."""
         link = self._faults.link(self._node, dst)
         if link.is_cut:
             self._faults.fate(self._node, dst, envelope, "cut")
@@ -175,7 +176,7 @@ class FaultyEndpoint:
             self._send_after(self._faults.delay(link), dst, envelope)
 
     def _release(self, held: Held, seconds: float) -> None:
-        """From the gate, whatever thread opens it, back onto the loop; what is released is not lost any more."""
+        """Send a message that the gate released, from any thread, on this node's loop; it is not lost any more."""
         self._loop.call_soon_threadsafe(self._send_after, seconds, held.dst, held.envelope)
 
     def _drop(self, held: Held) -> None:

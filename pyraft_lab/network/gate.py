@@ -1,13 +1,13 @@
-"""A gate across a live network: letters wait before it until somebody looks at them and decides.
+"""A gate in a live network: it holds messages until you release, delay or drop them.
 
-    gate.close()                     from now on letters are held (all, or those a predicate picks)
+    gate.close()                     hold messages from now on (all, or those a predicate selects)
     for held in gate.held: print(held)
-    gate.release(held.id)            let one pass; out of turn if you like, which is how letters are reordered
+    gate.release(held.id)            deliver one; any order works, so this is how to reorder messages
     gate.drop(held.id)               or lose it
-    gate.delay(held.id, 0.2)         or let it pass later
-    gate.open()                      let everything pass, in order, and hold no more
+    gate.delay(held.id, 0.2)         or deliver it later
+    gate.open()                      deliver everything in order, and hold no more
 
-Works from any thread.
+All methods work from any thread.
 """
 
 import threading
@@ -19,7 +19,7 @@ from pyraft_lab.network.codec import Envelope
 
 
 class Held:
-    """A letter before the gate."""
+    """A message held at the gate."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Held:
 
     @property
     def id(self) -> int:
-        """The letter's id, as in the trace."""
+        """The message's id, as in the trace."""
         return self.envelope.id
 
     @property
@@ -48,18 +48,18 @@ class Held:
 
 
 class NotHeld(PyraftError, LookupError):
-    """No letter of this id waits before the gate."""
+    """The gate holds no message with this id."""
 
     def __init__(self, id: int, known: Iterable[int]) -> None:
         self.id, self.known = id, tuple(known)
-        super().__init__(f"letter {id} is not held; waiting are {', '.join(map(str, self.known)) or 'none'}")
+        super().__init__(f"message {id} is not held; the gate holds {', '.join(map(str, self.known)) or 'none'}")
 
 
 Predicate = Callable[[Held], bool]
 
 
 class Gate:
-    """Holds letters while it is closed; open from the start."""
+    """Hold messages while the gate is closed; it is open at the start."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, Held] = {}
@@ -68,56 +68,56 @@ class Gate:
 
     @property
     def is_closed(self) -> bool:
-        """Whether letters are being held."""
+        """Whether the gate holds new messages."""
         return self._predicates is not None
 
     @property
     def held(self) -> tuple[Held, ...]:
-        """What waits, in the order of sending."""
+        """The held messages, in the order of sending."""
         with self._changed:
             return tuple(self._waiting.values())
 
     def close(self, predicate: Predicate = lambda _: True) -> None:
-        """Hold letters from now on: all, or those for which ``predicate`` is true."""
+        """Hold messages from now on: all, or those for which ``predicate`` is true."""
         self._predicates = predicate
 
     def open(self) -> None:
-        """Hold no more, and let everything pass in the order of sending."""
+        """Open the gate: deliver all held messages in the order of sending, and hold no more."""
         self._predicates = None
         for held in self._take_all():
             held.release(held, 0.0)
 
     def close_for_good(self) -> None:
-        """Hold no more, and forget what waits; for a network that ends."""
+        """Open the gate and drop the held messages; for a network that ends."""
         self._predicates = None
         self._take_all()
 
     def release(self, *ids: int) -> None:
-        """Let these letters pass, in this order."""
+        """Deliver these messages, in this order; ``NotHeld`` if one is not held."""
         for id in ids:
             held = self._take(id)
             held.release(held, 0.0)
 
     def delay(self, id: int, seconds: float) -> None:
-        """Let a letter pass after so many seconds."""
+        """Deliver a message after ``seconds``; ``NotHeld`` if it is not held."""
         held = self._take(id)
         held.release(held, seconds)
 
     def drop(self, *ids: int) -> None:
-        """Lose these letters."""
+        """Drop these messages; ``NotHeld`` if one is not held."""
         for id in ids:
             held = self._take(id)
             held.drop(held)
 
     def wait(self, predicate: Predicate = lambda _: True, *, timeout: float = 5.0) -> Held:
-        """The first letter before the gate that ``predicate`` likes, as soon as there is one; blocks its thread."""
+        """Block until the gate holds a message with ``predicate(message)``; the first one. ``timeout`` in seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: any(map(predicate, self._waiting.values())), timeout):
-                raise Timeout("a letter of this kind before the gate", timeout)
+                raise Timeout("a matching message at the gate", timeout)
             return next(filter(predicate, self._waiting.values()))
 
     def holds(self, held: Held) -> bool:
-        """Whether the gate keeps this letter; what an endpoint asks before it sends."""
+        """Whether the gate keeps this message; an endpoint asks before it sends."""
         predicate = self._predicates
         if predicate is None or not predicate(held):
             return False

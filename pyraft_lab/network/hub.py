@@ -1,6 +1,6 @@
-"""What a broker knows: who is connected, who hears which topics, which messages are retained, who may do what.
+"""The state of a broker: connected clients, subscriptions, retained messages, access rights.
 
-It does no I/O: sessions (:mod:`pyraft_lab.network.session`) bring it what clients said and carry what it sends.
+It does no I/O: sessions (:mod:`pyraft_lab.network.session`) pass it what clients send, and carry what it sends.
 """
 
 import secrets
@@ -13,9 +13,9 @@ from pyraft_lab.network.access import Account, rules
 from pyraft_lab.network.packets import Connect, Publish, encode
 
 ROUTE_CACHE = 10_000
-"""Topics whose subscribers are remembered, so that they need not be looked for at every message."""
+"""Topics whose subscribers are cached, to avoid a search for every message."""
 RETAINED = 100_000
-"""Topics that may keep a message; beyond them a new one is not kept."""
+"""Topics that may retain a message; beyond this number new ones are not retained."""
 
 
 class Subscriber(Protocol):
@@ -23,24 +23,24 @@ class Subscriber(Protocol):
 
     @property
     def user(self) -> str | None:
-        """The account it is let in as; ``None`` for anybody."""
+        """The account of its login; ``None`` for an anonymous client."""
 
     @property
     def filters(self) -> Mapping[str, int]:
-        """What it subscribed to, with the QoS of each."""
+        """Its subscriptions: the QoS of each topic filter."""
 
     def send(self, frame: bytes) -> None:
-        """Carry an encoded message of QoS 0 to it; dropped where too much waits already."""
+        """Send an encoded message of QoS 0 to it; dropped if too many bytes wait already."""
 
     def send_acknowledged(self, message: Publish) -> None:
-        """Carry a message of QoS 1 to it."""
+        """Send a message of QoS 1 to it."""
 
     def take_over(self) -> None:
-        """Hang up: another connection has the same client id."""
+        """Disconnect it: another connection has the same client id."""
 
 
 def matches(filter: str, topic: str) -> bool:
-    """Whether a subscription to ``filter`` hears ``topic`` (section 4.7).
+    """Whether a subscription to ``filter`` receives ``topic`` (section 4.7).
 
     >>> [matches(one, "room/1/in") for one in ("room/+/in", "room/#", "#", "+/in", "room/1/in/#")]
     [True, True, True, False, True]
@@ -57,25 +57,25 @@ def matches(filter: str, topic: str) -> bool:
 
 
 class Access:
-    """Who is let in, and which topics each may write and read; without accounts everybody may do everything."""
+    """The accounts, and the topics that each may write and read; without accounts everybody may do everything."""
 
     def __init__(self, cluster: str = "demo", accounts: Sequence[Account] = ()) -> None:
         self._passwords = {account.name: account.password for account in accounts}
         self._rules = {account.name: rules(cluster, account) for account in accounts}
 
     def admits(self, username: str | None, password: bytes | None) -> bool:
-        """Whether these open the door."""
+        """Whether this login is valid."""
         if not self._passwords:
             return True
         known = self._passwords.get(username or "")
         return known is not None and secrets.compare_digest(known.encode(), password or b"")
 
     def user(self, username: str | None) -> str | None:
-        """The account that rules apply to."""
+        """The account whose rules apply; ``None`` without accounts."""
         return username if self._rules else None
 
     def allows(self, user: str | None, way: str, topic: str) -> bool:
-        """Whether ``user`` may ``"read"`` or ``"write"`` there; nobody writes to a topic of the broker's own."""
+        """Whether ``user`` may ``"read"`` or ``"write"`` the topic; no client may write to the broker's own topics."""
         if way == "write" and topic.startswith("$"):
             return False
         if user is None:
@@ -84,7 +84,7 @@ class Access:
 
 
 class Hub:
-    """Takes messages and hands each to those who subscribed to its topic."""
+    """Receive messages and pass each one to the subscribers of its topic."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
@@ -93,7 +93,7 @@ class Hub:
         self._routes: dict[str, list[tuple[Subscriber, int]]] = {}
 
     def enter(self, asked: Connect, subscriber: Subscriber) -> int:
-        """Let a client in, in place of an older connection of the same user under its id; the code of the CONNACK."""
+        """Admit a client, in place of an older connection of the same user and client id; returns the CONNACK code."""
         if not asked.client and not asked.is_clean:
             return 2
         if not self.access.admits(asked.username, asked.password):
@@ -102,18 +102,18 @@ class Hub:
         older = self._clients.get(client)
         if older is not None:
             if older.user != self.access.user(asked.username):
-                return 2  # an account cannot end another one's connections
+                return 2  # an account cannot end connections of another one
             older.take_over()
         self._clients[client] = subscriber
         return 0
 
     def leave(self, subscriber: Subscriber) -> None:
-        """A connection is over."""
+        """Remove a connection that has ended."""
         self._clients = {id: client for id, client in self._clients.items() if client is not subscriber}
         self.forget_routes()
 
     def publish(self, user: str | None, message: Publish) -> None:
-        """Take a message of ``user`` and hand it on; one that is not allowed is dropped without a word."""
+        """Deliver a message of ``user``; a forbidden one is dropped silently."""
         if not self.access.allows(user, "write", message.topic):
             return
         if message.retain:
@@ -122,13 +122,13 @@ class Hub:
         _send_along(heard, self._route(message.topic))
 
     def recall(self, subscriber: Subscriber, filter: str, qos: int) -> None:
-        """Hand a new subscriber what is retained on the topics it asked for."""
+        """Send a new subscriber the retained messages of the topics it asked for."""
         for message in [kept for topic, kept in self._retained.items() if matches(filter, topic)]:
             if self.access.allows(subscriber.user, "read", message.topic):
                 _send_along(message, [(subscriber, qos)])
 
     def forget_routes(self) -> None:
-        """Subscriptions have changed."""
+        """Clear the cache: subscriptions have changed."""
         self._routes.clear()
 
     def _retain(self, message: Publish) -> None:
@@ -138,7 +138,7 @@ class Hub:
             self._retained[message.topic] = message
 
     def _route(self, topic: str) -> list[tuple[Subscriber, int]]:
-        """Who hears ``topic``, each once and with the highest QoS it asked for."""
+        """The subscribers of ``topic``, each once and with the highest QoS it asked for."""
         route = self._routes.get(topic)
         if route is None:
             if len(self._routes) >= ROUTE_CACHE:
@@ -156,7 +156,7 @@ class Hub:
 
 
 def _send_along(message: Publish, route: Sequence[tuple[Subscriber, int]]) -> None:
-    """Send a message along a route, at the lower of its own QoS and the subscriber's."""
+    """Send a message to these subscribers, at the lower of its own QoS and the subscriber's."""
     frame = b""
     for subscriber, qos in route:
         if min(qos, message.qos):

@@ -1,9 +1,9 @@
-"""Raft over an MQTT broker: an inbox topic for each pair of nodes, one publish for all that is ready, a last will.
+"""Raft over an MQTT broker: one inbox topic for each pair of nodes, one publish per batch, a last will.
 
 ::
 
-    pyraft/<cluster>/<to>/in/<from>      frames; QoS 0, for Raft itself repeats what matters
-    pyraft/<cluster>/<node>/presence     retained: which process speaks as this node; the broker clears it when it dies
+    pyraft/<cluster>/<to>/in/<from>      frames; QoS 0, because Raft itself repeats what matters
+    pyraft/<cluster>/<node>/presence     retained: the process that is this node; the broker clears it at its end
 
 The sender is in the topic, so that a broker's access list can bind every client to its own name.
 """
@@ -20,6 +20,7 @@ from typing import Literal
 import msgspec
 from msgspec import structs
 
+from pyraft_lab.arguments import instance, integer, seconds
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
 from pyraft_lab.extras import needed
@@ -46,11 +47,11 @@ with needed("aiomqtt"):
 
 log = logging.getLogger(__name__)
 CLAIM_TIMEOUT = 0.5
-"""Seconds that an older process under my id has to answer my claim."""
+"""Seconds that an older process with this node's id has to answer its claim."""
 
 
 class MqttNetwork:
-    """Nodes of one cluster around one broker; each node has its own connection."""
+    """The network of one cluster around one broker; each node has its own connection."""
 
     def __init__(
         self,
@@ -64,25 +65,26 @@ class MqttNetwork:
     ) -> None:
         self.cluster = topic_word("cluster", cluster)
         self.address = _with_password(Address.parse(broker), cluster)
-        self.qos, self.keepalive, self.timeout = qos, keepalive, timeout
-        known = Certificates() if certificates is None else certificates
+        self.qos: Literal[0, 1] = 1 if integer("qos", qos, 0, 1) else 0
+        self.keepalive, self.timeout = integer("keepalive", keepalive, 1, 65535), seconds("timeout", timeout)
+        known = Certificates() if certificates is None else instance("certificates", certificates, Certificates)
         self.tls = known.context() if self.address.tls else None
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
-        """Connect; ``NetworkFailed`` if the broker is not there, ``DuplicateNode`` if the node is."""
+        """Connect; ``NetworkFailed`` if the broker cannot be reached, ``DuplicateNode`` if the node is already up."""
         endpoint = MqttEndpoint(self, node, mailbox)
         await endpoint.open()
         return endpoint
 
     async def close(self) -> None:
-        """Nothing is shared between the connections."""
+        """Nothing to release: the connections share nothing."""
 
     def may_try_again(self, why: Exception, deadline: float) -> bool:
-        """Whether a first connection that failed is tried again: brokers may hang up when many clients come at once."""
+        """Whether to retry a failed first connection: brokers may disconnect when many clients come at once."""
         return not is_final(why) and asyncio.get_running_loop().time() < deadline
 
     def secret(self, name: object) -> str:
-        """A name for connections that nobody can guess: a broker ends one when another comes under its client id."""
+        """A client id that nobody can guess: a broker ends a connection when another one has its client id."""
         return f"{name}-{secrets.token_hex(8)}"
 
     def topic(self, node: NodeId | str, *levels: object) -> str:
@@ -92,13 +94,13 @@ class MqttNetwork:
     def connect(
         self, name: str, deliver: Deliver, *, will: aiomqtt.Will | None = None
     ) -> AbstractAsyncContextManager[aiomqtt.Client]:
-        """One connection under the client id that ``name`` gives; every message goes straight to ``deliver``."""
+        """One connection whose client id is derived from ``name``; every message goes straight to ``deliver``."""
         settings = Settings(address=self.address, tls=self.tls, keepalive=self.keepalive, timeout=self.timeout)
         return connected(settings, f"pyraft-{self.cluster}-{name}", deliver, will=will)
 
 
 class MqttEndpoint:
-    """One node's connection, kept up: it connects, serves until the line breaks, waits a little, and connects again."""
+    """One node's connection: it connects, serves until the connection breaks, waits a little, and connects again."""
 
     def __init__(self, network: MqttNetwork, node: NodeId, mailbox: Mailbox) -> None:
         self.counters = Counters()
@@ -115,7 +117,7 @@ class MqttEndpoint:
         self._keeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Connect for the first time, or say why not."""
+        """Connect for the first time; raises the reason if that fails."""
         self._keeping = asyncio.create_task(self._keep(), name=f"mqtt of node {self._node}")
         self._keeping.add_done_callback(self._kept)
         try:
@@ -125,7 +127,7 @@ class MqttEndpoint:
             raise
 
     def send(self, dst: NodeId, envelope: Envelope) -> None:
-        """Queue a letter; without a connection it is lost, for it would be stale when there is one."""
+        """Queue a message; without a connection it is dropped, because it would be outdated after a reconnect."""
         if self._client is None:
             return
         if self._bulk.wants(dst, envelope):
@@ -135,9 +137,9 @@ class MqttEndpoint:
             self._ready.set()
 
     async def close(self) -> None:
-        """Say good-bye, so that nobody need wait for the last will, and hang up."""
+        """Clear this node's presence, so that nobody has to wait for the last will, and disconnect."""
         client, self._client = self._client, None
-        self._presence = Presence(self._process)  # which does not defend a claim it has given up
+        self._presence = Presence(self._process)  # _guard does not defend a claim that was given up
         if client is not None:
             with suppress(aiomqtt.MqttError):
                 await client.publish(self._presence_topic, b"", retain=True, timeout=1.0)
@@ -150,7 +152,7 @@ class MqttEndpoint:
         return self._network.topic(self._node, "presence")
 
     async def _keep(self) -> None:
-        """Connection after connection; the waits between grow while it fails, and are spread over the cluster."""
+        """Keep connecting; the waits grow with each failure, and differ between the nodes of a cluster."""
         patience = 0.0
         while True:
             began = asyncio.get_running_loop().time()
@@ -162,7 +164,7 @@ class MqttEndpoint:
             await asyncio.sleep(random.uniform(patience / 2, patience))
 
     async def _session(self) -> Exception:
-        """One connection from beginning to end, and why it ended."""
+        """One connection from start to end; returns the reason of its end."""
         end: Exception = ConnectionError("the connection ended")
         will = aiomqtt.Will(self._presence_topic, b"", qos=1, retain=True)
         try:
@@ -170,7 +172,7 @@ class MqttEndpoint:
                 self._network.connect(self._name, self._deliver, will=will) as client,
                 asyncio.TaskGroup() as group,
             ):
-                # A waiting publish does not notice a broken line; the reader does, and the group ends both.
+                # A waiting publish does not notice a broken connection; the reader does, and the group ends both.
                 group.create_task(self._read(client))
                 await self._claim(client)
                 group.create_task(self._guard(client))
@@ -181,7 +183,7 @@ class MqttEndpoint:
         return end
 
     async def _claim(self, client: aiomqtt.Client) -> None:
-        """Claim this node's id, and be let in (:mod:`pyraft_lab.network.presence`)."""
+        """Claim this node's id, and wait until it is granted (:mod:`pyraft_lab.network.presence`)."""
         self._presence, self._moves = Presence(self._process), asyncio.Queue()
         inbox = self._network.topic(self._node, "in", "+")
         topics: list[tuple[str, int]] = [(inbox, self._network.qos), (self._network.topic("+", "presence"), 1)]
@@ -194,19 +196,19 @@ class MqttEndpoint:
         if move is NextStep.LEAVE:
             raise DuplicateNode(self._node)
         if move is NextStep.ANSWER:
-            self._moves.put_nowait(move)  # a dead rival's will came late; who guards the id claims it once more
+            self._moves.put_nowait(move)  # a dead rival's will came late; _guard repeats the claim
         self._client = client
         if not self._first.done():
             self._first.set_result(None)
         self._mailbox.notice(Connected(str(self._network.address)))
 
     async def _next_move(self, seconds: float) -> NextStep:
-        """What presence asks for next; the claim itself must come back, or the broker does not let us speak."""
+        """The next step that presence asks for; the claim must come back, or the broker forbids us to write."""
         async with asyncio.timeout(seconds):
             return await self._moves.get()
 
     async def _guard(self, client: aiomqtt.Client) -> None:
-        """Defend the id against who claims it later."""
+        """Defend the id against later claims."""
         while True:
             match await self._moves.get():
                 case NextStep.LEAVE:
@@ -218,12 +220,12 @@ class MqttEndpoint:
                     pass
 
     async def _read(self, client: aiomqtt.Client) -> None:
-        """Messages do not come this way (``_straight_to``); the end of the connection does."""
+        """Wait for the end of the connection; messages do not come this way (``_straight_to``)."""
         async for _ in client.messages:
             pass
 
     async def _write(self, client: aiomqtt.Client) -> None:
-        """Publish all that is ready together; what becomes ready meanwhile waits and shares the next publish."""
+        """Publish everything that is ready together; what becomes ready meanwhile joins the next publish."""
         while True:
             await self._ready.wait()
             self._ready.clear()
@@ -233,14 +235,14 @@ class MqttEndpoint:
                     group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
 
     async def _write_bulk(self, client: aiomqtt.Client) -> None:
-        """Publish large letters part by part: what is small leaves in between."""
+        """Publish large messages in parts: small messages leave in between."""
         while True:
             dst, envelope = await self._bulk.next()
             for part in in_parts(self._node, next(self._frames), self._frame([envelope])):
                 await cancellable(client.publish(self._inbox_of(dst), part, qos=self._network.qos))
 
     def _frame(self, envelopes: Sequence[Envelope]) -> bytes:
-        """One frame, which is counted as sent."""
+        """One frame, counted as sent."""
         frame = encode(self._node, envelopes)
         self.counters.frames += 1
         self.counters.bytes += len(frame)
@@ -251,15 +253,15 @@ class MqttEndpoint:
         return self._network.topic(dst, "in", self._node)
 
     def _kept(self, keeping: asyncio.Task[None]) -> None:
-        """A bug of ours must not leave anybody waiting."""
+        """Report a bug in the connection's task to the node, so that nobody waits forever."""
         if keeping.cancelled() or keeping.exception() is None:
             return
-        log.error("node %s lost its network for good", self._node, exc_info=keeping.exception())
+        log.error("node %s lost its network permanently", self._node, exc_info=keeping.exception())
         if not self._first.done():
             self._first.set_exception(NetworkFailed(str(self._network.address), repr(keeping.exception())))
 
     def _hung_up(self, why: Exception) -> None:
-        """Tell whom it concerns, once; what waits is thrown away, for Raft sends anew what still matters."""
+        """Notify the node once; drop waiting messages, because Raft sends again what still matters."""
         was_up, self._client = self._client is not None, None
         self._outbox.clear()
         self._bulk.clear()
@@ -269,21 +271,21 @@ class MqttEndpoint:
             if self._network.may_try_again(why, self._deadline):
                 return
             self._first.set_exception(why if isinstance(why, DuplicateNode) else failure(self._network.address, why))
-            self._first.exception()  # asked for, so that nobody complains if the opener has gone
+            self._first.exception()  # retrieved, so that asyncio does not warn if the opener has gone
         elif isinstance(why, DuplicateNode):
             self._mailbox.notice(SessionTakenOver(self._node))
         elif was_up:
             self._mailbox.notice(Disconnected(where, failure(self._network.address, why).why))
 
     def _deliver(self, message: aiomqtt.Message) -> None:
-        """Sort what arrives; nothing that a stranger publishes gets beyond this."""
+        """Handle an incoming message; anything invalid ends here."""
         match message.topic.value.split("/"), message.payload:
             case [_, _, _, "in", src], bytes(frame) if not message.retain:
                 self._open_frame(src, frame)
             case [_, _, node, "presence"], bytes(claim):
                 self._on_presence(node, claim, is_old=message.retain)
             case _:
-                self._garbage("no frame at all")
+                self._garbage("not a frame")
 
     def _open_frame(self, src: str, frame: bytes) -> None:
         try:
@@ -301,7 +303,7 @@ class MqttEndpoint:
         self._mailbox.receive(sender, envelopes)
 
     def _on_presence(self, node: str, payload: bytes, *, is_old: bool) -> None:
-        """Somebody's claim: mine and my rivals' are presence's, the others' are news."""
+        """Handle a claim: one of this node's id goes to presence, one of another node becomes a notice."""
         try:
             claim = Claim.decode(payload)
             peer = int(node)
@@ -316,7 +318,7 @@ class MqttEndpoint:
             self._moves.put_nowait(move)
 
     def _garbage(self, why: str) -> None:
-        """Count it; log the first, the second, the fourth … of it."""
+        """Count a dropped frame; log the first, the second, the fourth and so on."""
         self.counters.garbage += 1
         count = self.counters.garbage
         if count & (count - 1) == 0:
@@ -324,14 +326,14 @@ class MqttEndpoint:
 
 
 def _with_password(address: Address, cluster: str) -> Address:
-    """A URL may leave the password to the environment or a file."""
+    """Add the password from the environment or a file if the URL has none."""
     if address.username is None or address.password is not None:
         return address
     return structs.replace(address, password=passwords.find(address.username, cluster))
 
 
 def next_backoff(before: float, lasted: float) -> float:
-    """Seconds to wait for the next connection: short after one that lasted, longer and longer while none does.
+    """Seconds until the next connection: short after one that ``lasted`` (seconds), else twice the wait before.
 
     >>> [next_backoff(before, 0.0) for before in (0.0, 0.05, 1.6)], next_backoff(1.6, lasted=60.0)
     ([0.05, 0.1, 2.0], 0.05)
@@ -340,6 +342,6 @@ def next_backoff(before: float, lasted: float) -> float:
 
 
 def _first_of(group: BaseExceptionGroup[Exception]) -> Exception:
-    """The exception a group was made for; a duplicate before a line that broke."""
+    """The exception that ended a task group; a duplicate node before a broken connection."""
     first = min(group.exceptions, key=lambda one: not isinstance(one, DuplicateNode))
     return _first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,7 +1,7 @@
-"""A line to a broker that is kept up: what watches a cluster, asks its nodes or answers for one uses it.
+"""An MQTT session: a connection to a broker that reconnects, for followers, RPC clients and RPC servers.
 
-Every time it connects it subscribes anew. What is published while the line is down is lost: who needs an answer asks
-again, and what is retained is published again by ``connected``.
+It subscribes again at every connection. A message published while the connection is down is lost: callers retry, and
+``connected`` publishes retained messages again.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ with needed("aiomqtt"):
 
 log = logging.getLogger(__name__)
 GOODBYE_TIMEOUT = 1.0
-"""Seconds that the last words of a line may take."""
+"""Seconds that the last messages of a session may take."""
 Deliver = Callable[[str, bytes], None]
-"""Takes the last levels of a topic (behind the cluster's name) and the payload."""
+"""Takes the last levels of a topic (after the cluster's name) and the payload."""
 
 
 class Publication(Struct, frozen=True):
-    """A message on its way out."""
+    """An outgoing message."""
 
     topic: str
     payload: bytes
@@ -40,12 +40,12 @@ class Publication(Struct, frozen=True):
 
 
 class MqttSession:
-    """One connection for ``name``; ``topics`` are below the cluster, and so are those that ``deliver`` hears.
+    """A session for ``name``; ``topics`` are below the cluster's topic, and so are those passed to ``deliver``.
 
-    ``hears_kept=False`` leaves out what the broker kept from before: a question is answered when it is asked, or never.
+    ``hears_kept=False`` ignores retained messages: an old RPC call must not be answered later.
 
-    ``will`` is a topic that is cleared when the line breaks or is closed; ``connected`` is called each time it is up,
-    ``lost`` each time it breaks.
+    ``will`` is a topic that is cleared when the connection breaks or is closed; ``connected`` is called at each
+    connection, ``lost`` at each break.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class MqttSession:
         await self.close()
 
     async def open(self) -> None:
-        """Connect for the first time; ``NetworkFailed`` says why that cannot be."""
+        """Connect for the first time; ``NetworkFailed`` says why that failed."""
         self._keeping = asyncio.create_task(self._keep(), name=self._name)
         try:
             await self._up
@@ -89,14 +89,14 @@ class MqttSession:
             raise
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, divide: bool = False) -> None:
-        """Send a message on its way, if the line is up; with ``divide`` a large one in parts, for another line."""
+        """Publish a message if the session is connected; ``divide`` sends a large one in parts, to another session."""
         if self._client is not None:
             payloads = in_parts(0, next(self._numbers), payload) if divide and len(payload) > LARGE else (payload,)
             self._waiting.extend(Publication(self._topic(topic), one, retain) for one in payloads)
             self._ready.set()
 
     async def close(self) -> None:
-        """Hang up, once what waits has left; the topic of the will is cleared at once."""
+        """Disconnect after the waiting messages have left; the topic of the will is cleared at once."""
         client, self._client = self._client, None
         if client is not None:
             await self._publish_goodbye(client)
@@ -107,7 +107,7 @@ class MqttSession:
     async def _publish_goodbye(self, client: aiomqtt.Client) -> None:
         if self._will is not None:
             self._waiting.append(Publication(self._topic(self._will), b"", retain=True))
-        with suppress(aiomqtt.MqttError, TimeoutError):  # the broker has gone first
+        with suppress(aiomqtt.MqttError, TimeoutError):  # the broker ended first
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._publish_all(client)
 
@@ -122,7 +122,7 @@ class MqttSession:
             self._client = None
             self._waiting.clear()
             if self._up.done():
-                log.info("%s lost its line to %s: %s", self._name, self._network.address, why)
+                log.info("%s lost its connection to %s: %s", self._name, self._network.address, why)
                 self._lost()
             elif not self._network.may_try_again(why, self._deadline):
                 self._up.set_exception(failure(self._network.address, why))
@@ -131,7 +131,7 @@ class MqttSession:
             await asyncio.sleep(random.uniform(patience / 2, patience))
 
     async def _session(self) -> Exception:
-        """One connection, and why it ended."""
+        """One connection; returns the reason of its end."""
         end: Exception = ConnectionError("the connection ended")
         will = None if self._will is None else aiomqtt.Will(self._topic(self._will), b"", qos=1, retain=True)
         try:
@@ -171,11 +171,11 @@ class MqttSession:
                 payload = self._whole(message.topic.value, message.payload)
                 if payload is not None:
                     self._deliver(message.topic.value[prefix:], payload)
-            except Exception:  # a stranger may publish anything: it must not come out of the client's own thread
-                log.exception("%s could not take in a message on %s", self._name, message.topic)
+            except Exception:  # untrusted messages: an error here must not end the client library's thread
+                log.exception("%s could not handle a message on %s", self._name, message.topic)
 
     def _whole(self, topic: str, payload: bytes) -> bytes | None:
-        """The payload, once all of it has arrived."""
+        """The payload, once all of its parts have arrived."""
         if not payload.startswith(MARK):
             return payload
         try:
@@ -185,7 +185,7 @@ class MqttSession:
 
 
 async def _read(client: aiomqtt.Client) -> None:
-    """Messages are delivered as they come; what comes here is the end of the connection."""
+    """Wait for the end of the connection; messages are delivered directly."""
     async for _ in client.messages:
         pass
 

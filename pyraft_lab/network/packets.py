@@ -11,17 +11,17 @@ from msgspec import Struct
 T = TypeVar("T")
 
 LARGEST = 128 << 20
-"""Bytes of the largest packet that is taken."""
+"""Bytes of the largest accepted packet."""
 LARGEST_CONNECT = 1 << 20
-"""Bytes of the largest first packet, which comes from a client that is not known yet."""
+"""Bytes of the largest first packet; its client is not authenticated yet."""
 
 
 class Malformed(ValueError):
-    """These bytes are no MQTT 3.1.1, or ask for what this broker does not do; the connection ends."""
+    """Bytes that are not MQTT 3.1.1, or that need a feature this broker lacks; the connection ends."""
 
 
 class Will(Struct, frozen=True):
-    """What the broker publishes when the client is gone without a DISCONNECT."""
+    """The message that the broker publishes when the client ends without a DISCONNECT."""
 
     topic: str
     payload: bytes
@@ -29,7 +29,7 @@ class Will(Struct, frozen=True):
 
 
 class Connect(Struct, frozen=True, kw_only=True):
-    """The first packet of a client. ``keepalive`` is in seconds, 0 for none."""
+    """The first packet of a client. ``keepalive`` is in seconds; 0 means none."""
 
     client: str
     is_clean: bool = True
@@ -40,13 +40,13 @@ class Connect(Struct, frozen=True, kw_only=True):
 
 
 class OtherProtocol(Struct, frozen=True):
-    """A first packet that asks for another version of MQTT."""
+    """A first packet of another MQTT version."""
 
     level: int
 
 
 class Publish(Struct, frozen=True, kw_only=True):
-    """A message; ``id`` counts only at QoS 1."""
+    """A message; ``id`` is used only at QoS 1."""
 
     topic: str
     payload: bytes
@@ -56,48 +56,48 @@ class Publish(Struct, frozen=True, kw_only=True):
 
 
 class PubAck(Struct, frozen=True):
-    """The receiver has the message of QoS 1 with this ``id``."""
+    """The receiver has received the QoS 1 message with this ``id``."""
 
     id: int
 
 
 class Subscribe(Struct, frozen=True):
-    """Filters, each with the highest QoS the client wants."""
+    """Topic filters, each with the highest QoS the client wants."""
 
     id: int
     filters: Sequence[tuple[str, int]]
 
 
 class Unsubscribe(Struct, frozen=True):
-    """Filters that the client gives up."""
+    """Topic filters that the client no longer wants."""
 
     id: int
     filters: Sequence[str]
 
 
 class PingReq(Struct, frozen=True):
-    """The client is alive and asks whether the broker is."""
+    """The client's keep-alive; the broker answers it."""
 
 
 class Disconnect(Struct, frozen=True):
-    """The client leaves; its will is void."""
+    """The client leaves; its will is discarded."""
 
 
 Request = Publish | PubAck | Subscribe | Unsubscribe | PingReq | Disconnect
-"""What a client may send once it is let in."""
+"""A packet that a client may send after its CONNECT was accepted."""
 Packet = Connect | OtherProtocol | Request
-"""What a client may send."""
+"""Any packet of a client."""
 
 
 class Splitter:
-    """Cuts a stream of bytes into packets; ``limit`` bounds what one packet may make it keep."""
+    """Split a stream of bytes into packets; ``limit`` bounds the bytes of one packet."""
 
     def __init__(self, limit: int = LARGEST) -> None:
         self.limit = limit
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Packet]:
-        """The packets that are complete now; raises ``Malformed``, after which the stream is of no use."""
+        """The packets that are complete now; raises ``Malformed``, after which the stream cannot be used."""
         self._buffer += data
         while (measured := self._measured()) is not None:
             start, end = measured
@@ -108,7 +108,7 @@ class Splitter:
             yield decode(first, body)
 
     def _measured(self) -> tuple[int, int] | None:
-        """Where the body of the first packet starts and ends, once that can be told."""
+        """The start and end of the first packet's body; ``None`` while its length is incomplete."""
         if self._buffer:
             _check(self._buffer[0])
         length = 0
@@ -116,7 +116,7 @@ class Splitter:
             length |= (byte & 0x7F) << (7 * place)
             if byte < 0x80:
                 if length > self.limit:
-                    raise Malformed(f"a packet of {length} bytes, where {self.limit} are allowed")
+                    raise Malformed(f"a packet of {length} bytes, but {self.limit} are allowed")
                 return place + 2, place + 2 + length
         if len(self._buffer) > 4:
             raise Malformed("a length of more than four bytes")
@@ -124,50 +124,50 @@ class Splitter:
 
 
 def decode(first: int, body: bytes) -> Packet:
-    """The packet of a first byte and a body; raises ``Malformed``."""
+    """Decode a packet from its first byte and its body; raises ``Malformed``."""
     _check(first)
     kind, flags = first >> 4, first & 0x0F
     return _publish(_Reader(body), flags) if kind == _PUBLISH else _READERS[kind](_Reader(body))
 
 
 def _check(first: int) -> None:
-    """No packet begins with another byte; a client of another protocol is known by it at once."""
+    """Check a packet's first byte; this detects a client of another protocol at once."""
     kind, flags = first >> 4, first & 0x0F
     if kind != _PUBLISH and (kind not in _READERS or flags != _FLAGS.get(kind, 0)):
         raise Malformed(f"a packet of type {kind} with flags {flags}")
 
 
 def connack(code: int) -> bytes:
-    """The answer to CONNECT: 0 lets the client in. Sessions are always new ones."""
+    """The reply to CONNECT: code 0 accepts the client. Sessions are always new."""
     return bytes((0x20, 2, 0, code))
 
 
 def connack_to_other(level: int) -> bytes:
-    """The refusal of another protocol, in the form that its clients read."""
+    """The refusal of another MQTT version, in a form that its clients can read."""
     return bytes((0x20, 3, 0, 0x84, 0)) if level >= 5 else connack(1)
 
 
 def puback(id: int) -> bytes:
-    """The broker has this message."""
+    """The acknowledgement of a QoS 1 message."""
     return b"\x40\x02" + id.to_bytes(2)
 
 
 def suback(id: int, codes: Sequence[int]) -> bytes:
-    """The QoS granted to each filter, 0x80 for a refusal."""
+    """The QoS granted to each filter; 0x80 means refused."""
     return b"\x90" + _length(2 + len(codes)) + id.to_bytes(2) + bytes(codes)
 
 
 def unsuback(id: int) -> bytes:
-    """The filters are given up."""
+    """The acknowledgement of an UNSUBSCRIBE."""
     return b"\xb0\x02" + id.to_bytes(2)
 
 
 PINGRESP = b"\xd0\x00"
-"""The broker is alive."""
+"""The reply to a client's keep-alive."""
 
 
 def encode(message: Publish) -> bytes:
-    """A message on its way to a subscriber."""
+    """Encode a message to a subscriber."""
     topic = message.topic.encode()
     id = message.id.to_bytes(2) if message.qos else b""
     length = _length(2 + len(topic) + len(id) + len(message.payload))
@@ -176,7 +176,7 @@ def encode(message: Publish) -> bytes:
 
 
 def _length(number: int) -> bytes:
-    """A length, seven bits a byte, the lowest first."""
+    """A length: seven bits per byte, the lowest first."""
     encoded = bytearray()
     while True:
         number, low = number >> 7, number & 0x7F
@@ -188,7 +188,7 @@ def _length(number: int) -> bytes:
 def _publish(reader: "_Reader", flags: int) -> Publish:
     qos = flags >> 1 & 3
     if qos > 1:
-        raise Malformed("a message of QoS 2, which this broker does not do")
+        raise Malformed("a message of QoS 2, which this broker does not support")
     topic = reader.topic()
     id = _id(reader) if qos else 0
     return Publish(topic=topic, id=id, payload=reader.rest(), qos=qos, retain=bool(flags & 1))
@@ -234,63 +234,63 @@ def _some(filters: Sequence[T]) -> Sequence[T]:
 
 
 class _Reader:
-    """Takes fields from a body, one after another."""
+    """Read fields from a body, one after another."""
 
     def __init__(self, body: bytes) -> None:
         self._body, self._at = body, 0
 
     def until_end(self) -> Iterator[None]:
-        """One turn for each further group of fields."""
+        """Loop once for each further group of fields."""
         while self._at < len(self._body):
             yield
 
     def byte(self) -> int:
-        """One byte."""
+        """Read one byte."""
         return self._take(1)[0]
 
     def number(self) -> int:
-        """Two bytes."""
+        """Read a number of two bytes."""
         return int.from_bytes(self._take(2))
 
     def data(self) -> bytes:
-        """Bytes after their number."""
+        """Read bytes after their two-byte length."""
         return self._take(self.number())
 
     def text(self) -> str:
-        """A string of UTF-8 without NUL."""
+        """Read a UTF-8 string without NUL."""
         try:
             text = self.data().decode()
         except UnicodeDecodeError:
-            raise Malformed("text that is no UTF-8") from None
+            raise Malformed("text that is not UTF-8") from None
         if "\0" in text:
             raise Malformed("text with NUL in it")
         return text
 
     def topic(self) -> str:
-        """A topic to publish to."""
+        """Read a topic to publish to."""
         topic = self.text()
         if not topic or "+" in topic or "#" in topic:
-            raise Malformed(f"{topic[:80]!r} is no topic to publish to")
+            raise Malformed(f"{topic[:80]!r} is not a valid topic to publish to")
         return topic
 
     def filter(self) -> str:
-        """A topic filter, whose ``+`` and ``#`` stand alone in their levels, ``#`` in the last."""
+        """Read a topic filter; ``+`` and ``#`` must be whole levels, and ``#`` the last one."""
         text = self.text()
         levels = text.split("/")
         alone = all(level in {"+", "#"} or not {"+", "#"} & set(level) for level in levels)
         if not text or not alone or "#" in levels[:-1]:
-            raise Malformed(f"{text[:80]!r} is no topic filter")
+            raise Malformed(f"{text[:80]!r} is not a valid topic filter")
         return text
 
     def qos(self) -> int:
-        """A quality of service."""
+        """Read a quality of service."""
         qos = self.byte()
         if qos > 2:
             raise Malformed(f"quality of service {qos}")
         return qos
 
     def rest(self) -> bytes:
-        """All that is left."""
+        """Read the rest of the body."""
         return self._take(len(self._body) - self._at)
 
     def _take(self, count: int) -> bytes:
@@ -302,7 +302,7 @@ class _Reader:
 
 _PUBLISH = 3
 _FLAGS = {8: 2, 10: 2}
-"""The flags of a type of packet, where they are not 0; those of PUBLISH mean something."""
+"""The flags of packet types, if not 0; PUBLISH uses its flags for values."""
 _READERS: Mapping[int, Callable[[_Reader], Packet]] = {
     1: _connect,
     4: lambda reader: PubAck(reader.number()),

@@ -1,7 +1,8 @@
-"""Large letters travel in parts, after everything small: a heartbeat must not wait until ten megabytes have passed.
+"""Large messages travel in parts, after small messages: a heartbeat must not wait for ten megabytes.
 
-A part is ``0xc1``, with which no frame begins, and then ``[sender, number, place, count, data]``: part ``place`` of the
-``count`` parts of a frame. A frame whose parts do not arrive in order, each once, is lost, as any frame may be.
+A part is the byte ``0xc1``, which starts no frame, and then ``[sender, number, place, count, data]``: part ``place`` of
+the ``count`` parts of a frame. If the parts do not all arrive once and in order, the frame is lost, as any frame may
+be.
 """
 
 import asyncio
@@ -16,20 +17,20 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.network.codec import Envelope, Garbage, read
 
 LARGE = 1 << 20
-"""Bytes of the largest letter that leaves whole, and in order with all others."""
+"""Bytes of the largest message that is sent whole, and in order with all others."""
 PART = 256 << 10
 """Bytes of one part."""
 MOST_PARTS = 1024
-"""Parts of the largest frame, 256 MB."""
+"""The most parts of one frame (256 MB)."""
 MOST_SENDERS = 256
-"""Senders whose frames may be incomplete at one time."""
+"""The most senders with an incomplete frame at one time."""
 MOST_WAITING = 256
-"""Large letters that may wait to leave; beyond that the oldest are lost."""
+"""Large messages that may wait to leave; beyond this the oldest are dropped."""
 MARK = b"\xc1"
 
 
 class Part(Struct, frozen=True, array_like=True):
-    """One part of a frame; ``number`` tells the frames of a sender apart."""
+    """One part of a frame; ``number`` distinguishes the frames of a sender."""
 
     src: NodeId
     number: int
@@ -43,14 +44,14 @@ _part = msgspec.msgpack.Decoder(Part)
 
 
 def in_parts(src: NodeId, number: int, frame: bytes) -> Iterator[bytes]:
-    """The parts of a frame, as they travel."""
+    """Split a frame into encoded parts."""
     count = -(-len(frame) // PART)
     for place in range(count):
         yield MARK + _encode(Part(src, number, place, count, frame[place * PART : (place + 1) * PART]))
 
 
 class Assembly:
-    """Puts frames together, one at a time of each sender.
+    """Assemble frames from parts, one at a time for each sender.
 
     >>> assembly = Assembly()
     >>> [len(assembly.take("1", part) or b"") for part in in_parts(1, 7, bytes(PART + 1))]
@@ -61,7 +62,7 @@ class Assembly:
         self._open: dict[str, tuple[int, list[bytes]]] = {}
 
     def take(self, sender: str, data: bytes) -> bytes | None:
-        """The frame that this part completes; ``Garbage`` where it is no part."""
+        """The frame that this part completes, else ``None``; raises ``Garbage`` for an invalid part."""
         try:
             part = read(_part, data[1:])
         except msgspec.MsgspecError as wrong:
@@ -72,7 +73,7 @@ class Assembly:
         if part.place == 0:
             number, parts = part.number, []
         if (number, len(parts)) != (part.number, part.place):
-            return None  # one is missing, or came twice
+            return None  # a part is missing, or arrived twice
         parts.append(part.data)
         if len(parts) == part.count:
             return b"".join(parts)
@@ -82,7 +83,7 @@ class Assembly:
 
 
 class Bulk:
-    """Large letters on their way out, one after the other; a copy of one that has not left yet is not sent."""
+    """Large messages waiting to leave, one after the other; a copy of a waiting one is not queued."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[NodeId, Envelope]] = deque()
@@ -90,14 +91,14 @@ class Bulk:
         self._ready = asyncio.Event()
 
     def wants(self, dst: NodeId, envelope: Envelope) -> bool:
-        """Whether a letter belongs here: it is large, or brings entries that follow those of a large one."""
+        """Whether a message belongs here: it is large, or its entries follow those of a large one."""
         if envelope.size > LARGE:
             return True
         has_entries = isinstance(envelope.message, AppendRequest) and bool(envelope.message.entries)
         return has_entries and any(one is not None and one[0] == dst for one in (*self._waiting, self._leaving))
 
     def put(self, dst: NodeId, envelope: Envelope) -> int:
-        """Queue a letter; how many older ones are lost."""
+        """Queue a message; returns how many older ones were dropped."""
         if any(_is_copy((dst, envelope), other) for other in (*self._waiting, self._leaving) if other is not None):
             return 0
         lost = len(self._waiting) >= MOST_WAITING
@@ -108,7 +109,7 @@ class Bulk:
         return int(lost)
 
     async def next(self) -> tuple[NodeId, Envelope]:
-        """The next letter, as soon as there is one; the one before has left."""
+        """Wait for the next message; the one before has left."""
         self._leaving = None
         while not self._waiting:
             self._ready.clear()
@@ -117,13 +118,13 @@ class Bulk:
         return self._leaving
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self._waiting.clear()
         self._leaving = None
 
 
 def _is_copy(one: tuple[NodeId, Envelope], other: tuple[NodeId, Envelope]) -> bool:
-    """Whether both bring the same entries to the same node: an append is sent again while it is not answered."""
+    """Whether both carry the same entries to the same node: a leader repeats an append without an answer."""
     match one[1].message, other[1].message:
         case AppendRequest() as new, AppendRequest() as old:
             return (

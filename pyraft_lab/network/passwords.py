@@ -1,6 +1,6 @@
-"""Passwords outside of URLs: in a file that only its owner can read, or in the environment.
+"""Passwords outside of URLs: in a file that only the user can read, or in the environment.
 
-``pyraft-lab broker`` keeps the passwords of its accounts there, so that they are the same when it starts again; clients
+``pyraft-lab broker`` keeps the passwords of its accounts there, so that they stay the same at its next start; clients
 look there when their URL names a user without a password. One account a line; a line that begins with ``#`` is a
 comment::
 
@@ -16,15 +16,15 @@ from pathlib import Path
 from pyraft_lab.errors import ConfigError
 
 PASSWORD = "PYRAFT_PASSWORD"  # noqa: S105 (its name, not a password)
-"""Names the environment variable with a client's password."""
+"""The environment variable with a client's password."""
 PASSWORDS = "PYRAFT_PASSWORDS"
-"""Names the environment variable with the path of the file."""
-HELP = f"a URL's user without a password has it in {PASSWORD}, or in the file that {PASSWORDS} names"
-"""For the help of every command that takes a broker's URL."""
+"""The environment variable with the path of the password file."""
+HELP = f"a password that the URL lacks comes from {PASSWORD}, or from the file that {PASSWORDS} names"
+"""Part of the ``--help`` of every command with a broker's URL."""
 
 
 def password_file(cluster: str) -> Path:
-    """The file for a cluster: what ``PYRAFT_PASSWORDS`` names, else one in the user's configuration directory."""
+    """The password file of a cluster: named by ``PYRAFT_PASSWORDS``, else in the user's configuration directory."""
     named = os.environ.get(PASSWORDS)
     if named:
         return Path(named).expanduser()
@@ -33,13 +33,13 @@ def password_file(cluster: str) -> Path:
 
 
 def find(user: str, cluster: str) -> str | None:
-    """The password of ``user``, if the environment or the file has it; ``ConfigError`` for a file that is no good."""
+    """The password of ``user`` from the environment or the file, or ``None``; ``ConfigError`` for an invalid file."""
     given = os.environ.get(PASSWORD)
     return given or read(password_file(cluster)).get(user)
 
 
 def read(path: Path) -> Mapping[str, str]:
-    """The passwords in a file, none where there is no file; ``ConfigError`` names the line that is no good."""
+    """All passwords of a file, none if there is no file; ``ConfigError`` names the invalid line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         mode = path.stat().st_mode
@@ -48,12 +48,12 @@ def read(path: Path) -> Mapping[str, str]:
     except (OSError, UnicodeDecodeError) as wrong:
         raise ConfigError("passwords", str(path), f"cannot be read: {wrong}") from None
     if os.name == "posix" and mode & 0o077:
-        raise ConfigError("passwords", str(path), "can be read by others; first: chmod 600 " + str(path))
+        raise ConfigError("passwords", str(path), "can be read by others; to fix this: chmod 600 " + str(path))
     return _parsed(path, lines)
 
 
 def get_or_create(path: Path, names: Iterable[str]) -> Mapping[str, str]:
-    """The passwords of ``names`` from the file; who has none there gets one, and the file is written."""
+    """The passwords of ``names`` from the file; for a new name a password is made and saved."""
     known = dict(read(path))
     new = [name for name in names if name not in known]
     if new:
@@ -73,14 +73,14 @@ def _parsed(path: Path, lines: list[str]) -> Mapping[str, str]:
             case [name, password] if name not in known:
                 known[name] = password
             case [name, _]:
-                raise ConfigError("passwords", str(path), f"line {number}: {name} is named twice")
+                raise ConfigError("passwords", str(path), f"line {number}: {name} appears twice")
             case _:
-                raise ConfigError("passwords", str(path), f"line {number} must be a name and a password")
+                raise ConfigError("passwords", str(path), f"line {number} must have a name and a password")
     return known
 
 
 def _write(path: Path, known: Mapping[str, str]) -> None:
-    """All at once, and never readable by others."""
+    """Write the file atomically, never readable by others."""
     fresh = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Who speaks as a node: of two processes under one id the first one stays, as long as it answers.
+"""One process per node id: of two processes with the same id the first one stays, as long as it answers.
 
-A process claims its id on a retained topic that every claimant reads too, and the broker puts all claims in one order.
+A process claims its id on a retained topic that every claimant reads, and the broker puts all claims in one order.
 
-    nobody there            my claim comes back: I am in
-    an old claim is there   its process answers mine: I am out; it does not within a moment: it is dead, and I am in
-    a claim after mine      I answer, and the other is out
+    no claim                my claim comes back: I have the id
+    an old claim is there   its process answers mine: I end; no answer within a moment: it is dead, I have the id
+    a claim after mine      I answer, and the other one ends
 """
 
 from enum import Enum, auto
@@ -16,18 +16,18 @@ from pyraft_lab.network.codec import read
 
 
 class Claim(Struct, frozen=True, array_like=True):
-    """``process`` speaks as the node of this topic; an ``answer`` says so to somebody who claimed it later."""
+    """A claim of ``process`` to be this topic's node; an ``answer`` rejects a later claim."""
 
     process: int
     is_answer: bool = False
 
     def encode(self) -> bytes:
-        """As a retained message; an empty one means that nobody is there."""
+        """The retained payload; an empty payload means that there is no claim."""
         return msgspec.msgpack.encode(self)
 
     @classmethod
     def decode(cls, payload: bytes) -> "Claim | None":
-        """The claim on a topic, ``None`` for nobody; raises ``msgspec.MsgspecError`` for garbage."""
+        """The claim in a payload, ``None`` if empty; raises ``msgspec.MsgspecError`` for garbage."""
         return read(_claims, payload) if payload else None
 
 
@@ -35,7 +35,7 @@ _claims = msgspec.msgpack.Decoder(Claim)
 
 
 class NextStep(Enum):
-    """What a claimant has to do about what it heard."""
+    """What a claimant has to do next."""
 
     NOTHING = auto()
     ANSWER = auto()
@@ -45,7 +45,7 @@ class NextStep(Enum):
 
 
 class Presence:
-    """One process's side of it, on one connection; fed with every message on the topic, in order."""
+    """One process's claim of a node id, on one connection; it needs every message of the topic, in order."""
 
     def __init__(self, process: int) -> None:
         self._process = process
@@ -53,7 +53,7 @@ class Presence:
         self._has_rival = False
 
     def on_claim(self, claim: Claim | None, *, is_old: bool = False) -> NextStep:
-        """What to do now that ``claim`` was heard; one that the broker kept ``is_old``, and its maker may be dead."""
+        """The next step after ``claim``; ``is_old`` marks a retained claim, whose process may be dead."""
         if claim is None:
             return self._cleared()
         if claim.process == self._process:
@@ -72,6 +72,6 @@ class Presence:
         return NextStep.WAIT if self._has_rival else NextStep.ENTER
 
     def _cleared(self) -> NextStep:
-        """A dead process's last will; it may also have wiped out a living one's claim."""
+        """Handle a cleared topic: a dead process's last will, which may have cleared a living process's claim, too."""
         self._has_rival = False
         return NextStep.ANSWER if self._is_first else NextStep.NOTHING

@@ -1,11 +1,11 @@
-"""A gate in every process of a cluster, worked from one place over the broker: hold letters, let them pass, lose them.
+"""The gates of all nodes of a cluster, operated from one place over the broker: hold, release and drop messages.
 
 ::
 
     pyraft/<cluster>/gate           retained: "closed", or nothing
-    pyraft/<cluster>/gate/letters   which letters pass, now or later, and which are lost
+    pyraft/<cluster>/gate/letters   the messages to release, now or later, and those to drop
 
-Nodes that obey decrees about the weather (:mod:`pyraft_lab.network.fault_control`) obey these, too.
+Nodes that accept fault control (:mod:`pyraft_lab.network.fault_control`) accept these commands, too.
 """
 
 from collections.abc import Callable
@@ -21,18 +21,18 @@ GATE, LETTERS = "gate", "gate/letters"
 CLOSED = b"closed"
 
 Publish = Callable[[str, bytes, bool], None]
-"""Sends a payload to a topic below the cluster; the last argument says whether it is retained."""
+"""Send a payload to a topic below the cluster; the last argument says whether it is retained."""
 
 
 class ReleaseMessages(Struct, frozen=True, tag=True):
-    """Let these letters pass after so many seconds."""
+    """Release these messages after ``seconds``."""
 
     ids: tuple[int, ...]
     seconds: float = 0.0
 
 
 class DropMessages(Struct, frozen=True, tag=True):
-    """Lose these letters."""
+    """Drop these messages."""
 
     ids: tuple[int, ...]
 
@@ -42,9 +42,10 @@ _decoder = msgspec.msgpack.Decoder(ReleaseMessages | DropMessages)
 
 
 class RemoteGate:
-    """The gates of all nodes that obey, as one; works like :class:`~pyraft_lab.network.gate.Gate`, but holds nothing.
+    """The gates of all nodes that accept fault control, with the methods of :class:`~pyraft_lab.network.gate.Gate`.
 
-    What waits is known to the nodes alone; a trace of the cluster shows it as messages that left and did not arrive.
+    It holds nothing itself, and only the nodes know the held messages; a trace of the cluster shows them as messages
+    that were sent and did not arrive.
     """
 
     def __init__(self, publish: Publish) -> None:
@@ -52,25 +53,25 @@ class RemoteGate:
         self.is_closed = False
 
     def close(self) -> None:
-        """Hold letters from now on."""
+        """Hold messages from now on."""
         self.is_closed = True
         self._publish(GATE, CLOSED, True)  # noqa: FBT003 (positional, as the callable takes it)
 
     def open(self) -> None:
-        """Hold no more, and let everything pass."""
+        """Hold no more messages, and deliver everything."""
         self.is_closed = False
         self._publish(GATE, b"", True)  # noqa: FBT003
 
     def release(self, *ids: int) -> None:
-        """Let these letters pass, in this order."""
+        """Deliver these messages, in this order."""
         self._order(ReleaseMessages(ids))
 
     def delay(self, id: int, seconds: float) -> None:
-        """Let a letter pass after so many seconds."""
+        """Deliver a message after ``seconds``."""
         self._order(ReleaseMessages((id,), seconds))
 
     def drop(self, *ids: int) -> None:
-        """Lose these letters."""
+        """Drop these messages."""
         self._order(DropMessages(ids))
 
     def _order(self, order: ReleaseMessages | DropMessages) -> None:
@@ -78,7 +79,7 @@ class RemoteGate:
 
 
 def carry_out(gate: Gate, topic: str, payload: bytes) -> None:
-    """Obey what was published about gates; letters that another node holds, and garbage, are let be."""
+    """Apply a published gate command; messages held by other nodes, and garbage, are ignored."""
     if topic == GATE and payload == CLOSED:
         gate.close()
     elif topic == GATE:

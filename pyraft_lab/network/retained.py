@@ -1,4 +1,4 @@
-"""What a broker keeps of a cluster: its retained messages, and how to clear them once the cluster is over."""
+"""The retained messages of a cluster: list them, and clear them after the cluster has ended."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ with needed("aiomqtt"):
     import aiomqtt
 
 QUIET = 0.3
-"""Seconds without another message after which a broker has told all that it keeps: it does so at once."""
+"""Seconds without a message after which a broker has sent all retained ones; it sends them at once."""
 
 
 async def retained(network: MqttNetwork) -> Mapping[str, bytes]:
-    """The retained messages of the cluster, by the topic below its name; ``NetworkFailed`` without a broker."""
+    """The retained messages of the cluster, by topic below its name; ``NetworkFailed`` without a broker."""
     kept: dict[str, bytes] = {}
     more = asyncio.Event()
     prefix = network.topic("")
@@ -36,7 +36,7 @@ async def retained(network: MqttNetwork) -> Mapping[str, bytes]:
 
 
 async def clear(network: MqttNetwork, topics: Sequence[str]) -> Sequence[str]:
-    """Clear these topics below the cluster's name; returns those that the broker keeps nevertheless."""
+    """Clear these topics below the cluster's name; returns those that the broker still retains."""
     try:
         async with network.connect(network.secret("clear"), lambda _: None) as client:
             for topic in topics:
@@ -48,7 +48,7 @@ async def clear(network: MqttNetwork, topics: Sequence[str]) -> Sequence[str]:
 
 
 def nodes_in(kept: Mapping[str, bytes]) -> Sequence[int]:
-    """The nodes whose presence is retained: they are up, or a broker did not notice their end.
+    """The ids of nodes with a retained presence: they are up, or the broker did not notice their end.
 
     >>> nodes_in({"room": b"1", "3/presence": b"2", "3/status": b"3"})
     [3]

@@ -1,9 +1,9 @@
 """One client's session with the embedded broker, on any stream of bytes.
 
-A session takes bytes by ``feed`` and writes to a :class:`Stream`; a connection of asyncio is one, a WebSocket could be
-another. It lasts as long as its connection: nothing is kept for a client that is away.
+``feed`` takes the client's bytes, and answers go to a :class:`Stream`: an asyncio connection, or for example a
+WebSocket. The session ends with its connection: nothing is kept for an absent client.
 
-A subscriber that reads too slowly costs at most ``HARD`` bytes: beyond ``SOFT`` messages of QoS 0 for it are dropped,
+A subscriber that reads too slowly costs at most ``HARD`` bytes: beyond ``SOFT``, messages of QoS 0 for it are dropped;
 beyond ``HARD``, or ``UNACKNOWLEDGED`` messages of QoS 1, its connection ends.
 """
 
@@ -33,31 +33,31 @@ from pyraft_lab.network.packets import (
 
 log = logging.getLogger(__name__)
 SOFT, HARD = 64 << 20, 256 << 20
-"""Bytes that may wait for a subscriber before messages of QoS 0 are dropped, and before its connection ends."""
+"""Bytes that may wait for a subscriber before QoS 0 messages are dropped, and before its connection ends."""
 UNACKNOWLEDGED = 10_000
-"""Messages of QoS 1 a subscriber may leave without an answer."""
+"""QoS 1 messages that a subscriber may leave unacknowledged."""
 HELLO = 10.0
-"""Seconds in which a connection has to say who it is."""
+"""Seconds until a connection must have sent its CONNECT."""
 
 
 class Stream(Protocol):
-    """Where a session writes; :class:`asyncio.Transport` is one."""
+    """The output of a session; :class:`asyncio.Transport` is one."""
 
     def write(self, data: bytes) -> None:
         """Send bytes, or keep them until they can be sent."""
 
     def get_write_buffer_size(self) -> int:
-        """The bytes that wait."""
+        """The number of waiting bytes."""
 
     def close(self) -> None:
-        """Hang up once what waits has left."""
+        """Disconnect after the waiting bytes have left."""
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Disconnect at once."""
 
 
 class Session:
-    """What a client does on one connection; see :class:`~pyraft_lab.network.hub.Subscriber`."""
+    """One client's session; see :class:`~pyraft_lab.network.hub.Subscriber`."""
 
     def __init__(self, hub: Hub, stream: Stream) -> None:
         self.user: str | None = None
@@ -71,10 +71,10 @@ class Session:
         self._last_id = 0
         self._loop = asyncio.get_running_loop()
         self._last_received = self._loop.time()
-        self._watch: asyncio.TimerHandle = self._loop.call_later(HELLO, self._end, "it did not say who it is")
+        self._watch: asyncio.TimerHandle = self._loop.call_later(HELLO, self._end, "it sent no CONNECT in time")
 
     def feed(self, data: bytes) -> None:
-        """Take what the client sent; bytes that are no MQTT end this connection and no other."""
+        """Handle the client's bytes; bytes that are not MQTT end only this connection."""
         self._last_received = self._loop.time()
         try:
             for packet in self._splitter.feed(data):
@@ -85,20 +85,20 @@ class Session:
             self._end(str(wrong))
 
     def lost(self) -> None:
-        """The connection is gone."""
-        self._end("it is gone")
+        """Handle the end of the connection."""
+        self._end("its connection ended")
 
     def take_over(self) -> None:
-        """Another connection goes on under this client id."""
+        """End: another connection has the same client id."""
         self._end("another connection has its client id")
 
     def send(self, frame: bytes) -> None:
-        """Send an encoded message of QoS 0, unless too much waits already."""
+        """Send an encoded message of QoS 0, unless too many bytes wait already."""
         if not self._is_over and self._stream.get_write_buffer_size() <= SOFT:
             self._stream.write(frame)
 
     def send_acknowledged(self, message: Publish) -> None:
-        """Send a message of QoS 1; a client that does not keep up is hung up on."""
+        """Send a message of QoS 1; disconnect a client that reads too slowly."""
         if self._is_over:
             return
         if self._stream.get_write_buffer_size() > HARD or len(self._unacknowledged) >= UNACKNOWLEDGED:
@@ -109,7 +109,7 @@ class Session:
         self._stream.write(packets.encode(structs.replace(message, qos=1, id=id)))
 
     def _next_id(self) -> int:
-        """A packet id that no unanswered message has."""
+        """A packet id that no unacknowledged message has."""
         while True:
             self._last_id = self._last_id % 0xFFFF + 1
             if self._last_id not in self._unacknowledged:
@@ -124,7 +124,7 @@ class Session:
             case Connect() | OtherProtocol():
                 raise Malformed("a second CONNECT")
             case _ if self._client is None:
-                raise Malformed("the first packet is no CONNECT")
+                raise Malformed("the first packet is not a CONNECT")
             case _:
                 self._serve(packet)
 
@@ -179,10 +179,10 @@ class Session:
         self._stream.write(packets.unsuback(asked.id))
 
     def _look(self, limit: float) -> None:
-        """Hang up on a client that said nothing for one and a half times its keep-alive; else look again then."""
+        """Disconnect a client after one and a half keep-alive times without a packet; else check again then."""
         silent = self._loop.time() - self._last_received
         if silent >= limit:
-            self._end("nothing was heard of it")
+            self._end("it sent nothing during its keep-alive time")
         else:
             self._watch = self._loop.call_later(limit - silent, self._look, limit)
 
@@ -191,7 +191,7 @@ class Session:
         self._end(why)
 
     def _end(self, why: str) -> None:
-        """Hang up, once, and speak the last will."""
+        """End the session once, and publish its last will."""
         if self._is_over:
             return
         self._is_over = True
@@ -205,7 +205,7 @@ class Session:
 
 
 def _hang_up(stream: Stream) -> None:
-    """What waits may still leave, but not for a reader that takes nothing."""
+    """Disconnect; waiting bytes may still leave, unless the reader takes nothing."""
     if stream.get_write_buffer_size() > SOFT:
         stream.abort()
     else:

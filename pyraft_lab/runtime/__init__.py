@@ -1,1 +1,1 @@
-"""Raft for real: nodes with a clock, a disk and a wire; their handle, their clients, a whole cluster."""
+"""Live Raft: nodes with a real clock, disk and network; their handle, their clients, and whole clusters."""

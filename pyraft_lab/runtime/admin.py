@@ -1,4 +1,4 @@
-"""What an operator may order a node to do: triggers that act once, and toggles that stay."""
+"""Operator commands for one node: triggers, which act once, and switches, which stay until switched back."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -27,7 +27,7 @@ SendRequest = Callable[[Callable[[RequestId], Event]], "Future[Any]"]
 
 
 class Pending(Awaitable[None]):
-    """An order that was given; await it to learn whether it could be carried out, or let it be."""
+    """A command that was sent; await it to learn whether it succeeded (it raises if not), or ignore it."""
 
     def __init__(self, future: "Future[Any]") -> None:
         self._future = future
@@ -37,13 +37,13 @@ class Pending(Awaitable[None]):
 
 
 class Trigger:
-    """Acts at once; what makes no sense at the moment does nothing. From any thread."""
+    """Commands that act at once, from any thread; a command that makes no sense now has no effect."""
 
     def __init__(self, tell: SendEvent, send_request: SendRequest) -> None:
         self._send_event, self._send_request = tell, send_request
 
     def elect(self, *, pre_vote: bool = False) -> None:
-        """Campaign now; ``pre_vote`` asks first whether that could be won."""
+        """Campaign now; ``pre_vote`` first asks the other voters whether this node could win."""
         self._send_event(Elect(pre_vote=flag("pre_vote", pre_vote)))
 
     def heartbeat(self) -> None:
@@ -51,30 +51,30 @@ class Trigger:
         self._send_event(SendHeartbeat())
 
     def snapshot(self) -> None:
-        """Build a snapshot now, unless one is being built."""
+        """Build a snapshot now, unless one is already being built."""
         self._send_event(BuildSnapshot())
 
     def purge(self, upto: Index) -> None:
-        """Forget entries up to ``upto``, as far as a snapshot covers them."""
+        """Delete log entries up to index ``upto``, as far as a snapshot covers them."""
         self._send_event(PurgeLog(integer("upto", upto, what="an index")))
 
     def transfer_leader(self, to: NodeId) -> Pending:
-        """Hand leadership to a voter (dissertation §3.10)."""
+        """Transfer leadership to a voter (dissertation §3.10)."""
         target = node_id("to", to)
         return Pending(self._send_request(lambda request: TransferLeader(request, target)))
 
     def allow_next_revert(self, node: NodeId) -> Pending:
-        """Vouch that ``node`` lost its log and may start again from nothing, once; asked of the leader.
+        """On the leader: confirm that ``node`` lost its log and may start from nothing, once.
 
-        Only an operator can know that no entry is lost by it: every entry that was acknowledged has to be on the disks
-        of the others. Safe in every case is to take the node out of the voters, and to add it again.
+        Only an operator can know that this loses no entry: every acknowledged entry must be on the disks of the others.
+        It is always safe to remove the node from the voters and to add it again.
         """
         peer = node_id("node", node)
         return Pending(self._send_request(lambda request: AllowRevert(request, peer)))
 
 
 class Runtime:
-    """Switches that stay until they are switched back. From any thread."""
+    """Switches that stay until they are switched back; usable from any thread (openraft RuntimeConfigHandle)."""
 
     def __init__(
         self, tell: SendEvent, config: Callable[[], Config], clock: Callable[[Callable[[Timers], None]], None]
@@ -83,7 +83,7 @@ class Runtime:
         self._ordered: Config | None = None
 
     def tick(self, on: bool) -> None:  # noqa: FBT001
-        """Whether timers run out; off, an election can be walked by hand. Lease reads ask the clock all the same."""
+        """Whether timers fire; switch it off to step through an election by hand. Lease reads still use the clock."""
         self._clock(Timers.thaw if flag("on", on) else Timers.freeze)
 
     def heartbeat(self, on: bool) -> None:  # noqa: FBT001
@@ -92,17 +92,17 @@ class Runtime:
         self.configure(lambda now: replace(now, enable_heartbeat=enable))
 
     def elect(self, on: bool) -> None:  # noqa: FBT001
-        """Whether the node campaigns when it hears no leader."""
+        """Whether the node campaigns when it hears from no leader."""
         enable = flag("on", on)
         self.configure(lambda now: replace(now, enable_elect=enable))
 
     def pre_vote(self, on: bool) -> None:  # noqa: FBT001
-        """Whether it asks before it campaigns (dissertation §9.6)."""
+        """Whether the node asks for pre-votes before it campaigns (dissertation §9.6)."""
         enable = flag("on", on)
         self.configure(lambda now: replace(now, pre_vote=enable))
 
     def configure(self, change: Callable[[Config], Config]) -> None:
-        """Other settings, made of those of now; ``ConfigError`` where they make no sense."""
+        """Replace the node's settings by ``change(settings)``; ``ConfigError`` if the result is not valid."""
         now = self._config() if self._ordered is None else self._ordered
         wanted = instance("config", function("change", change)(now), Config).validated()
         self._ordered = wanted

@@ -1,6 +1,6 @@
-"""Who works the state machine: applies what is committed, in order, builds and loads snapshots.
+"""Apply committed entries to the state machine, in order; build and load its snapshots.
 
-A queue of its own keeps the machine's order while the disk is asked for a snapshot, and lets the node go on meanwhile.
+The applier has a queue of its own. It keeps the order while the disk reads a snapshot, and the node goes on meanwhile.
 """
 
 import asyncio
@@ -20,13 +20,14 @@ from pyraft_lab.trace.record import EventId
 
 Work = Apply | RestoreMachine | TakeSnapshot
 AT_ONCE = 512
-"""Entries that are applied without giving anybody else a turn."""
+"""Entries applied in one piece before other tasks of the loop run."""
 AT_ONCE_BYTES = 512 << 10
-"""Bytes of such entries, for one may be a batch of thousands of commands; a single larger one is applied alone."""
+"""Bytes of entries in one such piece; one entry may hold thousands of commands. A single larger entry is applied alone.
+"""
 
 
 class Applier:
-    """Works the machine of one node; tells ``carried_out`` what it did, with the results where there are any."""
+    """Apply entries to one node's state machine; report each finished command, with its results, to ``carried_out``."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class Applier:
         self._is_busy = False
 
     def do(self, work: Work, cause: EventId) -> None:
-        """Carry out a command of the engine, issued by event ``cause``: at once if nothing waits and it is small."""
+        """Carry out an engine command issued by event ``cause``: at once if the queue is empty and it is small."""
         is_idle = not self._queue and not self._is_busy
         if isinstance(work, Apply) and is_idle and _first_piece(work.entries) == len(work.entries):
             self._apply(work)
@@ -55,7 +56,7 @@ class Applier:
             self._work.set()
 
     async def run(self) -> None:
-        """Work for ever; an exception of the machine ends it."""
+        """Process the queue until cancelled; an exception of the machine ends it."""
         async with asyncio.TaskGroup() as builders:
             while True:
                 await self._work.wait()
@@ -88,7 +89,7 @@ class Applier:
         self._carried_out(work, results)
 
     async def _fetch(self, meta: SnapshotMeta) -> bytes:
-        """The snapshot's bytes, once the disk has it."""
+        """The snapshot's bytes, once the disk has read it."""
         arrived: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         async def read() -> None:
@@ -98,7 +99,7 @@ class Applier:
         return await arrived
 
     async def _build(self, send_request: TakeSnapshot, copy: Sessions, cause: EventId) -> None:
-        """Serialise a copy in another thread, hand the bytes to the disk, and say so."""
+        """Serialize a copy in another thread, pass the bytes to the disk, and report the snapshot."""
         data = await asyncio.to_thread(copy.snapshot)
         meta = SnapshotMeta(
             last=send_request.last,
@@ -116,7 +117,7 @@ class Applier:
 
 
 def _first_piece(entries: Sequence[Entry]) -> int:
-    """How many of the first entries are applied at once."""
+    """How many of the first entries fit into one piece."""
     first = entries[:AT_ONCE]
     if byte_size(first) <= AT_ONCE_BYTES:
         return len(first)

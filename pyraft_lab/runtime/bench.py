@@ -1,7 +1,7 @@
-"""How fast a live cluster is on this machine: committed writes a second and how long each took.
+"""Measure a live cluster on this machine: committed writes per second, and the latency of each call.
 
-:func:`measure` calls a node's handle: three nodes share one event loop with the callers, so what is measured is all the
-work there is for a write: three engines, three disks, three machines and the wire between them. :func:`measure_client`
+:func:`measure` calls a node's handle. Three nodes share one event loop with the callers, so the result includes all the
+work of a write: three engines, three disks, three state machines and the network between them. :func:`measure_client`
 calls what users call: a cluster's client, from another loop, with the usual trace.
 """
 
@@ -31,16 +31,16 @@ from pyraft_lab.trace.trace import Trace
 NetworkName = Literal["memory", "mqtt"]
 StorageName = Literal["memory", "sqlite"]
 CONFIG = Config(election_timeout=(5.0, 10.0), heartbeat_interval=0.1, snapshot_logs_since_last=None)
-"""Elections are not measured, and a machine that does other things too shall cause none."""
+"""Long timeouts: the benchmark does not measure elections, and a busy machine must not cause one."""
 CLIENT_COMMAND = {"op": "put", "key": "x", "value": b"v" * 80}
 COMMAND = encode(CLIENT_COMMAND)
-"""About a hundred bytes."""
+"""A command of about one hundred bytes."""
 
 
 class Speed(Struct, frozen=True, kw_only=True):
-    """What one run measured; latencies in milliseconds, ``cpu`` the processor's microseconds for one write.
+    """The result of one run: latencies in milliseconds; ``cpu`` is microseconds of processor time per write.
 
-    ``call`` is what was called, and ``batch`` how many commands each call had.
+    ``call`` names the function that was called, and ``batch`` is the number of commands in each call.
     """
 
     call: str = "handle"
@@ -63,7 +63,7 @@ async def measure(
     level: Level = "off",
     seconds: float = 1.0,
 ) -> Speed:
-    """Write for so many seconds with so many calls under way at any time."""
+    """Write for ``seconds`` with a fixed number of concurrent calls; the measured speed."""
     async with cluster(network, storage, level) as leader:
         run = await _timed(lambda: leader.client_write(COMMAND), outstanding, seconds)
     return _speed(run, Speed(network=network, storage=storage, outstanding=outstanding, level=level))
@@ -72,7 +72,7 @@ async def measure(
 async def measure_client(
     *, network: NetworkName = "memory", outstanding: int = 64, batch: int = 1, seconds: float = 1.0
 ) -> Speed:
-    """Call ``cluster.client`` for so many seconds, from another loop than the cluster's, with the usual trace."""
+    """Call ``cluster.client`` for ``seconds`` from another loop than the cluster's, with the usual trace."""
     from pyraft_lab.runtime.cluster import LocalCluster
 
     commands = [CLIENT_COMMAND] * batch
@@ -88,7 +88,7 @@ async def measure_client(
 
 
 class _Run(Struct, frozen=True):
-    """How long each call took, and all together, and the processor's time for them."""
+    """The latency of each call, the duration of the run, and its processor time, all in seconds."""
 
     took: Sequence[float]
     elapsed: float
@@ -128,7 +128,7 @@ def _speed(run: _Run, kind: Speed) -> Speed:
 async def cluster(
     network: NetworkName = "memory", storage: StorageName = "memory", level: Level = "off"
 ) -> AsyncIterator[Raft]:
-    """Three nodes that have elected a leader; the leader's handle."""
+    """Start three nodes, elect a leader, and yield the leader's handle."""
     reporter = Recorder([Trace(limit=20_000)], level=level)
     async with AsyncExitStack() as stack:
         wire = await _wire(network, stack)

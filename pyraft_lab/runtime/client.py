@@ -1,7 +1,7 @@
-"""A live client: it turns :mod:`pyraft_lab.client` on an event loop, with clocks, chance and a way to the nodes.
+"""A live client: it drives `pyraft_lab.client` on an event loop, with clocks, randomness and a transport.
 
-Calls of any loop and thread that wait are taken over together, and their results go back together: one hop each way,
-however many there are. What ``write`` returns happened exactly once (dissertation §6.3).
+Waiting calls from all loops and threads are collected and handed over together, and so are their results: one hop each
+way for any number of calls. A write that returns was applied exactly once (dissertation §6.3).
 """
 
 import itertools
@@ -22,32 +22,32 @@ from pyraft_lab.runtime.client_driver import ClientDriver
 from pyraft_lab.session import MAX_ANSWERS
 
 SECONDS_PER_COMMAND = 1 / 5000
-"""Seconds that each command of a batch adds to the deadline of a call."""
+"""Seconds that each command of a batch adds to the deadline of its call."""
 
 MOST_COMMAND_BYTES = 16 << 20
-"""Bytes of the largest command that a client sends, unless it is made with another ``max_bytes``."""
+"""Bytes of the largest command a client sends, unless it is made with another ``max_bytes``."""
 
 
 class Transport(Protocol):
-    """How a client reaches nodes; errors are those of :class:`~pyraft_lab.runtime.raft.Raft`."""
+    """How a client reaches nodes; it raises the errors of :class:`~pyraft_lab.runtime.raft.Raft`."""
 
     def nodes(self) -> Sequence[NodeId]:
-        """Whom one may ask."""
+        """The nodes the client may ask."""
 
     async def ask(self, node: NodeId, request: Request, /) -> Any:
-        """The reply of ``node``; see :mod:`pyraft_lab.client.requests`."""
+        """Send ``request`` to ``node`` and return its reply (:mod:`pyraft_lab.client.requests`)."""
 
     def check(self, query: Any, /) -> None:
-        """``BadCommand`` where a query cannot travel to a node."""
+        """Raise ``BadCommand`` if a query cannot be sent to a node."""
 
 
 class Client:
-    """One session with a cluster; ``deadline`` is how long a call tries before it gives up with ``Timeout``.
+    """One session with a cluster; a call raises ``Timeout`` after ``deadline`` seconds.
 
-    A batch has a second more for each 5,000 commands. An attempt is given up after ``attempt`` seconds, later ones
-    after longer. ``max_bytes`` is the size of the largest command: a larger one is refused before anything is sent.
+    A batch gets one more second for each 5,000 commands. One attempt ends after ``attempt`` seconds, later attempts
+    last longer. ``max_bytes`` is the size of the largest command; a larger one is refused before anything is sent.
 
-    With a ``home`` calls may be awaited from any loop: they run there, next to the door.
+    With ``home`` (a loop thread) calls may be awaited from any loop: they run on that thread, next to the transport.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Client:
 
     @property
     def id(self) -> int:
-        """The name of its session in the log."""
+        """The id of this client's session in the log."""
         return self._driver.id
 
     @property
     def deadline(self) -> float:
-        """Seconds that a call tries before it gives up; may be changed."""
+        """Seconds after which a call gives up; may be changed."""
         return self._deadline
 
     @deadline.setter
@@ -82,12 +82,12 @@ class Client:
         self._deadline = seconds("deadline", deadline)
 
     async def write(self, value: Any) -> Any:
-        """Replicate one command, exactly once; returns the machine's answer (``BadCommand`` if it refuses)."""
+        """Replicate one command, exactly once; the machine's answer (``BadCommand`` if the machine refuses it)."""
         command = self._checked(encode(value))
         return await self._result(Write(next(self._calls), (command,)), None)
 
     async def write_many(self, values: Iterable[Any]) -> list[Any]:
-        """Replicate commands, in order and each exactly once; results in order."""
+        """Replicate commands in order, each exactly once; returns the results in the same order."""
         commands = encode_all(bounded_list("values", values, MAX_ANSWERS))
         if not commands:
             return []
@@ -96,29 +96,29 @@ class Client:
         return results
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """What the machine says to ``query``, linearizably.
+        """The machine's linearizable answer to ``query``.
 
-        By ``"index"`` the leader asks a majority first; by ``"lease"`` it asks nobody, and that rests on clocks that
-        run equally fast within ``Config.clock_drift``.
+        With ``"index"`` the leader first confirms its leadership with a majority. With ``"lease"`` it does not; that is
+        correct only if all clocks run equally fast within ``Config.clock_drift``.
         """
         self._transport.check(query)
         return await self._result(Read(next(self._calls), query, read_policy(policy)), None)
 
     def _checked(self, command: bytes) -> bytes:
         if len(command) > self._max_bytes:
-            limit = f"max_bytes={self._max_bytes} of this client are the most"
+            limit = f"max_bytes={self._max_bytes} of this client is the limit"
             raise BadCommand(
-                f"it has {len(command)} bytes, and {limit}; split it, or raise max_bytes (up to {MAX_BYTES})"
+                f"it has {len(command)} bytes, but {limit}; split it, or raise max_bytes (up to {MAX_BYTES})"
             )
         return command
 
     def _result(self, call: Write | Read, count: int | None) -> Awaitable[Any]:
-        """The result of a call, which the driver works on at home; a list where it has a ``count``."""
+        """The result of a call, which runs on the loop thread; a list if the call has a ``count``."""
         longer = 0 if count is None else count * SECONDS_PER_COMMAND
         return self._driver.call(call, count, self._deadline + longer, self._home or self._visited())
 
     def _visited(self) -> LoopOwner:
-        """The loop of the first call, where no home was given; when that loop has ended a new session begins."""
+        """Without ``home``: the loop of the first call; after that loop ends, a new session on the current loop."""
         if self._loop is None or self._loop.is_closed:
             self._loop, self._driver = LoopOwner(), self._new_driver()
         return self._loop

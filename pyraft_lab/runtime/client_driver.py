@@ -1,4 +1,4 @@
-"""Turns one client's state machine on a loop: takes calls over, asks nodes, runs timers, hands results back."""
+"""Drive one client's state machine on an event loop: accept calls, ask nodes, run timers, return results."""
 
 import asyncio
 import heapq
@@ -36,23 +36,23 @@ from pyraft_lab.errors import BadCommand, Fatal
 from pyraft_lab.loop_thread import LoopOwner
 
 PAUSE, LONGEST_PAUSE = 0.01, 0.5
-"""Seconds that a client rests after its first failed attempt, and after its last."""
+"""Seconds that a client waits after its first failed attempt, and the longest such wait."""
 LONGEST_ATTEMPT = 60.0
-"""Seconds of the longest attempt."""
+"""Seconds that the longest attempt lasts."""
 
 
 class Nodes(Protocol):
-    """The nodes that a client may ask."""
+    """The nodes a client may ask."""
 
     def nodes(self) -> Sequence[NodeId]:
-        """Whom one may ask."""
+        """The ids of the nodes."""
 
     async def ask(self, node: NodeId, request: Request, /) -> Any:
-        """The reply of ``node``."""
+        """Send ``request`` to ``node`` and return its reply."""
 
 
 class OpenCall:
-    """A call whose caller waits on ``loop``; ``results`` gathers those of a long one, piece by piece."""
+    """An open call whose caller waits on ``loop``; ``results`` collects the parts of a long call."""
 
     __slots__ = ("call", "count", "future", "loop", "missing", "results", "seconds")
 
@@ -63,7 +63,7 @@ class OpenCall:
         self.missing = count or 1
 
     def take(self, part: Part, values: Sequence[Any]) -> Any:
-        """Results from a part of the call; what the caller gets once none is missing, else ``self``."""
+        """Add the results of one part; returns what the caller gets once no part is missing, else ``self``."""
         if self.count is None:
             return values[part.place]
         if part.count == self.count == len(values):
@@ -78,7 +78,7 @@ Settled = tuple["Future[Any]", Any, BaseException | None]
 
 
 class ClientDriver:
-    """Everything but :meth:`call` happens on one loop, that of the home."""
+    """The driver of one client; everything except :meth:`call` runs on one loop, that of its loop thread."""
 
     def __init__(self, id: int, nodes: Nodes, *, attempt: float, limits: Limits, chance: random.Random) -> None:
         self.id = id
@@ -97,7 +97,7 @@ class ClientDriver:
     # From any thread
 
     async def call(self, call: Write | Read, count: int | None, seconds: float, home: LoopOwner) -> Any:
-        """The result of a call; a caller that is cancelled withdraws it."""
+        """The result of a call; a cancelled caller withdraws the call."""
         waiting = OpenCall(call, count, seconds, asyncio.get_running_loop())
         self._hand_in(waiting, home)
         try:
@@ -108,7 +108,7 @@ class ClientDriver:
             raise
 
     def _hand_in(self, one: OpenCall | CallId, home: LoopOwner) -> None:
-        """One hop to the home for all that waits."""
+        """Schedule one hop to the loop thread for all waiting calls."""
         self._home = home
         self._inbox.append(one)
         home.endings.add(self._abandon)
@@ -120,10 +120,10 @@ class ClientDriver:
                 self._is_called = False
                 raise
 
-    # At home
+    # On the loop thread
 
     def _take(self) -> None:
-        """Take over all calls that wait."""
+        """Accept all waiting calls."""
         self._is_called = False
         calls: list[Write | Read] = []
         ends: dict[float, list[CallId]] = {}
@@ -142,7 +142,7 @@ class ClientDriver:
         self._turn(Submit(calls))
 
     def _turn(self, *events: Event) -> None:
-        """Step through events and carry out what comes of them."""
+        """Step the client through events and carry out the resulting commands."""
         nodes = tuple(self._nodes.nodes())
         if nodes != self._state.nodes:
             events = (NodesKnown(nodes), *events)
@@ -198,7 +198,7 @@ class ClientDriver:
         self._turn(TimerFired(timer))
 
     def _watch_ends(self) -> None:
-        """One timer for the next deadline of all."""
+        """Keep one timer for the earliest deadline of all calls."""
         if self._end is None and self._ends and self._open:
             loop = asyncio.get_running_loop()
             self._end = loop.call_at(self._ends[0][0], self._give_up)
@@ -239,7 +239,7 @@ class ClientDriver:
             self._settled.append((waiting, result, None if error is None else copy(error)))
 
     def _hand_out(self) -> None:
-        """One hop to every loop on which callers wait."""
+        """Schedule one hop to every loop on which callers wait."""
         settled, self._settled = self._settled, []
         by_loop: dict[AbstractEventLoop, list[Settled]] = {}
         for waiting, result, error in settled:
@@ -248,20 +248,20 @@ class ClientDriver:
             if self._home is not None and loop is self._home.loop:
                 _resolve(ended)
             else:
-                with suppress(RuntimeError):  # that loop is closed, and its callers with it
+                with suppress(RuntimeError):  # that loop is closed, and so its callers are gone
                     loop.call_soon_threadsafe(_resolve, ended)
 
-    # The end of the home
+    # The end of the loop thread
 
     def _keep_home(self) -> None:
-        """While calls are open the home knows whom to tell when it ends."""
+        """While calls are open, ask the loop thread to report its end to this driver."""
         if self._home is not None and not self._open:
             self._home.endings.discard(self._abandon)
             if self._inbox:  # a call came in between
                 self._home.endings.add(self._abandon)
 
     def _abandon(self, why: Fatal) -> None:
-        """The loop is over; from whatever thread."""
+        """Fail every open call, because the loop thread has ended; may run on any thread."""
         waiting = [*self._open.values(), *(one for one in self._inbox if isinstance(one, OpenCall))]
         self._inbox.clear()
         self._open.clear()

@@ -1,4 +1,4 @@
-"""A node's side of :mod:`pyraft_lab.client`: each batch is proposed once, and one read serves many queries."""
+"""A node's side of `pyraft_lab.client`: each batch is proposed once, and one read serves many queries."""
 
 import asyncio
 from asyncio import Future
@@ -18,15 +18,15 @@ from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.session import Answer, Rejected, Value
 
 MOST_BATCHES = 1024
-"""Batches that may be on their way through one node; of more it says when to come back."""
+"""Batches that one node handles at a time; beyond that it raises ``Overloaded`` with a time to retry."""
 MOST_BYTES = 256 << 20
-"""Bytes of such batches; a single one is always taken."""
+"""Bytes of all such batches together; a single batch is always accepted."""
 SOONEST, LATEST = 0.02, 1.0
-"""Seconds after which an overloaded node may be asked again."""
+"""Shortest and longest time in seconds until an overloaded node may be asked again."""
 
 
 class Pending(Struct, frozen=True):
-    """A batch on its way: when it came, how large it is, and what will become of it."""
+    """A batch in progress: its arrival time, its size in bytes, and its future outcome."""
 
     since: float
     size: int
@@ -34,7 +34,7 @@ class Pending(Struct, frozen=True):
 
 
 class ClientRequests:
-    """Answers what clients ask of one node; ``ensure`` makes sure that the machine holds all that a read must see."""
+    """Serve client requests at one node; ``ensure`` makes sure the machine holds everything a read must see."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class ClientRequests:
         self._bytes = 0
 
     async def serve(self, request: Request) -> Any:
-        """The reply; raises what a node's handle raises, and ``Overloaded`` instead of waiting for room."""
+        """The reply to one request; raises a node handle's errors, and ``Overloaded`` instead of waiting for room."""
         match request:
             case WriteBatch(data, client, serial):
                 return await self._write(data, (client, serial))
@@ -66,10 +66,10 @@ class ClientRequests:
                 return (await self._ensure("index")).index
 
     async def _write(self, data: bytes, name: tuple[int, int]) -> Answer:
-        """Propose a batch, unless it is on its way already."""
+        """Propose a batch, unless it is already in progress."""
         if name not in self._pending:
             self._check_room()
-            (outcome,) = self._life.running_driver().write((Normal(data),))
+            (outcome,) = self._life.running_driver().requests.write((Normal(data),))
             self._pending[name] = Pending(asyncio.get_running_loop().time(), len(data), outcome)
             self._bytes += len(data)
             outcome.add_done_callback(lambda _: self._settled(name))
@@ -79,7 +79,7 @@ class ClientRequests:
         self._bytes -= self._pending.pop(name).size
 
     async def _find(self, name: tuple[int, int]) -> Answer | None:
-        """Wait for a batch that is on its way; else the machine knows, once it holds all that was committed before."""
+        """Wait for a batch in progress; else look in the machine, once it has applied all earlier commits."""
         if name in self._pending:
             return await self._decided(self._pending[name].outcome)
         await self._ensure("index")
@@ -101,7 +101,7 @@ class ClientRequests:
                 raise AssertionError(f"a batch of writes cannot end as {other}")
 
     def _answer(self, query: Any) -> Value | Rejected:
-        """What the machine says; where it raises that is the affair of whoever asked."""
+        """The machine's answer; an exception of the machine becomes a rejected answer, so only this caller sees it."""
         try:
             answer = self._machine.query(query)
         except Exception as bug:  # noqa: BLE001 (the machine is the user's)
@@ -109,12 +109,12 @@ class ClientRequests:
         return answer if isinstance(answer, Rejected) else Value(answer)
 
     def _check_room(self) -> None:
-        """``Overloaded`` where too much is on its way; the longer that takes at present, the later to come back."""
+        """Raise ``Overloaded`` if too much is in progress; the time to retry grows with the present delays."""
         waiting, open_requests = len(self._pending), len(self._life.running_driver().requests)
         if waiting >= MOST_BATCHES:
-            raise Overloaded(waiting, MOST_BATCHES, what="batches wait", retry_after=self._soon())
+            raise Overloaded(waiting, MOST_BATCHES, what="batches are waiting", retry_after=self._soon())
         if open_requests >= self._max_waiting:
-            raise Overloaded(open_requests, self._max_waiting, what="requests wait", retry_after=self._soon())
+            raise Overloaded(open_requests, self._max_waiting, what="requests are waiting", retry_after=self._soon())
         if self._bytes >= MOST_BYTES:
             raise Overloaded(self._bytes, MOST_BYTES, retry_after=self._soon())
 

@@ -28,12 +28,12 @@ from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.codec import Envelope
 from pyraft_lab.network.faults import Fate, Faults, LinkFaults
 from pyraft_lab.network.gate import Gate
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.storage.base import Storage
 from pyraft_lab.storage.memory import MemoryStorage
 from pyraft_lab.trace.record import Kind
@@ -43,24 +43,24 @@ T = TypeVar("T")
 
 
 class LocalCluster(Cluster):
-    """``nodes`` live servers, numbered from 1, founded as one cluster when the ``async with`` block begins.
+    """``nodes`` live servers, numbered from 1; the ``async with`` block initializes them as one cluster.
 
-    Disks of an earlier cluster go on where it stopped.
+    With the disks of an earlier cluster it continues where that one stopped.
 
-    ``network`` is ``"memory"``, ``"mqtt"`` (with a broker of its own) or a broker's URL; ``storage`` is ``"memory"``
-    or a directory; ``machine`` makes a state machine for each node. ``processes`` makes every node a process of its
-    own, around a broker: another :class:`~pyraft_lab.runtime.clusters.Cluster`, without the nodes' handles. ``trace``
-    is how many of the newest events are kept (``None``: no trace), ``level`` how much of each
+    ``network`` is ``"memory"``, ``"mqtt"`` (starts a broker) or a broker's URL; ``storage`` is ``"memory"`` or a
+    directory; ``machine`` makes a state machine for each node. ``processes=True`` runs every node in its own process,
+    around a broker; the result is another :class:`~pyraft_lab.runtime.clusters.Cluster`, without the nodes' handles.
+    ``trace`` is the number of newest events that are kept (``None``: no trace), ``level`` how much of each is recorded
     (:class:`~pyraft_lab.runtime.recorder.Recorder`).
     """
 
     nodes: dict[NodeId, Raft]
-    """The handles of the nodes that are up."""
+    """The handles of the nodes that are up, by id."""
     trace: Trace
     """What happened, as frames and as a story."""
 
     def __new__(cls, *arguments: Any, processes: bool = False, **settings: Any) -> Self:
-        """With ``processes`` a cluster of another kind, of the same face."""
+        """With ``processes=True`` make a ``ProcessCluster``, which has the same methods."""
         if not flag("processes", processes):
             return super().__new__(cls)
         with needed("aiomqtt"):
@@ -96,7 +96,7 @@ class LocalCluster(Cluster):
         )
         self._faults: Faults | None = None
 
-    # From beginning to end
+    # Start and end
 
     async def _begin(self) -> None:
         self._decree = LinkFaults()
@@ -132,7 +132,7 @@ class LocalCluster(Cluster):
         return SqliteStorage(Path(self._storage) / f"node-{node}")
 
     async def _start(self, node: NodeId) -> None:
-        assert self._faults is not None, "the network is there before the nodes"
+        assert self._faults is not None, "the network starts before the nodes"
         raft = Raft(
             node,
             config=self.config,
@@ -147,7 +147,7 @@ class LocalCluster(Cluster):
         self.nodes[node] = raft
         self._started.add(node)
 
-    # Using it
+    # Use
 
     def _transport(self) -> Transport:
         return _Handles(self)
@@ -163,11 +163,11 @@ class LocalCluster(Cluster):
 
     @property
     def gate(self) -> Gate:
-        """Holds, shows and releases single messages between the nodes (:mod:`pyraft_lab.network.gate`)."""
+        """Hold, show and release single messages between the nodes (:mod:`pyraft_lab.network.gate`)."""
         return self._wires.gate
 
     def raft(self, node: NodeId) -> Raft:
-        """The handle of a node that is up; ``UnknownNode`` where none is."""
+        """The handle of a node that is up; raises ``UnknownNode`` if it is not."""
         if self._thread is None:
             raise copy(NOT_RUNNING)
         if node_id("node", node) not in self.nodes:
@@ -176,27 +176,27 @@ class LocalCluster(Cluster):
 
     @property
     def metrics(self) -> Mapping[NodeId, Metrics]:
-        """What every node that is up says about itself."""
+        """The current metrics of every node that is up, by id."""
         if self._thread is None:
             raise copy(NOT_RUNNING)
         return {node: raft.metrics for node, raft in tuple(self.nodes.items())}
 
-    # Changing it
+    # Membership
 
     async def add_learner(self, node: NodeId, *, blocking: bool = True) -> WriteResponse:
-        """Start a node and let it receive the log; it does not vote until ``change_membership``."""
+        """Start a node and let it receive the log; it has no vote until ``change_membership``."""
         node, blocking = node_id("node", node), flag("blocking", blocking)
         if node not in self.nodes:
             await self._home.run(self._start(node))
         return await self._by_leader(lambda raft: raft.add_learner(node, blocking=blocking))
 
     async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
-        """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
+        """Change the voters, through a joint membership; removed nodes keep running until they are killed."""
         wanted, retain = as_change(change), flag("retain", retain)
         return await self._by_leader(lambda raft: raft.change_membership(wanted, retain))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Hand leadership to a voter, and wait until it leads; ``UnknownNode`` where there never was such a node."""
+        """Transfer leadership to a voter and wait until it leads; ``timeout`` in seconds, then ``Timeout``."""
         node_id("to", to), seconds("timeout", timeout)
         if to not in self._started:
             raise UnknownNode(to, self._started)
@@ -204,39 +204,39 @@ class LocalCluster(Cluster):
         await self.raft(to).wait(timeout).role("leader")
 
     async def allow_next_revert(self, node: NodeId) -> None:
-        """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
+        """Let a voter that lost its disk start again from nothing, once; its leader raised an alarm about it."""
         await self._by_leader(lambda raft: raft.trigger.allow_next_revert(node))
 
     async def _by_leader(self, act: Callable[[Raft], Awaitable[T]]) -> T:
-        """Do it on the leader; once more on the next one where leadership was just lost."""
+        """Run ``act`` on the leader; retry on the new leader if leadership changed just before."""
         try:
             return await act(self.raft(await self.wait_leader()))
         except NotLeader:
             return await act(self.raft(await self.wait_leader()))
 
-    # Walking it
+    # Step by step
 
     def freeze(self) -> None:
-        """Let no timer of any node run out; with ``gate.close()`` nothing moves that you do not move."""
+        """Stop all timers of all nodes; together with ``gate.close()`` nothing moves that you do not move."""
         for raft in self.nodes.values():
             raft.runtime.tick(on=False)
 
     def thaw(self) -> None:
-        """Let time go on; what should have run out meanwhile does so now."""
+        """Let timers run again; timers that expired meanwhile fire now."""
         for raft in self.nodes.values():
             raft.runtime.tick(on=True)
 
-    # Hurting it
+    # Faults
 
     async def kill(self, node: NodeId) -> None:
-        """Stop a node without a word to the others; what it has on disk it keeps."""
+        """Stop a node without notice to the others; it keeps its disk."""
         raft = self.raft(node)
         del self.nodes[node]
         await raft.shutdown()
         self._home.call(lambda: self._reporter.record(Kind.CRASH, node))
 
     async def restart(self, node: NodeId) -> None:
-        """Start a node from its disk; one that is up is killed first."""
+        """Start a node from its disk; a node that is up is killed first."""
         if node_id("node", node) in self.nodes:
             await self.kill(node)
         elif node not in self._started:
@@ -244,12 +244,12 @@ class LocalCluster(Cluster):
         await self._home.run(self._start(node))
 
     def pause(self, node: NodeId) -> None:
-        """Let a node stand still, as a long garbage collection or a suspended laptop would."""
+        """Suspend a node, as a long garbage collection or a suspended laptop would."""
         self.raft(node).pause()
         self._home.call(lambda: self._reporter.record(Kind.PAUSE, node))
 
     def resume(self, node: NodeId) -> None:
-        """Let it go on, with all that arrived meanwhile."""
+        """Resume a paused node; it then receives everything that arrived meanwhile."""
         self._home.call(lambda: self._reporter.record(Kind.RESUME, node))
         self.raft(node).resume()
 
@@ -261,7 +261,7 @@ class LocalCluster(Cluster):
     def _impose(
         self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
-        """Change the wires, and record that; on the nodes' own thread, so that the record stands where it belongs."""
+        """Change the links and record that, on the nodes' own thread, so that the record is in its right place."""
 
         def impose() -> None:
             self._decree = decree
@@ -273,7 +273,7 @@ class LocalCluster(Cluster):
     def _record_fate(
         self, loop: asyncio.AbstractEventLoop, src: NodeId, dst: NodeId, envelope: Envelope, fate: Fate
     ) -> None:
-        """Record what became of a letter, after the step that sent it; also while the cluster closes."""
+        """Record what happened to a message, after the step that sent it; also while the cluster closes."""
 
         def tell() -> None:
             if fate == "dropped":
@@ -291,7 +291,7 @@ class LocalCluster(Cluster):
 
 
 class _Handles:
-    """A client's door to nodes of the same process."""
+    """A client's transport to nodes of the same process."""
 
     def __init__(self, cluster: LocalCluster) -> None:
         self._cluster = cluster
@@ -303,4 +303,4 @@ class _Handles:
         return await self._cluster.raft(node).serve(request)
 
     def check(self, query: Any, /) -> None:
-        """Whatever the machine takes needs no way to it here."""
+        """Accept every query: inside one process a query needs no encoding."""

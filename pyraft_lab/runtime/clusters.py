@@ -1,4 +1,4 @@
-"""What every live cluster can do, wherever its nodes live: in this process, or each in one of its own."""
+"""The base of every live cluster, with its nodes in this process or each in a process of its own."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
-from pyraft_lab.arguments import MAX_NODES, integer, node_pair, probability, seconds, sides, text, time_range
+from pyraft_lab.arguments import MAX_NODES, directory, integer, node_pair, probability, seconds, sides, time_range
 from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
@@ -20,10 +20,11 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownNode
 from pyraft_lab.loop_thread import LoopOwner, LoopThread
 from pyraft_lab.network import broker as brokers
+from pyraft_lab.network.address import Address, topic_word
 from pyraft_lab.network.faults import LinkFaults
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client, Transport
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.trace.record import Kind
 from pyraft_lab.trace.trace import Trace
 
@@ -31,22 +32,32 @@ T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
 
 
-def _place(storage: object) -> str | Path:
-    if not isinstance(storage, (str, Path)) or not str(storage):
+def _place(storage: str | Path) -> str | Path:
+    if not isinstance(storage, (str, Path)):
         raise ConfigError("storage", storage, 'must be "memory" or a directory')
-    return storage
+    return storage if storage == "memory" else directory("storage", storage)
+
+
+def _way(network: str) -> str:
+    if network not in ("memory", "mqtt"):
+        try:
+            Address.parse(network)
+        except ConfigError as error:
+            told = 'must be "memory", "mqtt" or the URL of a broker, such as mqtt://localhost:1883'
+            raise ConfigError("network", network, told) from error
+    return network
 
 
 class Cluster(ABC):
-    """A live cluster that lasts as long as its ``async with`` block; methods may be used from any loop and thread.
+    """A live cluster that runs inside its ``async with`` block; usable from any event loop and thread.
 
-    In a notebook a cluster that a cell began ends when that cell runs again.
+    In a notebook, a cluster that a cell started ends when that cell runs again.
     """
 
     trace: Trace
     """What happened, as frames and as a story."""
     broker: brokers.Broker | None
-    """The broker it started, if it did."""
+    """The broker that the cluster started, if it did."""
 
     def __init__(
         self,
@@ -62,7 +73,7 @@ class Cluster(ABC):
         self.config = Config.of(config)
         self.trace = Trace(limit=1 if trace is None else integer("trace", trace, 1))
         self.broker = None
-        self._network, self._name = text("network", network), text("name", name)
+        self._network, self._name = _way(network), topic_word("name", name)
         self._storage = _place(storage)
         self._started: set[NodeId] = set()
         self._is_traced, self._trace_limit = trace is not None, trace
@@ -74,11 +85,11 @@ class Cluster(ABC):
         self._beginning: asyncio.Task[None] | None = None
         self._ends: list[Callable[[], None]] = []
 
-    # From beginning to end
+    # Start and end
 
     async def __aenter__(self) -> Self:
         if self._thread is not None:
-            raise PyraftError("the cluster is running already; close() it before it begins again")
+            raise PyraftError("the cluster is already running; close() it before you start it again")
         self._thread = LoopThread(f"raft cluster {self._name}")
         self._thread.start()
         try:
@@ -93,11 +104,11 @@ class Cluster(ABC):
         await self.close()
 
     async def close(self) -> None:
-        """Stop every node, the network, the broker it started, and the thread; twice is no error."""
+        """Stop all nodes, the network, the thread, and the broker if the cluster started it; may be called twice."""
         await asyncio.shield(asyncio.to_thread(self._close))
 
     def _close(self) -> None:
-        """In a thread that may wait: whoever asked for it may be cancelled, and then it goes on all the same."""
+        """Close in a thread that may block: it goes on even if the caller is cancelled."""
         thread, self._thread = self._thread, None
         self._ends.clear()
         if thread is None:
@@ -108,7 +119,7 @@ class Cluster(ABC):
             thread.stop(NOT_RUNNING)
 
     def _ending(self) -> Callable[[], None]:
-        """How the next run of this cell ends the cluster; one that is closed is not kept for that."""
+        """The function with which the next run of this notebook cell ends the cluster; a closed cluster needs none."""
         self._ends = ends = [self._close]
 
         def end() -> None:
@@ -126,7 +137,7 @@ class Cluster(ABC):
             self._beginning = None
 
     async def _end(self) -> None:
-        """Undo what has begun, the last first; a beginning that is not wanted any more is awaited."""
+        """Undo what was started, in reverse order; a start that is still going on is awaited first."""
         if self._beginning is not None:
             self._beginning.cancel()
             await asyncio.wait([self._beginning])
@@ -134,18 +145,18 @@ class Cluster(ABC):
 
     @abstractmethod
     async def _begin(self) -> None:
-        """Start the nodes, on the cluster's own thread; ``_stack`` knows how to undo each part."""
+        """Start the nodes on the cluster's own thread; ``_stack`` holds the undo of each part."""
 
     async def _start_broker(self) -> None:
         self.broker = await self._in_thread(brokers.start, lambda broker: broker.stop())
 
     async def _in_thread(self, make: Callable[[], T], end: Callable[[T], None]) -> T:
-        """What ``make`` makes in a thread, until ``end`` undoes it; also if cancelled, because a thread cannot be."""
+        """Run ``make`` in a thread and register ``end``; also if cancelled, because a thread cannot be cancelled."""
         making = asyncio.ensure_future(asyncio.to_thread(make))
         self._stack.push_async_callback(_undo, making, end)
         return await asyncio.shield(making)
 
-    # Using it
+    # Use
 
     @property
     def client(self) -> Client:
@@ -155,9 +166,9 @@ class Cluster(ABC):
         return self._client
 
     def new_client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
-        """Another session; its calls give up with ``Timeout`` after ``deadline`` seconds.
+        """A new client session; its calls raise ``Timeout`` after ``deadline`` seconds.
 
-        A command of more than ``max_bytes`` is refused before it is sent.
+        A command larger than ``max_bytes`` bytes is refused before it is sent.
         """
         within, most = seconds("deadline", deadline), integer("max_bytes", max_bytes, 1)
         return Client(self._transport(), deadline=within, max_bytes=most, home=self._home)
@@ -168,21 +179,21 @@ class Cluster(ABC):
 
     @property
     def is_running(self) -> bool:
-        """Whether it has begun and not ended."""
+        """Whether the cluster has started and not yet ended."""
         return self._thread is not None
 
     @property
     def now(self) -> float:
-        """Seconds since the cluster was made: the time of its trace."""
+        """Seconds since the cluster was made; its trace uses this time."""
         return time.monotonic() - self._created
 
     @property
     @abstractmethod
     def metrics(self) -> Mapping[NodeId, Metrics]:
-        """What every node that is up says, or said last, about itself."""
+        """The last known metrics of every node that is up, by id."""
 
     async def wait_leader(self, timeout: float = 5.0) -> NodeId:  # noqa: ASYNC109
-        """The node that leads in the highest term, as soon as it has committed something there."""
+        """The leader of the highest term, once it has committed an entry of that term; ``timeout`` in seconds."""
         within = seconds("timeout", timeout)
         return await self._home.run(self._wait_leader(within))
 
@@ -195,57 +206,57 @@ class Cluster(ABC):
         except TimeoutError:
             raise Timeout("electing a leader", timeout) from None
 
-    # Changing it
+    # Membership
 
     @abstractmethod
     async def add_learner(self, node: NodeId, *, blocking: bool = True) -> WriteResponse:
-        """Start a node and let it receive the log; it does not vote until ``change_membership``."""
+        """Start a node and let it receive the log; it has no vote until ``change_membership``."""
 
     @abstractmethod
     async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
-        """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
+        """Change the voters, through a joint membership; removed nodes keep running until they are killed."""
 
     @abstractmethod
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Hand leadership to a voter, and wait until it leads."""
+        """Transfer leadership to a voter and wait until it leads; ``Timeout`` after ``timeout`` seconds."""
 
-    # Hurting it
+    # Faults
 
     @abstractmethod
     async def kill(self, node: NodeId) -> None:
-        """Stop a node without a word to the others; what it has on disk it keeps."""
+        """Stop a node without notice to the others; it keeps its disk."""
 
     @abstractmethod
     async def restart(self, node: NodeId) -> None:
-        """Start a node from its disk; one that is up is killed first."""
+        """Start a node from its disk; a node that is up is killed first."""
 
     @abstractmethod
     def pause(self, node: NodeId) -> None:
-        """Let a node stand still, as a long garbage collection or a suspended laptop would."""
+        """Suspend a node, as a long garbage collection or a suspended laptop would."""
 
     @abstractmethod
     def resume(self, node: NodeId) -> None:
-        """Let it go on."""
+        """Resume a paused node."""
 
     def partition(self, *groups: AbstractSet[NodeId]) -> None:
-        """Let nodes of different groups not hear each other; nodes in no group form one more."""
+        """Cut all links between the groups; nodes in no group form one more group."""
         parts = sides("groups", groups)
         self._check_started(*(node for part in parts for node in part))
         told = " | ".join("{" + ",".join(map(str, part)) + "}" for part in parts)
         self._impose(replace(self._decree, groups=tuple(map(frozenset, parts))), Kind.PARTITION, detail=told)
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
-        """Let nothing get from ``src`` to ``dst``; the other way is as before."""
+        """Cut the link from ``src`` to ``dst``; the other direction stays as it is."""
         self._check_started(*(link := node_pair("cut", (src, dst))))
         self._impose(replace(self._decree, cuts=(*self._decree.cuts, link)), Kind.CUT, src, peer=dst)
 
     def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
-        """Lose messages with probability ``loss`` and delay them by seconds, on every link."""
+        """On every link: lose messages with probability ``loss`` and delay them by (shortest, longest) seconds."""
         decree = replace(self._decree, loss=probability("loss", loss), delay=time_range("delay", delay))
         self._impose(decree, Kind.WEATHER, detail=f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s")
 
     def heal(self) -> None:
-        """Undo partitions, cuts and weather."""
+        """Undo partitions, cuts, loss and delay."""
         self._impose(LinkFaults(), Kind.HEAL)
 
     def _check_started(self, *nodes: NodeId) -> None:
@@ -257,7 +268,7 @@ class Cluster(ABC):
     def _impose(
         self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
-        """Change the wires, and record that."""
+        """Change the links and record that."""
 
     @property
     def _home(self) -> LoopOwner:

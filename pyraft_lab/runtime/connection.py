@@ -27,9 +27,8 @@ def connect(
 ) -> "Connection":
     """A client without ``await`` for the cluster at this broker; use it in a ``with`` block.
 
-    ``deadline`` is how many seconds a call tries before it raises ``Timeout``; the errors are those of
-    :class:`~pyraft_lab.runtime.client.Client`, and so is ``max_bytes``. ``NetworkFailed`` says why the broker cannot be
-    reached.
+    A call raises ``Timeout`` after ``deadline`` seconds. ``max_bytes`` and the other errors are those of
+    :class:`~pyraft_lab.runtime.client.Client`. ``NetworkFailed`` says why the broker cannot be reached.
     """
     return Connection(
         text("url", url),
@@ -40,7 +39,7 @@ def connect(
 
 
 class Connection:
-    """A client whose calls block the caller until they are done; several threads may share one."""
+    """A client whose calls block until they are done; several threads may share one."""
 
     def __init__(self, url: str, *, cluster: str, deadline: float, max_bytes: int) -> None:
         self._url, self._cluster = url, cluster
@@ -51,7 +50,7 @@ class Connection:
 
     def __enter__(self) -> Self:
         if self._thread is not None:
-            raise PyraftError("this connection is open already; use it, or connect() once more")
+            raise PyraftError("this connection is already open; use it, or call connect() again")
         self._thread = LoopThread(f"client of {self._cluster}")
         self._thread.start()
         try:
@@ -67,7 +66,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Hang up and end the thread; twice is no error."""
+        """Close the connection and end its thread; a second call is no error."""
         thread, self._thread, self._client = self._thread, None, None
         if thread is not None:
             try:
@@ -76,16 +75,16 @@ class Connection:
                 thread.stop(CLOSED)
 
     def write(self, value: Any) -> Any:
-        """Replicate one command, exactly once; returns the machine's answer (``BadCommand`` if it refuses)."""
+        """Replicate one command, exactly once; the machine's answer (``BadCommand`` if the machine refuses it)."""
         return self._wait(lambda client: client.write(value))
 
     def write_many(self, values: Iterable[Any]) -> list[Any]:
-        """Replicate commands, in order and each exactly once; results in order."""
+        """Replicate commands in order, each exactly once; returns the results in the same order."""
         results: list[Any] = self._wait(lambda client: client.write_many(values))
         return results
 
     def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """What the machine says to ``query``, linearizably."""
+        """The machine's linearizable answer to ``query``."""
         return self._wait(lambda client: client.read(query, policy=policy))
 
     def put(self, key: str | int, value: Any) -> None:
@@ -93,7 +92,7 @@ class Connection:
         self.write({"op": "put", "key": key, "value": value})
 
     def get(self, key: str | int) -> Any:
-        """The value of a key, linearizably; ``None`` where there is none."""
+        """The linearizable value of a key; ``None`` if the key does not exist."""
         return self.read(key)
 
     async def _open(self) -> Client:

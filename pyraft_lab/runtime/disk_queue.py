@@ -1,7 +1,7 @@
-"""The order of a node's disk: one batch at a time, and what must not leave before it is durable leaves right after.
+"""The work queue of a node's disk: one batch at a time; messages that depend on a batch leave once it is durable.
 
-While a batch is being written the node goes on; all that it wants written meanwhile is the next batch. So the more
-there is to do the larger the batches become, and the fewer the flushes (group commit).
+The node goes on while a batch is written; everything it wants written meanwhile is the next batch. Under load the
+batches become larger and the flushes fewer (group commit).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ Job = Callable[[], Awaitable[None]]
 
 
 class DiskQueue:
-    """What one node's storage still has to do, in order."""
+    """The pending work of one node's storage, in order."""
 
     def __init__(self, storage: Storage, stored: Callable[[Stored, EventId], None]) -> None:
         self._storage, self._stored = storage, stored
@@ -28,13 +28,13 @@ class DiskQueue:
         self._work = asyncio.Event()
 
     def write(self, commands: list[StorageCommand], reached: Stored, cause: EventId) -> None:
-        """Storage commands of the step ``cause``; ``reached`` names the state once they are durable."""
+        """Queue the storage commands of the step ``cause``; ``reached`` names the state once they are durable."""
         self._commands += commands
         self._reached = reached, cause
         self._work.set()
 
     def after(self, release: Callable[[], None]) -> None:
-        """Call ``release`` once everything before is durable: at once if it is."""
+        """Call ``release`` once all earlier writes are durable: at once if they are."""
         if not (self._commands or self._releases or self._is_busy):
             release()
             return
@@ -42,12 +42,12 @@ class DiskQueue:
         self._work.set()
 
     def read(self, job: Job) -> None:
-        """Let ``job`` use the storage, behind everything before."""
+        """Queue ``job``, which uses the storage after everything queued earlier."""
         self._jobs.append(job)
         self._work.set()
 
     async def run(self) -> None:
-        """Work for ever; ``StorageFailed`` ends it."""
+        """Process the queue until cancelled; raises ``StorageFailed``."""
         while True:
             await self._work.wait()
             self._work.clear()

@@ -1,9 +1,9 @@
-"""One task owns one engine: it takes all that waits, turns the crank, and carries out what comes of it.
+"""One task drives one engine: it takes all pending input, steps the engine, and carries out the commands.
 
 ::
 
-    letters  timers  requests  Stored          ┌─▶ wire: what may leave at once
-        └───────┴────────┴────────┴──▶ step ───┼─▶ disk: one batch ──▶ what had to wait for it
+    messages timers  requests  Stored          ┌─▶ wire: messages that may leave at once
+        └───────┴────────┴────────┴──▶ step ───┼─▶ disk: one batch ──▶ messages that waited for it
                                                ├─▶ machine: apply, in order ──▶ answers
                                                └─▶ clock
 """
@@ -41,16 +41,14 @@ from pyraft_lab.engine.events import (
     Boot,
     Event,
     Fire,
-    Propose,
     Read,
-    ReadPolicy,
     Receive,
     SnapshotBuilt,
     SnapshotGone,
     Stored,
     Unreachable,
 )
-from pyraft_lab.engine.log import Log, Noop, Normal, SnapshotMeta
+from pyraft_lab.engine.log import Log, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
@@ -64,7 +62,6 @@ from pyraft_lab.pending_requests import EMPTY, Outcome, PendingRequests, grace
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
-from pyraft_lab.runtime.proposals import Call, ExpectedLeader, merged
 from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.runtime.timers import Timers
@@ -72,14 +69,14 @@ from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
 
 log = logging.getLogger(__name__)
-LETTERS, WRITES = 512, 2048
-"""The most letters and writes of one turn: a flood must not keep the heartbeats waiting."""
+LETTERS = 512
+"""The most messages that are taken at once: a flood must not delay the heartbeats."""
 INBOX = 16_384
-"""Letters that may wait; of more the oldest are lost, which Raft does not mind."""
+"""Messages that may wait; beyond this the oldest are dropped, which Raft tolerates."""
 
 
 class Driver:
-    """The inside of a live node; everything here happens on its own loop."""
+    """The running part of a live node; everything here runs on the node's own loop."""
 
     def __init__(
         self,
@@ -92,9 +89,9 @@ class Driver:
         reporter: Recorder,
     ) -> None:
         self.state, self.engine = state, engine
-        self.ledger = PendingRequests()
+        self.pending = PendingRequests()
         self.raised = NONE
-        self.requests = OpenRequests()
+        self.requests = OpenRequests(self.wake)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
         self.machinist = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
@@ -108,8 +105,6 @@ class Driver:
         self._awake = asyncio.Event()
         self._told: deque[tuple[Event, EventId | None]] = deque()
         self._envelopes: deque[tuple[NodeId, Envelope]] = deque()
-        self._writes: deque[Call] = deque()
-        self._reads: deque[tuple[RequestId, ReadPolicy]] = deque()
         self._fatal: Fatal | None = None
         self._group = asyncio.TaskGroup()
         self._giving_up: asyncio.TimerHandle | None = None
@@ -117,19 +112,19 @@ class Driver:
         self._is_going.set()
         self.began = asyncio.Event()
 
-    # What comes in; never waits
+    # Input; never blocks
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Wake the driver: there is work to do."""
         self._awake.set()
 
     def queue_event(self, event: Event, cause: EventId | None = None) -> None:
-        """Queue an event, brought about by another one or from outside."""
+        """Queue an event that another event caused, or that came from outside (``cause=None``)."""
         self._told.append((event, cause))
         self._awake.set()
 
     def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
-        """Queue what arrived; a flood beyond all measure washes the oldest away."""
+        """Queue messages that arrived; beyond ``INBOX`` the oldest are dropped."""
         self._envelopes.extend((src, envelope) for envelope in envelopes)
         while len(self._envelopes) > INBOX:
             lost, envelope = self._envelopes.popleft()
@@ -137,7 +132,7 @@ class Driver:
         self._awake.set()
 
     def notice(self, notice: Notice) -> None:
-        """What the network has to say beside letters."""
+        """Handle a notice of the network: it connected, lost its connection, or a peer became (un)reachable."""
         match notice:
             case PeerUnreachable(peer, envelopes):
                 self.queue_event(Unreachable(peer))
@@ -149,34 +144,18 @@ class Driver:
                 self._fatal = DuplicateNode(node)
                 self._awake.set()
             case _:
-                pass  # Raft's own timers judge who can be reached
-
-    def write(
-        self, payloads: Sequence[Normal | Noop], expected_leader: ExpectedLeader = None
-    ) -> Sequence[Future[Outcome]]:
-        """Queue a client's writes; all that wait are proposed together."""
-        ids, futures = self.requests.open(len(payloads))
-        self._writes.append((ids, payloads, expected_leader))
-        self._awake.set()
-        return futures
-
-    def read(self, policy: ReadPolicy) -> Future[Outcome]:
-        """Queue a read; all that wait share one round."""
-        (id,), (done,) = self.requests.open()
-        self._reads.append((id, policy))
-        self._awake.set()
-        return done
+                pass  # Raft's own timers decide which peers are reachable
 
     def queue_request(self, event: Callable[[RequestId], Event]) -> Future[Outcome]:
-        """Queue what one request stands for."""
+        """Queue the event of one request; the future resolves to its outcome."""
         (id,), (done,) = self.requests.open()
         self.queue_event(event(id))
         return done
 
-    # The crank
+    # Stepping
 
     async def run(self, endpoint: Endpoint) -> None:
-        """Live; returns never, raises what ended it."""
+        """Drive the engine until cancelled; raises the error that ended it."""
         self.endpoint = endpoint
         try:
             async with self._group as group:
@@ -189,15 +168,15 @@ class Driver:
             self._cancel_give_up_timer()
 
     def pause(self) -> None:
-        """Take no more steps; what arrives waits, and timers run out unseen."""
+        """Take no more steps; input waits, and expired timers are not handled."""
         self._is_going.clear()
 
     def resume(self) -> None:
-        """Go on, with what has arrived meanwhile."""
+        """Resume; handle what arrived meanwhile."""
         self._is_going.set()
 
     def add_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let ``work`` live and die with the node; its exception is the node's."""
+        """Run ``work`` as long as the node runs; an exception of ``work`` ends the node."""
         self._group.create_task(work)
 
     async def _step_engine(self) -> None:
@@ -213,9 +192,9 @@ class Driver:
             await asyncio.sleep(0)
 
     def _take_all(self) -> None:
-        """All that waits, letters before timers: a leader that was heard is not suspected for our own slowness.
+        """All pending events, messages before timers: a slow node must not suspect a leader it has heard from.
 
-        And timers before requests. Whatever of it asks about a lease that has run out meanwhile does not find it.
+        Timers come before requests, so a request never sees a lease that expired meanwhile.
         """
         while self._told:
             event, cause = self._told.popleft()
@@ -226,21 +205,20 @@ class Driver:
         while self.clock.has_due:
             timer, cause = self.clock.take_due()
             self._turn(Fire(timer), cause)
-        requests: tuple[Event, ...] = (*self._proposals(), *self._read_requests())
-        for event in requests:
+        for event in self.requests.take(room_for(self.state)):
             self._step_after_due_timers(event)
         self._fail_undecided_writes()
-        if self._envelopes or self._writes:
+        if self._envelopes or self.requests.has_writes:
             self._awake.set()
 
     @property
     def grace(self) -> float:
-        """Seconds that a deposed leader waits to be told what became of its last entries."""
+        """Seconds that a deposed leader waits to learn what happened to its last entries."""
         return grace(self.state.config)
 
     def _fail_undecided_writes(self) -> None:
-        """Writes of a leadership that has ended wait only so long: whether anybody tells this node is not sure."""
-        if not self.ledger.is_orphaned(self.state.role):
+        """Fail the writes of an ended leadership after ``grace`` seconds: this node may never learn their outcome."""
+        if not self.pending.is_orphaned(self.state.role):
             self._cancel_give_up_timer()
         elif self._giving_up is None:
             self._giving_up = asyncio.get_running_loop().call_later(self.grace, self._give_up)
@@ -253,30 +231,17 @@ class Driver:
     def _give_up(self) -> None:
         self._giving_up = None
         if self.clock.is_frozen or not self._is_going.is_set():
-            self._fail_undecided_writes()  # time stands still here
+            self._fail_undecided_writes()  # timers are frozen
             return
-        self.ledger, outcomes = self.ledger.without_writes()
+        self.pending, outcomes = self.pending.without_writes()
         self._settle(outcomes)
-
-    def _proposals(self) -> list[Propose]:
-        """The writes that wait, merged."""
-        taken, count = list[Call](), 0
-        while self._writes and count < WRITES:
-            taken.append(self._writes.popleft())
-            count += len(taken[-1][0])
-        return merged(taken, room_for(self.state))
-
-    def _read_requests(self) -> list[Read]:
-        taken, self._reads = self._reads, deque()
-        policies = dict.fromkeys(policy for _, policy in taken)
-        return [Read(tuple(id for id, theirs in taken if theirs == policy), policy) for policy in policies]
 
     def _step_after_due_timers(
         self, event: Event, cause: EventId | None = None, received: MessageId | None = None
     ) -> None:
-        """One event, after the timers that must fire before it: the clock counts, not what the loop has noticed.
+        """Step one event, after the timers that are due before it; the clock decides, not the event loop's delay.
 
-        A lease read asks for the time even where the clock is frozen: others do not stand still.
+        A lease read uses the real time even while timers are frozen: other nodes are not frozen.
         """
         frozen_too = isinstance(event, Read) and event.policy == "lease"
         overdue = self.clock.overdue(frozen_too=frozen_too)
@@ -292,7 +257,7 @@ class Driver:
         received: MessageId | None = None,
         overdue: Sequence[Timer] = (),
     ) -> None:
-        """One step, carried out and reported; what it sends leaves when observers know of it, or they learn it late."""
+        """Take one step, carry it out and record it; observers see the step before its messages leave."""
         step = with_overdue(self.engine.step(self.state, event), overdue)
         self.state, self.raised = step.after, alarms_after(self.raised, step)
         id = self._reporter.event()
@@ -306,10 +271,10 @@ class Driver:
             self._flights, self._ended = [], []
         self._send_off()
 
-    # What goes out
+    # Output
 
     def _carry_out(self, step: Step, id: EventId, received: MessageId | None) -> None:
-        """Every command, in order."""
+        """Carry out every command of a step, in order."""
         batch: list[StorageCommand] = []
         for command in step.commands:
             match command:
@@ -324,13 +289,13 @@ class Driver:
         self._flush(batch, id)
 
     def _flush(self, batch: list[StorageCommand], id: EventId) -> None:
-        """Hand the step's storage commands to the disk; they are one batch with all that waits there."""
+        """Pass the step's storage commands to the disk; they join the batch that waits there."""
         if batch:
             self.disk.write(batch, Stored(self.state.vote, self.state.log.last), id)
             batch[:] = []
 
     def _do(self, command: Command, id: EventId) -> None:
-        """Clock, machine, and who waits."""
+        """Carry out a command for the clock, the state machine or a waiting request."""
         match command:
             case SetTimer():
                 self.clock.set(command, self.state.config, id)
@@ -348,7 +313,7 @@ class Driver:
 
     def _resolve_requests(self, command: Command, results: Sequence[Any] = (), *, log: Log = EMPTY) -> None:
         """Resolve the requests that this command completes."""
-        self.ledger, outcomes = self.ledger.after(command, results, log=log)
+        self.pending, outcomes = self.pending.after(command, results, log=log)
         self._settle(outcomes)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> None:
@@ -367,7 +332,7 @@ class Driver:
                 self.disk.read(lambda: self._send_chunk(command, cause))
 
     async def _send_chunk(self, send_request: SendChunk, cause: EventId) -> None:
-        """Read the bytes and send them; or say that they are gone."""
+        """Read a chunk of a snapshot and send it; report it if the snapshot is gone."""
         data = await self._storage.read_chunk(send_request.meta, send_request.offset, send_request.length)
         if data is None:
             self.queue_event(SnapshotGone(send_request.dst), cause)
@@ -390,7 +355,7 @@ class Driver:
             self._send_off()
 
     def _send_off(self) -> None:
-        """Let go what waits to leave, in order."""
+        """Send the messages that wait to leave, in order."""
         leaving, self._leaving = self._leaving, []
         for dst, envelope in leaving:
             assert self.endpoint is not None, "nothing is sent before the node has joined its network"
@@ -405,7 +370,7 @@ class Driver:
 
 
 def cause_of_death(node: NodeId, ended: BaseException) -> Fatal:
-    """What the end of a node means to its callers."""
+    """The error that callers get when ``ended`` ends the node."""
     while isinstance(ended, BaseExceptionGroup):
         ended = ended.exceptions[0]
     match ended:

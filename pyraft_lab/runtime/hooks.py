@@ -1,4 +1,4 @@
-"""Hooks: functions of the application that a node calls. They run where they were registered, and can stop nothing.
+"""Hooks: functions of the application that a node calls, on the event loop where they were registered.
 
 ::
 
@@ -6,7 +6,7 @@
     while an event loop runs       on that loop: an asyncio.Event or Queue of the application works as usual
     where no loop runs             in a thread of its own; a coroutine that it returns on the node's loop
 
-A hook that raises is logged, once, with its name; the node goes on, and calls it again next time.
+A hook that raises is logged once, with its name; the node goes on and calls it again the next time.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Hook:
-    """``act`` of the application, called as ``what`` (for the log) on the loop that runs now."""
+    """A function ``act`` of the application; ``what`` names it in the log. It is called on the loop that runs now."""
 
     def __init__(self, act: Callable[..., Any], what: str) -> None:
         self._act = act
@@ -30,7 +30,7 @@ class Hook:
         return self._name
 
     async def __call__(self, *facts: Any) -> None:
-        """Call it, and wait for what it returns if that can be awaited; never raises but for cancellation."""
+        """Call the hook and await its result if that is awaitable; raises nothing but cancellation."""
         try:
             await self._called(facts)
         except Exception as error:  # noqa: BLE001 (whatever the application's code raises)
@@ -38,7 +38,7 @@ class Hook:
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
-            self._errors.failed(error)  # the hook was, not the node
+            self._errors.failed(error)  # the hook was cancelled, not the node
 
     async def _called(self, facts: tuple[Any, ...]) -> None:
         if self._loop is None:
@@ -46,7 +46,7 @@ class Hook:
         elif self._loop is asyncio.get_running_loop():
             await _settled(self._act(*facts))
         elif self._loop.is_closed():
-            raise RuntimeError("the event loop on which it was registered has been closed")
+            raise RuntimeError("the event loop on which it was registered is closed")
         else:
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._on_its_loop(facts), self._loop))
 
@@ -55,14 +55,14 @@ class Hook:
 
 
 class HookErrors:
-    """Logs what a hook raises, the first time only: a hook with a bug would fill the log."""
+    """Log what a hook raises, the first time only: a hook with a bug must not fill the log."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._is_known = self._is_slow = False
 
     def failed(self, error: BaseException) -> None:
-        """The hook raised ``error``."""
+        """Log that the hook raised ``error``, if it is the first time."""
         if not self._is_known:
             self._is_known = True
             log.error(
@@ -70,14 +70,14 @@ class HookErrors:
             )
 
     def took(self, seconds: float) -> None:
-        """The hook held the nodes up for so long."""
+        """Warn if the hook held up the nodes for too long (``seconds``)."""
         if not self._is_slow:
             self._is_slow = True
-            log.warning("%s took %.2f s and held up the nodes of this process; let it be quick", self._name, seconds)
+            log.warning("%s took %.2f s and held up the nodes of this process; make it faster", self._name, seconds)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The loop that runs in this thread, if one does."""
+    """The event loop that runs in this thread; ``None`` if there is none."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -85,7 +85,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def is_cancelled() -> bool:
-    """Whether somebody cancelled the task that runs now, and not just something that it awaits."""
+    """Whether the running task itself was cancelled, and not something that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,6 +1,6 @@
-"""Tells an application who leads: when its own node begins and ceases to, and whenever the leader it knows changes.
+"""Call an application's hooks when its own node gains or loses leadership, and when the known leader changes.
 
-Strictly in order, and awaited.
+Each call is awaited before the next one begins, so the order is exact.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from pyraft_lab.runtime.metrics import Metrics, Watchers
 
 Callback = Callable[[Metrics], Awaitable[None] | None]
 LeaderChangeCallback = Callable[[Vote | None, Vote | None], Awaitable[None] | None]
-"""Takes the leadership before and the one now: term and node of each, ``None`` where nobody is known to lead."""
+"""Takes the previous and the present leader as (term, node) votes; ``None`` if no leader is known."""
 LAST_CALL_TIMEOUT = 5.0
-"""Seconds that the last call of a hook may take when its node ends."""
+"""Seconds that the last call of a hook may take after its node has ended."""
 
 log = logging.getLogger(__name__)
 
 
 async def watch_own_leadership(watchers: Watchers, start: Hook, stop: Hook) -> None:
-    """Follow a node's leaderships; two in a row end and begin even if nobody saw what was between.
+    """Call ``start`` and ``stop`` for each leadership of this node, also when one follows another directly.
 
-    A node that is shut down in office leaves it like any other.
+    A leader that is shut down gets its ``stop`` call, too.
     """
     office: Metrics | None = None
     try:
@@ -43,7 +43,7 @@ async def watch_own_leadership(watchers: Watchers, start: Hook, stop: Hook) -> N
 
 
 async def watch_cluster_leader(watchers: Watchers, change: Hook) -> None:
-    """Follow who leads as far as this node knows; each call begins where the one before it ended."""
+    """Call ``change(old, new)`` when the leader known to this node changes; ``old`` is the ``new`` of the last call."""
     known: Vote | None = None
     async for now in watchers.stream():
         if now.running is not None:
@@ -55,7 +55,7 @@ async def watch_cluster_leader(watchers: Watchers, change: Hook) -> None:
 
 
 async def _last_call(stop: Hook, last: Metrics) -> None:
-    """The last call; a node that ends does not wait for it for ever."""
+    """Make the last ``stop`` call; the node waits for it only ``LAST_CALL_TIMEOUT`` seconds."""
     try:
         async with asyncio.timeout(LAST_CALL_TIMEOUT):
             await stop(last)

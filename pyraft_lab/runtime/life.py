@@ -1,6 +1,7 @@
-"""The life of a node: started once, at home on one loop, ended once; whatever it is asked before or after says so."""
+"""The life of a node: started once, on one event loop, and ended once; a call before or after raises an error."""
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
@@ -14,16 +15,17 @@ from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint
 from pyraft_lab.runtime.driver import Driver, cause_of_death
 from pyraft_lab.runtime.hooks import is_cancelled
-from pyraft_lab.runtime.lives import claim, release
 from pyraft_lab.runtime.storage_use import StorageUse
 
 T = TypeVar("T")
+_SERVES: dict[int, NodeId] = {}
+"""By the identity of a machine: the node that uses it, or used it."""
 StartNode = Callable[[], Awaitable[tuple[Driver, Endpoint]]]
-"""Makes what lives in a node, and its place in the network."""
+"""Makes the parts of a running node and its network endpoint."""
 
 
 class NodeLifecycle:
-    """From ``start()`` to the end of node ``id``; ``changed`` is called when it is over.
+    """From ``start()`` to the end of node ``id``; calls ``changed`` when the node has ended.
 
     ::
 
@@ -33,13 +35,13 @@ class NodeLifecycle:
     """
 
     home: LoopOwner | None = None
-    """The loop on which it was started."""
+    """The loop thread on which the node was started."""
     driver: Driver | None = None
-    """Its inside, once it runs."""
+    """The running driver; ``None`` before the start and after the end."""
     endpoint: Endpoint | None = None
-    """Its place in the network."""
+    """The node's endpoint in the network."""
     ended: Fatal | None = None
-    """What ended it."""
+    """The error that ended the node."""
 
     def __init__(self, id: NodeId, *, machine: Sessions, use: StorageUse, changed: Callable[[], None]) -> None:
         self.id = id
@@ -48,10 +50,10 @@ class NodeLifecycle:
         self._running: asyncio.Task[None] | None = None
         self._company: list[Callable[[], Coroutine[Any, Any, None]]] | None = []
 
-    # From birth to death
+    # Start and end
 
     async def start(self, inside: StartNode) -> None:
-        """Begin; raises what prevents it, and may then be tried again."""
+        """Start the node; raises what prevents it, and may then be called again."""
         self._refuse_second_start()
         self.home = LoopOwner()
         self._beginning = asyncio.create_task(self._begin(inside), name=f"start of raft node {self.id}")
@@ -66,18 +68,18 @@ class NodeLifecycle:
 
     def _refuse_second_start(self) -> None:
         if self._beginning is not None:
-            raise PyraftError(f"node {self.id} is being started already; await that start()")
+            raise PyraftError(f"node {self.id} is already starting; await that start()")
         if self.ended is not None:
             raise PyraftError(f"node {self.id} was started before; make a new Raft on the same storage")
         if self.driver is not None:
-            raise PyraftError(f"node {self.id} is running already; use it, or shutdown() and make a new Raft")
+            raise PyraftError(f"node {self.id} is already running; use it, or shutdown() and make a new Raft")
 
     async def _begin(self, inside: StartNode) -> None:
-        claim(self._machine.machine, self.id)
+        _claim(self._machine.machine, self.id)
         try:
             driver, endpoint = await inside()
         except BaseException:
-            release(self._machine.machine, is_blank=True)
+            _release(self._machine.machine, is_blank=True)
             await self._use.end()
             raise
         self.driver, self.endpoint = driver, endpoint
@@ -85,7 +87,7 @@ class NodeLifecycle:
         try:
             await driver.began.wait()
         except asyncio.CancelledError:
-            await driver.began.wait()  # only what has begun can come to its end
+            await driver.began.wait()  # only a task that has started can finish
             await _stop(self._running)
             raise
         company, self._company = self._company or [], None
@@ -93,7 +95,7 @@ class NodeLifecycle:
             driver.add_task(work())
 
     async def _run(self, driver: Driver, endpoint: Endpoint) -> None:
-        """However it ends, nobody is left waiting and nothing is left open."""
+        """Run the driver; at its end fail every waiting call and close everything, whatever the reason."""
         try:
             await driver.run(endpoint)
         except BaseException as ended:  # noqa: BLE001 (it is told to everybody who waits)
@@ -102,14 +104,14 @@ class NodeLifecycle:
             self.ended = self.ended or Stopped(self.id)
             driver.requests.fail(self.ended)
             self._changed()
-            release(self._machine.machine, is_blank=driver.machinist.applied == ORIGIN)
+            _release(self._machine.machine, is_blank=driver.machinist.applied == ORIGIN)
             try:
                 await endpoint.close()
             finally:
                 await self._use.end()
 
     async def shutdown(self) -> None:
-        """End it, from any loop; twice is no error, and before the start it does nothing."""
+        """End the node, from any loop; a second call is no error, and before the start it does nothing."""
         if self.home is not None:
             with suppress(Fatal):  # its loop has ended, and the node with it
                 await self.home.run(self._shutdown())
@@ -122,18 +124,18 @@ class NodeLifecycle:
             await _stop(self._running)
 
     def keep_running(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Let work go on for as long as the node lives, or is going to live."""
+        """Run ``work`` for as long as the node runs; before the start, begin it at the start."""
         if self._company is not None and self.ended is None:
-            self._company.append(work)  # until it has begun
+            self._company.append(work)  # until the node has started
         else:
             self.call(lambda: self.running_driver().add_task(work()))
 
-    # Home
+    # The node's loop
 
     def running_driver(self) -> Driver:
-        """The node's inside, or what ended it."""
+        """The running driver; raises ``PyraftError`` before the start, and the node's error after its end."""
         if self.ended is not None:
-            raise copy(self.ended)  # one error raised twice would drag all its tracebacks along
+            raise copy(self.ended)  # raising one error object twice would add up its tracebacks
         if self.driver is None:
             raise PyraftError(f"node {self.id} has not been started; await start() first")
         return self.driver
@@ -143,7 +145,7 @@ class NodeLifecycle:
         return self._at_home(work).run(work)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Start ``work`` on the node's own loop."""
+        """Start ``work`` on the node's own loop; its future."""
         return self._at_home(work).submit(work)
 
     def call(self, act: Callable[[], T]) -> T:
@@ -160,7 +162,7 @@ class NodeLifecycle:
         return self._home()
 
     def _home(self) -> LoopOwner:
-        assert self.home is not None, "a started node has a home"
+        assert self.home is not None, "a started node has a loop thread"
         return self.home
 
 
@@ -168,3 +170,26 @@ async def _stop(task: "asyncio.Task[None]") -> None:
     if not task.done():
         task.cancel()
         await asyncio.wait([task])
+
+
+# A machine belongs to the node that used it first. A node that restarts applies its log, or loads its snapshot, from
+# the beginning: a machine that already holds these commands would apply them twice.
+
+
+def _claim(machine: Any, node: NodeId) -> None:
+    """Assign ``machine`` to ``node``; raises ``PyraftError`` if a node has already used it."""
+    if id(machine) in _SERVES:
+        kind = type(machine).__name__
+        raise PyraftError(
+            f"the machine of node {node} was already used by node {_SERVES[id(machine)]} and holds its commands"
+            f"; give each node a new machine each time it starts, for instance Raft({node}, machine={kind}(), ...)"
+        )
+    _SERVES[id(machine)] = node
+    with suppress(TypeError):  # no weak references to this type: _release() frees it when the node ends
+        weakref.finalize(machine, _SERVES.pop, id(machine), None).atexit = False
+
+
+def _release(machine: Any, *, is_blank: bool) -> None:
+    """Release the machine of a node that has ended; if nothing was applied to it, another node may use it."""
+    if is_blank or type(machine).__weakrefoffset__ == 0:
+        _SERVES.pop(id(machine), None)

@@ -1,4 +1,4 @@
-"""What a node says about itself, and how to wait for it to say something else."""
+"""What a node reports about itself, and how to wait until that changes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -11,27 +11,28 @@ from msgspec import Struct
 
 from pyraft_lab.arguments import choice, function, instance, integer, node_id, node_ids, number, text
 from pyraft_lab.engine.commands import Alarm
+from pyraft_lab.engine.events import AllowRevert
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.state import Leader, RaftState, Reverted, RoleName, Step
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term, Vote
 from pyraft_lab.errors import Fatal, Timeout
 
 RoleOrShutdown = Literal[RoleName, "shutdown"]
-"""A role, or that there is none any more."""
+"""A role, or ``"shutdown"`` after the node's end."""
 NONE: Mapping[NodeId, str] = MappingProxyType({})
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
-    """One moment of a node (openraft RaftMetrics).
+    """The state of a node at one moment (openraft RaftMetrics).
 
-    ``vote`` is the last one on disk, ``last_log`` the last entry, ``applied`` what the machine has carried out,
-    ``has_committed`` whether a leader has committed an entry of its own term, without which it serves no reads;
-    ``reverted`` are a leader's peers that lost entries, with the last that they had acknowledged to it (0: what they
-    acknowledged to others): they are sent nothing until an operator decides (``trigger.allow_next_revert``).
-    ``alarms`` are what a leader found odd about voters in this leadership: a voter that holds nothing, for one.
-    ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer, and so is
-    ``quorum_acked``: when the last round was sent that a quorum answered, in seconds as ``time.time()`` counts them. A
-    leader for whom that is long ago may have been deposed without knowing.
+    ``vote`` is the last one on disk, ``last_log`` the last entry, ``applied`` the last entry the machine has applied.
+    ``has_committed`` says whether the leader has committed an entry of its own term; before that it serves no reads.
+    ``reverted`` lists a leader's peers that lost entries, with the last entry that each had acknowledged to it (0:
+    acknowledged to others); the leader sends them nothing until an operator decides (``trigger.allow_next_revert``).
+    ``alarms`` holds what the leader found wrong with voters in this leadership, for example a voter with an empty disk.
+    ``replication`` (matched index) and ``heartbeat`` (rounds since the last answer) are a leader's, by peer.
+    ``quorum_acked`` is the time at which the leader sent the last round that a quorum answered, in seconds like
+    ``time.time()``; if that is long ago, the leader may have been deposed without knowing it.
     """
 
     id: NodeId
@@ -64,9 +65,9 @@ def metrics_of(
     began: Callable[[int], float | None],
     raised: Mapping[NodeId, str] = NONE,
 ) -> Metrics:
-    """The metrics of a state; a node that is over has no role any more.
+    """The metrics of an engine state; a node that has ended has the role ``"shutdown"``.
 
-    ``began`` says when a round was sent, ``raised`` are the alarms so far (:func:`alarms_after`).
+    ``began(round)`` says when a round was sent, in seconds; ``raised`` are the alarms so far (:func:`alarms_after`).
     """
     role = state.role
     peers = role.progress if isinstance(role, Leader) else ()
@@ -95,22 +96,27 @@ def metrics_of(
 
 
 def alarms_after(raised: Mapping[NodeId, str], step: Step) -> Mapping[NodeId, str]:
-    """What the leader has raised alarms about in this leadership, by peer, once ``step`` is done."""
+    """The leader's alarms in this leadership after ``step``, by peer.
+
+    A peer that an operator allows to start again from nothing (``AllowRevert``) is no longer among them.
+    """
     new = {one.peer: one.what for one in step.commands if isinstance(one, Alarm)}
     if not isinstance(step.after.role, Leader):
         return NONE
-    return {**raised, **new} if step.before.vote == step.after.vote else new
+    allowed = step.event.peer if isinstance(step.event, AllowRevert) else None
+    old = {peer: what for peer, what in raised.items() if peer != allowed}
+    return {**old, **new} if step.before.vote == step.after.vote else new
 
 
 def leader_of(metrics: Mapping[NodeId, Metrics]) -> NodeId | None:
-    """Of those who say they lead, the one in the highest term; an old one may not know better yet."""
+    """The leader of the highest term; an older leader may not know yet that it is deposed."""
     leaders = [now for now in metrics.values() if now.role == "leader"]
     newest = max(leaders, key=lambda now: now.term, default=None)
     return newest.id if newest is not None and newest.has_committed else None
 
 
 def alarms(metrics: Mapping[NodeId, Metrics]) -> tuple[str, ...]:
-    """What an operator has to see to, in words; empty where all is well."""
+    """The problems that need an operator, in words; empty if there are none."""
     return tuple(
         words
         for id, now in sorted(metrics.items())
@@ -123,40 +129,40 @@ def alarms(metrics: Mapping[NodeId, Metrics]) -> tuple[str, ...]:
 
 def _stands_still(leader: NodeId, peer: NodeId, upto: Index) -> str:
     return (
-        f"node {peer} {_lost(upto)}: node {leader} sends it nothing more. "
-        f"If its disk was lost, let it begin again: pyraft-lab client allow-next-revert {peer}"
+        f"node {peer} {_lost(upto)}: node {leader} has stopped sending to it. "
+        f"If its disk was lost, let it start again from nothing: pyraft-lab client allow-next-revert {peer}"
     )
 
 
 def _lost(upto: Index) -> str:
-    return f"lost entries that it had acknowledged, up to {upto}" if upto else "has led and holds nothing any more"
+    return f"lost acknowledged entries, up to {upto}" if upto else "was a leader and has an empty disk now"
 
 
 def is_member(node: NodeId, metrics: Mapping[NodeId, Metrics]) -> bool:
-    """Whether the newest membership names the node; one that was removed is not told, and goes on asking for votes."""
+    """Whether the newest membership has this node; a removed node is not informed and may still ask for votes."""
     newest = max(metrics.values(), key=lambda now: now.membership_id)
     return node in newest.membership.nodes or not newest.membership.nodes
 
 
 def has_left(now: Metrics, joint: LogId) -> bool:
-    """Whether a joint membership has ended: a later one is committed, as far as this node knows."""
+    """Whether a joint membership has ended: this node knows that a later membership is committed."""
     return now.membership_id > joint and now.committed >= now.membership_id.index
 
 
 class Watchers:
-    """Hands every change of the metrics to who watches; intermediate values may be skipped."""
+    """Pass every change of the metrics to the watchers; intermediate values may be skipped."""
 
     def __init__(self, current: Callable[[], Metrics]) -> None:
         self._current = current
         self._changes: set[asyncio.Event] = set()
 
     def changed(self) -> None:
-        """Something may have changed."""
+        """Wake the watchers: the metrics may have changed."""
         for change in self._changes:
             change.set()
 
     async def stream(self) -> AsyncGenerator[Metrics, None]:
-        """The metrics now, and after every change; ends when the node does."""
+        """Yield the metrics now and after every change; ends when the node ends."""
         change = asyncio.Event()
         self._changes.add(change)
         try:
@@ -173,7 +179,7 @@ class Watchers:
             self._changes.discard(change)
 
     async def until(self, predicate: Callable[[Metrics], bool], what: str, seconds: float | None) -> Metrics:
-        """The first metrics of which ``predicate`` is true; ``Timeout``, or what ended the node."""
+        """The first metrics for which ``predicate`` is true; ``Timeout`` after ``seconds``, or the node's error."""
         try:
             async with asyncio.timeout(seconds):
                 async for metrics in self.stream():
@@ -182,69 +188,69 @@ class Watchers:
         except TimeoutError:
             raise Timeout(what, seconds or 0.0) from None
         over = self._current().running
-        assert over is not None, "the stream ends with the node only"
+        assert over is not None, "the stream ends only with the node"
         raise copy(over)
 
 
 class Wait:
-    """Waits for a node's metrics: ``await raft.wait(2.0).leader()``; each returns the metrics that satisfied it."""
+    """Wait for a node's metrics: ``await raft.wait(2.0).leader()``; each method returns the matching metrics."""
 
     def __init__(self, until: Callable[[Callable[[Metrics], bool], str], Any]) -> None:
         self._until = until
 
-    async def until(self, predicate: Callable[[Metrics], bool], what: str = "what was waited for") -> Metrics:
-        """Until ``predicate(metrics)`` is true."""
+    async def until(self, predicate: Callable[[Metrics], bool], what: str = "the condition") -> Metrics:
+        """Wait until ``predicate(metrics)`` is true; ``what`` names the condition in the error."""
         found: Metrics = await self._until(function("predicate", predicate), text("what", what))
         return found
 
     async def leader(self, node: NodeId | None = None) -> Metrics:
-        """Until somebody (or ``node``) is known to lead."""
+        """Wait until a leader is known (or until ``node`` is known to lead)."""
         wanted = None if node is None else node_id("node", node)
         return await self.until(lambda now: now.leader is not None and wanted in (None, now.leader), "a leader")
 
     async def role(self, role: RoleOrShutdown) -> Metrics:
-        """Until the node has this role; ``ConfigError`` where there is none of that name."""
+        """Wait until the node has this role; raises ``ConfigError`` if there is no such role."""
         choice("role", role, get_args(RoleOrShutdown))
         return await self.until(lambda now: now.role == role, f"the role {role}")
 
     async def applied(self, index: Index) -> Metrics:
-        """Until the machine has carried out the entry at ``index``.
+        """Wait until the state machine has applied the entry at ``index``.
 
-        With ``raft.metrics.last_log.index`` right after a start: until it has all that it had (openraft
-        wait_for_recovery), which takes a leader, for a disk does not say what was committed.
+        With ``raft.metrics.last_log.index`` right after a start: until the node has applied its whole log (openraft
+        wait_for_recovery). This takes a leader, because the disk does not say which entries were committed.
         """
         integer("index", index)
         return await self.until(lambda now: now.applied.index >= index, f"applying entry {index}")
 
     async def log(self, index: Index) -> Metrics:
-        """Until the log reaches ``index``."""
+        """Wait until the log reaches ``index``."""
         integer("index", index)
         return await self.until(lambda now: now.last_log.index >= index, f"a log up to {index}")
 
     async def committed(self, index: Index) -> Metrics:
-        """Until the node knows the entry at ``index`` to be committed."""
+        """Wait until the node knows that the entry at ``index`` is committed."""
         integer("index", index)
         return await self.until(lambda now: now.committed >= index, f"committing entry {index}")
 
     async def quorum_acked(self, since: float) -> Metrics:
-        """Until the node leads and a quorum has answered a round sent at ``since`` (``time.time()``) or later."""
+        """Wait until the node leads and a quorum answered a round sent at ``since`` (as ``time.time()``) or later."""
         number("since", since, most=1e12, unit="seconds since 1970")
         return await self.until(
             lambda now: now.quorum_acked is not None and now.quorum_acked >= since, "a quorum's answers"
         )
 
     async def voters(self, voters: AbstractSet[NodeId]) -> Metrics:
-        """Until the effective membership is uniform and has exactly these voters."""
+        """Wait until the effective membership is uniform and has exactly these voters."""
         ids = node_ids("voters", voters)
         goal = (frozenset(ids),)
         return await self.until(lambda now: now.membership.configs == goal, f"the voters {list(ids)}")
 
     async def snapshot(self, log_id: LogId) -> Metrics:
-        """Until a snapshot covers ``log_id``."""
+        """Wait until a snapshot covers ``log_id``."""
         instance("log_id", log_id, LogId)
         return await self.until(lambda now: now.snapshot >= log_id, f"a snapshot up to {log_id}")
 
     async def purged(self, log_id: LogId) -> Metrics:
-        """Until the log is purged up to ``log_id``."""
+        """Wait until the log is purged up to ``log_id``."""
         instance("log_id", log_id, LogId)
         return await self.until(lambda now: now.purged >= log_id, f"a log purged up to {log_id}")

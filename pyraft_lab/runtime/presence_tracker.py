@@ -1,23 +1,23 @@
-"""Who of a cluster elsewhere is heard of: a node that is killed tells nobody, but the broker executes its last will.
+"""Turn MQTT presence (last wills) into SILENT and HEARD events: a broker reports a killed node by its last will.
 
 ::
 
-    its claim is cleared          a moment later it is not heard of: dead, standing still, or cut off, who knows
-    somebody claims it again      it is heard from again
-    the broker was away           who does not claim his name anew before long is not heard of
+    claim cleared            after a moment the node is SILENT: dead, paused or cut off
+    claim repeated           the node is HEARD again
+    broker was away          nodes that do not repeat their claim soon are SILENT
 """
 
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.record import Kind, Record
 
 MOMENT = 0.5
-"""Seconds between a cleared claim and the news: a living node's claim that a dead rival wiped out is there at once."""
+"""Seconds between a cleared claim and SILENT; a living node repeats its claim within this time."""
 RETURN = 5.0
-"""Seconds that nodes have to come back after their broker did."""
+"""Seconds that nodes have to come back after their broker came back."""
 
 
 class PresenceTracker:
-    """Fed with what is heard of nodes' presence; ``now`` is in seconds, of any clock that does not go back."""
+    """Track the presence of nodes; ``now`` is in seconds, of any clock that does not go back."""
 
     def __init__(self) -> None:
         self._present: set[NodeId] = set()
@@ -38,12 +38,12 @@ class PresenceTracker:
             self._back.append(node)
 
     def connected(self, *, now: float) -> None:
-        """The broker is there, perhaps again: who is still present will be heard of."""
+        """The broker is connected (again); nodes that are still there will repeat their claims."""
         for node in self._present:
             self._going.setdefault(node, now + RETURN)
 
     def on_record(self, record: Record) -> None:
-        """Whoever crashed or paused a node has told of it, which says more than silence."""
+        """A recorded crash or pause explains a node's silence, so no SILENT follows it."""
         if record.kind in (Kind.CRASH, Kind.PAUSE):
             self._present.discard(record.node)
             self._going.pop(record.node, None)
@@ -51,7 +51,7 @@ class PresenceTracker:
             self._present.add(record.node)
 
     def take(self, *, now: float) -> list[tuple[Kind, NodeId]]:
-        """What is new since the last time, once each."""
+        """The changes since the last call, each reported once."""
         gone = sorted(node for node, due in tuple(self._going.items()) if due <= now)
         for node in gone:
             self._going.pop(node, None)

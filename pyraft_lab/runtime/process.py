@@ -1,4 +1,4 @@
-"""A node as a process of its own: durable, answering clients over the broker, until it is told to stop."""
+"""A node in a process of its own: durable, and serving clients over the broker until it is stopped."""
 
 import asyncio
 import logging
@@ -30,31 +30,31 @@ log = logging.getLogger(__name__)
 
 
 SLOW_NETWORK = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06)
-"""Times for nodes on machines that do other things too."""
+"""Longer timeouts for slow networks and busy machines."""
 
 
 class NodeOptions(Struct, frozen=True, kw_only=True):
-    """What a node's process has to know: who it is, where the broker is, where its disk is, who votes at first."""
+    """The options of a node's process: its id, the broker, its disk, and the first voters."""
 
     id: NodeId
     broker: str
     cluster: str = "demo"
     data: Path | None = None
-    """The directory of its disk; ``None`` for one that is gone with the process."""
+    """The directory of its disk; ``None`` keeps everything in memory, lost when the process ends."""
     initial_voters: Sequence[NodeId] = ()
-    """The voters it founds the cluster with, unless it has been in one before."""
+    """The voters of a new cluster; ignored if the node already knows a cluster."""
     certificates: Certificates | None = None
     accepts_faults: bool = False
-    """Whether its links become as bad as a teacher says (:mod:`pyraft_lab.network.fault_control`)."""
+    """Whether its links accept fault control (:mod:`pyraft_lab.network.fault_control`)."""
     traced: bool = True
-    """Whether it publishes what it does while somebody follows."""
+    """Whether it publishes its trace while a follower is there."""
     config: Config = SLOW_NETWORK
 
 
 async def serve(
     options: NodeOptions, stop: asyncio.Event, *, observers: Sequence[Observer] = (), player: SeatPlayer | None = None
 ) -> None:
-    """Run the node until ``stop`` is set; raises what ended it earlier. A ``player`` may decide for it by hand."""
+    """Run the node until ``stop`` is set; raises the error that ended it earlier. A ``player`` may decide by hand."""
     network = MqttNetwork(options.broker, cluster=options.cluster, certificates=options.certificates)
     faults = Faults(network)
     async with AsyncExitStack() as stack:
@@ -94,7 +94,7 @@ def _observing(options: NodeOptions, publisher: Publisher, player: SeatPlayer | 
 
 
 def _arrange(raft: Raft, usual: Config, player: SeatPlayer | None, room: Room) -> None:
-    """The teacher's arrangement reaches this seat."""
+    """Apply the teacher's room settings to this node."""
     with suppress(Fatal):  # a node that has just stopped needs none
         raft.runtime.configure(lambda now: slowed(now, usual, room.pace))
     if player is not None:
@@ -102,7 +102,7 @@ def _arrange(raft: Raft, usual: Config, player: SeatPlayer | None, room: Room) -
 
 
 async def _until_over(raft: Raft, stop: asyncio.Event) -> None:
-    """Wait for ``stop``, or raise what ended the node."""
+    """Wait for ``stop``, or raise the error that ended the node."""
     stopping = asyncio.create_task(stop.wait())
     ending = asyncio.create_task(raft.wait().until(lambda _: False))
     try:

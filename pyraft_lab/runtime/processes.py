@@ -1,7 +1,8 @@
-"""A local cluster of processes: killed without mercy, paused by the system, and seen only through the broker.
+"""A local cluster of processes: kill -9, SIGSTOP, and no view of a node other than through the broker.
 
-``LocalCluster(3, processes=True)`` makes one. Handles of nodes (``cluster.raft``), the gate, the clocks and the
-record's level stay in the nodes' processes: asking for them is an error that says so. All else works as in one process.
+``LocalCluster(3, processes=True)`` makes one. The nodes' handles (``cluster.raft``), the gate, the clocks and the
+record level stay in the nodes' processes; using them here raises an error that says so. Everything else works as in one
+process.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ from pyraft_lab.network.fault_control import publish
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.runtime.recorder import Recorder
 from pyraft_lab.runtime.remote import Remote
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.runtime.rpc import AddLearner, AllowNextRevert, ChangeMembership, TransferLeader
 from pyraft_lab.runtime.trace_stream import FollowedTrace
 from pyraft_lab.storage.base import Identity
@@ -38,19 +39,20 @@ from pyraft_lab.storage.directory import examine_names, make_directory
 from pyraft_lab.trace.record import Kind
 
 OPERATOR_TIMEOUT = 30.0
-"""Seconds that starting a process, or what an operator asks for, may take."""
+"""Seconds that starting a process or an operator's command may take."""
 
 
 class ProcessCluster(Cluster):
-    """See :class:`~pyraft_lab.runtime.cluster.LocalCluster`; made by it.
+    """A cluster made by :class:`~pyraft_lab.runtime.cluster.LocalCluster` with ``processes=True``.
 
-    Cuts, partitions and weather are published: they begin once the nodes have heard of them, some milliseconds later.
+    Cuts, partitions, loss and delay are published: they begin some milliseconds later, when the nodes have received
+    them.
     """
 
     def __init__(self, nodes: int = 3, *, network: str = "memory", **settings: Any) -> None:
         for field in ("machine", "rules", "observers", "level"):
             if field in settings:
-                raise ConfigError(field, settings[field], "cannot be handed to another process")
+                raise ConfigError(field, settings[field], "cannot be passed to another process")
         super().__init__(nodes, network="mqtt" if network == "memory" else network, **settings)
         self._processes: dict[NodeId, subprocess.Popen[bytes]] = {}
         self._directory = Path(self._storage)
@@ -58,7 +60,7 @@ class ProcessCluster(Cluster):
         self._remote: Remote | None = None
         self._control: MqttSession | None = None
 
-    # From beginning to end
+    # Start and end
 
     async def _begin(self) -> None:
         if self._network == "mqtt":
@@ -82,12 +84,12 @@ class ProcessCluster(Cluster):
         await asyncio.gather(*(self._start(node) for node in self._voters))
 
     async def _refuse_company(self) -> None:
-        """Nodes of another cluster of this name would read what is meant for these, and obey it."""
+        """Raise if a cluster of this name is up: its nodes would receive and accept this cluster's commands."""
         await self._far.catch_up()
         if self._far.metrics:
             up = ", ".join(map(str, sorted(self._far.metrics)))
             raise PyraftError(
-                f"a cluster {self._name!r} is up at this broker already (nodes {up}); stop it, or take another name="
+                f"a cluster {self._name!r} is already up at this broker (nodes {up}); stop it, or take another name="
             )
 
     async def _follow(self) -> None:
@@ -101,7 +103,7 @@ class ProcessCluster(Cluster):
         self._processes.clear()
 
     async def _start(self, node: NodeId) -> None:
-        """Start the process, and return when it says how it stands."""
+        """Start the process, and return when it has published its status."""
         directory = self._directory / f"node-{node}"
         examine_names(directory).admit(directory, Identity(node, self._name))
         make_directory(directory)
@@ -128,7 +130,7 @@ class ProcessCluster(Cluster):
         except TimeoutError:
             raise Timeout(f"starting node {node}", OPERATOR_TIMEOUT) from None
 
-    # Using it
+    # Use
 
     @property
     def now(self) -> float:
@@ -140,28 +142,28 @@ class ProcessCluster(Cluster):
 
     @property
     def metrics(self) -> Mapping[NodeId, Metrics]:
-        """What every node that is up said last about itself."""
+        """The last published metrics of every node that is up, by id."""
         return dict(self._far.metrics)
 
     @property
     def pids(self) -> Mapping[NodeId, int]:
-        """The process of every node that was started and not killed."""
+        """The process id of every node that was started and not killed."""
         return {node: process.pid for node, process in tuple(self._processes.items())}
 
     async def add_learner(self, node: NodeId, *, blocking: bool = True) -> WriteResponse:
-        """Start a node and let it receive the log; it does not vote until ``change_membership``."""
+        """Start a node and let it receive the log; it has no vote until ``change_membership``."""
         node, blocking = node_id("node", node), flag("blocking", blocking)
         if node not in self._processes:
             await self._home.run(self._start(node))
         return await self._home.run(self._far.change(AddLearner(node, blocking), seconds=OPERATOR_TIMEOUT))
 
     async def change_membership(self, change: ChangeLike, *, retain: bool = False) -> WriteResponse:
-        """Change who votes, through a joint membership; nodes that leave keep running until they are killed."""
+        """Change the voters, through a joint membership; removed nodes keep running until they are killed."""
         question = ChangeMembership(as_change(change), flag("retain", retain))
         return await self._home.run(self._far.change(question, seconds=OPERATOR_TIMEOUT))
 
     async def transfer(self, to: NodeId, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Hand leadership to a voter, and wait until it leads; ``UnknownNode`` where there never was such a node."""
+        """Transfer leadership to a voter and wait until it leads; ``timeout`` in seconds, then ``Timeout``."""
         target, within = node_id("to", to), seconds("timeout", timeout)
         await self._home.run(self._transfer(target, within))
 
@@ -175,14 +177,14 @@ class ProcessCluster(Cluster):
             raise Timeout(f"the leadership of node {to}", seconds) from None
 
     async def allow_next_revert(self, node: NodeId) -> None:
-        """Let a voter that lost its disk begin again from nothing; its leader raised an alarm about it."""
+        """Let a voter that lost its disk start again from nothing, once; its leader raised an alarm about it."""
         question = AllowNextRevert(node_id("node", node))
         await self._home.run(self._far.ask_leader(question, seconds=OPERATOR_TIMEOUT))
 
-    # Hurting it
+    # Faults
 
     async def kill(self, node: NodeId) -> None:
-        """Kill -9; what it has on disk it keeps."""
+        """Kill -9 the process; its disk stays."""
         process = self._process(node)
         del self._processes[node]
         process.kill()
@@ -191,7 +193,7 @@ class ProcessCluster(Cluster):
         self._home.call(lambda: self._reporter.record(Kind.CRASH, node))
 
     async def restart(self, node: NodeId) -> None:
-        """Start a node from its disk; one that is up is killed first."""
+        """Start a node from its disk; a node that is up is killed first."""
         if node_id("node", node) in self._processes:
             await self.kill(node)
         elif node not in self._started:
@@ -199,12 +201,12 @@ class ProcessCluster(Cluster):
         await self._home.run(self._start(node))
 
     def pause(self, node: NodeId) -> None:
-        """Let the system stop the process, as a long garbage collection or a suspended laptop would."""
+        """Stop the process by SIGSTOP, as a suspended laptop would."""
         self._process(node).send_signal(signal.SIGSTOP)
         self._home.call(lambda: self._reporter.record(Kind.PAUSE, node))
 
     def resume(self, node: NodeId) -> None:
-        """Let it go on."""
+        """Resume a paused process."""
         self._process(node).send_signal(signal.SIGCONT)
         self._home.call(lambda: self._reporter.record(Kind.RESUME, node))
 
@@ -235,45 +237,45 @@ class ProcessCluster(Cluster):
             raise copy(NOT_RUNNING)
         return self._remote
 
-    # What stays in the nodes' processes
+    # Members that stay in the nodes' processes
 
     @property
     def nodes(self) -> NoReturn:
-        """The handles are in other processes."""
+        """Not available: the handles are in the nodes' processes."""
         _refuse("nodes", "cluster.metrics and cluster.pids say which are up")
 
     def raft(self, node: NodeId) -> NoReturn:
-        """The handle is in another process."""
+        """Not available: the handle is in the node's process."""
         _refuse(f"raft({node})", "use cluster.client, cluster.metrics or the cluster's own methods")
 
     @property
     def gate(self) -> NoReturn:
-        """The gate is in other processes."""
+        """Not available: the gates are in the nodes' processes."""
         _refuse("gate", "Lab(cluster) reaches the nodes' gates over the broker")
 
     def freeze(self) -> NoReturn:
-        """The clocks are in other processes."""
+        """Not available: the clocks are in the nodes' processes."""
         _refuse("freeze()", "pause(node) stops a process as a whole")
 
     def thaw(self) -> NoReturn:
-        """The clocks are in other processes."""
+        """Not available: the clocks are in the nodes' processes."""
         _refuse("thaw()", "resume(node) lets a paused process go on")
 
     @property
     def level(self) -> NoReturn:
-        """What is recorded is up to other processes."""
-        _refuse("level", "its nodes publish every step while somebody follows; trace=None follows nothing")
+        """Not available: each node's process records by itself."""
+        _refuse("level", "its nodes publish every step while a trace follows them; trace=None follows nothing")
 
 
 def _refuse(member: str, advice: str) -> NoReturn:
     raise PyraftError(
-        f"a cluster of processes has no {member} here: it stays in the nodes' own processes; {advice}, or make the "
+        f"a cluster of processes has no {member}: it stays in the nodes' own processes; {advice}, or make the "
         "cluster without processes=True"
     )
 
 
 def _ended(process: "subprocess.Popen[bytes]") -> None:
-    """Let go of the leash, and wait; a paused process is woken for it, and one that does not go is killed."""
+    """End the process and wait: wake it if it is paused, ask it to stop, and kill it if it does not."""
     assert process.stdin is not None, "it is a pipe"
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)
@@ -281,10 +283,10 @@ def _ended(process: "subprocess.Popen[bytes]") -> None:
     try:
         process.wait(OPERATOR_TIMEOUT)
     except subprocess.TimeoutExpired:
-        process.kill()  # its disk is safe against that, and its owner is not kept waiting
+        process.kill()  # kill -9 does not harm its disk, and the caller does not have to wait
         process.wait()
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it wrote no message"

@@ -1,11 +1,11 @@
-"""Raft, the handle that applications hold: start a node, write, read, change its cluster, watch it, stop it.
+"""Raft, the handle that applications hold: start a node, write, read, change the membership, watch and stop it.
 
 >>> raft = Raft(1, network=network, storage=storage, machine=KeyValue())  # doctest: +SKIP
 >>> await raft.start(); await raft.initialize({1, 2, 3})  # doctest: +SKIP
 >>> await raft.client_write({"op": "put", "key": "x", "value": 1})  # doctest: +SKIP
 WriteResponse(log_id=LogId(term=1, node=1, index=3), value=None, membership=None)
 
-Every method may be awaited from any event loop and any thread's loop; the node itself stays where it was started.
+Every method may be awaited from any event loop in any thread; the node itself stays on the loop of its start.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, PyraftError, Ti
 from pyraft_lab.loop_thread import LoopOwner
 from pyraft_lab.machine import KeyValue, Rejected, Sessions, StateMachine
 from pyraft_lab.network.base import Counters, Endpoint, MemoryNetwork, Network, cluster_of
-from pyraft_lab.pending_requests import Outcome, ReadAllowed, RequestFailed, to_error
+from pyraft_lab.pending_requests import WriteResponse, respond
 from pyraft_lab.runtime.admin import Runtime, Trigger
 from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.driver import Driver
@@ -58,9 +58,8 @@ from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_cluster_leader, watch_own_leadership
 from pyraft_lab.runtime.life import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
-from pyraft_lab.runtime.proposals import ExpectedLeader
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
-from pyraft_lab.runtime.responses import WriteResponse, respond
+from pyraft_lab.runtime.requests import ExpectedLeader
 from pyraft_lab.runtime.storage_use import StorageUse
 from pyraft_lab.session import MAX_ANSWERS
 from pyraft_lab.storage.base import Identity, Storage
@@ -80,21 +79,21 @@ def _machine(given: StateMachine | None) -> StateMachine | Sessions:
 
 
 class Raft:
-    """One node of a cluster, and what one may ask of it (openraft Raft).
+    """One node of a cluster and its operations (openraft Raft).
 
     ``storage`` belongs to this node of this ``cluster`` (a network may know the name) from its first start on; a node
-    that is given another's raises ``WrongStorage``, and nothing is changed.
-    ``observers`` are called with a record of every step, or as the ``level`` says, on the node's own thread;
-    ``reporter`` is for several nodes of one process. ``max_waiting`` bounds the requests on their way; who makes more
-    waits for room. No call hangs after the node has stopped: it raises ``Stopped``, ``Panicked``,
-    ``StorageFailed`` or ``DuplicateNode``. Nor does it hang before: after ``deadline`` seconds a write or a change of
-    the membership raises ``OutcomeUnknown``, another call ``Timeout``; sooner where the node has lost its leadership
-    and nobody tells it what became of the entry.
+    with another node's storage raises ``WrongStorage``, and nothing is changed. ``observers`` are called with a record
+    of every step, or as the ``level`` says, on the node's own thread; ``reporter`` is shared by several nodes of one
+    process. ``max_waiting`` bounds the open requests; further calls wait for room.
 
-    What you hand over runs here: ``observers``, and what you give to ``with_state``, ``with_machine`` and
-    ``wait().until``, on the node's own thread, between two steps, so they must be quick; what you give to
-    ``on_leader_change`` and ``on_cluster_leader_change`` on the event loop where you registered it
-    (:mod:`pyraft_lab.runtime.hooks`). An observer or a hook that raises is logged once and stops nothing.
+    No call waits forever. After the node has stopped a call raises ``Stopped``, ``Panicked``, ``StorageFailed`` or
+    ``DuplicateNode``. After ``deadline`` seconds a write or a membership change raises ``OutcomeUnknown``, and any
+    other call ``Timeout``; sooner if the node lost its leadership and cannot learn what happened to the entry.
+
+    Your functions run here: ``observers``, and the arguments of ``with_state``, ``with_machine`` and ``wait().until``,
+    on the node's own thread between two steps, so they must be fast; the hooks of ``on_leader_change`` and
+    ``on_cluster_leader_change`` on the event loop where you registered them (:mod:`pyraft_lab.runtime.hooks`). An
+    observer or a hook that raises is logged once and stops nothing.
     """
 
     trigger: Trigger
@@ -150,17 +149,17 @@ class Raft:
         now = self.metrics
         return f"<Raft {self.id}: {now.role} in term {now.term}, leader {now.leader}, applied {now.applied.index}>"
 
-    # From birth to death
+    # Start and end
 
     async def start(self) -> None:
-        """Load the disk, join the network, begin; raises what prevents it, and may then be tried again.
+        """Load the disk, join the network and start; raises what prevents it, and may then be called again.
 
-        A node lives once: after ``shutdown()`` make a new ``Raft``, with a new machine, on the same storage.
+        A ``Raft`` starts once: after ``shutdown()`` make a new one, with a new machine, on the same storage.
         """
         await self._lifecycle.start(self._inside)
 
     async def _inside(self) -> tuple[Driver, Endpoint]:
-        """What lives in a node, and its place in the network."""
+        """Make the parts of the running node and its network endpoint."""
         engine = raft(self.rules)
         state = engine.start(self.id, await self._use.begin(), self.config)
         driver = Driver(
@@ -175,72 +174,69 @@ class Raft:
         return driver, await self._network.join(self.id, driver)
 
     async def shutdown(self) -> None:
-        """Stop, and let go of network and storage; every waiting call gets ``Stopped``, and so does a ``start()``.
+        """Stop the node and release network and storage; every waiting call, also ``start()``, raises ``Stopped``.
 
-        Twice is no error.
+        A second call is no error.
         """
         await self._lifecycle.shutdown()
 
     def pause(self) -> None:
-        """Stand still, as a process that the system has stopped: what arrives waits, timers run out unseen."""
+        """Suspend the node like a stopped process: input waits, and expired timers are not handled."""
         self._lifecycle.call(self._lifecycle.running_driver().pause)
 
     def resume(self) -> None:
-        """Go on."""
+        """Resume a paused node."""
         self._lifecycle.call(self._lifecycle.running_driver().resume)
 
-    # Writing
+    # Writes
 
     async def client_write(self, value: Any, *, leader: ExpectedLeader = None) -> WriteResponse:
-        """Replicate a command and apply it; ``leader=(term, node)`` only under that leadership (openraft with_leader).
+        """Replicate a command and apply it; ``leader=(term, node)``: only in that leadership (openraft with_leader).
 
-        Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it),
-        ``OutcomeUnknown`` (it may yet happen). Where the node ends meanwhile, that is the cause of the ``Fatal``.
+        Raises ``NotLeader`` or ``Overloaded`` (nothing happened), ``BadCommand`` (the machine refused it) or
+        ``OutcomeUnknown`` (it may still happen). If the node ends meanwhile, ``OutcomeUnknown`` has the node's
+        ``Fatal`` as its cause.
         """
-        return await self._lifecycle.run(self._write(Normal(encoded(value)), leadership("leader", leader)))
+        return await self._lifecycle.run(self._write(Normal(encoded(value)), leader=leadership("leader", leader)))
 
     async def client_write_many(
         self, values: Iterable[Any], *, leader: ExpectedLeader = None
     ) -> tuple[WriteResponse, ...]:
-        """Replicate commands as one batch; the responses are in order, an error is that of the first that failed."""
+        """Replicate commands as one batch; responses in the same order. Raises the error of the first that failed."""
         payloads = [Normal(encoded(value)) for value in bounded_list("values", values, MAX_ANSWERS)]
         return await self._lifecycle.run(self._write_many(payloads, leadership("leader", leader)))
 
     async def write_blank(self) -> WriteResponse:
-        """Commit an entry that says nothing: a barrier behind everything before it."""
-        return await self._lifecycle.run(self._write(Noop(), None))
+        """Commit an empty entry (no-op): a barrier after all earlier entries."""
+        return await self._lifecycle.run(self._write(Noop()))
 
     async def client_write_ff(self, value: Any) -> None:
-        """Fire and forget: returns once the command is queued here."""
+        """Queue a command and return without waiting for its outcome."""
         await self._lifecycle.run(self._write_ff(Normal(encoded(value))))
 
-    async def _write(self, payload: Normal | Noop, leader: ExpectedLeader) -> WriteResponse:
-        (done,) = (await self._with_room()).write((payload,), leader)
-        return respond(await self._outcome(done, "a write"), self.id)
+    async def _write(self, payload: Normal | Noop, *, leader: ExpectedLeader = None) -> WriteResponse:
+        (response,) = await self._write_many((payload,), leader)
+        return response
 
-    async def _write_many(self, payloads: Sequence[Normal], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
-        waiting = (await self._with_room()).write(payloads, leader)
-        async with self._undecided("a batch of writes"):
+    async def _write_many(self, payloads: Sequence[Normal | Noop], leader: ExpectedLeader) -> tuple[WriteResponse, ...]:
+        waiting = (await self._with_room()).requests.write(payloads, leader)
+        async with self._undecided("a write" if len(payloads) == 1 else "a batch of writes"):
             outcomes = [await done for done in waiting]
         return tuple(respond(outcome, self.id) for outcome in outcomes)
 
     async def _write_ff(self, payload: Normal) -> None:
-        (await self._with_room()).write((payload,))
+        (await self._with_room()).requests.write((payload,))
 
     async def _with_room(self) -> Driver:
-        """The node's inside, once it has room for more requests."""
+        """The running driver, once fewer than ``max_waiting`` requests are open."""
         driver = self._lifecycle.running_driver()
         if len(driver.requests) >= self._max_waiting:
             async with self._bounded(Timeout("room for one more request", self._deadline)):
                 await driver.requests.room(self._max_waiting)
         return self._lifecycle.running_driver()
 
-    async def _outcome(self, done: "asyncio.Future[Outcome]", what: str) -> Outcome:
-        async with self._undecided(what):
-            return await done
-
     def _undecided(self, what: str) -> AbstractAsyncContextManager[None]:
-        """Bound a wait for something that may happen all the same."""
+        """Bound a wait for an entry; at its end raise ``OutcomeUnknown``, because the entry may still commit."""
         return self._bounded(OutcomeUnknown(f"{what} was not decided within {self._deadline:g} s"))
 
     @asynccontextmanager
@@ -254,38 +250,33 @@ class Raft:
             raise over from self._fate_of(error)
 
     def _fate_of(self, error: PyraftError) -> OutcomeUnknown | None:
-        """What the end of the node means for what waited: of a write that it took nobody knows what becomes."""
+        """The error of a write that was open when the node ended: its outcome is unknown."""
         went_down = OutcomeUnknown(f"node {self.id} went down")
         return went_down if isinstance(error, OutcomeUnknown) else None
 
-    # Reading
+    # Reads
 
     async def ensure_linearizable(self, policy: ReadPolicy = "index") -> LogId:
-        """Return once this node's machine holds all that was acknowledged before the call (dissertation §6.4).
+        """Return once this node's machine holds every write acknowledged before the call (dissertation §6.4).
 
-        Only the leader answers. The id it returns may travel: who has applied that far (``wait().applied(id.index)``)
-        may serve the read as well, so followers can share the work.
+        Only the leader answers. Another node may use the returned id: once it has applied that entry
+        (``wait().applied(id.index)``), it may serve the read as well, so followers can share the work.
 
-        ``"index"`` asks a majority first. ``"lease"`` asks nobody; it assumes clocks that run equally fast within
-        ``Config.clock_drift`` and go on while a process is paused (not so in a virtual machine that is suspended).
+        ``"index"`` first confirms the leadership with a majority. ``"lease"`` does not; it assumes that all clocks run
+        equally fast within ``Config.clock_drift`` and go on while a process is paused (a suspended virtual machine
+        breaks this).
         """
         return await self._lifecycle.run(self._ensure(read_policy(policy)))
 
     async def read(self, query: Any, *, policy: ReadPolicy = "index") -> Any:
-        """Ask the machine, linearizably; only the leader answers. ``policy`` as in :meth:`ensure_linearizable`."""
+        """A linearizable answer of the machine; only the leader answers; ``policy`` as in ``ensure_linearizable``."""
         return await self._lifecycle.run(self._read(query, read_policy(policy)))
 
     async def _ensure(self, policy: ReadPolicy) -> LogId:
-        done = (await self._with_room()).read(policy)
+        done = (await self._with_room()).requests.read(policy)
         async with self._bounded(Timeout("a read", self._deadline)):
             outcome = await done
-        match outcome:
-            case ReadAllowed(_, at):
-                return at
-            case RequestFailed(_, failure):
-                raise to_error(failure, self.id)
-            case other:
-                raise AssertionError(f"a read cannot end as {other}")
+        return respond(outcome, self.id).log_id
 
     async def _read(self, query: Any, policy: ReadPolicy) -> Any:
         await self._ensure(policy)
@@ -295,16 +286,16 @@ class Raft:
         return answer
 
     async def serve(self, request: Request) -> Any:
-        """The reply to a client's request (:mod:`pyraft_lab.client.requests`), whose commands are checked already.
+        """The reply to a client's request (:mod:`pyraft_lab.client.requests`), whose commands were already checked.
 
-        Raises what writes and reads raise, and ``Overloaded`` instead of waiting for room.
+        Raises the errors of writes and reads, and ``Overloaded`` instead of waiting for room.
         """
         return await self._lifecycle.run(self._requests.serve(request))
 
     # The cluster
 
     async def initialize(self, members: Iterable[NodeId] | Mapping[NodeId, str]) -> None:
-        """Found a cluster of these voters: once, on one pristine node. Returns when it is on this node's disk."""
+        """Initialize a cluster with these voters: once, on one new node. Returns when it is on this node's disk."""
         nodes = voters("members", members)
         membership = Membership(configs=(frozenset(nodes),), nodes=Addresses(nodes))
         await self._lifecycle.run(self._order(lambda request: Initialize(request, membership)))
@@ -312,8 +303,8 @@ class Raft:
     async def add_learner(self, id: NodeId, addr: str = "", blocking: bool = True) -> WriteResponse:  # noqa: FBT001, FBT002
         """Let a node receive the log; ``blocking`` waits until it lacks at most ``Config.learner_lag`` entries.
 
-        Of a node that never answered that is not known: it waits for that as long as the node is a member and this one
-        leads, and raises ``Timeout`` after the deadline. The node is a learner then, and goes on catching up.
+        If the node never answers, its lag is unknown. The call then waits as long as the node is a member and this node
+        leads, and raises ``Timeout`` after the deadline. The node is a learner by then, and keeps catching up.
         """
         id, addr, blocking = node_id("id", id), address("addr", addr), flag("blocking", blocking)
         return await self._lifecycle.run(self._add_learner(id, addr, blocking=blocking))
@@ -324,11 +315,11 @@ class Raft:
         retain: bool = False,  # noqa: FBT001, FBT002
         only_if: Precondition | None = None,
     ) -> WriteResponse:
-        """Change who votes, through a joint membership where it takes one; returns when the last step is committed.
+        """Change the voters, through a joint membership if necessary; returns when the last step is committed.
 
-        A plain set of ids replaces the voters; new ones must be learners before. ``retain`` keeps as learners the
-        voters that leave. With ``Config.auto_leave`` off it returns when the joint membership is committed, and the
-        operator ends that with another change, such as ``Batch(())``.
+        A plain set of ids replaces the voters; new voters must be learners before. ``retain`` keeps removed voters as
+        learners. With ``Config.auto_leave`` off the call returns when the joint membership is committed, and the
+        operator ends it by another change, such as ``Batch(())``.
         """
         guard = Precondition() if only_if is None else instance("only_if", only_if, Precondition).validated()
         return await self._lifecycle.run(self._change(as_change(change), retain=flag("retain", retain), guard=guard))
@@ -341,12 +332,12 @@ class Raft:
         return response
 
     def _has_caught_up(self, now: Metrics, id: NodeId) -> bool:
-        """Or there is no use in waiting: the node was removed, or this one leads no more."""
+        """Whether the wait is over: the node caught up, was removed, or this node no longer leads."""
         if now.running is not None:
-            return False  # and who waits is told what ended it
+            return False  # the caller gets the reason
         if now.role != "leader" or id not in now.membership.nodes:
             return True
-        matched = now.replication.get(id, 0)  # 0: it never answered, and however short the log, nothing is known of it
+        matched = now.replication.get(id, 0)  # 0: it never answered, so its lag is unknown
         return matched > 0 and now.last_log.index - matched <= self.config.learner_lag
 
     async def _change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
@@ -358,7 +349,7 @@ class Raft:
         return await self._left_joint(response.log_id) if is_halfway else response
 
     async def _left_joint(self, joint: LogId) -> WriteResponse:
-        """The leader ends a joint membership by itself; a deposed one may be a member no more, and is never told."""
+        """Wait until the leader has ended a joint membership; a deposed leader may be removed and never learn of it."""
         now = await self._seen(lambda now: has_left(now, joint) or now.role != "leader", joint, self._deadline)
         if not has_left(now, joint):
             now = await self._seen(lambda now: has_left(now, joint), joint, self._lifecycle.running_driver().grace)
@@ -368,7 +359,7 @@ class Raft:
         try:
             return await self._watchers.until(lambda now: now.running is None and what(now), "", seconds)
         except Timeout:
-            raise OutcomeUnknown(f"the joint membership {joint} was not seen to end within {seconds:g} s") from None
+            raise OutcomeUnknown(f"the joint membership {joint} did not end within {seconds:g} s") from None
 
     async def _one_change(self, change: Change, *, retain: bool, guard: Precondition) -> WriteResponse:
         return await self._order(
@@ -376,15 +367,17 @@ class Raft:
         )
 
     async def _order(self, event: Callable[[RequestId], Event]) -> WriteResponse:
-        """Ask for something that one request stands for."""
+        """Send the event of one request to the engine, and wait for its response."""
         done = (await self._with_room()).queue_request(event)
-        return respond(await self._outcome(done, "what was asked for"), self.id)
+        async with self._undecided("the request"):
+            outcome = await done
+        return respond(outcome, self.id)
 
-    # Looking
+    # Observation
 
     @property
     def metrics(self) -> Metrics:
-        """The node at this moment; from any thread."""
+        """The node's metrics now; usable from any thread."""
         driver, over = self._lifecycle.driver, self._lifecycle.ended
         if driver is None:
             return Metrics(id=self.id, running=over)
@@ -392,11 +385,11 @@ class Raft:
 
     @property
     def counters(self) -> Counters:
-        """What passed this node's end of the network: letters, frames, bytes, and garbage that was dropped."""
+        """What passed this node's endpoint: messages, frames, bytes, and garbage that was dropped."""
         return Counters() if self._lifecycle.endpoint is None else self._lifecycle.endpoint.counters
 
     def wait(self, timeout: float | None = None) -> Wait:
-        """Wait for the metrics to say something: ``await raft.wait(2.0).leader()``; ``Timeout`` after these seconds."""
+        """Wait for the metrics: ``await raft.wait(2.0).leader()``; ``timeout`` in seconds, then ``Timeout``."""
         end = None if timeout is None else seconds("timeout", timeout)
 
         async def until(predicate: Callable[[Metrics], bool], what: str) -> Metrics:
@@ -405,13 +398,13 @@ class Raft:
         return Wait(until)
 
     def watch(self) -> AsyncGenerator[Metrics, None]:
-        """The metrics now and whenever they change, until the node is over."""
+        """Yield the metrics now and after every change, until the node ends."""
         if self._lifecycle.home is None:
             self._lifecycle.running_driver()  # says what to do
         return (self._lifecycle.home or LoopOwner()).stream(self._watchers.stream())
 
     async def with_state(self, look: Callable[[RaftState], T]) -> T:
-        """What ``look`` finds in the engine's state; it runs on the node's thread, and you get what it raises."""
+        """The result of ``look(state)`` on the engine's state, on the node's thread; its error is raised here."""
         function("look", look)
 
         async def visit() -> T:
@@ -420,9 +413,10 @@ class Raft:
         return await self._lifecycle.run(visit())
 
     async def with_machine(self, act: Callable[[Any], T]) -> T:
-        """What ``act`` does with the machine between two commands; to change it there would break replication.
+        """The result of ``act(machine)`` between two commands; it must not change the machine.
 
-        It runs on the node's thread, and you get what it raises.
+        It runs on the node's thread, and its error is raised here. A change would make this copy differ from the
+        others.
         """
         function("act", act)
 
@@ -433,21 +427,21 @@ class Raft:
         return await self._lifecycle.run(visit())
 
     def on_leader_change(self, start: Callback, stop: Callback) -> None:
-        """Call ``start(metrics)`` when this node begins to lead and ``stop(metrics)`` when it has ceased to.
+        """Call ``start(metrics)`` when this node becomes the leader and ``stop(metrics)`` when it no longer is.
 
-        They alternate strictly; what they return is awaited if it can be. They run on the event loop where this is
-        called, or where none runs in a thread of their own, and hold up neither the node nor its heartbeats. One that
-        raises is logged, once, and stops nothing. It may be asked for before ``start()``.
+        The two alternate strictly; an awaitable result is awaited. They run on the event loop of this call, or in a
+        thread of their own if no loop runs here, and never delay the node or its heartbeats. A hook that raises is
+        logged once and stops nothing. May be called before ``start()``.
         """
         begins = Hook(function("start", start), "the start hook of on_leader_change")
         ends = Hook(function("stop", stop), "the stop hook of on_leader_change")
         self._lifecycle.keep_running(lambda: watch_own_leadership(self._watchers, begins, ends))
 
     def on_cluster_leader_change(self, change: LeaderChangeCallback) -> None:
-        """Call ``change(old, new)`` when this node learns who leads now: a :class:`Vote`, or ``None`` for nobody.
+        """Call ``change(old, new)`` when this node learns of a new leader: a :class:`Vote`, or ``None`` if unknown.
 
-        At once for a leader it knows. It runs and is awaited as above; changes during a call are told as one. Ends
-        with the node.
+        The first call comes at once if a leader is known. It runs and is awaited as above; changes during a call are
+        reported as one. Ends with the node.
         """
         hook = Hook(function("change", change), "the hook of on_cluster_leader_change")
         self._lifecycle.keep_running(lambda: watch_cluster_leader(self._watchers, hook))

@@ -1,7 +1,7 @@
-"""Tells observers of a live cluster what happens, in the records that a simulation makes too.
+"""Report what happens in a live cluster to observers, in the same records that a simulation makes.
 
-All nodes of a process share one reporter, which numbers events and messages; the numbers of separate processes start
-far from each other, so that a message's cause means the same on both sides of a wire.
+All nodes of a process share one recorder, which numbers events and messages. The numbers of different processes start
+far from each other, so a message's cause is the same id on both sides of the network.
 """
 
 import itertools
@@ -15,33 +15,32 @@ from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.events import Boot
 from pyraft_lab.engine.state import Step
 from pyraft_lab.engine.types import ORIGIN, NodeId
-from pyraft_lab.errors import ConfigError
-from pyraft_lab.machine import Value
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.network.codec import Envelope
-from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, RequestFailed, WriteApplied, to_error
+from pyraft_lab.pending_requests import Outcome, respond
 from pyraft_lab.runtime.hooks import HookErrors, name_of
 from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, record_step
 
 Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]
 SLOW = 0.1
-"""Seconds that an observer may take before a warning is logged: two such, and heartbeats come late."""
+"""Seconds that an observer may take before a warning is logged: two slow ones already delay the heartbeats."""
 
 
 class Recorder:
-    """``observers`` are called with every record, in order, on the nodes' thread; ``now`` gives the time in seconds.
+    """Call ``observers`` with every record, in order, on the nodes' thread; ``now`` gives the time in seconds.
 
-    So they hold the nodes up and must be quick: of one that is slow a warning is logged. One that raises is logged,
-    once, and called again with the next record.
+    Observers delay the nodes and must be fast: a slow one is logged as a warning. One that raises is logged
+    once and called again with the next record.
 
-    ``level`` says how much is recorded, and may be changed at any time::
+    ``level`` sets how much is recorded, and may be changed at any time::
 
-        off        nothing: asking for the level is all it costs
-        protocol   steps after which a node stood otherwise (role, vote, membership, snapshot), and what was done to it
+        off        nothing, at almost no cost
+        protocol   steps that changed a node's role, vote, membership or snapshot, and external actions
         steps      every step, without its messages
         full       everything
 
-    With ``sample=n`` only every n-th step is told of those that ``protocol`` would leave out.
+    With ``sample=n`` only every n-th of the steps is recorded that ``protocol`` would leave out.
     """
 
     def __init__(
@@ -63,12 +62,12 @@ class Recorder:
     def of_process(
         cls, observers: Sequence[Observer] = (), *, now: Callable[[], float] = time.time, level: Level = "full"
     ) -> "Recorder":
-        """A reporter whose numbers no other process uses."""
+        """A recorder whose ids no other process uses."""
         return cls(observers, first=secrets.randbits(38) << 24, now=now, level=level)
 
     @property
     def level(self) -> Level:
-        """How much is recorded."""
+        """The present level."""
         return self._level
 
     @level.setter
@@ -80,7 +79,7 @@ class Recorder:
         self.tells_messages = self.is_on and level != "steps"
 
     def observe(self, observer: Observer) -> None:
-        """Let one more see what happens from now on."""
+        """Add an observer; it gets every record from now on."""
         self.observers.append(observer)
         self.level = self.level
 
@@ -101,7 +100,7 @@ class Recorder:
         message: MessageId | None = None,
         detail: str = "",
     ) -> None:
-        """Record what was done to the cluster from outside."""
+        """Record an external action on the cluster."""
         if self.is_on:
             id = self.event()
             self._emit(Record(id=id, time=self.now(), kind=kind, node=node, peer=peer, message=message, detail=detail))
@@ -116,7 +115,7 @@ class Recorder:
         sent: Sequence[Flight],
         ended: Sequence[Outcome],
     ) -> None:
-        """Record a turn of a node: what it received, which messages have left since the last, whose waiting ended."""
+        """Record a node's turn: the received message, the messages sent since the last turn, and finished requests."""
         if not (self._level != "protocol" and id % self.sample == 0) and not is_notable(step):
             return
         self._emit(
@@ -134,7 +133,7 @@ class Recorder:
         )
 
     def flight(self, src: NodeId, dst: NodeId, envelope: Envelope, answers: MessageId | None) -> Flight:
-        """A letter that leaves now; ``answers`` is the message that was received just before."""
+        """The record of a message that leaves now; ``answers`` is the message that was received just before."""
         is_answer = isinstance(envelope.message, ANSWERS)
         return Flight(
             id=envelope.id,
@@ -161,7 +160,7 @@ class Recorder:
 
 
 def is_notable(step: Step) -> bool:
-    """Whether the node stands otherwise than before, or raises an alarm."""
+    """Whether the step changed the node's role, vote, membership or snapshot, or raised an alarm."""
     before, after = step.before, step.after
     return (
         isinstance(step.event, Boot)
@@ -175,18 +174,14 @@ def is_notable(step: Step) -> bool:
 
 
 def _kind(step: Step) -> Kind:
-    """A node that finds something on its disk has been here before."""
+    """``restart`` for a node that found state on its disk, else ``start``."""
     lived = step.before.log.last != ORIGIN or step.before.term > 0
     return Kind.RESTART if lived and isinstance(step.event, Boot) else kind_of(step.event)
 
 
 def _reply(outcome: Outcome, node: NodeId) -> Reply:
-    match outcome:
-        case WriteApplied(request, _, Value(value)):
-            return Reply(request=request, ok=True, value=value)
-        case WriteApplied(request, _, answer):
-            return Reply(request=request, ok=False, error=str(answer))
-        case ReadAllowed(request) | OperationDone(request):
-            return Reply(request=request, ok=True)
-        case RequestFailed(request, failure):
-            return Reply(request=request, ok=False, error=str(to_error(failure, node)))
+    try:
+        response = respond(outcome, node)
+    except PyraftError as error:
+        return Reply(request=outcome.request, ok=False, error=str(error))
+    return Reply(request=outcome.request, ok=True, value=response.value)

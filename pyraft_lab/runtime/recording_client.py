@@ -1,7 +1,7 @@
-"""A client that keeps the evidence: what it asked, what it heard and when, for a check of linearizability.
+"""A client that records its calls, their results and times, for a linearizability check.
 
->>> witness = RecordingClient(cluster.client, name="ann", notes=notes)  # doctest: +SKIP
->>> await witness.write({"op": "put", "key": "x", "value": 1})  # doctest: +SKIP
+>>> client = RecordingClient(cluster.client, name="ann", notes=notes)  # doctest: +SKIP
+>>> await client.write({"op": "put", "key": "x", "value": 1})  # doctest: +SKIP
 >>> notes  # doctest: +SKIP
 [Operation(client='ann', call=12.01, returned=12.02, input=('put', 'x', 1), output=None)]
 """
@@ -22,11 +22,11 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "cas": ("old", "new"),
     "delete": (),
 }
-"""What a command of the key-value store says beside its key, in the order a history wants it."""
+"""The input of each kind of key-value command besides its key, in the order that a history uses."""
 
 
 class RecordingClient:
-    """A client of a key-value store whose calls are noted in ``notes``; a call that fails has an unknown outcome."""
+    """A key-value client that records its calls in ``notes``; a call that fails has an unknown outcome."""
 
     def __init__(
         self, client: Client, *, name: int | str, notes: list[Operation], now: Callable[[], float] = time.monotonic
@@ -40,7 +40,7 @@ class RecordingClient:
         return await self._noted(asked, self.client.write(dict(command)))
 
     async def read(self, key: int | str) -> Any:
-        """The value of a key, linearizably."""
+        """The linearizable value of a key; ``None`` if the key does not exist."""
         return await self._noted(("get", key), self.client.read(key))
 
     async def _noted(self, asked: tuple[Any, ...], call: Awaitable[T]) -> T:

@@ -1,4 +1,4 @@
-"""A cluster of other processes, reached over its broker: who is up, how they stand, and what one may ask them.
+"""A cluster of other processes, reached over its broker: its live nodes, their metrics, and RPC calls to them.
 
 >>> async with Remote.connect("mqtt://localhost", cluster="demo") as remote:  # doctest: +SKIP
 ...     await remote.client().write({"op": "put", "key": "x", "value": 1})
@@ -26,10 +26,10 @@ from pyraft_lab.network.fault_control import publish
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime import room as room_of
 from pyraft_lab.runtime.client import MOST_COMMAND_BYTES, Client
 from pyraft_lab.runtime.metrics import Metrics, leader_of
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.runtime.room import Playing, Room
 from pyraft_lab.runtime.rpc import (
     AddLearner,
@@ -47,16 +47,16 @@ from pyraft_lab.runtime.rpc import (
 
 
 class Remote:
-    """All nodes of a cluster that are up, whatever process and machine they are in; a door for clients."""
+    """All live nodes of a cluster, in any process and on any machine; also a transport for clients."""
 
     metrics: dict[NodeId, Metrics]
-    """What every node that is up said about itself last; nobody is known to be up while the broker is away."""
+    """The last published metrics of every live node, by id; empty while the broker is away."""
     players: dict[NodeId, Playing]
-    """How every node of a classroom is played, or was: the room remembers each number that ever had a seat."""
+    """How each classroom node is played, or was: the room remembers every number that was ever used."""
     faults_applied: dict[NodeId, bytes]
-    """Which nodes obey decrees about their links, and the digest of the one that each obeys now."""
+    """The nodes that accept fault control, with the digest of the faults that each applies now."""
     is_connected: bool
-    """Whether the broker is there."""
+    """Whether the broker is connected."""
 
     def __init__(self, name: str) -> None:
         self.metrics, self.players, self.faults_applied, self.is_connected = {}, {}, {}, True
@@ -78,7 +78,7 @@ class Remote:
         certificates: Certificates | None = None,
         timeout: float = 5.0,  # noqa: ASYNC109 (the network's own)
     ) -> "AsyncIterator[Remote]":
-        """Reach the cluster as the user that the URL names, or as nobody in particular.
+        """Connect to the cluster as the user in the URL, or without an account.
 
         ``timeout`` is how many seconds the broker may take to answer; ``NetworkFailed`` says why it cannot be reached.
         """
@@ -98,12 +98,12 @@ class Remote:
             try:
                 yield remote
             finally:
-                remote._hang_up(NetworkFailed(str(network.address), "this connection has been closed"))
+                remote._hang_up(NetworkFailed(str(network.address), "this connection is closed"))
 
-    # Asking
+    # Calls
 
     async def ask(self, node: NodeId, question: RpcRequest, *, seconds: float = 30.0) -> Any:
-        """What ``node`` answers, or the error it met; ``Timeout`` after these seconds: nodes may die without a word."""
+        """The result of an RPC call to ``node``; raises the node's error, or ``Timeout`` after ``seconds``."""
         node_id("node", node)
         asked = RpcCall(next(self._numbers), question)
         what = f"an answer of node {node} to {type(question).__name__}"
@@ -113,10 +113,12 @@ class Remote:
         try:
             return reply_of(question, value)
         except msgspec.ValidationError as wrong:
-            raise PyraftError(f"{what} makes no sense: {wrong}; do all run the same version?") from None
+            raise PyraftError(
+                f"{what} cannot be read: {wrong}; check that all processes run the same version"
+            ) from None
 
     async def _reply(self, topic: str, message: RpcCall | RpcReply, what: str, seconds: float) -> Any:
-        """What comes back under the number of a message that is published to ``topic``."""
+        """Publish a message to ``topic`` and wait for the reply with its number; ``Timeout`` after ``seconds``."""
         line = self._up()
         self._open[message.number] = awaited = asyncio.get_running_loop().create_future()
         line.publish(topic, encode(message), divide=True)
@@ -129,7 +131,7 @@ class Remote:
             del self._open[message.number]
 
     async def ask_leader(self, question: RpcRequest, *, seconds: float = 30.0) -> Any:
-        """What the leader answers; looks for it anew where leadership has moved on."""
+        """The leader's result of an RPC call; finds the new leader if leadership has moved."""
         end = seconds_of("seconds", seconds)
         try:
             async with asyncio.timeout(end):
@@ -142,16 +144,16 @@ class Remote:
             raise Timeout(f"an answer of the leader to {type(question).__name__}", seconds) from None
 
     async def change(self, question: AddLearner | ChangeMembership, *, seconds: float = 30.0) -> WriteResponse:
-        """Have the leader change the membership; where that stands in the log, and the membership."""
+        """Ask the leader to change the membership; returns its place in the log, and the new membership."""
         return msgspec.convert(await self.ask_leader(question, seconds=seconds), WriteResponse)
 
     async def catch_up(self, *, seconds: float = 10.0) -> None:
-        """Wait until all has arrived that the broker had kept: it keeps an order, so an echo comes after that."""
+        """Wait until all retained messages have arrived: the broker keeps the order, so an echo comes after them."""
         echo = RpcReply(next(self._numbers), RpcResult())
         await self._reply(f"answers/{self._name}/0", echo, "an echo of the broker", seconds)
 
     async def leader(self, *, seconds: float = 30.0) -> NodeId:
-        """The node that leads in the highest term, as soon as it has committed something there."""
+        """Wait until a leader has committed an entry of its term; returns the leader in the highest term."""
         try:
             async with asyncio.timeout(seconds):
                 await self.until(lambda: leader_of(self.metrics) is not None)
@@ -162,45 +164,45 @@ class Remote:
         return leader
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until ``holds()`` is true of what the nodes say, or the connection is closed; bound the wait."""
+        """Wait until ``holds()`` is true of the nodes' metrics, or the connection is closed; it has no time limit."""
         while not holds():
             self._up()
             self._changed.clear()
             await self._changed.wait()
 
     def publish_faults(self, decree: LinkFaults) -> bytes:
-        """Let the links of every node that obeys be so (:mod:`pyraft_lab.network.fault_control`).
+        """Set the link faults of all nodes that accept fault control (:mod:`pyraft_lab.network.fault_control`).
 
-        The digest that is returned stands in ``obeying`` for every node that has heard of it.
+        Returns the digest of these faults; ``faults_applied`` shows it for every node that has applied them.
         """
         return publish(self._up(), decree)
 
     def publish_room(self, room: Room) -> None:
-        """Arrange the room for every seat in it (:mod:`pyraft_lab.runtime.room`)."""
+        """Publish the room settings to every node in the room (:mod:`pyraft_lab.runtime.room`)."""
         room_of.publish(self._up(), room)
 
     def publish_playing(self, node: NodeId, playing: Playing) -> None:
-        """Let the teacher know how ``node`` is played here."""
+        """Report to the teacher how ``node`` is played here."""
         self._up().publish(f"players/{self._name}/{node}", room_of.encode_playing(playing), retain=True)
 
     def client(self, *, deadline: float = 10.0, max_bytes: int = MOST_COMMAND_BYTES) -> Client:
-        """A session with the cluster; a command of more than ``max_bytes`` is refused before it is sent."""
+        """A new client session; a command larger than ``max_bytes`` bytes is refused before it is sent."""
         return Client(self, deadline=deadline, max_bytes=max_bytes)
 
-    # A client's door
+    # A client's transport
 
     def nodes(self) -> Sequence[NodeId]:
-        """Whom one may ask."""
+        """The nodes a client may ask."""
         return tuple(self.metrics)
 
     def check(self, query: Any, /) -> None:
-        """``BadCommand`` for a query that has no form of its own: it would travel as its text, and be another one."""
+        """Raise ``BadCommand`` for a query that has no encoding: as its text it would be another query."""
         encode_query(query)
 
-    # Listening
+    # Incoming messages
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        """Sort what arrives; garbage is let go."""
+        """Handle a message by its topic; garbage is dropped."""
         try:
             match topic.split("/"):
                 case [node, "status"]:
@@ -218,25 +220,25 @@ class Remote:
             pass
 
     def _up(self) -> MqttSession:
-        """The line to the broker, while it is held."""
+        """The MQTT session to the broker, while it is open."""
         if self._line is None:
             raise copy(self._over)
         return self._line
 
     def _hang_up(self, why: PyraftError) -> None:
-        """Nobody answers any more, and whoever waits hears that."""
+        """Fail every waiting call with ``why``: no reply can arrive any more."""
         self._line, self._over = None, why
         for waiting in self._open.values():
             if not waiting.done():
                 waiting.set_exception(copy(why))
-                waiting.exception()  # asked for, in case nobody waits any more
+                waiting.exception()  # retrieved, in case no caller waits any more
         self._changed.set()
 
     def _on_connected(self) -> None:
         self.is_connected = True
 
     def _on_connection_lost(self) -> None:
-        """Who goes while the broker is away cannot be heard to go; those that stay will say so when it is back."""
+        """Forget all nodes: without a broker their ends are not seen. Live nodes report again when it is back."""
         self.is_connected = False
         self.metrics.clear()
         self.faults_applied.clear()

@@ -1,6 +1,6 @@
-"""A classroom as its teacher arranges it: how fast clocks run, who plays by hand, whether answers count for real.
+"""A teacher's settings of a classroom: the pace of the clocks, the nodes played by hand, and whether answers count.
 
-The arrangement is retained on ``pyraft/<cluster>/room``, so that who comes later finds it there too.
+The settings are retained on ``pyraft/<cluster>/room``, so that nodes that come later get them, too.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ SLOWEST = 1000
 
 
 class Room(Struct, frozen=True, kw_only=True):
-    """``pace`` is by how much every timer is longer than usual; ``by_hand`` names the nodes that are played by hand.
+    """``pace`` multiplies every timer; ``by_hand`` names the nodes that are played by hand.
 
-    ``for_real``: a wrong answer is what is done; else what Raft says is done, and the answer only marked.
+    With ``for_real`` a node follows a wrong answer; without it, the node follows Raft, and the answer is only marked.
     """
 
     pace: float = 1.0
@@ -41,7 +41,7 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 class Playing(Struct, frozen=True, kw_only=True):
-    """How somebody plays: how many answers were right of how many, and what is asked now."""
+    """How a node is played: the number of right answers, of all answers, and the present question."""
 
     by_hand: bool
     right: int = 0
@@ -50,32 +50,32 @@ class Playing(Struct, frozen=True, kw_only=True):
 
 
 class SeatPlayer(Protocol):
-    """Who may play a node by hand (:mod:`pyraft_lab.exercises.player`); also an observer of it."""
+    """A player of a node (:mod:`pyraft_lab.exercises.player`); also an observer of its records."""
 
     @property
     def rules(self) -> Rules:
-        """The rules its node follows."""
+        """The rules that the node follows."""
 
     def wrap_network(self, network: Network) -> Network:
-        """The network through which its node is to hear the others."""
+        """The network through which the node receives the others' messages."""
 
     async def play(self, raft: Raft) -> None:
-        """The node runs; play it until this is cancelled."""
+        """Play the running node until cancelled."""
 
     def on_room(self, room: Room) -> None:
-        """The teacher has arranged the room."""
+        """The teacher changed the room settings."""
 
     def __call__(self, record: Record) -> None:
-        """See what the node did."""
+        """Observe a record of the node."""
 
 
 def publish(line: MqttSession, room: Room) -> None:
-    """Tell everybody in the room."""
+    """Publish the settings to everybody in the room."""
     line.publish(TOPIC, msgspec.msgpack.encode(room), retain=True)
 
 
 def watch_room(network: MqttNetwork, hear: Callable[[Room], None]) -> MqttSession:
-    """A line over which ``hear`` is told of every arrangement; to be opened by the caller. Garbage changes nothing."""
+    """A session that passes every change of the settings to ``hear``; the caller opens it. Garbage is dropped."""
 
     def listen(_topic: str, payload: bytes) -> None:
         try:
@@ -88,17 +88,17 @@ def watch_room(network: MqttNetwork, hear: Callable[[Room], None]) -> MqttSessio
 
 
 def decode(payload: bytes) -> Room:
-    """An arrangement as it travelled; ``msgspec.MsgspecError`` for garbage."""
+    """Settings from their payload; raises ``msgspec.MsgspecError`` for garbage."""
     return read(_decoder, payload) if payload else Room()
 
 
 def encode_playing(playing: Playing) -> bytes:
-    """As it travels, retained on ``pyraft/<cluster>/players/<client>/<node>``."""
+    """The payload, retained on ``pyraft/<cluster>/players/<client>/<node>``."""
     return msgspec.msgpack.encode(playing)
 
 
 def decode_playing(payload: bytes) -> Playing:
-    """As it was sent; ``msgspec.MsgspecError`` for garbage."""
+    """A ``Playing`` from its payload; raises ``msgspec.MsgspecError`` for garbage."""
     return read(_playing, payload)
 
 
@@ -107,7 +107,7 @@ _decoder = msgspec.msgpack.Decoder(Room)
 
 
 def slowed(now: Config, usual: Config, pace: float) -> Config:
-    """The settings of now, with the usual times made longer.
+    """The settings ``now``, with the times of ``usual`` multiplied by ``pace``.
 
     >>> slowed(Config(enable_elect=False), Config(), 10).election_timeout
     (1.5, 3.0)

@@ -1,12 +1,12 @@
-"""What clients of other processes ask a node, and how answers and errors travel back.
+"""RPC messages: calls of clients in other processes to a node, and the replies and errors that return.
 
 ::
 
-    pyraft/<cluster>/<node>/ask/<client>       a question
-    pyraft/<cluster>/answers/<client>/<node>   its answer
+    pyraft/<cluster>/<node>/ask/<client>       a call
+    pyraft/<cluster>/answers/<client>/<node>   its reply
     pyraft/<cluster>/<node>/status             retained: the node's metrics; cleared when it goes
 
-An error arrives as what it was: the class and its facts travel, and ``NotLeader`` still names the leader.
+An error arrives as the same class with the same fields; ``NotLeader`` still names the leader.
 """
 
 from collections.abc import Mapping
@@ -39,37 +39,37 @@ class ReadQuery(Struct, frozen=True, tag=True):
 
 
 class ReadIndex(Struct, frozen=True, tag=True):
-    """An index that is committed, linearizably."""
+    """Return a committed index, linearizably."""
 
 
 class Initialize(Struct, frozen=True, tag=True):
-    """Found the cluster with these voters."""
+    """Initialize the cluster with these voters."""
 
     voters: tuple[NodeId, ...]
 
 
 class AddLearner(Struct, frozen=True, tag=True):
-    """Let a node receive the log; ``blocking`` waits until it has it."""
+    """Let a node receive the log; ``blocking`` waits until it has caught up."""
 
     node: NodeId
     blocking: bool = True
 
 
 class ChangeMembership(Struct, frozen=True, tag=True):
-    """Change who votes; those who leave stay as learners with ``retain``."""
+    """Change the voters; with ``retain`` removed voters stay as learners."""
 
     change: Change
     retain: bool = False
 
 
 class TransferLeader(Struct, frozen=True, tag=True):
-    """Let this node lead."""
+    """Transfer leadership to this voter."""
 
     to: NodeId
 
 
 class AllowNextRevert(Struct, frozen=True, tag=True):
-    """This node lost its log, and may be sent it again from nothing."""
+    """Let this node, which lost its log, start from nothing, once."""
 
     node: NodeId
 
@@ -79,32 +79,32 @@ class TriggerSnapshot(Struct, frozen=True, tag=True):
 
 
 Operation = Initialize | AddLearner | ChangeMembership | TransferLeader | AllowNextRevert | TriggerSnapshot
-"""What an operator asks for."""
+"""The operator's calls."""
 RpcRequest = WriteCommands | ReadQuery | ReadIndex | Operation | Request
 
 
 class RpcCall(Struct, frozen=True, array_like=True):
-    """A question; the answer carries the same number."""
+    """A call; the reply carries the same number."""
 
     number: int
     question: RpcRequest
 
 
 class RpcError(Struct, frozen=True, tag=True):
-    """An error: its class, and what it was made with."""
+    """An error: its class and its fields."""
 
     error: str
     facts: Mapping[str, Any]
 
 
 class RpcResult(Struct, frozen=True, tag=True):
-    """What was asked for."""
+    """The result of a call."""
 
     value: Any = None
 
 
 class RpcReply(Struct, frozen=True, array_like=True):
-    """The answer to the question of this number."""
+    """The reply to the call with this number."""
 
     number: int
     answer: RpcResult | RpcError
@@ -123,17 +123,17 @@ _metrics = msgspec.msgpack.Decoder(Metrics)
 
 
 def encode(message: RpcCall | RpcReply | Metrics) -> bytes:
-    """As it travels; what has no form of its own travels as its text."""
+    """The payload of a message; a value without an encoding is sent as its text."""
     return _encoder.encode(message)
 
 
 def decode_call(data: bytes) -> RpcCall:
-    """A question; ``msgspec.MsgspecError`` where the bytes are none."""
+    """A call from its payload; raises ``msgspec.MsgspecError`` for garbage."""
     return read(_asked, data)
 
 
 def number_of(data: bytes) -> int | None:
-    """The number of a question that cannot be read, so that its asker can be told; ``None`` where even that is lost."""
+    """The number of a call that cannot be read, so that its caller gets an error; ``None`` if it is unreadable too."""
     try:
         return read(_numbered, data).number
     except msgspec.MsgspecError:
@@ -141,22 +141,22 @@ def number_of(data: bytes) -> int | None:
 
 
 def decode_reply(data: bytes) -> RpcReply:
-    """An answer; ``msgspec.MsgspecError`` where the bytes are none."""
+    """A reply from its payload; raises ``msgspec.MsgspecError`` for garbage."""
     return read(_reply, data)
 
 
 def decode_metrics(data: bytes) -> Metrics:
-    """A node's metrics; ``msgspec.MsgspecError`` where the bytes are none."""
+    """A node's metrics from their payload; raises ``msgspec.MsgspecError`` for garbage."""
     return read(_metrics, data)
 
 
 def encode_value(value: Any) -> msgspec.Raw:
-    """A part of an answer, encoded by itself; raises what keeps it from travelling."""
+    """A part of a reply, encoded by itself; raises the error that prevents it."""
     return msgspec.Raw(_encoder.encode(value))
 
 
 def refused(error: PyraftError) -> RpcError:
-    """An error as it travels; a fact without a form of its own as its text."""
+    """An error as an RPC message; a field without an encoding is sent as its text."""
     facts = {name: value if _travels(value) else shown(value) for name, value in vars(error).items()}
     return RpcError(type(error).__name__, facts or {"message": str(error)})
 
@@ -170,7 +170,7 @@ def _travels(value: Any) -> bool:
 
 
 def to_error(refusal: RpcError) -> PyraftError:
-    """The error that was raised at the other end.
+    """Rebuild the error that the other process raised.
 
     >>> to_error(refused(errors.NotLeader(3, node=1)))
     NotLeader('node 1 refuses: not the leader; ask node 3')
@@ -180,7 +180,7 @@ def to_error(refusal: RpcError) -> PyraftError:
         return PyraftError(_message(refusal))
     try:
         return known(**{name: value for name, value in refusal.facts.items() if name != "message"})
-    except (TypeError, ValueError, AttributeError, LookupError):  # of another version, or nobody's
+    except (TypeError, ValueError, AttributeError, LookupError):  # of another version, or forged
         return PyraftError(_message(refusal))
 
 

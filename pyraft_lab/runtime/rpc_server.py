@@ -1,4 +1,4 @@
-"""A node's desk: it answers clients of other processes over the broker, and publishes how the node stands."""
+"""A node's RPC server: it serves clients of other processes over the broker, and publishes the node's metrics."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -39,15 +39,15 @@ from pyraft_lab.session import Rejected, Value
 PAUSE = 0.05
 """Seconds between two publications of a node's metrics."""
 MOST_OPEN = 2048
-"""Questions that may be open at once; who asks more is told when to come back."""
+"""Calls that may be open at once; further calls get ``Overloaded`` with a time to retry."""
 RETRY = 0.1
-"""Seconds after which a node with too many open questions may be asked again."""
+"""Seconds after which a node with too many open calls may be asked again."""
 MOST_REPLY = 1 << 20
-"""Bytes of the answers to several queries in one reply; a single larger one goes alone."""
+"""Bytes of all answers to several queries in one reply; a single larger answer goes alone."""
 
 
 async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
-    """Answer for ``raft`` until it is over; raises what ended it."""
+    """Serve RPC calls to ``raft`` until it ends; raises the error that ended it."""
     async with asyncio.TaskGroup() as group:
         server = RpcServer(raft, group.create_task)
         async with MqttSession(
@@ -66,7 +66,7 @@ async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
 
 
 def _fitting(answers: Sequence[Value | Rejected]) -> Sequence[msgspec.Raw]:
-    """As many of the first answers as fit into a reply, each encoded; one with no form that travels says so."""
+    """As many of the first answers as fit into one reply, each encoded; one without an encoding is an error."""
     taken: list[msgspec.Raw] = []
     room = MOST_REPLY
     for answer in answers:
@@ -86,7 +86,7 @@ def _encoded(answer: Value | Rejected) -> msgspec.Raw:
 
 
 class RpcServer:
-    """Questions in, answers out."""
+    """The RPC server of one node: calls in, replies out."""
 
     def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object]) -> None:
         self._raft, self._start = raft, start
@@ -94,13 +94,13 @@ class RpcServer:
         self.line: MqttSession | None = None
 
     def publish_status(self) -> None:
-        """Publish how the node stands, for those who are there and those who come."""
+        """Publish the node's metrics as a retained message."""
         now = self._raft.metrics
         if self.line is not None and now.running is None:
             self.line.publish(f"{self._raft.id}/status", encode(now), retain=True)
 
     def on_call(self, topic: str, payload: bytes) -> None:
-        """Take a question; one that makes no sense is refused, garbage is let go."""
+        """Serve a call; an unreadable one gets an error, garbage is dropped."""
         client = topic.rpartition("/")[2]
         try:
             asked = decode_call(payload)
@@ -108,14 +108,14 @@ class RpcServer:
             self._refuse(client, payload, str(wrong))
             return
         if self._is_open >= MOST_OPEN:
-            full = Overloaded(self._is_open, MOST_OPEN, what="questions wait", retry_after=RETRY)
+            full = Overloaded(self._is_open, MOST_OPEN, what="calls are waiting", retry_after=RETRY)
             self._reply(client, asked.number, refused(full))
             return
         self._is_open += 1
         self._start(self._answer(client, asked))
 
     def _refuse(self, client: str, payload: bytes, why: str) -> None:
-        """Tell who asked what nobody can read, as far as the number of the question can be."""
+        """Send an error for an unreadable call, if at least its number can be read."""
         number = number_of(payload)
         if number is not None:
             self._reply(client, number, refused(ConfigError("question", payload[:60], why)))
@@ -126,11 +126,11 @@ class RpcServer:
         finally:
             self._is_open -= 1
         if not isinstance(asked.question, (WriteCommands, ReadQuery, ReadIndex, Request)):
-            self.publish_status()  # who asked for a change sees it no later than the answer
+            self.publish_status()  # the caller sees a change no later than the reply
         self._reply(client, asked.number, answer)
 
     def _reply(self, client: str, number: int, answer: RpcResult | RpcError) -> None:
-        """Publish an answer; where a machine's has no form that travels, say that."""
+        """Publish a reply; if a machine's answer has no encoding, publish that as an error."""
         try:
             data = encode(RpcReply(number, answer))
         except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
@@ -161,14 +161,14 @@ class RpcServer:
                 return await self._operate(question)
 
     async def _serve(self, request: Request) -> Any:
-        """What a client asks for; its commands are checked here, and what does not fit into one reply is left out."""
+        """Serve a client's request; check its commands here, and leave out answers that do not fit into one reply."""
         if isinstance(request, WriteBatch):
             check_batch(request.data, request.client, request.serial)
         reply = await self._raft.serve(request)
         return _fitting(reply) if isinstance(request, ReadMany) else reply
 
     async def _operate(self, question: Operation) -> Any:
-        """What an operator asks for."""
+        """Carry out an operator's call."""
         raft = self._raft
         match question:
             case Initialize(voters):

@@ -9,7 +9,7 @@ from pyraft_lab.storage.memory import MemoryStorage
 
 
 class StorageUse:
-    """The use of a storage by one node; another that is given the same object meanwhile is refused."""
+    """The use of a storage by one node; a second node with the same object is refused meanwhile."""
 
     _open: ClassVar[dict[int, "StorageUse"]] = {}
 
@@ -18,12 +18,12 @@ class StorageUse:
         self.identity = identity
 
     async def begin(self) -> Disk:
-        """Claim the storage and load it; ``StorageFailed`` where it is in use, somebody else's, or damaged."""
+        """Claim the storage and load it; ``StorageFailed`` if it is in use, another node's, or damaged."""
         other = self._open.setdefault(id(self.storage), self)
         if other is not self:
             raise StorageFailed(
                 f"the {type(self.storage).__name__} that {self.identity} was given is in use by {other.identity}",
-                "give every node a storage of its own, and a restarted one its own after shutdown()",
+                "give every node a storage of its own; a restarted node uses its own again after shutdown()",
             )
         try:
             await claim(self.storage, self.identity)
@@ -33,7 +33,7 @@ class StorageUse:
             raise
 
     async def end(self) -> None:
-        """Close the storage, if it is in use here; twice is no error."""
+        """Close the storage, if it is in use here; a second call is no error."""
         if self._open.get(id(self.storage)) is not self:
             return
         try:

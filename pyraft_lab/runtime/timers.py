@@ -1,6 +1,6 @@
-"""The timers of one node, on a real clock; they can be frozen, so that a live election can be walked step by step.
+"""The timers of one node, on a real clock; freeze them to go through a live election step by step.
 
-A timer has run out when the clock says so, whether or not the event loop has noticed: a process may have stood still.
+The clock decides when a timer has expired, not the event loop: a process may have been paused.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from pyraft_lab.engine.timers import Timer, TimerKind, delay
 from pyraft_lab.trace.record import EventId
 
 ROUNDS = 1000
-"""Rounds whose beginnings are remembered."""
+"""Rounds whose start times are remembered."""
 
 
 def now() -> float:
-    """Seconds that never go back and, where the system has such a clock, go on while the machine sleeps."""
+    """Seconds that never go back and, if the system has such a clock, include the time the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 class Running(NamedTuple):
-    """A timer that was set and not taken: when it runs out, its place among all that were set, and why it was set."""
+    """A running timer: when it expires, its order among all timers set, and the event that set it."""
 
     at: float
     sequence: int
@@ -36,7 +36,7 @@ class Running(NamedTuple):
 
 
 class Timers:
-    """Runs the timers that the engine names; those that have run out stay until somebody takes them."""
+    """Run the timers that the engine sets; an expired timer stays until it is taken."""
 
     def __init__(self, wake: Callable[[], None], chance: random.Random) -> None:
         self._wake, self._chance = wake, chance
@@ -49,11 +49,11 @@ class Timers:
 
     @property
     def has_due(self) -> bool:
-        """Whether a timer has run out and may be taken."""
+        """Whether an expired timer can be taken."""
         return not self._is_frozen and self._has_overdue()
 
     def overdue(self, *, frozen_too: bool = False) -> tuple[Timer, ...]:
-        """All timers that have run out by now, the longest due first; those of a frozen clock only if asked for."""
+        """All expired timers, the longest due first; those of a frozen clock only with ``frozen_too``."""
         if (self._is_frozen and not frozen_too) or not self._has_overdue():
             return ()
         limit = now()
@@ -61,11 +61,11 @@ class Timers:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether timers run out unseen."""
+        """Whether the timers are frozen."""
         return self._is_frozen
 
     def set(self, command: SetTimer, config: Config, cause: EventId) -> None:
-        """Start a timer anew, because of event ``cause``; that it had run out, if nobody took it yet, is forgotten."""
+        """Start (or restart) a timer because of event ``cause``; an earlier expiry that was not taken is forgotten."""
         self._forget(command.timer)
         if command.timer.kind is TimerKind.LEASE:
             self._note_round(command.timer.key)
@@ -80,32 +80,32 @@ class Timers:
             self._forget(command.timer)
             return
         if command.timer.kind is TimerKind.LEASE:
-            self._rounds.clear()  # the office is over, and the next one counts anew
+            self._rounds.clear()  # the leadership has ended, and the next one counts its rounds from the start
         for timer in list(self._running):
             if timer.kind == command.timer.kind:
                 self._forget(timer)
 
     def began(self, round: int) -> float | None:
-        """When a leader's round was sent, in seconds of the system's clock: a lease is set with each."""
+        """When the leader sent a round, in seconds of the system's clock; each round sets a lease."""
         return self._rounds.get(round)
 
     def take_due(self) -> tuple[Timer, EventId]:
-        """A timer that has run out, the longest due first, and the event that had set it."""
+        """Take the expired timer that is longest due; returns it and the event that set it."""
         timer = self._queue[0][2]
         return timer, self.take(timer)
 
     def take(self, timer: Timer) -> EventId:
-        """Take one that has run out; the event that had set it."""
+        """Take one expired timer; returns the event that set it."""
         cause = self._running[timer].cause
         self._forget(timer)
         return cause
 
     def freeze(self) -> None:
-        """From now on no timer is seen to run out."""
+        """Freeze the timers: none expires from now on."""
         self._is_frozen = True
 
     def thaw(self) -> None:
-        """Timers that ran out meanwhile are due now."""
+        """Thaw the timers; those that expired meanwhile are due now."""
         self._is_frozen = False
         self._wake()
 
@@ -125,7 +125,7 @@ class Timers:
         return bool(self._queue) and self._queue[0][0] <= now()
 
     def _is_set(self, line: tuple[float, int, Timer]) -> bool:
-        """Whether a line of the queue is about a timer as it runs now: it may have been stopped or set anew."""
+        """Whether an item of the queue belongs to a timer that still runs: it may have been stopped or restarted."""
         running = self._running.get(line[2])
         return running is not None and running.sequence == line[1]
 
@@ -133,7 +133,7 @@ class Timers:
         return self._running[timer].at, self._running[timer].sequence
 
     def _ring(self, timer: Timer) -> None:
-        """The loop's clock says that it has run out; the loop's clock may be a moment early."""
+        """Handle an expiry of the loop's clock, which may come a moment early."""
         running = self._running[timer]
         left = running.at - now()
         if left > 0:

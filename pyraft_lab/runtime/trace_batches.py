@@ -1,13 +1,13 @@
-"""Numbered batches of records: a follower notices what is missing, and starts again from a whole state.
+"""Numbered batches of records: a follower notices missing records, and starts again from a full state.
 
 ::
 
-    sender    #0 #1 #2 │ #3 #4 │ #5 │ whole state, #6 #7      a batch says the number of its first record
-                           × lost                             numbers count what a node has recorded since it started
-    receiver  #0 #1 #2 ─────────▶ #5: 2 are missing, and what #5 changed is not known: ask for the whole state
+    sender    #0 #1 #2 │ #3 #4 │ #5 │ full state, #6 #7       a batch has the number of its first record
+                           × lost                             numbers count a node's records since its start
+    receiver  #0 #1 #2 ─────────▶ #5: 2 are missing, so the change of #5 cannot be read: ask for the full state
                                   #6: 1 more is missing; the state is known again
 
-Batches may be lost, doubled, late or forged. Whatever makes no sense is dropped and counted.
+Batches may be lost, duplicated, late or forged. Invalid batches are dropped and counted.
 """
 
 import math
@@ -25,15 +25,15 @@ from pyraft_lab.trace.files import Reader, Writer
 from pyraft_lab.trace.record import EventId, Flight, Record, gap
 
 RUNS = 16
-"""Starts of one node that a receiver remembers, for batches that come late."""
+"""Runs of one node that a receiver remembers, for batches that come late."""
 MOST = 1_000_000
-"""Records that may be missing at once: a batch from further ahead is forged."""
+"""The most records that may be missing at once; a batch with a larger gap is forged."""
 ID_LIMIT = 1 << 63
-"""Ids of events and messages are smaller: they are columns of whole numbers."""
+"""Ids of events and messages are below this: they are columns of integers."""
 
 
 class Batch(Struct, frozen=True, array_like=True):
-    """``lines`` of records from ``number`` on, of one ``run`` of a node; ``whole``: how it stood before, or empty."""
+    """``lines`` of records from ``number`` on, of one ``run`` of a node; ``whole``: the state before, or empty."""
 
     run: int
     number: int
@@ -46,7 +46,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Sender:
-    """Numbers the records of one node; ``run`` tells this start of the node from its others."""
+    """Number the records of one node; ``run`` distinguishes its starts."""
 
     def __init__(self, node: NodeId, *, run: int) -> None:
         self._node, self._run = node, run
@@ -57,7 +57,7 @@ class Sender:
         self._writer = Writer()
 
     def add(self, record: Record, *, is_followed: bool) -> None:
-        """Keep a record for the next batch; one that nobody follows is only counted."""
+        """Add a record to the next batch; without a follower it is only counted."""
         self._count += 1
         if is_followed or self._records:
             self._records.append(record)
@@ -65,11 +65,11 @@ class Sender:
             self._base = record
 
     def add_full_state(self) -> None:
-        """Somebody asks how the node stands: the next batch says it."""
+        """Put the node's full state into the next batch."""
         self._is_asked = True
 
     def take(self) -> bytes | None:
-        """The next batch, if there is anything to say."""
+        """The next batch; ``None`` if there is nothing to send."""
         whole = self._whole() if self._is_asked else b""
         if not whole and not self._records:
             return None
@@ -80,12 +80,12 @@ class Sender:
         return _encode(batch)
 
     def forget(self) -> None:
-        """Let go of the records that wait; they stay counted, and how the node stands now is known."""
+        """Drop the waiting records; they stay counted, and the node's present state is known."""
         self._base = next((record for record in reversed(self._records) if record.step is not None), self._base)
         self._records = []
 
     def _whole(self) -> bytes:
-        """How the node stood before the records that wait; a node that has not started says it with its first step."""
+        """The node's state before the waiting records; empty for a node whose start is the first of them."""
         self._writer = Writer()
         if self._base is None:
             return b""
@@ -93,7 +93,7 @@ class Sender:
 
 
 class Run:
-    """What is known of one start of a node: ``next`` is the number of the record that should come next."""
+    """What is known of one run of a node: ``next`` is the number of the next expected record."""
 
     def __init__(self, next: int | None) -> None:
         self.next = next
@@ -104,7 +104,7 @@ class Run:
 
 
 class Receiver:
-    """Reads the batches of one node; ``new_id`` numbers the records that tell of gaps."""
+    """Read the batches of one node; ``new_id`` numbers the records that report gaps."""
 
     def __init__(self, node: NodeId, new_id: Callable[[], EventId]) -> None:
         self.unreadable = 0
@@ -114,11 +114,11 @@ class Receiver:
 
     @property
     def needs_full_state(self) -> bool:
-        """Whether a whole state is needed to go on."""
+        """Whether the receiver needs a full state to go on."""
         return bool(self._runs) and (self._newest.needs_full_state or self._newest.next is None)
 
     def read(self, payload: bytes) -> list[Record]:
-        """The records of a batch, and before them what is missing."""
+        """The records of a batch; before them a record for each gap."""
         batch = self._batch(payload)
         if batch is None:
             self.unreadable += 1
@@ -135,13 +135,13 @@ class Receiver:
         return None if is_far or not 0 <= batch.number < ID_LIMIT else batch
 
     def end(self) -> list[Record]:
-        """What is missing and was not told yet."""
+        """The record of a gap that was not yet reported."""
         run = self._newest
         untold, run.untold = run.untold, 0
         return [self._gap(run, untold)] if untold else []
 
     def _run_of(self, id: int) -> list[Record]:
-        """Turn to another run of the node, if the batch is of one; what came before the very first is not missing."""
+        """Change to another run of the node, if the batch has one; nothing is missing before the very first batch."""
         run = self._runs.pop(id, None) or Run(0 if self._runs else None)
         told = self.end() if run is not self._newest else []
         self._runs[id] = self._newest = run
@@ -160,7 +160,7 @@ class Receiver:
                 yield from self._record(run, number, line)
 
     def _record(self, run: Run, number: int, line: bytes) -> Iterator[Record]:
-        """One record, or none where it cannot be read without the ones that are missing."""
+        """One record; none if it cannot be read without the missing ones."""
         record = self._read(run.reader, line)
         if run.next is None and (record is None or record.step is None):
             return
@@ -182,7 +182,7 @@ class Receiver:
         return record if is_plausible(record, self._node, known) else None
 
     def _lose(self, run: Run, count: int) -> Iterator[Record]:
-        """So many are missing: told at once, or with the next state where a state is waited for already."""
+        """Report ``count`` missing records: at once, or with the next full state if one is awaited."""
         run.reader = Reader()
         run.untold += count
         if not run.needs_full_state:
@@ -190,7 +190,7 @@ class Receiver:
             yield from self.end()
 
     def _resume(self, run: Run, batch: Batch) -> Iterator[Record]:
-        """A whole state has come; it is news where something is missing, else it says what is known."""
+        """Accept a full state; it is a record if something is missing, else only the base of the next ones."""
         reader = Reader()
         told = self._read(reader, batch.full_state)
         if told is None or told.state is None:
@@ -209,9 +209,9 @@ class Receiver:
 
 
 def is_plausible(record: Record, node: NodeId, known: Log | None = None) -> bool:
-    """Whether a stranger's record can be one of this node: its own state, and no number or time beyond reason.
+    """Whether a received record can be one of this node: its own state, with no absurd number or time.
 
-    ``known`` is the node's log as far as it has been looked at already.
+    ``known`` is the part of the node's log that was already checked.
     """
     states = [record.state] if record.state is not None else []
     states += [record.step.before, record.step.after] if record.step is not None else []
@@ -243,7 +243,7 @@ def _is_reasonable(state: RaftState, known: Log) -> bool:
 
 
 def _is_log(log: Log, known: Log) -> bool:
-    """Whether the entries of a log stand where it says; chunks that were looked at before are right."""
+    """Whether the entries of a log are where it says; chunks that were checked before are right."""
     seen = set(map(id, known.chunks))
     at, last = log.start.index, log.start
     for chunk in log.chunks:
@@ -254,7 +254,7 @@ def _is_log(log: Log, known: Log) -> bool:
 
 
 def _is_chunk(chunk: Chunk, first: Index) -> bool:
-    """Consecutive entries from ``first`` on, in a chunk of their own."""
+    """Whether a chunk holds consecutive entries from ``first`` on."""
     ids = [entry.id for entry in chunk.entries]
     stop = first + len(ids)
     return (

@@ -1,16 +1,16 @@
-"""Traces over MQTT: nodes publish their records while somebody follows, and one trace gathers them all.
+"""Traces over MQTT: nodes publish their records while a follower is there; one trace collects them all.
 
 ::
 
-    pyraft/<cluster>/followers/<name>   retained: "I am here", every few seconds; or "tell me the whole of node 3"
-    pyraft/<cluster>/<node>/presence    retained: who speaks as this node; cleared when it dies
-    pyraft/<cluster>/<node>/trace       batches of records, numbered; only while a follower is there
+    pyraft/<cluster>/followers/<name>   retained: "I am here", every few seconds; or "send the full state of node 3"
+    pyraft/<cluster>/<node>/presence    retained: the process that is this node; cleared when it ends
+    pyraft/<cluster>/<node>/trace       numbered batches of records, only while a follower is there
 
-Messages may be lost. A follower notices by the numbers, says in its trace how many records are missing, and goes on
-from the whole state that the node tells when it is asked (:mod:`pyraft_lab.runtime.trace_batches`).
+Messages may be lost. A follower notices by the numbers, records how many records are missing, and goes on
+from the full state that it requests from the node (:mod:`pyraft_lab.runtime.trace_batches`).
 
-Clocks of different machines differ. A record knows its cause, so where an effect seems to come before its cause, the
-clock of its node is put forward by the difference, once and for all.
+Clocks of different machines differ. A record knows its cause. If an effect seems to come before its cause, the
+clock of its node is moved forward by the difference, permanently.
 """
 
 import asyncio
@@ -38,48 +38,48 @@ from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace
 
 HELLO = 2.0
-"""Seconds between a follower's signs of life."""
+"""Seconds between two hello messages of a follower."""
 FAREWELL = 3 * HELLO
-"""Seconds without one after which nodes publish no more."""
+"""Seconds without a hello after which nodes stop publishing."""
 PAUSE = 0.05
 """Seconds of records in one message."""
 REQUESTS_STATE = 0.5
-"""Seconds after which a follower asks again for a whole state."""
+"""Seconds after which a follower repeats its request for a full state."""
 PATIENCE = 0.25
-"""Seconds that a record waits for its cause from another node to arrive."""
+"""Seconds that a record waits for its cause from another node."""
 
 REMEMBERED = 100_000
-"""Events whose times are kept for effects that are still to come."""
+"""Events whose times are kept for later effects."""
 
 NEWS = frozenset({Kind.SILENT, Kind.HEARD})
-"""What the follower itself tells of a node, by its own clock."""
+"""Kinds of records that the follower makes about a node, by its own clock."""
 FOLLOWER: NodeId = 0
 WIDEST = 15
-"""Digits of a node's number in a topic."""
+"""The most digits of a node's number in a topic."""
 NEW = b"new"
-"""A follower has come, and knows nothing yet."""
+"""The payload of a new follower, which knows nothing yet."""
 
 
 class Publisher:
-    """An observer that publishes a node's records over a line of its own, while somebody follows."""
+    """An observer that publishes a node's records over a session of its own, while a follower is there."""
 
     def __init__(self, node: NodeId, network: MqttNetwork, *, now: Callable[[], float] = time.monotonic) -> None:
         self._node, self._now = node, now
-        self._until = now() + HELLO  # a follower that is there already needs a moment to be heard
+        self._until = now() + HELLO  # the hello of an existing follower takes a moment to arrive
         self._is_heard = False
         self._sender = Sender(node, run=secrets.randbits(60))
         self._line = MqttSession(network, f"{node}-trace", topics=["followers/+"], deliver=self._met)
 
     def __call__(self, record: Record) -> None:
-        """Keep a record for the next message, if anybody follows."""
+        """Add a record to the next message, if there is a follower."""
         self._sender.add(record, is_followed=self._now() < self._until)
 
     async def run(self) -> None:
-        """Publish for ever."""
+        """Publish until cancelled."""
         async with self._line as line:
             while True:
                 await asyncio.sleep(PAUSE)
-                if not self._is_heard:  # to encode what nobody reads may take longer than a heartbeat can wait
+                if not self._is_heard:  # encoding records without a reader could delay a heartbeat
                     if self._now() >= self._until:
                         self._sender.forget()
                     continue
@@ -88,7 +88,7 @@ class Publisher:
                     line.publish(f"{self._node}/trace", batch, divide=True)
 
     def _met(self, _topic: str, payload: bytes) -> None:
-        """A follower is there; one that is new, or misses something, needs a whole state first."""
+        """Handle a follower's hello; a new one, or one that misses records, needs a full state first."""
         if payload in (NEW, full_state_of(self._node)):
             self._sender.add_full_state()
         if payload:
@@ -97,12 +97,12 @@ class Publisher:
 
 
 def full_state_of(node: NodeId) -> bytes:
-    """What a follower says that needs a node's whole state."""
+    """The payload with which a follower requests a node's full state."""
     return f"whole {node}".encode()
 
 
 class Merger:
-    """Brings the records of many nodes into one order, causes before effects; their times count from ``zero``."""
+    """Merge the records of many nodes into one order, causes before effects; times count from ``zero``, in seconds."""
 
     def __init__(self, *, zero: float = 0.0) -> None:
         self._zero = zero
@@ -112,11 +112,11 @@ class Merger:
         self._waiting: list[tuple[float, Record]] = []
 
     def add(self, records: Iterable[Record], *, now: float) -> None:
-        """Take in records in the order in which one node made them; ``now`` is when they arrived."""
+        """Add records in the order in which one node made them; ``now`` is their time of arrival in seconds."""
         self._waiting += [(now, record) for record in records]
 
     def take(self, *, now: float) -> list[Record]:
-        """The records that may go: their causes have gone before, or will not come any more."""
+        """The records that are ready: their causes were returned before, or will no longer come."""
         ready: list[Record] = []
         held = set[NodeId]()
         progress = True
@@ -136,7 +136,7 @@ class Merger:
         return record.cause is None or record.cause in self._times
 
     def _placed(self, record: Record) -> Record:
-        """The record on the common clock."""
+        """The record with its time on the common clock."""
         clock = FOLLOWER if record.kind in NEWS else record.node
         seen = record.time + self._ahead.get(clock, 0.0)
         late = self._earliest(record, seen) - seen
@@ -151,7 +151,7 @@ class Merger:
         return replace(record, time=seen - self._zero, sent=sent)
 
     def _earliest(self, record: Record, seen: float) -> float:
-        """Not before its cause; and news of a node not before what the node itself told last."""
+        """The earliest time of a record: after its cause; a report about a node comes after the node's last record."""
         if record.kind in NEWS:
             return self._latest.get(record.node, seen)
         return seen if record.cause is None else self._times.get(record.cause, seen)
@@ -172,7 +172,7 @@ class FollowedTrace(Trace):
         self._asked: dict[NodeId, float] = {}
         self._astray = 0
         self._presence = PresenceTracker()
-        self._numbers = itertools.count(secrets.randbits(38) << 24)  # far from those of any node
+        self._numbers = itertools.count(secrets.randbits(38) << 24)  # far from the ids of any node
         self._line: MqttSession | None = None
         self._thread = LoopThread(f"trace of {cluster}")
         self._thread.start()
@@ -190,24 +190,24 @@ class FollowedTrace(Trace):
         self.close()
 
     def __call__(self, record: Record) -> None:
-        """Keep one more record; of a node that somebody hurt its silence is no news."""
+        """Add a record; if a user stopped the node, its silence is not reported."""
         self._presence.on_record(record)
         super().__call__(record)
 
     @property
     def now(self) -> float:
-        """Seconds since it began to follow, which is what its times count."""
+        """Seconds since the trace began to follow; its times count from there."""
         return time.time() - self._zero
 
     @property
     def unreadable(self) -> int:
-        """How many messages on the trace topics made no sense, and were dropped."""
+        """How many messages on the trace topics were invalid, and were dropped."""
         return self._astray + sum(receiver.unreadable for receiver in tuple(self._receivers.values()))
 
     def close(self) -> None:
-        """Follow no more; what was gathered stays."""
+        """Stop following; the collected records stay."""
         self.is_open = False
-        self._thread.stop(Fatal("the trace has been closed"))
+        self._thread.stop(Fatal("the trace is closed"))
 
     async def _open(self) -> "asyncio.Task[None]":
         topic = f"followers/{self._network.address.username or secrets.token_hex(4)}"
@@ -223,7 +223,7 @@ class FollowedTrace(Trace):
         return asyncio.create_task(self._follow(line, topic))
 
     async def _follow(self, line: MqttSession, topic: str) -> None:
-        """Say that somebody is here, and gather what arrives."""
+        """Publish a hello, and collect what arrives."""
         said = -HELLO
         try:
             while True:
@@ -245,7 +245,7 @@ class FollowedTrace(Trace):
             self(record)
 
     def _ask_again(self, line: MqttSession, topic: str) -> None:
-        """Ask the nodes of which records are missing for their whole states, now and then until they have answered."""
+        """Ask nodes with missing records for their full states, repeatedly until they have answered."""
         now = time.monotonic()
         for node, receiver in self._receivers.items():
             if receiver.needs_full_state and now - self._asked.get(node, -REQUESTS_STATE) >= REQUESTS_STATE:
@@ -254,11 +254,11 @@ class FollowedTrace(Trace):
 
     @property
     def cluster(self) -> str:
-        """The name of the cluster that is followed."""
+        """The name of the followed cluster."""
         return self._network.cluster
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:  # noqa: FBT001, FBT002 (as a gate calls it)
-        """Tell the nodes something, from any thread; below the cluster's own topic."""
+        """Publish to the nodes, below the cluster's own topic; usable from any thread."""
         line = self._line
         if line is not None and self.is_open:
             self._thread.home.call(lambda: line.publish(topic, payload, retain=retain))
@@ -276,12 +276,12 @@ class FollowedTrace(Trace):
         self._merger.add(receiver.read(payload), now=time.monotonic())
 
     def _see(self, node: str, payload: bytes) -> None:
-        """Somebody claims to be a node, or nobody does any more; garbage is let go."""
+        """Handle a node's presence, claimed or cleared; garbage is dropped."""
         with suppress(msgspec.MsgspecError, ValueError):
             is_claimed = Claim.decode(payload) is not None
             self._presence.on_presence(int(node), is_claimed=is_claimed, now=time.monotonic())
 
     def _news(self) -> list[Record]:
-        """Records of the follower's own: which nodes are no longer heard from, and which are heard from again."""
+        """The follower's own records: nodes that are no longer heard from, and nodes that are heard from again."""
         news = self._presence.take(now=time.monotonic())
         return [Record(id=next(self._numbers), time=time.time(), kind=kind, node=node) for kind, node in news]

@@ -1,10 +1,10 @@
-"""``act(world, action)``: the one way in which a world changes; a pure function, like Raft itself."""
+"""``apply(world, action)``: the only function that changes a world; pure, like the engine."""
 
 from typing import NamedTuple, assert_never
 
 from msgspec.structs import replace
 
-from pyraft_lab.engine.events import Fire, Receive, SnapshotGone
+from pyraft_lab.engine.events import Event, Fire, Read, Receive, SnapshotGone
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, UnknownNode
@@ -52,10 +52,12 @@ from pyraft_lab.sim.world import (
 from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
 
 _EMPTY = Disk()
+ANY_CALL = Read(())
+"""Represents any request of a client."""
 
 
 class Applied(NamedTuple):
-    """The world after an action, the record of it, and the calls it ended."""
+    """The world after an action, the record of it, and the client calls it completed."""
 
     world: World
     record: Record
@@ -63,9 +65,9 @@ class Applied(NamedTuple):
 
 
 def apply(world: World, action: Action, now: Micros | None = None) -> Applied:
-    """Let ``action`` happen, at ``now`` (not before the world's own time); the given world stays as it is.
+    """Apply ``action`` at ``now`` (microseconds, default: the world's own time); the given world does not change.
 
-    Raises ``PyraftError`` where the action makes no sense: an unknown node, a message that is not under way.
+    Raises ``PyraftError`` for an action that is not possible: an unknown node, a message that is not on its way.
     """
     transition = Transition(world)
     transition.now = max(world.now, world.now if now is None else now)
@@ -78,7 +80,7 @@ def apply(world: World, action: Action, now: Micros | None = None) -> Applied:
 
 
 def new_node(setting: Setting, node: NodeId, disk: Disk = _EMPTY) -> Node:
-    """A server that has not started yet, with this on its disk."""
+    """A server that has not started yet, with ``disk`` as its disk."""
     state = setting.engine.start(node, disk, setting.config)
     return Node(id=node, state=state, synced=disk, machine=Sessions.of(setting.machine()))
 
@@ -89,7 +91,7 @@ def new_node(setting: Setting, node: NodeId, disk: Disk = _EMPTY) -> Node:
 def _pass(transition: Transition, action: Pending) -> None:
     due = transition.unschedule(action)
     if due is None:
-        raise PyraftError(f"{action} is not pending; what is, `pending` tells")
+        raise PyraftError(f"{action} is not pending; `pending` lists the actions that are")
     transition.cause = due.cause
     match action:
         case Deliver(message):
@@ -103,7 +105,7 @@ def _pass(transition: Transition, action: Pending) -> None:
 
 
 def _deliver(transition: Transition, flight: Flight) -> None:
-    """It arrives, unless its link was cut or its receiver died meanwhile."""
+    """Deliver a message, unless its link was cut or its receiver crashed meanwhile."""
     fate = _undelivered(transition, flight)
     kind = Kind.RECEIVE if fate is None else Kind.UNDELIVERED
     transition.describe(kind, flight.dst, peer=flight.src, message=flight.id, detail=fate or "")
@@ -121,7 +123,7 @@ def _undelivered(transition: Transition, flight: Flight) -> Fate | None:
 
 
 def _run_due(transition: Transition, action: FireTimer | Sync | Build | SnapshotMissing | GiveUp) -> None:
-    """Something of a node's own is due: a timer, its disk, its machine, its wait for what became of its entries."""
+    """Run an action of a node that is due: a timer, a sync, a built snapshot, or the end of a wait for its writes."""
     server = SimulatedDriver(transition, action.node)
     match action:
         case FireTimer(node, timer):
@@ -147,7 +149,7 @@ def _run_due(transition: Transition, action: FireTimer | Sync | Build | Snapshot
     transition.nodes[action.node] = server.value()
 
 
-# What somebody decides
+# External decisions
 
 
 def _decide(transition: Transition, action: Decision) -> None:
@@ -256,7 +258,7 @@ def _change_links(transition: Transition, action: Cut | Partition | Heal | Hold 
 def _change_message(transition: Transition, action: Drop | Duplicate | Delay) -> None:
     flight = transition.flights.get(action.message)
     if flight is None:
-        raise PyraftError(f"message {action.message} is not under way; those that are: {sorted(transition.flights)}")
+        raise PyraftError(f"message {action.message} is not on its way; those that are: {sorted(transition.flights)}")
     match action:
         case Drop(message):
             transition.unschedule(Deliver(message))
@@ -277,14 +279,14 @@ def _change_message(transition: Transition, action: Drop | Duplicate | Delay) ->
 
 def _postpone(transition: Transition, flight: Flight, by: Micros) -> None:
     old = transition.unschedule(Deliver(flight.id))
-    assert old is not None, "what flies is on the agenda"
+    assert old is not None, "a message on its way is on the agenda"
     due = transition.schedule(old.time + by - transition.now, old.action, old.cause)
     transition.flights[flight.id] = replace(flight, due=due.time / SECOND)
 
 
 def _join(transition: Transition, node: NodeId) -> None:
     _demand(node not in transition.nodes, f"there is a node {node} already")
-    _demand(node > 0, f"{node} is no node id: they are counted from 1")
+    _demand(node > 0, f"{node} is not a node id: they start at 1")
     transition.nodes[node] = new_node(transition.world.setting, node)
     transition.describe(Kind.JOIN, node)
     server = SimulatedDriver(transition, node)
@@ -301,3 +303,38 @@ def _known(transition: Transition, *nodes: NodeId) -> None:
 def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001 (it is the question)
     if not holds:
         raise PyraftError(otherwise)
+
+
+# Overdue timers: a paused server fires them before the events that depend on them
+
+
+def fires_before(world: World, action: Action) -> FireTimer | None:
+    """The timer that must fire before ``action``, or ``None``; after it fires there may be another.
+
+    The rule is the engine's (:func:`~pyraft_lab.engine.rules.fires_first`); a live node uses the same one.
+    """
+    if not any(node.overdue for node in world.nodes.values()):
+        return None
+    node, event = _event_for(world, action)
+    server = world.nodes.get(node or 0)
+    if server is None or server.paused:
+        return None
+    first = world.setting.engine.rules.fires_first(event, server.overdue)
+    return FireTimer(server.id, first[0]) if first else None
+
+
+def _event_for(world: World, action: Action) -> tuple[NodeId | None, Event]:
+    """The node to which an action passes an event, and the event."""
+    match action:
+        case Deliver(message):
+            flight = world.flights[message]
+            return flight.dst, Receive(flight.src, flight.message)
+        case Attempt(request):
+            waiting = world.calls[request]
+            return waiting.call.to or waiting.hint or world.leader, ANY_CALL
+        case Invoke(call):
+            return call.to or world.leader, ANY_CALL
+        case Notify(node, event):
+            return node, event
+        case _:
+            return None, ANY_CALL

@@ -1,9 +1,9 @@
-"""Time travel: the moments of a run by name, and where two branches of time differ.
+"""Bookmarks: find the moments of a run by name, and compare two runs.
 
 ::
 
     ──●────────────●──────────●──────▶  a run: jump to an election, a crash, a commit, a violation
-                   └───────●─────────▶  a branch that was forked there; diff tells what went otherwise
+                   └───────●─────────▶  a branch that was forked there; diff shows the different events
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,44 +20,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Moment = str | Callable[[Record], bool]
-"""The name of what to look for (:data:`MOMENTS`, or any kind of event), or a question to ask of records."""
+"""The name of a moment (:data:`MOMENTS`, or any kind of event), or a predicate of records."""
 COLUMNS = ["time", "node", "kind", "peer", "term", "role", "leader", "commit", "applied", "last_index", "rule"]
-"""What makes two events the same in :func:`diff`."""
+"""The columns by which :func:`diff` compares events."""
 
 
 class HasTrace(Protocol):
-    """A simulation, as far as its past goes."""
+    """A simulation's past: its trace and its violations."""
 
     @property
     def trace(self) -> Trace:
-        """What happened."""
+        """The records of the run."""
         ...
 
     @property
     def violations(self) -> Sequence[Violation]:
-        """What was broken."""
+        """The violations of the run."""
         ...
 
 
 def elects(record: Record) -> bool:
-    """A server becomes leader."""
+    """Whether a server becomes leader in this record."""
     step = record.step
     return step is not None and isinstance(step.after.role, Leader) and not isinstance(step.before.role, Leader)
 
 
 def commits(record: Record) -> bool:
-    """A leader commits."""
+    """Whether a leader advances its commit index in this record."""
     step = record.step
     return step is not None and isinstance(step.after.role, Leader) and step.after.committed > step.before.committed
 
 
 def changes_term(record: Record) -> bool:
-    """A server enters another term."""
+    """Whether a server enters another term in this record."""
     return record.step is not None and record.step.after.term > record.step.before.term
 
 
 def answers(record: Record) -> bool:
-    """A client has its answer."""
+    """Whether a client receives its answer in this record."""
     return bool(record.replies)
 
 
@@ -71,7 +71,7 @@ MOMENTS: Mapping[str, Callable[[Record], bool]] = {
 
 
 def moments(past: HasTrace, what: Moment, after: EventId = -1) -> Iterator[Record]:
-    """The records of such moments behind event ``after``, in order; ``ConfigError`` where there is no such name."""
+    """The records of such moments after event ``after``, in order; raises ``ConfigError`` for an unknown name."""
     chosen = _question(past, what)
     return (record for record in past.trace.records if record.id > after and chosen(record))
 
@@ -90,10 +90,10 @@ def _question(past: HasTrace, what: Moment) -> Callable[[Record], bool]:
 
 
 def diff(first: HasTrace, second: HasTrace) -> "pd.DataFrame":
-    """What happened in one of two runs and not in the other, in order of time; nothing where they are the same.
+    """The events of only one of two runs, in order of time; an empty frame if the runs are the same.
 
-    One row an event: ``run`` is ``"first"`` or ``"second"``, the other columns are those of ``trace.events``. The
-    first row is where they part. Ids do not count, for behind that point every event has another one.
+    One row per event: ``run`` is ``"first"`` or ``"second"``, the other columns are those of ``trace.events``. The
+    first row is the first difference. Ids are not compared, since after that point every event has another one.
     """
     with needed("pandas"):
         import pandas as pd
@@ -107,6 +107,6 @@ def diff(first: HasTrace, second: HasTrace) -> "pd.DataFrame":
 
 
 def _numbered(events: "pd.DataFrame") -> "pd.DataFrame":
-    """The columns that count, with a number that tells equal rows apart."""
+    """The compared columns, with a number that distinguishes equal rows."""
     frame = events[["id", *COLUMNS]].astype(dict.fromkeys(("kind", "role", "rule"), "str"), errors="ignore")
     return frame.assign(again=frame.groupby(COLUMNS, dropna=False, observed=True).cumcount())

@@ -1,14 +1,14 @@
-"""A run as one line of text: what it was made of, what was decided, and a proof that it is the same when built again.
+"""A run as one line of text: its settings, its external actions, and a proof that a rebuilt run is the same.
 
-What is here is the format; :mod:`pyraft_lab.sim.rebuild` builds the run again.
+This module is the format; :mod:`pyraft_lab.sim.rebuild` builds the run again.
 
 ::
 
-    pyraft1 . 431 . 9f3c01ab . eJyrVkrOSMxLT1WyUkrOL0hV0lFKy0xR…
-    format    length  checksum  what follows, packed
+    pyraft2 . 431 . 9f3c01ab . eJyrVkrOSMxLT1WyUkrOL0hV0lFKy0xR…
+    format    length  checksum  the packed contents
 
-The proof is a digest of the trace, and one bit of the digest as it stood after every event (after every so many, in
-a long run): where the runs part, every second bit is wrong from there on, so the first wrong one is close behind.
+The proof is a digest of the trace, and one bit of the digest after every event (after every ``stride`` events in a
+long run). After the first difference every second bit is wrong on average, so the first wrong bit follows closely.
 """
 
 import zlib
@@ -25,7 +25,7 @@ import pyraft_lab
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import CapsuleError
+from pyraft_lab.errors import CapsuleError, ConfigError
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim.conditions import Micros, Weather
 from pyraft_lab.sim.timeline import ExternalAction
@@ -37,16 +37,16 @@ if TYPE_CHECKING:
 
 FORMAT = "pyraft2"
 PROOF_BITS = 768
-"""At most so many bits of proof."""
+"""The maximum number of proof bits."""
 LARGEST = 8 << 20
-"""More than so many bytes no capsule holds."""
+"""The maximum size of a capsule's contents in bytes."""
 NAMED_RULES = {"RAFT": RAFT, "ADVANCED": ADVANCED}
 TableDescription = str | dict[str, str]
-"""A table of rules: one of those known by name, or what its author put into the usual one."""
+"""A table of rules: a known name, or the functions that its author put into the default table."""
 
 
 class Proof(Struct, frozen=True, array_like=True):
-    """The digest of a trace, and bits of it on the way: one after every ``stride`` events."""
+    """The digest of a trace, and one bit of the running digest after every ``stride`` events."""
 
     events: int
     stride: int
@@ -55,10 +55,10 @@ class Proof(Struct, frozen=True, array_like=True):
 
 
 class Capsule(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is in the text; only what is unusual is told.
+    """The contents of the text; default values are left out.
 
-    ``rules`` is a known table or names the functions put in, and ``turns`` says after how many events a fork went on
-    under which others.
+    ``rules`` is a known table or names the author's functions, and ``turns`` lists after how many events a fork
+    continued under other rules, and which.
     """
 
     version: str
@@ -86,11 +86,11 @@ _WORDS = (
     b"learners retain guard leader last membership Query query policy index Invoke call client wish Write command "
     b"type op cas old new incr put key value to config machine rules version voters deeds now proof"
 )
-"""What capsules are full of: it need not be said again in each. It belongs to the format and never changes."""
+"""The compression dictionary: text that most capsules contain. It is part of the format and never changes."""
 
 
 def write_capsule(sim: "Simulation") -> str:
-    """The text of a run; ``CapsuleError`` where it was not recorded from the beginning."""
+    """The text of a run; raises ``CapsuleError`` if the run was not recorded from its beginning."""
     records, origin, setting = sim.trace.records, sim.origin, sim.world.setting
     if len(records) != sim.world.events:
         raise CapsuleError(f"only {len(records)} of {sim.world.events} events were recorded; use record=True")
@@ -132,17 +132,19 @@ def prove(records: tuple[Record, ...], stride: int) -> Proof:
 
 
 def wrap(capsule: Capsule) -> str:
-    """A capsule as its text."""
+    """A capsule as text."""
     packer = zlib.compressobj(9, zdict=_WORDS)
     body = urlsafe_b64encode(packer.compress(_pack(capsule)) + packer.flush()).decode().rstrip("=")
     return f"{FORMAT}.{len(body)}.{zlib.crc32(body.encode()):08x}.{body}"
 
 
 def unwrap(text: str) -> Capsule:
-    """What a text says, before it is built again; ``CapsuleError`` says what is wrong with the text.
+    """The capsule in a text, before it is rebuilt; ``CapsuleError`` says what is wrong with the text.
 
-    A link will do that has the text as its parameter ``capsule``.
+    The text may also be a link with the capsule as its parameter ``capsule``.
     """
+    if not isinstance(text, str):
+        raise ConfigError("text", text, "must be a string: what Simulation.capsule() returns, or a link to it")
     body = _check(_of_link(text.strip()))
     try:
         packer = zlib.decompressobj(zdict=_WORDS)
@@ -169,7 +171,7 @@ def _of_link(text: str) -> str:
 
 
 def _check(text: str) -> str:
-    """The body, if it is all there."""
+    """The body of a text; raises ``CapsuleError`` if it is cut or damaged."""
     format, *rest = text.split(".")
     if not format.startswith("pyraft"):
         raise CapsuleError(f"it does not begin with {FORMAT}, but with {text[:12]!r}")
@@ -191,7 +193,7 @@ def _check(text: str) -> str:
 
 
 def _non_default_fields(value: Config | Weather, usual: Config | Weather) -> dict[str, Any]:
-    """The fields in which it differs."""
+    """The fields in which a value differs from the default."""
     usually = asdict(usual)
     return {name: told for name, told in asdict(value).items() if told != usually[name]}
 

@@ -1,6 +1,6 @@
-"""Simulated clients: a call goes to whoever leads, follows hints, and is tried again in its session until answered.
+"""Simulated clients: a call goes to the leader, follows hints, and is retried in its session until it is answered.
 
-A call to a node of its own choice is tried once, and waits for what that node says.
+A call to a node that the client chose is tried once, and waits for that node's answer.
 """
 
 from typing import Any, assert_never
@@ -12,7 +12,6 @@ from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, 
 from pyraft_lab.engine.log import Configuration, Entry, Normal
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import (
-    BadCommand,
     NetworkFailed,
     NotLeader,
     OutcomeUnknown,
@@ -21,8 +20,16 @@ from pyraft_lab.errors import (
     QuorumNotEnough,
     UnknownNode,
 )
-from pyraft_lab.machine import Expired, Rejected, Value
-from pyraft_lab.pending_requests import OperationDone, Outcome, ReadAllowed, RequestFailed, WriteApplied, to_error
+from pyraft_lab.machine import Answer, Rejected, Value
+from pyraft_lab.pending_requests import (
+    OperationDone,
+    Outcome,
+    ReadAllowed,
+    RequestFailed,
+    WriteApplied,
+    to_error,
+    value_of,
+)
 from pyraft_lab.sim.conditions import Micros, Purpose, sample
 from pyraft_lab.sim.server import SimulatedDriver
 from pyraft_lab.sim.transition import Completed, Transition
@@ -40,13 +47,13 @@ from pyraft_lab.sim.world import (
 from pyraft_lab.trace.record import Kind, kind_of
 
 ATTEMPT_TIMEOUT: Micros = 1_000_000
-"""How long a client waits for an answer before it asks whoever leads then."""
+"""How long a client waits for an answer before it asks the present leader, in microseconds."""
 PAUSE: Micros = 50_000
-"""How long it waits where nobody leads."""
+"""How long it waits while there is no leader, in microseconds."""
 
 
 def invoke(transition: Transition, call: Call) -> None:
-    """A client begins a call."""
+    """Start a client's call."""
     if call.to is not None and call.to not in transition.nodes:
         raise UnknownNode(call.to, transition.nodes)
     transition.requests += 1
@@ -58,7 +65,7 @@ def invoke(transition: Transition, call: Call) -> None:
 
 
 def attempt(transition: Transition, request: RequestId) -> None:
-    """Ask the node the call is for, or the one last hinted at, or whoever leads."""
+    """Send a call to its own node, to the node of the last hint, or to the leader."""
     waiting = transition.calls[request]
     call = waiting.call
     to = call.to or waiting.hint or transition.world.leader
@@ -76,7 +83,7 @@ def attempt(transition: Transition, request: RequestId) -> None:
 
 
 def deliver_outcomes(transition: Transition) -> None:
-    """What nodes have answered reaches the clients."""
+    """Deliver the nodes' outcomes to the clients."""
     for node, outcome in transition.outcomes:
         waiting = transition.calls.get(outcome.request)
         if waiting is not None:
@@ -113,7 +120,7 @@ def _ask(transition: Transition, waiting: OpenCall, to: NodeId) -> None:
 
 
 def _request(transition: Transition, waiting: OpenCall) -> Request:
-    """The wish as an event of the engine."""
+    """The call's request as an event of the engine."""
     match waiting.call.request:
         case Write(command):
             return Propose(requests=(waiting.id,), payloads=(Normal(_sealed(transition, waiting, command)),))
@@ -132,7 +139,7 @@ def _request(transition: Transition, waiting: OpenCall) -> Request:
 
 
 def _sealed(transition: Transition, waiting: OpenCall, command: Any) -> bytes:
-    """The command in its client's session: tried twice, it happens once."""
+    """The command in its client's session: a retry is not applied a second time."""
     client = waiting.call.client
     unanswered = min(one.serial for one in transition.calls.values() if one.call.client == client)
     return encode(command, client=client, serial=waiting.serial, done=unanswered - 1, since=waiting.since)
@@ -143,7 +150,7 @@ def _on_outcome(transition: Transition, waiting: OpenCall, node: NodeId, outcome
         case WriteApplied(_, entry, answer):
             _on_applied(transition, waiting, node, entry, answer)
         case ReadAllowed():
-            assert isinstance(waiting.call.request, Query), "only reads wait to read"
+            assert isinstance(waiting.call.request, Query), "only reads wait for ReadAllowed"
             value = transition.nodes[node].machine.query(waiting.call.request.query)
             _answer(transition, waiting, value if isinstance(value, Rejected) else Value(value))
         case OperationDone(_, note):
@@ -151,15 +158,13 @@ def _on_outcome(transition: Transition, waiting: OpenCall, node: NodeId, outcome
         case RequestFailed(_, failure) if waiting.at == node:
             _fail(transition, waiting, to_error(failure, node))
         case RequestFailed():
-            pass  # an earlier try; the call waits elsewhere by now
+            pass  # an earlier attempt; the call waits at another node now
         case _:
             assert_never(outcome)
 
 
-def _on_applied(
-    transition: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Value | Rejected | Expired
-) -> None:
-    """A joint membership is half the way where leaders end it by themselves: the change waits for its end."""
+def _on_applied(transition: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Answer) -> None:
+    """Answer a change of membership; one that is still joint waits until its leader ends it (``auto_leave``)."""
     if not isinstance(entry.payload, Configuration):
         _answer(transition, waiting, answer)
     elif entry.payload.membership.is_joint and transition.nodes[node].state.config.auto_leave:
@@ -170,7 +175,7 @@ def _on_applied(
 
 
 def _look_for_end(transition: Transition, waiting: OpenCall) -> None:
-    """Any node that knows a later uniform membership to be committed tells the client."""
+    """Answer the client once any node has committed a later uniform membership."""
     for node in transition.nodes.values():
         state = node.state
         known = state.committed_membership
@@ -179,20 +184,17 @@ def _look_for_end(transition: Transition, waiting: OpenCall) -> None:
             return
 
 
-def _answer(transition: Transition, waiting: OpenCall, answer: Value | Rejected | Expired) -> None:
-    match answer:
-        case Value(value):
-            _end(transition, waiting, value=value)
-        case Rejected(why):
-            _end(transition, waiting, error=BadCommand(why))
-        case Expired():
-            _end(transition, waiting, error=OutcomeUnknown("its session has expired"))
-        case _:
-            assert_never(answer)
+def _answer(transition: Transition, waiting: OpenCall, answer: Answer) -> None:
+    try:
+        value = value_of(answer)
+    except PyraftError as error:
+        _end(transition, waiting, error=error)
+    else:
+        _end(transition, waiting, value=value)
 
 
 def _fail(transition: Transition, waiting: OpenCall, error: PyraftError) -> None:
-    """Try again elsewhere where that is safe and wanted; else the caller has the error."""
+    """Retry at another node if that is safe and wanted; else return the error to the caller."""
     if waiting.call.to is not None or not _may_retry(waiting, error):
         _end(transition, waiting, error=error)
         return
@@ -205,7 +207,7 @@ def _fail(transition: Transition, waiting: OpenCall, error: PyraftError) -> None
 
 
 def _may_retry(waiting: OpenCall, error: PyraftError) -> bool:
-    """Nothing happened, or a session makes sure that it happens once."""
+    """Whether a retry is safe: nothing was appended, or a session applies the command only once."""
     if isinstance(error, OutcomeUnknown):
         return isinstance(waiting.call.request, (Write, Query))
     return isinstance(error, (NotLeader, Overloaded, QuorumNotEnough))

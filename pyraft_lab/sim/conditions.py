@@ -1,4 +1,4 @@
-"""What the network and the disks are like, and the chance that decides: a pure function of the seed."""
+"""Conditions of the network and the disks, and the random numbers: a pure function of the seed."""
 
 from collections.abc import Collection, Iterator
 from enum import IntEnum
@@ -14,7 +14,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError
 
 Micros = int
-"""Virtual time in whole microseconds: sums of it are exact, on every machine."""
+"""Virtual time in whole microseconds, so that sums are exact on every machine."""
 SECOND: Micros = 1_000_000
 
 _MASK = (1 << 64) - 1
@@ -22,7 +22,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 
 
 class Purpose(IntEnum):
-    """What a number is drawn for; each purpose has numbers of its own."""
+    """The purpose of a random number; each purpose has its own sequence."""
 
     TIMER = 1
     LOSS = 2
@@ -38,10 +38,10 @@ class Purpose(IntEnum):
 
 
 def chance(seed: int, purpose: int, place: int, count: int) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments.
+    """A random number in [0, 1) that depends only on its arguments.
 
-    Every node and purpose draws from its own row of numbers, so that one message more on one node leaves the
-    luck of all others as it was.
+    Every node and purpose has its own sequence, so one message more on one node does not change the random numbers of
+    the others.
     """
     x = (((seed * _GOLDEN + purpose) * _GOLDEN + place) * _GOLDEN + count) & _MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
@@ -50,16 +50,16 @@ def chance(seed: int, purpose: int, place: int, count: int) -> float:
 
 
 Curve = tuple[float, ...]
-"""How long something takes, in seconds, from the shortest to the longest: as many lie between any two neighbours."""
+"""A distribution of times in seconds, from the shortest to the longest: equal shares fall between two neighbours."""
 
 
 def given(one: Struct, *, without: Collection[str]) -> dict[str, Any]:
-    """The fields that were not left out, but for some."""
+    """The fields that are set, except those in ``without``."""
     return {name: value for name, value in asdict(one).items() if name not in without and value is not UNSET}
 
 
 class Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, repr_omit_defaults=True):
-    """The way from ``src`` to ``dst``, where it is other than the rest of the network; what is left out is as there."""
+    """The weather of the link from ``src`` to ``dst``; fields that are left out are as in the rest of the network."""
 
     src: NodeId
     dst: NodeId
@@ -70,20 +70,22 @@ class Link(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
 
     @property
     def differs(self) -> dict[str, Any]:
-        """The fields of the weather that are its own."""
+        """The fields in which this link differs from the rest of the network."""
         return given(self, without=("src", "dst"))
 
 
 class Weather(Struct, frozen=True, kw_only=True):
-    """Times are (shortest, longest) in seconds, evenly spread; ``loss``, ``duplicate`` and ``reorder`` are chances.
+    """The conditions of network and disks; times are (shortest, longest) in seconds, uniformly distributed.
 
-    More times make a curve, for they part all messages into equal shares: ``latency=(0.001, 0.002, 0.003, 0.2)`` are
-    three thirds, the last of them with a long tail. What lies between shortest and longest is the jitter.
+    ``loss``, ``duplicate`` and ``reorder`` are probabilities from 0 to 1.
 
-    A message that is not reordered arrives behind all earlier ones on its link, as on a TCP connection; a
+    More than two times make a curve, with an equal share of the messages between two neighbours: the three thirds of
+    ``latency=(0.001, 0.002, 0.003, 0.2)`` include one with a long tail. Longest minus shortest is the jitter.
+
+    A message that is not reordered arrives after all earlier ones on its link, as on a TCP connection; a
     reordered one takes up to three times the longest latency, and later ones may overtake it.
 
-    ``links`` names the links that have weather of their own, one way each.
+    ``links`` lists the links, one direction each, that have their own weather.
     """
 
     latency: Curve = (0.002, 0.010)
@@ -94,7 +96,7 @@ class Weather(Struct, frozen=True, kw_only=True):
     links: tuple[Link, ...] = ()
 
     def validated(self) -> "Weather":
-        """This weather, or ``ConfigError`` naming field, value and rule."""
+        """This weather if it is valid; else raise ``ConfigError``, which names field, value and rule."""
         _check_curve("latency", self.latency)
         _check_curve("disk", self.disk)
         _check_chance("loss", self.loss)
@@ -112,15 +114,15 @@ class Weather(Struct, frozen=True, kw_only=True):
         return _on(self, src, dst) if self.links else self
 
     def without_faults(self) -> "Weather":
-        """The same without accidents: nothing is lost, doubled or overtaken."""
+        """The same weather without faults: no message is lost, duplicated or reordered."""
         slow = (one for one in self.links if one.latency is not UNSET)
         links = tuple(Link(src=one.src, dst=one.dst, latency=one.latency) for one in slow)
         return replace(self, loss=0.0, duplicate=0.0, reorder=0.0, links=links)
 
     def differences(self) -> str:
-        """What is other than in good weather.
+        """The differences from the default weather, as text.
 
-        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).words()
+        >>> Weather(loss=0.1, links=(Link(src=1, dst=2, latency=(0.2, 0.3)),)).differences()
         'loss 10 %; from n1 to n2 latency 200-300 ms'
         """
         usual = asdict(Weather())
@@ -131,7 +133,7 @@ class Weather(Struct, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=256)
 def _on(weather: Weather, src: NodeId, dst: NodeId) -> Weather:
-    """Of several links between the same ends the last counts."""
+    """The weather on one link; of several entries for the same link the last counts."""
     own = {
         name: value for one in weather.links if (one.src, one.dst) == (src, dst) for name, value in one.differs.items()
     }
@@ -177,7 +179,7 @@ def _check_links(links: object) -> None:
 
 def _check_chance(field: str, value: object) -> None:
     if not (isinstance(value, (int, float)) and _is_number(value) and 0 <= value <= 1):
-        raise ConfigError(field, value, "must be a chance from 0 to 1")
+        raise ConfigError(field, value, "must be a probability from 0 to 1")
 
 
 def _is_number(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""What somebody outside may do to a cluster: ask as a client, order as an operator, break things as fate."""
+"""Control a cluster from outside: send requests as a client, operate it, and inject faults."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -26,6 +26,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import BuildSnapshot, Configure, Elect, Precondition, PurgeLog, ReadPolicy, SendHeartbeat
 from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as_change
 from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.errors import BadCommand, ConfigError
 from pyraft_lab.sim.conditions import SECOND, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS, DiskFaults
 from pyraft_lab.sim.views import ClientCall, Nodes
@@ -66,37 +67,37 @@ _ANYWHERE = Precondition()
 OPERATOR = -1
 """The client id under which operators' calls run."""
 SLOWEST, FASTEST = 1e-6, 1e3
-"""Rates at which a clock can run."""
+"""The slowest and the fastest rate of a clock; 1 is exact."""
 
 
 class Controls(ABC):
-    """Every decision of the outside as a method; each is a :data:`~pyraft_lab.sim.world.Decision` that happens now."""
+    """Every external decision as a method; each applies a :data:`~pyraft_lab.sim.world.Decision` now."""
 
     @property
     @abstractmethod
     def world(self) -> World:
-        """The whole cluster as a value; keep it, and you have kept this instant."""
+        """The whole cluster as an immutable value at this instant."""
 
     @abstractmethod
     def run(self, seconds: float) -> None:
-        """Let so much virtual time pass."""
+        """Run for ``seconds`` of virtual time."""
 
     @abstractmethod
     def decide(self, decision: Decision) -> Record:
-        """Let a decision happen now."""
+        """Apply a decision now and return its record."""
 
     @abstractmethod
     def call(self, call: Call) -> ClientCall:
-        """Have a client call now."""
+        """Start a client's call now."""
 
     @property
     def nodes(self) -> Nodes:
-        """The servers, by id, as they are at any moment."""
+        """The servers by id; each view always shows the present state."""
         return Nodes(self)
 
     @property
     def weather(self) -> Weather:
-        """What network and disks are like; set it to change them from now on."""
+        """The conditions of network and disks; set it to change them from now on."""
         return self.world.weather
 
     @weather.setter
@@ -106,31 +107,32 @@ class Controls(ABC):
     # Clients and operators
 
     def write(self, command: Any, to: NodeId | None = None, *, client: int = 0) -> ClientCall:
-        """Have a client write; without ``to`` it finds the leader itself, and tries until it is answered, once."""
+        """Start a client's write; without ``to`` the client finds the leader and retries, and it is applied once."""
         encode(command)
         return self._ask(Write(command), to, client)
 
     def read(
         self, query: Any, to: NodeId | None = None, *, policy: ReadPolicy | Literal["local"] = "index", client: int = 0
     ) -> ClientCall:
-        """Have a client read: by a round of contact (``index``), by the ``lease``, or what a node has (``local``).
+        """Start a client's read: by a heartbeat round (``index``), by the ``lease``, or a node's state (``local``).
 
-        A lease is only as good as the clocks: it assumes that they differ in rate by at most ``clock_drift``.
+        A lease read assumes that clocks differ in rate by at most ``clock_drift``.
         """
         choice("policy", policy, ("index", "lease", "local"))
+        _check_query(query)
         return self._ask(Query(query, policy), to, client)
 
     def initialize(self, members: Iterable[NodeId], at: NodeId) -> ClientCall:
-        """Make pristine servers a cluster: node ``at`` gets the first membership and campaigns."""
+        """Make new servers a cluster: node ``at`` gets the first membership and campaigns."""
         founders = Membership(configs=(frozenset(voters("members", members)),))
         return self._operate(InitializeCluster(founders), self._known("at", at))
 
     def transfer(self, to: NodeId) -> ClientCall:
-        """Ask the leader to hand over to a voter."""
+        """Ask the leader to transfer leadership to a voter (dissertation §3.10)."""
         return self._operate(TransferLeadership(self._known("to", to)))
 
     def add_learner(self, node: NodeId) -> ClientCall:
-        """Let a server listen; it is started first if there is none of that id."""
+        """Add a learner; a server with this id is started first if there is none."""
         learner = node_id("node", node)
         if learner not in self.nodes:
             self.add_node(learner)
@@ -139,7 +141,7 @@ class Controls(ABC):
     def change_membership(
         self, change: ChangeLike, *, retain: bool = False, guard: Precondition = _ANYWHERE
     ) -> ClientCall:
-        """Ask the leader for another membership; answered when the last step of the change is committed.
+        """Ask the leader to change the membership; answered when the last step of the change is committed (§6).
 
         With ``Config.auto_leave`` off it is answered when the joint membership is committed, and the operator ends that
         with another change, such as ``Batch(())``.
@@ -148,39 +150,39 @@ class Controls(ABC):
         return self._operate(Reconfigure(as_change(change), flag("retain", retain), checked))
 
     def elect(self, node: NodeId, *, pre_vote: bool = False) -> Record:
-        """Have a server campaign now."""
+        """Make a server campaign now."""
         return self.decide(Notify(self._known("node", node), Elect(flag("pre_vote", pre_vote))))
 
     def send_heartbeat(self, node: NodeId) -> Record:
-        """Have a leader send a round of heartbeats now."""
+        """Make a leader send a round of heartbeats now."""
         return self.decide(Notify(self._known("node", node), SendHeartbeat()))
 
     def snapshot(self, node: NodeId) -> Record:
-        """Have a server build a snapshot of what it has applied."""
+        """Make a server build a snapshot of what it has applied."""
         return self.decide(Notify(self._known("node", node), BuildSnapshot()))
 
     def purge(self, node: NodeId, upto: Index) -> Record:
-        """Have a server forget entries up to ``upto`` that its snapshot covers."""
+        """Make a server purge entries up to ``upto``, as far as its snapshot covers them."""
         last = integer("upto", upto, what="an index")
         return self.decide(Notify(self._known("node", node), PurgeLog(last)))
 
     def configure(self, node: NodeId, config: Config) -> Record:
-        """Give a running server other settings."""
+        """Change the configuration of a running server."""
         settings = instance("config", config, Config).validated()
         return self.decide(Notify(self._known("node", node), Configure(settings)))
 
     def allow_revert(self, peer: NodeId) -> ClientCall:
-        """Tell the leader that a follower lost its log and may begin anew."""
+        """Tell the leader that a follower lost its log and may start again with an empty one."""
         return self._operate(PermitRevert(self._known("peer", peer)))
 
     # Faults
 
     def crash(self, node: NodeId, *, torn: float = 0.0) -> Record:
-        """Kill a server: unsynced writes are gone, but for the first ones, a share of ``torn``."""
+        """Crash a server: it loses its unsynced writes, except the first ones, a share ``torn`` from 0 to 1."""
         return self.decide(Crash(self._known("node", node), probability("torn", torn)))
 
     def restart(self, node: NodeId) -> Record:
-        """Start a dead server from its disk."""
+        """Start a crashed server from its disk."""
         return self.decide(Start(self._known("node", node)))
 
     def wipe(self, node: NodeId) -> Record:
@@ -193,75 +195,75 @@ class Controls(ABC):
         return self.decide(Wipe(self._known("node", node)))
 
     def pause(self, node: NodeId) -> Record:
-        """Stop a server's time, as a long collection of garbage does."""
+        """Pause a server, as a long garbage collection does."""
         return self.decide(Pause(self._known("node", node)))
 
     def resume(self, node: NodeId, *, late: float = 0.0) -> Record:
-        """Let a paused server go on; first of all it finds which of its timers have run out, leases among them.
+        """Resume a paused server; it first notices which of its timers and leases have expired.
 
-        With ``late`` it notices them only so many seconds later, as a busy event loop does: messages and calls that
-        waited come first. Leases and votes are judged by the clock all the same.
+        With ``late`` it notices them that many seconds later, as a busy event loop does: it handles waiting messages
+        and calls first. Leases and votes still follow the clock.
         """
         record = self.decide(Resume(self._known("node", node), round(seconds("late", late) * SECOND)))
         self.run(0)
         return record
 
     def drift(self, node: NodeId, rate: float) -> Record:
-        """Let a server's clock run ``rate`` times as fast as it should."""
+        """Make a server's clock run ``rate`` times as fast as it should."""
         return self.decide(Drift(self._known("node", node), number("rate", rate, SLOWEST, FASTEST)))
 
     def skew(self, node: NodeId, seconds: float) -> Record:
-        """Let a server's clock jump forward by so much, or back."""
+        """Make a server's clock jump by ``seconds``, forward or (negative) back."""
         by = number("seconds", seconds, -MAX_LENGTH, MAX_LENGTH, "seconds")
         return self.decide(Skew(self._known("node", node), round(by * SECOND)))
 
     def break_disk(
         self, node: NodeId, *, slow: float = 1.0, full: bool = False, corrupt: Index = 0, lying: bool = False
     ) -> Record:
-        """Let a server's disk be slow, full, damaged or lying (:class:`~pyraft_lab.sim.disk.DiskFaults` says how)."""
+        """Make a server's disk slow, full, damaged or lying (see :class:`~pyraft_lab.sim.disk.DiskFaults`)."""
         health = DiskFaults(slow=slow, full=full, corrupt=corrupt, lying=lying).validated()
         return self.decide(SetDiskFault(self._known("node", node), health))
 
     def mend_disk(self, node: NodeId) -> Record:
-        """Make a server's disk sound again: restored where it was damaged, with room where it was full."""
+        """Repair a server's disk: damaged entries are restored, and a full disk has room again."""
         return self.decide(SetDiskFault(self._known("node", node), NO_DISK_FAULTS))
 
     beat, spoil, mend = send_heartbeat, break_disk, mend_disk  # the earlier names
 
     def hold(self) -> Record:
-        """Let the network hold all messages, as a broker that hiccups; :meth:`release` lets them go at once."""
+        """Hold all messages, as a stalled broker does; :meth:`release` delivers them at once."""
         return self.decide(Hold())
 
     def release(self) -> Record:
-        """Let the network go on after :meth:`hold`."""
+        """Deliver the messages held since :meth:`hold`, and hold no more."""
         return self.decide(Release())
 
     def partition(self, *groups: Iterable[NodeId], name: str = "") -> Record:
-        """Let messages through within groups only; nodes in no group form one more. The story shows the ``name``."""
+        """Deliver messages only within groups; nodes in no group form one more. The story shows the ``name``."""
         parts = sides("groups", groups)
         for node in (node for part in parts for node in part):
             self._known("groups", node)
         return self.decide(Partition(parts, text("name", name)))
 
     def cut(self, src: NodeId, dst: NodeId) -> Record:
-        """Let nothing through from ``src`` to ``dst``; the other way stays open."""
+        """Cut the link from ``src`` to ``dst``; the other direction stays open."""
         src, dst = node_pair("cut", (src, dst))
         return self.decide(Cut(self._known("src", src), self._known("dst", dst)))
 
     def heal(self, *links: tuple[NodeId, NodeId]) -> Record:
-        """Make these links (from, to) whole; without any, all of them."""
+        """Restore these links (from, to); without arguments, all links."""
         return self.decide(Heal(tuple(node_pair("links", link) for link in links)))
 
     def drop(self, message: MessageId) -> Record:
-        """Lose a message that is under way."""
+        """Drop a message that is on its way."""
         return self.decide(Drop(integer("message", message)))
 
     def duplicate(self, message: MessageId) -> Record:
-        """Let a message that is under way arrive twice."""
+        """Deliver a message that is on its way twice."""
         return self.decide(Duplicate(integer("message", message)))
 
     def delay(self, message: MessageId, seconds: float) -> Record:
-        """Let a message that is under way take longer."""
+        """Delay a message that is on its way by ``seconds``."""
         by = seconds_of("seconds", seconds)
         return self.decide(Delay(integer("message", message), round(by * SECOND)))
 
@@ -270,13 +272,21 @@ class Controls(ABC):
         return self.decide(Join(node_id("node", node)))
 
     def _known(self, field: str, node: NodeId) -> NodeId:
-        """The id of a server there is; ``ConfigError`` for what is no id, ``UnknownNode`` where it names nobody."""
+        """An existing server's id; raises ``ConfigError`` for other values and ``UnknownNode`` for other ids."""
         return self.nodes[node_id(field, node)].id
 
     def _ask(self, wish: Request, to: NodeId | None, client: int) -> ClientCall:
-        """Have a client ask."""
+        """Start a client's call with this request."""
         server = None if to is None else self._known("to", to)
         return self.call(Call(client=integer("client", client, -LARGEST), request=wish, to=server))
 
     def _operate(self, wish: Request, to: NodeId | None = None) -> ClientCall:
         return self.call(Call(client=OPERATOR, request=wish, to=to))
+
+
+def _check_query(query: Any) -> None:
+    """It can be sent and recorded, as the command of a write can."""
+    try:
+        encode(query)
+    except BadCommand as bad:
+        raise ConfigError("query", query, bad.why) from bad

@@ -1,9 +1,9 @@
-"""The disk of a simulated server: what is written and not yet synced, and what may be wrong with it.
+"""The disk of a simulated server: its unsynced writes and its faults.
 
 ::
 
-    written ──▶ batch ──▶ batch ──Sync──▶ synced        sound: a crash loses the batches, and nobody was told of them
-                                  └─────▶ owed          lying: said to be synced; a crash loses what was promised
+    written ──▶ batch ──▶ batch ──Sync──▶ synced            sound: a crash loses only unacknowledged batches
+                                  └─────▶ acked_unwritten   lying: acknowledged as synced, but a crash loses it
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,11 +21,11 @@ from pyraft_lab.trace.record import EventId, MessageId
 
 
 class DiskFaults(Struct, frozen=True, kw_only=True):
-    """What is wrong with a disk; Raft survives the first three, and nothing survives the last.
+    """The faults of a disk; Raft tolerates the first three, and no algorithm tolerates ``lying``.
 
-    ``slow``: its syncs take so many times longer. ``full``: the next sync fails, and the server stops for good.
-    ``corrupt``: the entry at this index cannot be read, and a server that starts from it is refused. ``lying``: it
-    confirms syncs and does not do them, so that a crash takes back what Raft has promised.
+    ``slow``: syncs take this many times longer. ``full``: the next sync fails, and the server stops for good.
+    ``corrupt``: the entry at this index cannot be read, and a server does not start from it (0: none). ``lying``: the
+    disk confirms syncs without doing them, so that a crash loses what Raft has promised.
     """
 
     slow: float = 1.0
@@ -34,7 +34,7 @@ class DiskFaults(Struct, frozen=True, kw_only=True):
     lying: bool = False
 
     def validated(self) -> "DiskFaults":
-        """This health, or ``ConfigError`` naming field, value and rule."""
+        """These faults if they are valid; else raise ``ConfigError``, which names field, value and rule."""
         number("slow", self.slow, most=1e6)
         integer("corrupt", self.corrupt, what="an index")
         flag("full", self.full), flag("lying", self.lying)
@@ -51,11 +51,11 @@ class DiskFaults(Struct, frozen=True, kw_only=True):
 
 
 NO_DISK_FAULTS = DiskFaults()
-"""Nothing is wrong."""
+"""A disk without faults."""
 
 
 class WaitingForSync(Struct, frozen=True):
-    """A promise that waits for the disk."""
+    """A message that waits until the disk has synced."""
 
     dst: NodeId
     message: AnyMessage
@@ -64,7 +64,7 @@ class WaitingForSync(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """The writes of one step on their way to the disk; ``image`` is what the disk should then hold."""
+    """The unsynced writes of one step; ``image`` is the disk's contents after the sync."""
 
     commands: tuple[StorageCommand, ...]
     image: Disk
@@ -72,21 +72,21 @@ class Batch(Struct, frozen=True, kw_only=True):
 
 
 class StoredSnapshot(Struct, frozen=True):
-    """The bytes of a snapshot."""
+    """A snapshot's metadata and bytes."""
 
     meta: SnapshotMeta
     data: bytes
 
 
 def write(disk: Disk, commands: Iterable[StorageCommand]) -> Disk:
-    """The disk once these commands are on it."""
+    """The disk after these commands."""
     for command in commands:
         disk = disk.after(command)
     return disk
 
 
 def survivors(batches: Iterable[Batch], torn: float) -> list[StorageCommand]:
-    """The first writes of what was not synced, entry by entry, up to a share of ``torn``: a write may stop halfway."""
+    """The unsynced writes that survive a crash: the first ones, entry by entry, up to a share ``torn``."""
     pieces = [piece for batch in batches for command in batch.commands for piece in _pieces(command)]
     return pieces[: round(len(pieces) * torn)]
 
@@ -100,6 +100,6 @@ def _pieces(command: StorageCommand) -> Iterator[StorageCommand]:
 
 
 def check_readable(disk: Disk, health: DiskFaults) -> None:
-    """Refuse to read a damaged entry: its checksum would tell."""
+    """Raise ``StorageFailed`` if an entry is damaged, as its checksum would show."""
     if disk.log.start.index < health.corrupt <= disk.log.last.index:
         raise StorageFailed(f"entry {health.corrupt} fails its checksum")

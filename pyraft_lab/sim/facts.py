@@ -1,7 +1,7 @@
-"""Facts: what one step of a server means for the safety of Raft.
+"""Facts: the parts of a server's step that matter for the safety of Raft.
 
-A step has events, commands and two states; what matters to Figure 3 is far less: who was elected, with which log, and
-what became committed. :mod:`pyraft_lab.sim.safety` says which facts contradict the past.
+A step has an event, commands and two states. Figure 3 needs far less: which leader was elected with which log, and
+which entries became committed. :mod:`pyraft_lab.sim.safety` says which facts contradict the past.
 """
 
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from pyraft_lab.engine.state import Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term
 
 LeaderId = tuple[Term, NodeId]
-"""Names a leadership: term and leader."""
+"""The id of a leadership: term and leader."""
 
 
 class Elected(Struct, frozen=True, tag=True):
-    """A leadership began, with this log."""
+    """A leadership started, with this log."""
 
     leader: LeaderId
     log: Log
 
 
 class Committed(Struct, frozen=True, tag=True):
-    """These entries became committed on a server that follows, or is, this leader."""
+    """These entries became committed on this leader or on a server that follows it."""
 
     node: NodeId
     leader: LeaderId
@@ -32,7 +32,7 @@ class Committed(Struct, frozen=True, tag=True):
 
 
 class Restored(Struct, frozen=True, tag=True):
-    """A snapshot that ends here took the place of the log's beginning."""
+    """A snapshot up to ``last`` replaced the beginning of the log."""
 
     node: NodeId
     last: LogId
@@ -45,11 +45,11 @@ class Cut(Struct, frozen=True, tag=True):
 
 
 class Truncated(Struct, frozen=True, tag=True):
-    """A server that does not lead removed entries that conflict with its leader's."""
+    """A server that does not lead removed entries that conflict with its leader's log."""
 
 
 class Uncommitted(Struct, frozen=True, tag=True):
-    """A server's commit index went back."""
+    """A server's commit index decreased."""
 
     node: NodeId
     before: Index
@@ -64,7 +64,7 @@ class Forgotten(Struct, frozen=True, tag=True):
 
 
 class Stopped(Struct, frozen=True, tag=True):
-    """A server met what cannot happen, and stopped."""
+    """A server saw something impossible in a correct cluster, and stopped."""
 
     node: NodeId
     why: str
@@ -75,7 +75,7 @@ Facts = tuple[Fact, ...]
 
 
 def facts_of(step: Step) -> Facts:
-    """The facts of one step, in the order in which they are to be judged; of most steps there are none."""
+    """The facts of one step, in the order in which they are checked; most steps have none."""
     before, after = step.before, step.after
     if (
         before.disk is after.disk
@@ -114,7 +114,7 @@ def _of_end(before: RaftState, after: RaftState) -> Iterator[Fact]:
 
 
 def _leads_on(before: RaftState, after: RaftState) -> bool:
-    """Whether a leadership goes on; its vote may only have become known to be committed."""
+    """Whether the same leadership continues; only the ``committed`` flag of its vote may have changed."""
     return isinstance(before.role, Leader) and isinstance(after.role, Leader) and _leader(before) == _leader(after)
 
 

@@ -1,11 +1,11 @@
-"""Duties: what each server owes so that the five promises hold, checked after every step where Raft's own rules rule.
+"""Local invariants: what each server must keep so that Figure 3 holds, checked after every step under Raft's own rules.
 
-A broken duty is not a disaster yet, only the way to one, and shows a mistake many steps before a promise falls::
+A violated local invariant does no harm yet, but shows a mistake many steps before a safety property is violated::
 
     an election without a majority   ──▶ two leaders of one term    ──▶ two entries committed in one place
     a commit of an earlier term      ──▶ a leader without the entry ──▶ …
 
-Under rules of one's own it is silent, unless it is told to be ``strict``: what they break shall be seen to its end.
+Under other rules it reports nothing, unless it is ``strict``, so that a run shows the consequences to the end.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ Found = Iterator[tuple[str, str]]
 
 
 class LocalInvariants:
-    """Watches a simulation for broken duties; ``strict`` also where the rules are not Raft's."""
+    """Checks a simulation for violated local invariants; with ``strict`` also under rules that are not Raft's."""
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
@@ -46,12 +46,12 @@ class LocalInvariants:
         self.floors: dict[tuple[NodeId, RequestId], tuple[Index, EventId]] = {}
         self.answered: dict[RequestId, EventId] = {}
         self.timeless: EventId | None = None
-        """When clocks went so wrong that leases prove nothing any more."""
+        """The event after which clocks differ too much for leases to hold."""
         self.wiped: dict[EventId, tuple[NodeId, Index]] = {}
-        """Servers whose disk was lost, and up to where leaders may believe since what they had acknowledged before."""
+        """Servers that lost their disk -> the last index that leaders may still count as acknowledged by them."""
 
     def fork(self, world: World) -> "LocalInvariants":
-        """A watch that knows what happened before ``world``."""
+        """A checker that knows the events before ``world``."""
         events, past = world.events, LocalInvariants(strict=self.strict)
         past.grants = {key: event for key, event in self.grants.items() if event < events}
         past.heights = [one for one in self.heights if one[1] < events]
@@ -62,7 +62,7 @@ class LocalInvariants:
         return past
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
-        """Which duties the record broke."""
+        """The local invariants that the record violates."""
         if not self.strict and world.setting.engine.rules not in (RAFT, ADVANCED):
             return ()
         found = list(self._broken(record, world))
@@ -110,7 +110,7 @@ class LocalInvariants:
             yield from one_lease_at_a_time(after.id, world)
 
     def _elected(self, leader: RaftState, world: World) -> Found:
-        """A leader has a majority of every voter set, of votes that left from disks (§5.2, §6)."""
+        """A leader has votes of a majority of every voter set, each on disk before it was sent (§5.2, §6)."""
         granted = {voter for voter in world.nodes if (leader.term, leader.id, voter) in self.grants}
         if _is_bound(world.nodes[leader.id].synced, Vote(leader.term, leader.id)):
             granted.add(leader.id)
@@ -139,7 +139,7 @@ class LocalInvariants:
     # Reads
 
     def _reads(self, event: EventId, step: Step) -> Found:
-        """A read sees all that was committed anywhere when it came (§8); by lease too, while clocks can be trusted."""
+        """A read sees everything committed anywhere when it started (§8); a lease read too, unless clocks fail."""
         height, node = self.heights[-1][0], step.after.id
         if isinstance(step.event, Read):
             judged = step.event.policy == "index" or self.timeless is None
@@ -162,7 +162,7 @@ class LocalInvariants:
 
 
 def bounds_hold(step: Step) -> Found:
-    """Terms only grow; snapshot, applied, committed and last entry stand in this order (Figure 2, §5.1, §7)."""
+    """Terms never decrease; snapshot, applied, committed and last index are in this order (Figure 2, §5.1, §7)."""
     before, after = step.before, step.after
     if after.term < before.term:
         yield "bounds hold", f"node {after.id} was in term {before.term}, and now in {after.term}"
@@ -174,7 +174,7 @@ def bounds_hold(step: Step) -> Found:
 
 
 def _of_commands(step: Step) -> Found:
-    """What the commands of one step show, each kind its own duty."""
+    """The violations that the commands of one step show, one invariant per kind of command."""
     applied = step.before.applied
     for command in step.commands:
         match command:
@@ -194,7 +194,7 @@ def _of_commands(step: Step) -> Found:
 
 
 def logs_are_in_order(step: Step, entries: Sequence[Entry]) -> Found:
-    """Along a log leaders only grow (§5.3)."""
+    """The leaders of entries never decrease along a log (§5.3)."""
     before = step.after.log.id_at(entries[0].index - 1)
     ids = [*(() if before is None else (before,)), *(entry.id for entry in entries)]
     if any(later.leader < earlier.leader for earlier, later in pairwise(ids)):
@@ -202,7 +202,7 @@ def logs_are_in_order(step: Step, entries: Sequence[Entry]) -> Found:
 
 
 def applies_in_order(step: Step, applied: Index, entries: Sequence[Entry]) -> Found:
-    """Entries reach the machine one by one, without a gap and none twice (§5.3)."""
+    """Entries are applied in order, without a gap and none twice (§5.3)."""
     if entries[0].index != applied + 1:
         yield "applies in order", f"node {step.after.id} applies {entries[0].id} behind {applied}"
 
@@ -223,19 +223,19 @@ def memberships_are_adjacent(step: Step, entries: Sequence[Entry]) -> Found:
 
 
 def _waits(leader: RaftState, change: Index, blank: Index) -> Index | None:
-    """What must commit before a change and has not: the change before it, or this leadership's first entry."""
+    """The uncommitted index that a change must wait for: the previous change, or this leadership's noop."""
     earlier = (blank, *(index for index in leader.log.configs if index < change))
     return next((index for index in earlier if index > leader.committed), None)
 
 
 def snapshots_stand_for_what_is_applied(step: Step, meta: SnapshotMeta) -> Found:
-    """A snapshot ends within what is applied, with the membership that governed there (§7)."""
+    """A snapshot covers only applied entries and has the membership in effect at its end (§7)."""
     if not _is_true(step.before, meta):
         yield "snapshots stand for what is applied", f"node {step.after.id} keeps a snapshot to {meta.last}"
 
 
 def installs_replace_the_log(step: Step, meta: SnapshotMeta) -> Found:
-    """After an install the log begins behind the snapshot; what followed it stays if it belongs to it, else goes (§7).
+    """After an install the log begins after the snapshot; later entries stay if they match it, else are removed (§7).
 
     ::
 
@@ -257,7 +257,7 @@ def installs_replace_the_log(step: Step, meta: SnapshotMeta) -> Found:
 
 
 def _meet(old: Membership, new: Membership) -> bool:
-    """Whether every quorum of one meets every quorum of the other: by a set in common, or but one voter's change."""
+    """Whether every quorum of one shares a node with every quorum of the other: a common set, or one voter changed."""
     if set(old.configs) & set(new.configs):
         return True
     return len(old.configs) == len(new.configs) == 1 and len(old.voters ^ new.voters) <= 1
@@ -276,7 +276,7 @@ def _is_true(state: RaftState, meta: SnapshotMeta) -> bool:
 
 
 def commits_are_of_the_own_term(step: Step) -> Found:
-    """A leader counts copies of its own entries only; earlier ones commit with them (§5.4.2, Figure 8)."""
+    """A leader counts copies only of entries of its own term; earlier ones commit with them (§5.4.2, Figure 8)."""
     leader = step.after
     at = leader.log.id_at(leader.committed)
     if at is not None and at.leader != (leader.term, leader.id):
@@ -284,13 +284,13 @@ def commits_are_of_the_own_term(step: Step) -> Found:
 
 
 def progress_is_true(step: Step, world: World, lost: Mapping[NodeId, Index]) -> Found:
-    """Matched lies before next, and is on the peer's disk unless that follows somebody else by now (§5.3).
+    """Matched is below next, and on the peer's disk unless the peer follows another leader now (§5.3).
 
-    A peer that lacks what it had acknowledged waits for an operator; then nothing is sent from ``next`` on.
-    Nobody can know of a peer's ``lost`` disk before the peer has said so: up to there its old promises are believed.
+    A peer that lacks acknowledged entries waits for an operator, and is sent nothing from ``next`` on. A leader cannot
+    know of a peer's ``lost`` disk before the peer answers: up to that index its earlier answers count.
     """
     leader, before = step.after, step.before.role
-    assert isinstance(leader.role, Leader), "only a leader keeps records"
+    assert isinstance(leader.role, Leader), "only a leader has progress records"
     known = {one.peer: one for one in before.progress} if isinstance(before, Leader) else {}
     for one in leader.role.progress:
         old = known.get(one.peer)
@@ -307,7 +307,7 @@ def progress_is_true(step: Step, world: World, lost: Mapping[NodeId, Index]) -> 
 
 
 def _acknowledged(node: NodeId, world: World) -> Index:
-    """The last index that a server has acknowledged, as leaders keep it or as it is still under way to them."""
+    """The last index that a server has acknowledged, to leaders or in messages still on their way to them."""
     roles = (one.state.role for one in world.nodes.values())
     kept = [
         progress.matched
@@ -329,7 +329,7 @@ def _has_matched(leader: RaftState, one: Progress, world: World) -> bool:
 
 
 def one_lease_at_a_time(leader: NodeId, world: World) -> Found:
-    """While one leader's lease holds nobody else's does (dissertation §6.4.1)."""
+    """While one leader's lease is valid, no other leader's is (dissertation §6.4.1)."""
     if _has_running_lease(world.nodes[leader], world.now):
         for id, node in world.nodes.items():
             if id != leader and _has_running_lease(node, world.now):
@@ -337,7 +337,7 @@ def one_lease_at_a_time(leader: NodeId, world: World) -> Found:
 
 
 def _has_running_lease(node: Node, now: Micros) -> bool:
-    """Whether a server leads by a lease that has not run out, told to it or not: who stood still hears of it late."""
+    """Whether a server leads with an unexpired lease by the clock; a paused server notices the expiry late."""
     role = node.state.role
     if not (node.up and isinstance(role, Leader) and has_valid_lease(node.state)):
         return False
@@ -346,10 +346,10 @@ def _has_running_lease(node: Node, now: Micros) -> bool:
 
 
 def message_is_true(src: NodeId, request: AppendRequest, world: World) -> Found:
-    """An append carries consecutive entries of its sender's log, and no later commit than its sender knows (§5.3)."""
+    """An append has consecutive entries of its sender's log, and no commit index beyond its sender's (§5.3)."""
     state, entries = world.nodes[src].state, request.entries
     if state.vote != request.vote:
-        return  # it waited for the disk, and its sender leads no more
+        return  # it waited for the disk, and its sender no longer leads
     if request.commit > state.committed:
         yield "messages are true", f"node {src} announces commit {request.commit}, but knows of {state.committed}"
     if entries and not (

@@ -1,11 +1,11 @@
-"""What a run is judged by: checkers that see every event, and properties of one's own.
+"""Checkers, which see every event of a run, and user-defined properties.
 
-A property must always hold, should be seen sometimes, or must hold in the end. It is watched after every event from
-when it was named, and remembers only where its truth turned::
+A property must hold always, at least once, or at the end. It is evaluated after every event from its definition on,
+and remembers only where its value changed::
 
-    always      ████████████████████▁▁▁▁███   broken where it first was false
-    sometimes   ▁▁▁▁▁▁▁▁▁▁██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁   holds once it was true
-    eventually  ▁▁▁▁▁██▁▁▁▁▁▁▁▁████████████   holds if it is true now, since it last became so
+    always      ████████████████████▁▁▁▁███   violated when it is first false
+    sometimes   ▁▁▁▁▁▁▁▁▁▁██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁   holds after it was true once
+    eventually  ▁▁▁▁▁██▁▁▁▁▁▁▁▁████████████   holds if it is true now
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +26,7 @@ PropertyKind = Literal["always", "sometimes", "eventually"]
 
 
 class Violation(Struct, frozen=True, kw_only=True):
-    """A property that an event broke."""
+    """A property that an event violated; ``what`` says how, ``time`` is in virtual seconds."""
 
     name: str
     what: str
@@ -38,19 +38,19 @@ class Violation(Struct, frozen=True, kw_only=True):
 
 
 class Checker(Protocol):
-    """Remembers what it must about the past; a fork of the simulation asks it to remember less."""
+    """Checks every event of a run; it may remember the past, which a fork of the simulation shortens."""
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
-        """What ``record`` broke; ``world`` is the world after it."""
+        """The violations in ``record``; ``world`` is the world after it."""
         ...
 
     def fork(self, world: World) -> Self:
-        """A checker that has seen what happened before ``world``, and nothing since."""
+        """A checker that has seen the events before ``world`` and none after."""
         ...
 
 
 class Flip(NamedTuple):
-    """From event ``event`` on, at ``time``, it was true, or false."""
+    """A change of a property's value at an event; ``time`` is in virtual seconds."""
 
     event: EventId
     time: float
@@ -58,7 +58,7 @@ class Flip(NamedTuple):
 
 
 class Property(Generic[S]):
-    """A question asked after every event; ``turns`` tell when the answer changed."""
+    """A predicate evaluated after every event; ``turns`` are the changes of its value."""
 
     def __init__(self, kind: PropertyKind, name: str, predicate: Callable[[S], object]) -> None:
         if not callable(predicate):
@@ -73,7 +73,7 @@ class Property(Generic[S]):
 
     @property
     def holds(self) -> bool:
-        """Whether it holds, judged by what was seen until now."""
+        """Whether the property holds, given the events so far."""
         truths = [turn.true for turn in self.turns]
         match self.kind:
             case "always":
@@ -87,7 +87,7 @@ class Property(Generic[S]):
 
     @property
     def decisive(self) -> Flip | None:
-        """The turn that decided: the first false, the first true, or the last of all."""
+        """The change that decides: the first false (always), the first true (sometimes), or the last (eventually)."""
         match self.kind:
             case "always":
                 return next((turn for turn in self.turns if not turn.true), None)
@@ -99,7 +99,7 @@ class Property(Generic[S]):
                 assert_never(self.kind)
 
     def observe(self, sim: S, event: EventId, time: float) -> bool:
-        """Ask; whether this is what broke it for good."""
+        """Evaluate the predicate after an event; returns whether this violates the property for good."""
         true = bool(self.predicate(sim))
         if self.turns and self.turns[-1].true == true:
             return False
@@ -108,14 +108,14 @@ class Property(Generic[S]):
         return breaks
 
     def branch(self, events: EventId) -> "Property[S]":
-        """The same property in another branch of time, as it was after so many events."""
+        """The same property for a fork, with its changes up to ``events`` events."""
         twin = Property(self.kind, self.name, self.predicate)
         twin.turns = [turn for turn in self.turns if turn.event < events]
         return twin
 
 
 def panel(properties: Iterable[Property[S]]) -> "pd.DataFrame":
-    """One row a property: ``name kind holds event time turns``; event and time are those that decided."""
+    """A frame, one row per property: ``name kind holds event time turns``; event and time of the deciding change."""
     with needed("pandas"):
         import pandas as pd
 

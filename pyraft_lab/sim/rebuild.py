@@ -1,7 +1,7 @@
-"""Build the run in a capsule again, and prove that it is the same event by event.
+"""Rebuild the run in a capsule, and verify event by event that it is the same.
 
-Seed and decisions of a capsule make the run; its proof says where the two part first, if they do: then the rules, the
-machine or the library are not those it was made with.
+The seed and the decisions of a capsule determine the run; its proof finds the first difference, if there is one. A
+difference means that the rules, the machine or the library are not the same as when the capsule was made.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ def rebuild(
     rules: Rules | None = None,
     machine: Callable[[], StateMachine] | None = None,
 ) -> "Simulation":
-    """The run in a capsule as a simulation of this ``kind``, proved to be the same; see ``Simulation.from_capsule``."""
+    """The run in a capsule as a verified simulation of class ``kind``; see ``Simulation.from_capsule`` for errors."""
     capsule = unwrap(text)
     first, *turns = _tables(capsule, rules)
     sim = kind(
@@ -60,7 +60,7 @@ def _machine(capsule: Capsule) -> Callable[[], StateMachine]:
 
 
 def _tables(capsule: Capsule, rules: Rules | None) -> list[Rules]:
-    """The rules it began with and those of every turn; ``rules`` are its author's own, wherever it followed them."""
+    """The rules at the start and of every turn; ``rules`` are the author's own, for every place that names them."""
     told = [capsule.rules, *(table for _, table in capsule.turns)]
     if rules is None:
         return [_find_rules(one) for one in told]
@@ -75,7 +75,7 @@ def _tables(capsule: Capsule, rules: Rules | None) -> list[Rules]:
 
 
 def _go(sim: "Simulation", capsule: Capsule, begin: EventId, end: EventId | None) -> None:
-    """Do what was done between two turns; where that is not possible, the runs have parted before."""
+    """Redo the actions between two turns; if one is not possible, the runs differ before it."""
     try:
         for action in capsule.actions:
             if begin <= action.events and (end is None or action.events < end):
@@ -88,7 +88,7 @@ def _go(sim: "Simulation", capsule: Capsule, begin: EventId, end: EventId | None
 
 
 def _compare(sim: "Simulation", capsule: Capsule) -> None:
-    """Find the first difference in what has been built so far."""
+    """Raise ``CapsuleMismatch`` for the first difference in the run so far."""
     proof = capsule.proof
     mine = prove(sim.trace.records, proof.stride)
     wrong = next(
@@ -106,7 +106,7 @@ def _tell(record: Record) -> str:
 
 
 def _version_hint(capsule: Capsule) -> str:
-    """Another version of the library is the likeliest reason."""
+    """The probable reason for a difference: another version of the library, rules or machine."""
     if capsule.version == pyraft_lab.__version__:
         return "; the rules or the machine are not those of the capsule"
     return f"; it was made by version {capsule.version}, and this is {pyraft_lab.__version__}"
@@ -121,7 +121,7 @@ def _bits(proof: Proof) -> Iterator[int]:
 
 
 def _as(kind: type[Config | Weather], told: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of these fields, with the types they should have."""
+    """The fields' values with their proper types; raises ``CapsuleError`` for values that do not fit."""
     types = {field.name: field.type for field in fields(kind)}
     try:
         return {name: msgspec.convert(value, types[name]) for name, value in told.items()}
@@ -139,7 +139,7 @@ def _find_rules(told: TableDescription) -> Rules:
 
 
 def _is_known(told: TableDescription) -> bool:
-    """Whether the library has these rules itself."""
+    """Whether these rules are part of the library."""
     try:
         _find_rules(told)
     except CapsuleError:
@@ -148,7 +148,7 @@ def _is_known(told: TableDescription) -> bool:
 
 
 def _find(name: str, what: str) -> Any:
-    """Something of this library by its name; what is not of this library is never imported."""
+    """An object of this library by its name; raises ``CapsuleError`` for others, which are never imported."""
     module, _, attribute = name.partition(":")
     if module.split(".")[0] == "pyraft_lab" and attribute.isidentifier():
         found = getattr(import_module(module), attribute, None)

@@ -1,7 +1,7 @@
-"""History variables of a run: what no server remembers, and every property of Raft is about (Figure 3).
+"""History variables of a run: the past that no single server remembers, but Raft's properties (Figure 3) refer to.
 
-Who was elected, who was voted for, what was ever committed: each with the event that brought it, so that a fork of the
-simulation forgets what has not happened yet. Logs are compared by chain ids: every distinct (chain before, entry) is
+They record elections, votes and commits, each with its event, so that a fork of the simulation can drop
+later ones. Logs are compared by chain ids: every distinct (chain before, entry) is
 numbered once, so that two prefixes are equal exactly if their numbers are::
 
     entries   a     b     c          a     b     x
@@ -22,11 +22,11 @@ from pyraft_lab.sim.world import World
 from pyraft_lab.trace.record import EventId
 
 Chain = int
-"""Names one log prefix for ever; 0 is the empty one."""
+"""The id of a log prefix, unique within a run; 0 is the empty prefix."""
 
 
 class Commit(NamedTuple):
-    """What was committed at an index: the log up to it, its id, by which leader at the latest, and when."""
+    """A commit at an index: the chain id of the log up to it, its log id, the latest leader, and the event."""
 
     chain: Chain
     id: LogId | None
@@ -35,27 +35,27 @@ class Commit(NamedTuple):
 
 
 class Chains:
-    """The chain ids of one node's log, from what is purged on."""
+    """The chain ids of one node's log, from its last purged index."""
 
     def __init__(self, start: Index, base: Chain) -> None:
         self.start, self.ids = start, [base]
 
     @property
     def last(self) -> Index:
-        """The last index there is an id for."""
+        """The last index with a chain id."""
         return self.start + len(self.ids) - 1
 
     def at(self, index: Index) -> Chain | None:
-        """The id of the prefix that ends at ``index``; ``None`` where it is not known."""
+        """The chain id of the prefix that ends at ``index``; ``None`` if it is unknown."""
         return self.ids[index - self.start] if self.start <= index <= self.last else None
 
     def cut(self, after: Index) -> None:
-        """The log was truncated after this index."""
+        """Drop the ids after index ``after``, where the log was truncated."""
         del self.ids[max(after - self.start, 0) + 1 :]
 
 
 class RunHistory:
-    """The past of one run, as far as safety asks for it; costs what each step changed."""
+    """The past of one run that the safety properties need; the cost depends only on what each step changes."""
 
     def __init__(self) -> None:
         self.numbers: dict[tuple[Chain, Entry], Chain] = {}
@@ -65,31 +65,31 @@ class RunHistory:
         self.committed: list[Commit] = [Commit(0, ORIGIN, (0, 0), -1)]
         self.chains: dict[NodeId, Chains] = {}
 
-    # What the properties ask (sim.safety.Past)
+    # Queries of the properties (sim.safety.Past)
 
     def leaders_of(self, term: Term) -> Collection[NodeId]:
-        """Who was ever elected in a term."""
+        """The nodes that were elected in a term."""
         return self.leaders.get(term, ())
 
     def last_before(self, leader: LeaderId) -> Index:
-        """The last index that an earlier leadership had committed; 0 where none had."""
+        """The last index that earlier leaderships committed; 0 if they committed none."""
         return bisect_left(self.committed, leader, key=lambda one: one.leader) - 1
 
     def was_committed(self, last: LogId) -> bool:
-        """Whether this entry is the committed one at its index, as far as that is known."""
+        """Whether this entry is committed at its index; also true if the committed id there is unknown."""
         return last.index < len(self.committed) and self.committed[last.index].id in (last, None)
 
     def agrees(self, node: NodeId, entries: Sequence[Entry]) -> bool:
-        """Whether a node's log, that ends with these entries, is what was committed, as far as that is known."""
+        """Whether a node's log, which ends with these entries, is the committed one; true if that is unknown."""
         if not entries:
             return True
         index = min(entries[-1].index, len(self.committed) - 1)
         return self.chains[node].at(index) in (None, self.committed[index].chain)
 
-    # What happens
+    # Updates
 
     def remember(self, fact: Fact, event: EventId) -> None:
-        """One more fact."""
+        """Record one fact of an event."""
         match fact:
             case Elected((term, node)):
                 self.leaders.setdefault(term, {}).setdefault(node, event)
@@ -99,14 +99,14 @@ class RunHistory:
                 pass
 
     def _commit(self, node: NodeId, leader: LeaderId, entries: Sequence[Entry], event: EventId) -> None:
-        """Also indexes that the node never had, after a snapshot of what nobody committed: nothing is known of them."""
+        """Record a commit; after a snapshot of uncommitted entries some indexes are unknown and are skipped."""
         ids = {entry.index: entry.id for entry in entries}
         for index in range(len(self.committed), max(ids, default=0) + 1):
             chain = self.chains[node].at(index) or 0
             self.committed.append(Commit(chain, ids.get(index), leader, event))
 
     def write(self, step: Step, event: EventId) -> Iterator[LogId]:
-        """The node's log is written as the step says; yields entries that stood after another log elsewhere."""
+        """Update the chain ids of a node's log; yields entries that followed another prefix on another server."""
         node = step.after.id
         if isinstance(step.event, Boot) or node not in self.chains:
             self._restart(node, step.before.log)
@@ -135,16 +135,16 @@ class RunHistory:
             self.chains[node] = Chains(last, committed or 0)
 
     def _restart(self, node: NodeId, log: Log) -> None:
-        """A server starts with this log; what it created and no log holds now has never been.
+        """A server starts with this log; forget entries that it created and no log holds now.
 
-        A leader that resumes its term may give such an id to another entry: it had lost the first one unsent.
+        A leader that resumes its term may reuse such an id for another entry, since it lost the first one unsent.
         """
         self.chains[node] = self._chains_of(log)
         held = set[Chain]().union(*(chains.ids for chains in self.chains.values()))
         self.seen = {key: value for key, value in self.seen.items() if key[1][1] != node or value[0] in held}
 
     def _chains_of(self, log: Log) -> Chains:
-        """The chain ids of a log; what it has purged was committed."""
+        """The chain ids of a log; its purged entries were committed."""
         start = log.start.index
         chains = Chains(start, self.committed[start].chain if start < len(self.committed) else 0)
         for entry in log:
@@ -152,13 +152,13 @@ class RunHistory:
         return chains
 
     def _number(self, before: Chain, entry: Entry) -> Chain:
-        """The chain id of ``entry`` after ``before``."""
+        """The chain id of the prefix ``before`` followed by ``entry``."""
         return self.numbers.setdefault((before, entry), len(self.numbers) + 1)
 
     # A fork
 
     def before(self, world: World) -> "RunHistory":
-        """What was known when this was the world, with its logs."""
+        """The history as it was at ``world``."""
         past, events = RunHistory(), world.events
         past.numbers = self.numbers
         past.leaders = {term: _until(events, led) for term, led in self.leaders.items()}

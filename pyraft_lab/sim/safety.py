@@ -1,14 +1,14 @@
-"""Safety, stated once: which facts contradict the past (the paper's five properties, Figure 3).
+"""Safety, defined once: which facts contradict the past (the paper's five properties, Figure 3).
 
-The simulation watches every step of one long run, the explorer every step of all short ones. They remember the past
-in different ways (:class:`PastMoment`), and ask the same question of it (:func:`violations`)::
+The simulation checks every step of one long run, the explorer every step of all short ones. They store the past
+in different ways (:class:`Past`) and check it with the same function (:func:`violations`)::
 
     step ──▶ facts ──▶ violations(past, fact) ──▶ election safety, leader completeness, …
                            ▲
                   RunHistory · the explorer's history variables
 
-In a run there are disks and messages too, so :class:`Safety` also watches the promises on which the five properties
-rest: one vote a term, promises that are on disk before they leave, commits that a quorum of disks holds.
+A run also has disks and messages, so :class:`Safety` also checks the conditions for the five properties: one vote a
+term, promises on disk before they are sent, commits on the disks of a quorum.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -52,31 +52,31 @@ COMMIT_IS_BACKED = "commit is backed"
 HONEST_DISK = "honest disk"
 
 Broken = Iterator[tuple[str, str]]
-"""The names of violated properties, each with a sentence on how."""
+"""Pairs of a violated property's name and a sentence that says how."""
 
 
 class Past(Protocol):
-    """The past, as far as the properties ask for it."""
+    """The queries of the past that the properties need."""
 
     def leaders_of(self, term: Term) -> Collection[NodeId]:
-        """Who was ever elected in a term."""
+        """The nodes that were elected in a term."""
         ...
 
     def last_before(self, leader: LeaderId) -> Index:
-        """The last index that an earlier leadership had committed; 0 where none had."""
+        """The last index that earlier leaderships committed; 0 if they committed none."""
         ...
 
     def was_committed(self, last: LogId) -> bool:
-        """Whether this entry is the committed one at its index, as far as that is not forgotten."""
+        """Whether this entry is committed at its index; also true if the committed id there is unknown."""
         ...
 
     def agrees(self, node: NodeId, entries: Sequence[Entry]) -> bool:
-        """Whether these entries at the end of a node's log are what was committed, as far as that is known."""
+        """Whether these last entries of a node's log are the committed ones; true if that is unknown."""
         ...
 
 
 def violations(past: Past, fact: Fact, *, one_a_term: bool = True) -> Broken:
-    """The properties that a fact violates; ``one_a_term`` says whether a term may have one leader only."""
+    """The properties that a fact violates; with ``one_a_term`` a term may have only one leader."""
     match fact:
         case Elected(leader, log):
             yield from _elected(past, leader, log, one_a_term=one_a_term)
@@ -93,7 +93,7 @@ def violations(past: Past, fact: Fact, *, one_a_term: bool = True) -> Broken:
 
 
 def _elected(past: Past, leader: LeaderId, log: Log, *, one_a_term: bool) -> Broken:
-    """Election safety (§5.2): one leader a term; leader completeness (§5.4): it has all that was committed before."""
+    """Election safety (§5.2): one leader a term. Leader completeness (§5.4): its log has all committed entries."""
     term, node = leader
     rivals = sorted(set(past.leaders_of(term)) - {node})
     if one_a_term and rivals:
@@ -104,7 +104,7 @@ def _elected(past: Past, leader: LeaderId, log: Log, *, one_a_term: bool) -> Bro
 
 
 def _committed(past: Past, fact: Committed | Restored) -> Broken:
-    """State machine safety (§5.4.3): what is committed once is so for ever, and everywhere."""
+    """State machine safety (§5.4.3): an entry committed on one server is committed at its index on all, forever."""
     match fact:
         case Committed(node, _, entries):
             if not past.agrees(node, entries):
@@ -118,7 +118,7 @@ def _committed(past: Past, fact: Committed | Restored) -> Broken:
 
 
 def _lost(fact: Uncommitted | Forgotten | Stopped) -> tuple[str, str]:
-    """What no server may do on its own: take back a commit, forget what no snapshot has, meet the impossible."""
+    """Violations by one server alone: commit index decreased, purged entries without a snapshot, halted."""
     match fact:
         case Uncommitted(node, before, after):
             return COMMIT_STAYS, f"node {node} had committed {before}, and now {after}"
@@ -131,9 +131,9 @@ def _lost(fact: Uncommitted | Forgotten | Stopped) -> tuple[str, str]:
 
 
 def logs_match(one: Log, other: Log) -> bool:
-    """Log matching (§5.3): where two logs have an entry of the same leader, they are equal up to it.
+    """Log matching (§5.3): two logs with an entry of the same leader and index are equal up to it.
 
-    A run need not compare logs pair by pair: it knows every log that an entry ever stood at the end of.
+    A run need not compare logs in pairs: it records the log prefix before every entry.
     """
     first, last = max(one.first_index, other.first_index), min(one.last.index, other.last.index)
     mine, theirs = one.slice(first, last + 1), other.slice(first, last + 1)
@@ -143,17 +143,17 @@ def logs_match(one: Log, other: Log) -> bool:
 
 
 class Safety:
-    """Watches a simulation for the five properties of Figure 3, and for the promises on which they rest."""
+    """Checks a simulation for the five properties of Figure 3 and the conditions they depend on."""
 
     def __init__(self, history: RunHistory | None = None) -> None:
         self.history = RunHistory() if history is None else history
 
     def fork(self, world: World) -> "Safety":
-        """A watch that knows what happened before ``world``."""
+        """A checker that knows the events before ``world``."""
         return Safety(self.history.before(world))
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
-        """What the record violates."""
+        """The violations in a record."""
         found = list(self._broken(record, world))
         return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
@@ -161,7 +161,7 @@ class Safety:
         if record.step is not None:
             yield from self._step(record.id, record.step, world)
         for flight in record.sent:
-            if flight.copy_of is None:  # what the network doubles nobody promises a second time
+            if flight.copy_of is None:  # a duplicate made by the network is not a second promise
                 yield from self._promises(record.id, flight, world)
 
     def _step(self, event: EventId, step: Step, world: World) -> Broken:
@@ -179,7 +179,7 @@ class Safety:
             yield from disk_matches_state(after, world)
 
     def _vote_once(self, event: EventId, voter: NodeId, vote: Vote, world: World) -> Broken:
-        """One vote a term (§5.2), counted when it leaves; under ordered votes a later one must be greater."""
+        """One vote a term (§5.2), counted when it is sent; under ordered votes a later one must be greater."""
         votes = self.history.votes
         given, _ = votes.setdefault((voter, vote.term), (vote, event))
         if given.node == vote.node:
@@ -203,12 +203,12 @@ class Safety:
 
 
 def votes_are_ordered(world: World) -> bool:
-    """Whether several nodes may lead in one term, one after the other."""
+    """Whether several nodes may lead in one term, one after the other (openraft's total order of votes)."""
     return world.setting.engine.rules.supersedes is supersedes_in_order
 
 
 def commit_is_backed(leader: RaftState, world: World) -> Broken:
-    """A majority of every voter set has the entry on disk when its leader commits it (§5.3, §5.4.2)."""
+    """A majority of every voter set has an entry on disk when its leader commits it (§5.3, §5.4.2)."""
     at = leader.log.id_at(leader.committed)
     if at is None:
         return
@@ -218,7 +218,7 @@ def commit_is_backed(leader: RaftState, world: World) -> Broken:
 
 
 def disk_matches_state(state: RaftState, world: World) -> Broken:
-    """Once everything is synced, the disk is what Raft believes it to be."""
+    """With everything synced, the disk's contents are what the server's state says."""
     node = world.nodes[state.id]
     if not node.batches and _ends(node.synced) != _ends(state.disk):
         yield HONEST_DISK, f"node {state.id} believes in {state.disk.log.last}, its disk has {node.synced.log.last}"
@@ -233,6 +233,6 @@ def _has_vote(disk: Disk, vote: Vote) -> bool:
 
 
 def has_entry(disk: Disk, id: LogId) -> bool:
-    """Whether a disk has this entry, or a snapshot that covers it."""
+    """Whether a disk holds this entry, or a snapshot that covers it."""
     covered = disk.snapshot.last.index if disk.snapshot else 0
     return id.index <= covered or disk.log.has(id)

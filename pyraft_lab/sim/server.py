@@ -1,10 +1,10 @@
-"""One server while something happens to it: it turns Raft's crank and executes the commands, as a live node would.
+"""A simulated server during one action: it calls ``step`` and executes the commands, as a live node does.
 
-The disk keeps written and synced apart. What a step writes is one batch; batches are synced in order, and a promise
-leaves when everything written before it is synced::
+The disk distinguishes written from synced data. The writes of one step are a batch; batches are synced in order, and a
+durable message is sent when everything written before it is synced::
 
     step ──▶ written (state.disk) ──▶ batch ──▶ batch ──Sync──▶ synced
-                                      └ held: the answer that vouches for it
+                                      └ held: the answer that depends on it
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ from pyraft_lab.trace.record import ANSWERS, MessageId
 
 
 class SimulatedDriver:
-    """A node at work: made from its value for one action, and turned into a value again."""
+    """The mutable form of a node: made from its value for one action, and converted back to a value."""
 
     def __init__(self, transition: Transition, node: NodeId) -> None:
         self.transition = transition
@@ -84,7 +84,7 @@ class SimulatedDriver:
         )
         self.state, self.synced, self.batches = value.state, value.synced, value.batches
         self.health, self.acked_unwritten = value.disk_faults, value.acked_unwritten
-        self.machine, self.ledger, self.building = value.machine, value.ledger, value.building
+        self.machine, self.pending, self.building = value.machine, value.pending, value.building
         self.snapshots, self.arriving = value.snapshots, value.arriving
         self.timers, self.overdue, self.arrivals = dict(value.timers), value.overdue, value.arrivals
         self.giving_up = value.giving_up
@@ -96,7 +96,7 @@ class SimulatedDriver:
         self.received: MessageId | None = None
 
     def value(self) -> Node:
-        """The node after what happened."""
+        """The node after the action, as a value."""
         return Node(
             id=self.id,
             state=self.state,
@@ -109,7 +109,7 @@ class SimulatedDriver:
             paused=self.paused,
             rate=self.rate,
             batches=self.batches,
-            ledger=self.ledger,
+            pending=self.pending,
             snapshots=self.snapshots,
             arriving=self.arriving,
             building=self.building,
@@ -126,7 +126,7 @@ class SimulatedDriver:
     # Raft
 
     def step(self, event: Event, received: MessageId | None = None) -> None:
-        """One turn of Raft, and all that it commands."""
+        """Call the engine's ``step`` with an event and execute its commands."""
         self.received, self.asker = received, event.src if isinstance(event, Receive) else None
         step = with_overdue(self.transition.world.setting.engine.step(self.state, event), self.overdue)
         self.transition.step, self.state = step, step.after
@@ -155,7 +155,7 @@ class SimulatedDriver:
             case _:
                 self._serve(command)
 
-    # The wire
+    # The network
 
     def _send(self, command: Send) -> None:
         answers = isinstance(command.message, ANSWERS) and command.dst == self.asker
@@ -170,7 +170,7 @@ class SimulatedDriver:
             self.batches = (*self.batches[:-1], replace(last, held=(*last.held, held)))
 
     def _send_chunk(self, command: SendChunk) -> None:
-        """Read bytes of the stored snapshot; a leader that no longer has it will hear so."""
+        """Send bytes of the stored snapshot; if it is gone, schedule ``SnapshotMissing`` for the leader."""
         data = next((one.data for one in self.snapshots if one.meta == command.meta), None)
         if data is None:
             self.transition.schedule(0, SnapshotMissing(self.id, command.dst))
@@ -203,16 +203,16 @@ class SimulatedDriver:
                 self.transition.cancel(self.forget(other))
 
     def forget(self, timer: Timer) -> ScheduledAction:
-        """A timer fires, or is stopped: its line of the agenda."""
+        """Remove a timer that fires or stops; returns its scheduled action."""
         if timer in self.overdue:
             self.overdue = tuple(one for one in self.overdue if one != timer)
         return self.timers.pop(timer)
 
     def resume(self, late: Micros) -> None:
-        """Go on after a pause; that timers have run out meanwhile is noticed only ``late``."""
+        """Resume after a pause; timers that expired meanwhile are noticed ``late`` microseconds later."""
         self.paused = False
         if self.giving_up is not None and self.giving_up.time <= self.transition.now:
-            self._expect_nothing()  # time stood still here
+            self._expect_nothing()  # no time passed for this node
             self._mind_orphans()
         ran_out = sorted((due, timer) for timer, due in self.timers.items() if due.time <= self.transition.now)
         self.overdue = (*self.overdue, *(timer for _, timer in ran_out if timer not in self.overdue))
@@ -221,7 +221,7 @@ class SimulatedDriver:
                 self.timers[timer] = self.transition.reschedule(self.timers[timer], late)
 
     def drift(self, rate: float) -> None:
-        """Another pace of the clock: running timers end sooner or later."""
+        """Change the clock's rate; running timers fire earlier or later accordingly."""
         now = self.transition.now
         self.timers = {
             timer: self.transition.reschedule(due, round((due.time - now) * self.rate / rate))
@@ -230,7 +230,7 @@ class SimulatedDriver:
         self.rate = rate
 
     def skew(self, by: Micros) -> None:
-        """The clock jumps: running timers end that much sooner."""
+        """Move the clock by ``by`` microseconds; running timers fire that much earlier."""
         now = self.transition.now
         self.timers = {
             timer: self.transition.reschedule(due, due.time - now - by) for timer, due in self.timers.items()
@@ -239,7 +239,7 @@ class SimulatedDriver:
     # The disk
 
     def _store(self, command: StorageCommand) -> None:
-        """Written now, synced later; the bytes of snapshots are kept beside."""
+        """Write a command now and sync it later; snapshot bytes are kept separately."""
         self.writing.append(command)
         match command:
             case Truncate():
@@ -256,7 +256,7 @@ class SimulatedDriver:
                 pass
 
     def _keep_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Keep the newest snapshot, the one before it (it may be on its way), and those that a crash may leave."""
+        """Keep the newest snapshot, the one before it (it may be being sent), and those that a crash may leave."""
         left = (self.synced.snapshot, *(batch.image.snapshot for batch in self.batches))
         kept = [one for one in self.snapshots[:-1] if one.meta in left]
         self.snapshots = (*kept, *self.snapshots[-1:], StoredSnapshot(meta, data))
@@ -271,7 +271,7 @@ class SimulatedDriver:
         self.writing, self.held = [], []
 
     def sync(self) -> None:
-        """The oldest batch is on the disk: what waited for it leaves, and Raft is told."""
+        """Sync the oldest batch: send the messages that waited for it, and pass ``Stored`` to the engine."""
         if self.health.full:
             self._fail("its disk is full")
             return
@@ -286,13 +286,13 @@ class SimulatedDriver:
         self.step(Stored(batch.image.vote, batch.image.log.last))
 
     def set_disk_faults(self, health: DiskFaults) -> None:
-        """Another state of the disk; one that stops lying does what it owes."""
+        """Change the disk's faults; a disk that stops lying performs the syncs it had confirmed."""
         self.health = health
         if not health.lying:
             self.synced, self.acked_unwritten = write(self.synced, self.acked_unwritten), ()
 
     def _fail(self, why: str) -> None:
-        """A storage error stops the server: it never limps on."""
+        """Stop the server for good after a storage error."""
         self.transition.detail = f"halted: {why}"
         self.state = replace(self.state, halted=why)
         self.stop()
@@ -316,12 +316,12 @@ class SimulatedDriver:
                 self._settle(command)
 
     def _settle(self, command: Command, results: Sequence[Any] = ()) -> None:
-        self.ledger, outcomes = self.ledger.after(command, results, log=self.before.state.log)
+        self.pending, outcomes = self.pending.after(command, results, log=self.before.state.log)
         self.transition.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _mind_orphans(self) -> None:
-        """Writes of a leadership that has ended wait only so long."""
-        if not self.ledger.is_orphaned(self.state.role):
+        """Limit how long writes of an ended leadership wait (``pending_requests.grace``)."""
+        if not self.pending.is_orphaned(self.state.role):
             self._expect_nothing()
         elif self.giving_up is None:
             delay = round(grace(self.state.config) * SECOND)
@@ -333,9 +333,9 @@ class SimulatedDriver:
             self.giving_up = None
 
     def give_up(self) -> None:
-        """Nobody has said what became of the entries: who waits for them hears that the outcome is unknown."""
+        """Fail the writes of an ended leadership, since their outcome is unknown."""
         self.giving_up = None
-        self.ledger, outcomes = self.ledger.without_writes()
+        self.pending, outcomes = self.pending.without_writes()
         self.transition.outcomes.extend((self.id, outcome) for outcome in outcomes)
 
     def _apply(self, entries: Sequence[Entry]) -> list[Answer]:
@@ -356,12 +356,12 @@ class SimulatedDriver:
         self.machine.restore(data)
 
     def fresh_machine(self) -> Sessions:
-        """A machine to which nothing has been applied."""
+        """A new machine without applied entries."""
         return Sessions.of(self.transition.world.setting.machine())
 
     def build(self) -> None:
-        """The machine has serialised itself, as it was when it was asked to."""
-        assert self.building is not None, "only a snapshot that was begun is finished"
+        """Finish a snapshot: serialize the machine as it was when the build started."""
+        assert self.building is not None, "only a snapshot build that has started can finish"
         asked, data = self.building.command, self.building.machine.snapshot()
         self.building, self.built = None, data
         meta = SnapshotMeta(
@@ -373,12 +373,12 @@ class SimulatedDriver:
         )
         self.step(SnapshotBuilt(meta))
 
-    # Life and death
+    # Start and stop
 
     def start(self) -> None:
-        """Start from the disk; a disk that Raft could not have written is refused, and the server stays down."""
+        """Start from the disk; on ``StorageFailed`` (unreadable, or not written by Raft) the server stays down."""
         setting = self.transition.world.setting
-        self.machine, self.ledger = self.fresh_machine(), PendingRequests()
+        self.machine, self.pending = self.fresh_machine(), PendingRequests()
         try:
             check_readable(self.synced, self.health)
             self.state = setting.engine.start(self.id, self.synced, setting.config)
@@ -389,13 +389,13 @@ class SimulatedDriver:
         self.step(Boot())
 
     def wipe(self) -> None:
-        """An empty disk, and a sound one; what the server was is gone with the old one."""
+        """Replace the disk by an empty one without faults; the server loses all its state."""
         setting = self.transition.world.setting
         self.synced, self.snapshots, self.health = Disk(), (), NO_DISK_FAULTS
         self.state, self.machine = setting.engine.start(self.id, self.synced, setting.config), self.fresh_machine()
 
     def stop(self, torn: float = 0.0) -> None:
-        """All that was not synced is gone: writes (but for a share of ``torn``), promises, timers, memory."""
+        """Crash: lose unsynced writes (except a share ``torn`` from 0 to 1), held messages, timers and memory."""
         self.synced = write(self.synced, [] if self.health.lying else survivors(self.batches, torn))
         for due in self.timers.values():
             self.transition.cancel(due)
@@ -406,7 +406,7 @@ class SimulatedDriver:
         self.arriving, self.building, self.busy = b"", None, 0
         self.up = self.paused = False
         self.snapshots = tuple(one for one in self.snapshots if one.meta == self.synced.snapshot)
-        self.ledger = PendingRequests()
+        self.pending = PendingRequests()
         self._expect_nothing()
         lost = [call.id for call in self.transition.calls.values() if call.at == self.id]
         self.transition.outcomes.extend(

@@ -1,4 +1,4 @@
-"""A simulated cluster: virtual time, one seed, weather and faults; what a learner drives.
+"""A simulated cluster with virtual time, one seed, weather and faults.
 
 >>> sim = Simulation(nodes=3, seed=7)
 >>> leader = sim.run_until(lambda s: s.leader)
@@ -21,15 +21,14 @@ from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
-from pyraft_lab.machine import KeyValue, Sessions, StateMachine
-from pyraft_lab.sim.apply import apply, new_node
+from pyraft_lab.machine import KeyValue, Sessions, StateMachine, making_machines
+from pyraft_lab.sim.apply import apply, fires_before, new_node
 from pyraft_lab.sim.bookmarks import Moment, diff, moments
 from pyraft_lab.sim.bootstrap import bootstrap
 from pyraft_lab.sim.capsule import write_capsule
 from pyraft_lab.sim.conditions import SECOND, Micros, Weather
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.local_invariants import LocalInvariants
-from pyraft_lab.sim.overdue import fires_before
 from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
 from pyraft_lab.sim.rebuild import rebuild
 from pyraft_lab.sim.safety import Safety
@@ -61,13 +60,13 @@ T = TypeVar("T")
 
 
 class Simulation(Controls):
-    """A cluster of servers in virtual time; the same seed and the same decisions give the same run, event by event.
+    """A cluster in virtual time; the same seed and the same decisions give the same run, event by event.
 
-    ``nodes`` is how many vote, or their ids; ``learners`` how many (or which) more only listen. With ``initialize``
-    every disk holds the first membership when the servers start; without it they are pristine and wait for
-    :meth:`initialize`. ``rules`` (or a whole ``engine``) is the Raft they follow, ``machine`` makes their state
-    machines (or these behind sessions of your own). ``record`` keeps a trace (a number: only so many newest events),
-    ``checks`` watch for broken invariants.
+    ``nodes`` is the number of voters, or their ids; ``learners`` the number or ids of additional learners. With
+    ``initialize`` every disk holds the first membership at the start; without it the servers are new and wait for
+    :meth:`initialize`. ``rules`` (or a whole ``engine``) decide every step; ``machine`` makes a state machine (or
+    ``Sessions`` with one). ``record`` keeps a trace (a number: only that many newest events); ``checks`` look for
+    violated invariants. Raises ``ConfigError`` for invalid arguments.
     """
 
     def __init__(
@@ -92,9 +91,11 @@ class Simulation(Controls):
             raise ConfigError("rules", rules, "give rules or an engine that has them, not both")
         self._setting = Setting(
             seed=seed,
-            engine=raft(RAFT if rules is None else instance("rules", rules, Rules)) if engine is None else engine,
+            engine=raft(RAFT if rules is None else instance("rules", rules, Rules))
+            if engine is None
+            else instance("engine", engine, Engine),
             config=Config.of(config),
-            machine=function("machine", machine),
+            machine=making_machines("machine", machine),
         )
         self._world = World(
             setting=self._setting,
@@ -120,16 +121,16 @@ class Simulation(Controls):
         led = f"node {self.leader} leads" if self.leader else "nobody leads"
         return f"<simulation of {len(self.nodes)} nodes, seed {self.seed}, at {self.now:.3f} s: {led}>"
 
-    # What there is
+    # State
 
     @property
     def past(self) -> Sequence[PastMoment]:
-        """What was done, and when: one line for each record."""
+        """The past actions and their times, one per record."""
         return self._timeline.past
 
     @property
     def world(self) -> World:
-        """The whole cluster as a value; keep it, and you have kept this instant."""
+        """The whole cluster as an immutable value at this instant."""
         return self._world
 
     @property
@@ -139,78 +140,78 @@ class Simulation(Controls):
 
     @property
     def seed(self) -> int:
-        """Where all chance comes from."""
+        """The seed of all random numbers."""
         return self._setting.seed
 
     @property
     def leader(self) -> NodeId | None:
-        """The leader of the highest term that is up."""
+        """The running leader with the highest term; ``None`` if there is none."""
         return self._world.leader
 
     @property
     def trace(self) -> Trace:
-        """All that has happened."""
+        """The recorded events."""
         return self._trace
 
     @property
     def violations(self) -> Sequence[Violation]:
-        """What was broken, in order; empty for a correct Raft."""
+        """The violations so far, in order; empty for a correct Raft."""
         return self._violations
 
     @property
     def calls(self) -> tuple[ClientCall, ...]:
-        """All calls of clients, in order."""
+        """All client calls, in order."""
         return tuple(self._calls.values())
 
     @property
     def history(self) -> "History":
-        """What clients asked and were told, for a check of linearizability."""
+        """The clients' operations and their answers, for a linearizability check."""
         from pyraft_lab.sim import workload
 
         return workload.history(self.calls)
 
     @property
     def pending(self) -> tuple[Pending, ...]:
-        """What may happen next by itself, soonest first."""
+        """The scheduled actions, soonest first; they happen without a decision from outside."""
         return actions(self._world)
 
     @property
     def flying(self) -> tuple[Flight, ...]:
-        """The messages under way."""
+        """The messages on their way."""
         return tuple(self._world.flights.values())
 
     @property
     def origin(self) -> World:
-        """The world before anything happened in it."""
+        """The world before the first event."""
         return self._timeline.origin
 
     @property
     def external_actions(self) -> tuple[ExternalAction, ...]:
-        """Everything that was decided from outside; with seed, origin and turns it tells the whole run."""
+        """All decisions from outside; with seed, origin and turns they determine the whole run."""
         return self._timeline.actions
 
     @property
     def turns(self) -> tuple[tuple[EventId, Rules], ...]:
-        """Where :meth:`fork` brought in other rules: after how many events, and which."""
+        """The changes of rules by :meth:`fork`: after how many events, and which rules."""
         return self._timeline.turns
 
-    # Properties of one's own
+    # User-defined properties
 
     def always(self, name: str, predicate: Callable[["Simulation"], object]) -> "Property[Simulation]":
-        """Watch that something holds after every event from now on; where it first does not is a violation."""
+        """Check ``predicate`` after every event from now on; the first event where it is false is a violation."""
         return self._watch_for("always", name, predicate)
 
     def sometimes(self, name: str, predicate: Callable[["Simulation"], object]) -> "Property[Simulation]":
-        """Watch whether something holds at least once: that a run has seen what it is to test."""
+        """Check that ``predicate`` is true at least once, so that a run has covered the case it should test."""
         return self._watch_for("sometimes", name, predicate)
 
     def eventually(self, name: str, predicate: Callable[["Simulation"], object]) -> "Property[Simulation]":
-        """Watch whether something comes to hold, and still does at the end."""
+        """Check that ``predicate`` becomes true and is still true at the end."""
         return self._watch_for("eventually", name, predicate)
 
     @property
     def properties(self) -> "pd.DataFrame":
-        """What is watched, one row each: ``name kind holds event time turns``."""
+        """A frame, one row per property: ``name kind holds event time turns``."""
         return panel(self._properties)
 
     def _watch_for(
@@ -228,21 +229,25 @@ class Simulation(Controls):
     # Time
 
     def step(self) -> Record:
-        """Let the next thing happen; ``PyraftError`` where nothing is pending at all."""
+        """Run the next scheduled action and return its record; raises ``PyraftError`` if nothing is pending."""
         due = self._next()
         if due is None:
             raise PyraftError("nothing is pending: every server is down or paused; restart or resume one")
         return self._do(due.action, at=due.time, decided=False)
 
     def run(self, seconds: float) -> None:
-        """Let ``seconds`` of virtual time pass."""
+        """Run for ``seconds`` of virtual time."""
         stop = self._world.now + round(seconds_of("seconds", seconds) * SECOND)
         while (due := self._next()) is not None and due.time <= stop:
             self._do(due.action, at=due.time, decided=False)
         self.wait(stop)
 
     def run_until(self, predicate: Callable[["Simulation"], T], timeout: float = 30) -> T:
-        """Let things happen until ``predicate`` holds, and return what it says; ``Timeout`` where it never does."""
+        """Run until ``predicate`` is true, and return its value.
+
+        Raises ``Timeout`` after ``timeout`` seconds of virtual time.
+        """
+        function("predicate", predicate)
         stop = self._world.now + round(seconds_of("timeout", timeout) * SECOND)
         while not (found := predicate(self)):
             due = self._next()
@@ -253,29 +258,32 @@ class Simulation(Controls):
         return found
 
     def take(self, action: Pending, at: float | None = None) -> Record:
-        """Let one of the :attr:`pending` actions happen out of its turn: now, or at a later time ``at``."""
+        """Run one of the :attr:`pending` actions now, or at the later time ``at`` (virtual seconds).
+
+        Raises ``PyraftError`` if the action is not pending.
+        """
         if action not in self.pending:
             raise PyraftError(f"{action!r} is not pending")
         return self.force(action, self._world.now if at is None else round(seconds_of("at", at) * SECOND))
 
     def force(self, action: Action, at: Micros) -> Record:
-        """Let anything happen at that time; what was due earlier waits."""
+        """Apply any action at time ``at`` (microseconds); earlier scheduled actions wait."""
         return self._do(action, at=at)
 
     def redo(self, action: ExternalAction) -> Record:
-        """Let what was decided in another run happen here, after as many events and at the same time."""
+        """Repeat an external action of another run, after the same number of events and at the same time."""
         while self._world.events < action.events:
             self.step()
         return self._do(action.action, at=action.now)
 
     def wait(self, until: Micros) -> None:
-        """Let time pass in which nothing happens."""
+        """Move the time to ``until`` (microseconds) without running any action."""
         self._world = replace(self._world, now=max(until, self._world.now))
 
     def capsule(self) -> str:
         """The whole run as one line of text that fits into a URL; :meth:`from_capsule` builds it again.
 
-        ``CapsuleError`` where it was not recorded from the beginning.
+        Raises ``CapsuleError`` if the run was not recorded from its beginning.
         """
         return write_capsule(self)
 
@@ -283,21 +291,21 @@ class Simulation(Controls):
     def from_capsule(
         cls, text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None
     ) -> "Simulation":
-        """The run a capsule was made of, built again and proved to be the same event by event.
+        """Rebuild the run in a capsule, and verify event by event that it is the same.
 
-        ``rules`` and ``machine`` are needed where the run had its author's own; rules that only a fork followed are
-        put in where it began to. ``CapsuleError`` where the text is cut, damaged or of another format;
-        ``CapsuleMismatch`` names the first difference.
+        Pass ``rules`` and ``machine`` if the run used its author's own; rules that only a fork followed apply from the
+        event of that fork. Raises ``CapsuleError`` if the text is cut, damaged or of another format, and
+        ``CapsuleMismatch``, which names the first difference.
         """
         return rebuild(cls, text, rules=rules, machine=machine)
 
     # Branches of time
 
     def fork(self, at: Record | EventId | float | None = None, *, rules: Rules | None = None) -> "Simulation":
-        """Another simulation that goes on from here, or from any record, event id or time (a float) of the past.
+        """A simulation that continues from now, or from a record, event id or time (a float, seconds) of the past.
 
-        The original stays as it is. The past is shared; at most 64 events are replayed. With ``rules`` the servers
-        follow those from there on.
+        The original does not change. Both share the past, and at most 64 events are replayed. With ``rules`` the
+        servers follow these from that point. Raises ``RecordNotFound`` for a point that is not in the past.
         """
         fork = copy(self)
         fork._branch(self._world.events if at is None else self._timeline.events_at(at))  # noqa: SLF001 (its own twin)
@@ -308,7 +316,7 @@ class Simulation(Controls):
     def again(
         self, *, without: Iterable[NodeId] = (), engine: Engine | None = None, record: bool = True
     ) -> "Simulation":
-        """The same cluster before anything had happened, in good weather; perhaps smaller, or under other rules."""
+        """The same cluster before its first event, in default weather; optionally smaller or under other rules."""
         voters, learners, initialize = self._began.without(without)
         seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
         rules = self._setting.engine if engine is None else engine
@@ -316,7 +324,7 @@ class Simulation(Controls):
                           initialize=initialize, record=record)  # fmt: skip
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
-        """The world right before event ``start``, then after it and each up to ``stop - 1``; they are replayed."""
+        """Replay and yield the world right before event ``start``, then after each event up to ``stop - 1``."""
         return self._timeline.worlds(start, stop)
 
     def branch(self, name: str, at: Record | EventId | float | None = None) -> "Simulation":
@@ -328,17 +336,20 @@ class Simulation(Controls):
 
     @property
     def branches(self) -> dict[str, "Simulation"]:
-        """The branches that were kept, by name; all simulations forked from each other see the same ones."""
+        """The kept branches by name; all simulations forked from each other share them."""
         return self._branches
 
     def moments(self, what: Moment) -> tuple[Record, ...]:
-        """The records of every ``"election"``, ``"commit"``, ``"violation"``, or of any kind, as ``"crash"``."""
+        """The records of every ``"election"``, ``"commit"``, ``"violation"``, or kind of event such as ``"crash"``.
+
+        Raises ``ConfigError`` for an unknown name.
+        """
         return tuple(moments(self, what))
 
     def jump(self, what: Moment, *, after: Record | EventId | float | None = None) -> "Simulation":
-        """A fork right after the first such moment of the past, or the first behind a record, an event or a time.
+        """A fork right after the first such moment of the past, or the first after a record, event id or time.
 
-        ``RecordNotFound`` (a ``LookupError``) where there is none.
+        Raises ``RecordNotFound`` (a ``LookupError``) if there is none.
         """
         start = -1 if after is None else self._timeline.events_at(after) - 1
         found = next(moments(self, what, start), None)
@@ -347,14 +358,14 @@ class Simulation(Controls):
         return self.fork(found)
 
     def diff(self, other: "Simulation") -> "pd.DataFrame":
-        """What happened only here (``first``) or only in the other run (``second``), in order of time."""
+        """The events of only this run (``first``) or only the other (``second``), as a frame in order of time."""
         return diff(self, other)
 
     def watch(self, observer: Callable[[Record], None]) -> None:
-        """Have ``observer`` called with every record from now on."""
+        """Call ``observer`` with every record from now on."""
         self.observers.append(function("observer", observer))
 
-    # How it goes on
+    # Execution
 
     def _next(self) -> ScheduledAction | None:
         world, nodes = self._world, self._world.nodes.values()
@@ -364,15 +375,15 @@ class Simulation(Controls):
         return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
 
     def decide(self, decision: Decision) -> Record:
-        """Let a decision happen now."""
+        """Apply a decision now and return its record."""
         return self._do(decision)
 
     def call(self, call: Call) -> ClientCall:
-        """Have a client call now."""
+        """Start a client's call now."""
         return self._calls[self._do(Invoke(call)).id]
 
     def _do(self, action: Action, at: Micros = 0, *, decided: bool = True) -> Record:
-        """The one way in which this world moves on; what must fire before fires first."""
+        """Apply an action, after the overdue timers that must fire before it; every change of the world comes here."""
         while first := fires_before(self._world, action):
             self._do(first, at, decided=decided)
         self._world, record, ends = apply(self._world, action, at)
@@ -391,7 +402,7 @@ class Simulation(Controls):
         return record
 
     def _branch(self, events: EventId) -> None:
-        """Become a simulation of its own, as it was after so many events."""
+        """Become an independent simulation, as it was after ``events`` events."""
         if events < self._world.events:
             self._world = self._timeline.world_at(events)
         self._trace = self._trace.copy(events)
@@ -403,7 +414,7 @@ class Simulation(Controls):
         self._violations = [one for one in self._violations if one.event < events]
 
     def _follow(self, rules: Rules) -> None:
-        """Go on under other rules; the past keeps those under which it happened."""
+        """Continue under other rules; past steps keep their own."""
         self._setting = replace(self._setting, engine=raft(rules))
         self._world = replace(self._world, setting=self._setting)
         self._timeline.add_checkpoint(self._world)

@@ -1,4 +1,4 @@
-"""Many runs on any executor: a scenario over a grid of settings and seeds, back as a frame whose cells can be opened.
+"""Sweeps: run a scenario over a grid of settings and seeds on any executor; the result is a frame with capsules.
 
 >>> def election(seed, nodes):
 ...     sim = Simulation(nodes, seed)
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Scenario = Callable[..., Simulation]
-"""Takes ``seed`` and a cell of the grid as keywords, and returns the run."""
+"""A function of ``seed`` and a cell of the grid, as keywords, that returns the finished simulation."""
 Measure = Callable[[Simulation], Any]
 MAX_QUEUED = 256
-"""So many tasks wait at an executor at most."""
+"""The maximum number of tasks waiting at an executor."""
 
 
 class Serial(Executor):
-    """Runs everything here and now, in this process: for debugging, and for functions that cannot be pickled."""
+    """An executor that runs every task at once in this process, for debugging and functions that do not pickle."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Call ``fn`` before returning."""
+        """Call ``fn`` now; returns a finished future."""
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 (whoever asks for the result gets it)
+        except Exception as error:  # noqa: BLE001 (the future's ``result`` raises it)
             future.set_exception(error)
         return future
 
 
 def spread(executor: Executor, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
-    """``function(*task)`` for every task, in order; only so many are handed out ahead."""
+    """Yield ``function(*task)`` for every task, in order; a limited number of tasks wait at the executor."""
     waiting: deque[Future[R]] = deque()
     try:
         for task in tasks:
@@ -68,12 +68,13 @@ def sweep(
     measures: Mapping[str, Measure] | None = None,
     executor: Executor | None = None,
 ) -> "pd.DataFrame":
-    """Run ``scenario(seed=…, **cell)`` for every cell of the grid and every seed; one row for each run.
+    """Run ``scenario(seed=…, **cell)`` for every cell of the grid and every seed; a frame with one row per run.
 
     ``grid`` maps the scenario's keywords to the values they take, ``measures`` names to functions of the finished
     simulation. Columns: the grid's, ``seed``, the measures', then ``now`` (virtual seconds), ``events``, ``broken``
     (the first violation's name, or empty) and ``capsule``, the run as text. ``executor`` is any of
-    ``concurrent.futures`` or alike (default: this process); another process must be able to import the functions.
+    ``concurrent.futures`` or similar (default: this process); another process must be able to import the functions.
+    Raises ``ConfigError`` if a name of the grid or a measure clashes with another column.
     """
     with needed("pandas"):
         import pandas as pd

@@ -1,4 +1,4 @@
-"""The past of a simulation: what was done when, and a world kept every so often, so that no moment is ever lost."""
+"""The past of a simulation: its actions with their times, and checkpoints of the world to replay from."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,11 @@ from pyraft_lab.sim.world import Action, World
 from pyraft_lab.trace.record import EventId, Record
 
 STRIDE = 64
-"""Every so many events the world is kept, so that a fork into the past replays no more than that."""
+"""Events between two checkpoints; a fork into the past replays no more than these."""
 
 
 class ExternalAction(Struct, frozen=True, array_like=True):
-    """What somebody decided, right after so many events and at that time."""
+    """A decision from outside, with the number of events before it and its time."""
 
     events: EventId
     now: Micros
@@ -27,7 +27,7 @@ class ExternalAction(Struct, frozen=True, array_like=True):
 
 
 class PastMoment(NamedTuple):
-    """What was done when; together with a kept world it leads to any later one."""
+    """An action and its time; with a checkpoint it is enough to replay any later world."""
 
     now: Micros
     action: Action
@@ -35,7 +35,7 @@ class PastMoment(NamedTuple):
 
 
 class Timeline:
-    """One branch of time; branches share their worlds."""
+    """The past of one branch; branches share their checkpoints."""
 
     def __init__(self, origin: World) -> None:
         self._moments: list[PastMoment] = []
@@ -43,41 +43,44 @@ class Timeline:
 
     @property
     def origin(self) -> World:
-        """The world before anything happened in it."""
+        """The world before the first event."""
         return self._checkpoints[0]
 
     @property
     def actions(self) -> tuple[ExternalAction, ...]:
-        """Everything that was decided from outside; with the origin it tells all."""
+        """All decisions from outside; with the origin they determine the whole run."""
         return tuple(
             ExternalAction(event, past.now, past.action) for event, past in enumerate(self._moments) if past.decided
         )
 
     @property
     def turns(self) -> tuple[tuple[EventId, Rules], ...]:
-        """After how many events other rules were followed from there on, and which."""
+        """The changes of rules: after how many events, and which rules."""
         tables = [(events, world.setting.engine.rules) for events, world in sorted(self._checkpoints.items())]
         return tuple(later for earlier, later in pairwise(tables) if later[1] != earlier[1])
 
     def add(self, action: Action, world: World, *, decided: bool) -> None:
-        """An action has led to this world."""
+        """Record an action and the world after it."""
         self._moments.append(PastMoment(world.now, action, decided))
         if world.events % STRIDE == 0:
             self.add_checkpoint(world)
 
     def add_checkpoint(self, world: World) -> None:
-        """Keep a world, so that what follows is replayed from it."""
+        """Keep a world as a checkpoint, from which later ones are replayed."""
         self._checkpoints[world.events] = world
 
     def branch(self, events: EventId) -> "Timeline":
-        """A timeline of its own, with the same first events."""
+        """An independent timeline with the same first ``events`` events."""
         twin = Timeline(self.origin)
         twin._moments = self._moments[:events]
         twin._checkpoints = {count: kept for count, kept in self._checkpoints.items() if count <= events}
         return twin
 
     def events_at(self, at: Record | EventId | float) -> EventId:
-        """How many events had happened right after a record, an event or a time of the past (a float)."""
+        """The number of events right after a record, an event id or a time (a float, virtual seconds).
+
+        Raises ``RecordNotFound`` if it is not in the past.
+        """
         if isinstance(at, float):
             return bisect_right(self._moments, round(at * SECOND), key=lambda past: past.now)
         event = at.id if isinstance(at, Record) else at
@@ -87,11 +90,11 @@ class Timeline:
 
     @property
     def past(self) -> Sequence[PastMoment]:
-        """What was done, and when: one line for each record."""
+        """The past actions and their times, one per record."""
         return self._moments
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
-        """The world right before event ``start``, then after it and each up to ``stop - 1``."""
+        """Replay and yield the world right before event ``start``, then after each event up to ``stop - 1``."""
         world = self.world_at(start)
         yield world
         for past in self._moments[start:stop]:
@@ -99,7 +102,7 @@ class Timeline:
             yield world
 
     def world_at(self, events: EventId) -> World:
-        """The world after so many events."""
+        """The world after ``events`` events."""
         world = self._checkpoints[
             max(count for count in range(events // STRIDE * STRIDE, events + 1) if count in self._checkpoints)
         ]

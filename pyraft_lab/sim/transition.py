@@ -1,4 +1,4 @@
-"""One action as it happens: the agenda, the messages and the clock of a world while they change."""
+"""The working copy of a world during one action: its agenda, messages and clock."""
 
 from bisect import bisect_left, insort
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Reco
 
 
 class Completed(Struct, frozen=True, kw_only=True):
-    """A call that got its answer: a value, or an error."""
+    """A completed call, with its value or its error."""
 
     request: RequestId
     began: EventId
@@ -27,7 +27,7 @@ class Completed(Struct, frozen=True, kw_only=True):
 
 
 class Sender(Protocol):
-    """A server that sends: who it is, how many messages it sent, and when the last one on each link arrives."""
+    """A sending server: its id, its number of sent messages, and the last arrival time on each of its links."""
 
     id: NodeId
     sent: int
@@ -35,7 +35,7 @@ class Sender(Protocol):
 
 
 class Transition:
-    """The only mutable object of a world: alive for one action, from one world to the next."""
+    """The only mutable object of a world; it exists for one action, from one world to the next."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -71,35 +71,35 @@ class Transition:
         message: MessageId | None = None,
         detail: str = "",
     ) -> None:
-        """Say what is happening."""
+        """Set what the record of this action shows: kind, node, peer, message and detail."""
         self.kind, self.node, self.peer, self.message, self.detail = kind, node, peer, message, detail
 
     def draw(self, purpose: Purpose, place: int, count: int) -> float:
-        """A chance that nothing else in this world draws."""
+        """A random number in [0, 1) that no other draw of this world uses."""
         return chance(self.world.setting.seed, purpose, place, count)
 
     # The agenda
 
     def schedule(self, delay: Micros, action: Pending, cause: EventId | None = None) -> ScheduledAction:
-        """Put an action on the agenda, ``delay`` from now."""
+        """Put an action on the agenda, ``delay`` microseconds from now."""
         due = ScheduledAction(self.now + max(delay, 0), self.sequence, action, self.id if cause is None else cause)
         self.sequence += 1
         insort(self.event_queue, due)
         return due
 
     def cancel(self, due: ScheduledAction) -> None:
-        """Take a line off the agenda; one that is past is not there any more."""
+        """Remove a scheduled action from the agenda; one that has run is no longer there."""
         place = bisect_left(self.event_queue, due)
         if place < len(self.event_queue) and self.event_queue[place] == due:
             del self.event_queue[place]
 
     def reschedule(self, due: ScheduledAction, delay: Micros) -> ScheduledAction:
-        """The same action at another time."""
+        """Move a scheduled action to ``delay`` microseconds from now."""
         self.cancel(due)
         return self.schedule(delay, due.action, due.cause)
 
     def unschedule(self, action: Pending) -> ScheduledAction | None:
-        """Take the first line with this action off the agenda."""
+        """Remove the first scheduled entry with this action; ``None`` if there is none."""
         due = next((due for due in self.event_queue if due.action == action), None)
         if due is not None:
             self.cancel(due)
@@ -108,7 +108,7 @@ class Transition:
     # The network
 
     def send(self, src: Sender, leaving: WaitingForSync) -> None:
-        """Let a message leave: the weather decides whether, when and how often it arrives."""
+        """Send a message; the weather decides whether, when and how often it arrives."""
         src.sent += 1
         flight = Flight(
             id=self._number(),
@@ -131,14 +131,14 @@ class Transition:
                 self.copy(flight, again)
 
     def send_flight(self, flight: Flight, delay: Micros) -> None:
-        """Put a message on its way."""
+        """Put a message on its way; it arrives after ``delay`` microseconds."""
         due = self.schedule(delay, Deliver(flight.id), flight.cause)
         flight = replace(flight, due=due.time / SECOND)
         self.flights[flight.id] = flight
         self.sent.append(flight)
 
     def copy(self, flight: Flight, delay: Micros) -> None:
-        """Put the same message on its way again."""
+        """Send a duplicate of a message; it arrives after ``delay`` microseconds."""
         original = flight.copy_of or flight.id
         self.send_flight(
             replace(flight, id=self._number(), copy_of=original, sent=self.now / SECOND, cause=self.id), delay
@@ -152,7 +152,7 @@ class Transition:
         return likely > 0 and self.draw(purpose, src.id, src.sent) < likely
 
     def _arrival(self, src: Sender, dst: NodeId, weather: Weather) -> Micros:
-        """How long it flies: behind the earlier ones on its link, unless it is reordered."""
+        """The travel time of a message; it arrives after earlier ones on its link, unless it is reordered."""
         delay = sample(weather.latency, self.draw(Purpose.LATENCY, src.id, src.sent))
         if self._happens(weather.reorder, Purpose.REORDER, src):
             return delay + sample((0.0, 2 * weather.latency[-1]), self.draw(Purpose.COPY, src.id, src.sent))
@@ -163,7 +163,7 @@ class Transition:
     # The end
 
     def world_after(self) -> World:
-        """The world once the action has happened."""
+        """The world after the action."""
         return World(
             setting=self.world.setting,
             weather=self.weather,
@@ -182,7 +182,7 @@ class Transition:
         )
 
     def record(self) -> Record:
-        """What is to be told of it."""
+        """The record of the action."""
         return Record(
             id=self.id,
             time=self.now / SECOND,

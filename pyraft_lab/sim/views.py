@@ -1,4 +1,4 @@
-"""What a learner looks at: nodes and calls, read-only and always as they are now."""
+"""Read-only views of nodes and calls; they always show the present state."""
 
 from collections.abc import Iterator, Mapping
 from copy import copy
@@ -16,16 +16,16 @@ from pyraft_lab.trace.record import EventId, Record
 
 
 class HasWorld(Protocol):
-    """Whoever knows how the world is now."""
+    """An object with the present world, such as a simulation."""
 
     @property
     def world(self) -> World:
-        """The world as it is now."""
+        """The present world."""
         ...
 
 
 class NodeView:
-    """One server as it is now; keeps up as the simulation moves on."""
+    """A view of one server; it follows the simulation as time passes."""
 
     def __init__(self, sim: HasWorld, node: NodeId) -> None:
         self._sim, self._id = sim, node
@@ -37,27 +37,27 @@ class NodeView:
 
     @property
     def node(self) -> Node:
-        """The whole node as a value."""
+        """The present node as an immutable value."""
         return self._sim.world.nodes[self._id]
 
     @property
     def id(self) -> NodeId:
-        """Its id."""
+        """The node's id."""
         return self._id
 
     @property
     def up(self) -> bool:
-        """Whether it runs (a paused one does)."""
+        """Whether the node runs; true for a paused one too."""
         return self.node.up
 
     @property
     def paused(self) -> bool:
-        """Whether it stands still."""
+        """Whether the node is paused."""
         return self.node.paused
 
     @property
     def state(self) -> RaftState:
-        """Figure 2 of this server; of one that is down, as it was when it died."""
+        """The engine's state of this server (Figure 2); if it is down, as at the crash."""
         return self.node.state
 
     @property
@@ -77,7 +77,7 @@ class NodeView:
 
     @property
     def leader(self) -> NodeId | None:
-        """Whom it believes to lead."""
+        """The leader this node knows; ``None`` if it knows none."""
         return self.state.leader or None
 
     @property
@@ -92,32 +92,32 @@ class NodeView:
 
     @property
     def log(self) -> Log:
-        """Its log, written or not yet synced."""
+        """The node's log, including unsynced entries."""
         return self.state.log
 
     @property
     def membership(self) -> Membership:
-        """The membership it goes by."""
+        """The effective membership: the last in the node's log (§6)."""
         return self.state.membership
 
     @property
     def machine(self) -> StateMachine:
-        """Its state machine; only to look at."""
+        """The node's state machine; for reading only."""
         return self.node.machine.machine
 
     @property
     def sessions(self) -> Sessions:
-        """Its state machine behind the clients' sessions."""
+        """The node's state machine with the clients' sessions."""
         return self.node.machine
 
     @property
     def disk(self) -> Disk:
-        """What its disk would hold after a loss of power now."""
+        """The disk's contents if the power failed now: only synced writes."""
         return self.node.synced
 
 
 class Nodes(Mapping[NodeId, NodeView]):
-    """All servers by id."""
+    """All servers by id, as a read-only mapping; an unknown id raises ``UnknownNode``."""
 
     def __init__(self, sim: HasWorld) -> None:
         self._sim = sim
@@ -141,9 +141,9 @@ class Nodes(Mapping[NodeId, NodeView]):
 
 
 class ClientCall:
-    """A client's call: what it asked, when, and what came of it, once that is known.
+    """A client's call: its request, start time, and result once it is known.
 
-    ``value`` is what the machine answered, ``error`` the reason where there is none; times are virtual seconds.
+    ``value`` is the machine's answer, ``error`` the reason if there is none; times are in virtual seconds.
     """
 
     def __init__(self, request: RequestId, call: Call, began: Record) -> None:
@@ -160,21 +160,21 @@ class ClientCall:
 
     @property
     def done(self) -> bool:
-        """Whether it has returned."""
+        """Whether the call has ended, with a value or an error."""
         return self.returned is not None
 
     @property
     def ok(self) -> bool:
-        """Whether it has returned well."""
+        """Whether the call has ended with a value."""
         return self.done and self.error is None
 
     def end(self, ended: Completed, record: Record) -> None:
-        """It has returned."""
+        """Set the result of the call."""
         self.ended, self.returned = record.id, record.time
         self.value, self.error = ended.value, ended.error
 
     def copy(self, events: EventId) -> "ClientCall":
-        """The same call in another branch of time, as it was after so many events; one that had ended is shared."""
+        """The same call for a fork, as it was after ``events`` events; a completed call is shared."""
         if self.ended is not None and self.ended < events:
             return self
         twin = copy(self)

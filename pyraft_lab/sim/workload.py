@@ -1,4 +1,4 @@
-"""Simulated clients: how busy they are, and what they did, as a history that can be checked."""
+"""A workload of simulated clients, and its history for a linearizability check."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import instance, integer, probability, time_range
 from pyraft_lab.errors import ConfigError, OutcomeUnknown
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.conditions import Purpose, chance
@@ -16,10 +16,11 @@ from pyraft_lab.sim.world import Query, Write
 
 
 class Load(Struct, frozen=True, kw_only=True):
-    """So many clients, each with one call at a time on one of the ``keys``; ``rest`` in seconds between two calls.
+    """A number of clients, each with one call at a time on one of ``keys`` keys.
 
-    ``reads`` and ``cas`` are their shares of the calls; what is left are puts, of values that are never the same.
-    ``lease`` is the share of the reads that trust the leader's lease, and with it the clocks.
+    ``think_time`` is (shortest, longest) in seconds between two calls. ``reads`` and ``cas`` are shares of the calls;
+    the rest are puts of distinct values. ``lease`` is the share of the reads that use the leader's lease, which relies
+    on the clocks.
     """
 
     clients: int = 4
@@ -30,29 +31,29 @@ class Load(Struct, frozen=True, kw_only=True):
     lease: float = 0.0
 
     def validated(self) -> "Load":
-        """This load, or ``ConfigError`` naming field, value and rule."""
-        at_least("clients", self.clients, 0)
-        at_least("keys", self.keys, 1)
-        if not 0 < self.think_time[0] <= self.think_time[1]:
-            raise ConfigError("rest", self.think_time, "needs 0 < shortest <= longest")
-        if not 0 <= self.reads <= 1 - self.cas <= 1:
+        """This load if it is valid; else raise ``ConfigError``, which names field, value and rule."""
+        integer("clients", self.clients)
+        integer("keys", self.keys, 1)
+        if time_range("think_time", self.think_time)[0] <= 0:
+            raise ConfigError("think_time", self.think_time, "needs 0 < shortest <= longest")
+        for share in ("reads", "cas", "lease"):
+            probability(share, getattr(self, share))
+        if self.reads > 1 - self.cas:
             raise ConfigError("reads", self.reads, "reads and cas are shares that together make at most 1")
-        if not 0 <= self.lease <= 1:
-            raise ConfigError("lease", self.lease, "must be a share from 0 to 1")
         return self
 
 
 class Clients:
-    """Clients at work on a cluster, by turns: who waits for an answer lets its turn pass."""
+    """Clients that call in turn; a client that waits for an answer skips its turn."""
 
     def __init__(self, cluster: Controls, load: Load) -> None:
-        self.cluster, self.load = cluster, load.validated()
+        self.cluster, self.load = cluster, instance("load", load, Load).validated()
         self.calls: dict[int, ClientCall] = {}
         self.seen: dict[str, Any] = {}
         self._turns = 0
 
     def join(self, at: Callable[[float, Callable[[], object]], None]) -> None:
-        """Take the first turns; ``at(seconds, act)`` has something done so long after the beginning."""
+        """Schedule the first turns; ``at(seconds, act)`` calls ``act`` that long after the start."""
         for client in range(1, self.load.clients + 1):
             self._next_turn(client, 0.0, at)
 
@@ -69,7 +70,7 @@ class Clients:
         self._next_turn(client, now, at)
 
     def _learn(self, last: ClientCall | None) -> None:
-        """What a read returned is what the next cas expects."""
+        """Remember the value of a read: the next cas expects it."""
         if last is not None and last.ok and isinstance(last.call.request, Query):
             self.seen[last.call.request.query] = last.value
 
@@ -88,12 +89,12 @@ class Clients:
 
 
 def history(calls: Iterable[ClientCall]) -> History:
-    """Writes and reads as operations; what was refused left no trace and is left out, what is open has no return."""
+    """A history of the writes and reads; refused calls are left out, open calls have no return."""
     return History([_operation(call, request) for call in calls if (request := _counts(call)) is not None])
 
 
 def _counts(call: ClientCall) -> Write | Query | None:
-    """The wish of a call that a client's history tells of."""
+    """The request of a call if it belongs into a history, else ``None``."""
     request = call.call.request
     refused = call.error is not None and not isinstance(call.error, OutcomeUnknown)
     return request if isinstance(request, (Write, Query)) and not refused else None
@@ -106,7 +107,7 @@ def _operation(call: ClientCall, request: Write | Query) -> Operation:
 
 
 def _asked(command: Any) -> Any:
-    """A command of the key-value machine as the models know it, ``("put", key, value)``; any other as it is."""
+    """A key-value command in the form of the sequential specs, ``("put", key, value)``; others unchanged."""
     if not isinstance(command, dict) or "op" not in command:
         return command
     return tuple(command[field] for field in ("op", "key", "value", "old", "new", "by") if field in command)

@@ -1,13 +1,13 @@
-"""A whole cluster as one value: nodes with their disks, machines and timers, messages under way, clients, and time.
+"""A whole cluster as one value: nodes with disks, machines and timers, messages on their way, clients, and time.
 
 ::
 
-    world ──act(world, action)──▶ world        an action is anything that may happen next: a message arrives,
-      └──── actions(world)                     a timer runs out, a disk catches up, a server crashes …
+    world ──apply(world, action)──▶ world      an action is anything that may happen next: a message arrives,
+      └──── actions(world)                     a timer fires, a disk syncs, a server crashes …
 
-Keeping a world is keeping a name: nothing in it ever changes, and what two worlds have in common they share.
+A world never changes, so keeping one costs only a reference, and two worlds share their common parts.
 
-Same-instant rule: what is due at the same microsecond happens in the order in which it was put on the agenda.
+Actions due at the same microsecond happen in the order in which they were put on the agenda.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,55 +29,55 @@ from pyraft_lab.sim.conditions import Micros, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS, Batch, DiskFaults, StoredSnapshot
 from pyraft_lab.trace.record import EventId, Flight, MessageId
 
-# What may happen
+# Actions
 
 
 class Deliver(Struct, frozen=True, tag=True):
-    """A message arrives."""
+    """A message on its way arrives."""
 
     message: MessageId
 
 
 class FireTimer(Struct, frozen=True, tag=True):
-    """A timer of a node runs out."""
+    """A timer of a node fires."""
 
     node: NodeId
     timer: Timer
 
 
 class Sync(Struct, frozen=True, tag=True):
-    """The disk of a node has its oldest unsynced batch of writes."""
+    """The disk of a node syncs its oldest unsynced batch of writes."""
 
     node: NodeId
 
 
 class Build(Struct, frozen=True, tag=True):
-    """The machine of a node has built its snapshot."""
+    """The machine of a node finishes its snapshot."""
 
     node: NodeId
 
 
 class SnapshotMissing(Struct, frozen=True, tag=True):
-    """A leader finds that it no longer has the snapshot it is sending to ``peer``."""
+    """A leader no longer has the snapshot that it is sending to ``peer``."""
 
     node: NodeId
     peer: NodeId
 
 
 class GiveUp(Struct, frozen=True, tag=True):
-    """A node that no longer leads stops waiting for what became of its last entries."""
+    """A former leader stops waiting for the outcome of its last entries."""
 
     node: NodeId
 
 
 class Attempt(Struct, frozen=True, tag=True):
-    """A client tries its call (again)."""
+    """A client sends or retries its call."""
 
     call: RequestId
 
 
 Pending = Deliver | FireTimer | Sync | Build | SnapshotMissing | GiveUp | Attempt
-"""What happens by itself when its time has come."""
+"""Actions that happen by themselves when they are due."""
 
 
 class Start(Struct, frozen=True, tag=True):
@@ -87,9 +87,9 @@ class Start(Struct, frozen=True, tag=True):
 
 
 class Crash(Struct, frozen=True, tag=True):
-    """A server dies: what its disk had not synced is gone, and so is all its memory.
+    """A server crashes and loses its unsynced writes and its memory.
 
-    Of those writes a share of ``torn``, the first ones, has reached the disk all the same.
+    The first of those writes, a share ``torn`` from 0 to 1, have reached the disk nevertheless.
     """
 
     node: NodeId
@@ -97,16 +97,16 @@ class Crash(Struct, frozen=True, tag=True):
 
 
 class Pause(Struct, frozen=True, tag=True):
-    """A server stands still, as in a long collection of garbage; what comes for it waits."""
+    """A server pauses, as in a long garbage collection; its messages and timers wait."""
 
     node: NodeId
 
 
 class Resume(Struct, frozen=True, tag=True, omit_defaults=True):
-    """A paused server goes on, and everything that waited happens at once.
+    """A paused server resumes, and everything that waited happens at once.
 
-    It notices only ``late`` that timers have run out meanwhile: messages and calls that waited come before them, as
-    in an event loop. What must fire before those fires all the same (:func:`~pyraft_lab.engine.rules.fires_first`).
+    It notices expired timers ``late`` microseconds later: it handles waiting messages and calls first, as an event
+    loop does, except for timers that must fire before them (:func:`~pyraft_lab.engine.rules.fires_first`).
     """
 
     node: NodeId
@@ -114,104 +114,104 @@ class Resume(Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class Drift(Struct, frozen=True, tag=True):
-    """The clock of a server runs ``rate`` times as fast as it should from now on."""
+    """The clock of a server runs ``rate`` times as fast as it should, from now on."""
 
     node: NodeId
     rate: float
 
 
 class Skew(Struct, frozen=True, tag=True):
-    """The clock of a server jumps forward ``by`` so much, or back: its timers end sooner, or later."""
+    """The clock of a server jumps by ``by`` microseconds, forward or back; its timers fire earlier or later."""
 
     node: NodeId
     by: Micros
 
 
 class SetDiskFault(Struct, frozen=True, tag=True):
-    """The disk of a server is in this state from now on."""
+    """The disk of a server has these faults from now on."""
 
     node: NodeId
     health: DiskFaults
 
 
 class Wipe(Struct, frozen=True, tag=True):
-    """The disk of a server that is down is replaced by an empty one: its vote, log and snapshot are lost.
+    """A stopped server's disk is replaced by an empty one; its vote, log and snapshot are lost.
 
-    Raft assumes that a voter keeps what it promised. With a lost disk it may vote twice in a term and forget what it
-    acknowledged, so committed entries may be lost.
+    Raft assumes that a voter keeps its promises. With a lost disk it may vote twice in a term and lose acknowledged
+    entries, so committed entries may be lost.
     """
 
     node: NodeId
 
 
 class Hold(Struct, frozen=True, tag=True):
-    """The network holds its breath, as a broker may: what is under way, or leaves, does not arrive for now."""
+    """The network holds all messages, as a stalled broker does, until ``Release``."""
 
 
 class Release(Struct, frozen=True, tag=True):
-    """The network goes on; what it held arrives at once."""
+    """The network delivers the held messages at once and holds no more."""
 
 
 class Cut(Struct, frozen=True, tag=True):
-    """Nothing from ``src`` reaches ``dst`` any more."""
+    """The link from ``src`` to ``dst`` is cut; the other direction stays as it is."""
 
     src: NodeId
     dst: NodeId
 
 
 class Partition(Struct, frozen=True, tag=True, omit_defaults=True):
-    """Only within a group messages arrive; nodes in no group form one more. ``name`` is for the reader."""
+    """Messages arrive only within groups; nodes in no group form one more. ``name`` is for the story only."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     name: str = ""
 
 
 class Heal(Struct, frozen=True, tag=True):
-    """These links work again; none named: every one."""
+    """These links (from, to) work again; all links if none is given."""
 
     links: tuple[tuple[NodeId, NodeId], ...] = ()
 
 
 class Drop(Struct, frozen=True, tag=True):
-    """A message under way is lost."""
+    """A message on its way is lost."""
 
     message: MessageId
 
 
 class Duplicate(Struct, frozen=True, tag=True):
-    """A message under way will arrive twice."""
+    """A message on its way will arrive twice."""
 
     message: MessageId
 
 
 class Delay(Struct, frozen=True, tag=True):
-    """A message under way takes longer."""
+    """A message on its way arrives ``by`` microseconds later."""
 
     message: MessageId
     by: Micros
 
 
 class Notify(Struct, frozen=True, tag=True):
-    """An operator's order to a node, for which nobody waits."""
+    """An operator's trigger for a node, without an answer."""
 
     node: NodeId
     event: Event
 
 
 class Invoke(Struct, frozen=True, tag=True):
-    """A client begins a call."""
+    """A client starts a call."""
 
     call: "Call"
 
 
 class Join(Struct, frozen=True, tag=True):
-    """A new server with an empty disk starts; it belongs to no cluster yet."""
+    """A new server starts with an empty disk; it belongs to no cluster yet."""
 
     node: NodeId
 
 
 class SetWeather(Struct, frozen=True, tag=True):
-    """The weather changes."""
+    """The weather of the network and disks changes."""
 
     weather: Weather
 
@@ -238,28 +238,28 @@ Decision = (
     | Join
     | SetWeather
 )
-"""What somebody outside decides."""
+"""Actions that are decided from outside."""
 Action = Pending | Decision
 
 
-# What clients and operators want
+# Requests of clients and operators
 
 
 class Write(Struct, frozen=True, tag=True):
-    """A command for the state machine."""
+    """Write: a command for the state machine."""
 
     command: Any
 
 
 class Query(Struct, frozen=True, tag=True):
-    """A question to the state machine: linearizable by ``index`` or ``lease``, or ``local`` as the node has it."""
+    """Read from the state machine: linearizable by ``index`` or ``lease``, or ``local`` from the node's state."""
 
     query: Any
     policy: str = "index"
 
 
 class Reconfigure(Struct, frozen=True, tag=True):
-    """Another membership."""
+    """Change the membership (§6)."""
 
     change: Change
     retain: bool = False
@@ -267,19 +267,19 @@ class Reconfigure(Struct, frozen=True, tag=True):
 
 
 class TransferLeadership(Struct, frozen=True, tag=True):
-    """Another leader."""
+    """Transfer leadership to another voter (dissertation §3.10)."""
 
     to: NodeId
 
 
 class InitializeCluster(Struct, frozen=True, tag=True):
-    """The first membership of a cluster."""
+    """Give a new cluster its first membership."""
 
     membership: Membership
 
 
 class PermitRevert(Struct, frozen=True, tag=True):
-    """A follower that lost its log may begin anew."""
+    """Allow a follower that lost its log to start again with an empty one."""
 
     peer: NodeId
 
@@ -288,20 +288,20 @@ Request = Write | Query | Reconfigure | TransferLeadership | InitializeCluster |
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A wish of a client: ``to`` one node, or (``None``) to whoever leads, tried until it is answered."""
+    """A client's request ``to`` one node, or (``None``) to the leader, retried until it is answered."""
 
     client: int
     request: Request
     to: NodeId | None = None
 
 
-# What there is
+# State
 
 
 class OpenCall(Struct, frozen=True, kw_only=True):
-    """A call that is not answered yet: in its session it is ``serial``, and now it waits at node ``at``.
+    """An unanswered call: ``serial`` is its number in its session, ``at`` the node where it waits.
 
-    ``joint`` is the index of the committed joint membership whose end a change of membership waits for.
+    ``joint`` is the index of the committed joint membership whose end a membership change waits for.
     """
 
     id: RequestId
@@ -317,7 +317,7 @@ class OpenCall(Struct, frozen=True, kw_only=True):
 
 
 class ScheduledAction(NamedTuple):
-    """One line of the agenda; ``order`` counts lines, so that no two are equal."""
+    """One entry of the agenda; ``order`` numbers the entries, so that no two are equal."""
 
     time: Micros
     sequence: int
@@ -326,20 +326,20 @@ class ScheduledAction(NamedTuple):
 
 
 class Building(Struct, frozen=True):
-    """A snapshot being built: of this machine as it was."""
+    """A snapshot being built, from a copy of the machine at its start."""
 
     command: TakeSnapshot
     machine: Sessions
 
 
 class Node(Struct, frozen=True, kw_only=True):
-    """One server.
+    """One server with its disk, machine and timers.
 
-    ``synced`` is what its disk would hold after a loss of power now; ``state.disk`` is what was written. ``batches``
-    lie between the two; ``owed`` is what a lying disk has confirmed and not done. ``lives`` counts its starts;
-    ``sent``, ``drawn`` and ``wrote`` count what it drew chances for. ``overdue`` are timers that had run out when it
-    was resumed and have not fired yet, the longest due first. ``giving_up`` is when it gives up the writes of a
-    leadership that has ended.
+    ``synced`` is what its disk would hold after a power failure now; ``state.disk`` is what was written. ``batches``
+    are the writes between the two; ``acked_unwritten`` are those a lying disk has confirmed without a sync.
+    ``incarnation`` counts its starts; ``sent``, ``drawn`` and ``wrote`` count its draws of random numbers. ``overdue``
+    are timers that had expired when it resumed and have not fired yet, the longest overdue first. ``giving_up`` is the
+    scheduled end of its wait for the writes of an ended leadership.
     """
 
     id: NodeId
@@ -353,7 +353,7 @@ class Node(Struct, frozen=True, kw_only=True):
     paused: bool = False
     rate: float = 1.0
     batches: tuple[Batch, ...] = ()
-    ledger: PendingRequests = PendingRequests()
+    pending: PendingRequests = PendingRequests()
     snapshots: tuple[StoredSnapshot, ...] = ()
     arriving: bytes = b""
     building: Building | None = None
@@ -368,7 +368,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """What a world is made of and never changes; ``machine`` makes the state machine of a node that starts."""
+    """The constant settings of a world; ``machine`` makes the state machine of a starting node."""
 
     seed: int
     engine: Engine
@@ -377,7 +377,10 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class World(Struct, frozen=True, kw_only=True):
-    """Everything at one instant: how many calls ``clients`` began; ``events`` happened, and number the next record."""
+    """The whole cluster at one instant.
+
+    ``clients`` counts each client's calls; ``events`` is the number of past events and the id of the next record.
+    """
 
     setting: Setting
     weather: Weather
@@ -396,11 +399,11 @@ class World(Struct, frozen=True, kw_only=True):
 
     @property
     def leader(self) -> NodeId | None:
-        """The node that leads in the highest term, of those that are up."""
+        """The running leader with the highest term; ``None`` if there is none."""
         leading = [(one.state.vote, one.id) for one in self.nodes.values() if one.up and one.state.leader == one.id]
         return max(leading)[1] if leading else None
 
-    # As the world of the explorer, for predicates that may be asked of both
+    # The same interface as the explorer's world, for predicates that work on both
 
     def __getitem__(self, node: NodeId) -> Node:
         return self.nodes[node]
@@ -415,17 +418,17 @@ class World(Struct, frozen=True, kw_only=True):
 
     @property
     def leaders(self) -> tuple[NodeId, ...]:
-        """Every server that leads, in whatever term."""
+        """The ids of all running servers that lead, in any term."""
         return tuple(node.id for node in self.servers if isinstance(node.state.role, Leader))
 
 
 def actions(world: World) -> tuple[Pending, ...]:
-    """What may happen next by itself, soonest first; what waits for a paused node or a held network is not among it."""
+    """The scheduled actions, soonest first, without those that wait for a paused node or a held network."""
     return tuple(due.action for due in world.event_queue if not is_blocked(world, due.action))
 
 
 def is_blocked(world: World, action: Pending) -> bool:
-    """Whether an action cannot happen now, because its node or the network stands still."""
+    """Whether an action cannot happen now, because its node is paused or the network is held."""
     match action:
         case Deliver(message):
             return world.held or world.nodes[world.flights[message].dst].paused

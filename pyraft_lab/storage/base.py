@@ -1,8 +1,7 @@
-"""What every disk of a node must do, and what a batch of commands makes of it.
+"""The interface of a node's storage, and the effect of a batch of commands on its disk.
 
-A batch is the unit of everything: it happens whole or not at all, it is durable when ``write`` returns, and
-batches happen in the order in which they were written. Raft rests on nothing else (§5.1, Figure 2: "updated on
-stable storage before responding").
+A batch is the unit of writing: it is atomic, it is durable when ``write`` returns, and batches happen in the order in
+which they were written. Raft needs nothing else (§5.1, Figure 2: "updated on stable storage before responding").
 """
 
 from collections.abc import Sequence
@@ -28,24 +27,23 @@ from pyraft_lab.errors import StorageFailed, WrongStorage
 
 
 class Storage(Protocol):
-    """A node's disk, used by one owner: writes one after the other, reads of a snapshot at any time.
+    """A node's disk, used by one node: writes come one after the other, reads of a snapshot at any time.
 
-    Every call raises ``StorageFailed`` where the disk fails. After a failed ``write`` the storage refuses every
-    other, until it is closed and opened again. It then holds the disk before the failed batch, or, where the disk
-    itself failed at the last moment, the one after it; never a part.
-    ``pyraft_lab.storage.conformance`` tests all that is said here on a storage of your own. One that can also remember
-    whose it is, is an :class:`OwnedStorage`.
+    Every call raises ``StorageFailed`` if the disk fails. After a failed ``write`` the storage refuses every other
+    write until it is closed and opened again. It then holds the disk before the failed batch or, if the disk failed at
+    the last moment, after it; never a part. ``pyraft_lab.storage.conformance`` tests these promises on your own
+    storage. A storage that also remembers its node is an :class:`OwnedStorage`.
     """
 
     async def load(self) -> Disk:
-        """Open, verify and return what is stored; ``StorageFailed`` names what is damaged. Call it first."""
+        """Open and verify the storage and return its disk; ``StorageFailed`` names any damage. Call it first."""
         ...
 
     async def write(self, commands: Sequence[StorageCommand]) -> None:
-        """Carry out one batch, atomically; it is durable when this returns.
+        """Write one batch atomically; it is durable when this returns.
 
-        A batch that :func:`carried_out` refuses is refused whole, and so is a ``SaveSnapshot`` or
-        ``InstallSnapshot`` whose bytes are not all here or do not have its checksum.
+        A batch that :func:`apply_commands` refuses is refused as a whole, and so is one with a ``SaveSnapshot`` or
+        ``InstallSnapshot`` whose bytes are incomplete or have another checksum.
         """
         ...
 
@@ -54,23 +52,23 @@ class Storage(Protocol):
         ...
 
     async def snapshot(self, meta: SnapshotMeta) -> bytes:
-        """All bytes of the stored snapshot ``meta``, verified."""
+        """All bytes of the stored snapshot ``meta``, verified; raises ``StorageFailed`` if they are not stored."""
         ...
 
     async def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
-        """Up to ``length`` bytes of a stored snapshot, or ``None`` if it is not here any more.
+        """Up to ``length`` bytes of a stored snapshot from byte ``offset``; ``None`` if it is no longer stored.
 
-        The stored snapshot and the one before it can be read, so that a transfer may end that began with the latter.
+        The stored snapshot and the one before it can be read, so that a transfer of the earlier one can finish.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of the disk; closing twice is no error."""
+        """Release the disk; closing twice is allowed."""
         ...
 
 
 class Identity(Struct, frozen=True):
-    """Whose a storage is: a node, and its cluster's name (empty where the network has none)."""
+    """The owner of a storage: a node, and its cluster's name (empty if the network has none)."""
 
     node: NodeId
     cluster: str = ""
@@ -79,7 +77,7 @@ class Identity(Struct, frozen=True):
         return f"node {self.node} of cluster {self.cluster}" if self.cluster else f"node {self.node}"
 
     def is_also(self, other: "Identity") -> bool:
-        """Whether both may be the same node: a cluster without a name may be any.
+        """Whether both may be the same node; an empty cluster name matches any.
 
         >>> Identity(3, "demo").is_also(Identity(3)), Identity(3, "demo").is_also(Identity(3, "other"))
         (True, False)
@@ -89,25 +87,25 @@ class Identity(Struct, frozen=True):
 
 @runtime_checkable
 class OwnedStorage(Storage, Protocol):
-    """A storage that remembers whose it is. A node claims its storage before ``load()``, where it can be claimed."""
+    """A storage that remembers its owner; a node claims such a storage before ``load()``."""
 
     async def claim(self, identity: Identity) -> None:
-        """Say who is about to use it.
+        """Name the node that is about to use the storage.
 
-        ``claim`` or the ``load`` that follows raises ``WrongStorage`` where it belongs to somebody else, and changes
-        nothing. Else that ``load`` stores the identity, durably, unless it is there already.
+        ``claim`` or the following ``load`` raises ``WrongStorage`` and changes nothing if the storage belongs to
+        another node. Otherwise that ``load`` stores the identity durably, unless it is stored already.
         """
         ...
 
 
 async def claim(storage: Storage, identity: Identity) -> None:
-    """Claim a storage for a node; one without ``claim`` cannot remember whose it is, and serves anybody."""
+    """Claim a storage for a node; a storage without ``claim`` does not remember its owner and accepts any node."""
     if isinstance(storage, OwnedStorage):
         await storage.claim(identity)
 
 
 def same_owner(place: str, owner: Identity | None, asked: Identity | None) -> Identity | None:
-    """Whose a storage is from now on; ``WrongStorage`` where it is somebody else's than who asks."""
+    """The owner of a storage from now on; raises ``WrongStorage`` if it belongs to another node than ``asked``."""
     if owner is None or asked is None:
         return owner or asked
     if not owner.is_also(asked):
@@ -116,7 +114,7 @@ def same_owner(place: str, owner: Identity | None, asked: Identity | None) -> Id
 
 
 def apply_commands(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:
-    """The disk after a batch; ``StorageFailed`` where a command does not fit what is stored.
+    """The disk after a batch; raises ``StorageFailed`` if a command does not fit the stored data.
 
     >>> from pyraft_lab.engine.types import LogId, Vote
     >>> apply_commands(Disk(), [SaveVote(Vote(1, 2))]).vote
@@ -133,7 +131,7 @@ def apply_commands(disk: Disk, commands: Sequence[StorageCommand]) -> Disk:
 
 
 def conflict(disk: Disk, command: StorageCommand) -> str | None:
-    """Why this command would leave a hole in what is stored, or take away what is committed; else ``None``."""
+    """Why a command would leave a gap or remove committed entries; ``None`` if it would not."""
     log, covered = disk.log, disk.snapshot.last if disk.snapshot else ORIGIN
     match command:
         case Append(entries):
@@ -153,7 +151,7 @@ def conflict(disk: Disk, command: StorageCommand) -> str | None:
 
 
 def gap(log: Log, entries: Sequence[Entry]) -> str | None:
-    """Where ``entries`` do not continue the log one by one, in words."""
+    """Where ``entries`` do not continue the log one by one, as text; ``None`` if they do."""
     for due, entry in enumerate(entries, start=log.last.index + 1):
         if entry.index != due:
             return f"entry {entry.id} came where index {due} was due"
@@ -161,7 +159,7 @@ def gap(log: Log, entries: Sequence[Entry]) -> str | None:
 
 
 def damage(meta: SnapshotMeta, data: bytes) -> str | None:
-    """How ``data`` differs from the snapshot that ``meta`` describes, in words."""
+    """How ``data`` differs from the snapshot that ``meta`` describes, as text; ``None`` if it does not."""
     if len(data) != meta.size:
         return f"snapshot {meta.last} has {len(data)} bytes and should have {meta.size}"
     if crc32(data) != meta.checksum:
@@ -170,7 +168,7 @@ def damage(meta: SnapshotMeta, data: bytes) -> str | None:
 
 
 def verified(meta: SnapshotMeta, data: bytes | None) -> bytes:
-    """``data``, proved to be what ``meta`` describes, or ``StorageFailed``."""
+    """``data`` if its size and checksum match ``meta``; else raises ``StorageFailed``."""
     if data is None:
         raise StorageFailed(f"the bytes of snapshot {meta.last} are not here")
     fault = damage(meta, data)

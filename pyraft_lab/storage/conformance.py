@@ -1,4 +1,4 @@
-"""The test anyone runs on a storage of their own: every promise Raft relies on, one case a sentence.
+"""The conformance suite for your own storage: one case for every promise that Raft relies on.
 
 In a script or a notebook::
 
@@ -11,8 +11,8 @@ In pytest, one test a case::
     async def test_my_storage(case: Case, tmp_path: Path) -> None:
         await check(case, lambda: partial(MyStorage, Path(mkdtemp(dir=tmp_path))))
 
-The argument makes an empty place and returns what opens it, again and again: that is how a node restarts. What no case
-can see from here is whether a disk keeps its word when the process dies: kill yours, too.
+The argument makes an empty place and returns a function that opens it, again and again, as a restarting node does. No
+case can show whether synced data survives when the process is killed: test that separately.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ __all__ = ["CASES", "Case", "Report", "check", "name_of", "run"]
 Case = conformance.Case[StorageTrial]
 """A promise of a storage, as a coroutine function."""
 CASES: tuple[Case, ...] = (*LOG_CASES, *CUT_CASES, *SNAPSHOT_CASES, *START_CASES)
-"""Every promise there is."""
+"""All cases."""
 LIMIT = 60.0
-"""Seconds after which a case that does not end has failed."""
+"""Seconds after which an unfinished case has failed."""
 
 
 async def run(fresh: Fresh, cases: Sequence[Case] = CASES) -> Report:
-    """Run the cases one after the other, each in an empty place of its own.
+    """Run the cases one after the other, each in its own empty place, and report their results.
 
     >>> from pyraft_lab.storage.memory import MemoryStorage
     >>> def fresh():
@@ -49,6 +49,6 @@ async def run(fresh: Fresh, cases: Sequence[Case] = CASES) -> Report:
 
 
 async def check(case: Case, fresh: Fresh) -> None:
-    """Run one case; raises what it raises, ``AssertionError`` where a promise is broken."""
+    """Run one case; raises ``AssertionError`` if a promise is broken, or the case's own exception."""
     async with asyncio.timeout(LIMIT), StorageTrial(fresh) as trial:
         await case(trial)

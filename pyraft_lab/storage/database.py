@@ -1,9 +1,9 @@
-"""A node's disk as two small SQLite tables, every row with its checksum.
+"""A node's disk as two SQLite tables with a checksum in every row.
 
-``facts`` holds ``vote``, ``start`` (where the log begins), ``last`` (where it ends), ``snapshot`` (what it stands
-for), ``superseded`` (snapshots whose files may be here still) and ``owner`` (whose database it is); ``entries`` holds
-one row an index. ``PRAGMA user_version`` numbers this layout, so that a later one is refused instead of misread. In
-the first layout ``last`` and ``owner`` were not there, and the others only once they had been written.
+``facts`` holds ``vote``, ``start`` (the last purged log id), ``last`` (the log's end), ``snapshot`` (its metadata),
+``superseded`` (snapshots whose files may still exist) and ``owner`` (the database's node); ``entries`` holds one row
+per index. ``PRAGMA user_version`` numbers this layout, so that a later one is refused instead of misread. The first
+layout had no ``last`` and ``owner``, and the other facts only after their first write.
 """
 
 import sqlite3
@@ -35,13 +35,13 @@ from pyraft_lab.storage.snapshots import sync_directory
 NAME = "raft.db"
 """The database's file in a node's directory."""
 PART = f"{NAME}.part"
-"""The same while it is being made."""
+"""The file's name while it is being created."""
 APPLICATION = 0x52414654
-"""Says "RAFT" in the file's header, so that another program's database is not taken for a node's."""
+"""The id "RAFT" in the file's header, which distinguishes it from other programs' databases."""
 FORMAT = 2
-"""The layout this version writes."""
+"""The number of the layout that this version writes."""
 ALWAYS = ("vote", "start", "last")
-"""The facts that are never missing."""
+"""The facts that must exist in every database."""
 SCHEMA = (
     "CREATE TABLE facts (name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE entries (place INTEGER PRIMARY KEY, body BLOB NOT NULL, checksum INTEGER NOT NULL)",
@@ -49,14 +49,14 @@ SCHEMA = (
 )
 
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
-"""What a damaged database may raise; the second, where SQLite quotes damaged text in its error."""
+"""The errors of a damaged database; the second one if SQLite quotes damaged text in its message."""
 
 T = TypeVar("T")
 Row = tuple[bytes, int]
 
 
 class Contents(Struct, frozen=True, kw_only=True):
-    """What a database holds; ``faults`` says what is wrong with it, and is empty where every checksum is right."""
+    """The contents of a database; ``faults`` lists its damage and is empty if every checksum is right."""
 
     vote: Vote = Vote()
     start: LogId = ORIGIN
@@ -68,18 +68,18 @@ class Contents(Struct, frozen=True, kw_only=True):
 
     @property
     def snapshots(self) -> tuple[SnapshotMeta, ...]:
-        """Whose files are this database's."""
+        """The snapshots whose files belong to this database."""
         return (*((self.snapshot,) if self.snapshot else ()), *self.superseded)
 
     @property
     def disk(self) -> Disk:
-        """The same as a ``Disk``; only where there are no faults."""
+        """The contents as a ``Disk``; only valid without faults."""
         log = Log(start=self.start, last=self.start).append(self.entries)
         return Disk(vote=self.vote, log=log, snapshot=self.snapshot)
 
 
 def create(directory: Path, owner: Identity | None) -> None:
-    """Make an empty database; it appears under its name once it is whole and on the disk."""
+    """Create an empty database; it gets its final name only when it is complete and synced."""
     part = directory / PART
     for left in (part, part.with_name(f"{PART}-journal")):
         left.unlink(missing_ok=True)
@@ -93,7 +93,7 @@ def create(directory: Path, owner: Identity | None) -> None:
 
 
 def connect(directory: Path) -> sqlite3.Connection:
-    """Open a node's database for writing; every commit is on the disk when it returns."""
+    """Open a node's database for writing; every commit is synced when it returns."""
     database = sqlite3.connect(
         f"{(directory / NAME).absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=5
     )
@@ -108,7 +108,7 @@ def connect(directory: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(directory: Path) -> sqlite3.Connection:
-    """Open a node's database without leaving a trace, whether a node is using it or not."""
+    """Open a node's database for reading without creating files, whether or not a node is using it."""
     path = directory / NAME
     in_use = path.with_name(f"{NAME}-wal").exists()
     mode = "mode=ro" if in_use else "immutable=1"  # read-only mode would create the files that sharing needs
@@ -116,7 +116,7 @@ def connect_to_read(directory: Path) -> sqlite3.Connection:
 
 
 def layout_fault(database: sqlite3.Connection) -> str | None:
-    """Why the database cannot be read at all: it is another program's, or of a later version of this one."""
+    """Why the database cannot be read: it is another program's or of a later version; ``None`` if it can."""
     if _pragma(database, "application_id") != APPLICATION:
         return f"{NAME} is not a node's database"
     found = _pragma(database, "user_version")
@@ -126,7 +126,7 @@ def layout_fault(database: sqlite3.Connection) -> str | None:
 
 
 def settle(database: sqlite3.Connection, found: Contents, owner: Identity | None) -> None:
-    """Bring a database that was judged to the present layout, and store whose it is."""
+    """Convert an examined database to the present layout, and store its owner."""
     if _pragma(database, "user_version") == FORMAT and owner == found.owner:
         return
     with transaction(database):
@@ -139,7 +139,7 @@ def settle(database: sqlite3.Connection, found: Contents, owner: Identity | None
 
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing."""
+    """A context in which all changes are committed together, or none if it raises."""
     database.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -151,7 +151,7 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def carry_out(database: sqlite3.Connection, command: StorageCommand, after: Disk) -> None:
-    """Make the tables say what the disk is ``after`` the command."""
+    """Update the tables for a command; ``after`` is the disk after it."""
     match command:
         case SaveVote(vote):
             save_fact(database, "vote", vote)
@@ -170,13 +170,13 @@ def carry_out(database: sqlite3.Connection, command: StorageCommand, after: Disk
             save_fact(database, "start", after.log.start)
             save_fact(database, "snapshot", meta)
         case WriteChunk():
-            pass  # chunks wait in a file until they are whole
+            pass  # chunks are collected in a file until the snapshot is complete
         case _:
             assert_never(command)
 
 
 def examine(database: sqlite3.Connection) -> Contents:
-    """Read everything and check everything: pages, checksums, places, order."""
+    """Read and check the whole database: pages, checksums, indexes, order."""
     faults: list[str] = []
     try:
         faults += (str(row[0]) for row in database.execute("PRAGMA quick_check") if row[0] != "ok")
@@ -210,7 +210,7 @@ def _contents(database: sqlite3.Connection, faults: list[str]) -> Contents:
 
 
 def _lost(facts: Mapping[str, Row], due: LogId, last: LogId) -> Iterable[str]:
-    """Rows that were written at the first start and after every change of the log's end."""
+    """Faults of missing rows, and of a log that ends elsewhere than its last write says."""
     missing = [name for name in ALWAYS if name not in facts]
     if missing:
         yield f"the row of {', '.join(missing)} is missing"
@@ -225,7 +225,7 @@ def _fact(facts: dict[str, Row], name: str, kind: type[T], faults: list[str]) ->
 
 
 def _entries(database: sqlite3.Connection, start: LogId, faults: list[str]) -> Iterator[Entry]:
-    """Every entry that can be read; whatever interrupts the row of indexes and terms is a fault."""
+    """Every readable entry; gaps and wrong indexes or terms are added to ``faults``."""
     before = start
     for place, *row in database.execute("SELECT place, body, checksum FROM entries ORDER BY place"):
         if place > before.index + 1:
@@ -251,7 +251,7 @@ def _misplaced(place: Index, entry: Entry, before: LogId) -> Iterable[str]:
 
 
 def _read(what: str, row: tuple[object, int], kind: type[T], faults: list[str]) -> T | None:
-    """The value of a row, or ``None`` and a fault."""
+    """The value of a row; ``None``, and one more fault, if it is damaged."""
     body, checksum = row
     if not isinstance(body, bytes) or crc32(body) != checksum:
         faults.append(f"{what} has another checksum than it should")
@@ -269,12 +269,12 @@ def _row(value: object) -> Row:
 
 
 def save_fact(database: sqlite3.Connection, name: str, value: object) -> None:
-    """Write one fact, with its checksum."""
+    """Write one fact with its checksum."""
     database.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, *_row(value)))
 
 
 def _cut(database: sqlite3.Connection, log: Log) -> None:
-    """Remove the rows of entries that are in the log no more."""
+    """Delete the rows of entries that are no longer in the log."""
     database.execute("DELETE FROM entries WHERE place < ? OR place > ?", (log.first_index, log.last.index))
 
 

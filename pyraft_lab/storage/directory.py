@@ -1,21 +1,28 @@
-"""A node's data directory, judged before anything in it is changed: new, whole, damaged, or somebody else's.
+"""Examine a node's data directory before changing anything: it is new, intact, damaged, or another node's.
 
-``inspect`` and the start of a node judge by the same function, so they agree on every directory. The files::
+``inspect`` and the start of a node use the same function, so they agree on every directory. The files::
 
-    raft.db            vote, log and what describes the snapshot; raft.db-wal and raft.db-shm while it is in use
+    raft.db            vote, log and snapshot metadata; raft.db-wal and raft.db-shm while it is in use
     T1-N1.4-….snapshot the bytes of the snapshot
-    identity.json      whose directory this is; also the proof that raft.db was here once
+    identity.json      the directory's node; also shows that raft.db existed before
     lock               held by the process that uses the directory
-    first-start        there from before the lock until raft.db is whole: a first start that was interrupted
+    first-start        exists from before the lock until raft.db is complete: an interrupted first start
 
-Where raft.db is missing or empty, and one of the others is there, something was lost. A node that started from that
-as a new one would forget its vote and entries that it acknowledged, so it refuses. What cannot be seen from here: a
-directory that is gone or empty as a whole, and a raft.db-wal that was removed or cut off (SQLite then takes the state
-before it for the last one).
+If raft.db is missing or empty and another file exists, data was lost. A node that started as a new one would forget
+its vote and acknowledged entries, so it refuses to start.
+
+SQLite does not notice a raft.db-wal that was removed, emptied or damaged: it uses the state before it. A snapshot file
+proves the loss if raft.db does not name it, and its term is later than the vote or its end is beyond the log. This is
+not a false alarm after a crash: before a file gets its name, a separate transaction has stored the name in raft.db
+(``Opened.write``). So a file that raft.db does not name was named by lost data, or came from elsewhere. Files are
+listed before raft.db is read, so that this also holds while a node is writing.
+
+Two losses cannot be detected: a directory that is missing or empty as a whole, and a lost raft.db-wal without such a
+snapshot.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -25,37 +32,37 @@ from msgspec import Struct
 from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Identity, same_owner
 from pyraft_lab.storage.database import NAME, UNREADABLE, Contents, connect_to_read, examine, layout_fault
-from pyraft_lab.storage.snapshots import fault_of, is_part, path_of, sync_directory
+from pyraft_lab.storage.snapshots import fault_of, is_part, last_of, path_of, sync_directory
 
 LOCK = "lock"
-"""A file that the one process which may write holds locked; the system lets go of it when the process dies."""
+"""A file locked by the process that uses the directory; the system releases the lock when the process ends."""
 IDENTITY = "identity.json"
-"""Says whose directory it is; for people and programs alike."""
+"""A file that names the directory's node, readable for people and programs."""
 FIRST_START = "first-start"
-"""Says that the first start has begun and not ended."""
+"""A file that exists while the first start is unfinished."""
 TODO = (
     "nothing was changed; put back what is missing (pyraft-lab inspect shows what is there), "
     "or take the node out of its cluster and add it again with an empty directory"
 )
-"""The way out of damage."""
+"""The advice for a damaged directory."""
 NO_DIRECTORY = "name a directory, an empty or a new one for a new node"
 UNREADABLE_HERE = "let this user read it, or take another directory"
 
 
 class DirectoryState(Struct, frozen=True, kw_only=True):
-    """What a directory is: new, or with contents; ``faults`` say why no node may start from it."""
+    """The state of a directory: new, or with contents; ``faults`` say why no node may start from it."""
 
     is_new: bool = False
     owner: Identity | None = None
     contents: Contents = Contents()
     unknown_files: tuple[str, ...] = ()
-    """Snapshot files that the database does not name; they are left alone."""
+    """Snapshot files that the database does not name; nothing changes them."""
     faults: tuple[str, ...] = ()
     todo: str = TODO
-    """The way out of the faults."""
+    """The advice for the faults."""
 
     def admit(self, directory: Path, asked: Identity | None) -> Identity | None:
-        """Whose the directory is from now on; ``WrongStorage`` or ``StorageFailed`` where ``asked`` must not use it."""
+        """The owner from now on; raises ``WrongStorage`` or ``StorageFailed`` if ``asked`` may not use it."""
         owner = same_owner(str(directory), self.owner, asked)
         if self.faults:
             more = f" and {len(self.faults) - 3} more faults" if len(self.faults) > 3 else ""
@@ -70,18 +77,19 @@ def examine_directory(directory: Path) -> DirectoryState:
     if seen.is_new or seen.faults:
         return seen
     try:
+        strays = [path.name for path in directory.glob("*.snapshot")]  # before the database is read
         with closing(connect_to_read(directory)) as database:
             unknown = layout_fault(database)
             if unknown is not None:
                 return msgspec.structs.replace(seen, faults=(unknown,))
             database.execute("BEGIN")  # as of one moment, though a node may be writing
-            return _examined(directory, seen, examine(database))
+            return _examined(directory, seen, strays, examine(database))
     except (*UNREADABLE, OSError) as error:
         return msgspec.structs.replace(seen, faults=(f"{NAME} cannot be read: {error}",))
 
 
 def examine_names(directory: Path) -> DirectoryState:
-    """What the names and sizes of the files tell: new, or what is missing; does not read the database."""
+    """The state of a directory by its files' names and sizes only; does not read the database."""
     place = next((one for one in (directory, *directory.parents) if one.exists() or one.is_symlink()), directory)
     if not place.is_dir():
         return DirectoryState(faults=(f"{place} is a file and should be a directory",), todo=NO_DIRECTORY)
@@ -101,7 +109,7 @@ def examine_names(directory: Path) -> DirectoryState:
 
 
 def write_identity(directory: Path, identity: Identity) -> None:
-    """Write whose directory this is, whole or not at all."""
+    """Write the directory's owner to its identity file, atomically."""
     part = directory / f"{IDENTITY}.part"
     with part.open("wb") as file:
         file.write(msgspec.json.encode(identity))
@@ -112,7 +120,7 @@ def write_identity(directory: Path, identity: Identity) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """Make a directory and all above it, durably: each is named in its parent, which has to reach the disk too."""
+    """Create a directory and its parents durably; each parent is synced too, since it holds the name."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -125,7 +133,7 @@ def make_directory(directory: Path) -> None:
 
 
 def check_writable(directory: Path) -> None:
-    """``StorageFailed`` where this user may not change a directory that exists."""
+    """Raise ``StorageFailed`` if the directory exists and this user may not change it."""
     effective = os.access in os.supports_effective_ids
     if directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK, effective_ids=effective):
         raise StorageFailed(
@@ -133,28 +141,41 @@ def check_writable(directory: Path) -> None:
         )
 
 
-def _examined(directory: Path, seen: DirectoryState, contents: Contents) -> DirectoryState:
+def _examined(directory: Path, seen: DirectoryState, files: Iterable[str], contents: Contents) -> DirectoryState:
     named = {path_of(directory, meta).name for meta in contents.snapshots}
-    strays = (path.name for path in directory.glob("*.snapshot"))
+    strays = tuple(sorted(set(files) - named))
     spoilt = fault_of(directory, contents.snapshot) if contents.snapshot else None
     mixed = tuple(_mixed(seen.owner, contents.owner))
-    faults = (*contents.faults, *([spoilt] if spoilt else []), *mixed)
+    newer = () if contents.faults else _newer(strays, contents)
+    faults = (*contents.faults, *([spoilt] if spoilt else []), *newer, *mixed)
     return DirectoryState(
         owner=seen.owner if mixed else contents.owner,
         contents=contents,
-        unknown_files=tuple(sorted(set(strays) - named)),
+        unknown_files=strays,
         faults=faults,
     )
 
 
+def _newer(strays: Iterable[str], contents: Contents) -> Iterator[str]:
+    """Snapshots that the database should name and does not: what it knew of them is lost."""
+    last = contents.disk.log.last
+    for name in strays:
+        term, index = last_of(name) or (0, 0)
+        if term > contents.vote.term or index > last.index:
+            yield (
+                f"{name} is newer than {NAME}, which knows terms up to {contents.vote.term} and a log that ends with "
+                f"{last}: {NAME} or {NAME}-wal has lost its latest changes, or the file is another node's"
+            )
+
+
 def _mixed(file: Identity | None, database: Identity | None) -> Iterator[str]:
-    """Files of two nodes in one directory."""
+    """Faults of a directory with files of two nodes."""
     if file is not None and (database is None or not file.is_also(database)):
         yield f"{NAME} belongs to {database or 'nobody'}, and {IDENTITY} says {file}: files of two nodes are mixed"
 
 
 def _without_database(left: list[str], owner: Identity | None) -> DirectoryState:
-    """New, unless something of ours is there that only comes with a database."""
+    """The state of a directory without database: new, unless it has other files of a node."""
     if not left or (FIRST_START in left and set(left) <= {FIRST_START, LOCK}):
         return DirectoryState(is_new=True)
     return DirectoryState(owner=owner, faults=(f"{NAME} is missing, though {', '.join(left)} {_are(left)} here",))
@@ -172,7 +193,7 @@ def _read_identity(directory: Path) -> Identity:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a node made a file of this name."""
+    """Whether a file of this name was made by a node."""
     made = (IDENTITY, LOCK, FIRST_START, f"{NAME}-wal", f"{NAME}-shm", f"{NAME}-journal")
     return name in made or name.endswith(".snapshot") or is_part(name)
 

@@ -1,4 +1,4 @@
-"""What lies in a node's directory, for human eyes; only reads, so that a running node is not disturbed."""
+"""Show the contents of a node's data directory; only reads, so a running node is not disturbed."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pyraft_lab.arguments import directory as as_directory
 from pyraft_lab.command import unseal
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, Payload, SnapshotMeta
@@ -33,7 +34,7 @@ nothing yet and it would start as a new one"""
 
 
 class Inspection(Struct, frozen=True, kw_only=True):
-    """A directory's contents and the verdict on them."""
+    """A directory's contents and their faults."""
 
     directory: str
     owner: Identity | None = None
@@ -42,17 +43,17 @@ class Inspection(Struct, frozen=True, kw_only=True):
     entries: tuple[Entry, ...] = ()
     snapshot: SnapshotMeta | None = None
     unknown_files: tuple[str, ...] = ()
-    """Snapshot files that nothing refers to; a start leaves them alone."""
+    """Snapshot files that nothing refers to; a start does not change them."""
     faults: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether a node could start from it."""
+        """Whether a node could start from the directory."""
         return not self.faults
 
     @property
     def last(self) -> LogId:
-        """Where the log ends."""
+        """The log id of the log's end."""
         return self.entries[-1].id if self.entries else self.start
 
     @property
@@ -68,8 +69,8 @@ class Inspection(Struct, frozen=True, kw_only=True):
 
 
 def inspect(directory: str | Path) -> Inspection:
-    """Read and check a node's directory; ``StorageFailed`` where it is empty: a node would be new there."""
-    place = Path(directory)
+    """Read and check a node's directory; raises ``StorageFailed`` if it holds no node's data."""
+    place = as_directory("directory", directory)
     found = examine_directory(place)
     if found.is_new:
         raise StorageFailed(f"{place} holds no node's data ({NAME} is not there)", "check the path")
@@ -87,12 +88,12 @@ def inspect(directory: str | Path) -> Inspection:
 
 
 def render(inspection: Inspection, *, entries: int = 20) -> RenderableType:
-    """An inspection for ``rich`` to print, with at most so many of its entries."""
+    """An inspection for ``rich`` to print, with at most ``entries`` log entries."""
     return Group(_summary(inspection), _log(inspection, entries), _verdict(inspection))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line's ``inspect``."""
+    """Run ``pyraft-lab inspect``; returns the exit code (0 intact, 1 damaged, 2 nothing there)."""
     chosen = _parser().parse_args(arguments)
     try:
         inspection = inspect(chosen.directory)
@@ -107,13 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def as_json(inspection: Inspection) -> object:
-    """The same for programs: plain values, bytes in base64."""
+    """An inspection as plain values for JSON, with bytes in base64."""
     facts = {"ok": inspection.ok, "membership": inspection.membership, "last": inspection.last}
     return msgspec.to_builtins(facts | msgspec.structs.asdict(inspection), str_keys=True)
 
 
 def _start_faults(contents: Contents) -> tuple[str, ...]:
-    """Whether Raft would start from what can be read: checksums do not see that a vote is older than the log."""
+    """Why Raft would not start from the contents, for faults that checksums do not show, such as an old vote."""
     try:
         start(0, contents.disk, Config())
     except StorageFailed as failure:
@@ -122,7 +123,7 @@ def _start_faults(contents: Contents) -> tuple[str, ...]:
 
 
 def _entries(text: str) -> int:
-    """How many entries to show: 0 or more."""
+    """The number of entries to show, from a command line's text."""
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number of entries: give a whole number from 0")
     return int(text)
@@ -192,7 +193,7 @@ def _log(inspection: Inspection, limit: int) -> Table:
 
 
 def _ends(entries: Sequence[Entry], limit: int) -> Iterator[Entry | None]:
-    """The first and the last entries, ``None`` for those between them."""
+    """The first and the last entries, with ``None`` for those between them."""
     if len(entries) <= limit:
         yield from entries
         return
@@ -215,7 +216,7 @@ def _payload_in_words(payload: Payload) -> str:
 
 
 def _command_in_words(data: bytes) -> str:
-    """Commands of this library's clients are tables; another machine's are shown as they are."""
+    """A command as text: this library's commands are tables, other machines' bytes are shown unchanged."""
     try:
         value, _ = unseal(data)
     except ValueError:

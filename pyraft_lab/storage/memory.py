@@ -1,4 +1,4 @@
-"""A disk that is a value: it survives its node, not its process."""
+"""A storage in memory: it survives its node, but not its process."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from pyraft_lab.storage.base import Identity, apply_commands, same_owner, verifi
 
 
 class Files(Struct, frozen=True, kw_only=True):
-    """The bytes beside the log: the stored snapshot, the one before it, the one just built, the one arriving."""
+    """Snapshot bytes: of the stored snapshot, the one before it, the one just built, and the one arriving."""
 
     stored: tuple[SnapshotMeta, bytes] | None = None
     previous: tuple[SnapshotMeta, bytes] | None = None
@@ -21,12 +21,12 @@ class Files(Struct, frozen=True, kw_only=True):
     arriving: tuple[bytes, ...] = ()
 
     def of(self, meta: SnapshotMeta) -> bytes | None:
-        """The bytes of a snapshot that can be read."""
+        """The bytes of a readable snapshot; ``None`` if it is not stored."""
         held = (one for one in (self.stored, self.previous) if one is not None)
         return next((data for known, data in held if known == meta), None)
 
     def after(self, command: StorageCommand) -> "Files":
-        """The bytes once ``command`` is carried out."""
+        """The bytes after ``command``."""
         match command:
             case WriteChunk(offset=offset, data=data):
                 return replace(self, arriving=_placed(self.arriving, offset, data))
@@ -41,10 +41,10 @@ class Files(Struct, frozen=True, kw_only=True):
 
 
 class MemoryStorage:
-    """A ``Storage`` for tests and notebooks: hand the same object to a restarted node, and it finds its disk.
+    """A ``Storage`` for tests and notebooks: pass the same object to a restarted node, and it finds its disk.
 
-    ``fail_next`` makes the next write fail with that reason; ``room`` is how many bytes of commands and snapshots
-    the disk can hold. Both are there to be changed while a node runs.
+    ``fail_next`` makes the next write fail with that reason; ``room`` is the disk's capacity in bytes of commands and
+    snapshots. Both may be changed while a node runs.
     """
 
     def __init__(self, *, room: int | None = None) -> None:
@@ -56,17 +56,17 @@ class MemoryStorage:
         self._broken: str | None = None
 
     async def claim(self, identity: Identity) -> None:
-        """Belong to this node from now on; ``WrongStorage`` where it belongs to another."""
+        """Set the owner; raises ``WrongStorage`` if the storage belongs to another node."""
         self.owner = same_owner("this MemoryStorage", self.owner, identity)
 
     async def load(self) -> Disk:
-        """What is stored; opens the storage again after a failure, and forgets what had not become a snapshot."""
+        """The stored disk; reopens the storage after a failure and drops bytes that never became a snapshot."""
         self._broken = None
         self.files = Files(stored=self.files.stored)
         return self.disk
 
     async def write(self, commands: Sequence[StorageCommand]) -> None:
-        """Carry out one batch: compute what it leads to, then take it over whole."""
+        """Write one batch atomically: compute the result first, then store it as a whole."""
         try:
             self._check_faults()
             disk, files = apply_commands(self.disk, commands), self.files
@@ -79,7 +79,7 @@ class MemoryStorage:
         self.disk, self.files = disk, files
 
     async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Stage a snapshot's bytes."""
+        """Keep a snapshot's bytes for a later ``SaveSnapshot``."""
         self._check_faults()
         self.files = replace(self.files, staged=(meta, verified(meta, data)))
 
@@ -88,12 +88,12 @@ class MemoryStorage:
         return verified(meta, self.files.of(meta))
 
     async def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
-        """Some bytes of a stored snapshot."""
+        """Up to ``length`` bytes of a stored snapshot from ``offset``; ``None`` if it is not stored."""
         data = self.files.of(meta)
         return None if data is None else data[offset : offset + length]
 
     async def close(self) -> None:
-        """Nothing to let go of: the value stays for the next ``load``."""
+        """Do nothing: the disk stays for the next ``load``."""
 
     def _check_faults(self) -> None:
         if self._broken is not None:
@@ -114,7 +114,7 @@ class MemoryStorage:
 
 
 def _placed(arriving: tuple[bytes, ...], offset: int, data: bytes) -> tuple[bytes, ...]:
-    """The chunks with ``data`` at ``offset``: behind what has arrived, or from there anew."""
+    """The chunks with ``data`` at ``offset``, which replaces any bytes after it."""
     have = sum(map(len, arriving))
     if offset > have:
         raise StorageFailed(f"a snapshot chunk at {offset} leaves a gap: {have} bytes have arrived")

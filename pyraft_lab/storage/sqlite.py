@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TypeVar
 
-from pyraft_lab.engine.commands import StorageCommand, WriteChunk
+from pyraft_lab.arguments import directory as as_directory
+from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
 from pyraft_lab.errors import StorageFailed
@@ -40,35 +41,35 @@ T = TypeVar("T")
 
 
 class SqliteStorage:
-    """A durable ``Storage`` in ``directory``, which is made where it does not exist.
+    """A durable ``Storage`` in ``directory``, which is created if it does not exist.
 
-    One transaction a batch, in WAL mode with ``synchronous=FULL``: a batch is on the disk when ``write`` returns.
-    All of it happens on one thread of its own, in the order of the calls, so the event loop never waits for a disk.
+    Every batch is one transaction in WAL mode with ``synchronous=FULL``: it is on the disk when ``write`` returns. All
+    calls run in order on one separate thread, so the event loop never waits for the disk.
     """
 
     def __init__(self, directory: str | Path) -> None:
-        self.directory = Path(directory)
+        self.directory = as_directory("directory", directory)
         self._worker = _worker()
         self._opened: Opened | None = None
         self._identity: Identity | None = None
         self._closed = False
 
     async def claim(self, identity: Identity) -> None:
-        """Who is about to use it; ``load`` refuses the directory of another node or cluster, and stores whose it is."""
+        """Set the node that will use it; ``load`` stores the owner, and refuses another node's directory."""
         self._identity = identity
 
     async def load(self) -> Disk:
-        """Lock the directory, verify all of it, and return what it holds; a storage that was closed opens again."""
+        """Lock and verify the directory and return its disk; a closed storage opens again."""
         if self._closed:
             self._worker, self._closed = _worker(), False
         return await self._do(self._load)
 
     async def write(self, commands: Sequence[StorageCommand]) -> None:
-        """Carry out one batch in one transaction; durable when this returns."""
+        """Write one batch in one transaction; it is durable when this returns."""
         await self._do(lambda: self._open.write(commands))
 
     async def put_snapshot(self, meta: SnapshotMeta, data: bytes) -> None:
-        """Write a snapshot's bytes to a file of their own."""
+        """Write a snapshot's bytes to a separate file."""
         await self._do(lambda: self._open.files.put(meta, data))
 
     async def snapshot(self, meta: SnapshotMeta) -> bytes:
@@ -76,7 +77,7 @@ class SqliteStorage:
         return await self._do(lambda: self._open.files.read(meta))
 
     async def read_chunk(self, meta: SnapshotMeta, offset: int, length: int) -> bytes | None:
-        """Some bytes of a stored snapshot."""
+        """Up to ``length`` bytes of a stored snapshot from ``offset``; ``None`` if it is not stored."""
         return await self._do(lambda: self._open.files.read_chunk(meta, offset, length))
 
     async def close(self) -> None:
@@ -116,10 +117,10 @@ def _worker() -> ThreadPoolExecutor:
 
 
 class Opened:
-    """An open directory, used by one thread; ``disk`` is what the last durable batch left.
+    """An open directory, used by one thread; ``disk`` is its contents after the last durable batch.
 
-    It is judged first as ``inspect`` does it (:func:`~pyraft_lab.storage.directory.check_facts`). Nothing is changed
-    where it is damaged or belongs to another node than ``identity``.
+    It is examined first, as by ``inspect`` (:func:`~pyraft_lab.storage.directory.examine_directory`). Nothing changes
+    if it is damaged or belongs to another node than ``identity``.
     """
 
     def __init__(self, directory: Path, identity: Identity | None = None) -> None:
@@ -140,10 +141,11 @@ class Opened:
         self.broken: str | None = None
 
     def write(self, commands: Sequence[StorageCommand]) -> None:
-        """One batch; after a failure every later one is refused, because nobody knows what the disk holds."""
+        """Write one batch; after a failure every later one is refused, since the disk's contents are uncertain."""
         if self.broken is not None:
             raise StorageFailed(f"an earlier write failed ({self.broken})")
         try:
+            self._announce([one.meta for one in commands if isinstance(one, (SaveSnapshot, InstallSnapshot))])
             self.files.prepare(commands)
             self.disk = self._written([one for one in commands if not isinstance(one, WriteChunk)])
             self.files.keep(self.disk.snapshot)
@@ -161,15 +163,22 @@ class Opened:
                 self._keep_facts(before, disk)
         return disk
 
+    def _announce(self, coming: Sequence[SnapshotMeta]) -> None:
+        """Name the files of snapshots before they appear: one that the database does not name proves a loss."""
+        named = (*self.files.kept, *coming)
+        if coming:
+            with transaction(self.database):
+                save_fact(self.database, "superseded", tuple(one for one in named if one != self.disk.snapshot))
+
     def _keep_facts(self, before: Disk, after: Disk) -> None:
-        """Where the log ends now, and which snapshots the new one supersedes."""
+        """Store the log's end and the snapshots that the new one supersedes."""
         if after.log.last != before.log.last:
             save_fact(self.database, "last", after.log.last)
         if after.snapshot != before.snapshot:
             save_fact(self.database, "superseded", tuple(one for one in self.files.kept if one != after.snapshot))
 
     def _tidy(self, directory: Path, found: DirectoryState, owner: Identity | None) -> None:
-        """The directory is this node's, and whole: say so, and remove what is unfinished or superseded."""
+        """Store the owner, and delete unfinished and superseded snapshot files."""
         self.files.delete_unused(self.disk.snapshot, found.contents.superseded)
         if owner is not None and (found.owner != owner or not (directory / IDENTITY).exists()):
             write_identity(directory, owner)
@@ -178,11 +187,11 @@ class Opened:
 
 
 def _locked(directory: Path) -> sqlite3.Connection:
-    """Make the directory where it does not exist, and hold its lock until the connection is closed.
+    """Create the directory if it does not exist, and hold its lock until the connection is closed.
 
-    ``StorageFailed`` where somebody else holds it. SQLite's own file locks serve: they work on every system, within
-    one process, and end with a killed one. A mark is set before a lock is made: a lock without a mark and without a
-    database then is a directory that lost its database.
+    Raises ``StorageFailed`` if another node holds it. The lock is SQLite's file lock: it works on every system and
+    within one process, and ends with a killed process. The ``first-start`` file is made before the lock: so a lock
+    without that file and without a database means that the database was lost.
     """
     if not (directory / NAME).exists():
         make_directory(directory)

@@ -1,4 +1,4 @@
-"""A storage under trial, beside the disk it should be; and the small values that trials write."""
+"""A storage under test with its expected disk, and small values for the cases to write."""
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -14,19 +14,19 @@ from pyraft_lab.errors import StorageFailed
 from pyraft_lab.storage.base import Storage, apply_commands
 
 Reopen = Callable[[], Storage]
-"""Makes a storage over one and the same place, every time it is called: what a restarted node does."""
+"""A function that opens a storage over the same place at every call, as a restarted node does."""
 Fresh = Callable[[], Reopen]
-"""Makes an empty place."""
+"""A function that makes an empty place."""
 
 
 class StorageTrial:
-    """Drives a storage and the model of it, ``expected``, with the same batches.
+    """Writes the same batches to a storage and to its model, ``expected``.
 
     >>> import asyncio
     >>> from pyraft_lab.storage.memory import MemoryStorage
     >>> async def example() -> int:
     ...     disk = MemoryStorage()
-    ...     async with Trial(lambda: lambda: disk) as trial:
+    ...     async with StorageTrial(lambda: lambda: disk) as trial:
     ...         await trial.write(append(1, 3))
     ...         return len((await trial.holds()).log)
     >>> asyncio.run(example())
@@ -49,17 +49,17 @@ class StorageTrial:
         await self.storage.close()
 
     async def write(self, *commands: StorageCommand) -> None:
-        """One batch, on the storage and on the model."""
+        """Write one batch to the storage and to the model."""
         await self.storage.write(commands)
         self.expected = apply_commands(self.expected, commands)
 
     async def save(self, meta: SnapshotMeta, data: bytes, *commands: StorageCommand) -> None:
-        """Stage the bytes of a snapshot, then write a batch that refers to them."""
+        """Put the bytes of a snapshot, then write a batch that refers to them."""
         await self.storage.put_snapshot(meta, data)
         await self.write(*commands)
 
     async def refuses(self, *commands: StorageCommand) -> None:
-        """A batch that has to be refused; the storage is then opened again, as a restarted node would."""
+        """Check that the storage refuses a batch; it is then opened again, as by a restarted node."""
         try:
             await self.storage.write(commands)
         except StorageFailed:
@@ -68,13 +68,13 @@ class StorageTrial:
             broken(f"the batch was accepted: {', '.join(type(one).__name__ for one in commands)}")
 
     async def restart(self) -> Disk:
-        """Close and open again."""
+        """Close the storage and open it again."""
         await self.storage.close()
         self.storage = self.reopen()
         return await self.storage.load()
 
     async def holds(self) -> Disk:
-        """After a restart the storage holds what the model says; returns it."""
+        """Check that the storage holds the model's disk after a restart; returns the disk."""
         found = await self.restart()
         same("the vote", found.vote, self.expected.vote)
         same("the log's start", found.log.start, self.expected.log.start)
@@ -86,12 +86,12 @@ class StorageTrial:
         return found
 
     async def holds_bytes(self, meta: SnapshotMeta, data: bytes) -> None:
-        """The stored snapshot's bytes are these, read at once and in chunks."""
+        """Check the stored snapshot's bytes, read at once and in chunks."""
         same("the snapshot's bytes", await self.storage.snapshot(meta), data)
         same("the snapshot's chunks", await self.chunks(meta, max(1, len(data) // 3)), data)
 
     async def chunks(self, meta: SnapshotMeta, length: int) -> bytes:
-        """A snapshot read the way a leader sends it."""
+        """A snapshot's bytes, read in chunks of ``length`` as a leader does."""
         data = b""
         while len(data) < meta.size:
             chunk = await self.storage.read_chunk(meta, len(data), length)
@@ -102,35 +102,35 @@ class StorageTrial:
 
 
 def same(what: str, found: object, expected: object) -> None:
-    """``AssertionError`` with both values in words where they differ."""
+    """Raise ``AssertionError`` with both values if they differ."""
     if found != expected:
         broken(f"{what}: found {_short(found)}, expected {_short(expected)}")
 
 
 def broken(how: str) -> NoReturn:
-    """A promise is broken."""
+    """Raise ``AssertionError``: a promise is broken."""
     raise AssertionError(how)
 
 
 def entry(index: Index, term: Term = 1) -> Entry:
-    """A command that tells its place."""
+    """An entry whose command names its index."""
     return Entry(LogId(term, 1, index), Normal(f"{term}:{index}".encode()))
 
 
 def append(first: Index, last: Index, term: Term = 1) -> Append:
-    """Entries ``first … last`` of one term."""
+    """An ``Append`` of the entries ``first … last`` of one term."""
     return Append(tuple(entry(index, term) for index in range(first, last + 1)))
 
 
 def snapshot(last: Index, data: bytes, *, term: Term = 1, voters: Iterable[int] = (1, 2, 3)) -> SnapshotMeta:
-    """What describes a snapshot with these bytes."""
+    """The metadata of a snapshot with these bytes."""
     members = Membership.of(voters)
     where = LogId(term, 1, last)
     return SnapshotMeta(where, members, membership_id=LogId(0, 1, 1), size=len(data), checksum=crc32(data))
 
 
 def arriving(meta: SnapshotMeta, data: bytes, length: int) -> tuple[WriteChunk, ...]:
-    """The chunks in which a snapshot comes."""
+    """The ``WriteChunk`` commands of an arriving snapshot, ``length`` bytes each."""
     starts = range(0, max(1, len(data)), length)
     return tuple(WriteChunk(meta, start, data[start : start + length]) for start in starts)
 

@@ -1,1 +1,1 @@
-"""What the words after ``pyraft-lab`` do: each module reads the words of one command and shows its result."""
+"""The commands of ``pyraft-lab``: each module parses one command's arguments and shows its result."""

@@ -1,4 +1,4 @@
-"""``pyraft-lab bench``: what this machine makes of the live cluster, the simulator and the explorer."""
+"""``pyraft-lab bench``: the speed of the live cluster, the simulator and the explorer on this machine."""
 
 import argparse
 import asyncio
@@ -24,15 +24,15 @@ NETWORKS: tuple[NetworkName, ...] = ("memory", "mqtt")
 WAYS: tuple[tuple[NetworkName, StorageName], ...] = tuple(product(NETWORKS, ("memory", "sqlite")))
 OUTSTANDING = (1, 64, 4096)
 CALLS: tuple[tuple[int, int], ...] = ((1, 1), (64, 1), (4096, 1), (16, 1024))
-"""Calls of a client that are outstanding, and the commands of each."""
+"""Pairs of concurrent client calls and commands per call."""
 ROUNDS = 3
-"""How often tracing is measured on and off in turn; the fastest of each counts, for machines do other things too."""
+"""How often tracing is measured, on and off in turn; the fastest of each counts, because machines are busy."""
 
 
 class Figures(Struct, frozen=True, kw_only=True):
-    """Everything that was measured; ``tracing`` is the share of processor time that a full trace adds to a write.
+    """All results; ``tracing`` is the share of processor time that a full trace adds to a write.
 
-    ``clients`` call what users call, ``live`` a node's handle.
+    ``clients`` measures client calls, ``live`` calls of a node's handle.
     """
 
     clients: tuple[Speed, ...]
@@ -44,7 +44,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print."""
+    """Measure and print; the exit code."""
     chosen = _parser().parse_args(arguments)
     console = Console()
     figures = bench(chosen.seconds)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def bench(seconds: float) -> Figures:
-    """All figures of this machine; each run takes so many seconds."""
+    """All results on this machine; each run takes ``seconds``."""
     called = (
         asyncio.run(measure_client(network=network, outstanding=outstanding, batch=batch, seconds=seconds))
         for network, (outstanding, batch) in product(NETWORKS, CALLS)
@@ -76,7 +76,7 @@ def bench(seconds: float) -> Figures:
 
 
 def tracing(seconds: float) -> float:
-    """What a full trace adds to a write's processor time, as a share."""
+    """The share of processor time that a full trace adds to a write."""
     runs = [
         (
             asyncio.run(measure(level="off", seconds=seconds)).cpu,
@@ -88,7 +88,7 @@ def tracing(seconds: float) -> float:
 
 
 def simulated_steps(seconds: float) -> float:
-    """Steps a second of a simulated cluster of five under writes."""
+    """Steps per second of a simulated cluster of five servers with writes."""
     sim = Simulation(nodes=5, seed=1, record=False)
     sim.run_until(lambda s: s.leader, timeout=30)
     end, steps, began = time.perf_counter() + seconds, 0, time.perf_counter()
@@ -101,7 +101,7 @@ def simulated_steps(seconds: float) -> float:
 
 
 def explored_worlds() -> float:
-    """Worlds a second that the explorer looks at: all that two timeouts of three servers may bring about."""
+    """States per second that the explorer visits: three servers with two election timeouts."""
     began = time.perf_counter()
     return explore(3, bounds=Bounds(timeouts=2)).worlds / (time.perf_counter() - began)
 
@@ -124,13 +124,13 @@ def _tables(figures: Figures) -> Iterator[Table | str]:
     yield table
     yield f"a full trace adds      {figures.tracing:.0%} to a write's processor time"
     yield f"simulated cluster of 5 {figures.simulated_steps:,.0f} steps/s"
-    yield f"explorer               {figures.explored_worlds:,.0f} worlds/s"
+    yield f"explorer               {figures.explored_worlds:,.0f} states/s"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options.parser("bench", "Throughput and latency on this machine, and what tracing costs.", EXAMPLES)
+    parser = options.parser("bench", "Throughput and latency on this machine, and the cost of tracing.", EXAMPLES)
     parser.add_argument(
         "--seconds", type=options.seconds, default=1.0, metavar="S", help="how long each run takes (default 1)"
     )
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -20,17 +20,18 @@ pyraft-lab broker --port 1883 --host 0.0.0.0     for everybody in this network
 pyraft-lab broker --nodes 1,2,3 --clients ann,bob --teacher eve
                                                  only for these: prints a URL with a password for each
 pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
-                                                 a room: whoever is let in may sit in it
+                                                 a room: these learners may join it, as any of its nodes;
+                                                 so a learner can also end a node by taking its number
 pyraft-lab broker --cafile ca.pem --certfile server.pem --keyfile server.key
                                                  encrypted: its URL begins with mqtts"""
 
 LAST_PORT = 0xFFFF
 CHECK_INTERVAL = 1.0
-"""Seconds between two looks whether the broker is alive."""
+"""Seconds between two checks that the broker runs."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start one, print its URL, wait for SIGTERM or Ctrl-C."""
+    """Start a broker, print its URL, and wait for SIGTERM or Ctrl-C."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if (chosen.certfile or chosen.keyfile or chosen.cafile) and not (chosen.certfile and chosen.keyfile):
@@ -56,16 +57,16 @@ async def _serve(chosen: argparse.Namespace) -> int:
 
 
 def _warn(host: str, guard: broker.AccessControl) -> None:
-    """Say what it means that others can reach a broker without accounts."""
+    """Warn that other machines can reach a broker without accounts."""
     if not guard.accounts and host not in {"127.0.0.1", "localhost", "::1"}:
         sys.stderr.write(
             "pyraft-lab: without accounts, everybody in this network can read and change every cluster of this broker; "
-            "--nodes, --clients, --learners and --teacher let in only those\n"
+            "--nodes, --clients, --learners and --teacher restrict it to their accounts\n"
         )
 
 
 def _check_place(host: str, port: int) -> None:
-    """``PlaceTaken`` where one cannot listen: a broker's own words for it are for those who know it."""
+    """Raise ``CannotListen`` if the address cannot be used, in clearer words than the broker's own."""
     try:
         family, kind, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         with socket.socket(family, kind) as probe:
@@ -77,27 +78,27 @@ def _check_place(host: str, port: int) -> None:
 
 
 class CannotListen(PyraftError):
-    """A broker cannot listen there."""
+    """A broker cannot listen at this address."""
 
     def __init__(self, host: str, port: int, why: str) -> None:
         self.host, self.port = host, port
-        todo = "take another --port, or 0 for a free one" if port else "take another --host"
+        todo = "choose another --port, or 0 for a free one" if port else "choose another --host"
         super().__init__(f"no broker can listen at {host}:{port}: {why}; {todo}")
 
 
 async def _look_after(running: broker.Broker, stop: options.Stop) -> int:
-    """Until the end; a broker that dies by itself is reported, for its clients only see that nobody answers."""
+    """Watch the broker until ``stop``; report it if the broker ends by itself, because clients only see no answer."""
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), CHECK_INTERVAL)
         if not stop.is_set() and not await asyncio.to_thread(running.answers):
-            sys.stderr.write(f"pyraft-lab: {running} has died; start another one on the same port\n")
+            sys.stderr.write(f"pyraft-lab: {running} has ended; start another one on the same port\n")
             return options.FAILED
     return stop.code
 
 
 def _access_control(chosen: argparse.Namespace) -> broker.AccessControl:
-    """Who is let in; everybody, if nobody is named. The passwords are the same as last time."""
+    """The accounts that may connect; everybody if none are named. Passwords stay the same as last time."""
     parts: list[tuple[Part, Sequence[str]]] = [
         ("node", [str(node) for node in chosen.nodes]),
         ("client", chosen.clients),
@@ -125,25 +126,29 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=options.count("a port", 0, 65535), default=0, metavar="N", help="0 picks a free one (default)"
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
-    parser.add_argument("--kind", choices=("mosquitto", "embedded"), help="take this one")
+    parser.add_argument("--kind", choices=("mosquitto", "embedded"), help="which broker to start")
     parser.add_argument(
-        "--cluster", type=options.cluster, default="demo", help="whose accounts these are (default demo)"
+        "--cluster", type=options.cluster, default="demo", help="the cluster of these accounts (default demo)"
     )
-    parser.add_argument("--nodes", type=options.nodes, default=(), metavar="1,2,3", help="nodes that are let in")
+    parser.add_argument("--nodes", type=options.nodes, default=(), metavar="1,2,3", help="accounts for these nodes")
     parser.add_argument(
-        "--clients", type=options.accounts, default=(), metavar="ann,bob", help="clients that are let in"
-    )
-    parser.add_argument(
-        "--learners", type=options.accounts, default=(), metavar="ann,bob", help="who may take a seat (join)"
+        "--clients", type=options.accounts, default=(), metavar="ann,bob", help="accounts for these clients"
     )
     parser.add_argument(
-        "--teacher", type=options.accounts, default=(), metavar="eve", help="who may teach: spoil links as well"
+        "--learners",
+        type=options.accounts,
+        default=(),
+        metavar="ann,bob",
+        help="accounts that may join the room (join); each may speak as any node of the room",
+    )
+    parser.add_argument(
+        "--teacher", type=options.accounts, default=(), metavar="eve", help="account that may teach: inject faults, too"
     )
     parser.add_argument(
         "--passwords",
         type=Path,
         metavar="FILE",
-        help=f"keep the accounts' passwords here, from one start to the next (default: the file that "
+        help=f"the file with the accounts' passwords, kept between starts (default: the file that "
         f"{passwords.PASSWORDS} names, else one in the user's configuration directory)",
     )
     options.add_certificates(parser)

@@ -1,4 +1,4 @@
-"""``pyraft-lab check``: a campaign as a table, or the hunt for a mutant as a story."""
+"""``pyraft-lab check``: a campaign as a table, or the search for a mutant's mistake as a story."""
 
 import argparse
 import signal
@@ -28,20 +28,20 @@ from pyraft_lab.terminal.simulate import FELL, SAFE, in_one_line, parser_of, set
 
 EXAMPLES = """examples:
   pyraft-lab check --seeds 0:200 --nodes 5 --faults heavy  two hundred runs on every core
-  pyraft-lab check --seeds 0:10000 --out campaign.parquet  interrupt it, and it goes on where it was
+  pyraft-lab check --seeds 0:10000 --out campaign.parquet  after an interrupt it continues where it was
   pyraft-lab check --seeds 3,14,15 --workers 1             some seeds, one after the other
-  pyraft-lab check --mutant ignores-logs                   hunt a Raft with a mistake, and tell how it dies
-  pyraft-lab check --mutants                               all the mistakes there are
+  pyraft-lab check --mutant ignores-logs                   find the mistake of a mutant, and tell its story
+  pyraft-lab check --mutants                               list all mutants
 
-exit code: 0 where nothing fell, 1 where something did (as with every mutant), 2 where it could not be run"""
+exit code: 0 if nothing is violated, 1 if something is (as with every mutant), 2 if it could not run"""
 
 MAX_WORKERS = 256
 SHOWN = 20
-"""So many failures have a row of their own."""
+"""The most failures that have a row of their own."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a campaign, or hunt a mutant; 0 when nothing fell."""
+    """Run a campaign or check a mutant; 0 if nothing is violated."""
     chosen = build_parser().parse_args(arguments)
     if chosen.mutants:
         return in_one_line(_show_mutants)
@@ -51,13 +51,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """The options of this command."""
     parser = parser_of("check", "Many simulated clusters, one table.", EXAMPLES)
     parser.add_argument(
-        "--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or some with commas (0:100)"
+        "--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or a list with commas (0:100)"
     )
-    parser.add_argument("--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each (20)")
-    parser.add_argument("--faults", choices=LEVELS, default="heavy", help="how bad it gets (heavy)")
+    parser.add_argument(
+        "--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each run (20)"
+    )
+    parser.add_argument("--faults", choices=LEVELS, default="heavy", help="the profile of faults (heavy)")
     parser.add_argument(
         "--workers",
         type=options.count("a number of processes", 1, MAX_WORKERS),
@@ -68,9 +70,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--out",
         type=options.new_file(".parquet", needs=("pyarrow",)),
         metavar="FILE",
-        help="keep the rows in a .parquet file, and go on from it",
+        help="keep the rows in a .parquet file, and continue from it",
     )
-    parser.add_argument("--mutant", metavar="NAME", help="hunt this mutant instead, and tell the shortest story")
+    parser.add_argument(
+        "--mutant", metavar="NAME", help="check this mutant instead, and tell the shortest run that shows its mistake"
+    )
     parser.add_argument("--mutants", action="store_true", help="list the mutants")
     return parser
 
@@ -98,11 +102,11 @@ def _check(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _table(campaign: Campaign) -> RenderableType:
-    """The first failures one by one, and everything else as one line."""
+    """The first failures one by one, and all other runs in one line."""
     table = Table("seeds", "verdict", "events", "calls", "elections", "crashes", "events/s")
     good = [row for row in campaign.rows if row.ok]
     if good:
-        table.add_row(f"{len(good):,}", "nothing fell", *_sums(good))
+        table.add_row(f"{len(good):,}", "nothing violated", *_sums(good))
     for row in campaign.failures[:SHOWN]:
         table.add_row(f"seed {row.seed}", f"[red]{row.failed}[/]", *_sums([row]))
     if len(campaign.failures) > SHOWN:
@@ -117,7 +121,7 @@ def _sums(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _show_failure(row: Row, console: Console) -> None:
-    console.print(f"\nseed {row.seed}: {row.failed} fell")
+    console.print(f"\nseed {row.seed}: {row.failed} is violated")
     console.print(row.what, markup=False, highlight=False)
     try:
         console.print("shrinking …")
@@ -128,10 +132,12 @@ def _show_failure(row: Row, console: Console) -> None:
 
 
 def _show_mutant(prey: Mutant, console: Console) -> int:
-    console.print(f"[bold]{prey.name}[/] {prey.description} ({prey.section}).\nWhat will fall? A hint: {prey.hint}.\n")
+    console.print(
+        f"[bold]{prey.name}[/] {prey.description} ({prey.section}).\nWhat will be violated? A hint: {prey.hint}.\n"
+    )
     run = find_violation(prey)
     small = shrink(run)
-    table = Table("mutant", "seed", "servers", "events", "shrunk to", "what fell")
+    table = Table("mutant", "seed", "servers", "events", "shrunk to", "violated")
     found = failure(small)
     servers = f"{len(run.nodes)} → {len(small.nodes)}"
     table.add_row(
@@ -143,16 +149,18 @@ def _show_mutant(prey: Mutant, console: Console) -> int:
 
 
 def _tell(sim: Simulation, console: Console) -> None:
-    """The story of a shrunk run, what fell in it, and its capsule."""
+    """The story of a shrunk run, what is violated in it, and its capsule."""
     console.print(sim.trace.story(), markup=False, highlight=False, soft_wrap=True)
     found = failure(sim)
-    console.print(f"\n[bold red]{found.name} fell[/] after {len(sim.trace)} events" if found else "\nnothing fell")
+    console.print(
+        f"\n[bold red]{found.name} is violated[/] after {len(sim.trace)} events" if found else "\nnothing violated"
+    )
     console.print(found.what if found else "", markup=False, highlight=False)
     show_capsule(sim, console)
 
 
 def _show_mutants(console: Console) -> int:
-    table = Table("mutant", "what it does otherwise", "where Raft says so")
+    table = Table("mutant", "what it changes", "section of the paper")
     for one in MUTANTS.values():
         table.add_row(one.name, one.description, one.section)
     console.print(table)
@@ -161,7 +169,7 @@ def _show_mutants(console: Console) -> int:
 
 @contextmanager
 def _executor(workers: int) -> Iterator[Executor]:
-    """Where seeds are run; whatever ends the command ends the processes too, in the middle of a seed."""
+    """An executor for the seeds; whatever ends the command ends its processes too, in the middle of a seed."""
     if workers == 1:
         with Serial() as serial:
             yield serial
@@ -179,13 +187,13 @@ def _executor(workers: int) -> Iterator[Executor]:
 
 
 def _ignore_ended_pool(raised: threading.ExceptHookArgs) -> None:
-    """The pool's own thread misses its processes, now or later, and then stumbles over what was cancelled."""
+    """Ignore the pool thread's errors about ended processes and cancelled tasks."""
     if not isinstance(raised.exc_value, (BrokenExecutor, InvalidStateError)):
         threading.__excepthook__(raised)
 
 
 def _leave_signals_to_the_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; one says so."""
+    """Ignore Ctrl-C in a worker: it reaches every process of a terminal, and the parent reports it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -195,11 +203,11 @@ def _progress(console: Console, total: int) -> Iterator[Callable[[Row], None]]:
     done = (BarColumn(), MofNCompleteColumn(), TextColumn("seeds, {task.fields[failed]};"))
     clock = (TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("to go"))
     with Progress(*done, *clock, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task, failed = bar.add_task("seeds", total=total, failed="nothing fell"), 0
+        task, failed = bar.add_task("seeds", total=total, failed="nothing violated"), 0
 
         def advance(row: Row) -> None:
             nonlocal failed
             failed += not row.ok
-            bar.update(task, advance=1, failed=f"{failed} failed" if failed else "nothing fell")
+            bar.update(task, advance=1, failed=f"{failed} failed" if failed else "nothing violated")
 
         yield advance

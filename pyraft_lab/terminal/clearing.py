@@ -1,4 +1,4 @@
-"""Clear what a broker keeps of an ended cluster or a finished room."""
+"""Clear the retained messages of an ended cluster or room from the broker."""
 
 import argparse
 from collections.abc import Mapping
@@ -10,22 +10,23 @@ from pyraft_lab.terminal import options
 
 
 async def clear_cluster(chosen: argparse.Namespace) -> str:
-    """Clear what the broker keeps of a cluster, once its name was repeated and no node of it is up."""
+    """Clear the cluster's retained messages, if its name was repeated and none of its nodes is up."""
     network = _network(chosen)
     kept = await retained(network)
     if not kept:
-        return f"the broker keeps nothing of cluster {chosen.cluster}"
+        return f"the broker keeps no messages of cluster {chosen.cluster}"
     if list(chosen.words) != [chosen.cluster]:
-        return f"the broker keeps of cluster {chosen.cluster}:\n{_listed(kept)}\nto clear this: clear {chosen.cluster}"
+        told = f"messages that the broker keeps of cluster {chosen.cluster}:\n{_listed(kept)}"
+        return f"{told}\nto clear them: clear {chosen.cluster}"
     alive = ", ".join(map(str, nodes_in(kept)))
     if alive and not chosen.force:
         raise PyraftError(f"nodes {alive} of cluster {chosen.cluster} are up; stop them first, or clear with --force")
     await _clear(network, kept)
-    return f"cleared of cluster {chosen.cluster}:\n{_listed(kept)}"
+    return f"cleared messages of cluster {chosen.cluster}:\n{_listed(kept)}"
 
 
 async def clear_room(chosen: argparse.Namespace) -> str:
-    """Clear what the broker keeps of a room that its teacher has left; it stays while a node of the room is up."""
+    """Clear the retained messages of a room after its teacher has left, unless a node of the room is up."""
     network = _network(chosen)
     command = f"pyraft-lab client --cluster {chosen.cluster} --broker {network.address} clear {chosen.cluster}"
     try:
@@ -34,10 +35,10 @@ async def clear_room(chosen: argparse.Namespace) -> str:
             return f"nodes {alive} are still in room {chosen.cluster}; when they have left: {command}"
         await _clear(network, kept)
     except NetworkFailed as failed:
-        return f"nothing was cleared of room {chosen.cluster}: {failed}"
+        return f"no messages of room {chosen.cluster} were cleared: {failed}"
     except PyraftError as kept_on:
         return str(kept_on)
-    return f"cleared of room {chosen.cluster}: {', '.join(kept)}" if kept else ""
+    return f"cleared messages of room {chosen.cluster}: {', '.join(kept)}" if kept else ""
 
 
 def _network(chosen: argparse.Namespace) -> MqttNetwork:
@@ -47,7 +48,7 @@ def _network(chosen: argparse.Namespace) -> MqttNetwork:
 async def _clear(network: MqttNetwork, kept: Mapping[str, bytes]) -> None:
     left = await clear(network, tuple(kept))
     if left:
-        raise PyraftError(f"the broker did not clear {', '.join(left)}; a teacher's account may, or no account at all")
+        raise PyraftError(f"the broker did not clear {', '.join(left)}; use a teacher's account")
 
 
 def _listed(kept: Mapping[str, bytes]) -> str:

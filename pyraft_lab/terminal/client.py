@@ -1,4 +1,4 @@
-"""``pyraft-lab client``: talks to nodes of other processes, from a shell."""
+"""``pyraft-lab client``: talk to the nodes of a running cluster from a shell."""
 
 import argparse
 import asyncio
@@ -30,39 +30,41 @@ pyraft-lab client --broker mqtt://localhost get x
 pyraft-lab client --broker mqtt://localhost --json status
 pyraft-lab client --broker mqtt://localhost add-learner 4
 pyraft-lab client --broker mqtt://localhost change-membership 1,2,4
-pyraft-lab client --broker mqtt://localhost partition 1,2 3,4,5       of nodes that obey: joined, or with --weather"""
+pyraft-lab client --broker mqtt://localhost partition 1,2 3,4,5   for nodes that joined, or run with --weather"""
 ACTS: Mapping[str, NamedCommand] = {
-    "put": NamedCommand("KEY VALUE", "write; a value that is JSON is taken as that", (str, value_of)),
+    "put": NamedCommand("KEY VALUE", "write; a value that is valid JSON is stored as JSON", (str, value_of)),
     "get": NamedCommand("KEY", "read, linearizably", (str,)),
-    "delete": NamedCommand("KEY", "forget a key", (str,)),
-    "status": NamedCommand("", "how every node stands"),
-    "add-learner": NamedCommand("N", "let a node receive the log; waits until it does", (options.node,)),
-    "change-membership": NamedCommand("1,2,4", "who votes from now on; new ones are learners before", (options.nodes,)),
-    "remove": NamedCommand("N", "take a learner or a voter out of the cluster", (options.node,)),
+    "delete": NamedCommand("KEY", "delete a key", (str,)),
+    "status": NamedCommand("", "the state of every node"),
+    "add-learner": NamedCommand("N", "add a learner; waits until it has the log", (options.node,)),
+    "change-membership": NamedCommand(
+        "1,2,4", "choose the voters; new voters must be learners before", (options.nodes,)
+    ),
+    "remove": NamedCommand("N", "remove a learner or a voter from the cluster", (options.node,)),
     "clear": NamedCommand(
         "[CLUSTER]",
         "list what the broker keeps of an ended cluster; with its name: clear it",
         (options.cluster,),
         optional=True,
     ),
-    "transfer": NamedCommand("N", "let another voter lead", (options.node,)),
-    "snapshot": NamedCommand("N", "let a node store its machine in place of its log", (options.node,)),
+    "transfer": NamedCommand("N", "transfer leadership to another voter", (options.node,)),
+    "snapshot": NamedCommand("N", "make a node store a snapshot in place of its log", (options.node,)),
     "allow-next-revert": NamedCommand(
-        "N", "let a voter that lost its disk begin again from nothing, once", (options.node,)
+        "N", "let a voter that lost its disk start again from nothing, once", (options.node,)
     ),
     "partition": NamedCommand(
-        "1,2 3,4,5", "cut the links between groups, of nodes that obey", (options.nodes,), many=True
+        "1,2 3,4,5", "cut the links between groups of nodes that accept faults", (options.nodes,), many=True
     ),
-    "loss": NamedCommand("0.2", "lose that share of all messages between nodes that obey", (options.share,)),
-    "heal": NamedCommand("", "undo both"),
+    "loss": NamedCommand("0.2", "lose this share of all messages between nodes that accept faults", (options.share,)),
+    "heal": NamedCommand("", "undo partition and loss"),
 }
-"""What one may ask."""
+"""All commands of the client."""
 RETAINED_TIMEOUT = 0.3
-"""Seconds in which every node that is up has been heard of: what is retained comes with the subscription."""
+"""Seconds in which every live node is found: its retained status comes with the subscription."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do one thing; 0 when it is done."""
+    """Run one command; 0 if it succeeded."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     try:
@@ -86,16 +88,16 @@ async def _do(chosen: argparse.Namespace) -> int:
 
 
 def as_json(answer: Any) -> str:
-    """Valid JSON of whatever a machine answers: what has no form there is its text, and what is no number null."""
+    """Valid JSON for any answer of a machine: other values become text, and NaN or infinity becomes null."""
     try:
         plain = msgspec.to_builtins(answer, str_keys=True, enc_hook=str)
         return json.dumps(msgspec.json.decode(msgspec.json.encode(plain)))
-    except (TypeError, ValueError):  # keys that cannot be keys there
+    except (TypeError, ValueError):  # keys that JSON does not allow
         return json.dumps(repr(answer))
 
 
 def _explained(late: Timeout, metrics: Mapping[NodeId, Metrics], cluster: str) -> PyraftError:
-    """Why something did not happen in time, as far as what was heard of the nodes tells."""
+    """Explain a timeout by what is known of the nodes."""
     if not metrics:
         return PyraftError(f"no node of cluster {cluster} is up ({late}); check --cluster, or start its nodes")
     if leader_of(metrics) is not None:
@@ -103,16 +105,16 @@ def _explained(late: Timeout, metrics: Mapping[NodeId, Metrics], cluster: str) -
     voters = max(metrics.values(), key=lambda now: now.membership_id).membership.voters
     missing = ", ".join(map(str, sorted(voters - metrics.keys())))
     if not missing:
-        return PyraftError(f"{late}: nobody leads cluster {cluster} at present; try again")
+        return PyraftError(f"{late}: cluster {cluster} has no leader at present; try again")
     listed = ", ".join(map(str, sorted(voters)))
     return PyraftError(
-        f"{late}: nobody leads cluster {cluster}, for that takes a majority of its voters {listed}; "
-        f"not heard of: {missing}"
+        f"{late}: cluster {cluster} has no leader, because that takes a majority of its voters {listed}; "
+        f"not heard from: {missing}"
     )
 
 
 async def _ask(remote: Remote, chosen: argparse.Namespace) -> Any:
-    """Carry out the words of the command line."""
+    """Carry out the command."""
     client = remote.client(deadline=chosen.timeout)
     match chosen.act, chosen.words:
         case "put", [key, value]:
@@ -149,7 +151,7 @@ async def _operate(remote: Remote, chosen: argparse.Namespace) -> Any:
 
 
 async def _change_membership(remote: Remote, voters: tuple[NodeId, ...], chosen: argparse.Namespace) -> Any:
-    """Who votes from now on; says which nodes are members no more, for those are not told."""
+    """Change the voters; print which nodes are no longer members, because these do not learn of it."""
     question = ChangeMembership(as_change(voters), retain=chosen.retain)
     try:
         answer = str((await remote.change(question, seconds=chosen.timeout)).membership)
@@ -157,16 +159,16 @@ async def _change_membership(remote: Remote, voters: tuple[NodeId, ...], chosen:
         raise PyraftError(f"node {unknown.node} has no log yet; first: add-learner {unknown.node}") from unknown
     for node in sorted(remote.metrics):
         if not is_member(node, remote.metrics):
-            sys.stderr.write(f"node {node} is no member; it may be stopped\n")
+            sys.stderr.write(f"node {node} is no longer a member; you may stop it\n")
     return answer
 
 
 async def _add_learner(remote: Remote, node: NodeId, chosen: argparse.Namespace) -> Any:
-    """Let a node receive the log; where that is not heard of, say how to start it, now and when time is up."""
+    """Let a node receive the log; if it is not up, print how to start it, at once and again after the timeout."""
     await _status(remote, chosen.timeout)
     if node not in remote.metrics and not chosen.no_wait:
         sys.stderr.write(
-            f"node {node} is not heard of yet; waiting {chosen.timeout:g} s. {_how_to_start(node, chosen)}\n"
+            f"node {node} was not heard from yet; waiting {chosen.timeout:g} s. {_how_to_start(node, chosen)}\n"
         )
     try:
         return str((await remote.change(AddLearner(node, not chosen.no_wait), seconds=chosen.timeout)).membership)
@@ -184,17 +186,17 @@ def _how_to_start(node: NodeId, chosen: argparse.Namespace) -> str:
 
 
 class NotHeardOf(PyraftError):
-    """A node that should have received the log is not up."""
+    """A node that should receive the log is not up."""
 
     def __init__(self, node: NodeId, chosen: argparse.Namespace, *, is_member: bool) -> None:
-        so_far = "it is a learner now, and gets the log once it is up" if is_member else "it is no learner yet"
+        so_far = "it is a learner now, and receives the log once it is up" if is_member else "it is not a learner yet"
         super().__init__(
-            f"node {node} was not heard of within {chosen.timeout:g} s; {so_far}. {_how_to_start(node, chosen)}"
+            f"node {node} was not heard from within {chosen.timeout:g} s; {so_far}. {_how_to_start(node, chosen)}"
         )
 
 
 async def _set_faults(remote: Remote, chosen: argparse.Namespace) -> str | Mapping[str, list[NodeId]]:
-    """What a teacher does to the links of nodes that obey; who obeyed."""
+    """Inject a fault into the links of the nodes that accept faults; the nodes that applied it."""
     await _status(remote, chosen.timeout)
     match chosen.act, chosen.words:
         case "partition", groups:
@@ -210,7 +212,7 @@ async def _set_faults(remote: Remote, chosen: argparse.Namespace) -> str | Mappi
 async def _impose(
     remote: Remote, faults: LinkFaults, chosen: argparse.Namespace, *, named: frozenset[NodeId] = frozenset()
 ) -> str | Mapping[str, list[NodeId]]:
-    """``NobodyObeys`` before anything is ordered; only what heals is ordered in any case, for nodes that come later."""
+    """Inject faults, or raise ``NoNodeAcceptsFaults``; ``heal`` is always sent, for nodes that come later."""
     up = remote.metrics.keys()
     deaf = {node for node in named if node in up and node not in remote.faults_applied}
     if (deaf or not up & remote.faults_applied.keys()) and faults != LinkFaults():
@@ -221,11 +223,13 @@ async def _impose(
     deaf = up - set(obeyed)
     if chosen.json:
         return {"obeyed": sorted(obeyed), "not": sorted(deaf)}
-    return f"done; obeyed by {listed(obeyed)}" + (f", not by {listed(deaf)}: started without --weather" if deaf else "")
+    return f"done; applied by {listed(obeyed)}" + (
+        f", not by {listed(deaf)}: started without --weather" if deaf else ""
+    )
 
 
 async def _snapshot(remote: Remote, node: NodeId, seconds: float) -> str:
-    """Let one node build a snapshot; it has to be up for that."""
+    """Make one node build a snapshot; the node must be up."""
     up = await _status(remote, seconds)
     if node not in up:
         raise UnknownNode(node, up)
@@ -238,13 +242,13 @@ async def _snapshot(remote: Remote, node: NodeId, seconds: float) -> str:
 
 
 async def _allow_next_revert(remote: Remote, node: NodeId, seconds: float) -> str:
-    """Vouch for a voter that lost its disk; the leader then sends it everything again."""
+    """Confirm that a voter lost its disk; the leader then sends it everything again."""
     await remote.ask_leader(AllowNextRevert(node), seconds=seconds)
-    return f"node {node} may begin again from nothing, once, under the present leader"
+    return f"node {node} may start again from nothing, once, under the present leader"
 
 
 async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
-    """Hand leadership over, and wait until it is."""
+    """Transfer leadership, and wait until the node leads."""
     await remote.ask_leader(TransferLeader(to), seconds=seconds)
     try:
         async with asyncio.timeout(seconds):
@@ -255,12 +259,12 @@ async def _transfer(remote: Remote, to: NodeId, seconds: float) -> NodeId:
 
 
 async def _status(remote: Remote, seconds: float) -> dict[NodeId, Metrics]:
-    """How every node stands; an error where none is up."""
+    """The metrics of every live node; raises an error if none is up."""
     try:
         async with asyncio.timeout(seconds):
             await remote.until(lambda: bool(remote.metrics))
     except TimeoutError:
-        raise Timeout("a sign of life of any node", seconds) from None
+        raise Timeout("the status of any node", seconds) from None
     await asyncio.sleep(RETAINED_TIMEOUT)
     return dict(sorted(remote.metrics.items()))
 
@@ -268,7 +272,7 @@ async def _status(remote: Remote, seconds: float) -> dict[NodeId, Metrics]:
 def _in_words(answer: Any) -> str:
     match answer:
         case dict() if all(isinstance(one, Metrics) for one in answer.values()):
-            lines = [line(now) + ("" if is_member(id, answer) else "  no member") for id, now in answer.items()]
+            lines = [line(now) + ("" if is_member(id, answer) else "  not a member") for id, now in answer.items()]
             return "\n".join([*lines, *(f"ALARM: {one}" for one in alarms(answer))])
         case None:
             return "done"
@@ -279,7 +283,7 @@ def _in_words(answer: Any) -> str:
 
 
 def line(now: Metrics) -> str:
-    """One node in one line."""
+    """One node's state in one line."""
     leader = f"leader {now.leader}" if now.leader else "no leader"
     return (
         f"node {now.id}  {now.role:<12} term {now.term}  {leader}  committed {now.committed}  "
@@ -289,15 +293,19 @@ def line(now: Metrics) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     acts = "\n".join(f"  {f'{name} {act.arguments}':<24} {act.about}" for name, act in ACTS.items())
-    parser = options.parser("client", f"Write, read and operate a running cluster.\n\nacts:\n{acts}", EXAMPLES)
+    parser = options.parser("client", f"Write, read and operate a running cluster.\n\ncommands:\n{acts}", EXAMPLES)
     options.add_cluster(parser)
-    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.add_argument(
-        "--timeout", type=options.seconds, default=10.0, metavar="S", help="give up after so long (default 10)"
+        "--timeout",
+        type=options.seconds,
+        default=10.0,
+        metavar="S",
+        help="seconds until the command gives up (default 10)",
     )
-    parser.add_argument("--retain", action="store_true", help="change-membership: who leaves stays as a learner")
-    parser.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until it has the log")
-    parser.add_argument("--force", action="store_true", help="clear: even while nodes are up")
-    parser.add_argument("act", metavar="act", help="one of those above")
-    parser.add_argument("words", nargs="*", metavar="...", help="its words")
+    parser.add_argument("--retain", action="store_true", help="change-membership: removed voters stay as learners")
+    parser.add_argument("--no-wait", action="store_true", help="add-learner: do not wait until the node has the log")
+    parser.add_argument("--force", action="store_true", help="clear: also while nodes are up")
+    parser.add_argument("act", metavar="act", help="one of the commands above")
+    parser.add_argument("words", nargs="*", metavar="...", help="its arguments")
     return parser

@@ -1,4 +1,4 @@
-"""``pyraft-lab demo``: the story told in the terminal, its exit code, and a page to look at afterwards."""
+"""``pyraft-lab demo``: the demonstration in the terminal, its exit code, and a page of figures."""
 
 import argparse
 import asyncio
@@ -13,13 +13,13 @@ from pyraft_lab.terminal import options
 from pyraft_lab.terminal.play import DemoStep, Report, demonstrate
 
 MAX_NODES = 15
-"""Nodes that one process can play without being late."""
+"""The most nodes that one process can run without delays."""
 OVER, FAILED = 0, 1
-"""Exit codes: all of it happened, or not."""
+"""Exit codes: everything succeeded, or not."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Play it; 0 when every act happened and the clients' calls were linearizable."""
+    """Run the demonstration; 0 if every step succeeded and the clients' calls were linearizable."""
     chosen = build_parser().parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
@@ -28,13 +28,13 @@ def main(arguments: Sequence[str]) -> int:
             from pyraft_lab.terminal.page import write_page
 
             write_page(report, chosen.report)
-            console.print(f"\nThe pictures are in [bold]{escape(str(chosen.report))}[/]")
+            console.print(f"\nThe figures are in [bold]{escape(str(chosen.report))}[/]")
     except (PyraftError, OSError) as failed:
         if isinstance(failed, BrokenPipeError):
             raise
         console.print(f"[bold red]✗[/] {escape(str(failed))}")
         return FAILED
-    console.print("\n[bold green]All of it happened.[/]" if report.ok else "\n[bold red]It did not all happen.[/]")
+    console.print("\n[bold green]Every step succeeded.[/]" if report.ok else "\n[bold red]Not every step succeeded.[/]")
     return OVER if report.ok else FAILED
 
 
@@ -52,7 +52,7 @@ async def _play(chosen: argparse.Namespace, console: Console) -> Report:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """The options of this command."""
     parser = options.OptionParser(
         prog="pyraft-lab demo",
         description="Live nodes elect, write, change membership, snapshot, lose their leader and recover.",
@@ -76,19 +76,19 @@ def build_parser() -> argparse.ArgumentParser:
         "--report",
         type=options.new_file(".html", needs=("pandas", "plotly")),
         metavar="FILE",
-        help="write a page of pictures: out.html",
+        help="write a page of figures: out.html",
     )
     return parser
 
 
 def in_words(chosen: argparse.Namespace, cluster: LocalCluster) -> str:
-    """What carries the messages; the broker it started by name and address."""
+    """The network in words, with kind and address of a broker that was started."""
     if cluster.broker is not None:
         return f"MQTT, with a broker of their own: {cluster.broker}"
     return "memory" if chosen.network == "memory" and not chosen.broker else f"MQTT, with the broker at {chosen.broker}"
 
 
 def line(act: DemoStep) -> str:
-    """One act in two lines."""
+    """One step of the demonstration in two lines."""
     mark = "[bold green]✓[/]" if act.ok else "[bold red]✗[/]"
     return f"{mark} [bold]{act.title}[/] [dim]{act.seconds:.2f} s[/]\n  {escape(act.text)}"

@@ -1,4 +1,4 @@
-"""``pyraft-lab explore``: every interleaving of a small cluster within bounds, and the shortest story of what falls."""
+"""``pyraft-lab explore``: every possible run of a small cluster within bounds, and the shortest violation."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -17,36 +17,35 @@ from pyraft_lab.terminal import options
 from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, in_one_line, parser_of, progress_line, show_capsule
 
 EXAMPLES = """examples:
-  pyraft-lab explore                                       three servers, one timeout, one write: all there is
-  pyraft-lab explore --timeouts 2 --writes 0               two timeouts; --symmetric takes servers for alike
+  pyraft-lab explore                                       three servers, one timeout, one write: all runs
+  pyraft-lab explore --timeouts 2 --writes 0               two timeouts; --symmetric ignores the servers' names
   pyraft-lab explore --timeouts 2 --crashes 1 --disks      writes become durable one by one, and a crash loses the rest
-  pyraft-lab explore --timeouts 2 --mutant votes-twice     a Raft with a mistake, and the shortest story of how it dies
+  pyraft-lab explore --timeouts 2 --mutant votes-twice     a Raft with a mistake, and the shortest run that shows it
 
-exit code: 0 where nothing fell within the bounds, 1 where something did, 2 where it could not be searched"""
+exit code: 0 if nothing is violated within the bounds, 1 if something is, 2 if the search could not run"""
 
 COUNTS = {
-    "timeouts": (1, "election timers that run out"),
+    "timeouts": (1, "election timers that fire"),
     "writes": (1, "writes of clients"),
     "crashes": (0, "crashes"),
     "duplicates": (0, "messages that arrive twice"),
     "heartbeats": (0, "rounds of heartbeats"),
     "retries": (0, "messages sent again"),
-    "leases": (0, "leases, loyalties and checks of a quorum that run out"),
+    "leases": (0, "leases, vote leases and quorum checks that expire"),
     "snapshots": (0, "snapshots"),
 }
-"""What is bounded, as in :class:`~pyraft_lab.check.explore.bounds.Bounds`: how often unless told, and in words."""
+"""The bounds of :class:`~pyraft_lab.check.explore.bounds.Bounds`: the default of each, and its help."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Search every world within the bounds; 0 when nothing falls in any."""
+    """Search every state within the bounds; 0 if nothing is violated."""
     chosen = build_parser().parse_args(arguments)
     return in_one_line(lambda console: _explore(chosen, console))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options."""
-    parser = parser_of("explore", "Every interleaving of a small cluster within bounds.", EXAMPLES)
-    parser.set_defaults(nodes=3)
+    """The options of this command."""
+    parser = parser_of("explore", "Every possible run of a small cluster within bounds.", EXAMPLES, nodes=3)
     for name, (usual, says) in COUNTS.items():
         parser.add_argument(
             f"--{name}",
@@ -57,13 +56,13 @@ def build_parser() -> argparse.ArgumentParser:
         )
     parser.add_argument(
         "--worlds",
-        type=options.count("a number of worlds", 1, 10**9),
+        type=options.count("a number of states", 1, 10**9),
         default=5_000_000,
         metavar="N",
-        help="stop at so many (%(default)s)",
+        help="stop after this number of states (%(default)s)",
     )
     parser.add_argument("--disks", action="store_true", help="let writes become durable one by one")
-    parser.add_argument("--symmetric", action="store_true", help="of worlds that differ by names alone look at one")
+    parser.add_argument("--symmetric", action="store_true", help="of states that differ only by names, visit one")
     parser.add_argument(
         "--mutant", metavar="NAME", help="search under the rules of this mutant; `check --mutants` lists"
     )
@@ -83,38 +82,38 @@ def _explore(chosen: argparse.Namespace, console: Console) -> int:
         _tell(report, console)
         return FELL
     console.print(
-        f"[bold]Nothing fell[/]: {'there are no other worlds' if report.exhausted else 'there are more worlds'}."
+        f"[bold]Nothing is violated[/]: {'these are all states' if report.exhausted else 'there are more states'}."
     )
     return SAFE
 
 
 def _engine(chosen: argparse.Namespace) -> Engine:
-    """The Raft that is searched; a mutant's mistake must be in its rules, for a search knows nothing else of it."""
+    """The Raft to search; a mutant's mistake must be in its rules, because the search knows nothing else."""
     if chosen.mutant is None:
         return raft(RULES[chosen.rules])
     prey = mutant(chosen.mutant)
     if not prey.rules:
-        raise ConfigError("mutant", prey.name, "is not wrong in its rules; hunt it with pyraft-lab check --mutant")
+        raise ConfigError("mutant", prey.name, "has no mistake in its rules; check it with pyraft-lab check --mutant")
     return prey.engine
 
 
 def _table(report: Report, seconds: float) -> RenderableType:
     table = Table(show_header=False, box=None)
     for name, value in (
-        ("worlds", f"{report.worlds:,}"),
+        ("states", f"{report.worlds:,}"),
         ("transitions", f"{report.transitions:,}"),
-        ("turns of Raft", f"{report.turns:,}"),
-        ("acts deep", f"{report.depth:,}"),
-        ("seconds", f"{seconds:.1f}, so {report.worlds / max(seconds, 1e-9):,.0f} worlds a second"),
+        ("steps of Raft", f"{report.turns:,}"),
+        ("steps deep", f"{report.depth:,}"),
+        ("seconds", f"{seconds:.1f}, so {report.worlds / max(seconds, 1e-9):,.0f} states per second"),
     ):
         table.add_row(name, value)
     return table
 
 
 def _tell(report: Report, console: Console) -> None:
-    """The shortest path, what fell, and the path as a run."""
+    """The shortest path, what is violated, and the path as a run."""
     console.print(report.story(), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n[bold red]{report.broken} fell[/] after {len(report.path)} acts; no story is shorter.")
+    console.print(f"\n[bold red]{report.broken} is violated[/] after {len(report.path)} steps; no run is shorter.")
     show_capsule(report.simulation(), console)
 
 
@@ -123,6 +122,6 @@ def _progress(console: Console) -> Iterator[Watcher]:
     with progress_line(console, "searching …") as say:
 
         def show(worlds: int, waiting: int, depth: int) -> None:
-            say(f"{worlds:,} worlds, {waiting:,} of them to be looked at, {depth} acts deep")
+            say(f"{worlds:,} states, {waiting:,} queued, {depth} steps deep")
 
         yield show

@@ -1,4 +1,4 @@
-"""Taking nodes out of a cluster by membership changes, and what is left of its majority then."""
+"""Remove nodes from a cluster by membership changes, and check that a majority remains."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -13,7 +13,7 @@ from pyraft_lab.terminal.obedience import check_known, listed
 
 
 class NotRemoved(PyraftError):
-    """A node that cannot be taken out; nothing was done."""
+    """A node that cannot be removed; nothing was done."""
 
     def __init__(self, node: NodeId, why: str) -> None:
         self.node, self.why = node, why
@@ -21,27 +21,27 @@ class NotRemoved(PyraftError):
 
 
 def membership_of(metrics: Mapping[NodeId, Metrics]) -> Membership:
-    """The newest that anybody who is up has heard of."""
+    """The newest membership that any live node has."""
     newest = max(metrics.values(), key=lambda now: now.membership_id, default=None)
     return Membership() if newest is None else newest.membership
 
 
 def missing_majority(voters: AbstractSet[NodeId], metrics: Mapping[NodeId, Metrics]) -> str:
-    """Why these voters alone could decide nothing at present; empty where they can."""
+    """Why these voters alone could not decide at present; empty if they could."""
     if not voters:
-        return "nobody else votes, so everything that was written would be gone"
+        return "there is no other voter, so all written data would be lost"
     heard = voters & metrics.keys()
     if Membership((frozenset(voters),)).is_quorum(heard):
         return ""
-    return f"the voters left, {listed(voters)}, would have no majority: {listed(voters - heard)} not heard of"
+    return f"the voters left, {listed(voters)}, would have no majority: {listed(voters - heard)} not heard from"
 
 
 async def remove(remote: Remote, node: NodeId, *, seconds: float) -> str:
-    """Take a learner or a voter out; the membership then. ``NotRemoved`` where that would end the majority."""
+    """Remove a learner or a voter; the new membership. ``NotRemoved`` if no majority would remain."""
     check_known(remote, [node])
     members = membership_of(remote.metrics)
     if node not in members.nodes:
-        raise NotRemoved(node, "it is not a member; its process may be stopped")
+        raise NotRemoved(node, "it is not a member; you may stop its process")
     if node not in members.voters:
         change: RemoveVoters | RemoveLearners = RemoveLearners(frozenset({node}))
     elif why := missing_majority(members.voters - {node}, remote.metrics):

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from pyraft_lab.runtime.process import SLOW_NETWORK, NodeOptions, serve
 from pyraft_lab.terminal import options
@@ -14,13 +13,13 @@ from pyraft_lab.trace.export import LogExporter
 
 EXAMPLES = """pyraft-lab node --id 1 --broker mqtt://localhost --data data/1 --peers 1,2,3 --init
 pyraft-lab node --id 2 --broker mqtt://localhost --data data/2
-pyraft-lab node --id 4 --broker mqtt://localhost --data data/4     a learner, once it is added"""
+pyraft-lab node --id 4 --broker mqtt://localhost --data data/4     a learner, after add-learner 4"""
 
 STDIN = 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until SIGTERM or Ctrl-C; 0 then, 1 where the node cannot go on."""
+    """Serve until SIGTERM or Ctrl-C, then return 0; 1 if the node cannot go on."""
     chosen = _parser().parse_args(arguments)
     options.log_to_stderr(chosen.log_level)
     seat = NodeOptions(
@@ -46,15 +45,15 @@ async def _serve(seat: NodeOptions, *, leashed: bool) -> int:
 
 
 def _end_with_stdin(stop: asyncio.Event) -> None:
-    """Stop when standard input ends, which it does when the process ends that started this one, however that dies.
+    """Stop when standard input ends, which happens when the parent process ends in any way.
 
-    It is read past Python's own buffer, whose lock a waiting thread would hold: then an interpreter that ends, because
-    the node failed for instance, finds the lock taken and dies of that instead of saying why.
+    It reads below Python's own buffer, because a waiting thread would hold its lock. An interpreter that ends, for
+    example after a failure of the node, would crash on that lock instead of reporting the failure.
     """
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        while os.read(0, 1024):  # not sys.stdin: its lock, held at the end, would make a crash of every error
+        while os.read(0, 1024):  # not sys.stdin: its lock would crash the interpreter's exit
             pass
         with suppress(RuntimeError):  # the loop has ended first
             loop.call_soon_threadsafe(stop.set)
@@ -64,24 +63,28 @@ def _end_with_stdin(stop: asyncio.Event) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = options.parser(
-        "node", "One node of a cluster, durable in its directory: kill -9 loses nothing acknowledged.", EXAMPLES
+        "node", "One node of a cluster, durable in its directory: kill -9 loses no acknowledged write.", EXAMPLES
     )
-    parser.add_argument("--id", type=options.node, required=True, metavar="N", help="which node this is")
+    parser.add_argument("--id", type=options.node, required=True, metavar="N", help="this node's id, from 1")
     options.add_cluster(parser)
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="DIR", help="its disk; made where it does not exist"
+        "--data",
+        type=options.directory,
+        required=True,
+        metavar="DIR",
+        help="the directory of its disk; it is created if necessary",
     )
-    parser.add_argument("--peers", type=options.nodes, metavar="1,2,3", help="with --init: who votes at first")
+    parser.add_argument("--peers", type=options.nodes, metavar="1,2,3", help="with --init: the first voters")
     parser.add_argument(
-        "--init", action="store_true", help="found the cluster, unless this node knows one; on one node only"
+        "--init", action="store_true", help="initialize the cluster, unless this node knows one; on one node only"
     )
-    parser.add_argument("--weather", action="store_true", help="let a teacher's faults spoil this node's links")
-    parser.add_argument("--no-trace", action="store_true", help="publish no trace, even if somebody follows")
+    parser.add_argument("--weather", action="store_true", help="accept a teacher's faults on this node's links")
+    parser.add_argument("--no-trace", action="store_true", help="publish no trace, even for a follower")
     parser.add_argument(
         "--config",
         type=options.config_over(SLOW_NETWORK),
         metavar="JSON",
-        help="knobs: '{\"heartbeat_interval\": 0.1}'",
+        help="settings: '{\"heartbeat_interval\": 0.1}'",
     )
     parser.add_argument("--leash", action="store_true", help="stop when standard input ends")
     options.add_log_level(parser)

@@ -1,4 +1,4 @@
-"""Faults by order, from a shell or a teacher: nodes that are known, links that exist, and who obeyed."""
+"""Fault control from a shell or a teacher: check nodes and links, publish faults, and wait until they are applied."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
@@ -10,32 +10,32 @@ from pyraft_lab.runtime.remote import Remote
 
 
 class FaultsNotApplied(PyraftError):
-    """Some nodes did not say in time that their links are as ordered."""
+    """Some nodes did not confirm in time that they applied the link faults."""
 
     def __init__(self, nodes: Iterable[NodeId], obeyed: Iterable[NodeId], seconds: float) -> None:
         self.nodes, self.applied = tuple(sorted(nodes)), tuple(sorted(obeyed))
-        rest = f"; obeyed by {listed(self.applied)}" if self.applied else ""
+        rest = f"; applied by {listed(self.applied)}" if self.applied else ""
         super().__init__(
-            f"not obeyed within {seconds:g} s by {listed(self.nodes)}{rest}; "
-            "look whether they run, and whether this account may teach"
+            f"not applied within {seconds:g} s by {listed(self.nodes)}{rest}; "
+            "check that they run, and that this account may teach"
         )
 
 
 class NoNodeAcceptsFaults(PyraftError):
-    """No node that is up takes orders about its links."""
+    """No live node accepts link faults."""
 
     def __init__(self, nodes: Iterable[NodeId] = ()) -> None:
         self.nodes = tuple(sorted(nodes))
-        who = f"{listed(self.nodes)} {'do' if len(self.nodes) > 1 else 'does'} not obey faults" if self.nodes else ""
-        super().__init__(f"{who or 'no node obeys faults'}; start nodes with --weather, or let them join a room")
+        who = f"{listed(self.nodes)} {'do' if len(self.nodes) > 1 else 'does'} not accept faults" if self.nodes else ""
+        super().__init__(f"{who or 'no node accepts faults'}; start nodes with --weather, or let them join a room")
 
 
 async def impose(
     remote: Remote, faults: LinkFaults, *, seconds: float, is_over: Callable[[], bool] = lambda: False
 ) -> tuple[NodeId, ...]:
-    """Let the links be so; the nodes that obey, once all said so, or ``is_over()``: another order followed.
+    """Apply link faults; the nodes that applied them, once all did, or ``is_over()`` (a later command).
 
-    ``NotObeyed`` names those that did not.
+    Raises ``FaultsNotApplied`` with the nodes that did not, after ``seconds``.
     """
     digest = remote.publish_faults(faults)
 
@@ -51,12 +51,12 @@ async def impose(
 
 
 def known_nodes(remote: Remote) -> frozenset[NodeId]:
-    """The nodes that are up, and the members of the cluster."""
+    """The live nodes, and the members of the cluster."""
     return frozenset(node for now in remote.metrics.values() for node in (now.id, *now.membership.nodes))
 
 
 def check_known(remote: Remote, nodes: Iterable[NodeId]) -> None:
-    """``UnknownNode`` for one that is neither up nor a member."""
+    """Raise ``UnknownNode`` for a node that is neither up nor a member."""
     known = known_nodes(remote)
     for node in nodes:
         if node not in known:
@@ -64,21 +64,21 @@ def check_known(remote: Remote, nodes: Iterable[NodeId]) -> None:
 
 
 def groups_of(groups: Sequence[tuple[NodeId, ...]]) -> tuple[frozenset[NodeId], ...]:
-    """The sides of a partition; ``ConfigError`` where a node is on two of them."""
+    """The groups of a partition; raises ``ConfigError`` if a node is in two of them."""
     everybody = [node for group in groups for node in group]
     for place, node in enumerate(everybody):
         if node in everybody[:place]:
             raise ConfigError(
-                "partition", " ".join(map(_side, groups)), f"node {node} is in two groups; leave it in one"
+                "partition", " ".join(map(_side, groups)), f"node {node} is in two groups; keep it in one"
             )
     return tuple(map(frozenset, groups))
 
 
 def check_divides(remote: Remote, groups: Sequence[frozenset[NodeId]]) -> None:
-    """``ConfigError`` where one group holds everybody, for that cuts nothing."""
+    """Raise ``ConfigError`` if one group holds every node, because that cuts nothing."""
     if len(groups) == 1 and known_nodes(remote) <= groups[0]:
         shown = _side(sorted(groups[0]))
-        raise ConfigError("partition", shown, "the group holds every node, so nothing is cut; leave somebody out")
+        raise ConfigError("partition", shown, "the group has every node, so nothing is cut; leave a node out")
 
 
 def listed(nodes: Iterable[NodeId]) -> str:

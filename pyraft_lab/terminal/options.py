@@ -1,6 +1,6 @@
-"""Words that several commands share: which cluster, which broker, how to be let in, how much to say.
+"""Options that several commands share: cluster, broker, login, log level.
 
-Every value is checked while the command line is read, so that nothing has happened when one is refused.
+Every value is checked while the command line is parsed, so nothing has happened when one is refused.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from pyraft_lab import arguments
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.engine.config import FORMER_NAMES, Config
 from pyraft_lab.errors import MissingExtra, PyraftError
@@ -24,26 +25,26 @@ from pyraft_lab.network.passwords import HELP
 
 V = TypeVar("V")
 OVER, FAILED, INTERRUPTED = 0, 1, 130
-"""Exit codes: all went well, something did not, Ctrl-C; argparse itself exits with 2 for words that make no sense."""
+"""Exit codes: success, failure, Ctrl-C; argparse itself exits with 2 for invalid arguments."""
 LARGEST_NODE, MOST_SERVERS, MOST_SEEDS = 2**31 - 1, 99, 10_000_000
 LONGEST, LARGEST_SEED = 1_000_000.0, 2**63 - 1
 
 
 Refused = argparse.ArgumentTypeError
-"""What is raised for a word that makes no sense; argparse says which option it was for."""
+"""The error for an invalid argument; argparse adds the name of the option."""
 
 
 class OptionParser(argparse.ArgumentParser):
-    """Reads a command's words; what is wrong is said in one line, without the usage."""
+    """Parse a command's arguments; report an error in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and where to read on."""
+        """Print the error and where to find help, and exit with 2."""
         line = " ".join(message.split())
         self.exit(2, f"{self.prog}: error: {line}; see {self.prog} --help\n")
 
 
 def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
-    """A command's face, with examples below the options."""
+    """A parser for a command, with examples below the options."""
     return OptionParser(
         prog=f"pyraft-lab {name}",
         description=about,
@@ -53,9 +54,9 @@ def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
 
 
 def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
-    """Which cluster around which broker."""
+    """Add the options for the cluster and its broker."""
     if named:
-        face.add_argument("--cluster", type=cluster, default="demo", help="its name (default demo)")
+        face.add_argument("--cluster", type=cluster, default="demo", help="the name of the cluster (default demo)")
     face.add_argument(
         "--broker",
         type=broker,
@@ -67,18 +68,18 @@ def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
 
 
 def add_certificates(face: argparse.ArgumentParser) -> None:
-    """Files for TLS."""
+    """Add the options for TLS files."""
     face.add_argument(
-        "--cafile", type=old_file, metavar="FILE", help="the authority that signed the broker's certificate, for mqtts"
+        "--cafile", type=old_file, metavar="FILE", help="for mqtts: the authority that signed the broker's certificate"
     )
     face.add_argument(
-        "--certfile", type=old_file, metavar="FILE", help="a certificate of one's own, if the broker asks for one"
+        "--certfile", type=old_file, metavar="FILE", help="a client certificate, if the broker asks for one"
     )
-    face.add_argument("--keyfile", type=old_file, metavar="FILE", help="its key")
+    face.add_argument("--keyfile", type=old_file, metavar="FILE", help="the key of the client certificate")
 
 
 def certificates(chosen: argparse.Namespace) -> Certificates:
-    """The files that were named."""
+    """The TLS files from the options."""
     return Certificates(authority=chosen.cafile, certificate=chosen.certfile, key=chosen.keyfile)
 
 
@@ -86,17 +87,17 @@ def certificates(chosen: argparse.Namespace) -> Certificates:
 
 
 def cluster(text: str) -> str:
-    """A name that may stand in a topic."""
+    """A cluster name, valid in a topic."""
     return _gated(lambda: topic_word("cluster", text))
 
 
 def account(text: str) -> str:
-    """The name of an account, which stands in topics too."""
+    """An account name, valid in a topic."""
     return _gated(lambda: topic_word("name", text))
 
 
 def accounts(text: str) -> tuple[str, ...]:
-    """Several of them: ``ann,bob``."""
+    """Account names: ``ann,bob``."""
     names = tuple(account(part.strip()) for part in text.split(","))
     if len(set(names)) < len(names):
         raise Refused(f"{shown(text)} names an account twice")
@@ -104,17 +105,22 @@ def accounts(text: str) -> tuple[str, ...]:
 
 
 def broker(text: str) -> str:
-    """A URL of a broker."""
+    """The URL of a broker."""
     _gated(lambda: Address.parse(text))
     return text
 
 
 def _gated(read: Callable[[], V]) -> V:
-    """The errors of our own gates in argparse's manner."""
+    """Convert this package's errors to argparse's."""
     try:
         return read()
     except PyraftError as wrong:
         raise Refused(str(wrong)) from None
+
+
+def directory(text: str) -> Path:
+    """A directory, whatever is there; ``.`` by its whole name, because it cannot be told from an empty one."""
+    return Path.cwd() if text == "." else _gated(lambda: arguments.directory("directory", text))
 
 
 def old_file(text: str) -> str:
@@ -127,7 +133,7 @@ def old_file(text: str) -> str:
 
 
 def new_file(*suffixes: str, needs: Sequence[str] = ()) -> Callable[[str], Path]:
-    """A file to be written: of a known kind, in a place where one may write, with the packages that it takes."""
+    """A file to be written: with one of the suffixes, in a writable place, with the packages it needs installed."""
 
     def read(text: str) -> Path:
         path = Path(text)
@@ -148,7 +154,7 @@ def _require(suffix: str, needs: Sequence[str]) -> None:
 
 
 def _be_writable(path: Path) -> None:
-    """Try it, for nothing else tells; a file that was not there is not there afterwards."""
+    """Try to write the file, because nothing else is reliable; a file that did not exist is removed again."""
     try:
         is_new = not path.exists()
         if not is_new and not path.is_file():
@@ -168,10 +174,10 @@ def _why(wrong: Exception) -> str:
 
 
 def nodes(text: str) -> tuple[int, ...]:
-    """Several node ids: ``1,2,3``."""
+    """Node ids: ``1,2,3``."""
     ids = tuple(node(part) for part in text.split(","))
     if len(set(ids)) < len(ids):
-        raise Refused(f"{shown(text)}: a node is named twice")
+        raise Refused(f"{shown(text)}: a node appears twice")
     return ids
 
 
@@ -184,7 +190,7 @@ def node(text: str) -> int:
 
 
 def count(what: str, least: int, most: int) -> Callable[[str], int]:
-    """A whole number of something, within limits."""
+    """A whole number from ``least`` to ``most``; ``what`` names it in the error."""
 
     def read(text: str) -> int:
         number = _whole(text)
@@ -201,7 +207,7 @@ seed = count("a seed", 0, LARGEST_SEED)
 
 
 def _whole(text: str) -> int | None:
-    """A whole number in plain digits, or ``None``: Python reads more than that, and refuses very long ones."""
+    """A whole number in plain digits, or ``None``: ``int`` accepts more, and refuses very long ones."""
     digits = text.strip()
     is_number = digits.isascii() and digits.lstrip("-").isdigit() and digits.count("-") <= 1 and len(digits) <= 20
     return int(digits) if is_number else None
@@ -228,7 +234,7 @@ def _seed(part: str, text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A positive time that ends."""
+    """A positive, finite time in seconds."""
     number = _number(text)
     if not 0 < number <= LONGEST:
         raise Refused(f"{shown(text)} is not a time: give seconds above 0, at most {LONGEST:,.0f}")
@@ -244,15 +250,17 @@ def share(text: str) -> float:
 
 
 def factor(text: str) -> float:
-    """How many times slower."""
+    """A factor by which clocks are slower."""
     number = _number(text)
     if not 1 <= number <= 1000:
-        raise Refused(f"{shown(text)} is not a pace: 1 is as usual, 20 is twenty times slower, 1000 the slowest")
+        raise Refused(
+            f"{shown(text)} is not a pace: 1 is the usual pace, 20 is twenty times slower, 1000 is the slowest"
+        )
     return number
 
 
 def delay(shortest: str, longest: str) -> tuple[float, float]:
-    """How late messages may be: two times in seconds, the shortest first."""
+    """A range of message delays: two times in seconds, the shortest first."""
     pair = (_number(shortest), _number(longest))
     if not 0 <= pair[0] <= pair[1] <= 60:
         raise Refused(
@@ -271,11 +279,11 @@ def _number(text: str) -> float:
     return number
 
 
-# Knobs
+# Settings
 
 
 def config_over(usual: Config) -> Callable[[str], Config]:
-    """Knobs as a JSON object, over the ``usual`` ones: what is not said stays as it is."""
+    """Settings as a JSON object; settings that it does not name keep the ``usual`` values."""
 
     def read(text: str) -> Config:
         try:
@@ -302,7 +310,7 @@ def _changed(usual: Config, told: dict[str, Any]) -> Config:
 
 
 def shown(text: str) -> str:
-    """What somebody typed, in quotes, and not all of it where it is long."""
+    """A typed argument in quotes, shortened if it is long."""
     return repr(text if len(text) <= 60 else f"{text[:50]}…")
 
 
@@ -310,13 +318,13 @@ def shown(text: str) -> str:
 
 
 def add_log_level(face: argparse.ArgumentParser) -> None:
-    """How much is said on standard error."""
+    """Add the option for the log level on standard error."""
     levels = ("debug", "info", "warning", "error")
-    face.add_argument("--log-level", choices=levels, default="info", help="how much to say (default info)")
+    face.add_argument("--log-level", choices=levels, default="info", help="how much to log (default info)")
 
 
 def log_to_stderr(level: str) -> None:
-    """Let the package's loggers speak."""
+    """Print the package's log on standard error."""
     logging.basicConfig(
         stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING
     )
@@ -334,13 +342,13 @@ def run(work: Coroutine[Any, Any, int]) -> int:
 
 
 class Stop(asyncio.Event):
-    """Set by the first SIGTERM or Ctrl-C; ``code`` is what the command exits with then."""
+    """Set by the first SIGTERM or Ctrl-C; ``code`` is the exit code of the command."""
 
     code = OVER
 
 
 def stop_on_signals() -> Stop:
-    """What SIGTERM and Ctrl-C set. More of the former change nothing; a second Ctrl-C does not wait for a clean end."""
+    """An event that SIGTERM and Ctrl-C set; a second Ctrl-C interrupts the clean end."""
     stop, loop, work = Stop(), asyncio.get_running_loop(), asyncio.current_task()
     assert work is not None, "called by the work itself"
 

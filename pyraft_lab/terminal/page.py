@@ -1,4 +1,4 @@
-"""The page that a demonstration leaves: its acts, and pictures of them, in one file that opens without a network."""
+"""The page of a demonstration: its steps, and figures of them, in one file that works offline."""
 
 from collections.abc import Iterator
 from html import escape
@@ -24,7 +24,7 @@ li {{ margin: .3rem 0 }} h2 {{ margin-top: 2.5rem }} small {{ color: #59636e }}
 </body></html>
 """
 SHOWN = 2.0
-"""Seconds around the leader's death that the space-time chart shows."""
+"""Seconds around the leader's crash that the space-time chart shows."""
 
 
 def write_page(report: Report, path: Path) -> None:
@@ -42,18 +42,18 @@ def write_page(report: Report, path: Path) -> None:
 
 
 def _all(report: Report) -> Iterator[tuple[str, go.Figure]]:
-    """The pictures with their titles."""
+    """The figures with their titles."""
     events = report.trace.events
     deaths = events[events["kind"] == "crash"]["time"]
-    yield "Who was what", viz.roles(report.trace)
-    yield "How far each log came", viz.progress(report.trace)
+    yield "The role of each node", viz.roles(report.trace)
+    yield "The length of each log", viz.progress(report.trace)
     if len(deaths):
         death = float(deaths.iloc[-1])
         yield (
-            "Around the leader's death",
+            "Around the leader's crash",
             viz.space_time(report.trace, start=death - 0.1, stop=death + SHOWN, heartbeats=False),
         )
-    yield "How long a commit took", viz.commit_latency(report.trace)
+    yield "The latency of commits", viz.commit_latency(report.trace)
 
 
 def _item(act: DemoStep) -> str:
@@ -62,5 +62,5 @@ def _item(act: DemoStep) -> str:
 
 
 def _html(figure: go.Figure, *, first: bool) -> str:
-    """A figure as a part of a page; the first one brings the library along."""
+    """A figure as a part of the page; the first one includes the library."""
     return str(figure.to_html(full_html=False, include_plotlyjs=first))

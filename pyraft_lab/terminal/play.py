@@ -1,6 +1,6 @@
-"""The whole story on live nodes: elect, write, change membership, snapshot, lose the leader, recover, and the verdict.
+"""The demonstration on live nodes: election, writes, membership, snapshot, leader crash, recovery, and the verdict.
 
-Every act checks what it claims, so the demonstration fails where the cluster does.
+Every step checks its claim, so the demonstration fails if the cluster does.
 """
 
 import asyncio
@@ -24,15 +24,15 @@ from pyraft_lab.runtime.recording_client import RecordingClient
 from pyraft_lab.trace.trace import Trace
 
 CONFIG = Config(election_timeout=(0.3, 0.6), heartbeat_interval=0.06, snapshot_logs_since_last=None)
-"""Calm enough for a busy machine: a late heartbeat is no reason for an election."""
+"""Long timeouts for a busy machine: a late heartbeat must not cause an election."""
 CLIENTS, CONTESTED = 4, 3
-"""Clients that write at the same time, and the keys they quarrel about."""
+"""Clients that write concurrently, and the number of keys they all write."""
 STEP_TIMEOUT = 10.0
-"""Seconds that anything may take before it counts as not having happened."""
+"""Seconds that one step may take before it has failed."""
 
 
 class DemoStep(Struct, frozen=True):
-    """One act of the demonstration: what was to happen, what did, and whether it was that."""
+    """One step of the demonstration: its title, its result in words, and whether it succeeded."""
 
     title: str
     text: str
@@ -41,7 +41,7 @@ class DemoStep(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """All acts in order, and what can be looked at afterwards; ``verdict`` is that on all clients' calls."""
+    """All steps in order, and data for figures; ``verdict`` is the linearizability of all clients' calls."""
 
     steps: tuple[DemoStep, ...]
     network: str
@@ -51,12 +51,12 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether all of it happened, and no answer contradicted another."""
+        """Whether every step succeeded and the history is linearizable."""
         return bool(self.steps) and all(act.ok for act in self.steps) and bool(self.verdict)
 
 
 class DemoFailed(PyraftError):
-    """An act did not go as it has to."""
+    """A step of the demonstration failed."""
 
 
 async def demonstrate(
@@ -68,9 +68,9 @@ async def demonstrate(
     begin: Callable[[LocalCluster], None] = lambda _: None,
     say: Callable[[DemoStep], None] = lambda _: None,
 ) -> Report:
-    """Play every act on a cluster of its own, whose clients write for ``seconds``.
+    """Run every step on a new cluster, whose clients write for ``seconds``.
 
-    ``begin`` is given the cluster once it runs, ``say`` hears each act as it ends.
+    ``begin`` receives the cluster once it runs, ``say`` receives each step at its end.
     """
     acts: list[DemoStep] = []
     cluster = LocalCluster(nodes, network=network, storage=storage, config=CONFIG, name="demo", trace=500_000)
@@ -103,7 +103,7 @@ def _claim(holds: bool, otherwise: str) -> None:  # noqa: FBT001
 
 
 class Demo:
-    """The acts, and what they remember of each other."""
+    """The steps, and what they remember for each other."""
 
     def __init__(self, cluster: LocalCluster, seconds: float) -> None:
         self.cluster, self.seconds = cluster, seconds
@@ -119,34 +119,34 @@ class Demo:
 
     @property
     def steps(self) -> tuple[tuple[str, Callable[[], Awaitable[str]]], ...]:
-        """Title and deed, in order."""
+        """Title and function of each step, in order."""
         return (
             ("An election (§5.2)", self.elect),
             ("Replicated writes (§5.3)", self.write),
             ("Two quorums, then another (§6)", self.change_membership),
             ("A snapshot in place of the log (§7)", self.snapshot),
-            ("The leader dies while clients write", self.kill_the_leader),
-            ("It comes back and follows (§5.3)", self.recover),
-            ("Everything acknowledged is there (§8)", self.miss_nothing),
-            ("No answer contradicts another", self.check_history),
+            ("The leader crashes while clients write", self.kill_the_leader),
+            ("The old leader returns as a follower (§5.3)", self.recover),
+            ("No acknowledged write is lost (§8)", self.miss_nothing),
+            ("The history is linearizable", self.check_history),
         )
 
     async def elect(self) -> str:
-        """Somebody leads, and everybody knows whom."""
+        """Wait until a node leads and all nodes know it."""
         self.leader = await self.cluster.wait_leader(timeout=STEP_TIMEOUT)
         for raft in self.cluster.nodes.values():
             await raft.wait(STEP_TIMEOUT).leader(self.leader)
         term = self.cluster.metrics[self.leader].term
-        return f"node {self.leader} leads term {term}, by the votes of a majority of {len(self.cluster.nodes)}"
+        return f"node {self.leader} leads term {term}, with votes from a majority of {len(self.cluster.nodes)}"
 
     async def write(self) -> str:
-        """Writes are on every machine, not only on the leader's."""
+        """Write until every machine has applied the writes, not only the leader's."""
         await self._write_for(self.seconds / 2)
         end = await self._settled()
         return f"{self._acknowledged} calls answered; every machine is at entry {end.applied.index}"
 
     async def change_membership(self) -> str:
-        """A new node learns, then takes the place of a voter, through a joint membership."""
+        """Add a learner, then replace a voter by it, through a joint membership."""
         new, old = max(self.cluster.nodes) + 1, next(node for node in self.cluster.nodes if node != self.leader)
         await self.cluster.add_learner(new)
         before = self.cluster.metrics[self.leader].membership.voters
@@ -155,21 +155,21 @@ class Demo:
         joint = await self.cluster.raft(self.leader).with_state(
             lambda state: [str(one.payload.membership) for one in state.log if isinstance(one.payload, Configuration)]
         )
-        _claim(len(joint) >= 3, f"the memberships went straight from one to the other: {joint}")
+        _claim(len(joint) >= 3, f"the membership changed without a joint one: {joint}")
         await self.cluster.kill(old)
         return f"node {new} learned the log and took the place of node {old}: {' → '.join(joint[-3:])}"
 
     async def snapshot(self) -> str:
-        """Every node stores its machine and may forget its log."""
+        """Build a snapshot on every node, so that it may forget its log."""
         snapshots = []
         for raft in self.cluster.nodes.values():
             raft.trigger.snapshot()
             now = await raft.wait(STEP_TIMEOUT).until(lambda now: now.snapshot.index > 0, "a snapshot")
             snapshots.append(now.snapshot)
-        return f"every node keeps a snapshot, which stands for the log up to {min(snapshots)} at least"
+        return f"every node has a snapshot that replaces the log up to at least entry {min(snapshots)}"
 
     async def kill_the_leader(self) -> str:
-        """Clients go on writing while their leader dies; their sessions make each write happen once."""
+        """Kill the leader while clients write; their sessions make each write happen once."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write_for(self.seconds))
             await asyncio.sleep(self.seconds / 4)
@@ -177,19 +177,19 @@ class Demo:
             await self.cluster.kill(self.old_leader)
             self.leader = await self.cluster.wait_leader(timeout=STEP_TIMEOUT)
             outage = time.monotonic() - began
-        _claim(self.leader != self.old_leader, "the dead node is said to lead")
+        _claim(self.leader != self.old_leader, "the metrics still say that the killed node leads")
         term = self.cluster.metrics[self.leader].term
         told = f"node {self.old_leader} was killed; node {self.leader} led term {term} {outage:.2f} s later"
         return f"{told}; no call failed"
 
     async def recover(self) -> str:
-        """The old leader returns from its disk and catches up as a follower."""
+        """Restart the old leader; it catches up from its disk as a follower."""
         await self.cluster.restart(self.old_leader)
         end = await self._settled()
-        return f"node {self.old_leader} is back and holds everything up to entry {end.applied.index}"
+        return f"node {self.old_leader} is back and has everything up to entry {end.applied.index}"
 
     async def miss_nothing(self) -> str:
-        """Every key is read once more, for the verdict, and every machine is the same."""
+        """Read every key once more for the verdict, and compare all machines."""
         keys = sorted({operation.input[1] for operation in self.notes if isinstance(operation.input, tuple)})
         shares = [keys[place::CLIENTS] for place in range(CLIENTS)]
         await asyncio.gather(*(_read_all(client, share) for client, share in zip(self._witnesses, shares, strict=True)))
@@ -199,7 +199,7 @@ class Demo:
         return f"all {len(keys)} keys were read; all {len(tables)} machines are equal"
 
     async def check_history(self) -> str:
-        """One copy, acting at one instant inside each call, could have told the clients what they heard."""
+        """Check that the clients' calls are linearizable."""
         self.verdict = await asyncio.to_thread(check_linearizable, History(self.notes), "kv", 30.0)
         _claim(self.verdict.ok is True, self.verdict.explain())
         return f"all {len(self.notes)} calls of {CLIENTS} clients are linearizable"
@@ -209,7 +209,7 @@ class Demo:
         return sum(operation.returned is not None for operation in self.notes)
 
     async def _write_for(self, seconds: float) -> None:
-        """The clients write keys of their own and quarrel about some, and note what they heard."""
+        """Write own and shared keys from every client for ``seconds``, and record the calls."""
         end = time.monotonic() + seconds
         await asyncio.gather(*(self._write_until(end, client) for client in self._witnesses))
 
@@ -220,10 +220,10 @@ class Demo:
             await client.write({"op": "put", "key": f"{client.name}/{number}", "value": number})
             seen = await client.read(contested)
             await client.write({"op": "cas", "key": contested, "old": seen, "new": number})
-            await asyncio.sleep(0.002)  # so that a long demonstration stays readable, and the machine usable
+            await asyncio.sleep(0.002)  # so that a long demonstration stays readable and does not block the machine
 
     async def _settled(self) -> Metrics:
-        """Every machine has carried out all that the leader has."""
+        """Wait until every machine has applied everything that the leader has."""
         end = self.cluster.metrics[self.leader].last_log.index
         for raft in self.cluster.nodes.values():
             await raft.wait(STEP_TIMEOUT).applied(end)

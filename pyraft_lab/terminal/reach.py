@@ -1,4 +1,4 @@
-"""The cluster that a command line names, reached within a time."""
+"""Connect to the cluster that the command line names, within a time limit."""
 
 import argparse
 import asyncio
@@ -12,12 +12,12 @@ from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.terminal import options
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds that a broker may take to answer, unless somebody says otherwise."""
+"""Seconds that a broker may take to answer by default."""
 
 
 @asynccontextmanager
 async def connect_to_cluster(chosen: argparse.Namespace, *, within: float = CONNECT_TIMEOUT) -> AsyncIterator[Remote]:
-    """The cluster that was chosen; ``NetworkFailed`` where its broker does not let one in within so many seconds."""
+    """The chosen cluster; ``NetworkFailed`` if its broker does not accept a client ``within`` seconds."""
     end = asyncio.get_running_loop().time() + within
     await _accepts_connections(Address.parse(chosen.broker), within)
     left = max(end - asyncio.get_running_loop().time(), LEAST)
@@ -28,11 +28,11 @@ async def connect_to_cluster(chosen: argparse.Namespace, *, within: float = CONN
 
 
 LEAST = 0.1
-"""Seconds that are left for a broker that took all its time to be found."""
+"""The least number of seconds left for the login after a slow connection."""
 
 
 async def _accepts_connections(address: Address, within: float) -> None:
-    """Whether somebody listens there: a connection that nobody takes can be given up only before the client has it."""
+    """Check that something listens there: the client library cannot give up a connection that nobody accepts."""
     try:
         async with asyncio.timeout(within):
             _, writer = await asyncio.open_connection(address.host, address.port)

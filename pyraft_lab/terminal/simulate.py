@@ -1,4 +1,4 @@
-"""``pyraft-lab simulate``: one run, by chance, by a plan or from a capsule; what it came to, and the verdict."""
+"""``pyraft-lab simulate``: one run, by seed, by plan or from a capsule; its result and the verdict."""
 
 import argparse
 import sys
@@ -32,10 +32,10 @@ EXAMPLES = """examples:
   pyraft-lab simulate --nodes 5 --seed 7 --seconds 60 --faults heavy
   pyraft-lab simulate --seed 7 --trace run.parquet         keep every event, for pandas and for Trace.load
   pyraft-lab simulate --seed 7 --story | less              the whole run in sentences
-  pyraft-lab simulate --plan leader-dies.yaml              what goes wrong, and when, stands in a file
-  pyraft-lab simulate --capsule pyraft1.431.9f3c… --story  a run that somebody sent you, proved to be the same
+  pyraft-lab simulate --plan leader-dies.yaml              faults and their times from a file
+  pyraft-lab simulate --capsule pyraft2.431.9f3c… --story  a run that you received, checked to be the same
 
-a plan, in YAML or JSON (what is left out is as usual):
+a plan, in YAML or JSON (everything is optional):
   nodes: 3
   seconds: 5
   weather: {loss: 0.1, latency: [0.001, 0.002, 0.2], links: [{src: 1, dst: 2, loss: 0.5}]}
@@ -43,32 +43,32 @@ a plan, in YAML or JSON (what is left out is as usual):
     - {do: crash, at: 1.0, lasts: 0.5, node: leader}
     - {do: partition, at: 2.0, lasts: 1, groups: [[1], [2, 3]], name: one against two}
 
-exit code: 0 where nothing fell, 1 where something did, 2 where it could not be run"""
+exit code: 0 if nothing is violated, 1 if something is, 2 if it could not run"""
 
 RULES = {"raft": RAFT, "advanced": ADVANCED}
 SAFE, FELL, REFUSED = 0, 1, 2
-"""Exit codes: nothing fell, something did, or it could not be run."""
+"""Exit codes: nothing is violated, something is, or it could not run."""
 NODES, SEED, SECONDS, FAULTS = 5, 7, 60.0, "light"
 SHOWN_EVERY = 200
-"""Events between two looks at how far a run is."""
+"""Events between two updates of the progress line."""
 
 Observer = Callable[[Record], None]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one simulated cluster through faults; 0 when nothing fell."""
+    """Run one simulated cluster with faults; 0 if nothing is violated."""
     chosen = build_parser().parse_args(arguments)
     return in_one_line(lambda console: _simulate(chosen, console))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options; what is not given is ``None``, for a plan and a capsule have their own."""
+    """The options; one that is not given is ``None``, because plans and capsules have their own values."""
     parser = parser_of("simulate", "One simulated cluster, one verdict.", EXAMPLES)
     parser.set_defaults(nodes=None, rules=None)
-    parser.add_argument("--seed", type=options.seed, help=f"where all chance comes from ({SEED})")
+    parser.add_argument("--seed", type=options.seed, help=f"the seed of all random choices ({SEED})")
     parser.add_argument("--seconds", type=options.seconds, help=f"virtual seconds of faults ({SECONDS:.0f})")
-    parser.add_argument("--faults", choices=LEVELS, help=f"how bad it gets ({FAULTS})")
-    parser.add_argument("--plan", type=Path, metavar="FILE", help="faults as they stand in a .yaml or .json file")
+    parser.add_argument("--faults", choices=LEVELS, help=f"the profile of faults ({FAULTS})")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="a plan of faults in a .yaml or .json file")
     parser.add_argument(
         "--capsule", metavar="TEXT", help="a run as text, a link with it, a file, or - for standard input"
     )
@@ -81,21 +81,21 @@ def build_parser() -> argparse.ArgumentParser:
 # What `check` and `explore` need, too
 
 
-def parser_of(name: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """The options of every command that runs simulated clusters."""
+def parser_of(name: str, description: str, examples: str, *, nodes: int = NODES) -> argparse.ArgumentParser:
+    """A parser with the options of every command that runs simulated clusters."""
     parser = options.OptionParser(
         prog=f"pyraft-lab {name}",
         description=description,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--nodes", type=options.servers, default=NODES, help=f"how many servers ({NODES})")
-    parser.add_argument("--rules", choices=RULES, default="raft", help="which Raft (raft)")
+    parser.add_argument("--nodes", type=options.servers, default=nodes, help=f"how many servers ({nodes})")
+    parser.add_argument("--rules", choices=RULES, default="raft", help="the rules of Raft, plain or advanced (raft)")
     return parser
 
 
 def settings_of(chosen: argparse.Namespace) -> RunSettings:
-    """What the options ask for."""
+    """The run settings in the options."""
     return RunSettings(
         nodes=chosen.nodes,
         faults=chosen.faults,
@@ -106,7 +106,7 @@ def settings_of(chosen: argparse.Namespace) -> RunSettings:
 
 
 def in_one_line(act: Callable[[Console], int]) -> int:
-    """Errors for callers in one line."""
+    """Run ``act`` and print its errors in one line."""
     try:
         return act(Console())
     except (PyraftError, OSError) as error:
@@ -118,7 +118,7 @@ def in_one_line(act: Callable[[Console], int]) -> int:
 
 @contextmanager
 def progress_line(console: Console, words: str) -> Iterator[Callable[[str], None]]:
-    """A line that moves while something goes on whose end nobody knows, and says what it is told."""
+    """A progress line for work of unknown length; it shows the text it is given."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as line:
         task = line.add_task(words)
@@ -126,7 +126,7 @@ def progress_line(console: Console, words: str) -> Iterator[Callable[[str], None
 
 
 def show_capsule(sim: Simulation, console: Console) -> None:
-    """The run as text, behind how to open it."""
+    """Print the run's capsule, and how to open it."""
     console.print(
         "\nOpen this run with `pyraft-lab simulate --story --capsule TEXT`, or with `Simulation.from_capsule(text)`;"
         f"\ncapsule: {sim.capsule()}",
@@ -148,10 +148,10 @@ def _simulate(chosen: argparse.Namespace, console: Console) -> int:
         console.print(sim.trace.story(), markup=False, highlight=False, soft_wrap=True)
     console.print(_summary(sim, chosen.trace))
     if found is None:
-        end = "" if chosen.capsule else ", and alive after healing"
-        console.print(f"[bold]Nothing fell[/]: safe at every step, linearizable{end}.")
+        end = "" if chosen.capsule else ", and live after healing"
+        console.print(f"[bold]Nothing is violated[/]: safe at every step, linearizable{end}.")
         return SAFE
-    console.print(f"[bold red]{found.name} fell[/]")
+    console.print(f"[bold red]{found.name} is violated[/]")
     console.print(found.what, markup=False, highlight=False)
     show_capsule(sim, console)
     return FELL
@@ -159,7 +159,7 @@ def _simulate(chosen: argparse.Namespace, console: Console) -> int:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Observer]:
-    """A line that says how far the run is, as long as it takes."""
+    """A line that shows the progress of the run."""
     with progress_line(console, "running …") as say:
 
         def show(record: Record) -> None:
@@ -170,7 +170,7 @@ def _progress(console: Console) -> Iterator[Observer]:
 
 
 def _run(chosen: argparse.Namespace, progress: Observer) -> tuple[Simulation, Failure | None]:
-    """The run that is asked for, and what fell in it."""
+    """The chosen run, and its violation, if any."""
     if chosen.capsule is not None:
         _refuse(chosen, "capsule", "plan", "nodes", "seed", "seconds", "faults", "rules")
         sim = Simulation.from_capsule(_text_of(chosen.capsule))
@@ -184,14 +184,14 @@ def _run(chosen: argparse.Namespace, progress: Observer) -> tuple[Simulation, Fa
 
 
 def _refuse(chosen: argparse.Namespace, having: str, *others: str) -> None:
-    """What a plan or a capsule says by itself cannot be said once more."""
+    """Refuse options that a plan or a capsule already sets."""
     for name in others:
         if getattr(chosen, name) is not None:
-            raise ConfigError(f"--{name}", getattr(chosen, name), f"the {having} says that itself")
+            raise ConfigError(f"--{name}", getattr(chosen, name), f"the {having} already sets this")
 
 
 def _text_of(capsule: str) -> str:
-    """A capsule from where it is."""
+    """The text of a capsule, given as text, link, file or standard input."""
     if capsule == "-":
         return sys.stdin.read()
     if capsule.startswith("pyraft") or "://" in capsule:
@@ -199,7 +199,7 @@ def _text_of(capsule: str) -> str:
     try:
         return Path(capsule).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CapsuleError(f"{capsule[:40]!r} is neither a capsule nor a file of one ({error})") from error
+        raise CapsuleError(f"{capsule[:40]!r} is neither a capsule nor a file with one ({error})") from error
 
 
 def _staged(chosen: argparse.Namespace, progress: Observer) -> Simulation:
@@ -224,7 +224,7 @@ def _summary(sim: Simulation, path: Path | None) -> RenderableType:
         ("seed", str(sim.seed)),
         ("virtual time", f"{sim.now:.1f} s"),
         ("events", f"{sim.world.events:,}"),
-        ("client calls", f"{len(calls):,}, of which {sum(call.ok for call in calls):,} were answered"),
+        ("client calls", f"{len(calls):,}, {sum(call.ok for call in calls):,} of them answered"),
         ("leader", f"node {sim.leader} in term {sim.nodes[sim.leader].term}" if sim.leader else "nobody"),
         ("committed", f"{max(node.commit for node in sim.nodes.values()):,} entries"),
         ("trace", f"{sim.trace.digest()}{f' in {path}' if path else ''}"),

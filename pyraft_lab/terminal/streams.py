@@ -1,4 +1,4 @@
-"""Standard input, output and error as a shell leaves them: closed, a pipe that ends early, few letters."""
+"""Make standard input, output and error safe: closed streams, broken pipes, limited character sets."""
 
 import io
 import os
@@ -6,17 +6,17 @@ import sys
 from contextlib import suppress
 
 BROKEN = 141
-"""What a shell reports for a command whose reader went away: 128 and the number of SIGPIPE."""
+"""A shell's exit code for a command whose reader went away: 128 plus the number of SIGPIPE."""
 
 
 LOSSLESS = {"strict", "surrogateescape"}
-"""Ways to treat a character that cannot be shown in which it is an error."""
+"""Error handlers that raise for a character that cannot be printed."""
 
 
 def prepare() -> None:
-    """Let every stream be there, and let no character be an error: one that cannot be shown is written as its number.
+    """Open missing streams, and print a character that the encoding lacks as its number.
 
-    A stream that was closed becomes the null device, before a socket or a file gets its number and hears what was said.
+    A closed stream becomes the null device, so that no later socket or file gets its number and its output.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
@@ -27,12 +27,12 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    """Write what waits; ``BrokenPipeError`` where nobody reads it any more."""
+    """Flush the output; ``BrokenPipeError`` if its reader is gone."""
     sys.stdout.flush()
 
 
 def drop_output() -> None:
-    """Nobody reads standard output: let nothing that still waits for it be written, not even at the end."""
+    """Drop waiting output, because nobody reads standard output any more; the exit must not flush it either."""
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -40,7 +40,7 @@ def drop_output() -> None:
 
 
 def print_error(words: str) -> None:
-    """One line on standard error, if anybody is there to read it."""
+    """Print one line on standard error, if it is open."""
     with suppress(OSError, ValueError):
         sys.stderr.write(f"pyraft-lab: {' '.join(words.split())}\n")
         sys.stderr.flush()

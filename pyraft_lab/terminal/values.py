@@ -1,4 +1,4 @@
-"""A value as somebody types it: JSON where it is JSON, else a text; nothing that a node or a reader would choke on."""
+"""A typed value: JSON if it is valid JSON, else a text; values that a node or reader cannot handle are refused."""
 
 import json
 from typing import Any, NoReturn
@@ -8,11 +8,11 @@ import msgspec
 from pyraft_lab.terminal import options
 
 DEEPEST = 100
-"""Levels of lists and objects in a value: more than anybody types, fewer than any decoder on the way refuses."""
+"""The most levels of lists and objects in a value; every decoder on the way accepts that many."""
 
 
 def value_of(text: str) -> Any:
-    """JSON if it is JSON, else the text itself: ``3`` is a number, ``three`` a word."""
+    """JSON if it is valid JSON, else the text itself: ``3`` is a number, ``three`` a text."""
     try:
         found = json.loads(text, parse_constant=_refuse_constant)
         json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
@@ -21,28 +21,28 @@ def value_of(text: str) -> Any:
     except RecursionError:
         found, deep = None, DEEPEST + 1
     except (OverflowError, UnicodeEncodeError):
-        raise options.Refused(f"{options.shown(text)}: a number or a character there is beyond JSON") from None
+        raise options.Refused(f"{options.shown(text)}: JSON cannot express a number or a character in it") from None
     except _NoNumber as wrong:
         raise options.Refused(f"{options.shown(text)}: {wrong}") from None
     except json.JSONDecodeError:
         return text
     except ValueError:  # 1e999, or thousands of digits
-        raise options.Refused(f"{options.shown(text)}: a number there is too large") from None
+        raise options.Refused(f"{options.shown(text)}: a number in it is too large") from None
     if deep > DEEPEST:
         raise options.Refused(f"{options.shown(text)} is nested more than {DEEPEST} levels deep")
     return found
 
 
 class _NoNumber(Exception):
-    """JSON knows no such number, though Python reads it."""
+    """A number that JSON does not allow, though Python reads it."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _NoNumber(f"{name} is not a number that JSON knows; in quotes it is a text")
+    raise _NoNumber(f"{name} is not a JSON number; put it in quotes to make it a text")
 
 
 def depth(found: Any) -> int:
-    """How many lists and objects are inside each other."""
+    """The number of nested lists and objects."""
     match found:
         case dict():
             return 1 + max(map(depth, found.values()), default=0)

@@ -21,17 +21,17 @@ from pyraft_lab.terminal.reach import connect_to_cluster
 EXAMPLES = """pyraft-lab watch --broker mqtt://localhost
 pyraft-lab watch --broker mqtt://localhost --once"""
 PAUSE = 0.1
-"""Seconds between two pictures."""
+"""Seconds between two updates of the picture."""
 COLUMNS = ("node", "role", "term", "voted", "log", "commit", "applied", "snapshot", "behind")
 FEWER = ("node", "role", "term", "log", "commit", "behind")
 FEWEST = ("node", "role", "term", "commit")
 WIDE, NARROW, NOTES = 78, 52, 26
-"""The room that all columns take, that the fewer take, and that notes take beside."""
+"""Columns needed for all fields, for fewer fields, and for notes beside them."""
 LEFT = frozenset({"node", "role"})
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Show until interrupted; ``--once`` shows one picture and ends, with 1 if nobody leads."""
+    """Show the dashboard until interrupted; ``--once`` shows it once and ends, with 1 if no node leads."""
     chosen = _parser().parse_args(arguments)
     return options.run(_watch(chosen, Console()))
 
@@ -52,28 +52,28 @@ async def _watch(chosen: argparse.Namespace, console: Console) -> int:
 
 
 class View:
-    """A cluster as it looks at present, or did when its broker was last there."""
+    """A cluster at present, or as last seen before its broker went away."""
 
     def __init__(self, cluster: str, remote: Remote) -> None:
         self._cluster, self._remote = cluster, remote
         self._seen: Mapping[NodeId, Metrics] = {}
 
     def picture(self, width: int, notes: Mapping[NodeId, str] | None = None) -> Group:
-        """The picture of now, with a note beside some nodes."""
+        """The present picture, with a note beside some nodes."""
         if self._remote.is_connected:
             self._seen = dict(self._remote.metrics)
             return picture(self._cluster, self._seen, width=width, notes=notes)
-        away = Text("the broker is away; this is what was seen last. The nodes wait for it too.", style="bold red")
+        away = Text("the broker is away; this is the last known state. The nodes wait for it, too.", style="bold red")
         return Group(picture(self._cluster, self._seen, width=width, notes=notes), away)
 
 
 def picture(
     cluster: str, metrics: Mapping[NodeId, Metrics], *, width: int = 80, notes: Mapping[NodeId, str] | None = None
 ) -> Group:
-    """One moment: a row for each node that is up or should be."""
+    """The picture: a row for each node that is up or a member."""
     title = Text(f"cluster {cluster}", style="bold")
     if not metrics:
-        return Group(title, Text("nobody is here yet; start nodes with: pyraft-lab node, or join", style="dim"))
+        return Group(title, Text("no node is here yet; start nodes with: pyraft-lab node, or join", style="dim"))
     leader = leader_of(metrics)
     room = width if notes is None else width - NOTES
     columns = COLUMNS if room >= WIDE else FEWER if room >= NARROW else FEWEST
@@ -87,23 +87,23 @@ def picture(
     for node in nodes_and_members(metrics):
         cells = _cells(metrics[node], behind.get(node)) if node in metrics else _absent(node)
         if node in metrics and not is_member(node, metrics):
-            cells = {**cells, "role": Text("no member", style="dim")}
+            cells = {**cells, "role": Text("not a member", style="dim")}
         noted = [] if notes is None else [Text(notes.get(node, ""))]
         table.add_row(*(cells.get(column, "") for column in columns), *noted)
-    members = f"node {leader} leads; members {metrics[leader].membership}" if leader else "nobody leads"
+    members = f"node {leader} leads; members {metrics[leader].membership}" if leader else "no leader"
     raised = [Text(f"ALARM: {one}", style="bold red") for one in alarms(metrics)]
     return Group(title, table, Text(members, style="dim" if leader else "bold"), *raised)
 
 
 def nodes_and_members(metrics: Mapping[NodeId, Metrics]) -> list[NodeId]:
-    """The nodes that are up, and those that are members."""
+    """The live nodes and the members."""
     newest = max(metrics.values(), key=lambda now: now.membership_id, default=None)
     members = newest.membership.nodes if newest is not None else ()
     return sorted({*metrics, *members})
 
 
 def _behind(leader: Metrics) -> Mapping[NodeId, int]:
-    """How many entries each follower lacks."""
+    """The number of entries that each follower lacks."""
     return {node: leader.last_log.index - matched for node, matched in leader.replication.items()}
 
 
@@ -129,17 +129,17 @@ def _cells(now: Metrics, behind: int | None) -> Mapping[str, Text]:
 
 
 def term_mark(term: int) -> Text:
-    """A term as everywhere in the house: its numeral on its colour."""
+    """A term in its colour, as in all figures."""
     colour = term_colour(term)
     return Text.assemble((f" {term} ", f"{'#FFFFFF' if colour in DARK else '#000000'} on {colour}"))
 
 
 def _hint() -> Text:
-    return Text("Ctrl-C ends this", style="dim")
+    return Text("Ctrl-C quits", style="dim")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options.parser("watch", "A live dashboard of any running cluster; Ctrl-C ends it.", EXAMPLES)
+    parser = options.parser("watch", "A live dashboard of any running cluster; Ctrl-C quits.", EXAMPLES)
     options.add_cluster(parser)
-    parser.add_argument("--once", action="store_true", help="show one picture and end; 1 if nobody leads")
+    parser.add_argument("--once", action="store_true", help="show it once and end; exit code 1 if no node leads")
     return parser

@@ -188,8 +188,8 @@ class Reader:
 
 def save(records: Sequence[Record], path: str | Path) -> Path:
     """Write records to a file whose suffix says how."""
+    _check_kind(given.path_of(path))
     target = given.file_to_write(path)
-    _check_suffix(target)
     writer = Writer()
     lines = [writer.line(record) for record in records]
     try:
@@ -209,9 +209,8 @@ def _write(records: Sequence[Record], lines: list[bytes], path: Path) -> None:
 
 def load(path: str | Path) -> list[Record]:
     """Read what :func:`save` wrote; ``PyraftError`` names the line that cannot be read."""
-    target = given.path_of(path)
-    _check_suffix(target)
-    return _loaded(given.file_to_read(target))
+    _check_kind(given.path_of(path))
+    return _loaded(given.file_to_read(path))
 
 
 def _loaded(path: Path) -> list[Record]:
@@ -261,7 +260,6 @@ def _checksum(lines: Iterable[bytes]) -> int:
 
 
 def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
-    require("pandas", "pyarrow")
     import pandas as pd
 
     try:
@@ -276,7 +274,6 @@ def _read_parquet(path: Path) -> tuple[About, list[bytes]]:
 
 
 def _write_parquet(records: Sequence[Record], lines: list[bytes], about: dict[str, Any], path: Path) -> None:
-    require("pandas", "pyarrow")
     from pyraft_lab.trace.frames import events
 
     frame = events(records).assign(line=[line.decode() for line in lines])
@@ -284,9 +281,12 @@ def _write_parquet(records: Sequence[Record], lines: list[bytes], about: dict[st
     frame.to_parquet(path)
 
 
-def _check_suffix(path: Path) -> None:
+def _check_kind(path: Path) -> None:
+    """A kind of file that is known, and the packages that it takes; before anybody looks whether it is there."""
     if path.suffix not in (".jsonl", ".parquet"):
         raise ConfigError("path", str(path), "must end in .jsonl or .parquet")
+    if path.suffix == ".parquet":
+        require("pandas", "pyarrow")
 
 
 def _difference(step: Step) -> Any:

@@ -85,7 +85,7 @@ def test_single_steps_are_lawful_once_something_of_the_own_term_is_committed() -
 
 def test_asking_for_all_entries_again_is_lawful() -> None:
     greedy = MUTANTS["commits-what-it-has"]
-    assert failure(attempt(greedy, replace(RAFT, conflict_hint=greedy.rules["hint"]))) is None
+    assert failure(attempt(greedy, replace(RAFT, conflict_hint=greedy.rules["conflict_hint"]))) is None
 
 
 def test_a_seed_that_shows_nothing_is_followed_by_a_search() -> None:

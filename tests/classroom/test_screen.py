@@ -22,7 +22,7 @@ def test_every_choice_has_its_key() -> None:
     hand = play(scenes.rivals(), 2)
     found = hand.wait()
     shown = text(asking(OpenQuestion(HeldEvent(event=None), found), waiting=2))  # type: ignore[arg-type]
-    assert "your node is asked (1 more waiting)" in shown
+    assert "question for your node (1 more waiting)" in shown
     assert " a   grant  yes" in shown
     assert " d   vote   no: I have voted in that term" in shown
 
@@ -46,7 +46,7 @@ async def test_a_screen_says_who_plays() -> None:
     screen.me = 4
     shown = text(screen.picture())
     assert "room room7: you are node 4" in shown
-    assert "The machine plays your node." in shown
+    assert "Your node plays automatically." in shown
 
 
 def test_a_line_is_edited_key_by_key() -> None:

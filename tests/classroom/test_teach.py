@@ -42,7 +42,7 @@ async def room(url: str, *, seats: int = 0) -> AsyncIterator[TeacherCommands]:
 
 
 REFUSED = {
-    "": "type an order: partition, cut",
+    "": "type a command: partition, cut",
     "prtition 1 2": "did you mean partition?",
     "delay nan 1": "'nan' is not a number",
     "delay 0.2 0.1": "give the shortest and the longest",
@@ -51,7 +51,7 @@ REFUSED = {
     "delay 1": "delay takes the shortest and the longest",
     "partition 99 1": "there is no node 99; known are 1",
     "partition 1 1": "node 1 is in two groups",
-    "partition 1": "the group holds every node",
+    "partition 1": "the group has every node",
     "partition": "partition takes groups of nodes",
     "partition x": "'x' is not a node",
     "cut 1 1": "a node has no link to itself",
@@ -60,20 +60,20 @@ REFUSED = {
     "cut 1 2 3": "cut takes two nodes, as 1 2, not '1 2 3'",
     "loss 2": "'2' is not a share",
     "loss nan": "'nan' is not a number",
-    "heal now": "heal takes no words",
+    "heal now": "heal takes no arguments",
     "hand 99": "there is no node 99",
-    "hand 1": "nobody sits at node 1",
+    "hand 1": "node 1 is automatic",
     "back 99": "there is no node 99",
     "pace 0": "'0' is not a pace",
-    "count maybe": "'maybe' is neither on nor off",
+    "count maybe": "'maybe' must be on or off",
     "seats -1": "'-1' is not a number of seats",
     "seats 99": "'99' is not a number of seats",
-    "seats 0": "node 1 would leave, and nobody else votes",
+    "seats 0": "node 1 would leave, and there is no other voter",
     "seats 0 please": "seats takes a number",
     "remove 9": "there is no node 9",
-    "remove 1": "node 1 stays: nobody else votes",
+    "remove 1": "node 1 stays: there is no other voter",
     "write x": "write takes a key and a value",
-    "write x NaN": "NaN is not a number",
+    "write x NaN": "NaN is not a JSON number",
     "transfer 9": "there is no node 9",
 }
 
@@ -96,15 +96,15 @@ async def refusal(orders: TeacherCommands, line: str) -> str:
 async def test_orders_about_links_say_who_obeys_them() -> None:
     with broker.start() as its:
         async with room(its.url, seats=2) as orders:
-            assert await orders.carry_out("loss 0.01") == "loss 1%; obeyed by nodes 1, 2"
-            assert await orders.carry_out("cut 1 2") == "1 → 2 cut, loss 1%; obeyed by nodes 1, 2"
-            assert await orders.carry_out("heal") == "all links are whole; obeyed by nodes 1, 2"
+            assert await orders.carry_out("loss 0.01") == "loss 1%; applied by nodes 1, 2"
+            assert await orders.carry_out("cut 1 2") == "1 → 2 cut, loss 1%; applied by nodes 1, 2"
+            assert await orders.carry_out("heal") == "no link faults; applied by nodes 1, 2"
 
 
 async def test_an_order_to_an_empty_room_waits_for_those_who_come() -> None:
     with broker.start() as its:
         async with room(its.url) as orders:
-            assert await orders.carry_out("loss 0.1") == "loss 10%; nobody is here yet; nodes that come will obey it"
+            assert await orders.carry_out("loss 0.1") == "loss 10%; no node is here yet; nodes that join will apply it"
 
 
 async def test_an_order_that_takes_a_while_shows_and_can_be_cancelled() -> None:
@@ -140,9 +140,9 @@ def test_a_learner_who_is_taken_out_is_told_and_the_room_says_what_it_would_lose
                 pass
         assert learner.wait(60) == 1
         assert (
-            learner.communicate()[1].splitlines()[-1].startswith(f"pyraft-lab: node {me} was taken out of room {ROOM}")
+            learner.communicate()[1].splitlines()[-1].startswith(f"pyraft-lab: node {me} was removed from room {ROOM}")
         )
-        assert "nobody else votes" in order(teacher, "seats 0")
+        assert "there is no other voter" in order(teacher, "seats 0")
         say(teacher, "quit")
         assert teacher.wait(60) == 0
 
@@ -164,11 +164,11 @@ def test_a_fault_that_nobody_obeys_is_no_success(
         while not obeyed(client, capsys):
             pass
         assert main([*client, "partition", "1", "2"]) == 1
-        assert "node 1 does not obey faults" in capsys.readouterr().err
+        assert "node 1 does not accept faults" in capsys.readouterr().err
         assert main([*client, "partition", "1", "9"]) == 1
         assert "there is no node 9; known are 1, 2" in capsys.readouterr().err
         assert main([*client, "heal"]) == 0
-        assert "done; obeyed by node 2, not by node 1" in capsys.readouterr().out
+        assert "done; applied by node 2, not by node 1" in capsys.readouterr().out
         assert main([*client, "remove", "2"]) == 0
 
 
@@ -212,10 +212,10 @@ def test_a_teacher_who_leaves_an_empty_room_clears_it_and_says_so(
         teacher = start("teach", ROOM, "--broker", its.url, "--seats", "1")
         assert order(teacher, "write x 1") == "x is 1, on a majority of disks"
         say(teacher, "quit")
-        assert until(teacher, f"cleared of room {ROOM}: ").partition(": ")[2].split(", ").count("room") == 1
+        assert until(teacher, f"cleared messages of room {ROOM}: ").partition(": ")[2].split(", ").count("room") == 1
         assert teacher.wait(60) == 0
         assert main(["client", "--broker", its.url, "--cluster", ROOM, "clear"]) == 0
-        assert capsys.readouterr().out.strip() == f"the broker keeps nothing of cluster {ROOM}"
+        assert capsys.readouterr().out.strip() == f"the broker keeps no messages of cluster {ROOM}"
 
 
 def test_a_teacher_who_leaves_while_somebody_is_in_the_room_clears_nothing(start: Start, tmp_path: Path) -> None:

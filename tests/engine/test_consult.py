@@ -169,7 +169,7 @@ def test_a_rule_that_answers_otherwise_when_asked_again_is_named_without_an_answ
 
 
 def test_a_rule_known_by_name_is_blamed_only_where_rafts_own_decides_otherwise() -> None:
-    known = named_rules({"vote_refusal": "suspicious", "covers": "covers", "of another version": "x"})
+    known = named_rules({"vote_refusal": "suspicious", "supersedes": "supersedes", "of another version": "x"})
     assert names_of(known) == {"vote_refusal": "suspicious"}
     taken = replace(asked(replace(RAFT, vote_refusal=refuses)), rules=known)
     assert departures(taken) == (Departure("vote_refusal", "suspicious", UNKNOWN, UNKNOWN),)
@@ -180,7 +180,7 @@ def test_tables_are_told_by_name_and_found_again() -> None:
     assert names_of(None) == names_of(RAFT) == {}
     assert named_rules({}) is None
     assert named_rules(names_of(ADVANCED)) is ADVANCED
-    assert title_of(NamedRule("fits", "mine")) == "mine"
+    assert title_of(NamedRule("log_matches", "mine")) == "mine"
 
 
 def test_an_exception_to_a_rule_departs_and_the_rule_does_not() -> None:
@@ -203,7 +203,7 @@ def test_a_table_that_differs_from_rafts_only_elsewhere_is_heard_too() -> None:
     own = replace(RAFT, log_matches=lambda _log, _prev: False)
     taken = step(follower(2, [1], term=1), append_request(1, 1, LogId(), [entry(1)]))
     heard, again = listen(taken, own)
-    assert "hint" in [one.rule for one in heard]
+    assert "conflict_hint" in [one.rule for one in heard]
     assert again.commands != taken.commands
 
 
@@ -220,7 +220,7 @@ def test_a_step_remembers_the_timers_that_its_own_fires_first_let_wait() -> None
 def test_rafts_own_rule_may_not_survive_what_another_rule_has_done() -> None:
     own = replace(RAFT, log_matches=lambda _log, _prev: True, new_entries=lambda _log, _entries: ())
     far = append_request(1, 1, LogId(1, 1, 8), [entry(9)])
-    assert [one.rule for one in departures(raft(own).step(follower(2, term=1), far))] == ["fits", "unknown"]
+    assert [one.rule for one in departures(raft(own).step(follower(2, term=1), far))] == ["log_matches", "new_entries"]
 
 
 def test_a_step_that_is_asked_about_again_is_not_taken_again() -> None:

@@ -181,7 +181,7 @@ def test_a_log_without_its_beginning_and_without_a_snapshot_is_refused() -> None
 )
 def test_who_may_have_prolonged_a_lease_waits_one_out(vote: Vote, *, loyal: bool) -> None:
     back = step(start(2, disk(vote=vote), LEASED), Boot())
-    assert getattr(back.after.role, "loyal", None) is loyal
+    assert getattr(back.after.role, "has_heard_leader", None) is loyal
     assert (SetTimer(VOTE_LEASE) in back.commands) is loyal
     assert votes(back.after, vote_request(3, 9, id_of(9))) == [not loyal]
 

@@ -77,7 +77,7 @@ def test_an_order_between_two_events_happens_between_them() -> None:
 
 def test_what_cannot_be_done_is_said_and_makes_no_branch() -> None:
     branches = Branches(led())
-    with pytest.raises(PyraftError, match="not under way"):
+    with pytest.raises(PyraftError, match="not on its way"):
         branches.act("main", 23, 0.0, Drop(999))
     assert list(branches.all) == ["main"]
 

@@ -90,7 +90,7 @@ def test_another_version_is_garbage() -> None:
     ids=["gap", "doubled", "back in term", "later than the leader", "negative", "far", "before", "beyond", "ahead"],
 )
 def test_what_no_server_could_mean_is_garbage(absurd: AnyMessage) -> None:
-    with pytest.raises(Garbage, match="reason"):
+    with pytest.raises(Garbage, match="out of range"):
         decode(encode(2, [Envelope(7, 3, absurd)]))
 
 
@@ -152,13 +152,13 @@ MEMBERS = Membership.of({1, 2})
     ],
 )
 def test_a_message_with_a_number_beyond_reason_is_garbage(message: AnyMessage) -> None:
-    with pytest.raises(Garbage, match="beyond reason"):
+    with pytest.raises(Garbage, match="out of range"):
         decode(encode(1, [Envelope(1, 1, message)]))
 
 
 @pytest.mark.parametrize("numbers", [(-1, 1), (1, -1), (2**63, 1), (1, 2**64 - 1)])
 def test_a_letter_with_a_number_that_no_table_holds_is_garbage(numbers: tuple[int, int]) -> None:
-    with pytest.raises(Garbage, match="beyond reason"):
+    with pytest.raises(Garbage, match="out of range"):
         decode(encode(1, [Envelope(*numbers, TimeoutNow(vote=VOTE))]))
 
 

@@ -267,13 +267,13 @@ class Spoilt(MemoryNetwork):
     ("fault", "promise"),
     [
         (hasty, "nothing is delivered while it is being sent"),
-        (astray, "letters are delivered on the loop their receiver lives on"),
-        (gossiping, "nobody gets what is for another"),
-        (narrow, "a large letter arrives"),
-        (careless, "every kind of letter arrives as it was sent"),
-        (faithful, "who has left hears nothing"),
+        (astray, "messages are delivered on the loop of their receiver"),
+        (gossiping, "no node gets a message for another"),
+        (narrow, "a large message arrives"),
+        (careless, "every kind of message arrives as it was sent"),
+        (faithful, "a node that left receives nothing"),
         (forgetful, "a node is there once"),
-        (strict, "a letter to nobody is no error"),
+        (strict, "a message to a missing node is no error"),
     ],
 )
 async def test_a_network_that_breaks_its_word_is_caught(fault: Callable[[Joined], None], promise: str) -> None:

@@ -70,7 +70,9 @@ async def say_nothing(reader: StreamReader, writer: StreamWriter) -> None:
     await hang_up(reader, writer)
 
 
-@pytest.mark.parametrize(("meet", "why"), [(hang_up, "it hung up before it answered"), (say_nothing, "in time")])
+@pytest.mark.parametrize(
+    ("meet", "why"), [(hang_up, "it closed the connection before it answered"), (say_nothing, "in time")]
+)
 async def test_a_first_connection_is_given_up_when_its_time_is_over(meet: Meet, why: str) -> None:
     async with served(meet) as url:
         with pytest.raises(NetworkFailed, match=f"{why}; check that it is an MQTT broker"):
@@ -83,7 +85,7 @@ async def test_a_refusal_says_which_account_was_refused_and_what_to_do(monkeypat
     with start(kind="embedded", access_control=AccessControl(accounts=(Account(name="ann", part="client"),))) as broker:
         monkeypatch.setenv("PYRAFT_PASSWORDS", "/no/such/file")
         for user, advice in (
-            ("", "it asks for a name and a password"),
+            ("", "it requires a name and a password"),
             ("ann:guessed@", "does not know 'ann' with this password; check them"),
             ("ann@", "no password was found: put it into the URL or PYRAFT_PASSWORD"),
         ):

@@ -137,7 +137,7 @@ def test_a_letter_that_does_not_come_to_the_gate_is_a_timeout() -> None:
 
 
 def test_what_is_not_held_cannot_be_released() -> None:
-    with pytest.raises(NotHeld, match="letter 5 is not held"):
+    with pytest.raises(NotHeld, match="message 5 is not held"):
         Faults(MemoryNetwork()).gate.release(5)
 
 

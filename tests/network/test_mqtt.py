@@ -1,9 +1,12 @@
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import aiomqtt
 import pytest
 
 from pyraft_lab.errors import ConfigError, DuplicateNode, NetworkFailed
+from pyraft_lab.network.address import Certificates
 from pyraft_lab.network.base import Connected, Disconnected, PeerReachable, PeerUnreachable, SessionTakenOver
 from pyraft_lab.network.broker import Broker, free_port
 from pyraft_lab.network.codec import encode
@@ -114,8 +117,29 @@ async def test_garbage_is_counted_and_dropped(any_broker: Broker) -> None:
     await two.close()
 
 
-@pytest.mark.parametrize("cluster", ["a/b", "+", "#", ""])
-def test_a_cluster_cannot_be_named_like_a_wildcard(cluster: str) -> None:
+@pytest.mark.parametrize("broker", [3, None, b"mqtt://localhost", "bogus"])
+def test_a_network_needs_the_address_of_a_broker(broker: Any) -> None:
+    with pytest.raises(ConfigError, match="broker"):
+        MqttNetwork(broker)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("qos", (2, -1, True, "1", None)),
+        ("keepalive", (0, -1, 1.5, None, "5", True)),
+        ("timeout", (-1, None, "5", True, float("nan"))),
+        ("certificates", ("ca.pem", 3, Certificates)),
+    ],
+)
+def test_a_network_is_made_of_sensible_things(field: str, values: Sequence[Any]) -> None:
+    for value in values:
+        with pytest.raises(ConfigError, match=field):
+            MqttNetwork("mqtt://localhost", **{field: value})
+
+
+@pytest.mark.parametrize("cluster", ["a/b", "+", "#", "", None, 3])
+def test_a_cluster_cannot_be_named_like_a_wildcard(cluster: Any) -> None:
     with pytest.raises(ConfigError, match="cluster"):
         MqttNetwork("mqtt://localhost", cluster=cluster)
 

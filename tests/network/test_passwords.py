@@ -48,9 +48,9 @@ def test_each_cluster_has_a_file_of_its_own_unless_one_is_named(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("ann\n", "line 1 must be a name and a password"),
-        ("# names\n\nann x\nann y\n", "line 4: ann is named twice"),
-        ("ann x y\n", "line 1 must be a name and a password"),
+        ("ann\n", "line 1 must have a name and a password"),
+        ("# names\n\nann x\nann y\n", "line 4: ann appears twice"),
+        ("ann x y\n", "line 1 must have a name and a password"),
         (b"\xff", "cannot be read"),
     ],
 )

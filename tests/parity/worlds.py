@@ -12,11 +12,11 @@ from pyraft_lab.engine.types import ORIGIN, Index, NodeId
 from pyraft_lab.errors import Fatal, Timeout
 from pyraft_lab.network.base import MemoryNetwork, Network
 from pyraft_lab.network.mqtt import MqttNetwork
+from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import Client
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.metrics import Metrics, leader_of, metrics_of
 from pyraft_lab.runtime.raft import Raft
-from pyraft_lab.runtime.responses import WriteResponse
 from pyraft_lab.sim.controls import OPERATOR
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.views import ClientCall

@@ -61,12 +61,12 @@ async def test_one_read_answers_many_queries_and_a_stumble_is_its_own(alone: Raf
 
 
 async def test_a_full_node_says_when_to_come_back(alone: Raft, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Overloaded, match="requests wait and 5 are allowed; try again in") as full:
+    with pytest.raises(Overloaded, match="requests are waiting and 5 are allowed; try again in") as full:
         await asyncio.gather(*(alone.serve(batch(1, serial=serial)) for serial in range(1, 20)))
     assert full.value.retry_after
     await alone.wait(10).applied(alone.metrics.last_log.index)
     monkeypatch.setattr("pyraft_lab.runtime.client_requests.MOST_BATCHES", 1)
-    with pytest.raises(Overloaded, match="batches wait"):
+    with pytest.raises(Overloaded, match="batches are waiting"):
         await asyncio.gather(*(alone.serve(batch(1, serial=serial)) for serial in range(30, 35)))
     monkeypatch.setattr("pyraft_lab.runtime.client_requests.MOST_BATCHES", 99)
     monkeypatch.setattr("pyraft_lab.runtime.client_requests.MOST_BYTES", 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -183,10 +184,10 @@ def test_a_handle_is_made_of_sensible_things(field: str, values: Sequence[Any]) 
         ("rules", (None, "RAFT")),
         ("machine", (None, "KeyValue", KeyValue())),
         ("processes", ("yes", 1, None)),
-        ("network", (None, 5)),
-        ("storage", (None, 5, "", KeyValue())),
+        ("network", (None, 5, "bogus", "", "http://127.0.0.1", MemoryNetwork())),
+        ("storage", (None, 5, "", Path(), KeyValue())),
         ("observers", (None, 5, "x", [1])),
-        ("name", (None, 5)),
+        ("name", (None, 5, "a/b", "#", "", "a b")),
         ("trace", (0, -1, "x", True)),
         ("level", (None, "all")),
     ],

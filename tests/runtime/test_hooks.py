@@ -144,7 +144,7 @@ async def test_a_hook_whose_loop_has_ended_is_called_no_more(caplog: pytest.LogC
     await led(raft)
     assert (await raft.client_write(1)).value == 1
     await raft.shutdown()
-    assert "has been closed" in caplog.text
+    assert "is closed" in caplog.text
 
 
 async def test_an_observer_that_raises_is_logged_once_and_called_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -82,7 +82,7 @@ async def test_of_two_starts_at_once_one_is_refused(disk: Storage) -> None:
     raft = Raft(1, config=ALONE, storage=disk, machine=Counter())
     first, second = await asyncio.gather(raft.start(), raft.start(), return_exceptions=True)
     assert first is None
-    assert "is being started already" in str(second)
+    assert "is already starting" in str(second)
     await raft.initialize({1})
     assert await counted(raft) == 1
     await raft.shutdown()
@@ -153,7 +153,7 @@ async def test_a_machine_serves_one_life() -> None:
     assert await counted(raft) == 1
     await raft.shutdown()
     for used in (machine, Sessions(machine)):
-        with pytest.raises(PyraftError, match=r"served node 1 already.*machine=Counter\(\)"):
+        with pytest.raises(PyraftError, match=r"already used by node 1.*machine=Counter\(\)"):
             await Raft(1, config=ALONE, storage=disk, machine=used).start()
     raft = Raft(1, config=ALONE, storage=disk, machine=Counter())
     await raft.start()
@@ -165,7 +165,7 @@ async def test_a_machine_serves_one_node() -> None:
     machine, network = Counter(), MemoryNetwork()
     first = Raft(1, config=ALONE, network=network, machine=machine)
     await first.start()
-    with pytest.raises(PyraftError, match="machine of node 2 has served node 1"):
+    with pytest.raises(PyraftError, match="machine of node 2 was already used by node 1"):
         await Raft(2, config=ALONE, network=network, machine=machine).start()
     await first.shutdown()
 
@@ -197,7 +197,7 @@ async def test_a_cluster_makes_a_machine_for_each_node() -> None:
     async with LocalCluster(1, machine=lambda: Sessions(Counter())) as cluster:
         assert await cluster.client.write(1) == 1
     only = Counter()
-    with pytest.raises(PyraftError, match="machine of node 2 has served node 1"):
+    with pytest.raises(PyraftError, match="machine of node 2 was already used by node 1"):
         await LocalCluster(3, machine=lambda: only).__aenter__()
 
 

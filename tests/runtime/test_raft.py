@@ -126,7 +126,7 @@ async def test_a_cluster_is_founded_once() -> None:
 @pytest.mark.row("CP-25")
 async def test_a_node_is_started_once() -> None:
     raft = await alone()
-    with pytest.raises(PyraftError, match="running already"):
+    with pytest.raises(PyraftError, match="already running"):
         await raft.start()
     await raft.shutdown()
     await raft.shutdown()

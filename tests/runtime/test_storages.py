@@ -50,7 +50,9 @@ async def test_a_memory_storage_belongs_to_the_node_that_used_it_first() -> None
     first = Raft(1, storage=disk, cluster="demo")
     await first.start()
     await first.shutdown()
-    with pytest.raises(WrongStorage, match="belongs to node 1 of cluster demo, and node 2 of cluster demo"):
+    with pytest.raises(
+        WrongStorage, match="belongs to node 1 of cluster demo and cannot be used by node 2 of cluster demo"
+    ):
         await Raft(2, storage=disk, cluster="demo").start()
 
 
@@ -74,11 +76,11 @@ async def test_an_empty_storage_of_ones_own_is_taken_though_it_is_false() -> Non
 async def test_a_cluster_refuses_the_directories_of_another_one(tmp_path: Path) -> None:
     async with LocalCluster(2, storage=tmp_path, name="a") as cluster:
         await cluster.client.write({"op": "put", "key": "x", "value": 1})
-    with pytest.raises(WrongStorage, match="belongs to node 1 of cluster a, and node 1 of cluster b was to use it"):
+    with pytest.raises(WrongStorage, match="belongs to node 1 of cluster a and cannot be used by node 1 of cluster b"):
         await LocalCluster(2, storage=tmp_path, name="b").__aenter__()
     (tmp_path / "node-1").rename(tmp_path / "other")
     (tmp_path / "node-2").rename(tmp_path / "node-1")
-    with pytest.raises(WrongStorage, match="belongs to node 2 of cluster a, and node 1 of cluster a was to use it"):
+    with pytest.raises(WrongStorage, match="belongs to node 2 of cluster a and cannot be used by node 1 of cluster a"):
         await LocalCluster(2, storage=tmp_path, name="a").__aenter__()
     (tmp_path / "node-1").rename(tmp_path / "node-2")
     (tmp_path / "other").rename(tmp_path / "node-1")
@@ -90,7 +92,7 @@ async def test_a_process_cluster_refuses_the_directory_of_another_one(tmp_path: 
     async with LocalCluster(1, storage=tmp_path, name="a"):
         pass
     before = sorted(path.name for path in (tmp_path / "node-1").iterdir())
-    with pytest.raises(WrongStorage, match="belongs to node 1 of cluster a, and node 1 of cluster b was to use it"):
+    with pytest.raises(WrongStorage, match="belongs to node 1 of cluster a and cannot be used by node 1 of cluster b"):
         await LocalCluster(1, storage=tmp_path, name="b", processes=True).__aenter__()
     assert sorted(path.name for path in (tmp_path / "node-1").iterdir()) == before
 

@@ -174,7 +174,7 @@ def test_rules_of_ones_own_are_asked_for_by_name() -> None:
 
 
 def test_nothing_foreign_is_imported_for_a_capsule() -> None:
-    forged = replace(capsules.unwrap(Simulation(3).capsule()), rules={"covers": "os:system"})
+    forged = replace(capsules.unwrap(Simulation(3).capsule()), rules={"supersedes": "os:system"})
     with pytest.raises(CapsuleError, match="author's own"):
         Simulation.from_capsule(capsules.wrap(forged))
     forged = replace(forged, rules="RIFT")
@@ -191,7 +191,7 @@ def test_other_rules_are_found_out_where_they_first_matter() -> None:
     other.run(2)
     pairs = zip(sim.trace.records, other.trace.records, strict=False)
     parted = next(mine.id for mine, theirs in pairs if mine != theirs)
-    with pytest.raises(CapsuleMismatch, match="goes otherwise here") as mismatch:
+    with pytest.raises(CapsuleMismatch, match="rebuilt run differs") as mismatch:
         Simulation.from_capsule(text, rules=lax)
     assert parted <= mismatch.value.event <= parted + 10
 
@@ -231,10 +231,10 @@ def test_a_deed_that_cannot_be_done_is_a_mismatch(deed: Crash | Notify) -> None:
         (lambda text: text[:9], "cut off within its first characters"),
         (lambda text: text + "AB", "2 characters too many"),
         (lambda text: text[:-3] + "AAA", "damaged"),
-        (lambda text: "pyraft2" + text[7:], "of format pyraft2, and this version of the library reads pyraft1"),
-        (lambda _text: "hello", "does not begin with pyraft1, but with 'hello'"),
+        (lambda text: "pyraft3" + text[7:], "of format pyraft3, and this version of the library reads pyraft2"),
+        (lambda _text: "hello", "does not begin with pyraft2, but with 'hello'"),
         (lambda _text: "", "does not begin"),
-        (lambda _text: "pyraft1.4.29d4f6ab.AAAA", "damaged"),
+        (lambda _text: "pyraft2.4.29d4f6ab.AAAA", "damaged"),
     ],
 )
 def test_a_text_that_is_no_capsule_is_refused_with_the_reason(spoil: Callable[[str], str], says: str) -> None:
@@ -265,10 +265,12 @@ def test_a_content_that_is_too_large_or_no_content_is_refused(monkeypatch: pytes
         Simulation.from_capsule(text)
     body = "AAAAA"
     with pytest.raises(CapsuleError, match="its content makes no sense"):
-        Simulation.from_capsule(f"pyraft1.5.{zlib.crc32(body.encode()):08x}.{body}")
+        Simulation.from_capsule(f"pyraft2.5.{zlib.crc32(body.encode()):08x}.{body}")
 
 
 def test_a_rule_that_this_version_does_not_have_is_asked_for() -> None:
-    forged = replace(capsules.unwrap(Simulation(3).capsule()), rules={"covers": "pyraft_lab.engine.rules:covers_all"})
+    forged = replace(
+        capsules.unwrap(Simulation(3).capsule()), rules={"supersedes": "pyraft_lab.engine.rules:supersedes_all"}
+    )
     with pytest.raises(CapsuleError, match="pass them as rules="):
         Simulation.from_capsule(capsules.wrap(forged))

@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
+from pyraft_lab.check.campaign import run_campaign
+from pyraft_lab.check.linearize.linearizability import check_linearizable
+from pyraft_lab.check.shrink import shrink
 from pyraft_lab.engine.config import Config
+from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Precondition
 from pyraft_lab.engine.membership import (
     AddLearners,
@@ -19,12 +23,27 @@ from pyraft_lab.engine.membership import (
     SetNodes,
     as_change,
 )
+from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import ConfigError, EmptyMembership, PyraftError, UnknownNode
+from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim.conditions import Link, Weather
 from pyraft_lab.sim.disk import DiskFaults
+from pyraft_lab.sim.faults.generate import run_with_faults
+from pyraft_lab.sim.faults.plan import AnyFault, Crash, Drift, Partition, Pause, Plan, Skew
+from pyraft_lab.sim.faults.run import run_plan
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.sweep import Serial
+from pyraft_lab.sim.workload import Load
 from pyraft_lab.sim.world import Call, Query
 from tests.absurd import INF, NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
+
+
+def nested(levels: int) -> Any:
+    value: Any = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
 
 PUT = {"op": "put", "key": "x", "value": 1}
 NO_ID_OR_NONE = tuple(value for value in NO_ID if value is not None)
@@ -78,6 +97,13 @@ ENTRANCES: list[tuple[str, Act, tuple[Any, ...]]] = [
     ("write, client", lambda sim, value: sim.write(PUT, client=value), ("x", None, 1.5, True, 2**53)),
     ("read, to", lambda sim, value: sim.read("x", to=value), NO_ID_OR_NONE),
     ("read, policy", lambda sim, value: sim.read("x", policy=value), NO_POLICY),
+    ("read", lambda sim, value: sim.read(value), (object(), 3 + 4j, "\ud800", 2**70, nested(5000))),
+    ("run_until", lambda sim, value: sim.run_until(value), (3, None, "x", True)),
+    ("run_with_faults, level", run_with_faults, (3, None, "harsh", [], True)),
+    ("run_with_faults, seconds", lambda sim, value: run_with_faults(sim, "light", value), (*NO_TIME, None)),
+    ("run_with_faults, load", lambda sim, value: run_with_faults(sim, "light", load=value), (3, "x", Load)),
+    ("run_with_faults, quiet", lambda sim, value: run_with_faults(sim, "light", quiet=value), NO_TIME),
+    ("run_plan", lambda sim, value: run_plan(sim, value, seconds=1), (3, "x", {}, [3], Plan(seconds=NAN))),
     ("run", lambda sim, value: sim.run(value), (*NO_TIME, None)),
     ("run_until, timeout", lambda sim, value: sim.run_until(lambda _: False, timeout=value), (*NO_TIME, None)),
     ("take, at", lambda sim, value: sim.take(sim.pending[0], at=value), NO_TIME),
@@ -99,6 +125,79 @@ def test_an_argument_that_makes_no_sense_is_refused_and_nothing_happens(act: Act
     call = sim.write(PUT)
     sim.run_until(lambda _: call.done)
     assert call.ok
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        Simulation.from_capsule,
+        check_linearizable,
+        run_with_faults,
+        lambda value: run_plan(value, [], seconds=1),
+        shrink,
+    ],
+)
+@pytest.mark.parametrize("value", [3, None, b"x", 1.5, {}])
+def test_what_is_no_run_at_all_is_refused_by_name(act: Callable[[Any], object], value: Any) -> None:
+    with pytest.raises(ConfigError):
+        act(value)
+
+
+@pytest.mark.parametrize("seeds", [3, None, "12", [NAN], [True], ["1"], [1.5], [None], [2**64]])
+def test_a_campaign_refuses_what_is_no_seed_before_the_first_run(seeds: Any) -> None:
+    with pytest.raises(ConfigError, match="seeds"):
+        run_campaign(seeds, executor=Serial())
+
+
+@pytest.mark.parametrize("field", ["load", "engine", "config", "executor", "path", "progress"])
+@pytest.mark.parametrize("value", [3, b"x", 1.5, {}])
+def test_a_campaign_names_the_part_that_is_none(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        run_campaign([1], **{"executor": Serial(), field: value})
+
+
+@pytest.mark.parametrize("field", ["nodes", "seconds", "faults"])
+@pytest.mark.parametrize("value", ["x", None, NAN, True, -1, [], INF])
+def test_a_campaign_refuses_what_cannot_be(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        run_campaign([1], executor=Serial(), **{field: value})
+
+
+@pytest.mark.parametrize("field", Load.__struct_fields__)
+@pytest.mark.parametrize("value", ["x", None, NAN, True, -1, [], (NAN, 1), (0, 1), ("a", "b"), INF])
+def test_a_load_refuses_what_is_no_number(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        Load(**{field: value}).validated()
+
+
+@pytest.mark.parametrize("field", ["name", "nodes", "seed", "seconds", "config", "weather", "faults"])
+@pytest.mark.parametrize("value", [None, NAN, True, -1.5, [3], b"x", object()])
+def test_a_plan_refuses_what_cannot_be(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        Plan(**{field: value}).validated()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Crash(at=NAN, node=1),
+        Crash(at=1, node="x"),  # type: ignore[arg-type]
+        Crash(at=1, node=True),
+        Crash(at=1, node=1, torn=NAN),
+        Drift(at=1, node=1, rate=NAN),
+        Skew(at=1, node=1, by=NAN),
+        Skew(at=1, node=1, by="x"),  # type: ignore[arg-type]
+        Partition(at=1, groups=3),  # type: ignore[arg-type]
+        Pause(at=1, node=1, lasts=NAN),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused_before_the_run_begins(fault: AnyFault) -> None:
+    sim = Simulation(3)
+    before = sim.world
+    for plan in (Plan(faults=(fault,)), [fault]):
+        with pytest.raises(ConfigError, match=r"faults\[0\]"):
+            run_plan(sim, plan, seconds=2)
+    assert sim.world is before
 
 
 @pytest.mark.parametrize(
@@ -125,7 +224,8 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "seed": ("x", None, 1.5, True, NAN),
     "config": ("x", {}, Config, Config(retry_timeout=NAN)),
     "rules": ("RAFT", {}, Config()),
-    "machine": (None, "KeyValue", 5),
+    "machine": (None, "KeyValue", 5, int, dict, lambda: 3, lambda: None, lambda: KeyValue, KeyValue()),
+    "engine": (3, "raft", {}, Engine, RAFT),
     "weather": ("x", {}, Weather, Weather(loss=NAN)),
     "initialize": NO_FLAG,
     "record": ("x", None, 1.5, -1),
@@ -135,7 +235,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize("field", SETTINGS)
 def test_a_setting_that_makes_no_sense_is_named(field: str) -> None:
     for value in SETTINGS[field]:
-        if value is not None or field not in ("config", "rules", "weather"):
+        if value is not None or field not in ("config", "rules", "weather", "engine"):
             with pytest.raises(ConfigError):
                 Simulation(**{field: value})
 

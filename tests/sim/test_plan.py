@@ -91,7 +91,7 @@ def test_a_plan_says_the_same_in_json_and_yaml(tmp_path: Path) -> None:
             '{"faults": [{"do": "crash", "at": 21, "node": 1}]}',
             "faults[0].at=21.0: is after the plan's end; seconds=20.0",
         ),
-        ('{"faults": [{"do": "storm", "at": 1, "loss": 3}]}', "loss=3.0: must be a chance"),
+        ('{"faults": [{"do": "storm", "at": 1, "loss": 3}]}', "loss=3.0: must be a probability"),
         (
             '{"faults": [{"do": "storm", "at": 1, "latency": [2, 1, 3]}]}',
             "latency=(2.0, 1.0, 3.0): needs 0 <= shortest",
@@ -111,7 +111,7 @@ def test_a_plan_says_the_same_in_json_and_yaml(tmp_path: Path) -> None:
         ('{"weather": {"links": [{"src": 4, "dst": 1, "los": 1}]}}', "links[0]: Object contains unknown field `los`"),
         ('{"faults": [{"do": "storm", "at": 1, "links": [{"src": 1, "dst": 8, "loss": 1}]}]}', "there is no node 8"),
         ('{"weather": {"los": 0.1}}', "weather.los=0.1: is unknown; did you mean loss? Known are latency, loss"),
-        ('{"weather": {"loss": 2}}', "loss=2.0: must be a chance"),
+        ('{"weather": {"loss": 2}}', "loss=2.0: must be a probability"),
         ('{"weather": {"loss": "much"}}', "loss: Expected `float`, got `str`"),
         ('{"config": {"pre_votes": true}}', "config.pre_votes=True: is unknown; did you mean pre_vote?"),
         ('{"config": {"heartbeat_interval": 3}}', "heartbeat_interval=3"),

@@ -3,23 +3,29 @@
 import asyncio
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import msgspec
 import pytest
 
+import pyraft_lab
 from pyraft_lab.cli import main
 from pyraft_lab.engine.commands import Append, Purge, SaveSnapshot, SaveVote
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId, Vote
-from pyraft_lab.errors import StorageFailed, WrongStorage
+from pyraft_lab.errors import ConfigError, StorageFailed, WrongStorage
+from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.runtime.raft import Raft
 from pyraft_lab.storage.base import Identity
 from pyraft_lab.storage.database import NAME
 from pyraft_lab.storage.directory import FIRST_START, IDENTITY, LOCK
+from pyraft_lab.storage.inspect import inspect
 from pyraft_lab.storage.sqlite import SqliteStorage
 from pyraft_lab.storage.trial import append, snapshot
 
@@ -27,6 +33,7 @@ DATA = b"the machine"
 META = snapshot(4, DATA)
 OWNER = Identity(3, "demo")
 DAMAGED, NEW, WHOLE = 1, 2, 0
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(pyraft_lab.__file__).parents[1])}
 
 
 def start(directory: Path, owner: Identity = OWNER) -> Raft:
@@ -58,7 +65,8 @@ def directory(tmp_path: Path) -> Path:
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
+    """Every file and its bytes, but not what SQLite's readers share while they look."""
+    return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file() and path.suffix != ".db-shm"}
 
 
 def change(directory: Path, *statements: str) -> None:
@@ -125,6 +133,47 @@ def log_behind_its_vote(directory: Path) -> None:
     asyncio.run(fill())
 
 
+FILL = """
+import asyncio, os, sys
+from pyraft_lab.engine.commands import InstallSnapshot, Purge, SaveSnapshot, SaveVote
+from pyraft_lab.engine.types import Vote
+from pyraft_lab.storage.base import Identity
+from pyraft_lab.storage.sqlite import Opened, SqliteStorage
+from pyraft_lab.storage.trial import append, arriving, snapshot
+
+async def main(directory, before_it_counts):
+    storage = SqliteStorage(directory)
+    await storage.claim(Identity(3, "demo"))
+    await storage.load()
+    built, sent = snapshot(4, b"the machine"), snapshot(50, b"another", term=7)
+    await storage.put_snapshot(built, b"the machine")
+    await storage.write([SaveVote(Vote(1, 2)), append(1, 10), SaveSnapshot(built), Purge(built.last)])
+    if before_it_counts:
+        Opened._written = lambda self, commands: os._exit(0)
+        await storage.write([SaveVote(Vote(7, 1)), *arriving(sent, b"another", 4), InstallSnapshot(sent)])
+    os._exit(0)
+
+asyncio.run(main(sys.argv[1], len(sys.argv) > 2))
+"""
+
+
+def killed_in_use(directory: Path, *more: str) -> None:
+    """A node wrote a snapshot and was killed: all of it is in the wal still."""
+    rmtree(directory)
+    subprocess.run([sys.executable, "-c", FILL, directory, *more], env=ENVIRONMENT, check=True)
+    assert wal(directory).stat().st_size
+
+
+def killed_before_a_snapshot_counts(directory: Path) -> None:
+    """Killed while it installed a snapshot of a later leader: the file has its name, the database is as it was."""
+    killed_in_use(directory, "before it counts")
+    assert len(list(directory.glob("*.snapshot"))) == 2
+
+
+def wal(directory: Path) -> Path:
+    return directory / f"{NAME}-wal"
+
+
 WAYS: tuple[tuple[str, Callable[[Path], object], int, str], ...] = (
     ("as it was left", lambda _: None, WHOLE, ""),
     ("of the first layout", as_version_1, WHOLE, ""),
@@ -150,6 +199,14 @@ WAYS: tuple[tuple[str, Callable[[Path], object], int, str], ...] = (
     ("with an empty database", empty, DAMAGED, "is empty (0 bytes)"),
     ("with an empty database only", in_turn(lambda d: keep(d, NAME), empty), DAMAGED, "is empty (0 bytes)"),
     ("with an empty database of the first layout", in_turn(as_version_1, empty), DAMAGED, "is empty"),
+    ("with a snapshot of a later term", lambda d: (d / "T2-N1.3-5-00000000.snapshot").touch(), DAMAGED, "is newer"),
+    ("with a snapshot beyond its log", lambda d: (d / "T1-N1.11-5-00000000.snapshot").touch(), DAMAGED, "is newer"),
+    ("with a file that only ends like a snapshot", lambda d: (d / "my.snapshot").touch(), WHOLE, ""),
+    ("killed and without its wal", in_turn(killed_in_use, lambda d: wal(d).unlink()), DAMAGED, "is newer than raft.db"),
+    ("killed and with an empty wal", in_turn(killed_in_use, lambda d: wal(d).write_bytes(b"")), DAMAGED, "is newer"),
+    ("killed and with junk in its wal", in_turn(killed_in_use, lambda d: wal(d).write_bytes(b"j" * 9999)), DAMAGED, ""),
+    ("killed in use", killed_in_use, WHOLE, ""),
+    ("killed before a snapshot counts", killed_before_a_snapshot_counts, WHOLE, ""),
     ("with half a database", lambda d: truncate(d, 6000), DAMAGED, ""),
     ("with a database cut within its header", lambda d: truncate(d, 50), DAMAGED, "not a node's"),
     ("with a zeroed header", lambda d: overwrite(d, 0, bytes(4096)), DAMAGED, ""),
@@ -209,7 +266,7 @@ def test_inspect_and_the_start_agree_on_a_directory(
 @pytest.mark.parametrize("other", [Identity(6, "demo"), Identity(3, "other"), Identity(4)], ids=str)
 def test_a_directory_of_another_node_is_refused_before_anything_is_touched(directory: Path, other: Identity) -> None:
     before = contents(directory)
-    with pytest.raises(WrongStorage, match=f"belongs to node 3 of cluster demo, and {other} was to use it"):
+    with pytest.raises(WrongStorage, match=f"belongs to node 3 of cluster demo and cannot be used by {other}"):
         start(directory, other)
     assert contents(directory) == before
 
@@ -260,3 +317,19 @@ def test_every_new_directory_is_synced_where_it_is_named(tmp_path: Path, monkeyp
     for place in (tmp_path, tmp_path / "data", tmp_path / "data" / "demo", tmp_path / "data" / "demo" / "3"):
         status = place.stat()
         assert (status.st_dev, status.st_ino) in synced, place
+
+
+@pytest.mark.parametrize("nothing", ["", " ", Path(), None, 3, b"data", "a\0b"])
+def test_a_directory_without_a_name_is_refused_before_anything_is_made(
+    nothing: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for use in (SqliteStorage, inspect, lambda place: LocalCluster(3, storage=place)):
+        with pytest.raises(ConfigError, match=r"must (name|be)"):
+            use(nothing)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_word_for_a_directory_is_refused_with_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", ""]) != WHOLE
+    assert "is a variable not set?" in " ".join(capsys.readouterr().err.split())

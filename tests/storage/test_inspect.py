@@ -81,7 +81,7 @@ def test_it_reads_like_a_page(directory: Path) -> None:
         "vote T2-N3 term 2, node 3 leads",
         "log 4 entries: 5 to 8; it begins behind T1-N1.4, ends with T2-N3.8",
         "membership {1,2,3} + {3,4} (joint)",
-        "5 2 N3 blank 0",
+        "5 2 N3 noop 0",
         "6 2 N3 configuration 0 {1,2,3} + {3,4}",
         f"7 2 N3 normal {len(COMMAND)} {{'op': 'put', 'key': 'x', 'value': 1}}",
         "8 2 N3 normal 5 b'\\xff raw'",

@@ -47,14 +47,14 @@ def test_clients_on_the_same_machine_need_no_password_in_their_url(
     url = process.stdout.readline().split()[-1].replace("//1:", "//ann:")
     place = url.rpartition("@")[2]
     assert main(["client", "--broker", f"mqtt://ann@{place}", "--timeout", "0.3", "status"]) == 1
-    assert "a sign of life of any node" in capsys.readouterr().err, "let in, and nobody was there"
+    assert "the status of any node" in capsys.readouterr().err, "let in, and nobody was there"
     assert main(["client", "--broker", f"mqtt://bob@{place}", "--timeout", "0.3", "status"]) == 1
     assert "no password was found: put it into the URL or PYRAFT_PASSWORD" in capsys.readouterr().err
 
 
 def test_a_name_is_taken_once(capsys: pytest.CaptureFixture[str], file: Path) -> None:
     assert main(["broker", "--clients", "ann", "--teacher", "ann"]) == 1
-    assert "'ann': must be named once" in capsys.readouterr().err
+    assert "'ann': must be unique" in capsys.readouterr().err
     assert not file.exists()
 
 

@@ -22,7 +22,7 @@ def test_one_run_ends_with_its_verdict_and_keeps_its_trace(tmp_path: Path, capsy
     path = tmp_path / "run.parquet"
     assert main(["simulate", "--nodes", "3", "--seed", "2", "--seconds", "2", "--trace", str(path)]) == 0
     shown = capsys.readouterr().out
-    assert "Nothing fell" in shown
+    assert "Nothing is violated" in shown
     assert Trace.load(path).digest() in shown
 
 
@@ -32,7 +32,7 @@ def test_a_run_in_which_something_falls_says_what_and_ends_with_its_capsule(
     monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, waits_for_disk=accepts_before_disk))
     assert main(["simulate", "--seed", "2", "--seconds", "5", "--faults", "heavy"]) == 1
     shown = capsys.readouterr().out
-    assert "durable before answer fell" in shown
+    assert "durable before answer is violated" in shown
     assert Simulation.from_capsule(capsule_in(shown)).violations
 
 
@@ -40,7 +40,7 @@ def test_a_campaign_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["check", "--seeds", "0:2", "--nodes", "3", "--faults", "light", "--seconds", "1", "--workers", "1"]) == 0
     )
-    assert "nothing fell" in capsys.readouterr().out
+    assert "nothing violated" in capsys.readouterr().out
 
 
 def test_a_campaign_in_which_something_falls_ends_with_the_shrunk_run(
@@ -58,7 +58,7 @@ def test_a_hunt_ends_with_the_story_of_the_shrunk_run_and_its_capsule(capsys: py
     shown = capsys.readouterr().out
     small = Simulation.from_capsule(capsule_in(shown))
     assert small.trace.story().splitlines()[-1] in shown
-    assert "leader completeness fell" in shown
+    assert "leader completeness is violated" in shown
 
 
 def test_an_unknown_mutant_is_answered_with_all_names(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,17 +93,17 @@ def test_a_plan_in_a_file_is_performed(tmp_path: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert "t=0.500 n" in shown
     assert "crashes and loses its memory" in shown
-    assert "Nothing fell" in shown
+    assert "Nothing is violated" in shown
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         (["--plan", "nowhere.yaml"], "nowhere.yaml cannot be read"),
-        (["--plan", "nowhere.yaml", "--faults", "heavy"], "--faults='heavy': the plan says that itself"),
-        (["--capsule", "pyraft1.40", "--seed", "3"], "--seed=3: the capsule says that itself"),
-        (["--capsule", "pyraft1.40"], "cut off within its first characters"),
-        (["--capsule", "hello"], "'hello' is neither a capsule nor a file of one"),
+        (["--plan", "nowhere.yaml", "--faults", "heavy"], "--faults='heavy': the plan already sets this"),
+        (["--capsule", "pyraft2.40", "--seed", "3"], "--seed=3: the capsule already sets this"),
+        (["--capsule", "pyraft2.40"], "cut off within its first characters"),
+        (["--capsule", "hello"], "'hello' is neither a capsule nor a file with one"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_sentence(
@@ -132,5 +132,5 @@ def test_the_capsule_of_a_hunt_opens_with_its_story_and_what_fell(capsys: pytest
     assert "pyraft-lab simulate --story --capsule" in hunted
     assert main(["simulate", "--story", "--capsule", capsule_in(hunted)]) == 1
     opened = capsys.readouterr().out
-    assert "election safety fell" in opened
+    assert "election safety is violated" in opened
     assert capsule_in(opened) == capsule_in(hunted)

@@ -25,7 +25,7 @@ def test_what_a_room_left_behind_is_cleared_once_it_is_named_and_nobody_is_up(
         assert main([*client, "clear"]) == 0
         told = capsys.readouterr().out
         assert "weather" in told
-        assert "to clear this: clear demo" in told
+        assert "to clear them: clear demo" in told
         assert main([*client, "clear", "demo"]) == 0
         assert main([*client, "clear"]) == 0
-        assert capsys.readouterr().out.splitlines()[-1] == "the broker keeps nothing of cluster demo"
+        assert capsys.readouterr().out.splitlines()[-1] == "the broker keeps no messages of cluster demo"

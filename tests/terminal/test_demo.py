@@ -24,7 +24,7 @@ def test_the_command_tells_the_story_and_exits_with_zero(capsys: pytest.CaptureF
     words = ["demo", "--network", "memory", "--seconds", "0.2", "--nodes", "3", "--report", str(page)]
     assert main(words) == 0
     told = capsys.readouterr().out
-    assert "All of it happened." in told
+    assert "Every step succeeded." in told
     assert "are linearizable" in told
     assert "Who was what" in page.read_text(encoding="utf-8")
 

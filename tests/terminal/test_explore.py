@@ -10,18 +10,18 @@ def test_a_space_in_which_nothing_falls_is_counted(capsys: pytest.CaptureFixture
     assert main(["explore", "--timeouts", "1", "--writes", "1"]) == 0
     shown = capsys.readouterr().out
     assert "895" in shown
-    assert "Nothing fell: there are no other worlds." in shown
+    assert "Nothing is violated: these are all states." in shown
 
 
 def test_a_search_that_was_cut_short_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "--timeouts", "2", "--symmetric", "--worlds", "200"]) == 0
-    assert "there are more worlds" in capsys.readouterr().out
+    assert "there are more states" in capsys.readouterr().out
 
 
 def test_what_falls_ends_with_a_shortest_story_that_opens_as_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "--timeouts", "2", "--writes", "0", "--mutant", "votes-twice"]) == 1
     shown = capsys.readouterr().out
-    assert "election safety fell after 6 acts; no story is shorter." in shown
+    assert "election safety is violated after 6 steps; no run is shorter." in shown
     capsule = shown.rpartition("capsule: ")[2].strip()
     assert "election safety" in [one.name for one in Simulation.from_capsule(capsule).violations]
     assert main(["simulate", "--capsule", capsule]) == 1
@@ -31,7 +31,7 @@ def test_what_falls_ends_with_a_shortest_story_that_opens_as_a_run(capsys: pytes
     ("options", "complaint"),
     [
         (["--mutant", "votes-twise"], "did you mean votes-twice?"),
-        (["--mutant", "forgets-sessions"], "is not wrong in its rules"),
+        (["--mutant", "forgets-sessions"], "has no mistake in its rules"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(

@@ -55,10 +55,10 @@ def test_a_frame_in_parquet_is_no_trace(trace: Trace, tmp_path: Path) -> None:
         Trace.load(tmp_path / "events.parquet")
 
 
-def test_a_file_of_an_earlier_edition_is_read(trace: Trace, tmp_path: Path) -> None:
+def test_a_file_without_count_and_checksum_is_read(trace: Trace, tmp_path: Path) -> None:
     path = trace.save(tmp_path / "run.jsonl")
     _, *lines = path.read_bytes().split(b"\n")
-    path.write_bytes(b"\n".join([b'{"format":"pyraft-lab trace 1"}', *lines]))
+    path.write_bytes(b"\n".join([b'{"format":"pyraft-lab trace 2"}', *lines]))
     assert Trace.load(path).records == trace.records
 
 

@@ -1,4 +1,4 @@
-"""How much may happen in one search: budgets for what interests, so that the worlds within them can be exhausted."""
+"""The bounds of one search: a budget for every kind of event, so that the search can cover all states within them."""
 
 from collections.abc import Iterator
 
@@ -17,14 +17,14 @@ _COUNTS = ("timeouts", "heartbeats", "retries", "leases", "writes", "crashes", "
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """What may happen, and how often; the search is exhaustive within it. Deliveries and losses are free.
+    """How often each kind of event may happen; the search is exhaustive within this. Deliveries and losses are free.
 
-    ``timeouts`` counts election timers that run out, ``heartbeats`` rounds of them, ``retries`` and ``leases`` those
-    other timers (a lease, the loyalty to it, and check-quorum alike), ``writes`` clients' proposals, ``crashes``
-    restarts, ``duplicates`` messages delivered once more, ``snapshots`` orders to build one; each of ``changes`` is
-    asked for at most once. ``terms`` and ``entries`` keep out worlds in which a server is in a later term, or has a
-    longer log. ``depth`` cuts paths, ``worlds`` ends the search. Without ``instant_disk`` writes become durable one
-    by one, and a crash loses those that are not.
+    ``timeouts`` counts election timers that fire, ``heartbeats`` heartbeat rounds, ``retries`` and ``leases`` the other
+    timers (``leases``: leases, vote leases and check-quorum), ``writes`` clients' proposals, ``crashes`` restarts,
+    ``duplicates`` second deliveries of a message, ``snapshots`` requests to build one; each of ``changes`` is requested
+    at most once. States with a term beyond ``terms`` or a log longer than ``entries`` are left out. ``depth`` limits
+    the length of paths, ``worlds`` ends the search. Without ``instant_disk`` writes become durable one by one, and a
+    crash loses those that are not.
     """
 
     timeouts: int = 1

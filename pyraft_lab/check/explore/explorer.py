@@ -1,11 +1,11 @@
-"""Bounded model checking: every interleaving of a small cluster, breadth first, until a promise falls or none is left.
+"""Bounded model checking: every interleaving of a small cluster, breadth first, until an invariant is violated.
 
 ::
 
-    start ──▶ every act ──▶ every act …      a world seen before is not looked at again,
-           deliver, time out, write, crash   so the first broken one ends a shortest path
+    start ──▶ every act ──▶ every act …      a world seen before is not visited again,
+           deliver, time out, write, crash   so the first violation ends a shortest path
 
-Losing a message needs no act of its own: it is never delivered.
+Losing a message needs no separate act: it is just never delivered.
 
 >>> report = explore(3, bounds=Bounds(timeouts=1))
 >>> report.exhausted, report.broken
@@ -29,13 +29,13 @@ from pyraft_lab.sim.simulation import Simulation
 
 _NONE: Mapping[str, Predicate] = {}
 Watcher = Callable[[int, int, int], None]
-"""Told now and then how many worlds were found, how many of them wait, and how deep the search is."""
+"""A function called now and then with the worlds found, the worlds queued, and the search's depth."""
 PROGRESS_EVERY = 4096
-"""After so many worlds the watcher is told anew; at the end of every level it is, too."""
+"""Worlds between two calls of ``progress``; it is also called at the end of every level."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What a search found: a broken promise with a shortest path to it, or none within the bounds.
+    """The result of a search: a violated property with a shortest path to it, or none within the bounds.
 
     ``worlds`` and ``transitions`` are the same in every run; ``turns`` counts how often Raft itself was asked.
     ``exhausted`` says that nothing within the bounds was left out. ``end`` is the world in which ``broken`` broke,

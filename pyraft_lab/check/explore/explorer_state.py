@@ -1,4 +1,4 @@
-"""Small worlds without time: a few servers, the letters between them, the past, and what may happen next."""
+"""Small worlds without time: a few servers, the messages between them, the past, and the possible next actions."""
 
 from collections.abc import Callable, Iterator
 from typing import assert_never

@@ -1,4 +1,4 @@
-"""What no server remembers, as a value: the explorer's past, a part of every world it visits (Figure 3)."""
+"""History variables as a value: the past that no server remembers, a part of every explored world (Figure 3)."""
 
 from bisect import bisect_left
 from collections.abc import Collection, Sequence
@@ -14,9 +14,9 @@ from pyraft_lab.sim.safety import violations
 
 
 class HistoryVariables(Struct, frozen=True, cache_hash=True):
-    """The past, as far as safety asks for it: every leader, the longest committed log, and who led at each commit.
+    """The past that safety needs: every leader, the longest committed log, and the leader at each commit.
 
-    ``start`` is where what is known begins: the entries up to it were committed and forgotten.
+    ``start`` is the last unknown index: the entries up to it were committed and purged.
     """
 
     leaderships: frozenset[LeaderId] = frozenset()

@@ -1,4 +1,4 @@
-"""Safety as one world shows it: slow, obvious, and a pattern for predicates of one's own.
+"""Safety of a single world: slow, simple predicates, and an example for your own.
 
 Simulation and explorer judge the paper's properties at every step by themselves, with the past in mind
 (:mod:`pyraft_lab.sim.safety`). What is here looks at one moment, and may be asked of whatever is at hand: a

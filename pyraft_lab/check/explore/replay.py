@@ -1,6 +1,6 @@
 """From a simulation to a search and back: its present moment as a start, and what was found as a simulation.
 
-A replay knows its letters by what they say: the explorer's messages have no numbers, and its snapshots no bytes.
+A replay identifies messages by their content: the explorer's messages have no numbers, and its snapshots no bytes.
 """
 
 from collections.abc import Iterable
@@ -56,10 +56,10 @@ def start_from(simulation: Simulation) -> ExplorerState:
         if not node.up:
             origin.restart(node.id)
     nodes = [origin.world.nodes[id] for id in sorted(origin.world.nodes)]
-    letters = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
+    messages = (Message(flight.src, flight.dst, flight.message) for flight in origin.flying)
     return ExplorerState(
         servers=tuple(map(_local, nodes)),
-        messages=tuple(letters),
+        messages=tuple(messages),
         history=_history([node.state for node in nodes]),
         origin=origin,
     )

@@ -62,7 +62,7 @@ class ServerState(Struct, frozen=True, cache_hash=True):
 
 
 class LocalStep(NamedTuple):
-    """The outcome of something that happened to a server: the server afterwards, letters that left, facts."""
+    """The result of an action on a server: the server after it, the messages it sent, and the facts."""
 
     after: ServerState
     sent: tuple[Message, ...] = ()
@@ -87,7 +87,7 @@ def expire(engine: Engine, local: ServerState, timer: Timer) -> LocalStep:
 
 
 def sync(engine: Engine, local: ServerState) -> LocalStep:
-    """The oldest write becomes durable: its messages leave, and the server hears of it."""
+    """The oldest write becomes durable: its messages are sent, and the server gets ``Stored``."""
     write, *rest = local.queue
     disk = local.disk
     for command in write.commands:

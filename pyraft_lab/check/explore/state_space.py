@@ -2,8 +2,8 @@
 
 ::
 
-    world  =  letters | context | server n … server 2 | server 1       each field holds a number;
-               (top)    24 bits     24 bits    24 bits    24 bits      context = past and budget left
+    world  =  messages | context | server n … server 2 | server 1      each field holds a number;
+               (top)     24 bits     24 bits    24 bits    24 bits     context = past and budget left
 
 Another world is then this one plus a difference, and the difference is remembered: hundreds of thousands of worlds
 need no more than a few thousand turns of Raft.
@@ -80,7 +80,7 @@ class Outcome(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What is neither a server nor a letter: the past, and what may still be spent."""
+    """The part of a world that is neither server nor message: the past, and the remaining budget."""
 
     history: HistoryVariables
     budget: Budget
@@ -171,7 +171,7 @@ class StateSpace:
         return self._record_change(servers, calm + difference, bag, news)
 
     def _record_change(self, servers: list[int], calm: int, bag: int, news: StateChange) -> tuple[WorldKey, str]:
-        """Judge what happened; forget letters that a later term has made void."""
+        """Check what happened; drop messages that a later term has made void."""
         broken = ""
         if news.facts:
             context = calm >> self.context_shift
@@ -218,7 +218,7 @@ class StateSpace:
         return tuple(found)
 
     def _deliveries(self, key: int) -> tuple[tuple[int, int, int], ...]:
-        """Each different letter's delivery, the place of its receiver, and the letters that are left then."""
+        """Each different message's delivery, the place of its receiver, and the messages left after it."""
         bag, found = self.bags.values[key], []
         for place, act in enumerate(bag):
             if place == 0 or act != bag[place - 1]:
@@ -251,7 +251,7 @@ class StateSpace:
         )
 
     def _cleared(self, key: int) -> int:
-        """The letters on their way, without those that are void for one server."""
+        """The messages on their way, without those that are void for one server."""
         server = key & MASK
         return self.bags.number(tuple(act for act in self.bags.values[key >> WIDTH] if not self._is_stale(act, server)))
 
@@ -259,7 +259,7 @@ class StateSpace:
         return self.bags.number(tuple(sorted(self.bags.values[key >> WIDTH] + self.posts.values[key & MASK])))
 
     def _is_stale(self, act: int, server: int) -> bool:
-        """A letter of an older term than its receiver's disk that does nothing never will: terms only grow."""
+        """Whether a message can never have an effect: its term is older than its receiver's disk."""
         local, message = self.servers.values[server], self._message_of(act)
         if message.dst != local.state.id or latest_term(message.message) >= local.disk.vote.term:
             return False

@@ -1,1 +1,1 @@
-"""Linearize."""
+"""Check whether a recorded history of client calls is linearizable."""

@@ -32,6 +32,7 @@ from itertools import accumulate
 from math import inf
 from operator import itemgetter
 
+from pyraft_lab.arguments import instance, seconds
 from pyraft_lab.check.linearize.search import Search
 from pyraft_lab.check.linearize.sequential_specs import MODELS, SequentialSpec, State
 from pyraft_lab.check.linearize.verdict import Blocked, Verdict
@@ -58,6 +59,9 @@ def check_linearizable(
     turn of one search.  Without a timeout the clock is not read, and the verdict depends on the arguments alone.
     """
     judge = _model(model)
+    instance("history", history, History)
+    if timeout is not None:
+        seconds("timeout", timeout)
     searches = [Search(operations, judge, key=key) for key, operations in _objects(history, judge).items()]
     contest = FairSearches(searches, steps=steps, memory=memory)
     reason = contest.run(lambda: False) if timeout is None else contest.run(_alarm(clock, timeout))

@@ -57,7 +57,7 @@ def register_step(value: State, input: Input) -> tuple[State, Output]:
     """One register, None at first; ``cas`` answers whether it wrote, writes and deletes answer nothing that is judged.
 
     >>> register_step(None, ("put", 1))
-    (1, <Unjudged.ANY: 'any'>)
+    (1, <Unchecked.ANY: 'any'>)
     >>> register_step(1, ("cas", 1, 2)), register_step(1, ("cas", 3, 4))
     ((2, True), (1, False))
     """

@@ -1,7 +1,7 @@
 """The mutants: departures from Raft, one line each, with what they break and how they are caught.
 
 >>> mutant = MUTANTS["ignores-logs"]
->>> mutant.description, mutant.section, mutant.falls
+>>> mutant.description, mutant.section, mutant.violates
 ('votes without asking whose log is longer', '§5.4.1', ('leader completeness',))
 """
 

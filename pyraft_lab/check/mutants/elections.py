@@ -76,7 +76,7 @@ VOTES = (
         section="§5.2",
         violates=(LEADER_COMPLETENESS, ELECTION_SAFETY),
         hint="a grant of an election lost long ago arrives in the middle of the next one",
-        rules={"echoes": wrong.counts_any_grant},
+        rules={"answers_vote": wrong.counts_any_grant},
         seed=32,
     ),
     Mutant(

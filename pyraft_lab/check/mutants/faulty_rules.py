@@ -1,7 +1,7 @@
-"""Wrong answers to the questions of Raft: one small function each, to be put in the place of a rule.
+"""Faulty rules: one small function each, to replace a rule of Raft.
 
-Every one of them has been written by somebody who had read the paper. What each breaks, and how that is caught,
-:mod:`pyraft_lab.check.mutants` says.
+Each is a mistake that readers of the paper have made. :mod:`pyraft_lab.check.mutants` says what each violates and how
+that is found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,7 +132,7 @@ def keeps_conflicts(log: Log, entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def asks_for_all(log: Log, _prev: LogId) -> LogId:
-    """Has the leader begin again from the start of its log; lawful, and slow."""
+    """Makes the leader probe from the start of its log; correct, but slow."""
     return log.start
 
 
@@ -218,7 +218,7 @@ def changes_at_once(membership: Membership, change: ChangeLike, retain: bool) ->
 
 
 def changes_by_one(membership: Membership, change: ChangeLike, retain: bool) -> Membership:  # noqa: FBT001
-    """Goes in one step where that adds or removes one voter; lawful, if nothing else is wrong (dissertation §4.1)."""
+    """Goes in one step where that adds or removes one voter; correct, if nothing else is wrong (dissertation §4.1)."""
     joint = membership.change(as_change(change), retain)
     small = len(joint.configs) > 1 and len(joint.configs[0] ^ joint.configs[1]) == 1
     return joint.change(Batch(()), retain) if small else joint
@@ -292,7 +292,7 @@ def ignores_overdue_timers(_event: Event, _overdue: Sequence[Timer]) -> Sequence
 
 
 def starts_without_vote_lease(_state: RaftState) -> bool:
-    """Has forgotten after a crash that it promised to be loyal."""
+    """Forgets its vote lease in a crash."""
     return False
 
 

@@ -1,1 +1,1 @@
-"""Scenarios."""
+"""Runs that are made to show one kind of mistake."""

@@ -1,4 +1,4 @@
-"""A schism: two leaders change the membership, one after the other, before anything of their own terms is committed.
+"""The single-step membership bug: two leaders change the membership before an entry of their own term is committed.
 
 The counterexample of 2015 to single-server changes, with four voters A B C D and a listener E::
 
@@ -20,7 +20,7 @@ from pyraft_lab.sim.world import Call, Reconfigure
 
 
 class SingleStepChangeScenario(Struct, frozen=True):
-    """The schism of five servers, of which the last listens."""
+    """The single-step membership bug with five servers; the last is a learner."""
 
     def run(self, sim: Simulation) -> None:
         """Bring it about; where the rules prevent it, two elections are all that happens."""

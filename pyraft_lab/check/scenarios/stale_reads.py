@@ -1,11 +1,11 @@
-"""A siege: a leader is cut off, deposed and tricked while somebody goes on reading from it.
+"""Stale-read scenarios: a leader is cut off and replaced while a client continues to read from it.
 
 A lease read asks nobody, so it rests on clocks: no clock of the cluster is further off here than the configuration
 allows for. A read by index asks a quorum. Every trick has to fail with both::
 
     cut off     ──▶ leader ✂ {rival, friends}; the rival campaigns again and again
     divided     ──▶ {leader, an ally} ✂ {rival, friends}
-    restarted   ──▶ cut off, and the friends are started anew, so that they may have forgotten whom they promised what
+    restarted   ──▶ cut off, and the friends are restarted, so that they may have forgotten whom they promised what
     transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
     delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
     paused      ──▶ the leader stands still meanwhile, and then is asked before it notices that timers ran out
@@ -29,7 +29,7 @@ FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
 SLOW, QUICK = 0.95, 1.04
 """The leader's clock and the others' run as differently as the default ``clock_drift`` still allows for."""
 DURATION = 240
-"""Milliseconds that one siege takes."""
+"""Milliseconds that one scenario takes."""
 WAKE_DELAY = 0.1
 """Seconds after which a leader that stood still notices what ran out meanwhile."""
 KEY = "x"
@@ -38,7 +38,7 @@ SETUPS: tuple[Setup, ...] = get_args(Setup)
 
 
 class StaleReadScenario(Struct, frozen=True):
-    """One siege, by one trick; the old leader is read from by ``policy``."""
+    """One stale-read scenario, by its setup; a client reads from the old leader by ``policy``."""
 
     setup: Setup = "cut off"
     policy: ReadPolicy = "lease"
@@ -90,7 +90,7 @@ def restarted(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[
 
 
 def transferred(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
-    """The leader gives its office away and takes it back; what its successor asks for does not reach it."""
+    """The leader transfers leadership and cancels the transfer; its successor's messages do not reach it."""
     sim.cut(rival, leader)
     sim.transfer(rival)
     sim.run(0.002)

@@ -1,4 +1,4 @@
-"""The nemesis: makes up a plan of faults from a seed, none, light or heavy, and sets it on a cluster.
+"""The nemesis: generates a plan of faults (none, light or heavy) from a seed, and runs it on a cluster.
 
 >>> generate_plan("light", seed=3, nodes=3, seconds=3)
 (Pause(at=1.463, lasts=0.71, node='leader', late=0.163), Snapshot(at=2.829, node=2))
@@ -9,9 +9,8 @@ from typing import Literal, TypeVar
 
 from msgspec import Struct
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import choice, instance, number
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.conditions import Purpose, chance
 from pyraft_lab.sim.faults.plan import (
     AnyFault,
@@ -38,11 +37,11 @@ from pyraft_lab.sim.workload import Load
 T = TypeVar("T")
 Level = Literal["none", "light", "steady", "heavy"]
 NEWCOMERS = 2
-"""So many servers beyond the first ones may be made members."""
+"""The maximum number of servers that a plan may add to the first ones."""
 
 
 class Random:
-    """Chance for one plan: the same seed throws the same numbers."""
+    """The random numbers of one plan; the same seed gives the same numbers."""
 
     def __init__(self, seed: int, nodes: int) -> None:
         self.seed, self.nodes, self.thrown = seed, range(1, nodes + 1), 0
@@ -83,7 +82,7 @@ FaultGenerator = Callable[[Random, float, float], AnyFault]
 
 
 def storm(random: Random, at: float, lasts: float) -> AnyFault:
-    """Loss, doubles, reordering and slow links and disks, any of them or all."""
+    """Loss, duplicates, reordering, slow links and slow disks, any of them or all."""
     slow = random.between(0.01, 0.12)
     return Storm(
         at=at,
@@ -97,40 +96,40 @@ def storm(random: Random, at: float, lasts: float) -> AnyFault:
 
 
 def partition(random: Random, at: float, lasts: float) -> AnyFault:
-    """Two sides."""
+    """A partition into two sides."""
     nodes = random.shuffled(random.nodes)
     middle = 1 + int(random.fraction() * (len(nodes) - 1))
     return Partition(at=at, lasts=lasts, groups=(tuple(sorted(nodes[:middle])), tuple(sorted(nodes[middle:]))))
 
 
 def isolate(random: Random, at: float, lasts: float) -> AnyFault:
-    """One against all."""
+    """The isolation of one server."""
     return Isolate(at=at, lasts=lasts, node=random.victim())
 
 
 def cut(random: Random, at: float, lasts: float) -> AnyFault:
-    """One link, one way."""
+    """A cut of one link in one direction."""
     src, dst, *_ = random.shuffled(random.nodes)
     return Cut(at=at, lasts=lasts, src=src, dst=dst)
 
 
 def crash(random: Random, at: float, lasts: float) -> AnyFault:
-    """Death and another life; sometimes a last write got halfway."""
+    """A crash and a restart; sometimes a part of the last writes survives."""
     return Crash(at=at, lasts=lasts, node=random.victim(), torn=random.choose((0.0, 0.0, random.between(0.0, 1.0))))
 
 
 def pause(random: Random, at: float, lasts: float) -> AnyFault:
-    """A long collection of garbage; half of the time what waited comes before the timers that ran out."""
+    """A long garbage collection; half of the time waiting messages come before the expired timers."""
     return Pause(at=at, lasts=lasts, node=random.victim(), late=random.low_or_up_to(0.0, 0.2))
 
 
 def drift(random: Random, at: float, lasts: float) -> AnyFault:
-    """A clock that is wrong, within what leases allow for by default."""
+    """A clock with a wrong rate, within the default ``clock_drift``."""
     return Drift(at=at, lasts=lasts, node=random.victim(), rate=random.between(0.96, 1.04))
 
 
 def excessive_drift(random: Random, at: float, lasts: float) -> AnyFault:
-    """A clock that is wrong beyond that: nothing but a lease read may suffer from it."""
+    """A clock with a rate beyond ``clock_drift``: only lease reads may suffer from it."""
     return Drift(at=at, lasts=lasts, node=random.victim(), rate=random.between(0.3, 3.0))
 
 
@@ -140,34 +139,34 @@ def skew(random: Random, at: float, _lasts: float) -> AnyFault:
 
 
 def bad_disk(random: Random, at: float, lasts: float) -> AnyFault:
-    """A disk that is slow or full; no lies: those no Raft survives."""
+    """A slow or full disk, but never a lying one, which no Raft tolerates."""
     if random.fraction() < 0.5:
         return Disk(at=at, lasts=lasts, node=random.victim(), full=True)
     return Disk(at=at, lasts=lasts, node=random.victim(), slow=random.between(2.0, 100.0))
 
 
 def hold_messages(_dice: Random, at: float, lasts: float) -> AnyFault:
-    """A network that holds its breath."""
+    """A network that holds all messages for a while."""
     return Hold(at=at, lasts=min(lasts, 0.5))
 
 
 def competing_candidates(random: Random, at: float, _lasts: float) -> AnyFault:
-    """Candidates at the same moment."""
+    """Several candidates at the same moment."""
     return Elect(at=at, nodes=tuple(random.shuffled(random.nodes)[: 1 + int(random.fraction() * 3)]))
 
 
 def transfer(random: Random, at: float, _lasts: float) -> AnyFault:
-    """Another leader, in peace."""
+    """A leadership transfer."""
     return Transfer(at=at, to=random.node())
 
 
 def snapshot(random: Random, at: float, _lasts: float) -> AnyFault:
-    """A log cut short."""
+    """A snapshot and a purge of the log."""
     return Snapshot(at=at, node=random.victim())
 
 
 def members(random: Random, at: float, _lasts: float) -> AnyFault:
-    """Other voters: some leave, some return, some are new."""
+    """A change of voters: some leave, some return, some are new."""
     everybody = range(1, len(random.nodes) + NEWCOMERS + 1)
     least = min(3, len(random.nodes))
     count = least + int(random.fraction() * (len(random.nodes) - least + 1))
@@ -179,9 +178,9 @@ TWO_SERVER_FAULTS = (partition, cut)
 
 
 class FaultProfile(Struct, frozen=True, kw_only=True):
-    """How bad it gets: seconds from one fault to the next, how long they last, and how often which comes.
+    """The intensity of faults: seconds between two faults, their duration in seconds, and the weight of each kind.
 
-    A share of ``bursts`` of the faults comes at the heels of the one before, so that they hit together.
+    A share ``bursts`` of the faults follows the one before at once, so that they overlap.
     """
 
     gap: tuple[float, float]
@@ -211,10 +210,9 @@ LEVELS: Mapping[Level, FaultProfile | None] = {
 
 
 def generate_plan(level: Level, *, seed: int, nodes: int, seconds: float) -> tuple[AnyFault, ...]:
-    """The faults of so many seconds, in order; a pure function of its arguments."""
-    if level not in LEVELS:
-        raise ConfigError("level", level, f"is one of {', '.join(LEVELS)}")
-    at_least("seconds", seconds, 0)
+    """The faults of ``seconds`` seconds, in order; a pure function of its arguments."""
+    choice("level", level, tuple(LEVELS))
+    number("seconds", seconds)
     profile, random = LEVELS[level], Random(seed, nodes)
     return () if profile is None else tuple(_faults(profile, random, seconds))
 
@@ -241,10 +239,11 @@ def run_with_faults(
     load: Load | None = None,
     quiet: float = 8.0,
 ) -> None:
-    """Set the nemesis on a simulation for so long while clients work; then heal everything and leave it ``quiet``.
+    """Inject generated faults into a simulation while clients work; then heal it and run ``quiet`` seconds more.
 
-    What comes depends on the simulation's seed and nothing else; the first broken invariant ends it.
+    The faults depend only on the simulation's seed; the first violated invariant ends the run.
     """
+    instance("sim", sim, Simulation)
     plan = generate_plan(level, seed=sim.seed, nodes=len(sim.nodes), seconds=seconds)
     run_plan(sim, plan, seconds=seconds, load=Load() if load is None else load, quiet=quiet)
 

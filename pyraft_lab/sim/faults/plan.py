@@ -1,4 +1,4 @@
-"""Fault plans as data: what goes wrong, when, and for how long; written by hand, in a file, or by the nemesis.
+"""Fault plans as data: each fault, its time and its duration; written by hand, in a file, or by the nemesis.
 
 >>> plan = Plan.parse('''{"nodes": 3, "seconds": 5, "faults": [
 ...     {"do": "crash", "at": 1.0, "lasts": 0.5, "node": "leader"},
@@ -19,7 +19,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, fields
 
-from pyraft_lab.arguments import at_least
+from pyraft_lab.arguments import LARGEST_SEED, MAX_LENGTH, MAX_NODES, at_least, instance, integer, number, text
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.engine.config import FORMER_NAMES, Config
 from pyraft_lab.engine.types import Index, NodeId
@@ -29,16 +29,16 @@ from pyraft_lab.sim.conditions import Curve, Link, Weather, given
 
 V = TypeVar("V", Weather, Config)
 NodeOrLeader = NodeId | Literal["leader"]
-"""A server by its id, or whoever leads when it happens."""
+"""A server by its id, or ``"leader"``: the leader when the fault starts."""
 
 
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="do", tag=str.lower):
-    """Something that happens ``at`` so many seconds after the plan began."""
+    """An event that happens ``at`` seconds after the start of the plan."""
 
     at: float
 
     def check(self, where: str) -> None:
-        """``ConfigError`` for what cannot be; ``where`` is where the fault stands in its plan."""
+        """Raise ``ConfigError`` for impossible values; ``where`` is the fault's place in its plan."""
         at_least(f"{where}.at", self.at, 0)
 
 
@@ -57,7 +57,7 @@ class TimedFault(Fault, frozen=True, kw_only=True, tag=str.lower):
 
 
 class Storm(TimedFault, frozen=True, kw_only=True):
-    """Other weather, everywhere or on the ``links`` that are named: what is left out stays as it is."""
+    """A change of weather, everywhere or on the named ``links``; fields that are left out do not change."""
 
     latency: Curve | UnsetType = UNSET
     loss: float | UnsetType = UNSET
@@ -78,13 +78,13 @@ class Storm(TimedFault, frozen=True, kw_only=True):
 
 
 class Partition(TimedFault, frozen=True, kw_only=True):
-    """Messages pass within a group only; nodes in no group form one more. The story tells the ``name``."""
+    """Messages pass only within groups; nodes in no group form one more. The story shows the ``name``."""
 
     groups: tuple[tuple[NodeId, ...], ...]
     name: str = ""
 
     def check(self, where: str) -> None:
-        """Nobody is in two groups."""
+        """Raise ``ConfigError`` if a node is in two groups."""
         super().check(where)
         everybody = list(chain.from_iterable(self.groups))
         twice = [node for place, node in enumerate(everybody) if node in everybody[:place]]
@@ -93,27 +93,27 @@ class Partition(TimedFault, frozen=True, kw_only=True):
 
 
 class Isolate(TimedFault, frozen=True, kw_only=True):
-    """One server hears nobody, and nobody hears it."""
+    """One server is isolated: it receives nothing, and its messages reach no server."""
 
     node: NodeOrLeader
 
 
 class Cut(TimedFault, frozen=True, kw_only=True):
-    """Nothing passes from ``src`` to ``dst``; the other way stays open."""
+    """The link from ``src`` to ``dst`` is cut; the other direction stays open."""
 
     src: NodeId
     dst: NodeId
 
 
 class Hold(TimedFault, frozen=True, kw_only=True):
-    """All messages wait until the spell ends, and then arrive at once: a broker that hiccups."""
+    """All messages wait until the fault ends, and then arrive at once, as from a stalled broker."""
 
 
 # Servers
 
 
 class Crash(TimedFault, frozen=True, kw_only=True):
-    """A server dies, and is started again when the spell ends; a share of ``torn`` of its unsynced writes survives."""
+    """A server crashes and restarts when the fault ends; a share ``torn`` of its unsynced writes survives."""
 
     node: NodeOrLeader
     torn: float = 0.0
@@ -126,10 +126,10 @@ class Crash(TimedFault, frozen=True, kw_only=True):
 
 
 class Wipe(TimedFault, frozen=True, kw_only=True):
-    """A server dies and its disk is replaced by an empty one; it is started again when the spell ends.
+    """A server crashes, loses its disk, and restarts with an empty one when the fault ends.
 
-    With ``allowed`` an operator then tells the leader to take it back, whatever it had acknowledged. A voter that is
-    wiped may cost committed entries: Raft assumes that disks last.
+    With ``allowed`` an operator then lets the leader accept it with an empty log. A wiped voter may lead to the loss of
+    committed entries: Raft assumes that disks last.
     """
 
     node: NodeOrLeader
@@ -137,7 +137,7 @@ class Wipe(TimedFault, frozen=True, kw_only=True):
 
 
 class Pause(TimedFault, frozen=True, kw_only=True):
-    """A server stands still, as in a long collection of garbage; it notices ``late`` which timers ran out meanwhile."""
+    """A server pauses, as in a long garbage collection; it notices expired timers ``late`` seconds after that."""
 
     node: NodeOrLeader
     late: float = 0.0
@@ -157,19 +157,24 @@ class Drift(TimedFault, frozen=True, kw_only=True):
     def check(self, where: str) -> None:
         """A clock goes on."""
         super().check(where)
-        if self.rate <= 0:
+        if not 0 < self.rate < float("inf"):
             raise ConfigError(f"{where}.rate", self.rate, "must be above 0; a server stands still by `pause`")
 
 
 class Skew(Fault, frozen=True, kw_only=True):
-    """The clock of a server jumps forward by so many seconds, or back."""
+    """The clock of a server jumps by some seconds, forward or back."""
 
     node: NodeOrLeader
     by: float
 
+    def check(self, where: str) -> None:
+        """A jump ends somewhere."""
+        super().check(where)
+        number(f"{where}.by", self.by, -MAX_LENGTH, MAX_LENGTH, "seconds")
+
 
 class Disk(TimedFault, frozen=True, kw_only=True):
-    """A disk is slow, full, damaged or lying; it is mended when the spell ends. Raft cannot survive a lying one."""
+    """A disk is slow, full, damaged or lying until the fault ends; Raft does not tolerate a lying one."""
 
     node: NodeOrLeader
     slow: float = 1.0
@@ -188,49 +193,50 @@ class Disk(TimedFault, frozen=True, kw_only=True):
 
 
 class Elect(Fault, frozen=True, kw_only=True):
-    """These servers campaign at once, all of them, without asking first."""
+    """These servers all campaign at once, without a pre-vote."""
 
     nodes: tuple[NodeOrLeader, ...]
 
 
 class Transfer(Fault, frozen=True, kw_only=True):
-    """The leader is asked to hand over."""
+    """An operator asks the leader to transfer leadership."""
 
     to: NodeId
 
 
 class Snapshot(Fault, frozen=True, kw_only=True):
-    """A server is asked to build a snapshot, and to forget what it covers."""
+    """An operator asks a server to build a snapshot and purge the entries it covers."""
 
     node: NodeOrLeader
 
 
 class Members(Fault, frozen=True, kw_only=True):
-    """Other voters; who is not there yet is started. With ``retain`` those who leave go on as learners."""
+    """A change of voters; new servers are started. With ``retain`` removed voters stay as learners."""
 
     voters: tuple[NodeId, ...]
     retain: bool = False
 
     def check(self, where: str) -> None:
-        """Somebody must vote."""
+        """Raise ``ConfigError`` if there are no voters."""
         super().check(where)
         if not self.voters:
             raise ConfigError(f"{where}.voters", self.voters, "must name somebody")
 
 
 NetworkFault = Storm | Partition | Isolate | Cut | Hold
-"""What befalls the network."""
+"""The faults of the network."""
 NodeFault = Crash | Wipe | Pause | Drift | Skew | Disk
-"""What befalls a server."""
+"""The faults of a server."""
 OperatorAction = Elect | Transfer | Snapshot | Members
-"""What operators want."""
+"""The requests of operators."""
 AnyFault = NetworkFault | NodeFault | OperatorAction
 
 
 class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scenario: which cluster, how long, and what goes wrong meanwhile.
+    """A scenario: a cluster, its duration in seconds, and its faults.
 
-    ``config`` and ``weather`` name only what is other than usual. JSON always; YAML with the extra ``plans``.
+    ``config`` and ``weather`` hold only values that differ from the default. A file may be JSON or, with the extra
+    ``plans``, YAML.
     """
 
     name: str = ""
@@ -253,7 +259,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @classmethod
     def load(cls, path: str | Path) -> "Plan":
-        """A plan from a ``.json``, ``.yaml`` or ``.yml`` file; ``PlanError`` where it cannot be read."""
+        """A plan from a ``.json``, ``.yaml`` or ``.yml`` file; raises ``PlanError`` if it cannot be read."""
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
@@ -266,21 +272,22 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return msgspec.json.format(msgspec.json.encode(self)).decode()
 
     def validated(self) -> "Plan":
-        """This plan, or ``ConfigError`` naming field, value and rule."""
-        at_least("nodes", self.nodes, 1)
-        at_least("seconds", self.seconds, 0)
+        """This plan if it is valid; else raise ``ConfigError``, which names field, value and rule."""
+        text("name", self.name)
+        integer("nodes", self.nodes, 1, MAX_NODES)
+        integer("seed", self.seed, -LARGEST_SEED, LARGEST_SEED)
+        number("seconds", self.seconds)
         for link in self.weather_from(Weather()).links:
             self._check_known("weather.links", link, (link.src, link.dst))
         self.config_from(Config())
-        for place, fault in enumerate(self.faults):
-            fault.check(f"faults[{place}]")
+        for place, fault in enumerate(checked(self.faults)):
             self._check_nodes(f"faults[{place}]", fault)
             if fault.at > self.seconds:
                 raise ConfigError(f"faults[{place}].at", fault.at, f"is after the plan's end; seconds={self.seconds}")
         return self
 
     def _check_nodes(self, where: str, fault: AnyFault) -> None:
-        """Whom a fault is about must be there from the beginning, or be made a member."""
+        """Raise ``ConfigError`` if a fault names a server that is neither there from the start nor added later."""
         self._check_known(where, fault, _nodes_of(fault))
 
     def _check_known(self, where: str, value: object, nodes: Iterable[NodeOrLeader]) -> None:
@@ -290,16 +297,36 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 raise ConfigError(where, value, f"there is no node {node}; known are {sorted(known)}")
 
     def weather_from(self, usual: Weather) -> Weather:
-        """The weather this plan wants."""
+        """The weather of this plan."""
         return _changed(usual, "weather", self.weather).validated()
 
     def config_from(self, usual: Config) -> Config:
-        """The settings this plan wants."""
+        """The cluster's configuration in this plan."""
         return _changed(usual, "config", self.config).validated()
 
 
+def checked(faults: Iterable[AnyFault], field: str = "faults") -> tuple[AnyFault, ...]:
+    """These faults, each of which can be; ``ConfigError`` where one cannot."""
+    if isinstance(faults, (str, bytes, Mapping)) or not isinstance(faults, Iterable):
+        raise ConfigError(field, faults, "must be a list of faults, such as Crash(at=1.0, node=1)")
+    found = tuple(faults)
+    for place, fault in enumerate(found):
+        instance(f"{field}[{place}]", fault, Fault)
+        _check_types(f"{field}[{place}]", fault)
+        fault.check(f"{field}[{place}]")
+    return found
+
+
+def _check_types(where: str, value: Struct) -> None:
+    """Every field holds what its annotation says, as it would in a file."""
+    try:
+        msgspec.convert(msgspec.to_builtins(value), type(value))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ConfigError(where, value, _placed(error)) from error
+
+
 def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
-    """The servers a fault is about."""
+    """The servers that a fault affects."""
     match fault:
         case Partition(groups=groups):
             return chain.from_iterable(groups)
@@ -320,8 +347,10 @@ def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
 
 
 def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
-    """``usual`` with other values in some fields; pairs may come as lists."""
+    """``usual`` with other values in some fields; pairs may be given as lists."""
     known = asdict(usual)
+    if not isinstance(changes, Mapping):
+        raise ConfigError(field, changes, "must map names to values, such as {'loss': 0.1}")
     changes = {FORMER_NAMES.get(name, name): value for name, value in changes.items()}
     for name in changes:
         if name not in known:
@@ -333,7 +362,7 @@ def _changed(usual: V, field: str, changes: Mapping[str, Any]) -> V:
 
 
 def _check_words(told: object) -> None:
-    """Every key, and every kind of fault, is one that is known there."""
+    """Raise ``PlanError`` for an unknown key or kind of fault."""
     if not isinstance(told, dict):
         return
     _check_keys("", told, Plan)

@@ -1,4 +1,4 @@
-"""Performing a plan: its faults begin and end in virtual time, while clients go on working; then everything is healed.
+"""Run a plan: its faults start and end in virtual time while clients work; then everything is healed.
 
 ::
 
@@ -15,6 +15,7 @@ from typing import assert_never
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from pyraft_lab.arguments import instance, number
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
 from pyraft_lab.engine.rules import Rules
@@ -22,7 +23,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.conditions import SECOND, Micros, Weather
 from pyraft_lab.sim.disk import NO_DISK_FAULTS
 from pyraft_lab.sim.faults import plan as faults
-from pyraft_lab.sim.faults.plan import AnyFault, NodeOrLeader, Plan
+from pyraft_lab.sim.faults.plan import AnyFault, NodeOrLeader, Plan, checked
 from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Clients, Load
@@ -32,7 +33,7 @@ Act = Callable[[], object]
 
 
 class PlanRun:
-    """A plan while it is performed on a simulation: what is due next, and the weather of the moment."""
+    """A plan while it runs on a simulation: its scheduled callbacks, and the present weather."""
 
     def __init__(self, sim: Simulation) -> None:
         self.sim = sim
@@ -43,18 +44,18 @@ class PlanRun:
         self._count = 0
 
     def at(self, seconds: float, act: Act) -> None:
-        """Have something done so many seconds after the beginning."""
+        """Schedule a callback for that many seconds after the start."""
         self._count += 1
         heappush(self._due, (self.began + round(seconds * SECOND), self._count, act))
 
     def start_fault(self, fault: AnyFault) -> None:
-        """Let a fault happen now, and have it end when its time is over."""
+        """Start a fault now, and schedule its end."""
         end = self._start(fault)
         if isinstance(fault, faults.TimedFault) and fault.lasts is not None and end is not None:
             self.at(fault.at + fault.lasts, end)
 
     def run(self, seconds: float) -> None:
-        """Let everything happen that is due by then; a broken invariant ends the performance."""
+        """Run everything that is due by then; a violated invariant ends the run."""
         stop = self.began + round(seconds * SECOND)
         while self._due and self._due[0][0] <= stop and not self.sim.violations:
             time, _, act = heappop(self._due)
@@ -64,7 +65,7 @@ class PlanRun:
         if not self.sim.violations:
             self.sim.run((stop - self.sim.world.now) / SECOND)
 
-    # How each fault begins; what is returned ends it
+    # How each fault starts; the returned function ends it
 
     def _start(self, fault: AnyFault) -> Act | None:
         match fault:
@@ -141,12 +142,12 @@ class PlanRun:
     # The details
 
     def _node(self, who: NodeOrLeader) -> NodeId | None:
-        """The server that is meant, if there is one."""
+        """The server that a fault names, if there is one."""
         node = self.sim.leader if who == "leader" else who
         return node if node in self.sim.nodes else None
 
     def _running(self, *whos: NodeOrLeader) -> list[NodeId]:
-        """Those of them that run."""
+        """Those of the servers that run."""
         nodes = [node for who in whos if (node := self._node(who)) is not None]
         return [node for node in nodes if self.sim.nodes[node].up and not self.sim.nodes[node].paused]
 
@@ -160,7 +161,7 @@ class PlanRun:
             self.sim.allow_revert(node)
 
     def _mend(self, node: NodeId) -> None:
-        """A sound disk, and another life for a server that died of the old one."""
+        """Repair a disk, and restart a server that stopped because of it."""
         self.sim.mend_disk(node)
         if self.sim.nodes[node].state.halted:
             self._restart(node)
@@ -170,7 +171,7 @@ class PlanRun:
             self.sim.resume(node, late=late)
 
     def _part(self, fault: faults.Partition) -> Act:
-        """In one go where the network is whole; else what is cut already must stay so."""
+        """Partition in one action if no link is cut; else keep the links cut that already were."""
         links = links_between(fault.groups, self.sim.nodes)
         if not links or self.sim.world.cuts:
             return self._cut(links)
@@ -178,7 +179,7 @@ class PlanRun:
         return partial(self.sim.heal, *links)
 
     def _cut(self, links: Iterable[tuple[NodeId, NodeId]]) -> Act:
-        """Cut what is whole; the end heals just that."""
+        """Cut the links that are whole; the end heals only those."""
         fresh = [link for link in links if link not in self.sim.world.cuts]
         for src, dst in fresh:
             self.sim.cut(src, dst)
@@ -189,7 +190,7 @@ class PlanRun:
         self._set_weather()
 
     def _set_weather(self) -> None:
-        """The weather of all storms that are going on; the newest counts, and on a link those that name it."""
+        """The weather of all present storms: the newest counts, and on a link the newest that names it."""
         weather, links = self.usual, self.usual.links
         for storm in self._storms:
             weather = replace(weather, **storm.changes)
@@ -210,7 +211,7 @@ def simulate_plan(
     quiet: float = 8.0,
     observers: Iterable[Callable[[Record], None]] = (),
 ) -> Simulation:
-    """A cluster as the plan wants it, after all that the plan has in store for it, healed and left ``quiet``."""
+    """Run a plan on a new cluster, heal it and run ``quiet`` seconds more; returns the simulation."""
     plan = plan.validated()
     config, weather = plan.config_from(Config()), plan.weather_from(Weather())
     sim = Simulation(plan.nodes, plan.seed, rules=rules, config=config, weather=weather)
@@ -228,12 +229,15 @@ def run_plan(
     load: Load | None = None,
     quiet: float | None = 8.0,
 ) -> None:
-    """Let the faults of a plan happen for ``seconds`` while clients work, then heal all and leave it ``quiet``.
+    """Inject a plan's faults for ``seconds`` while clients work, then heal all and run ``quiet`` seconds more.
 
-    With ``quiet=None`` nothing is healed. A broken invariant ends it all: what follows would tell nothing new.
+    With ``quiet=None`` nothing is healed. A violated invariant ends the run at once.
     """
-    performance = PlanRun(sim)
-    for fault in plan.faults if isinstance(plan, Plan) else plan:
+    number("seconds", seconds)
+    if quiet is not None:
+        number("quiet", quiet)
+    performance = PlanRun(instance("sim", sim, Simulation))
+    for fault in plan.validated().faults if isinstance(plan, Plan) else checked(plan):
         performance.at(fault.at, partial(performance.start_fault, fault))
     if load is not None:
         Clients(sim, load).join(performance.at)
@@ -244,7 +248,7 @@ def run_plan(
 
 
 def heal_all(sim: Simulation, weather: Weather) -> None:
-    """Heal everything: this weather without its accidents, whole links, right clocks, sound disks, every server up."""
+    """Heal everything: weather without faults, all links, clocks and disks right, every server up."""
     sim.weather = weather.without_faults()
     sim.heal()
     if sim.world.held:

@@ -89,7 +89,7 @@ def _said_of_vote(answer: Any) -> str:
 def said(answer: Any) -> str:
     """A rule's answer in words.
 
-    >>> machine_text(True), machine_text(7), machine_text(Vote(3, 2)), machine_text(LogId(2, 1, 4)), machine_text(())
+    >>> said(True), said(7), said(Vote(3, 2)), said(LogId(2, 1, 4)), said(())
     ('yes', '7', 'term 3, n2', 'entry 4 of term 2', 'none')
     """
     match answer:

@@ -4,7 +4,7 @@ export type Told = HeaderNews | ChunkNews | TimelineNews | GateNews | Go | Failu
 
 export type Asked = Hello | Want | Ahead | Seen | Act | Bye;
 
-export type LiveOrder = Crash | Restart | Pause | Resume | Drift | TimeOut | TakeSnapshot | Transfer | Drop | Duplicate | Delay | Cut | Partition | Heal | Write | Read | AddLearner | ChangeMembership | Hold | LetGo | Release | Freeze | Thaw;
+export type LiveOrder = Crash | Restart | Pause | Resume | Drift | TimeOut | TakeSnapshot | Transfer | Drop | Duplicate | Delay | Cut | Partition | Heal | Write | Read | AddLearner | ChangeMembership | Hold | ReleaseAll | Release | Freeze | Thaw;
 
 /** Its user gave an order at this moment. */
 export interface Act {
@@ -194,11 +194,6 @@ export interface Hold {
 /** A snapshot that arrives: bytes here, bytes in all, and its last entry. */
 export type IncomingSnapshot = [offset: number, size: number, last: number];
 
-/** Release all held messages, and hold no more. */
-export interface LetGo {
-  type: "open";
-}
-
 /** A log: its entries are `start + 1` to `last`; a chunk's `book` says what is in each. */
 export interface LogDrawing {
   start: number;
@@ -284,6 +279,11 @@ export interface Read {
 export interface Release {
   type: "release";
   message: number;
+}
+
+/** Release all held messages, and hold no more. */
+export interface ReleaseAll {
+  type: "open";
 }
 
 /** Restart a crashed server. */

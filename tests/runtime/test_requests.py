@@ -13,9 +13,9 @@ from pyraft_lab.engine.log import Noop, Normal
 from pyraft_lab.engine.membership import Batch
 from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState
-from pyraft_lab.errors import Fatal, OutcomeUnknown, Overloaded, Stopped
+from pyraft_lab.errors import BadCommand, Fatal, OutcomeUnknown, Overloaded, Stopped
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.runtime.proposals import Call, merged
+from pyraft_lab.runtime.requests import Call, merged
 from tests.engine.builders import EAGER, leader
 from tests.parity.language import CONFIG
 
@@ -100,3 +100,17 @@ async def test_a_change_returns_half_way_where_the_operator_ends_joint_membershi
         whole = await cluster.change_membership(Batch(()))
         assert whole.membership is not None
         assert whole.membership.configs == (frozenset({1, 2, 4}),)
+
+
+async def test_the_trace_tells_a_batch_of_a_client_as_answered_and_a_rejected_command_by_its_reason() -> None:
+    async with LocalCluster(3) as cluster:
+        await cluster.wait_leader(timeout=10)
+        writes = [{"op": "put", "key": "x", "value": value} for value in range(9)]
+        await asyncio.gather(*(cluster.client.write(write) for write in writes))
+        with pytest.raises(BadCommand) as caught:
+            await cluster.client.write({"op": "nonsense"})
+        await cluster.client.write(writes[0])  # a reply is recorded with the next step of its node
+        replies = [reply for record in cluster.trace.records for reply in record.replies]
+    assert any(isinstance(reply.value, list) for reply in replies)
+    errors = {reply.error for reply in replies if not reply.ok}
+    assert {error for error in errors if "not the leader" not in error} == {str(caught.value)}
