@@ -1,4 +1,4 @@
-"""Playing one server of a simulation by hand: time stands still while it has to decide, however long you think.
+"""Play one server of a simulation by hand: the clock stands still while you decide.
 
 >>> from pyraft_lab import Simulation, exercises
 >>> hand = exercises.play(Simulation(nodes=3, seed=1), 1)
@@ -6,7 +6,7 @@
 n2 asks whether you would vote for it in term 1; its log ends with entry 1 of term 0.
   your log ends with entry 1 of term 0
   you are in term 0, and your vote of it is free
-  you follow nobody, and heard no leader recently
+  you follow no leader, and heard no leader recently
 <BLANKLINE>
   grant  yes
   ...
@@ -38,7 +38,7 @@ from pyraft_lab.trace.text import message_name, server
 
 
 class Mail(Struct, frozen=True):
-    """A message on its way to the server that is played."""
+    """A message on its way to the server that you play."""
 
     src: NodeId
     message: AnyMessage
@@ -48,10 +48,10 @@ class Mail(Struct, frozen=True):
 
 
 class Hand:
-    """One server, and whoever plays it; made by :func:`play`."""
+    """One server that you play; made by :func:`play`."""
 
     sim: Simulation
-    """The cluster in which it is played: a branch of the one that was given."""
+    """The cluster of the played server: a branch of the given simulation."""
     marks: list[Mark]
     """Every answer so far."""
 
@@ -74,15 +74,15 @@ class Hand:
             [
                 state_sheet(self.state),
                 f"on their way to you\n{inbox}" if inbox else "nothing is on its way to you",
-                str(asked) if asked else "nothing to decide at this moment; hand.wait() lets time pass",
+                str(asked) if asked else "nothing to decide yet; call hand.wait()",
             ]
         )
 
-    # What there is
+    # The state of the server
 
     @property
     def state(self) -> RaftState:
-        """All that the server knows: the paper's Figure 2."""
+        """The whole state of the server: the paper's Figure 2."""
         return self.sim.nodes[self.node].state
 
     @property
@@ -95,7 +95,7 @@ class Hand:
 
     @property
     def question(self) -> Question | None:
-        """What it has to decide at this moment; ``None`` where nothing is to be decided before time goes on."""
+        """The question that the server has to answer now; ``None`` if there is nothing to decide yet."""
         reference = self._next()
         if reference is None or self._knows(reference):
             return None
@@ -103,40 +103,40 @@ class Hand:
 
     @property
     def score(self) -> tuple[int, int]:
-        """How many answers were right, and how many there were."""
+        """The number of right answers, and the number of answers."""
         return sum(one.right for one in self.marks), len(self.marks)
 
     # Playing
 
     def wait(self, timeout: float = 10.0) -> Question:
-        """Let time pass until something is to be decided; ``Timeout`` after so many virtual seconds without that."""
+        """Run until the server has to decide; ``Timeout`` after ``timeout`` virtual seconds without a question."""
         try:
             asked = self.sim.run_until(lambda _: self.question, timeout)
         except Timeout:
             raise Timeout(f"anything that {server(self.node)} has to decide", timeout) from None
-        assert asked is not None, "that is what was waited for"
+        assert asked is not None, "run_until returns only with a question"
         return asked
 
     def answer(self, answer: str | int) -> Mark:
-        """Decide: one of the question's words; what happens is what Raft says, or, ``for_real``, what you say."""
+        """Give one of the question's answers; the server does what Raft says, or, with ``for_real``, what you say."""
         reference, asked = self._next(), self.question
         if reference is None or asked is None:
-            raise PyraftError("nothing is to be decided at this moment; wait() lets time pass until something is")
+            raise PyraftError("nothing to decide yet; call wait()")
         given = mark(reference, asked, answer)
         if self._for_real and not given.right:
-            given = mark(reference, asked, answer, done=self._obeyed(reference, asked, given.answer))
+            given = mark(reference, asked, answer, done=self._applied(reference, asked, given.answer))
         self.marks.append(given)
         self.sim.step()
         return given
 
-    def _obeyed(self, reference: Step, asked: Question, word: str) -> bool:
-        """Whether the server can do what was answered; from now on it does."""
+    def _applied(self, reference: Step, asked: Question, word: str) -> bool:
+        """Make the server do what you answered from now on; say whether it can."""
         choice = asked.choice(word)
         assert choice is not None, "it was marked"
         return choice.rulings is not None and self._table.overrule(reference, choice.rulings) is not None
 
     def _knows(self, reference: Step) -> bool:
-        """Whether this was answered right so often in a row that it is routine by now."""
+        """Whether the last ``known`` answers about this rule were right, so that it is not asked again."""
         if self._known is None:
             return False
         label = rule(reference).label
@@ -144,7 +144,7 @@ class Hand:
         return len(list(takewhile(lambda one: one.right, alike))) >= self._known
 
     def _next(self) -> Step | None:
-        """What Raft would do about what happens next, if that happens to this server."""
+        """The step that Raft would take next, if the next event is this server's."""
         coming = next(iter(self.sim.pending), None)
         event = None if coming is None else self._event(coming)
         return None if event is None else step(self.state, event, self._reference)
@@ -168,8 +168,8 @@ class Hand:
 def play(sim: Simulation, node: NodeId, *, for_real: bool = False, known: int | None = None) -> Hand:
     """Take the place of one server in a branch of ``sim``; the simulation itself stays as it is.
 
-    Answers are marked by the reference, and what happens is what Raft says, so that one slip does not spoil the rest
-    of the lesson. With ``for_real`` the server does what you say, where any server could: then ``hand.sim.violations``
-    tells what came of it. ``known`` is how many right answers in a row make a rule routine, no longer asked about.
+    The reference engine marks each answer, and the server does what Raft says, so one mistake does not disturb the rest
+    of the lesson. With ``for_real`` the server does what you say, if a server can do it: ``hand.sim.violations`` then
+    shows the consequences. After ``known`` right answers in a row a rule is not asked about again.
     """
     return Hand(sim, node, for_real=for_real, known=known)

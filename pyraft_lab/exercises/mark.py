@@ -1,4 +1,4 @@
-"""The reference engine marks an answer: right or wrong, what Raft does instead, and which rule says so."""
+"""Mark an answer with the reference engine: right or wrong, what Raft does, and which rule decides."""
 
 from msgspec import Struct
 
@@ -11,10 +11,10 @@ from pyraft_lab.trace.sentences import sentence_of
 
 
 class Mark(Struct, frozen=True, kw_only=True):
-    """An answer, and what the reference makes of it; true where it is right.
+    """An answer and its mark; true if the answer is right.
 
-    ``why`` says what Raft does here and why, ``rule`` is the clause that decides, with its ``label``, its ``section``
-    and its own ``source``; ``done`` tells whether the server did what was answered.
+    ``why`` says what Raft does here and why, ``rule`` is the rule that decides, with its ``label``, its ``section`` and
+    its ``source``; ``done`` says whether the server did what you answered.
     """
 
     question: Question
@@ -39,22 +39,22 @@ class Mark(Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
 
-ANSWER_APPLIED = "Your answer is what was done."
-ANSWER_CORRECTED = "What was done is what Raft says."
+ANSWER_APPLIED = "Your server did what you answered."
+ANSWER_CORRECTED = "Your server did what Raft says."
 
 
 class UnknownAnswer(PyraftError, ValueError):
-    """The question knows no such answer."""
+    """The answer is not one of the question's choices."""
 
     def __init__(self, answer: str, known: tuple[str, ...]) -> None:
         self.answer, self.known = answer, known
-        super().__init__(f"{answer!r} is no answer here; say one of {', '.join(known)}")
+        super().__init__(f"{answer!r} is not a valid answer; choose one of {', '.join(known)}")
 
 
 def mark(step: Step, question: Question, answer: str | int, *, done: bool = False) -> Mark:
-    """Mark an answer to the question of ``step``, which is the step of the reference.
+    """Mark an answer to the question of ``step``, which is the step of the reference engine.
 
-    ``UnknownAnswer`` for a word that is none of the question's choices; a number stands for its word.
+    A number counts as its text. ``UnknownAnswer`` if the answer is not one of the question's choices.
     """
     word = str(answer).strip().lower()
     if question.choice(word) is None:

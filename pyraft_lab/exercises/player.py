@@ -1,14 +1,14 @@
-"""Playing one live node by hand: letters that ask something wait for an answer, everything else goes on by itself.
+"""Play one live node by hand: messages that need a decision wait for an answer, all others are handled at once.
 
 ::
 
-    network ──letters──▶ inbox ──routine──────────────▶ node
-                           └─ asks something ─▶ answer ─┘
+    network ──messages──▶ inbox ──routine─────────────▶ node
+                            └─ needs a decision ─▶ answer ─┘
 
-It is taken in by itself: entries are its player's affair as soon as it has a vote. It stays a full member while its
-player thinks: heartbeats are heard and answered, timers run. Only the letter in question is late, as if the network had
-been slow, which Raft bears. It never stands for election by itself: that is asked too. Who wants to vote, lead or
-commit by hand alone needs a slow room (:class:`~pyraft_lab.runtime.room.Room`).
+A node joins without questions: the player decides about entries once the node is a voter. The node stays a full
+member while its player thinks: it answers heartbeats, and its timers run. Only the message in question is late, as on a
+slow network. The node never becomes a candidate by itself: the player decides that, too. To vote, lead or commit with
+played nodes alone needs a slow room (:class:`~pyraft_lab.runtime.room.Room`).
 """
 
 import asyncio
@@ -39,39 +39,39 @@ from pyraft_lab.trace.annotate.table import rule
 from pyraft_lab.trace.record import MessageId, Record
 
 MAX_WAITING = 32
-"""Letters that may wait for an answer; later ones are lost, and Raft sends them again."""
+"""The number of messages that may wait for an answer; later ones are dropped, and Raft sends them again."""
 CHECK_INTERVAL = 0.1
-"""Seconds after which what waits is looked at anew: the node may have moved on."""
+"""Seconds after which waiting messages are checked again: the state of the node may have changed."""
 
 
 class HeldEvent(Struct, frozen=True):
-    """What waits for an answer: an event of the node, and the letter that brings it, if one does."""
+    """An event that waits for an answer, and the message that brings it, if there is one."""
 
     event: Event
     envelope: Envelope | None = None
 
 
 class OpenQuestion(Struct, frozen=True):
-    """The question before the player, and what it is about."""
+    """The current question, and the event that it is about."""
 
     waiting: HeldEvent
     question: Question
 
 
 class Player:
-    """Whoever plays a node, in one process with it; hand it to :func:`~pyraft_lab.runtime.process.serve`.
+    """The player of a node in the same process; pass it to :func:`~pyraft_lab.runtime.process.serve`.
 
-    ``known`` is how many right answers in a row make a rule routine.
+    After ``known`` right answers in a row a rule is not asked about again.
     """
 
     marks: list[Mark]
     """Every answer so far."""
     asked: OpenQuestion | None
-    """What is to be answered now."""
+    """The question to answer now."""
     state: RaftState | None
-    """How the node stood when it was last looked at."""
+    """The last known state of the node."""
     room: Room
-    """How the teacher has arranged the room."""
+    """The teacher's settings of the room."""
 
     def __init__(self, *, by_hand: bool = False, known: int | None = 2) -> None:
         self.marks, self.asked, self.state, self.room = [], None, None, Room()
@@ -87,12 +87,12 @@ class Player:
 
     @property
     def rules(self) -> Rules:
-        """The rules the node follows: those of Raft, but for what was answered for real."""
+        """The rules of the node: Raft's, except for answers given with ``for_real``."""
         return self._table.rules
 
     @property
     def by_hand(self) -> bool:
-        """Whether the node is played by hand at present."""
+        """Whether the node is now played by hand."""
         return self._wants or self._node in self.room.by_hand
 
     @by_hand.setter
@@ -102,17 +102,17 @@ class Player:
 
     @property
     def inbox(self) -> Sequence[HeldEvent]:
-        """What waits for an answer."""
+        """The events that wait for an answer."""
         return tuple(self._inbox)
 
-    # What a node's process tells its player
+    # Called by the node's process
 
     def wrap_network(self, network: Network) -> Network:
-        """The network in which letters to the node come to the player first."""
+        """The network that delivers messages for the node to the player first."""
         return _Played(self, network)
 
     async def play(self, raft: Raft) -> None:
-        """Look at what waits, whenever something is new, until cancelled."""
+        """Check the waiting events whenever something changes, until cancelled."""
         self._raft, self._node = raft, raft.id
         self._set_up()
         while True:
@@ -125,12 +125,12 @@ class Player:
                 self._passed.clear()
 
     def on_room(self, room: Room) -> None:
-        """The teacher has arranged the room."""
+        """Take the teacher's new settings of the room."""
         self.room = room
         self._set_up()
 
     def __call__(self, record: Record) -> None:
-        """See which letters have been taken, and that an election timeout ran out."""
+        """Note which messages the node has handled, and whether its election timer fired."""
         if record.message in self._passed:
             self._passed.discard(record.message)
             self._news.set()
@@ -143,7 +143,7 @@ class Player:
                 pass
 
     def receive(self, src: NodeId, envelopes: Sequence[Envelope]) -> None:
-        """Letters have arrived for the node."""
+        """Queue messages for the node."""
         for envelope in envelopes:
             fresh = HeldEvent(Receive(src, envelope.message), envelope)
             if not any(_repeats(fresh, one) for one in self._inbox):
@@ -154,16 +154,16 @@ class Player:
 
     @property
     def playing(self) -> Playing:
-        """What the teacher may know."""
+        """The report for the teacher."""
         asked = "" if self.asked is None else self.asked.question.text
         return Playing(by_hand=self.by_hand, right=sum(map(bool, self.marks)), given=len(self.marks), asked=asked)
 
-    # What the player does
+    # Called by the player
 
     async def answer(self, answer: str) -> Mark | None:
-        """Answer the question; ``None`` where the node has moved on meanwhile and it is another one, or none."""
+        """Answer the question; ``None`` if the question has changed meanwhile, or there is none."""
         if self._raft is None or self.asked is None:
-            raise PyraftError("nothing is to be decided at this moment")
+            raise PyraftError("nothing to decide yet")
         return await self._raft.with_state(partial(self._answer, answer, self.asked))
 
     def _answer(self, answer: str, asked: OpenQuestion, state: RaftState) -> Mark | None:
@@ -179,7 +179,7 @@ class Player:
         return given
 
     def _obeyed(self, own: Step, given: Mark) -> bool:
-        """Whether the node can do what was answered instead of its own step; to keep silent it can always."""
+        """Whether the node can do what the player answered; it can always send no answer."""
         choice = given.question.choice(given.answer)
         assert choice is not None, "it was marked"
         if choice.rulings is None:
@@ -187,7 +187,7 @@ class Player:
         return self._table.overrule(own, choice.rulings) is not None
 
     def _carry_out(self, waiting: HeldEvent, given: Mark) -> None:
-        """Let the letter through; or stand for election, which the node does not do by itself."""
+        """Deliver the message to the node; or make the node a candidate."""
         self.asked = None
         if waiting.envelope is not None:
             self._inbox.remove(waiting)
@@ -202,7 +202,7 @@ class Player:
     # Sorting
 
     def _look(self, state: RaftState) -> None:
-        """Let routine pass, and find what is to be asked; not before the node has taken what passed before."""
+        """Deliver routine messages and find the next question; only after the node has handled earlier messages."""
         self.state = state
         if self._passed:
             return
@@ -222,25 +222,25 @@ class Player:
         self.asked = next((OpenQuestion(waiting, found) for waiting, found in asked if found is not None), None)
 
     def _is_routine(self, found: Question, reference: Step, kept: Sequence[HeldEvent]) -> bool:
-        """Known, or minor, or entries for a node that has no vote yet: a log that is far behind is no lesson."""
+        """Whether to skip the question: it is known, minor, or about entries of a node that is not a voter yet."""
         early = found.about == "append" and reference.before.id not in reference.before.membership.voters
         return early or self._knows(reference) or _is_minor(found, reference.event, kept)
 
     def _pass_all(self) -> None:
-        """Nobody plays by hand: what waits goes on."""
+        """Deliver everything that waits: the node is not played by hand."""
         waiting, self._inbox, self.asked, self._silence = self._inbox, [], None, False
         for one in waiting:
             self._pass(one)
 
     def _pass(self, waiting: HeldEvent) -> None:
-        assert self._mailbox is not None, "letters come after the node has joined its network"
+        assert self._mailbox is not None, "messages come after the node has joined its network"
         if waiting.envelope is not None and isinstance(waiting.event, Receive):
             self._silence = self._silence and not isinstance(waiting.envelope.message, LeaderMessage)
             self._passed.add(waiting.envelope.id)
             self._mailbox.receive(waiting.event.src, [waiting.envelope])
 
     def _knows(self, reference: Step) -> bool:
-        """Whether this was answered right so often in a row that it is routine by now."""
+        """Whether the last ``known`` answers about this rule were right, so that it is not asked again."""
         if self._known is None:
             return False
         label = rule(reference).label
@@ -248,7 +248,7 @@ class Player:
         return len(list(takewhile(bool, alike))) >= self._known
 
     def _set_up(self) -> None:
-        """Who plays by hand decides about elections too."""
+        """The node's settings: a player by hand also decides about elections."""
         if not self.by_hand:
             self._pass_all()
         if self._raft is not None and self._raft.metrics.running is None:
@@ -271,7 +271,7 @@ class _Played:
 
 
 class _PlayerMailbox:
-    """The node's mailbox: letters go to the player, notices straight on."""
+    """The node's mailbox: messages go to the player, notices directly to the node."""
 
     def __init__(self, player: Player, mailbox: Mailbox) -> None:
         self._player, self._mailbox = player, mailbox
@@ -284,17 +284,17 @@ class _PlayerMailbox:
 
 
 def _taken(state: RaftState, waiting: HeldEvent) -> Step:
-    """The step of the reference, whose elections are not switched off as those of a node in a hand are."""
+    """The step of the reference engine, with elections switched on (a played node has them off)."""
     return step(replace(state, config=replace(state.config, enable_elect=True)), waiting.event)
 
 
 def _is_minor(found: Question, event: Event, kept: Sequence[HeldEvent]) -> bool:
-    """Whether to follow a leader is not worth asking: its entries, about which more is asked, wait already."""
+    """Whether to skip the question about a leader: a question about its entries waits already."""
     return found.right == {"follow"} and any(_src(one.event) == _src(event) for one in kept)
 
 
 def _term(event: Event) -> Term:
-    """The term a message speaks of: what is out of date is asked last."""
+    """The term of a message: questions about old terms come last."""
     return event.message.vote.term if isinstance(event, Receive) else 0
 
 
@@ -303,7 +303,7 @@ def _src(event: Event) -> NodeId | None:
 
 
 def _repeats(fresh: HeldEvent, old: HeldEvent) -> bool:
-    """Whether a letter only asks once more what waits already: an append that builds on the same entry."""
+    """Whether a message repeats one that waits already: an append after the same entry."""
     match fresh.event, old.event:
         case Receive(src, AppendRequest() as again), Receive(other, AppendRequest() as first):
             news = bool(again.entries) and not first.entries
@@ -313,7 +313,7 @@ def _repeats(fresh: HeldEvent, old: HeldEvent) -> bool:
 
 
 def _replaces(fresh: HeldEvent, old: HeldEvent) -> bool:
-    """Whether a letter makes an older one pointless: it says the same, or it is a later call, or a later heartbeat."""
+    """Whether a message replaces an older one: it says the same, or it is a later call or heartbeat."""
     match fresh.event, old.event:
         case Receive(src, VoteRequest()), Receive(other, VoteRequest() | PreVoteRequest()):
             return src == other

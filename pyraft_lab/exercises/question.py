@@ -1,7 +1,7 @@
-"""What a server is asked in one step, for somebody who plays it by hand: a question, its choices, and what is right.
+"""A question to a learner who plays a server by hand: its choices, and which of them are right.
 
-A question is a function of a :class:`~pyraft_lab.engine.state.Step`: whoever takes the step, a simulation or a live
-node, the same question comes of it. Steps that leave nothing to decide ask nothing.
+A question is a function of a :class:`~pyraft_lab.engine.state.Step`: the same step of a
+simulation or of a live node gives the same question. Steps without a decision give no question.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from pyraft_lab.engine.types import NodeId
 
 
 class Choice(Struct, frozen=True):
-    """One answer: the word for it, what it means, and what the rules would say to bring it about.
+    """One choice: its short name, its meaning, and the results of rules that lead to it.
 
-    ``rulings`` names rules and their verdicts; ``None`` where no verdict of any rule could make a server do it.
+    ``rulings`` maps names of rules to results; ``None`` if no result of any rule makes a server do this.
     """
 
     answer: str
@@ -24,7 +24,7 @@ class Choice(Struct, frozen=True):
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """What one server has to decide now; ``facts`` is what it may rest on, ``about`` names the kind of decision."""
+    """A decision of one server; ``facts`` lists what the server knows, ``about`` names the kind of decision."""
 
     node: NodeId
     about: str
@@ -32,15 +32,15 @@ class Question(Struct, frozen=True, kw_only=True):
     facts: tuple[str, ...]
     choices: tuple[Choice, ...]
     right: frozenset[str]
-    """The words that are right; mostly one, but a vote may be refused for several good reasons."""
+    """The right answers; usually one, but there may be several reasons to refuse a vote."""
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The words one may answer with."""
+        """The valid answers."""
         return tuple(choice.answer for choice in self.choices)
 
     def choice(self, word: str) -> Choice | None:
-        """The choice of that word."""
+        """The choice with this answer; ``None`` if there is none."""
         return next((choice for choice in self.choices if choice.answer == word), None)
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
-"""Which steps ask something: votes, terms, entries, majorities, commits; routine asks nothing.
+"""Which steps give a question: votes, terms, entries, majorities, commits; routine steps give none.
 
-What is right is what the step did, by the rules of its own run (:mod:`pyraft_lab.engine.consult`).
+The right answer is what the step did, by the rules of its own run (:mod:`pyraft_lab.engine.consult`).
 """
 
 from collections.abc import Mapping
@@ -40,13 +40,13 @@ MAX_ENTRIES = 8
 REASONS: Mapping[VoteRefusal, tuple[str, str]] = {
     VoteRefusal.LEASE: ("lease", "no: I heard a leader too recently to help replace it"),
     VoteRefusal.LOG: ("log", "no: its log ends before mine"),
-    VoteRefusal.VOTE: ("vote", "no: my vote of that term is given, or the term is over"),
+    VoteRefusal.VOTE: ("vote", "no: I have voted in that term, or the term is over"),
 }
-"""Why a vote may be refused: the word to answer with, and what it means."""
+"""The reasons to refuse a vote: the answer, and its meaning."""
 
 
 def question(step: Step) -> Question | None:
-    """What the server of this step has to decide, or ``None`` where the step is routine."""
+    """What the server of this step has to decide; ``None`` if the step is routine."""
     if step.before.halted or any(isinstance(command, Halt) for command in step.commands):
         return None
     match step.event:
@@ -102,7 +102,7 @@ def _vote(step: Step, candidate: NodeId, request: CandidateMessage) -> Question 
 
 
 def _refusals(step: Step, request: CandidateMessage) -> list[VoteRefusal]:
-    """Every reason against the vote; where this run's own rule refuses it otherwise than Raft's, only what it says."""
+    """Every reason against the vote; if this run's own rule differs from Raft's, only the reason that it gives."""
     before, rules = step.before, (vote_refusal, pre_vote_refusal)
     said = answer_of(step, rules[isinstance(request, PreVoteRequest)])
     if departs(step, *rules):
@@ -123,7 +123,7 @@ def _vote_fact(state: RaftState) -> str:
 def _leader_fact(state: RaftState) -> str:
     if isinstance(state.role, Leader):
         return "you lead"
-    leader = f"you follow {server(state.leader)}" if state.leader else "you follow nobody"
+    leader = f"you follow {server(state.leader)}" if state.leader else "you follow no leader"
     return (
         f"{leader}, and {'heard a leader within its lease' if has_heard_leader(state) else 'heard no leader recently'}"
     )
@@ -148,7 +148,7 @@ def _append(step: Step, leader: NodeId, request: AppendRequest) -> Question | No
 
 
 def _sends(request: AppendRequest) -> str:
-    """What an append says."""
+    """The request of an append, in words."""
     if not request.entries:
         return f"asks whether your log agrees with its own up to {entry_name(request.prev)}"
     terms = sorted({entry.id.term for entry in request.entries})

@@ -1,4 +1,4 @@
-"""A table of rules with exceptions: for one question, and only for that one, it gives the answer it is told.
+"""A table of rules with exceptions: for one question, and only for that one, a rule returns the given answer.
 
 Every decision of Raft is a function in :class:`~pyraft_lab.engine.rules.Rules`; so an answer by hand is an exception
 to one of them. The table stays a function: the same state and the same message get the same answer from then on.
@@ -23,24 +23,24 @@ class OverriddenRule:
         self.exceptions: dict[tuple[Any, ...], Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
-        """What was told for these arguments, or what the rule says."""
+        """The result that was set for these arguments, or the result of the rule."""
         if self.exceptions and arguments in self.exceptions:
             return self.exceptions[arguments]
         return self.__wrapped__(*arguments)
 
 
 class Table:
-    """All rules, each of which may be overruled; ``rules`` is what an engine follows."""
+    """All rules, each of which may have exceptions; an engine follows ``rules``."""
 
     def __init__(self, rules: Rules = RAFT) -> None:
         self._overruled = {name: OverriddenRule(rule) for name, rule in _named(rules).items()}
         self.rules = Rules(**self._overruled)
 
     def overrule(self, taken: Step, rulings: Mapping[str, Any]) -> Step | None:
-        """Take the step again with these verdicts, now and from now on; ``None``, and no change, where it cannot be.
+        """Take the step again with these results, and keep them; ``None``, and no change, if that is impossible.
 
-        A verdict may lead to another rule (a node that recognises a leader must then look at its entries), so the step
-        is taken once for each.
+        One result may lead to another rule (a node that recognises a leader must then check its entries), so the step
+        is taken once for each result.
         """
         before = {name: dict(rule.exceptions) for name, rule in self._overruled.items()}
         try:

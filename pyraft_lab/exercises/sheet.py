@@ -1,4 +1,4 @@
-"""A server's state as one would keep it on a sheet of paper: Figure 2, in words."""
+"""A server's state as text: the paper's Figure 2."""
 
 from pyraft_lab.engine.rules import has_heard_leader
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
@@ -7,7 +7,7 @@ from pyraft_lab.trace.text import server, servers
 
 
 def state_sheet(state: RaftState) -> str:
-    """The state, a line for each box.
+    """The state, one line for each field of Figure 2.
 
     >>> print(state_sheet(RaftState(id=2)))
     n2, learner, term 0
@@ -22,8 +22,8 @@ def state_sheet(state: RaftState) -> str:
 
 
 def rows(state: RaftState) -> list[tuple[str, str]]:
-    """Names and values of what a server knows."""
-    voted = f"{server(state.vote.node)}{', who leads' if state.vote.committed else ''}"
+    """Names and values of the fields of a server's state."""
+    voted = f"{server(state.vote.node)}{' (leader)' if state.vote.committed else ''}"
     found = [
         ("votedFor", voted),
         ("log", log_row(state)),

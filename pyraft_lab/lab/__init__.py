@@ -1,1 +1,1 @@
-"""What moves in a notebook: the lab, live panels, and the door to JupyterLab."""
+"""Interactive views for notebooks: the Lab, live panels, and the start of JupyterLab."""

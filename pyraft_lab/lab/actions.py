@@ -1,4 +1,4 @@
-"""What a learner may do to a cluster with a click: orders from the drawing, checked and carried out."""
+"""The actions of a learner on a cluster: orders from the drawing, checked and carried out."""
 
 from abc import abstractmethod
 from typing import Any, get_args
@@ -15,7 +15,7 @@ from pyraft_lab.trace.text import server, servers, voters
 
 
 class Given(Struct, frozen=True):
-    """An order; ``words`` name the branch of time that it begins."""
+    """An action; ``words`` describe it and name the branch that it starts."""
 
     @abstractmethod
     def carry_out(self, sim: Simulation) -> None:
@@ -24,10 +24,10 @@ class Given(Struct, frozen=True):
     @property
     @abstractmethod
     def summary(self) -> str:
-        """What was done, in a few words such as ``"n1 crashed"``."""
+        """A short description of the action, such as ``"n1 crashed"``."""
 
     def summary_in(self, sim: Simulation) -> str:  # noqa: ARG002 (some need it)
-        """The words, with what only the run knows, such as a message's sender."""
+        """The description with details from the run, such as a message's sender."""
         return self.summary
 
 
@@ -101,7 +101,7 @@ class Drift(Given, frozen=True, tag="drift"):
 
 
 class TimeOut(Given, frozen=True, tag="timeout"):
-    """Fire a server's election timer; one without is told to campaign."""
+    """Fire a server's election timer; a server without one starts an election."""
 
     node: NodeId
 
@@ -118,7 +118,7 @@ class TimeOut(Given, frozen=True, tag="timeout"):
 
 
 class TakeSnapshot(Given, frozen=True, tag="snapshot"):
-    """Have a server build a snapshot, and drop the entries that it covers."""
+    """Let a server build a snapshot and delete the entries that it covers."""
 
     node: NodeId
 
@@ -152,7 +152,7 @@ class ToMessage(Given, frozen=True):
     message: MessageId
 
     def summary_in(self, sim: Simulation) -> str:
-        """The words, with the message's kind, sender and receiver instead of its number."""
+        """The description with the message's kind, sender and receiver instead of its number."""
         every = (flight for record in reversed(sim.trace.records) for flight in record.sent)
         flight = next((one for one in every if one.id == self.message), None)
         if flight is None:
@@ -162,7 +162,7 @@ class ToMessage(Given, frozen=True):
 
 
 class Drop(ToMessage, frozen=True, tag="drop"):
-    """Drop a message that is under way."""
+    """Drop a message that is on its way."""
 
     def carry_out(self, sim: Simulation) -> None:
         sim.drop(self.message)
@@ -302,7 +302,7 @@ OnLinks = Cut | Partition | Heal
 OfClients = Write | Read | AddLearner | ChangeMembership
 UserAction = OnServer | OnMessage | OnLinks | OfClients
 VERBS = tuple(str(kind.__struct_config__.tag) for kind in get_args(UserAction))
-"""What the drawing may offer."""
+"""The actions that the drawing may offer."""
 
 
 def parse_action(said: Any) -> UserAction:
@@ -314,5 +314,5 @@ def parse_action(said: Any) -> UserAction:
     try:
         found: UserAction = convert(said, UserAction)
     except MsgspecError as error:
-        raise PyraftError(f"the order {said} makes no sense: {error}") from error
+        raise PyraftError(f"invalid order {said}: {error}") from error
     return found

@@ -1,4 +1,4 @@
-"""Branches of time: whoever acts in the past gets another future, and the old one stays.
+"""Branches of a run: an action in the past starts a new branch, and the old one stays.
 
 ::
 
@@ -19,13 +19,13 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import EventId
 
 MAX_AHEAD = 2048
-"""Events a scout goes ahead at most."""
+"""The maximum number of events that a scout is ahead."""
 
 
 class Branch:
-    """One line of time: a simulation, how far it was looked at, and a scout that runs ahead of it.
+    """One branch: a simulation, the number of seen events, and a scout that runs ahead of it.
 
-    The simulation itself stands where somebody has looked; what lies beyond is a fork that may be thrown away.
+    The simulation itself stops at the last event that was shown; later events are in a fork that can be discarded.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class Branch:
         self._foreseen: Tape | None = None
         self._is_following = False
         self.version = 0
-        """Rises whenever what was foreseen did not come about."""
+        """Increases when foreseen events did not happen."""
         self.kept: EventId = 0
-        """How many events were left as they were then."""
+        """The number of events that stayed the same then."""
         sim.watch(self._add_record)
 
     @property
@@ -49,26 +49,26 @@ class Branch:
 
     @property
     def count(self) -> int:
-        """How many events are known, foreseen ones included."""
+        """The number of known events, including foreseen ones."""
         return (self._scout or self.sim).world.events
 
     @property
     def recording(self) -> Recording:
-        """Everything that is known."""
+        """The trace of all known events."""
         return Simulated(self._scout or self.sim)
 
     @property
     def timeline(self) -> Tape:
-        """The tape of everything that is known."""
+        """The tape of all known events."""
         return self._foreseen or self.tape
 
     @property
     def violations(self) -> Sequence[Violation]:
-        """Promises that were broken, or will be."""
+        """The violations in all known events."""
         return (self._scout or self.sim).violations
 
     def look_ahead(self, events: int) -> None:
-        """Know at least so many events, if there is that much future."""
+        """Run ahead until at least ``events`` events are known, if there are enough."""
         events = min(events, self.sim.world.events + MAX_AHEAD)
         if self.count >= events:
             return
@@ -78,10 +78,10 @@ class Branch:
             try:
                 timeline.add_record(scout.step())
             except PyraftError:
-                return  # nothing is pending: everybody is down or paused
+                return  # nothing is pending: all servers are down or paused
 
     def follow(self, event: EventId) -> None:
-        """Somebody has looked as far as ``event``: let it really happen."""
+        """Run the simulation up to ``event``, because it was shown."""
         self._is_following = True
         try:
             while self.last_event < min(event, self.count - 1):
@@ -90,24 +90,24 @@ class Branch:
             self._is_following = False
 
     def forget_future(self, happened: EventId) -> None:
-        """What was foreseen beyond the first ``happened`` events need not come about."""
+        """Forget the foreseen events after the first ``happened`` ones."""
         if self._scout is not None:
             self._scout = self._foreseen = None
             self.version, self.kept = self.version + 1, happened
 
     def wait(self, time: float) -> None:
-        """Let virtual time pass up to ``time``, in which nothing may happen."""
+        """Run to virtual time ``time``, even if nothing happens until then."""
         now = self.sim.world.now
         if (view := round(time * SECOND)) > now and self._is_quiet(view):
             self.sim.run((view - now) / SECOND)
 
     def do(self, action: UserAction) -> None:
-        """Carry out an order here and now."""
+        """Carry out an action at the present time of this branch."""
         self.forget_future(self.sim.world.events)
         action.carry_out(self.sim)
 
     def fork(self, name: str, at: EventId, action: UserAction) -> "Branch":
-        """Another branch, from right after event ``at`` on, for an order that is given there."""
+        """A new branch that starts right after event ``at``, for an action there."""
         sim = self.sim.fork(at=at)
         return Branch(sim, name, parent=self.name, at=at, why=action.summary_in(sim))
 
@@ -122,7 +122,7 @@ class Branch:
 
 
 class Branches:
-    """All branches of a run, the first being the simulation that was given."""
+    """All branches of a run; the first is the given simulation."""
 
     def __init__(self, sim: Simulation) -> None:
         self.all: dict[str, Branch] = {"main": Branch(sim, "main")}
@@ -133,7 +133,7 @@ class Branches:
         return self.all[name]
 
     def act(self, name: str, at: EventId, time: float, action: UserAction) -> Branch:
-        """Carry out an order right after event ``at`` of a branch, at ``time``; on a new branch where that is past."""
+        """Carry out an action after event ``at`` of a branch, at ``time``; in the past this starts a new branch."""
         branch = self[name]
         branch.follow(at)
         if at < branch.last_event:

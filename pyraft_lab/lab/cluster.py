@@ -1,6 +1,6 @@
-"""The desks of what is alive: a tape that grows as things happen, and orders that are carried out now.
+"""The sessions of live clusters: a tape that grows, and actions that are carried out at once.
 
-The past of a live cluster can be looked at as often as one likes, but there is no acting in it.
+You can view the past of a live cluster, but you cannot act in it.
 """
 
 import asyncio
@@ -57,14 +57,14 @@ if TYPE_CHECKING:
     from pyraft_lab.runtime.trace_stream import FollowedTrace
 
 MAX_EVENTS = 50_000
-"""Events a live tape holds; of more the oldest go, and the tape says how many went."""
+"""The maximum number of events of a live tape; the oldest are dropped, and the tape shows how many."""
 GOES = 160 * CHUNK
-"""How many of them go at once."""
-ENDED = "the cluster has ended: its tape can be looked at, not changed"
+"""The number of events that are dropped at once."""
+ENDED = "the cluster has ended: you can view its tape, but not change it"
 
 
 class LiveSession(RecordedSession):
-    """A run that goes on: more of it with every ``grow``, and orders from the drawing."""
+    """A running cluster: ``grow`` adds new events, and the drawing sends orders."""
 
     def __init__(self, trace: Trace, gate: Gate) -> None:
         self._source, self._gate = trace, gate
@@ -82,15 +82,15 @@ class LiveSession(RecordedSession):
     @property
     @abstractmethod
     def about(self) -> Json:
-        """The board's title, and what the drawing ``can`` order."""
+        """The title of the header, and the actions that the drawing ``can`` offer."""
 
     @abstractmethod
     def held(self) -> list[MessageId]:
-        """The messages that wait before the gate, and that the tape knows: one picture, not two taken at two times."""
+        """The held messages that the tape knows, so that both show the same moment."""
 
     @abstractmethod
     def carry_out(self, action: LiveAction) -> None:
-        """Do it now, or start to."""
+        """Carry out an action, or start it."""
 
     def header(self) -> Header:
         """Everything that is drawn once."""
@@ -100,23 +100,25 @@ class LiveSession(RecordedSession):
         return header if self.is_alive else self.ended(header)
 
     @staticmethod
-    def ended(board: Header) -> Header:
-        """What the header says once the cluster has ended."""
-        return replace(board, live=False, can=(), over=ENDED)
+    def ended(header: Header) -> Header:
+        """The header after the end of the cluster."""
+        return replace(header, live=False, can=(), over=ENDED)
 
     def gate(self) -> GateNews:
-        """Whether messages are held, and which."""
+        """Whether messages are held, and which ones."""
         return GateNews(closed=self._gate.is_closed, frozen=False, held=tuple(self.held()))
 
     def grow(self) -> Iterator[Told]:
-        """Take in what has happened since; what to tell the drawing of it."""
+        """Add the events since the last call; return the messages for the drawing."""
         before = len(self._recording)
         for record in self._numbered.add(self._source.records):
             self._recording.trace(record)
             self._tape.add_record(record)
         if len(self._recording) > before:
             newest = (len(self._recording) - 1) // CHUNK
-            for number in range(max(before // CHUNK, newest - 1), newest + 1):  # others are asked for when needed
+            for number in range(
+                max(before // CHUNK, newest - 1), newest + 1
+            ):  # the drawing asks for others when it needs them
                 yield ChunkNews("main", self._recording.chunk(number))
             yield self.updates("main")
         if len(self._recording) > self.max_events:
@@ -127,7 +129,7 @@ class LiveSession(RecordedSession):
             yield Failure(self._failures.get())
 
     def _let_go(self, events: int) -> None:
-        """Forget the oldest events, and count the others anew."""
+        """Drop the oldest events and renumber the others."""
         self._recording = self._recording.later(events)
         self._tape = self._tape.later(events, self._recording.trace.records[0].time)
         self._numbered.forget(events, self._source.records)
@@ -136,7 +138,7 @@ class LiveSession(RecordedSession):
         self.place = (branch, max(0, event - events), time)
 
     def timeline(self, branch: str) -> Timeline:
-        """The whole run that is still there; another version each time the oldest events went."""
+        """The whole kept run; its version increases each time the oldest events are dropped."""
         return replace(super().timeline(branch), version=self._dropped, kept=0, gone=self._dropped)
 
     def _gate_update(self) -> Iterator[Told]:
@@ -146,7 +148,7 @@ class LiveSession(RecordedSession):
             yield now
 
     def carry_out_action(self, act: Act) -> Iterator[Told]:
-        """Carry out an order now, whatever moment is shown; then show the newest one."""
+        """Carry out an order now, even if the drawing shows the past; then show the newest moment."""
         if not self.is_alive:
             raise PyraftError(ENDED)
         self.carry_out(parse_live_action(act.order))
@@ -168,7 +170,7 @@ class LiveSession(RecordedSession):
                 self._gate.delay(self._numbered.message_id(message), seconds)
 
     def start(self, work: Callable[[], object]) -> Thread:
-        """Do what may take long on a thread of its own; should it fail, ``grow`` tells."""
+        """Run a long action on a thread of its own; ``grow`` reports a failure."""
 
         def attempt() -> None:
             try:
@@ -184,7 +186,7 @@ class LiveSession(RecordedSession):
 
 
 class FollowedSession(LiveSession):
-    """A cluster elsewhere, followed over a broker: its tape, and the gates of nodes started with ``--weather``."""
+    """A remote cluster, followed over a broker: its tape, and the gates of nodes started with ``--weather``."""
 
     def __init__(self, trace: "FollowedTrace") -> None:
         self._followed = trace
@@ -197,22 +199,24 @@ class FollowedSession(LiveSession):
 
     @property
     def about(self) -> Json:
-        """Its name, and that its messages can be held."""
+        """The header: its name, and the orders that its gates accept."""
         return {"title": f"cluster {self._followed.cluster}, followed over MQTT", "can": tags(get_args(AtGate))}
 
     def held(self) -> list[MessageId]:
-        """Whatever left and did not arrive, while the gates are closed."""
+        """The messages that were sent and did not arrive, while the gates are closed."""
         return list(self._recording.view(len(self._recording) - 1).flying) if self._gate.is_closed else []
 
     def carry_out(self, action: LiveAction) -> None:
-        """Nothing but what a gate can do."""
+        """Refuse everything except orders to the gates."""
         if not isinstance(action, AtGate):
-            raise PyraftError("a cluster that is followed can be looked at, and its messages be held; ask its owner")
+            raise PyraftError(
+                "a followed cluster can only be viewed, and its messages held; for other actions ask its owner"
+            )
         self.at_gate(action)
 
 
 class ClusterSession(LiveSession):
-    """A cluster of this process, or one of processes that were started from here."""
+    """A cluster in this process, or in processes that this process started."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -229,15 +233,15 @@ class ClusterSession(LiveSession):
 
     @property
     def about(self) -> Json:
-        """What can be done to it."""
+        """The header, with the possible actions."""
         return {"title": "live cluster", "can": tags([*self._acts, *self._waits, *get_args(AtGate)])}
 
     def gate(self) -> GateNews:
-        """Whether messages are held, and whether the clocks stand still."""
+        """Whether messages are held, and whether the timers are frozen."""
         return replace(super().gate(), frozen=self._is_frozen)
 
     def held(self) -> list[MessageId]:
-        """What waits before the gate; of other processes what left and did not arrive."""
+        """The held messages; for other processes, the messages that were sent and did not arrive."""
         if not isinstance(self._cluster, LocalCluster):
             return list(self._recording.view(len(self._recording) - 1).flying) if self._gate.is_closed else []
         waiting = self._cluster.gate.held
@@ -246,7 +250,7 @@ class ClusterSession(LiveSession):
         return [number for number in numbers if number is not None and number in flying]
 
     def carry_out(self, action: LiveAction) -> None:
-        """Do it now; clients' calls go on by themselves. Not on the cluster's own thread."""
+        """Carry out an action; client calls continue in the background. Not on the cluster's own thread."""
         if isinstance(action, AtGate):
             self.at_gate(action)
         elif type(action) in self._waits:
@@ -256,11 +260,11 @@ class ClusterSession(LiveSession):
             self._keep_frozen(action)
         else:
             raise PyraftError(
-                f"a live cluster does not do this from here: {type(action).__name__}; ask its own methods"
+                f"the Lab cannot do this to a live cluster: {type(action).__name__}; call the cluster's own methods"
             )
 
     def _keep_frozen(self, action: LiveAction) -> None:
-        """Who starts anew starts frozen, where all are."""
+        """Freeze the timers of a restarted node if all timers are frozen."""
         if isinstance(action, (Freeze, Thaw)):
             self._is_frozen = isinstance(action, Freeze)
         elif isinstance(action, Restart) and self._is_frozen:
@@ -268,13 +272,13 @@ class ClusterSession(LiveSession):
 
 
 def gate_of(cluster: Cluster) -> Gate:
-    """What holds messages between its nodes: here, or over the broker in each of their processes."""
+    """The gate between the nodes: in this process, or over the broker in each of their processes."""
     trace = cluster.trace
     if isinstance(cluster, LocalCluster):
         return cluster.gate
     if is_followed(trace):
         return RemoteGate(trace.publish)
-    raise PyraftError("nothing is followed of this cluster; make it with trace=20_000 and begin it before the Lab")
+    raise PyraftError("this cluster records no trace; create it with trace=20_000 and start it before the Lab")
 
 
 Acts = Mapping[type[Any], Callable[[Any, Any], object]]
@@ -287,25 +291,25 @@ QUICK: Acts = {
     Pause: lambda cluster, order: cluster.pause(order.node),
     Resume: lambda cluster, order: cluster.resume(order.node),
 }
-"""What is done at once."""
+"""Actions that finish at once."""
 NEAR: Acts = {
     TimeOut: lambda cluster, order: cluster.raft(order.node).trigger.elect(pre_vote=cluster.config.pre_vote),
     TakeSnapshot: lambda cluster, order: cluster.raft(order.node).trigger.snapshot(),
     Freeze: lambda cluster, _: cluster.freeze(),
     Thaw: lambda cluster, _: cluster.thaw(),
 }
-"""What needs the nodes' handles, which are in their processes."""
+"""Actions that need the nodes in this process."""
 SLOW: Acts = {
     Read: lambda cluster, order: asyncio.run(cluster.new_client().read(order.key)),
     AddLearner: lambda cluster, order: asyncio.run(cluster.add_learner(order.node)),
     ChangeMembership: lambda cluster, order: asyncio.run(cluster.change_membership(set(order.nodes))),
     Transfer: lambda cluster, order: asyncio.run(cluster.transfer(order.node)),
 }
-"""What waits for others: a majority, a new leader, whoever opens the gate."""
+"""Actions that wait: for a majority, for a new leader, or for an open gate."""
 
 
 def write(cluster: LocalCluster, action: Write) -> None:
-    """Hand the leader the command at once: a session would begin with a read, which is not what one wants to see."""
+    """Send the command to the leader directly: a session would first send a read."""
 
     async def attempt() -> None:
         await cluster.raft(await cluster.wait_leader()).client_write(command(action))
@@ -314,16 +318,16 @@ def write(cluster: LocalCluster, action: Write) -> None:
 
 
 def write_in_a_session(cluster: Cluster, action: Write) -> None:
-    """Where the leader's handle is in another process."""
+    """The same if the leader is in another process."""
     asyncio.run(cluster.new_client().write(command(action)))
 
 
 def command(action: Write) -> Json:
-    """What the key-value machine understands."""
+    """The command for the key-value machine."""
     return {"op": "put", "key": action.key, "value": action.value}
 
 
 def is_followed(trace: Trace) -> "TypeGuard[FollowedTrace]":
-    """Whether a trace comes over a broker; where its module was never needed, none does."""
+    """Whether a trace comes over a broker; none does if its module is not loaded."""
     stream = sys.modules.get("pyraft_lab.runtime.trace_stream")
     return stream is not None and isinstance(trace, stream.FollowedTrace)

@@ -1,4 +1,4 @@
-"""One instant of a cluster as a picture needs it, whether it was simulated, recorded or followed live."""
+"""A cluster at one moment as a picture needs it: simulated, recorded or followed live."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,20 +14,20 @@ from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import EventId, Flight, MessageId
 
 LONGEST = 48
-"""Characters of a machine's state that are shown."""
+"""The maximum number of characters of a machine's state."""
 
 
 class Clock(Struct, frozen=True):
-    """The timer that matters: when it began, and when it runs out (``None`` where only the future knows)."""
+    """The shown timer: when it started, and when it fires (``None`` if this is not known yet)."""
 
     began: float
     ends: float | None
 
 
 class ServerView(Struct, frozen=True, kw_only=True):
-    """One server at that instant; ``silent``: it is not up as far as anybody hears.
+    """One server at that moment; ``silent``: it is no longer heard from.
 
-    ``digest`` is equal where state machines are equal, ``holds`` is what the machine says, shortened. ``rules`` is the
+    ``digest`` is equal if state machines are equal, ``holds`` is the shortened content of the machine. ``rules`` is the
     table that the server follows, as a :class:`~pyraft_lab.engine.state.Step` has it: ``None`` is Raft's own.
     """
 
@@ -43,9 +43,9 @@ class ServerView(Struct, frozen=True, kw_only=True):
 
 
 class ClusterView(Struct, frozen=True, kw_only=True):
-    """Everything there is to draw at ``time``; ``cuts`` are links that let nothing through, one way each.
+    """Everything to draw at ``time``; ``cuts`` are the cut links, one direction each.
 
-    ``early`` are messages that arrived before their sender told that they had left, as happens in live clusters.
+    ``early`` are messages that arrived before the record of their sending, as happens in live clusters.
     """
 
     time: float = 0.0
@@ -56,14 +56,14 @@ class ClusterView(Struct, frozen=True, kw_only=True):
 
 
 def clock_of(state: RaftState) -> Timer:
-    """Which timer matters: a leader's next heartbeat; for everybody else, when to campaign."""
+    """The timer to show: a leader's heartbeat timer, and the election timer of every other server."""
     return HEARTBEAT if isinstance(state.role, Leader) else ELECTION
 
 
 class Projector:
-    """Takes moments of simulated worlds; what did not change since the last picture is not looked at again.
+    """Makes views of simulated worlds; servers that did not change since the last view are reused.
 
-    ``time_of`` tells when an event happened.
+    ``time_of`` returns the time of an event.
     """
 
     def __init__(self, time_of: Callable[[EventId], float]) -> None:
@@ -72,7 +72,7 @@ class Projector:
         self._machines: dict[NodeId, tuple[Sessions, str, str]] = {}
 
     def project(self, world: World) -> ClusterView:
-        """The moment of a world."""
+        """The view of a world."""
         servers = {node.id: self._server(node, world.setting.engine.rules) for node in world.nodes.values()}
         return ClusterView(time=world.now / SECOND, servers=servers, flying=world.flights, cuts=world.cuts)
 
@@ -113,7 +113,7 @@ class Projector:
 
 
 def machine_text(machine: object) -> str:
-    """What a state machine holds, in a few characters.
+    """The content of a state machine, in a few characters.
 
     >>> machine_text(KeyValue({"x": 1, "y": 2}))
     'x=1 y=2'

@@ -1,4 +1,4 @@
-"""What the cluster is deciding right now, and how far it is: votes counted, copies counted, set by set."""
+"""The current decisions of a cluster: counted votes and copies, for each voter set."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Literal
@@ -16,9 +16,9 @@ from pyraft_lab.trace.text import server, voters
 
 
 def decisions(view: ClusterView) -> tuple[Decision, ...]:
-    """Every election, commitment or leadership of the newest term that is under way.
+    """Every current election, commit or leadership of the newest term.
 
-    ``sets`` has one tally for each voter set: who is in it, who agrees, who refuses, how many are needed.
+    ``sets`` has one tally for each voter set: its members, the servers that agree, those that refuse, and the need.
     """
     alive = [one for one in view.servers.values() if one.up]
     busy = [one for one in alive if isinstance(one.state.role, (PreCandidate, Candidate, Leader))]
@@ -33,7 +33,7 @@ def _running_for(state: RaftState) -> int:
 
 
 def _by_own_rule(one: ServerView) -> Decision:
-    """The decision; where a rule of this run takes it, and not Raft's own, nobody knows what that rule needs."""
+    """The decision; if this run's own rule takes it and not Raft's, the need is unknown."""
     decision = _decision(one.state)
     decides = commit_index if isinstance(one.state.role, Leader) else has_won
     name = decides.__name__
@@ -53,7 +53,7 @@ def _decision(state: RaftState) -> Decision:
         case Leader() as role:
             return _commitment(state, role) if state.log.last.index > state.committed else _leadership(state)
         case _:
-            raise AssertionError("only who is active decides something")
+            raise AssertionError("only an active server decides something")
 
 
 def _election(
@@ -98,7 +98,7 @@ def _tallies(membership: Membership, agree: Collection[NodeId], refuse: Collecti
 
 
 def _majority(sets: Sequence[Tally]) -> str:
-    """How many it takes: of each set, where there are two."""
+    """The majority that is needed: of each set, if there are two."""
     if len(sets) == 1:
         return f"{sets[0].need} of {len(sets[0].of)} servers"
     return " and ".join(f"{one.need} of {voters(one.of)}" for one in sets)

@@ -1,4 +1,4 @@
-"""What one event says of itself: its sentence, the rule that decided it, and which lines of that rule really ran."""
+"""The explanation of one event: its sentence, the rule that decided it, and the lines of that rule that ran."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ Flights = Mapping[MessageId, Flight]
 
 
 def explain_event(record: Record, flights: Flights, engine: Engine) -> SceneEvent:
-    """One event: when, where, why, in words; ``lit`` are the lines of its rule that ran."""
+    """One event with time, server and explanation; ``lit`` are the lines of its rule that ran."""
     event = SceneEvent(
         id=record.id,
         time=record.time,
@@ -45,7 +45,7 @@ def explain_event(record: Record, flights: Flights, engine: Engine) -> SceneEven
 
 
 def ruling(engine: Engine, records: Sequence[Record]) -> Engine:
-    """The engine that decided these records; a trace recorded elsewhere says which rules it followed."""
+    """The engine of these records; a trace from elsewhere names its rules."""
     step = next((record.step for record in reversed(records) if record.step is not None), None)
     if step is None or type(engine) is not Engine or rules_of(step) == engine.rules:
         return engine
@@ -53,7 +53,7 @@ def ruling(engine: Engine, records: Sequence[Record]) -> Engine:
 
 
 def decider(engine: Engine, decided: Rule) -> Callable[..., Any]:
-    """The function that really decided: the engine's own where its table has another one than the paper's."""
+    """The function that decided: the engine's own function if its table differs from the paper's rules."""
     own = {name: getattr(engine.rules, name) for name in engine.rules.__struct_fields__}
     return own.get(decided.decider.__name__, decided.decider) if _is_in_table(decided) else decided.decider
 
@@ -63,7 +63,7 @@ def _is_in_table(decided: Rule) -> bool:
 
 
 def source(engine: Engine, decided: Rule) -> RuleSource:
-    """The lines of the deciding function, for everybody to read."""
+    """The source lines of the deciding function."""
     lines, first = lines_of(decider(engine, decided))
     return RuleSource(
         label=decided.label,
@@ -77,18 +77,18 @@ def source(engine: Engine, decided: Rule) -> RuleSource:
 
 @lru_cache(maxsize=256)
 def lines_of(function: Callable[..., Any]) -> tuple[list[str], int]:
-    """The source of a function, and the number of its first line; found once, for that takes long."""
+    """The source of a function, and the number of its first line; cached, because the search is slow."""
     try:
         lines, first = getsourcelines(function)
     except (OSError, TypeError):
-        return ["the source of this rule is not at hand"], 0
+        return ["the source of this rule is not available"], 0
     return [line.rstrip() for line in lines], first
 
 
 def lines_that_ran(engine: Engine, step: Step, deciding: Callable[..., Any]) -> list[int]:
-    """The numbers of the lines that run where the step is taken once more: Raft is pure, so it may be.
+    """The numbers of the lines that run if the step is repeated, which is possible because Raft is pure.
 
-    Nothing if the step comes out otherwise, as it does where other rules were in force.
+    Empty if the repeated step has another result, as with other rules.
     """
     code = getattr(deciding, "__code__", None)
     if not isinstance(code, CodeType):
@@ -118,7 +118,7 @@ def _watched(engine: Engine, step: Step, code: CodeType, ran: set[int]) -> Step:
 
 
 def written(entry: Entry) -> tuple[str, BookEntry]:
-    """What an entry says, by its name in the book."""
+    """The content of an entry, by its name in the book."""
     name = f"{entry.id.index}.{entry.id.term}.{entry.id.node}"
     match entry.payload:
         case Noop():

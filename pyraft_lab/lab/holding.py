@@ -11,11 +11,11 @@ from pyraft_lab.trace.record import MessageId
 
 
 class Hold(Struct, frozen=True, tag="hold"):
-    """Hold every message that leaves from now on."""
+    """Hold every message that is sent from now on."""
 
 
 class ReleaseAll(Struct, frozen=True, tag="open"):
-    """Release all held messages, and hold no more."""
+    """Release all held messages and stop holding."""
 
 
 class Release(Struct, frozen=True, tag="release"):
@@ -37,7 +37,7 @@ LiveAction = UserAction | Hold | ReleaseAll | Release | Freeze | Thaw
 
 
 class Gate(Protocol):
-    """Where messages are held: the gate of a cluster in this process, or those of all processes as one."""
+    """The gate that holds messages: of a cluster in this process, or of all its processes."""
 
     @property
     def is_closed(self) -> bool:
@@ -60,7 +60,7 @@ class Gate(Protocol):
 
 
 def parse_live_action(said: Any) -> LiveAction:
-    """The order in a message from the drawing; ``PyraftError`` where it makes no sense.
+    """The order in a message from the drawing; ``PyraftError`` if it is invalid.
 
     >>> parse_live_action({"type": "release", "message": 3})
     Release(message=3)
@@ -68,10 +68,10 @@ def parse_live_action(said: Any) -> LiveAction:
     try:
         found: LiveAction = convert(said, LiveAction)
     except MsgspecError as error:
-        raise PyraftError(f"the order {said} makes no sense: {error}") from error
+        raise PyraftError(f"invalid order {said}: {error}") from error
     return found
 
 
 def tags(kinds: Sequence[type[Any]]) -> list[str]:
-    """How the drawing calls these orders."""
+    """The names of these orders in the drawing."""
     return [str(kind.__struct_config__.tag) for kind in kinds]

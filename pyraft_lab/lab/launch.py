@@ -7,7 +7,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "config"  # labconfig/ below it: no news, Markdown opens as a notebook
-WORKSPACE = "pyraft-lab"  # a layout of its own, so that none of another project's tabs come back
+WORKSPACE = "pyraft-lab"  # a layout of its own, without the tabs of other projects
 
 HELP = """usage: pyraft-lab lab [JupyterLab options]
 
@@ -22,7 +22,7 @@ examples:
 
 
 def launch(arguments: Sequence[str]) -> int:
-    """Serve the guide until it is interrupted; what `pyraft-lab lab` does not know goes to JupyterLab."""
+    """Serve the guide until it is interrupted; JupyterLab gets all options that `pyraft-lab lab` does not know."""
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return 0
@@ -40,7 +40,7 @@ def use_own_settings() -> None:
 
 
 def options(root: Path) -> list[str]:
-    """What JupyterLab is told before the user's own options, which win."""
+    """Options for JupyterLab; the user's own options come later and win."""
     return [
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url=/lab/workspaces/{WORKSPACE}/tree/{first_chapter(root)}",
@@ -49,7 +49,7 @@ def options(root: Path) -> list[str]:
 
 
 def guide(here: Path = HERE) -> Path:
-    """The directory that holds `chapters/`: the current one, this checkout, or a copy of what came with the wheel."""
+    """The directory that holds `chapters/`: the current one, this checkout, or a copy of the chapters in the wheel."""
     for root in (Path.cwd(), here.parents[1]):
         if has_chapters(root):
             return root
@@ -60,10 +60,10 @@ def guide(here: Path = HERE) -> Path:
 
 
 def has_chapters(root: Path) -> bool:
-    """Whether the guide's text lies below `root`; another project's `chapters/` does not count."""
+    """Whether the guide's text is below `root`; another project's `chapters/` does not count."""
     return (root / "chapters" / "00-start-here.md").is_file()
 
 
 def first_chapter(root: Path) -> str:
-    """The path, below `root`, of the chapter to begin with."""
+    """The path, below `root`, of the first chapter."""
     return min((root / "chapters").glob("[0-9]*.md")).relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""Figures that keep up with a live cluster while cells go on running."""
+"""Figures of a live cluster that stay up to date while cells run."""
 
 import time
 from bisect import bisect_left
@@ -19,15 +19,15 @@ from pyraft_lab.viz import theme
 from pyraft_lab.viz.drawing import on_page, twin, words_of
 
 LOADS = 10.0
-"""Seconds that a page may take to build a figure that is new to it: what is sent meanwhile would go astray."""
+"""Seconds to wait for a page that builds a new figure: it would lose updates sent meanwhile."""
 
 
 LASTING = frozenset({Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.PARTITION, Kind.HEAL})
-"""What is done to a server, or to the network, and holds until something else is done."""
+"""Faults of servers and of the network that last until they are undone."""
 
 
 class Live(Protocol):
-    """What can be followed: a ``LocalCluster``."""
+    """A cluster that can be followed: a ``LocalCluster``."""
 
     @property
     def trace(self) -> Trace:
@@ -39,10 +39,10 @@ class Live(Protocol):
 
 
 def live_figure(cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None = 20.0) -> "LiveFigure":
-    """``draw(trace)`` of a live cluster, drawn anew as things happen, until the cluster ends or you ``close()`` it.
+    """Draw ``draw(trace)`` of a live cluster again and again, until the cluster ends or you ``close()`` the figure.
 
-    At most ten times a second, and less often where drawing takes long. The newest ``seconds`` are drawn (``None``: all
-    that is kept).
+    It updates at most ten times a second, and less often if drawing is slow. The figure shows the newest ``seconds``
+    (``None``: all kept records).
 
     >>> figure = live_figure(cluster, viz.roles)  # doctest: +SKIP
     """
@@ -55,7 +55,7 @@ def live_figure(cluster: Live, draw: Callable[..., go.Figure], *, seconds: float
 
 
 def check_live(cluster: object) -> None:
-    """Refuse what does not live, before a widget is made of it."""
+    """Refuse anything that is not a live cluster, before a widget is made."""
     if isinstance(cluster, type) or not (hasattr(cluster, "trace") and hasattr(cluster, "is_running")):
         found = f"the class {cluster.__name__}" if isinstance(cluster, type) else f"a {type(cluster).__name__}"
         raise PyraftError(
@@ -64,7 +64,7 @@ def check_live(cluster: object) -> None:
 
 
 class LiveFigure(go.FigureWidget):  # type: ignore[misc]
-    """A figure with a pulse; made by :func:`live_figure`."""
+    """A figure that updates itself; made by :func:`live_figure`."""
 
     _ticker: Ticker
     _follower: "Follower"
@@ -85,12 +85,12 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         return f"<live figure: {self._follower.name}>"
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """The widget where it can live; else the picture as it stands, with its words."""
+        """The widget if the page can run it; else a static picture with its text."""
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
         return {**found, "text/html": twin(self._follower.picture), "text/plain": repr(self)}
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 (ipywidgets)
-        """All of it as it stands, where a page is loaded anew: changes rest until that page can follow them."""
+        """The whole present figure, for a page that is loaded again; updates wait until that page is ready."""
         if key is None and hasattr(self, "_follower"):
             self._wait_for_the_page()
             now = {
@@ -103,26 +103,26 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
     @property
     def story(self) -> str:
-        """What the picture says, in words."""
+        """The content of the picture as text."""
         return words_of(self._follower.picture)
 
     @property
     def is_live(self) -> bool:
-        """Whether it is still kept up to date."""
+        """Whether it still updates."""
         return self._ticker.is_alive
 
     def close(self) -> None:
-        """Keep it up to date no longer; the last picture stays."""
+        """Stop updating; the last picture stays."""
         if hasattr(self, "_ticker"):
             self._ticker.close()
 
     def join(self, timeout: float) -> None:
-        """Wait until it is kept up to date no longer."""
+        """Wait until it stops updating."""
         self._ticker.join(timeout)
 
     @property
     def updates(self) -> int:
-        """How often it has been drawn; what happened between two of them is in the later one."""
+        """The number of pictures drawn; each shows everything since the one before."""
         return self._follower.drawn
 
     def _wait_for_the_page(self) -> None:
@@ -136,7 +136,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
             return True
         new = self._follower.draw_or_explain()
         if new is not None:
-            new.layout.autosize = True  # said once it is on the page, this makes it as wide as its cell
+            new.layout.autosize = True  # sent after it is on the page, this makes it as wide as its cell
             redraw(self, new)
         if self._follower.is_over:
             self.close()
@@ -144,7 +144,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
 
 
 class Follower:
-    """Looks at a cluster now and then: a new figure where something has happened since, else nothing."""
+    """Polls a cluster: a new figure if something has happened, else ``None``."""
 
     def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
         self.name: str = getattr(draw, "__name__", type(draw).__name__)
@@ -155,7 +155,7 @@ class Follower:
         self.drawn = 0
 
     def draw(self) -> go.Figure | None:
-        """The figure as of now; after the end of the cluster for the last time."""
+        """The present figure; after the end of the cluster for the last time."""
         self.is_over = not self._cluster.is_running
         records = self._cluster.trace.records
         if not records or records[-1].id == self._seen:
@@ -166,7 +166,7 @@ class Follower:
         return self.picture
 
     def draw_or_explain(self) -> go.Figure | None:
-        """The figure as a page shows it, or one that says why there is none."""
+        """The figure for a page, or an empty figure with the reason."""
         try:
             new = self.draw()
         except PyraftError as error:  # nothing to draw yet, perhaps
@@ -177,7 +177,7 @@ class Follower:
 
 
 def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]:
-    """The records of the last so many seconds, and before them how each server stood when they began."""
+    """The records of the last ``seconds``, after records with the state of each server at their start."""
     if seconds is None:
         return records
     begin = records[-1].time - seconds
@@ -186,7 +186,7 @@ def newest(records: Sequence[Record], seconds: float | None) -> Sequence[Record]
 
 
 def latest_steps(records: Sequence[Record], now: float) -> list[Record]:
-    """The last step of each server, and what was done to it since, as if it were ``now``."""
+    """The last step of each server and its later faults, dated ``now``."""
     last: dict[tuple[int, bool], Record] = {}
     for record in reversed(records):
         if (record.node, True) not in last and (record.after is not None or record.kind in LASTING):
@@ -194,7 +194,7 @@ def latest_steps(records: Sequence[Record], now: float) -> list[Record]:
     return [replace(record, time=now, sent=()) for record in reversed(last.values())]
 
 
-# Putting one figure in the place of another
+# Replacing one figure by another
 
 
 def redraw(shown: go.FigureWidget, new: go.Figure) -> None:
@@ -211,7 +211,7 @@ def redraw(shown: go.FigureWidget, new: go.Figure) -> None:
 
 
 def _alike(shown: Sequence[Any], new: Sequence[Any]) -> int:
-    """How many traces may stay, with other values: the first ones, as long as both figures have the same sorts."""
+    """The number of traces that can stay with new values: the first ones, while both figures have the same kinds."""
     pairs = takewhile(lambda pair: pair[0].type == pair[1].type, zip(shown, new, strict=False))
     return sum(1 for _ in pairs)
 

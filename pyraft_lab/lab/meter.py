@@ -1,4 +1,4 @@
-"""How a live cluster is doing: commands committed a second, how long they wait, what is on its way."""
+"""Measures of a live cluster: committed commands per second, their latency, messages on their way."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from pyraft_lab.engine.types import LogId, NodeId, Term
 from pyraft_lab.trace.record import AWAY, UP, EventId, Fate, Flight, Kind, MessageId, Record
 
 STALE = 1.0
-"""Seconds after which a message nobody has heard of counts as lost, not as on its way."""
+"""Seconds after which a message without a record counts as lost, not as on its way."""
 BARS = 30
-"""Into how many stretches the time that is looked at is parted, to see how the throughput changes."""
+"""The number of intervals in the observed time, to show changes of the throughput."""
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """What the meter shows at one moment; latencies in milliseconds, ``None`` where nothing was committed."""
+    """The measures at one moment; latencies in milliseconds, ``None`` if no command was committed."""
 
     time: float = 0.0
     leader: NodeId | None = None
@@ -40,7 +40,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Meter:
-    """Looks at records one by one, and knows how the last ``seconds`` were."""
+    """Takes records one by one, and measures the last ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -79,7 +79,7 @@ class Meter:
                 self._commits.append((time, time - began))
 
     def read(self, now: float | None = None) -> Reading:
-        """How it stands at ``now`` (seconds of the trace; the newest record's unless given)."""
+        """The measures at ``now`` (seconds of the trace; the newest record's time by default)."""
         now = self._now if now is None else now
         self._forget(now)
         took = sorted(latency * 1000 for _, latency in self._commits)
@@ -116,7 +116,7 @@ class Meter:
 
 
 def records_after(records: Sequence[Record], seen: EventId | None) -> list[Record]:
-    """The records behind the one seen last, oldest first; all of them where that one is kept no longer."""
+    """The records after the last seen one, oldest first; all records if that one was dropped."""
     fresh: list[Record] = []
     for record in reversed(records):
         if record.id == seen:

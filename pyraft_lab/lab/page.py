@@ -16,11 +16,11 @@ from pyraft_lab.lab.wire import Chunk, OfflinePage, Timeline
 
 STATIC = Path(__file__).parent / "static"
 MAX_EVENTS = 10_000
-"""Events of one branch that a page carries; of longer runs the newest."""
+"""The maximum number of events of one branch in a page; the newest ones of longer runs."""
 
 
 def page(session: Session, title: str, picture: str) -> str:
-    """The whole page; ``picture`` is what is seen where no script runs."""
+    """The whole page; ``picture`` is shown if scripts are off."""
     style, script = (STATIC / "lab.css").read_text(encoding="utf-8"), (STATIC / "lab.js").read_text(encoding="utf-8")
     assert "</script" not in script, "the drawing would end its own element"
     return f"""<!doctype html>
@@ -44,14 +44,14 @@ play(document.getElementById("lab"), "{pack(recorded(session))}");
 
 
 def player(session: Session, picture: str) -> str:
-    """A piece of HTML for any page: the picture, in whose place the Lab plays where scripts run.
+    """A piece of HTML for any page: the picture, which the Lab replaces if scripts run.
 
-    Everything is in it, so that it plays from a disk, too: a notebook made into a page, an editor without a kernel.
+    It contains everything, so it also plays from a file: an exported notebook, an editor without a kernel.
     """
     module = pack({"style": (STATIC / "lab.css").read_text("utf-8"), "script": (STATIC / "lab.js").read_text("utf-8")})
     return f"""<div>{picture}</div><script>
 (async (place) => {{
-  const bytes = Uint8Array.from(atob("{module}"), (letter) => letter.codePointAt(0));
+  const bytes = Uint8Array.from(atob("{module}"), (character) => character.codePointAt(0));
   const packed = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const {{ style, script }} = await new Response(packed).json();
   const lab = await import(URL.createObjectURL(new Blob([script], {{ type: "text/javascript" }})));
@@ -63,7 +63,7 @@ def player(session: Session, picture: str) -> str:
 
 
 def recorded(session: Session, *, foreseen: bool = False) -> OfflinePage:
-    """Header and chunks of every branch, as far as somebody has looked; or as far as the desk has looked ahead."""
+    """Header and chunks of every branch, up to the last seen event; or up to the last foreseen one."""
     header = session.header()
     timelines = tuple(_ended(one) if foreseen else _happened(one) for one in header.timelines)
     chunks = tuple((one.name, chunk) for one in timelines for chunk in _chunks(session, one))
@@ -71,12 +71,12 @@ def recorded(session: Session, *, foreseen: bool = False) -> OfflinePage:
 
 
 def _ended(timeline: Timeline) -> Timeline:
-    """A timeline after which nothing can be had."""
+    """A timeline without further events."""
     return replace(timeline, limit=timeline.count)
 
 
 def _happened(timeline: Timeline) -> Timeline:
-    """A timeline without what is only foreseen."""
+    """A timeline without foreseen events."""
     count = timeline.seen + 1
     times = timeline.times[:count]
     return replace(
@@ -98,5 +98,5 @@ def _chunks(session: Session, timeline: Timeline) -> Iterator[Chunk]:
 
 
 def pack(value: Any) -> str:
-    """JSON, zipped and in letters; the same for the same value."""
+    """JSON, compressed and in base64; the same for the same value."""
     return b64encode(gzip.compress(encode(value), mtime=0)).decode()

@@ -1,4 +1,4 @@
-"""Panels that keep up with a live cluster: a strip of figures, and a log of what happens."""
+"""Panels of a live cluster that stay up to date: a row of measures, and a log of events."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from pyraft_lab.viz.theme import numeral_colour
 
 STATIC = Path(__file__).parent / "static"
 RATE = 5.0
-"""How often a second a panel is brought up to date, at most."""
+"""The maximum number of updates of a panel per second."""
 MAX_MESSAGES = 5_000
-"""Messages a log can still name by more than their number."""
+"""The number of messages that a log can still describe."""
 
 
 def live_metrics(cluster: Live, *, seconds: float = 10.0) -> "LiveMetrics":
-    """How a live cluster is doing, kept up to date until it ends or you ``close()`` it.
+    """The measures of a live cluster, updated until it ends or you ``close()`` the panel.
 
-    Who leads, commands committed a second, how long they waited, what is on its way; over the last ``seconds``.
+    Leader, committed commands per second, their latency, messages on their way; over the last ``seconds``.
 
     >>> panel = live_metrics(cluster)  # doctest: +SKIP
     """
@@ -39,7 +39,7 @@ def live_metrics(cluster: Live, *, seconds: float = 10.0) -> "LiveMetrics":
 
 
 def live_log(cluster: Live, *, lines: int = 200) -> "LiveLog":
-    """What happens in a live cluster, a sentence for each thing, until it ends or you ``close()`` it.
+    """The events of a live cluster, a sentence for each, until it ends or you ``close()`` the panel.
 
     It holds the newest ``lines`` and scrolls with them, unless you scroll back. Quiet steps, such as heartbeats, are
     counted.
@@ -52,7 +52,7 @@ def live_log(cluster: Live, *, lines: int = 200) -> "LiveLog":
 
 
 class Panel(anywidget.AnyWidget):
-    """Something with a pulse that shows the newest of a cluster; the drawing gets plain JSON."""
+    """A panel that updates itself from a cluster; the drawing gets plain JSON."""
 
     _esm = STATIC / "panel.js"
     _css = STATIC / "panel.css"
@@ -72,29 +72,29 @@ class Panel(anywidget.AnyWidget):
         return f"<live {self.sort}: {self.story.rpartition(chr(10))[2]}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget where it can live; else what it shows, as text in HTML."""
+        """The widget if the page can run it; else its text as HTML."""
         found = super()._repr_mimebundle_(**options)
         data, about = found if isinstance(found, tuple) else (found, {})
         return {**(data or {}), "text/html": self._still(), "text/plain": repr(self)}, about
 
     @property
     def story(self) -> str:
-        """What is shown, in words."""
+        """The content as text."""
         raise NotImplementedError
 
     @property
     def is_live(self) -> bool:
-        """Whether it is still kept up to date."""
+        """Whether it still updates."""
         return self._ticker.is_alive
 
     def close(self) -> None:
-        """Keep it up to date no longer, and leave the page."""
+        """Stop updating and leave the page."""
         if hasattr(self, "_ticker"):
             self._ticker.close()
         super().close()
 
     def join(self, timeout: float) -> None:
-        """Wait until it is kept up to date no longer."""
+        """Wait until it stops updating."""
         self._ticker.join(timeout)
 
     def _refresh(self) -> bool:
@@ -111,7 +111,7 @@ class Panel(anywidget.AnyWidget):
         return not is_over
 
     def _update(self, fresh: Sequence[Record]) -> dict[str, Any]:
-        """What to show after these records."""
+        """The content after these records."""
         raise NotImplementedError
 
     def _still(self) -> str:
@@ -119,7 +119,7 @@ class Panel(anywidget.AnyWidget):
 
 
 class LiveMetrics(Panel):
-    """A strip of figures; made by :func:`live_metrics`."""
+    """A row of measures; made by :func:`live_metrics`."""
 
     def __init__(self, cluster: Live, *, seconds: float) -> None:
         self._meter, self._reading, self._seconds = Meter(seconds), Reading(), seconds
@@ -127,12 +127,12 @@ class LiveMetrics(Panel):
 
     @property
     def reading(self) -> Reading:
-        """The figures themselves."""
+        """The measures themselves."""
         return self._reading
 
     @property
     def story(self) -> str:
-        """The figures in a sentence."""
+        """The measures in a sentence."""
         return str(self._reading)
 
     def _update(self, fresh: Sequence[Record]) -> dict[str, Any]:
@@ -156,21 +156,21 @@ class LiveMetrics(Panel):
 
 
 def cells(now: Reading) -> list[tuple[str, str, str]]:
-    """Name, value and what more there is to say of each figure, with its unit."""
+    """Name, value with unit, and details of each measure."""
     waited = "—" if now.median is None else f"{now.median:.1f} ms"
     slowest = "nothing was committed" if now.slowest is None else f"slowest {now.slowest:.1f} ms"
-    behind = f"{now.entries} {'entry' if now.entries == 1 else 'entries'} not yet committed"
+    pending = f"{now.entries} {'entry' if now.entries == 1 else 'entries'} not yet committed"
     return [
         ("leader", f"n{now.leader}" if now.leader else "nobody", f"term {now.term}"),
         ("throughput", f"{now.throughput:.0f} /s", "commands committed"),
         ("commit latency", waited, slowest),
-        ("in flight", f"{now.messages}", f"messages; {behind}"),
+        ("in flight", f"{now.messages}", f"messages; {pending}"),
         ("servers", f"{now.up} of {now.nodes}", "up"),
     ]
 
 
 class LiveLog(Panel):
-    """A log that scrolls with what happens; made by :func:`live_log`."""
+    """A log that scrolls with new events; made by :func:`live_log`."""
 
     def __init__(self, cluster: Live, *, lines: int) -> None:
         self._lines: deque[dict[str, Any]] = deque(maxlen=lines)

@@ -1,4 +1,4 @@
-"""A still of the Lab as a file: ``python -m pyraft_lab.lab.picture chapters/images/lab.svg`` makes the README's."""
+"""A static picture of the Lab as a file; ``python -m pyraft_lab.lab.picture FILE`` makes the one of the README."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pyraft_lab.sim.simulation import Simulation
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the picture to the file that is named."""
+    """Write the picture to the given file."""
     (target,) = sys.argv[1:] if arguments is None else arguments
     svg, _ = SimulationSession(scene()).picture()
     path = Path(target)
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def scene() -> Simulation:
-    """Much at once: a leader that took over from a dead one, a write under way, a log that lags behind."""
+    """A moment with many features: a new leader after a crash, a write on its way, a shorter log."""
     sim = Simulation(nodes=5, seed=7)
     sim.run_until(lambda s: s.leader)
     for value in range(1, 4):

@@ -1,4 +1,4 @@
-"""A run as the drawing gets it: chunks of 64 events, each whole once and then only what changes."""
+"""A run for the drawing: chunks of 64 events, each with one whole scene and then only changes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,14 +19,14 @@ from pyraft_lab.trace.record import EventId, Fate, Flight, MessageId, Record
 from pyraft_lab.trace.trace import Trace
 
 CHUNK = 64
-"""Events in one chunk: as many as a simulation keeps no world for."""
+"""Events in one chunk: the distance between the worlds that a simulation keeps."""
 NEWEST = 40
-"""How many of the newest entries of each log a chunk can name, beside those that are appended in it."""
+"""The number of newest entries of each log that a chunk describes, besides those appended in it."""
 NOTHING = ClusterView()
 
 
 class Recording(ABC):
-    """Records, and the moment after each of them."""
+    """Records, and the view after each of them."""
 
     engine: Engine
 
@@ -37,13 +37,13 @@ class Recording(ABC):
 
     @abstractmethod
     def views(self, start: EventId, stop: EventId) -> Iterator[ClusterView]:
-        """The moments right before event ``start``, and after each up to ``stop - 1``: one more than events."""
+        """The views right before event ``start``, and after each event up to ``stop - 1``: one more than events."""
 
     def __len__(self) -> int:
         return len(self.trace)
 
     def view(self, event: EventId) -> ClusterView:
-        """The moment right after an event; before everything, where it is negative."""
+        """The view right after an event; before all events if it is negative."""
         return list(self.views(max(event, 0), event + 1))[-1]
 
     def chunk(self, number: int) -> Chunk:
@@ -65,7 +65,7 @@ class Recording(ABC):
     def _events(
         self, records: Sequence[Record], moments: Sequence[ClusterView], engine: Engine
     ) -> Iterator[SceneEvent]:
-        """The records with what each changed; there is one moment more than records."""
+        """The records with their changes; there is one view more than records."""
         flights = Flights(self.trace, moments[0])
         for record, before, later in zip(records, moments, moments[1:], strict=False):
             event = explain_event(record, flights.after(record), engine)
@@ -75,7 +75,7 @@ class Recording(ABC):
 
 
 def vanished(record: Record, before: ClusterView, after: ClusterView) -> tuple[Gone, ...]:
-    """Messages that are no longer under way and did not arrive."""
+    """Messages that are no longer on their way and did not arrive."""
     sent = {one.id: one for one in record.sent if one.fate is Fate.FLYING and one.id not in before.early}
     landed = record.message if record.kind in ENDS_FLIGHT else None
     lost = [one for one in {**before.flying, **sent}.values() if one.id not in after.flying and one.id != landed]
@@ -83,20 +83,20 @@ def vanished(record: Record, before: ClusterView, after: ClusterView) -> tuple[G
 
 
 class Flights(dict[MessageId, Flight]):
-    """Messages by their number, as far as a chunk has met them; others are looked up where they left."""
+    """Messages by number that a chunk has met; others are looked up in the record that sent them."""
 
     def __init__(self, trace: Trace, view: ClusterView) -> None:
         super().__init__(view.flying)
         self._trace = trace
 
     def after(self, record: Record) -> "Flights":
-        """Know the messages that left with this record."""
+        """Add the messages that this record sent."""
         self.update({flight.id: flight for flight in record.sent})
         return self
 
 
 def _entries(view: ClusterView, records: Sequence[Record]) -> Iterator[Entry]:
-    """The entries a chunk can name."""
+    """The entries that a chunk describes."""
     for one in view.servers.values():
         yield from _newest(one.state.log)
     for record in records:
@@ -112,7 +112,7 @@ def _newest(log: Log) -> tuple[Entry, ...]:
 
 
 class Simulated(Recording):
-    """The film of a simulation; it grows as the simulation goes on."""
+    """The recording of a simulation; it grows as the simulation continues."""
 
     def __init__(self, sim: Simulation) -> None:
         self.sim = sim
@@ -124,9 +124,9 @@ class Simulated(Recording):
         return self.sim.trace
 
     def views(self, start: EventId, stop: EventId) -> Iterator[ClusterView]:
-        """Taken of replayed worlds."""
-        camera = Projector(lambda event: self.sim.trace.record(event).time)
-        yield from map(camera.project, self.sim.worlds(start, stop))
+        """The views of replayed worlds."""
+        projector = Projector(lambda event: self.sim.trace.record(event).time)
+        yield from map(projector.project, self.sim.worlds(start, stop))
 
 
 class Numbered:
@@ -142,7 +142,7 @@ class Numbered:
         self._message_ids: list[MessageId] = []
 
     def add(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Those of the records that are new, with their numbers here; so are their causes and messages."""
+        """The new ones among the records, renumbered, with their causes and messages."""
         for record in records:
             if record.id in self._numbers:
                 continue
@@ -158,24 +158,24 @@ class Numbered:
             )
 
     def forget(self, events: int, kept: Iterable[Record]) -> None:
-        """Count anew without the first ``events``; what is ``kept`` elsewhere is not taken for new because of that."""
+        """Renumber without the first ``events``; records that are still ``kept`` do not count as new again."""
         ids = {record.id for record in kept}
         self._numbers = {id: number - events for id, number in self._numbers.items() if number >= events or id in ids}
         self._next -= events
 
     def known(self, id: MessageId) -> MessageId:
-        """The number here of a message of the trace; one that is new gets the next."""
+        """The number of a message of the trace; a new message gets the next number."""
         if id not in self._messages:
             self._message_ids.append(id)
             self._messages[id] = len(self._message_ids)
         return self._messages[id]
 
     def number(self, id: MessageId) -> MessageId | None:
-        """The number here of a message of the trace, if any record told of it."""
+        """The number of a message of the trace; ``None`` if no record names it."""
         return self._messages.get(id)
 
     def message_id(self, number: MessageId) -> MessageId:
-        """The id, in the trace, of a message that is numbered here."""
+        """The id in the trace of a message with this number."""
         return self._message_ids[number - 1]
 
     def _flight(self, one: Flight) -> Flight:
@@ -192,7 +192,7 @@ class Numbered:
 
 
 class Recorded(Recording):
-    """The film of a trace: of a file, or of a cluster that is followed; it grows with its trace."""
+    """The recording of a trace: of a file, or of a followed cluster; it grows with its trace."""
 
     def __init__(self, trace: Trace, engine: Engine | None = None) -> None:
         self._trace = trace
@@ -206,7 +206,7 @@ class Recorded(Recording):
         return self._trace
 
     def later(self, events: int) -> "Recorded":
-        """The same film without its first ``events``, counted anew."""
+        """The same recording without its first ``events``, renumbered."""
         before = self.view(events - 1)
         flying = {id: _earlier(one, events) for id, one in before.flying.items()}
         recording = Recorded(Trace(_shifted(record, events) for record in self._trace.records[events:]), self.engine)
@@ -214,7 +214,7 @@ class Recorded(Recording):
         return recording
 
     def views(self, start: EventId, stop: EventId) -> Iterator[ClusterView]:
-        """Folded from the last kept moment on."""
+        """The views, replayed from the last kept one."""
         at = max(kept for kept in self._kept if kept <= start)
         view = self._kept[at]
         for event in range(at, stop):
@@ -227,7 +227,7 @@ class Recorded(Recording):
 
 
 def _shifted(record: Record, events: int) -> Record:
-    """A record whose first ``events`` predecessors are gone."""
+    """A record, renumbered after its first ``events`` predecessors were dropped."""
     cause = None if record.cause is None or record.cause < events else record.cause - events
     sent = tuple(_earlier(one, events) for one in record.sent)
     return replace(record, id=record.id - events, cause=cause, sent=sent)

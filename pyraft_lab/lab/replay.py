@@ -1,4 +1,4 @@
-"""Moments put together from records alone: of a run that was saved, or of a cluster that is followed live."""
+"""Views computed from records alone: of a saved run, or of a followed cluster."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,13 @@ from pyraft_lab.trace.record import AWAY, EventId, Fate, Flight, Kind, MessageId
 from pyraft_lab.trace.text import server
 
 ENDS_FLIGHT = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
-"""What ends a message's way."""
+"""The kinds of records that end the way of a message."""
 Ends = Mapping[EventId, float]
-"""When the election timer set by an event ran out, where it did."""
+"""The time at which the election timer set by an event fired, if it did."""
 
 
 def ends_of(records: Sequence[Record]) -> Ends:
-    """Look ahead: which election timers ran out, and when; of the others nobody knows how long they were."""
+    """Look ahead: which election timers fired, and when; the length of all others is unknown."""
     fired: dict[NodeId, float] = {}
     ends: dict[EventId, float] = {}
     for record in reversed(records):
@@ -42,7 +42,7 @@ def _touches_election(step: Step) -> bool:
 
 
 def after(view: ClusterView, record: Record, ends: Ends) -> ClusterView:
-    """The moment right after ``record``, from the one before it."""
+    """The view right after ``record``, from the view before it."""
     servers, cuts = _servers(view, record, ends), _cuts(view, record)
     early = _early(view, record)
     flying = _flying(
@@ -54,7 +54,7 @@ def after(view: ClusterView, record: Record, ends: Ends) -> ClusterView:
 def undeliverable_reason(
     flight: Flight, servers: Mapping[NodeId, ServerView], cuts: frozenset[tuple[NodeId, NodeId]]
 ) -> str:
-    """Why a message that leaves now will never arrive, though nobody tells of it; nothing where it may.
+    """The reason why a message that is sent now cannot arrive; an empty text if it may arrive.
 
     >>> undeliverable_reason(Flight(id=1, src=1, dst=2, message=None, sent=0.0, cause=0), {}, frozenset({(1, 2)}))
     'link cut'
@@ -162,7 +162,7 @@ def _cuts(view: ClusterView, record: Record) -> frozenset[tuple[NodeId, NodeId]]
 
 
 def groups_in(detail: str) -> list[list[NodeId]]:
-    """The sides of a partition as its record tells them.
+    """The groups of a partition, from its record.
 
     >>> groups_in("{1,2} | {3}")
     [[1, 2], [3]]
@@ -171,7 +171,7 @@ def groups_in(detail: str) -> list[list[NodeId]]:
 
 
 def links_in(detail: str) -> list[tuple[NodeId, NodeId]]:
-    """The links that heal as the record shows them; none named: every one.
+    """The links that a record heals; empty means every link.
 
     >>> links_in("1→2 3→1")
     [(1, 2), (3, 1)]

@@ -1,4 +1,4 @@
-"""The ring of a still picture: servers, who must agree, messages on their way, links that are cut."""
+"""The ring of a static picture: servers, voter sets, messages on their way, cut links."""
 
 from collections.abc import Collection, Iterator, Sequence
 from html import escape
@@ -18,13 +18,13 @@ from pyraft_lab.viz.palette import FAINT, HAIRLINE, HELD, MUTED, NUMERAL, PAPER,
 from pyraft_lab.viz.theme import GLYPHS, node_name, numeral_colour
 
 SCENE = 430
-"""How wide the ring's half of the picture is."""
+"""The width of the ring's half of the picture."""
 ARCS = ((38.0, "", 1), (41.0, ' stroke-dasharray="4 3"', 0))
-"""The arcs of the old and the new set: how far out, how they look, and on which side (1: the left)."""
+"""The arcs of the old and the new set: distance, style, and side (1: left)."""
 
 
 class Position(NamedTuple):
-    """Where a server is drawn, and on which side its name stands."""
+    """The position of a server, and the side of its name."""
 
     x: float
     y: float
@@ -32,7 +32,7 @@ class Position(NamedTuple):
 
 
 def text(x: float, y: float, words: object, **style: str) -> str:
-    """Words at a place."""
+    """Text at a position."""
     more = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in style.items())
     return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{escape(str(words))}</text>'
 
@@ -59,7 +59,7 @@ def _positions(nodes: Sequence[NodeId]) -> dict[NodeId, Position]:
 
 
 def _links(places: dict[NodeId, Position], cuts: Collection[tuple[NodeId, NodeId]]) -> Iterator[str]:
-    """A line between any two; where nothing gets through, none; a bar before whom one does not hear."""
+    """A line between every two servers; none if both directions are cut, and a bar at a receiver that is cut off."""
     for one, other in combinations(places, 2):
         gone = [(src, dst) for src, dst in ((one, other), (other, one)) if (src, dst) in cuts]
         a, b = places[one], places[other]
@@ -70,7 +70,7 @@ def _links(places: dict[NodeId, Position], cuts: Collection[tuple[NodeId, NodeId
 
 
 def _bar(src: Position, dst: Position) -> str:
-    """A short bar across a link, beside the server whose messages do not get through."""
+    """A short bar across a link whose messages do not arrive."""
     dx, dy = dst.x - src.x, dst.y - src.y
     length = hypot(dx, dy) or 1.0
     x, y, across, along = src.x + dx / length * 50, src.y + dy / length * 50, dx / length * 7, dy / length * 7
@@ -81,7 +81,7 @@ def _bar(src: Position, dst: Position) -> str:
 
 
 def _joint_sets(view: ClusterView) -> list[frozenset[NodeId]]:
-    """Both voter sets, where the newest log has a joint membership."""
+    """Both voter sets, if the newest log has a joint membership."""
     newest = max((one.state for one in view.servers.values()), key=lambda state: state.log.last, default=None)
     return list(newest.membership.configs) if newest is not None and newest.membership.is_joint else []
 
@@ -152,11 +152,11 @@ def _message(flight: Flight, now: float, src: Position, dst: Position) -> Iterat
     yield text(x, y + 4, glyph, font_size=size, font_weight="bold", text_anchor="middle", fill=ink) + "</g>"
 
 
-# Who must agree
+# Voter sets
 
 
 def tallies(view: ClusterView) -> Iterator[str]:
-    """A row for each voter set of what is being decided: who agrees already (dark), and how many it takes."""
+    """A row for each voter set of the decision: the servers that agree (dark), and the majority it needs."""
     found = decisions(view)
     rows = found[0].sets if found and found[0].what != "leads" else ()
     for row, one in enumerate(rows):

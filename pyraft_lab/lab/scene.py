@@ -1,8 +1,8 @@
-"""A moment as the drawing gets it, and what changed from one to the next.
+"""A view for the drawing, and the changes from one view to the next.
 
 ::
 
-    key scene ── change ── change ── change …     a chunk: whole once, then only what is new
+    key scene ── change ── change ── change …     a chunk: one whole scene, then only changes
 """
 
 from typing import Literal
@@ -76,7 +76,7 @@ def scene(view: ClusterView) -> Scene:
 
 
 def with_changes(event: SceneEvent, before: ClusterView, after: ClusterView) -> SceneEvent:
-    """The event with what it changed: the new values of fields that differ."""
+    """The event with its changes: the new values of changed fields."""
     nodes = {
         str(node): _differing(before.servers.get(node), server)
         for node, server in after.servers.items()
@@ -182,7 +182,7 @@ def voters(membership: Membership) -> Voters:
 
 
 def _peer(progress: Progress) -> PeerProgress:
-    """What the leader knows of one peer."""
+    """The leader's progress record of one peer."""
     found = PeerProgress(peer=progress.peer, matched=progress.matched, next=progress.next, pace="probe")
     match progress.state:
         case Probe():
@@ -199,7 +199,7 @@ def _peer(progress: Progress) -> PeerProgress:
 
 
 def flight(one: Flight) -> MessageDrawing:
-    """One message that left."""
+    """One message that was sent."""
     return MessageDrawing(
         id=one.id,
         src=one.src,
@@ -234,7 +234,7 @@ def yes_or_no(message: AnyMessage) -> Literal["+", "−", ""]:
 
 
 def _says(message: AnyMessage) -> list[tuple[str, str]]:
-    """Its fields by name, in words."""
+    """The fields of a message by name, as text."""
     said: list[tuple[str, str]] = [("vote", vote_name(message.vote))]
     match message:
         case AppendRequest(prev=prev, entries=entries, commit=commit):

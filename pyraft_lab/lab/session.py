@@ -1,4 +1,4 @@
-"""What answers the drawing: it sends chunks, lets a simulation go on, carries out orders. No widget is needed here."""
+"""The Python side of the drawing, without a widget: it sends chunks, runs a simulation, carries out orders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz.theme import numeral_colour
 
 LOOKAHEAD = 3 * CHUNK
-"""Events that are foreseen when a Lab opens."""
+"""The number of events that are foreseen when a Lab opens."""
 
 
 class Session(ABC):
@@ -56,25 +56,25 @@ class Session(ABC):
 
     @abstractmethod
     def header(self) -> Header:
-        """All that is drawn once: title, colours, where to begin, every branch's timeline."""
+        """The header: title, colours, the first moment, the timeline of every branch."""
 
     @abstractmethod
     def recording(self, branch: str) -> Recording:
-        """The film of a branch."""
+        """The recording of a branch."""
 
     @abstractmethod
     def answer(self, message: Any) -> Iterable[Told]:
-        """What to send back."""
+        """The messages to send back."""
 
     def chunks(self) -> list[tuple[str, Chunk]]:
-        """The chunks that show the place and what comes right after it, each with its branch."""
+        """The chunks of the place and of the next events, each with its branch."""
         branch, event, _ = self.place
         recording = self.recording(branch)
         wanted = range(max(event, 0) // CHUNK, (event + CHUNK // 2) // CHUNK + 1)
         return [(branch, recording.chunk(number)) for number in wanted if number * CHUNK < max(len(recording), 1)]
 
     def updates(self, branch: str) -> TimelineNews:
-        """What the drawing has not been told of a branch yet."""
+        """The part of a branch that the drawing does not have yet."""
         whole = self.timeline(branch)
         version, count = self._sent.get(branch, (-1, 0))
         start = count if version == whole.version else min(count, whole.kept)
@@ -89,13 +89,13 @@ class Session(ABC):
 
     @property
     def view(self) -> ClusterView:
-        """The moment that is shown."""
+        """The view that is shown."""
         branch, event, time = self.place
         moment = self.recording(branch).view(event)
         return replace(moment, time=max(moment.time, time))
 
     def picture(self) -> tuple[str, str]:
-        """The moment as a still SVG picture, and in words."""
+        """The view as a static SVG picture, and as text."""
         branch, event, _ = self.place
         view = self.view
         told = str(self.recording(branch).trace.record(event)) if event >= 0 else "nothing has happened yet"
@@ -106,7 +106,7 @@ class Session(ABC):
         """The tape of a branch."""
 
     def story(self, most: int = 40) -> str:
-        """What has happened up to the place, the last ``most`` lines of it."""
+        """The story up to the place: its last ``most`` lines."""
         branch, event, _ = self.place
         trace = self.recording(branch).trace
         told = story([record for record in trace.records if record.id <= event])
@@ -114,13 +114,13 @@ class Session(ABC):
 
 
 def colours() -> Colours:
-    """The one encoding of terms, for the drawing."""
+    """The colours of terms, for the drawing."""
     dark = [term_colour(term) for term in range(1, len(PALETTE) + 1) if numeral_colour(term) == "#FFFFFF"]
     return Colours(palette=tuple(PALETTE), none=NO_TERM, dark=tuple(dark))
 
 
 def timeline_of(tape: Tape, records: Iterable[Record], **more: Any) -> Timeline:
-    """Times, bands and marks of a run; ``more`` is what only the branch knows."""
+    """Times, bands and marks of a run; ``more`` are the fields that only the branch knows."""
     times = tuple(round(record.time, 6) for record in records)
     return Timeline(
         times=times,
@@ -134,7 +134,7 @@ def timeline_of(tape: Tape, records: Iterable[Record], **more: Any) -> Timeline:
 
 
 class SimulationSession(Session):
-    """A simulation that is driven from the drawing, with all branches of its time."""
+    """A simulation that the drawing controls, with all its branches."""
 
     def __init__(self, sim: Simulation) -> None:
         self.branches = Branches(sim)
@@ -148,15 +148,15 @@ class SimulationSession(Session):
         return self.branches[self.place[0]].sim
 
     def recording(self, branch: str) -> Recording:
-        """The film of a branch, foreseen events included."""
+        """The recording of a branch, including foreseen events."""
         return self.branches[branch].recording
 
     def tape(self, branch: str) -> Tape:
-        """The tape of a branch, without what is only foreseen."""
+        """The tape of a branch, without foreseen events."""
         return self.branches[branch].tape
 
     def header(self) -> Header:
-        """Everything that is drawn once."""
+        """The header."""
         sim = self.branches["main"].sim
         branch, event, time = self.place
         latency = sim.weather.latency
@@ -174,7 +174,7 @@ class SimulationSession(Session):
         )
 
     def timeline(self, branch: str) -> Timeline:
-        """One branch: what has been seen of it, and what is foreseen."""
+        """One branch with its seen and its foreseen events."""
         one = self.branches[branch]
         whole = timeline_of(
             one.timeline,
@@ -192,7 +192,7 @@ class SimulationSession(Session):
         return replace(whole, marks=tuple(marks))
 
     def answer(self, message: Any) -> Iterator[Told]:
-        """What to send back to the drawing."""
+        """The messages to send back to the drawing."""
         match asked(message):
             case Hello():
                 yield HeaderNews(self.header())
@@ -214,7 +214,7 @@ class SimulationSession(Session):
         yield from self.moved(branch)
 
     def moved(self, branch: Branch) -> Iterator[Told]:
-        """A branch went on by a decision: show where it is now; the future is foreseen when it is asked for."""
+        """After an action: show the present of its branch; the drawing asks for foreseen events later."""
         self.place = (branch.name, branch.last_event, branch.sim.now)
         yield self.updates(branch.name)
         for name, chunk in self.chunks():
@@ -228,7 +228,7 @@ def broken(violation: Violation) -> Mark:
 
 
 class RecordedSession(Session):
-    """Records and what can be seen of them; opens at the last one."""
+    """Records to view; opens at the last one."""
 
     def __init__(self, trace: Trace) -> None:
         self._numbered = Numbered()
@@ -238,7 +238,7 @@ class RecordedSession(Session):
         super().__init__("main", len(records) - 1, records[-1].time if records else 0.0)
 
     def recording(self, branch: str) -> Recording:  # noqa: ARG002 (there is only one)
-        """The recorded film."""
+        """The recording of the trace."""
         return self._recording
 
     def tape(self, branch: str) -> Tape:  # noqa: ARG002 (there is only one)
@@ -246,7 +246,7 @@ class RecordedSession(Session):
         return self._tape
 
     def header(self) -> Header:
-        """Everything that is drawn once."""
+        """The header."""
         branch, event, time = self.place
         return Header(
             title="recorded run",
@@ -276,7 +276,7 @@ class RecordedSession(Session):
         )
 
     def answer(self, message: Any) -> Iterator[Told]:
-        """Chunks, and what an order brings about."""
+        """Chunks, and the results of orders."""
         match asked(message):
             case Hello():
                 yield HeaderNews(self.header())
@@ -291,34 +291,34 @@ class RecordedSession(Session):
 
     @abstractmethod
     def carry_out_action(self, act: Act) -> Iterator[Told]:
-        """Carry out an order; what to send back."""
+        """Carry out an order; return the messages to send back."""
 
 
 class TraceSession(RecordedSession):
-    """A recorded run, to look at and not to touch."""
+    """A recorded run, to view but not to change."""
 
     def __init__(self, trace: Trace) -> None:
         if not len(trace):
-            raise PyraftError("nothing happened in this trace: there is nothing to show")
+            raise PyraftError("this trace has no records: there is nothing to show")
         super().__init__(trace)
 
     def carry_out_action(self, act: Act) -> Iterator[Told]:  # noqa: ARG002 (whatever it is)
-        """There is nothing to be done about the past."""
-        raise PyraftError("this run is recorded: it can be looked at, not changed")
+        """Refuse every order: a recorded run cannot be changed."""
+        raise PyraftError("this run is recorded: you can view it, but not change it")
 
 
 def typical_flight(trace: Trace) -> float:
-    """How long a message was usually under way, in seconds."""
+    """The usual delay of a message, in seconds."""
     sent = {flight.id: flight.sent for record in trace.records for flight in record.sent}
     times = sorted(record.time - sent[record.message] for record in trace.records if record.message in sent)
     return max(times[len(times) // 2], 1e-5) if times else 0.01
 
 
-# Where a Lab opens
+# The first moment of a Lab
 
 
 def open_at_election(sim: Simulation, longest: float = 2.0) -> None:
-    """Take a simulation in which nothing has happened yet to its first election, one vote short of a leader."""
+    """Run a new simulation to its first election, one vote before there is a leader."""
     if sim.leader or any(node.term for node in sim.nodes.values()) or not sim.pending:
         return
     stop = sim.now + longest

@@ -1,4 +1,4 @@
-"""One moment as a still picture: what a reader sees where no script runs, with the same marks as the moving one."""
+"""One moment as a static picture for pages without scripts, with the same marks as the animated one."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ CELL = 36
 
 
 def still(view: ClusterView, tape: Tape, seen: int, sentence: str) -> str:
-    """An SVG picture of a moment, with the tape up to event ``seen`` and what just happened in words."""
+    """An SVG picture of a moment, with the tape up to event ``seen`` and the sentence of the last event."""
     parts = [
         *_headline(view),
         *ring(view),
@@ -68,7 +68,7 @@ def _x(index: int, first: int) -> float:
 
 
 def _gap(server: ServerView, first: int, y: float) -> Iterator[str]:
-    """Why a row is empty: its log ends further left; a bar that fills where a snapshot is on its way."""
+    """The reason for an empty row: its log ends further left; or a bar for a snapshot that arrives."""
     state = server.state
     last = state.log.last.index
     if last >= first:
@@ -98,12 +98,12 @@ def _cells(server: ServerView, first: int, y: float) -> Iterator[str]:
         line = '"2.3"' if entry.index <= server.state.committed else '"1.3" stroke-dasharray="3 2.4"'
         yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}" '
         yield f'stroke="{TEXT}" stroke-width={line}/>'
-        ink = numeral_colour(term)
-        yield text(x, y + 16, term, font_size="12.5", font_weight="bold", text_anchor="middle", fill=ink)
-        yield text(x, y + 27, written(entry)[1].label[:7], font_size="8.5", text_anchor="middle", fill=ink)
+        colour = numeral_colour(term)
+        yield text(x, y + 16, term, font_size="12.5", font_weight="bold", text_anchor="middle", fill=colour)
+        yield text(x, y + 27, written(entry)[1].label[:7], font_size="8.5", text_anchor="middle", fill=colour)
 
 
-# Words and tape
+# Text and tape
 
 
 def _told(sentence: str) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _tape(tape: Tape, view: ClusterView, seen: int) -> Iterator[str]:
 
 
 def alt(view: ClusterView, sentence: str) -> str:
-    """The picture in words."""
+    """The picture as text."""
     found = "; ".join(f"{one.title}, {one.line}" for one in decisions(view)) or "nobody leads"
     servers = ", ".join(_in_words(node, view.servers[node]) for node in sorted(view.servers))
     return f"Raft at {view.time:.3f} s: {found}. {servers}. {sentence}"

@@ -1,4 +1,4 @@
-"""The whole run on one strip: bands for who led when, marks for what stands out."""
+"""The timeline of a whole run: bands for leaderships, marks for important events."""
 
 from collections.abc import Iterable, Iterator
 
@@ -55,7 +55,7 @@ class Tape:
         return twin
 
     def later(self, events: int, time: float) -> "Tape":
-        """A tape without the first ``events``, counted anew; it begins at ``time``."""
+        """A tape without the first ``events``, renumbered; it begins at ``time``."""
         twin = self.copy()
         at = max((place for place, band in enumerate(self.bands) if band.event <= events), default=0)
         twin.bands = [
@@ -65,7 +65,7 @@ class Tape:
         return twin
 
     def add_record(self, record: Record) -> None:
-        """One more record."""
+        """Add a record."""
         self._lead(record)
         self.marks.extend(Mark(record.id, record.time, kind, record.node, words) for kind, words in marks(record))
 
@@ -101,7 +101,7 @@ def _newest_voter(step: Step) -> Iterator[NodeId]:
 
 
 def marks(record: Record) -> Iterator[tuple[str, str]]:
-    """What of a record stands out: kind and words."""
+    """The important events in a record: kind and text."""
     if record.step is not None:
         yield from _of_step(record.step)
     if record.kind in FAULTS and record.kind is not Kind.RESTART:

@@ -1,7 +1,7 @@
-"""A beat for what must move while cells run: a thread that owns something, looks after it, and does errands.
+"""Periodic work while cells run: a thread that owns an object, refreshes it, and runs callbacks.
 
-JupyterLab delivers a widget's messages on any thread, and a cell may hold the kernel's loop up for seconds. What
-belongs to a pulse is touched on its thread alone, so it needs no locks and goes on meanwhile.
+JupyterLab delivers a widget's messages on any thread, and a cell may block the kernel's loop for seconds. Only the
+ticker's thread touches the object, so it needs no locks and continues meanwhile.
 """
 
 import time
@@ -11,17 +11,17 @@ from threading import Lock, Thread
 from weakref import WeakKeyDictionary
 
 RATE = 10.0
-"""Beats a second at most: what a browser draws of a live Plotly figure without falling behind."""
+"""The maximum number of refreshes per second: a browser can draw a live Plotly figure at this rate."""
 SHARE = 0.5
-"""Of the time, what the beats may take at most; after a long one the next waits."""
+"""The maximum share of time for refreshes; after a slow one the next waits longer."""
 
 Callback = Callable[[], None]
 
 
 class Ticker:
-    """Calls ``beat`` at most ``rate`` times a second until that is over (it says ``False``), and errands until closed.
+    """Calls ``beat`` at most ``rate`` times a second until it returns ``False``, and runs callbacks until closed.
 
-    Beats that come too late are left out, never made up for.
+    A late call is skipped and not repeated.
     """
 
     def __init__(self, refresh: Callable[[], bool], *, name: str, rate: float = RATE) -> None:
@@ -31,21 +31,21 @@ class Ticker:
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> "Ticker":
-        """The first beat comes at once."""
+        """Start the thread; the first refresh comes at once."""
         self._thread.start()
         return self
 
     @property
     def is_alive(self) -> bool:
-        """Whether errands are still done."""
+        """Whether callbacks still run."""
         return self._thread.is_alive()
 
     def post(self, errand: Callback) -> None:
-        """Have something done on the pulse's thread, between two beats."""
+        """Run a callback on the ticker's thread, between two refreshes."""
         self._errands.put(errand)
 
     def close(self) -> None:
-        """The end; may be called anywhere and more than once, on its own thread, too."""
+        """Stop; call it on any thread, also on its own, and more than once."""
         self._errands.put(None)
 
     def join(self, timeout: float) -> None:
@@ -73,9 +73,9 @@ class Ticker:
 
 
 class Shared:
-    """A share in the one pulse of ``thing``: however many look at a cluster, there is a single thread for all of them.
+    """A share in the one ticker of ``thing``: all views of a cluster use a single thread.
 
-    It ends with its last share.
+    The thread ends with its last share.
     """
 
     def __init__(self, refresh: Callable[[], bool], *, thing: object, name: str, rate: float = RATE) -> None:
@@ -83,7 +83,7 @@ class Shared:
         self._ticker: SharedTicker | None = None
 
     def start(self) -> "Shared":
-        """The first beat comes soon."""
+        """Join the ticker; the first refresh comes soon."""
         with MEMBERS_LOCK:
             circle = SHARED_TICKERS.get(self._thing)
             if circle is None:
@@ -93,12 +93,12 @@ class Shared:
         return self
 
     def post(self, errand: Callback) -> None:
-        """Have something done on the common thread, between two beats."""
+        """Run a callback on the common thread, between two refreshes."""
         if self._ticker is not None:
             self._ticker.ticker.post(errand)
 
     def close(self) -> None:
-        """The end of this share; may be called anywhere and more than once."""
+        """End this share; call it on any thread and more than once."""
         with MEMBERS_LOCK:
             circle = self._ticker
             if circle is None or self not in circle.shares:
@@ -110,7 +110,7 @@ class Shared:
 
 
 class SharedTicker:
-    """All who share a pulse."""
+    """All shares of one ticker."""
 
     def __init__(self, name: str, rate: float) -> None:
         self.shares: list[Shared] = []
@@ -124,15 +124,15 @@ class SharedTicker:
 
 
 SHARED_TICKERS: WeakKeyDictionary[object, SharedTicker] = WeakKeyDictionary()
-"""The circle around each thing."""
+"""The shares of each thing."""
 MEMBERS_LOCK = Lock()
-"""Held by whoever comes or goes: nobody may join a pulse that is about to end."""
+"""Held while a share joins or leaves, so that none joins a ticker that is about to end."""
 
 
 def due(began: float, ended: float, pause: float) -> float:
-    """When the beat after one that took from ``began`` to ``ended`` is due: what came too late is dropped.
+    """The time of the refresh after one that took from ``began`` to ``ended``; late ones are skipped.
 
-    >>> due(5.0, 5.01, 0.1), due(5.0, 5.75, 0.1)  # a quick one; a slow one, that left out some
+    >>> due(5.0, 5.01, 0.1), due(5.0, 5.75, 0.1)  # a quick one; a slow one that skips some
     (5.1, 6.5)
     """
     return began + max(pause, (ended - began) / SHARE)

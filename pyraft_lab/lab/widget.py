@@ -25,27 +25,26 @@ from pyraft_lab.trace.trace import Trace
 
 Source = Simulation | Trace | Cluster
 RATE = 5.0
-"""How often a second a live tape grows."""
+"""The number of times per second that a live tape grows."""
 IDLE_AFTER = 60.0
-"""Seconds without a word from any drawing after which nobody seems to look: a live tape rests until somebody does."""
+"""Seconds without a message from any drawing after which a live tape pauses until a drawing asks again."""
 GRACE = 2.0
-"""Seconds in which other drawings of the same Lab can say that they are still there when one has gone."""
+"""Seconds for other drawings of the same Lab to answer after one has closed."""
 TWIN = "PYRAFT_LAB_TWIN"
 STATIC = Path(__file__).parent / "static"
 BYE = plain(Bye())
 
 
 class Lab(anywidget.AnyWidget):
-    """A cluster to look at and to act upon: servers and messages, logs, the tape of time, and why things happened.
+    """A cluster to view and to act on: servers and messages, logs, the tape, and the reasons for every event.
 
     ``source`` is a ``Simulation`` (none: five servers, seed 7), which the Lab drives and branches, a ``Trace``, which
-    it shows, a running ``LocalCluster`` or a cluster elsewhere that ``Trace.follow`` follows: those it watches, and
-    may hold their messages to let them pass one by one, until the cell that made it runs again. A simulation in which
-    nothing has happened yet is first taken to its first election, one vote short of a leader, unless ``opening`` is
-    false. Nothing moves by itself but what is alive.
+    it shows, a running ``LocalCluster`` or a remote cluster that ``Trace.follow`` follows: the
+    Lab watches these two, and may hold their messages and deliver them one by one, until the cell that made it runs
+    again. A new simulation first runs to its first election, one vote before there is a leader, unless ``opening`` is
+    false. Only live clusters move by themselves.
 
-    All that the drawing knows is plain JSON: ``header`` and ``chunks`` go to it, its messages come
-    back (see ``lab/wire.py``).
+    The drawing gets only plain JSON: ``header`` and ``chunks``; it sends messages back (see ``lab/wire.py``).
     """
 
     _esm = STATIC / "lab.js"
@@ -72,9 +71,9 @@ class Lab(anywidget.AnyWidget):
         return f"<Lab: {self._session.header().title}>"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The widget where it can live; else a still picture with its words (GitHub, nbconvert, no trust).
+        """The widget if the page can run it; else a static picture with its text (GitHub, nbconvert, no trust).
 
-        Where the environment says ``PYRAFT_LAB_TWIN=player``, a picture that plays takes the place of both.
+        With ``PYRAFT_LAB_TWIN=player`` in the environment, a picture that plays replaces both.
         """
         if os.environ.get(TWIN) == "player":
             return {"text/html": self.player(), "text/plain": repr(self)}, {}
@@ -84,11 +83,11 @@ class Lab(anywidget.AnyWidget):
 
     @property
     def story(self) -> str:
-        """What has happened up to the moment that is shown, in sentences: the Lab for those who read or listen."""
+        """The events up to the shown moment, as sentences: the Lab for readers and screen readers."""
         return self._session.story()
 
     def player(self) -> str:
-        """A piece of HTML that plays on any page, and a while beyond what was seen; a picture where no script runs.
+        """A piece of HTML that plays on any page, including some foreseen events; a picture if scripts are off.
 
         ``PYRAFT_LAB_TWIN=player jupyter nbconvert --execute --to html notebook.ipynb`` makes a page full of them.
         """
@@ -102,13 +101,13 @@ class Lab(anywidget.AnyWidget):
         return target
 
     def close(self) -> None:
-        """Leave the page; a live cluster is followed no longer."""
-        if hasattr(self, "_ticker"):  # one that was refused is closed too, when it is collected
+        """Leave the page and stop following a live cluster."""
+        if hasattr(self, "_ticker"):  # a refused one is closed, too, when it is collected
             self._ticker.close()
         super().close()
 
     def _refresh(self) -> bool:
-        """Tell the drawing what a live cluster has done since; whether there may be more."""
+        """Send the new events of a live cluster to the drawing; say whether there may be more."""
         assert isinstance(self._session, LiveSession), "nothing else grows by itself"
         is_alive = self._session.is_alive
         if not is_alive or time.monotonic() - self._last_message < IDLE_AFTER:
@@ -118,7 +117,7 @@ class Lab(anywidget.AnyWidget):
         return is_alive
 
     def _on_cluster_end(self, session: LiveSession) -> None:
-        """The cluster has ended: so does the pulse; whoever made the Lab answers what is still asked of its tape."""
+        """Stop with the cluster; the thread that made the Lab answers later questions about its tape."""
         self._send_updates(lambda: [HeaderNews(session.header())])
         self._post = self._owner
         self._ticker.close()
@@ -126,8 +125,8 @@ class Lab(anywidget.AnyWidget):
     # Messages of the drawing
 
     def _on_message(self, _widget: object, message: Any, _buffers: object) -> None:
-        """May be called on any thread: hand it to whoever owns the cluster."""
-        if message == BYE:  # unless another drawing of this Lab says otherwise, nobody looks any more
+        """Pass a message to the thread that owns the cluster; call it on any thread."""
+        if message == BYE:  # the last drawing is gone unless another one answers
             self._last_message = time.monotonic() - IDLE_AFTER + GRACE
             return
         self._last_message = time.monotonic()
@@ -137,7 +136,7 @@ class Lab(anywidget.AnyWidget):
         self._send_updates(lambda: self._session.answer(message))
 
     def _send_updates(self, answers: Callable[[], Iterable[Told]]) -> None:
-        """Send what there is to say; whatever goes wrong is shown in the widget, for a log hides it."""
+        """Send the answers; show every error in the widget, because a log would hide it."""
         try:
             for told in answers():
                 self.send(plain(told))
@@ -148,7 +147,7 @@ class Lab(anywidget.AnyWidget):
 
 
 def session_for(source: Source, *, opening: bool) -> Session:
-    """Whoever answers for a source."""
+    """The session of a source."""
     match source:
         case Simulation():
             if opening:
@@ -166,7 +165,7 @@ def session_for(source: Source, *, opening: bool) -> Session:
 
 
 def post_to_owner() -> Callable[[Callable[[], None]], None]:
-    """How to post something to the thread that made the Lab: its loop's, where one runs; else at once."""
+    """A function that posts to the loop of the thread that made the Lab; without a loop it calls at once."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -175,4 +174,4 @@ def post_to_owner() -> Callable[[Callable[[], None]], None]:
 
 
 def ignore(_: object) -> None:
-    """Nothing is to be done with it."""
+    """Ignore the message."""

@@ -1,4 +1,4 @@
-"""Messages as arrows between lanes: from when they left to when they came, lost ones ending in ×."""
+"""Messages as arrows between lanes, from sending to arrival; lost ones end in ×."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 from pyraft_lab.viz import palette, theme
 
 MAX_ARROWS = 400
-"""Beyond so many, messages of one kind that leave together on one link become one arrow, with their number."""
+"""Above this number, messages of one kind that leave together on one link become one arrow with their number."""
 BUNDLES = (48, 24, 12, 6)
-"""Into how many stretches of time the window is parted for them: the first of these that leaves few enough."""
+"""The numbers of time intervals to try for this; the first one that gives few enough arrows is used."""
 ENOUGH = 1_000
-"""How many of such arrows a chart bears."""
+"""The maximum number of such arrows in a chart."""
 HEARTBEATS = ("HeartbeatRequest", "HeartbeatResponse")
 ARRIVED = ("delivered", "flying", "unknown")
 NAMES = {
@@ -26,7 +26,7 @@ NAMES = {
     "V": "vote",
 }
 EDGE = 0.16
-"""How far from the middle of its lane an arrow begins."""
+"""The distance of an arrow's start from the middle of its lane."""
 
 Point = tuple[float, float]
 
@@ -34,7 +34,7 @@ Point = tuple[float, float]
 def visible(
     messages: pd.DataFrame, lanes: Sequence[int], begin: float, end: float, *, heartbeats: bool
 ) -> pd.DataFrame:
-    """The messages of a window, each with the ``count`` it stands for; bundled where they are too many."""
+    """The messages of a window; too many are bundled, and ``count`` is the number of messages in a bundle."""
     shown = messages["src"].isin(list(lanes)) & messages["dst"].isin(list(lanes))
     shown &= (messages["sent"] <= end) & (messages["received"].fillna(messages["sent"]) >= begin)
     if not heartbeats:
@@ -54,14 +54,14 @@ def bundled(messages: pd.DataFrame, width: float) -> pd.DataFrame:
 
 
 def finding(seen: pd.DataFrame) -> str:
-    """How many messages there are, and how many of them did not arrive."""
+    """The number of messages, and the number that did not arrive."""
     every, lost = int(seen["count"].sum()), int(seen.loc[~seen["fate"].isin(ARRIVED), "count"].sum())
     fates = f", {lost:,} of them lost (×)" if lost else ""
     return f"{every:,} messages{fates}"
 
 
 def key(seen: pd.DataFrame) -> str:
-    """What the letters of these messages stand for, and whether each message has an arrow of its own."""
+    """The meaning of the letters, and whether each message has its own arrow."""
     letters = sorted({theme.GLYPHS.get(str(kind), "?") for kind in seen["kind"].unique()} - {"H"})
     every = int(seen["count"].sum())
     together = (
@@ -72,13 +72,13 @@ def key(seen: pd.DataFrame) -> str:
 
 
 def counts_in_words(seen: pd.DataFrame) -> str:
-    """How many messages of each kind there are."""
+    """The number of messages of each kind."""
     counts = seen.groupby("kind", observed=True)["count"].sum()
     return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def draw(fig: go.Figure, seen: pd.DataFrame, lanes: Sequence[int], begin: float, end: float) -> None:
-    """All arrows, a trace for each look; and letters where there is room for them."""
+    """All arrows, one trace for each style; and letters where they fit."""
     place = {node: lane for lane, node in enumerate(lanes)}
     beat, answer = seen["kind"].isin(HEARTBEATS), seen["reply_to"].notna()
     lost = ~seen["fate"].isin(ARRIVED)
@@ -99,7 +99,7 @@ HEADS = {"lost": "x-thin-open", "answer": "arrow-open"}
 def _draw_look(
     fig: go.Figure, name: str, rows: list[Any], place: dict[int, int], *, end: float, line: dict[str, Any]
 ) -> None:
-    """All arrows of one look as one trace: tail, head, gap, and so on."""
+    """All arrows of one style as one trace: tail, head, gap, and so on."""
     xs: list[float | None] = []
     ys: list[float | None] = []
     for row in rows:
@@ -125,7 +125,7 @@ def _draw_look(
 
 
 def _ends(row: Any, place: dict[int, int], end: float) -> tuple[Point, Point]:
-    """Tail and head of an arrow; a lost message stops beside the lane it left, or before the one that was down."""
+    """Tail and head of an arrow; a lost message ends near its sender, or before a receiver that was down."""
     y0, y1 = place[row.src], place[row.dst]
     down = 1 if y1 > y0 else -1
     tail = (float(row.sent), y0 + EDGE * down)
@@ -143,7 +143,7 @@ def _told(row: Any) -> str:
     times = f"{row.count} × " if row.count > 1 else ""
     what = f"{times}{row.kind} in term {row.term}, n{row.src} to n{row.dst}"
     carried = pd.notna(row.entries) and row.entries
-    extra = f"<br>{int(row.entries)} entries behind index {int(row.prev_index)}" if carried else ""
+    extra = f"<br>{int(row.entries)} entries after index {int(row.prev_index)}" if carried else ""
     verdict = {"+": "<br>yes", "−": "<br>no"}.get(_sign(row), "")
     fate = f"received {row.received:.4f} s" if pd.notna(row.received) else str(row.fate)
     return f"{what}{extra}{verdict}<br>sent {row.sent:.4f} s, {fate}"
@@ -163,7 +163,7 @@ def _letter(row: Any) -> str:
 
 
 def _draw_letters(fig: go.Figure, rows: list[Any], place: dict[int, int], begin: float, end: float) -> None:
-    """The letter of each message on its arrow, as long as it covers no other."""
+    """The letter of each message on its arrow, unless it would cover another one."""
     taken: set[tuple[int, int]] = set()
     found = [(at, _letter(row)) for row in rows if (at := _free(row, place, begin, end, taken)) is not None]
     fig.add_scatter(
@@ -184,7 +184,7 @@ def _draw_letters(fig: go.Figure, rows: list[Any], place: dict[int, int], begin:
 
 
 def _free(row: Any, place: dict[int, int], begin: float, end: float, taken: set[tuple[int, int]]) -> Point | None:
-    """A place on the arrow where no letter is yet, a little off the lanes; it is taken then."""
+    """Reserve a free place for a letter on the arrow, a little away from the lanes."""
     (x0, y0), (x1, y1) = _ends(row, place, end)
     for part in (0.5, 0.36, 0.64, 0.26, 0.76):
         x, y = x0 + (x1 - x0) * part, y0 + (y1 - y0) * part

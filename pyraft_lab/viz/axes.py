@@ -1,4 +1,4 @@
-"""The axes of a still picture: made of what is to be shown, and drawn with their grid lines."""
+"""The axes of a static picture: their ranges from the data, and their grid lines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def axis(layout: Json, name: str, data: Sequence[Json], box: Box) -> Axis:
 
 
 def _values(trace: Json, name: str) -> Iterator[Any]:
-    """Every value that must be in sight; bars stand on their base, and beside their place."""
+    """Every value that must be visible; bars include their base and their width."""
     values = svg_marks.numbers(trace.get(name))
     if trace["type"] != "bar":
         yield from values

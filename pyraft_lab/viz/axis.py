@@ -1,4 +1,4 @@
-"""One axis of a still picture: from values to pixels, with ticks at round numbers."""
+"""One axis of a static picture: from values to pixels, with ticks at round numbers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import floor, log10
@@ -8,7 +8,7 @@ Json = Mapping[str, Any]
 
 
 class Axis:
-    """One axis: where its values are, and which of them are named."""
+    """One axis: the positions of its values, and its ticks."""
 
     def __init__(self, look: Json, values: Sequence[float], names: Sequence[str], start: float, stop: float) -> None:
         self.look, self.names = look, names
@@ -16,12 +16,12 @@ class Axis:
         self.first, self.last, self._start, self._stop = float(first), float(last), start, stop
 
     def at(self, value: Any, aside: float = 0.0) -> float:
-        """The pixel of a value; of a name, where the axis has names; or of what is so far aside."""
+        """The pixel of a value, or of a category name, plus an offset."""
         number = aside + (self.names.index(str(value)) if str(value) in self.names else float(value))
         return self._start + (self._stop - self._start) * (number - self.first) / ((self.last - self.first) or 1.0)
 
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """Pixel and words of each tick within the range."""
+        """Pixel and label of each tick within the range."""
         for value, words in self._named():
             if min(self.first, self.last) <= value <= max(self.first, self.last):
                 yield self._start + (self._stop - self._start) * (value - self.first) / (self.last - self.first), words
@@ -49,7 +49,7 @@ def round_step(rough: float) -> float:
 
 
 def _reach(values: Sequence[float], look: Json) -> tuple[float, float]:
-    """The range that shows everything, with a little room."""
+    """The range that shows all values, with a margin."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     room = 0.05 * ((high - low) or 1.0)
     return (0.0 if look.get("rangemode") == "tozero" else low - room), high + room

@@ -1,4 +1,4 @@
-"""The lives of servers as bands: hue and numeral their term, border, hatching and word their role."""
+"""The roles of servers as bands: hue and numeral are the term, border, hatching and word the role."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.source import Frames, separations, spans
 
 WIDTH = 800
-"""About how many pixels a chart has for its time: what fits into a band is written into it."""
+"""The approximate width of a chart's time axis in pixels; a label is drawn in a band if it fits."""
 CHARACTER_WIDTH = 6.8
-"""About how wide a letter is."""
+"""The approximate width of a character in pixels."""
 
 
 def role_bands(trace: Trace | Frames, lanes: Sequence[int], begin: float, end: float) -> pd.DataFrame:
-    """What the nodes of a chart were between two times: ``node start stop term role``."""
+    """The roles of a chart's nodes between two times: ``node start stop term role``."""
     bands = spans(trace, end)
     seen = bands[(bands["stop"] > begin) & (bands["start"] < end) & bands["node"].isin(lanes)].copy()
     seen["start"], seen["stop"] = seen["start"].clip(lower=begin), seen["stop"].clip(upper=end)
@@ -28,7 +28,7 @@ def role_bands(trace: Trace | Frames, lanes: Sequence[int], begin: float, end: f
 def draw(
     fig: go.Figure, bands: pd.DataFrame, lanes: Sequence[int], *, width: float, room: float, indent: str = ""
 ) -> None:
-    """Each stretch of a node's life as a bar, a trace for each role; ``room`` is how many seconds the chart shows."""
+    """Each stretch of a node's life as a bar, a trace for each role; the chart shows ``room`` seconds."""
     place = {node: lane for lane, node in enumerate(lanes)}
     for role, part in bands.groupby("role", sort=True):
         look, length = str(role), part["stop"] - part["start"]
@@ -70,12 +70,12 @@ def fill(row: Any) -> str:
 
 
 def text_colour(row: Any) -> str:
-    """The colour of the words in it."""
+    """The colour of the text in a band."""
     return palette.NUMERAL if row.role in theme.NOT_TAKING_PART else theme.numeral_colour(row.term)
 
 
 def fitting(row: Any, room: float, indent: str = "") -> str:
-    """The most that fits: role and term, the term alone, or nothing."""
+    """The longest label that fits: role and term, the term alone, or nothing."""
     pixels = (row.stop - row.start) / room * WIDTH - 6
     terms = "" if row.role in theme.NOT_TAKING_PART or not row.term else f" {row.term}"
     before = indent if row.role in {"leader", "down"} else ""
@@ -92,13 +92,13 @@ def band_in_words(row: Any) -> str:
 
 
 def key(bands: pd.DataFrame) -> str:
-    """What border and hatching of these bands mean."""
+    """The meaning of border and hatching in these bands."""
     seen = set(bands["role"])
     return " · ".join(["colour and number: term", *(says for role, says in theme.ROLE_KEY.items() if role in seen)])
 
 
 def finding(bands: pd.DataFrame) -> str:
-    """Who leads at the end, and how often that changed.
+    """The leader at the end, and the number of leaderships.
 
     >>> finding(pd.DataFrame({"node": [1], "start": [0.5], "stop": [2.0], "term": [1], "role": ["leader"]}))
     'n1 leads term 1 from 0.500 s to the end'
@@ -108,12 +108,12 @@ def finding(bands: pd.DataFrame) -> str:
         return "nobody leads"
     last: Any = next(leads.tail(1).itertuples())
     until = "the end" if last.stop >= bands["stop"].max() else f"{last.stop:.3f} s"
-    reigns = f"; {len(leads)} reigns in all" if len(leads) > 1 else ""
-    return f"n{last.node} leads term {last.term} from {last.start:.3f} s to {until}{reigns}"
+    count = f"; {len(leads)} leaderships" if len(leads) > 1 else ""
+    return f"n{last.node} leads term {last.term} from {last.start:.3f} s to {until}{count}"
 
 
 def bands_in_words(bands: pd.DataFrame, lanes: Sequence[int], most: int = 6) -> str:
-    """What each node was, one after the other; of many stretches the last ones."""
+    """The roles of each node in order; the last ones if there are many."""
     return ". ".join(_life(node, bands[bands["node"] == node], most) for node in lanes)
 
 
@@ -128,7 +128,7 @@ def _life(node: int, part: pd.DataFrame, most: int) -> str:
 
 
 def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -> bool:
-    """A lane above the others that says which links were cut, and when; whether there was anything to say."""
+    """Draw a lane above the others with the cut links; say whether there were any."""
     cuts = separations(trace, begin, end)
     for start, stop, said in cuts:
         fig.add_bar(

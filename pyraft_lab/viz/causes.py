@@ -1,4 +1,4 @@
-"""The answer to why and why not as a picture: who told whom, up to the fact, with what was never heard."""
+"""The answer of why and why_not as a picture: records and messages up to the fact, with messages that never arrived."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -25,15 +25,15 @@ from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.drawing import Drawing
 
 STOPPED = (Kind.UNDELIVERED, Kind.DROP)
-"""Records at which a message's way ended in vain."""
+"""Records of messages that did not arrive."""
 OUTSIDE = 0
-"""The lane of what no server did."""
+"""The lane of events outside the servers."""
 LANE, LINE = 96, 17
-"""Heights of a lane and of a line of words, in pixels."""
+"""Heights of a lane and of a line of text, in pixels."""
 UPWARD, DOWNWARD = 0.35, 0.6
-"""How far along its arrow a message's letter stands: words stand below the discs, so there it would be in their way."""
+"""The position of a message's letter on its arrow, as a share; near the discs it would cover their text."""
 CHARACTERS_PER_LINE = {"reason": 88, "hover": 70, "word": 17}
-"""How many letters a line of each kind of text takes."""
+"""The number of characters in a line of each kind of text."""
 BELOW: dict[str, Any] = {
     "xref": "paper",
     "yref": "paper",
@@ -43,22 +43,22 @@ BELOW: dict[str, Any] = {
     "align": "left",
     "font": {"size": 12},
 }
-"""Where the reasons stand."""
+"""The position of the reasons."""
 
 
 class Position(NamedTuple):
-    """Where a record stands: its number in the answer's list, and its lane."""
+    """The position of a record: its number in the answer's list, and its lane."""
 
     x: int
     y: int
 
 
 def why(answer: Explanation, *, title: str | None = None) -> Drawing:
-    """What led to a fact, or stood against it: the answer of ``trace.why(…)`` or ``trace.why_not(…)``.
+    """The causes of a fact, or the reasons against it: the answer of ``trace.why(…)`` or ``trace.why_not(…)``.
 
     A lane for each server and a disc for each record, oldest first and numbered as in the answer's text; an arrow is
-    the message that brought it about, one that ends in × was never heard. Colour and hover tell the term, the words
-    the rule, a heavy border the last record, which decides. Times stand below; distances mean nothing.
+    the message that caused it; one that ends in × never arrived. The colour is the term, the text names the rule, and
+    a heavy border marks the last record, which decides. Times are below; distances mean nothing.
     """
     if not isinstance(answer, Explanation):
         raise PyraftError(f"cannot draw a {type(answer).__name__}: give the answer of trace.why(...) or why_not(...)")
@@ -80,13 +80,13 @@ def why(answer: Explanation, *, title: str | None = None) -> Drawing:
 
 
 def _lanes(answer: Explanation) -> list[int]:
-    """Every server that the answer is about, in order; what came from outside on top."""
+    """Every server of the answer, in order; events from outside on top."""
     missed = (node for flight in answer.missed for node in (flight.src, flight.dst))
     return sorted({*(one.node for one in answer.records), *missed})
 
 
 def _reasons(answer: Explanation) -> list[str]:
-    """The reasons in lines, each with a dot before it."""
+    """The reasons as lines, each with a bullet."""
     lines = (wrap(f"• {reason}", CHARACTERS_PER_LINE["reason"], subsequent_indent="   ") for reason in answer.reasons)
     return [line for reason in lines for line in reason]
 
@@ -95,7 +95,7 @@ def _reasons(answer: Explanation) -> list[str]:
 
 
 def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[EventId, Position]) -> None:
-    """What led from one record to the next on the same server: a faint line."""
+    """A faint line from one record to the next on the same server."""
     xs, ys = list[float | None](), list[float | None]()
     for node in sorted({one.node for one in records} - {OUTSIDE}):
         own = [places[one.id] for one in records if one.node == node]
@@ -105,7 +105,7 @@ def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[Event
 
 
 def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position]) -> None:
-    """From where each message left to what it brought about."""
+    """An arrow from the sender of each message to its effect."""
     for record in answer.records:
         flight = answer.flights.get(record.message or 0)
         if flight is not None and flight.cause in places:
@@ -115,7 +115,7 @@ def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
 
 
 def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position], lanes: list[int]) -> None:
-    """What was never heard stops on its way, marked with a cross."""
+    """Messages that never arrived: an arrow that ends in a cross."""
     for flight in answer.missed:
         if flight.cause in places:
             tail, lane = places[flight.cause], lanes.index(flight.dst)
@@ -130,7 +130,7 @@ def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
 def _arrow(
     fig: go.Figure, flight: Flight, tail: Position, head: tuple[float, float], words: str, *, heard: bool
 ) -> None:
-    """One message: an answer is dotted, its letter stands on it."""
+    """One message with its letter; an answer is dotted."""
     answers = isinstance(flight.message, ANSWERS)
     letter_at = DOWNWARD if head[1] > tail.y else UPWARD
     fig.add_scatter(
@@ -160,7 +160,7 @@ def _arrow(
 
 
 def _letter(message: AnyMessage) -> str:
-    """The message's glyph, with how many entries it brings, + or − where it says yes or no."""
+    """The message's glyph, with the number of its entries, and + or − for yes or no."""
     glyph = theme.GLYPHS[type(message).__name__]
     match message:
         case AppendRequest(entries=entries) if entries:
@@ -181,7 +181,7 @@ def _name(flight: Flight) -> str:
 
 
 def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position]) -> None:
-    """A numbered disc for each, the rule below it, the whole sentence on hovering."""
+    """A numbered disc for each record, with its rule below and the whole sentence on hover."""
     records = answer.records
     terms = [one.step.after.term if one.step is not None else 0 for one in records]
     fig.add_scatter(
@@ -214,7 +214,7 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
 
 
 def _word(record: Record) -> str:
-    """The rule that weighs most in a step; what happened, where there was none."""
+    """The most important rule of a step; for a record without a step, its kind."""
     return str(record.kind) if record.step is None else rule(record.step).label
 
 

@@ -1,4 +1,4 @@
-"""A figure with its twins: a still picture for where no script runs, and words for whoever does not see it."""
+"""A figure with two alternatives: a static picture for pages without scripts, and a text for screen readers."""
 
 from base64 import b64encode
 from html import escape
@@ -13,23 +13,23 @@ from pyraft_lab.viz.svg_marks import TAG
 FIGURE = "application/vnd.plotly.v1+json"
 
 TWIN = 860
-"""How wide a still picture is, in pixels."""
+"""The width of a static picture in pixels."""
 
 
 class Drawing(go.Figure):  # type: ignore[misc]
-    """A Plotly figure that GitHub, nbconvert and untrusted notebooks show, too: as an image with its words."""
+    """A Plotly figure that GitHub, nbconvert and untrusted notebooks also show, as an image with a text."""
 
     @property
     def story(self) -> str:
-        """What the picture says, in words."""
+        """The content of the picture as text."""
         return words_of(self)
 
     def to_svg(self, width: int = TWIN) -> str:
-        """The figure as a still picture: SVG that needs neither a browser nor a network."""
+        """The figure as a static picture: SVG that needs neither a browser nor a network."""
         return svg(self, width)
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """What Plotly would show, fit for a light page and for a dark one; and beside it the still picture."""
+        """Plotly's own output, for light and dark pages; and the static picture."""
         found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
         if FIGURE in found:
             on_any_background(found[FIGURE])
@@ -39,17 +39,17 @@ class Drawing(go.Figure):  # type: ignore[misc]
 
 
 def on_page(figure: go.Figure) -> go.Figure:
-    """The figure as a page shows it, light or dark; what was not drawn here keeps its own colours."""
+    """The figure for light and dark pages; figures of others keep their own colours."""
     return go.Figure(on_any_background(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
 
 
 def twin(figure: go.Figure) -> str:
-    """The still picture of a figure as HTML."""
+    """The static picture of a figure as HTML."""
     return image(svg(figure, TWIN), words_of(figure))
 
 
 def words_of(figure: go.Figure) -> str:
-    """Title, finding and words of a figure, as sentences."""
+    """Title, finding and description of a figure, as sentences."""
     title = figure.layout.title
     more = (figure.layout.meta or {}).get("words", "")
     parts = [title.text, title.subtitle.text, more]
@@ -57,6 +57,6 @@ def words_of(figure: go.Figure) -> str:
 
 
 def image(picture: str, words: str) -> str:
-    """A picture as HTML that even untrusted notebooks show, with its words for those who do not see it."""
+    """A picture as HTML that untrusted notebooks also show, with its text for screen readers."""
     data = b64encode(picture.encode()).decode()
     return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{data}" style="max-width:100%">'

@@ -13,11 +13,11 @@ from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, nodes_of, since, spans, trace_of, window
 
 COLUMNS = 14
-"""How many indexes are seen at once; one drags for the others."""
+"""The number of visible indexes; drag to see the others."""
 MAX_INDEXES = 60
-"""How many of the newest indexes a picture holds; the earlier ones are counted at the left."""
+"""The number of newest indexes in a picture; the left edge shows the number of earlier ones."""
 CHARACTERS_PER_CELL = 7
-"""How many letters of a command fit its cell."""
+"""The number of characters of a command that fit a cell."""
 KEY = "colour and number: term · solid border: known to be committed · dashed: not yet"
 
 
@@ -29,10 +29,10 @@ def logs(
     first: int | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """Every log as a row of cells at time ``at`` (seconds; the end unless given).
+    """Every log as a row of cells at time ``at`` (seconds; the end by default).
 
     Hue and numeral are the term of an entry; a solid border means that its server knows it to be committed, a dashed
-    one that it does not. The newest entries are in sight, drag to see more; ``first`` is the leftmost index otherwise.
+    one that it does not. The newest entries are visible, drag to see more; ``first`` sets the leftmost index.
     """
     given.whole("first", first, 1)
     trace = trace_of(source)
@@ -64,7 +64,7 @@ def _starts(states: pd.DataFrame, when: float) -> pd.Series:
 
 
 def _cells(entries: pd.DataFrame, lanes: list[int], when: float, starts: pd.Series) -> pd.DataFrame:
-    """The entries that stood in the logs at ``when``, with ``done`` where they were known to be committed."""
+    """The entries in the logs at ``when``; ``done`` says whether they were known to be committed."""
     here = entries["node"].isin(lanes) & (since(entries) <= when)
     here &= entries["truncated"].isna() | (entries["truncated"] > when)
     here &= entries["index"] >= entries["node"].map(starts).fillna(1)
@@ -73,15 +73,15 @@ def _cells(entries: pd.DataFrame, lanes: list[int], when: float, starts: pd.Seri
 
 
 def _finding(cells: pd.DataFrame, lanes: list[int], last: int, held: int) -> str:
-    """How far the logs agree: the last index at which all of them hold the same entry."""
+    """The last index at which all logs hold the same entry, as a sentence."""
     alike = cells.groupby("index").agg(nodes=("node", "nunique"), terms=("term", "nunique"))
     same = alike[(alike["nodes"] == len(lanes)) & (alike["terms"] == 1)]
     known = int(cells.loc[cells["done"], "index"].max()) if cells["done"].any() else 0
-    parts = [f"committed as far as {known}" if known else "nothing is committed yet"]
+    parts = [f"committed up to {known}" if known else "nothing is committed yet"]
     if len(same) and int(str(same.index.max())) < last:
-        parts.append(f"the logs agree as far as {same.index.max()}, the longest ends at {last}")
+        parts.append(f"the logs agree up to {same.index.max()}, the longest ends at {last}")
     if held > 1:
-        parts.append(f"indexes from {held} on; earlier ones with first=")
+        parts.append(f"indexes from {held} on; use first= for earlier ones")
     return "; ".join(parts)
 
 
@@ -132,7 +132,7 @@ def _cell_text(row: Any) -> str:
 
 
 def entry_text(kind: str, data: object) -> str:
-    """An entry in a word or two.
+    """An entry in one or two words.
 
     >>> entry_text("normal", "x=1"), entry_text("blank", ""), entry_text("membership", "{1,2,3} + {3,4,5}")
     ('x=1', 'blank', 'joint')
@@ -149,12 +149,12 @@ def _clip(word: str) -> str:
 def _told(row: Any) -> str:
     state = f"known to be committed since {row.committed:.3f} s" if row.done else "not known to be committed"
     what = row.data if row.kind == "membership" else entry_text(row.kind, row.data)
-    begin = "there when it was first seen" if pd.isna(row.appended) else f"appended at {row.appended:.3f} s"
+    begin = "present when first seen" if pd.isna(row.appended) else f"appended at {row.appended:.3f} s"
     return f"n{row.node}, index {row.index}, term {row.term}<br>{what}<br>{begin}, {state}"
 
 
 def _names(trace: Trace | Frames, lanes: list[int], when: float) -> list[str]:
-    """What each row is called: the server, and whether it leads or is not there."""
+    """The name of each row: the server, and its role if it leads or is down."""
     now = spans(trace, when)
     roles = now[now["start"] <= when].groupby("node")["role"].last()
     said = [str(roles.get(node, "")) for node in lanes]
@@ -165,7 +165,7 @@ def _names(trace: Trace | Frames, lanes: list[int], when: float) -> list[str]:
 
 
 def _draw_starts(fig: go.Figure, starts: pd.Series, lanes: list[int], held: int, left: int) -> None:
-    """A grey block at the left for what is in a snapshot or before the picture."""
+    """A grey block at the left for entries in a snapshot or before the picture."""
     for lane, node in enumerate(lanes):
         first = int(starts.get(node, 1))
         if max(first, held) == 1:

@@ -1,4 +1,4 @@
-"""Pictures of how fast: latency of commits, and snapshots on their way."""
+"""Pictures of speed: latency of commits, and snapshot transfers."""
 
 from typing import Any
 
@@ -13,24 +13,24 @@ from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
 
 MAX_POINTS = 2000
-"""Beyond so many commands a point stands for several."""
+"""Above this number of commands a point represents several."""
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross")
-"""The mark of a term, beside its colour."""
+"""The mark of each term, in addition to its colour."""
 
 
 def commit_latency(source: Drawable, *, title: str | None = None) -> Drawing:
-    """How long each command took from the leader's log to its commit, in milliseconds, over time; and the median.
+    """The time from append to commit of each command, in milliseconds; and the median.
 
-    Grey is the time in which nobody led. Of very many commands, a point is the slowest of several; it says of how many.
+    Grey marks times without a leader. With very many commands a point is the slowest of several and shows their number.
     """
     trace = trace_of(source)
     took = _took(trace)
     begin, end = window(trace, None, None)
     fig = theme.figure(
-        title or "How long each command waited for its commit",
+        title or "Time from append to commit of each command",
         _spread(took),
         height=230,
-        key="colour and mark: term · dotted line: median · grey: nobody leads",
+        key="colour and mark: term · dotted line: median · grey: no leader",
         showlegend=took["term"].nunique() in range(2, 9),
     )
     _draw_leaderless(fig, trace, begin, end)
@@ -59,7 +59,7 @@ def _took(trace: Trace | Frames) -> pd.DataFrame:
 
 def _spread(took: pd.DataFrame) -> str:
     if took.empty:
-        return "nothing was committed"
+        return "no command was committed"
     ms, every = took["ms"], int(took["count"].sum())
     drawn = "" if every == len(took) else f"; a point is the slowest of several, {len(took):,} in all"
     high = f", 95 of 100 within {ms.quantile(0.95):.1f} ms" if every >= 20 else ""
@@ -67,7 +67,7 @@ def _spread(took: pd.DataFrame) -> str:
 
 
 def _draw_leaderless(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -> None:
-    """Grey where nobody led, from the end of one reign to the beginning of the next."""
+    """Grey for times without a leader, from the end of one leadership to the start of the next."""
     reigns = spans(trace, end)
     at = begin
     led: list[Any] = list(reigns[reigns["role"] == "leader"].sort_values("start").itertuples())
@@ -125,9 +125,9 @@ def _told(row: Any) -> str:
 def snapshots(
     source: Drawable, *, start: float | None = None, stop: float | None = None, title: str | None = None
 ) -> Drawing:
-    """Snapshots on their way, a lane for each receiver: every chunk from its start to its arrival, lost ones with ×.
+    """Snapshot transfers, a lane for each receiver: every chunk from sending to arrival, lost ones with ×.
 
-    The higher a chunk in its lane, the further back in the snapshot are its bytes; the lane is full when all are there.
+    The height of a chunk in its lane is the position of its bytes; the lane is full when all bytes have arrived.
     """
     given.window(start, stop)
     trace = trace_of(source)
@@ -135,9 +135,9 @@ def snapshots(
     chunks = chunks[
         (chunks["sent"] >= (start or 0.0)) & (chunks["sent"] <= (stop if stop is not None else float("inf")))
     ]
-    title = title or "Snapshots on their way, chunk by chunk"
+    title = title or "Snapshot transfers, chunk by chunk"
     if chunks.empty:
-        return theme.empty_figure(title, "no snapshot was sent: let a follower fall behind what is purged")
+        return theme.empty_figure(title, "no snapshot was sent; crash a follower until the entries it needs are purged")
     chunks = chunks.assign(gone=~chunks["fate"].isin(("delivered", "flying", "unknown")))
     chunks["end"] = chunks["received"].fillna(chunks["due"]).fillna(chunks["sent"] + 0.004)
     lanes = sorted(int(node) for node in chunks["dst"].unique())
@@ -145,7 +145,7 @@ def snapshots(
         title,
         _sent(chunks),
         height=96 * len(lanes),
-        key="a block: a chunk, from when it left to when it came · its height: which bytes · colour: term · ×: lost",
+        key="a block: a chunk, from sending to arrival · its height: which bytes · colour: term · ×: lost",
         words=". ".join(_arrivals(node, chunks[chunks["dst"] == node]) for node in lanes),
         barmode="overlay",
     )
@@ -173,7 +173,7 @@ def _arrivals(node: int, chunks: pd.DataFrame) -> str:
 
 
 def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float) -> None:
-    """A block for each chunk: as wide as its flight, as high as its share of the snapshot."""
+    """A block for each chunk: its width is the time on the way, its height its share of the snapshot."""
     least = 0.006 * room
     share = [row.length / max(row.size, 1) for row in rows]
     middle = [
@@ -226,7 +226,7 @@ def _bytes(row: Any, room: float) -> str:
 
 
 def _chunk(row: Any) -> str:
-    fate = f"there at {row.received:.3f} s" if pd.notna(row.received) else str(row.fate)
+    fate = f"received at {row.received:.3f} s" if pd.notna(row.received) else str(row.fate)
     return (
         f"n{row.src} to n{row.dst}: bytes {row.offset} to {row.offset + row.length} of {row.size}<br>"
         f"of the snapshot up to entry {row.prev_index}<br>sent at {row.sent:.3f} s, {fate}"

@@ -1,8 +1,8 @@
-"""Figures on any ground: words take the page's colour, lines hold on white and on dark, terms keep their fills.
+"""Figures on light and dark pages: text takes the page's colour, lines are visible on both, terms keep their fills.
 
-No single ink reads well (4.5 : 1) on white and on dark alike, and Plotly takes no colour of the page for a line. Words
-may have a style of their own, so they follow the page; a line needs 3 : 1, which one grey has on both. What lies on a
-fill stays as it is.
+No single text colour has enough contrast (4.5 : 1) on both white and dark, and Plotly cannot use a page's colour for a
+line. Text may have its own style, so it follows the page; a line needs 3 : 1, and one grey has this on both. Text on a
+fill keeps its colour.
 """
 
 from collections.abc import Mapping
@@ -11,38 +11,38 @@ from typing import Any
 Json = dict[str, Any]
 
 TEXT = "#1F2933"
-"""Lines and words on the ground."""
+"""Lines and text on the background."""
 MUTED = "#52606D"
-"""Words that explain."""
+"""Explanatory text."""
 FAINT = "#9AA5B1"
-"""What stands back: grid lines, what is down."""
+"""Unimportant parts: grid lines, servers that are down."""
 HEARTBEAT = "#B8C1CB"
 """Heartbeats."""
 HAIRLINE = "#EEF1F4"
 """Grid lines."""
 PAPER = "#FFFFFF"
-"""The ground, and what is hollow."""
+"""The background, and hollow marks."""
 NUMERAL = "#0B0F14"
-"""Numbers and words on a fill: nearly black, for contrast on every one of them."""
+"""Numbers and text on a fill: nearly black, for contrast on every fill."""
 HELD = "#3E4C59"
-"""The fill of who has something or agrees: dark on white, and not lost on a dark page."""
+"""The fill of a server that holds an entry or agrees: visible on white and on dark pages."""
 HALO = "0 0 2px white"
-"""The shadow of words that may cross a line."""
+"""The shadow of text that may cross a line."""
 
 VEIL = "rgba(114,126,140,0.22)"
-"""A stretch of time that is not like the others."""
+"""The background of a special time interval."""
 SHALLOW = "#DCEBF7"
-"""The least on a map: a cell all the same."""
+"""The colour of the smallest value on a map."""
 DEEP = "#2E93D1"
-"""The most on a map: as deep as dark numbers are readable on (5.9 : 1)."""
+"""The colour of the largest value on a map; dark numbers stay readable on it (5.9 : 1)."""
 GREY = "#727E8C"
-"""Lines where the ground is not known: 4.1 : 1 on white, 4.6 : 1 on JupyterLab's dark, 3.9 : 1 on the site's."""
+"""Lines on an unknown background: 4.1 : 1 on white, 4.6 : 1 on JupyterLab's dark, 3.9 : 1 on the site's."""
 LINES = {TEXT: GREY, MUTED: GREY, FAINT: GREY, HEARTBEAT: "rgba(114,126,140,0.6)", HAIRLINE: VEIL}
 TEXT_VARIABLES = {
     TEXT: f"var(--md-typeset-color,var(--jp-content-font-color1,var(--vscode-foreground,{GREY})))",
     MUTED: f"var(--md-default-fg-color--light,var(--jp-content-font-color2,var(--vscode-foreground,{GREY})))",
 }
-"""The colours of the site, of JupyterLab and of VS Code, whichever page it is."""
+"""The text colours of the site, of JupyterLab and of VS Code."""
 BACKGROUND_VARIABLE = "var(--md-default-bg-color,var(--jp-layout-color0,var(--vscode-editor-background,transparent)))"
 CLEAR = "rgba(0,0,0,0)"
 
@@ -54,13 +54,13 @@ STATIC_STYLE = (
     f'[stroke="{TEXT}"]{{stroke:#C9D0D8}}[stroke="{MUTED}"]{{stroke:#A9B4C0}}'
     f'[stroke="{HEARTBEAT}"]{{stroke:#5B6672}}[fill="{HEARTBEAT}"]{{fill:#5B6672}}[stroke="{HAIRLINE}"]{{stroke:#2B3138}}}}'
 )
-"""How a still picture looks on a dark page."""
+"""The style of a static picture on a dark page."""
 CARD = f'<rect class="paper" width="100%" height="100%" rx="6" fill="{PAPER}"/>'
-"""Its ground, which it brings along: not every browser asks the page whether it is dark."""
+"""The background of a static picture: not every browser knows whether the page is dark."""
 
 
 def on_any_background(figure: Json) -> Json:
-    """The plain ``data`` and ``layout`` of a figure, fit for a page of which nobody knows whether it is dark."""
+    """The plain ``data`` and ``layout`` of a figure, for light and dark pages."""
     layout, data = figure["layout"], figure["data"]
     layout.update(paper_bgcolor=CLEAR, plot_bgcolor=CLEAR, modebar={"bgcolor": CLEAR, "color": GREY})
     title = layout.get("title", {})
@@ -72,7 +72,7 @@ def on_any_background(figure: Json) -> Json:
     for note in layout.get("annotations", ()):
         note.setdefault("arrowcolor", GREY)
         _speak(note)
-    layout.setdefault("font", {})["color"] = GREY  # of whatever has no words of its own
+    layout.setdefault("font", {})["color"] = GREY  # of text without its own style
     for line in [*layout.get("shapes", ()), *data, *(trace.get("marker", {}) for trace in data)]:
         _grey(line.get("line", {}), "color")
     for trace in data:
@@ -81,14 +81,14 @@ def on_any_background(figure: Json) -> Json:
 
 
 def _grey(thing: Json, *names: str) -> None:
-    """Give lines the colour that holds everywhere."""
+    """Give lines the colour that is visible on every page."""
     for name in names:
         if isinstance(thing.get(name), str):
             thing[name] = LINES.get(thing[name], thing[name])
 
 
 def _style(font: Mapping[str, Any]) -> str | None:
-    """The style of words in this font; none for what stands on a fill."""
+    """The style of text in this font; none for text on a fill."""
     colour = font.get("color", TEXT)
     if not isinstance(colour, str) or colour not in TEXT_VARIABLES:
         return None
@@ -101,7 +101,7 @@ def _styled(words: Any, style: str | None) -> Any:
 
 
 def _speak(thing: Json) -> None:
-    """Let the words of a title or a note follow the page."""
+    """Let the text of a title or a note follow the page."""
     font = thing.get("font", {})
     thing["text"] = _styled(thing.get("text"), _style(font))
     font.pop("shadow", None)
@@ -122,7 +122,7 @@ def _draw_axis(axis: Json) -> None:
 
 
 def _draw_trace(trace: Json) -> None:
-    """Its marks, its words and its name in the legend."""
+    """Its marks, its text and its name in the legend."""
     _grey(trace.get("marker", {}), "color")
     font = trace.get("textfont", {})
     style = _style(font)

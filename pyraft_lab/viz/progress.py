@@ -1,4 +1,4 @@
-"""How far each log has come, and how much of it is known to be committed: a lane for each server."""
+"""The end of each log and its commit index over time: a lane for each server."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,9 +12,9 @@ from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
 
 TALL = 0.8
-"""How much of its lane the longest log fills."""
+"""The share of its lane that the longest log fills."""
 MAX_STEPS = 1000
-"""How many steps of one lane are drawn; of more, the last within each of so many equal stretches of time."""
+"""The maximum number of steps in a lane; if there are more, the last one in each of as many time intervals."""
 KEY = "line: last entry in the log · filled: known to be committed there · colour and number: term of the server"
 
 
@@ -26,9 +26,9 @@ def progress(
     stop: float | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """How far each log has come, a lane for each server: a line for its last entry, filled as far as it is committed.
+    """The last index of each log over time, a lane for each server, filled up to its commit index.
 
-    What a server knows to be committed is not on its disk: after a restart it begins at nothing again.
+    The commit index is not on disk: after a restart it starts at 0 again.
     """
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
@@ -38,7 +38,7 @@ def progress(
     most = max(1, int(states["last_index"].max())) if len(states) else 1
     thick = {node: _thinned(states[states["node"] == node], begin, end) for node in lanes}
     fig = theme.figure(
-        title or "How far each log has come",
+        title or "Last entry and commit index of each log",
         _finding(thick, most),
         height=52 * max(len(lanes), 1),
         key=KEY if "down" not in set(life["role"]) else f"{KEY} · grey and crossed: down",
@@ -56,7 +56,7 @@ def progress(
 
 
 def _thinned(rows: pd.DataFrame, begin: float, end: float) -> pd.DataFrame:
-    """The steps of one server: how it stood at the beginning, and after each change."""
+    """The steps of one server: its first values, and the values after each change."""
     news = rows["last_index"].diff().ne(0) | rows["commit"].diff().ne(0) | rows["term"].diff().ne(0)
     rows = rows[news.astype("boolean").fillna(value=True)]
     earlier = rows[rows["time"] <= begin].tail(1)
@@ -72,9 +72,9 @@ def _finding(thick: dict[int, pd.DataFrame], most: int) -> str:
         return "nothing happened"
     low, high = min(last.values()), max(last.values())
     if low == high:
-        return f"at the end all know {high} entries to be committed; the longest log had {most}"
+        return f"at the end all servers know that {high} entries are committed; the longest log has {most}"
     behind = ", ".join(f"n{node}" for node, commit in last.items() if commit == low)
-    return f"at the end {high} entries are known to be committed; {behind} knows of {low}"
+    return f"at the end {high} entries are known to be committed; {behind}: only {low}"
 
 
 def _in_words(node: int, rows: pd.DataFrame) -> str:
@@ -87,7 +87,7 @@ def _in_words(node: int, rows: pd.DataFrame) -> str:
 
 
 class Stretch(list[tuple[float, float]]):
-    """One filled stretch: steps of a server within one term, from time to committed index."""
+    """One filled area: the commit index of a server over time within one term."""
 
     def __init__(self, node: int, term: int, stop: float) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Stretch(list[tuple[float, float]]):
 
 
 def _stretches(thick: dict[int, pd.DataFrame], life: pd.DataFrame, end: float) -> Iterator[Stretch]:
-    """Parted where the term changes and where the server goes down."""
+    """Split where the term changes and where the server goes down."""
     downs = life[life["role"] == "down"]
     for node, rows in thick.items():
         breaks = sorted(float(start) for start in downs.loc[downs["node"] == node, "start"])
@@ -115,7 +115,7 @@ def _stretches(thick: dict[int, pd.DataFrame], life: pd.DataFrame, end: float) -
 
 
 def _draw_committed(fig: go.Figure, every: list[Stretch], lanes: list[int], most: int, room: float) -> None:
-    """A filled shape for each stretch, a trace for each colour; the term's number where it begins."""
+    """A filled shape for each term, a trace for each colour; the term's number at its start."""
     for colour in sorted({term_colour(one.term) for one in every}):
         xs: list[float | None] = []
         ys: list[float | None] = []
@@ -143,7 +143,7 @@ def _draw_committed(fig: go.Figure, every: list[Stretch], lanes: list[int], most
 
 
 def _outline(one: Stretch) -> Iterator[tuple[float, float]]:
-    """The corners of a staircase, down to the ground at both ends."""
+    """The corners of a staircase that starts and ends at 0."""
     before = 0.0
     for time, commit in one:
         yield time, before
@@ -158,7 +158,7 @@ def _height(lane: int, index: float, most: int) -> float:
 
 
 def _draw_last(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int], most: int, end: float) -> None:
-    """The line of the last entry; it says both numbers where one points at it."""
+    """The line of the last entry; hover shows both numbers."""
     for lane, node in enumerate(lanes):
         rows: list[Any] = list(thick[node].itertuples())
         if not rows:
@@ -178,7 +178,7 @@ def _draw_last(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int],
 
 
 def _draw_ends(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int]) -> None:
-    """How it ends, in numbers at the right."""
+    """The final numbers at the right."""
     for lane, node in enumerate(lanes):
         if len(rows := thick[node]):
             words = f"<b>{rows['commit'].iloc[-1]}</b> of {rows['last_index'].iloc[-1]}"

@@ -1,4 +1,4 @@
-"""Who must agree, and who does: the voter sets of a membership, old and new, over one entry."""
+"""The voter sets of a membership, old and new, and which servers hold one entry."""
 
 import math
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ def quorums(
 ) -> Drawing:
     """Every voter set as a row: filled servers hold entry ``index`` on disk at time ``at``; each needs its majority.
 
-    The membership is the one that governs the newest log at that time, or that decided on entry ``index``, where you
-    give one; it is the last entry otherwise. While a membership is joint there are two rows, and an entry commits
-    only when both say "enough" (§6).
+    With ``index`` the membership is the one that decided on that entry; without it the figure shows the last entry,
+    under the membership of the newest log at that time. While a membership is joint there are two rows, and an entry
+    commits only when both say "enough" (§6).
     """
     given.whole("index", index, 1)
     trace = trace_of(source)
@@ -31,7 +31,7 @@ def quorums(
     holders, place = _holders(trace, index, when)
     down = _down(trace, when)
     fig = theme.figure(
-        title or f"Entry {place}: who holds it, and who must",
+        title or f"Entry {place}: the servers that hold it, and the majorities it needs",
         _verdict(sets, holders, when),
         height=52 * len(sets) + 10,
         key="dark with ✓: holds the entry on disk · white: does not yet" + (" · grey with ×: down" if down else ""),
@@ -55,7 +55,7 @@ def quorums(
 
 
 def _decided(entries: pd.DataFrame, index: int, when: float) -> float:
-    """The last moment at which an entry was not yet known to be committed: whoever voted then decided on it."""
+    """The last time before the entry was known to be committed: the voters of that time decided on it."""
     known = entries.loc[(entries["index"] == index) & (entries["committed"] <= when), "committed"].min()
     return when if pd.isna(known) else math.nextafter(float(known), 0.0)
 
@@ -80,14 +80,14 @@ def _in_words(voters: Sequence[int], holders: set[int]) -> str:
 
 
 def _down(trace: Trace | Frames, when: float) -> set[int]:
-    """Who is down at ``when``."""
+    """The servers that are down at ``when``."""
     now = spans(trace, when)
     roles = now[now["start"] <= when].groupby("node")["role"].last()
     return {int(str(node)) for node in roles[roles == "down"].index}
 
 
 def voter_sets(trace: Trace | Frames, when: float) -> list[list[int]]:
-    """The voter sets that govern the newest log at ``when``; of entries alone, those of the newest one that says so."""
+    """The voter sets of the newest log at ``when``; from entries alone, those of the newest membership entry."""
     states = trace.states[trace.states["time"] <= when].dropna(subset=["membership"])
     if len(states):
         newest = str(states.sort_values(["last_term", "last_index", "time"]).iloc[-1]["membership"])
@@ -104,7 +104,7 @@ def _ids(text: str) -> list[int]:
 
 
 def _holders(trace: Trace | Frames, index: int | None, when: float) -> tuple[set[int], int]:
-    """Who has the entry on disk at ``when``, and which entry that is: of several at the index, the leader's."""
+    """The servers with the entry on disk at ``when``, and its term: if several differ, the leader's."""
     entries = trace.entries
     stored = entries[(entries["stored"] <= when) & ~(entries["truncated"] <= when)]
     appended = entries[(since(entries) <= when) & ~(entries["truncated"] <= when)]
@@ -121,14 +121,14 @@ def _holders(trace: Trace | Frames, index: int | None, when: float) -> tuple[set
 
 
 def _covering(states: pd.DataFrame, place: int, when: float) -> set[int]:
-    """Who has an entry in its snapshot, on disk: its log begins behind it."""
+    """The servers whose snapshot on disk covers the entry: their logs begin after it."""
     now = states[states["time"] <= when].groupby("node").last()
     stored = now["stored"].fillna(place) if "stored" in now else place
     return {int(str(node)) for node in now[(now["first_index"] > place) & (stored >= place)].index}
 
 
 def _leader(states: pd.DataFrame, when: float) -> int:
-    """The leader of the highest term at ``when``; 0 for nobody."""
+    """The leader of the highest term at ``when``; 0 if there is none."""
     now = states[states["time"] <= when].groupby("node").last()
     leaders = now[now["role"] == "leader"]
     return int(str(leaders["term"].idxmax())) if len(leaders) else 0

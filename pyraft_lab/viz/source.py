@@ -1,4 +1,4 @@
-"""What the figures draw from: a trace, a simulation, a live cluster, or a frame of one's own."""
+"""The data of the figures: a trace, a simulation, a live cluster, or a single frame."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
@@ -11,14 +11,14 @@ from pyraft_lab.trace.frames import FRAMES
 from pyraft_lab.trace.trace import Trace
 
 TELLING_COLUMNS = {"entries": "appended", "messages": "src", "states": "voted_for", "events": "cause"}
-"""The column by which each frame is told from the others."""
-DONE = {"crash": "down", "pause": "paused", "resume": "resumed", "silent": "not heard of", "heard": "resumed"}
-"""What is done to a node, and what it is then."""
+"""The column that identifies each frame."""
+DONE = {"crash": "down", "pause": "paused", "resume": "resumed", "silent": "no longer heard from", "heard": "resumed"}
+"""The role of a node after each kind of fault."""
 
 
 @runtime_checkable
 class Traced(Protocol):
-    """Whatever has a trace: a ``Simulation``, a ``LocalCluster``."""
+    """Anything with a trace: a ``Simulation``, a ``LocalCluster``."""
 
     @property
     def trace(self) -> Trace:
@@ -26,13 +26,13 @@ class Traced(Protocol):
 
 
 class Frames:
-    """The four frames of a run, of which only some may be known."""
+    """The four frames of a run; some may be missing."""
 
     def __init__(self, frames: Sequence[pd.DataFrame]) -> None:
         known = {name: make(()) for name, make in FRAMES.items()}
         for frame in frames:
             known[_name_of(frame)] = frame
-        if known["states"].empty and len(known["events"]):  # the events say how a node stood after each of them
+        if known["states"].empty and len(known["events"]):  # the events contain the node's state after each of them
             stood = known["events"].dropna(subset=["role"])
             known["states"] = stood.reindex(columns=known["states"].columns).fillna({"first_index": 1})
         self.events, self.messages = known["events"], known["messages"]
@@ -43,15 +43,17 @@ def _name_of(frame: pd.DataFrame) -> str:
     for name, clue in TELLING_COLUMNS.items():
         if clue in frame.columns:
             return name
-    raise PyraftError(f"cannot tell what this frame is; the frames of a trace are {', '.join(TELLING_COLUMNS)}")
+    raise PyraftError(
+        f"cannot draw this frame, it is not one of a trace; the frames of a trace are {', '.join(TELLING_COLUMNS)}"
+    )
 
 
 Drawable = Trace | Traced | pd.DataFrame | Sequence[pd.DataFrame]
-"""What can be drawn. One frame of a trace is enough for most pictures; some say more of several."""
+"""Everything that can be drawn. One frame of a trace is enough for most pictures; some need several."""
 
 
 def trace_of(source: Drawable) -> Trace | Frames:
-    """The frames to draw, all of one moment; a clear error for anything that has none."""
+    """The frames to draw, all of the same moment; ``ConfigError`` or ``PyraftError`` for anything without frames."""
     if isinstance(source, pd.DataFrame):
         return Frames([source])
     if isinstance(source, Trace):
@@ -72,24 +74,24 @@ def _called(source: object) -> str:
 
 
 def nodes_of(trace: Trace | Frames, wanted: list[int] | None) -> list[int]:
-    """The lanes of a chart: the nodes asked for, or every one that did something."""
+    """The lanes of a chart: the given nodes, or every node that did something."""
     columns = _everywhere(trace) if isinstance(trace, Frames) else [trace.events["node"]]
     known = sorted({int(node) for column in columns for node in column.dropna().unique()})
     if wanted is not None and not given.are_several(wanted):
         raise ConfigError("nodes", wanted, f"must be some of the nodes {known}")
     for node in wanted or ():
         if node not in known:
-            raise PyraftError(f"there is no node {node} in this trace; known are {known}")
+            raise PyraftError(f"there is no node {node} in this trace; it has the nodes {known}")
     return known if wanted is None else list(dict.fromkeys(wanted))
 
 
 def since(entries: pd.DataFrame) -> pd.Series:
-    """From when on each entry is known to stand in its log."""
+    """The time from which each entry is known to be in its log."""
     return entries["appended"].fillna(entries["seen"]) if "seen" in entries else entries["appended"]
 
 
 def _everywhere(frames: Frames) -> list[pd.Series]:
-    """Every column that names nodes; a whole trace names them all in its events."""
+    """Every column with node ids; a whole trace has them all in its events."""
     return [
         frames.events["node"],
         frames.states["node"],
@@ -100,7 +102,7 @@ def _everywhere(frames: Frames) -> list[pd.Series]:
 
 
 def _always(frames: Frames) -> list[pd.Series]:
-    """Every column that tells when something happened."""
+    """Every column with times."""
     messages = frames.messages
     return [
         frames.events["time"],
@@ -114,7 +116,7 @@ def _always(frames: Frames) -> list[pd.Series]:
 def window(
     trace: Trace | Frames, start: float | None, stop: float | None, *, ends: str = "stop"
 ) -> tuple[float, float]:
-    """From when to when, in seconds; the whole run unless told otherwise. ``ends``: what the caller calls ``stop``."""
+    """Start and stop in seconds; the whole run by default. ``ends`` is the caller's name for ``stop``."""
     given.seconds("start", start)
     given.seconds(ends, stop)
     columns = _always(trace) if isinstance(trace, Frames) else [trace.events["time"]]
@@ -127,7 +129,7 @@ def window(
 
 
 def spans(trace: Trace | Frames, stop: float) -> pd.DataFrame:
-    """When each node was what: ``node start stop term role``; to be ``down`` or ``paused`` is a role of its own."""
+    """The roles of each node over time: ``node start stop term role``; ``down`` and ``paused`` count as roles."""
     every = _turns(trace)
     before = every.groupby("node")[["term", "role"]].shift()
     new = before["role"].isna() | (before["role"] != every["role"]) | (before["term"] != every["term"])
@@ -137,7 +139,7 @@ def spans(trace: Trace | Frames, stop: float) -> pd.DataFrame:
 
 
 def _turns(trace: Trace | Frames) -> pd.DataFrame:
-    """Every moment at which a node may have become something else: ``node time term role``."""
+    """Every time at which the role of a node may have changed: ``node time term role``."""
     changes = trace.states[["time", "node", "term", "role"]]
     done = trace.events[trace.events["kind"].isin(list(DONE))]
     acts = done.assign(role=done["kind"].map(DONE).astype("str"))[["time", "node", "term", "role"]]
@@ -154,7 +156,7 @@ def _turns(trace: Trace | Frames) -> pd.DataFrame:
 
 
 def separations(trace: Trace | Frames, begin: float, end: float) -> list[tuple[float, float, str]]:
-    """When links were cut, and between whom: start, stop and words, within a window."""
+    """The cut links within a window: start, stop and description."""
     found: list[tuple[float, float, str]] = []
     said: list[str] = []
     since = begin

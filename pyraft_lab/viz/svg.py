@@ -1,6 +1,6 @@
-"""Figures of this package as still pictures: SVG made of the same numbers, without a browser.
+"""Figures of this package as static pictures: SVG from the same numbers, without a browser.
 
-It knows what the figures here are made of (bars, lines, marks, words, maps), not the whole of Plotly.
+It supports only the parts that these figures use (bars, lines, marks, text, maps), not all of Plotly.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from pyraft_lab.viz.palette import CARD, STATIC_STYLE, TEXT
 
 Json = Mapping[str, Any]
 LEGEND = 10.0
-"""Where a legend begins, in pixels from the left."""
+"""The left edge of a legend, in pixels."""
 
 
 def svg(figure: go.Figure, width: int) -> str:
@@ -50,7 +50,7 @@ def svg(figure: go.Figure, width: int) -> str:
 
 
 def _order(trace: Json) -> tuple[int, bool]:
-    """What is drawn over what: bars below lines, unless they say otherwise."""
+    """The drawing order: bars below lines, unless a trace sets its own order."""
     return trace.get("zorder", 0), trace["type"] != "bar"
 
 

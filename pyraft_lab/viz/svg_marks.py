@@ -1,4 +1,4 @@
-"""What a still picture is made of: words, rectangles, lines, marks, each as a piece of SVG."""
+"""The parts of a static picture: text, rectangles, lines, marks, each as a piece of SVG."""
 
 import re
 from base64 import b64decode
@@ -41,7 +41,7 @@ def n(value: float) -> str:
 
 
 def numbers(value: Any) -> list[Any]:
-    """What Plotly keeps as an array, packed or not, as a list; nothing as an empty one."""
+    """An array of Plotly, packed or not, as a list; ``None`` as an empty list."""
     if value is None:
         return []
     if isinstance(value, Mapping):  # an array of numbers, packed for the browser
@@ -61,11 +61,11 @@ def pick(value: Any, place: int, otherwise: Any) -> Any:
     return value[place] if place < len(value) else otherwise
 
 
-# Words and rectangles
+# Text and rectangles
 
 
 def text(x: float, y: float, words: str, *, font: Json = {}, across: str = "center", up: str = "middle") -> str:  # noqa: B006 (read only)
-    """Words at a place, in lines, with bold parts; nothing for no words."""
+    """Text at a position, in lines, with bold parts; nothing for an empty text."""
     if not words:
         return ""
     lines = str(words).split("<br>")
@@ -124,7 +124,7 @@ def stroke(line: Json) -> str:
 
 
 def bar(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
-    """Bars, lying or standing: from ``base`` so far to the right, or so far up."""
+    """Horizontal or vertical bars, each from its ``base``."""
     marker, words, font = trace.get("marker", {}), numbers(trace.get("text")), trace.get("textfont", {})
     line, pattern = marker.get("line", {}), marker.get("pattern", {})
     for place, box in enumerate(boxes(trace, x, y)):
@@ -142,19 +142,19 @@ def bar(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
 
 def boxes(trace: Json, x: Axis, y: Axis) -> Iterator[tuple[float, float, float, float]]:
     """Left, top, width and height of each bar."""
-    lies, bases = trace.get("orientation") == "h", numbers(trace.get("base"))
-    lengths, middles = (numbers(trace.get(name)) for name in ("xy" if lies else "yx"))
-    along, across = (x, y) if lies else (y, x)
+    horizontal, bases = trace.get("orientation") == "h", numbers(trace.get("base"))
+    lengths, middles = (numbers(trace.get(name)) for name in ("xy" if horizontal else "yx"))
+    along, across = (x, y) if horizontal else (y, x)
     for place, (length, middle) in enumerate(zip(lengths, middles, strict=True)):
         base, half = pick(bases, place, 0.0), pick(trace.get("width"), place, 0.8) / 2
         near, far = sorted((along.at(base), along.at(base + length)))
         one, other = sorted((across.at(middle, -half), across.at(middle, half)))
         reach, width = max(far - near, 0.5), other - one
-        yield (near, one, reach, width) if lies else (one, near, width, reach)
+        yield (near, one, reach, width) if horizontal else (one, near, width, reach)
 
 
 def scatter(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
-    """Lines, areas, marks and words."""
+    """Lines, areas, marks and text."""
     xs, ys = numbers(trace.get("x")), numbers(trace.get("y"))
     points = [
         None if px is None or py is None or isnan(px) else (x.at(px), y.at(py)) for px, py in zip(xs, ys, strict=True)
@@ -192,7 +192,7 @@ def _path(points: Sequence[tuple[float, float] | None], shape: str) -> str:
 
 
 def _marks(trace: Json, points: Sequence[tuple[float, float] | None]) -> Iterator[str]:
-    """All marks; those that look alike share one path."""
+    """All marks; marks with the same style share one path."""
     marker, alike = trace["marker"], dict[str, list[str]]()
     line, turns = marker.get("line", {}), marker.get("angleref") == "previous"
     for place, point in enumerate(points):
@@ -211,7 +211,7 @@ def _marks(trace: Json, points: Sequence[tuple[float, float] | None]) -> Iterato
 
 
 def _short_of(point: "Point", before: "Point", gap: float) -> "Point":
-    """The place so many pixels before the end of a line."""
+    """The point a number of pixels before the end of a line."""
     length = hypot(point[0] - before[0], point[1] - before[1]) or 1.0
     return point[0] - (point[0] - before[0]) * gap / length, point[1] - (point[1] - before[1]) * gap / length
 
@@ -242,7 +242,7 @@ def mark_style(symbol: str, colour: str, line: Json) -> str:
 
 
 def outline(symbol: str, at: Point, size: float, before: Point | None = None) -> str:
-    """The path of one mark; an arrow's head points away from where its line began."""
+    """The path of one mark; an arrow's head points away from the start of its line."""
     half, name = size / 2, symbol.removesuffix("-open")
     x, y, r = n(at[0]), n(at[1]), n(half)
     if name in CROSSES:
@@ -261,7 +261,7 @@ def _turned(corner: Point, turn: float, half: float, at: Point) -> str:
 
 
 def heatmap(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
-    """A map: the darker the more."""
+    """A map: darker means more."""
     rows = [
         [None if value is None or isnan(value) else float(value) for value in numbers(row)]
         for row in numbers(trace["z"])
@@ -296,7 +296,7 @@ DRAWN: Mapping[str, Callable[[Json, Axis, Axis], Iterator[str]]] = {
 
 
 def sample(trace: Json, x: float, y: float) -> Iterator[str]:
-    """How a trace looks in a legend."""
+    """The legend mark of a trace."""
     marker, line = trace.get("marker", {}), trace.get("line", {})
     if "lines" in trace.get("mode", ""):
         yield f'<path d="M{n(x)} {n(y)}H{n(x + 26)}"{stroke(line)}/>'

@@ -1,6 +1,6 @@
 """One encoding for every picture: hue and numeral are the term, border and word the role, glyph the message.
 
-Meaning never rests on colour alone, so that it survives print, dark themes and colour-weak eyes.
+Meaning never depends on colour alone: it must survive print, dark themes and colour blindness.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.palette import FAINT, HAIRLINE, MUTED, NUMERAL, PAPER, TEXT
 
 WIDEST = {"title": 76, "finding": 92}
-"""How many letters of each fit a line of a narrow page."""
+"""How many characters of each fit a line of a narrow page."""
 FONT = "DejaVu Sans, Verdana, sans-serif"
 
 GLYPHS = {
@@ -36,29 +36,36 @@ GLYPHS = {
 """The letter of each kind of message; an answer is drawn hollow."""
 ROLE_BORDER = {"leader": 3.0, "candidate": 1.6, "precandidate": 1.6}
 """How heavy the border of each role is, in pixels."""
-ROLE_HATCH = {"candidate": "/", "precandidate": ".", "learner": "-", "down": "x", "not heard of": "+", "paused": "|"}
+ROLE_HATCH = {
+    "candidate": "/",
+    "precandidate": ".",
+    "learner": "-",
+    "down": "x",
+    "no longer heard from": "+",
+    "paused": "|",
+}
 """The hatching of each role's band."""
 ROLE_KEY = {
     "leader": "heavy border: leader",
     "candidate": "hatched: candidate",
-    "precandidate": "dotted: would stand (pre-vote)",
+    "precandidate": "dotted: asks for pre-votes",
     "learner": "ruled: learner",
     "paused": "grey with bars: paused",
     "down": "grey and crossed: down",
-    "not heard of": "grey and checked: not heard of",
+    "no longer heard from": "grey and checked: no longer heard from",
 }
 """What border and hatching mean, in words."""
-NOT_TAKING_PART = frozenset({"down", "paused", "not heard of"})
-"""What a server may be without taking part: grey, whatever its term."""
+NOT_TAKING_PART = frozenset({"down", "paused", "no longer heard from"})
+"""The states of a server that does not take part: grey in every term."""
 
 
 def numeral_colour(term: int) -> str:
-    """The colour in which the term's numeral is readable on its fill."""
+    """The colour of the term's numeral that is readable on its fill."""
     return PAPER if term_colour(term) in DARK else NUMERAL
 
 
 def node_name(node: int) -> str:
-    """How a node is called in every picture and sentence."""
+    """The name of a node in every picture and sentence."""
     return f"n{node}"
 
 
@@ -72,10 +79,10 @@ def figure(
     axis_below: bool = True,
     **layout: Any,
 ) -> Drawing:
-    """An empty figure in the house's dress; it needs no network and no template.
+    """An empty figure in the style of this library; it needs no network and no template.
 
-    ``title`` says what to look at, ``finding`` (below it) what there is to see in these numbers, ``key`` (at the
-    bottom) what the marks mean, and ``words`` says the picture itself for those who do not see it.
+    ``title`` says what the figure shows, ``finding`` (below it) the result in these numbers, ``key`` (at the bottom)
+    the meaning of the marks, and ``words`` describes the picture for screen readers.
     """
     given.text("title", title)
     lines = wrapped(key) if key else []
@@ -113,14 +120,14 @@ def figure(
 
 
 def empty_figure(title: str, why: str) -> Drawing:
-    """The figure of a run in which there is nothing of that kind to see; ``why`` says so, and what would change it."""
+    """A figure without data; ``why`` gives the reason, and what to do."""
     fig = figure(title, why, height=8, axis_below=False, words=f"nothing to see: {why}")
     fig.update_xaxes(visible=False).update_yaxes(visible=False)
     return fig
 
 
 def add_finding(fig: Drawing, finding: str) -> None:
-    """Say below the title what there is to see, with the room that this takes."""
+    """Write the finding below the title, with the space that it needs."""
     said, before = wrap(finding, WIDEST["finding"]), fig.layout.title.subtitle.text
     more = 18 * (len(said) - len(before.split("<br>") if before else []))
     fig.update_layout(
@@ -129,7 +136,7 @@ def add_finding(fig: Drawing, finding: str) -> None:
 
 
 def wrapped(words: str, width: int = 86) -> list[str]:
-    """The parts of a key, that are parted by dots, in lines that fit a narrow page.
+    """The parts of a key, separated by dots, in lines that fit a narrow page.
 
     >>> wrapped("fill: term · border: role", 12)
     ['fill: term', 'border: role']
@@ -144,13 +151,13 @@ def wrapped(words: str, width: int = 86) -> list[str]:
 
 
 def note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
-    """Words beside the marks of a figure."""
+    """A note beside the marks of a figure."""
     look = {"xanchor": "left", "showarrow": False, "font": {"size": 11, "color": MUTED}}
     return {"x": x, "y": y, "text": text, **look, **more}
 
 
 def lanes(fig: go.Figure, nodes: Sequence[int], *, names: Sequence[str] | None = None, above: int = 0) -> None:
-    """The y axis of a chart whose lanes are servers, the first on top; ``above`` it so many lanes for other things."""
+    """The y axis with one lane for each server, the first on top, and ``above`` additional lanes on top of it."""
     fig.update_yaxes(
         tickvals=list(range(len(nodes))),
         ticktext=list(names or map(node_name, nodes)),

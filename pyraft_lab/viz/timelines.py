@@ -1,4 +1,4 @@
-"""Pictures in which time runs to the right: who was what when, and which message went where."""
+"""Pictures in which time runs to the right: the roles of the servers, and the messages between them."""
 
 from typing import Any
 
@@ -21,16 +21,16 @@ def roles(
     stop: float | None = None,
     title: str | None = None,
 ) -> Drawing:
-    """Who was what, when: a lane for each server, hue and numeral its term, border, hatching and word its role.
+    """The role of each server over time: a lane for each; hue and numeral are its term, border and hatching its role.
 
-    ``start`` and ``stop`` are seconds; the whole run unless given. A lane above tells which links were cut.
+    ``start`` and ``stop`` are seconds; the whole run by default. A lane above shows which links were cut.
     """
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
     begin, end = window(trace, start, stop)
     life = bands.role_bands(trace, lanes, begin, end)
     fig = theme.figure(
-        title or "Who was what, when",
+        title or "The role of each server over time",
         bands.finding(life),
         height=44 * max(len(lanes), 1),
         key=bands.key(life),
@@ -60,9 +60,9 @@ def space_time(
 ) -> Drawing:
     """Lamport's chart: a lane for each server, time to the right, an arrow for each message; lost ones end in ×.
 
-    The lane's colour and numeral are the term. A letter names the message (V vote, A append, H heartbeat, S snapshot,
-    P pre-vote, T timeout now); an answer is dotted and has a hollow head, + says yes and − no. Where there are too many
-    arrows to be told apart, those that leave together become one, and the figure says so; nothing is left out.
+    The colour and numeral of a lane are the term. A letter names the message (V vote, A append, H heartbeat,
+    S snapshot, P pre-vote, T timeout now); an answer is dotted and has a hollow head, + means yes and − no. If
+    there are too many arrows, those that leave together become one, and the figure says so; no message is left out.
     """
     trace = trace_of(source)
     lanes = nodes_of(trace, nodes)
@@ -86,14 +86,14 @@ def space_time(
 
 
 def _marks_key(events: pd.DataFrame, life: pd.DataFrame) -> list[str]:
-    """What the marks on the lanes mean, as far as there are any."""
+    """The meaning of the marks that are on the lanes."""
     done = set(events.loc[events["time"] > 0, "kind"])
-    leads = ["◆ begins to lead"] if "leader" in set(life["role"]) else []
+    leads = ["◆ becomes leader"] if "leader" in set(life["role"]) else []
     return [*leads, *(says for kind, says in MARKS_KEY.items() if kind in done)]
 
 
 def _first_news(messages: pd.DataFrame) -> float | None:
-    """Nothing happens while everybody waits for the first timer: the chart begins a little before the first message."""
+    """The start of the chart: a little before the first message, since nothing happens until the first timer fires."""
     if messages.empty:
         return None
     first, last = float(messages["sent"].min()), float(messages["sent"].max())
@@ -101,7 +101,7 @@ def _first_news(messages: pd.DataFrame) -> float | None:
 
 
 def _draw_marks(fig: go.Figure, events: pd.DataFrame, lanes: list[int], begin: float, end: float) -> None:
-    """Crashes and restarts on the lane; a diamond where a node begins to lead."""
+    """Crashes and restarts on the lane; a diamond where a node becomes leader."""
     place = {node: lane for lane, node in enumerate(lanes)}
     stood = events.dropna(subset=["role"])
     leads = stood["role"].astype(str).eq("leader")
@@ -111,7 +111,7 @@ def _draw_marks(fig: go.Figure, events: pd.DataFrame, lanes: list[int], begin: f
     acts = seen[(seen["time"] > 0) | (seen["kind"] != "restart")]
     for kind, (symbol, says) in MARKS.items():
         _mark(fig, acts[acts["kind"] == kind], place, symbol, says)
-    _mark(fig, seen[seen["begins"]], place, "diamond", "begins to lead")
+    _mark(fig, seen[seen["begins"]], place, "diamond", "becomes leader")
 
 
 def _mark(fig: go.Figure, rows: pd.DataFrame, place: dict[int, int], symbol: str, says: str) -> None:

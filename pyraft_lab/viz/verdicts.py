@@ -18,21 +18,21 @@ from pyraft_lab.viz.source import Drawable
 from pyraft_lab.viz.timelines import space_time
 
 MAX_LINES = 12
-"""How many operations of one client lie below each other, at most."""
+"""The maximum number of rows for one client."""
 
 
 @runtime_checkable
 class Recorded(Protocol):
-    """Whatever has clients: a ``Simulation``, a ``LocalCluster``."""
+    """Anything with clients: a ``Simulation``, a ``LocalCluster``."""
 
     @property
     def history(self) -> History:
-        """What the clients saw."""
+        """The history of the clients."""
 
 
 @runtime_checkable
 class Verdict(Recorded, Protocol):
-    """What a check of a history found (:class:`pyraft_lab.check.linearize.verdict.Verdict`)."""
+    """The result of a check of a history (:class:`pyraft_lab.check.linearize.verdict.Verdict`)."""
 
     @property
     def order(self) -> Sequence[Operation]:
@@ -44,12 +44,12 @@ class Verdict(Recorded, Protocol):
 
     @property
     def blocked(self) -> Any:
-        """The operation that has no place."""
+        """The operation that fits in no order."""
 
 
 @runtime_checkable
 class HasViolations(Protocol):
-    """Whatever was watched: a ``Simulation``."""
+    """Anything with invariants: a ``Simulation``."""
 
     @property
     def trace(self) -> Trace:
@@ -57,20 +57,20 @@ class HasViolations(Protocol):
 
     @property
     def violations(self) -> Sequence[Violation]:
-        """What was broken."""
+        """The violations."""
 
 
 def history(source: History | Recorded | pd.DataFrame, *, title: str | None = None) -> Drawing:
-    """Clients' operations as bars from call to return; from a ``Verdict`` also where each took effect, or could not.
+    """Clients' operations as bars from call to return; from a ``Verdict`` also when each took effect.
 
-    A diamond is the instant at which an operation may be thought to have happened; a hatched bar has no known end; the
-    operation that fits nowhere has a heavy frame. What one client has under way at once lies one below the other.
+    A diamond is an instant at which the operation may have happened; a hatched bar has no known end; an operation that
+    fits in no order has a heavy frame. Concurrent operations of one client are drawn below each other.
     """
     verdict = source if isinstance(source, Verdict) else None
     operations = _operations(source)
     title = title or "What the clients saw"
     if not operations:
-        return theme.empty_figure(title, "no client has called yet: let one write or read")
+        return theme.empty_figure(title, "no client has called yet; call write() or read() first")
     blocked = {verdict.blocked.operation} if verdict is not None and verdict.blocked is not None else set()
     end = max(each.call if each.returned is None else each.returned for each in operations)
     rows = stacked(operations, end)
@@ -140,9 +140,9 @@ def _finding(operations: Sequence[Operation], verdict: Verdict | None, blocked: 
     open_ones = sum(each.returned is None for each in operations)
     parts = [f"{len(operations):,} operations" + (f", {open_ones} without an answer" if open_ones else "")]
     if blocked:
-        parts.append(f"{next(iter(blocked)).request} has no place: this is not linearizable")
+        parts.append(f"{next(iter(blocked)).request} fits in no order: not linearizable")
     elif verdict is not None and len(verdict.order):
-        parts.append("linearizable: each took effect where its diamond is")
+        parts.append("linearizable: each took effect at its diamond")
     return "; ".join(parts)
 
 
@@ -150,7 +150,7 @@ def _key(operations: Sequence[Operation], verdict: Verdict | None, blocked: set[
     parts = ["a bar: from call to answer"]
     parts += ["hatched: no answer came"] if any(each.returned is None for each in operations) else []
     parts += ["diamond: where it took effect"] if verdict is not None else []
-    return " · ".join([*parts, *(["heavy frame: fits nowhere"] if blocked else [])])
+    return " · ".join([*parts, *(["heavy frame: fits in no order"] if blocked else [])])
 
 
 def _draw_bars(
@@ -195,12 +195,12 @@ def _fitting(operation: Operation, share: float) -> str:
 
 
 def _draw_refusal(fig: go.Figure, operation: Operation, row: int, start: float, end: float) -> None:
-    """What fits nowhere is named, too, on its roomier side: its bar may be too short for words."""
+    """Name the operation that fits in no order beside its bar, which may be too short for text."""
     returned = end if operation.returned is None else operation.returned
     is_late = operation.call - start > end - returned
     place = {"xanchor": "right", "xshift": -8} if is_late else {"xshift": 8}
     look = {"size": 11, "color": palette.TEXT, "shadow": palette.HALO}
-    words = f"<b>{_said(operation)}</b> has no place"
+    words = f"<b>{_said(operation)}</b> fits in no order"
     fig.add_annotation(theme.note(operation.call if is_late else returned, row, words, font=look, **place))
 
 
@@ -236,46 +236,49 @@ def counterexample(
     before: float = 0.15,
     title: str | None = None,
 ) -> Drawing:
-    """The moments before a broken property, message by message; ``before`` is how many seconds of them.
+    """The moments before a broken property, message by message; ``before`` is their length in seconds.
 
-    A simulation knows what was broken first, and when; of a trace or a frame, say it: ``at`` seconds, and ``what``.
+    A simulation knows its first violation; for a trace or a frame give ``at``, in seconds, and ``what``.
     """
     given.seconds("at", at)
     given.stretch("before", before)
     given.text("what", what)
     if at is None and isinstance(source, HasViolations) and not source.violations:
-        return theme.empty_figure(title or "How it came to this", "nothing was broken in this run")
+        return theme.empty_figure(title or "The steps to the violation", "nothing was violated in this run")
     when, name, told = _broken(source, at, what)
     run = source.trace if isinstance(source, HasViolations) else source
     fig = space_time(
-        run, start=max(0.0, when - before), stop=when + before / 10, title=title or f"How it came to this: {name}"
+        run,
+        start=max(0.0, when - before),
+        stop=when + before / 10,
+        title=title or f"The steps to the violation: {name}",
     )
-    theme.add_finding(fig, f"broken at {when:.3f} s: {told}")
+    theme.add_finding(fig, f"violated at {when:.3f} s: {told}")
     fig.add_vline(x=when, line={"color": palette.TEXT, "width": 4})
     late = when > sum(fig.layout.xaxis.range) / 2
     side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
     word = {**side, "yanchor": "top", "font": {"size": 12, "color": palette.TEXT, "shadow": palette.HALO}}
-    fig.add_annotation(theme.note(when, 1, "<b>broken here</b>", yref="paper", **word))
+    fig.add_annotation(theme.note(when, 1, "<b>violated here</b>", yref="paper", **word))
     return fig
 
 
 def _broken(source: HasViolations | Drawable, at: float | None, what: str | None) -> tuple[float, str, str]:
-    """When something broke, its name, and what it was."""
+    """The time, the name and the description of the violation."""
     if at is not None:
-        return at, what or "a promise", what or "a promise of Raft"
+        return at, what or "a property", what or "a property of Raft"
     if not isinstance(source, HasViolations):
-        raise PyraftError("of a trace or a frame, say when something broke: at=, in seconds")
+        raise PyraftError("for a trace or a frame give the time of the violation: at=, in seconds")
     broken = source.violations[0]
     return broken.time, broken.name, broken.what
 
 
 def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None = None) -> Drawing:
-    """A measure over two knobs as a map: the mean of a cell's runs.
+    """A measure over two parameters as a map: the mean of the runs in each cell.
 
-    Each cell carries, in ``customdata``, the capsule of the run that shows most of it.
+    ``customdata`` of each cell has the capsule of the run with the largest value.
     """
     if getattr(frame, "empty", True):
-        raise PyraftError("draw the frame that sweep() gives, with at least one run in it")
+        raise PyraftError("draw a frame that sweep() returned, with at least one run")
     for column in (x, y, value):
         if column not in frame.columns:
             raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")
@@ -308,7 +311,7 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
 
 
 def _in_order(column: pd.Series) -> list[Any]:
-    """The values of an axis: numbers by size, words as they come first."""
+    """The values of an axis: numbers by size, text in order of appearance."""
     values = list(column.dropna().unique())
     return sorted(values) if pd.api.types.is_numeric_dtype(column) else values
 

@@ -24,7 +24,7 @@ def test_every_choice_has_its_key() -> None:
     shown = text(asking(OpenQuestion(HeldEvent(event=None), found), waiting=2))  # type: ignore[arg-type]
     assert "question for your node (1 more waiting)" in shown
     assert " a   grant  yes" in shown
-    assert " d   vote   no: my vote of that term is given" in shown
+    assert " d   vote   no: I have voted in that term" in shown
 
 
 def test_a_sheet_shows_figure_2() -> None:

@@ -27,7 +27,7 @@ def test_a_wrong_answer_is_corrected_so_that_the_lesson_goes_on() -> None:
     vote_twice(hand)
     given = hand.marks[-1]
     assert not given.done
-    assert "What was done is what Raft says." in str(given)
+    assert "Your server did what Raft says." in str(given)
     hand.sim.run(0.2)
     assert (hand.sim.leader, hand.sim.violations) == (1, [])
 
@@ -112,10 +112,10 @@ def test_what_is_known_is_asked_no_more() -> None:
 
 def test_words_that_are_no_answer_are_refused_and_name_those_that_are() -> None:
     hand = play(scenes.rivals(), 2)
-    with pytest.raises(PyraftError, match="nothing is to be decided"):
+    with pytest.raises(PyraftError, match="nothing to decide"):
         hand.answer("grant")
     hand.wait()
-    with pytest.raises(UnknownAnswer, match="say one of grant, lease, log, vote"):
+    with pytest.raises(UnknownAnswer, match="choose one of grant, lease, log, vote"):
         hand.answer("maybe")
     with pytest.raises(UnknownNode):
         play(scenes.rivals(), 9)

@@ -191,7 +191,7 @@ async def test_silence_asks_its_player_to_stand() -> None:
 
 async def test_only_what_is_asked_can_be_answered() -> None:
     async with classroom(Player()) as room:
-        with pytest.raises(PyraftError, match="nothing is to be decided"):
+        with pytest.raises(PyraftError, match="nothing to decide"):
             await room.player.answer("grant")
 
 

@@ -92,7 +92,7 @@ def test_a_user_who_goes_on_in_a_cell_is_followed() -> None:
 
 
 def test_nonsense_from_the_drawing_is_refused() -> None:
-    with pytest.raises(PyraftError, match="makes no sense"):
+    with pytest.raises(PyraftError, match="invalid order"):
         parse_action({"type": "explode", "node": 1})
 
 

@@ -60,7 +60,7 @@ async def test_an_order_is_carried_out_now() -> None:
 async def test_what_a_live_cluster_cannot_do_is_refused_in_words() -> None:
     async with LocalCluster(3) as cluster:
         desk = ClusterSession(cluster)
-        with pytest.raises(PyraftError, match="a live cluster does not do this"):
+        with pytest.raises(PyraftError, match="cannot do this to a live cluster"):
             ask(desk, do="act", order={"type": "drift", "node": 1, "rate": 2.0})
 
 

@@ -136,7 +136,7 @@ def test_a_page_that_is_loaded_anew_begins_with_what_is_shown_now() -> None:
 def test_what_cannot_be_drawn_yet_is_said_in_the_figure() -> None:
     figure = live_figure(Stage(run_of(0.3), is_running=False), viz.counterexample)
     figure.join(PATIENCE)
-    assert "say when something broke" in figure.layout.title.text
+    assert "give the time of the violation" in figure.layout.title.text
 
 
 def test_a_mistake_in_drawing_is_said_in_the_figure() -> None:
@@ -149,8 +149,8 @@ def test_without_a_kernel_a_live_figure_is_an_image_with_words() -> None:
     figure = live_figure(Stage(run_of(0.6), is_running=False), viz.roles)
     figure.join(PATIENCE)
     shown = figure._repr_mimebundle_()
-    assert shown["text/html"].startswith('<img alt="Who was what, when. n1 leads term 1')
-    assert figure.story.startswith("Who was what, when")
+    assert shown["text/html"].startswith('<img alt="The role of each server over time. n1 leads term 1')
+    assert figure.story.startswith("The role of each server over time")
 
 
 async def test_a_live_cluster_is_drawn_while_a_cell_holds_the_loop_up() -> None:

@@ -77,5 +77,5 @@ def test_a_recorded_run_is_looked_at_and_not_touched() -> None:
 
 
 def test_an_empty_trace_has_nothing_to_show() -> None:
-    with pytest.raises(PyraftError, match="nothing happened"):
+    with pytest.raises(PyraftError, match="no records"):
         TraceSession(Trace())

@@ -76,9 +76,9 @@ def test_heavy_runs_see_what_they_are_to_test() -> None:
     assert met >= {
         *("elected", "election lost", "stepped down: higher term", "pre-vote lost", "conflict truncated"),
         *("commit of earlier terms", "append refused: prev missing", "entries held already", "stale leader refused"),
-        *("snapshot installed", "snapshot part taken", "log purged", "machine restored", "late disk"),
+        *("snapshot installed", "snapshot part stored", "log purged", "machine restored", "late disk"),
         *("joint entered", "joint left", "learner becomes voter", "voter becomes learner"),
-        *("transfer: TimeoutNow obeyed", "read confirmed", "reads failed: no quorum", "lease over"),
+        *("transfer: TimeoutNow accepted", "read confirmed", "reads failed: no quorum", "lease over"),
     }
 
 

@@ -161,7 +161,7 @@ def test_a_leader_begins_to_lead_once() -> None:
     sim.write({"op": "put", "key": "x", "value": 1})
     sim.partition({1}, {2, 3})
     sim.run(0.05)
-    (diamonds,) = (trace for trace in viz.space_time(sim).data if trace.name == "begins to lead")
+    (diamonds,) = (trace for trace in viz.space_time(sim).data if trace.name == "becomes leader")
     assert len(diamonds.x) == 1
 
 
@@ -309,7 +309,7 @@ def test_calls_of_one_client_that_overlap_have_a_row_each() -> None:
 def test_what_has_no_place_is_named_however_short_it_was() -> None:
     calls = [Operation(1, 0.0, 1.0, ("put", 1)), Operation(2, 2.0, 2.0, ("get",))]
     figure = viz.history(check_linearizable(History(calls), "register"))
-    assert "<b>get → None</b> has no place" in [note.text for note in figure.layout.annotations]
+    assert "<b>get → None</b> fits in no order" in [note.text for note in figure.layout.annotations]
 
 
 def settled() -> Simulation:
@@ -366,10 +366,10 @@ def test_why_has_a_lane_for_what_no_server_did() -> None:
     ("draw", "complaint"),
     [
         (lambda: viz.roles(7), "cannot draw a int"),  # type: ignore[arg-type]
-        (lambda: viz.roles(pd.DataFrame({"a": [1]})), "cannot tell what this frame is"),
+        (lambda: viz.roles(pd.DataFrame({"a": [1]})), "cannot draw this frame"),
         (lambda: viz.roles(Simulation(nodes=3, seed=1), nodes=[9]), "there is no node 9"),
         (lambda: viz.space_time(Simulation(nodes=3, seed=1), start=2.0, stop=1.0), "ends before it begins"),
-        (lambda: viz.counterexample(Simulation(nodes=3, seed=1).trace), "say when something broke"),
+        (lambda: viz.counterexample(Simulation(nodes=3, seed=1).trace), "give the time of the violation"),
         (lambda: viz.quorums(Simulation(nodes=3, seed=1).trace.messages), "no membership is known"),
         (lambda: viz.why(Simulation(nodes=3, seed=1)), "cannot draw a Simulation"),  # type: ignore[arg-type]
         (lambda: viz.why(Simulation(nodes=3, seed=1).trace.why_not(leader=9)), "there is no such server"),

@@ -89,7 +89,7 @@ def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
 def test_who_led_before_the_window_does_not_begin_to_lead_in_it() -> None:
     sim = run()
     diamonds = [
-        [mark for mark in viz.space_time(sim, start=start).data if mark.name == "begins to lead"]
+        [mark for mark in viz.space_time(sim, start=start).data if mark.name == "becomes leader"]
         for start in (0.0, sim.now - 0.1)
     ]
     assert [len(found) for found in diamonds] == [1, 0]

@@ -48,7 +48,7 @@ UNDECIDED = Rule(
     on_election_timer,
     "The election timer fired before a majority answered: the server campaigns again.",
 )
-NO_VOTER = Rule("campaign withheld: no voter", "§6", may_campaign, "Only a voter may become a candidate.")
+NO_VOTER = Rule("campaign withheld: not a voter", "§6", may_campaign, "Only a voter may become a candidate.")
 SWITCHED_OFF = Rule(
     "campaign withheld: switched off", "openraft", on_election_timer, "Elections by timer are switched off."
 )
@@ -118,7 +118,7 @@ REFUSAL_COUNTED = Rule(
     "refusal counted", "§5.2", on_vote_response, "A voter refused: it will not be part of a majority."
 )
 LONGER_LOG_ELSEWHERE = Rule(
-    "longer wait: fitter rival",
+    "longer wait: more up-to-date rival",
     "openraft",
     on_vote_response,
     "Another server has a more up-to-date log: it should campaign first.",

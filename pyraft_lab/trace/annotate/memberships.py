@@ -27,14 +27,14 @@ from pyraft_lab.trace.annotate.rule import DECISIVE, Explained, Remarks, Rule, c
 from pyraft_lab.trace.text import entry_name, server, servers, voters
 
 CLUSTER_INITIALIZED = Rule(
-    "cluster founded",
+    "cluster created",
     "dissertation §4.4",
     initialize,
     "A server with an empty log gets the first membership of the cluster.",
     DECISIVE,
 )
 INITIALIZE_REFUSED = Rule(
-    "founding refused",
+    "creation refused",
     "openraft",
     initialize,
     "Only a server with an empty log may create a cluster, and only one in which it is a voter.",
@@ -67,7 +67,7 @@ EFFECTIVE = Rule(
     "A membership counts as soon as it is appended, not when it is committed.",
 )
 FELL_BACK = Rule(
-    "membership falls back", "§6", refresh_role, "A membership was removed with its entry: the one before it counts."
+    "membership reverted", "§6", refresh_role, "A membership was removed with its entry: the one before it counts."
 )
 PROMOTED = Rule("learner becomes voter", "§6", refresh_role, "A membership makes a learner a voter.")
 DEMOTED = Rule("voter becomes learner", "§6", refresh_role, "A membership takes a voter's vote away.")

@@ -107,14 +107,14 @@ LOG_LOST = Rule(
     DECISIVE,
 )
 REVERT_ACCEPTED = Rule(
-    "lost log forgiven",
+    "lost log permitted",
     "openraft",
     on_append_refused,
     "With permission a follower starts again from nothing.",
     DECISIVE,
 )
 FROM_EARLIER_RUN = Rule(
-    "earlier life", "openraft", record_ack, "An answer from before this peer's record began is ignored.", ROUTINE
+    "earlier incarnation", "openraft", record_ack, "An answer from before this peer's record began is ignored.", ROUTINE
 )
 
 RULES = (

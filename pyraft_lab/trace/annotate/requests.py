@@ -49,7 +49,7 @@ from pyraft_lab.trace.text import contained, entry_name, majorities, server, ser
 
 BOOTED = Rule("started", "§5.2, Figure 2", boot, "A server starts as a follower and knows only what its disk holds.")
 VOTE_LEASE_RESTORED = Rule(
-    "loyalty kept after restart",
+    "vote lease kept after restart",
     "dissertation §4.2.3",
     boot,
     "A promise not to vote against a leader survives a crash.",
@@ -82,7 +82,7 @@ REFUSED_FENCED = Rule("refused: another leadership", "openraft", propose, "The c
 REFUSED_UNINITIALIZED = Rule(
     "refused: no cluster", "openraft", refusal_to_lead, "The server belongs to no cluster yet."
 )
-REFUSED_OVERLOADED = Rule("refused: too much waiting", "", propose, "The bytes of uncommitted entries are limited.")
+REFUSED_OVERLOADED = Rule("refused: too many uncommitted", "", propose, "The bytes of uncommitted entries are limited.")
 READ_WAITS = Rule(
     "read waits for a round", "§8, dissertation §6.4", read, "A leader asks a majority whether it still leads."
 )
@@ -110,7 +110,7 @@ TRANSFER_BEGUN = Rule(
     "The leader accepts no new requests and brings the target up to date.",
     DECISIVE,
 )
-TRANSFER_CALLED_OFF = Rule("transfer called off", "dissertation §3.10", transfer, "The leader stays leader.")
+TRANSFER_CALLED_OFF = Rule("transfer cancelled", "dissertation §3.10", transfer, "The leader stays leader.")
 TRANSFER_REFUSED = Rule("transfer refused", "dissertation §3.10", transfer, "Only another voter can take over.")
 TRANSFER_TOO_SLOW = Rule(
     "transfer given up",
@@ -126,7 +126,7 @@ TIMEOUT_NOW_SENT = Rule(
     DECISIVE,
 )
 TIMEOUT_NOW_FOLLOWED = Rule(
-    "transfer: TimeoutNow obeyed",
+    "transfer: TimeoutNow accepted",
     "dissertation §3.10",
     on_timeout_now,
     "The target campaigns at once; leases do not stop it.",

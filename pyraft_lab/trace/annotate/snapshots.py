@@ -42,7 +42,7 @@ SNAPSHOT_BEGUN = Rule(
 )
 SNAPSHOT_KEPT = Rule("snapshot kept", "§7", on_snapshot_built, "The state is on disk and replaces the log up to there.")
 SNAPSHOT_SET_ASIDE = Rule(
-    "snapshot set aside",
+    "snapshot discarded",
     "§7",
     on_snapshot_built,
     "A later snapshot arrived meanwhile, or the machine built none.",
@@ -67,7 +67,7 @@ CHUNK_ASKED = Rule(
     on_snapshot_response,
     "The follower says up to which byte it holds the snapshot.",
 )
-CHUNK_TAKEN = Rule("snapshot part taken", "§7", on_snapshot_request, "Bytes are written in order.")
+CHUNK_TAKEN = Rule("snapshot part stored", "§7", on_snapshot_request, "Bytes are written in order.")
 CHUNK_OUT_OF_ORDER = Rule(
     "snapshot part out of order", "§7", on_snapshot_request, "Other bytes are needed: the answer says which."
 )
@@ -85,9 +85,7 @@ SNAPSHOT_DAMAGED = Rule(
     "The bytes are not those that were sent: the transfer starts over.",
     DECISIVE,
 )
-SNAPSHOT_USELESS = Rule(
-    "snapshot tells nothing new", "§7", is_snapshot_useful, "It ends within what is committed here."
-)
+SNAPSHOT_USELESS = Rule("snapshot not useful", "§7", is_snapshot_useful, "It ends within what is committed here.")
 SNAPSHOT_CONTRADICTS = Rule(
     "halt: snapshot contradicts commit", "§5.4.3", on_snapshot_request, "What is committed is never replaced.", DECISIVE
 )

@@ -46,12 +46,12 @@ STALE_LEADER = Rule(
 OUT_OF_DATE = Rule(
     "out of date", "§5.1", on_follower, "What belongs to an earlier term, role or round is ignored.", ROUTINE
 )
-MALFORMED = Rule("absurd message ignored", "§5.1", on_candidate, "No server speaks in the name of another.", ROUTINE)
+MALFORMED = Rule("malformed message ignored", "§5.1", on_candidate, "No server speaks in the name of another.", ROUTINE)
 HALTED = Rule(
     "halted", "", turn, "A server that saw what cannot happen in a correct cluster has stopped and does nothing."
 )
 VOTE_LEASE_OVER = Rule(
-    "loyalty over",
+    "vote lease over",
     "dissertation §4.2.3",
     on_vote_lease_timer,
     "The leader was not heard for one election timeout: the server may vote for others again.",
@@ -61,7 +61,7 @@ HEARTBEATS_SENT = Rule(
     "heartbeats sent", "§5.2", on_heartbeat_timer, "A leader keeps its followers from campaigning.", ROUTINE
 )
 HEARTBEATS_SPARED = Rule(
-    "heartbeats spared",
+    "heartbeats skipped",
     "openraft",
     on_heartbeat_timer,
     "A follower that just acknowledged entries needs no heartbeat.",
