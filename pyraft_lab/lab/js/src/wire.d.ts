@@ -108,7 +108,7 @@ export interface Drift {
   rate: number;
 }
 
-/** Drop a message that is under way. */
+/** Drop a message that is on its way. */
 export interface Drop {
   type: "drop";
   message: number;
@@ -186,7 +186,7 @@ export interface Hello {
   do: "hello";
 }
 
-/** Hold every message that leaves from now on. */
+/** Hold every message that is sent from now on. */
 export interface Hold {
   type: "hold";
 }
@@ -281,7 +281,7 @@ export interface Release {
   message: number;
 }
 
-/** Release all held messages, and hold no more. */
+/** Release all held messages and stop holding. */
 export interface ReleaseAll {
   type: "open";
 }
@@ -380,7 +380,7 @@ export interface ServerDrawing {
 /** A snapshot on disk: its last entry, and its size in bytes. */
 export type SnapshotDrawing = [index: number, term: number, size: number];
 
-/** Have a server build a snapshot, and drop the entries that it covers. */
+/** Let a server build a snapshot and delete the entries that it covers. */
 export interface TakeSnapshot {
   type: "snapshot";
   node: number;
@@ -403,7 +403,7 @@ export interface Thaw {
   type: "thaw";
 }
 
-/** Fire a server's election timer; one without is told to campaign. */
+/** Fire a server's election timer; a server without one starts an election. */
 export interface TimeOut {
   type: "timeout";
   node: number;
