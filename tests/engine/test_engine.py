@@ -91,7 +91,7 @@ def test_a_node_table_is_a_value() -> None:
     assert list(table) == [1, 2]
     assert hash(table) == hash(Addresses({1: "a", 2: "b"}))
     assert pickle.loads(pickle.dumps(table)) == table
-    with pytest.raises(TypeError, match="never changes"):
+    with pytest.raises(TypeError, match="cannot be changed"):
         table[3] = "c"
 
 

@@ -155,7 +155,7 @@ def test_a_leader_whose_disk_was_wiped_does_not_lead_those_who_know_more() -> No
     ("damaged", "complaint"),
     [
         (Disk(vote=Vote(1), log=log([1, 2])), "later than the vote"),
-        (Disk(vote=Vote(2), log=Log().append((entry(1, 2), entry(2, 1)))), "go backwards"),
+        (Disk(vote=Vote(2), log=Log().append((entry(1, 2), entry(2, 1)))), "an earlier leader follows"),
         (Disk(vote=Vote(1), log=log([1, 1, 1]).purge(id_of(2))), "covers only 0"),
         (Disk(vote=Vote(2), log=log([1, 2]), snapshot=SnapshotMeta(id_of(2), TRIO)), "disagree at 2"),
     ],

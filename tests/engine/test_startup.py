@@ -212,7 +212,7 @@ def torn(*entries: Entry) -> Log:
 @pytest.mark.parametrize(
     ("damaged", "because"),
     [
-        (Disk(vote=Vote(2), log=torn(entry(1, 2), entry(2, 1))), "go backwards"),
+        (Disk(vote=Vote(2), log=torn(entry(1, 2), entry(2, 1))), "an earlier leader follows"),
         (Disk(vote=Vote(2), log=torn(entry(1), entry(3))), "has a gap"),
         (Disk(vote=Vote(1), log=log([1, 2])), "later than the vote"),
         (Disk(vote=Vote(1), log=log([1, 1]).purge(id_of(1))), "covers only 0"),
