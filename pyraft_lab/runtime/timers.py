@@ -43,14 +43,19 @@ class Timers:
         self._loop = asyncio.get_running_loop()
         self._running: dict[Timer, Running] = {}
         self._queue: list[tuple[float, int, Timer]] = []
+        self._rung: dict[Timer, None] = {}
         self._places = count()
         self._rounds: dict[int, float] = {}
         self._is_frozen = False
 
     @property
     def has_due(self) -> bool:
-        """Whether an expired timer can be taken."""
-        return not self._is_frozen and self._has_overdue()
+        """Whether an expired timer can be taken, once the loop has run its alarm.
+
+        After a loop that was busy, messages that waited come before alarms: a leader is not suspected because this
+        node was slow. What must not depend on that (leases) asks :meth:`overdue`, which looks at the clock.
+        """
+        return not self._is_frozen and bool(self._rung)
 
     def overdue(self, *, frozen_too: bool = False) -> tuple[Timer, ...]:
         """All expired timers, the longest due first; those of a frozen clock only with ``frozen_too``."""
@@ -91,7 +96,7 @@ class Timers:
 
     def take_due(self) -> tuple[Timer, EventId]:
         """Take the expired timer that is longest due; returns it and the event that set it."""
-        timer = self._queue[0][2]
+        timer = min(self._rung, key=self._order)
         return timer, self.take(timer)
 
     def take(self, timer: Timer) -> EventId:
@@ -139,9 +144,11 @@ class Timers:
         if left > 0:
             self._running[timer] = running._replace(alarm=self._loop.call_later(left, self._ring, timer))
         else:
+            self._rung[timer] = None
             self._wake()
 
     def _forget(self, timer: Timer) -> None:
+        self._rung.pop(timer, None)
         running = self._running.pop(timer, None)
         if running is not None:
             running.alarm.cancel()

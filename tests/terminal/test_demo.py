@@ -26,7 +26,7 @@ def test_the_command_tells_the_story_and_exits_with_zero(capsys: pytest.CaptureF
     told = capsys.readouterr().out
     assert "Every step succeeded." in told
     assert "are linearizable" in told
-    assert "Who was what" in page.read_text(encoding="utf-8")
+    assert "The role of each server" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("each_broker")
