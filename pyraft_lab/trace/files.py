@@ -227,7 +227,7 @@ def _loaded(path: Path) -> list[Record]:
 
 
 class About(Struct):
-    """What a file says of itself; files of old say nothing of how many records there are."""
+    """What a file says about itself; files of earlier versions do not say how many records they hold."""
 
     format: str = ""
     records: int | None = None

@@ -105,7 +105,7 @@ def entries(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def gaps(records: Sequence[Record]) -> pd.DataFrame:
-    """One row for each gap: after ``time`` so many records of a node are missing (a message of them was lost)."""
+    """One row for each gap: ``count`` records of a node are missing after ``time`` (a message with them was lost)."""
     missing = ((record, missing_in(record)) for record in records if record.kind is Kind.GAP)
     rows = [{"node": record.node, "time": record.time, "count": count} for record, count in missing if count]
     return _frame(rows, GAPS)

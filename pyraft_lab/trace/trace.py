@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Trace:
     """What happened, in order: an observer that keeps records, and all that can be asked of them.
 
-    ``limit`` keeps only so many of the newest (a ring). The frames are made when first asked for and kept until
+    ``limit`` is how many of the newest are kept (a ring). The frames are made when first asked for and kept until
     more has happened; pandas is imported then and not before.
     """
 
@@ -68,7 +68,7 @@ class Trace:
         return found
 
     def copy(self, events: EventId) -> "Trace":
-        """A trace of its own with the same past, up to so many events."""
+        """A separate trace with the same past, up to that number of events."""
         if isinstance(self._records, deque):
             return Trace((record for record in self._records if record.id < events), limit=self._records.maxlen)
         first = self._records[0].id if self._records else 0
