@@ -1,10 +1,12 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import ConfigError, UnknownNode
 from pyraft_lab.machine import Counter
+from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
 
 CALM = Config(election_timeout=(0.5, 1.0), heartbeat_interval=0.1)
@@ -63,3 +65,15 @@ async def test_what_cannot_be_handed_to_a_process_is_refused() -> None:
     async with LocalCluster(1, processes=True, config=CALM, trace=None) as cluster:
         with pytest.raises(UnknownNode):
             await cluster.kill(7)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the command line of a process is read in /proc")
+async def test_a_password_is_on_no_command_line() -> None:
+    with broker.start() as running:
+        url = running.url.replace("://", "://ann:open-sesame@", 1)
+        async with LocalCluster(1, processes=True, network=url, config=CALM, trace=None) as cluster:
+            (pid,) = cluster.pids.values()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert b"//ann@" in command
+            assert b"open-sesame" not in command
+            assert b"open-sesame" in Path(f"/proc/{pid}/environ").read_bytes(), "and yet the node knows it"
