@@ -75,7 +75,7 @@ class ProcessCluster(Cluster):
         self._remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._name))
         claim = NameClaim(self._name)
         network = MqttNetwork(self._url, cluster=self._name)
-        control = MqttSession(network, "control", topics=[TOPIC], deliver=claim.hear, hears_kept=False)
+        control = MqttSession(network, "control", topics=[TOPIC], deliver=claim.on_message, hears_kept=False)
         self._control = await self._stack.enter_async_context(control)
         await self._refuse_company()
         await claim.make(control)
@@ -218,13 +218,13 @@ class ProcessCluster(Cluster):
         self._home.call(lambda: self._reporter.record(Kind.RESUME, node))
 
     def _impose(
-        self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+        self, faults: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
-        self._decree = decree
+        self._link_faults = faults
 
         def impose() -> None:
             assert self._control is not None, "made with the cluster"
-            publish(self._control, decree)
+            publish(self._control, faults)
             self._reporter.record(kind, node, peer=peer, detail=detail)
 
         self._home.call(impose)
