@@ -11,6 +11,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from pyraft_lab.client.events import RetryTimer
 from pyraft_lab.engine.events import BuildSnapshot
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
 from pyraft_lab.engine.messages import AppendRequest, TimeoutNow
@@ -21,7 +22,6 @@ from pyraft_lab.sim.conditions import Micros, chance
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import (
     Action,
-    Attempt,
     Call,
     Crash,
     Decision,
@@ -34,12 +34,15 @@ from pyraft_lab.sim.world import (
     Notify,
     Pending,
     Query,
+    Reach,
     Reconfigure,
     Start,
     TransferLeadership,
+    WakeClient,
     World,
     Write,
     actions,
+    find_asked,
 )
 from pyraft_lab.trace.record import Flight
 
@@ -136,8 +139,10 @@ class Walker:
                     and self.draw() < self.settings.ignored_appends
                 )
                 return flight.dst in self.awake and self._may_arrive(flight) and not is_passed_over
-            case Attempt():
-                return self.draw() < self.settings.retry
+            case WakeClient(_, timer):
+                return isinstance(timer, RetryTimer) or self.draw() < self.settings.retry
+            case Reach(client, request):
+                return find_asked(world.asked, client, request).node in self.awake
             case FireTimer(node, timer):
                 return node in self.awake and timer.kind is not TimerKind.LEASE
             case GiveUp():
