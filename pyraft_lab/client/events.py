@@ -11,7 +11,7 @@ from pyraft_lab.engine.types import NodeId
 
 
 class AttemptTimer(Struct, frozen=True, tag=True):
-    """The time of a request is over; the next attempt may take longer."""
+    """The time of a request is over; the next attempt may take longer, since the cluster may be slow."""
 
     request: RequestId
 

@@ -114,6 +114,7 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
         case AttemptTimer(request):
             if request in turn.state.asked:
                 turn.tell(Forget(request))
+                turn.know(silences=turn.state.silences + 1)
                 _on_failure(turn, request, Timeout("an answer", 0.0))
         case _:
             assert_never(timer)
@@ -126,7 +127,7 @@ def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
     node = _settle(turn, request)
     operation = turn.state.operating.get(request)
     is_from_leader = operation is None or not operation.is_local
-    turn.know(leader=node if is_from_leader else turn.state.leader, failures=0, tried=())
+    turn.know(leader=node if is_from_leader else turn.state.leader, failures=0, silences=0, tried=())
     if operation is not None:
         turn.know(operating=_all_but(turn.state.operating, request))
         turn.tell(Deliver((Part(operation.call, 0, 1, 0),), (reply,)))

@@ -148,5 +148,5 @@ def _ask(turn: Turn, message: Request | Operate) -> RequestId:
     node = state.nodes[state.turn % len(state.nodes)] if state.leader is None else state.leader
     turn.know(next_request=request + 1, asked={**state.asked, request: node})
     turn.tell(Ask(request, node, message))
-    turn.tell(SetTimer(AttemptTimer(request), state.failures))
+    turn.tell(SetTimer(AttemptTimer(request), state.silences))
     return request

@@ -110,8 +110,9 @@ class Tried(Struct, frozen=True):
 class ClientState(Struct, frozen=True, kw_only=True):
     """The whole state of a client; a value.
 
-    ``asked`` names the node of every request in progress, ``failures`` counts the attempts since the last success, and
-    ``turn`` selects the next node if no leader is known. While ``is_resting`` no request is sent.
+    ``asked`` names the node of every request in progress; ``failures`` counts the attempts since the last success, and
+    ``silences`` those of them without an answer in time; ``turn`` selects the next node if no leader is known. While
+    ``is_resting`` no request is sent.
     """
 
     limits: Limits = Limits()
@@ -120,6 +121,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
     leader: NodeId | None = None
     turn: int = 0
     failures: int = 0
+    silences: int = 0
     is_resting: bool = False
     tried: tuple[Tried, ...] = ()
     asked: dict[RequestId, NodeId] = {}

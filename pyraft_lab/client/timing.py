@@ -1,4 +1,4 @@
-"""How long a client's timers run: attempts and pauses grow with every failure.
+"""How long a client's timers run: attempts grow with every silence, pauses with every failure.
 
 A driver brings the chance: pauses of clients that failed together should not end together.
 """

@@ -11,7 +11,6 @@ from functools import partial
 
 from msgspec import Struct
 
-from pyraft_lab.client.events import RetryTimer
 from pyraft_lab.engine.events import BuildSnapshot
 from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
 from pyraft_lab.engine.messages import AppendRequest, TimeoutNow
@@ -73,7 +72,6 @@ class RandomWalk(Struct, frozen=True, kw_only=True):
     multi_voter_changes: float = 0.5
     snapshot: float = 0.0
     transfer: float = 0.0
-    retry: float = 0.0
     keys: int = 1
 
     def run(self, sim: Simulation) -> None:
@@ -130,7 +128,7 @@ class Walker:
         return self.choose(others) if others else None
 
     def _concerns(self, world: World, action: Pending) -> bool:
-        """Whether it happens among those awake; second tries are rare; leases and giving up are left to clocks."""
+        """Whether it happens among those awake; clients do not ask again; leases and giving up are left to clocks."""
         match action:
             case Deliver(message):
                 flight = world.flights[message]
@@ -139,8 +137,8 @@ class Walker:
                     and self.draw() < self.settings.ignored_appends
                 )
                 return flight.dst in self.awake and self._may_arrive(flight) and not is_passed_over
-            case WakeClient(_, timer):
-                return isinstance(timer, RetryTimer) or self.draw() < self.settings.retry
+            case WakeClient():
+                return False
             case Reach(client, request):
                 return find_asked(world.asked, client, request).node in self.awake
             case FireTimer(node, timer):
@@ -190,7 +188,7 @@ class Walker:
         nodes = self.sim.world.nodes.values()
         return [one.id for one in nodes if one.up and isinstance(one.state.role, Leader) and one.id in self.awake]
 
-    def _ask(self, wish: Write | Query | Reconfigure | TransferLeadership, to: NodeId | None) -> Decision | None:
+    def _ask(self, wish: Write | Query | Reconfigure | TransferLeadership, to: NodeId) -> Decision | None:
         self.client += 1
         return Invoke(Call(client=self.client, request=wish, to=to))
 
@@ -199,9 +197,7 @@ class Walker:
         if not leaders:
             return None
         key = f"k{int(self.draw() * self.settings.keys)}"
-        to = None if self.settings.retry else self._node(leaders)
-        op, value = ("append", f"{self.client} ") if self.settings.retry else ("put", self.client)
-        return self._ask(Write({"op": op, "key": key, "value": value}), to)
+        return self._ask(Write({"op": "put", "key": key, "value": self.client}), self._node(leaders))
 
     def _read(self) -> Decision | None:
         leaders = self._leaders()
