@@ -50,7 +50,7 @@ def serve(transition: Transition, asked: Asked) -> Answered | Refused | None:
     transition.asked[asked.id] = replace(asked, is_there=True, shares=shared)
     if shared is None:
         event = _event(asked)
-        transition.describe(kind_of(event), asked.node)
+        transition.describe(kind_of(event), asked.node, detail=_purpose(asked))
         server = SimulatedDriver(transition, asked.node)
         server.step(event)
         transition.nodes[asked.node] = server.value()
@@ -88,6 +88,17 @@ def _read(node: Node, asked: Asked, index: int) -> Answered | Refused:
             return _valued(node.machine.query(query))
         case other:
             raise AssertionError(f"{other} is no read")
+
+
+def _purpose(asked: Asked) -> str:
+    """What a client's own question is for: its reads look like those of callers."""
+    match asked.message:
+        case OpenSession():
+            return f"it begins the session of client {asked.client}"
+        case FindOutcome():
+            return f"client {asked.client} asks what became of its write"
+        case _:
+            return ""
 
 
 def _valued(value: Any) -> Answered | Refused:
