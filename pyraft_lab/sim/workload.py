@@ -22,8 +22,8 @@ class Load(Struct, frozen=True, kw_only=True):
 
     ``think_time`` is (shortest, longest) in seconds between two calls. ``reads`` and ``cas`` are shares of the calls;
     the rest are puts of distinct values. ``lease`` is the share of the reads that use the leader's lease, which relies
-    on the clocks. ``any_node`` is the share of the reads that ask one node, any of them, once: a leader of the past
-    may still believe that it leads. All other calls are retried in their client's session until they are answered.
+    on the clocks. ``any_node`` is the share of the calls that ask one node, any of them, once, so that a deposed leader
+    is asked too. All other calls are retried in their client's session until they are answered.
     """
 
     clients: int = 4
@@ -31,8 +31,8 @@ class Load(Struct, frozen=True, kw_only=True):
     think_time: tuple[float, float] = (0.01, 0.15)
     reads: float = 0.4
     cas: float = 0.2
-    lease: float = 0.4
-    any_node: float = 0.6
+    lease: float = 0.5
+    any_node: float = 0.5
 
     def validated(self) -> "Load":
         """This load if it is valid; else raise ``ConfigError``, which names field, value and rule."""
@@ -80,16 +80,17 @@ class Clients:
 
     def _call(self, client: int) -> ClientCall:
         kind, key, value = self._draw(), f"k{int(self._draw() * self.load.keys)}", self._turns
+        to = self._any_node()
         if kind < self.load.reads:
             policy: ReadPolicy = "lease" if self._draw() < self.load.lease else "index"
-            return self.cluster.read(key, self._any_node(), policy=policy, client=client)
+            return self.cluster.read(key, to, policy=policy, client=client)
         if kind < self.load.reads + self.load.cas:
             command = {"op": "cas", "key": key, "old": self.seen.get(key), "new": value}
-            return self.cluster.write(command, client=client)
-        return self.cluster.write({"op": "put", "key": key, "value": value}, client=client)
+            return self.cluster.write(command, to, client=client)
+        return self.cluster.write({"op": "put", "key": key, "value": value}, to, client=client)
 
     def _any_node(self) -> NodeId | None:
-        """A node for a read that does not look for the leader; ``None`` for one that does."""
+        """A node for a call that does not look for the leader; ``None`` for one that does."""
         nodes = tuple(self.cluster.nodes)
         return nodes[int(self._draw() * len(nodes))] if self._draw() < self.load.any_node else None
 

@@ -32,9 +32,10 @@ def simulated(seed: int) -> tuple[list[Sent], tuple[NodeId, NodeId]]:
     sim.run(0.5)
     sim.watch(lambda record: sent.extend(requests(record)))
     sent: list[Sent] = []
-    for call in (lambda: sim.write(FIRST, client=CLIENT), lambda: sim.read("x", client=CLIENT)):
-        made = call()
-        sim.run_until(lambda _, made=made: made.done)  # type: ignore[misc]
+    first = sim.write(FIRST, client=CLIENT)
+    sim.run_until(lambda _: first.done)
+    second = sim.read("x", client=CLIENT)
+    sim.run_until(lambda _: second.done)
     sim.crash(old)
     sim.run(2)
     last = sim.write(SECOND, client=CLIENT)
