@@ -61,7 +61,7 @@ REFUSALS = (NotLeader, NotInitialized, Overloaded, QuorumNotEnough, UnknownNode)
 """Errors after which nothing has happened; another node, or the same one later, may succeed."""
 UNCERTAIN = (OutcomeUnknown, NetworkFailed, Fatal, TimeoutError)
 """Errors after which it may have happened; the next attempt first asks for the outcome."""
-UNREPEATABLE = (OutcomeUnknown, Fatal)
+TRIED_ONCE = (OutcomeUnknown, Fatal)
 """Errors after which an operation is not asked for again: it has no session that would carry it out once only."""
 NOBODY: CallId = 0
 """The call id of a read whose caller was cancelled."""
@@ -219,7 +219,7 @@ def _on_failure(turn: Turn, request: RequestId, error: Exception) -> None:
     node = _settle(turn, request)
     said = "no answer in time" if isinstance(error, Timeout) else str(error)
     turn.know(tried=(*turn.state.tried, Tried(node, said))[-MOST_TRIED:])
-    is_final = request in turn.state.operating and isinstance(error, UNREPEATABLE)
+    is_final = request in turn.state.operating and isinstance(error, TRIED_ONCE)
     calls = _release(turn, request, is_uncertain=not isinstance(error, REFUSALS))
     if is_final or not isinstance(error, (*REFUSALS, *UNCERTAIN)):
         _fail(turn, calls, error)

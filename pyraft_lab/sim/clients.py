@@ -204,8 +204,8 @@ def _asked(transition: Transition, client: int, ask: Ask) -> Asked:
     call = _call_of(transition.clients[client].state, ask)
     started = None if call is None else transition.calls.get(call)
     if started is None or started.was_sent:
-        transition.exchanges += 1
-        id = -transition.exchanges
+        transition.own_requests += 1
+        id = -transition.own_requests
     else:
         id = started.id
         transition.calls[id] = replace(started, was_sent=True)

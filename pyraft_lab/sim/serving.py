@@ -47,7 +47,7 @@ def serve(transition: Transition, asked: Asked) -> Answered | Refused | None:
         transition.describe(Kind.READ, asked.node, detail="local")
         return _valued(node.machine.query(query.query))
     shared = _in_progress(transition, asked)
-    transition.asked[asked.id] = replace(asked, is_there=True, shares=shared)
+    transition.asked[asked.id] = replace(asked, has_arrived=True, shares=shared)
     if shared is None:
         event = _event(asked)
         transition.describe(kind_of(event), asked.node, detail=_purpose(asked))
@@ -127,7 +127,7 @@ def _in_progress(transition: Transition, asked: Asked) -> RequestId | None:
             one.id
             for one in transition.asked.values()
             if one.node == asked.node
-            and one.is_there
+            and one.has_arrived
             and one.shares is None
             and isinstance(one.message, WriteBatch)
             and (one.message.client, one.message.serial) == name

@@ -58,7 +58,7 @@ class Transition:
         self.calls = dict(world.calls)
         self.clients = dict(world.clients)
         self.asked = dict(world.asked)
-        self.exchanges = world.exchanges
+        self.own_requests = world.own_requests
         self.cuts, self.held, self.weather = world.cuts, world.held, world.weather
         self.sequence, self.messages, self.requests = world.sequence, world.messages, world.requests
         self.sent: list[Flight] = []
@@ -196,7 +196,7 @@ class Transition:
             sequence=self.sequence,
             messages=self.messages,
             requests=self.requests,
-            exchanges=self.exchanges,
+            own_requests=self.own_requests,
         )
 
     def record(self) -> Record:

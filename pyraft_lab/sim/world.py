@@ -327,7 +327,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """A client's request to a node, until the node answers it: its ``id`` there, and its number at its ``client``.
 
     ``call`` is the call to a named node that it is for. A batch that its node has in progress already shares that one's
-    outcome: ``shares`` is its id. ``is_there`` says that the request has reached the node.
+    outcome: ``shares`` is its id. ``has_arrived`` says that the request has reached the node.
     """
 
     id: RequestId
@@ -337,7 +337,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     message: "ClientRequest | Operate | Request"
     call: RequestId | None = None
     shares: RequestId | None = None
-    is_there: bool = False
+    has_arrived: bool = False
 
 
 class SimulatedClient(Struct, frozen=True, kw_only=True):
@@ -415,8 +415,8 @@ class Setting(Struct, frozen=True, kw_only=True):
 class World(Struct, frozen=True, kw_only=True):
     """The whole cluster at one instant.
 
-    ``calls`` are the open calls of clients, ``asked`` their requests that wait for an answer, ``exchanges`` counts the
-    requests that a client sent for itself. ``events`` is the number of past events and the id of the next record.
+    ``calls`` are the open calls of clients, ``asked`` their requests that wait for an answer; ``own_requests`` counts
+    those that clients sent for themselves. ``events`` is the number of past events and the id of the next record.
     """
 
     setting: Setting
@@ -434,7 +434,7 @@ class World(Struct, frozen=True, kw_only=True):
     sequence: int = 0
     messages: MessageId = 0
     requests: RequestId = 0
-    exchanges: int = 0
+    own_requests: int = 0
 
     @property
     def leader(self) -> NodeId | None:

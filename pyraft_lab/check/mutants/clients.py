@@ -3,8 +3,8 @@
 from pyraft_lab.check.failure import LINEARIZABLE
 from pyraft_lab.check.mutants import faulty_rules as wrong
 from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
-from pyraft_lab.check.scenarios.repeated_write import RepeatedWriteScenario
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.sim.safety import COMMIT_STAYS, DURABLE_BEFORE_ANSWER, SNAPSHOT_COVERS
 
@@ -145,6 +145,6 @@ SESSIONS = (
         violates=(LINEARIZABLE,),
         hint="the client had no answer, and asked again",
         machine=wrong.without_sessions,
-        scenario=RepeatedWriteScenario(),
+        scenario=LostAnswerScenario(),
     ),
 )

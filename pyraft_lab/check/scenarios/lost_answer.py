@@ -17,7 +17,7 @@ LONGEST = 5.0
 """Virtual seconds in which another leader is elected and the client has asked it."""
 
 
-class RepeatedWriteScenario(Struct, frozen=True):
+class LostAnswerScenario(Struct, frozen=True):
     """A client appends to a key, and then once more while its leader crashes."""
 
     def run(self, sim: Simulation) -> None:
