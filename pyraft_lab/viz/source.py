@@ -7,7 +7,8 @@ import pandas as pd
 
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.trace import given
-from pyraft_lab.trace.frames import FRAMES
+from pyraft_lab.trace.frames import frame as frame_of
+from pyraft_lab.trace.tables import table_of
 from pyraft_lab.trace.trace import Trace
 
 TELLING_COLUMNS = {"entries": "appended", "messages": "src", "states": "voted_for", "events": "cause"}
@@ -29,7 +30,7 @@ class Frames:
     """The four frames of a run; some may be missing."""
 
     def __init__(self, frames: Sequence[pd.DataFrame]) -> None:
-        known = {name: make(()) for name, make in FRAMES.items()}
+        known = {name: frame_of(table_of(name, ())) for name in TELLING_COLUMNS}
         for frame in frames:
             known[_name_of(frame)] = frame
         if known["states"].empty and len(known["events"]):  # the events contain the node's state after each of them
