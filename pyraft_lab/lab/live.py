@@ -170,9 +170,9 @@ class Follower:
         try:
             new = self.draw()
         except PyraftError as error:  # nothing to draw yet, perhaps
-            new = theme.figure(str(error), height=60)
+            new = theme.figure(str(error), height=60).figure()
         except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
-            new = theme.figure(f"drawing failed: {type(error).__name__}: {error}", height=60)
+            new = theme.figure(f"drawing failed: {type(error).__name__}: {error}", height=60).figure()
         return None if new is None else on_page(new)
 
 

@@ -9,7 +9,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from itertools import starmap
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -43,7 +44,7 @@ class Column(Struct, frozen=True):
 
 Columns = tuple[Column, ...]
 Buffer = Any  # array[int] | array[float] | list[str | None]: which one depends on the column
-Row = TypeVar("Row", bound=NamedTuple)
+Row = TypeVar("Row", bound=Struct)
 
 
 @cache
@@ -77,8 +78,7 @@ class Table:
         """One column as a list: words as text, ``None`` for what is missing. The list belongs to the table."""
         found = self._values.get(name)
         if found is None or len(found) != len(self):
-            column = next(one for one in self.columns if one.name == name)
-            found = self._values[name] = _unpacked(column, self.buffers[name])
+            found = self._values[name] = _unpacked(self.column(name), self.buffers[name])
         return found
 
     def rows(self, *names: str) -> Iterator[tuple[Any, ...]]:
@@ -86,8 +86,24 @@ class Table:
         return zip(*(self.values(name) for name in names or self.buffers), strict=True)
 
     def rows_as(self, kind: type[Row]) -> Iterator[Row]:
-        """The rows as named tuples, with the columns that ``kind`` names."""
-        return map(kind._make, self.rows(*kind._fields))
+        """The rows as values of a class that has a field for each column it needs."""
+        return starmap(kind, self.rows(*kind.__struct_fields__))
+
+    def rows_at(self, kind: type[Row], places: Sequence[int]) -> list[Row]:
+        """Some rows by their numbers, as :meth:`rows_as`; further fields of the class have their defaults."""
+        names = [name for name in kind.__struct_fields__ if name in self.buffers]
+        columns = [self.values(name) for name in names] if places else []
+        return [kind(*(values[place] for values in columns)) for place in places]
+
+    def places(self, name: str, *words: str) -> list[int]:
+        """The numbers of the rows in which a column has one of these words."""
+        column = self.column(name)
+        codes = {column.code(word) for word in words}
+        return [place for place, code in enumerate(self.buffers[name]) if code in codes]
+
+    def column(self, name: str) -> Column:
+        """One column's description."""
+        return next(one for one in self.columns if one.name == name)
 
 
 def table(columns: Columns, given: Mapping[str, Sequence[Any]], length: int) -> Table:

@@ -1,7 +1,6 @@
 """Log entries as rows: when each was appended, on disk, committed and applied on each node, or removed."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from pyraft_lab.engine.commands import Append, InstallSnapshot, Truncate
@@ -129,7 +128,7 @@ class EntryRows:
         for at in places if len(places) < len(known) else [at for at in known if at in places]:
             if at in known:
                 row = known[at][1]
-                if times[row] != times[row]:  # noqa: PLR0124 (NaN: not reached before)
+                if times[row] != times[row]:
                     times[row] = time
         self._upto[node, what] = index
 
@@ -140,7 +139,6 @@ def _row(node: NodeId, entry: Entry, seen: float, appended: float) -> tuple[Any,
     return node, id.index, id.term, id.node or MISSING, kind, data, appended, NAN, NAN, NAN, NAN, seen
 
 
-@lru_cache(maxsize=4096)  # every node has the same entry
 def _payload_text(payload: Payload) -> tuple[int, str]:
     match payload:
         case Normal(data):

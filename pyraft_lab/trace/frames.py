@@ -59,5 +59,5 @@ _dtypes: dict[tuple[str, ...], Any] = {}
 def _dtype(words: tuple[str, ...]) -> Any:
     """One category type for each list of words."""
     if words not in _dtypes:
-        _dtypes[words] = pd.CategoricalDtype(words)
+        _dtypes[words] = pd.CategoricalDtype(list(words))
     return _dtypes[words]

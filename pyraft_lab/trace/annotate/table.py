@@ -1,7 +1,6 @@
 """The closed table of all rules, and which of them played a part in a step."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import assert_never
 
 from pyraft_lab.engine.commands import (
@@ -15,7 +14,7 @@ from pyraft_lab.engine.commands import (
     SendChunk,
     TakeSnapshot,
 )
-from pyraft_lab.engine.consult import KEPT, ByIdentity
+from pyraft_lab.engine.consult import KEPT
 from pyraft_lab.engine.events import (
     AllowRevert,
     Boot,
@@ -98,12 +97,16 @@ def _heaviest(told: Sequence[Explained]) -> Rule:
 
 def remarks(step: Step) -> tuple[Explained, ...]:
     """What each rule did that played a part in the step, in the order in which it happened; never empty."""
-    return _remarks(ByIdentity(step))
+    kept = _kept.get(id(step))
+    if kept is None or kept[0] is not step:
+        if len(_kept) >= KEPT:
+            _kept.clear()
+        kept = _kept[id(step)] = (step, tuple(_told(step)))
+    return kept[1]
 
 
-@lru_cache(maxsize=KEPT)
-def _remarks(asked: ByIdentity[Step]) -> tuple[Explained, ...]:
-    return tuple(_told(asked.value))
+_kept: dict[int, tuple[Step, tuple[Explained, ...]]] = {}
+"""The remarks of the last steps by identity: a sentence, its label and its group ask about the same step in a row."""
 
 
 def _told(step: Step) -> list[Explained]:
