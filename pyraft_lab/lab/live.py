@@ -16,7 +16,8 @@ from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import theme
-from pyraft_lab.viz.drawing import on_page, twin, words_of
+from pyraft_lab.viz.drawing import on_page
+from pyraft_lab.viz.sketch import twin, words_of
 
 LOADS = 10.0
 """Seconds to wait for a page that builds a new figure: it would lose updates sent meanwhile."""

@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pyraft_lab.viz.palette import on_any_background
-from pyraft_lab.viz.sketch import WIDTH, image, twin, words_of
+from pyraft_lab.viz.sketch import WIDTH, twin, words_of
 from pyraft_lab.viz.svg import svg
 
 FIGURE = "application/vnd.plotly.v1+json"
@@ -37,5 +37,3 @@ def on_page(figure: go.Figure) -> go.Figure:
     """The figure for light and dark pages; figures of others keep their own colours."""
     return go.Figure(on_any_background(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
 
-
-__all__ = ["Drawing", "image", "on_page", "twin", "words_of"]

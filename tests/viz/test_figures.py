@@ -12,7 +12,8 @@ from pyraft_lab import RAFT, Config, History, Operation, PyraftError, Simulation
 from pyraft_lab.trace.columns import Table
 from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import arrows
-from pyraft_lab.viz.drawing import Drawing, twin
+from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.sketch import twin
 from pyraft_lab.viz.source import run_of, spans
 
 MOST_BYTES = 2_000_000
