@@ -9,7 +9,7 @@ import pytest
 from pyraft_lab import Simulation, Weather, run_campaign, viz
 from pyraft_lab.sim.sweep import sweep
 from pyraft_lab.trace.record import Record
-from pyraft_lab.trace.tables import EventRows, Grown
+from pyraft_lab.trace.tables import EventRows, GrowingTable
 from pyraft_lab.trace.trace import Trace
 
 TRACED = ("events", "messages", "states", "entries", "calls", "gaps")
@@ -144,7 +144,7 @@ def test_a_record_is_read_once_however_often_its_trace_is_asked() -> None:
             read.extend(record.id for record in records)
             super().add(records)
 
-    grown = Grown(Counting())
+    grown = GrowingTable(Counting())
     for _ in one_by_one(sim):
         assert len(grown.of(sim.trace.records)) == len(sim.trace)
     assert read == [record.id for record in sim.trace.records]

@@ -16,7 +16,7 @@ from pyraft_lab.engine.events import (
 from pyraft_lab.engine.log import Noop, Normal
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import NodeId, RequestId
-from pyraft_lab.trace.columns import MISSING, NAN, Table
+from pyraft_lab.trace.columns import MISSING, NEVER, Table
 from pyraft_lab.trace.record import Kind, Record, Reply
 from pyraft_lab.trace.schema import CALL_KINDS, CALLS
 from pyraft_lab.trace.text import command_text, server, shortened
@@ -59,7 +59,9 @@ class CallRows:
         key, place = self._find(record.node, request)
         if place is None or self._table.buffers["input"][place] != words:
             place = len(self._table)
-            self._table.extend([(request, client, _KIND[kind], words, None, record.time, NAN, record.node, -1, None)])
+            self._table.add_rows(
+                [(request, client, _KIND[kind], words, None, record.time, NEVER, record.node, -1, None)]
+            )
         self._open.pop(key, None)
         self._open[record.node, request] = place
         self._table.buffers["node"][place] = record.node
@@ -76,10 +78,10 @@ class CallRows:
         self._open.pop(key, None)
         if place is None:
             place = len(self._table)
-            asked = record.time if record.kind is Kind.READ else NAN
+            asked = record.time if record.kind is Kind.READ else NEVER
             kind = _KIND["read"] if record.kind is Kind.READ else -1
-            row = (reply.request, MISSING, kind, None, None, asked, NAN, record.node or MISSING, -1, None)
-            self._table.extend([row])
+            row = (reply.request, MISSING, kind, None, None, asked, NEVER, record.node or MISSING, -1, None)
+            self._table.add_rows([row])
         told = {"output": _said(reply), "returned": record.time, "ok": int(reply.ok), "error": reply.error}
         for name, value in told.items():
             self._table.buffers[name][place] = value

@@ -16,7 +16,8 @@ from msgspec import Struct
 
 MISSING = -(2**63)
 """The value of a whole number that is missing."""
-NAN = math.nan
+NEVER = math.nan
+"""The time of what has not happened."""
 
 
 class Kind(Enum):
@@ -63,7 +64,7 @@ class Table:
     def __len__(self) -> int:
         return len(self.buffers[self.columns[0].name])
 
-    def extend(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def add_rows(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows: one packed value for each column, in order."""
         for buffer, values in zip(self.buffers.values(), zip(*rows, strict=True), strict=False):
             buffer.extend(values)
@@ -128,7 +129,7 @@ def _packed(column: Column, values: Iterable[Any]) -> Buffer:
         case Kind.TRUTH:
             return array("b", [-1 if value is None else bool(value) for value in values])
         case Kind.TIME:
-            return array("d", [NAN if value is None else float(value) for value in values])
+            return array("d", [NEVER if value is None else float(value) for value in values])
         case Kind.WHOLE:
             return array("q", [MISSING if value is None else int(value) for value in values])
 

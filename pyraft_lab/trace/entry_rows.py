@@ -7,7 +7,7 @@ from pyraft_lab.engine.commands import Append, InstallSnapshot, Truncate
 from pyraft_lab.engine.log import Configuration, Entry, Log, Noop, Normal, Payload, SnapshotMeta
 from pyraft_lab.engine.state import RaftState
 from pyraft_lab.engine.types import Index, LogId, NodeId
-from pyraft_lab.trace.columns import MISSING, NAN, Table
+from pyraft_lab.trace.columns import MISSING, NEVER, Table
 from pyraft_lab.trace.record import Kind, Record
 from pyraft_lab.trace.schema import ENTRIES, ENTRY_KINDS
 from pyraft_lab.trace.text import command_text
@@ -80,7 +80,7 @@ class EntryRows:
             for at in [at for at, (_, row) in known.items() if at < log.start.index and not self._is_committed(row)]:
                 del known[at]
         added = [entry for entry in log if entry.index not in known]
-        self._append(node, added, seen=time, appended=time if is_first else NAN)
+        self._append(node, added, seen=time, appended=time if is_first else NEVER)
         self._upto |= {(node, what): 0 for what in REACHED}
 
     def _store(self, node: NodeId, command: object, log: Log, time: float) -> None:
@@ -108,7 +108,7 @@ class EntryRows:
         if not added:
             return
         first, known = len(self._table), self._open[node]
-        self._table.extend([_row(node, entry, seen, appended) for entry in added])
+        self._table.add_rows([_row(node, entry, seen, appended) for entry in added])
         known.update({entry.index: (entry.id, place) for place, entry in enumerate(added, first)})
 
     def _cut(self, node: NodeId, indexes: Sequence[Index], time: float) -> None:
@@ -136,7 +136,7 @@ class EntryRows:
 def _row(node: NodeId, entry: Entry, seen: float, appended: float) -> tuple[Any, ...]:
     id = entry.id
     kind, data = _payload_text(entry.payload)
-    return node, id.index, id.term, id.node or MISSING, kind, data, appended, NAN, NAN, NAN, NAN, seen
+    return node, id.index, id.term, id.node or MISSING, kind, data, appended, NEVER, NEVER, NEVER, NEVER, seen
 
 
 def _payload_text(payload: Payload) -> tuple[int, str]:

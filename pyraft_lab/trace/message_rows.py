@@ -15,7 +15,7 @@ from pyraft_lab.engine.messages import (
     VoteResponse,
 )
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.trace.columns import MISSING, NAN, Table
+from pyraft_lab.trace.columns import MISSING, NEVER, Table
 from pyraft_lab.trace.record import AWAY, UP, Fate, Flight, Kind, MessageId, Record
 from pyraft_lab.trace.schema import MESSAGES
 
@@ -64,7 +64,7 @@ class MessageRows:
         if not new:
             return
         first = len(self._table)
-        self._table.extend([_row(flight) for flight in new])
+        self._table.add_rows([_row(flight) for flight in new])
         self._places.update({flight.id: place for place, flight in enumerate(new, first)})
         for flight in new:
             if self._early and flight.id in self._early:
@@ -76,9 +76,9 @@ class MessageRows:
             case Kind.RECEIVE:
                 fate, received = DELIVERED, record.time
             case Kind.UNDELIVERED:
-                fate, received = _FATES.get(record.detail, UNKNOWN), NAN
+                fate, received = _FATES.get(record.detail, UNKNOWN), NEVER
             case Kind.DROP:
-                fate, received = DROPPED, NAN
+                fate, received = DROPPED, NEVER
             case _:
                 return
         place = self._places.get(message)
@@ -133,11 +133,11 @@ def _row(flight: Flight) -> Packed:
     reply_to, copy_of, due = flight.reply_to, flight.copy_of, flight.due
     said, chunk = _contents(message)
     return (
-        *(flight.id, kind, flight.src, flight.dst, message.vote.term, flight.sent, NAN, _FATES[flight.fate.value]),
+        *(flight.id, kind, flight.src, flight.dst, message.vote.term, flight.sent, NEVER, _FATES[flight.fate.value]),
         MISSING if reply_to is None else reply_to,
         *said,
         MISSING if copy_of is None else copy_of,
-        NAN if due is None else due,
+        NEVER if due is None else due,
         flight.cause,
         *chunk,
     )

@@ -43,19 +43,19 @@ class Tables:
     """
 
     def __init__(self) -> None:
-        self._grown: dict[str, Grown] = {}
+        self._grown: dict[str, GrowingTable] = {}
 
     def get(self, name: str, records: Sequence[Record]) -> Table:
         """The table ``name`` (see :data:`TABLES`) of these records; they begin as those of the last call did."""
         grown = self._grown.pop(name, None)
         if grown is None or not grown.is_start_of(records):
-            grown = Grown(TABLES[name]())
+            grown = GrowingTable(TABLES[name]())
         found = grown.of(records)
         self._grown[name] = grown
         return found
 
 
-class Grown:
+class GrowingTable:
     """A growing table, how many records it has read, and its last copy."""
 
     def __init__(self, rows: Growing) -> None:
@@ -78,7 +78,7 @@ class Grown:
 
 def table_of(name: str, records: Sequence[Record]) -> Table:
     """The table ``name`` of these records alone."""
-    return Grown(TABLES[name]()).of(records)
+    return GrowingTable(TABLES[name]()).of(records)
 
 
 # Events and states
@@ -113,7 +113,7 @@ class EventRows:
 
     def add(self, records: Sequence[Record]) -> None:
         """Read further records."""
-        self._table.extend([_event(record) for record in records])
+        self._table.add_rows([_event(record) for record in records])
 
     def now(self) -> Table:
         """The table as it stands."""
@@ -148,7 +148,7 @@ class RuleRows:
     def add(self, records: Sequence[Record]) -> None:
         """Read further records."""
         code = RULE[0].code
-        self._table.extend([(-1 if one.step is None else code(label(one.step)),) for one in records])
+        self._table.add_rows([(-1 if one.step is None else code(label(one.step)),) for one in records])
 
     def now(self) -> Table:
         """The table as it stands."""
@@ -185,7 +185,7 @@ class StateRows:
                 before[record.node] = now
                 rows.append((record.id, record.time, record.node, *now))
         if rows:
-            self._table.extend(rows)
+            self._table.add_rows(rows)
 
     def now(self) -> Table:
         """The table as it stands."""
@@ -220,7 +220,7 @@ class GapRows:
         gaps = ((record, missing_in(record)) for record in records if record.kind is Kind.GAP)
         rows = [(record.node, record.time, count) for record, count in gaps if count]
         if rows:
-            self._table.extend(rows)
+            self._table.add_rows(rows)
 
     def now(self) -> Table:
         """The table as it stands."""

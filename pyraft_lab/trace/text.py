@@ -29,7 +29,7 @@ from pyraft_lab.engine.types import Index, LogId, NodeId
 
 LONGEST = 40
 """Characters of a command that a sentence shows."""
-SMALL = 256
+SHORT_COMMAND = 256
 """Bytes of a command up to which its text is kept, for the next node that has it."""
 
 
@@ -112,7 +112,7 @@ def command_text(data: bytes) -> str:
     >>> command_text(b"hello")
     "'hello'"
     """
-    return _short_command_text(data) if len(data) <= SMALL else _command_text(data)
+    return _short_command_text(data) if len(data) <= SHORT_COMMAND else _command_text(data)
 
 
 def _command_text(data: bytes) -> str:

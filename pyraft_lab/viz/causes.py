@@ -216,8 +216,8 @@ def _word(record: Record) -> str:
 def _axes(fig: Sketch, records: Sequence[Record], lanes: list[int]) -> None:
     theme.lanes(fig, lanes)
     names: list[Any] = ["outside" if node == OUTSIDE else theme.node_name(node) for node in lanes]
-    fig.update_yaxes(ticktext=names, range=[len(lanes) - 0.3, -0.45])
-    fig.update_xaxes(
+    fig.update_y_axis(ticktext=names, range=[len(lanes) - 0.3, -0.45])
+    fig.update_x_axis(
         range=[0.5, max(len(records), 2) + 0.6],
         tickvals=list(range(1, len(records) + 1)),
         ticktext=[f"{one.time:.3f} s" for one in records],

@@ -36,4 +36,3 @@ class Drawing(go.Figure):  # type: ignore[misc]
 def on_page(figure: go.Figure) -> go.Figure:
     """The figure for light and dark pages; figures of others keep their own colours."""
     return go.Figure(on_any_background(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
-

@@ -10,7 +10,7 @@ from pyraft_lab.trace import given
 from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.figure import draws
 from pyraft_lab.viz.sketch import Sketch
-from pyraft_lab.viz.source import EntryRow, Run, Source, has_come, nodes_of, roles_at, run_of, states_at, window
+from pyraft_lab.viz.source import EntryRow, Run, Source, has_happened, nodes_of, roles_at, run_of, states_at, window
 
 COLUMNS = 14
 """The number of visible indexes; drag to see the others."""
@@ -76,7 +76,7 @@ def _cells(entries: Sequence[EntryRow], lanes: list[int], when: float, starts: M
     found: dict[tuple[int, int], Cell] = {}
     for row in entries:
         if row.node in lanes and row.index >= starts.get(row.node, 1) and row.is_in_log(when):
-            done = has_come(row.committed, when)
+            done = has_happened(row.committed, when)
             found.pop((row.node, row.index), None)
             found[row.node, row.index] = Cell(
                 row.node, row.index, row.term, row.kind, row.data, row.appended, row.committed, done
@@ -203,7 +203,7 @@ def _draw_starts(fig: Sketch, starts: Mapping[int, int], lanes: list[int], held:
 
 def _axes(fig: Sketch, names: list[str], left: int, held: int, last: int) -> None:
     theme.lanes(fig, range(len(names)), names=names)
-    fig.update_xaxes(
+    fig.update_x_axis(
         side="top",
         range=[left - (1.6 if left > 1 else 0.7), max(min(last, left + COLUMNS - 1), left + 11) + 0.6],
         tickvals=list(range(held, last + 1)),

@@ -28,7 +28,7 @@ class Took(Struct, frozen=True, gc=False):
     index: int
     node: int
     appended: float
-    ms: float
+    milliseconds: float
     count: int
 
 
@@ -54,11 +54,11 @@ def commit_latency(source: Source, *, title: str | None = None) -> Sketch:
     for term in terms:
         _draw_term(fig, term, [one for one in points if one.term == term])
     if every:
-        middle = median(one.ms for one in every)
-        fig.add_hline(middle, line={"dash": "dot", "color": palette.TEXT, "width": 1.2})
+        middle = median(one.milliseconds for one in every)
+        fig.add_horizontal(middle, line={"dash": "dot", "color": palette.TEXT, "width": 1.2})
     theme.seconds(fig, begin, end)
-    top = 1.12 * max((one.ms for one in points), default=1 / 1.12)
-    fig.update_yaxes(title={"text": "milliseconds"}, range=[0, top], gridcolor=palette.HAIRLINE, zeroline=False)
+    top = 1.12 * max((one.milliseconds for one in points), default=1 / 1.12)
+    fig.update_y_axis(title={"text": "milliseconds"}, range=[0, top], gridcolor=palette.HAIRLINE, zeroline=False)
     return fig
 
 
@@ -80,13 +80,15 @@ def _thinned(every: Sequence[Took]) -> list[Took]:
     groups: dict[tuple[float, int], list[Took]] = {}
     for one in every:
         groups.setdefault((one.appended // width, one.term), []).append(one)
-    return [replace(max(group, key=lambda one: one.ms), count=len(group)) for _, group in sorted(groups.items())]
+    return [
+        replace(max(group, key=lambda one: one.milliseconds), count=len(group)) for _, group in sorted(groups.items())
+    ]
 
 
 def _spread(every: Sequence[Took], drawn: int) -> str:
     if not every:
         return "no command was committed"
-    ms = sorted(one.ms for one in every)
+    ms = sorted(one.milliseconds for one in every)
     few = "" if len(ms) == drawn else f"; a point is the slowest of several, {drawn:,} in all"
     high = f", 95 of 100 within {ms[math.ceil(0.95 * len(ms)) - 1]:.1f} ms" if len(ms) >= 20 else ""
     return f"{len(ms):,} commands: median {median(ms):.1f} ms{high}, slowest {ms[-1]:.1f} ms{few}"
@@ -121,7 +123,7 @@ def _shade(fig: Sketch, start: float, stop: float) -> None:
 def _draw_term(fig: Sketch, term: int, points: Sequence[Took]) -> None:
     fig.add_scatter(
         x=[one.appended for one in points],
-        y=[round(one.ms, 3) for one in points],
+        y=[round(one.milliseconds, 3) for one in points],
         mode="markers",
         name=f"term {term}",
         marker={
@@ -139,7 +141,7 @@ def _told(row: Took) -> str:
     several = f"<br>the slowest of {row.count} about this time" if row.count > 1 else ""
     return (
         f"entry {row.index} of n{row.node} in term {row.term}<br>"
-        f"appended at {row.appended:.3f} s, committed after {row.ms:.1f} ms{several}"
+        f"appended at {row.appended:.3f} s, committed after {row.milliseconds:.1f} ms{several}"
     )
 
 
@@ -264,7 +266,7 @@ def _draw_chunks(fig: Sketch, rows: Sequence[Chunk], lanes: list[int], room: flo
         hovertemplate="%{hovertext}<extra></extra>",
     )
     for lane in range(len(lanes) + 1):
-        fig.add_hline(lane - 0.5, line={"color": palette.HAIRLINE, "width": 1})
+        fig.add_horizontal(lane - 0.5, line={"color": palette.HAIRLINE, "width": 1})
 
 
 def _bytes(row: Chunk, room: float) -> str:

@@ -9,7 +9,7 @@ from pyraft_lab.trace import given
 from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.figure import draws
 from pyraft_lab.viz.sketch import Sketch
-from pyraft_lab.viz.source import EntryRow, Run, Source, has_come, roles_at, run_of, states_at, window
+from pyraft_lab.viz.source import EntryRow, Run, Source, has_happened, roles_at, run_of, states_at, window
 
 
 @draws
@@ -38,7 +38,7 @@ def quorums(source: Source, *, index: int | None = None, at: float | None = None
     names = ["C-old", "C-new"] if len(sets) == 2 else [f"set {number + 1}" for number in range(len(sets))]
     for row, voters in enumerate(sets):
         _draw_set(fig, row, voters, members, holders=holders, down=down)
-    fig.update_yaxes(
+    fig.update_y_axis(
         tickvals=list(range(len(sets))),
         ticktext=["voters"] if len(sets) == 1 else names,
         range=[len(sets) - 0.45, -0.55],
@@ -46,7 +46,7 @@ def quorums(source: Source, *, index: int | None = None, at: float | None = None
         zeroline=False,
         fixedrange=True,
     )
-    fig.update_xaxes(visible=False, range=[-0.6, max(len(members) + 2.6, 8.0)], fixedrange=True)
+    fig.update_x_axis(visible=False, range=[-0.6, max(len(members) + 2.6, 8.0)], fixedrange=True)
     return fig
 
 
@@ -107,7 +107,9 @@ def _holders(run: Run, index: int | None, when: float) -> tuple[set[int], int]:
     same = {
         row.node
         for row in run.entries
-        if (row.index, row.term) == (place, term) and has_come(row.stored, when) and not has_come(row.truncated, when)
+        if (row.index, row.term) == (place, term)
+        and has_happened(row.stored, when)
+        and not has_happened(row.truncated, when)
     }
     return same | _covering(run, place, when), place
 

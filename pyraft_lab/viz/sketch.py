@@ -7,13 +7,10 @@ A :class:`Sketch` needs neither Plotly nor pandas. ``viz.roles(sim)`` makes one 
 from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pyraft_lab.viz.svg import svg
 from pyraft_lab.viz.svg_marks import TAG
-
-if TYPE_CHECKING:
-    from pyraft_lab.viz.drawing import Drawing
 
 Json = dict[str, Any]
 WIDTH = 860
@@ -58,15 +55,6 @@ class Sketch:
         """A static picture: SVG that needs neither a browser nor a network; ``width`` in pixels."""
         return svg(self.to_plotly_json(), width)
 
-    def figure(self) -> "Drawing":
-        """The sketch as a Plotly figure."""
-        from pyraft_lab.extras import needed
-
-        with needed("plotly"):
-            from pyraft_lab.viz.drawing import Drawing
-
-        return Drawing(self.to_plotly_json())
-
     def _repr_html_(self) -> str:
         return twin(self)
 
@@ -93,11 +81,11 @@ class Sketch:
         """Add a text at a place."""
         self.layout["annotations"].append(note)
 
-    def add_hline(self, y: float, **look: Any) -> None:
+    def add_horizontal(self, y: float, **look: Any) -> None:
         """Add a horizontal line across the plot."""
         self.add_shape(type="line", xref="x domain", x0=0, x1=1, y0=y, y1=y, **look)
 
-    def add_vline(self, x: float, **look: Any) -> None:
+    def add_vertical(self, x: float, **look: Any) -> None:
         """Add a vertical line across the plot."""
         self.add_shape(type="line", yref="y domain", y0=0, y1=1, x0=x, x1=x, **look)
 
@@ -105,11 +93,11 @@ class Sketch:
         """Change parts of the layout; what is not named stays."""
         _merge(self.layout, layout)
 
-    def update_xaxes(self, **axis: Any) -> None:
+    def update_x_axis(self, **axis: Any) -> None:
         """Change parts of the x axis."""
         self.update_layout(xaxis=axis)
 
-    def update_yaxes(self, **axis: Any) -> None:
+    def update_y_axis(self, **axis: Any) -> None:
         """Change parts of the y axis."""
         self.update_layout(yaxis=axis)
 

@@ -88,7 +88,7 @@ class EntryRow(Struct, frozen=True, gc=False):
 
     def is_in_log(self, when: float) -> bool:
         """Whether it was in its log at ``when``."""
-        return self.since is not None and self.since <= when and not has_come(self.truncated, when)
+        return self.since is not None and self.since <= when and not has_happened(self.truncated, when)
 
 
 class Span(Struct, frozen=True, gc=False):
@@ -236,7 +236,7 @@ def window(run: Run, start: float | None, stop: float | None, *, ends: str = "st
     return begin, max(end, begin + 1e-6)
 
 
-def has_come(time: float | None, when: float) -> bool:
+def has_happened(time: float | None, when: float) -> bool:
     """Whether something that has this time, if it happened at all, had happened at ``when``."""
     return time is not None and time <= when
 

@@ -158,7 +158,7 @@ def note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
 
 def lanes(fig: Sketch, nodes: Sequence[int], *, names: Sequence[str] | None = None, above: int = 0) -> None:
     """The y axis with one lane for each server, the first on top, and ``above`` additional lanes on top of it."""
-    fig.update_yaxes(
+    fig.update_y_axis(
         tickvals=list(range(len(nodes))),
         ticktext=list(names or map(node_name, nodes)),
         range=[len(nodes) - 0.45, -0.55 - 0.62 * above],
@@ -171,7 +171,7 @@ def lanes(fig: Sketch, nodes: Sequence[int], *, names: Sequence[str] | None = No
 def seconds(fig: Sketch, start: float, stop: float) -> None:
     """The x axis of a chart in which time runs to the right."""
     room = max(stop - start, 1e-3) * 0.02
-    fig.update_xaxes(
+    fig.update_x_axis(
         title={"text": "seconds", "font": {"size": 12}, "standoff": 4},
         range=[start - room, stop + room],
         gridcolor=HAIRLINE,

@@ -97,7 +97,7 @@ def history(source: "History | Recorded | pd.DataFrame", *, title: str | None = 
         _draw_refusal(fig, each, places[each], start, end)
     if verdict is not None:
         _draw_points(fig, verdict, places)
-    fig.update_yaxes(
+    fig.update_y_axis(
         tickvals=[first[client] + (depth[client] - 1) / 2 for client in clients],
         ticktext=[f"client {client}" for client in clients],
         range=[sum(depth.values()) - 0.4, -0.6],
@@ -106,7 +106,7 @@ def history(source: "History | Recorded | pd.DataFrame", *, title: str | None = 
         fixedrange=True,
     )
     for client in clients[1:]:
-        fig.add_hline(first[client] - 0.5, line={"color": palette.HAIRLINE, "width": 1})
+        fig.add_horizontal(first[client] - 0.5, line={"color": palette.HAIRLINE, "width": 1})
     theme.seconds(fig, start, end)
     fig.update_layout(margin={"l": 84})
     return fig
@@ -259,7 +259,7 @@ def counterexample(
         title=title or f"The steps to the violation: {name}",
     )
     theme.add_finding(fig, f"violated at {when:.3f} s: {told}")
-    fig.add_vline(when, line={"color": palette.TEXT, "width": 4})
+    fig.add_vertical(when, line={"color": palette.TEXT, "width": 4})
     late = when > sum(fig.layout["xaxis"]["range"]) / 2
     side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
     word = {**side, "yanchor": "top", "font": {"size": 12, "color": palette.TEXT, "shadow": palette.HALO}}
@@ -314,8 +314,8 @@ def sweep(frame: "pd.DataFrame", *, x: str, y: str, value: str, title: str | Non
         colorbar={"title": {"text": value}},
         hovertemplate=f"{x} %{{x}}, {y} %{{y}}<br>{value} %{{z:.4g}}<extra></extra>",
     )
-    fig.update_xaxes(title={"text": x}, type="category")
-    fig.update_yaxes(title={"text": y}, type="category")
+    fig.update_x_axis(title={"text": x}, type="category")
+    fig.update_y_axis(title={"text": y}, type="category")
     return fig
 
 

@@ -68,4 +68,4 @@ def test_a_sketch_and_its_figure_are_one_picture() -> None:
     assert isinstance(sketch, Sketch)
     assert sketch.story == viz.roles(sim).story
     assert sketch.to_svg() == viz.roles(sim).to_svg()
-    assert "data:image/svg+xml" in sketch._repr_html_()  # noqa: SLF001 (what a notebook asks for)
+    assert "data:image/svg+xml" in sketch._repr_html_()
