@@ -46,7 +46,7 @@ def logs(
     held = max(1, last - MAX_INDEXES + 1) if first is None else left
     fig = theme.figure(
         title or f"The logs at {when:.3f} s",
-        _finding(cells, lanes, last, held),
+        _finding(cells, lanes, starts, last, held),
         height=44 * max(len(lanes), 1),
         key=KEY,
         axis_below=False,
@@ -64,6 +64,7 @@ class Cell(Struct, frozen=True, gc=False):
     node: int
     index: int
     term: int
+    leader: int | None
     kind: str
     data: str
     appended: float | None
@@ -79,24 +80,35 @@ def _cells(entries: Sequence[EntryRow], lanes: list[int], when: float, starts: M
             done = has_happened(row.committed, when)
             found.pop((row.node, row.index), None)
             found[row.node, row.index] = Cell(
-                row.node, row.index, row.term, row.kind, row.data, row.appended, row.committed, done
+                row.node, row.index, row.term, row.leader, row.kind, row.data, row.appended, row.committed, done
             )
     return list(found.values())
 
 
-def _finding(cells: Sequence[Cell], lanes: list[int], last: int, held: int) -> str:
-    """The last index at which all logs hold the same entry, as a sentence."""
-    terms: dict[int, list[int]] = {}
-    for cell in cells:
-        terms.setdefault(cell.index, []).append(cell.term)
-    same = [index for index, held in terms.items() if len(held) == len(lanes) and len(set(held)) == 1]
+def _finding(cells: Sequence[Cell], lanes: list[int], starts: Mapping[int, int], last: int, held: int) -> str:
+    """How far entries are known to be committed, and how far the logs agree, as a sentence."""
     known = max((cell.index for cell in cells if cell.done), default=0)
-    parts = [f"committed up to {known}" if known else "nothing is committed yet"]
-    if same and max(same) < last:
-        parts.append(f"the logs agree up to {max(same)}, the longest ends at {last}")
+    parts = [f"known to be committed up to {known}" if known else "nothing is known to be committed"]
+    agreed = _agreement(cells, lanes, starts)
+    if cells and agreed < last:
+        parts.append(
+            f"the logs {f'agree up to {agreed}' if agreed else 'agree in no entry'}, the longest ends at {last}"
+        )
     if held > 1:
         parts.append(f"indexes from {held} on; use first= for earlier ones")
     return "; ".join(parts)
+
+
+def _agreement(cells: Sequence[Cell], lanes: list[int], starts: Mapping[int, int]) -> int:
+    """The last index up to which no two logs differ and none has ended; a snapshot covers only committed entries."""
+    ends = {node: starts.get(node, 1) - 1 for node in lanes}
+    entries: dict[int, set[tuple[int, int | None]]] = {}
+    for cell in cells:
+        ends[cell.node] = max(ends[cell.node], cell.index)
+        entries.setdefault(cell.index, set()).add((cell.term, cell.leader))
+    first_different = min((index for index, found in entries.items() if len(found) > 1), default=None)
+    shortest = min(ends.values(), default=0)
+    return shortest if first_different is None else min(shortest, first_different - 1)
 
 
 def _words(cells: Sequence[Cell], lanes: list[int]) -> str:

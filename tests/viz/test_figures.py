@@ -397,3 +397,23 @@ def test_a_run_without_anything_of_the_kind_makes_a_figure_that_says_so(
     assert why in figure.layout.title.subtitle.text
     assert why in figure.layout.meta["words"]
     assert not figure.data
+
+
+def test_logs_that_differ_in_between_do_not_agree_up_to_where_they_meet_again() -> None:
+    terms = {1: [1, 1, 3], 2: [1, 2, 3]}
+    rows = [
+        {"node": node, "index": index, "term": term, "leader": term, "kind": "normal", "data": "x=1", "appended": 0.1}
+        for node, log in terms.items()
+        for index, term in enumerate(log, 1)
+    ]
+    entries = pd.DataFrame(rows).assign(stored=0.1, committed=0.2, applied=None, truncated=None)
+    assert "known to be committed up to 3; the logs agree up to 1, the longest ends at 3" in viz.logs(entries).story
+
+
+def test_entries_of_two_leaders_of_one_term_are_two_entries() -> None:
+    rows = [
+        {"node": node, "index": 1, "term": 1, "leader": node, "kind": "blank", "data": "", "appended": 0.1}
+        for node in (1, 2)
+    ]
+    entries = pd.DataFrame(rows).assign(stored=0.1, committed=None, applied=None, truncated=None)
+    assert "the logs agree in no entry" in viz.logs(entries).story
