@@ -29,7 +29,7 @@ class Normal(Struct, frozen=True, tag=True, array_like=True, gc=False):
     data: bytes
 
 
-class Configuration(Struct, frozen=True, tag=True, array_like=True):
+class Configuration(Struct, frozen=True, tag=True, array_like=True, gc=False):
     """A membership; effective as soon as it is appended (§6)."""
 
     membership: Membership
@@ -60,7 +60,7 @@ def byte_size(entries: Iterable[Entry]) -> int:
     return sum([len(entry.payload.data) for entry in entries if isinstance(entry.payload, Normal)])
 
 
-class SnapshotMeta(Struct, frozen=True, cache_hash=True):
+class SnapshotMeta(Struct, frozen=True, cache_hash=True, gc=False):
     """What a snapshot covers: the log up to ``last`` and the membership there (§7, Figure 13); ``size`` in bytes."""
 
     last: LogId
@@ -70,7 +70,7 @@ class SnapshotMeta(Struct, frozen=True, cache_hash=True):
     checksum: int = 0
 
 
-class Chunk(Struct, frozen=True, cache_hash=True):
+class Chunk(Struct, frozen=True, cache_hash=True, gc=False):
     """Up to 256 consecutive entries; ``byte_size`` is the bytes of all entries before them."""
 
     byte_size: int
@@ -82,7 +82,7 @@ class Chunk(Struct, frozen=True, cache_hash=True):
         return self.byte_size + byte_size(self.entries)
 
 
-class Log(Struct, frozen=True, cache_hash=True):
+class Log(Struct, frozen=True, cache_hash=True, gc=False):
     """Entries ``start.index + 1 … last.index``; what came before is in a snapshot.
 
     ``runs`` holds the first id of each leader's run of entries, ``configs`` the indexes of membership entries:

@@ -34,7 +34,7 @@ class Addresses(dict[NodeId, str]):
     clear = pop = popitem = setdefault = update = _refuse
 
 
-class AddVoters(Struct, frozen=True, tag=True):
+class AddVoters(Struct, frozen=True, tag=True, gc=False):
     """Promote learners (a set of ids), or add nodes and promote them in one change (a map id -> address).
 
     A set may name only learners (else ``LearnerNotFound``). A map skips that step, as in openraft: a new node votes
@@ -46,43 +46,43 @@ class AddVoters(Struct, frozen=True, tag=True):
     voters: frozenset[NodeId] | dict[NodeId, str]
 
 
-class RemoveVoters(Struct, frozen=True, tag=True):
+class RemoveVoters(Struct, frozen=True, tag=True, gc=False):
     """Remove these ids from the voter set; ids that are not in it are ignored."""
 
     voters: frozenset[NodeId]
 
 
-class ReplaceVoters(Struct, frozen=True, tag=True):
+class ReplaceVoters(Struct, frozen=True, tag=True, gc=False):
     """Make these the voters; a plain set of ids means the same."""
 
     voters: frozenset[NodeId]
 
 
-class AddLearners(Struct, frozen=True, tag=True):
+class AddLearners(Struct, frozen=True, tag=True, gc=False):
     """Add nodes that receive the log and do not vote; known addresses stay."""
 
     learners: frozenset[NodeId] | dict[NodeId, str]
 
 
-class RemoveLearners(Struct, frozen=True, tag=True):
+class RemoveLearners(Struct, frozen=True, tag=True, gc=False):
     """Remove these learners; a voter must leave the voter set first."""
 
     learners: frozenset[NodeId]
 
 
-class SetNodes(Struct, frozen=True, tag=True):
+class SetNodes(Struct, frozen=True, tag=True, gc=False):
     """Set addresses and overwrite known ones; the voter sets do not change."""
 
     nodes: dict[NodeId, str]
 
 
-class ReplaceNodes(Struct, frozen=True, tag=True):
+class ReplaceNodes(Struct, frozen=True, tag=True, gc=False):
     """Replace all nodes and addresses; nodes not named are removed, so every voter must be named."""
 
     nodes: dict[NodeId, str]
 
 
-class Batch(Struct, frozen=True, tag=True):
+class Batch(Struct, frozen=True, tag=True, gc=False):
     """Several changes, applied in order as one change."""
 
     changes: tuple["Change", ...]
@@ -95,7 +95,7 @@ ChangeLike = Change | AbstractSet[NodeId] | list[NodeId] | tuple[NodeId, ...]
 VoteResult = Literal["won", "lost", "pending"]
 
 
-class Membership(Struct, frozen=True, cache_hash=True):
+class Membership(Struct, frozen=True, cache_hash=True, gc=False):
     """One voter set, or more while joint; ``nodes`` maps every member to its address, and non-voters are learners.
 
     A quorum is a majority of *every* set. ``retain`` says whether removed voters stay as learners when the joint

@@ -32,45 +32,45 @@ from pyraft_lab.trace.record import EventId, Flight, MessageId
 # Actions
 
 
-class Deliver(Struct, frozen=True, tag=True):
+class Deliver(Struct, frozen=True, tag=True, gc=False):
     """A message on its way arrives."""
 
     message: MessageId
 
 
-class FireTimer(Struct, frozen=True, tag=True):
+class FireTimer(Struct, frozen=True, tag=True, gc=False):
     """A timer of a node fires."""
 
     node: NodeId
     timer: Timer
 
 
-class Sync(Struct, frozen=True, tag=True):
+class Sync(Struct, frozen=True, tag=True, gc=False):
     """The disk of a node syncs its oldest unsynced batch of writes."""
 
     node: NodeId
 
 
-class Build(Struct, frozen=True, tag=True):
+class Build(Struct, frozen=True, tag=True, gc=False):
     """The machine of a node finishes its snapshot."""
 
     node: NodeId
 
 
-class SnapshotMissing(Struct, frozen=True, tag=True):
+class SnapshotMissing(Struct, frozen=True, tag=True, gc=False):
     """A leader no longer has the snapshot that it is sending to ``peer``."""
 
     node: NodeId
     peer: NodeId
 
 
-class GiveUp(Struct, frozen=True, tag=True):
+class GiveUp(Struct, frozen=True, tag=True, gc=False):
     """A former leader stops waiting for the outcome of its last entries."""
 
     node: NodeId
 
 
-class Attempt(Struct, frozen=True, tag=True):
+class Attempt(Struct, frozen=True, tag=True, gc=False):
     """A client sends or retries its call."""
 
     call: RequestId

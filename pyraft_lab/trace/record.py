@@ -128,7 +128,7 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Flight(Struct, frozen=True, kw_only=True):
+class Flight(Struct, frozen=True, kw_only=True, gc=False):
     """One message that left; ``fate`` is what was known then, ``due`` when it should arrive, if that is known."""
 
     id: MessageId
