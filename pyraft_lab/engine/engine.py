@@ -270,16 +270,16 @@ def receive(turn: Turn, src: NodeId, message: AnyMessage) -> None:
     if src == turn.id:
         return
     match message:
+        case AppendRequest() | HeartbeatRequest() | SnapshotRequest() | TimeoutNow():  # the most frequent ones first
+            on_leader(turn, src, message)
+        case AppendAccepted() | HeartbeatResponse() | AppendRefused() | SnapshotResponse():
+            on_follower(turn, src, message)
         case VoteRequest() | PreVoteRequest():
             on_candidate(turn, src, message)
         case VoteResponse():
             on_vote_response(turn, src, message)
         case PreVoteResponse():
             on_pre_vote_response(turn, src, message)
-        case AppendRequest() | HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
-            on_leader(turn, src, message)
-        case AppendAccepted() | AppendRefused() | HeartbeatResponse() | SnapshotResponse():
-            on_follower(turn, src, message)
         case Outdated(vote=vote):
             adopt_vote(turn, vote)
         case _:
@@ -315,15 +315,15 @@ def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
 
 def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
     """Handle an answer to a leader; only answers to this leadership count."""
-    if adopt_vote(turn, message.vote) or message.vote != turn.vote or not isinstance(turn.role, Leader):
+    if adopt_vote(turn, message.vote) or message.vote != turn.vote or type(turn.role) is not Leader:
         return
     match message:
         case AppendAccepted():
             on_append_accepted(turn, src, message)
-        case AppendRefused():
-            on_append_refused(turn, src, message)
         case HeartbeatResponse():
             on_heartbeat_response(turn, src, message)
+        case AppendRefused():
+            on_append_refused(turn, src, message)
         case SnapshotResponse():
             on_snapshot_response(turn, src, message)
         case _:
@@ -335,7 +335,7 @@ def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
 
 def settle(turn: Turn) -> None:
     """Do what follows from the new state, whichever event led to it."""
-    if isinstance(turn.role, Leader):
+    if type(turn.role) is Leader:
         settle_leader(turn)
     settle_machine(turn)
     refresh_role(turn)
@@ -351,7 +351,7 @@ def settle_leader(turn: Turn) -> None:
     answer_reads(turn)
     send_timeout_now(turn)
     for progress in turn.leader.progress:
-        replicate(turn, progress.peer)
+        replicate(turn, progress)
     step_down_if_removed(turn)
 
 

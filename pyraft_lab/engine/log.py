@@ -117,15 +117,25 @@ class Log(Struct, frozen=True, cache_hash=True, gc=False):
 
     def entry(self, index: Index) -> Entry:
         """The entry at ``index``, which must be neither purged nor beyond the end."""
-        assert self.start.index < index <= self.last.index, "only entries between start and last are here"
-        entries = self.chunks[_number(index) - _number(self.first_index)].entries
-        return entries[index - entries[0].index]
+        start = self.start.index
+        assert start < index <= self.last.index, "only entries between start and last are here"
+        entries = self.chunks[(index - 1) // CHUNK - start // CHUNK].entries
+        return entries[index - entries[0].id.index]
 
     def id_at(self, index: Index) -> LogId | None:
         """The id at ``index``; ``None`` where it is purged or not written yet."""
+        if index == self.last.index:
+            return self.last
         if index == self.start.index:
             return self.start
         return self.entry(index).id if self.start.index < index <= self.last.index else None
+
+    def configuration(self, index: Index) -> Entry | None:
+        """The last membership entry at or before ``index``; ``None`` if the log holds none."""
+        for place in reversed(self.configs):
+            if place <= index:
+                return self.entry(place)
+        return None
 
     def has(self, id: LogId) -> bool:
         """Whether the log holds exactly this entry, or begins right after it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Literal, NoReturn, assert_never
 
 from msgspec import Struct
@@ -95,7 +95,7 @@ ChangeLike = Change | AbstractSet[NodeId] | list[NodeId] | tuple[NodeId, ...]
 VoteResult = Literal["won", "lost", "pending"]
 
 
-class Membership(Struct, frozen=True, cache_hash=True, gc=False):
+class Membership(Struct, frozen=True, cache_hash=True, dict=True):
     """One voter set, or more while joint; ``nodes`` maps every member to its address, and non-voters are learners.
 
     A quorum is a majority of *every* set. ``retain`` says whether removed voters stay as learners when the joint
@@ -138,7 +138,7 @@ class Membership(Struct, frozen=True, cache_hash=True, gc=False):
         learners = f" learners {','.join(map(str, sorted(self.learners)))}" if self.learners else ""
         return (sets or "nobody") + learners
 
-    @property
+    @cached_property
     def voters(self) -> Voters:
         """All voters: the union of the voter sets."""
         return frozenset[NodeId]().union(*self.configs)
@@ -160,7 +160,7 @@ class Membership(Struct, frozen=True, cache_hash=True, gc=False):
 
     def committed_index(self, matched: Mapping[NodeId, int]) -> Index:
         """The largest index that a majority of every voter set holds; a node that is not in ``matched`` holds 0."""
-        return min((_majority_index(config, matched) for config in self.configs), default=0)
+        return min([_majority_index(config, matched) for config in self.configs], default=0)
 
     def vote_result(self, votes: Mapping[NodeId, bool]) -> VoteResult:
         """``"won"`` with a majority of every set, ``"lost"`` once a set cannot be won, else ``"pending"``."""
@@ -243,7 +243,7 @@ def _ids(field: str, ids: object) -> Voters:
 
 def _majority_index(config: Voters, matched: Mapping[NodeId, int]) -> Index:
     """The middle of the indexes sorted downwards: a majority holds at least that."""
-    return sorted((matched.get(node, 0) for node in config), reverse=True)[len(config) // 2]
+    return sorted([matched.get(node, 0) for node in config], reverse=True)[len(config) // 2]
 
 
 def _apply(change: Change, voters: Voters, nodes: dict[NodeId, str]) -> tuple[Voters, dict[NodeId, str]]:

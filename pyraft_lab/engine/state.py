@@ -189,11 +189,14 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True, gc=False):
 
     def of(self, peer: NodeId) -> Progress | None:
         """The progress record of ``peer``; ``None`` if there is none."""
-        return next((one for one in self.progress if one.peer == peer), None)
+        for one in self.progress:
+            if one.peer == peer:
+                return one
+        return None
 
     def with_progress(self, changed: Progress) -> "Leader":
         """This leader with the progress record of one peer replaced."""
-        return replace(self, progress=tuple(changed if one.peer == changed.peer else one for one in self.progress))
+        return replace(self, progress=tuple([changed if one.peer == changed.peer else one for one in self.progress]))
 
 
 Role = Follower | Learner | PreCandidate | Candidate | Leader
@@ -252,7 +255,7 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def membership(self) -> Membership:
         """The effective membership: the last in the log, committed or not (§6)."""
-        return self.membership_at(self.log.last.index)
+        return self.membership_at(self.disk.log.last.index)
 
     @property
     def membership_id(self) -> LogId:
@@ -269,19 +272,18 @@ class RaftState(Struct, frozen=True, kw_only=True, gc=False):
 
     def membership_at(self, index: Index) -> Membership:
         """The membership in effect at ``index``."""
-        for place in reversed(self.log.configs):
-            if place <= index:
-                payload = self.log.entry(place).payload
-                assert isinstance(payload, Configuration), "configs holds the places of membership entries"
-                return payload.membership
-        return self.disk.snapshot.membership if self.disk.snapshot else UNINITIALIZED
+        entry = self.disk.log.configuration(index)
+        if entry is None:
+            return self.disk.snapshot.membership if self.disk.snapshot else UNINITIALIZED
+        assert isinstance(entry.payload, Configuration), "configs holds the places of membership entries"
+        return entry.payload.membership
 
     def membership_id_at(self, index: Index) -> LogId:
         """The log id of the membership in effect at ``index``."""
-        for place in reversed(self.log.configs):
-            if place <= index:
-                return self.log.entry(place).id
-        return self.disk.snapshot.membership_id if self.disk.snapshot else ORIGIN
+        entry = self.disk.log.configuration(index)
+        if entry is None:
+            return self.disk.snapshot.membership_id if self.disk.snapshot else ORIGIN
+        return entry.id
 
     @property
     def role_name(self) -> RoleName:
