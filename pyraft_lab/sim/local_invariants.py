@@ -19,6 +19,7 @@ from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
     AppendRequest,
+    HeartbeatRequest,
     HeartbeatResponse,
     VoteRequest,
     VoteResponse,
@@ -77,7 +78,7 @@ class LocalInvariants:
                 yield "one answer a call", f"call {reply.request} is answered a second time"
             self.answered[reply.request] = record.id
         for flight in record.sent:
-            if flight.copy_of is None:
+            if flight.copy_of is None and type(flight.message) is not HeartbeatRequest:
                 yield from self._sent(record.id, flight, world)
         if record.step is not None:
             yield from self._step(record.id, record.step, world)
@@ -87,11 +88,11 @@ class LocalInvariants:
         if before.disk is not after.disk or before.committed != after.committed:
             yield from bounds_hold(step)
             yield from _of_commands(step)
-        if isinstance(after.role, Leader):
+        if type(after.role) is Leader:
             yield from self._led(step, world)
         if after.committed > self.heights[-1][0]:
             self.heights.append((after.committed, event))
-        if step.commands or isinstance(step.event, Read):
+        if type(step.event) is Read or Readable in map(type, step.commands):
             yield from self._reads(event, step)
 
     # Elections and leases
@@ -123,16 +124,16 @@ class LocalInvariants:
     def _sent(self, event: EventId, flight: Flight, world: World) -> Found:
         disk, message = world.nodes[flight.src].synced, flight.message
         match message:
+            case AppendRequest():  # the most frequent ones first
+                yield from message_is_true(flight.src, message, world)
+            case AppendAccepted(vote=vote) | HeartbeatResponse(vote=vote) | AppendRefused(vote=vote):
+                if not _is_bound(disk, vote):
+                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
             case VoteResponse(granted=True, asked=asked):
                 self.grants[asked.term, asked.node, flight.src] = event
             case VoteRequest(vote=vote):
                 if disk.vote.term < vote.term:
                     yield "durable before request", f"node {flight.src} stands in term {vote.term}, its disk does not"
-            case AppendAccepted(vote=vote) | AppendRefused(vote=vote) | HeartbeatResponse(vote=vote):
-                if not _is_bound(disk, vote):
-                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
-            case AppendRequest():
-                yield from message_is_true(flight.src, message, world)
             case _:
                 pass
 

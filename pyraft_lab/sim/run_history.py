@@ -108,8 +108,10 @@ class RunHistory:
     def write(self, step: Step, event: EventId) -> Iterator[LogId]:
         """Update the chain ids of a node's log; yields entries that followed another prefix on another server."""
         node = step.after.id
-        if isinstance(step.event, Boot) or node not in self.chains:
+        if type(step.event) is Boot or node not in self.chains:
             self._restart(node, step.before.log)
+        if step.before.disk is step.after.disk:
+            return
         for command in step.commands:
             match command:
                 case Append(entries):

@@ -368,9 +368,9 @@ class Simulation(Controls):
     # Execution
 
     def _next(self) -> ScheduledAction | None:
-        world, nodes = self._world, self._world.nodes.values()
-        if not (world.held or any(node.paused or node.overdue for node in nodes)):
-            return next(iter(world.event_queue), None)
+        world = self._world
+        if not (world.held or world.delayed):
+            return world.event_queue[0] if world.event_queue else None
         due = next((due for due in world.event_queue if not is_blocked(world, due.action)), None)
         return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
 

@@ -379,7 +379,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 class World(Struct, frozen=True, kw_only=True):
     """The whole cluster at one instant.
 
-    ``clients`` counts each client's calls; ``events`` is the number of past events and the id of the next record.
+    ``delayed`` are the nodes that are paused or have overdue timers; ``clients`` counts each client's calls; ``events`` is the number of past events and the id of the next record.
     """
 
     setting: Setting
@@ -390,6 +390,7 @@ class World(Struct, frozen=True, kw_only=True):
     flights: Mapping[MessageId, Flight] = {}
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
     held: bool = False
+    delayed: frozenset[NodeId] = frozenset()
     calls: Mapping[RequestId, OpenCall] = {}
     clients: Mapping[int, int] = {}
     events: EventId = 0
