@@ -148,8 +148,8 @@ class Log(Struct, frozen=True, cache_hash=True, gc=False):
             return ()
         base = _number(self.first_index)
         chunks = self.chunks[_number(first) - base : _number(stop - 1) - base + 1]
-        found = tuple(chain.from_iterable(chunk.entries for chunk in chunks))
-        skip = first - found[0].index
+        found = chunks[0].entries if len(chunks) == 1 else tuple(chain.from_iterable(one.entries for one in chunks))
+        skip = first - found[0].id.index
         found = found[skip : skip + stop - first]
         return found if max_bytes is None else _fitting(found, max_bytes)
 

@@ -29,6 +29,14 @@ from pyraft_lab.engine.types import NO_NODE, ORIGIN, Index, LogId, NodeId
 # The leader sends
 
 
+def replicate_to_all(turn: Turn) -> None:
+    """Send every peer what its progress allows now; most have all there is, and are passed over at once."""
+    limit, committed = turn.rules.sendable(turn.state), turn.state.committed
+    for progress in turn.leader.progress:
+        if progress.next <= limit or progress.commit_sent < committed or type(progress.state) is not Replicate:
+            replicate(turn, progress)
+
+
 def replicate(turn: Turn, progress: Progress) -> None:
     """Send a peer what its progress allows now: a probe, a window of entries, or a chunk of the snapshot."""
     match progress.state:
@@ -43,12 +51,17 @@ def replicate(turn: Turn, progress: Progress) -> None:
 
 
 def _fill_window(turn: Turn, progress: Progress) -> None:
-    limit = turn.rules.sendable(turn.state)
+    state = turn.state
+    limit = turn.rules.sendable(state)
     while progress.next <= limit and _has_room(turn, progress.state):
         progress = _send_append(turn, progress)
         if not isinstance(progress.state, Replicate):
             return
-    if turn.config.prompt_commit and progress.commit_sent < min(turn.state.committed, progress.next - 1):
+    if (
+        progress.commit_sent < state.committed
+        and progress.commit_sent < progress.next - 1
+        and turn.config.prompt_commit
+    ):
         _send_commit(turn, progress)
 
 
@@ -193,8 +206,8 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
 
 def _is_well_formed(request: AppendRequest) -> bool:
     """Whether entries follow ``prev`` and each other, none newer than the sender; a correct leader sends no others."""
-    ids = (request.prev, *(entry.id for entry in request.entries))
-    in_order = all(a < b and b.index == a.index + 1 for a, b in pairwise(ids))
+    ids = [request.prev, *[entry.id for entry in request.entries]]
+    in_order = all([a < b and b.index == a.index + 1 for a, b in pairwise(ids)])
     return in_order and ids[-1].leader <= (request.vote.term, request.vote.node)
 
 

@@ -66,22 +66,26 @@ class LocalInvariants:
         """The local invariants that the record violates."""
         if not self.strict and world.setting.engine.rules not in (RAFT, ADVANCED):
             return ()
-        found = list(self._broken(record, world))
+        if record.step is None:
+            self._watch_faults(record, world)
+        found = [*self._replied(record)] if record.replies else []
+        for flight in record.sent:
+            if flight.copy_of is None and type(flight.message) is not HeartbeatRequest:
+                found += self._sent(record.id, flight, world)
+        if record.step is not None:
+            found += self._step(record.id, record.step, world)
         return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
-    def _broken(self, record: Record, world: World) -> Found:
+    def _watch_faults(self, record: Record, world: World) -> None:
         self._watch_clocks(record, world)
         if record.kind is Kind.WIPE:
             self.wiped[record.id] = (record.node, _acknowledged(record.node, world))
+
+    def _replied(self, record: Record) -> Found:
         for reply in record.replies:
             if reply.request in self.answered:
                 yield "one answer a call", f"call {reply.request} is answered a second time"
             self.answered[reply.request] = record.id
-        for flight in record.sent:
-            if flight.copy_of is None and type(flight.message) is not HeartbeatRequest:
-                yield from self._sent(record.id, flight, world)
-        if record.step is not None:
-            yield from self._step(record.id, record.step, world)
 
     def _step(self, event: EventId, step: Step, world: World) -> Found:
         before, after = step.before, step.after

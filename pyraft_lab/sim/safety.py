@@ -156,20 +156,17 @@ class Safety:
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violations in a record."""
-        found = list(self._broken(record, world))
-        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
-
-    def _broken(self, record: Record, world: World) -> Broken:
-        if record.step is not None:
-            yield from self._step(record.id, record.step, world)
+        found = [] if record.step is None else [*self._step(record.id, record.step, world)]
         for flight in record.sent:
             if type(flight.message) in _PROMISES and flight.copy_of is None:  # a duplicate is not a second promise
-                yield from self._promises(record.id, flight, world)
+                found += self._promises(record.id, flight, world)
+        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
     def _step(self, event: EventId, step: Step, world: World) -> Broken:
         after = step.after
-        for id in self.history.write(step, event):
-            yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
+        if self.history.is_changed_by(step):
+            for id in self.history.write(step, event):
+                yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
         for fact in facts_of(step):
             yield from violations(self.history, fact, one_a_term=not votes_are_ordered(world))
             self.history.remember(fact, event)

@@ -72,6 +72,13 @@ from pyraft_lab.trace.record import ANSWERS, MessageId
 class SimulatedDriver:
     """The mutable form of a node: made from its value for one action, and converted back to a value."""
 
+    __slots__ = (  # nearly every event makes one: slots halve that
+        *("transition", "before", "id", "incarnation", "up", "paused", "rate", "state", "machine", "pending"),
+        *("synced", "batches", "health", "acked_unwritten", "snapshots", "arriving", "building", "built"),
+        *("timers", "overdue", "giving_up", "arrivals", "busy", "sent", "drawn", "wrote"),
+        *("writing", "held", "asker", "received"),
+    )
+
     def __init__(self, transition: Transition, node: NodeId) -> None:
         self.transition = transition
         self.before = value = transition.nodes[node]

@@ -37,6 +37,12 @@ class Sender(Protocol):
 class Transition:
     """The only mutable object of a world; it exists for one action, from one world to the next."""
 
+    __slots__ = (  # every event makes one: slots halve that
+        *("world", "now", "nodes", "event_queue", "flights", "calls", "clients", "cuts", "held", "weather", "delayed"),
+        *("sequence", "messages", "requests", "sent", "ended", "outcomes", "step"),
+        *("kind", "node", "cause", "peer", "message", "detail"),
+    )
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.now = world.now

@@ -379,7 +379,8 @@ class Setting(Struct, frozen=True, kw_only=True):
 class World(Struct, frozen=True, kw_only=True):
     """The whole cluster at one instant.
 
-    ``delayed`` are the nodes that are paused or have overdue timers; ``clients`` counts each client's calls; ``events`` is the number of past events and the id of the next record.
+    ``delayed`` are the nodes that are paused or have overdue timers. ``clients`` counts each client's calls; ``events``
+    is the number of past events and the id of the next record.
     """
 
     setting: Setting
