@@ -207,7 +207,7 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
 def _is_well_formed(request: AppendRequest) -> bool:
     """Whether entries follow ``prev`` and each other, none newer than the sender; a correct leader sends no others."""
     ids = [request.prev, *[entry.id for entry in request.entries]]
-    in_order = all([a < b and b.index == a.index + 1 for a, b in pairwise(ids)])
+    in_order = all(a < b and b.index == a.index + 1 for a, b in pairwise(ids))
     return in_order and ids[-1].leader <= (request.vote.term, request.vote.node)
 
 
