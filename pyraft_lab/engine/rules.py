@@ -273,7 +273,7 @@ def fires_first(event: Event, overdue: Sequence[Timer]) -> Sequence[Timer]:
     slow. Timers that start something may wait until the messages are read: a message from the leader may prevent the
     campaign.
     """
-    return tuple(timer for timer in overdue if timer.kind in ENDS) if _asks_about_leases(event) else ()
+    return tuple(timer for timer in overdue if timer.kind in ENDS) if overdue and _asks_about_leases(event) else ()
 
 
 def _asks_about_leases(event: Event) -> bool:

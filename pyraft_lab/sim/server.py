@@ -171,7 +171,7 @@ class SimulatedDriver:
     # The network
 
     def _send(self, command: Send) -> None:
-        answers = isinstance(command.message, ANSWERS) and command.dst == self.asker
+        answers = command.dst == self.asker and type(command.message) in ANSWERS
         held = WaitingForSync(command.dst, command.message, self.received if answers else None, self.transition.id)
         if not (command.durable and (self.writing or self.batches)):
             self.transition.send(self, held)
