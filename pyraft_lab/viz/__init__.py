@@ -3,6 +3,7 @@
 from pyraft_lab.extras import needed
 
 with needed("plotly"):
+    from pyraft_lab.viz.answers import shares
     from pyraft_lab.viz.causes import why
     from pyraft_lab.viz.logs import logs
     from pyraft_lab.viz.measures import commit_latency, snapshots
@@ -19,6 +20,7 @@ __all__ = [
     "progress",
     "quorums",
     "roles",
+    "shares",
     "snapshots",
     "space_time",
     "sweep",

@@ -141,7 +141,8 @@ def spans(trace: Trace | Frames, stop: float) -> pd.DataFrame:
 def _turns(trace: Trace | Frames) -> pd.DataFrame:
     """Every time at which the role of a node may have changed: ``node time term role``."""
     changes = trace.states[["time", "node", "term", "role"]]
-    done = trace.events[trace.events["kind"].isin(list(DONE))]
+    of_nodes = trace.events.dropna(subset=["node"])  # a hold is a pause of all links, and of no node
+    done = of_nodes[of_nodes["kind"].isin(list(DONE))]
     acts = done.assign(role=done["kind"].map(DONE).astype("str"))[["time", "node", "term", "role"]]
     back = trace.events.loc[trace.events["kind"] == "restart", ["time", "node", "term", "role"]]
     parts = [part.astype({"node": "Int64", "term": "Int64", "role": "str"}) for part in (changes, acts, back)]
