@@ -20,6 +20,7 @@ LIMIT = 20.0
 TASKS: Mapping[str, str] = {
     "judge": "pyraft_lab.exercises.rule_exercise:judged",
     "stage": "pyraft_lab.exercises.stages:graded",
+    "mark": "pyraft_lab.exercises.notebooks:marked",
 }
 """The tasks, as ``module:function``; each takes the request and returns the answer, both plain JSON."""
 
@@ -50,7 +51,7 @@ def run(
         return {"ended": f"it had not ended after {limit:g} seconds; is there an endless loop?"}
     except OSError:
         return here()
-    return _answer(done.stdout, done.stderr)
+    return answer_of(done.stdout, done.stderr)
 
 
 def has_processes() -> bool:
@@ -58,7 +59,8 @@ def has_processes() -> bool:
     return sys.platform not in {"emscripten", "wasi"}
 
 
-def _answer(written: str, printed: str) -> Mapping[str, Any]:
+def answer_of(written: str, printed: str) -> Mapping[str, Any]:
+    """The answer that a process wrote; why there is none, with the last line that it printed, if it wrote no JSON."""
     try:
         found: dict[str, Any] = json.loads(written)
     except ValueError:

@@ -12,7 +12,7 @@ PLAIN = Config(pre_vote=False)
 def a_silent_night() -> Simulation:
     """A leader crashes while clients write."""
     sim = Simulation(5, 23, config=PLAIN)
-    leader = sim.run_until(lambda s: s.leader)
+    leader = sim.run_until(lambda s: s.leader or 0)
     _write(sim, 6)
     sim.crash(leader)
     _write(sim, 6)
@@ -26,7 +26,7 @@ def a_silent_night() -> Simulation:
 def a_new_disk() -> Simulation:
     """A voter loses its disk, and with it an acknowledged write."""
     sim = Simulation(3, 5, config=Config(pre_vote=False, vote_lease=False, check_quorum=False))
-    leader = sim.run_until(lambda s: s.leader)
+    leader = sim.run_until(lambda s: s.leader or 0)
     sim.run(0.2)
     keeps, away = (node for node in sim.nodes if node != leader)
     sim.partition({away})
@@ -44,7 +44,7 @@ def a_new_disk() -> Simulation:
 def a_restless_server() -> Simulation:
     """One server hears nothing, and deposes the leader again and again."""
     sim = Simulation(5, 31, config=Config(pre_vote=False, vote_lease=False, check_quorum=False))
-    leader = sim.run_until(lambda s: s.leader)
+    leader = sim.run_until(lambda s: s.leader or 0)
     _write(sim, 3)
     deaf = max(node for node in sim.nodes if node != leader)
     for node in sim.nodes:
@@ -58,7 +58,7 @@ def a_restless_server() -> Simulation:
 def a_full_disk() -> Simulation:
     """The disks of two servers are full; a third crashes, and nothing commits."""
     sim = Simulation(5, 41, config=PLAIN)
-    leader = sim.run_until(lambda s: s.leader)
+    leader = sim.run_until(lambda s: s.leader or 0)
     _write(sim, 3)
     first, second, third = [node for node in sim.nodes if node != leader][:3]
     sim.break_disk(first, full=True)

@@ -36,7 +36,7 @@ CROSSED = frozenset(
 def drill(rules: Rules) -> None:
     """A cluster of five under these rules: writes, lease reads, snapshots, a lagging server, changes, a lost leader."""
     sim = Simulation(5, 11, rules=rules, config=SMALL, record=False, checks=(), learners={6})
-    first = sim.run_until(lambda s: s.leader)
+    first = sim.run_until(lambda s: s.leader or 0)
     away = next(node for node in sim.nodes if node not in {first, 6})
     sim.partition({away})
     for value in range(12):

@@ -26,7 +26,7 @@ from pyraft_lab.sim.simulation import Simulation
 
 USUAL_TRIALS = ("ignores-logs", "writes-again", "changes-at-once")
 MOST_TRIALS = 12
-SHRINK_TRIES, SHRINK_HISTORY_TRIES = 240, 60
+SHRINK_TRIES, SHRINK_HISTORY_TRIES = 150, 50
 """Attempts to make a failing run shorter, and a run with a failing history, each of which takes longer."""
 
 

@@ -20,7 +20,7 @@ def started(seed: int, nodes: int = 3, config: Config = PLAIN) -> Simulation:
 def terms_until_led(seed: int) -> str:
     """In which term the first leader of five is elected."""
     sim = started(seed, 5)
-    sim.run_until(lambda s: s.leader)
+    sim.run_until(lambda s: s.leader or 0)
     return "in term 1" if max(node.term for node in sim.nodes.values()) == 1 else "in a later term"
 
 
@@ -45,7 +45,7 @@ def without_majority(seed: int) -> str:
 def old_leader_returns(seed: int) -> str:
     """The role of a leader that was cut off, after the partition heals."""
     sim = started(seed)
-    old = sim.run_until(lambda s: s.leader)
+    old = sim.run_until(lambda s: s.leader or 0)
     sim.partition({old})
     sim.run_until(lambda s: s.leader not in {None, old})
     sim.heal()
@@ -56,7 +56,7 @@ def old_leader_returns(seed: int) -> str:
 def write_during_partition(seed: int) -> str:
     """What becomes of a write to a leader that is cut off, half a second later."""
     sim = started(seed)
-    old = sim.run_until(lambda s: s.leader)
+    old = sim.run_until(lambda s: s.leader or 0)
     sim.partition({old})
     sim.write({"op": "put", "key": "x", "value": 1}, to=old)
     sim.run(0.03)
@@ -66,7 +66,7 @@ def write_during_partition(seed: int) -> str:
 def commit_after_restart(seed: int) -> str:
     """What a server knows of its commit index just after its restart."""
     sim = started(seed)
-    leader = sim.run_until(lambda s: s.leader)
+    leader = sim.run_until(lambda s: s.leader or 0)
     sim.write({"op": "put", "key": "x", "value": 1})
     sim.run(0.3)
     follower = next(node for node in sim.nodes if node != leader)
@@ -78,7 +78,7 @@ def commit_after_restart(seed: int) -> str:
 def slow_follower(seed: int) -> str:
     """Whether a write is answered while one follower of three is paused."""
     sim = started(seed)
-    leader = sim.run_until(lambda s: s.leader)
+    leader = sim.run_until(lambda s: s.leader or 0)
     sim.pause(next(node for node in sim.nodes if node != leader))
     call = sim.write({"op": "put", "key": "x", "value": 1})
     sim.run(0.3)

@@ -76,11 +76,9 @@ class Puzzle(Exercise):
     def check(self, simulation: Simulation | None = None) -> Marked:
         """Say what is missing, or how the solution compares with the par; ``simulation`` may be a fork."""
         run = self.simulation if simulation is None else simulation
-        if not self._own(run):
-            return self.answer(...)
         if run.world.setting != self._first.world.setting:
             raise PyraftError(f"this is not a run of puzzle {self.name!r}; act on .simulation, or on a fork of it")
-        return self.answer(run)
+        return self.answer(run if self._own(run) else ...)
 
     def read(self, given: Any) -> str:
         """A run, or its capsule."""

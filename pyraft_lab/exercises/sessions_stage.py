@@ -1,6 +1,7 @@
 """The last stage of Build Raft: a command is carried out once, however often it is sent (dissertation §6.3)."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -64,11 +65,12 @@ def checks(source: str) -> Iterator[tuple[str, str]]:
 
 
 def _repeats(function: ApplyOnce) -> str:
-    ran: list[int] = []
+    runs = count(1)
     kept: dict[int, Any] = {}
-    first, second = (function(kept, 4, lambda: ran.append(1) or len(ran)) for _ in range(2))
-    if len(ran) != 1:
-        return f"serial 4 was sent twice and carried out {len(ran)} times"
+    first, second = (function(kept, 4, lambda: next(runs)) for _ in range(2))
+    ran = next(runs) - 1
+    if ran != 1:
+        return f"serial 4 was sent twice and carried out {ran} times"
     return "" if first == second == 1 else f"the first answer was {first!r}, the answer to the retry {second!r}"
 
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, runtime_checkable
 
@@ -44,7 +45,7 @@ def show(exercise: object) -> bool:
     """
     if not isinstance(exercise, Choosable) or not in_notebook():
         return False
-    from IPython.display import display
+    display: Any = import_module("IPython.display").display
 
     feedback = f"feedback-{id(exercise)}"
     buttons = panel(exercise, lambda marked: display(marked, display_id=feedback, update=True))

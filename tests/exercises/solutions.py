@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from pyraft_lab.engine.messages import AppendRequest
+from pyraft_lab.engine.rules import has_heard_leader
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.exercises.puzzle_goals import leaders, no_split_votes, not_deposed
 from pyraft_lab.sim.simulation import Simulation
@@ -33,13 +34,9 @@ def elect_n3(sim: Simulation) -> None:
 
 def elect_n3_by_force(sim: Simulation) -> None:
     sim.crash(leader_of(sim))
-    sim.run_until(lambda s: not any(node.state.role.has_heard_leader for node in followers(s)), timeout=2)
+    sim.run_until(lambda s: not any(has_heard_leader(node.state) for node in s.nodes.values() if node.up), timeout=2)
     sim.elect(3)
     sim.run(0.3)
-
-
-def followers(sim: Simulation) -> list[object]:
-    return [node for node in sim.nodes.values() if node.up]
 
 
 def split_votes(sim: Simulation) -> None:
