@@ -9,7 +9,7 @@ from pyraft_lab.sim.simulation import Simulation
 PLAIN = Config(pre_vote=False)
 
 
-def a_silent_night() -> Simulation:
+def crashed_leader() -> Simulation:
     """A leader crashes while clients write."""
     sim = Simulation(5, 23, config=PLAIN)
     leader = sim.run_until(lambda s: s.leader or 0)
@@ -23,7 +23,7 @@ def a_silent_night() -> Simulation:
     return sim
 
 
-def a_new_disk() -> Simulation:
+def lost_disk() -> Simulation:
     """A voter loses its disk, and with it an acknowledged write."""
     sim = Simulation(3, 5, config=Config(pre_vote=False, vote_lease=False, check_quorum=False))
     leader = sim.run_until(lambda s: s.leader or 0)
@@ -41,7 +41,7 @@ def a_new_disk() -> Simulation:
     return sim
 
 
-def a_restless_server() -> Simulation:
+def one_way_cuts() -> Simulation:
     """One server hears nothing, and deposes the leader again and again."""
     sim = Simulation(5, 31, config=Config(pre_vote=False, vote_lease=False, check_quorum=False))
     leader = sim.run_until(lambda s: s.leader or 0)
@@ -55,7 +55,7 @@ def a_restless_server() -> Simulation:
     return sim
 
 
-def a_full_disk() -> Simulation:
+def full_disks() -> Simulation:
     """The disks of two servers are full; a third crashes, and nothing commits."""
     sim = Simulation(5, 41, config=PLAIN)
     leader = sim.run_until(lambda s: s.leader or 0)
@@ -83,7 +83,7 @@ CASES: Mapping[str, CaseText] = {
             name="a-silent-night",
             chapter=2,
             report="At night clients waited for a while, then everything went on.",
-            run=a_silent_night,
+            run=crashed_leader,
             questions={
                 "crashed": Asked("which server crashed?", "9455e04b54fd2f91", "events of kind crash"),
                 "successor": Asked("who led next?", "b5120478029ad149", "the roles of the rows after the crash"),
@@ -99,7 +99,7 @@ CASES: Mapping[str, CaseText] = {
             name="a-new-disk",
             chapter=9,
             report="A customer saw a balance of 250, and an hour later it was gone. Nobody wrote in between.",
-            run=a_new_disk,
+            run=lost_disk,
             questions={
                 "lost": Asked(
                     "which disk was lost?",
@@ -118,7 +118,7 @@ CASES: Mapping[str, CaseText] = {
             name="a-restless-server",
             chapter=1,
             report="Leaders came and went for no visible reason; no server crashed.",
-            run=a_restless_server,
+            run=one_way_cuts,
             questions={
                 "restless": Asked(
                     "who made the leaders give up?",
@@ -137,7 +137,7 @@ CASES: Mapping[str, CaseText] = {
             name="a-full-disk",
             chapter=9,
             report="No write was answered, although every link was whole and only one server had crashed.",
-            run=a_full_disk,
+            run=full_disks,
             questions={
                 "crashed": Asked("which server crashed?", "c3f3a02c7215b5ad", "events of kind crash"),
                 "disks": Asked(

@@ -44,7 +44,7 @@ def look(names: Iterable[str], rules: Rules) -> Iterator[Found]:
     engine = raft(rules)
     sides: tuple[Callable[[], Found], ...] = (
         lambda: trials(names, rules),
-        lambda: explorer_pass(engine),
+        lambda: quick_search(engine),
         lambda: short_campaign(engine),
     )
     for side in sides:
@@ -86,7 +86,7 @@ def short_campaign(engine: Engine) -> Found:
     return Found("a run with faults", found.name, found.what, shortened(run) if failure(run) else None)
 
 
-def explorer_pass(engine: Engine) -> Found:
+def quick_search(engine: Engine) -> Found:
     """Every run of three servers with one timeout and one write, and the first states with two timeouts."""
     reports = [explore(3, engine=engine, bounds=bounds) for bounds in QUICK]
     broken = next((one for one in reports if one.broken), None)

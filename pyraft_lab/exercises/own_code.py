@@ -39,7 +39,12 @@ def names_at_hand(name: str) -> dict[str, Any]:
 
 
 def rule_from(name: str, source: str) -> Guarded:
-    """The function ``name`` in ``source``, guarded; raises :class:`NoRule` or ``RuleFailed``."""
+    """The function ``name`` in ``source``, guarded; raises :class:`NoRule` or ``RuleFailed``.
+
+    >>> grant_all = rule_from("vote_refusal", "def vote_refusal(state, request): return None")
+    >>> grant_all(None, None) is None
+    True
+    """
     function = function_from(name, source, names_at_hand(name), len(inspect.signature(getattr(RAFT, name)).parameters))
     return Guarded(name, function, ANSWERS[name].problem)
 

@@ -244,7 +244,7 @@ REPLICATION = (
     ),
 )
 
-BEYOND = (
+CLIENTS = (
     QuizText(
         name="a-new-membership-counts",
         chapter=4,
@@ -377,5 +377,5 @@ BEYOND = (
     ),
 )
 
-QUIZZES: Mapping[str, QuizText] = {one.name: one for part in (ELECTIONS, REPLICATION, BEYOND) for one in part}
+QUIZZES: Mapping[str, QuizText] = {one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS) for one in part}
 """Every quiz by name."""

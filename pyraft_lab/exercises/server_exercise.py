@@ -131,7 +131,7 @@ def led() -> Simulation:
     return sim
 
 
-def log_behind() -> Simulation:
+def shorter_log() -> Simulation:
     """n3 missed an entry, and becomes a candidate all the same; n2 heard its leader long ago."""
     sim = led()
     sim.partition({1, 2}, {3})
@@ -192,7 +192,7 @@ SCENES: Mapping[str, SceneText] = {
             chapter=12,
             title="A candidate missed an entry that you have. You are n2.",
             node=2,
-            start=log_behind,
+            start=shorter_log,
             decisions=1,
         ),
         SceneText(
