@@ -27,7 +27,7 @@ SMALL = Config(snapshot_logs_since_last=8, keep_logs=2)
 CROSSED = frozenset(
     {
         *("supersedes", "log_matches", "conflict_hint", "next_probe", "follower_commit", "is_snapshot_useful"),
-        *("has_won", "answers_vote", "pre_vote_refusal", "may_change", "may_leave", "acked_round", "read_at"),
+        *("has_won", "answers_vote", "pre_vote_refusal"),
     }
 )
 """Rules whose arguments of different situations make sense together."""

@@ -63,6 +63,7 @@ def predict(
     ``scored_by(seed)`` plays one run and returns the choice that happened; ``progress(done, seeds)`` is called after
     each. Raises ``ConfigError`` for invalid arguments.
 
+    >>> from pyraft_lab import Simulation
     >>> def first(seed):
     ...     return Simulation(3, seed, record=False, checks=()).run_until(lambda s: s.leader)
     >>> who = predict("Which server leads first?", [1, 2, 3], scored_by=first, seeds=20)

@@ -53,4 +53,4 @@ def points(score: int, out_of: int) -> str:
 
 def page(text: str, picture: str = "") -> str:
     """A text as HTML, with its picture below."""
-    return f'<pre style="white-space:pre-wrap">{escape(text)}</pre>{picture}'
+    return f'<pre style="white-space:pre-wrap;font-family:monospace">{escape(text)}</pre>{picture}'

@@ -69,7 +69,7 @@ def _of_situations(name: str, found: list[Difference]) -> str:
         return f"✓ it answers as Raft does in {asked} situations"
     first = found[0]
     many = f"{len(found)} of {asked}" if len(found) < 50 else f"50 or more of {asked}"
-    shown = "\n".join(f"    {line}" for line in in_words(first.situation.arguments).splitlines())
+    shown = "\n".join(f"    {line}" for line in in_words(name, first.situation.arguments).splitlines())
     return (
         f"✗ it answers differently from Raft in {many} situations; in the plainest\n{shown}\n"
         f"    you answered {_shown(first.answer)}; Raft answers {_shown(first.situation.answer)}"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from inspect import signature
 from itertools import product
 from typing import Any
 
@@ -11,8 +12,10 @@ from msgspec.structs import replace
 
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.engine.log import Log
+from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.rules import RAFT
-from pyraft_lab.engine.state import Disk, RaftState
+from pyraft_lab.engine.state import Disk, Leader, RaftState
+from pyraft_lab.engine.types import LogId, Vote
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.drills import CROSSED, drill, handmade
 from pyraft_lab.exercises.questions import log_row
@@ -119,21 +122,39 @@ def differences(rule: str, function: Callable[..., Any]) -> list[Difference]:
     same = ANSWERS[rule].same
     asked = ((one, function(*one.arguments)) for one in situations(rule))
     found = [Difference(one, answer) for one, answer in asked if not same(answer, one.answer)]
-    return sorted(found[:50], key=lambda one: len(in_words(one.situation.arguments)))
+    return sorted(found[:50], key=lambda one: len(in_words(rule, one.situation.arguments)))
 
 
-def in_words(arguments: tuple[Any, ...]) -> str:
-    """The arguments of a rule, as a learner reads them."""
-    return "\n".join(_word(one) for one in arguments)
+def in_words(rule: str, arguments: tuple[Any, ...]) -> str:
+    """The arguments of a rule by name, as a learner reads them."""
+    names = signature(getattr(RAFT, rule)).parameters
+    return "\n".join(f"{name.lstrip('_')}: {_word(one)}" for name, one in zip(names, arguments, strict=True))
 
 
 def _word(value: Any) -> str:
     match value:
         case RaftState():
-            return state_sheet(value)
+            return _state(value)
+        case Leader():
+            peers = ", ".join(f"n{one.peer} answered {one.last_ack_round}" for one in value.progress)
+            lease = f"acked_round {value.acked_round}, expired_round {value.expired_round}"
+            return f"noop {value.noop}, round {value.round} ({peers}), {lease}"
         case Log():
-            return f"log: {log_row(RaftState(id=1, disk=Disk(log=value)))}"
+            return log_row(RaftState(id=1, disk=Disk(log=value)))
+        case frozenset():
+            return f"{{{', '.join(map(str, sorted(value)))}}}"
+        case Struct() if not isinstance(value, (LogId, Vote, Membership)):
+            parts = ", ".join(f"{field} {_word(getattr(value, field))}" for field in value.__struct_fields__)
+            return f"{type(value).__name__}({parts})"
         case tuple() | list():
-            return ", ".join(map(str, value)) or "nothing"
+            return ", ".join(map(_word, value)) or "nothing"
         case _:
             return str(value)
+
+
+def _state(state: RaftState) -> str:
+    """A server's state; with what of it is on the disk, and where its snapshot ends."""
+    snapshot = f", snapshot up to {state.snapshot_last.index}" if state.disk.snapshot else ""
+    lines = [state_sheet(state), f"  on disk     vote {state.stored_vote}, log up to {state.stored.index}{snapshot}"]
+    rounds = [f"  rounds      {_word(state.role)}"] if isinstance(state.role, Leader) else []
+    return "\n".join([*lines, *rounds])

@@ -41,7 +41,8 @@ def in_notebook() -> bool:
 def show(exercise: object) -> bool:
     """Show an exercise with buttons; false, and nothing shown, outside of a notebook or if there is nothing to choose.
 
-    The feedback is an output of the cell, and not of a widget, so that the notebook keeps it with the answer.
+    Text and feedback are outputs of the cell, and not of the widget: a page without a kernel shows both, and the
+    notebook keeps the feedback with the answer.
     """
     if not isinstance(exercise, Choosable) or not in_notebook():
         return False
@@ -50,7 +51,8 @@ def show(exercise: object) -> bool:
     feedback = f"feedback-{id(exercise)}"
     buttons = panel(exercise, lambda marked: display(marked, display_id=feedback, update=True))
     found: dict[str, Any] = buttons._repr_mimebundle_()
-    display({**exercise._repr_mimebundle_(), VIEW: found[VIEW]}, raw=True)
+    display(dict(exercise._repr_mimebundle_()), raw=True)
+    display({"text/plain": "(buttons, in a running notebook)", VIEW: found[VIEW]}, raw=True)
     display({"text/plain": "not answered yet"}, raw=True, display_id=feedback)
     return True
 

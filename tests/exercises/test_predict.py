@@ -16,7 +16,12 @@ def parity(seed: int) -> str:
 
 def test_nothing_runs_before_the_answer() -> None:
     ran: list[int] = []
-    asked = exercises.predict("?", ["even", "odd"], scored_by=lambda seed: ran.append(seed) or parity(seed), seeds=10)  # type: ignore[func-returns-value]
+
+    def played(seed: int) -> str:
+        ran.append(seed)
+        return parity(seed)
+
+    asked = exercises.predict("?", ["even", "odd"], scored_by=played, seeds=10)
     assert "even" in asked.text
     assert ran == []
     asked.answer("odd")
