@@ -113,7 +113,7 @@ class Branch:
     def untouched(self) -> "Branch":
         """This branch with a fork of its simulation; foreseen events and their version stay the same."""
         kept = Branch(self.sim.fork(), self.name, parent=self.parent, at=self.at, why=self.why)
-        kept._scout, kept._foreseen = self._scout, self._foreseen  # noqa: SLF001 (its own twin)
+        kept._scout, kept._foreseen = self._scout, self._foreseen
         kept.version, kept.kept = self.version, self.kept
         return kept
 

@@ -1,6 +1,8 @@
 """One moment as a static picture for pages without scripts, with the same marks as the animated one."""
 
 from collections.abc import Iterator
+from itertools import chain
+from textwrap import wrap
 
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import NodeId
@@ -14,9 +16,10 @@ from pyraft_lab.viz.drawing import image
 from pyraft_lab.viz.palette import CARD, FAINT, MUTED, NUMERAL, PAPER, STATIC_STYLE, TEXT
 from pyraft_lab.viz.theme import FONT, node_name, numeral_colour
 
-__all__ = ["alt", "image", "still"]
+__all__ = ["alt", "image", "ring_still", "still"]
 
 WIDTH, HEIGHT = 960, 500
+RING_WIDTH, RING_HEIGHT = 860, 392
 COLUMNS = 12
 CELL = 36
 
@@ -36,6 +39,32 @@ def still(view: ClusterView, tape: Tape, seen: int, sentence: str) -> str:
         f'font-family="{FONT}" font-size="12" fill="{TEXT}">'
         f'<style>{STATIC_STYLE}</style>{CARD}<g fill="{TEXT}">' + "".join(parts) + "</g></svg>"
     )
+
+
+def ring_still(view: ClusterView, sentence: str, question: str = "") -> str:
+    """An SVG picture of the plain view: the ring, and beside it what is decided, what was last told, and a question."""
+    words = [*_plain_headline(view), *_paragraph(sentence, 220, MUTED), *_paragraph(question, 310, TEXT)]
+    parts = ring(view), (f'<g transform="translate({SCENE} -280)">', *tallies(view, plain=True), "</g>"), words
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {RING_WIDTH} {RING_HEIGHT}" width="{RING_WIDTH}" '
+        f'height="{RING_HEIGHT}" font-family="{FONT}" font-size="12" fill="{TEXT}">'
+        f'<style>{STATIC_STYLE}</style>{CARD}<g fill="{TEXT}">' + "".join(chain.from_iterable(parts)) + "</g></svg>"
+    )
+
+
+def _plain_headline(view: ClusterView) -> Iterator[str]:
+    found = decisions(view)
+    x = SCENE + 16
+    yield text(x, 60, " · ".join(one.title for one in found) or "Nobody leads", font_size="17", font_weight="bold")
+    if found:
+        yield text(x, 84, found[0].plain, font_size="13", fill=MUTED)
+
+
+def _paragraph(words: str, y: float, fill: str) -> Iterator[str]:
+    """Lines of text beside the ring, from ``y`` on."""
+    bold = {"font_weight": "bold"} if fill == TEXT else {}
+    for number, line in enumerate(wrap(words, 52)):
+        yield text(SCENE + 16, y + 19 * number, line, font_size="14", fill=fill, **bold)
 
 
 def _headline(view: ClusterView) -> Iterator[str]:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pyraft_lab import PyraftError, Simulation, Trace
-from pyraft_lab.lab.session import SimulationSession, TraceSession, open_at_election
+from pyraft_lab.lab.opening import open_at_election
+from pyraft_lab.lab.session import SimulationSession, TraceSession
 from pyraft_lab.lab.wire import plain
 
 
