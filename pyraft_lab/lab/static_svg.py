@@ -124,10 +124,12 @@ def _cells(server: ServerView, first: int, y: float) -> Iterator[str]:
         yield text(x + width / 2, y + 20, "snap", font_size="9.5", text_anchor="middle", fill=NUMERAL)
     for entry in log.slice(first, log.last.index + 1):
         x, term = _x(entry.index, first), entry.id.term
-        line = '"2.3"' if entry.index <= server.state.committed else '"1.3" stroke-dasharray="3 2.4"'
-        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}" '
-        yield f'stroke="{TEXT}" stroke-width={line}/>'
-        colour = numeral_colour(term)
+        colour, is_committed = numeral_colour(term), entry.index <= server.state.committed
+        line = f' stroke="{TEXT}" stroke-width="2.3"' if is_committed else ""
+        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}"{line}/>'
+        if not is_committed:  # on its fill, in the colour of its text: told apart on light and dark pages
+            yield f'<rect x="{x - 13.8:.1f}" y="{y + 2.2}" width="27.6" height="27.6" rx="3.5" fill="none" '
+            yield f'stroke="{colour}" stroke-width="1.6" stroke-dasharray="3 2.6"/>'
         yield text(x, y + 16, term, font_size="12.5", font_weight="bold", text_anchor="middle", fill=colour)
         yield text(x, y + 27, written(entry)[1].label[:7], font_size="8.5", text_anchor="middle", fill=colour)
 

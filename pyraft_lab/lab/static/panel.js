@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 49adaee39171b8f3fb6ded12999a9b6eb406cc90d4ad64482207f98e0e48c751
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 279d4bab4c4f26d439c8921af1a0e1653e512d389bc103f130000c78ea47b990
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });
