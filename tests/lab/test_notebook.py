@@ -6,7 +6,8 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
-from pyraft_lab.lab.notebook import WIDGET_VIEW, main, normalise, notebook_of
+from pyraft_lab.lab.notebook import main, normalise, notebook_of
+from pyraft_lab.lab.saving import WIDGET_VIEW, keep_stills
 
 CHAPTER = """---
 kernelspec:
