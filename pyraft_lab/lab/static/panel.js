@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 279d4bab4c4f26d439c8921af1a0e1653e512d389bc103f130000c78ea47b990
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 3b252f18d70c34450c0474185f21d04e74a64e9db8c4acc6e48a4ddd990db9ed
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });

@@ -13,7 +13,7 @@ import { asFirstTold, chipWord, messageSays, rivals, talliesOf, tallyWords, wait
 /** @typedef {import("./wire.js").Tally} Tally */
 
 const REST = 600; // pixels of a window that the rest of the Lab and of JupyterLab need: the whole Lab fits into it
-const REST_ALONE = 480;
+const REST_ALONE = 560;
 
 export class SceneView {
   /** @param {import("./lab.js").Lab} lab */
