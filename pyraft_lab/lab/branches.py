@@ -110,7 +110,7 @@ class Branch:
         self.forget_future(self.sim.world.events)
         action.carry_out(self.sim)
 
-    def untouched(self) -> "Branch":
+    def copy(self) -> "Branch":
         """This branch with a fork of its simulation; foreseen events and their version stay the same."""
         kept = Branch(self.sim.fork(), self.name, parent=self.parent, at=self.at, why=self.why)
         kept._scout, kept._foreseen = self._scout, self._foreseen
@@ -159,7 +159,7 @@ class Branches:
             return self._take(branch.fork(self._new_name(), at, action), time, action)
         if branch.parent is not None:
             return self._take(branch, time, action)
-        kept, why = branch.untouched(), action.summary_in(branch.sim)
+        kept, why = branch.copy(), action.summary_in(branch.sim)
         self._take(branch, time, action)
         branch.becomes(self._new_name(), at, why)
         self.all |= {name: kept, branch.name: branch}

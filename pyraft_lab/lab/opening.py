@@ -31,11 +31,11 @@ def checked(view: Any, until: Any, question: Any) -> tuple[ViewName, Condition |
 
 def open_session(session: Session, view: ViewName, until: Condition | None, question: str) -> None:
     """Let a session begin like this; raises ``PyraftError`` if ``until`` cannot be foreseen."""
-    stop = None if until is None else foreseen(session, until)
+    stop = None if until is None else first_event(session, until)
     session.opening = Opening(view=view, until=stop, question=question)
 
 
-def foreseen(session: Session, until: Condition) -> EventId:
+def first_event(session: Session, until: Condition) -> EventId:
     """The first event after which ``until`` holds, in a fork; the session knows all events up to it."""
     if not isinstance(session, SimulationSession):
         raise PyraftError("only a Lab of a Simulation can play until something happens: leave until= out")
