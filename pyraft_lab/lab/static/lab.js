@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 3b252f18d70c34450c0474185f21d04e74a64e9db8c4acc6e48a4ddd990db9ed
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6a89bb6f7d8e3e1746f8eb17e52c6fc31ae5cd874ca853c1f3a88fdb287d199a
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -437,7 +437,7 @@ var Controls = class {
     this.play = h("button", { class: "rl-button rl-play", type: "button", onclick: () => lab.player.toggle() });
     this.time = h("span", { class: "rl-time" });
     this.count = h("span", { class: "rl-count-of" });
-    this.quiet = h("span", { class: "rl-quiet" }, "quiet: 8 × faster");
+    this.quiet = h("span", { class: "rl-quiet", title: "nothing is under way" }, "8 × faster");
     this.branches = h("select", {
       "aria-label": "Branch of time",
       onchange: () => lab.openBranch(this.branches.value)

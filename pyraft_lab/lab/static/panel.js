@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 3b252f18d70c34450c0474185f21d04e74a64e9db8c4acc6e48a4ddd990db9ed
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6a89bb6f7d8e3e1746f8eb17e52c6fc31ae5cd874ca853c1f3a88fdb287d199a
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });

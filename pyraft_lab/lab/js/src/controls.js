@@ -18,7 +18,7 @@ export class Controls {
     this.play = h("button", { class: "rl-button rl-play", type: "button", onclick: () => lab.player.toggle() });
     this.time = h("span", { class: "rl-time" });
     this.count = h("span", { class: "rl-count-of" });
-    this.quiet = h("span", { class: "rl-quiet" }, "quiet: 8 × faster");
+    this.quiet = h("span", { class: "rl-quiet", title: "nothing is under way" }, "8 × faster");
     this.branches = h("select", {
       "aria-label": "Branch of time",
       onchange: () => lab.openBranch(this.branches.value),
