@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6a89bb6f7d8e3e1746f8eb17e52c6fc31ae5cd874ca853c1f3a88fdb287d199a
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6b12e19f77c37763ed1f471eaf1f40ffa10b42e970f8bd1117c1721940783805
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });
