@@ -320,8 +320,9 @@ class Simulation(Controls):
         voters, learners, initialize = self._began.without(without)
         seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
         rules = self._setting.engine if engine is None else engine
+        checks = [one.fork(self.origin) for one in self._checks]
         return Simulation(voters, seed, config=config, engine=rules, machine=machine, learners=learners,
-                          initialize=initialize, record=record)  # fmt: skip
+                          initialize=initialize, record=record, checks=checks)  # fmt: skip
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
         """Replay and yield the world right before event ``start``, then after each event up to ``stop - 1``."""
