@@ -32,7 +32,7 @@ from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.conditions import Micros
 from pyraft_lab.sim.properties import Violation
-from pyraft_lab.sim.safety import has_entry
+from pyraft_lab.sim.safety import has_entry, has_majority
 from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 
@@ -156,7 +156,7 @@ class LocalInvariants:
         granted = {voter for voter in world.nodes if (leader.term, leader.id, voter) in self.grants}
         if _is_bound(world.nodes[leader.id].synced, Vote(leader.term, leader.id)):
             granted.add(leader.id)
-        if not leader.membership.is_quorum(granted):
+        if not has_majority(leader.membership, granted):
             yield (
                 "elections are backed",
                 f"node {leader.id} leads term {leader.term} with the votes of {sorted(granted)} only",
