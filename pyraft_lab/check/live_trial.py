@@ -42,6 +42,8 @@ DISK = (0.0005, 0.02)
 """Virtual seconds that one batch takes to become durable."""
 SETTLING = 20.0
 """Virtual seconds that a healed cluster has to answer one write."""
+PUT_KEYS = ("k0", "k2")
+"""Keys that are overwritten; to all others is appended, so that a command that is applied twice shows."""
 EVERY = (0.02, 0.4)
 """Virtual seconds between two faults."""
 
@@ -289,10 +291,9 @@ class LiveTrial:
             self.notes.append(Operation(name, called, self.loop.time(), ("get", key), value))
             return
         self.values += 1
-        op = self.chance.choice(("put", "append"))
-        place = f"{key}-{op}"
-        command = {"op": op, "key": place, "value": self.values if op == "put" else f"{self.values} "}
-        asked = (op, place, *(command[field] for field in ARGUMENTS[op]))
+        op = "put" if key in PUT_KEYS else "append"
+        command = {"op": op, "key": key, "value": self.values if op == "put" else f"{self.values} "}
+        asked = (op, key, *(command[field] for field in ARGUMENTS[op]))
         try:
             answer = await client.write(command)
         except PyraftError as error:

@@ -145,8 +145,9 @@ SIZES = (3, 3, 3, 5, 5, 4, 4, 2, 1, 7)
 WALKED, WALKS = (3, 3, 3, 4, 4, 5, 5, 2), 8
 """Servers of walks, and the walks of one seed."""
 METHODS: tuple[tuple[Method, int], ...] = (
-    ("faults", 10), ("walk", 10), ("stale reads", 3), ("single step", 1),
+    ("faults", 9), ("walk", 9), ("stale reads", 3), ("single step", 1), ("storage", 2), ("live", 4),
 )  # fmt: skip
+"""The methods and their weights."""
 
 
 class Draw(Struct, frozen=True, kw_only=True, omit_defaults=True):

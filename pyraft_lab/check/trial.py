@@ -6,7 +6,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
+from pyraft_lab.check.live_trial import live_failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
 from pyraft_lab.check.refinement import Refinement
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
@@ -149,4 +151,10 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     def judge_other(self) -> Failure | None:
         """The failure of a storage or of live nodes, where that is the method."""
-        return None
+        match self.draw.method:
+            case "storage":
+                return storage_failure(self.draw)
+            case "live":
+                return live_failure(self.draw, self.rules)
+            case _:
+                return None
