@@ -10,14 +10,17 @@ from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.live_trial import live_failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.lookahead import CommitsLast, SameStates, StartsFromDisk
 from pyraft_lab.check.refinement import Refinement
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.check.standing import standing
 from pyraft_lab.check.swarm import MACHINES, WALKS, Draw
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
+from pyraft_lab.errors import BadCommand
 from pyraft_lab.sim.conditions import Purpose, chance
 from pyraft_lab.sim.faults.generate import LEVELS, Level, plan_of
 from pyraft_lab.sim.faults.run import run_plan
@@ -25,6 +28,7 @@ from pyraft_lab.sim.local_invariants import LocalInvariants
 from pyraft_lab.sim.properties import Checker
 from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.world import Write
 from pyraft_lab.trace.record import Record
 
 Observers = Iterable[Callable[[Record], None]]
@@ -128,21 +132,13 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     def checks(self) -> tuple[Checker, ...]:
         """What is checked after every event."""
-        found: list[Checker] = [Safety(), LocalInvariants(strict=self.strict)]
-        if self.is_refined:
-            found.append(Refinement())
-        return tuple(found)
-
-    @property
-    def is_refined(self) -> bool:
-        """Whether every step is compared with the specification: it knows the paper's rules, and no resumed leader."""
-        return self.rules.rules == RAFT and not self.draw.settings.leader_restore
+        return checks_of(self.rules, self.draw.settings, strict=self.strict)
 
     # The verdict
 
     def judge(self, sim: Simulation) -> Failure | None:
         """The first failure of a finished run: an invariant, its history, then liveness as the draw says."""
-        found = failure(sim)
+        found = failure(sim) or _refused(sim)
         if found is not None or not self.draw.judged or permits_disruption(self.draw.settings):
             return found
         judges = {"healed": liveness, "load": under_load, "standing": standing}
@@ -158,3 +154,21 @@ class Trial(Struct, frozen=True, kw_only=True):
                 return live_failure(self.draw, self.rules)
             case _:
                 return None
+
+
+def checks_of(engine: Engine, config: Config, *, strict: bool = False) -> tuple[Checker, ...]:
+    """All that a campaign checks after every event of a run under this engine.
+
+    The specification knows only the paper's rules, and no leader that resumes after a restart.
+    """
+    usual: tuple[Checker, ...] = (Safety(), LocalInvariants(strict=strict), SameStates(), StartsFromDisk())
+    if engine.rules.vote_refusal in (RAFT.vote_refusal, ADVANCED.vote_refusal):
+        usual = (*usual, CommitsLast())
+    return (*usual, Refinement()) if engine.rules == RAFT and not config.leader_restore else usual
+
+
+def _refused(sim: Simulation) -> Failure | None:
+    """A valid command that the machine refused: a serial was used twice, or a session mixed up."""
+    errors = (call.error for call in sim.calls if isinstance(call.call.request, Write))
+    refused = next((error for error in errors if isinstance(error, BadCommand)), None)
+    return None if refused is None else Failure("valid commands are accepted", str(refused))

@@ -57,7 +57,6 @@ PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
     "messages are true": ("sendable", "supersedes"),
     "one lease at a time": (*_LEASES, *_VOTES, "may_campaign"),
     "reads are fresh": (*_READS, *_LEASES, *_VOTES),
-    "starts from its disk": (),
 }
 """The rules that each local invariant presupposes: under another such rule it is left out."""
 
