@@ -6,8 +6,9 @@ They are for campaigns: they cost more than the checks of every simulation, and 
 from collections.abc import Iterator, Sequence
 
 from pyraft_lab.engine.commands import Apply, RestoreMachine
-from pyraft_lab.engine.events import Boot
-from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.engine.events import Boot, Fire
+from pyraft_lab.engine.state import Leader, Probe, RaftState, Replicate, SendSnapshot, Step
+from pyraft_lab.engine.timers import TimerKind
 from pyraft_lab.engine.types import Index, LogId, NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.run_history import RunHistory
@@ -17,6 +18,7 @@ from pyraft_lab.trace.record import Record
 
 STATES_AGREE = "machines agree"
 COMMITS_LAST = "commits survive elections"
+TIMERS_RUN = "timers run"
 Broken = Iterator[tuple[str, str]]
 
 
@@ -117,3 +119,65 @@ class StartsFromDisk:
             f"node {node.id} starts with {before.vote} and log to {before.log.last}, its disk has {disk.vote}, {index}"
         )
         return (Violation(name="starts from its disk", what=what, event=record.id, time=record.time),)
+
+
+class TimersRun:
+    """Whatever a server waits for has a timer, so that no wait lasts forever (§5.2, dissertation §3.10, §6.2).
+
+    A voter that does not lead has an election timer; a leader one for heartbeats, one for each unanswered peer, one for
+    a transfer. A leader whose check-quorum timer fires without a quorum steps down.
+    """
+
+    def fork(self, world: World) -> "TimersRun":
+        """It remembers nothing."""
+        assert world.events >= 0, "a world has a past"
+        return TimersRun()
+
+    def check(self, record: Record, world: World) -> Sequence[Violation]:
+        """The violation by a step after which a server waits without a timer."""
+        step = record.step
+        if step is None or step.after.halted or not world.nodes[step.after.id].up:
+            return ()
+        if step.before.role is step.after.role and not isinstance(step.event, Fire):
+            return ()
+        running = {timer.kind for timer in world.nodes[step.after.id].timers}
+        retried = {timer.key for timer in world.nodes[step.after.id].timers if timer.kind is TimerKind.RETRY}
+        missing = [*_missing(step.after, running), *_unwatched(step.after, retried), *_stays(step)]
+        what = f"node {step.after.id}: {missing[0]}" if missing else ""
+        return (Violation(name=TIMERS_RUN, what=what, event=record.id, time=record.time),) if missing else ()
+
+
+def _missing(state: RaftState, running: set[TimerKind]) -> Iterator[str]:
+    role = state.role
+    if isinstance(role, Leader):
+        if TimerKind.HEARTBEAT not in running:
+            yield "it leads without a heartbeat timer"
+        if role.transfer is not None and TimerKind.TRANSFER not in running:
+            yield "it transfers leadership without a timer that ends this"
+    else:
+        if state.id in state.membership.voters and TimerKind.ELECTION not in running:
+            yield "it votes and does not lead, and has no election timer"
+        if role.has_heard_leader and TimerKind.VOTE_LEASE not in running:
+            yield "its vote lease has no timer that ends it"
+
+
+def _unwatched(state: RaftState, retried: set[int]) -> Iterator[str]:
+    """Peers of a leader that were sent something, and nothing would send it again."""
+    for progress in state.role.progress if isinstance(state.role, Leader) else ():
+        match progress.state:
+            case Probe(asked=True) | SendSnapshot(asked=True):
+                waits = True
+            case Replicate(inflight):
+                waits = bool(inflight)
+            case _:
+                waits = False
+        if waits and progress.peer not in retried:
+            yield f"it waits for an answer of node {progress.peer} without a timer"
+
+
+def _stays(step: Step) -> Iterator[str]:
+    before = step.before.role
+    by_timer = isinstance(step.event, Fire) and step.event.timer.kind is TimerKind.QUORUM
+    lost = isinstance(before, Leader) and before.acked_round <= before.expired_round and not step.before.is_alone
+    if by_timer and lost and isinstance(step.after.role, Leader):
+        yield "it leads on although no quorum has answered (check-quorum)"

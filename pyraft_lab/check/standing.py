@@ -71,6 +71,8 @@ def _gets_on(sim: Simulation, name: str, leader: NodeId, spared: NodeId) -> Iter
         yield "gets on under standing faults", f"{where}, {len(late)} writes wait for more than {JUDGED * unit:g} s"
     if _is_calm(sim, leader, name) and _term(sim) > terms:
         yield "no election storm", f"{where}, the term goes on from {terms} to {_term(sim)}"
+    if name == ISOLATED and sim.nodes[leader].role == "leader" and sim.nodes[leader].state.config.check_quorum:
+        yield "leaders without a quorum step down", f"{where}, node {leader} still leads term {sim.nodes[leader].term}"
     if not joining.done:
         yield "membership changes end", f"{where}, the learner {newcomer} is still not added"
     elif joining.ok and sim.nodes[newcomer].applied < due:
@@ -111,7 +113,7 @@ def _follower_alone(sim: Simulation, _leader: NodeId, spared: NodeId) -> None:
 def _leader_alone(sim: Simulation, leader: NodeId, _spared: NodeId) -> None:
     membership = sim.nodes[leader].membership
     rest = {node for node in membership.nodes if node in sim.nodes and sim.nodes[node].up} - {leader}
-    if membership.is_quorum(rest):
+    if membership.is_quorum(rest) and not membership.is_quorum({leader}):
         _alone(sim, leader)
 
 
@@ -139,10 +141,10 @@ def _lossy(sim: Simulation, _leader: NodeId, _spared: NodeId) -> None:
     sim.weather = replace(sim.weather, loss=0.2, reorder=0.2)
 
 
-SEPARATED, LOSSY = "leader and follower separated", "messages lost"
+SEPARATED, LOSSY, ISOLATED = "leader and follower separated", "messages lost", "the leader alone"
 SETUPS: Mapping[str, Setup] = {
     "a follower alone": _follower_alone,
-    "the leader alone": _leader_alone,
+    ISOLATED: _leader_alone,
     "a follower that is not heard": _unheard,
     "a follower that does not hear": _deaf,
     SEPARATED: _separated,

@@ -38,9 +38,13 @@ Judged = Literal["healed", "load", "standing"]
 
 
 class Chapter(Struct, frozen=True, kw_only=True):
-    """A part of Raft: the edges of its knobs, the weights of the faults that try it, and the shares of its walks."""
+    """A part of Raft: the edges of its knobs, the weights of the faults that try it, and the shares of its walks.
+
+    Of ``knobs`` some are turned, of ``always`` all, because nothing of the chapter would happen otherwise.
+    """
 
     knobs: Mapping[str, tuple[Any, ...]] = {}
+    always: Mapping[str, tuple[Any, ...]] = {}
     faults: Mapping[str, int] = {}
     walk: Mapping[str, float] = {}
     load: Mapping[str, Any] = {}
@@ -55,7 +59,15 @@ CHAPTERS: Mapping[str, Chapter] = {
             "election_timeout": ((0.15, 0.16), (0.15, 0.2), (0.2, 0.9)),
             "heartbeat_interval": (0.02, 0.1),
         },
-        faults={"competing_candidates": 6, "isolate": 3, "one_way": 2, "late_messages": 3, "pause": 2, "crash": 2},
+        faults={
+            "competing_candidates": 6,
+            "isolate": 3,
+            "one_way": 2,
+            "late_messages": 3,
+            "pause": 2,
+            "crash": 2,
+            "stale_leader": 3,
+        },
         walk={"crash": 0.02, "duplicate": 0.03},
     ),
     "replication": Chapter(
@@ -71,21 +83,24 @@ CHAPTERS: Mapping[str, Chapter] = {
             "max_apply_entries": (1, 2),
             "max_uncommitted_bytes": (100, 1000),
         },
-        faults={"storm": 4, "partition": 3, "cut": 3, "late_messages": 3, "hold_messages": 1, "isolate": 2},
+        faults={"storm": 4, "partition": 3, "cut": 3, "late_messages": 3, "hold_messages": 1, "stale_leader": 4},
         walk={"write": 0.08, "duplicate": 0.03, "drop": 0.02},
     ),
     "snapshots": Chapter(
-        knobs={
-            "keep_logs": (0, 1, 3),
+        always={
+            "keep_logs": (0, 0, 1, 3),
             "snapshot_logs_since_last": (2, 5, 10, 25),
+            "snapshot_chunk": (16, 64, 200, 64 << 10),
+        },
+        knobs={
             "snapshot_bytes_since_last": (100, 1000),
-            "snapshot_chunk": (16, 64, 200),
             "purge_batch": (4,),
         },
         faults={
             "snapshot": 5,
             "long_partition": 3,
-            "isolate": 3,
+            "isolate": 2,
+            "stale_leader": 3,
             "slow_disk": 2,
             "crash": 2,
             "late_messages": 3,
@@ -132,9 +147,13 @@ CHAPTERS: Mapping[str, Chapter] = {
     ),
 }
 """The chapters that a seed may draw."""
+OFTEN = ("snapshots", "membership")
+"""Chapters that are drawn twice as often, because most can go wrong there."""
 COMMON_FAULTS = {"crash": 1, "isolate": 1, "storm": 1}
 WILD_CLOCKS = ("excessive_drift", "skew")
 """Faults beyond ``clock_drift``: a draw has them or lease reads, never both."""
+JUDGED: tuple[tuple[Judged, float], ...] = (("healed", 0.3), ("load", 0.2), ("standing", 0.4))
+"""How often each kind of liveness is judged."""
 EXTREME = (("enable_heartbeat", False), ("enable_elect", False))
 """Knobs that end liveness by themselves: only safety is judged under them."""
 CALM: Mapping[str, tuple[float, float]] = {}
@@ -233,7 +252,7 @@ def draw(seed: int, focus: Sequence[str] = (), methods: Sequence[Method] | None 
 
 def _chapters(dice: Dice, focus: Sequence[str]) -> tuple[str, ...]:
     """Two or three chapters, in the order of the table."""
-    chosen = set(focus) | {dice.choose(tuple(CHAPTERS)) for _ in range(2 + dice.chance(0.5))}
+    chosen = set(focus) | {dice.choose((*CHAPTERS, *OFTEN)) for _ in range(2 + dice.chance(0.5))}
     return tuple(name for name in CHAPTERS if name in chosen)
 
 
@@ -244,7 +263,10 @@ def _all(chapters: Iterable[str], part: Callable[[Chapter], Mapping[str, T]]) ->
 
 def _config(dice: Dice, chapters: Iterable[str], usual: Mapping[str, Any] = {}) -> dict[str, Any]:
     """Some knobs at their edges, and now and then one of another chapter; combinations that cannot be are left out."""
-    own = dice.some(_all(chapters, lambda one: one.knobs).items(), 0.6)
+    own = [
+        *_all(chapters, lambda one: one.always).items(),
+        *dice.some(_all(chapters, lambda one: one.knobs).items(), 0.6),
+    ]
     others = dice.some(_all(CHAPTERS, lambda one: one.knobs).items(), 0.04)
     config = dict(usual)
     for name, edges in (*own, *others):
@@ -271,7 +293,7 @@ def _by_faults(dice: Dice, drawn: Draw) -> Draw:
     lease = "leases" in drawn.chapters or dice.chance(0.3)
     faults = {**COMMON_FAULTS, **_all(drawn.chapters, lambda one: one.faults)}
     kept = {name: often for name, often in faults.items() if not (lease and name in WILD_CLOCKS)}
-    judged: tuple[Judged, ...] = tuple(dice.some(("healed", "load", "standing"), 0.3))
+    judged: tuple[Judged, ...] = tuple(name for name, share in JUDGED if dice.chance(share))
     for name, value in dice.some(EXTREME, 0.03):
         config, judged = {**config, name: value}, ()
     return replace(

@@ -10,7 +10,7 @@ from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.live_trial import live_failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
-from pyraft_lab.check.lookahead import CommitsLast, SameStates, StartsFromDisk
+from pyraft_lab.check.lookahead import CommitsLast, SameStates, StartsFromDisk, TimersRun
 from pyraft_lab.check.refinement import Refinement
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
@@ -161,7 +161,7 @@ def checks_of(engine: Engine, config: Config, *, strict: bool = False) -> tuple[
 
     The specification knows only the paper's rules, and no leader that resumes after a restart.
     """
-    usual: tuple[Checker, ...] = (Safety(), LocalInvariants(strict=strict), SameStates(), StartsFromDisk())
+    usual: tuple[Checker, ...] = (Safety(), LocalInvariants(strict=strict), SameStates(), StartsFromDisk(), TimersRun())
     if engine.rules.vote_refusal in (RAFT.vote_refusal, ADVANCED.vote_refusal):
         usual = (*usual, CommitsLast())
     return (*usual, Refinement()) if engine.rules == RAFT and not config.leader_restore else usual

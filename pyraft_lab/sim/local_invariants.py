@@ -15,7 +15,7 @@ from itertools import pairwise
 from msgspec.structs import asdict
 
 from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
-from pyraft_lab.engine.events import Boot, Read
+from pyraft_lab.engine.events import Boot, Read, Receive
 from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
@@ -23,11 +23,12 @@ from pyraft_lab.engine.messages import (
     AppendRefused,
     AppendRequest,
     HeartbeatResponse,
+    PreVoteResponse,
     VoteRequest,
     VoteResponse,
 )
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, has_valid_lease
-from pyraft_lab.engine.state import Disk, Leader, Progress, RaftState, Reverted, Step
+from pyraft_lab.engine.state import Candidate, Disk, Leader, PreCandidate, Progress, RaftState, Reverted, Step
 from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.conditions import Micros
@@ -42,6 +43,7 @@ _LEASES = ("has_valid_lease", "starts_lease", "starts_with_vote_lease", "acked_r
 _VOTES = ("vote_refusal", "pre_vote_refusal", "supersedes", "adopted_vote", "has_won", "answers_vote")
 PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
     "one answer a call": (),
+    "pre-votes are backed": ("has_won",),
     "elections are backed": ("has_won", "answers_vote", "waits_for_disk"),
     "durable before request": ("waits_for_disk",),
     "durable before contact": ("waits_for_disk",),
@@ -82,6 +84,7 @@ class LocalInvariants:
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.grants: dict[tuple[Term, NodeId, NodeId], EventId] = {}
+        self.pre_grants: dict[tuple[Term, NodeId, NodeId], EventId] = {}
         self.heights: list[tuple[Index, EventId]] = [(0, -1)]
         self.floors: dict[tuple[NodeId, RequestId], tuple[Index, EventId]] = {}
         self.answered: dict[RequestId, EventId] = {}
@@ -94,6 +97,7 @@ class LocalInvariants:
         """A checker that knows the events before ``world``."""
         events, past = world.events, LocalInvariants(strict=self.strict)
         past.grants = {key: event for key, event in self.grants.items() if event < events}
+        past.pre_grants = {key: event for key, event in self.pre_grants.items() if event < events}
         past.heights = [one for one in self.heights if one[1] < events]
         past.floors = {key: value for key, value in self.floors.items() if value[1] < events}
         past.answered = {key: event for key, event in self.answered.items() if event < events}
@@ -130,6 +134,8 @@ class LocalInvariants:
             yield from _of_commands(step)
         if isinstance(after.role, Leader):
             yield from self._led(step, world)
+        if isinstance(before.role, PreCandidate) and isinstance(after.role, Candidate):
+            yield from self._stands(step, world)
         if after.committed > self.heights[-1][0]:
             self.heights.append((after.committed, event))
         if step.commands or isinstance(step.event, Read):
@@ -150,6 +156,14 @@ class LocalInvariants:
         if self.timeless is None and has_valid_lease(after) and not has_valid_lease(before):
             yield from one_lease_at_a_time(after.id, world)
 
+    def _stands(self, step: Step, world: World) -> Found:
+        """A pre-candidate that stands has the pre-votes of a majority, each for this term (dissertation §9.6)."""
+        term, node = step.after.term, step.after.id
+        granted = {node, *(voter for voter in world.nodes if (term, node, voter) in self.pre_grants)}
+        by_votes = isinstance(step.event, Receive) and isinstance(step.event.message, PreVoteResponse)
+        if by_votes and not has_majority(step.before.membership, granted):
+            yield "pre-votes are backed", f"node {node} stands in term {term} after pre-votes of {sorted(granted)}"
+
     def _elected(self, leader: RaftState, world: World) -> Found:
         """A leader has votes of a majority of every voter set, each on disk before it was sent (§5.2, §6)."""
         granted = {voter for voter in world.nodes if (leader.term, leader.id, voter) in self.grants}
@@ -166,6 +180,8 @@ class LocalInvariants:
         match message:
             case VoteResponse(granted=True, asked=asked):
                 self.grants[asked.term, asked.node, flight.src] = event
+            case PreVoteResponse(granted=True, asked=asked):
+                self.pre_grants[asked.term, asked.node, flight.src] = event
             case VoteRequest(vote=vote):
                 if disk.vote.term < vote.term:
                     yield "durable before request", f"node {flight.src} stands in term {vote.term}, its disk does not"

@@ -213,6 +213,11 @@ def late_messages(random: Random, at: float, _lasts: float) -> AnyFault:
     )
 
 
+def stale_leader(random: Random, at: float, lasts: float) -> AnyFault:
+    """The leader is isolated, and clients still write to it: its last entries conflict with the next leader's."""
+    return Isolate(at=at, lasts=lasts + 0.3, node="leader", writes=1 + int(random.fraction() * 8))
+
+
 def slow_disk(random: Random, at: float, lasts: float) -> AnyFault:
     """A disk that is slow for a while."""
     return Disk(at=at, lasts=lasts, node=random.victim(), slow=random.between(10.0, 200.0))
@@ -283,7 +288,7 @@ GENERATORS: Mapping[str, FaultGenerator] = {
     for maker in (
         *(storm, partition, isolate, cut, crash, pause, drift, excessive_drift, skew, bad_disk, hold_messages),
         *(competing_candidates, transfer, snapshot, members, crash_while_writing, short_crash, long_partition, one_way),
-        *(late_messages, slow_disk, long_pause, learners, replace_server, any_members),
+        *(late_messages, stale_leader, slow_disk, long_pause, learners, replace_server, any_members),
     )
 }
 """Every kind of generated fault by name."""

@@ -93,9 +93,18 @@ class Partition(TimedFault, frozen=True, kw_only=True):
 
 
 class Isolate(TimedFault, frozen=True, kw_only=True):
-    """One server is isolated: it receives nothing, and its messages reach no server."""
+    """One server is isolated: it receives nothing, and its messages reach no server.
+
+    Clients that have not noticed still send it so many ``writes`` of the key ``stale``.
+    """
 
     node: NodeOrLeader
+    writes: int = 0
+
+    def check(self, where: str) -> None:
+        """Raise ``ConfigError`` for less than no writes."""
+        super().check(where)
+        at_least(f"{where}.writes", self.writes, 0)
 
 
 class Cut(TimedFault, frozen=True, kw_only=True):

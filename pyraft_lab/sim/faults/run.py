@@ -32,6 +32,8 @@ from pyraft_lab.sim.world import Node
 from pyraft_lab.trace.record import Record
 
 Act = Callable[[], object]
+STALE, LATECOMERS = "stale", 10_000
+"""The key that is written at isolated servers, and the first client that does so."""
 WATCHED = 0.0005
 """Seconds between two looks at a server that is to crash with unsynced writes."""
 
@@ -90,9 +92,8 @@ class PlanRun:
                 return partial(self._calm, fault)
             case faults.Partition():
                 return self._part(fault)
-            case faults.Isolate(node=who):
-                lonely = self._node(who)
-                return self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
+            case faults.Isolate(node=who, writes=writes):
+                return self._isolate(self._node(who), writes)
             case faults.Cut(src=src, dst=dst):
                 return self._cut([(src, dst)])
             case faults.Hold() if self.sim.world.held:
@@ -221,6 +222,14 @@ class PlanRun:
             if fault.copies:
                 message = self.sim.duplicate(flight.id).sent[0].id
             self.sim.delay(message, fault.by)
+
+    def _isolate(self, lonely: NodeId | None, writes: int) -> Act:
+        """Cut all links of a server; clients that still write to it are new, so that their sessions are their own."""
+        end = self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
+        for count in range(writes if lonely is not None else 0):
+            command = {"op": "put", "key": STALE, "value": count}
+            self.sim.write(command, to=lonely, client=LATECOMERS + len(self.sim.calls))
+        return end
 
     def _calm(self, storm: faults.Storm) -> None:
         self._storms.remove(storm)
