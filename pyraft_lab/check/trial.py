@@ -6,27 +6,23 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from pyraft_lab.check.checkers import checks_of
 from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.live_trial import live_failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
-from pyraft_lab.check.lookahead import CommitsLast, SameStates, StartsFromDisk, TimersRun
-from pyraft_lab.check.refinement import Refinement
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.check.standing import standing
 from pyraft_lab.check.swarm import MACHINES, WALKS, Draw
-from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import BadCommand
 from pyraft_lab.sim.conditions import Purpose, chance
 from pyraft_lab.sim.faults.generate import LEVELS, Level, plan_of
 from pyraft_lab.sim.faults.run import run_plan
-from pyraft_lab.sim.local_invariants import LocalInvariants
 from pyraft_lab.sim.properties import Checker
-from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Write
 from pyraft_lab.trace.record import Record
@@ -154,17 +150,6 @@ class Trial(Struct, frozen=True, kw_only=True):
                 return live_failure(self.draw, self.rules)
             case _:
                 return None
-
-
-def checks_of(engine: Engine, config: Config, *, strict: bool = False) -> tuple[Checker, ...]:
-    """All that a campaign checks after every event of a run under this engine.
-
-    The specification knows only the paper's rules, and no leader that resumes after a restart.
-    """
-    usual: tuple[Checker, ...] = (Safety(), LocalInvariants(strict=strict), SameStates(), StartsFromDisk(), TimersRun())
-    if engine.rules.vote_refusal in (RAFT.vote_refusal, ADVANCED.vote_refusal):
-        usual = (*usual, CommitsLast())
-    return (*usual, Refinement()) if engine.rules == RAFT and not config.leader_restore else usual
 
 
 def _refused(sim: Simulation) -> Failure | None:

@@ -289,15 +289,20 @@ class Simulation(Controls):
 
     @classmethod
     def from_capsule(
-        cls, text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None
+        cls,
+        text: str,
+        *,
+        rules: Rules | None = None,
+        machine: Callable[[], StateMachine] | None = None,
+        checks: Sequence[Checker] | None = None,
     ) -> "Simulation":
         """Rebuild the run in a capsule, and verify event by event that it is the same.
 
         Pass ``rules`` and ``machine`` if the run used its author's own; rules that only a fork followed apply from the
-        event of that fork. Raises ``CapsuleError`` if the text is cut, damaged or of another format, and
-        ``CapsuleMismatch``, which names the first difference.
+        event of that fork; ``checks`` replace the usual ones. Raises ``CapsuleError`` if the text is cut, damaged or of
+        another format, and ``CapsuleMismatch``, which names the first difference.
         """
-        return rebuild(cls, text, rules=rules, machine=machine)
+        return rebuild(cls, text, rules=rules, machine=machine, checks=checks)
 
     # Branches of time
 

@@ -18,8 +18,10 @@ from pyraft_lab.check.campaign import Campaign, Row, run_campaign
 from pyraft_lab.check.explore.explorer import Report
 from pyraft_lab.check.explore_pass import LONG, SHORT, explore_passes
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.find_violation import find_violation, mutant
+from pyraft_lab.check.find_violation import any_mutant, catch, find_violation
 from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.mutants.code_mutant import CodeMutant
+from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.check.situations import SITUATIONS
@@ -57,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.mutants:
         return in_one_line(_show_mutants)
     if chosen.mutant is not None:
-        return in_one_line(lambda console: _show_mutant(mutant(chosen.mutant), console))
+        return in_one_line(lambda console: _show_any_mutant(chosen.mutant, console))
     return in_one_line(lambda console: _check(chosen, console))
 
 
@@ -208,6 +210,30 @@ def _show_failure(row: Row, console: Console) -> Simulation | None:
     return small
 
 
+def _show_any_mutant(name: str, console: Console) -> int:
+    prey = any_mutant(name)
+    return _show_mutant(prey, console) if isinstance(prey, Mutant) else _show_code_mutant(prey, console)
+
+
+def _show_code_mutant(prey: CodeMutant, console: Console) -> int:
+    """Put a mutant with wrong code to the default campaign, and tell how it was caught."""
+    console.print(
+        f"[bold]{prey.name}[/] {prey.description} ({prey.section}); its mistake is in the {prey.part}, in"
+        f" {prey.edit.target}.\nWhat will be violated? A hint: {prey.hint}.\n"
+    )
+    caught = catch(prey)
+    table = Table("mutant", "seed", "by", "events", "shrunk to", "violated")
+    small = str(caught.events) if caught.story else ""
+    table.add_row(
+        prey.name, str(caught.row.seed), caught.row.method, f"{caught.row.events:,}", small, caught.row.failed
+    )
+    console.print(table)
+    console.print(caught.story, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]{caught.row.failed} is violated[/]")
+    console.print(caught.row.what, markup=False, highlight=False)
+    return FELL
+
+
 def _show_mutant(prey: Mutant, console: Console) -> int:
     console.print(
         f"[bold]{prey.name}[/] {prey.description} ({prey.section}).\nWhat will be violated? A hint: {prey.hint}.\n"
@@ -244,9 +270,11 @@ def _tell(sim: Simulation, console: Console) -> None:
 
 
 def _show_mutants(console: Console) -> int:
-    table = Table("mutant", "what it changes", "section of the paper")
+    table = Table("mutant", "in", "what it changes", "section of the paper")
     for one in MUTANTS.values():
-        table.add_row(one.name, one.description, one.section)
+        table.add_row(one.name, "rules", one.description, one.section)
+    for other in CODE_MUTANTS.values():
+        table.add_row(other.name, other.part, other.description, other.section)
     console.print(table)
     return SAFE
 

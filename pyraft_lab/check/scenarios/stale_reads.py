@@ -14,6 +14,7 @@ allows for. A read by index asks a quorum. Every trick has to fail with both::
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, get_args
 
 from msgspec import Struct
@@ -21,10 +22,12 @@ from msgspec import Struct
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.messages import HeartbeatResponse, TimeoutNow
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import Timeout
 from pyraft_lab.sim.conditions import SECOND, Purpose, Weather, chance
 from pyraft_lab.sim.controls import OPERATOR
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Call, Resume, TransferLeadership
+from pyraft_lab.trace.record import Flight
 
 FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
 """So fast that a new leader is at work before the old one's lease is over, if anybody lets it."""
@@ -126,16 +129,19 @@ def paused(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[Nod
 def late_order(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
     """A TimeoutNow takes longer than the transfer; meanwhile the leader leads on, and holds new leases."""
     sim.call(Call(client=OPERATOR, request=TransferLeadership(rival), to=leader))
-    sim.run(0.001)
-    orders = [one for one in sim.flying if isinstance(one.message, TimeoutNow)]
-    for flight in orders:
-        sim.delay(flight.id, LATE)
+    with suppress(Timeout):
+        for flight in sim.run_until(_orders, timeout=0.1):
+            sim.delay(flight.id, LATE)
     sim.call(Call(client=OPERATOR, request=TransferLeadership(leader), to=leader))
     sim.run(LATE - 0.03)
     for node in friends:
         sim.cut(leader, node), sim.cut(node, leader)
     sim.cut(rival, leader)
     sim.run(0.04)
+
+
+def _orders(sim: Simulation) -> list[Flight]:
+    return [one for one in sim.flying if isinstance(one.message, TimeoutNow)]
 
 
 def dozing(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
