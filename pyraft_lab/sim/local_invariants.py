@@ -47,7 +47,7 @@ PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
     "elections are backed": ("has_won", "answers_vote", "waits_for_disk"),
     "durable before request": ("waits_for_disk",),
     "durable before contact": ("waits_for_disk",),
-    "bounds hold": ("follower_commit", "is_snapshot_useful", "purge_limit", "purge_upto", "supersedes"),
+    "bounds hold": ("vote_refusal", "follower_commit", "is_snapshot_useful", "purge_limit", "purge_upto", "supersedes"),
     "logs are in order": ("supersedes", "log_matches", "new_entries", "vote_refusal"),
     "applies in order": ("is_snapshot_useful",),
     "one change at a time": ("may_change", "may_leave"),
