@@ -143,7 +143,8 @@ class CampaignSettings(Struct, frozen=True, kw_only=True):
         if self.config is not None:
             methods = [name for name in methods if name in ("faults", "walk", "live")]
         if self.nodes is not None:
-            methods = [name for name in methods if name != "single step" and (name != "stale reads" or self.nodes >= 3)]
+            least = {"single step": MAX_NODES, "lost answer": 3, "stale reads": 3}
+            methods = [name for name in methods if self.nodes >= least.get(name, 1)]
         return methods
 
 

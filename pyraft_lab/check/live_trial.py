@@ -8,9 +8,10 @@ the network is in memory, and a disk takes time and loses what it was writing wh
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from pyraft_lab.check.failure import LINEARIZABLE, STEPS, Failure
 from pyraft_lab.check.linearize.linearizability import check_linearizable
@@ -403,4 +404,17 @@ async def _live(draw: Draw, engine: Engine) -> Failure | None:
 
 def live_failure(draw: Draw, engine: Engine) -> Failure | None:
     """The failure of live nodes under a draw; ``None`` if all is well. The same draw gives the same run."""
-    return run_virtually(_live(draw, engine))
+    with _without_log():
+        return run_virtually(_live(draw, engine))
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Nodes that are killed and suspended on purpose need not warn anybody."""
+    log = logging.getLogger("pyraft_lab.runtime")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

@@ -30,7 +30,7 @@ from pyraft_lab.sim.workload import Load
 T = TypeVar("T")
 PURPOSE = 21
 """The row of random numbers that draws use."""
-Method = Literal["faults", "walk", "stale reads", "single step", "storage", "live"]
+Method = Literal["faults", "walk", "stale reads", "single step", "lost answer", "storage", "live"]
 """How a seed looks for a mistake: generated faults by the clock, a random walk, a scenario, a disk, or live nodes."""
 Rulebook = Literal["raft", "advanced"]
 Judged = Literal["healed", "load", "standing"]
@@ -133,7 +133,7 @@ CHAPTERS: Mapping[str, Chapter] = {
     ),
     "sessions": Chapter(
         faults={"storm": 4, "isolate": 3, "crash": 3, "cut": 2, "hold_messages": 2, "competing_candidates": 2},
-        walk={"retry": 0.05, "write": 0.06, "read": 0.05},
+        walk={"write": 0.06, "read": 0.05},
         load={"clients": (2, 8), "keys": (1, 2)},
     ),
     "disks": Chapter(
@@ -164,7 +164,8 @@ SIZES = (3, 3, 3, 5, 5, 4, 4, 2, 1, 7)
 WALKED, WALKS = (3, 3, 3, 4, 4, 5, 5, 2), 8
 """Servers of walks, and the walks of one seed."""
 METHODS: tuple[tuple[Method, int], ...] = (
-    ("faults", 9), ("walk", 9), ("stale reads", 3), ("single step", 1), ("storage", 2), ("live", 4),
+    ("faults", 10), ("walk", 9), ("stale reads", 4), ("single step", 1), ("lost answer", 1),
+    ("storage", 2), ("live", 4),
 )  # fmt: skip
 """The methods and their weights."""
 
@@ -354,6 +355,12 @@ def _by_single_step(_dice: Dice, drawn: Draw) -> Draw:
     return replace(drawn, nodes=4, learners=1, config={"pre_vote": False, "vote_lease": False})
 
 
+def _by_lost_answer(dice: Dice, drawn: Draw) -> Draw:
+    """A client whose answer is lost asks again."""
+    always = {name: dice.choose(edges) for name, edges in CHAPTERS["snapshots"].always.items()}
+    return replace(drawn, nodes=dice.choose((3, 3, 5)), config=always if dice.chance(0.5) else {})
+
+
 def _on_disk(dice: Dice, drawn: Draw) -> Draw:
     """The storages, without a cluster."""
     return replace(drawn, nodes=1, walk={"steps": dice.choose((30, 60))})
@@ -375,6 +382,7 @@ _MAKERS: Mapping[Method, Callable[[Dice, Draw], Draw]] = {
     "walk": _by_walk,
     "stale reads": _by_stale_reads,
     "single step": _by_single_step,
+    "lost answer": _by_lost_answer,
     "storage": _on_disk,
     "live": _live,
 }

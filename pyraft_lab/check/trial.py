@@ -11,6 +11,7 @@ from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.live_trial import live_failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
@@ -72,6 +73,8 @@ class Trial(Struct, frozen=True, kw_only=True):
             case "stale reads":
                 reads = StaleReadScenario(self.draw.setup, self.draw.policy)
                 yield from (partial(self._by_scenario, reads, place) for place in range(3))
+            case "lost answer":
+                yield from (partial(self._by_scenario, LostAnswerScenario(), place) for place in range(3))
             case "single step":
                 yield partial(self._by_scenario, SingleStepChangeScenario(), 0)
             case _:
@@ -92,7 +95,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
     def _by_scenario(
         self,
-        scenario: RandomWalk | StaleReadScenario | SingleStepChangeScenario,
+        scenario: RandomWalk | StaleReadScenario | SingleStepChangeScenario | LostAnswerScenario,
         place: int,
         *,
         record: bool = False,
