@@ -43,7 +43,7 @@ def standing(sim: Simulation) -> tuple[Violation, ...]:
     spared = _spared(sim, leader)
     if spared is None:
         return ()
-    names = [name for name in SETUPS if sim.nodes[leader].state.config.vote_lease or name != SEPARATED]
+    names = [name for name in SETUPS if sim.nodes[leader].state.config.vote_lease or name != CUT_OFF]
     name = names[int(chance(sim.seed, Purpose.FAULT, 3, 0) * len(names))]
     broken = list(_gets_on(sim.fork(), name, leader, spared))
     return tuple(Violation(name=what, what=how, event=sim.world.events - 1, time=sim.now) for what, how in broken)
@@ -82,7 +82,7 @@ def _gets_on(sim: Simulation, name: str, leader: NodeId, spared: NodeId) -> Iter
 def _is_calm(sim: Simulation, leader: NodeId, name: str) -> bool:
     """Whether nothing in configuration or setup permits another election."""
     config = sim.nodes[leader].state.config
-    return config.vote_lease and config.pre_vote and name != LOSSY
+    return config.vote_lease and config.pre_vote and name != LOSS
 
 
 def _term(sim: Simulation) -> int:
@@ -141,14 +141,14 @@ def _lossy(sim: Simulation, _leader: NodeId, _spared: NodeId) -> None:
     sim.weather = replace(sim.weather, loss=0.2, reorder=0.2)
 
 
-SEPARATED, LOSSY, ISOLATED = "leader and follower separated", "messages lost", "the leader alone"
+CUT_OFF, LOSS, ISOLATED = "leader and follower separated", "messages lost", "the leader alone"
 SETUPS: Mapping[str, Setup] = {
     "a follower alone": _follower_alone,
     ISOLATED: _leader_alone,
     "a follower that is not heard": _unheard,
     "a follower that does not hear": _deaf,
-    SEPARATED: _separated,
+    CUT_OFF: _separated,
     "a slow disk": _slow,
-    LOSSY: _lossy,
+    LOSS: _lossy,
 }
 """What stays broken, by its name."""

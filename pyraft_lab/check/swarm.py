@@ -32,7 +32,7 @@ PURPOSE = 21
 """The row of random numbers that draws use."""
 Method = Literal["faults", "walk", "stale reads", "single step", "lost answer", "storage", "live"]
 """How a seed looks for a mistake: generated faults by the clock, a random walk, a scenario, a disk, or live nodes."""
-Rulebook = Literal["raft", "advanced"]
+RuleTable = Literal["raft", "advanced"]
 Judged = Literal["healed", "load", "standing"]
 """What liveness is judged by: after healing, under load, while some faults stay."""
 
@@ -157,7 +157,7 @@ JUDGED: tuple[tuple[Judged, float], ...] = (("healed", 0.3), ("load", 0.2), ("st
 EXTREME = (("enable_heartbeat", False), ("enable_elect", False))
 """Knobs that end liveness by themselves: only safety is judged under them."""
 CALM: Mapping[str, tuple[float, float]] = {}
-LAN = {"latency": (0.0004, 0.001), "disk": (0.0001, 0.0003)}
+FAST = {"latency": (0.0004, 0.001), "disk": (0.0001, 0.0003)}
 SLOW = {"latency": (0.01, 0.04), "disk": (0.002, 0.02)}
 """The weather without faults: as usual, much faster, slower."""
 SIZES = (3, 3, 3, 5, 5, 4, 4, 2, 1, 7)
@@ -182,7 +182,7 @@ class Draw(Struct, frozen=True, kw_only=True, omit_defaults=True):
     chapters: tuple[str, ...] = ()
     nodes: int = 3
     learners: int = 0
-    rules: Rulebook = "raft"
+    rules: RuleTable = "raft"
     initialize: bool = True
     config: dict[str, Any] = {}
     weather: dict[str, Any] = {}
@@ -303,7 +303,7 @@ def _by_faults(dice: Dice, drawn: Draw) -> Draw:
         learners=dice.choose((0, 0, 1, 2)),
         initialize=dice.chance(0.9),
         config=config,
-        weather=dict(dice.choose((CALM, CALM, LAN, SLOW))),
+        weather=dict(dice.choose((CALM, CALM, FAST, SLOW))),
         seconds=dice.choose((3.0, 4.0, 6.0)),
         faults=dict(dice.some(kept.items(), 0.75)) or kept,
         gap=dice.choose(((0.02, 0.3), (0.02, 0.6), (0.1, 1.0))),

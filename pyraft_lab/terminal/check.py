@@ -16,13 +16,13 @@ from rich.table import Table
 
 from pyraft_lab.check.campaign import Campaign, Row, run_campaign
 from pyraft_lab.check.explore.explorer import Report
-from pyraft_lab.check.explore_pass import LONG, SHORT, explore_passes
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.find_violation import any_mutant, catch, find_violation
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.code_mutant import CodeMutant
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.short_searches import LONG, SHORT, run_searches
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.check.situations import SITUATIONS
 from pyraft_lab.engine.engine import Engine, raft
@@ -33,7 +33,7 @@ from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.check_settings import config_or_file, load_or_file
-from pyraft_lab.terminal.report import check_page_tools, write_report
+from pyraft_lab.terminal.report import write_report
 from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, in_one_line, parser_of, progress_line, show_capsule
 
 EXAMPLES = """examples:
@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--explore", action="store_true", help="search small clusters exhaustively, for some minutes")
     parser.add_argument(
         "--report",
-        type=options.new_file(".html"),
+        type=options.new_file(".html", needs=("plotly",)),
         metavar="FILE",
         help="write the verdict as a page that works offline",
     )
@@ -108,8 +108,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _check(chosen: argparse.Namespace, console: Console) -> int:
-    if chosen.report is not None:
-        check_page_tools()
     engine = None if chosen.rules is None else raft(RULES[chosen.rules])
     searches = _search(chosen, engine, console)
     with _executor(chosen.workers) as executor, _progress(console, len(chosen.seeds)) as progress:
@@ -151,7 +149,7 @@ def _search(chosen: argparse.Namespace, engine: Engine | None, console: Console)
     found = Searches()
     for table in (raft(RAFT), raft(ADVANCED)) if engine is None else (engine,):
         with progress_line(console, "searching …") as say:
-            for one, report in explore_passes(table, passes, progress=lambda worlds, *_: say(f"{worlds:,} states")):
+            for one, report in run_searches(table, passes, progress=lambda worlds, *_: say(f"{worlds:,} states")):
                 extent = "all of them" if report.exhausted else "not all"
                 verdict = f"{report.broken} is violated" if report.broken else "nothing violated"
                 found.lines.append(

@@ -9,7 +9,6 @@ from pyraft_lab.check.campaign import Campaign, Row
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.situations import SITUATIONS
 from pyraft_lab.check.swarm import CHAPTERS
-from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
 
 PAGE = """<!doctype html>
@@ -28,12 +27,6 @@ pre {{ white-space: pre-wrap; background: #f6f8fa; padding: 1rem; overflow-wrap:
 """
 SHOWN = 20
 """The most failures that have a row of their own."""
-
-
-def check_page_tools() -> None:
-    """Raise ``MissingExtra`` where a page cannot be made, before any work is done."""
-    with needed("plotly"):
-        import plotly  # noqa: F401 (asked whether it is there)
 
 
 def write_report(

@@ -32,7 +32,7 @@ from pyraft_lab.sim.world import Node
 from pyraft_lab.trace.record import Record
 
 Act = Callable[[], object]
-STALE, LATECOMERS = "stale", 10_000
+STALE, FIRST_NEW_CLIENT = "stale", 10_000
 """The key that is written at isolated servers, and the first client that does so."""
 WATCHED = 0.0005
 """Seconds between two looks at a server that is to crash with unsynced writes."""
@@ -228,7 +228,7 @@ class PlanRun:
         end = self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
         for count in range(writes if lonely is not None else 0):
             command = {"op": "put", "key": STALE, "value": count}
-            self.sim.write(command, to=lonely, client=LATECOMERS + len(self.sim.calls))
+            self.sim.write(command, to=lonely, client=FIRST_NEW_CLIENT + len(self.sim.calls))
         return end
 
     def _calm(self, storm: faults.Storm) -> None:
