@@ -344,7 +344,7 @@ def _of_cluster(stage: StageText, rules: Mapping[str, Any]) -> Iterator[str]:
     yield f"✗ your table alone: {problem}" if problem else f"✓ your table alone: {stage.then}"
 
 
-def entries() -> list[Entry]:
+def entries_of_stages() -> list[Entry]:
     """The rows of the stages in the catalogue."""
     found = [
         Entry(
