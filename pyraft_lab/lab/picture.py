@@ -30,12 +30,12 @@ def scene() -> Simulation:
     sim.run_until(lambda s: s.leader)
     sim.run(0.05)
     sim.write({"op": "put", "key": "y", "value": 1})
-    sim.run_until(is_on_its_way)
+    sim.run_until(is_uncommitted)
     sim.run(0.007)
     return sim
 
 
-def is_on_its_way(sim: Simulation) -> bool:
+def is_uncommitted(sim: Simulation) -> bool:
     """Whether the leader has appended an entry that it has not committed yet."""
     leader = sim.nodes[sim.leader] if sim.leader else None
     return leader is not None and leader.state.log.last.index > leader.state.committed
