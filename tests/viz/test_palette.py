@@ -8,7 +8,8 @@ import pytest
 from pyraft_lab import Simulation, viz
 from pyraft_lab.term_colours import NO_TERM, PALETTE, term_colour
 from pyraft_lab.viz import palette, theme
-from pyraft_lab.viz.drawing import Drawing, on_page, twin
+from pyraft_lab.viz.drawing import Drawing, on_page
+from pyraft_lab.viz.sketch import twin
 
 PAGES = {"white": "#FFFFFF", "JupyterLab's dark": "#111111", "the site's dark": "#1E2129"}
 DARK = "#16191D"
