@@ -51,7 +51,9 @@ def text(name: str, value: Any) -> None:
 def name(field: str, value: Any) -> None:
     """A text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise ConfigError(field, value, "must be a text, such as mqtt://localhost for a broker, demo for a cluster")
+        raise ConfigError(
+            field, value, "must be a text, such as mqtt://localhost for a broker, demo for a cluster or a service"
+        )
 
 
 def all_of(name: str, values: Any, kind: type[T]) -> list[T]:
