@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.history import History, Operation
+from pyraft_lab.history import History, Operation, from_json
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.term_colours import NO_TERM
 from pyraft_lab.trace import given
@@ -124,7 +124,8 @@ def _operations(source: "History | Recorded | pd.DataFrame") -> Sequence[Operati
 
 def _operation(row: Any) -> Operation:
     returned = float(row.returned) if row.returned == row.returned else None
-    return Operation(row.client, float(row.call), returned, row.input, None if returned is None else row.output)
+    asked, output = (from_json(each) if isinstance(each, str) else each for each in (row.input, row.output))
+    return Operation(row.client, float(row.call), returned, asked, None if returned is None else output)
 
 
 def stacked(operations: Sequence[Operation], end: float) -> dict[int, tuple[str, int]]:
