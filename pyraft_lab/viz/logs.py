@@ -139,7 +139,7 @@ def _draw_cells(fig: Sketch, cells: Sequence[Cell], lanes: list[int]) -> None:
 
 def _shape(row: Cell, lane: int) -> dict[str, Any]:
     solid = {"color": palette.TEXT, "width": 2.2, "dash": "solid"}
-    dashed = {"color": palette.TEXT, "width": 1.4, "dash": "4px,3px"}
+    dashed = {"color": palette.TEXT, "width": 1.6, "dash": "5px,4px"}
     return {
         "type": "rect",
         "x0": row.index - 0.45,
