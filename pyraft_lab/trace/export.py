@@ -34,11 +34,11 @@ FAULTS = frozenset(
 SINCE_1970 = 1e9
 """Seconds from which a record's time is taken for wall time: no cluster runs for thirty years."""
 MAX_OPEN_SPANS = 10_000
-"""Events that may still be causes, and writes that may still be answered."""
+"""The maximum number of events that are remembered as causes, and of writes that wait for their answer."""
 
 
 class LogExporter:
-    """Tells a logger what happens: changes of role, membership and snapshot as ``INFO``, every step as ``DEBUG``."""
+    """Writes records to a logger: changes of role, membership and snapshot as ``INFO``, every step as ``DEBUG``."""
 
     def __init__(self, logger: logging.Logger = log) -> None:
         self._logger = logger
@@ -55,7 +55,7 @@ class LogExporter:
 
 
 def notable(step: Step) -> Iterator[str]:
-    """What an operator would want to know about a step, in words; mostly nothing."""
+    """Changes of role, term, membership and snapshot in a step, in words; most steps have none."""
     before, after = step.before, step.after
     if role_and_term(before) != role_and_term(after):
         yield role_and_term(after)
@@ -88,7 +88,7 @@ class SpanExporter:
                             ├─▶ propose on node 1 ── receive on node 2 ── stored on node 2 ── …
         write 8 on node 1 ──┘
 
-    The span of a write (kind ``SERVER``) lasts from its proposal to the step that tells of its answer; that takes the
+    The span of a write (kind ``SERVER``) lasts from its proposal to the step that reports its answer; this needs the
     level ``full``. The arrival of a message has the kind ``CONSUMER``, every other step ``INTERNAL``.
 
     Spans carry wall time. ``start`` is the wall time of the trace's second 0, in seconds since 1970; by default the
