@@ -157,7 +157,8 @@ class Record(Struct, frozen=True, kw_only=True):
 
     ``node`` is where (0: to the cluster as a whole), ``cause`` the record that caused it (``None``: from outside),
     ``step`` the step of Raft if there was one, ``message`` the message that arrived, or that was dropped, delayed or
-    duplicated, ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that ended.
+    duplicated, ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that
+    ended.
     ``state`` is the whole state of the node where that does not follow from its steps: after records that are missing.
     """
 
