@@ -142,7 +142,7 @@ class QuorumNotEnough(PyraftError):
 
     def __init__(self, got: Iterable[int], needed: object) -> None:
         self.got, self.needed = frozenset(got), needed
-        heard = ", ".join(map(str, sorted(self.got))) or "nobody"
+        heard = f"only {', '.join(f'node {node}' for node in sorted(self.got))}" if self.got else "no node"
         super().__init__(f"no quorum: {heard} answered, needed {needed}; try again when more nodes answer")
 
 

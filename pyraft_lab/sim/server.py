@@ -408,7 +408,7 @@ class SimulatedDriver:
         self.snapshots = tuple(one for one in self.snapshots if one.meta == self.synced.snapshot)
         self.pending = PendingRequests()
         self._expect_nothing()
-        lost = [call.id for call in self.transition.calls.values() if call.at == self.id]
+        lost = [one.id for one in self.transition.asked.values() if one.node == self.id and one.has_arrived]
         self.transition.outcomes.extend(
             (self.id, RequestFailed(request, OutcomeUnknowable(f"node {self.id} went down"))) for request in lost
         )

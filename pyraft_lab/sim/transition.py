@@ -13,7 +13,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.pending_requests import Outcome
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, Weather, chance, sample
 from pyraft_lab.sim.disk import WaitingForSync
-from pyraft_lab.sim.world import Deliver, Pending, ScheduledAction, World
+from pyraft_lab.sim.world import Asked, Deliver, Pending, ScheduledAction, World
 from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, Reply
 
 
@@ -24,6 +24,18 @@ class Completed(Struct, frozen=True, kw_only=True):
     began: EventId
     value: Any = None
     error: PyraftError | None = None
+
+
+class Answered(Struct, frozen=True):
+    """A node's reply to a client."""
+
+    value: Any
+
+
+class Refused(Struct, frozen=True):
+    """A node's error, or that of the connection to it."""
+
+    error: PyraftError
 
 
 class Sender(Protocol):
@@ -45,12 +57,16 @@ class Transition:
         self.flights = dict(world.flights)
         self.calls = dict(world.calls)
         self.clients = dict(world.clients)
+        self.asked = dict(world.asked)
+        self.own_requests = world.own_requests
         self.cuts, self.held, self.weather = world.cuts, world.held, world.weather
         self.sequence, self.messages, self.requests = world.sequence, world.messages, world.requests
         self.sent: list[Flight] = []
         self.ended: list[Completed] = []
+        self.answers: list[tuple[Asked, Answered | Refused]] = []
         self.outcomes: list[tuple[NodeId, Outcome]] = []
         self.step: Step | None = None
+        self.acting: int | None = None
         self.kind, self.node = Kind.CALL, 0
         self.cause: EventId | None = None
         self.peer: NodeId | None = None
@@ -175,10 +191,12 @@ class Transition:
             held=self.held,
             calls=self.calls,
             clients=self.clients,
+            asked=self.asked,
             events=self.world.events + 1,
             sequence=self.sequence,
             messages=self.messages,
             requests=self.requests,
+            own_requests=self.own_requests,
         )
 
     def record(self) -> Record:

@@ -48,7 +48,7 @@ def sentence(record: Record, flights: Flights = NOTHING_KNOWN) -> str:
     if record.step is None:
         return f"{when} {fault(record, flights)}{_ended(record)}"
     told = headline(remarks(record.step))
-    then = f"{_released(record, record.step)}{_lost(record)}{_ended(record)}"
+    then = f"{_purpose(record)}{_released(record, record.step)}{_lost(record)}{_ended(record)}"
     return f"{when} {server(record.node)} {predicate(told)}{sections(told)}{then}"
 
 
@@ -74,6 +74,11 @@ def _beats(flight: Flight) -> bool:
 _HEARTBEATS = frozenset({HeartbeatRequest, HeartbeatResponse})
 
 # What a record tells beyond its step
+
+
+def _purpose(record: Record) -> str:
+    """What a client's own question is for."""
+    return f"; {record.detail}" if record.kind is Kind.READ and record.detail else ""
 
 
 def _released(record: Record, step: Step) -> str:

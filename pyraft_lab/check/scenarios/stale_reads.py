@@ -92,7 +92,7 @@ def restarted(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[
 def transferred(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
     """The leader transfers leadership and cancels the transfer; its successor's messages do not reach it."""
     sim.cut(rival, leader)
-    sim.transfer(rival)
+    sim.call(Call(client=OPERATOR, request=TransferLeadership(rival), to=leader))
     sim.run(0.002)
     sim.call(Call(client=OPERATOR, request=TransferLeadership(leader), to=leader))
     cut_off(sim, leader, rival, friends)
