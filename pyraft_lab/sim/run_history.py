@@ -64,6 +64,7 @@ class RunHistory:
         self.seen: dict[tuple[Index, LeaderId], tuple[Chain, EventId]] = {}
         self.committed: list[Commit] = [Commit(0, ORIGIN, (0, 0), -1)]
         self.chains: dict[NodeId, Chains] = {}
+        self.states: dict[Index, tuple[str, NodeId, EventId]] = {}
 
     # Queries of the properties (sim.safety.Past)
 
@@ -97,6 +98,11 @@ class RunHistory:
                 self._commit(node, max(leader, self.committed[-1].leader), entries, event)
             case _:
                 pass
+
+    def remember_state(self, index: Index, digest: str, node: NodeId, event: EventId) -> NodeId | None:
+        """Record the digest of a machine that has applied ``index``; returns the node that had another one there."""
+        known, other, _ = self.states.setdefault(index, (digest, node, event))
+        return None if known == digest else other
 
     def _commit(self, node: NodeId, leader: LeaderId, entries: Sequence[Entry], event: EventId) -> None:
         """Record a commit; after a snapshot of uncommitted entries some indexes are unknown and are skipped."""
@@ -170,6 +176,7 @@ class RunHistory:
         past.votes = {key: value for key, value in self.votes.items() if value[1] < events}
         past.seen = {key: value for key, value in self.seen.items() if value[1] < events}
         past.committed = [one for one in self.committed if one.event < events]
+        past.states = {index: one for index, one in self.states.items() if one[2] < events}
         past.chains = {id: past._chains_of(node.state.log) for id, node in world.nodes.items()}
         return past
 

@@ -16,7 +16,8 @@ from typing import Protocol, assert_never
 
 from pyraft_lab.engine.events import Stored
 from pyraft_lab.engine.log import Entry, Log
-from pyraft_lab.engine.messages import AppendAccepted, VoteResponse
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import AnyMessage, AppendAccepted, VoteRequest, VoteResponse
 from pyraft_lab.engine.rules import supersedes_in_order
 from pyraft_lab.engine.state import Candidate, Disk, Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term, Vote
@@ -212,7 +213,7 @@ def commit_is_backed(leader: RaftState, world: World) -> Broken:
     if at is None:
         return
     holders = [id for id, node in world.nodes.items() if has_entry(node.synced, at)]
-    if not leader.membership.is_quorum(holders):
+    if not has_majority(leader.membership, holders):
         yield COMMIT_IS_BACKED, f"node {leader.id} commits {at}, which only {holders} have on disk"
 
 
@@ -235,3 +236,23 @@ def has_entry(disk: Disk, id: LogId) -> bool:
     """Whether a disk holds this entry, or a snapshot that covers it."""
     covered = disk.snapshot.last.index if disk.snapshot else 0
     return id.index <= covered or disk.log.has(id)
+
+
+def has_majority(membership: Membership, ids: Collection[NodeId]) -> bool:
+    """Whether these nodes are a majority of every voter set, counted apart from the code that is checked."""
+    return bool(membership.configs) and all(
+        sum(node in ids for node in config) > len(config) / 2 for config in membership.configs
+    )
+
+
+def unkept_promise(src: NodeId, disk: Disk, message: AnyMessage) -> tuple[str, str] | None:
+    """The property that a message violates if it leaves while its sender's disk is like this, and how."""
+    match message:
+        case VoteResponse(granted=True, asked=asked) if not _has_vote(disk, asked):
+            return DURABLE_BEFORE_ANSWER, f"node {src} grants {asked}, but its disk has {disk.vote}"
+        case AppendAccepted(matched=matched) if not has_entry(disk, matched):
+            return DURABLE_BEFORE_ANSWER, f"node {src} acknowledges {matched}, which its disk lacks"
+        case VoteRequest(vote=vote) if disk.vote.term < vote.term:
+            return DURABLE_BEFORE_ANSWER, f"node {src} stands in term {vote.term}, its disk does not"
+        case _:
+            return None

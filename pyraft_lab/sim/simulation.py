@@ -289,17 +289,22 @@ class Simulation(Controls):
 
     @classmethod
     def from_capsule(
-        cls, text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None
+        cls,
+        text: str,
+        *,
+        rules: Rules | None = None,
+        machine: Callable[[], StateMachine] | None = None,
+        checks: Sequence[Checker] | None = None,
     ) -> "Simulation":
         """Rebuild the run in a capsule, and verify event by event that it is the same.
 
         Pass ``rules`` and ``machine`` if the run used its author's own; rules that only a fork followed apply from the
-        event of that fork. Raises ``CapsuleError`` if the text is cut, damaged or of another format, and
-        ``CapsuleMismatch``, which names the first difference.
+        event of that fork; ``checks`` replace the usual ones. Raises ``CapsuleError`` if the text is cut, damaged or of
+        another format, and ``CapsuleMismatch``, which names the first difference.
         """
         from pyraft_lab.sim.rebuild import rebuild
 
-        return rebuild(cls, text, rules=rules, machine=machine)
+        return rebuild(cls, text, rules=rules, machine=machine, checks=checks)
 
     # Branches of time
 
@@ -322,8 +327,9 @@ class Simulation(Controls):
         voters, learners, initialize = self._began.without(without)
         seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
         rules = self._setting.engine if engine is None else engine
+        checks = [one.fork(self.origin) for one in self._checks]
         return Simulation(voters, seed, config=config, engine=rules, machine=machine, learners=learners,
-                          initialize=initialize, record=record)  # fmt: skip
+                          initialize=initialize, record=record, checks=checks)  # fmt: skip
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
         """Replay and yield the world right before event ``start``, then after each event up to ``stop - 1``."""
