@@ -81,6 +81,15 @@ def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, sin
     return checked(data)
 
 
+def as_sent(value: Any) -> Any:
+    """A copy of a command or query as nodes read it, with lists for tuples and sets; raises ``BadCommand``.
+
+    >>> as_sent(("x", (1, 2)))
+    ['x', [1, 2]]
+    """
+    return unseal(encode(value))[0]
+
+
 def encode_all(commands: Sequence[Any]) -> list[bytes]:
     """:func:`encode` for every command, checked in one pass; raises ``BadCommand`` for the first bad one."""
     try:

@@ -319,6 +319,7 @@ def run_campaign(
         function("progress", progress)
     book = ResultsFile(settings, None if path is None else path_of(path))
     if any(seed not in book.rows for seed in wanted):
+        book.check_writable()
         if executor is not None:
             _run_all(executor, settings, wanted, book, progress)
         else:
@@ -427,6 +428,21 @@ class ResultsFile:
         if path is not None and path.exists():
             self._load(path)
 
+    def check_writable(self) -> None:
+        """Raise ``ConfigError`` if the file could not be written, by trying: nothing else is reliable."""
+        if self.path is None:
+            return
+        try:
+            self._part(self.path).open("ab").close()
+            self._part(self.path).unlink()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", "") or str(error)
+            raise ConfigError("path", str(self.path), f"cannot be written: {why}; use another one") from error
+
+    @staticmethod
+    def _part(path: Path) -> Path:
+        return path.with_name(path.name + ".part")
+
     def add(self, row: Row) -> None:
         """Add a row, and save the file now and then."""
         self.rows[row.seed] = row
@@ -443,7 +459,7 @@ class ResultsFile:
             from pyarrow import parquet
 
         table = pa.Table.from_pylist([asdict(row) for row in self.rows.values()])
-        part = self.path.with_name(self.path.name + ".part")
+        part = self._part(self.path)
         parquet.write_table(table.replace_schema_metadata({_SETTINGS_MARK: self.settings}), part)
         part.replace(self.path)
         self.unsaved = 0
@@ -453,13 +469,18 @@ class ResultsFile:
             import pyarrow as pa
             from pyarrow import parquet
 
+        if not path.is_file():
+            raise ConfigError("path", str(path), "is not a file; use another one")
         try:
             table = parquet.read_table(path)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise ConfigError("path", str(path), f"is no campaign's file ({error}); use another one") from error
         if (table.schema.metadata or {}).get(_SETTINGS_MARK) != self.settings:
             raise ConfigError("path", str(path), "holds a campaign with other settings; use another file")
-        self.rows = {row["seed"]: msgspec.convert(row, Row) for row in table.to_pylist()}
+        try:
+            self.rows = {row["seed"]: msgspec.convert(row, Row) for row in table.to_pylist()}
+        except (msgspec.ValidationError, ValueError) as error:
+            raise ConfigError("path", str(path), f"is damaged ({error}); use another one") from error
 
 
 _SETTINGS_MARK = b"pyraft_lab.trial"

@@ -17,6 +17,8 @@ from pyraft_lab.errors import PyraftError
 
 LIMIT = 20.0
 """Seconds of real time after which a process is ended; a verdict takes a third of that on a slow machine."""
+LONGEST_LINE = 200
+"""Characters of a printed line that an error repeats."""
 TASKS: Mapping[str, str] = {
     "judge": "pyraft_lab.exercises.rule_exercise:judged",
     "stage": "pyraft_lab.exercises.stages:graded",
@@ -38,11 +40,9 @@ def run(
     path = os.pathsep.join(part for part in sys.path if part)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pyraft_lab.exercises.apart"],
-            input=line,
+            [sys.executable, "-c", "from pyraft_lab.exercises import apart; apart.main()"],
+            input=line.encode(),
             capture_output=True,
-            text=True,
-            encoding="utf-8",
             timeout=limit,
             env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
             check=False,
@@ -51,7 +51,7 @@ def run(
         return {"ended": f"it had not ended after {limit:g} seconds; is there an endless loop?"}
     except OSError:
         return here()
-    return answer_of(done.stdout, done.stderr)
+    return answer_of(done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), done.returncode)
 
 
 def has_processes() -> bool:
@@ -59,22 +59,27 @@ def has_processes() -> bool:
     return sys.platform not in {"emscripten", "wasi"}
 
 
-def answer_of(written: str, printed: str) -> Mapping[str, Any]:
-    """The answer that a process wrote; why there is none, with the last line that it printed, if it wrote no JSON."""
+def answer_of(written: str, printed: str, code: int) -> Mapping[str, Any]:
+    """The answer that a process wrote; if it wrote no JSON object, why there is none, with its last printed line."""
     try:
-        found: dict[str, Any] = json.loads(written)
-    except ValueError:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
         last = printed.strip().splitlines()[-1:] or ["it said nothing"]
-        return {"ended": f"its process ended without an answer: {last[0]}"}
+        return {"ended": f"its process ended without an answer, with exit code {code}: {last[0][:LONGEST_LINE]}"}
     return found
 
 
 def main() -> None:
     """Answer the request on standard input; what the task prints goes to standard error."""
     asked = json.loads(sys.stdin.readline())
+    own = os.dup(1)
+    os.dup2(2, 1)  # whatever else is written to standard output, by number too, is no answer
     with redirect_stdout(sys.stderr):
         answer = perform(asked["task"], asked["request"])
-    sys.stdout.write(json.dumps(answer))
+    with os.fdopen(own, "w", encoding="utf-8") as written:
+        written.write(json.dumps(answer))
 
 
 def perform(task: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -84,7 +89,3 @@ def perform(task: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
     module, function = TASKS[task].split(":")
     found: Mapping[str, Any] = vars(import_module(module))[function](request)
     return found
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import function
 from pyraft_lab.engine.rules import Rules
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises import own_rules
@@ -70,11 +71,11 @@ class Build:
 
     def machine(self, apply_once: Callable[..., Any]) -> Callable[[], StateMachine]:
         """A maker of key-value machines with your sessions, for ``LocalCluster(machine=...)``."""
-        return sessions_with(apply_once)
+        return sessions_with(function("apply_once", apply_once))
 
     def grade(self, rules: Rules | None = None, *, upto: str = "", apply_once: Any = None) -> Report:
         """Grade a table (by default that of your ``%%rule`` cells), up to a stage if one is named."""
-        if upto:
+        if upto != "":
             self.stage(upto)
         marks: list[Marked] = []
         for one in self.stages:

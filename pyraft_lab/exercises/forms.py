@@ -95,7 +95,7 @@ def server(name: str) -> ServerExercise:
 
 def _known(form: str, name: str, table: Mapping[str, Any]) -> Any:
     """A text by name; raises ``ConfigError`` for an unknown one."""
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         raise unknown(form, name, table)
     return table[name]
 
@@ -117,7 +117,7 @@ FORMS: Mapping[str, Callable[[str], Exercise]] = {
 def exercise(full_name: str) -> Exercise:
     """A new exercise by its full name, such as ``quiz/half-of-four``; raises ``ConfigError`` for an unknown one."""
     known = {one.exercise for one in entries()}
-    if full_name not in known:
+    if not isinstance(full_name, str) or full_name not in known:
         raise ConfigError("exercise", full_name, did_you_mean(full_name, sorted(known)))
     form, _, name = full_name.partition("/")
     return FORMS[form](name)

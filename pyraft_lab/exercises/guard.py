@@ -70,7 +70,7 @@ def limited(name: str, function: Callable[..., Any], *arguments: Any, file: str 
         raise RuleFailed(
             name, f"it ran {MOST_INSTRUCTIONS:,} instructions and had not ended; is there an endless loop?"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sys.settrace(before)
         raise RuleFailed(name, describe(error, counter.file)) from error
     finally:

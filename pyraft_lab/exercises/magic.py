@@ -30,7 +30,7 @@ def rule(line: str, cell: str) -> Marked | None:
 
 def exercise_of(name: str) -> RuleExercise:
     """The exercise about a rule, the same one in the whole session; raises ``ConfigError`` for an unknown rule."""
-    if name not in EXERCISES:
+    if not isinstance(name, str) or name not in EXERCISES:
         EXERCISES[name] = RuleExercise(name)
     return EXERCISES[name]
 

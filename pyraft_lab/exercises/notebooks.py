@@ -65,10 +65,12 @@ def answers_in(path: Path) -> tuple[Handed, ...]:
 
 def _cells(path: Path) -> Sequence[Any]:
     try:
+        if path.is_symlink() or not path.is_file():
+            raise BadNotebook(path, "it is a link or no file; hand in the notebook itself")
         if path.stat().st_size > LARGEST:
             raise BadNotebook(path, f"it is larger than {LARGEST:,} bytes")
         read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as wrong:
+    except (OSError, ValueError, RecursionError) as wrong:
         raise BadNotebook(path, str(wrong)) from wrong
     cells = read.get("cells") if isinstance(read, dict) else None
     if not isinstance(cells, list):
@@ -145,6 +147,6 @@ def marked(request: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         asked = exercise(str(request["exercise"]))
         found = asked.mark(asked.read(request["answer"]))
-    except (PyraftError, ValueError, TypeError, LookupError, AttributeError) as wrong:
+    except (PyraftError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as wrong:
         return {"score": 0, "text": f"✗ this is no answer: {wrong}"}
     return {"score": found.score, "text": found.text}

@@ -19,7 +19,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.guard import Guarded, limited
 from pyraft_lab.exercises.rule_answers import ANSWERS
 
-HIDDEN = {"RAFT", "ADVANCED", "consult", "faulty_rules", "skeletons"}
+HIDDEN = {"RAFT", "ADVANCED", "consult", "faulty_rules", "skeletons", "__import__", "import_module"}
 """Names by which a learner's code could reach a finished rule."""
 MORE = (Fire, Receive, Batch, Noop, Normal, Configuration)
 """Values beside those of ``engine.rules`` that a rule may want to look at."""
@@ -92,6 +92,7 @@ def _refuse_finished(name: str, tree: ast.Module) -> None:
     used |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
     imported = {one.module or "" for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
     imported |= {alias.name for one in ast.walk(tree) if isinstance(one, ast.Import) for alias in one.names}
+    imported |= {one.value for one in ast.walk(tree) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     if used & HIDDEN or any(one.split(".")[0] == "pyraft_lab" for one in imported):
         raise NoRule(
             f"{name}: this exercise asks for your own rule, so the cell may not import pyraft_lab or use "

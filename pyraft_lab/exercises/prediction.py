@@ -53,12 +53,13 @@ class Prediction(Exercise):
         hints: Iterable[str] = (),
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        super().__init__(name, out_of=1, hints=hints)
+        super().__init__(name, out_of=1, hints=_hints(hints))
         self.question = text("question", question)
         self._values = _checked(choices)
         self._scored_by = function("scored_by", scored_by)
         self.seeds = integer("seeds", seeds, 1, MOST_SEEDS)
-        self._section, self._progress = section, progress
+        self._section = section
+        self._progress = None if progress is None else function("progress", progress)
         self.counts: Mapping[str, int] = {}
 
     @property
@@ -108,7 +109,7 @@ class Prediction(Exercise):
         """How often each choice happened; the choice of seed 0 comes first."""
         found = Counter[str]()
         for seed in range(self.seeds):
-            happened = str(self._scored_by(seed))
+            happened = self._played(seed)
             if happened not in self._values:
                 raise ConfigError(
                     "scored_by", happened, f"must return one of {', '.join(self._values)}; seed {seed} did not"
@@ -117,6 +118,13 @@ class Prediction(Exercise):
             if self._progress is not None:
                 self._progress(seed + 1, self.seeds)
         return dict(found)
+
+    def _played(self, seed: int) -> str:
+        """The choice that happened in one run; raises ``PyraftError`` if the function raised."""
+        try:
+            return str(self._scored_by(seed))
+        except Exception as error:
+            raise PyraftError(f"scored_by raised {type(error).__name__} for seed {seed}: {error}") from error
 
     def _bars(self, counts: Mapping[str, int], guess: str) -> str:
         from pyraft_lab.viz.answers import shares
@@ -140,6 +148,12 @@ def _luck(*, right: bool, once: bool, usual: str) -> str:
     if right:
         return "right, and it is what usually happens" if once else "right in most runs, though not in the first"
     return f"lucky once: usually it is {usual}" if once else f"usually it is {usual}"
+
+
+def _hints(hints: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(hints, (str, bytes, Mapping)) or not isinstance(hints, Iterable):
+        raise ConfigError("hints", hints, "must be a list of strings")
+    return tuple(text("hints", one) for one in hints)
 
 
 def _checked(choices: Iterable[Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
+from pyraft_lab.arguments import instance
 from pyraft_lab.errors import CapsuleError, PyraftError
 from pyraft_lab.exercises.exercise import Entry, Exercise
 from pyraft_lab.exercises.marked import Marked
@@ -74,7 +75,7 @@ class Puzzle(Exercise):
 
     def check(self, simulation: Simulation | None = None) -> Marked:
         """Say what is missing, or how the solution compares with the par; ``simulation`` may be a fork."""
-        run = self.simulation if simulation is None else simulation
+        run = instance("simulation", self.simulation if simulation is None else simulation, Simulation)
         if run.world.setting != self._first.world.setting:
             raise PyraftError(f"this is not a run of puzzle {self.name!r}; act on .simulation, or on a fork of it")
         return self.answer(run if self._own(run) else ...)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 from msgspec.structs import replace
 
 from pyraft_lab.engine.rules import RAFT
@@ -102,7 +102,7 @@ class RuleExercise(Exercise):
     form: ClassVar[str] = "rule"
 
     def __init__(self, name: str) -> None:
-        if name not in RULE_TEXTS:
+        if not isinstance(name, str) or name not in RULE_TEXTS:
             raise unknown("rule", name, RULE_TEXTS)
         super().__init__(name, out_of=POINTS, hints=RULE_TEXTS[name].hints)
         self.verdict: Verdict | None = None
@@ -179,7 +179,12 @@ class RuleExercise(Exercise):
 def judge_apart(name: str, source: str) -> Verdict:
     """The verdict of another process, which is ended at its limit; of this one where there are no processes."""
     told = apart.run("judge", {"name": name, "source": source}, here=lambda: _as_data(judge(name, source)))
-    return Verdict(score=0, text=f"✗ {name}: {told['ended']}") if "ended" in told else Verdict(**told)
+    if "ended" in told:
+        return Verdict(score=0, text=f"✗ {name}: {told['ended']}")
+    try:
+        return convert(told, Verdict)
+    except ValidationError as wrong:
+        return Verdict(score=0, text=f"✗ {name}: its process gave no verdict: {wrong}")
 
 
 def _as_data(verdict: Verdict) -> Mapping[str, Any]:

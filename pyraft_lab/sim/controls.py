@@ -21,7 +21,7 @@ from pyraft_lab.arguments import (
     voters,
 )
 from pyraft_lab.arguments import seconds as seconds_of
-from pyraft_lab.command import encode
+from pyraft_lab.command import as_sent
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import BuildSnapshot, Configure, Elect, Precondition, PurgeLog, ReadPolicy, SendHeartbeat
 from pyraft_lab.engine.membership import AddLearners, ChangeLike, Membership, as_change
@@ -107,9 +107,12 @@ class Controls(ABC):
     # Clients and operators
 
     def write(self, command: Any, to: NodeId | None = None, *, client: int = 0) -> ClientCall:
-        """Start a client's write; without ``to`` the client finds the leader and retries, and it is applied once."""
-        encode(command)
-        return self._ask(Write(command), to, client)
+        """Start a client's write; without ``to`` the client finds the leader and retries, and it is applied once.
+
+        The command is read now, as it would be sent: lists for tuples and sets, and what you change in it later changes
+        nothing. Raises ``BadCommand`` if it cannot be sent.
+        """
+        return self._ask(Write(as_sent(command)), to, client)
 
     def read(
         self, query: Any, to: NodeId | None = None, *, policy: ReadPolicy | Literal["local"] = "index", client: int = 0
@@ -119,8 +122,7 @@ class Controls(ABC):
         A lease read assumes that clocks differ in rate by at most ``clock_drift``.
         """
         choice("policy", policy, ("index", "lease", "local"))
-        _check_query(query)
-        return self._ask(Query(query, policy), to, client)
+        return self._ask(Query(_as_sent(query), policy), to, client)
 
     def initialize(self, members: Iterable[NodeId], at: NodeId) -> ClientCall:
         """Make new servers a cluster: node ``at`` gets the first membership and campaigns."""
@@ -284,9 +286,9 @@ class Controls(ABC):
         return self.call(Call(client=OPERATOR, request=wish, to=to))
 
 
-def _check_query(query: Any) -> None:
-    """It can be sent and recorded, as the command of a write can."""
+def _as_sent(query: Any) -> Any:
+    """A query as nodes read it; raises ``ConfigError`` if it cannot be sent and recorded."""
     try:
-        encode(query)
+        return as_sent(query)
     except BadCommand as bad:
         raise ConfigError("query", query, bad.why) from bad

@@ -8,6 +8,7 @@ from concurrent.futures import BrokenExecutor, Executor, InvalidStateError, Proc
 from contextlib import contextmanager
 from multiprocessing import active_children
 from os import cpu_count
+from pathlib import Path
 
 from msgspec import Struct
 from rich.console import Console, RenderableType
@@ -55,12 +56,22 @@ SHOWN = 20
 
 def main(arguments: Sequence[str]) -> int:
     """Run a campaign or check a mutant; 0 if nothing is violated."""
-    chosen = build_parser().parse_args(arguments)
+    parser = build_parser()
+    chosen = parser.parse_args(arguments)
+    ignored = _given(parser, chosen) if chosen.mutants or chosen.mutant is not None else ()
+    if ignored:
+        parser.error(f"with --mutant or --mutants nothing else applies, but {' and '.join(ignored)} is given")
     if chosen.mutants:
         return in_one_line(_show_mutants)
     if chosen.mutant is not None:
         return in_one_line(lambda console: _show_any_mutant(chosen.mutant, console))
     return in_one_line(lambda console: _check(chosen, console))
+
+
+def _given(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> tuple[str, ...]:
+    """The options that differ from their defaults, except the mutants."""
+    values = {name: value for name, value in vars(chosen).items() if name not in {"mutant", "mutants"}}
+    return tuple(f"--{name}" for name, value in values.items() if value != parser.get_default(name))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -110,7 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _check(chosen: argparse.Namespace, console: Console) -> int:
     engine = None if chosen.rules is None else raft(RULES[chosen.rules])
     searches = _search(chosen, engine, console)
-    with _executor(chosen.workers) as executor, _progress(console, len(chosen.seeds)) as progress:
+    with _executor(chosen.workers) as executor, _progress(console, len(chosen.seeds), chosen.out) as progress:
         campaign = run_campaign(
             chosen.seeds,
             nodes=chosen.nodes,
@@ -309,15 +320,24 @@ def _leave_signals_to_the_parent() -> None:
 
 
 @contextmanager
-def _progress(console: Console, total: int) -> Iterator[Callable[[Row], None]]:
+def _progress(console: Console, total: int, path: Path | None) -> Iterator[Callable[[Row], None]]:
+    """Show how many seeds are done; after an interrupt, say so and whether a file keeps them."""
     done = (BarColumn(), MofNCompleteColumn(), TextColumn("seeds, {task.fields[failed]};"))
     clock = (TimeElapsedColumn(), TextColumn("gone,"), TimeRemainingColumn(), TextColumn("to go"))
     with Progress(*done, *clock, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task, failed = bar.add_task("seeds", total=total, failed="nothing violated"), 0
+        task, failed, ran = bar.add_task("seeds", total=total, failed="nothing violated"), 0, 0
 
         def advance(row: Row) -> None:
-            nonlocal failed
+            nonlocal failed, ran
+            ran += 1
             failed += not row.ok
             bar.update(task, advance=1, failed=f"{failed} failed" if failed else "nothing violated")
 
-        yield advance
+        try:
+            yield advance
+        except KeyboardInterrupt:
+            kept = f"{path} keeps them; the same command goes on" if path else "with --out FILE they would be kept"
+            verdict = f"{failed} failed" if failed else "nothing violated"
+            said = f"{ran} of {total} seeds were run, {verdict}; {kept}"
+            console.print(said, markup=False, highlight=False, soft_wrap=True)
+            raise

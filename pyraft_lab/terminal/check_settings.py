@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import msgspec
-
 from pyraft_lab.engine.config import Config
-from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.terminal import options
 
@@ -17,13 +14,7 @@ def config_or_file(text: str) -> Config:
 
 def load_or_file(text: str) -> Load:
     """The load of clients as a JSON object, or the path of a file that holds one."""
-    json = _json_or_file(text)
-    try:
-        return msgspec.json.decode(json, type=Load, strict=False).validated()
-    except (msgspec.MsgspecError, PyraftError) as wrong:
-        raise options.Refused(
-            f'{options.shown(json)}: {wrong}; use an object such as {{"clients": 2, "lease": 0.5}}'
-        ) from None
+    return options.load(_json_or_file(text))
 
 
 def _json_or_file(text: str) -> str:

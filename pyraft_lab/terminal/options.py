@@ -22,8 +22,10 @@ from pyraft_lab.errors import MissingExtra, PyraftError
 from pyraft_lab.extras import require
 from pyraft_lab.network.address import Address, Certificates, topic_word
 from pyraft_lab.network.passwords import HELP
+from pyraft_lab.sim.workload import Load
 
 V = TypeVar("V")
+S = TypeVar("S", Config, Load)
 OVER, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes: success, failure, Ctrl-C; argparse itself exits with 2 for invalid arguments."""
 LARGEST_NODE, MOST_SERVERS, MOST_SEEDS = 2**31 - 1, 99, 10_000_000
@@ -286,25 +288,34 @@ def config_over(usual: Config) -> Callable[[str], Config]:
     """Settings as a JSON object; settings that it does not name keep the ``usual`` values."""
 
     def read(text: str) -> Config:
-        try:
-            told = msgspec.json.decode(text)
-        except (msgspec.MsgspecError, RecursionError):
-            told = None
-        if not isinstance(told, dict):
-            raise Refused(f'{shown(text)} is not a JSON object such as {{"heartbeat_interval": 0.1}}')
-        return _changed(usual, told)
+        told = _object(text, '{"heartbeat_interval": 0.1}')
+        return _changed(usual, {FORMER_NAMES.get(name, name): value for name, value in told.items()})
 
     return read
 
 
-def _changed(usual: Config, told: dict[str, Any]) -> Config:
+def load(text: str) -> Load:
+    """The load of clients as a JSON object; what it does not name keeps its default."""
+    return _changed(Load(), _object(text, '{"clients": 2, "lease": 0.5}'))
+
+
+def _object(text: str, example: str) -> dict[str, Any]:
+    try:
+        told = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise Refused(f"{shown(text)} is not a JSON object such as {example}")
+    return told
+
+
+def _changed(usual: S, told: dict[str, Any]) -> S:
     known = msgspec.structs.asdict(usual)
-    told = {FORMER_NAMES.get(name, name): value for name, value in told.items()}
     for name in told:
         if name not in known:
             raise Refused(f"{shown(name)} {did_you_mean(name, known)}")
     try:
-        return msgspec.convert(known | told, Config).validated()
+        return msgspec.convert(known | told, type(usual)).validated()
     except (msgspec.MsgspecError, PyraftError) as wrong:
         raise Refused(str(wrong)) from None
 

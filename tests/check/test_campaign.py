@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,20 @@ def test_anything_with_the_face_of_an_executor_is_one() -> None:
     campaign = run_campaign(range(2), nodes=3, faults="light", seconds=1, executor=duck)
     assert [row.seed for row in campaign.rows] == [0, 1]
     assert not duck.ended
+
+
+@pytest.mark.parametrize("place", ["missing/rows.parquet", "", "here"])
+def test_a_campaign_whose_file_cannot_be_written_is_refused_before_the_first_run(place: str, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    with pytest.raises(ConfigError, match="path"):
+        run_campaign([1], path=tmp_path / place, executor=Serial(), progress=pytest.fail)
+
+
+def test_a_file_of_a_campaign_that_was_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    run_campaign([1], nodes=3, faults="light", seconds=1, executor=Serial(), path=path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        with suppress(ConfigError):
+            run_campaign([1], nodes=3, faults="light", seconds=1, executor=Serial(), path=path)

@@ -120,4 +120,29 @@ def test_a_process_judges_as_this_one_does(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_process_that_dies_is_said() -> None:
-    assert "ended without an answer: gone" in apart.answer_of("", "gone")["ended"]
+    assert "ended without an answer, with exit code 3: gone" in apart.answer_of("", "gone", 3)["ended"]
+    for written in ("[1]", "3", "[" * 100_000, "\ufffd"):
+        assert "it said nothing" in apart.answer_of(written, "", 0)["ended"]
+
+
+def test_what_a_rule_writes_past_print_is_no_verdict() -> None:
+    forged = """
+def has_won(membership, granted):
+    import os
+    os.write(1, b'{"score": 3, "text": "forged"}')
+    os._exit(0)
+"""
+    told = apart.run("judge", {"name": "has_won", "source": forged}, here=dict)
+    assert "with exit code 0" in told["ended"]
+
+
+@pytest.mark.parametrize("way", ["sys.modules['pyraft_lab.engine.rules']", "__import__('pyraft_' + 'lab')"])
+def test_a_rule_cannot_ask_the_finished_one_by_the_name_of_its_module(way: str) -> None:
+    with pytest.raises(NoRule, match="asks for your own rule"):
+        rule_from("has_won", f"def has_won(membership, granted):\n    return {way}.has_won(membership, granted)")
+
+
+def test_a_rule_that_exits_gives_no_answer() -> None:
+    rule = rule_from("has_won", "def has_won(membership, granted):\n    import sys; sys.exit(3)")
+    with pytest.raises(RuleFailed, match="line 2 raised SystemExit"):
+        rule(None, None)

@@ -156,8 +156,8 @@ def test_a_campaign_names_the_part_that_is_none(field: str, value: Any) -> None:
         run_campaign([1], **{"executor": Serial(), field: value})
 
 
-@pytest.mark.parametrize("field", ["nodes", "seconds", "faults"])
-@pytest.mark.parametrize("value", ["x", None, NAN, True, -1, [], INF])
+@pytest.mark.parametrize("field", ["nodes", "seconds", "faults", "strict"])
+@pytest.mark.parametrize("value", ["x", NAN, -1, [], INF])
 def test_a_campaign_refuses_what_cannot_be(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
         run_campaign([1], executor=Serial(), **{field: value})
@@ -366,3 +366,22 @@ def test_a_whole_number_of_another_kind_is_one_too() -> None:
     node: Any = Integer(2)
     sim.crash(node)
     assert not sim.nodes[2].up
+
+
+def test_what_a_client_asks_is_read_at_once_as_it_would_be_sent() -> None:
+    sim, asked = Simulation(3, seed=1), {"op": "put", "key": "x", "value": [1, (2, 3)]}
+    sim.run(1.0)
+    write, reads = sim.write(asked), [sim.read(("a", 1)), sim.read(frozenset({1}))]
+    asked["key"] = "y"
+    sim.run(1.0)
+    assert write.ok
+    assert sim.leader is not None
+    assert sim.nodes[sim.leader].machine.query("x") == [1, [2, 3]]
+    assert all("is not a key" in str(read.error) for read in reads)
+    assert Simulation.from_capsule(sim.capsule()).trace.digest() == sim.trace.digest()
+
+
+@pytest.mark.parametrize("load", [Load(think_time=(1e-9, 1.0)), Load(clients=10**6)])
+def test_a_load_that_would_never_end_is_refused(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"think_time|clients"):
+        load.validated()

@@ -2,15 +2,17 @@
 
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from pyraft_lab.check.campaign import Row
 from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk
 from pyraft_lab.cli import main
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.terminal import simulate
+from pyraft_lab.terminal import check, simulate
 from pyraft_lab.trace.trace import Trace
 
 
@@ -134,3 +136,36 @@ def test_the_capsule_of_a_hunt_opens_with_its_story_and_what_fell(capsys: pytest
     opened = capsys.readouterr().out
     assert "election safety is violated" in opened
     assert capsule_in(opened) == capsule_in(hunted)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--load", '{"client": 2}'], "'client' is unknown; did you mean clients?"),
+        (["--load", '{"clients": "2"}'], "Expected `int`, got `str`"),
+        (["--load", "[1]"], "neither a JSON object nor a file"),
+        (["--mutant", "half-elects", "--strict", "--load", "{}"], "--load and --strict is given"),
+        (["--mutants", "--explore"], "--explore is given"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", *options])
+    assert complaint in capsys.readouterr().err
+
+
+def test_an_interrupted_campaign_says_what_was_done_and_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **settings: Any) -> None:
+        settings["progress"](Row(seed=0, ok=True))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "run_campaign", interrupted)
+    monkeypatch.setattr(check, "SHORT", ())
+    assert main(["check", "--seeds", "0:9", "--workers", "1", "--out", str(tmp_path / "rows.parquet")]) == 130
+    shown = capsys.readouterr().out
+    assert "1 of 9 seeds were run" in shown
+    assert "rows.parquet keeps them" in shown
