@@ -5,8 +5,8 @@
     level ──▶ parts, each a task ──▶ worlds one step further, and the values that only the task knows ──▶ next level
 
 A process keeps its :class:`StateSpace` from task to task. Worlds are integers made of fingerprints, so that all
-processes speak of the same worlds. A level is sorted before it is divided: worlds with the same messages are then in one
-part, and these messages are looked at by one process. Which process does a task is not important, and neither is their
+processes speak of the same worlds. A level is sorted before it is divided: worlds with the same messages are then in
+one part, and one process looks at these messages. Which process does a task is not important, and neither is their
 number: the parts are put together in their order.
 """
 
@@ -195,9 +195,9 @@ def _flat(expansions: Iterator[Expansion]) -> Flat:
 
 def _expansions(flat: Flat) -> Iterator[Expansion]:
     at, last = 0, len(flat.counts) - 1
-    for place, (transitions, count) in enumerate(zip(flat.transitions, flat.counts, strict=True)):
-        yield Expansion(transitions, flat.worlds[at : at + count], flat.broken if place == last else "")
-        at += count
+    for place, (transitions, length) in enumerate(zip(flat.transitions, flat.counts, strict=True)):
+        yield Expansion(transitions, flat.worlds[at : at + length], flat.broken if place == last else "")
+        at += length
 
 
 def _tables(space: StateSpace) -> tuple[Fingerprints[Any], ...]:

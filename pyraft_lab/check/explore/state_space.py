@@ -34,22 +34,24 @@ from pyraft_lab.check.explore.server_state import Message, ServerState
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.messages import AnyMessage, PreVoteResponse, VoteResponse
 from pyraft_lab.engine.rules import supersedes_in_order
+from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import Term
 from pyraft_lab.machine import KeyValue
-from pyraft_lab.sim.safety import LOG_MATCHING, logs_match
+from pyraft_lab.sim.safety import COMMIT_IS_BACKED, LOG_MATCHING, has_entry, logs_match
 
 WorldKey = int
 """A world as an integer."""
 
 
 class StateChange(NamedTuple):
-    """What the rest of the world has to take notice of: facts, a longer log, a later term on disk."""
+    """What concerns the rest of the world: facts, another log, a later term on disk, a leader's commit."""
 
     server: int
     after: int
     facts: int
     has_new_log: bool
     has_new_term: bool
+    has_commit: bool
 
 
 class Outcome(NamedTuple):
@@ -112,6 +114,7 @@ class StateSpace:
         self.recipients, self.needed = Memo(self._recipients), Memo(self._needed)
         self.mixed, self.cleared = Memo(self._mixed), Memo(self._cleared)
         self.checked, self.matches = Memo(self._checked), Memo(self._matches)
+        self.backed: dict[tuple[int, tuple[int, ...]], bool] = {}
         self.first = self.key(start)
 
     # From worlds to integers and back
@@ -177,9 +180,22 @@ class StateSpace:
             others = (server for place, server in enumerate(servers) if place != news.server)
             if not all(self.matches[news.after << self.width | other] for other in others):
                 broken = broken or LOG_MATCHING
+        if news.has_commit:
+            there = (news.after if place == news.server else server for place, server in enumerate(servers))
+            broken = broken or self._commit_broken(news, tuple(there))
         if news.has_new_term:
             bag = self.cleared[bag << self.width | news.after]
         return calm + (bag << self.in_flight_shift), broken
+
+    def _commit_broken(self, news: StateChange, servers: tuple[int, ...]) -> str:
+        """The property that a leader's commit violates: a quorum must have the entry on disk."""
+        if (news.after, servers) not in self.backed:
+            leader = self.servers.values[news.after].state
+            at = leader.log.id_at(leader.committed)
+            assert at is not None, "what a leader has just committed is in its log"
+            holders = [one.state.id for one in map(self.servers.values.__getitem__, servers) if has_entry(one.disk, at)]
+            self.backed[news.after, servers] = leader.membership.is_quorum(holders)
+        return "" if self.backed[news.after, servers] else COMMIT_IS_BACKED
 
     # What is computed once
 
@@ -195,6 +211,7 @@ class StateSpace:
             facts=self.facts.number(facts),
             has_new_log=after.state.log != before.state.log,
             has_new_term=after.disk.vote.term > before.disk.vote.term,
+            has_commit=isinstance(after.state.role, Leader) and after.state.committed > before.state.committed,
         )
         is_news = news.facts or news.has_new_log or news.has_new_term
         difference = (number - (key & self.mask)) << self.shifts[place]
