@@ -25,10 +25,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pyraft_lab.check.explore.bounds import Bounds, Budget, choices, full_budget, is_within
-from pyraft_lab.check.explore.exactly_once import EXACTLY_ONCE, MakeMachine, takes_effect_once
+from pyraft_lab.check.explore.exactly_once import EXACTLY_ONCE, MakeMachine, acts_once
 from pyraft_lab.check.explore.explorer_state import Action, Deliver, ExplorerState, apply
 from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
-from pyraft_lab.check.explore.numbering import NARROW, WIDE, Fingerprints, Memo, Sums, Table, fingerprint
+from pyraft_lab.check.explore.numbering import NARROW, WIDE, BagTable, Fingerprints, Memo, Table, fingerprint
 from pyraft_lab.check.explore.reads import LocalFacts
 from pyraft_lab.check.explore.server_state import Message, ServerState
 from pyraft_lab.engine.engine import Engine
@@ -105,7 +105,7 @@ class StateSpace:
         self.servers: Table[ServerState] = table()
         self.acts: Table[Action] = table()
         self.contexts: Table[Context] = table()
-        self.bags: Table[InFlight] = Sums(()) if table is Fingerprints else Table(())
+        self.bags: Table[InFlight] = BagTable(()) if table is Fingerprints else Table(())
         self.posts, self.facts = Table[InFlight](()), Table[LocalFacts](())
         self.order = Memo(self._order)
         self.outcomes = Memo(self._outcome)
@@ -283,7 +283,7 @@ class StateSpace:
     def _checked(self, key: int) -> tuple[int, str]:
         history, budget = self.contexts.values[key >> self.width]
         past, broken = check_facts(history, self.facts.values[key & self.mask], one_a_term=self.one_a_term)
-        if budget.has_sessions and not broken and not takes_effect_once(past.committed, self.machine):
+        if budget.has_sessions and not broken and not acts_once(past.committed, self.machine):
             broken = EXACTLY_ONCE
         return self.contexts.number(Context(past, budget)), broken
 
