@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from pyraft_lab.client.events import Ask, AttemptTimer, Command, RetryTimer, SetTimer
-from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
+from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, Request, WriteBatch
 from pyraft_lab.client.state import Batch, ClientState, Part, Read, Reading, RequestId, Write, first_batch
 from pyraft_lab.command import seal
 from pyraft_lab.engine.events import ReadPolicy
@@ -49,6 +49,7 @@ def ask_all(turn: Turn) -> None:
     _send_again(turn)
     _send_new(turn)
     _read(turn)
+    _operate(turn)
 
 
 def rest(turn: Turn, *, at_least: float = 0.0) -> None:
@@ -129,15 +130,23 @@ def _read(turn: Turn) -> None:
         turn.know(reads=waiting[len(taken) :], readings=(*turn.state.readings, Reading(request, taken)))
 
 
+def _operate(turn: Turn) -> None:
+    """Send waiting operations, each alone."""
+    while turn.state.operations and turn.may_ask:
+        first, *others = turn.state.operations
+        request = _ask(turn, Operate(first.operation))
+        turn.know(operations=tuple(others), operating={**turn.state.operating, request: first})
+
+
 def _of_policy(policy: ReadPolicy, reads: tuple[Read, ...]) -> tuple[Read, ...]:
     return tuple(takewhile(lambda read: read.policy == policy, reads))
 
 
-def _ask(turn: Turn, message: Request) -> RequestId:
+def _ask(turn: Turn, message: Request | Operate) -> RequestId:
     """Send a request to the leader, or to the next node if no leader is known."""
     state, request = turn.state, turn.state.next_request
     node = state.nodes[state.turn % len(state.nodes)] if state.leader is None else state.leader
     turn.know(next_request=request + 1, asked={**state.asked, request: node})
     turn.tell(Ask(request, node, message))
-    turn.tell(SetTimer(AttemptTimer(request), state.failures))
+    turn.tell(SetTimer(AttemptTimer(request), state.silences))
     return request

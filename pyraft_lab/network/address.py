@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -51,6 +51,16 @@ class Address(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"mqtt{'s' if self.tls else ''}://{host}:{self.port}"
+
+    @property
+    def url_without_password(self) -> str:
+        """The URL with its user and without the password: for command lines, which other users of a machine can read.
+
+        >>> Address.parse("mqtts://ann:secret@example.org").url_without_password
+        'mqtts://ann@example.org:8883'
+        """
+        user = f"{quote(self.username, safe='')}@" if self.username else ""
+        return str(self).replace("://", f"://{user}", 1)
 
     def __repr__(self) -> str:
         who = f", username={self.username!r}" if self.username else ""

@@ -62,14 +62,14 @@ from pyraft_lab.pending_requests import EMPTY, Outcome, PendingRequests, grace
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
-from pyraft_lab.runtime.recorder import Recorder
+from pyraft_lab.runtime.recorder import Recorder, Sent
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.runtime.timers import Timers
 from pyraft_lab.storage.base import Storage
-from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
+from pyraft_lab.trace.record import EventId, Fate, Kind, MessageId
 
 log = logging.getLogger(__name__)
-LETTERS = 512
+MAX_ENVELOPES = 512
 """The most messages that are taken at once: a flood must not delay the heartbeats."""
 INBOX = 16_384
 """Messages that may wait; beyond this the oldest are dropped, which Raft tolerates."""
@@ -94,11 +94,11 @@ class Driver:
         self.requests = OpenRequests(self.wake)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
-        self.machinist = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
+        self.applier = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
         self.endpoint: Endpoint | None = None
         self.changed: Callable[[], None] = lambda: None
         self._storage, self._reporter = storage, reporter
-        self._flights: list[Flight] = []
+        self._sent: list[Sent] = []
         self._leaving: list[tuple[NodeId, Envelope]] = []
         self._is_turning = False
         self._ended: list[Outcome] = []
@@ -160,7 +160,7 @@ class Driver:
         try:
             async with self._group as group:
                 group.create_task(self.disk.run())
-                group.create_task(self.machinist.run())
+                group.create_task(self.applier.run())
                 group.create_task(self._step_engine())
                 self.began.set()
         finally:
@@ -199,7 +199,7 @@ class Driver:
         while self._told:
             event, cause = self._told.popleft()
             self._step_after_due_timers(event, cause)
-        for _ in range(min(len(self._envelopes), LETTERS)):
+        for _ in range(min(len(self._envelopes), MAX_ENVELOPES)):
             src, envelope = self._envelopes.popleft()
             self._step_after_due_timers(Receive(src, envelope.message), envelope.cause, envelope.id)
         while self.clock.has_due:
@@ -265,10 +265,8 @@ class Driver:
         self._carry_out(step, id, received)
         self._is_turning = False
         if self._reporter.is_on:
-            self._reporter.record_step(
-                step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended
-            )
-            self._flights, self._ended = [], []
+            self._reporter.record_step(step, id=id, cause=cause, message=received, sent=self._sent, ended=self._ended)
+            self._sent, self._ended = [], []
         self._send_off()
 
     # Output
@@ -302,7 +300,7 @@ class Driver:
             case CancelTimer():
                 self.clock.cancel(command)
             case Apply() | TakeSnapshot() | RestoreMachine():
-                self.machinist.do(command, id)
+                self.applier.do(command, id)
             case Halt(why):
                 self._fatal = Panicked(why)
                 self._awake.set()
@@ -349,7 +347,7 @@ class Driver:
 
     def _queue_message(self, dst: NodeId, envelope: Envelope, received: MessageId | None = None) -> None:
         if self._reporter.tells_messages:
-            self._flights.append(self._reporter.flight(self.state.id, dst, envelope, received))
+            self._sent.append(Sent(dst, envelope, received, self._reporter.now()))
         self._leaving.append((dst, envelope))
         if not self._is_turning:
             self._send_off()

@@ -96,7 +96,26 @@ def test_pauses_grow_with_each_failure_and_begin_again_after_a_success() -> None
         levels.append(world.timers[RetryTimer()].level)
         world.fire(RetryTimer())
     assert levels == [1, 2, 3]
-    assert [world.timers[timer].level for timer in attempts(world)] == [3], "attempts grow too"
+    world.settle()
+    world.write("b")
+    world.break_off()
+    assert world.timers[RetryTimer()].level == 1
+
+
+def test_attempts_grow_with_each_silence_only_and_begin_again_after_an_answer() -> None:
+    world = World(nodes=(1,))
+    world.write("a")
+    levels = []
+    for end in ("refused", "silent", "silent", "answered"):
+        (attempt,) = attempts(world)
+        levels.append(world.timers[attempt].level)
+        if end == "silent":
+            world.fire(attempt)
+        elif end == "refused":
+            world.break_off()
+        if end != "answered":
+            world.fire(RetryTimer())
+    assert levels == [0, 0, 1, 2]
     world.settle()
     world.write("b")
     assert [world.timers[timer].level for timer in attempts(world)] == [0]
