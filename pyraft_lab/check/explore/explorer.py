@@ -33,6 +33,7 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.machine import KeyValue, making_machines
 from pyraft_lab.sim.simulation import Simulation
 
+__all__ = ["PROGRESS_EVERY", "Report", "Search", "Watcher", "explore"]
 _NONE: Mapping[str, Predicate] = {}
 Watcher = Callable[[int, int, int], None]
 """A function that is called now and then with the worlds found, the worlds queued, and the level of the search."""
