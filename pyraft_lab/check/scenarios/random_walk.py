@@ -75,7 +75,7 @@ class RandomWalk(Struct, frozen=True, kw_only=True):
     keys: int = 1
 
     def run(self, sim: Simulation) -> None:
-        """Walk through one simulation until its steps are used up or an invariant is violated; chance follows the seed."""
+        """Walk through one simulation until the steps are used up or an invariant is violated."""
         Walker(sim, self).run()
 
 
