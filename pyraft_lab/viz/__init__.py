@@ -3,6 +3,7 @@
 ``viz.roles.sketch(...)`` takes the same arguments and returns a static picture, for which Plotly is not needed.
 """
 
+from pyraft_lab.viz.answers import shares
 from pyraft_lab.viz.causes import why
 from pyraft_lab.viz.logs import logs
 from pyraft_lab.viz.measures import commit_latency, snapshots
@@ -19,6 +20,7 @@ __all__ = [
     "progress",
     "quorums",
     "roles",
+    "shares",
     "snapshots",
     "space_time",
     "sweep",

@@ -139,7 +139,8 @@ def _draw_cells(fig: Sketch, cells: Sequence[Cell], lanes: list[int]) -> None:
 
 def _shape(row: Cell, lane: int) -> dict[str, Any]:
     solid = {"color": palette.TEXT, "width": 2.2, "dash": "solid"}
-    dashed = {"color": palette.TEXT, "width": 1.6, "dash": "5px,4px"}
+    numeral = theme.numeral_colour(row.term)  # seen on the fill, whatever the page's colour is
+    dashed = {"color": numeral, "width": 1.8, "dash": "4px,3px"}
     return {
         "type": "rect",
         "x0": row.index - 0.45,

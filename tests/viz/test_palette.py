@@ -82,7 +82,7 @@ def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
     sim = run()
     short, long = (viz.logs(sim, title=title) for title in ("Logs", "What all the logs hold " * 6))
     lines = long.layout.title.text.split("<br>")
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert long.layout.margin.t > short.layout.margin.t
     assert long.story.startswith("What all the logs hold What")
 
