@@ -5,11 +5,13 @@ Three points: it answers every situation, it answers as Raft does, and a cluster
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.failure import STEPS
+from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises import apart
@@ -25,6 +27,9 @@ from pyraft_lab.exercises.situations import Difference, differences, in_words, s
 from pyraft_lab.exercises.skeletons import EMPTY
 from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
+
+if TYPE_CHECKING:
+    from pyraft_lab.viz.drawing import Drawing
 
 POINTS = 3
 LONGEST_STORY = 30
@@ -160,9 +165,7 @@ class RuleExercise(Exercise):
         """The failing run as SVG, message by message; the points, if no run failed."""
         if self.verdict is None or not self.verdict.capsule:
             return super().picture
-        with needed("plotly"):
-            from pyraft_lab.viz.verdicts import counterexample
-        return counterexample(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
     def _still(self) -> str:
         """The failing run as HTML, where Plotly is installed and the run can be played again."""
@@ -171,10 +174,16 @@ class RuleExercise(Exercise):
         try:
             with needed("plotly"):
                 from pyraft_lab.viz.drawing import twin
-                from pyraft_lab.viz.verdicts import counterexample
-            return twin(counterexample(self.simulation))
+            return twin(figure_of(self.simulation))
         except PyraftError:
             return ""
+
+
+def figure_of(run: Simulation) -> "Drawing":
+    """The picture of a failing run: its last messages, or what its clients saw if only they could see the failure."""
+    with needed("plotly"):
+        from pyraft_lab.viz.verdicts import counterexample, history
+    return counterexample(run) if run.violations else history(check_linearizable(run.history, "kv", steps=STEPS))
 
 
 def judge_apart(name: str, source: str) -> Verdict:

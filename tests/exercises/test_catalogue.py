@@ -135,3 +135,9 @@ def test_a_broken_table_is_mended_by_the_right_rule() -> None:
     assert "leader completeness" in str(wrong)
     with pytest.raises(NoRule, match="not at hand"):
         one.answer(len)
+
+
+@pytest.mark.parametrize("name", ["mend-early-reads", "mend-conflicts"])
+def test_a_broken_table_says_what_falls(name: str) -> None:
+    assert "is violated" in exercises.mend(name).text
+    assert "nothing is violated" not in exercises.mend(name).text
