@@ -10,7 +10,6 @@ from pyraft_lab.exercises import widgets
 from pyraft_lab.exercises.hints import Hints
 from pyraft_lab.exercises.marked import Marked, page, points
 from pyraft_lab.exercises.reference import Blank, reference_answer
-from pyraft_lab.extras import needed
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -79,10 +78,10 @@ class Exercise(ABC):
     @property
     def picture(self) -> str:
         """A static picture as SVG: of the last answer where it has one, else the points so far."""
-        with needed("plotly"):
-            from pyraft_lab.viz.answers import shares
+        from pyraft_lab.viz.answers import shares
+
         had = {"points": self.score, "left": self.out_of - self.score}
-        return shares(had, title=self.exercise, finding=points(self.score, self.out_of)).to_svg()
+        return shares.sketch(had, title=self.exercise, finding=points(self.score, self.out_of)).to_svg()
 
     def _blank(self) -> str:
         return f"{self.exercise} is not answered yet: replace the ... by your answer"

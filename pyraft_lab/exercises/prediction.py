@@ -12,7 +12,6 @@ from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.exercises.exercise import Entry, Exercise
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
-from pyraft_lab.extras import needed
 
 MOST_SEEDS = 10_000
 MOST_CHOICES = 12
@@ -120,23 +119,20 @@ class Prediction(Exercise):
         return dict(found)
 
     def _bars(self, counts: Mapping[str, int], guess: str) -> str:
-        try:
-            with needed("plotly"):
-                from pyraft_lab.viz.answers import shares
-                from pyraft_lab.viz.drawing import twin
-            return twin(shares(counts, guess=guess, title=self.question))
-        except PyraftError:
-            return ""
+        from pyraft_lab.viz.answers import shares
+        from pyraft_lab.viz.sketch import twin
+
+        return twin(shares.sketch(counts, guess=guess, title=self.question))
 
     @property
     def picture(self) -> str:
         """The bars as SVG, once the prediction is made."""
         if self.last is None:
             return super().picture
-        with needed("plotly"):
-            from pyraft_lab.viz.answers import shares
+        from pyraft_lab.viz.answers import shares
+
         ordered = {choice: self.counts.get(choice, 0) for choice in self._values}
-        return shares(ordered, guess=str(self.last.answer), title=self.question).to_svg()
+        return shares.sketch(ordered, guess=str(self.last.answer), title=self.question).to_svg()
 
 
 def _luck(*, right: bool, once: bool, usual: str) -> str:

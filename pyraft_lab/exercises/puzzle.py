@@ -11,7 +11,6 @@ from msgspec import Struct
 from pyraft_lab.errors import CapsuleError, PyraftError
 from pyraft_lab.exercises.exercise import Entry, Exercise
 from pyraft_lab.exercises.marked import Marked
-from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import ExternalAction
 
@@ -123,20 +122,17 @@ class Puzzle(Exercise):
     @property
     def picture(self) -> str:
         """The run so far as SVG, message by message."""
-        with needed("plotly"):
-            from pyraft_lab.viz.timelines import roles
-        return roles(self.simulation, title=self._puzzle.goal).to_svg()
+        from pyraft_lab.viz.timelines import roles
+
+        return roles.sketch(self.simulation, title=self._puzzle.goal).to_svg()
 
 
 def _still(run: Simulation) -> str:
-    """Who led when, as HTML, where Plotly is installed."""
-    try:
-        with needed("plotly"):
-            from pyraft_lab.viz.drawing import twin
-            from pyraft_lab.viz.timelines import roles
-        return twin(roles(run))
-    except PyraftError:
-        return ""
+    """Who led when, as HTML."""
+    from pyraft_lab.viz.sketch import twin
+    from pyraft_lab.viz.timelines import roles
+
+    return twin(roles.sketch(run))
 
 
 def entry_of_puzzle(puzzle: PuzzleText) -> Entry:

@@ -25,11 +25,10 @@ from pyraft_lab.exercises.rule_answers import ANSWERS
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS, RuleText
 from pyraft_lab.exercises.situations import Difference, differences, in_words, situations
 from pyraft_lab.exercises.skeletons import EMPTY
-from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
 
 if TYPE_CHECKING:
-    from pyraft_lab.viz.drawing import Drawing
+    from pyraft_lab.viz.sketch import Sketch
 
 POINTS = 3
 LONGEST_STORY = 30
@@ -168,22 +167,24 @@ class RuleExercise(Exercise):
         return figure_of(self.simulation).to_svg()
 
     def _still(self) -> str:
-        """The failing run as HTML, where Plotly is installed and the run can be played again."""
+        """The failing run as HTML, if the run can be played again."""
         if self.verdict is None or not self.verdict.capsule:
             return ""
         try:
-            with needed("plotly"):
-                from pyraft_lab.viz.drawing import twin
+            from pyraft_lab.viz.sketch import twin
+
             return twin(figure_of(self.simulation))
         except PyraftError:
             return ""
 
 
-def figure_of(run: Simulation) -> "Drawing":
+def figure_of(run: Simulation) -> "Sketch":
     """The picture of a failing run: its last messages, or what its clients saw if only they could see the failure."""
-    with needed("plotly"):
-        from pyraft_lab.viz.verdicts import counterexample, history
-    return counterexample(run) if run.violations else history(check_linearizable(run.history, "kv", steps=STEPS))
+    from pyraft_lab.viz.verdicts import counterexample, history
+
+    if run.violations:
+        return counterexample.sketch(run)
+    return history.sketch(check_linearizable(run.history, "kv", steps=STEPS))
 
 
 def judge_apart(name: str, source: str) -> Verdict:

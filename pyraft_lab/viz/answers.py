@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from pyraft_lab.trace import given
 from pyraft_lab.viz import palette, theme
-from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.figure import draws
+from pyraft_lab.viz.sketch import Sketch
 
 
-def shares(counts: Mapping[str, int], *, guess: str = "", title: str | None = None, finding: str = "") -> Drawing:
+@draws
+def shares(counts: Mapping[str, int], *, guess: str = "", title: str | None = None, finding: str = "") -> Sketch:
     """Bars of counts, one for each choice, in the given order; the ``guess`` has a heavy frame and a word.
 
     ``finding`` is the sentence below the title; without it, the figure names the most frequent choice.
@@ -40,7 +42,7 @@ def shares(counts: Mapping[str, int], *, guess: str = "", title: str | None = No
     )
     for row, (name, word) in enumerate(zip(names, said, strict=True)):
         fig.add_annotation(theme.note(counts[name], row, word, xshift=6))
-    fig.update_yaxes(
+    fig.update_y_axis(
         tickvals=list(range(len(names))),
         ticktext=[_short(name) for name in names],
         range=[len(names) - 0.45, -0.55],
@@ -48,7 +50,7 @@ def shares(counts: Mapping[str, int], *, guess: str = "", title: str | None = No
         zeroline=False,
         fixedrange=True,
     )
-    fig.update_xaxes(range=[0, max(total, 1) * 1.35], gridcolor=palette.HAIRLINE, zeroline=False)
+    fig.update_x_axis(range=[0, max(total, 1) * 1.35], gridcolor=palette.HAIRLINE, zeroline=False)
     fig.update_layout(margin={"l": 12 + 7 * max(len(_short(name)) for name in names)})
     return fig
 
