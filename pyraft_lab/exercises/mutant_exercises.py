@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.failure import failure
 from pyraft_lab.check.find_violation import find_violation
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
@@ -15,9 +16,8 @@ from pyraft_lab.exercises.looks import shortened
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.exercises.own_code import source_of
-from pyraft_lab.exercises.rule_exercise import judge_apart
+from pyraft_lab.exercises.rule_exercise import figure_of, judge_apart
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS
-from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
 
 
@@ -55,7 +55,7 @@ class Diagnosis(Exercise):
         run = self.simulation
         story = "\n".join(f"  {line}" for line in _discreet(run.trace.story()).splitlines())
         rules = "\n".join(f"  {rule}: {RULE_TEXTS[rule].decides}" for rule, _ in self.choices)
-        return f"{run.violations[0].name} is violated in this run. Which rule is wrong?\n{story}\n{rules}"
+        return f"{_what_falls(run)} is violated in this run. Which rule is wrong?\n{story}\n{rules}"
 
     def read(self, given: Any) -> str:
         """The name of one of the rules; raises ``UnknownAnswer`` for others."""
@@ -79,9 +79,7 @@ class Diagnosis(Exercise):
     @property
     def picture(self) -> str:
         """The failing run as SVG, message by message."""
-        with needed("plotly"):
-            from pyraft_lab.viz.verdicts import counterexample
-        return counterexample(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
 
 class Mending(Exercise):
@@ -108,7 +106,7 @@ class Mending(Exercise):
         """What the wrong rule does, and what to hand in."""
         mutant = MUTANTS[self._mutant]
         return (
-            f"A Raft that {mutant.description} ({mutant.section}): {self.simulation.violations[0].name} is violated.\n"
+            f"A Raft that {mutant.description} ({mutant.section}): {_what_falls(self.simulation)} is violated.\n"
             f"  {self.rule} is wrong; it decides {RULE_TEXTS[self.rule].decides}\n"
             f"  write the right one: def {self.rule}(...), then .answer({self.rule})"
         )
@@ -132,13 +130,16 @@ class Mending(Exercise):
     @property
     def picture(self) -> str:
         """The failing run as SVG."""
-        with needed("plotly"):
-            from pyraft_lab.viz.verdicts import counterexample
-        return counterexample(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
 
 def _mutant(text: MutantText) -> Mutant:
     return MUTANTS[text.mutant]
+
+
+def _what_falls(run: Simulation) -> str:
+    found = failure(run)
+    return found.name if found else "nothing"
 
 
 @lru_cache(maxsize=32)
