@@ -1,4 +1,4 @@
-"""A live node's side of clients: it carries out what `client.service` decides, and refuses what is too much."""
+"""A live node's side of clients: it carries out what `client.serving` decides, and refuses what is too much."""
 
 import asyncio
 from asyncio import Future
@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from pyraft_lab.client.requests import FindOutcome, Request, WriteBatch
-from pyraft_lab.client.service import BatchName, EnsureRead, ProposeBatch, WaitForBatch, decide, reply
+from pyraft_lab.client.serving import BatchName, EnsureRead, ProposeBatch, WaitForBatch, decide, reply
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.types import LogId

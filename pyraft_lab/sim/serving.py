@@ -1,4 +1,4 @@
-"""A simulated node's side of clients: it carries out what `pyraft_lab.client.service` decides.
+"""A simulated node's side of clients: it carries out what `pyraft_lab.client.serving` decides.
 
 :mod:`pyraft_lab.runtime.client_requests` does so at a live node.
 """
@@ -9,7 +9,7 @@ from typing import Any, assert_never
 from msgspec.structs import replace
 
 from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, WriteBatch
-from pyraft_lab.client.service import (
+from pyraft_lab.client.serving import (
     BatchName,
     Decision,
     EnsureRead,

@@ -311,7 +311,7 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class OpenCall(Struct, frozen=True, kw_only=True):
-    """An unanswered call; ``joint`` is the index of the committed joint membership whose end a membership change waits for."""
+    """An unanswered call; a membership change waits for the end of the joint membership at index ``joint``."""
 
     id: RequestId
     call: Call
