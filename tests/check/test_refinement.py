@@ -70,7 +70,7 @@ def test_the_storms_bring_what_is_hard() -> None:
 
 
 FOUND = {
-    "votes for everybody": (raft(broken.VOTES_FOR_EVERYBODY), "its vote of this term is given"),
+    "votes for everybody": (raft(broken.VOTES_FOR_EVERYBODY), "its vote of this term is given|is more up-to-date than"),
     "half is a quorum": (raft(broken.HALF_IS_ENOUGH), "voted for it"),
     "joint as union": (raft(broken.JOINT_AS_UNION), "voted for it|not held by a majority|is not committed"),
     "commits by counting": (raft(broken.COMMITS_BY_COUNTING), "of an earlier term"),
