@@ -1,13 +1,13 @@
 """Campaigns: run every seed under faults on any executor; the result is a frame with a capsule of every failure.
 
->>> from pyraft_lab.sim.sweep import Serial
+>>> from pyraft_lab import Serial
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from hashlib import blake2b
 from pathlib import Path
 from pickle import PicklingError
@@ -22,6 +22,7 @@ from pyraft_lab import __version__
 from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, function, instance, integer, number
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
+from pyraft_lab.concurrency import worker_processes
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.state import Leader
@@ -154,8 +155,9 @@ def run_campaign(
 ) -> Campaign:
     """Run a cluster for ``seconds`` (virtual) under faults for every seed; check safety, history and liveness of each.
 
-    ``executor`` is any of ``concurrent.futures`` or similar (default: a process for every core). With a ``path`` to a
-    ``.parquet`` file the rows are saved there, and the next campaign on that file runs only the missing seeds.
+    ``executor`` is any of ``concurrent.futures`` or similar (default: a process for every core; this process, if no
+    other can be started). With a ``path`` to a ``.parquet`` file the rows are saved there, and the next campaign on
+    that file runs only the missing seeds.
     ``progress`` is called with every new row. Raises ``ConfigError`` for invalid settings.
     """
     wanted = _seeds(seeds)
@@ -176,7 +178,7 @@ def run_campaign(
     if executor is not None:
         _run_all(executor, trial, todo, book, progress)
     elif todo:
-        with ProcessPoolExecutor() as pool:
+        with worker_processes() as pool:
             _run_all(pool, trial, todo, book, progress)
     return Campaign(book.rows.values())
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.cell_lifecycle import end_with_the_cell, running
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.ticker import Ticker
+from pyraft_lab.lab.ticker import Ticker, ticker
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace
@@ -77,7 +77,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         object.__setattr__(self, "_follower", follower)
         self._wait_for_the_page()
         self.observe(lambda _: self._rest(0.0), "_js2py_layoutDelta")  # the page has drawn it
-        object.__setattr__(self, "_ticker", Ticker(self._refresh, name=f"live figure: {follower.name}"))
+        object.__setattr__(self, "_ticker", ticker(self._refresh, name=f"live figure: {follower.name}"))
         self._ticker.start()
         end_with_the_cell(self._ticker.close)
 

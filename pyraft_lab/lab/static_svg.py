@@ -10,7 +10,7 @@ from pyraft_lab.lab.explain import written
 from pyraft_lab.lab.ring import SCENE, ring, tallies, text
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.term_colours import NO_TERM, term_colour
-from pyraft_lab.viz.drawing import image
+from pyraft_lab.viz.image import image
 from pyraft_lab.viz.palette import CARD, FAINT, MUTED, NUMERAL, PAPER, STATIC_STYLE, TEXT
 from pyraft_lab.viz.theme import FONT, node_name, numeral_colour
 

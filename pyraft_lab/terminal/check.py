@@ -19,10 +19,10 @@ from pyraft_lab.check.find_violation import find_violation, mutant
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.shrink import shrink
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.faults.generate import LEVELS
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.simulate import FELL, SAFE, in_one_line, parser_of, settings_of, show_capsule
 

@@ -1,11 +1,10 @@
 """A figure with two alternatives: a static picture for pages without scripts, and a text for screen readers."""
 
-from base64 import b64encode
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
+from pyraft_lab.viz.image import image
 from pyraft_lab.viz.palette import on_any_background
 from pyraft_lab.viz.svg import svg
 from pyraft_lab.viz.svg_marks import TAG
@@ -54,9 +53,3 @@ def words_of(figure: go.Figure) -> str:
     more = (figure.layout.meta or {}).get("words", "")
     parts = [title.text, title.subtitle.text, more]
     return ". ".join(TAG.sub(" ", str(part)).strip(". ") for part in parts if part)
-
-
-def image(picture: str, words: str) -> str:
-    """A picture as HTML that untrusted notebooks also show, with its text for screen readers."""
-    data = b64encode(picture.encode()).decode()
-    return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{data}" style="max-width:100%">'

@@ -7,8 +7,6 @@ from html import escape, unescape
 from math import atan2, cos, hypot, isnan, pi, sin
 from typing import Any
 
-import numpy as np
-
 from pyraft_lab.viz.axis import Axis
 from pyraft_lab.viz.palette import DEEP, NUMERAL, PAPER, SHALLOW, TEXT
 
@@ -45,6 +43,8 @@ def numbers(value: Any) -> list[Any]:
     if value is None:
         return []
     if isinstance(value, Mapping):  # an array of numbers, packed for the browser
+        import numpy as np  # whatever packed it has it
+
         packed = np.frombuffer(b64decode(value["bdata"]), dtype=value["dtype"])
         shape = [int(size) for size in str(value["shape"]).split(",")] if "shape" in value else [len(packed)]
         return list(packed.reshape(shape).tolist())

@@ -5,14 +5,16 @@ Meaning never depends on colour alone: it must survive print, dark themes and co
 
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import Any
-
-import plotly.graph_objects as go
+from typing import TYPE_CHECKING, Any
 
 from pyraft_lab.term_colours import DARK, term_colour
 from pyraft_lab.trace import given
-from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.palette import FAINT, HAIRLINE, MUTED, NUMERAL, PAPER, TEXT
+
+if TYPE_CHECKING:  # a Lab takes colours from here, and needs no Plotly
+    import plotly.graph_objects as go
+
+    from pyraft_lab.viz.drawing import Drawing
 
 WIDEST = {"title": 76, "finding": 92}
 """How many characters of each fit a line of a narrow page."""
@@ -78,7 +80,7 @@ def figure(
     words: str = "",
     axis_below: bool = True,
     **layout: Any,
-) -> Drawing:
+) -> "Drawing":
     """An empty figure in the style of this library; it needs no network and no template.
 
     ``title`` says what the figure shows, ``finding`` (below it) the result in these numbers, ``key`` (at the bottom)
@@ -90,6 +92,8 @@ def figure(
     legend = 24 if layout.get("showlegend") else 0
     axis = 48 if axis_below else 8
     top, bottom = 18 + 26 * len(heading), axis + 6 + 16 * len(lines) + legend
+    from pyraft_lab.viz.drawing import Drawing
+
     fig = Drawing()
     fig.update_layout(
         template="none",
@@ -119,14 +123,14 @@ def figure(
     return fig
 
 
-def empty_figure(title: str, why: str) -> Drawing:
+def empty_figure(title: str, why: str) -> "Drawing":
     """A figure without data; ``why`` gives the reason, and what to do."""
     fig = figure(title, why, height=8, axis_below=False, words=f"nothing to see: {why}")
     fig.update_xaxes(visible=False).update_yaxes(visible=False)
     return fig
 
 
-def add_finding(fig: Drawing, finding: str) -> None:
+def add_finding(fig: "Drawing", finding: str) -> None:
     """Write the finding below the title, with the space that it needs."""
     said, before = wrap(finding, WIDEST["finding"]), fig.layout.title.subtitle.text
     more = 18 * (len(said) - len(before.split("<br>") if before else []))
@@ -156,7 +160,7 @@ def note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
     return {"x": x, "y": y, "text": text, **look, **more}
 
 
-def lanes(fig: go.Figure, nodes: Sequence[int], *, names: Sequence[str] | None = None, above: int = 0) -> None:
+def lanes(fig: "go.Figure", nodes: Sequence[int], *, names: Sequence[str] | None = None, above: int = 0) -> None:
     """The y axis with one lane for each server, the first on top, and ``above`` additional lanes on top of it."""
     fig.update_yaxes(
         tickvals=list(range(len(nodes))),
@@ -168,7 +172,7 @@ def lanes(fig: go.Figure, nodes: Sequence[int], *, names: Sequence[str] | None =
     )
 
 
-def seconds(fig: go.Figure, start: float, stop: float) -> None:
+def seconds(fig: "go.Figure", start: float, stop: float) -> None:
     """The x axis of a chart in which time runs to the right."""
     room = max(stop - start, 1e-3) * 0.02
     fig.update_xaxes(

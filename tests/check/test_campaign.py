@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from pyraft_lab.check.campaign import SAVED_EVERY, Row, run_campaign
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial
 
 HASTY = raft(replace(RAFT, waits_for_disk=accepts_before_disk))
 
