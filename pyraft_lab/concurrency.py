@@ -60,6 +60,12 @@ def has_processes() -> bool:
     return has_threads()
 
 
+def need_processes(instead: str) -> None:
+    """Raise ``PyraftError`` with what to do ``instead``, if no process can be started."""
+    if not has_processes():
+        raise PyraftError(f"no process can be started here, as in a browser tab; {instead}")
+
+
 def one_worker(name: str) -> Executor:
     """An executor that runs one task after the other: in a thread of its own, or at once where there are no threads."""
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) if has_threads() else Serial()

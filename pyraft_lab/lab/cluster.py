@@ -234,7 +234,7 @@ class ClusterSession(LiveSession):
         self._is_frozen = False
         is_far = not isinstance(cluster, LocalCluster)
         self._acts: Acts = QUICK if is_far else {**QUICK, **NEAR}
-        self._brief = BRIEF
+        self._at_once = AT_ONCE
         self._waits: Waits = {**SLOW, Write: write_in_a_session if is_far else write}
         super().__init__(cluster.trace, gate_of(cluster))
 
@@ -246,7 +246,7 @@ class ClusterSession(LiveSession):
     @property
     def about(self) -> Json:
         """The header, with the possible actions."""
-        return {"title": "live cluster", "can": tags([*self._brief, *self._acts, *self._waits, *get_args(AtGate)])}
+        return {"title": "live cluster", "can": tags([*self._at_once, *self._acts, *self._waits, *get_args(AtGate)])}
 
     def gate(self) -> GateNews:
         """Whether messages are held, and whether the timers are frozen."""
@@ -267,8 +267,8 @@ class ClusterSession(LiveSession):
             self.at_gate(action)
         elif type(action) in self._waits:
             self.start(lambda: self._waits[type(action)](self._cluster, action))
-        elif type(action) in self._brief:
-            self.finish(lambda: self._carry_out_brief(action))
+        elif type(action) in self._at_once:
+            self.finish(lambda: self._carry_out_at_once(action))
         elif type(action) in self._acts:
             self._acts[type(action)](self._cluster, action)
             self._keep_frozen(action)
@@ -277,8 +277,8 @@ class ClusterSession(LiveSession):
                 f"the Lab cannot do this to a live cluster: {type(action).__name__}; call the cluster's own methods"
             )
 
-    async def _carry_out_brief(self, action: LiveAction) -> None:
-        await self._brief[type(action)](self._cluster, action)
+    async def _carry_out_at_once(self, action: LiveAction) -> None:
+        await self._at_once[type(action)](self._cluster, action)
         self._keep_frozen(action)
 
     def _keep_frozen(self, action: LiveAction) -> None:
@@ -301,7 +301,7 @@ def gate_of(cluster: Cluster) -> Gate:
 
 Acts = Mapping[type[Any], Callable[[Any, Any], object]]
 Waits = Mapping[type[Any], Callable[[Any, Any], Coroutine[Any, Any, object]]]
-BRIEF: Waits = {
+AT_ONCE: Waits = {
     Crash: lambda cluster, order: cluster.kill(order.node),
     Restart: lambda cluster, order: cluster.restart(order.node),
 }

@@ -10,7 +10,7 @@ import anywidget
 import traitlets
 
 from pyraft_lab.cell_lifecycle import end_with_the_cell
-from pyraft_lab.lab.live import Live, check_live
+from pyraft_lab.lab.live_source import Live, check_live
 from pyraft_lab.lab.meter import Meter, Reading, records_after
 from pyraft_lab.lab.ticker import ticker
 from pyraft_lab.term_colours import term_colour

@@ -8,6 +8,7 @@ task on the loop that runs: a cell that computes holds it up.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from typing import Protocol, Self
@@ -133,14 +134,19 @@ class LoopTicker:
     def join(self, timeout: float) -> None:
         """Wait until it has ended, where Python can suspend a call."""
         if self.is_alive:
-            wait_here(asyncio.wait_for(self._over.wait(), timeout))
+            wait_here(self._ended(timeout))
+
+    async def _ended(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
 
     async def _run(self) -> None:
         goes_on = True
         while goes_on and not self._over.is_set():
             began = time.monotonic()
             goes_on = self._refresh()
-            await asyncio.sleep(due(began, time.monotonic(), self._pause) - time.monotonic())
+            await self._ended(due(began, time.monotonic(), self._pause) - time.monotonic())
         await self._over.wait()
 
 

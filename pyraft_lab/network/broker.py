@@ -22,7 +22,7 @@ from typing import Literal, Self
 import msgspec
 from msgspec import Struct
 
-from pyraft_lab.concurrency import has_processes
+from pyraft_lab.concurrency import need_processes
 from pyraft_lab.errors import ConfigError, NetworkFailed
 from pyraft_lab.network.access import Account, access_list, password_file
 from pyraft_lab.network.address import Certificates
@@ -35,7 +35,6 @@ RUN_UNTIL_PARENT_ENDS = '"$@" </dev/null & echo $!; read -r _; kill -9 $! 2>/dev
 
 It uses kill -9: mosquitto ignores a SIGTERM right after its start, and has nothing to save.
 """
-NO_PROCESSES = "no process can be started here, as in a browser tab"
 RUNNING = " running"
 """A part of the last line that a broker logs before it accepts connections."""
 
@@ -69,8 +68,7 @@ def start(
 
     It ends with ``stop()``, with the ``with`` block, or with this process, even after kill -9.
     """
-    if not has_processes():
-        raise NetworkFailed("a local broker", NO_PROCESSES, advice="name the URL of a broker that runs elsewhere")
+    need_processes("name the URL of a broker that runs elsewhere")
     kind = kind or ("mosquitto" if mosquitto() else "embedded")
     for _ in range(5):
         broker = Broker(kind, port or free_port(), host=host, access_control=access_control)

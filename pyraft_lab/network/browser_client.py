@@ -17,7 +17,7 @@ from pyraft_lab.errors import ConfigError
 from pyraft_lab.network.address import Address, Certificates, Settings
 
 SCRIPT = Path(__file__).parent / "static" / "mqtt.esm.js"
-OUTLIVES = 10.0
+KEPT_CALLABLE = 10.0
 """Seconds for which a callback stays callable after its use: JavaScript may still hold it."""
 NO_LIBRARY = -1
 """The code of the error that says that MQTT.js is missing."""
@@ -126,7 +126,7 @@ class Client:
         self._ended.set_exception(MqttError(why))
         self._session.end(False)  # noqa: FBT003 (of MQTT.js: say goodbye)
         proxies, self._proxies = self._proxies, []
-        asyncio.get_running_loop().call_later(OUTLIVES, lambda: [proxy.destroy() for proxy in proxies])
+        asyncio.get_running_loop().call_later(KEPT_CALLABLE, lambda: [proxy.destroy() for proxy in proxies])
 
     async def _acknowledged(self, start: Callable[[Any], None], seconds: float | None) -> None:
         """Start an exchange and wait for the broker's answer."""
@@ -145,7 +145,7 @@ class Client:
                 raise MqttError("the connection has ended" if self._ended.done() else "the operation timed out")
             answer.result()
         finally:
-            asyncio.get_running_loop().call_later(OUTLIVES, proxy.destroy)
+            asyncio.get_running_loop().call_later(KEPT_CALLABLE, proxy.destroy)
 
 
 async def enter(settings: Settings, id: str, deliver: Deliver, will: Will | None) -> Client:

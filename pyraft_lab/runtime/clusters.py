@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.arguments import MAX_NODES, directory, integer, node_pair, probability, seconds, sides, time_range
 from pyraft_lab.cell_lifecycle import end_with_the_cell
-from pyraft_lab.concurrency import to_thread
+from pyraft_lab.concurrency import need_processes, to_thread
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
@@ -179,6 +179,7 @@ class Cluster(ABC):
         """Start the nodes on the cluster's own thread; ``_stack`` holds the undo of each part."""
 
     async def _start_broker(self) -> None:
+        need_processes("name the URL of a broker that runs elsewhere, such as ws://host:9001")
         from pyraft_lab.network.broker import start
 
         self.broker = await self._in_thread(start, lambda broker: broker.stop())
