@@ -16,6 +16,8 @@ EXTRAS: Mapping[str, str] = {
     "yaml": "plans",
     "aiomqtt": "mqtt",
     "amqtt": "mqtt",
+    "websockets": "mqtt",
+    "segno": "mqtt",
     "opentelemetry": "otel",
     "distributed": "scale",
     "anywidget": "lab",
