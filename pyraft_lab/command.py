@@ -27,7 +27,7 @@ MAX_DEPTH = 100
 MAX_BYTES = 64 << 20
 """The maximum size of a command in bytes; every disk and network carries this much in one piece."""
 TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
-LEAST, GREATEST = -(2**63), 2**64 - 1
+MIN_NUMBER, MAX_NUMBER = -(2**63), 2**64 - 1
 """The range of MessagePack's whole numbers."""
 
 _pack = Encoder().encode
@@ -257,4 +257,4 @@ def _long(data: bytes, place: int) -> tuple[int | None, int]:
 
 def is_portable_number(number: float) -> bool:
     """Whether a number is the same on every machine: finite, and within 64 bits if it is whole."""
-    return LEAST <= number <= GREATEST if isinstance(number, int) else isfinite(number)
+    return MIN_NUMBER <= number <= MAX_NUMBER if isinstance(number, int) else isfinite(number)

@@ -9,8 +9,8 @@ from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.runtime.metrics import leader_of
 from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.terminal.link_faults import listed
 from pyraft_lab.terminal.members import membership_of, missing_majority
-from pyraft_lab.terminal.obedience import listed
 
 PAUSE = 0.2
 """Seconds between two checks of the room."""

@@ -47,7 +47,7 @@ async def _teach(chosen: argparse.Namespace) -> int:
             front = _screen(chosen.cluster, remote, commands) if is_terminal() else _listen(commands)
             tasks.append(group.create_task(front))
             await stop.wait()
-            commands.decree, commands.room = LinkFaults(), Room()
+            commands.faults, commands.room = LinkFaults(), Room()
             commands.publish()
             await bots.leave()
             for task in tasks:
@@ -70,7 +70,7 @@ class CommandQueue:
         if line.strip() == "cancel" and self._running:
             self.close()
             return
-        task = asyncio.create_task(self._obey(line))
+        task = asyncio.create_task(self._execute(line))
         self._running[task] = (line, asyncio.get_running_loop().time())
         task.add_done_callback(lambda done: self._running.pop(done, None))
 
@@ -88,7 +88,7 @@ class CommandQueue:
         told = ", ".join(f"{line} ({seconds:.0f} s)" for line, seconds in slow)
         return Text(f"running: {told}; type cancel to stop waiting" if told else "", style="bold")
 
-    async def _obey(self, line: str) -> None:
+    async def _execute(self, line: str) -> None:
         told, is_done = await carried_out(self._commands, line)
         self.answer = Text(told, style="" if is_done else "red")
 

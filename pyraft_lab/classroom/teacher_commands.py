@@ -15,8 +15,8 @@ from pyraft_lab.runtime.room import Room
 from pyraft_lab.runtime.rpc import TransferLeader
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.acts import BadArguments, NamedCommand, name_of, read_arguments
+from pyraft_lab.terminal.link_faults import check_divides, check_known, groups_of, impose, listed
 from pyraft_lab.terminal.members import remove
-from pyraft_lab.terminal.obedience import check_divides, check_known, groups_of, impose, listed
 from pyraft_lab.terminal.values import value_of
 
 COMMAND_TIMEOUT = 10.0
@@ -63,14 +63,14 @@ class TeacherCommands:
     """Carry out the teacher's commands, and keep the room's settings."""
 
     def __init__(self, remote: Remote, bots: Bots, room: Room, stop: asyncio.Event) -> None:
-        self.remote, self.bots, self.room, self.decree = remote, bots, room, LinkFaults()
+        self.remote, self.bots, self.room, self.faults = remote, bots, room, LinkFaults()
         self._stop = stop
         self._client = remote.client(deadline=COMMAND_TIMEOUT)
 
     @property
     def faults_in_force(self) -> str:
         """The settings in force, in one line."""
-        told = [_links(self.decree), f"{self.bots.seats} seats filled" if self.bots.seats else ""]
+        told = [_links(self.faults), f"{self.bots.seats} seats filled" if self.bots.seats else ""]
         told += [f"clocks {self.room.pace:g} times slower" if self.room.pace != 1 else ""]
         told += [f"by hand: {_listed(self.room.by_hand)}" if self.room.by_hand else ""]
         told += ["answers count" if self.room.for_real else ""]
@@ -78,7 +78,7 @@ class TeacherCommands:
 
     def publish(self) -> None:
         """Publish the settings to every node of the room."""
-        self.remote.publish_faults(self.decree)
+        self.remote.publish_faults(self.faults)
         self.remote.publish_room(self.room)
 
     async def carry_out(self, line: str) -> str:
@@ -101,16 +101,16 @@ class TeacherCommands:
                 groups = groups_of(given)
                 check_known(self.remote, (node for group in groups for node in group))
                 check_divides(self.remote, groups)
-                decree = replace(self.decree, groups=groups)
+                faults = replace(self.faults, groups=groups)
             case "cut", (src, dst):
-                decree = replace(self.decree, cuts=(*self.decree.cuts, self._way(src, dst)))
+                faults = replace(self.faults, cuts=(*self.faults.cuts, self._way(src, dst)))
             case "loss", (share,):
-                decree = replace(self.decree, loss=share)
+                faults = replace(self.faults, loss=share)
             case "delay", (shortest, longest):
-                decree = replace(self.decree, delay=_delay(shortest, longest))
+                faults = replace(self.faults, delay=_delay(shortest, longest))
             case _:
-                decree = LinkFaults()
-        return await self._impose(decree)
+                faults = LinkFaults()
+        return await self._impose(faults)
 
     def _way(self, src: NodeId, dst: NodeId) -> tuple[NodeId, NodeId]:
         check_known(self.remote, (src, dst))
@@ -118,13 +118,13 @@ class TeacherCommands:
             raise ConfigError("cut", f"{src} {dst}", "a node has no link to itself; name two nodes")
         return src, dst
 
-    async def _impose(self, decree: LinkFaults) -> str:
+    async def _impose(self, faults: LinkFaults) -> str:
         """Apply link faults; a later command may replace them meanwhile."""
-        self.decree = decree
-        obeyed = await impose(self.remote, decree, seconds=COMMAND_TIMEOUT, is_over=lambda: self.decree is not decree)
-        who = f"applied by {listed(obeyed)}" if obeyed else "no node is here yet; nodes that join will apply it"
-        deaf = self.remote.metrics.keys() - set(obeyed)
-        return f"{_links(decree) or 'no link faults'}; {who}" + (f", not by {listed(deaf)}" if deaf else "")
+        self.faults = faults
+        applied = await impose(self.remote, faults, seconds=COMMAND_TIMEOUT, is_over=lambda: self.faults is not faults)
+        who = f"applied by {listed(applied)}" if applied else "no node is here yet; nodes that join will apply it"
+        missing = self.remote.metrics.keys() - set(applied)
+        return f"{_links(faults) or 'no link faults'}; {who}" + (f", not by {listed(missing)}" if missing else "")
 
     async def _seat(self, seats: int, *, is_sure: bool) -> str:
         if not is_sure and (why := self.bots.what_would_be_lost(seats)):
@@ -192,12 +192,12 @@ def _value(text: str) -> Any:
         raise BadArguments(f"write: {wrong}") from None
 
 
-def _links(decree: LinkFaults) -> str:
+def _links(faults: LinkFaults) -> str:
     """The link faults, in words; empty if there are none."""
-    told = [" | ".join(_listed(group) for group in decree.groups)] if decree.groups else []
-    told += [f"{src} → {dst} cut" for src, dst in decree.cuts]
-    told += [f"loss {decree.loss:.0%}"] if decree.loss else []
-    told += [f"delay {decree.delay[0]:g} to {decree.delay[1]:g} s"] if decree.delay[1] else []
+    told = [" | ".join(_listed(group) for group in faults.groups)] if faults.groups else []
+    told += [f"{src} → {dst} cut" for src, dst in faults.cuts]
+    told += [f"loss {faults.loss:.0%}"] if faults.loss else []
+    told += [f"delay {faults.delay[0]:g} to {faults.delay[1]:g} s"] if faults.delay[1] else []
     return ", ".join(told)
 
 

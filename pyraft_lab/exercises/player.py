@@ -173,12 +173,12 @@ class Player:
             return None
         given = mark(reference, asked.question, answer)
         if self.room.for_real and not given.right:
-            given = mark(reference, asked.question, answer, done=self._obeyed(step(state, asked.waiting.event), given))
+            given = mark(reference, asked.question, answer, done=self._can_do(step(state, asked.waiting.event), given))
         self.marks.append(given)
         self._carry_out(asked.waiting, given)
         return given
 
-    def _obeyed(self, own: Step, given: Mark) -> bool:
+    def _can_do(self, own: Step, given: Mark) -> bool:
         """Whether the node can do what the player answered; it can always send no answer."""
         choice = given.question.choice(given.answer)
         assert choice is not None, "it was marked"

@@ -93,7 +93,7 @@ def _node(name: str) -> Sequence[tuple[str, str]]:
         ("read", f"{name}/ask/+"),
         ("write", f"answers/+/{name}"),
         ("write", f"{name}/status"),
-        ("write", f"{name}/obeys"),
+        ("write", f"{name}/faults"),
         ("write", f"{name}/trace"),
         ("read", "followers/+"),
         ("read", "weather"),
@@ -108,7 +108,7 @@ def _client(name: str) -> Sequence[tuple[str, str]]:
         ("read", f"answers/{name}/+"),
         ("write", f"answers/{name}/0"),  # its own echo: all retained messages have come before it
         ("read", "+/status"),
-        ("read", "+/obeys"),
+        ("read", "+/faults"),
         ("read", "+/trace"),
         ("read", "+/presence"),
         ("write", f"followers/{name}"),

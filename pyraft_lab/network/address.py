@@ -5,7 +5,7 @@
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
 
@@ -72,6 +72,16 @@ class Address(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+    @property
+    def url_without_password(self) -> str:
+        """The URL with its user and without the password: for command lines, which other users of a machine can read.
+
+        >>> Address.parse("mqtts://ann:secret@example.org").url_without_password
+        'mqtts://ann@example.org:8883'
+        """
+        user = f"{quote(self.username, safe='')}@" if self.username else ""
+        return str(self).replace("://", f"://{user}", 1)
 
     def __repr__(self) -> str:
         path = f", path={self.path!r}" if self.path else ""

@@ -61,7 +61,7 @@ class NameClaim:
             f"a cluster {self._cluster!r} is already up or starting at this broker; stop it, or take another name="
         )
 
-    def hear(self, _: str, payload: bytes) -> None:
+    def on_message(self, _: str, payload: bytes) -> None:
         """Handle a claim, this cluster's or another's, or an answer to one."""
         try:
             claim = read(_decoder, payload)

@@ -3,7 +3,7 @@
 ::
 
     pyraft/<cluster>/weather         retained: the faults, so that a node that comes later applies them too
-    pyraft/<cluster>/<node>/obeys    retained: the digest of the faults that this node applies; cleared when it ends
+    pyraft/<cluster>/<node>/faults   retained: the digest of the faults that this node applies; cleared when it ends
 
 A node that accepts fault control accepts gate commands as well (:mod:`pyraft_lab.network.remote_gate`).
 """
@@ -18,9 +18,9 @@ from pyraft_lab.network.codec import read
 from pyraft_lab.network.faults import Faults, LinkFaults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
-from pyraft_lab.network.remote_gate import GATE, LETTERS, carry_out
+from pyraft_lab.network.remote_gate import GATE, ORDERS, carry_out
 
-TOPIC, OBEYS = "weather", "obeys"
+TOPIC, APPLIED = "weather", "faults"
 
 
 _decoder = msgspec.msgpack.Decoder(LinkFaults)
@@ -44,14 +44,14 @@ def follow_fault_control(network: MqttNetwork, faults: Faults, *, node: NodeId |
 
     With ``node`` the session also publishes the digest of the faults that this node applies.
     """
-    obeyed = digest(b"")
+    applied = digest(b"")
 
     def tell() -> None:
         if node is not None:
-            session.publish(f"{node}/{OBEYS}", obeyed, retain=True)
+            session.publish(f"{node}/{APPLIED}", applied, retain=True)
 
     def hear(topic: str, payload: bytes) -> None:
-        nonlocal obeyed
+        nonlocal applied
         if topic != TOPIC:
             carry_out(faults.gate, topic, payload)
             return
@@ -59,9 +59,9 @@ def follow_fault_control(network: MqttNetwork, faults: Faults, *, node: NodeId |
             faults.impose(read(_decoder, payload) if payload else LinkFaults())
         except (msgspec.MsgspecError, ConfigError):
             return
-        obeyed = digest(payload)
+        applied = digest(payload)
         tell()
 
-    will = None if node is None else f"{node}/{OBEYS}"
-    session = MqttSession(network, "weather", topics=[TOPIC, GATE, LETTERS], deliver=hear, will=will, connected=tell)
+    will = None if node is None else f"{node}/{APPLIED}"
+    session = MqttSession(network, "weather", topics=[TOPIC, GATE, ORDERS], deliver=hear, will=will, connected=tell)
     return session

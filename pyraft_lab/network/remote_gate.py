@@ -3,7 +3,7 @@
 ::
 
     pyraft/<cluster>/gate           retained: "closed", or nothing
-    pyraft/<cluster>/gate/letters   the messages to release, now or later, and those to drop
+    pyraft/<cluster>/gate/orders   the messages to release, now or later, and those to drop
 
 Nodes that accept fault control (:mod:`pyraft_lab.network.fault_control`) accept these commands, too.
 """
@@ -17,7 +17,7 @@ from msgspec import Struct
 from pyraft_lab.network.codec import read
 from pyraft_lab.network.gate import Gate, NotHeld
 
-GATE, LETTERS = "gate", "gate/letters"
+GATE, ORDERS = "gate", "gate/orders"
 CLOSED = b"closed"
 
 Publish = Callable[[str, bytes, bool], None]
@@ -75,7 +75,7 @@ class RemoteGate:
         self._order(DropMessages(ids))
 
     def _order(self, order: ReleaseMessages | DropMessages) -> None:
-        self._publish(LETTERS, _encode(order), False)  # noqa: FBT003
+        self._publish(ORDERS, _encode(order), False)  # noqa: FBT003
 
 
 def carry_out(gate: Gate, topic: str, payload: bytes) -> None:
@@ -84,7 +84,7 @@ def carry_out(gate: Gate, topic: str, payload: bytes) -> None:
         gate.close()
     elif topic == GATE:
         gate.open()
-    elif topic == LETTERS:
+    elif topic == ORDERS:
         with suppress(msgspec.MsgspecError):
             _decide(gate, read(_decoder, payload))
 

@@ -14,7 +14,7 @@ from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import OutcomeUnknown, Overloaded
 from pyraft_lab.machine import Sessions
 from pyraft_lab.pending_requests import Outcome, RequestFailed, WriteApplied, to_error
-from pyraft_lab.runtime.life import NodeLifecycle
+from pyraft_lab.runtime.lifecycle import NodeLifecycle
 from pyraft_lab.session import Answer, Rejected, Value
 
 MOST_BATCHES = 1024

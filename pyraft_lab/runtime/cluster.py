@@ -101,7 +101,7 @@ class LocalCluster(Cluster):
     # Start and end
 
     async def _begin(self) -> None:
-        self._decree = LinkFaults()
+        self._link_faults = LinkFaults()
         self._faults = Faults(await self._wire())
         self._faults.on_fate = partial(self._record_fate, asyncio.get_running_loop())
         self._stack.push_async_callback(self._faults.close)
@@ -261,13 +261,13 @@ class LocalCluster(Cluster):
                 raise UnknownNode(node, self._started)
 
     def _impose(
-        self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+        self, faults: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
         """Change the links and record that, on the nodes' own thread, so that the record is in its right place."""
 
         def impose() -> None:
-            self._decree = decree
-            self._wires.impose(decree)
+            self._link_faults = faults
+            self._wires.impose(faults)
             self._reporter.record(kind, node, peer=peer, detail=detail)
 
         self._home.call(impose)

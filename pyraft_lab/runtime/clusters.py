@@ -83,7 +83,7 @@ class Cluster(ABC):
         self._started: set[NodeId] = set()
         self._is_traced, self._trace_limit = trace is not None, trace
         self._created = time.monotonic()
-        self._decree = LinkFaults()
+        self._link_faults = LinkFaults()
         self._client: Client | None = None
         self._thread: LoopThread | None = None
         self._stack = AsyncExitStack()
@@ -277,17 +277,17 @@ class Cluster(ABC):
         parts = sides("groups", groups)
         self._check_started(*(node for part in parts for node in part))
         told = " | ".join("{" + ",".join(map(str, part)) + "}" for part in parts)
-        self._impose(replace(self._decree, groups=tuple(map(frozenset, parts))), Kind.PARTITION, detail=told)
+        self._impose(replace(self._link_faults, groups=tuple(map(frozenset, parts))), Kind.PARTITION, detail=told)
 
     def cut(self, src: NodeId, dst: NodeId) -> None:
         """Cut the link from ``src`` to ``dst``; the other direction stays as it is."""
         self._check_started(*(link := node_pair("cut", (src, dst))))
-        self._impose(replace(self._decree, cuts=(*self._decree.cuts, link)), Kind.CUT, src, peer=dst)
+        self._impose(replace(self._link_faults, cuts=(*self._link_faults.cuts, link)), Kind.CUT, src, peer=dst)
 
     def weather(self, *, loss: float = 0.0, delay: tuple[float, float] = (0.0, 0.0)) -> None:
         """On every link: lose messages with probability ``loss`` and delay them by (shortest, longest) seconds."""
-        decree = replace(self._decree, loss=probability("loss", loss), delay=time_range("delay", delay))
-        self._impose(decree, Kind.WEATHER, detail=f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s")
+        faults = replace(self._link_faults, loss=probability("loss", loss), delay=time_range("delay", delay))
+        self._impose(faults, Kind.WEATHER, detail=f"loss {loss:.0%}, delay {delay[0]:g} to {delay[1]:g} s")
 
     def heal(self) -> None:
         """Undo partitions, cuts, loss and delay."""
@@ -300,7 +300,7 @@ class Cluster(ABC):
 
     @abstractmethod
     def _impose(
-        self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+        self, faults: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
         """Change the links and record that."""
 

@@ -69,7 +69,7 @@ from pyraft_lab.storage.base import Storage
 from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
 
 log = logging.getLogger(__name__)
-LETTERS = 512
+MAX_ENVELOPES = 512
 """The most messages that are taken at once: a flood must not delay the heartbeats."""
 INBOX = 16_384
 """Messages that may wait; beyond this the oldest are dropped, which Raft tolerates."""
@@ -94,7 +94,7 @@ class Driver:
         self.requests = OpenRequests(self.wake)
         self.clock = Timers(self.wake, chance)
         self.disk = DiskQueue(storage, self.queue_event)
-        self.machinist = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
+        self.applier = Applier(machine, storage, self.disk, carried_out=self._applied, built=self._built)
         self.endpoint: Endpoint | None = None
         self.changed: Callable[[], None] = lambda: None
         self._storage, self._reporter = storage, reporter
@@ -160,7 +160,7 @@ class Driver:
         try:
             async with self._group as group:
                 group.create_task(self.disk.run())
-                group.create_task(self.machinist.run())
+                group.create_task(self.applier.run())
                 group.create_task(self._step_engine())
                 self.began.set()
         finally:
@@ -199,7 +199,7 @@ class Driver:
         while self._told:
             event, cause = self._told.popleft()
             self._step_after_due_timers(event, cause)
-        for _ in range(min(len(self._envelopes), LETTERS)):
+        for _ in range(min(len(self._envelopes), MAX_ENVELOPES)):
             src, envelope = self._envelopes.popleft()
             self._step_after_due_timers(Receive(src, envelope.message), envelope.cause, envelope.id)
         while self.clock.has_due:
@@ -302,7 +302,7 @@ class Driver:
             case CancelTimer():
                 self.clock.cancel(command)
             case Apply() | TakeSnapshot() | RestoreMachine():
-                self.machinist.do(command, id)
+                self.applier.do(command, id)
             case Halt(why):
                 self._fatal = Panicked(why)
                 self._awake.set()

@@ -6,6 +6,7 @@ process.
 """
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -21,11 +22,13 @@ from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
+from pyraft_lab.network.address import Address
 from pyraft_lab.network.company import TOPIC, NameClaim
 from pyraft_lab.network.fault_control import publish
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.network.mqtt_session import MqttSession
+from pyraft_lab.network.passwords import PASSWORD
 from pyraft_lab.pending_requests import WriteResponse
 from pyraft_lab.runtime.client import Transport
 from pyraft_lab.runtime.clusters import NOT_RUNNING, Cluster
@@ -72,7 +75,7 @@ class ProcessCluster(Cluster):
         self._remote = await self._stack.enter_async_context(Remote.connect(self._url, cluster=self._name))
         claim = NameClaim(self._name)
         network = MqttNetwork(self._url, cluster=self._name)
-        control = MqttSession(network, "control", topics=[TOPIC], deliver=claim.hear, hears_kept=False)
+        control = MqttSession(network, "control", topics=[TOPIC], deliver=claim.on_message, hears_kept=False)
         self._control = await self._stack.enter_async_context(control)
         await self._refuse_company()
         await claim.make(control)
@@ -112,13 +115,17 @@ class ProcessCluster(Cluster):
         await self._wait_until_up(node, process, directory / "log")
 
     def _launched(self, node: NodeId, directory: Path) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "pyraft_lab", "node", "--id", str(node), "--broker", self._url]
+        broker = Address.parse(self._url)
+        command = [sys.executable, "-m", "pyraft_lab", "node", "--id", str(node), "--broker"]
+        command.append(broker.url_without_password)
         command += ["--cluster", self._name, "--data", str(directory), "--weather", "--leash"]
         command += ["--config", msgspec.json.encode(self.config).decode()]
         if node == 1:
             command += ["--init", "--peers", ",".join(map(str, self._voters))]
         with (directory / "log").open("ab") as log:
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=_environment(broker)
+            )
 
     async def _wait_until_up(self, node: NodeId, process: "subprocess.Popen[bytes]", log: Path) -> None:
         try:
@@ -211,13 +218,13 @@ class ProcessCluster(Cluster):
         self._home.call(lambda: self._reporter.record(Kind.RESUME, node))
 
     def _impose(
-        self, decree: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
+        self, faults: LinkFaults, kind: Kind, node: NodeId = 0, *, peer: NodeId | None = None, detail: str = ""
     ) -> None:
-        self._decree = decree
+        self._link_faults = faults
 
         def impose() -> None:
             assert self._control is not None, "made with the cluster"
-            publish(self._control, decree)
+            publish(self._control, faults)
             self._reporter.record(kind, node, peer=peer, detail=detail)
 
         self._home.call(impose)
@@ -272,6 +279,11 @@ def _refuse(member: str, advice: str) -> NoReturn:
         f"a cluster of processes has no {member}: it stays in the nodes' own processes; {advice}, or make the "
         "cluster without processes=True"
     )
+
+
+def _environment(broker: Address) -> dict[str, str]:
+    """The environment of a node's process; the broker's password is passed here, where other users cannot see it."""
+    return dict(os.environ) | ({PASSWORD: broker.password} if broker.password else {})
 
 
 def _ended(process: "subprocess.Popen[bytes]") -> None:

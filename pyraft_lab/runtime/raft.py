@@ -56,7 +56,7 @@ from pyraft_lab.runtime.client_requests import ClientRequests
 from pyraft_lab.runtime.driver import Driver
 from pyraft_lab.runtime.hooks import Hook
 from pyraft_lab.runtime.leadership import Callback, LeaderChangeCallback, watch_cluster_leader, watch_own_leadership
-from pyraft_lab.runtime.life import NodeLifecycle
+from pyraft_lab.runtime.lifecycle import NodeLifecycle
 from pyraft_lab.runtime.metrics import Metrics, Wait, Watchers, has_left, metrics_of
 from pyraft_lab.runtime.recorder import Level, Observer, Recorder
 from pyraft_lab.runtime.requests import ExpectedLeader
@@ -381,7 +381,7 @@ class Raft:
         driver, over = self._lifecycle.driver, self._lifecycle.ended
         if driver is None:
             return Metrics(id=self.id, running=over)
-        return metrics_of(driver.state, driver.machinist.applied, over, began=driver.clock.began, raised=driver.raised)
+        return metrics_of(driver.state, driver.applier.applied, over, began=driver.clock.began, raised=driver.raised)
 
     @property
     def counters(self) -> Counters:

@@ -84,7 +84,7 @@ class Remote:
         """
         network = MqttNetwork(broker, cluster=cluster, certificates=certificates, timeout=timeout)
         remote = cls(network.address.username or secrets.token_hex(6))
-        topics = ["+/status", "+/obeys", f"answers/{remote._name}/+", "players/+/+"]
+        topics = ["+/status", "+/faults", f"answers/{remote._name}/+", "players/+/+"]
         name = f"client-{remote._name}"
         async with MqttSession(
             network,
@@ -170,12 +170,12 @@ class Remote:
             self._changed.clear()
             await self._changed.wait()
 
-    def publish_faults(self, decree: LinkFaults) -> bytes:
+    def publish_faults(self, faults: LinkFaults) -> bytes:
         """Set the link faults of all nodes that accept fault control (:mod:`pyraft_lab.network.fault_control`).
 
         Returns the digest of these faults; ``faults_applied`` shows it for every node that has applied them.
         """
-        return publish(self._up(), decree)
+        return publish(self._up(), faults)
 
     def publish_room(self, room: Room) -> None:
         """Publish the room settings to every node in the room (:mod:`pyraft_lab.runtime.room`)."""
@@ -207,7 +207,7 @@ class Remote:
             match topic.split("/"):
                 case [node, "status"]:
                     self._on_status(node_id("node", int(node)), payload)
-                case [node, "obeys"]:
+                case [node, "faults"]:
                     self._on_faults_applied(node_id("node", int(node)), payload)
                 case ["answers", _, _]:
                     self._settle(payload)

@@ -99,7 +99,7 @@ class Run:
         self.next = next
         self.reader = Reader()
         self.needs_full_state = False
-        self.untold = 0
+        self.omitted = 0
         self.time = 0.0
 
 
@@ -137,8 +137,8 @@ class Receiver:
     def end(self) -> list[Record]:
         """The record of a gap that was not yet reported."""
         run = self._newest
-        untold, run.untold = run.untold, 0
-        return [self._gap(run, untold)] if untold else []
+        omitted, run.omitted = run.omitted, 0
+        return [self._gap(run, omitted)] if omitted else []
 
     def _run_of(self, id: int) -> list[Record]:
         """Change to another run of the node, if the batch has one; nothing is missing before the very first batch."""
@@ -184,7 +184,7 @@ class Receiver:
     def _lose(self, run: Run, count: int) -> Iterator[Record]:
         """Report ``count`` missing records: at once, or with the next full state if one is awaited."""
         run.reader = Reader()
-        run.untold += count
+        run.omitted += count
         if not run.needs_full_state:
             run.needs_full_state = True
             yield from self.end()
@@ -201,8 +201,8 @@ class Receiver:
                 yield self._found(run, told.time, told.state)
 
     def _found(self, run: Run, time: float, state: RaftState) -> Record:
-        untold, run.untold, run.needs_full_state, run.time = run.untold, 0, False, time
-        return self._gap(run, untold, state)
+        omitted, run.omitted, run.needs_full_state, run.time = run.omitted, 0, False, time
+        return self._gap(run, omitted, state)
 
     def _gap(self, run: Run, count: int, state: RaftState | None = None) -> Record:
         return gap(self._new_id(), node=self._node, time=run.time, count=count, state=state)

@@ -41,13 +41,13 @@ from pyraft_lab.trace.trace import Trace
 
 HELLO = 2.0
 """Seconds between two hello messages of a follower."""
-FAREWELL = 3 * HELLO
+TRACE_EXPIRY = 3 * HELLO
 """Seconds without a hello after which nodes stop publishing."""
 PAUSE = 0.05
 """Seconds of records in one message."""
 REQUESTS_STATE = 0.5
 """Seconds after which a follower repeats its request for a full state."""
-PATIENCE = 0.25
+MAX_WAIT = 0.25
 """Seconds that a record waits for its cause from another node."""
 
 REMEMBERED = 100_000
@@ -95,7 +95,7 @@ class Publisher:
             self._sender.add_full_state()
         if payload:
             self._is_heard = True
-            self._until = self._now() + FAREWELL
+            self._until = self._now() + TRACE_EXPIRY
 
 
 def full_state_of(node: NodeId) -> bytes:
@@ -126,7 +126,7 @@ class Merger:
             progress, waiting, held = False, self._waiting, set()
             self._waiting = []
             for arrived, record in waiting:
-                if record.node in held or not (self._is_due(record) or now - arrived > PATIENCE):
+                if record.node in held or not (self._is_due(record) or now - arrived > MAX_WAIT):
                     held.add(record.node)
                     self._waiting.append((arrived, record))
                     continue

@@ -1,4 +1,4 @@
-"""What a storage promises about votes, appended entries and batches; every case is one sentence."""
+"""What every storage must do with votes, appended entries and batches; the name of each case says it."""
 
 import random
 
@@ -17,13 +17,13 @@ async def an_empty_storage_holds_nothing(trial: StorageTrial) -> None:
 
 
 async def a_vote_survives_a_restart(trial: StorageTrial) -> None:
-    """Who forgets a vote may vote twice in a term, and two leaders follow (§5.2)."""
+    """A node that forgets its vote may vote twice in a term, and then two leaders can be elected (§5.2)."""
     await trial.write(SaveVote(Vote(3, 2)))
     await trial.holds()
 
 
 async def a_later_vote_replaces_the_earlier(trial: StorageTrial) -> None:
-    """There is one vote, the last one written."""
+    """Only the last vote written is kept."""
     await trial.write(SaveVote(Vote(1, 1)), SaveVote(Vote(2, 2)))
     await trial.write(SaveVote(Vote(2, 2, committed=True)))
     await trial.holds()
@@ -64,7 +64,7 @@ async def a_long_log_comes_back_whole(trial: StorageTrial) -> None:
 
 
 async def every_payload_comes_back_as_it_was(trial: StorageTrial) -> None:
-    """Commands of any bytes and any length, blanks, joint memberships with addresses."""
+    """Commands of any bytes and any length, no-ops, joint memberships with addresses."""
     joint = Membership(configs=(frozenset({1, 2, 3}), frozenset({3, 4})), nodes={4: "mqtt://four", 5: "Ω"}, retain=True)
     payloads: tuple[Payload, ...] = (
         Noop(),
@@ -85,7 +85,7 @@ async def entries_keep_who_made_them(trial: StorageTrial) -> None:
     same("the leaders' first entries", found.log.runs, (ids[0], ids[2], ids[3], ids[5]))
 
 
-async def the_greatest_numbers_fit(trial: StorageTrial) -> None:
+async def the_largest_numbers_fit(trial: StorageTrial) -> None:
     """Terms and node ids of 62 bits, as generated ids may have."""
     great = 2**62
     await trial.write(SaveVote(Vote(great, great)), Append((Entry(LogId(great, great, 1), Noop()),)))
@@ -93,15 +93,15 @@ async def the_greatest_numbers_fit(trial: StorageTrial) -> None:
 
 
 async def a_limited_read_is_never_empty(trial: StorageTrial) -> None:
-    """A limit in bytes shortens a range, down to one entry."""
+    """A limit in bytes shortens a slice, but never below one entry."""
     await trial.write(append(1, 10))
     log = (await trial.holds()).log
     same("one entry", log.slice(4, 11, max_bytes=0), (entry(4),))
     same("two entries", log.slice(4, 11, max_bytes=7), (entry(4), entry(5)))
 
 
-async def an_entry_behind_a_gap_is_refused(trial: StorageTrial) -> None:
-    """A log has no holes: Log Matching rests on it (§5.3)."""
+async def an_entry_after_a_gap_is_refused(trial: StorageTrial) -> None:
+    """A log has no gaps: the Log Matching property relies on it (§5.3)."""
     await trial.write(append(1, 3))
     await trial.refuses(append(5, 6))
     await trial.holds()
@@ -113,8 +113,8 @@ async def a_first_entry_beyond_one_is_refused(trial: StorageTrial) -> None:
     await trial.holds()
 
 
-async def an_entry_is_not_written_over(trial: StorageTrial) -> None:
-    """Another entry at an index needs a truncation first."""
+async def an_entry_is_not_overwritten(trial: StorageTrial) -> None:
+    """To replace an entry, the log must be truncated first."""
     await trial.write(append(1, 3))
     await trial.refuses(append(3, 4, term=2))
     await trial.holds()
@@ -135,7 +135,7 @@ async def memberships_are_found_again(trial: StorageTrial) -> None:
 
 
 async def a_truncated_membership_is_forgotten(trial: StorageTrial) -> None:
-    """A node goes back to the membership before it (§6)."""
+    """The node uses the membership before it again (§6)."""
     one = Configuration(Membership.of({1, 2}))
     await trial.write(append(1, 3), Append((Entry(LogId(1, 1, 4), one),)))
     await trial.write(Truncate(3))
@@ -149,7 +149,7 @@ async def an_empty_batch_changes_nothing(trial: StorageTrial) -> None:
     await trial.holds()
 
 
-async def a_refused_batch_leaves_nothing_behind(trial: StorageTrial) -> None:
+async def a_refused_batch_writes_nothing(trial: StorageTrial) -> None:
     """All of a batch or none: neither the vote nor the entries before the command that failed."""
     await trial.write(SaveVote(Vote(1, 1)), append(1, 3))
     await trial.refuses(SaveVote(Vote(2, 2)), append(4, 5, term=2), append(9, 9, term=2))
@@ -164,7 +164,7 @@ async def a_refused_replacement_keeps_the_old_tail(trial: StorageTrial) -> None:
 
 
 async def after_a_failure_nothing_is_written_until_a_restart(trial: StorageTrial) -> None:
-    """Nobody knows what a failed disk holds: a storage never limps on."""
+    """What a failed disk holds is unknown: a storage never goes on after a failure."""
     await trial.write(append(1, 2))
     for batch in ((append(9, 9),), (append(3, 3),)):
         try:
@@ -176,7 +176,7 @@ async def after_a_failure_nothing_is_written_until_a_restart(trial: StorageTrial
 
 
 async def a_storage_may_be_closed_twice(trial: StorageTrial) -> None:
-    """Closing is safe wherever an owner ends."""
+    """A second ``close`` does nothing."""
     await trial.write(append(1, 2))
     await trial.storage.close()
     await trial.storage.close()
@@ -225,16 +225,16 @@ LOG_CASES = (
     a_long_log_comes_back_whole,
     every_payload_comes_back_as_it_was,
     entries_keep_who_made_them,
-    the_greatest_numbers_fit,
+    the_largest_numbers_fit,
     a_limited_read_is_never_empty,
-    an_entry_behind_a_gap_is_refused,
+    an_entry_after_a_gap_is_refused,
     a_first_entry_beyond_one_is_refused,
-    an_entry_is_not_written_over,
+    an_entry_is_not_overwritten,
     a_gap_inside_a_batch_is_refused,
     memberships_are_found_again,
     a_truncated_membership_is_forgotten,
     an_empty_batch_changes_nothing,
-    a_refused_batch_leaves_nothing_behind,
+    a_refused_batch_writes_nothing,
     a_refused_replacement_keeps_the_old_tail,
     after_a_failure_nothing_is_written_until_a_restart,
     a_storage_may_be_closed_twice,

@@ -1,4 +1,4 @@
-"""What a storage promises about snapshots (§7): saved, read in chunks, arriving, installed."""
+"""What every storage must do with snapshots (§7): saved, read in chunks, received in chunks, installed."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ OLD, NEW = b"the machine as it was", b"the machine as it is now, and longer"
 
 
 async def a_saved_snapshot_survives_a_restart(trial: StorageTrial) -> None:
-    """What it stands for and every byte of it."""
+    """Its metadata and every byte of it."""
     meta = snapshot(5, OLD)
     await trial.write(append(1, 8))
     await trial.save(meta, OLD, SaveSnapshot(meta))
@@ -22,7 +22,7 @@ async def a_saved_snapshot_survives_a_restart(trial: StorageTrial) -> None:
 
 
 async def a_snapshot_keeps_its_membership(trial: StorageTrial) -> None:
-    """Voters of both sets, learners, addresses and the entry that said so: the log that did is gone (§7)."""
+    """Voters of both configurations, learners, addresses and the id of their entry, which the log lost (§7)."""
     members = Membership(configs=(frozenset({1, 2}), frozenset({2, 3})), nodes={2: "two", 9: "nine"})
     plain = snapshot(5, OLD)
     meta = type(plain)(plain.last, members, membership_id=entry(4).id, size=plain.size, checksum=plain.checksum)
@@ -32,7 +32,7 @@ async def a_snapshot_keeps_its_membership(trial: StorageTrial) -> None:
 
 
 async def an_empty_snapshot_is_a_snapshot(trial: StorageTrial) -> None:
-    """A machine may have nothing to say."""
+    """The state of a machine may be 0 bytes long."""
     meta = snapshot(3, b"")
     await trial.write(append(1, 3))
     await trial.save(meta, b"", SaveSnapshot(meta))
@@ -40,8 +40,8 @@ async def an_empty_snapshot_is_a_snapshot(trial: StorageTrial) -> None:
     await trial.holds_bytes(meta, b"")
 
 
-async def a_great_snapshot_comes_back_whole(trial: StorageTrial) -> None:
-    """Three megabytes that no two blocks of share."""
+async def a_large_snapshot_comes_back_whole(trial: StorageTrial) -> None:
+    """Three megabytes in which no two blocks are equal."""
     data = b"".join(number.to_bytes(4, "big") for number in range(750_000))
     meta = snapshot(3, data)
     await trial.write(append(1, 3))
@@ -51,20 +51,20 @@ async def a_great_snapshot_comes_back_whole(trial: StorageTrial) -> None:
 
 
 async def a_later_snapshot_replaces_the_earlier(trial: StorageTrial) -> None:
-    """There is one stored snapshot."""
+    """Only one snapshot is stored."""
     await saved_twice(trial)
     await trial.holds()
     await trial.holds_bytes(snapshot(6, NEW), NEW)
 
 
 async def the_snapshot_before_can_be_read_to_its_end(trial: StorageTrial) -> None:
-    """A transfer that began with it may end (until the next one)."""
+    """A transfer that began with it can finish, until one more snapshot is saved."""
     await saved_twice(trial)
     same("the earlier snapshot", await trial.chunks(snapshot(3, OLD), 5), OLD)
 
 
 async def two_snapshots_of_one_place_are_told_apart(trial: StorageTrial) -> None:
-    """A machine built twice at one index may write its bytes in another order."""
+    """Two snapshots at one index may differ in their bytes, for instance in their order."""
     first, second = snapshot(3, OLD), snapshot(3, NEW)
     await trial.write(append(1, 3))
     await trial.save(first, OLD, SaveSnapshot(first))
@@ -75,7 +75,7 @@ async def two_snapshots_of_one_place_are_told_apart(trial: StorageTrial) -> None
 
 
 async def a_staged_snapshot_does_not_count(trial: StorageTrial) -> None:
-    """Bytes that no batch made the stored snapshot are none."""
+    """Staged bytes become the stored snapshot only by a written batch."""
     old = snapshot(3, OLD)
     await trial.write(append(1, 8))
     await trial.save(old, OLD, SaveSnapshot(old))
@@ -85,14 +85,14 @@ async def a_staged_snapshot_does_not_count(trial: StorageTrial) -> None:
 
 
 async def a_snapshot_that_is_not_here_has_no_chunks(trial: StorageTrial) -> None:
-    """``None`` lets the sender begin again with the one that is."""
+    """``None`` makes the sender start again with the stored one."""
     await saved_twice(trial)
     for meta in (snapshot(4, OLD), snapshot(6, OLD)):
         same("an unknown snapshot's chunk", await trial.storage.read_chunk(meta, 0, 10), None)
 
 
-async def a_chunk_behind_the_end_is_empty(trial: StorageTrial) -> None:
-    """And one across it is short."""
+async def a_chunk_beyond_the_end_is_empty(trial: StorageTrial) -> None:
+    """A chunk that reaches beyond the end is shorter."""
     await saved_twice(trial)
     meta = snapshot(6, NEW)
     same("behind the end", await trial.storage.read_chunk(meta, len(NEW), 10), b"")
@@ -100,14 +100,14 @@ async def a_chunk_behind_the_end_is_empty(trial: StorageTrial) -> None:
 
 
 async def a_snapshot_without_its_bytes_is_refused(trial: StorageTrial) -> None:
-    """Saving what was never staged would lose the machine."""
+    """Without staged bytes the state of the machine would be lost."""
     await trial.write(append(1, 8))
     await trial.refuses(SaveSnapshot(snapshot(5, OLD)), Purge(entry(5).id))
     await trial.holds()
 
 
 async def a_snapshot_with_other_bytes_is_refused(trial: StorageTrial) -> None:
-    """At the latest when it should become the stored one."""
+    """At the latest when the batch is written."""
     meta = snapshot(5, OLD)
     await trial.write(append(1, 8))
     try:
@@ -119,8 +119,8 @@ async def a_snapshot_with_other_bytes_is_refused(trial: StorageTrial) -> None:
         broken("bytes with another checksum became the stored snapshot")
 
 
-async def a_snapshot_that_leaves_a_hole_is_refused(trial: StorageTrial) -> None:
-    """An older one cannot replace that on which the log rests."""
+async def a_snapshot_that_leaves_a_gap_is_refused(trial: StorageTrial) -> None:
+    """An older snapshot would leave a gap before the first entry of the log."""
     new, old = snapshot(6, NEW), snapshot(3, OLD)
     await trial.write(append(1, 8))
     await trial.save(new, NEW, SaveSnapshot(new), Purge(new.last))
@@ -130,7 +130,7 @@ async def a_snapshot_that_leaves_a_hole_is_refused(trial: StorageTrial) -> None:
 
 
 async def a_snapshot_of_what_the_log_lacks_is_refused(trial: StorageTrial) -> None:
-    """A machine knows no more than its log: such a snapshot belongs to another disk."""
+    """A machine cannot have applied more than its log: such a snapshot is of another disk."""
     meta = snapshot(9, NEW)
     await trial.write(append(1, 8))
     await trial.storage.put_snapshot(meta, NEW)
@@ -139,20 +139,20 @@ async def a_snapshot_of_what_the_log_lacks_is_refused(trial: StorageTrial) -> No
 
 
 async def an_arrived_snapshot_replaces_an_empty_log(trial: StorageTrial) -> None:
-    """A new follower begins with a snapshot (§7)."""
+    """A new follower starts from a snapshot (§7)."""
     await installed(trial, 9)
     same("the log", (trial.expected.log.start, len(trial.expected.log)), (entry(9).id, 0))
 
 
 async def an_arrived_snapshot_keeps_what_follows_it(trial: StorageTrial) -> None:
-    """Entries behind it stay where the log holds its last entry (Figure 13, rule 6)."""
+    """Later entries stay if the log holds the last entry it covers (Figure 13, rule 6)."""
     await trial.write(append(1, 10))
     await installed(trial, 4)
     same("the log", (trial.expected.log.start, len(trial.expected.log)), (entry(4).id, 6))
 
 
 async def an_arrived_snapshot_of_another_history_empties_the_log(trial: StorageTrial) -> None:
-    """Entries that conflict with it, before or behind, go (Figure 13, rule 7)."""
+    """If the log conflicts with it, the whole log is discarded (Figure 13, rule 7)."""
     await trial.write(append(1, 10))
     meta = snapshot(4, NEW, term=2)
     await trial.write(*arriving(meta, NEW, 7))
@@ -161,7 +161,7 @@ async def an_arrived_snapshot_of_another_history_empties_the_log(trial: StorageT
 
 
 async def chunks_and_installation_may_share_a_batch(trial: StorageTrial) -> None:
-    """Group commit may put all of an arrival into one batch."""
+    """Group commit may write all chunks of a snapshot in one batch."""
     meta = snapshot(9, NEW)
     await trial.write(SaveVote(Vote(1, 2, committed=True)), *arriving(meta, NEW, 10), InstallSnapshot(meta))
     await trial.holds()
@@ -169,15 +169,15 @@ async def chunks_and_installation_may_share_a_batch(trial: StorageTrial) -> None
 
 
 async def an_empty_snapshot_can_arrive(trial: StorageTrial) -> None:
-    """One chunk without bytes."""
+    """It comes as one chunk of 0 bytes."""
     meta = snapshot(9, b"")
     await trial.write(*arriving(meta, b"", 10), InstallSnapshot(meta))
     await trial.holds()
     await trial.holds_bytes(meta, b"")
 
 
-async def an_arrival_begins_anew_at_zero(trial: StorageTrial) -> None:
-    """Another leader may send another snapshot."""
+async def a_chunk_at_zero_starts_over(trial: StorageTrial) -> None:
+    """Another leader may send another snapshot: a chunk at offset 0 starts it."""
     old, new = snapshot(5, OLD), snapshot(9, NEW)
     await trial.write(*arriving(old, OLD, 6)[:-1])
     await trial.write(*arriving(new, NEW, 6), InstallSnapshot(new))
@@ -186,7 +186,7 @@ async def an_arrival_begins_anew_at_zero(trial: StorageTrial) -> None:
 
 
 async def a_chunk_may_come_twice(trial: StorageTrial) -> None:
-    """An answer that was lost makes the leader send again."""
+    """When a response is lost the leader sends the chunk again."""
     meta = snapshot(9, NEW)
     chunks = arriving(meta, NEW, 10)
     await trial.write(*chunks[:2])
@@ -196,14 +196,14 @@ async def a_chunk_may_come_twice(trial: StorageTrial) -> None:
 
 
 async def a_gap_between_chunks_is_refused(trial: StorageTrial) -> None:
-    """Bytes that never came cannot be made up."""
+    """The missing bytes never arrived."""
     meta = snapshot(9, NEW)
     await trial.refuses(WriteChunk(meta, 0, NEW[:5]), WriteChunk(meta, 8, NEW[8:]))
     await trial.holds()
 
 
 async def an_unfinished_arrival_is_not_installed(trial: StorageTrial) -> None:
-    """What was stored before stands, log and snapshot."""
+    """Log and snapshot stay as they were."""
     old, new = snapshot(3, OLD), snapshot(9, NEW)
     await trial.write(append(1, 5))
     await trial.save(old, OLD, SaveSnapshot(old), Purge(old.last))
@@ -212,7 +212,7 @@ async def an_unfinished_arrival_is_not_installed(trial: StorageTrial) -> None:
     await trial.holds_bytes(old, OLD)
 
 
-async def a_spoiled_arrival_is_not_installed(trial: StorageTrial) -> None:
+async def a_corrupted_arrival_is_not_installed(trial: StorageTrial) -> None:
     """The checksum decides, not the length."""
     meta = snapshot(9, NEW)
     await trial.write(append(1, 5))
@@ -221,7 +221,7 @@ async def a_spoiled_arrival_is_not_installed(trial: StorageTrial) -> None:
 
 
 async def an_arrival_does_not_disturb_what_is_stored(trial: StorageTrial) -> None:
-    """Until it is installed it may end at any time, at a restart too."""
+    """Until it is installed it can be abandoned at any time, also by a restart."""
     old, new = snapshot(3, OLD), snapshot(9, NEW)
     await trial.write(append(1, 5))
     await trial.save(old, OLD, SaveSnapshot(old))
@@ -232,7 +232,7 @@ async def an_arrival_does_not_disturb_what_is_stored(trial: StorageTrial) -> Non
 
 
 async def a_refused_batch_keeps_the_old_snapshot(trial: StorageTrial) -> None:
-    """A snapshot is part of its batch as everything else."""
+    """A snapshot is part of its batch, as any other command."""
     old, new = snapshot(3, OLD), snapshot(6, NEW)
     await trial.write(append(1, 8))
     await trial.save(old, OLD, SaveSnapshot(old))
@@ -256,7 +256,7 @@ async def a_snapshot_goes_from_one_storage_to_another(trial: StorageTrial) -> No
 
 
 async def chunks_can_be_read_while_a_batch_is_written(trial: StorageTrial) -> None:
-    """A leader feeds a slow follower and goes on."""
+    """A leader sends to a slow follower and keeps writing."""
     await saved_twice(trial)
     reading = trial.chunks(snapshot(6, NEW), 4)
     data, _ = await asyncio.gather(reading, trial.write(append(9, 200)))
@@ -264,8 +264,8 @@ async def chunks_can_be_read_while_a_batch_is_written(trial: StorageTrial) -> No
     await trial.holds()
 
 
-async def the_log_goes_on_behind_an_installed_snapshot(trial: StorageTrial) -> None:
-    """Append, truncate and purge know where the log begins now."""
+async def the_log_continues_after_an_installed_snapshot(trial: StorageTrial) -> None:
+    """Append, truncate and purge work from the new beginning of the log."""
     await installed(trial, 9)
     await trial.write(append(10, 14, term=2), Truncate(12), Purge(ORIGIN))
     await trial.holds()
@@ -295,30 +295,30 @@ SNAPSHOT_CASES = (
     a_saved_snapshot_survives_a_restart,
     a_snapshot_keeps_its_membership,
     an_empty_snapshot_is_a_snapshot,
-    a_great_snapshot_comes_back_whole,
+    a_large_snapshot_comes_back_whole,
     a_later_snapshot_replaces_the_earlier,
     the_snapshot_before_can_be_read_to_its_end,
     two_snapshots_of_one_place_are_told_apart,
     a_staged_snapshot_does_not_count,
     a_snapshot_that_is_not_here_has_no_chunks,
-    a_chunk_behind_the_end_is_empty,
+    a_chunk_beyond_the_end_is_empty,
     a_snapshot_without_its_bytes_is_refused,
     a_snapshot_with_other_bytes_is_refused,
-    a_snapshot_that_leaves_a_hole_is_refused,
+    a_snapshot_that_leaves_a_gap_is_refused,
     a_snapshot_of_what_the_log_lacks_is_refused,
     an_arrived_snapshot_replaces_an_empty_log,
     an_arrived_snapshot_keeps_what_follows_it,
     an_arrived_snapshot_of_another_history_empties_the_log,
     chunks_and_installation_may_share_a_batch,
     an_empty_snapshot_can_arrive,
-    an_arrival_begins_anew_at_zero,
+    a_chunk_at_zero_starts_over,
     a_chunk_may_come_twice,
     a_gap_between_chunks_is_refused,
     an_unfinished_arrival_is_not_installed,
-    a_spoiled_arrival_is_not_installed,
+    a_corrupted_arrival_is_not_installed,
     an_arrival_does_not_disturb_what_is_stored,
     a_refused_batch_keeps_the_old_snapshot,
     a_snapshot_goes_from_one_storage_to_another,
     chunks_can_be_read_while_a_batch_is_written,
-    the_log_goes_on_behind_an_installed_snapshot,
+    the_log_continues_after_an_installed_snapshot,
 )

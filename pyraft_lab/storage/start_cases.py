@@ -1,4 +1,4 @@
-"""What a node finds on its disk when it starts again: the membership in force, the leaders of its log, all of it."""
+"""What every storage must give back when a node restarts: vote, log, leaders of the log, membership in force."""
 
 from msgspec.structs import replace
 
@@ -25,7 +25,7 @@ async def a_node_that_never_ran_belongs_to_no_cluster(trial: StorageTrial) -> No
 
 
 async def the_newest_membership_in_the_log_governs(trial: StorageTrial) -> None:
-    """The one before it is the last that is surely committed, and is needed where the newest is cut off (§6)."""
+    """The membership before it is the last one known to be committed, needed if the newest is truncated (§6)."""
     await trial.write(SaveVote(Vote(1, 1)), append(1, 1), member(2, ONE), append(3, 150), member(151, TWO))
     await trial.write(append(152, 300), member(301, THREE))
     await governs(trial, THREE, committed=TWO)
@@ -34,14 +34,14 @@ async def the_newest_membership_in_the_log_governs(trial: StorageTrial) -> None:
 
 
 async def the_membership_of_a_snapshot_governs_where_the_log_has_none(trial: StorageTrial) -> None:
-    """A snapshot that replaced the log speaks for it (§7)."""
+    """After a snapshot replaced the log, its membership counts (§7)."""
     meta = of(TWO, snapshot(9, DATA), since=4)
     await trial.write(SaveVote(Vote(1, 1)), *arriving(meta, DATA, 5), InstallSnapshot(meta))
     await governs(trial, TWO, committed=TWO, since=4)
 
 
 async def a_membership_that_a_snapshot_covers_stays_in_force(trial: StorageTrial) -> None:
-    """With and without the entry that said so: who that was is in the snapshot too."""
+    """Whether or not the log still has the entry that set it: the snapshot holds its id as well."""
     meta = of(TWO, snapshot(6, DATA), since=4)
     await trial.write(SaveVote(Vote(1, 1)), append(1, 1), member(2, ONE), append(3, 3), member(4, TWO), append(5, 8))
     await trial.save(meta, DATA, SaveSnapshot(meta))
@@ -50,8 +50,8 @@ async def a_membership_that_a_snapshot_covers_stays_in_force(trial: StorageTrial
     await governs(trial, TWO, committed=TWO, since=4)
 
 
-async def a_membership_behind_a_snapshot_governs(trial: StorageTrial) -> None:
-    """The log is newer than the snapshot; where it is cut, the snapshot's membership is in force again (§6, §7)."""
+async def a_membership_after_a_snapshot_governs(trial: StorageTrial) -> None:
+    """The log is newer than the snapshot; after a truncation the snapshot's membership is in force again (§6, §7)."""
     meta = of(ONE, snapshot(4, DATA), since=2)
     await trial.write(SaveVote(Vote(1, 1)), append(1, 1), member(2, ONE), append(3, 5), member(6, TWO), append(7, 8))
     await trial.save(meta, DATA, SaveSnapshot(meta), Purge(meta.last))
@@ -61,7 +61,7 @@ async def a_membership_behind_a_snapshot_governs(trial: StorageTrial) -> None:
 
 
 async def a_vote_in_the_batch_of_a_snapshot_is_kept(trial: StorageTrial) -> None:
-    """Vote, entries, snapshot and purge of one turn: all of it is there, and the node goes on from it."""
+    """Vote, entries, snapshot and purge of one step are all kept, and the node restarts from them."""
     meta = snapshot(5, DATA)
     await trial.storage.put_snapshot(meta, DATA)
     await trial.write(append(1, 6), SaveVote(Vote(3, 2, committed=True)), SaveSnapshot(meta), Purge(entry(3).id))
@@ -73,7 +73,7 @@ async def a_vote_in_the_batch_of_a_snapshot_is_kept(trial: StorageTrial) -> None
 
 
 async def leaders_are_known_after_every_cut(trial: StorageTrial) -> None:
-    """Whose entries they are, where the log is cut within a leader's run or between two, at either end (§5.3)."""
+    """The leader of every entry, after cuts at both ends, within a leader's entries and between two leaders (§5.3)."""
     await trial.write(*(append(first, last, term) for first, last, term in ((1, 4, 1), (5, 8, 2), (9, 9, 3))))
     await trial.write(append(10, 16, term=5), SaveVote(Vote(7)))
     for upto, term in ((2, 1), (4, 1), (6, 2), (9, 3), (10, 5)):
@@ -87,7 +87,7 @@ async def leaders_are_known_after_every_cut(trial: StorageTrial) -> None:
 
 
 async def a_claimed_storage_serves_its_owner_only(trial: StorageTrial) -> None:
-    """Where a storage can be claimed: another node, or another cluster, is refused, and nothing is lost by that."""
+    """If a storage can be claimed, another node or cluster is refused, and nothing is lost by that."""
     if not isinstance(trial.storage, OwnedStorage):
         return
     await claimed(trial, Identity(3, "demo"))
@@ -118,7 +118,7 @@ async def refused(trial: StorageTrial, identity: Identity) -> None:
 
 
 async def cut_before(trial: StorageTrial, upto: Index, term: Term) -> None:
-    """A snapshot up to there, and the log without what it covers."""
+    """A snapshot up to an index, and the log without the entries it covers."""
     meta = snapshot(upto, DATA, term=term)
     await trial.save(meta, DATA, SaveSnapshot(meta), Purge(meta.last))
 
@@ -131,7 +131,7 @@ async def started(trial: StorageTrial) -> RaftState:
 async def governs(
     trial: StorageTrial, members: Membership, *, committed: Membership, since: Index | None = None
 ) -> None:
-    """A node that starts on this disk finds these memberships in force, the first since that entry."""
+    """A node that starts on this disk has ``members`` in force, set by entry ``since``, after ``committed``."""
     await trial.holds()
     node = await started(trial)
     same("the membership in force", node.membership, members)
@@ -146,7 +146,7 @@ def member(index: Index, members: Membership) -> Append:
 
 
 def of(members: Membership, meta: SnapshotMeta, *, since: Index) -> SnapshotMeta:
-    """The same snapshot of a cluster with these members since that entry."""
+    """The snapshot, with these members set by entry ``since``."""
     return replace(meta, membership=members, membership_id=entry(since).id)
 
 
@@ -155,7 +155,7 @@ START_CASES = (
     the_newest_membership_in_the_log_governs,
     the_membership_of_a_snapshot_governs_where_the_log_has_none,
     a_membership_that_a_snapshot_covers_stays_in_force,
-    a_membership_behind_a_snapshot_governs,
+    a_membership_after_a_snapshot_governs,
     a_vote_in_the_batch_of_a_snapshot_is_kept,
     leaders_are_known_after_every_cut,
     a_claimed_storage_serves_its_owner_only,

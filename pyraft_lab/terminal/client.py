@@ -20,8 +20,8 @@ from pyraft_lab.runtime.rpc import AddLearner, AllowNextRevert, ChangeMembership
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.acts import NamedCommand, name_of, read_arguments
 from pyraft_lab.terminal.clearing import clear_cluster
+from pyraft_lab.terminal.link_faults import NoNodeAcceptsFaults, check_divides, check_known, groups_of, impose, listed
 from pyraft_lab.terminal.members import remove
-from pyraft_lab.terminal.obedience import NoNodeAcceptsFaults, check_divides, check_known, groups_of, impose, listed
 from pyraft_lab.terminal.reach import connect_to_cluster
 from pyraft_lab.terminal.values import value_of
 
@@ -214,17 +214,17 @@ async def _impose(
 ) -> str | Mapping[str, list[NodeId]]:
     """Inject faults, or raise ``NoNodeAcceptsFaults``; ``heal`` is always sent, for nodes that come later."""
     up = remote.metrics.keys()
-    deaf = {node for node in named if node in up and node not in remote.faults_applied}
-    if (deaf or not up & remote.faults_applied.keys()) and faults != LinkFaults():
-        raise NoNodeAcceptsFaults(deaf)
-    obeyed = await impose(remote, faults, seconds=chosen.timeout)
-    if not obeyed:
+    refusing = {node for node in named if node in up and node not in remote.faults_applied}
+    if (refusing or not up & remote.faults_applied.keys()) and faults != LinkFaults():
+        raise NoNodeAcceptsFaults(refusing)
+    applied = await impose(remote, faults, seconds=chosen.timeout)
+    if not applied:
         raise NoNodeAcceptsFaults
-    deaf = up - set(obeyed)
+    missing = up - set(applied)
     if chosen.json:
-        return {"obeyed": sorted(obeyed), "not": sorted(deaf)}
-    return f"done; applied by {listed(obeyed)}" + (
-        f", not by {listed(deaf)}: started without --weather" if deaf else ""
+        return {"obeyed": sorted(applied), "not": sorted(missing)}
+    return f"done; applied by {listed(applied)}" + (
+        f", not by {listed(missing)}: started without --weather" if missing else ""
     )
 
 

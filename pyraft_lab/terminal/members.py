@@ -9,7 +9,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.metrics import Metrics
 from pyraft_lab.runtime.remote import Remote
 from pyraft_lab.runtime.rpc import ChangeMembership
-from pyraft_lab.terminal.obedience import check_known, listed
+from pyraft_lab.terminal.link_faults import check_known, listed
 
 
 class NotRemoved(PyraftError):

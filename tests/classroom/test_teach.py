@@ -81,10 +81,10 @@ REFUSED = {
 async def test_an_order_that_makes_no_sense_changes_nothing_and_says_what_is_allowed() -> None:
     with broker.start() as its:
         async with room(its.url, seats=1) as orders:
-            before = orders.room, orders.decree, orders.bots.seats
+            before = orders.room, orders.faults, orders.bots.seats
             told = {line: await refusal(orders, line) for line in REFUSED}
             assert {line: why for line, why in told.items() if REFUSED[line] not in why or "\n" in why} == {}
-            assert (orders.room, orders.decree, orders.bots.seats) == before
+            assert (orders.room, orders.faults, orders.bots.seats) == before
 
 
 async def refusal(orders: TeacherCommands, line: str) -> str:

@@ -22,7 +22,7 @@ class Unchecked(Struct, kw_only=True):
     delay: tuple[float, float] = (0.0, 0.0)
 
 
-async def test_a_node_says_which_decree_it_obeys_until_it_goes() -> None:
+async def test_a_node_says_which_faults_it_applies_until_it_leaves() -> None:
     with broker.start() as its:
         faults, network = Faults(MemoryNetwork()), MqttNetwork(its.url)
         async with Remote.connect(its.url, cluster="demo") as remote, asyncio.timeout(20):
@@ -38,7 +38,7 @@ async def test_a_node_says_which_decree_it_obeys_until_it_goes() -> None:
             await remote.until(lambda: 7 not in remote.faults_applied)
 
 
-async def test_a_decree_that_cannot_be_is_neither_obeyed_nor_the_end_of_listening() -> None:
+async def test_faults_that_cannot_be_are_ignored_and_later_ones_are_applied() -> None:
     with broker.start() as its:
         faults, network = Faults(MemoryNetwork()), MqttNetwork(its.url)
         obeying = fault_control.follow_fault_control(network, faults, node=7)
@@ -52,6 +52,6 @@ async def test_a_decree_that_cannot_be_is_neither_obeyed_nor_the_end_of_listenin
             assert faults.link(1, 2).is_cut
 
 
-def test_every_decree_that_heals_everything_is_the_same_one() -> None:
+def test_every_message_that_heals_everything_is_the_same_one() -> None:
     assert fault_control.digest(msgspec.msgpack.encode(LinkFaults())) == fault_control.digest(b"")
     assert fault_control.digest(msgspec.msgpack.encode(LinkFaults(loss=0.1))) != fault_control.digest(b"")

@@ -56,5 +56,5 @@ def test_an_open_gate_holds_nothing() -> None:
 def test_garbage_moves_no_gate() -> None:
     gate = Gate()
     gate.close()
-    carry_out(gate, "gate/letters", b"\xff garbage")
+    carry_out(gate, "gate/orders", b"\xff garbage")
     assert gate.is_closed

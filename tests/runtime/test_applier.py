@@ -34,14 +34,14 @@ async def test_entries_are_applied_in_pieces_of_bounded_number_and_size(sizes: l
             done_all.set()
 
     disk = DiskQueue(storage, lambda *_: None)
-    machinist = Applier(Sessions(KeyValue()), storage, disk, carried_out=carried_out, built=lambda *_: None)
-    working = asyncio.create_task(machinist.run())
+    applier = Applier(Sessions(KeyValue()), storage, disk, carried_out=carried_out, built=lambda *_: None)
+    working = asyncio.create_task(applier.run())
     entries = tuple(
         Entry(LogId(1, 1, index), Normal(encode({"op": "put", "key": "x", "value": "v" * size})))
         for index, size in enumerate(sizes, 1)
     )
-    machinist.do(Apply(entries), 1)
+    applier.do(Apply(entries), 1)
     await asyncio.wait_for(done_all.wait(), 20)
     working.cancel()
     assert [len(results) for results in done] == pieces
-    assert machinist.applied == entries[-1].id
+    assert applier.applied == entries[-1].id

@@ -1,11 +1,14 @@
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import ConfigError, UnknownNode
 from pyraft_lab.machine import Counter
+from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.runtime.processes import ProcessCluster
 
 CALM = Config(election_timeout=(0.5, 1.0), heartbeat_interval=0.1)
 
@@ -63,3 +66,21 @@ async def test_what_cannot_be_handed_to_a_process_is_refused() -> None:
     async with LocalCluster(1, processes=True, config=CALM, trace=None) as cluster:
         with pytest.raises(UnknownNode):
             await cluster.kill(7)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the command line of a process is read in /proc")
+async def test_a_password_is_on_no_command_line() -> None:
+    with broker.start() as running:
+        url = running.url.replace("://", "://ann:open-sesame@", 1)
+        async with ProcessCluster(1, network=url, config=CALM, trace=None) as cluster:
+            (pid,) = cluster.pids.values()
+            command, environment = await asyncio.to_thread(read_process, pid)
+            assert b"//ann@" in command
+            assert b"open-sesame" not in command
+            assert b"open-sesame" in environment, "and yet the node knows it"
+
+
+def read_process(pid: int) -> tuple[bytes, bytes]:
+    """The command line and the environment of a process, as other programs see them."""
+    directory = Path(f"/proc/{pid}")
+    return (directory / "cmdline").read_bytes(), (directory / "environ").read_bytes()

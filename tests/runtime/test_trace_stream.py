@@ -10,7 +10,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.network import broker
 from pyraft_lab.network.mqtt import MqttNetwork
 from pyraft_lab.runtime.raft import Raft
-from pyraft_lab.runtime.trace_stream import FAREWELL, HELLO, PATIENCE, Merger, Publisher
+from pyraft_lab.runtime.trace_stream import HELLO, MAX_WAIT, TRACE_EXPIRY, Merger, Publisher
 from pyraft_lab.trace.record import Kind, Record
 from pyraft_lab.trace.trace import Trace
 
@@ -37,7 +37,7 @@ def test_a_clock_that_is_behind_is_put_forward() -> None:
 def test_a_cause_that_never_comes_holds_nobody_up() -> None:
     merger = Merger()
     merger.add([record(20, node=2, time=5.0, cause=10)], now=0.0)
-    assert [one.id for one in merger.take(now=PATIENCE + 0.01)] == [20]
+    assert [one.id for one in merger.take(now=MAX_WAIT + 0.01)] == [20]
 
 
 @pytest.mark.usefixtures("each_broker")
@@ -92,7 +92,9 @@ async def test_a_followed_trace_says_what_it_missed_and_drops_what_a_stranger_pu
             while not any(one.kind == "propose" for one in trace.records):
                 await raft.client_write({"op": "incr", "key": "x"})
                 await asyncio.sleep(0.05)
-            clock.ahead += FAREWELL + HELLO  # the node thinks that nobody follows, until it hears the next sign of life
+            clock.ahead += (
+                TRACE_EXPIRY + HELLO
+            )  # the node thinks that nobody follows, until it hears the next sign of life
             await raft.client_write_many([{"op": "incr", "key": "x"}] * 5)
             for garbage in (b"", b"hello", bytes(100)):
                 trace.publish("1/trace", garbage)

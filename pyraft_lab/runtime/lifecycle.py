@@ -104,7 +104,7 @@ class NodeLifecycle:
             self.ended = self.ended or Stopped(self.id)
             driver.requests.fail(self.ended)
             self._changed()
-            _release(self._machine.machine, is_blank=driver.machinist.applied == ORIGIN)
+            _release(self._machine.machine, is_blank=driver.applier.applied == ORIGIN)
             try:
                 await endpoint.close()
             finally:

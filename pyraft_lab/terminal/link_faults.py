@@ -12,8 +12,8 @@ from pyraft_lab.runtime.remote import Remote
 class FaultsNotApplied(PyraftError):
     """Some nodes did not confirm in time that they applied the link faults."""
 
-    def __init__(self, nodes: Iterable[NodeId], obeyed: Iterable[NodeId], seconds: float) -> None:
-        self.nodes, self.applied = tuple(sorted(nodes)), tuple(sorted(obeyed))
+    def __init__(self, nodes: Iterable[NodeId], applied: Iterable[NodeId], seconds: float) -> None:
+        self.nodes, self.applied = tuple(sorted(nodes)), tuple(sorted(applied))
         rest = f"; applied by {listed(self.applied)}" if self.applied else ""
         super().__init__(
             f"not applied within {seconds:g} s by {listed(self.nodes)}{rest}; "
@@ -40,7 +40,7 @@ async def impose(
     digest = remote.publish_faults(faults)
 
     def late() -> list[NodeId]:
-        return [node for node, obeyed in remote.faults_applied.items() if obeyed != digest and node in remote.metrics]
+        return [node for node, applied in remote.faults_applied.items() if applied != digest and node in remote.metrics]
 
     try:
         async with asyncio.timeout(seconds):
