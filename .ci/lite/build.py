@@ -39,7 +39,7 @@ AT_START = ("micropip", "piplite", "ipykernel", "comm", "pyodide-kernel", "jedi"
 """The kernel's own packages: fetched together with Pyodide's core."""
 NEEDS = {  # only what runs in the browser: the notebook's own half of a widget is in JupyterLab already
     "anywidget": ["ipywidgets", "psygnal", "typing-extensions"],
-    "ipywidgets": ["comm", "traitlets"],
+    "ipywidgets": ["comm", "ipython", "traitlets"],
     "markdown-it-py": ["mdurl"],
     "plotly": ["narwhals", "packaging"],
     "pyraft-lab": ["anywidget", "markdown-it-py", "msgspec", "pygments", "rich"],
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     jupyterlite(work, out)
     slim(out)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    print(f"{out}: {size / 1e6:.1f} MB")
+    sys.stdout.write(f"{out}: {size / 1e6:.1f} MB\n")
     return 0
 
 
@@ -79,8 +79,12 @@ def distribution(place: Path) -> None:
     place.mkdir(parents=True)
     for name in CORE:
         shutil.copy(core / name, place)
+    shutil.copy(from_npm("mqtt", MQTT_JS) / "dist" / "mqtt.esm.js", place)  # for `pyraft-lab teach --pyodide`
     lock = json.loads((core / "pyodide-lock.json").read_text("utf-8"))
     lock["packages"] = {one["name"].lower().replace("_", "-"): one for one in packages(lock["packages"], place)}
+    missing = {need for one in lock["packages"].values() for need in one["depends"]} - set(lock["packages"])
+    if missing:
+        sys.exit(f"wheels.txt lacks {', '.join(sorted(missing))}")
     (place / "pyodide-lock.json").write_text(json.dumps(lock, sort_keys=True), "utf-8")
 
 
@@ -207,7 +211,7 @@ def tools(name: str) -> str:
     wanted = (HERE / "requirements.txt").read_text("utf-8")
     home = CACHE / f"tools-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
     if not (home / "ready").exists():
-        print("Installing JupyterLite into .cache/lite (a minute, once) ...")
+        sys.stdout.write("Installing JupyterLite into .cache/lite (a minute, once) ...\n")
         run(sys.executable, "-m", "venv", "--clear", home)
         run(home / "bin/python", "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt")
         (home / "ready").touch()
@@ -245,7 +249,9 @@ def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
             new = sorted(wanted(cell.source) - there)
             if new:
                 there |= set(new)
-                yield new_code_cell(f"import {', '.join(new)}  # in the browser: fetched now", metadata={"tags": ["browser"]})
+                yield new_code_cell(
+                    f"import {', '.join(new)}  # in the browser: fetched now", metadata={"tags": ["browser"]}
+                )
         yield cell
         if number == 0 and PROCESSES.search(code):
             yield new_markdown_cell((HERE / "processes.md").read_text("utf-8"))

@@ -129,14 +129,14 @@ class Broker:
     @property
     def url(self) -> str:
         """The URL for clients."""
-        return f"mqtt{'s' if self.guard.certificates else ''}://{_reachable(self.host)}:{self.port}"
+        return f"mqtt{'s' if self.guard.certificates else ''}://{reachable(self.host)}:{self.port}"
 
     @property
     def websocket_url(self) -> str | None:
         """The URL for browsers, if it listens for WebSockets."""
         if self.websocket_port is None:
             return None
-        return f"ws{'s' if self.guard.certificates else ''}://{_reachable(self.host)}:{self.websocket_port}{PATH}"
+        return f"ws{'s' if self.guard.certificates else ''}://{reachable(self.host)}:{self.websocket_port}{PATH}"
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.url}"
@@ -164,7 +164,7 @@ class Broker:
     def answers(self) -> bool:
         """Whether its port accepts connections."""
         try:
-            with socket.create_connection((_reachable(self.host), self.port), timeout=5.0):
+            with socket.create_connection((reachable(self.host), self.port), timeout=5.0):
                 return True
         except OSError:
             return False
@@ -270,7 +270,7 @@ class Broker:
         return [f"cafile {files.authority}", f"certfile {files.certificate}", f"keyfile {files.key}"] if files else []
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """An address for other machines, if the broker listens at all of its addresses."""
     if host != "0.0.0.0":  # noqa: S104
         return host

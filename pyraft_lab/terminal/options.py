@@ -53,14 +53,14 @@ def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
     )
 
 
-def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
+def add_cluster(face: argparse.ArgumentParser, *, named: bool = True, required: bool = True) -> None:
     """Add the options for the cluster and its broker."""
     if named:
         face.add_argument("--cluster", type=cluster, default="demo", help="the name of the cluster (default demo)")
     face.add_argument(
         "--broker",
         type=broker,
-        required=True,
+        required=required,
         metavar="URL",
         help=f"mqtt://[user:password@]host:1883, or mqtts; ws://host:9001/mqtt, or wss; {HELP}",
     )
