@@ -7,7 +7,7 @@ back as JSON: ``{"type": "seat", …}`` for the seat, ``{"type": "lab", "told": 
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import msgspec
@@ -51,15 +51,19 @@ class TabPlayer(Player):
         """Whether the node may become a candidate by itself."""
         return not self._is_hidden and super().may_stand
 
-    async def hide(self, *, is_hidden: bool) -> None:
-        """Follow a tab that is hidden, or shown again; a leader transfers its leadership first."""
+    def hide(self, *, is_hidden: bool) -> None:
+        """Handle a tab that is hidden, or shown again."""
         self._is_hidden = is_hidden
         self.room_changed()
+
+    async def give_way(self) -> None:
+        """Transfer the leadership of a hidden tab to another voter, if it leads and there is one."""
         raft = self._node_handle
-        if is_hidden and raft is not None and isinstance(self.state and self.state.role, Leader):
+        if self._is_hidden and raft is not None and isinstance(self.state and self.state.role, Leader):
             others = sorted(raft.metrics.membership.voters - {raft.id})
             if others:
-                await raft.trigger.transfer_leader(others[0])
+                with suppress(PyraftError):  # it leads no more, or another change goes on: the next refresh sees
+                    await raft.trigger.transfer_leader(others[0])
 
 
 class TabSeat:
@@ -121,9 +125,9 @@ class TabSeat:
         """Play by hand from now on, or leave it to the machine."""
         self._player.by_hand = bool(by_hand)
 
-    async def hide(self, is_hidden: bool) -> None:  # noqa: FBT001 (called from JavaScript)
+    def hide(self, is_hidden: bool) -> None:  # noqa: FBT001 (called from JavaScript)
         """Handle a tab that is hidden, or shown again."""
-        await self._player.hide(is_hidden=bool(is_hidden))
+        self._player.hide(is_hidden=bool(is_hidden))
 
     def leave(self) -> None:
         """Leave the room: the membership first, then the broker."""
@@ -149,6 +153,7 @@ class TabSeat:
             playing = msgspec.structs.replace(self._player.playing, name=self._name)
             if self._me and playing != reported:
                 remote.publish_playing(self._me, reported := playing)
+            await self._player.give_way()
             self._draw_seat()
             for told in session.grow():
                 self._send_lab(plain(told))

@@ -33,10 +33,10 @@ ABOUT = f"A classroom for its teacher: type commands below the picture.\n\n{HELP
 
 def main(arguments: Sequence[str]) -> int:
     """Run until ``quit`` or Ctrl-C; then heal the room, stop the automatic nodes, and clear the room at the broker."""
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
+    face = parser()
+    chosen = face.parse_args(arguments)
     if chosen.broker is None and not chosen.tabs:
-        parser.error("name a broker with --broker, or start one for browser tabs with --tabs")
+        face.error("name a broker with --broker, or start one for browser tabs with --tabs")
     return options.run(_teach(chosen))
 
 
@@ -150,7 +150,8 @@ def _note(playing: Playing | None) -> str:
     return f"{who}by hand {playing.right}/{playing.given}{' thinking' if playing.asked else ''}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
     face = options.parser("teach", ABOUT, EXAMPLES)
     face.add_argument("cluster", type=options.cluster, metavar="ROOM", help="the room's code, the same for everybody")
     options.add_cluster(face, named=False, required=False)
