@@ -91,7 +91,8 @@ def distribution(place: Path) -> None:
 def packages(known: Mapping[str, Package], place: Path) -> Iterator[Package]:
     """The packages of the site's lock; those that are served here are put into ``place``."""
     of_lock, own = wheel_lists()
-    for name in closure(known, of_lock):
+    here = closure(known, of_lock)
+    for name in here:
         yield served(from_pypi(f"{name}=={known[name]['version']}"), place, known[name])
     for wheel in map(from_pypi, own):
         yield served(wheel, place)
@@ -100,7 +101,7 @@ def packages(known: Mapping[str, Package], place: Path) -> Iterator[Package]:
         yield served(wheel, place)
     check_versions(known)
     for name in closure(known, FROM_THE_WEB):
-        if name not in of_lock:
+        if name not in here:
             yield known[name] | {"file_name": WEB + known[name]["file_name"]}
 
 
