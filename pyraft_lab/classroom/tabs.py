@@ -71,7 +71,7 @@ async def open_page(stack: AsyncExitStack, chosen: argparse.Namespace) -> str:
     return f"http://{brokers.reachable(chosen.host)}:{page.port}/"
 
 
-def invitation(link: str) -> str:
+def link_text(link: str) -> str:
     """The link, with its QR code if the package ``segno`` is installed."""
     try:
         with needed("segno"):

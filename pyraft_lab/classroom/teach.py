@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 async def _teach(chosen: argparse.Namespace) -> int:
     stop = options.stop_on_signals()
     async with AsyncExitStack() as stack:
-        told = tabs.invitation(await tabs.open_page(stack, chosen)) if chosen.tabs else ""
+        told = tabs.link_text(await tabs.open_page(stack, chosen)) if chosen.tabs else ""
         return await _room(chosen, stop, told)
 
 

@@ -128,7 +128,7 @@ def test_the_archive_holds_no_guide() -> None:
 
 
 def test_an_invitation_is_one_link_with_or_without_its_code() -> None:
-    assert tabs.invitation("http://h:1/").splitlines()[-1] == "seats in browser tabs: http://h:1/"
+    assert tabs.link_text("http://h:1/").splitlines()[-1] == "seats in browser tabs: http://h:1/"
 
 
 def test_tabs_need_a_websocket() -> None:
