@@ -26,6 +26,10 @@
     ├── RecordNotFound       a trace has no such record, event or moment: what
     ├── NotHeld              the gate holds no message with this id: id, known (network.gate)
     ├── UnknownAnswer        an exercise's question has no such answer: answer, known (exercises.mark)
+    ├── Locked               a prediction was made already, and stays (exercises.prediction)
+    ├── NoRule               a source is not the rule that was asked for (exercises.own_code)
+    ├── RuleFailed           a learner's rule gave no answer: rule, why (exercises.guard)
+    ├── BadNotebook          a file is no notebook that can be read: path, why (exercises.notebooks)
     ├── errors of commands   a command line prints these and ends (terminal)
     │   ├── BadArguments     no such command, or arguments that it does not take
     │   ├── CannotListen     a broker cannot listen there: host, port
@@ -142,7 +146,7 @@ class QuorumNotEnough(PyraftError):
 
     def __init__(self, got: Iterable[int], needed: object) -> None:
         self.got, self.needed = frozenset(got), needed
-        heard = ", ".join(map(str, sorted(self.got))) or "nobody"
+        heard = f"only {', '.join(f'node {node}' for node in sorted(self.got))}" if self.got else "no node"
         super().__init__(f"no quorum: {heard} answered, needed {needed}; try again when more nodes answer")
 
 

@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from pyraft_lab.engine.timers import TimerKind
-from pyraft_lab.engine.types import NodeId, RequestId
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.conditions import Micros
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import (
     Action,
-    Attempt,
     Cut,
     Delay,
     Deliver,
@@ -32,7 +31,6 @@ from pyraft_lab.sim.world import (
     FireTimer,
     Heal,
     Hold,
-    Invoke,
     Partition,
     Release,
     SetWeather,
@@ -58,13 +56,12 @@ class Origin(NamedTuple):
 
 
 class Move(NamedTuple):
-    """One action of a run with its time; ``message`` and ``call`` identify its subject in every other run too."""
+    """One action of a run with its time; ``message`` identifies its subject in every other run too."""
 
     number: MoveNumber
     time: Micros
     action: Action
     message: Origin | None = None
-    call: MoveNumber | None = None
 
 
 Timing = Callable[[Simulation, Move], Micros | None]
@@ -78,18 +75,13 @@ class Names:
         self.numbers: dict[EventId, MoveNumber] = {event: -node for event, node in enumerate(sim.nodes)}
         self.messages: dict[Origin, MessageId] = {}
         self.origins: dict[MessageId, Origin] = {}
-        self.requests: dict[MoveNumber, RequestId] = {}
-        self.calls: list[MoveNumber] = []
         self._counts: dict[tuple[MoveNumber, NodeId, NodeId, str], int] = defaultdict(int)
 
-    def learn(self, place: MoveNumber, action: Action, event: EventId, sent: Iterable[Flight]) -> None:
+    def learn(self, place: MoveNumber, event: EventId, sent: Iterable[Flight]) -> None:
         """Record a move and the messages it sent."""
         self.numbers[event] = place
         for flight in sent:
             self._name(flight)
-        if isinstance(action, Invoke):
-            self.calls.append(place)
-            self.requests[place] = len(self.calls)
 
     def rename(self, flight: Flight, origin: Origin) -> None:
         """Give a message another origin."""
@@ -132,7 +124,7 @@ class Writer:
         place = len(self.moves)
         if record.kind is not Kind.UNDELIVERED and not isinstance(action, WITHHOLDING):
             self.moves.append(self._move(place, time, action))
-        self.names.learn(place, action, record.id, record.sent)
+        self.names.learn(place, record.id, record.sent)
         for flight in record.sent:
             if flight.copy_of is not None and flight.id in self.arrived and record.kind is not Kind.DUPLICATE:
                 self._double(flight, time)
@@ -141,8 +133,6 @@ class Writer:
         match action:
             case Deliver(message) | Duplicate(message):
                 return Move(place, time, action, message=self.names.origins[message])
-            case Attempt(call):
-                return Move(place, time, action, call=self.names.calls[call - 1])
             case _:
                 return Move(place, time, action)
 
@@ -166,7 +156,7 @@ def play(sim: Simulation, moves: Sequence[Move], stop: Callable[[Simulation], ob
             record = sim.force(meant.action, time)
         except (PyraftError, AssertionError):
             continue
-        names.learn(move.number, meant.action, record.id, record.sent)
+        names.learn(move.number, record.id, record.sent)
         made.append(meant)
         if stop(sim):
             break
@@ -209,7 +199,5 @@ def _resolved(sim: Simulation, names: Names, move: Move) -> Move | None:
             if message is None or message not in names.origins:
                 return None
             return move._replace(action=type(action)(message), message=names.origins[message])
-        case Move(action=Attempt(), call=int() as call):
-            return move._replace(action=Attempt(names.requests[call])) if call in names.requests else None
         case _:
             return move

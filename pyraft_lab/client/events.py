@@ -5,13 +5,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from pyraft_lab.client.requests import Request
-from pyraft_lab.client.state import CallId, ClientState, Part, Read, RequestId, Write
+from pyraft_lab.client.requests import Operate, Request
+from pyraft_lab.client.state import CallId, ClientCall, ClientState, Part, RequestId
 from pyraft_lab.engine.types import NodeId
 
 
 class AttemptTimer(Struct, frozen=True, tag=True):
-    """The time of a request is over; the next attempt may take longer."""
+    """The time of a request is over; the next attempt may take longer, since the cluster may be slow."""
 
     request: RequestId
 
@@ -26,7 +26,7 @@ Timer = AttemptTimer | RetryTimer
 class Submit(Struct, frozen=True, tag=True):
     """New calls of callers."""
 
-    calls: Sequence[Write | Read]
+    calls: Sequence[ClientCall]
 
 
 class NodesKnown(Struct, frozen=True, tag=True):
@@ -70,7 +70,7 @@ class Ask(Struct, frozen=True, tag=True):
 
     request: RequestId
     node: NodeId
-    message: Request
+    message: Request | Operate
 
 
 class Forget(Struct, frozen=True, tag=True):

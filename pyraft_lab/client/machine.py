@@ -5,7 +5,7 @@ without an answer the client asks for the outcome before it sends the commands a
 of their serials: a node's state machine refuses a batch that arrives before its predecessor.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, assert_never
 
 from msgspec.structs import replace
@@ -28,7 +28,21 @@ from pyraft_lab.client.events import (
     TimerFired,
 )
 from pyraft_lab.client.sending import Turn, ask_all, rest
-from pyraft_lab.client.state import MOST_TRIED, Batch, CallId, ClientState, Part, Read, Reading, RequestId, Tried, Write
+from pyraft_lab.client.state import (
+    MOST_EXPIRED,
+    MOST_TRIED,
+    Batch,
+    CallId,
+    ClientCall,
+    ClientState,
+    Operation,
+    Part,
+    Read,
+    Reading,
+    RequestId,
+    Tried,
+    Write,
+)
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import (
     Fatal,
@@ -48,6 +62,8 @@ REFUSALS = (NotLeader, NotInitialized, Overloaded, QuorumNotEnough, UnknownNode)
 """Errors after which nothing has happened; another node, or the same one later, may succeed."""
 UNCERTAIN = (OutcomeUnknown, NetworkFailed, Fatal, TimeoutError)
 """Errors after which it may have happened; the next attempt first asks for the outcome."""
+TRIED_ONCE = (OutcomeUnknown, Fatal)
+"""Errors after which an operation is not asked for again: it has no session that would carry it out once only."""
 NOBODY: CallId = 0
 """The call id of a read whose caller was cancelled."""
 
@@ -73,10 +89,13 @@ def step(state: ClientState, event: Event) -> Step:
     return Step(turn.state, tuple(turn.commands))
 
 
-def _submit(turn: Turn, calls: Sequence[Write | Read]) -> None:
-    writes = tuple(call for call in calls if isinstance(call, Write))
-    reads = tuple(call for call in calls if isinstance(call, Read))
-    turn.know(writes=(*turn.state.writes, *writes), reads=(*turn.state.reads, *reads))
+def _submit(turn: Turn, calls: Sequence[ClientCall]) -> None:
+    state = turn.state
+    turn.know(
+        writes=(*state.writes, *(call for call in calls if isinstance(call, Write))),
+        reads=(*state.reads, *(call for call in calls if isinstance(call, Read))),
+        operations=(*state.operations, *(call for call in calls if isinstance(call, Operation))),
+    )
 
 
 def _on_end(turn: Turn, event: Replied | Failed) -> None:
@@ -96,6 +115,7 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
         case AttemptTimer(request):
             if request in turn.state.asked:
                 turn.tell(Forget(request))
+                turn.know(silences=turn.state.silences + 1)
                 _on_failure(turn, request, Timeout("an answer", 0.0))
         case _:
             assert_never(timer)
@@ -106,8 +126,13 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
 
 def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
     node = _settle(turn, request)
-    turn.know(leader=node, failures=0, tried=())
-    if request == turn.state.opening:
+    operation = turn.state.operating.get(request)
+    is_from_leader = operation is None or not operation.is_local
+    turn.know(leader=node if is_from_leader else turn.state.leader, failures=0, silences=0, tried=())
+    if operation is not None:
+        turn.know(operating=_all_but(turn.state.operating, request))
+        turn.tell(Deliver((Part(operation.call, 0, 1, 0),), (reply,)))
+    elif request == turn.state.opening:
         _on_opened(turn, reply)
     elif (reading := _reading(turn.state, request)) is not None:
         _on_answers(turn, node, reading, reply)
@@ -170,17 +195,27 @@ def _on_outcome(turn: Turn, node: NodeId, batch: Batch, answer: Answer | None) -
 
 def _on_expired(turn: Turn, batch: Batch) -> None:
     """Handle a forgotten session: a batch sent once was not applied; for one sent twice the outcome is unknown."""
-    turn.know(session=replace(turn.state.session, is_open=False))
-    if batch.sent == 1:
-        _change(turn, batch, request=None, sent=0)
+    session = turn.state.session
+    turn.know(session=replace(session, is_open=False), expired=turn.state.expired + session.is_open)
+    if batch.sent > 1:
+        _end_batch(turn, batch, OutcomeUnknown("the session was forgotten, and the command was sent more than once"))
+    elif turn.state.expired >= MOST_EXPIRED:
+        _end_batch(turn, batch, PyraftError(
+            f"{turn.state.expired} sessions in a row expired before a write was applied, so it was not applied: "
+            "sessions expire faster than this client can use them; raise their expiry or lower the load"
+        ))  # fmt: skip
     else:
-        _remove(turn, batch)
-        why = "the session was forgotten, and the command was sent more than once"
-        _fail(turn, [part.call for part in batch.parts], OutcomeUnknown(why))
+        _change(turn, batch, request=None, sent=0)
+
+
+def _end_batch(turn: Turn, batch: Batch, error: PyraftError) -> None:
+    _remove(turn, batch)
+    _fail(turn, [part.call for part in batch.parts], error)
 
 
 def _on_applied(turn: Turn, node: NodeId, batch: Batch, values: Sequence[Any], rejected: dict[int, str]) -> None:
     _remove(turn, batch)
+    turn.know(expired=0)
     if len(values) == len(batch.commands):
         turn.tell(Deliver(batch.parts, values, rejected))
     else:
@@ -195,8 +230,9 @@ def _on_failure(turn: Turn, request: RequestId, error: Exception) -> None:
     node = _settle(turn, request)
     said = "no answer in time" if isinstance(error, Timeout) else str(error)
     turn.know(tried=(*turn.state.tried, Tried(node, said))[-MOST_TRIED:])
+    is_final = request in turn.state.operating and isinstance(error, TRIED_ONCE)
     calls = _release(turn, request, is_uncertain=not isinstance(error, REFUSALS))
-    if not isinstance(error, (*REFUSALS, *UNCERTAIN)):
+    if is_final or not isinstance(error, (*REFUSALS, *UNCERTAIN)):
         _fail(turn, calls, error)
     elif turn.state.leader in {node, None}:  # a refusal by an earlier leader changes nothing
         _turn_elsewhere(turn, node, error)
@@ -207,6 +243,10 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
     if request == turn.state.opening:
         turn.know(opening=None)
         return [write.call for write in turn.state.writes]
+    if (operation := turn.state.operating.get(request)) is not None:
+        operations = (operation,) if operation.call != NOBODY else ()
+        turn.know(operations=(*operations, *turn.state.operations), operating=_all_but(turn.state.operating, request))
+        return [operation.call]
     if (reading := _reading(turn.state, request)) is not None:
         _put_back(turn, reading, reading.reads)
         return [read.call for read in reading.reads]
@@ -244,9 +284,11 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
     writing = {write.call for write in state.writes} | {part.call for batch in state.batches for part in batch.parts}
     reading = {read.call for reading in state.readings for read in reading.reads}
     reading |= {read.call for read in state.reads}
+    operating = {one.call for one in (*state.operations, *state.operating.values())}
+    sent |= {one.call for one in state.operating.values()}
     tried = [(one.node, one.said) for one in state.tried] + [(node, "") for node in state.asked.values()]
-    for call in sorted(gone & (writing | reading)):
-        what = "a write" if call in writing else "a read"
+    for call in sorted(gone & (writing | reading | operating)):
+        what = "a write" if call in writing else "an operation" if call in operating else "a read"
         turn.tell(Fail(call, Timeout(what, seconds, tried=tried, may_have_happened=call in sent)))
     _drop(turn, gone)
 
@@ -267,6 +309,10 @@ def _drop(turn: Turn, gone: frozenset[CallId]) -> None:
         reads=tuple(read for read in state.reads if read.call not in gone),
         batches=tuple(batch for batch in batches if batch.parts or batch.request is not None),
         readings=tuple(_without_reads(reading, gone) for reading in state.readings),
+        operations=tuple(one for one in state.operations if one.call not in gone),
+        operating={
+            request: replace(one, call=NOBODY) if one.call in gone else one for request, one in state.operating.items()
+        },
     )
 
 
@@ -282,6 +328,10 @@ def _without_reads(reading: Reading, gone: frozenset[CallId]) -> Reading:
 
 
 # Lookups and changes
+
+
+def _all_but(operating: Mapping[RequestId, Operation], request: RequestId) -> dict[RequestId, Operation]:
+    return {one: operation for one, operation in operating.items() if one != request}
 
 
 def _reading(state: ClientState, request: RequestId) -> Reading | None:

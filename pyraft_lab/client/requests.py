@@ -39,6 +39,12 @@ class ReadMany(Struct, frozen=True, tag=True):
 Request = OpenSession | WriteBatch | FindOutcome | ReadMany
 
 
+class Operate(Struct, frozen=True):
+    """Carry out an operator's request, such as a membership change; its form is the driver's."""
+
+    operation: Any
+
+
 def reply_of(request: Request, value: Any) -> Any:
     """Convert a decoded reply to its own types; raises ``msgspec.ValidationError`` if it does not match."""
     match request:

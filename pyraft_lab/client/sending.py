@@ -3,28 +3,33 @@
 If no leader is known, one request at a time searches for it, and the others wait.
 """
 
+from copy import copy
 from itertools import accumulate, takewhile
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from pyraft_lab.client.events import Ask, AttemptTimer, Command, RetryTimer, SetTimer
-from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
+from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, Request, WriteBatch
 from pyraft_lab.client.state import Batch, ClientState, Part, Read, Reading, RequestId, Write, first_batch
 from pyraft_lab.command import seal
 from pyraft_lab.engine.events import ReadPolicy
 
 
 class Turn:
-    """The working copy of one step: the state and the commands so far."""
+    """The working copy of one step: the state and the commands so far.
+
+    ``state`` is this turn's own copy, which :meth:`know` changes in place; nobody else holds it before the turn ends.
+    """
 
     def __init__(self, state: ClientState) -> None:
-        self.state = state
+        self.state = copy(state)
         self.commands: list[Command] = []
 
     def know(self, **changes: Any) -> None:
         """Change the state."""
-        self.state = replace(self.state, **changes)
+        for name, value in changes.items():
+            force_setattr(self.state, name, value)
 
     def tell(self, command: Command) -> None:
         """Add a command for the driver."""
@@ -49,6 +54,7 @@ def ask_all(turn: Turn) -> None:
     _send_again(turn)
     _send_new(turn)
     _read(turn)
+    _operate(turn)
 
 
 def rest(turn: Turn, *, at_least: float = 0.0) -> None:
@@ -129,15 +135,23 @@ def _read(turn: Turn) -> None:
         turn.know(reads=waiting[len(taken) :], readings=(*turn.state.readings, Reading(request, taken)))
 
 
+def _operate(turn: Turn) -> None:
+    """Send waiting operations, each alone."""
+    while turn.state.operations and turn.may_ask:
+        first, *others = turn.state.operations
+        request = _ask(turn, Operate(first.operation))
+        turn.know(operations=tuple(others), operating={**turn.state.operating, request: first})
+
+
 def _of_policy(policy: ReadPolicy, reads: tuple[Read, ...]) -> tuple[Read, ...]:
     return tuple(takewhile(lambda read: read.policy == policy, reads))
 
 
-def _ask(turn: Turn, message: Request) -> RequestId:
+def _ask(turn: Turn, message: Request | Operate) -> RequestId:
     """Send a request to the leader, or to the next node if no leader is known."""
     state, request = turn.state, turn.state.next_request
     node = state.nodes[state.turn % len(state.nodes)] if state.leader is None else state.leader
     turn.know(next_request=request + 1, asked={**state.asked, request: node})
     turn.tell(Ask(request, node, message))
-    turn.tell(SetTimer(AttemptTimer(request), state.failures))
+    turn.tell(SetTimer(AttemptTimer(request), state.silences))
     return request

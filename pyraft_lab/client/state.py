@@ -14,6 +14,8 @@ CallId = int
 RequestId = int
 MOST_TRIED = 6
 """The most attempts that an error lists."""
+MOST_EXPIRED = 8
+"""Sessions in a row that may expire unused; then a write fails instead of opening one more."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -45,6 +47,17 @@ class Read(Struct, frozen=True, gc=False):
     call: CallId
     query: Any
     policy: ReadPolicy = "index"
+
+
+class Operation(Struct, frozen=True):
+    """An operator's request, sent alone; with ``is_local`` any node may answer it, so the answer shows no leader."""
+
+    call: CallId
+    operation: Any
+    is_local: bool = False
+
+
+ClientCall = Write | Read | Operation
 
 
 class Part(Struct, frozen=True, gc=False):
@@ -99,8 +112,9 @@ class Tried(Struct, frozen=True):
 class ClientState(Struct, frozen=True, kw_only=True):
     """The whole state of a client; a value.
 
-    ``asked`` names the node of every request in progress, ``failures`` counts the attempts since the last success, and
-    ``turn`` selects the next node if no leader is known. While ``is_resting`` no request is sent.
+    ``asked`` names the node of every request in progress; ``failures`` counts the attempts since the last success, and
+    ``silences`` those of them without an answer in time; ``turn`` selects the next node if no leader is known. While
+    ``is_resting`` no request is sent. ``expired`` counts the sessions in a row that expired before a batch was applied.
     """
 
     limits: Limits = Limits()
@@ -109,6 +123,8 @@ class ClientState(Struct, frozen=True, kw_only=True):
     leader: NodeId | None = None
     turn: int = 0
     failures: int = 0
+    silences: int = 0
+    expired: int = 0
     is_resting: bool = False
     tried: tuple[Tried, ...] = ()
     asked: dict[RequestId, NodeId] = {}
@@ -118,11 +134,13 @@ class ClientState(Struct, frozen=True, kw_only=True):
     reads: tuple[Read, ...] = ()
     batches: tuple[Batch, ...] = ()
     readings: tuple[Reading, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    operating: dict[RequestId, Operation] = {}
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to send."""
-        return not (self.writes or self.reads or self.batches or self.readings)
+        return not (self.writes or self.reads or self.batches or self.readings or self.operations or self.operating)
 
 
 def first_batch(writes: Sequence[Write], limits: Limits) -> tuple[tuple[Write, ...], tuple[Write, ...]]:

@@ -12,7 +12,6 @@ from typing import Any, Protocol, assert_never
 
 from pyraft_lab.client.events import (
     Ask,
-    AttemptTimer,
     CancelTimer,
     Command,
     Deliver,
@@ -29,16 +28,12 @@ from pyraft_lab.client.events import (
     TimerFired,
 )
 from pyraft_lab.client.machine import step
-from pyraft_lab.client.requests import Request
+from pyraft_lab.client.requests import Operate, Request
 from pyraft_lab.client.state import CallId, ClientState, Limits, Part, Read, RequestId, Session, Write
+from pyraft_lab.client.timing import length
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, Fatal
 from pyraft_lab.loop_thread import LoopOwner
-
-PAUSE, LONGEST_PAUSE = 0.01, 0.5
-"""Seconds that a client waits after its first failed attempt, and the longest such wait."""
-LONGEST_ATTEMPT = 60.0
-"""Seconds that the longest attempt lasts."""
 
 
 class Nodes(Protocol):
@@ -174,6 +169,7 @@ class ClientDriver:
                 assert_never(command)
 
     async def _ask(self, ask: Ask) -> None:
+        assert not isinstance(ask.message, Operate), "callers of a live client submit writes and reads only"
         try:
             event: Event = Replied(ask.request, await self._nodes.ask(ask.node, ask.message))
         except Exception as error:  # noqa: BLE001 (the machine sorts them; what it does not know goes to the callers)
@@ -185,12 +181,7 @@ class ClientDriver:
     # Time
 
     def _set(self, send_request: SetTimer, timer: Timer) -> None:
-        growth = 2.0 ** min(send_request.level, 16)
-        if isinstance(timer, AttemptTimer):
-            seconds = min(self._attempt * growth, LONGEST_ATTEMPT)
-        else:
-            seconds = min(PAUSE * growth, LONGEST_PAUSE) * self._chance.uniform(0.5, 1.0)
-        delay = max(seconds, send_request.at_least)
+        delay = length(send_request, luck=self._chance.random(), attempt=self._attempt)
         self._timers[timer] = asyncio.get_running_loop().call_later(delay, self._fire, timer)
 
     def _fire(self, timer: Timer) -> None:

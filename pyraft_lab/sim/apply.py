@@ -9,14 +9,13 @@ from pyraft_lab.engine.state import Disk
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, UnknownNode
 from pyraft_lab.machine import Sessions
-from pyraft_lab.sim.clients import attempt, deliver_outcomes, invoke
+from pyraft_lab.sim.clients import deliver_outcomes, invoke, reach, wake, would_ask
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, sample
 from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.server import SimulatedDriver
 from pyraft_lab.sim.transition import Completed, Transition
 from pyraft_lab.sim.world import (
     Action,
-    Attempt,
     Build,
     Crash,
     Cut,
@@ -37,6 +36,7 @@ from pyraft_lab.sim.world import (
     Partition,
     Pause,
     Pending,
+    Reach,
     Release,
     Resume,
     SetDiskFault,
@@ -46,8 +46,10 @@ from pyraft_lab.sim.world import (
     SnapshotMissing,
     Start,
     Sync,
+    WakeClient,
     Wipe,
     World,
+    find_asked,
 )
 from pyraft_lab.trace.record import Fate, Flight, Kind, Record, kind_of
 
@@ -96,8 +98,10 @@ def _pass(transition: Transition, action: Pending) -> None:
     match action:
         case Deliver(message):
             _deliver(transition, transition.flights.pop(message))
-        case Attempt(call):
-            attempt(transition, call)
+        case Reach(client, request):
+            reach(transition, client, request)
+        case WakeClient(client, timer):
+            wake(transition, client, timer)
         case FireTimer() | Sync() | Build() | SnapshotMissing() | GiveUp():
             _run_due(transition, action)
         case _:
@@ -313,7 +317,7 @@ def fires_before(world: World, action: Action) -> FireTimer | None:
 
     The rule is the engine's (:func:`~pyraft_lab.engine.rules.fires_first`); a live node uses the same one.
     """
-    if not any(node.overdue for node in world.nodes.values()):
+    if not world.delayed:
         return None
     node, event = _event_for(world, action)
     server = world.nodes.get(node or 0)
@@ -329,11 +333,10 @@ def _event_for(world: World, action: Action) -> tuple[NodeId | None, Event]:
         case Deliver(message):
             flight = world.flights[message]
             return flight.dst, Receive(flight.src, flight.message)
-        case Attempt(request):
-            waiting = world.calls[request]
-            return waiting.call.to or waiting.hint or world.leader, ANY_CALL
-        case Invoke(call):
-            return call.to or world.leader, ANY_CALL
+        case Reach(client, request):
+            return find_asked(world.asked, client, request).node, ANY_CALL
+        case Invoke() | WakeClient():
+            return would_ask(world, action), ANY_CALL
         case Notify(node, event):
             return node, event
         case _:

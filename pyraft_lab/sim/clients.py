@@ -1,55 +1,74 @@
-"""Simulated clients: a call goes to the leader, follows hints, and is retried in its session until it is answered.
+"""Simulated clients: each runs the machine of `pyraft_lab.client`, as a live client does, in virtual time.
 
-A call to a node that the client chose is tried once, and waits for that node's answer.
+A client knows the nodes' ids, what they answered, and silence; it does not see who leads. A call to a named node is no
+matter of that machine: that node is asked once.
+
+::
+
+    Invoke ──▶ step(client, Submit) ──▶ Ask ──▶ Reach its node ──▶ the engine ──▶ Replied, Failed ──▶ step(client, …)
+               WakeClient ──▶ step(client, TimerFired)                                                  └▶ the call ends
+
+A request reaches its node at once if its client sends it of its own accord (a call, a timer); one that follows an
+answer takes the network's latency. Links between clients and nodes do not break: a node that is down refuses the
+connection, and one that stands still is silent.
 """
 
 from typing import Any, assert_never
 
 from msgspec.structs import replace
 
+from pyraft_lab.client.events import (
+    Ask,
+    CancelTimer,
+    Command,
+    Deliver,
+    Event,
+    Fail,
+    Failed,
+    Forget,
+    NodesKnown,
+    Replied,
+    RetryTimer,
+    SetTimer,
+    Submit,
+    TimerFired,
+)
+from pyraft_lab.client.events import Timer as ClientTimer
+from pyraft_lab.client.machine import step
+from pyraft_lab.client.requests import Operate, ReadMany, WriteBatch
+from pyraft_lab.client.state import CallId, ClientState, Limits, Operation, Session
+from pyraft_lab.client.state import ClientCall as MachineCall
+from pyraft_lab.client.state import Read as MachineRead
+from pyraft_lab.client.state import Write as MachineWrite
+from pyraft_lab.client.timing import length
 from pyraft_lab.command import encode
-from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, Propose, Read, Request, TransferLeader
-from pyraft_lab.engine.log import Configuration, Entry, Normal
+from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.types import NodeId, RequestId
-from pyraft_lab.errors import (
-    NetworkFailed,
-    NotLeader,
-    OutcomeUnknown,
-    Overloaded,
-    PyraftError,
-    QuorumNotEnough,
-    UnknownNode,
-)
-from pyraft_lab.machine import Answer, Rejected, Value
-from pyraft_lab.pending_requests import (
-    OperationDone,
-    Outcome,
-    ReadAllowed,
-    RequestFailed,
-    WriteApplied,
-    to_error,
-    value_of,
-)
-from pyraft_lab.sim.conditions import Micros, Purpose, sample
-from pyraft_lab.sim.server import SimulatedDriver
-from pyraft_lab.sim.transition import Completed, Transition
+from pyraft_lab.errors import BadCommand, NetworkFailed, PyraftError, UnknownNode
+from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, chance, sample
+from pyraft_lab.sim.serving import reply_to, serve
+from pyraft_lab.sim.transition import Answered, Completed, Refused, Transition
 from pyraft_lab.sim.world import (
-    Attempt,
+    Asked,
     Call,
-    InitializeCluster,
+    Invoke,
     OpenCall,
-    PermitRevert,
     Query,
-    Reconfigure,
-    TransferLeadership,
+    Reach,
+    SimulatedClient,
+    WakeClient,
+    World,
     Write,
+    find_asked,
 )
-from pyraft_lab.trace.record import Kind, kind_of
+from pyraft_lab.trace.record import Kind
 
-ATTEMPT_TIMEOUT: Micros = 1_000_000
-"""How long a client waits for an answer before it asks the present leader, in microseconds."""
-PAUSE: Micros = 50_000
-"""How long it waits while there is no leader, in microseconds."""
+LIMITS = Limits(batches=1 << 30, commands=1, read_requests=1 << 30, queries=1)
+"""Every call is a request and an entry of its own, so that a learner finds each write in the log."""
+FIRST_NODES = 1 << 16
+
+
+# What happens to clients
 
 
 def invoke(transition: Transition, call: Call) -> None:
@@ -57,121 +76,224 @@ def invoke(transition: Transition, call: Call) -> None:
     if call.to is not None and call.to not in transition.nodes:
         raise UnknownNode(call.to, transition.nodes)
     transition.requests += 1
-    serial = transition.clients[call.client] = transition.clients.get(call.client, 0) + 1
-    since = max(node.state.committed for node in transition.nodes.values())
-    waiting = OpenCall(id=transition.requests, call=call, serial=serial, began=transition.id, since=since)
-    transition.calls[waiting.id] = waiting
-    attempt(transition, transition.requests)
-
-
-def attempt(transition: Transition, request: RequestId) -> None:
-    """Send a call to its own node, to the node of the last hint, or to the leader."""
-    waiting = transition.calls[request]
-    call = waiting.call
-    to = call.to or waiting.hint or transition.world.leader
-    if to is None:
-        _wait(transition, waiting, "finds no leader")
-    elif not transition.nodes[to].up:
-        _find_down(transition, waiting, to)
-    elif transition.nodes[to].paused:
-        _wait(transition, waiting, f"hears nothing from node {to}", ATTEMPT_TIMEOUT if call.to is None else PAUSE)
+    started = OpenCall(id=transition.requests, call=call, began=transition.id)
+    transition.calls[started.id] = started
+    transition.acting = call.client
+    transition.describe(Kind.CALL, detail=f"{_name(call.client)} waits with its call {started.id}: it knows no leader")
+    if call.to is None:
+        _happen(transition, call.client, Submit((_for_machine(started),)))
     else:
-        due = transition.schedule(ATTEMPT_TIMEOUT, Attempt(request)) if call.to is None else None
-        waiting = replace(waiting, at=to, tries=waiting.tries + 1, hint=None, due=due)
-        transition.calls[request] = waiting
-        _ask(transition, waiting, to)
+        _send(transition, Asked(id=started.id, client=call.client, request=-started.id, node=call.to,
+                                message=call.request, call=started.id))  # fmt: skip
+
+
+def wake(transition: Transition, client: int, timer: ClientTimer) -> None:
+    """Fire a client's timer."""
+    one = transition.clients[client]
+    transition.clients[client] = replace(
+        one, timers={other: due for other, due in one.timers.items() if other != timer}
+    )
+    transition.acting = client
+    why = "has waited long enough" if isinstance(timer, RetryTimer) else "gets no answer in time"
+    transition.describe(Kind.CALL, detail=f"{_name(client)} {why}")
+    _happen(transition, client, TimerFired(timer))
+
+
+def reach(transition: Transition, client: int, request: int) -> None:
+    """Let a request reach its node."""
+    asked = find_asked(transition.asked, client, request)
+    transition.describe(Kind.CALL, detail=f"{_name(client)} asks node {asked.node}")
+    _reach(transition, asked)
 
 
 def deliver_outcomes(transition: Transition) -> None:
     """Deliver the nodes' outcomes to the clients."""
     for node, outcome in transition.outcomes:
-        waiting = transition.calls.get(outcome.request)
-        if waiting is not None:
-            _on_outcome(transition, waiting, node, outcome)
+        for asked in _waiting_for(transition, outcome.request):
+            _answer(transition, asked, reply_to(transition.nodes[node], asked, outcome))
+    for asked, answer in transition.answers:
+        _answer(transition, asked, answer)
     for waiting in [one for one in transition.calls.values() if one.joint is not None]:
         _look_for_end(transition, waiting)
 
 
-def _wait(transition: Transition, waiting: OpenCall, why: str, delay: Micros = PAUSE) -> None:
-    due = transition.schedule(delay, Attempt(waiting.id))
-    transition.calls[waiting.id] = replace(waiting, at=None, hint=None, due=due)
-    transition.describe(Kind.CALL, detail=f"client {waiting.call.client} {why}")
-
-
-def _find_down(transition: Transition, waiting: OpenCall, to: NodeId) -> None:
-    if waiting.call.to is None:
-        _wait(transition, waiting, f"finds node {to} down")
+def would_ask(world: World, action: Invoke | WakeClient) -> NodeId | None:
+    """The node that a client asks at once because of an action; ``None`` if it asks none."""
+    if isinstance(action, Invoke):
+        if action.call.to is not None:
+            return action.call.to
+        client = action.call.client
+        event: Event = Submit((_for_machine(OpenCall(id=world.requests + 1, call=action.call, began=0)),))
     else:
-        transition.describe(Kind.CALL, detail=f"client {waiting.call.client} finds node {to} down")
-        _end(transition, waiting, error=NetworkFailed(f"node {to}", "it is down"))
+        client, event = action.client, TimerFired(action.timer)
+    state = _known(world.clients.get(client) or _new(world, client), tuple(world.nodes)).state
+    return next((command.node for command in step(state, event).commands if isinstance(command, Ask)), None)
 
 
-def _ask(transition: Transition, waiting: OpenCall, to: NodeId) -> None:
-    request = waiting.call.request
-    if isinstance(request, Query) and request.policy == "local":
-        transition.describe(Kind.READ, to, detail="local")
-        _end(transition, waiting, value=transition.nodes[to].machine.query(request.query))
-        return
-    event = _request(transition, waiting)
-    transition.describe(kind_of(event), to)
-    server = SimulatedDriver(transition, to)
-    server.step(event)
-    transition.nodes[to] = server.value()
+# A client's turn
 
 
-def _request(transition: Transition, waiting: OpenCall) -> Request:
-    """The call's request as an event of the engine."""
-    match waiting.call.request:
+def _happen(transition: Transition, client: int, event: Event) -> None:
+    """Tell a client's machine of an event, and carry out what it asks for."""
+    one = _known(transition.clients.get(client) or _new(transition.world, client), tuple(transition.nodes))
+    done = step(one.state, event)
+    transition.clients[client] = replace(one, state=done.after)
+    for command in done.commands:
+        _carry_out(transition, client, command)
+
+
+def _new(world: World, client: int) -> SimulatedClient:
+    """A client that knows nothing yet; its own chance says which node it asks first."""
+    first = int(chance(world.setting.seed, Purpose.CLIENT, client, 0) * FIRST_NODES)
+    return SimulatedClient(state=ClientState(limits=LIMITS, session=Session(client), turn=first))
+
+
+def _known(one: SimulatedClient, nodes: tuple[NodeId, ...]) -> SimulatedClient:
+    return one if one.state.nodes == nodes else replace(one, state=step(one.state, NodesKnown(nodes)).after)
+
+
+def _for_machine(started: OpenCall) -> MachineCall:
+    match started.call.request:
         case Write(command):
-            return Propose(requests=(waiting.id,), payloads=(Normal(_sealed(transition, waiting, command)),))
-        case Query(_, policy):
-            return Read((waiting.id,), "lease" if policy == "lease" else "index")
-        case Reconfigure(change, retain, guard):
-            return ChangeMembership(request=waiting.id, change=change, retain=retain, guard=guard)
-        case TransferLeadership(to):
-            return TransferLeader(waiting.id, to)
-        case InitializeCluster(membership):
-            return Initialize(waiting.id, membership)
-        case PermitRevert(peer):
-            return AllowRevert(waiting.id, peer)
+            return MachineWrite(started.id, (encode(command),))
+        case Query(query, policy) if policy != "local":
+            return MachineRead(started.id, query, "lease" if policy == "lease" else "index")
+        case other:
+            return Operation(started.id, other, is_local=isinstance(other, Query))
+
+
+def _carry_out(transition: Transition, client: int, command: Command) -> None:
+    match command:
+        case Ask():
+            _send(transition, _asked(transition, client, command))
+        case SetTimer():
+            _set(transition, client, command)
+        case CancelTimer(timer):
+            _cancel(transition, client, timer)
+        case Deliver():
+            _deliver(transition, command)
+        case Fail(call, error):
+            assert isinstance(error, PyraftError), "a client fails calls with the library's errors"
+            _end(transition, call, error=error)
+        case Forget():
+            pass  # the machine passes over answers that it no longer needs
         case _:
-            assert_never(waiting.call.request)
+            assert_never(command)
 
 
-def _sealed(transition: Transition, waiting: OpenCall, command: Any) -> bytes:
-    """The command in its client's session: a retry is not applied a second time."""
-    client = waiting.call.client
-    unanswered = min(one.serial for one in transition.calls.values() if one.call.client == client)
-    return encode(command, client=client, serial=waiting.serial, done=unanswered - 1, since=waiting.since)
+def _set(transition: Transition, client: int, command: SetTimer) -> None:
+    one = transition.clients[client]
+    luck = transition.draw(Purpose.CLIENT, client, one.drawn + 1)
+    due = transition.schedule(round(length(command, luck=luck) * SECOND), WakeClient(client, command.timer))
+    transition.clients[client] = replace(one, timers={**one.timers, command.timer: due}, drawn=one.drawn + 1)
 
 
-def _on_outcome(transition: Transition, waiting: OpenCall, node: NodeId, outcome: Outcome) -> None:
-    match outcome:
-        case WriteApplied(_, entry, answer):
-            _on_applied(transition, waiting, node, entry, answer)
-        case ReadAllowed():
-            assert isinstance(waiting.call.request, Query), "only reads wait for ReadAllowed"
-            value = transition.nodes[node].machine.query(waiting.call.request.query)
-            _answer(transition, waiting, value if isinstance(value, Rejected) else Value(value))
-        case OperationDone(_, note):
-            _end(transition, waiting, value=note or None)
-        case RequestFailed(_, failure) if waiting.at == node:
-            _fail(transition, waiting, to_error(failure, node))
-        case RequestFailed():
-            pass  # an earlier attempt; the call waits at another node now
-        case _:
-            assert_never(outcome)
+def _cancel(transition: Transition, client: int, timer: ClientTimer) -> None:
+    one = transition.clients[client]
+    if timer in one.timers:
+        timers = dict(one.timers)
+        transition.cancel(timers.pop(timer))
+        transition.clients[client] = replace(one, timers=timers)
 
 
-def _on_applied(transition: Transition, waiting: OpenCall, node: NodeId, entry: Entry, answer: Answer) -> None:
-    """Answer a change of membership; one that is still joint waits until its leader ends it (``auto_leave``)."""
-    if not isinstance(entry.payload, Configuration):
-        _answer(transition, waiting, answer)
-    elif entry.payload.membership.is_joint and transition.nodes[node].state.config.auto_leave:
-        _forget(transition, waiting)
-        transition.calls[waiting.id] = replace(waiting, at=None, due=None, joint=entry.index)
+# Requests on their way
+
+
+def _asked(transition: Transition, client: int, ask: Ask) -> Asked:
+    """A machine's request; the first one for a call has the call's id, and the others have ids below 0."""
+    call = _call_of(transition.clients[client].state, ask)
+    started = None if call is None else transition.calls.get(call)
+    if started is None or started.was_sent:
+        transition.own_requests += 1
+        id = -transition.own_requests
     else:
-        _answer(transition, waiting, Value(entry.payload.membership))
+        id = started.id
+        transition.calls[id] = replace(started, was_sent=True)
+    return Asked(id=id, client=client, request=ask.request, node=ask.node, message=ask.message)
+
+
+def _call_of(state: ClientState, ask: Ask) -> CallId | None:
+    """The call that a request is for; ``None`` if it is the client's own, for its session."""
+    match ask.message:
+        case Operate():
+            return state.operating[ask.request].call
+        case ReadMany():
+            return next(one.reads[0].call for one in state.readings if one.request == ask.request)
+        case WriteBatch():
+            batch = next(one for one in state.batches if one.request == ask.request)
+            return batch.parts[0].call if batch.parts else None
+        case _:
+            return None
+
+
+def _send(transition: Transition, asked: Asked) -> None:
+    """Send a request: it reaches its node now if it is the first of this action, and the network has none before it."""
+    transition.asked[asked.id] = asked
+    client = transition.clients.get(asked.client)
+    earlier = 0 if client is None else client.arrivals.get(asked.node, 0)
+    is_first, transition.acting = transition.acting == asked.client, None
+    is_silent = transition.nodes[asked.node].paused
+    if is_first and earlier <= transition.now and not is_silent:
+        _reach(transition, asked)
+        return
+    if is_first:
+        then = "hears nothing from" if is_silent else "asks"
+        transition.describe(Kind.CALL, detail=f"{_name(asked.client)} {then} node {asked.node}")
+    transition.schedule(_arrival(transition, asked, earlier) - transition.now, Reach(asked.client, asked.request))
+
+
+def _arrival(transition: Transition, asked: Asked, earlier: Micros) -> Micros:
+    """When a request arrives: after all earlier ones of its client to this node, as on a connection."""
+    client = transition.clients.get(asked.client)
+    if client is None:
+        return transition.now
+    luck = transition.draw(Purpose.CLIENT, asked.client, client.drawn + 1)
+    arrival = max(transition.now + sample(transition.weather.latency, luck), earlier)
+    arrivals = {**client.arrivals, asked.node: arrival}
+    transition.clients[asked.client] = replace(client, drawn=client.drawn + 1, arrivals=arrivals)
+    return arrival
+
+
+def _reach(transition: Transition, asked: Asked) -> None:
+    if not transition.nodes[asked.node].up:
+        transition.describe(Kind.CALL, detail=f"{_name(asked.client)} finds node {asked.node} down")
+        transition.answers.append((asked, Refused(NetworkFailed(f"node {asked.node}", "it is down"))))
+    elif (answer := serve(transition, asked)) is not None:
+        transition.answers.append((asked, answer))
+
+
+def _waiting_for(transition: Transition, outcome: RequestId) -> list[Asked]:
+    first = transition.asked.get(outcome)
+    return [] if first is None else [first, *(one for one in transition.asked.values() if one.shares == outcome)]
+
+
+# Answers
+
+
+def _answer(transition: Transition, asked: Asked, answer: Answered | Refused) -> None:
+    """A node's answer reaches the client."""
+    transition.asked.pop(asked.id, None)
+    if asked.call is not None:
+        error = answer.error if isinstance(answer, Refused) else None
+        _finish(transition, asked.call, getattr(answer, "value", None), error)
+    elif isinstance(answer, Refused):
+        _happen(transition, asked.client, Failed(asked.request, answer.error))
+    else:
+        _happen(transition, asked.client, Replied(asked.request, answer.value))
+
+
+def _deliver(transition: Transition, delivery: Deliver) -> None:
+    for part in delivery.parts:
+        why = delivery.rejected.get(part.place)
+        _finish(transition, part.call, delivery.values[part.place], None if why is None else BadCommand(why))
+
+
+def _finish(transition: Transition, call: CallId, value: Any, error: PyraftError | None) -> None:
+    """End a call; a change of membership that is still joint waits until its leader ends it (``auto_leave``)."""
+    if isinstance(value, Entry):
+        transition.calls[call] = replace(transition.calls[call], joint=value.index)
+    else:
+        _end(transition, call, value=value, error=error)
 
 
 def _look_for_end(transition: Transition, waiting: OpenCall) -> None:
@@ -180,45 +302,14 @@ def _look_for_end(transition: Transition, waiting: OpenCall) -> None:
         state = node.state
         known = state.committed_membership
         if state.membership_id_at(state.committed).index > (waiting.joint or 0) and not known.is_joint:
-            _end(transition, waiting, value=known)
+            _end(transition, waiting.id, value=known)
             return
 
 
-def _answer(transition: Transition, waiting: OpenCall, answer: Answer) -> None:
-    try:
-        value = value_of(answer)
-    except PyraftError as error:
-        _end(transition, waiting, error=error)
-    else:
-        _end(transition, waiting, value=value)
+def _end(transition: Transition, call: CallId, *, value: Any = None, error: PyraftError | None = None) -> None:
+    ended = transition.calls.pop(call)
+    transition.ended.append(Completed(request=call, began=ended.began, value=value, error=error))
 
 
-def _fail(transition: Transition, waiting: OpenCall, error: PyraftError) -> None:
-    """Retry at another node if that is safe and wanted; else return the error to the caller."""
-    if waiting.call.to is not None or not _may_retry(waiting, error):
-        _end(transition, waiting, error=error)
-        return
-    _forget(transition, waiting)
-    hint = error.leader if isinstance(error, NotLeader) else None
-    luck = transition.draw(Purpose.CLIENT, waiting.id, waiting.tries)
-    delay = PAUSE if hint is None else sample(transition.weather.latency, luck)
-    due = transition.schedule(delay, Attempt(waiting.id))
-    transition.calls[waiting.id] = replace(waiting, at=None, hint=hint, due=due)
-
-
-def _may_retry(waiting: OpenCall, error: PyraftError) -> bool:
-    """Whether a retry is safe: nothing was appended, or a session applies the command only once."""
-    if isinstance(error, OutcomeUnknown):
-        return isinstance(waiting.call.request, (Write, Query))
-    return isinstance(error, (NotLeader, Overloaded, QuorumNotEnough))
-
-
-def _end(transition: Transition, waiting: OpenCall, *, value: Any = None, error: PyraftError | None = None) -> None:
-    _forget(transition, waiting)
-    del transition.calls[waiting.id]
-    transition.ended.append(Completed(request=waiting.id, began=waiting.began, value=value, error=error))
-
-
-def _forget(transition: Transition, waiting: OpenCall) -> None:
-    if waiting.due is not None:
-        transition.cancel(waiting.due)
+def _name(client: int) -> str:
+    return "an operator" if client < 0 else f"client {client}"

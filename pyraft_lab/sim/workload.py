@@ -7,6 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from pyraft_lab.arguments import instance, integer, probability, time_range
+from pyraft_lab.engine.events import ReadPolicy
+from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, OutcomeUnknown
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.conditions import Purpose, chance
@@ -20,7 +22,8 @@ class Load(Struct, frozen=True, kw_only=True):
 
     ``think_time`` is (shortest, longest) in seconds between two calls. ``reads`` and ``cas`` are shares of the calls;
     the rest are puts of distinct values. ``lease`` is the share of the reads that use the leader's lease, which relies
-    on the clocks.
+    on the clocks. ``any_node`` is the share of the calls that ask one node, any of them, once, so that a deposed leader
+    is asked too. All other calls are retried in their client's session until they are answered.
     """
 
     clients: int = 4
@@ -28,7 +31,8 @@ class Load(Struct, frozen=True, kw_only=True):
     think_time: tuple[float, float] = (0.01, 0.15)
     reads: float = 0.4
     cas: float = 0.2
-    lease: float = 0.0
+    lease: float = 0.5
+    any_node: float = 0.5
 
     def validated(self) -> "Load":
         """This load if it is valid; else raise ``ConfigError``, which names field, value and rule."""
@@ -36,7 +40,7 @@ class Load(Struct, frozen=True, kw_only=True):
         integer("keys", self.keys, 1)
         if time_range("think_time", self.think_time)[0] <= 0:
             raise ConfigError("think_time", self.think_time, "needs 0 < shortest <= longest")
-        for share in ("reads", "cas", "lease"):
+        for share in ("reads", "cas", "lease", "any_node"):
             probability(share, getattr(self, share))
         if self.reads > 1 - self.cas:
             raise ConfigError("reads", self.reads, "reads and cas are shares that together make at most 1")
@@ -76,12 +80,19 @@ class Clients:
 
     def _call(self, client: int) -> ClientCall:
         kind, key, value = self._draw(), f"k{int(self._draw() * self.load.keys)}", self._turns
+        to = self._any_node()
         if kind < self.load.reads:
-            return self.cluster.read(key, policy="lease" if self._draw() < self.load.lease else "index", client=client)
+            policy: ReadPolicy = "lease" if self._draw() < self.load.lease else "index"
+            return self.cluster.read(key, to, policy=policy, client=client)
         if kind < self.load.reads + self.load.cas:
             command = {"op": "cas", "key": key, "old": self.seen.get(key), "new": value}
-            return self.cluster.write(command, client=client)
-        return self.cluster.write({"op": "put", "key": key, "value": value}, client=client)
+            return self.cluster.write(command, to, client=client)
+        return self.cluster.write({"op": "put", "key": key, "value": value}, to, client=client)
+
+    def _any_node(self) -> NodeId | None:
+        """A node for a call that does not look for the leader; ``None`` for one that does."""
+        nodes = tuple(self.cluster.nodes)
+        return nodes[int(self._draw() * len(nodes))] if self._draw() < self.load.any_node else None
 
     def _draw(self) -> float:
         self._turns += 1

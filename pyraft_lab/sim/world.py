@@ -11,10 +11,14 @@ Actions due at the same microsecond happen in the order in which they were put o
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 from msgspec import Struct
 
+from pyraft_lab.client.events import Timer as ClientTimer
+from pyraft_lab.client.requests import Operate
+from pyraft_lab.client.requests import Request as ClientRequest
+from pyraft_lab.client.state import ClientState
 from pyraft_lab.engine.commands import StorageCommand, TakeSnapshot
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
@@ -32,51 +36,59 @@ from pyraft_lab.trace.record import EventId, Flight, MessageId
 # Actions
 
 
-class Deliver(Struct, frozen=True, tag=True):
+class Deliver(Struct, frozen=True, tag=True, gc=False):
     """A message on its way arrives."""
 
     message: MessageId
 
 
-class FireTimer(Struct, frozen=True, tag=True):
+class FireTimer(Struct, frozen=True, tag=True, gc=False):
     """A timer of a node fires."""
 
     node: NodeId
     timer: Timer
 
 
-class Sync(Struct, frozen=True, tag=True):
+class Sync(Struct, frozen=True, tag=True, gc=False):
     """The disk of a node syncs its oldest unsynced batch of writes."""
 
     node: NodeId
 
 
-class Build(Struct, frozen=True, tag=True):
+class Build(Struct, frozen=True, tag=True, gc=False):
     """The machine of a node finishes its snapshot."""
 
     node: NodeId
 
 
-class SnapshotMissing(Struct, frozen=True, tag=True):
+class SnapshotMissing(Struct, frozen=True, tag=True, gc=False):
     """A leader no longer has the snapshot that it is sending to ``peer``."""
 
     node: NodeId
     peer: NodeId
 
 
-class GiveUp(Struct, frozen=True, tag=True):
+class GiveUp(Struct, frozen=True, tag=True, gc=False):
     """A former leader stops waiting for the outcome of its last entries."""
 
     node: NodeId
 
 
-class Attempt(Struct, frozen=True, tag=True):
-    """A client sends or retries its call."""
+class Reach(Struct, frozen=True, tag=True, gc=False):
+    """A client's request reaches its node."""
 
-    call: RequestId
+    client: int
+    request: int
 
 
-Pending = Deliver | FireTimer | Sync | Build | SnapshotMissing | GiveUp | Attempt
+class WakeClient(Struct, frozen=True, tag=True, gc=False):
+    """A timer of a client fires: an attempt takes too long, or a pause is over."""
+
+    client: int
+    timer: ClientTimer
+
+
+Pending = Deliver | FireTimer | Sync | Build | SnapshotMissing | GiveUp | Reach | WakeClient
 """Actions that happen by themselves when they are due."""
 
 
@@ -288,7 +300,7 @@ Request = Write | Query | Reconfigure | TransferLeadership | InitializeCluster |
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A client's request ``to`` one node, or (``None``) to the leader, retried until it is answered."""
+    """A client's request ``to`` one node, tried once, or (``None``) to the leader that it looks for, until answered."""
 
     client: int
     request: Request
@@ -299,24 +311,48 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class OpenCall(Struct, frozen=True, kw_only=True):
-    """An unanswered call: ``serial`` is its number in its session, ``at`` the node where it waits.
+    """An unanswered call; ``was_sent`` says that a request for it has left.
 
     ``joint`` is the index of the committed joint membership whose end a membership change waits for.
     """
 
     id: RequestId
     call: Call
-    serial: int
     began: EventId
-    since: Index = 0
-    at: NodeId | None = None
-    hint: NodeId | None = None
+    was_sent: bool = False
     joint: Index | None = None
-    tries: int = 0
-    due: "ScheduledAction | None" = None
 
 
-class ScheduledAction(NamedTuple):
+class Asked(Struct, frozen=True, kw_only=True):
+    """A client's request to a node, until the node answers it: its ``id`` there, and its number at its ``client``.
+
+    ``call`` is the call to a named node that it is for. A batch that its node has in progress already shares that one's
+    outcome: ``shares`` is its id. ``has_arrived`` says that the request has reached the node.
+    """
+
+    id: RequestId
+    client: int
+    request: int
+    node: NodeId
+    message: "ClientRequest | Operate | Request"
+    call: RequestId | None = None
+    shares: RequestId | None = None
+    has_arrived: bool = False
+
+
+class SimulatedClient(Struct, frozen=True, kw_only=True):
+    """A client: the state of its machine (:mod:`pyraft_lab.client.machine`), and what its driver keeps beside it.
+
+    ``arrivals`` is the time at which its last request reaches each node; ``drawn`` counts its random numbers.
+    """
+
+    state: ClientState
+    timers: Mapping[ClientTimer, "ScheduledAction"] = {}
+    arrivals: Mapping[NodeId, Micros] = {}
+    drawn: int = 0
+
+
+class ScheduledAction(Struct, frozen=True, order=True, gc=False):
     """One entry of the agenda; ``order`` numbers the entries, so that no two are equal."""
 
     time: Micros
@@ -379,7 +415,9 @@ class Setting(Struct, frozen=True, kw_only=True):
 class World(Struct, frozen=True, kw_only=True):
     """The whole cluster at one instant.
 
-    ``clients`` counts each client's calls; ``events`` is the number of past events and the id of the next record.
+    ``calls`` are the open calls of clients, ``asked`` their requests that wait for an answer; ``own_requests`` counts
+    those that clients sent for themselves. ``delayed`` are the nodes that are paused or have overdue timers. ``events``
+    is the number of past events and the id of the next record.
     """
 
     setting: Setting
@@ -390,12 +428,15 @@ class World(Struct, frozen=True, kw_only=True):
     flights: Mapping[MessageId, Flight] = {}
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
     held: bool = False
+    delayed: frozenset[NodeId] = frozenset()
     calls: Mapping[RequestId, OpenCall] = {}
-    clients: Mapping[int, int] = {}
+    clients: Mapping[int, SimulatedClient] = {}
+    asked: Mapping[RequestId, Asked] = {}
     events: EventId = 0
     sequence: int = 0
     messages: MessageId = 0
     requests: RequestId = 0
+    own_requests: int = 0
 
     @property
     def leader(self) -> NodeId | None:
@@ -434,7 +475,14 @@ def is_blocked(world: World, action: Pending) -> bool:
             return world.held or world.nodes[world.flights[message].dst].paused
         case FireTimer(node) | Sync(node) | Build(node) | SnapshotMissing(node) | GiveUp(node):
             return world.nodes[node].paused
-        case Attempt():
+        case Reach(client, request):
+            return world.nodes[find_asked(world.asked, client, request).node].paused
+        case WakeClient():
             return False
         case _:
             assert_never(action)
+
+
+def find_asked(asked: Mapping[RequestId, Asked], client: int, request: int) -> Asked:
+    """The request with this number at its client."""
+    return next(one for one in asked.values() if one.client == client and one.request == request)

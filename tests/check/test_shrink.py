@@ -97,7 +97,7 @@ def test_what_was_sent_by_something_that_is_no_move_has_no_name() -> None:
     sim = Simulation(nodes=3, seed=1)
     sim.run_until(lambda s: s.flying)
     names = Names(sim)
-    names.learn(0, sim.pending[0], sim.world.events, [replace(sim.flying[0], cause=10_000)])
+    names.learn(0, sim.world.events, [replace(sim.flying[0], cause=10_000)])
     assert not names.origins
 
 

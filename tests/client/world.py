@@ -23,7 +23,7 @@ from pyraft_lab.client.events import (
     TimerFired,
 )
 from pyraft_lab.client.machine import step
-from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, WriteBatch
+from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, WriteBatch
 from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
 from pyraft_lab.command import encode
 from pyraft_lab.engine.log import Entry, Normal
@@ -139,6 +139,8 @@ class World:
                 return self._apply(data)
             case FindOutcome(client, serial):
                 return self.sessions.outcome(client, serial)
+            case Operate(operation):
+                return operation
             case ReadMany(queries):
                 return tuple(Value(self.notebook.query(query)) for query in queries)
 

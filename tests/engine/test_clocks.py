@@ -202,7 +202,7 @@ def test_lease_reads_rest_on_clocks_that_keep_within_the_allowed_drift(rate: flo
     assert any(stale_read(rate, seed) for seed in range(4)) is stale
 
 
-def test_a_follower_that_is_late_to_fire_its_loyalty_only_waits_longer() -> None:
+def test_a_follower_that_is_late_to_fire_its_vote_lease_only_waits_longer() -> None:
     cluster = Cluster(1, 2, 3, config=Config(pre_vote=False))
     cluster.elect(1)
     cluster.crash(1)

@@ -192,7 +192,7 @@ def test_a_handover_is_not_a_disturbance() -> None:
 
 
 @pytest.mark.row("CQ-05")
-def test_loyalty_ends_with_its_timer() -> None:
+def test_vote_lease_ends_with_its_timer() -> None:
     turn = step(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
     assert SetTimer(VOTE_LEASE) in turn.commands
     later = step(after(turn.after, DISLOYAL), vote_request(3, 9, id_of(5, 8)))
@@ -201,7 +201,7 @@ def test_loyalty_ends_with_its_timer() -> None:
 
 
 @pytest.mark.row("CQ-06")
-def test_followers_whose_loyalty_ended_replace_a_silent_leader() -> None:
+def test_followers_whose_vote_lease_ended_replace_a_silent_leader() -> None:
     cluster = Cluster(1, 2, 3, config=STRICT)
     cluster.elect(1)
     cluster.isolate(1)
@@ -239,7 +239,7 @@ def test_a_quorum_that_doubts_the_leader_replaces_it() -> None:
     cluster.feed(2, Elect(pre_vote=True))
     cluster.feed(3, Elect(pre_vote=True))
     assert isinstance(cluster[2].role, PreCandidate)
-    for doubter in (2, 3):  # here loyalty outlasts an order to campaign: the leader's lease may rest on it
+    for doubter in (2, 3):  # here vote lease outlasts an order to campaign: the leader's lease may rest on it
         cluster.fire(doubter, VOTE_LEASE)
     cluster.run(lambda flight: flight.src == 1)
     cluster.fire(2)
@@ -258,7 +258,7 @@ def test_a_node_that_is_in_no_configuration_never_leads_and_follows_when_it_is_t
 
 
 @pytest.mark.row("CK-09")
-def test_a_promise_of_loyalty_outlives_a_crash() -> None:
+def test_a_promise_of_vote_lease_outlives_a_crash() -> None:
     cluster = Cluster(1, 2, 3, config=STRICT)
     cluster.elect(1)
     cluster.crash(2)
@@ -275,7 +275,7 @@ def test_a_promise_of_loyalty_outlives_a_crash() -> None:
 
 @pytest.mark.row("CK-09")
 @pytest.mark.parametrize("word", [heartbeat(1, 2, id_of(1)), heartbeat(1, 2, id_of(9)), append_request(1, 2, id_of(9))])
-def test_an_answer_that_prolongs_a_lease_waits_until_the_loyalty_is_on_disk(word: Receive) -> None:
+def test_an_answer_that_prolongs_a_lease_waits_until_the_vote_lease_is_on_disk(word: Receive) -> None:
     first = step(follower(2, [1], config=STRICT), word)
     assert [send.durable for send in sends(first)] == [True]
     stored = after(first.after, all_stored(first.after))
@@ -301,7 +301,7 @@ def test_a_follower_that_forgot_its_leader_had_prolonged_no_lease() -> None:
     assert not has_valid_lease(cluster[1])
 
 
-def test_without_loyalty_no_leader_is_protected() -> None:
+def test_without_vote_lease_no_leader_is_protected() -> None:
     turn = step(follower(2, [1]), heartbeat(1, 1, id_of(1)))
     assert turn.after.role == Follower(leader=1)
     assert SetTimer(VOTE_LEASE) not in turn.commands

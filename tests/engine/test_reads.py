@@ -311,7 +311,7 @@ def test_a_leader_that_is_restored_reads_by_a_lease_once_a_quorum_holds_its_new_
 
 
 @pytest.mark.row("CQ-04", "DS-11")
-def test_a_late_answer_to_a_campaign_given_up_ends_no_loyalty() -> None:
+def test_a_late_answer_to_a_campaign_given_up_ends_no_vote_lease() -> None:
     loyal = after(follower(2, [1], config=LEASED), heartbeat(1, 1, id_of(1)))
     for late in (refusal(3, 1, to=2, vote=Vote(5, 3)), Receive(3, Outdated(vote=Vote(5, 3)))):
         assert after(loyal, late) == loyal

@@ -112,13 +112,18 @@ def test_confirmed_reads_are_linearizable_and_local_ones_are_not(*, confirmed: b
     assert all(verdicts) is confirmed
 
 
-def test_a_write_whose_session_has_expired_may_have_happened() -> None:
-    sim = Simulation(nodes=3, seed=7, machine=lambda: Sessions(KeyValue(), expiry=0))
+def test_a_client_whose_session_has_expired_opens_another_and_its_write_is_applied_once() -> None:
+    sim = Simulation(nodes=3, seed=7, machine=lambda: Sessions(KeyValue(), expiry=5))
     sim.run_until(lambda s: s.leader)
-    call = sim.write({"op": "put", "key": "x", "value": 1})
-    sim.run_until(lambda _: call.done)
-    assert isinstance(call.error, OutcomeUnknown)
-    assert "its session has expired" in str(call.error)
+    first = sim.write({"op": "incr", "key": "x"}, client=1)
+    sim.run_until(lambda _: first.done)
+    others = [sim.write({"op": "incr", "key": "y"}, client=2) for _ in range(10)]
+    sim.run_until(lambda _: all(call.done for call in others))
+    sim.run(0.2)
+    assert all(1 not in node.sessions.sessions for node in sim.nodes.values())
+    later = sim.write({"op": "incr", "key": "x"}, client=1)
+    sim.run_until(lambda _: later.done)
+    assert (first.value, [call.value for call in others], later.value) == (1, list(range(1, 11)), 2)
 
 
 def test_who_waits_for_an_entry_that_a_snapshot_replaced_hears_of_it() -> None:

@@ -116,7 +116,7 @@ def test_a_leader_that_resumes_its_term_may_name_anew_what_it_lost_and_never_sen
         leader = sim.leader
         assert leader
         sim.break_disk(leader, slow=100)
-        sim.write({"op": "incr", "key": "x"})
+        sim.write({"op": "incr", "key": "x"}, to=leader)
         sim.run(0.015)
         sim.crash(leader)
         sim.restart(leader)

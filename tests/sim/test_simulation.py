@@ -135,7 +135,7 @@ def test_a_crash_loses_what_was_not_synced() -> None:
     sim.run(1)
     leader = leader_of(sim)
     before = sim.nodes[leader].disk
-    sim.write(PUT)
+    sim.write(PUT, to=leader)
     assert sim.nodes[leader].log.last.index == before.log.last.index + 1
     sim.crash(leader)
     sim.restart(leader)
@@ -181,7 +181,7 @@ def test_a_cut_is_one_way() -> None:
 
 def test_a_message_that_is_dropped_never_arrives() -> None:
     sim = settled()
-    call = sim.write(PUT)
+    call = sim.write(PUT, to=sim.leader)
     lost = [flight.id for flight in sim.flying if isinstance(flight.message, AppendRequest)]
     for message in lost:
         sim.drop(message)
@@ -195,7 +195,7 @@ def test_a_message_that_is_dropped_never_arrives() -> None:
 
 def test_a_message_can_be_doubled_and_delayed() -> None:
     sim = settled()
-    sim.write(PUT)
+    sim.write(PUT, to=sim.leader)
     first, second = [flight for flight in sim.flying if isinstance(flight.message, AppendRequest)][:2]
     sim.duplicate(first.id)
     sim.delay(second.id, 0.2)

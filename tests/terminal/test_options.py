@@ -194,3 +194,10 @@ def refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     lines = shown.err.splitlines()
     assert len(lines) == 1
     return lines[0]
+
+
+@pytest.mark.parametrize(("former", "name"), [("loyalty", "vote_lease"), ("read_beats", "read_sends_heartbeat")])
+def test_a_setting_may_still_be_given_by_its_earlier_name(former: str, name: str) -> None:
+    read = options.config_over(Config())
+    assert getattr(read(f'{{"{former}": false}}'), name) is False
+    assert read(f'{{"{former}": false}}') == read(f'{{"{name}": false}}') != Config()

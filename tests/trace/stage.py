@@ -72,7 +72,7 @@ class Stage:
     # What a script says
 
     def start(self, node: NodeId, disk: Disk) -> Step:
-        """A server starts from ``disk``, and any loyalty it had is over."""
+        """A server starts from ``disk``, and any vote lease it had is over."""
         self.states[node] = self.engine.start(node, disk, self.config)
         booted = self.tell(node, Boot())
         self.states[node] = self.engine.step(self.states[node], Fire(VOTE_LEASE)).after
@@ -108,7 +108,7 @@ class Stage:
         return self.run()
 
     def tire(self) -> None:
-        """Every lease and every loyalty is over; nobody tells of it."""
+        """Every lease and every vote lease is over; nobody tells of it."""
         for node, state in self.states.items():
             over = lease(state.role.round) if isinstance(state.role, Leader) else VOTE_LEASE
             self.states[node] = self.engine.step(state, Fire(over)).after

@@ -62,7 +62,7 @@ def test_events_are_numbered_in_order_and_caused_by_earlier_ones(sim: Simulation
     caused = frame.dropna(subset=["cause"])
     assert (caused.cause < caused.id).all()
     outside = set(frame[frame.cause.isna()].kind)
-    assert outside == {"boot", "propose", "partition", "crash", "heal", "restart"}
+    assert outside == {"boot", "propose", "read", "partition", "crash", "heal", "restart"}
 
 
 def test_a_message_that_was_received_was_sent_before(sim: Simulation) -> None:

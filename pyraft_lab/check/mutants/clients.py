@@ -3,6 +3,7 @@
 from pyraft_lab.check.failure import LINEARIZABLE
 from pyraft_lab.check.mutants import faulty_rules as wrong
 from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.sim.safety import COMMIT_STAYS, DURABLE_BEFORE_ANSWER, SNAPSHOT_COVERS
@@ -144,7 +145,6 @@ SESSIONS = (
         violates=(LINEARIZABLE,),
         hint="the client had no answer, and asked again",
         machine=wrong.without_sessions,
-        scenario=RandomWalk(retry=0.05, write=0.06, read=0.06),
-        seed=0,
+        scenario=LostAnswerScenario(),
     ),
 )

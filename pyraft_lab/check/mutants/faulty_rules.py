@@ -306,6 +306,10 @@ class WithoutSessions(Sessions):
         self.sessions.pop(sealed.client, None)
         return super()._once(index, sealed)
 
+    def outcome(self, _client: int, _serial: int) -> Answer | None:
+        """It remembers no answer."""
+        return None
+
 
 def without_sessions() -> StateMachine:
     """A table of keys that trusts its clients never to send twice; a driver takes sessions as they are."""

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
@@ -32,7 +33,7 @@ class Mutant(Struct, frozen=True, kw_only=True):
     rules: Mapping[str, Callable[..., Any]] = {}
     config: Mapping[str, Any] = {}
     machine: Callable[[], StateMachine | Sessions] = KeyValue
-    scenario: RandomWalk | StaleReadScenario | SingleStepChangeScenario = RandomWalk()
+    scenario: RandomWalk | StaleReadScenario | SingleStepChangeScenario | LostAnswerScenario = RandomWalk()
     nodes: int = 3
     learners: int = 0
     settings: Mapping[str, Any] = {}

@@ -21,7 +21,6 @@ from pyraft_lab.sim.conditions import Micros, chance
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import (
     Action,
-    Attempt,
     Call,
     Crash,
     Decision,
@@ -34,12 +33,15 @@ from pyraft_lab.sim.world import (
     Notify,
     Pending,
     Query,
+    Reach,
     Reconfigure,
     Start,
     TransferLeadership,
+    WakeClient,
     World,
     Write,
     actions,
+    find_asked,
 )
 from pyraft_lab.trace.record import Flight
 
@@ -70,7 +72,6 @@ class RandomWalk(Struct, frozen=True, kw_only=True):
     multi_voter_changes: float = 0.5
     snapshot: float = 0.0
     transfer: float = 0.0
-    retry: float = 0.0
     keys: int = 1
 
     def run(self, sim: Simulation) -> None:
@@ -127,7 +128,7 @@ class Walker:
         return self.choose(others) if others else None
 
     def _concerns(self, world: World, action: Pending) -> bool:
-        """Whether it happens among those awake; second tries are rare; leases and giving up are left to clocks."""
+        """Whether it happens among those awake; clients do not ask again; leases and giving up are left to clocks."""
         match action:
             case Deliver(message):
                 flight = world.flights[message]
@@ -136,8 +137,10 @@ class Walker:
                     and self.draw() < self.settings.ignored_appends
                 )
                 return flight.dst in self.awake and self._may_arrive(flight) and not is_passed_over
-            case Attempt():
-                return self.draw() < self.settings.retry
+            case WakeClient():
+                return False
+            case Reach(client, request):
+                return find_asked(world.asked, client, request).node in self.awake
             case FireTimer(node, timer):
                 return node in self.awake and timer.kind is not TimerKind.LEASE
             case GiveUp():
@@ -185,7 +188,7 @@ class Walker:
         nodes = self.sim.world.nodes.values()
         return [one.id for one in nodes if one.up and isinstance(one.state.role, Leader) and one.id in self.awake]
 
-    def _ask(self, wish: Write | Query | Reconfigure | TransferLeadership, to: NodeId | None) -> Decision | None:
+    def _ask(self, wish: Write | Query | Reconfigure | TransferLeadership, to: NodeId) -> Decision | None:
         self.client += 1
         return Invoke(Call(client=self.client, request=wish, to=to))
 
@@ -194,9 +197,7 @@ class Walker:
         if not leaders:
             return None
         key = f"k{int(self.draw() * self.settings.keys)}"
-        to = None if self.settings.retry else self._node(leaders)
-        op, value = ("append", f"{self.client} ") if self.settings.retry else ("put", self.client)
-        return self._ask(Write({"op": op, "key": key, "value": value}), to)
+        return self._ask(Write({"op": "put", "key": key, "value": self.client}), self._node(leaders))
 
     def _read(self) -> Decision | None:
         leaders = self._leaders()

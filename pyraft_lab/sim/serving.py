@@ -1,0 +1,169 @@
+"""A simulated node's side of clients: each batch is proposed once, and an answer is made of its outcome.
+
+:mod:`pyraft_lab.runtime.client_requests` is the same for live nodes.
+"""
+
+from typing import Any, assert_never
+
+from msgspec.structs import replace
+
+from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, WriteBatch
+from pyraft_lab.command import encode
+from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, Propose, Read, TransferLeader
+from pyraft_lab.engine.events import Request as EngineRequest
+from pyraft_lab.engine.log import Configuration, Normal
+from pyraft_lab.engine.types import RequestId
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.machine import Rejected, Value
+from pyraft_lab.pending_requests import (
+    OperationDone,
+    Outcome,
+    ReadAllowed,
+    RequestFailed,
+    WriteApplied,
+    to_error,
+    value_of,
+)
+from pyraft_lab.sim.server import SimulatedDriver
+from pyraft_lab.sim.transition import Answered, Refused, Transition
+from pyraft_lab.sim.world import (
+    Asked,
+    InitializeCluster,
+    Node,
+    PermitRevert,
+    Query,
+    Reconfigure,
+    Request,
+    TransferLeadership,
+    Write,
+)
+from pyraft_lab.trace.record import Kind, kind_of
+
+
+def serve(transition: Transition, asked: Asked) -> Answered | Refused | None:
+    """Serve a request that reaches its node, which is up; ``None`` if its answer comes later."""
+    node = transition.nodes[asked.node]
+    if (query := _local(asked)) is not None:
+        transition.describe(Kind.READ, asked.node, detail="local")
+        return _valued(node.machine.query(query.query))
+    shared = _in_progress(transition, asked)
+    transition.asked[asked.id] = replace(asked, has_arrived=True, shares=shared)
+    if shared is None:
+        event = _event(asked)
+        transition.describe(kind_of(event), asked.node, detail=_purpose(asked))
+        server = SimulatedDriver(transition, asked.node)
+        server.step(event)
+        transition.nodes[asked.node] = server.value()
+    return None
+
+
+def reply_to(node: Node, asked: Asked, outcome: Outcome) -> Answered | Refused:
+    """The answer to a request that its node has brought to an end."""
+    match outcome:
+        case RequestFailed(_, failure):
+            return Refused(to_error(failure, node.id))
+        case OperationDone(_, note):
+            return Answered(note or None)
+        case ReadAllowed(_, at):
+            return _read(node, asked, at.index)
+        case WriteApplied(_, entry, answer):
+            if isinstance(entry.payload, Configuration):
+                is_last = not (entry.payload.membership.is_joint and node.state.config.auto_leave)
+                return Answered(entry.payload.membership if is_last else entry)
+            return _valued_answer(answer) if asked.call is not None else Answered(answer)
+        case _:
+            assert_never(outcome)
+
+
+def _read(node: Node, asked: Asked, index: int) -> Answered | Refused:
+    match asked.message:
+        case OpenSession():
+            return Answered(index)
+        case FindOutcome(client, serial) | WriteBatch(client=client, serial=serial):
+            return Answered(node.machine.outcome(client, serial))
+        case ReadMany(queries):
+            values = [node.machine.query(query) for query in queries]
+            return Answered(tuple(one if isinstance(one, Rejected) else Value(one) for one in values))
+        case Query(query):
+            return _valued(node.machine.query(query))
+        case other:
+            raise AssertionError(f"{other} is no read")
+
+
+def _purpose(asked: Asked) -> str:
+    """What a client's own question is for: its reads look like those of callers."""
+    match asked.message:
+        case OpenSession():
+            return f"it begins the session of client {asked.client}"
+        case FindOutcome():
+            return f"client {asked.client} asks what became of its write"
+        case _:
+            return ""
+
+
+def _valued(value: Any) -> Answered | Refused:
+    return _valued_answer(value if isinstance(value, Rejected) else Value(value))
+
+
+def _valued_answer(answer: Any) -> Answered | Refused:
+    try:
+        return Answered(value_of(answer))
+    except PyraftError as error:
+        return Refused(error)
+
+
+def _local(asked: Asked) -> Query | None:
+    message = asked.message.operation if isinstance(asked.message, Operate) else asked.message
+    return message if isinstance(message, Query) and message.policy == "local" else None
+
+
+def _in_progress(transition: Transition, asked: Asked) -> RequestId | None:
+    """The request for the same batch that its node has in progress; a lost answer must not make a second entry."""
+    if not isinstance(asked.message, (WriteBatch, FindOutcome)):
+        return None
+    name = (asked.message.client, asked.message.serial)
+    return next(
+        (
+            one.id
+            for one in transition.asked.values()
+            if one.node == asked.node
+            and one.has_arrived
+            and one.shares is None
+            and isinstance(one.message, WriteBatch)
+            and (one.message.client, one.message.serial) == name
+        ),
+        None,
+    )
+
+
+def _event(asked: Asked) -> EngineRequest:
+    """A request as an event of the engine."""
+    match asked.message:
+        case WriteBatch(data):
+            return Propose(requests=(asked.id,), payloads=(Normal(data),))
+        case OpenSession() | FindOutcome():
+            return Read((asked.id,), "index")
+        case ReadMany(_, policy):
+            return Read((asked.id,), policy)
+        case Operate(operation):
+            return _wish(asked.id, operation)
+        case wish:
+            return _wish(asked.id, wish)
+
+
+def _wish(id: RequestId, wish: Request) -> EngineRequest:
+    match wish:
+        case Write(command):
+            return Propose(requests=(id,), payloads=(Normal(encode(command)),))
+        case Query(_, policy):
+            return Read((id,), "lease" if policy == "lease" else "index")
+        case Reconfigure(change, retain, guard):
+            return ChangeMembership(request=id, change=change, retain=retain, guard=guard)
+        case TransferLeadership(to):
+            return TransferLeader(id, to)
+        case InitializeCluster(membership):
+            return Initialize(id, membership)
+        case PermitRevert(peer):
+            return AllowRevert(id, peer)
+        case _:
+            assert_never(wish)
