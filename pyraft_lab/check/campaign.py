@@ -3,7 +3,7 @@
 A seed draws its own cluster, knobs, faults and method (:mod:`.swarm`); what you give is respected, and only the rest
 varies. After every block of seeds the next ones are steered to the chapters of Raft that were rare so far.
 
->>> from pyraft_lab.sim.sweep import Serial
+>>> from pyraft_lab import Serial
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])
@@ -11,10 +11,8 @@ varies. After every block of seeds the next ones are steered to the chapters of 
 (True, True)
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from pickle import PicklingError
@@ -32,6 +30,7 @@ from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disrupti
 from pyraft_lab.check.situations import SITUATIONS, Reached
 from pyraft_lab.check.swarm import METHODS, Draw, Method, draw
 from pyraft_lab.check.trial import Trial
+from pyraft_lab.concurrency import worker_processes
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.state import Leader
@@ -40,7 +39,7 @@ from pyraft_lab.extras import needed
 from pyraft_lab.sim.faults.generate import LEVELS, Level, run_with_faults
 from pyraft_lab.sim.local_invariants import left_out
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial, Submits, spread
+from pyraft_lab.sim.sweep import Submits, spread
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.trace.given import path_of
 from pyraft_lab.trace.record import Kind, Record
@@ -322,15 +321,10 @@ def run_campaign(
         if executor is not None:
             _run_all(executor, settings, wanted, book, progress)
         else:
-            with _own_executor() as own:
+            with worker_processes() as own:
                 _run_all(own, settings, wanted, book, progress)
     skipped = {} if strict or engine is None else left_out(engine.rules)
     return Campaign(book.rows.values(), skipped)
-
-
-def _own_executor() -> Executor:
-    """A process for every core; where there are no processes, as in a browser, this one."""
-    return Serial() if sys.platform in ("emscripten", "wasi") else ProcessPoolExecutor()
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:

@@ -25,12 +25,12 @@ from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.short_searches import LONG, SHORT, run_searches
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.check.situations import SITUATIONS
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.faults.generate import LEVELS
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.check_settings import config_or_file, load_or_file
 from pyraft_lab.terminal.report import write_report
