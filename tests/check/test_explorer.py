@@ -17,6 +17,7 @@ from pyraft_lab.check.explore.report import Report
 from pyraft_lab.check.explore.state_space import StateSpace
 from pyraft_lab.check.explore.symmetry import Symmetry
 from pyraft_lab.check.mutants.faulty_rules import without_sessions
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.commands import SaveVote
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Boot, Event
@@ -27,7 +28,6 @@ from pyraft_lab.engine.state import Candidate, RaftState, Step
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.sim.facts import Stopped, facts_of
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial
 from tests.check import broken
 from tests.check.brute import brute
 
