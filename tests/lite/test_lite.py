@@ -94,7 +94,7 @@ def cells_page(address: str, browser: Any) -> Visit:
     visit.page.goto(f"{address}/cells.html")
     visit.page.wait_for_function("window.ready")
     source = Path(__file__).with_name("cells.py").read_text("utf-8")
-    visit.page.evaluate("source => py.FS.writeFile('/home/pyodide/cells.py', source)", source)
+    visit.page.evaluate("source => py.FS.writeFile('cells.py', source)", source)
     return visit
 
 
