@@ -34,6 +34,11 @@ PLOTLY = "assets/plotly.min.js"
 ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 LAB = re.compile(r"^Lab\(", re.MULTILINE)
 FIGURE = "application/vnd.plotly.v1+json"
+MUTANTS_SAY = (
+    "A mutant is a Raft with one mistake. `pyraft-lab check --mutant NAME` finds it and tells the shortest run that"
+    " shows it. The table says which seed of the default campaign, and which short search, shows each; seconds are of"
+    " one core."
+)
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -44,6 +49,8 @@ def on_config(config: MkDocsConfig) -> None:
         {"Reference": [f"reference/{name}.md" for name in rooms()]},
         {"Architecture": "ARCHITECTURE.md"},
         {"Behaviours": "behaviours.md"},
+        {"Measurements": "measurements.md"},
+        {"Mutants": "mutants.md"},
         {"Changelog": "CHANGELOG.md"},
     ]
 
@@ -55,6 +62,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     home = CHAPTER.sub(r"(\1.ipynb)", readme)
     files.append(File.generated(config, "index.md", content=home))
     files.append(File.generated(config, "behaviours.md", content=behaviours()))
+    files.append(File.generated(config, "measurements.md", content=measurements()))
+    files.append(File.generated(config, "mutants.md", content=mutants()))
     for name in sorted({"ARCHITECTURE.md", "CHANGELOG.md", *linked(home)}):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     for name in rooms():
@@ -129,6 +138,20 @@ def behaviours() -> str:
         [sys.executable, "-m", "tests.catalogue"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     return f"# Behaviours\n\n{table.stdout}"
+
+
+def measurements() -> str:
+    """What the benches measured last: ``python -m tests.bench.report`` measures again."""
+    program = "from tests.bench.report import kept, page; print(page(kept()))"
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def mutants() -> str:
+    """Every mutant, and whether the default campaign or a short search catches it, and how fast."""
+    table = subprocess.run(
+        [sys.executable, "-m", "tests.bench.mutants", "--table"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return f"# Mutants\n\n{MUTANTS_SAY}\n\n{table.stdout}"
 
 
 def draw(path: Path) -> Path:

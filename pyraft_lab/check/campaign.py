@@ -1,12 +1,19 @@
-"""Campaigns: run every seed under faults on any executor; the result is a frame with a capsule of every failure.
+"""Campaigns: every seed tries something else, on any executor; the result is a frame with a capsule of every failure.
+
+A seed draws its own cluster, knobs, faults and method (:mod:`.swarm`); what you give is respected, and only the rest
+varies. After every block of seeds the next ones are steered to the chapters of Raft that were rare so far.
 
 >>> from pyraft_lab.sim.sweep import Serial
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])
+>>> "elected" in campaign.rows[0].situations, "snapshot installed" in campaign.missed
+(True, True)
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -16,20 +23,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict, fields
+from msgspec.structs import asdict, fields, replace
 
 from pyraft_lab import __version__
-from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, function, instance, integer, number
+from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, fitting, flag, function, instance, integer, number
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
+from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.situations import SITUATIONS, Reached
+from pyraft_lab.check.swarm import METHODS, Draw, Method, draw
+from pyraft_lab.check.trial import Trial
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
 from pyraft_lab.sim.faults.generate import LEVELS, Level, run_with_faults
+from pyraft_lab.sim.local_invariants import left_out
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import spread
+from pyraft_lab.sim.sweep import Serial, Submits, spread
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.trace.given import path_of
 from pyraft_lab.trace.record import Kind, Record
@@ -39,6 +50,10 @@ if TYPE_CHECKING:
 
 SAVED_EVERY = 50
 """Number of new rows after which a campaign's file is written."""
+BLOCK = 16
+"""Seeds that are drawn together; what they reached steers the next ones."""
+RARE = 0.08
+"""A situation is rare if a smaller share of the seeds so far has reached it."""
 
 
 class RunSettings(Struct, frozen=True, kw_only=True):
@@ -70,47 +85,135 @@ class RunSettings(Struct, frozen=True, kw_only=True):
         return sim
 
 
+class CampaignSettings(Struct, frozen=True, kw_only=True):
+    """What the user of a campaign has given, the same for every seed; what is ``None`` varies from seed to seed.
+
+    ``faults="heavy"`` stands for everything: drawn faults, walks, scenarios, storages and live nodes. Any other level
+    is its own profile of faults, and the only method. ``seconds`` are virtual.
+    """
+
+    nodes: int | None = None
+    faults: Level = "heavy"
+    seconds: float | None = None
+    engine: Engine | None = None
+    config: Config | None = None
+    load: Load | None = None
+    strict: bool = False
+
+    def validated(self) -> "CampaignSettings":
+        """These settings if they are valid; else raise ``ConfigError``, which names field, value and rule."""
+        choice("faults", self.faults, tuple(LEVELS))
+        flag("strict", self.strict)
+        if self.nodes is not None:
+            integer("nodes", self.nodes, 1, MAX_NODES)
+        if self.seconds is not None:
+            number("seconds", self.seconds)
+        if self.engine is not None:
+            instance("engine", self.engine, Engine)
+        if self.config is not None:
+            instance("config", self.config, Config).validated()
+        if self.load is not None:
+            instance("load", self.load, Load).validated()
+        return self
+
+    def trial(self, seed: int, focus: Sequence[str] = ()) -> Trial:
+        """What a seed tries."""
+        drawn = draw(seed, focus, self._methods())
+        if self.nodes is not None:
+            drawn = replace(drawn, nodes=self.nodes)
+        if self.config is not None:
+            usual, config = asdict(Config()), asdict(self.config)
+            drawn = replace(drawn, config={name: value for name, value in config.items() if value != usual[name]})
+        if self.load is not None:
+            drawn = replace(drawn, load=self.load)
+        if self.seconds is not None:
+            drawn = replace(drawn, seconds=self.seconds)
+        level = None if self.faults == "heavy" else self.faults
+        if level is not None:
+            drawn = replace(drawn, faults={}, judged=("healed", "load"))
+        return Trial(draw=drawn, engine=self.engine, level=level, strict=self.strict)
+
+    def _methods(self) -> Sequence[Method]:
+        """The methods that can respect what is given."""
+        methods = [name for name, _ in METHODS]
+        if self.faults != "heavy":
+            methods = ["faults"]
+        if self.load is not None:
+            methods = [name for name in methods if name in ("faults", "live")]
+        if self.config is not None:
+            methods = [name for name in methods if name in ("faults", "walk", "live")]
+        if self.nodes is not None:
+            least = {"single step": MAX_NODES, "lost answer": 3, "stale reads": 3}
+            methods = [name for name in methods if self.nodes >= least.get(name, 1)]
+        return methods
+
+
 class Row(Struct, frozen=True, kw_only=True):
     """The result of one seed: ``failed`` names the violated property (empty: none) and ``what`` says how.
 
-    ``seconds`` are virtual, ``took`` real seconds; ``capsule`` is the run as text, for failures only.
+    ``draw`` is what the seed tried, as JSON, and ``situations`` what it reached. ``seconds`` are virtual, ``took`` real
+    seconds; ``capsule`` is the run as text, for failures of simulated runs.
     """
 
     seed: int
     ok: bool
     failed: str = ""
     what: str = ""
-    seconds: float
-    events: int
-    calls: int
-    answered: int
-    elections: int
-    crashes: int
-    committed: int
-    took: float
+    method: Method = "faults"
+    chapters: tuple[str, ...] = ()
+    situations: tuple[str, ...] = ()
+    seconds: float = 0.0
+    events: int = 0
+    calls: int = 0
+    answered: int = 0
+    elections: int = 0
+    crashes: int = 0
+    committed: int = 0
+    took: float = 0.0
+    draw: str = ""
     capsule: str = ""
+
+    @property
+    def drawn(self) -> Draw:
+        """What the seed tried, as a value."""
+        return msgspec.json.decode(self.draw, type=Draw)
 
 
 class Counts:
-    """An observer that counts the events of a run for its row."""
+    """An observer that counts what happens in the runs of one seed."""
 
     def __init__(self) -> None:
         self.crashes = 0
-        self.leaderships: set[tuple[int, int]] = set()
+        self.leaderships: set[tuple[int, int, int]] = set()
+        self.runs: list[Simulation] = []
 
     def __call__(self, record: Record) -> None:
         """Count one more record."""
         if record.kind is Kind.CRASH:
             self.crashes += 1
         if record.step is not None and isinstance(record.step.after.role, Leader):
-            self.leaderships.add((record.step.after.term, record.node))
+            self.leaderships.add((len(self.runs), record.step.after.term, record.node))
+
+    def figures(self) -> dict[str, float]:
+        """The sums of all runs, as fields of a row."""
+        calls = [call for sim in self.runs for call in sim.calls]
+        return {
+            "seconds": sum(sim.now for sim in self.runs),
+            "events": sum(sim.world.events for sim in self.runs),
+            "calls": len(calls),
+            "answered": sum(call.ok for call in calls),
+            "elections": len(self.leaderships),
+            "crashes": self.crashes,
+            "committed": sum(max(node.commit for node in sim.nodes.values()) for sim in self.runs),
+        }
 
 
 class Campaign:
-    """The rows of all seeds, in order of seeds."""
+    """The rows of all seeds, in order of seeds; ``left_out`` names the checks that the engine's rules replace."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[Row], left_out: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.rows = tuple(sorted(rows, key=lambda row: row.seed))
+        self.left_out: Mapping[str, tuple[str, ...]] = left_out or {}
 
     def __repr__(self) -> str:
         return f"<campaign of {len(self.rows)} seeds: {len(self.failures)} failed>"
@@ -131,6 +234,20 @@ class Campaign:
         return sum(row.events for row in self.rows)
 
     @property
+    def missed(self) -> tuple[str, ...]:
+        """The situations that no seed has reached: nothing is said about them."""
+        counts = _counts_of(self.rows)
+        return tuple(name for name in SITUATIONS if not counts[name])
+
+    @property
+    def not_judged(self) -> Mapping[str, int]:
+        """What was not judged, and in how many seeds, in words."""
+        drawn = [row.drawn for row in self.rows]
+        why = Counter(_unjudged(one) for one in drawn if one.method == "faults")
+        why.pop("", None)
+        return dict(sorted(why.items()))
+
+    @property
     def frame(self) -> "pd.DataFrame":
         """A frame, one row per seed, with the fields of :class:`Row` as columns."""
         with needed("pandas"):
@@ -138,47 +255,82 @@ class Campaign:
 
         return pd.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
 
+    @property
+    def reached(self) -> "pd.DataFrame":
+        """A frame, one row per situation: ``situation section chapter seeds first``; 0 seeds: it was never reached.
+
+        ``seeds`` is the number of seeds that reached it, and ``first`` the first of them.
+        """
+        with needed("pandas"):
+            import pandas as pd
+
+        counts, first = _counts_of(self.rows), dict[str, int]()
+        for row in self.rows:
+            for name in row.situations:
+                first.setdefault(name, row.seed)
+        rows = [(one.name, one.section, one.chapter, counts[name], first.get(name)) for name, one in SITUATIONS.items()]
+        frame = pd.DataFrame(rows, columns=["situation", "section", "chapter", "seeds", "first"])
+        return frame.astype({"seeds": "int64", "first": "Int64"})
+
+
+def _unjudged(drawn: Draw) -> str:
+    if not drawn.judged:
+        return "liveness: not drawn, or a knob ends it"
+    if permits_disruption(drawn.settings):
+        return "liveness: pre-vote and vote lease are off, so removed servers may disturb"
+    return ""
+
+
+def _counts_of(rows: Iterable[Row]) -> Counter[str]:
+    return Counter(name for row in rows for name in row.situations)
+
 
 def run_campaign(
     seeds: Iterable[int],
     *,
-    nodes: int = 5,
+    nodes: int | None = None,
     faults: Level = "heavy",
     engine: Engine | None = None,
-    executor: Executor | None = None,
-    seconds: float = 20.0,
+    executor: Submits | None = None,
+    seconds: float | None = None,
     config: Config | None = None,
     load: Load | None = None,
+    strict: bool = False,
     path: str | Path | None = None,
     progress: Callable[[Row], None] | None = None,
 ) -> Campaign:
-    """Run a cluster for ``seconds`` (virtual) under faults for every seed; check safety, history and liveness of each.
+    """Try to break Raft, in another way for every seed; check safety, histories, liveness, storages and live nodes.
 
-    ``executor`` is any of ``concurrent.futures`` or similar (default: a process for every core). With a ``path`` to a
-    ``.parquet`` file the rows are saved there, and the next campaign on that file runs only the missing seeds.
-    ``progress`` is called with every new row. Raises ``ConfigError`` for invalid settings.
+    What is given is respected, and only what is not given varies; ``faults="heavy"`` is everything, another level only
+    that profile of faults. Without an ``engine`` both tables of rules are tried. Under an engine with swapped rules the
+    checks that presuppose such a rule are left out (``.left_out``), unless ``strict`` asks for all.
+
+    ``executor`` is any of ``concurrent.futures`` or similar (default: a process for every core, where there are
+    processes). With a ``path`` to a ``.parquet`` file the rows are saved there, and the next campaign on that file runs
+    only the missing seeds. ``progress`` is called with every new row. Raises ``ConfigError`` for invalid settings.
     """
     wanted = _seeds(seeds)
-    trial = RunSettings(
-        nodes=nodes,
-        faults=faults,
-        seconds=seconds,
-        engine=raft() if engine is None else engine,
-        config=Config() if config is None else config,
-        load=Load() if load is None else load,
+    settings = CampaignSettings(
+        nodes=nodes, faults=faults, seconds=seconds, engine=engine, config=config, load=load, strict=strict
     ).validated()
     if executor is not None:
-        instance("executor", executor, Executor)
+        fitting("executor", executor, Submits, advice="Serial() runs everything in this process")
     if progress is not None:
         function("progress", progress)
-    book = ResultsFile(trial, None if path is None else path_of(path))
-    todo = [seed for seed in wanted if seed not in book.rows]
-    if executor is not None:
-        _run_all(executor, trial, todo, book, progress)
-    elif todo:
-        with ProcessPoolExecutor() as pool:
-            _run_all(pool, trial, todo, book, progress)
-    return Campaign(book.rows.values())
+    book = ResultsFile(settings, None if path is None else path_of(path))
+    if any(seed not in book.rows for seed in wanted):
+        if executor is not None:
+            _run_all(executor, settings, wanted, book, progress)
+        else:
+            with _own_executor() as own:
+                _run_all(own, settings, wanted, book, progress)
+    skipped = {} if strict or engine is None else left_out(engine.rules)
+    return Campaign(book.rows.values(), skipped)
+
+
+def _own_executor() -> Executor:
+    """A process for every core; where there are no processes, as in a browser, this one."""
+    return Serial() if sys.platform in ("emscripten", "wasi") else ProcessPoolExecutor()
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
@@ -191,48 +343,55 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
 def check_run(sim: Simulation) -> Failure | None:
     """The first failure of a healed run: an invariant, its history, or liveness, idle or under load; else ``None``."""
     found = failure(sim)
-    if found is not None:
+    if found is not None or permits_disruption(sim.world.setting.config):
         return found
     stuck = next(iter(liveness(sim) or under_load(sim)), None)
     return None if stuck is None else Failure(stuck.name, stuck.what)
 
 
-def run_seed(trial: RunSettings, seed: int) -> Row:
+def run_seed(trial: Trial) -> Row:
     """Run and check one seed; returns its row of the campaign."""
-    began, counts = perf_counter(), Counts()
-    sim = trial.run(seed, observers=[counts])
-    found = check_run(sim)
+    began, counts, reached = perf_counter(), Counts(), Reached()
+    found, capsule = None, ""
+    for attempt in trial.attempts():
+        sim = attempt(observers=[counts, reached])
+        counts.runs.append(sim)
+        found = trial.judge(sim)
+        if found is not None:
+            capsule = attempt(record=True).capsule()
+            break
+    else:
+        found = trial.judge_other()
     return Row(
-        seed=seed,
+        seed=trial.draw.seed,
         ok=found is None,
         failed=found.name if found else "",
         what=found.what if found else "",
-        seconds=sim.now,
-        events=sim.world.events,
-        calls=len(sim.calls),
-        answered=sum(call.ok for call in sim.calls),
-        elections=len(counts.leaderships),
-        crashes=counts.crashes,
-        committed=max(node.commit for node in sim.nodes.values()),
+        method=trial.draw.method,
+        chapters=trial.draw.chapters,
+        situations=reached.situations,
         took=perf_counter() - began,
-        capsule=trial.run(seed, record=True).capsule() if found else "",
+        draw=msgspec.json.encode(trial.draw).decode(),
+        capsule=capsule,
+        **counts.figures(),  # type: ignore[arg-type]
     )
 
 
 def _run_all(
-    executor: Executor,
-    trial: RunSettings,
-    seeds: Iterable[int],
+    executor: Submits,
+    settings: CampaignSettings,
+    seeds: Sequence[int],
     book: "ResultsFile",
     progress: Callable[[Row], None] | None,
 ) -> None:
     try:
-        for row in spread(executor, run_seed, ((trial, seed) for seed in seeds)):
-            book.add(row)
-            if progress is not None:
-                progress(row)
+        for trials in _blocks(settings, seeds, book):
+            for row in spread(executor, run_seed, ((trial,) for trial in trials)):
+                book.add(row)
+                if progress is not None:
+                    progress(row)
     except (PicklingError, AttributeError) as error:
-        raise ConfigError("engine", trial.engine, f"cannot go to another process ({error}); use Serial()") from error
+        raise ConfigError("engine", settings.engine, f"cannot go to another process ({error}); use Serial()") from error
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise
@@ -240,11 +399,30 @@ def _run_all(
         book.save()
 
 
+def _blocks(settings: CampaignSettings, seeds: Sequence[int], book: "ResultsFile") -> Iterator[list[Trial]]:
+    """The missing seeds, block by block; every second seed is steered to what the blocks before it missed."""
+    for start in range(0, len(seeds), BLOCK):
+        focus = rare_chapters([book.rows[seed] for seed in seeds[:start]])
+        block = enumerate(seeds[start : start + BLOCK])
+        yield [
+            settings.trial(seed, focus[place // 2 % len(focus) :][:1] if focus and place % 2 else ())
+            for place, seed in block
+            if seed not in book.rows
+        ]
+
+
+def rare_chapters(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The chapters with rare situations, the one with most of them first; none before the first row."""
+    counts = _counts_of(rows)
+    rare = Counter(one.chapter for name, one in SITUATIONS.items() if counts[name] < RARE * len(rows))
+    return tuple(chapter for chapter, _ in sorted(rare.items(), key=lambda item: (-item[1], item[0])))
+
+
 class ResultsFile:
     """The rows so far, in memory and, if there is a path, in a file."""
 
-    def __init__(self, trial: RunSettings, path: Path | None) -> None:
-        self.path, self.settings, self.unsaved = path, _fingerprint(trial), 0
+    def __init__(self, settings: CampaignSettings, path: Path | None) -> None:
+        self.path, self.settings, self.unsaved = path, _fingerprint(settings), 0
         self.rows: dict[int, Row] = {}
         if path is not None and path.exists():
             self._load(path)
@@ -281,14 +459,16 @@ class ResultsFile:
             raise ConfigError("path", str(path), f"is no campaign's file ({error}); use another one") from error
         if (table.schema.metadata or {}).get(_SETTINGS_MARK) != self.settings:
             raise ConfigError("path", str(path), "holds a campaign with other settings; use another file")
-        self.rows = {row["seed"]: Row(**row) for row in table.to_pylist()}
+        self.rows = {row["seed"]: msgspec.convert(row, Row) for row in table.to_pylist()}
 
 
 _SETTINGS_MARK = b"pyraft_lab.trial"
 
 
-def _fingerprint(trial: RunSettings) -> bytes:
+def _fingerprint(settings: CampaignSettings) -> bytes:
     """A digest of the settings; a file's rows are reused only for the same digest."""
-    rules = {name: f"{rule.__module__}:{rule.__qualname__}" for name, rule in asdict(trial.engine.rules).items()}
-    told = {**asdict(trial), "engine": rules, "version": __version__}
+    engine = settings.engine
+    rules = {} if engine is None else asdict(engine.rules)
+    named = {name: f"{rule.__module__}:{rule.__qualname__}" for name, rule in rules.items()}
+    told = {**asdict(settings), "engine": named, "version": __version__}
     return blake2b(msgspec.json.encode(told), digest_size=16).hexdigest().encode()

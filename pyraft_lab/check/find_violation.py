@@ -1,12 +1,21 @@
 """Find a violation: run a mutant over seeds until an invariant is violated, and shrink that run.
 
+A mutant with a wrong rule has a scenario of its own. One with wrong code is put to the default campaign.
+
 >>> small = hunt("half-elects")
 >>> small.violations[0].name, len(small.trace) <= 20
 ('election safety', True)
 """
 
+from itertools import chain
+
+from msgspec import Struct
+
+from pyraft_lab.check.campaign import CampaignSettings, Row, run_seed
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.mutants.code_mutant import CodeMutant
+from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.shrink import shrink
 from pyraft_lab.did_you_mean import did_you_mean
@@ -22,6 +31,50 @@ def mutant(name: str) -> Mutant:
     if name not in MUTANTS:
         raise ConfigError("mutant", name, did_you_mean(name, MUTANTS))
     return MUTANTS[name]
+
+
+def any_mutant(name: str) -> Mutant | CodeMutant:
+    """The mutant of a name, with its mistake in the rules or in other code; raises ``ConfigError`` likewise."""
+    if name in CODE_MUTANTS:
+        return CODE_MUTANTS[name]
+    if name not in MUTANTS:
+        raise ConfigError("mutant", name, did_you_mean(name, (*MUTANTS, *CODE_MUTANTS)))
+    return MUTANTS[name]
+
+
+class Caught(Struct, frozen=True):
+    """How the default campaign caught a mutant: the row of the failing seed, seeds tried, and the shrunk story.
+
+    The story is empty where nothing was simulated: a storage, or live nodes.
+    """
+
+    row: Row
+    seeds: int
+    story: str = ""
+    events: int = 0
+
+
+def catch(target: CodeMutant, tries: int = TRIES) -> Caught:
+    """Put a mutant with wrong code to the default campaign: its own seed first, then the others in order.
+
+    Raises ``PyraftError`` if none of ``tries`` seeds shows a violation.
+    """
+    with target.edit.applied():
+        for count, seed in enumerate(chain([target.seed], range(tries)), start=1):
+            row = run_seed(CampaignSettings().trial(seed))
+            if not row.ok:
+                return _caught(row, count)
+    raise PyraftError(f"{tries} seeds of the default campaign did not show that the mutant {target.name} is wrong")
+
+
+def _caught(row: Row, count: int) -> Caught:
+    if not row.capsule:
+        return Caught(row, count)
+    try:
+        small = shrink(row.capsule)
+    except PyraftError:
+        return Caught(row, count)  # it does not fall when only the order of events is kept
+    return Caught(row, count, small.trace.story(), len(small.trace))
 
 
 def hunt(name: str) -> Simulation:

@@ -30,6 +30,14 @@ def liveness_bound(config: Config) -> float:
     return 20 * config.election_timeout[1]
 
 
+def permits_disruption(config: Config) -> bool:
+    """Whether removed or returning servers may depose a leader again and again: pre-vote and vote lease are both off.
+
+    Liveness is not judged then: a server that was removed, and does not know, campaigns (§6).
+    """
+    return not (config.pre_vote or config.vote_lease)
+
+
 def liveness(sim: Simulation) -> tuple[Violation, ...]:
     """The liveness violations of a simulation that was healed and then ran for :func:`liveness_bound` seconds.
 

@@ -8,6 +8,7 @@ the result shows the mistake of those rules and nothing that would happen to any
 from collections.abc import Sequence
 from itertools import combinations
 
+from pyraft_lab.check.checkers import checks_of
 from pyraft_lab.check.failure import LINEARIZABLE, failure
 from pyraft_lab.check.schedule import Move, Timing, by_the_clock, in_order_only, moves_of, play
 from pyraft_lab.engine.engine import Engine, raft
@@ -27,7 +28,7 @@ def shrink(run: Simulation | str) -> Simulation:
     Raises ``PyraftError`` if ``run`` violates no property.
     """
     if isinstance(run, str):
-        run = Simulation.from_capsule(run)
+        run = _rebuilt(run)
     if not isinstance(run, Simulation):
         raise ConfigError("run", run, "must be a Simulation, or its capsule, a string")
     found = failure(run)
@@ -39,6 +40,15 @@ def shrink(run: Simulation | str) -> Simulation:
     while small.drop_servers():
         small.drop_moves()
     return small.result()
+
+
+def _rebuilt(text: str) -> Simulation:
+    """The run in a capsule, with all checks of a campaign if those of every simulation find nothing in it."""
+    run = Simulation.from_capsule(text)
+    if failure(run) is not None:
+        return run
+    setting = run.world.setting
+    return Simulation.from_capsule(text, checks=checks_of(setting.engine, setting.config, strict=True))
 
 
 class Shrinker:

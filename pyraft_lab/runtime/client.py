@@ -47,6 +47,8 @@ class Client:
     A batch gets one more second for each 5,000 commands. One attempt ends after ``attempt`` seconds, later attempts
     last longer. ``max_bytes`` is the size of the largest command; a larger one is refused before anything is sent.
 
+    ``chance`` makes its id and the lengths of its waits; with a seed they are the same in every run.
+
     With ``home`` (a loop thread) calls may be awaited from any loop: they run on that thread, next to the transport.
     """
 
@@ -58,8 +60,10 @@ class Client:
         attempt: float = 1.0,
         max_bytes: int = MOST_COMMAND_BYTES,
         home: LoopOwner | None = None,
+        chance: random.Random | None = None,
     ) -> None:
         self.deadline = deadline
+        self._chance = chance
         self._max_bytes = integer("max_bytes", max_bytes, 1, MAX_BYTES)
         self._attempt = seconds("attempt", attempt, 1e-6)
         self._transport, self._home = transport, home
@@ -124,5 +128,6 @@ class Client:
         return self._loop
 
     def _new_driver(self) -> ClientDriver:
-        id = secrets.randbits(48)
-        return ClientDriver(id, self._transport, attempt=self._attempt, limits=Limits(), chance=random.Random())
+        chance = random.Random() if self._chance is None else self._chance
+        id = secrets.randbits(48) if self._chance is None else chance.getrandbits(48)
+        return ClientDriver(id, self._transport, attempt=self._attempt, limits=Limits(), chance=chance)

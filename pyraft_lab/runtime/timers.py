@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pyraft_lab.engine.commands import CancelTimer, SetTimer
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.timers import Timer, TimerKind, delay
+from pyraft_lab.runtime.virtual_time import VirtualLoop
 from pyraft_lab.trace.record import EventId
 
 ROUNDS = 1000
@@ -41,6 +42,7 @@ class Timers:
     def __init__(self, wake: Callable[[], None], chance: random.Random) -> None:
         self._wake, self._chance = wake, chance
         self._loop = asyncio.get_running_loop()
+        self._now = self._loop.time if isinstance(self._loop, VirtualLoop) else now
         self._running: dict[Timer, Running] = {}
         self._queue: list[tuple[float, int, Timer]] = []
         self._rung: dict[Timer, None] = {}
@@ -61,7 +63,7 @@ class Timers:
         """All expired timers, the longest due first; those of a frozen clock only with ``frozen_too``."""
         if (self._is_frozen and not frozen_too) or not self._has_overdue():
             return ()
-        limit = now()
+        limit = self._now()
         return tuple(sorted((one for one in self._running if self._running[one].at <= limit), key=self._order))
 
     @property
@@ -76,7 +78,7 @@ class Timers:
             self._note_round(command.timer.key)
         seconds = delay(config, command.timer.kind, command.backoff, self._chance.random())
         alarm = self._loop.call_later(seconds, self._ring, command.timer)
-        running = self._running[command.timer] = Running(now() + seconds, next(self._places), cause, alarm)
+        running = self._running[command.timer] = Running(self._now() + seconds, next(self._places), cause, alarm)
         heappush(self._queue, (running.at, running.sequence, command.timer))
 
     def cancel(self, command: CancelTimer) -> None:
@@ -127,7 +129,7 @@ class Timers:
     def _has_overdue(self) -> bool:
         while self._queue and not self._is_set(self._queue[0]):
             heappop(self._queue)
-        return bool(self._queue) and self._queue[0][0] <= now()
+        return bool(self._queue) and self._queue[0][0] <= self._now()
 
     def _is_set(self, line: tuple[float, int, Timer]) -> bool:
         """Whether an item of the queue belongs to a timer that still runs: it may have been stopped or restarted."""
@@ -140,7 +142,7 @@ class Timers:
     def _ring(self, timer: Timer) -> None:
         """Handle an expiry of the loop's clock, which may come a moment early."""
         running = self._running[timer]
-        left = running.at - now()
+        left = running.at - self._now()
         if left > 0:
             self._running[timer] = running._replace(alarm=self._loop.call_later(left, self._ring, timer))
         else:

@@ -5,43 +5,87 @@ A violated local invariant does no harm yet, but shows a mistake many steps befo
     an election without a majority   ──▶ two leaders of one term    ──▶ two entries committed in one place
     a commit of an earlier term      ──▶ a leader without the entry ──▶ …
 
-Under other rules it reports nothing, unless it is ``strict``, so that a run shows the consequences to the end.
+Under swapped rules the invariants that presuppose such a rule are left out (:data:`PRESUPPOSED`, :func:`left_out`), so
+that a run shows the consequences to the end; all others are checked. ``strict`` checks all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from msgspec.structs import asdict
+
 from pyraft_lab.engine.commands import Append, Apply, InstallSnapshot, Readable, SaveSnapshot
-from pyraft_lab.engine.events import Boot, Read
+from pyraft_lab.engine.events import Boot, Read, Receive
 from pyraft_lab.engine.log import Configuration, Entry, SnapshotMeta
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
     AppendRequest,
+    HeartbeatRequest,
     HeartbeatResponse,
+    PreVoteResponse,
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.rules import ADVANCED, RAFT, has_valid_lease
-from pyraft_lab.engine.state import Disk, Leader, Progress, RaftState, Reverted, Step
+from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules, has_valid_lease
+from pyraft_lab.engine.state import Candidate, Disk, Leader, PreCandidate, Progress, RaftState, Reverted, Step
 from pyraft_lab.engine.timers import lease
 from pyraft_lab.engine.types import Index, NodeId, RequestId, Term, Vote
 from pyraft_lab.sim.conditions import Micros
 from pyraft_lab.sim.properties import Violation
-from pyraft_lab.sim.safety import has_entry
+from pyraft_lab.sim.safety import has_entry, has_majority
 from pyraft_lab.sim.world import Node, World
 from pyraft_lab.trace.record import EventId, Flight, Kind, Record
 
 Found = Iterator[tuple[str, str]]
+_READS = ("is_read_safe", "acked_round", "read_at", "has_valid_lease", "starts_lease", "starts_with_vote_lease")
+_LEASES = ("has_valid_lease", "starts_lease", "starts_with_vote_lease", "acked_round", "fires_first")
+_VOTES = ("vote_refusal", "pre_vote_refusal", "supersedes", "adopted_vote", "has_won", "answers_vote")
+PRESUPPOSED: Mapping[str, tuple[str, ...]] = {
+    "one answer a call": (),
+    "pre-votes are backed": ("has_won",),
+    "elections are backed": ("has_won", "answers_vote", "waits_for_disk"),
+    "durable before request": ("waits_for_disk",),
+    "durable before contact": ("waits_for_disk",),
+    "bounds hold": ("vote_refusal", "follower_commit", "is_snapshot_useful", "purge_limit", "purge_upto", "supersedes"),
+    "logs are in order": ("supersedes", "log_matches", "new_entries", "vote_refusal"),
+    "applies in order": ("is_snapshot_useful",),
+    "one change at a time": ("may_change", "may_leave"),
+    "memberships are adjacent": ("next_membership", "may_change", "may_leave"),
+    "snapshots stand for what is applied": ("follower_commit", "commit_index"),
+    "installs replace the log": ("is_snapshot_useful",),
+    "commits are of the own term": ("commit_index",),
+    "progress is true": ("waits_for_disk", "new_entries", "log_matches", "sendable", "supersedes", *_VOTES),
+    "messages are true": ("sendable", "supersedes"),
+    "one lease at a time": (*_LEASES, *_VOTES, "may_campaign"),
+    "reads are fresh": (*_READS, *_LEASES, *_VOTES),
+}
+"""The rules that each local invariant presupposes: under another such rule it is left out."""
+
+
+def left_out(rules: Rules) -> Mapping[str, tuple[str, ...]]:
+    """The local invariants that are not checked under these rules, each with the swapped rules that it presupposes.
+
+    >>> from msgspec.structs import replace
+    >>> left_out(replace(RAFT, commit_index=lambda state: state.log.last.index))
+    {'snapshots stand for what is applied': ('commit_index',), 'commits are of the own term': ('commit_index',)}
+    """
+    usual = ADVANCED if rules.supersedes is ADVANCED.supersedes else RAFT
+    swapped = {name for name, rule in asdict(rules).items() if rule is not getattr(usual, name)}
+    found = {
+        name: tuple(rule for rule in dict.fromkeys(needs) if rule in swapped) for name, needs in PRESUPPOSED.items()
+    }
+    return {name: needs for name, needs in found.items() if needs}
 
 
 class LocalInvariants:
-    """Checks a simulation for violated local invariants; with ``strict`` also under rules that are not Raft's."""
+    """Checks a simulation for violated local invariants; with ``strict`` all of them, whatever the rules."""
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.grants: dict[tuple[Term, NodeId, NodeId], EventId] = {}
+        self.pre_grants: dict[tuple[Term, NodeId, NodeId], EventId] = {}
         self.heights: list[tuple[Index, EventId]] = [(0, -1)]
         self.floors: dict[tuple[NodeId, RequestId], tuple[Index, EventId]] = {}
         self.answered: dict[RequestId, EventId] = {}
@@ -54,6 +98,7 @@ class LocalInvariants:
         """A checker that knows the events before ``world``."""
         events, past = world.events, LocalInvariants(strict=self.strict)
         past.grants = {key: event for key, event in self.grants.items() if event < events}
+        past.pre_grants = {key: event for key, event in self.pre_grants.items() if event < events}
         past.heights = [one for one in self.heights if one[1] < events]
         past.floors = {key: value for key, value in self.floors.items() if value[1] < events}
         past.answered = {key: event for key, event in self.answered.items() if event < events}
@@ -63,35 +108,42 @@ class LocalInvariants:
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The local invariants that the record violates."""
-        if not self.strict and world.setting.engine.rules not in (RAFT, ADVANCED):
-            return ()
-        found = list(self._broken(record, world))
+        if record.step is None:
+            self._watch_faults(record, world)
+        found = [*self._replied(record)] if record.replies else []
+        for flight in record.sent:
+            if flight.copy_of is None and type(flight.message) is not HeartbeatRequest:
+                found += self._sent(record.id, flight, world)
+        if record.step is not None:
+            found += self._step(record.id, record.step, world)
+        if found and not self.strict:
+            skipped = left_out(world.setting.engine.rules)
+            found = [one for one in found if one[0] not in skipped]
         return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
-    def _broken(self, record: Record, world: World) -> Found:
+    def _watch_faults(self, record: Record, world: World) -> None:
         self._watch_clocks(record, world)
         if record.kind is Kind.WIPE:
             self.wiped[record.id] = (record.node, _acknowledged(record.node, world))
+
+    def _replied(self, record: Record) -> Found:
         for reply in record.replies:
             if reply.request in self.answered:
                 yield "one answer a call", f"call {reply.request} is answered a second time"
             self.answered[reply.request] = record.id
-        for flight in record.sent:
-            if flight.copy_of is None:
-                yield from self._sent(record.id, flight, world)
-        if record.step is not None:
-            yield from self._step(record.id, record.step, world)
 
     def _step(self, event: EventId, step: Step, world: World) -> Found:
         before, after = step.before, step.after
         if before.disk is not after.disk or before.committed != after.committed:
             yield from bounds_hold(step)
             yield from _of_commands(step)
-        if isinstance(after.role, Leader):
+        if type(after.role) is Leader:
             yield from self._led(step, world)
+        if isinstance(before.role, PreCandidate) and isinstance(after.role, Candidate):
+            yield from self._stands(step, world)
         if after.committed > self.heights[-1][0]:
             self.heights.append((after.committed, event))
-        if step.commands or isinstance(step.event, Read):
+        if type(step.event) is Read or Readable in map(type, step.commands):
             yield from self._reads(event, step)
 
     # Elections and leases
@@ -109,12 +161,20 @@ class LocalInvariants:
         if self.timeless is None and has_valid_lease(after) and not has_valid_lease(before):
             yield from one_lease_at_a_time(after.id, world)
 
+    def _stands(self, step: Step, world: World) -> Found:
+        """A pre-candidate that stands has the pre-votes of a majority, each for this term (dissertation §9.6)."""
+        term, node = step.after.term, step.after.id
+        granted = {node, *(voter for voter in world.nodes if (term, node, voter) in self.pre_grants)}
+        by_votes = isinstance(step.event, Receive) and isinstance(step.event.message, PreVoteResponse)
+        if by_votes and not has_majority(step.before.membership, granted):
+            yield "pre-votes are backed", f"node {node} stands in term {term} after pre-votes of {sorted(granted)}"
+
     def _elected(self, leader: RaftState, world: World) -> Found:
         """A leader has votes of a majority of every voter set, each on disk before it was sent (§5.2, §6)."""
         granted = {voter for voter in world.nodes if (leader.term, leader.id, voter) in self.grants}
         if _is_bound(world.nodes[leader.id].synced, Vote(leader.term, leader.id)):
             granted.add(leader.id)
-        if not leader.membership.is_quorum(granted):
+        if not has_majority(leader.membership, granted):
             yield (
                 "elections are backed",
                 f"node {leader.id} leads term {leader.term} with the votes of {sorted(granted)} only",
@@ -123,16 +183,18 @@ class LocalInvariants:
     def _sent(self, event: EventId, flight: Flight, world: World) -> Found:
         disk, message = world.nodes[flight.src].synced, flight.message
         match message:
+            case AppendRequest():  # the most frequent ones first
+                yield from message_is_true(flight.src, message, world)
+            case AppendAccepted(vote=vote) | HeartbeatResponse(vote=vote) | AppendRefused(vote=vote):
+                if not _is_bound(disk, vote):
+                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
             case VoteResponse(granted=True, asked=asked):
                 self.grants[asked.term, asked.node, flight.src] = event
+            case PreVoteResponse(granted=True, asked=asked):
+                self.pre_grants[asked.term, asked.node, flight.src] = event
             case VoteRequest(vote=vote):
                 if disk.vote.term < vote.term:
                     yield "durable before request", f"node {flight.src} stands in term {vote.term}, its disk does not"
-            case AppendAccepted(vote=vote) | AppendRefused(vote=vote) | HeartbeatResponse(vote=vote):
-                if not _is_bound(disk, vote):
-                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
-            case AppendRequest():
-                yield from message_is_true(flight.src, message, world)
             case _:
                 pass
 

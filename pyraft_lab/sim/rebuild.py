@@ -4,7 +4,7 @@ The seed and the decisions of a capsule determine the run; its proof finds the f
 difference means that the rules, the machine or the library are not the same as when the capsule was made.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from pyraft_lab.errors import CapsuleError, CapsuleMismatch, PyraftError
 from pyraft_lab.machine import KeyValue, StateMachine
 from pyraft_lab.sim.capsule import NAMED_RULES, Capsule, Proof, TableDescription, prove, unwrap
 from pyraft_lab.sim.conditions import Weather
+from pyraft_lab.sim.properties import Checker
 from pyraft_lab.trace.record import EventId, Record
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def rebuild(
     *,
     rules: Rules | None = None,
     machine: Callable[[], StateMachine] | None = None,
+    checks: Sequence[Checker] | None = None,
 ) -> "Simulation":
     """The run in a capsule as a verified simulation of class ``kind``; see ``Simulation.from_capsule`` for errors."""
     capsule = unwrap(text)
@@ -43,6 +45,7 @@ def rebuild(
         machine=_machine(capsule) if machine is None else machine,
         config=replace(Config(), **_as(Config, capsule.config)).validated(),
         weather=replace(Weather(), **_as(Weather, capsule.weather)).validated(),
+        checks=checks,
     )
     begin = 0
     for (events, _), table in zip(capsule.turns, turns, strict=True):

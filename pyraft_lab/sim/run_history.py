@@ -64,6 +64,7 @@ class RunHistory:
         self.seen: dict[tuple[Index, LeaderId], tuple[Chain, EventId]] = {}
         self.committed: list[Commit] = [Commit(0, ORIGIN, (0, 0), -1)]
         self.chains: dict[NodeId, Chains] = {}
+        self.states: dict[Index, tuple[str, NodeId, EventId]] = {}
 
     # Queries of the properties (sim.safety.Past)
 
@@ -98,6 +99,11 @@ class RunHistory:
             case _:
                 pass
 
+    def remember_state(self, index: Index, digest: str, node: NodeId, event: EventId) -> NodeId | None:
+        """Record the digest of a machine that has applied ``index``; returns the node that had another one there."""
+        known, other, _ = self.states.setdefault(index, (digest, node, event))
+        return None if known == digest else other
+
     def _commit(self, node: NodeId, leader: LeaderId, entries: Sequence[Entry], event: EventId) -> None:
         """Record a commit; after a snapshot of uncommitted entries some indexes are unknown and are skipped."""
         ids = {entry.index: entry.id for entry in entries}
@@ -105,10 +111,15 @@ class RunHistory:
             chain = self.chains[node].at(index) or 0
             self.committed.append(Commit(chain, ids.get(index), leader, event))
 
+    def is_changed_by(self, step: Step) -> bool:
+        """Whether :meth:`write` has anything to do: the server starts, is new, or wrote to its disk."""
+        started = type(step.event) is Boot or step.after.id not in self.chains
+        return started or step.before.disk is not step.after.disk
+
     def write(self, step: Step, event: EventId) -> Iterator[LogId]:
         """Update the chain ids of a node's log; yields entries that followed another prefix on another server."""
         node = step.after.id
-        if isinstance(step.event, Boot) or node not in self.chains:
+        if type(step.event) is Boot or node not in self.chains:
             self._restart(node, step.before.log)
         for command in step.commands:
             match command:
@@ -165,6 +176,7 @@ class RunHistory:
         past.votes = {key: value for key, value in self.votes.items() if value[1] < events}
         past.seen = {key: value for key, value in self.seen.items() if value[1] < events}
         past.committed = [one for one in self.committed if one.event < events]
+        past.states = {index: one for index, one in self.states.items() if one[2] < events}
         past.chains = {id: past._chains_of(node.state.log) for id, node in world.nodes.items()}
         return past
 

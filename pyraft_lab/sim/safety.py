@@ -16,7 +16,8 @@ from typing import Protocol, assert_never
 
 from pyraft_lab.engine.events import Stored
 from pyraft_lab.engine.log import Entry, Log
-from pyraft_lab.engine.messages import AppendAccepted, VoteResponse
+from pyraft_lab.engine.membership import Membership
+from pyraft_lab.engine.messages import AnyMessage, AppendAccepted, VoteRequest, VoteResponse
 from pyraft_lab.engine.rules import supersedes_in_order
 from pyraft_lab.engine.state import Candidate, Disk, Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term, Vote
@@ -51,6 +52,8 @@ DURABLE_BEFORE_ANSWER = "durable before answer"
 COMMIT_IS_BACKED = "commit is backed"
 HONEST_DISK = "honest disk"
 
+_PROMISES = (AppendAccepted, VoteResponse)
+"""The messages that may only leave when their promise is on disk."""
 Broken = Iterator[tuple[str, str]]
 """Pairs of a violated property's name and a sentence that says how."""
 
@@ -154,28 +157,25 @@ class Safety:
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violations in a record."""
-        found = list(self._broken(record, world))
-        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
-
-    def _broken(self, record: Record, world: World) -> Broken:
-        if record.step is not None:
-            yield from self._step(record.id, record.step, world)
+        found = [] if record.step is None else [*self._step(record.id, record.step, world)]
         for flight in record.sent:
-            if flight.copy_of is None:  # a duplicate made by the network is not a second promise
-                yield from self._promises(record.id, flight, world)
+            if type(flight.message) in _PROMISES and flight.copy_of is None:  # a duplicate is not a second promise
+                found += self._promises(record.id, flight, world)
+        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
     def _step(self, event: EventId, step: Step, world: World) -> Broken:
         after = step.after
-        for id in self.history.write(step, event):
-            yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
+        if self.history.is_changed_by(step):
+            for id in self.history.write(step, event):
+                yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
         for fact in facts_of(step):
             yield from violations(self.history, fact, one_a_term=not votes_are_ordered(world))
             self.history.remember(fact, event)
-        if isinstance(after.role, Candidate) and after.id in after.role.granted:
+        if type(after.role) is Candidate and after.id in after.role.granted:
             yield from self._vote_once(event, after.id, after.vote, world)
-        if isinstance(after.role, Leader) and after.committed > step.before.committed:
+        if type(after.role) is Leader and after.committed > step.before.committed:
             yield from commit_is_backed(after, world)
-        if isinstance(step.event, Stored):
+        if type(step.event) is Stored:
             yield from disk_matches_state(after, world)
 
     def _vote_once(self, event: EventId, voter: NodeId, vote: Vote, world: World) -> Broken:
@@ -213,7 +213,7 @@ def commit_is_backed(leader: RaftState, world: World) -> Broken:
     if at is None:
         return
     holders = [id for id, node in world.nodes.items() if has_entry(node.synced, at)]
-    if not leader.membership.is_quorum(holders):
+    if not has_majority(leader.membership, holders):
         yield COMMIT_IS_BACKED, f"node {leader.id} commits {at}, which only {holders} have on disk"
 
 
@@ -236,3 +236,23 @@ def has_entry(disk: Disk, id: LogId) -> bool:
     """Whether a disk holds this entry, or a snapshot that covers it."""
     covered = disk.snapshot.last.index if disk.snapshot else 0
     return id.index <= covered or disk.log.has(id)
+
+
+def has_majority(membership: Membership, ids: Collection[NodeId]) -> bool:
+    """Whether these nodes are a majority of every voter set, counted apart from the code that is checked."""
+    return bool(membership.configs) and all(
+        sum(node in ids for node in config) > len(config) / 2 for config in membership.configs
+    )
+
+
+def unkept_promise(src: NodeId, disk: Disk, message: AnyMessage) -> tuple[str, str] | None:
+    """The property that a message violates if it leaves while its sender's disk is like this, and how."""
+    match message:
+        case VoteResponse(granted=True, asked=asked) if not _has_vote(disk, asked):
+            return DURABLE_BEFORE_ANSWER, f"node {src} grants {asked}, but its disk has {disk.vote}"
+        case AppendAccepted(matched=matched) if not has_entry(disk, matched):
+            return DURABLE_BEFORE_ANSWER, f"node {src} acknowledges {matched}, which its disk lacks"
+        case VoteRequest(vote=vote) if disk.vote.term < vote.term:
+            return DURABLE_BEFORE_ANSWER, f"node {src} stands in term {vote.term}, its disk does not"
+        case _:
+            return None

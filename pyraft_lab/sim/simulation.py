@@ -23,14 +23,11 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine, making_machines
 from pyraft_lab.sim.apply import apply, fires_before, new_node
-from pyraft_lab.sim.bookmarks import Moment, diff, moments
 from pyraft_lab.sim.bootstrap import bootstrap
-from pyraft_lab.sim.capsule import write_capsule
 from pyraft_lab.sim.conditions import SECOND, Micros, Weather
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.local_invariants import LocalInvariants
 from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
-from pyraft_lab.sim.rebuild import rebuild
 from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.timeline import ExternalAction, PastMoment, Timeline
 from pyraft_lab.sim.transition import Completed
@@ -55,6 +52,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pyraft_lab.history import History
+    from pyraft_lab.sim.bookmarks import Moment
 
 T = TypeVar("T")
 
@@ -285,19 +283,28 @@ class Simulation(Controls):
 
         Raises ``CapsuleError`` if the run was not recorded from its beginning.
         """
+        from pyraft_lab.sim.capsule import write_capsule  # files of traces take long to import
+
         return write_capsule(self)
 
     @classmethod
     def from_capsule(
-        cls, text: str, *, rules: Rules | None = None, machine: Callable[[], StateMachine] | None = None
+        cls,
+        text: str,
+        *,
+        rules: Rules | None = None,
+        machine: Callable[[], StateMachine] | None = None,
+        checks: Sequence[Checker] | None = None,
     ) -> "Simulation":
         """Rebuild the run in a capsule, and verify event by event that it is the same.
 
         Pass ``rules`` and ``machine`` if the run used its author's own; rules that only a fork followed apply from the
-        event of that fork. Raises ``CapsuleError`` if the text is cut, damaged or of another format, and
-        ``CapsuleMismatch``, which names the first difference.
+        event of that fork; ``checks`` replace the usual ones. Raises ``CapsuleError`` if the text is cut, damaged or of
+        another format, and ``CapsuleMismatch``, which names the first difference.
         """
-        return rebuild(cls, text, rules=rules, machine=machine)
+        from pyraft_lab.sim.rebuild import rebuild
+
+        return rebuild(cls, text, rules=rules, machine=machine, checks=checks)
 
     # Branches of time
 
@@ -320,8 +327,9 @@ class Simulation(Controls):
         voters, learners, initialize = self._began.without(without)
         seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
         rules = self._setting.engine if engine is None else engine
+        checks = [one.fork(self.origin) for one in self._checks]
         return Simulation(voters, seed, config=config, engine=rules, machine=machine, learners=learners,
-                          initialize=initialize, record=record)  # fmt: skip
+                          initialize=initialize, record=record, checks=checks)  # fmt: skip
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:
         """Replay and yield the world right before event ``start``, then after each event up to ``stop - 1``."""
@@ -339,18 +347,22 @@ class Simulation(Controls):
         """The kept branches by name; all simulations forked from each other share them."""
         return self._branches
 
-    def moments(self, what: Moment) -> tuple[Record, ...]:
+    def moments(self, what: "Moment") -> tuple[Record, ...]:
         """The records of every ``"election"``, ``"commit"``, ``"violation"``, or kind of event such as ``"crash"``.
 
         Raises ``ConfigError`` for an unknown name.
         """
+        from pyraft_lab.sim.bookmarks import moments
+
         return tuple(moments(self, what))
 
-    def jump(self, what: Moment, *, after: Record | EventId | float | None = None) -> "Simulation":
+    def jump(self, what: "Moment", *, after: Record | EventId | float | None = None) -> "Simulation":
         """A fork right after the first such moment of the past, or the first after a record, event id or time.
 
         Raises ``RecordNotFound`` (a ``LookupError``) if there is none.
         """
+        from pyraft_lab.sim.bookmarks import moments
+
         start = -1 if after is None else self._timeline.events_at(after) - 1
         found = next(moments(self, what, start), None)
         if found is None:
@@ -359,6 +371,8 @@ class Simulation(Controls):
 
     def diff(self, other: "Simulation") -> "pd.DataFrame":
         """The events of only this run (``first``) or only the other (``second``), as a frame in order of time."""
+        from pyraft_lab.sim.bookmarks import diff
+
         return diff(self, other)
 
     def watch(self, observer: Callable[[Record], None]) -> None:
@@ -368,11 +382,11 @@ class Simulation(Controls):
     # Execution
 
     def _next(self) -> ScheduledAction | None:
-        world, nodes = self._world, self._world.nodes.values()
-        if not (world.held or any(node.paused or node.overdue for node in nodes)):
-            return next(iter(world.event_queue), None)
+        world = self._world
+        if not (world.held or world.delayed):
+            return world.event_queue[0] if world.event_queue else None
         due = next((due for due in world.event_queue if not is_blocked(world, due.action)), None)
-        return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
+        return None if due is None else replace(due, action=fires_before(world, due.action) or due.action)
 
     def decide(self, decision: Decision) -> Record:
         """Apply a decision now and return its record."""

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from itertools import product
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
@@ -32,6 +32,19 @@ MAX_QUEUED = 256
 """The maximum number of tasks waiting at an executor."""
 
 
+@runtime_checkable
+class Submits(Protocol):
+    """Any executor: those of ``concurrent.futures``, Dask's ``client.get_executor()``, or one of your own."""
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> "Future[R]":
+        """Schedule a call; its future."""
+        ...
+
+    def shutdown(self, wait: bool = ..., *, cancel_futures: bool = ...) -> None:  # noqa: FBT001 (its face is given)
+        """End; with ``cancel_futures`` waiting calls are not run."""
+        ...
+
+
 class Serial(Executor):
     """An executor that runs every task at once in this process, for debugging and functions that do not pickle."""
 
@@ -45,7 +58,7 @@ class Serial(Executor):
         return future
 
 
-def spread(executor: Executor, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+def spread(executor: Submits, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
     """Yield ``function(*task)`` for every task, in order; a limited number of tasks wait at the executor."""
     waiting: deque[Future[R]] = deque()
     try:

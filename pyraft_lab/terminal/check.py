@@ -9,25 +9,38 @@ from contextlib import contextmanager
 from multiprocessing import active_children
 from os import cpu_count
 
+from msgspec import Struct
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from pyraft_lab.check.campaign import Campaign, Row, run_campaign
+from pyraft_lab.check.explore.explorer import Report
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.find_violation import find_violation, mutant
+from pyraft_lab.check.find_violation import any_mutant, catch, find_violation
 from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.mutants.code_mutant import CodeMutant
+from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
+from pyraft_lab.check.short_searches import LONG, SHORT, run_searches
 from pyraft_lab.check.shrink import shrink
+from pyraft_lab.check.situations import SITUATIONS
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.faults.generate import LEVELS
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.terminal import options
-from pyraft_lab.terminal.simulate import FELL, SAFE, in_one_line, parser_of, settings_of, show_capsule
+from pyraft_lab.terminal.check_settings import config_or_file, load_or_file
+from pyraft_lab.terminal.report import write_report
+from pyraft_lab.terminal.simulate import FELL, RULES, SAFE, in_one_line, parser_of, progress_line, show_capsule
 
 EXAMPLES = """examples:
-  pyraft-lab check --seeds 0:200 --nodes 5 --faults heavy  two hundred runs on every core
+  pyraft-lab check                                         a hundred seeds; each tries something else
+  pyraft-lab check --seeds 0:200 --nodes 5 --faults heavy  two hundred, of five servers
+  pyraft-lab check --config '{"keep_logs": 0}' --report out.html
+  pyraft-lab check --explore                               besides, every run of some small clusters
   pyraft-lab check --seeds 0:10000 --out campaign.parquet  after an interrupt it continues where it was
   pyraft-lab check --seeds 3,14,15 --workers 1             some seeds, one after the other
   pyraft-lab check --mutant ignores-logs                   find the mistake of a mutant, and tell its story
@@ -46,20 +59,32 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.mutants:
         return in_one_line(_show_mutants)
     if chosen.mutant is not None:
-        return in_one_line(lambda console: _show_mutant(mutant(chosen.mutant), console))
+        return in_one_line(lambda console: _show_any_mutant(chosen.mutant, console))
     return in_one_line(lambda console: _check(chosen, console))
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The options of this command."""
-    parser = parser_of("check", "Many simulated clusters, one table.", EXAMPLES)
+    parser = parser_of("check", "Many ways to break Raft, one table.", EXAMPLES, varies=True)
     parser.add_argument(
         "--seeds", type=options.seeds, default=range(100), help="FIRST:STOP, or a list with commas (0:100)"
     )
+    parser.add_argument("--seconds", type=options.seconds, help="virtual seconds of faults in each run (varies)")
     parser.add_argument(
-        "--seconds", type=options.seconds, default=20.0, help="virtual seconds of faults in each run (20)"
+        "--faults", choices=LEVELS, default="heavy", help="heavy tries everything, other levels one profile (heavy)"
     )
-    parser.add_argument("--faults", choices=LEVELS, default="heavy", help="the profile of faults (heavy)")
+    parser.add_argument(
+        "--config", type=config_or_file, metavar="JSON", help="settings as JSON, or a file with them (varies)"
+    )
+    parser.add_argument("--load", type=load_or_file, metavar="JSON", help="the clients' load, likewise (varies)")
+    parser.add_argument("--strict", action="store_true", help="check everything, whichever rules are swapped")
+    parser.add_argument("--explore", action="store_true", help="search small clusters exhaustively, for some minutes")
+    parser.add_argument(
+        "--report",
+        type=options.new_file(".html", needs=("plotly",)),
+        metavar="FILE",
+        help="write the verdict as a page that works offline",
+    )
     parser.add_argument(
         "--workers",
         type=options.count("a number of processes", 1, MAX_WORKERS),
@@ -83,22 +108,66 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _check(chosen: argparse.Namespace, console: Console) -> int:
+    engine = None if chosen.rules is None else raft(RULES[chosen.rules])
+    searches = _search(chosen, engine, console)
     with _executor(chosen.workers) as executor, _progress(console, len(chosen.seeds)) as progress:
-        trial = settings_of(chosen)
         campaign = run_campaign(
             chosen.seeds,
-            nodes=trial.nodes,
-            faults=trial.faults,
-            engine=trial.engine,
-            seconds=trial.seconds,
+            nodes=chosen.nodes,
+            faults=chosen.faults,
+            engine=engine,
+            seconds=chosen.seconds,
+            config=chosen.config,
+            load=chosen.load,
+            strict=chosen.strict,
             executor=executor,
             path=chosen.out,
             progress=progress,
         )
     console.print(_table(campaign))
-    for row in campaign.failures[:1]:
-        _show_failure(row, console)
-    return SAFE if campaign.ok else FELL
+    for line in (*searches.lines, *honest_lines(campaign)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    small = [sim for row in campaign.failures[:1] if (sim := _show_failure(row, console)) is not None]
+    if searches.broken is not None:
+        show_search(searches.broken, console)
+    if chosen.report is not None:
+        write_report(campaign, chosen.report, searches=searches.lines, story=small[0] if small else None)
+        console.print(f"report: {chosen.report}", markup=False, highlight=False, soft_wrap=True)
+    return SAFE if campaign.ok and searches.broken is None else FELL
+
+
+class Searches(Struct):
+    """What the searches beside a campaign found: a line each, and the first violation."""
+
+    lines: list[str] = []
+    broken: Report | None = None
+
+
+def _search(chosen: argparse.Namespace, engine: Engine | None, console: Console) -> Searches:
+    """Search small clusters exhaustively: briefly for both tables of rules, and longer with ``--explore``."""
+    passes = (*SHORT, *LONG) if chosen.explore else SHORT
+    found = Searches()
+    for table in (raft(RAFT), raft(ADVANCED)) if engine is None else (engine,):
+        with progress_line(console, "searching …") as say:
+            for one, report in run_searches(table, passes, progress=lambda worlds, *_: say(f"{worlds:,} states")):
+                extent = "all of them" if report.exhausted else "not all"
+                verdict = f"{report.broken} is violated" if report.broken else "nothing violated"
+                found.lines.append(
+                    f"search: {one.name}, {one.nodes} servers: {report.worlds:,} states ({extent}), {verdict}"
+                )
+                found.broken = found.broken or (report if report.broken else None)
+    return found
+
+
+def honest_lines(campaign: Campaign) -> Iterator[str]:
+    """What a campaign reached, what it never reached, and what it did not judge."""
+    yield f"reached: {len(SITUATIONS) - len(campaign.missed)} of {len(SITUATIONS)} situations"
+    if campaign.missed:
+        yield f"never reached, so nothing is said of: {', '.join(campaign.missed)}"
+    for what, seeds in campaign.not_judged.items():
+        yield f"not judged in {seeds} seeds: {what}"
+    for name, rules in campaign.left_out.items():
+        yield f"left out: {name}, since it presupposes {', '.join(rules)} (--strict checks it)"
 
 
 def _table(campaign: Campaign) -> RenderableType:
@@ -120,15 +189,47 @@ def _sums(rows: Sequence[Row]) -> Iterator[str]:
     yield f"{sum(row.events for row in rows) / max(sum(row.took for row in rows), 1e-9):,.0f}"
 
 
-def _show_failure(row: Row, console: Console) -> None:
+def _show_failure(row: Row, console: Console) -> Simulation | None:
+    """Print a failure and its shrunk story; returns the shrunk run, if the seed was simulated."""
     console.print(f"\nseed {row.seed}: {row.failed} is violated")
     console.print(row.what, markup=False, highlight=False)
+    console.print(f"tried: {row.draw}", markup=False, highlight=False, soft_wrap=True)
+    if not row.capsule:
+        console.print(f"It was found on {row.method}; `--seeds {row.seed}` finds it again.", markup=False)
+        return None
     try:
         console.print("shrinking …")
-        _tell(shrink(row.capsule), console)
+        small = shrink(row.capsule)
+        _tell(small, console)
     except PyraftError as error:
         console.print(f"the run could not be shrunk: {error}", markup=False)
         console.print(f"capsule: {row.capsule}", markup=False, highlight=False, soft_wrap=True)
+        return None
+    return small
+
+
+def _show_any_mutant(name: str, console: Console) -> int:
+    prey = any_mutant(name)
+    return _show_mutant(prey, console) if isinstance(prey, Mutant) else _show_code_mutant(prey, console)
+
+
+def _show_code_mutant(prey: CodeMutant, console: Console) -> int:
+    """Put a mutant with wrong code to the default campaign, and tell how it was caught."""
+    console.print(
+        f"[bold]{prey.name}[/] {prey.description} ({prey.section}); its mistake is in the {prey.part}, in"
+        f" {prey.edit.target}.\nWhat will be violated? A hint: {prey.hint}.\n"
+    )
+    caught = catch(prey)
+    table = Table("mutant", "seed", "by", "events", "shrunk to", "violated")
+    small = str(caught.events) if caught.story else ""
+    table.add_row(
+        prey.name, str(caught.row.seed), caught.row.method, f"{caught.row.events:,}", small, caught.row.failed
+    )
+    console.print(table)
+    console.print(caught.story, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]{caught.row.failed} is violated[/]")
+    console.print(caught.row.what, markup=False, highlight=False)
+    return FELL
 
 
 def _show_mutant(prey: Mutant, console: Console) -> int:
@@ -148,6 +249,13 @@ def _show_mutant(prey: Mutant, console: Console) -> int:
     return FELL
 
 
+def show_search(report: Report, console: Console) -> None:
+    """The shortest path of a search to its violation, and the path as a run."""
+    console.print(report.story(), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"\n[bold red]{report.broken} is violated[/] after {len(report.path)} steps; no run is shorter.")
+    show_capsule(report.simulation(), console)
+
+
 def _tell(sim: Simulation, console: Console) -> None:
     """The story of a shrunk run, what is violated in it, and its capsule."""
     console.print(sim.trace.story(), markup=False, highlight=False, soft_wrap=True)
@@ -160,9 +268,11 @@ def _tell(sim: Simulation, console: Console) -> None:
 
 
 def _show_mutants(console: Console) -> int:
-    table = Table("mutant", "what it changes", "section of the paper")
+    table = Table("mutant", "in", "what it changes", "section of the paper")
     for one in MUTANTS.values():
-        table.add_row(one.name, one.description, one.section)
+        table.add_row(one.name, "rules", one.description, one.section)
+    for other in CODE_MUTANTS.values():
+        table.add_row(other.name, other.part, other.description, other.section)
     console.print(table)
     return SAFE
 

@@ -81,16 +81,24 @@ def build_parser() -> argparse.ArgumentParser:
 # What `check` and `explore` need, too
 
 
-def parser_of(name: str, description: str, examples: str, *, nodes: int = NODES) -> argparse.ArgumentParser:
-    """A parser with the options of every command that runs simulated clusters."""
+def parser_of(
+    name: str, description: str, examples: str, *, nodes: int = NODES, varies: bool = False
+) -> argparse.ArgumentParser:
+    """A parser with the options of every command that runs simulated clusters; where they vary, ``None`` is usual."""
     parser = options.OptionParser(
         prog=f"pyraft-lab {name}",
         description=description,
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--nodes", type=options.servers, default=nodes, help=f"how many servers ({nodes})")
-    parser.add_argument("--rules", choices=RULES, default="raft", help="the rules of Raft, plain or advanced (raft)")
+    some, rules = (None, None) if varies else (nodes, "raft")
+    parser.add_argument(
+        "--nodes", type=options.servers, default=some, help=f"how many servers ({'varies' if varies else nodes})"
+    )
+    parser.add_argument(
+        "--rules", choices=RULES, default=rules,
+        help=f"the rules of Raft, plain or advanced ({'both' if varies else rules})",
+    )  # fmt: skip
     return parser
 
 

@@ -1,19 +1,18 @@
-"""A figure with two alternatives: a static picture for pages without scripts, and a text for screen readers."""
+"""A Plotly figure with two alternatives: a static picture for pages without scripts, and a text for screen readers."""
 
-from base64 import b64encode
-from html import escape
+import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 
 from pyraft_lab.viz.palette import on_any_background
+from pyraft_lab.viz.sketch import WIDTH, twin, words_of
 from pyraft_lab.viz.svg import svg
-from pyraft_lab.viz.svg_marks import TAG
 
 FIGURE = "application/vnd.plotly.v1+json"
-
-TWIN = 860
-"""The width of a static picture in pixels."""
 
 
 class Drawing(go.Figure):  # type: ignore[misc]
@@ -24,13 +23,16 @@ class Drawing(go.Figure):  # type: ignore[misc]
         """The content of the picture as text."""
         return words_of(self)
 
-    def to_svg(self, width: int = TWIN) -> str:
-        """The figure as a static picture: SVG that needs neither a browser nor a network."""
-        return svg(self, width)
+    def to_svg(self, width: int = WIDTH) -> str:
+        """The figure as a static picture: SVG that needs neither a browser nor a network; ``width`` in pixels."""
+        return svg(self.to_plotly_json(), width)
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Plotly's own output, for light and dark pages; and the static picture."""
-        found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
+        if is_plain_kernel():
+            found: dict[str, Any] = {FIGURE: json.loads(self.to_json())}
+        else:
+            found = super()._repr_mimebundle_(*arguments, **options)
         if FIGURE in found:
             on_any_background(found[FIGURE])
         return {"text/html": twin(self), "text/plain": f"<figure: {self.story}>", **found}
@@ -38,25 +40,25 @@ class Drawing(go.Figure):  # type: ignore[misc]
     _ipython_display_ = None  # Plotly's own shows what its renderer knows, and nothing else
 
 
+def is_plain_kernel() -> bool:
+    """Whether Plotly would choose its plain output by default: in a Jupyter kernel, if the user chose no renderer.
+
+    Plotly's own decision takes seconds the first time, because its renderers import nbformat and all that it needs.
+    """
+    if RENDERERS in sys.modules or any(name in os.environ for name in OTHER_HOSTS) or Path("/kaggle/input").exists():
+        return False
+    shell = type(sys.modules["IPython"].get_ipython()) if "IPython" in sys.modules else object
+    return shell.__name__ == "ZMQInteractiveShell" and shell.__module__.startswith("ipykernel.")
+
+
+RENDERERS = "plotly.io._renderers"
+OTHER_HOSTS = (
+    "PLOTLY_RENDERER", "COLAB_NOTEBOOK_ID", "AZURE_NOTEBOOKS_HOST", "VSCODE_PID", "NTERACT_EXE", "COCALC_PROJECT_ID",
+    "DATABRICKS_RUNTIME_VERSION",
+)  # fmt: skip
+"""Variables of the environment by which Plotly recognises places that need another output."""
+
+
 def on_page(figure: go.Figure) -> go.Figure:
     """The figure for light and dark pages; figures of others keep their own colours."""
     return go.Figure(on_any_background(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
-
-
-def twin(figure: go.Figure) -> str:
-    """The static picture of a figure as HTML."""
-    return image(svg(figure, TWIN), words_of(figure))
-
-
-def words_of(figure: go.Figure) -> str:
-    """Title, finding and description of a figure, as sentences."""
-    title = figure.layout.title
-    more = (figure.layout.meta or {}).get("words", "")
-    parts = [title.text, title.subtitle.text, more]
-    return ". ".join(TAG.sub(" ", str(part)).strip(". ") for part in parts if part)
-
-
-def image(picture: str, words: str) -> str:
-    """A picture as HTML that untrusted notebooks also show, with its text for screen readers."""
-    data = b64encode(picture.encode()).decode()
-    return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{data}" style="max-width:100%">'

@@ -9,20 +9,25 @@ allows for. A read by index asks a quorum. Every trick has to fail with both::
     transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
     delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
     paused      ──▶ the leader stands still meanwhile, and then is asked before it notices that timers ran out
+    late order  ──▶ the transfer failed long ago, and its order to campaign arrives only now
+    dozing      ──▶ the friends heard nothing for longer than a vote lease, the rival heard the leader just now
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Literal, get_args
 
 from msgspec import Struct
 
 from pyraft_lab.engine.events import ReadPolicy
-from pyraft_lab.engine.messages import HeartbeatResponse
+from pyraft_lab.engine.messages import HeartbeatResponse, TimeoutNow
 from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import Timeout
 from pyraft_lab.sim.conditions import SECOND, Purpose, Weather, chance
 from pyraft_lab.sim.controls import OPERATOR
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import Call, Resume, TransferLeadership
+from pyraft_lab.trace.record import Flight
 
 FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
 """So fast that a new leader is at work before the old one's lease is over, if anybody lets it."""
@@ -32,8 +37,10 @@ DURATION = 240
 """Milliseconds that one scenario takes."""
 WAKE_DELAY = 0.1
 """Seconds after which a leader that stood still notices what ran out meanwhile."""
+LATE = 0.3
+"""Seconds that a late order is on its way."""
 KEY = "x"
-Setup = Literal["cut off", "divided", "restarted", "transferred", "delayed", "paused"]
+Setup = Literal["cut off", "divided", "restarted", "transferred", "delayed", "paused", "late order", "dozing"]
 SETUPS: tuple[Setup, ...] = get_args(Setup)
 
 
@@ -119,6 +126,33 @@ def paused(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[Nod
     sim.decide(Resume(leader, round(WAKE_DELAY * SECOND)))
 
 
+def late_order(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """A TimeoutNow takes longer than the transfer; meanwhile the leader leads on, and holds new leases."""
+    sim.call(Call(client=OPERATOR, request=TransferLeadership(rival), to=leader))
+    with suppress(Timeout):
+        for flight in sim.run_until(_orders, timeout=0.1):
+            sim.delay(flight.id, LATE)
+    sim.call(Call(client=OPERATOR, request=TransferLeadership(leader), to=leader))
+    sim.run(LATE - 0.03)
+    for node in friends:
+        sim.cut(leader, node), sim.cut(node, leader)
+    sim.cut(rival, leader)
+    sim.run(0.04)
+
+
+def _orders(sim: Simulation) -> list[Flight]:
+    return [one for one in sim.flying if isinstance(one.message, TimeoutNow)]
+
+
+def dozing(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
+    """A friend sleeps until its vote lease is over, and wakes when the rival, whose lease runs, campaigns."""
+    sleeper = friends[0]
+    sim.pause(sleeper)
+    sim.run(2 * sim.nodes[sleeper].state.config.election_timeout[0])
+    cut_off(sim, leader, rival, friends)
+    sim.decide(Resume(sleeper, round(WAKE_DELAY * SECOND)))
+
+
 _ACTS: Mapping[Setup, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], None]] = {
     "cut off": cut_off,
     "divided": divided,
@@ -126,4 +160,6 @@ _ACTS: Mapping[Setup, Callable[[Simulation, NodeId, NodeId, Sequence[NodeId]], N
     "transferred": transferred,
     "delayed": delayed,
     "paused": paused,
+    "late order": late_order,
+    "dozing": dozing,
 }

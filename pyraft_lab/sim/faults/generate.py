@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from pyraft_lab.arguments import choice, instance, number
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.sim.conditions import Purpose, chance
+from pyraft_lab.sim.conditions import Link, Purpose, chance
 from pyraft_lab.sim.faults.plan import (
     AnyFault,
     Crash,
@@ -21,10 +21,13 @@ from pyraft_lab.sim.faults.plan import (
     Elect,
     Hold,
     Isolate,
+    Late,
+    Learners,
     Members,
     NodeOrLeader,
     Partition,
     Pause,
+    Replace,
     Skew,
     Snapshot,
     Storm,
@@ -173,7 +176,78 @@ def members(random: Random, at: float, _lasts: float) -> AnyFault:
     return Members(at=at, voters=tuple(sorted(random.shuffled(everybody)[:count])), retain=random.fraction() < 0.5)
 
 
-TWO_SERVER_FAULTS = (partition, cut)
+# What only drawn profiles use (check.swarm)
+
+
+def crash_while_writing(random: Random, at: float, lasts: float) -> AnyFault:
+    """A crash between writing and syncing; sometimes a part of the writes survives."""
+    torn = random.choose((0.0, random.between(0.0, 1.0)))
+    return Crash(at=at, lasts=lasts, node=random.victim(), torn=torn, unsynced=True)
+
+
+def short_crash(random: Random, at: float, _lasts: float) -> AnyFault:
+    """A crash and a restart within milliseconds, before any lease is over."""
+    return Crash(at=at, lasts=random.between(0.002, 0.05), node=random.victim(), unsynced=random.fraction() < 0.5)
+
+
+def long_partition(random: Random, at: float, lasts: float) -> AnyFault:
+    """A partition that lasts long enough for elections, snapshots and changes on one side."""
+    return partition(random, at, 2 * lasts + 0.5)
+
+
+def one_way(random: Random, at: float, lasts: float) -> AnyFault:
+    """All links to one server are cut, or all links from it: it is heard and does not hear, or the other way round."""
+    victim, hears = random.node(), random.fraction() < 0.5
+    links = tuple(
+        Link(src=victim if hears else one, dst=one if hears else victim, loss=1.0)
+        for one in random.nodes
+        if one != victim
+    )
+    return Storm(at=at, lasts=lasts, links=links)
+
+
+def late_messages(random: Random, at: float, _lasts: float) -> AnyFault:
+    """Some messages, or second copies of them, arrive very late."""
+    return Late(
+        at=at, by=random.between(0.05, 2.0), most=1 + int(random.fraction() * 4), copies=random.fraction() < 0.6
+    )
+
+
+def stale_leader(random: Random, at: float, lasts: float) -> AnyFault:
+    """The leader is isolated, and clients still write to it: its last entries conflict with the next leader's."""
+    return Isolate(at=at, lasts=lasts + 0.3, node="leader", writes=1 + int(random.fraction() * 8))
+
+
+def slow_disk(random: Random, at: float, lasts: float) -> AnyFault:
+    """A disk that is slow for a while."""
+    return Disk(at=at, lasts=lasts, node=random.victim(), slow=random.between(10.0, 200.0))
+
+
+def long_pause(random: Random, at: float, lasts: float) -> AnyFault:
+    """A pause longer than any lease; half of the time calls arrive before the expired timers are noticed."""
+    return Pause(at=at, lasts=0.3 + lasts, node=random.victim(), late=random.low_or_up_to(0.0, 0.3))
+
+
+def learners(random: Random, at: float, _lasts: float) -> AnyFault:
+    """Learners join or leave."""
+    joining = range(1, len(random.nodes) + NEWCOMERS + 1)
+    count = 1 + int(random.fraction() * 2)
+    return Learners(at=at, nodes=tuple(sorted(random.shuffled(joining)[:count])), leave=random.fraction() < 0.3)
+
+
+def replace_server(random: Random, at: float, lasts: float) -> AnyFault:
+    """A removed server returns with an empty disk."""
+    return Replace(at=at, lasts=lasts, node=random.choose(range(1, len(random.nodes) + NEWCOMERS + 1)))
+
+
+def any_members(random: Random, at: float, _lasts: float) -> AnyFault:
+    """A change of voters to any number of servers, down to one."""
+    everybody = range(1, len(random.nodes) + NEWCOMERS + 1)
+    count = 1 + int(random.fraction() * len(random.nodes))
+    return Members(at=at, voters=tuple(sorted(random.shuffled(everybody)[:count])), retain=random.fraction() < 0.3)
+
+
+TWO_SERVER_FAULTS = (partition, cut, long_partition, one_way)
 """What takes two servers."""
 
 
@@ -209,12 +283,28 @@ LEVELS: Mapping[Level, FaultProfile | None] = {
 """What each level means; ``steady`` is heavy with clocks that leases can rely on, so lease reads stay linearizable."""
 
 
+GENERATORS: Mapping[str, FaultGenerator] = {
+    maker.__name__: maker
+    for maker in (
+        *(storm, partition, isolate, cut, crash, pause, drift, excessive_drift, skew, bad_disk, hold_messages),
+        *(competing_candidates, transfer, snapshot, members, crash_while_writing, short_crash, long_partition, one_way),
+        *(late_messages, stale_leader, slow_disk, long_pause, learners, replace_server, any_members),
+    )
+}
+"""Every kind of generated fault by name."""
+
+
 def generate_plan(level: Level, *, seed: int, nodes: int, seconds: float) -> tuple[AnyFault, ...]:
     """The faults of ``seconds`` seconds, in order; a pure function of its arguments."""
     choice("level", level, tuple(LEVELS))
     number("seconds", seconds)
-    profile, random = LEVELS[level], Random(seed, nodes)
-    return () if profile is None else tuple(_faults(profile, random, seconds))
+    profile = LEVELS[level]
+    return () if profile is None else plan_of(profile, seed=seed, nodes=nodes, seconds=seconds)
+
+
+def plan_of(profile: FaultProfile, *, seed: int, nodes: int, seconds: float) -> tuple[AnyFault, ...]:
+    """The faults of a profile for ``seconds`` seconds, in order; a pure function of its arguments."""
+    return tuple(_faults(profile, Random(seed, nodes), seconds))
 
 
 def _faults(profile: FaultProfile, random: Random, seconds: float) -> list[AnyFault]:
@@ -223,6 +313,8 @@ def _faults(profile: FaultProfile, random: Random, seconds: float) -> list[AnyFa
         maker for maker, often in profile.generators for _ in range(often) if not (alone and maker in TWO_SERVER_FAULTS)
     ]
     faults: list[AnyFault] = []
+    if not urn:
+        return faults
     at = random.between(*profile.gap)
     while at < seconds:
         faults.append(random.choose(urn)(random, at, random.between(*profile.lasts)))

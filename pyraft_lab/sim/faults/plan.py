@@ -93,9 +93,18 @@ class Partition(TimedFault, frozen=True, kw_only=True):
 
 
 class Isolate(TimedFault, frozen=True, kw_only=True):
-    """One server is isolated: it receives nothing, and its messages reach no server."""
+    """One server is isolated: it receives nothing, and its messages reach no server.
+
+    Clients that have not noticed still send it so many ``writes`` of the key ``stale``.
+    """
 
     node: NodeOrLeader
+    writes: int = 0
+
+    def check(self, where: str) -> None:
+        """Raise ``ConfigError`` for less than no writes."""
+        super().check(where)
+        at_least(f"{where}.writes", self.writes, 0)
 
 
 class Cut(TimedFault, frozen=True, kw_only=True):
@@ -109,14 +118,32 @@ class Hold(TimedFault, frozen=True, kw_only=True):
     """All messages wait until the fault ends, and then arrive at once, as from a stalled broker."""
 
 
+class Late(Fault, frozen=True, kw_only=True):
+    """Some messages on their way, at most ``most``, arrive ``by`` seconds later; with ``copies`` only a copy does."""
+
+    by: float
+    most: int = 3
+    copies: bool = False
+
+    def check(self, where: str) -> None:
+        """Raise ``ConfigError`` for a delay or a number below 0."""
+        super().check(where)
+        at_least(f"{where}.by", self.by, 0, "seconds")
+        at_least(f"{where}.most", self.most, 0)
+
+
 # Servers
 
 
 class Crash(TimedFault, frozen=True, kw_only=True):
-    """A server crashes and restarts when the fault ends; a share ``torn`` of its unsynced writes survives."""
+    """A server crashes and restarts when the fault ends; a share ``torn`` of its unsynced writes survives.
+
+    With ``unsynced`` it crashes as soon as it has unsynced writes, at the latest when the fault would end.
+    """
 
     node: NodeOrLeader
     torn: float = 0.0
+    unsynced: bool = False
 
     def check(self, where: str) -> None:
         """A share is from 0 to 1."""
@@ -134,6 +161,15 @@ class Wipe(TimedFault, frozen=True, kw_only=True):
 
     node: NodeOrLeader
     allowed: bool = True
+
+
+class Replace(TimedFault, frozen=True, kw_only=True):
+    """A server that was removed, so that no log names it, gets an empty disk; a member is left alone.
+
+    A later change of membership may bring it back; the leader is then allowed to accept the empty log.
+    """
+
+    node: NodeId
 
 
 class Pause(TimedFault, frozen=True, kw_only=True):
@@ -223,11 +259,24 @@ class Members(Fault, frozen=True, kw_only=True):
             raise ConfigError(f"{where}.voters", self.voters, "must name somebody")
 
 
-NetworkFault = Storm | Partition | Isolate | Cut | Hold
+class Learners(Fault, frozen=True, kw_only=True):
+    """These servers become learners, new ones are started; with ``leave`` those that are learners are removed."""
+
+    nodes: tuple[NodeId, ...]
+    leave: bool = False
+
+    def check(self, where: str) -> None:
+        """Raise ``ConfigError`` if it names no server."""
+        super().check(where)
+        if not self.nodes:
+            raise ConfigError(f"{where}.nodes", self.nodes, "must name somebody")
+
+
+NetworkFault = Storm | Partition | Isolate | Cut | Hold | Late
 """The faults of the network."""
-NodeFault = Crash | Wipe | Pause | Drift | Skew | Disk
+NodeFault = Crash | Wipe | Replace | Pause | Drift | Skew | Disk
 """The faults of a server."""
-OperatorAction = Elect | Transfer | Snapshot | Members
+OperatorAction = Elect | Transfer | Snapshot | Members | Learners
 """The requests of operators."""
 AnyFault = NetworkFault | NodeFault | OperatorAction
 
@@ -291,7 +340,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         self._check_known(where, fault, _nodes_of(fault))
 
     def _check_known(self, where: str, value: object, nodes: Iterable[NodeOrLeader]) -> None:
-        known = set(range(1, self.nodes + 1)).union(*(one.voters for one in self.faults if isinstance(one, Members)))
+        known = set(range(1, self.nodes + 1)).union(*map(_joining, self.faults))
         for node in nodes:
             if node != "leader" and node not in known:
                 raise ConfigError(where, value, f"there is no node {node}; known are {sorted(known)}")
@@ -325,22 +374,31 @@ def _check_types(where: str, value: Struct) -> None:
         raise ConfigError(where, value, _placed(error)) from error
 
 
+def _joining(fault: AnyFault) -> tuple[NodeId, ...]:
+    """The servers that a fault may start for the first time."""
+    match fault:
+        case Members(voters=nodes) | Learners(nodes=nodes, leave=False):
+            return nodes
+        case _:
+            return ()
+
+
 def _nodes_of(fault: AnyFault) -> Iterable[NodeOrLeader]:
     """The servers that a fault affects."""
     match fault:
         case Partition(groups=groups):
             return chain.from_iterable(groups)
-        case Isolate(node=node) | Crash(node=node) | Wipe(node=node) | Pause(node=node):
+        case Isolate(node=node) | Crash(node=node) | Wipe(node=node) | Replace(node=node) | Pause(node=node):
             return (node,)
         case Drift(node=node) | Skew(node=node) | Disk(node=node) | Snapshot(node=node) | Transfer(to=node):
             return (node,)
         case Cut(src=src, dst=dst):
             return (src, dst)
-        case Elect(nodes=nodes):
+        case Elect(nodes=nodes) | Learners(nodes=nodes):
             return nodes
         case Storm(links=links):
             return () if links is UNSET else chain.from_iterable((link.src, link.dst) for link in links)
-        case Hold() | Members():
+        case Hold() | Late() | Members():
             return ()
         case _:
             assert_never(fault)

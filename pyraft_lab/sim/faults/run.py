@@ -6,7 +6,7 @@
     clients  ─w──r──w───c──────w──r───r──w──────c────w──r──w────────────────────────────▶ time
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
 from itertools import permutations
@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from pyraft_lab.arguments import instance, number
 from pyraft_lab.engine.config import Config
-from pyraft_lab.engine.membership import AddLearners, Batch, ReplaceVoters
+from pyraft_lab.engine.log import Configuration
+from pyraft_lab.engine.membership import AddLearners, Batch, Membership, RemoveLearners, ReplaceVoters
 from pyraft_lab.engine.rules import Rules
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.conditions import SECOND, Micros, Weather
@@ -27,9 +28,14 @@ from pyraft_lab.sim.faults.plan import AnyFault, NodeOrLeader, Plan, checked
 from pyraft_lab.sim.links import links_between
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Clients, Load
+from pyraft_lab.sim.world import Node
 from pyraft_lab.trace.record import Record
 
 Act = Callable[[], object]
+STALE, FIRST_NEW_CLIENT = "stale", 10_000
+"""The key that is written at isolated servers, and the first client that does so."""
+WATCHED = 0.0005
+"""Seconds between two looks at a server that is to crash with unsynced writes."""
 
 
 class PlanRun:
@@ -69,14 +75,14 @@ class PlanRun:
 
     def _start(self, fault: AnyFault) -> Act | None:
         match fault:
-            case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut() | faults.Hold():
-                return self._disturb(fault)
-            case faults.Crash() | faults.Wipe() | faults.Pause() | faults.Drift() | faults.Skew() | faults.Disk():
-                victim = self._node(fault.node)
-                return None if victim is None else self._break_node(fault, victim)
-            case _:
+            case faults.Elect() | faults.Transfer() | faults.Snapshot() | faults.Members() | faults.Learners():
                 self._operate(fault)
                 return None
+            case faults.Storm() | faults.Partition() | faults.Isolate() | faults.Cut() | faults.Hold() | faults.Late():
+                return self._disturb(fault)
+            case _:
+                victim = self._node(fault.node)
+                return None if victim is None else self._break_node(fault, victim)
 
     def _disturb(self, fault: faults.NetworkFault) -> Act | None:
         match fault:
@@ -86,9 +92,8 @@ class PlanRun:
                 return partial(self._calm, fault)
             case faults.Partition():
                 return self._part(fault)
-            case faults.Isolate(node=who):
-                lonely = self._node(who)
-                return self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
+            case faults.Isolate(node=who, writes=writes):
+                return self._isolate(self._node(who), writes)
             case faults.Cut(src=src, dst=dst):
                 return self._cut([(src, dst)])
             case faults.Hold() if self.sim.world.held:
@@ -96,19 +101,25 @@ class PlanRun:
             case faults.Hold():
                 self.sim.hold()
                 return self.sim.release
+            case faults.Late():
+                self._delay(fault)
+                return None
             case _:
                 assert_never(fault)
 
     def _break_node(self, fault: faults.NodeFault, node: NodeId) -> Act | None:
         sim = self.sim
         match fault:
-            case faults.Crash(torn=torn) if sim.nodes[node].up:
-                sim.crash(node, torn=torn)
-                return partial(self._restart, node)
+            case faults.Crash() if sim.nodes[node].up:
+                return self._crash(fault, node)
             case faults.Wipe(allowed=allowed) if sim.nodes[node].up:
                 sim.crash(node)
                 sim.wipe(node)
                 return partial(self._take_back, node, allowed=allowed)
+            case faults.Replace() if self._may_replace(node):
+                sim.crash(node)
+                sim.wipe(node)
+                return partial(self._take_back, node, allowed=True)
             case faults.Pause(late=late) if self._running(node):
                 sim.pause(node)
                 return partial(self._resume, node, late)
@@ -136,6 +147,8 @@ class PlanRun:
                     self.sim.snapshot(builder)
             case faults.Members(voters=voters, retain=retain):
                 self._change(frozenset(voters), retain=retain)
+            case faults.Learners(nodes=nodes, leave=leave):
+                self._change_learners(frozenset(nodes), leave=leave)
             case _:
                 assert_never(fault)
 
@@ -150,6 +163,23 @@ class PlanRun:
         """Those of the servers that run."""
         nodes = [node for who in whos if (node := self._node(who)) is not None]
         return [node for node in nodes if self.sim.nodes[node].up and not self.sim.nodes[node].paused]
+
+    def _crash(self, fault: faults.Crash, node: NodeId) -> Act | None:
+        """Crash a server; one that is to have unsynced writes is looked at again every half millisecond."""
+        if fault.unsynced and not self.sim.world.nodes[node].batches and fault.lasts:
+            later = replace(fault, node=node, at=fault.at + WATCHED, lasts=max(0.0, fault.lasts - WATCHED))
+            self.at(later.at, partial(self.start_fault, later))
+            return None
+        self.sim.crash(node, torn=fault.torn)
+        return partial(self._restart, node)
+
+    def _may_replace(self, node: NodeId) -> bool:
+        """Whether a server runs, and no server's log or disk names it as a member."""
+        return self.sim.nodes[node].up and not any(
+            node in membership.nodes
+            for server in self.sim.world.nodes.values()
+            for membership in memberships_of(server)
+        )
 
     def _restart(self, node: NodeId) -> None:
         if not self.sim.nodes[node].up:
@@ -185,6 +215,22 @@ class PlanRun:
             self.sim.cut(src, dst)
         return partial(self.sim.heal, *fresh) if fresh else lambda: None
 
+    def _delay(self, fault: faults.Late) -> None:
+        """Delay the newest messages that are on their way, or copies of them."""
+        for flight in self.sim.flying[-fault.most :] if fault.most else ():
+            message = flight.id
+            if fault.copies:
+                message = self.sim.duplicate(flight.id).sent[0].id
+            self.sim.delay(message, fault.by)
+
+    def _isolate(self, lonely: NodeId | None, writes: int) -> Act:
+        """Cut all links of a server; clients that still write to it are new, so that their sessions are their own."""
+        end = self._cut(link for link in permutations(self.sim.nodes, 2) if lonely in link)
+        for count in range(writes if lonely is not None else 0):
+            command = {"op": "put", "key": STALE, "value": count}
+            self.sim.write(command, to=lonely, client=FIRST_NEW_CLIENT + len(self.sim.calls))
+        return end
+
     def _calm(self, storm: faults.Storm) -> None:
         self._storms.remove(storm)
         self._set_weather()
@@ -197,10 +243,26 @@ class PlanRun:
             links += () if storm.links is UNSET else storm.links
         self.sim.weather = replace(weather, links=links)
 
-    def _change(self, voters: frozenset[NodeId], *, retain: bool) -> None:
-        for node in sorted(voters - set(self.sim.nodes)):
+    def _change_learners(self, nodes: frozenset[NodeId], *, leave: bool) -> None:
+        if not leave:
+            self._start_new(nodes)
+        self.sim.change_membership(RemoveLearners(nodes) if leave else AddLearners(nodes))
+
+    def _start_new(self, nodes: frozenset[NodeId]) -> None:
+        for node in sorted(nodes - set(self.sim.nodes)):
             self.sim.add_node(node)
+
+    def _change(self, voters: frozenset[NodeId], *, retain: bool) -> None:
+        self._start_new(voters)
         self.sim.change_membership(Batch((AddLearners(voters), ReplaceVoters(voters))), retain=retain)
+
+
+def memberships_of(server: Node) -> Iterator[Membership]:
+    """Every membership that a server's log or disk names."""
+    for disk in (server.state.disk, server.synced, *(batch.image for batch in server.batches)):
+        yield from (entry.payload.membership for entry in disk.log if isinstance(entry.payload, Configuration))
+        if disk.snapshot is not None:
+            yield disk.snapshot.membership
 
 
 def simulate_plan(

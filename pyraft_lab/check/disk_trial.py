@@ -1,0 +1,332 @@
+"""The storages on trial: random batches, kills and damage, against what the disk must hold (Figure 2, §5.1).
+
+::
+
+    batch ─▶ write ─▶ kill -9: a copy of the directory as it is, opened again ─▶ the same vote, log and snapshot
+                   ─▶ damage: bytes changed, a row or a file lost            ─▶ StorageFailed, or the same
+
+Besides, a part of the conformance suite runs on each storage.
+"""
+
+import asyncio
+import os
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from pyraft_lab.check.failure import Failure
+from pyraft_lab.check.swarm import Draw
+from pyraft_lab.engine.commands import (
+    Append,
+    InstallSnapshot,
+    Purge,
+    SaveSnapshot,
+    SaveVote,
+    StorageCommand,
+    Truncate,
+)
+from pyraft_lab.engine.log import SnapshotMeta
+from pyraft_lab.engine.state import Disk
+from pyraft_lab.engine.types import LogId, Vote
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.storage.base import Storage
+from pyraft_lab.storage.conformance import CASES, run
+from pyraft_lab.storage.database import NAME, connect
+from pyraft_lab.storage.memory import MemoryStorage
+from pyraft_lab.storage.sqlite import SqliteStorage
+from pyraft_lab.storage.trial import StorageTrial, append, arriving, same, snapshot
+
+T = TypeVar("T")
+KEPT = "storages keep what they are given"
+DAMAGE = "storages notice damage"
+SYNCED = "storages sync before they return"
+KILLED_EVERY = 5
+"""Batches between two kills."""
+SNAPSHOT_BYTES = 100
+"""Bytes that snapshots of these trials have at least; other files of a directory are smaller."""
+SHARE = 6
+"""Each seed runs one of so many parts of the conformance suite."""
+
+
+class Writer:
+    """Makes batches that a right Raft could write to a disk."""
+
+    def __init__(self, chance: random.Random, disk: Disk) -> None:
+        self.chance, self.disk = chance, disk
+        self.term = max(1, disk.vote.term)
+
+    def batch(self) -> tuple[tuple[StorageCommand, ...], bytes]:
+        """One batch, and the bytes of the snapshot in it, if there is one."""
+        log, chance = self.disk.log, self.chance
+        kind = chance.choice(("vote", "append", "append", "append", "conflict", "save", "purge", "install"))
+        if kind == "vote":
+            self.term += 1
+            return (SaveVote(Vote(self.term, chance.randrange(1, 4))),), b""
+        if kind == "conflict" and log.last.index > self._covered:
+            after = chance.randrange(self._covered, log.last.index)
+            self.term += 1
+            return (SaveVote(Vote(self.term, 2)), Truncate(after), self._append(after)), b""
+        if kind == "save" and log.last.index > self._covered:
+            meta, data = self._snapshot(log.id_at(chance.randrange(self._covered + 1, log.last.index + 1)))
+            return (SaveSnapshot(meta),), data
+        if kind == "purge" and self.disk.snapshot is not None and log.start.index < self._covered:
+            upto = log.id_at(chance.randrange(log.start.index + 1, self._covered + 1))
+            return ((Purge(upto),) if upto else ()), b""
+        if kind == "install":
+            return self._install()
+        return (self._append(log.last.index),), b""
+
+    @property
+    def _covered(self) -> int:
+        return self.disk.snapshot.last.index if self.disk.snapshot else 0
+
+    def _append(self, after: int) -> Append:
+        return append(after + 1, after + self.chance.randrange(1, 5), term=self.term)
+
+    def _snapshot(self, last: LogId | None) -> tuple[SnapshotMeta, bytes]:
+        assert last is not None, "an entry of the log has an id"
+        data = self.chance.randbytes(self.chance.randrange(1, 400))
+        meta = snapshot(last.index, data, term=last.term)
+        return meta, data
+
+    def _install(self) -> tuple[tuple[StorageCommand, ...], bytes]:
+        """A snapshot that arrives in chunks, one of them twice: within the log, beyond it, or in conflict with it."""
+        last = self._covered + self.chance.randrange(1, 8)
+        known = self.disk.log.id_at(last)
+        agrees = known is not None and self.chance.random() < 0.5
+        self.term += not agrees
+        meta, data = self._snapshot(known if agrees else LogId(self.term, 1, last))
+        chunks = arriving(meta, data, self.chance.randrange(40, 200))
+        return (SaveVote(Vote(self.term, 1)), *chunks, *chunks[-1:], InstallSnapshot(meta)), data
+
+
+async def _random_batches(fresh: Callable[[], Callable[[], Storage]], draw: Draw, place: Path | None) -> None:
+    """Write random batches to a storage; every few batches it is killed, and must hold what it was given."""
+    chance = random.Random(draw.seed)
+    async with StorageTrial(fresh) as trial:
+        held: list[tuple[SnapshotMeta, bytes]] = []
+        for count in range(int(draw.walk.get("steps", 30))):
+            commands, data = Writer(chance, trial.expected).batch()
+            built = [(one.meta, data) for one in commands if isinstance(one, SaveSnapshot)]
+            for meta, image in built:
+                await trial.storage.put_snapshot(meta, image)
+            await trial.write(*commands)
+            held += built or [(one.meta, data) for one in commands if isinstance(one, InstallSnapshot)]
+            for meta, image in held[-2:]:  # the stored one, and the one before it, which may be being sent
+                same(f"the chunks of snapshot {meta.last}", await trial.chunks(meta, 70), image)
+            if count % KILLED_EVERY == 0:
+                if place is not None:
+                    await _survives_a_kill(place, trial.expected)
+                await trial.holds()
+                held = held[-1:]
+                for meta, image in held:
+                    await trial.holds_bytes(meta, image)
+
+
+async def _survives_a_kill(place: Path, expected: Disk) -> None:
+    """A copy of the directory as it is now, as after ``kill -9``, opens with the expected disk."""
+    copy = place.with_name(f"{place.name}-killed")
+    shutil.copytree(place, copy, ignore=shutil.ignore_patterns("lock*"))
+    try:
+        storage = SqliteStorage(copy)
+        found = await storage.load()
+        await storage.close()
+        same("the vote after a kill", found.vote, expected.vote)
+        same("the entries after a kill", tuple(found.log), tuple(expected.log))
+        same("the snapshot after a kill", found.snapshot, expected.snapshot)
+    finally:
+        shutil.rmtree(copy)
+
+
+# Damage
+
+
+async def _notices_damage(place: Path, chance: random.Random) -> None:
+    """After damage a storage refuses to load, or it holds what it held before."""
+    storage = SqliteStorage(place)
+    await storage.load()
+    await storage.write([SaveVote(Vote(2, 1)), append(1, 9)])
+    data = chance.randbytes(300)
+    meta = snapshot(4, data)
+    await storage.put_snapshot(meta, data)
+    await storage.write([SaveSnapshot(meta), Purge(LogId(1, 1, 2))])
+    before = await storage.load()
+    await storage.close()
+    for name, damage in DAMAGES.items():
+        broken = place.with_name(f"{place.name}-{name.replace(' ', '-')}")
+        shutil.copytree(place, broken)
+        damage(broken)
+        await _is_noticed(broken, name, before, meta)
+
+
+async def _is_noticed(place: Path, name: str, before: Disk, meta: SnapshotMeta) -> None:
+    storage = SqliteStorage(place)
+    try:
+        found = await storage.load()
+        await storage.snapshot(meta)
+    except (PyraftError, sqlite3.Error):
+        return
+    finally:
+        await storage.close()
+    same(f"the disk after {name}", (found.vote, tuple(found.log), found.snapshot),
+         (before.vote, tuple(before.log), before.snapshot))  # fmt: skip
+
+
+def _run_sql(place: Path, statement: str) -> None:
+    database = sqlite3.connect(place / NAME, isolation_level=None)
+    database.execute(statement)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+def _zero(place: Path) -> None:
+    _run_sql(place, "UPDATE entries SET body = zeroblob(length(body)) WHERE place = 6")
+
+
+def _flip(place: Path) -> None:
+    """Change the last byte of an entry, a part of its command, so that it still can be read."""
+    with closing(sqlite3.connect(place / NAME, isolation_level=None)) as database:
+        (body,) = database.execute("SELECT body FROM entries WHERE place = 6").fetchone()
+        changed = bytes(body[:-1]) + bytes([body[-1] ^ 1])
+        database.execute("UPDATE entries SET body = ? WHERE place = 6", (changed,))
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _lose_tail(place: Path) -> None:
+    _run_sql(place, "DELETE FROM entries WHERE place > 7")
+
+
+def _lose_middle(place: Path) -> None:
+    _run_sql(place, "DELETE FROM entries WHERE place = 6")
+
+
+def _lose_vote(place: Path) -> None:
+    _run_sql(place, "DELETE FROM facts WHERE name = 'vote'")
+
+
+def _files(place: Path) -> list[Path]:
+    known = (NAME, f"{NAME}-wal", f"{NAME}-shm")
+    return sorted(
+        one for one in place.iterdir() if one.is_file() and one.name not in known and one.stat().st_size >= 100
+    )
+
+
+def _swap_snapshot(place: Path) -> None:
+    for path in _files(place):
+        path.write_bytes(b"y" * path.stat().st_size)
+
+
+def _cut_snapshot(place: Path) -> None:
+    for path in _files(place):
+        path.write_bytes(path.read_bytes()[:-1])
+
+
+def _cut_database(place: Path) -> None:
+    path = place / NAME
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "an entry of zeros": _zero,
+    "a changed entry": _flip,
+    "a lost tail": _lose_tail,
+    "a lost entry": _lose_middle,
+    "a lost vote": _lose_vote,
+    "a swapped snapshot": _swap_snapshot,
+    "a cut snapshot": _cut_snapshot,
+    "a cut database": _cut_database,
+}
+"""What may happen to a closed directory."""
+
+
+# Syncs
+
+
+@contextmanager
+def _noted_syncs() -> Iterator[set[int]]:
+    """The inodes of the files that are synced meanwhile; real syncs are not needed and not made."""
+    synced, real = set[int](), os.fsync
+
+    def note(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+
+    os.fsync = note  # type: ignore[assignment]
+    try:
+        yield synced
+    finally:
+        os.fsync = real
+
+
+async def _syncs(place: Path) -> None:
+    """Snapshots are synced before the database names them, and every commit of the database waits for the disk."""
+    storage = SqliteStorage(place)
+    with _noted_syncs() as synced:
+        await storage.load()
+        for last, saves in ((2, True), (4, False)):
+            data = b"x" * 150
+            meta = snapshot(last, data)
+            before = set(_files(place))
+            if saves:
+                await storage.write([append(1, 6)])
+                await storage.put_snapshot(meta, data)
+                await storage.write([SaveSnapshot(meta)])
+            else:
+                await storage.write([*arriving(meta, data, 60), InstallSnapshot(meta)])
+            for path in sorted(set(_files(place)) - before):
+                same(f"{path.name} is synced", path.stat().st_ino in synced, expected=True)
+    await storage.close()
+    with closing(connect(place)) as database:
+        level = database.execute("PRAGMA synchronous").fetchone()[0]
+    same("PRAGMA synchronous, where 2 is FULL,", level >= 2, expected=True)
+
+
+# The trial
+
+
+async def _all(draw: Draw, home: Path) -> Failure | None:
+    chance = random.Random(draw.seed + 1)
+    cases = CASES[draw.seed % SHARE :: SHARE]
+    sqlite = home / "random"
+    tries: Sequence[tuple[str, Callable[[], object]]] = (
+        (KEPT, lambda: _random_batches(lambda: MemoryPlace().open, draw, None)),
+        (KEPT, lambda: _random_batches(lambda: lambda: SqliteStorage(sqlite), draw, sqlite)),
+        (DAMAGE, lambda: _notices_damage(home / "damaged", chance)),
+        (SYNCED, lambda: _syncs(home / "synced")),
+    )
+    for name, attempt in tries:
+        try:
+            await attempt()  # type: ignore[misc]
+        except (AssertionError, PyraftError, OSError, sqlite3.Error) as error:
+            return Failure(name, f"{type(error).__name__}: {error}")
+    places = iter(range(len(CASES)))
+    for fresh in (lambda: MemoryPlace().open, lambda: _at(home / f"case-{next(places)}")):
+        report = await run(fresh, cases)
+        if not report.ok:
+            return Failure(KEPT, str(report.broken[0]))
+    return None
+
+
+def _at(place: Path) -> Callable[[], Storage]:
+    return lambda: SqliteStorage(place)
+
+
+class MemoryPlace:
+    """An empty place in memory, which opens as the same storage again and again."""
+
+    def __init__(self) -> None:
+        self.storage = MemoryStorage()
+
+    def open(self) -> Storage:
+        """The storage."""
+        return self.storage
+
+
+def storage_failure(draw: Draw) -> Failure | None:
+    """The first promise that a storage breaks under a draw; ``None`` if all are kept."""
+    with TemporaryDirectory(prefix="pyraft-lab-") as home:
+        return asyncio.run(_all(draw, Path(home)))

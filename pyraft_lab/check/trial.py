@@ -1,0 +1,162 @@
+"""One seed of a campaign: what its draw says is carried out and judged."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Protocol
+
+from msgspec import Struct
+
+from pyraft_lab.check.checkers import checks_of
+from pyraft_lab.check.disk_trial import storage_failure
+from pyraft_lab.check.failure import Failure, failure
+from pyraft_lab.check.live_trial import live_failure
+from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
+from pyraft_lab.check.scenarios.random_walk import RandomWalk
+from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
+from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
+from pyraft_lab.check.standing import standing
+from pyraft_lab.check.swarm import MACHINES, WALKS, Draw
+from pyraft_lab.engine.engine import Engine, raft
+from pyraft_lab.engine.rules import ADVANCED, RAFT
+from pyraft_lab.errors import BadCommand
+from pyraft_lab.sim.conditions import Purpose, chance
+from pyraft_lab.sim.faults.generate import LEVELS, Level, plan_of
+from pyraft_lab.sim.faults.run import run_plan
+from pyraft_lab.sim.properties import Checker
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.sim.world import Write
+from pyraft_lab.trace.record import Record
+
+Observers = Iterable[Callable[[Record], None]]
+
+
+class Attempt(Protocol):
+    """One simulated run: recorded or not, and watched by observers."""
+
+    def __call__(self, *, record: bool = False, observers: Observers = ()) -> Simulation:
+        """Run it."""
+        ...
+
+
+BETWEEN = 100_003
+"""The seeds of the runs of one draw are this far apart, so that no other draw has them."""
+CREATED_AFTER = 0.05
+"""Virtual seconds after which a cluster of empty servers is created."""
+QUIET = 1.0
+"""Virtual seconds after healing where liveness is not judged."""
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """One draw, and what the user of the campaign gave: an engine (``None``: the draw's table of rules), a level."""
+
+    draw: Draw
+    engine: Engine | None = None
+    level: Level | None = None
+    strict: bool = False
+
+    @property
+    def rules(self) -> Engine:
+        """The engine of its servers."""
+        if self.engine is not None:
+            return self.engine
+        return raft(ADVANCED if self.draw.rules == "advanced" else RAFT)
+
+    def attempts(self) -> Iterator[Attempt]:
+        """Its simulated runs, one after the other until one fails; none where nothing is simulated."""
+        match self.draw.method:
+            case "faults":
+                yield self._by_faults
+            case "walk":
+                walk = RandomWalk(**self.draw.walk)  # type: ignore[arg-type]
+                yield from (partial(self._by_scenario, walk, place) for place in range(WALKS))
+            case "stale reads":
+                reads = StaleReadScenario(self.draw.setup, self.draw.policy)
+                yield from (partial(self._by_scenario, reads, place) for place in range(3))
+            case "lost answer":
+                yield from (partial(self._by_scenario, LostAnswerScenario(), place) for place in range(3))
+            case "single step":
+                yield partial(self._by_scenario, SingleStepChangeScenario(), 0)
+            case _:
+                pass
+
+    # Simulated runs
+
+    def _by_faults(self, *, record: bool = False, observers: Observers = ()) -> Simulation:
+        draw = self.draw
+        sim = self._cluster(draw.seed, record=record, observers=observers)
+        if not draw.initialize:
+            self._create(sim)
+        profile = draw.profile if self.level is None else LEVELS[self.level]
+        plan = () if profile is None else plan_of(profile, seed=draw.seed, nodes=draw.nodes, seconds=draw.seconds)
+        quiet = liveness_bound(draw.settings) if "healed" in draw.judged else QUIET
+        run_plan(sim, plan, seconds=draw.seconds, load=draw.load, quiet=quiet)
+        return sim
+
+    def _by_scenario(
+        self,
+        scenario: RandomWalk | StaleReadScenario | SingleStepChangeScenario | LostAnswerScenario,
+        place: int,
+        *,
+        record: bool = False,
+        observers: Observers = (),
+    ) -> Simulation:
+        sim = self._cluster(self.draw.seed + BETWEEN * place, record=record, observers=observers)
+        scenario.run(sim)
+        return sim
+
+    def _cluster(self, seed: int, *, record: bool, observers: Observers) -> Simulation:
+        draw = self.draw
+        sim = Simulation(
+            draw.nodes,
+            seed,
+            engine=self.rules,
+            config=draw.settings,
+            machine=MACHINES[draw.expiry],
+            weather=draw.conditions,
+            learners=draw.learners if draw.initialize else 0,
+            initialize=draw.initialize,
+            record=record,
+            checks=self.checks(),
+        )
+        for observer in observers:
+            sim.watch(observer)
+        return sim
+
+    def _create(self, sim: Simulation) -> None:
+        """Create the cluster at one of its servers, with all of them as voters."""
+        sim.run(CREATED_AFTER)
+        nodes = list(sim.nodes)
+        sim.initialize(nodes, at=nodes[int(chance(sim.seed, Purpose.FAULT, 2, 0) * len(nodes))])
+
+    def checks(self) -> tuple[Checker, ...]:
+        """What is checked after every event."""
+        return checks_of(self.rules, self.draw.settings, strict=self.strict)
+
+    # The verdict
+
+    def judge(self, sim: Simulation) -> Failure | None:
+        """The first failure of a finished run: an invariant, its history, then liveness as the draw says."""
+        found = failure(sim) or _refused(sim)
+        if found is not None or not self.draw.judged or permits_disruption(self.draw.settings):
+            return found
+        judges = {"healed": liveness, "load": under_load, "standing": standing}
+        stuck = next((one for name in self.draw.judged for one in judges[name](sim)), None)
+        return None if stuck is None else Failure(stuck.name, stuck.what)
+
+    def judge_other(self) -> Failure | None:
+        """The failure of a storage or of live nodes, where that is the method."""
+        match self.draw.method:
+            case "storage":
+                return storage_failure(self.draw)
+            case "live":
+                return live_failure(self.draw, self.rules)
+            case _:
+                return None
+
+
+def _refused(sim: Simulation) -> Failure | None:
+    """A valid command that the machine refused: a serial was used twice, or a session mixed up."""
+    errors = (call.error for call in sim.calls if isinstance(call.call.request, Write))
+    refused = next((error for error in errors if isinstance(error, BadCommand)), None)
+    return None if refused is None else Failure("valid commands are accepted", str(refused))
