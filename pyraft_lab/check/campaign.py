@@ -28,7 +28,7 @@ from msgspec.structs import asdict, fields, replace
 from pyraft_lab import __version__
 from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, fitting, flag, function, instance, integer, number
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.liveness import is_throttled, liveness, liveness_bound, permits_disruption, under_load
 from pyraft_lab.check.situations import SITUATIONS, Reached
 from pyraft_lab.check.swarm import METHODS, Draw, Method, draw
 from pyraft_lab.check.trial import Trial
@@ -278,6 +278,8 @@ def _unjudged(drawn: Draw) -> str:
         return "liveness: not drawn, or a knob ends it"
     if permits_disruption(drawn.settings):
         return "liveness: pre-vote and vote lease are off, so removed servers may disturb"
+    if is_throttled(drawn.settings) and set(drawn.judged) - {"healed"}:
+        return "liveness under load: tiny windows or limits permit less than the load"
     return ""
 
 

@@ -1,7 +1,7 @@
 """What a campaign checks beyond every simulation: each is seen broken once, and a right Raft breaks none."""
 
 from pyraft_lab.check.checkers import checks_of
-from pyraft_lab.check.lookahead import COMMITS_LAST, STATES_AGREE, TIMERS_RUN, SameStates
+from pyraft_lab.check.lookahead import COMMITS_LAST, EVERY_WAIT_ENDS, STATES_AGREE, SameStates
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.engine.config import Config
@@ -72,7 +72,7 @@ def test_a_server_that_forgets_its_vote_is_named_at_its_restart() -> None:
 
 def test_a_follower_without_an_election_timer_is_named() -> None:
     with CODE_MUTANTS["sleeps-after-a-vote"].edit.applied():
-        assert TIMERS_RUN in names(busy())
+        assert EVERY_WAIT_ENDS in names(busy())
 
 
 def test_a_commit_that_an_election_could_undo_is_named_before_it_is_undone() -> None:
