@@ -15,13 +15,8 @@ def checks_of(engine: Engine, config: Config, *, strict: bool = False) -> tuple[
 
     The specification knows only the paper's rules, and no leader that resumes after a restart.
     """
-    usual: tuple[Checker, ...] = (
-        Safety(),
-        LocalInvariants(strict=strict),
-        SameStates(),
-        StartsFromDisk(),
-        EveryWaitEnds(),
-    )
+    steps: tuple[Checker, ...] = (Safety(), LocalInvariants(strict=strict))
+    usual = (*steps, SameStates(), StartsFromDisk(), EveryWaitEnds())
     if engine.rules.vote_refusal in (RAFT.vote_refusal, ADVANCED.vote_refusal):
         usual = (*usual, CommitsLast())
     return (*usual, Refinement()) if engine.rules == RAFT and not config.leader_restore else usual
