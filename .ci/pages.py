@@ -49,6 +49,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Reference": [f"reference/{name}.md" for name in rooms()]},
         {"Architecture": "ARCHITECTURE.md"},
         {"Behaviours": "behaviours.md"},
+        {"Measurements": "measurements.md"},
         {"Mutants": "mutants.md"},
         {"Changelog": "CHANGELOG.md"},
     ]
@@ -61,6 +62,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     home = CHAPTER.sub(r"(\1.ipynb)", readme)
     files.append(File.generated(config, "index.md", content=home))
     files.append(File.generated(config, "behaviours.md", content=behaviours()))
+    files.append(File.generated(config, "measurements.md", content=measurements()))
     files.append(File.generated(config, "mutants.md", content=mutants()))
     for name in sorted({"ARCHITECTURE.md", "CHANGELOG.md", *linked(home)}):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
@@ -136,6 +138,12 @@ def behaviours() -> str:
         [sys.executable, "-m", "tests.catalogue"], cwd=ROOT, check=True, capture_output=True, text=True
     )
     return f"# Behaviours\n\n{table.stdout}"
+
+
+def measurements() -> str:
+    """What the benches measured last: ``python -m tests.bench.report`` measures again."""
+    program = "from tests.bench.report import kept, page; print(page(kept()))"
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def mutants() -> str:

@@ -152,6 +152,11 @@ _HOME = {name: module for module, names in _WHERE.items() for name in names}
 __all__ = sorted(_HOME)  # noqa: PLE0605 (made of the table)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add ``%%rule`` to a notebook: ``%load_ext pyraft_lab``."""
+    import_module("pyraft_lab.exercises.magic").load(shell)
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

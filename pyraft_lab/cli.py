@@ -46,6 +46,8 @@ COMMANDS: Mapping[str, Command] = {
     "simulate": Command("one simulated cluster and its verdict", "pyraft_lab.terminal.simulate:main"),
     "join": Command("one node in a classroom's cluster, automatic or played by hand", "pyraft_lab.classroom.join:main"),
     "teach": Command("for the teacher: show a classroom, fill seats, inject faults", "pyraft_lab.classroom.teach:main"),
+    "blank": Command("for the teacher: the chapters as notebooks to hand out", "pyraft_lab.terminal.blank:main"),
+    "grade": Command("for the teacher: mark a folder of executed notebooks", "pyraft_lab.terminal.grade:main"),
     "bench": Command("throughput and latency on this machine", "pyraft_lab.terminal.bench:main"),
     "inspect": Command("print and verify what a node keeps in its data directory", "pyraft_lab.storage.inspect:main"),
 }

@@ -26,6 +26,10 @@
     ├── RecordNotFound       a trace has no such record, event or moment: what
     ├── NotHeld              the gate holds no message with this id: id, known (network.gate)
     ├── UnknownAnswer        an exercise's question has no such answer: answer, known (exercises.mark)
+    ├── Locked               a prediction was made already, and stays (exercises.prediction)
+    ├── NoRule               a source is not the rule that was asked for (exercises.own_code)
+    ├── RuleFailed           a learner's rule gave no answer: rule, why (exercises.guard)
+    ├── BadNotebook          a file is no notebook that can be read: path, why (exercises.notebooks)
     ├── errors of commands   a command line prints these and ends (terminal)
     │   ├── BadArguments     no such command, or arguments that it does not take
     │   ├── CannotListen     a broker cannot listen there: host, port

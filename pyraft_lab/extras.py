@@ -11,6 +11,7 @@ from importlib import import_module
 from pyraft_lab.errors import MissingExtra
 
 EXTRAS: Mapping[str, str] = {
+    "numpy": "data",
     "pandas": "data",
     "pyarrow": "data",
     "yaml": "plans",

@@ -87,14 +87,14 @@ class WriteApplied(Struct, frozen=True, tag=True, gc=False):
     result: Any
 
 
-class ReadAllowed(Struct, frozen=True, tag=True):
+class ReadAllowed(Struct, frozen=True, tag=True, gc=False):
     """The machine has applied everything the read must see: serve it now."""
 
     request: RequestId
     at: LogId
 
 
-class OperationDone(Struct, frozen=True, tag=True):
+class OperationDone(Struct, frozen=True, tag=True, gc=False):
     """An operator's request is done; ``note`` says if there was nothing to do."""
 
     request: RequestId
@@ -119,7 +119,7 @@ class WriteResponse(Struct, frozen=True, kw_only=True, gc=False):
     membership: Membership | None = None
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Struct, frozen=True, gc=False):
     """Request ``i`` waits for the entry at ``first.index + i`` of the leadership that ``first`` names."""
 
     requests: tuple[RequestId, ...]

@@ -43,6 +43,8 @@ def test_after_the_build_jupyterlab_has_the_same_settings_as_at_home(tmp_path: P
     subprocess.run([str(script)], cwd=ROOT, env={**os.environ, "NB_PYTHON_PREFIX": str(tmp_path)}, check=True)
     (written,) = (tmp_path / "share/jupyter/lab/settings/overrides.d").iterdir()
     assert "@jupyterlab/docmanager-extension:plugin" in json.loads(written.read_text())
+    (server,) = (tmp_path / "etc/jupyter/jupyter_server_config.d").iterdir()
+    assert json.loads(server.read_text())["ServerApp"]["jpserver_extensions"] == {"pyraft_lab.lab.saving": True}
 
 
 @pytest.mark.parametrize("extra", ["", *EXTRAS])

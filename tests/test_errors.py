@@ -36,7 +36,7 @@ def test_an_error_comes_home_from_another_process_as_it_was(error: PyraftError) 
     assert (type(home), str(home), vars(home)) == (type(error), str(error), vars(error))
 
 
-APART = {"Garbage", "Malformed", "_NoNumber", "NotAllowed"}
+APART = {"Garbage", "Malformed", "_NoNumber", "NotAllowed", "TooLong"}
 """Raised and caught within one room; and the error of the specification, which shares nothing with the package."""
 
 

@@ -1,14 +1,18 @@
 """A frame belongs to whoever asked for it, and has the same words in every run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pyraft_lab import Simulation, run_campaign, viz
+from pyraft_lab import Simulation, Weather, run_campaign, viz
 from pyraft_lab.sim.sweep import sweep
+from pyraft_lab.trace.record import Record
+from pyraft_lab.trace.tables import EventRows, GrowingTable
+from pyraft_lab.trace.trace import Trace
 
-TRACED = ("events", "messages", "states", "entries", "gaps")
+TRACED = ("events", "messages", "states", "entries", "calls", "gaps")
 
 
 def run(seed: int, *, crash: bool = False) -> Simulation:
@@ -32,6 +36,7 @@ FRAMES: dict[str, Callable[[Simulation], pd.DataFrame]] = {
     "messages": lambda sim: sim.trace.messages,
     "states": lambda sim: sim.trace.states,
     "entries": lambda sim: sim.trace.entries,
+    "calls": lambda sim: sim.trace.calls,
     "gaps": lambda sim: sim.trace.gaps,
     "history": lambda sim: sim.history.frame,
     "properties": lambda sim: sim.properties,
@@ -83,3 +88,129 @@ def test_columns_of_two_runs_are_compared() -> None:
 def test_a_sweep_is_a_new_frame() -> None:
     made = sweep(lambda seed, nodes: Simulation(nodes=nodes, seed=seed), {"nodes": [1, 3]})
     assert list(made.nodes) == [1, 3]
+
+
+# Frames that grow with their trace
+
+
+def still_growing() -> Simulation:
+    """A run of three with everything that changes rows later: losses, a crash, a restart, a cut."""
+    sim = Simulation(nodes=3, seed=5, weather=Weather(loss=0.1, duplicate=0.1))
+    sim.run_until(lambda sim: sim.leader)
+    return sim
+
+
+def one_by_one(sim: Simulation) -> Iterator[None]:
+    leader = sim.leader or 1
+    acts: list[Callable[[], object]] = [
+        lambda: sim.write({"op": "put", "key": "x", "value": 1}),
+        lambda: sim.crash(leader),
+        lambda: sim.run(0.5),
+        lambda: sim.restart(leader),
+        lambda: sim.partition({1}, {2, 3}),
+        lambda: sim.run(0.5),
+        sim.heal,
+        lambda: sim.run(0.5),
+    ]
+    for act in acts:
+        act()
+        yield
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_a_frame_that_grew_with_its_trace_is_the_one_made_of_all_records_at_once(name: str) -> None:
+    sim = still_growing()
+    for _ in one_by_one(sim):
+        grown = getattr(sim.trace, name)
+        pd.testing.assert_frame_equal(grown, getattr(Trace(sim.trace.records), name))
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_a_frame_shows_the_moment_it_was_asked_for(name: str) -> None:
+    sim = still_growing()
+    early = getattr(sim.trace, name)
+    before = early.copy(deep=True)
+    for _ in one_by_one(sim):
+        getattr(sim.trace, name)
+    pd.testing.assert_frame_equal(early, before)
+
+
+def test_a_record_is_read_once_however_often_its_trace_is_asked() -> None:
+    sim = still_growing()
+    read: list[int] = []
+
+    class Counting(EventRows):
+        def add(self, records: Sequence[Record]) -> None:
+            read.extend(record.id for record in records)
+            super().add(records)
+
+    grown = GrowingTable(Counting())
+    for _ in one_by_one(sim):
+        assert len(grown.of(sim.trace.records)) == len(sim.trace)
+    assert read == [record.id for record in sim.trace.records]
+
+
+def test_a_ring_that_has_dropped_its_oldest_records_has_frames_of_those_that_are_left() -> None:
+    sim = run(3)
+    ring = Trace(limit=100)
+    for record in sim.trace.records:
+        ring(record)
+        if record.id % 50 == 0:
+            assert list(ring.events["id"]) == [one.id for one in ring.records]
+    pd.testing.assert_frame_equal(ring.messages, Trace(ring.records).messages)
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_every_column_says_what_it_means(name: str, sim: Simulation) -> None:
+    frame = getattr(sim.trace, name)
+    assert list(frame.attrs["columns"]) == list(frame.columns)
+    assert all(len(meaning) > 5 for meaning in frame.attrs["columns"].values())
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_a_frame_goes_to_parquet_and_comes_back_the_same(name: str, sim: Simulation, tmp_path: Path) -> None:
+    frame = getattr(sim.trace, name)
+    frame.to_parquet(tmp_path / "frame.parquet")
+    back = pd.read_parquet(tmp_path / "frame.parquet")
+    assert list(back.columns) == list(frame.columns)
+    assert len(back) == len(frame)
+    assert back.attrs["columns"] == frame.attrs["columns"]
+
+
+# Calls
+
+
+def test_a_call_has_a_row_from_the_question_to_the_answer(sim: Simulation) -> None:
+    (row,) = sim.trace.calls.to_dict("records")
+    call = sim.calls[0]
+    assert (row["kind"], row["input"], row["ok"], row["error"]) == ("write", "x=1", True, "")
+    assert (row["invoked"], row["returned"]) == (call.invoked, call.returned)
+
+
+def test_a_call_that_was_tried_at_two_nodes_has_one_row() -> None:
+    sim = still_growing()
+    old = sim.leader or 1
+    sim.partition({old}, {1, 2, 3} - {old})
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run(5)
+    (row,) = sim.trace.calls.to_dict("records")
+    assert sim.leader != old
+    assert (row["node"], row["ok"]) == (sim.leader, True)
+
+
+def test_a_call_without_an_answer_has_no_end() -> None:
+    sim = still_growing()
+    sim.partition({1}, {2}, {3})
+    sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run(0.05)
+    assert sim.trace.calls[["returned", "ok", "output"]].isna().all(axis=None)
+    assert len(sim.trace.calls) == 1
+
+
+def test_a_call_that_fails_says_why() -> None:
+    sim = still_growing()
+    follower = next(node for node in sim.nodes if node != sim.leader)
+    sim.write({"op": "put", "key": "x", "value": 1}, to=follower)
+    (row,) = sim.trace.calls.to_dict("records")
+    assert (row["ok"], row["node"]) == (False, follower)
+    assert "not the leader" in row["error"]

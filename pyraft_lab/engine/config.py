@@ -13,7 +13,7 @@ FORMER_NAMES = {"loyalty": "vote_lease", "read_beats": "read_sends_heartbeat"}
 """Earlier names of settings, still accepted in files and on command lines."""
 
 
-class Config(Struct, frozen=True, kw_only=True, cache_hash=True):
+class Config(Struct, frozen=True, kw_only=True, cache_hash=True, gc=False):
     """How a node behaves; times are in seconds and should be the same on all nodes of a cluster.
 
     >>> Config(election_timeout=(0.3, 0.2)).validated()

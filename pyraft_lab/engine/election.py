@@ -201,8 +201,10 @@ def follow(turn: Turn, vote: Vote) -> None:
     """A valid leader was heard from: adopt its vote, follow it, and start the vote lease (§5.2)."""
     _stop_leading(turn)
     turn.save_vote(vote)
-    turn.become(passive_role(turn, vote.node, heard_leader=turn.config.vote_lease))
-    if isinstance(turn.role, Follower):
+    role = passive_role(turn, vote.node, heard_leader=turn.config.vote_lease)
+    if role != turn.role:
+        turn.become(role)
+    if isinstance(role, Follower):
         turn.set_timer(ELECTION)
     if turn.config.vote_lease:
         turn.set_timer(VOTE_LEASE)
@@ -239,20 +241,18 @@ def passive_role(turn: Turn, leader: NodeId, *, heard_leader: bool) -> Follower 
 
 def refresh_role(turn: Turn) -> None:
     """The membership changed: a follower may have become a learner, or a learner a voter."""
-    match turn.role:
-        case Learner(leader, heard_leader) if turn.rules.may_campaign(turn.state):
-            turn.become(Follower(leader, heard_leader))
-            turn.set_timer(ELECTION)
-        case Follower(leader, heard_leader) if not turn.rules.may_campaign(turn.state):
-            turn.become(Learner(leader, heard_leader))
-            turn.cancel_timer(ELECTION)
-        case _:
-            pass
+    role = turn.role
+    if type(role) is Follower and not turn.rules.may_campaign(turn.state):
+        turn.become(Learner(role.leader, role.has_heard_leader))
+        turn.cancel_timer(ELECTION)
+    elif type(role) is Learner and turn.rules.may_campaign(turn.state):
+        turn.become(Follower(role.leader, role.has_heard_leader))
+        turn.set_timer(ELECTION)
 
 
 def _stop_leading(turn: Turn) -> None:
     """End leadership: fail the waiting reads; waiting writes stay until their entries are truncated."""
-    if not isinstance(turn.role, Leader):
+    if type(turn.role) is not Leader:
         return
     waiting = tuple(request for read in turn.role.reads for request in read.requests)
     if waiting:

@@ -79,6 +79,7 @@ from pyraft_lab.engine.messages import (
     TimeoutNow,
     VoteRequest,
     VoteResponse,
+    VoterMessage,
 )
 from pyraft_lab.engine.reconfiguration import change, initialize, leave_joint, step_down_if_removed
 from pyraft_lab.engine.replication import (
@@ -92,7 +93,7 @@ from pyraft_lab.engine.replication import (
     on_retry_timer,
     on_unreachable,
     renew_lease,
-    replicate,
+    replicate_to_all,
     send_heartbeats,
 )
 from pyraft_lab.engine.requests import (
@@ -270,18 +271,31 @@ def receive(turn: Turn, src: NodeId, message: AnyMessage) -> None:
     if src == turn.id:
         return
     match message:
-        case VoteRequest() | PreVoteRequest():
-            on_candidate(turn, src, message)
+        case AppendRequest() | HeartbeatRequest():  # the most frequent ones first: to say no takes longest
+            on_leader(turn, src, message)
+        case AppendAccepted() | HeartbeatResponse():
+            on_follower(turn, src, message)
+        case SnapshotRequest() | TimeoutNow():
+            on_leader(turn, src, message)
+        case AppendRefused() | SnapshotResponse():
+            on_follower(turn, src, message)
+        case VoteRequest() | PreVoteRequest() | VoteResponse() | PreVoteResponse():
+            on_vote(turn, src, message)
+        case Outdated(vote=vote):
+            adopt_vote(turn, vote)
+        case _:
+            assert_never(message)
+
+
+def on_vote(turn: Turn, src: NodeId, message: CandidateMessage | VoterMessage) -> None:
+    """Handle a message of an election."""
+    match message:
         case VoteResponse():
             on_vote_response(turn, src, message)
         case PreVoteResponse():
             on_pre_vote_response(turn, src, message)
-        case AppendRequest() | HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
-            on_leader(turn, src, message)
-        case AppendAccepted() | AppendRefused() | HeartbeatResponse() | SnapshotResponse():
-            on_follower(turn, src, message)
-        case Outdated(vote=vote):
-            adopt_vote(turn, vote)
+        case VoteRequest() | PreVoteRequest():
+            on_candidate(turn, src, message)
         case _:
             assert_never(message)
 
@@ -315,15 +329,15 @@ def on_leader(turn: Turn, src: NodeId, message: LeaderMessage) -> None:
 
 def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
     """Handle an answer to a leader; only answers to this leadership count."""
-    if adopt_vote(turn, message.vote) or message.vote != turn.vote or not isinstance(turn.role, Leader):
+    if adopt_vote(turn, message.vote) or message.vote != turn.vote or type(turn.role) is not Leader:
         return
     match message:
         case AppendAccepted():
             on_append_accepted(turn, src, message)
-        case AppendRefused():
-            on_append_refused(turn, src, message)
         case HeartbeatResponse():
             on_heartbeat_response(turn, src, message)
+        case AppendRefused():
+            on_append_refused(turn, src, message)
         case SnapshotResponse():
             on_snapshot_response(turn, src, message)
         case _:
@@ -335,7 +349,7 @@ def on_follower(turn: Turn, src: NodeId, message: FollowerMessage) -> None:
 
 def settle(turn: Turn) -> None:
     """Do what follows from the new state, whichever event led to it."""
-    if isinstance(turn.role, Leader):
+    if type(turn.role) is Leader:
         settle_leader(turn)
     settle_machine(turn)
     refresh_role(turn)
@@ -350,8 +364,7 @@ def settle_leader(turn: Turn) -> None:
         advance_commit(turn)
     answer_reads(turn)
     send_timeout_now(turn)
-    for progress in turn.leader.progress:
-        replicate(turn, progress.peer)
+    replicate_to_all(turn)
     step_down_if_removed(turn)
 
 

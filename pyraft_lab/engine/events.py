@@ -14,7 +14,7 @@ from pyraft_lab.engine.types import Index, LogId, NodeId, RequestId, Vote
 from pyraft_lab.errors import ConfigError
 
 
-class Precondition(Struct, frozen=True, kw_only=True):
+class Precondition(Struct, frozen=True, kw_only=True, gc=False):
     """Preconditions of a membership change, checked by the leader; ``None`` checks nothing (openraft Precondition)."""
 
     leader: tuple[int, NodeId] | None = None
@@ -43,24 +43,24 @@ def leadership(field: str, value: object) -> tuple[int, NodeId] | None:
     return integer(field, value[0], what="a term"), node_id(field, value[1])
 
 
-class Boot(Struct, frozen=True, tag=True):
+class Boot(Struct, frozen=True, tag=True, gc=False):
     """The node starts from its disk; the first event of every node."""
 
 
-class Receive(Struct, frozen=True, tag=True):
+class Receive(Struct, frozen=True, tag=True, gc=False):
     """A message has arrived from node ``src``."""
 
     src: NodeId
     message: AnyMessage
 
 
-class Fire(Struct, frozen=True, tag=True):
+class Fire(Struct, frozen=True, tag=True, gc=False):
     """A timer has fired."""
 
     timer: Timer
 
 
-class Stored(Struct, frozen=True, tag=True):
+class Stored(Struct, frozen=True, tag=True, gc=False):
     """Every storage command issued up to this vote and this end of the log is durable.
 
     The pair names a state of the disk, not an index: a late completion cannot
@@ -71,7 +71,7 @@ class Stored(Struct, frozen=True, tag=True):
     last: LogId
 
 
-class Propose(Struct, frozen=True, tag=True, kw_only=True):
+class Propose(Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """A batch of clients' writes: ``requests[i]`` waits for ``payloads[i]``.
 
     ``leader`` is the expected leader: any other leadership refuses the batch (openraft with_leader).
@@ -91,7 +91,7 @@ def read_policy(policy: ReadPolicy) -> ReadPolicy:
     return choice("policy", policy, get_args(ReadPolicy), advice=advice)
 
 
-class Read(Struct, frozen=True, tag=True):
+class Read(Struct, frozen=True, tag=True, gc=False):
     """Clients ask from which index a read is linearizable (dissertation §6.4; openraft ReadPolicy).
 
     With ``index`` the leader asks a majority. With ``lease`` it asks nobody: this assumes that clocks differ in rate by
@@ -102,7 +102,7 @@ class Read(Struct, frozen=True, tag=True):
     policy: ReadPolicy = "index"
 
 
-class ChangeMembership(Struct, frozen=True, tag=True, kw_only=True):
+class ChangeMembership(Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """An operator changes the membership; a change of voters passes through a joint membership (§6)."""
 
     request: RequestId
@@ -111,66 +111,66 @@ class ChangeMembership(Struct, frozen=True, tag=True, kw_only=True):
     guard: Precondition = Precondition()
 
 
-class Initialize(Struct, frozen=True, tag=True):
+class Initialize(Struct, frozen=True, tag=True, gc=False):
     """The first membership of a pristine node (openraft initialize)."""
 
     request: RequestId
     membership: Membership
 
 
-class Elect(Struct, frozen=True, tag=True):
+class Elect(Struct, frozen=True, tag=True, gc=False):
     """Campaign now; with ``pre_vote`` after a pre-vote, whatever the configuration says."""
 
     pre_vote: bool = False
 
 
-class SendHeartbeat(Struct, frozen=True, tag=True):
+class SendHeartbeat(Struct, frozen=True, tag=True, gc=False):
     """Send a round of heartbeats now, even to followers that need none."""
 
 
-class TransferLeader(Struct, frozen=True, tag=True):
+class TransferLeader(Struct, frozen=True, tag=True, gc=False):
     """Transfer leadership to a voter (dissertation §3.10)."""
 
     request: RequestId
     to: NodeId
 
 
-class BuildSnapshot(Struct, frozen=True, tag=True):
+class BuildSnapshot(Struct, frozen=True, tag=True, gc=False):
     """Build a snapshot of what is applied, unless one is being built."""
 
 
-class SnapshotBuilt(Struct, frozen=True, tag=True):
+class SnapshotBuilt(Struct, frozen=True, tag=True, gc=False):
     """The machine has built a snapshot; ``None`` if it refused to."""
 
     meta: SnapshotMeta | None
 
 
-class SnapshotGone(Struct, frozen=True, tag=True):
+class SnapshotGone(Struct, frozen=True, tag=True, gc=False):
     """The driver no longer has the snapshot that is being sent to ``peer``."""
 
     peer: NodeId
 
 
-class PurgeLog(Struct, frozen=True, tag=True):
+class PurgeLog(Struct, frozen=True, tag=True, gc=False):
     """Purge entries up to ``upto``, as far as the snapshot covers them."""
 
     upto: Index
 
 
-class AllowRevert(Struct, frozen=True, tag=True):
+class AllowRevert(Struct, frozen=True, tag=True, gc=False):
     """Allow a follower that lost its log to start again with an empty one (openraft allow_next_revert)."""
 
     request: RequestId
     peer: NodeId
 
 
-class Unreachable(Struct, frozen=True, tag=True):
+class Unreachable(Struct, frozen=True, tag=True, gc=False):
     """The transport could not deliver a message to ``peer``."""
 
     peer: NodeId
 
 
-class Configure(Struct, frozen=True, tag=True):
+class Configure(Struct, frozen=True, tag=True, gc=False):
     """Use another configuration from now on; the runtime's toggles send this event."""
 
     config: Config

@@ -29,7 +29,7 @@ class Normal(Struct, frozen=True, tag=True, array_like=True, gc=False):
     data: bytes
 
 
-class Configuration(Struct, frozen=True, tag=True, array_like=True):
+class Configuration(Struct, frozen=True, tag=True, array_like=True, gc=False):
     """A membership; effective as soon as it is appended (§6)."""
 
     membership: Membership
@@ -60,7 +60,7 @@ def byte_size(entries: Iterable[Entry]) -> int:
     return sum([len(entry.payload.data) for entry in entries if isinstance(entry.payload, Normal)])
 
 
-class SnapshotMeta(Struct, frozen=True, cache_hash=True):
+class SnapshotMeta(Struct, frozen=True, cache_hash=True, gc=False):
     """What a snapshot covers: the log up to ``last`` and the membership there (§7, Figure 13); ``size`` in bytes."""
 
     last: LogId
@@ -70,7 +70,7 @@ class SnapshotMeta(Struct, frozen=True, cache_hash=True):
     checksum: int = 0
 
 
-class Chunk(Struct, frozen=True, cache_hash=True):
+class Chunk(Struct, frozen=True, cache_hash=True, gc=False):
     """Up to 256 consecutive entries; ``byte_size`` is the bytes of all entries before them."""
 
     byte_size: int
@@ -82,7 +82,7 @@ class Chunk(Struct, frozen=True, cache_hash=True):
         return self.byte_size + byte_size(self.entries)
 
 
-class Log(Struct, frozen=True, cache_hash=True):
+class Log(Struct, frozen=True, cache_hash=True, gc=False):
     """Entries ``start.index + 1 … last.index``; what came before is in a snapshot.
 
     ``runs`` holds the first id of each leader's run of entries, ``configs`` the indexes of membership entries:
@@ -117,15 +117,25 @@ class Log(Struct, frozen=True, cache_hash=True):
 
     def entry(self, index: Index) -> Entry:
         """The entry at ``index``, which must be neither purged nor beyond the end."""
-        assert self.start.index < index <= self.last.index, "only entries between start and last are here"
-        entries = self.chunks[_number(index) - _number(self.first_index)].entries
-        return entries[index - entries[0].index]
+        start = self.start.index
+        assert start < index <= self.last.index, "only entries between start and last are here"
+        entries = self.chunks[(index - 1) // CHUNK - start // CHUNK].entries
+        return entries[index - entries[0].id.index]
 
     def id_at(self, index: Index) -> LogId | None:
         """The id at ``index``; ``None`` where it is purged or not written yet."""
+        if index == self.last.index:
+            return self.last
         if index == self.start.index:
             return self.start
         return self.entry(index).id if self.start.index < index <= self.last.index else None
+
+    def configuration(self, index: Index) -> Entry | None:
+        """The last membership entry at or before ``index``; ``None`` if the log holds none."""
+        for place in reversed(self.configs):
+            if place <= index:
+                return self.entry(place)
+        return None
 
     def has(self, id: LogId) -> bool:
         """Whether the log holds exactly this entry, or begins right after it."""
@@ -138,8 +148,8 @@ class Log(Struct, frozen=True, cache_hash=True):
             return ()
         base = _number(self.first_index)
         chunks = self.chunks[_number(first) - base : _number(stop - 1) - base + 1]
-        found = tuple(chain.from_iterable(chunk.entries for chunk in chunks))
-        skip = first - found[0].index
+        found = chunks[0].entries if len(chunks) == 1 else tuple(chain.from_iterable(one.entries for one in chunks))
+        skip = first - found[0].id.index
         found = found[skip : skip + stop - first]
         return found if max_bytes is None else _fitting(found, max_bytes)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Literal, NoReturn, assert_never
 
 from msgspec import Struct
@@ -34,7 +34,7 @@ class Addresses(dict[NodeId, str]):
     clear = pop = popitem = setdefault = update = _refuse
 
 
-class AddVoters(Struct, frozen=True, tag=True):
+class AddVoters(Struct, frozen=True, tag=True, gc=False):
     """Promote learners (a set of ids), or add nodes and promote them in one change (a map id -> address).
 
     A set may name only learners (else ``LearnerNotFound``). A map skips that step, as in openraft: a new node votes
@@ -46,43 +46,43 @@ class AddVoters(Struct, frozen=True, tag=True):
     voters: frozenset[NodeId] | dict[NodeId, str]
 
 
-class RemoveVoters(Struct, frozen=True, tag=True):
+class RemoveVoters(Struct, frozen=True, tag=True, gc=False):
     """Remove these ids from the voter set; ids that are not in it are ignored."""
 
     voters: frozenset[NodeId]
 
 
-class ReplaceVoters(Struct, frozen=True, tag=True):
+class ReplaceVoters(Struct, frozen=True, tag=True, gc=False):
     """Make these the voters; a plain set of ids means the same."""
 
     voters: frozenset[NodeId]
 
 
-class AddLearners(Struct, frozen=True, tag=True):
+class AddLearners(Struct, frozen=True, tag=True, gc=False):
     """Add nodes that receive the log and do not vote; known addresses stay."""
 
     learners: frozenset[NodeId] | dict[NodeId, str]
 
 
-class RemoveLearners(Struct, frozen=True, tag=True):
+class RemoveLearners(Struct, frozen=True, tag=True, gc=False):
     """Remove these learners; a voter must leave the voter set first."""
 
     learners: frozenset[NodeId]
 
 
-class SetNodes(Struct, frozen=True, tag=True):
+class SetNodes(Struct, frozen=True, tag=True, gc=False):
     """Set addresses and overwrite known ones; the voter sets do not change."""
 
     nodes: dict[NodeId, str]
 
 
-class ReplaceNodes(Struct, frozen=True, tag=True):
+class ReplaceNodes(Struct, frozen=True, tag=True, gc=False):
     """Replace all nodes and addresses; nodes not named are removed, so every voter must be named."""
 
     nodes: dict[NodeId, str]
 
 
-class Batch(Struct, frozen=True, tag=True):
+class Batch(Struct, frozen=True, tag=True, gc=False):
     """Several changes, applied in order as one change."""
 
     changes: tuple["Change", ...]
@@ -95,7 +95,7 @@ ChangeLike = Change | AbstractSet[NodeId] | list[NodeId] | tuple[NodeId, ...]
 VoteResult = Literal["won", "lost", "pending"]
 
 
-class Membership(Struct, frozen=True, cache_hash=True):
+class Membership(Struct, frozen=True, cache_hash=True, dict=True):
     """One voter set, or more while joint; ``nodes`` maps every member to its address, and non-voters are learners.
 
     A quorum is a majority of *every* set. ``retain`` says whether removed voters stay as learners when the joint
@@ -138,7 +138,7 @@ class Membership(Struct, frozen=True, cache_hash=True):
         learners = f" learners {','.join(map(str, sorted(self.learners)))}" if self.learners else ""
         return (sets or "nobody") + learners
 
-    @property
+    @cached_property
     def voters(self) -> Voters:
         """All voters: the union of the voter sets."""
         return frozenset[NodeId]().union(*self.configs)
@@ -160,7 +160,7 @@ class Membership(Struct, frozen=True, cache_hash=True):
 
     def committed_index(self, matched: Mapping[NodeId, int]) -> Index:
         """The largest index that a majority of every voter set holds; a node that is not in ``matched`` holds 0."""
-        return min((_majority_index(config, matched) for config in self.configs), default=0)
+        return min([_majority_index(config, matched) for config in self.configs], default=0)
 
     def vote_result(self, votes: Mapping[NodeId, bool]) -> VoteResult:
         """``"won"`` with a majority of every set, ``"lost"`` once a set cannot be won, else ``"pending"``."""
@@ -243,7 +243,7 @@ def _ids(field: str, ids: object) -> Voters:
 
 def _majority_index(config: Voters, matched: Mapping[NodeId, int]) -> Index:
     """The middle of the indexes sorted downwards: a majority holds at least that."""
-    return sorted((matched.get(node, 0) for node in config), reverse=True)[len(config) // 2]
+    return sorted([matched.get(node, 0) for node in config], reverse=True)[len(config) // 2]
 
 
 def _apply(change: Change, voters: Voters, nodes: dict[NodeId, str]) -> tuple[Voters, dict[NodeId, str]]:

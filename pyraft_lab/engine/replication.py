@@ -29,15 +29,21 @@ from pyraft_lab.engine.types import NO_NODE, ORIGIN, Index, LogId, NodeId
 # The leader sends
 
 
-def replicate(turn: Turn, peer: NodeId) -> None:
-    """Send ``peer`` what its progress allows now: a probe, a window of entries, or a chunk of the snapshot."""
-    progress = turn.leader.of(peer)
-    assert progress is not None, "only peers with a record are replicated to"
+def replicate_to_all(turn: Turn) -> None:
+    """Send every peer what its progress allows now; most have all there is, and are passed over at once."""
+    limit, committed = turn.rules.sendable(turn.state), turn.state.committed
+    for progress in turn.leader.progress:
+        if progress.next <= limit or progress.commit_sent < committed or type(progress.state) is not Replicate:
+            replicate(turn, progress)
+
+
+def replicate(turn: Turn, progress: Progress) -> None:
+    """Send a peer what its progress allows now: a probe, a window of entries, or a chunk of the snapshot."""
     match progress.state:
-        case Probe(asked=False):
-            _send_append(turn, progress)
         case Replicate():
             _fill_window(turn, progress)
+        case Probe(asked=False):
+            _send_append(turn, progress)
         case SendSnapshot(asked=False):
             _send_chunk(turn, progress, progress.state)
         case _:
@@ -45,12 +51,17 @@ def replicate(turn: Turn, peer: NodeId) -> None:
 
 
 def _fill_window(turn: Turn, progress: Progress) -> None:
-    limit = turn.rules.sendable(turn.state)
+    state = turn.state
+    limit = turn.rules.sendable(state)
     while progress.next <= limit and _has_room(turn, progress.state):
         progress = _send_append(turn, progress)
         if not isinstance(progress.state, Replicate):
             return
-    if turn.config.prompt_commit and progress.commit_sent < min(turn.state.committed, progress.next - 1):
+    if (
+        progress.commit_sent < state.committed
+        and progress.commit_sent < progress.next - 1
+        and turn.config.prompt_commit
+    ):
         _send_commit(turn, progress)
 
 
@@ -107,7 +118,7 @@ def _start_snapshot(turn: Turn, progress: Progress) -> Progress:
     assert meta is not None, "only what a snapshot covers is purged"
     begun = replace(progress, state=SendSnapshot(meta))
     turn.set_progress(begun)
-    replicate(turn, progress.peer)
+    replicate(turn, begun)
     return begun
 
 
@@ -195,7 +206,7 @@ def on_append_request(turn: Turn, leader: NodeId, request: AppendRequest) -> Non
 
 def _is_well_formed(request: AppendRequest) -> bool:
     """Whether entries follow ``prev`` and each other, none newer than the sender; a correct leader sends no others."""
-    ids = (request.prev, *(entry.id for entry in request.entries))
+    ids = [request.prev, *[entry.id for entry in request.entries]]
     in_order = all(a < b and b.index == a.index + 1 for a, b in pairwise(ids))
     return in_order and ids[-1].leader <= (request.vote.term, request.vote.node)
 
@@ -218,7 +229,9 @@ def refuse(turn: Turn, leader: NodeId, prev: LogId, round: int) -> None:
 def commit(turn: Turn, announced: Index, verified: Index) -> None:
     """Advance the commit index to the leader's, but not beyond ``verified``, where the logs are known to match."""
     index = turn.rules.follower_commit(turn.state, announced, verified)
-    turn.update(committed=min(index, turn.log.last.index))
+    index = min(index, turn.log.last.index)
+    if index != turn.state.committed:
+        turn.update(committed=index)
 
 
 # The leader handles answers
@@ -229,9 +242,12 @@ def record_ack(turn: Turn, peer: NodeId, round: int) -> Progress | None:
     progress = turn.leader.of(peer)
     if progress is None or not progress.since_round <= round <= turn.leader.round:
         return None
+    if round <= progress.last_ack_round and not progress.failures:
+        return progress
     heard = replace(progress, last_ack_round=max(progress.last_ack_round, round), failures=0)
-    turn.set_progress(_reachable_again(heard) if progress.failures else heard)
-    return turn.leader.of(peer)
+    heard = _reachable_again(heard) if progress.failures else heard
+    turn.set_progress(heard)
+    return heard
 
 
 def _reachable_again(progress: Progress) -> Progress:
@@ -258,28 +274,33 @@ def on_append_accepted(turn: Turn, peer: NodeId, answer: AppendAccepted) -> None
         return
     raised = max(progress.matched, answer.matched.index)
     sure = answer.round if raised == progress.matched else turn.leader.round
-    opened = _start_replicating(progress, raised, turn.log.start.index)
+    state, following = _start_replicating(progress, raised, turn.log.start.index)
     accepted = replace(
-        opened, matched=raised, last_append_round=answer.round, match_round=max(progress.match_round, sure)
+        progress,
+        state=state,
+        next=following,
+        matched=raised,
+        last_append_round=answer.round,
+        match_round=max(progress.match_round, sure),
     )
     turn.set_progress(accepted)
     _watch_progress(turn, accepted)
 
 
-def _start_replicating(progress: Progress, matched: Index, start: Index) -> Progress:
-    """The progress after an acknowledgement up to ``matched``; ``start`` is the last purged index."""
+def _start_replicating(progress: Progress, matched: Index, start: Index) -> tuple[ProgressState, Index]:
+    """State and next index after an acknowledgement up to ``matched``; ``start`` is the last purged index."""
     match progress.state:
-        case Replicate(inflight) if progress.matched < matched < min((b.last for b in inflight), default=0):
-            return replace(progress, state=Replicate(), next=matched + 1)  # a part of a batch: continue after it
+        case Replicate(inflight) if progress.matched < matched < min([b.last for b in inflight], default=0):
+            return Replicate(), matched + 1  # a part of a batch: continue after it
         case Replicate(inflight):
-            left = tuple(batch for batch in inflight if batch.last > matched)
-            return replace(progress, state=Replicate(left), next=max(progress.next, matched + 1))
+            left = tuple([batch for batch in inflight if batch.last > matched])
+            return Replicate(left), max(progress.next, matched + 1)
         case Probe():
-            return replace(progress, state=Replicate(), next=matched + 1)
+            return Replicate(), matched + 1
         case SendSnapshot(meta) if matched >= min(meta.last.index, start):  # entries do as well, or go on from there
-            return replace(progress, state=Replicate(), next=matched + 1)
+            return Replicate(), matched + 1
         case _:
-            return replace(progress, next=max(progress.next, matched + 1))
+            return progress.state, max(progress.next, matched + 1)
 
 
 def _watch_progress(turn: Turn, progress: Progress) -> None:

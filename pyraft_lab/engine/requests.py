@@ -139,6 +139,8 @@ def _read_by_lease(turn: Turn, event: Read) -> None:
 
 def answer_reads(turn: Turn) -> None:
     """Answer the reads whose round a quorum has acknowledged."""
+    if not turn.leader.reads:
+        return
     ready = [waiting for waiting in turn.leader.reads if turn.rules.is_read_safe(turn.leader, waiting.round)]
     if ready:
         turn.lead(reads=tuple(waiting for waiting in turn.leader.reads if waiting not in ready))

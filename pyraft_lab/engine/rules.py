@@ -156,6 +156,8 @@ def next_probe(log: Log, hinted: LogId) -> Index:
 
 def commit_index(state: RaftState) -> Index:
     """The index a majority of every voter set holds on disk, if this leadership created it (§5.4.2, Figure 8)."""
+    if state.committed == state.log.last.index:
+        return state.committed  # all there is; most steps of an idle leader
     index = state.membership.committed_index(state.matched)
     at = state.log.id_at(index)
     own = at is not None and at.leader == (state.vote.term, state.vote.node)
@@ -175,14 +177,14 @@ def sendable(state: RaftState) -> Index:
 def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
     """Whether a message is a promise that must be on disk before it is sent (§5.1: before responding to RPCs)."""
     match message:
-        case VoteRequest() | AppendAccepted() | SnapshotResponse():
-            return True
         case AppendRequest() | HeartbeatRequest():
             return state.config.leader_restore
-        case VoteResponse(granted=granted):
-            return granted
+        case AppendAccepted() | VoteRequest() | SnapshotResponse():
+            return True
         case HeartbeatResponse() | AppendRefused():
             return state.stored_vote != state.vote  # the answer extends a lease; a crash must not end the vote lease
+        case VoteResponse(granted=granted):
+            return granted
         case _:
             return False
 
@@ -192,6 +194,8 @@ def waits_for_disk(state: RaftState, message: AnyMessage) -> bool:
 
 def acked_round(state: RaftState, leader: Leader) -> int:
     """The last heartbeat round that a quorum answered; computed like a commit, over rounds (dissertation §6.4)."""
+    if leader.acked_round == leader.round:
+        return leader.round  # nobody answers a round before it is sent
     heard = {one.peer: one.last_ack_round for one in leader.progress} | {state.id: leader.round}
     return max(leader.acked_round, state.membership.committed_index(heard))
 
@@ -228,7 +232,7 @@ def has_valid_lease(state: RaftState) -> bool:
     match state.role:
         case Leader(expired_round=expired):
             held = state.config.vote_lease and _lease_round(state, state.role) > max(expired, 0)
-            return state.is_alone or held
+            return held or state.is_alone
         case _:
             return False
 
@@ -269,7 +273,7 @@ def fires_first(event: Event, overdue: Sequence[Timer]) -> Sequence[Timer]:
     slow. Timers that start something may wait until the messages are read: a message from the leader may prevent the
     campaign.
     """
-    return tuple(timer for timer in overdue if timer.kind in ENDS) if _asks_about_leases(event) else ()
+    return tuple(timer for timer in overdue if timer.kind in ENDS) if overdue and _asks_about_leases(event) else ()
 
 
 def _asks_about_leases(event: Event) -> bool:
@@ -312,7 +316,8 @@ def is_snapshot_due(state: RaftState) -> bool:
 
 def purge_upto(state: RaftState) -> Index:
     """The index to purge the log to: the snapshot's end, less the entries kept for slow followers (§7)."""
-    return min(state.snapshot_last.index - state.config.keep_logs, needed_after(state))
+    upto = state.snapshot_last.index - state.config.keep_logs
+    return upto if upto <= state.log.start.index else min(upto, needed_after(state))
 
 
 MAX_STALLED_RETRIES = 16

@@ -31,7 +31,7 @@ UNINITIALIZED = Membership()
 """The membership of a node without a cluster."""
 
 
-class Disk(Struct, frozen=True, cache_hash=True):
+class Disk(Struct, frozen=True, cache_hash=True, gc=False):
     """The persistent state, which survives a crash: vote, log, and metadata of the stored snapshot."""
 
     vote: Vote = Vote()
@@ -59,7 +59,7 @@ class Disk(Struct, frozen=True, cache_hash=True):
                 assert_never(command)
 
 
-class Probe(Struct, frozen=True, tag=True):
+class Probe(Struct, frozen=True, tag=True, gc=False):
     """It is unknown where the logs agree: send one message at a time; ``asked`` while it is unanswered."""
 
     asked: bool = False
@@ -72,13 +72,13 @@ class Batch(Struct, frozen=True, array_like=True, gc=False):
     size: int
 
 
-class Replicate(Struct, frozen=True, tag=True):
+class Replicate(Struct, frozen=True, tag=True, gc=False):
     """The logs agree: send messages without waiting for answers, up to the window (dissertation §10.2.1)."""
 
     inflight: tuple[Batch, ...] = ()
 
 
-class SendSnapshot(Struct, frozen=True, tag=True):
+class SendSnapshot(Struct, frozen=True, tag=True, gc=False):
     """The peer needs a snapshot: send it in chunks from byte ``offset``; ``asked`` while one is unanswered.
 
     ``tries`` counts how often in a row its retry timer ran out, or the transport gave up, without a byte of progress.
@@ -90,14 +90,14 @@ class SendSnapshot(Struct, frozen=True, tag=True):
     tries: int = 0
 
 
-class Reverted(Struct, frozen=True, tag=True):
+class Reverted(Struct, frozen=True, tag=True, gc=False):
     """The peer lost entries it had acknowledged; nothing is sent until an operator allows it."""
 
 
 ProgressState = Probe | Replicate | SendSnapshot | Reverted
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class Progress(Struct, frozen=True, kw_only=True, gc=False):
     """What the leader knows of one peer: the paper's matchIndex and nextIndex, and the state of replication.
 
     ``last_ack_round`` is the last heartbeat round the peer answered, ``last_append_round`` the last in which it took
@@ -120,7 +120,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     may_revert: bool = False
 
 
-class PendingRead(Struct, frozen=True):
+class PendingRead(Struct, frozen=True, gc=False):
     """Reads that wait for a quorum to answer ``round``; they may then be served once ``at`` is applied."""
 
     requests: tuple[RequestId, ...]
@@ -128,28 +128,28 @@ class PendingRead(Struct, frozen=True):
     round: int
 
 
-class PendingTransfer(Struct, frozen=True):
+class PendingTransfer(Struct, frozen=True, gc=False):
     """A leadership transfer to node ``to``; ``asked`` once TimeoutNow is sent (dissertation §3.10)."""
 
     to: NodeId
     asked: bool = False
 
 
-class Follower(Struct, frozen=True, tag=True):
+class Follower(Struct, frozen=True, tag=True, gc=False):
     """Follows ``leader`` (0: unknown); while ``has_heard_leader`` (its vote lease) it refuses to vote against it."""
 
     leader: NodeId = NO_NODE
     has_heard_leader: bool = False
 
 
-class Learner(Struct, frozen=True, tag=True):
+class Learner(Struct, frozen=True, tag=True, gc=False):
     """Receives the log and does not vote."""
 
     leader: NodeId = NO_NODE
     has_heard_leader: bool = False
 
 
-class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
+class PreCandidate(Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Has asked the other voters how they would vote; nothing durable has changed (dissertation §9.6)."""
 
     granted: frozenset[NodeId]
@@ -157,7 +157,7 @@ class PreCandidate(Struct, frozen=True, tag=True, kw_only=True):
     has_heard_leader: bool = False
 
 
-class Candidate(Struct, frozen=True, tag=True, kw_only=True):
+class Candidate(Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Has voted for itself and asked the others.
 
     ``has_heard_leader`` if an operator started the campaign within a vote lease: a leader's lease may rest on this
@@ -169,7 +169,7 @@ class Candidate(Struct, frozen=True, tag=True, kw_only=True):
     has_heard_leader: bool = False
 
 
-class Leader(Struct, frozen=True, tag=True, kw_only=True):
+class Leader(Struct, frozen=True, tag=True, kw_only=True, gc=False):
     """Leads: holds a progress record for every peer, heartbeat rounds, waiting reads, and a transfer if one runs.
 
     ``noop`` is the index of its first entry: until that commits it answers no read and changes no membership.
@@ -189,18 +189,21 @@ class Leader(Struct, frozen=True, tag=True, kw_only=True):
 
     def of(self, peer: NodeId) -> Progress | None:
         """The progress record of ``peer``; ``None`` if there is none."""
-        return next((one for one in self.progress if one.peer == peer), None)
+        for one in self.progress:
+            if one.peer == peer:
+                return one
+        return None
 
     def with_progress(self, changed: Progress) -> "Leader":
         """This leader with the progress record of one peer replaced."""
-        return replace(self, progress=tuple(changed if one.peer == changed.peer else one for one in self.progress))
+        return replace(self, progress=tuple([changed if one.peer == changed.peer else one for one in self.progress]))
 
 
 Role = Follower | Learner | PreCandidate | Candidate | Leader
 RoleName = Literal["follower", "learner", "precandidate", "candidate", "leader"]
 
 
-class Incoming(Struct, frozen=True):
+class Incoming(Struct, frozen=True, gc=False):
     """A snapshot that is arriving: ``offset`` bytes have arrived, and ``checksum`` is theirs so far."""
 
     meta: SnapshotMeta
@@ -208,7 +211,7 @@ class Incoming(Struct, frozen=True):
     checksum: int = 0
 
 
-class RaftState(Struct, frozen=True, kw_only=True):
+class RaftState(Struct, frozen=True, kw_only=True, gc=False):
     """The state of one server between two events (Figure 2); hashable, without clock or callables.
 
     ``stored`` is the last log id known to be durable under the current vote, ``stored_vote`` the last durable vote.
@@ -252,7 +255,7 @@ class RaftState(Struct, frozen=True, kw_only=True):
     @property
     def membership(self) -> Membership:
         """The effective membership: the last in the log, committed or not (§6)."""
-        return self.membership_at(self.log.last.index)
+        return self.membership_at(self.disk.log.last.index)
 
     @property
     def membership_id(self) -> LogId:
@@ -269,19 +272,18 @@ class RaftState(Struct, frozen=True, kw_only=True):
 
     def membership_at(self, index: Index) -> Membership:
         """The membership in effect at ``index``."""
-        for place in reversed(self.log.configs):
-            if place <= index:
-                payload = self.log.entry(place).payload
-                assert isinstance(payload, Configuration), "configs holds the places of membership entries"
-                return payload.membership
-        return self.disk.snapshot.membership if self.disk.snapshot else UNINITIALIZED
+        entry = self.disk.log.configuration(index)
+        if entry is None:
+            return self.disk.snapshot.membership if self.disk.snapshot else UNINITIALIZED
+        assert isinstance(entry.payload, Configuration), "configs holds the places of membership entries"
+        return entry.payload.membership
 
     def membership_id_at(self, index: Index) -> LogId:
         """The log id of the membership in effect at ``index``."""
-        for place in reversed(self.log.configs):
-            if place <= index:
-                return self.log.entry(place).id
-        return self.disk.snapshot.membership_id if self.disk.snapshot else ORIGIN
+        entry = self.disk.log.configuration(index)
+        if entry is None:
+            return self.disk.snapshot.membership_id if self.disk.snapshot else ORIGIN
+        return entry.id
 
     @property
     def role_name(self) -> RoleName:

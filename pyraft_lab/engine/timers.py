@@ -21,6 +21,9 @@ class TimerKind(StrEnum):
     TRANSFER = "transfer"
 
 
+RANDOMIZED = frozenset({TimerKind.ELECTION})
+"""The timers whose length depends on chance (§5.2): a driver draws a random number for these only."""
+
 LeaderTimer = Literal[TimerKind.HEARTBEAT, TimerKind.LEASE, TimerKind.QUORUM, TimerKind.RETRY, TimerKind.TRANSFER]
 """The timers that only a leader has."""
 
@@ -65,6 +68,8 @@ def delay(config: Config, kind: TimerKind, backoff: int, chance: float) -> float
     """
     shortest, longest = config.election_timeout
     match kind:
+        case TimerKind.RETRY:  # the most frequent one first
+            return min(config.retry_timeout * 2.0 ** min(backoff, 32), max(config.retry_limit, config.retry_timeout))
         case TimerKind.ELECTION:
             return shortest + (longest - shortest) * chance + 2 * longest * backoff
         case TimerKind.VOTE_LEASE:
@@ -73,8 +78,6 @@ def delay(config: Config, kind: TimerKind, backoff: int, chance: float) -> float
             return shortest * (1 - config.clock_drift)
         case TimerKind.HEARTBEAT:
             return config.heartbeat_interval
-        case TimerKind.RETRY:
-            return min(config.retry_timeout * 2.0 ** min(backoff, 32), max(config.retry_limit, config.retry_timeout))
         case TimerKind.QUORUM | TimerKind.TRANSFER:
             return longest
         case _:

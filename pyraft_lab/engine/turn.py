@@ -70,8 +70,9 @@ class Turn:
     @property
     def leader(self) -> Leader:
         """The role of a leader; only a leader's handlers may ask for it."""
-        assert isinstance(self.state.role, Leader), "only a leader's handler asks for the leader's role"
-        return self.state.role
+        role = self.state.role
+        assert type(role) is Leader, "only a leader's handler asks for the leader's role"
+        return role
 
     @property
     def membership(self) -> Membership:

@@ -1,9 +1,13 @@
-"""Branches of a run: an action in the past starts a new branch, and the old one stays.
+"""Branches of a run: an action on ``main``, or in the past, starts a new branch, and the old one stays.
 
 ::
 
     main    ──●──────●───────●──▶ seen ┄┄┄┄┄ foreseen by a scout, so that playing never waits
-                     └ what-if-1: n1 crashed ──●──▶
+                     │       └ what-if-2: x cut ──●──▶     at the newest moment: the given simulation goes along
+                     └ what-if-1: n1 crashed ──●──▶        in the past: a fork
+
+So ``main`` is always the run without interference, and comparing or resetting is possible after every action. Further
+actions at the newest moment of a what-if continue it.
 """
 
 from collections.abc import Sequence
@@ -106,6 +110,18 @@ class Branch:
         self.forget_future(self.sim.world.events)
         action.carry_out(self.sim)
 
+    def copy(self) -> "Branch":
+        """This branch with a fork of its simulation; foreseen events and their version stay the same."""
+        kept = Branch(self.sim.fork(), self.name, parent=self.parent, at=self.at, why=self.why)
+        kept._scout, kept._foreseen = self._scout, self._foreseen
+        kept.version, kept.kept = self.version, self.kept
+        return kept
+
+    def becomes(self, name: str, at: EventId, why: str) -> None:
+        """From now on this is a branch of its former self, which starts right after event ``at``."""
+        self.parent, self.name, self.at, self.why = self.name, name, at, why
+        self.version, self.kept = 0, 0
+
     def fork(self, name: str, at: EventId, action: UserAction) -> "Branch":
         """A new branch that starts right after event ``at``, for an action there."""
         sim = self.sim.fork(at=at)
@@ -133,12 +149,27 @@ class Branches:
         return self.all[name]
 
     def act(self, name: str, at: EventId, time: float, action: UserAction) -> Branch:
-        """Carry out an action after event ``at`` of a branch, at ``time``; in the past this starts a new branch."""
+        """Carry out an action after event ``at`` of a branch, at ``time``; on ``main`` or in the past: in a new branch.
+
+        The given simulation goes along with an action at the newest moment of ``main``; a fork stays there.
+        """
         branch = self[name]
         branch.follow(at)
         if at < branch.last_event:
-            branch = branch.fork(f"what-if-{len(self.all)}", at, action)
+            return self._take(branch.fork(self._new_name(), at, action), time, action)
+        if branch.parent is not None:
+            return self._take(branch, time, action)
+        kept, why = branch.copy(), action.summary_in(branch.sim)
+        self._take(branch, time, action)
+        branch.becomes(self._new_name(), at, why)
+        self.all |= {name: kept, branch.name: branch}
+        return branch
+
+    def _take(self, branch: Branch, time: float, action: UserAction) -> Branch:
         branch.wait(time)
         branch.do(action)
         self.all[branch.name] = branch
         return branch
+
+    def _new_name(self) -> str:
+        return f"what-if-{len(self.all)}"

@@ -119,7 +119,7 @@ class LiveSession(RecordedSession):
             for number in range(
                 max(before // CHUNK, newest - 1), newest + 1
             ):  # the drawing asks for others when it needs them
-                yield ChunkNews("main", self._recording.chunk(number))
+                yield ChunkNews("main", self.chunk("main", number))
             yield self.updates("main")
         if len(self._recording) > self.max_events:
             self._let_go(self.goes)

@@ -6,13 +6,14 @@ from typing import Literal
 from msgspec.structs import replace
 
 from pyraft_lab.engine.consult import is_own, title_of
+from pyraft_lab.engine.log import Log, Normal
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.rules import commit_index, has_won
 from pyraft_lab.engine.state import Candidate, Leader, PreCandidate, RaftState
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.lab.cluster_view import ClusterView, ServerView
 from pyraft_lab.lab.wire import Decision, Tally
-from pyraft_lab.trace.text import server, voters
+from pyraft_lab.trace.text import command_text, server, voters
 
 
 def decisions(view: ClusterView) -> tuple[Decision, ...]:
@@ -41,7 +42,7 @@ def _by_own_rule(one: ServerView) -> Decision:
     if is_settled or one.rules is None or is_own(one.rules, decides):
         return decision
     line = f"this run's rule {name} ({title_of(getattr(one.rules, name))}) decides, not Raft's own"
-    return replace(decision, line=line)
+    return replace(decision, line=line, plain=line)
 
 
 def _decision(state: RaftState) -> Decision:
@@ -64,7 +65,7 @@ def _election(
     question = f"{server(state.id)} asks whether it could win term {term}" if what == "prevote" else ""
     title = question or f"{server(state.id)} asks for votes in term {term}"
     line = f"it {'may become a candidate' if what == 'prevote' else 'leads'} as soon as {_majority(sets)} say yes"
-    return Decision(what=what, by=state.id, term=term, title=title, line=line, sets=sets)
+    return Decision(what=what, by=state.id, term=term, title=title, line=line, plain=line, sets=sets)
 
 
 def _commitment(state: RaftState, role: Leader) -> Decision:
@@ -75,14 +76,31 @@ def _commitment(state: RaftState, role: Leader) -> Decision:
     if state.membership.is_joint:
         title += ": both sets must agree"
     line = f"entry {index} is committed once {_majority(sets)} have it on disk"
-    return Decision(what="commit", by=state.id, term=state.term, index=index, title=title, line=line, sets=sets)
+    writes = _written(state.log, index)
+    plain = f"{writes} is safe as soon as {_majority(sets)} have stored it" if writes else _plain_leadership(state)
+    return Decision(what="commit", by=state.id, term=state.term, index=index, title=title, line=line, plain=plain,
+                    sets=sets, writes=bool(writes))  # fmt: skip
 
 
 def _leadership(state: RaftState) -> Decision:
     title = f"{server(state.id)} leads term {state.term}"
     line = f"everything up to entry {state.committed} is committed"
     sets = tuple(_tallies(state.membership, (), ()))
-    return Decision(what="leads", by=state.id, term=state.term, title=title, line=line, sets=sets)
+    plain = _plain_leadership(state)
+    return Decision(what="leads", by=state.id, term=state.term, title=title, line=line, plain=plain, sets=sets)
+
+
+def _plain_leadership(state: RaftState) -> str:
+    """The same for a reader who knows writes but neither entries nor commits."""
+    held = state.log.slice(state.log.start.index + 1, state.committed + 1)
+    has_written = any(isinstance(entry.payload, Normal) for entry in held)
+    return "every write so far is safe" if has_written else "the other servers follow it"
+
+
+def _written(log: Log, index: int) -> str:
+    """A client's command at an index, as text; empty if that entry is not a client's."""
+    payloads = [entry.payload for entry in log.slice(index, index + 1)]
+    return next((command_text(one.data) for one in payloads if isinstance(one, Normal)), "")
 
 
 def _tallies(membership: Membership, agree: Collection[NodeId], refuse: Collection[NodeId]) -> Iterator[Tally]:

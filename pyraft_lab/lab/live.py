@@ -16,7 +16,9 @@ from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import theme
-from pyraft_lab.viz.drawing import on_page, twin, words_of
+from pyraft_lab.viz.drawing import on_page
+from pyraft_lab.viz.figure import figure_of
+from pyraft_lab.viz.sketch import twin, words_of
 
 LOADS = 10.0
 """Seconds to wait for a page that builds a new figure: it would lose updates sent meanwhile."""
@@ -170,9 +172,9 @@ class Follower:
         try:
             new = self.draw()
         except PyraftError as error:  # nothing to draw yet, perhaps
-            new = theme.figure(str(error), height=60)
+            new = figure_of(theme.figure(str(error), height=60))
         except Exception as error:  # noqa: BLE001 (of the function that draws: its author should see that here)
-            new = theme.figure(f"drawing failed: {type(error).__name__}: {error}", height=60)
+            new = figure_of(theme.figure(f"drawing failed: {type(error).__name__}: {error}", height=60))
         return None if new is None else on_page(new)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pyraft_lab.lab.saving import WIDGET_VIEW
+
 NOTEBOOK_METADATA = frozenset({"kernelspec", "jupytext"})
 CELL_METADATA = frozenset({"tags"})
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -63,8 +63,9 @@ def player(session: Session, picture: str) -> str:
 
 
 def recorded(session: Session, *, foreseen: bool = False) -> OfflinePage:
-    """Header and chunks of every branch, up to the last seen event; or up to the last foreseen one."""
+    """Header and chunks of every branch, up to the last seen event; or up to the last foreseen one, if it plays."""
     header = session.header()
+    foreseen = foreseen or header.opening.until is not None
     timelines = tuple(_ended(one) if foreseen else _happened(one) for one in header.timelines)
     chunks = tuple((one.name, chunk) for one in timelines for chunk in _chunks(session, one))
     return OfflinePage(header=replace(header, timelines=timelines, grows=False), chunks=chunks)
@@ -91,9 +92,8 @@ def _happened(timeline: Timeline) -> Timeline:
 
 
 def _chunks(session: Session, timeline: Timeline) -> Iterator[Chunk]:
-    whole = session.recording(timeline.name)
     for number in range((timeline.count - 1) // CHUNK + 1):
-        chunk = whole.chunk(number)
+        chunk = session.chunk(timeline.name, number)
         yield replace(chunk, events=tuple(event for event in chunk.events if event.id < timeline.count))
 
 

@@ -155,10 +155,14 @@ def _message(flight: Flight, now: float, src: Position, dst: Position) -> Iterat
 # Voter sets
 
 
-def tallies(view: ClusterView) -> Iterator[str]:
-    """A row for each voter set of the decision: the servers that agree (dark), and the majority it needs."""
+def tallies(view: ClusterView, *, plain: bool = False) -> Iterator[str]:
+    """A row for each voter set of the decision: the servers that agree (dark), and the majority it needs.
+
+    ``plain``: only votes, and copies of a client's write.
+    """
     found = decisions(view)
-    rows = found[0].sets if found and found[0].what != "leads" else ()
+    decides = found and found[0].what != "leads" and not (plain and found[0].what == "commit" and not found[0].writes)
+    rows = found[0].sets if decides else ()
     for row, one in enumerate(rows):
         y = 396 - 24 * (len(rows) - 1 - row)
         if len(rows) > 1:

@@ -27,7 +27,7 @@ from pyraft_lab.engine.messages import (
     VoteRequest,
     VoteResponse,
 )
-from pyraft_lab.engine.rules import has_valid_lease
+from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.engine.state import (
     Candidate,
     Leader,
@@ -138,7 +138,7 @@ def drawn(server: ServerView) -> ServerDrawing:
         refused=tuple(sorted(role.refused)) if isinstance(role, PreCandidate | Candidate) else None,
         peers=tuple(_peer(one) for one in role.progress) if isinstance(role, Leader) else None,
         round=role.round if isinstance(role, Leader) else None,
-        lease=has_valid_lease(state) if isinstance(role, Leader) else None,
+        lease=_lease(server),
         handover=role.transfer.to if isinstance(role, Leader) and role.transfer else None,
     )
 
@@ -146,6 +146,17 @@ def drawn(server: ServerView) -> ServerDrawing:
 def _role_name(server: ServerView) -> RoleName:
     name: RoleName = server.state.role_name if server.up else "down"
     return name
+
+
+def _lease(server: ServerView) -> bool | None:
+    """Whether a leader has a valid lease by the rule of this run; ``None`` if it does not lead or the rule fails."""
+    if not isinstance(server.state.role, Leader):
+        return None
+    rules = RAFT if server.rules is None else server.rules
+    try:
+        return bool(rules.has_valid_lease(server.state))
+    except Exception:  # noqa: BLE001 (a learner's rule may raise anything, and a picture never does)
+        return None
 
 
 def _log(log: Log) -> LogDrawing:

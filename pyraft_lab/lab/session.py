@@ -7,13 +7,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pyraft_lab.engine.state import Candidate
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import VERBS, parse_action
 from pyraft_lab.lab.branches import MAX_AHEAD, Branch, Branches
 from pyraft_lab.lab.cluster_view import ClusterView
+from pyraft_lab.lab.plain import plain_chunk, plain_sentence
 from pyraft_lab.lab.recording import CHUNK, Numbered, Recorded, Recording
-from pyraft_lab.lab.static_svg import alt, still
+from pyraft_lab.lab.static_svg import alt, ring_still, still
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.lab.wire import (
     Act,
@@ -27,6 +27,7 @@ from pyraft_lab.lab.wire import (
     HeaderNews,
     Hello,
     Mark,
+    Opening,
     Place,
     Seen,
     Timeline,
@@ -52,6 +53,7 @@ class Session(ABC):
 
     def __init__(self, branch: str, event: EventId, time: float) -> None:
         self.place = (branch, event, time)
+        self.opening = Opening()
         self._sent: dict[str, tuple[int, int]] = {}
 
     @abstractmethod
@@ -71,7 +73,12 @@ class Session(ABC):
         branch, event, _ = self.place
         recording = self.recording(branch)
         wanted = range(max(event, 0) // CHUNK, (event + CHUNK // 2) // CHUNK + 1)
-        return [(branch, recording.chunk(number)) for number in wanted if number * CHUNK < max(len(recording), 1)]
+        return [(branch, self.chunk(branch, number)) for number in wanted if number * CHUNK < max(len(recording), 1)]
+
+    def chunk(self, branch: str, number: int) -> Chunk:
+        """One chunk of a branch, as the view tells it."""
+        chunk = self.recording(branch).chunk(number)
+        return plain_chunk(chunk) if self.opening.view == "ring" else chunk
 
     def updates(self, branch: str) -> TimelineNews:
         """The part of a branch that the drawing does not have yet."""
@@ -95,10 +102,16 @@ class Session(ABC):
         return replace(moment, time=max(moment.time, time))
 
     def picture(self) -> tuple[str, str]:
-        """The view as a static SVG picture, and as text."""
+        """The view as a static SVG picture, and as text: that of the question, if the Lab plays up to one."""
         branch, event, _ = self.place
-        view = self.view
-        told = str(self.recording(branch).trace.record(event)) if event >= 0 else "nothing has happened yet"
+        recording, view = self.recording(branch), self.view
+        if self.opening.until is not None and event < self.opening.until:
+            event = self.opening.until
+            view = recording.view(event)
+        told = str(recording.trace.record(event)) if event >= 0 else "nothing has happened yet"
+        if self.opening.view == "ring":
+            said = plain_sentence(told.partition(" ")[2])
+            return ring_still(view, said, self.opening.question), alt(view, said)
         return still(view, self.tape(branch), event, told), alt(view, told)
 
     @abstractmethod
@@ -171,6 +184,7 @@ class SimulationSession(Session):
             colours=colours(),
             place=Place(branch, event, time),
             timelines=timelines,
+            opening=self.opening,
         )
 
     def timeline(self, branch: str) -> Timeline:
@@ -197,7 +211,7 @@ class SimulationSession(Session):
             case Hello():
                 yield HeaderNews(self.header())
             case Want(branch, number):
-                yield ChunkNews(branch, self.recording(branch).chunk(number))
+                yield ChunkNews(branch, self.chunk(branch, number))
             case Ahead(branch, events):
                 self.branches[branch].look_ahead(events)
                 yield self.updates(branch)
@@ -257,6 +271,7 @@ class RecordedSession(Session):
             colours=colours(),
             place=Place(branch, event, time),
             timelines=(self.timeline("main"),),
+            opening=self.opening,
         )
 
     def timeline(self, branch: str) -> Timeline:
@@ -281,7 +296,7 @@ class RecordedSession(Session):
             case Hello():
                 yield HeaderNews(self.header())
             case Want(branch, number):
-                yield ChunkNews(branch, self._recording.chunk(number))
+                yield ChunkNews(branch, self.chunk(branch, number))
             case Seen(branch, event, time):
                 self.place = (branch, event, time)
             case Act() as act:
@@ -312,24 +327,3 @@ def typical_flight(trace: Trace) -> float:
     sent = {flight.id: flight.sent for record in trace.records for flight in record.sent}
     times = sorted(record.time - sent[record.message] for record in trace.records if record.message in sent)
     return max(times[len(times) // 2], 1e-5) if times else 0.01
-
-
-# The first moment of a Lab
-
-
-def open_at_election(sim: Simulation, longest: float = 2.0) -> None:
-    """Run a new simulation to its first election, one vote before there is a leader."""
-    if sim.leader or any(node.term for node in sim.nodes.values()) or not sim.pending:
-        return
-    stop = sim.now + longest
-    while sim.now < stop and not any(is_one_short(sim, node) for node in sim.nodes) and not sim.leader:
-        sim.step()
-
-
-def is_one_short(sim: Simulation, node: int) -> bool:
-    """Whether a candidate has more than its own vote and lacks one."""
-    state = sim.nodes[node].state
-    if not isinstance(state.role, Candidate):
-        return False
-    lacking = [len(config) // 2 + 1 - len(config & state.role.granted) for config in state.membership.configs]
-    return max(lacking) == 1

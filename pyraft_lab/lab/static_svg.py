@@ -1,6 +1,8 @@
 """One moment as a static picture for pages without scripts, with the same marks as the animated one."""
 
 from collections.abc import Iterator
+from itertools import chain
+from textwrap import wrap
 
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import NodeId
@@ -10,13 +12,14 @@ from pyraft_lab.lab.explain import written
 from pyraft_lab.lab.ring import SCENE, ring, tallies, text
 from pyraft_lab.lab.tape import Tape
 from pyraft_lab.term_colours import NO_TERM, term_colour
-from pyraft_lab.viz.drawing import image
 from pyraft_lab.viz.palette import CARD, FAINT, MUTED, NUMERAL, PAPER, STATIC_STYLE, TEXT
+from pyraft_lab.viz.sketch import image
 from pyraft_lab.viz.theme import FONT, node_name, numeral_colour
 
-__all__ = ["alt", "image", "still"]
+__all__ = ["alt", "image", "ring_still", "still"]
 
 WIDTH, HEIGHT = 960, 500
+RING_WIDTH, RING_HEIGHT = 860, 392
 COLUMNS = 12
 CELL = 36
 
@@ -36,6 +39,32 @@ def still(view: ClusterView, tape: Tape, seen: int, sentence: str) -> str:
         f'font-family="{FONT}" font-size="12" fill="{TEXT}">'
         f'<style>{STATIC_STYLE}</style>{CARD}<g fill="{TEXT}">' + "".join(parts) + "</g></svg>"
     )
+
+
+def ring_still(view: ClusterView, sentence: str, question: str = "") -> str:
+    """An SVG picture of the plain view: the ring, and beside it what is decided, what was last told, and a question."""
+    words = [*_plain_headline(view), *_paragraph(sentence, 220, MUTED), *_paragraph(question, 310, TEXT)]
+    parts = ring(view), (f'<g transform="translate({SCENE} -280)">', *tallies(view, plain=True), "</g>"), words
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {RING_WIDTH} {RING_HEIGHT}" width="{RING_WIDTH}" '
+        f'height="{RING_HEIGHT}" font-family="{FONT}" font-size="12" fill="{TEXT}">'
+        f'<style>{STATIC_STYLE}</style>{CARD}<g fill="{TEXT}">' + "".join(chain.from_iterable(parts)) + "</g></svg>"
+    )
+
+
+def _plain_headline(view: ClusterView) -> Iterator[str]:
+    found = decisions(view)
+    x = SCENE + 16
+    yield text(x, 60, " · ".join(one.title for one in found) or "Nobody leads", font_size="17", font_weight="bold")
+    if found:
+        yield text(x, 84, found[0].plain, font_size="13", fill=MUTED)
+
+
+def _paragraph(words: str, y: float, fill: str) -> Iterator[str]:
+    """Lines of text beside the ring, from ``y`` on."""
+    bold = {"font_weight": "bold"} if fill == TEXT else {}
+    for number, line in enumerate(wrap(words, 52)):
+        yield text(SCENE + 16, y + 19 * number, line, font_size="14", fill=fill, **bold)
 
 
 def _headline(view: ClusterView) -> Iterator[str]:
@@ -95,10 +124,12 @@ def _cells(server: ServerView, first: int, y: float) -> Iterator[str]:
         yield text(x + width / 2, y + 20, "snap", font_size="9.5", text_anchor="middle", fill=NUMERAL)
     for entry in log.slice(first, log.last.index + 1):
         x, term = _x(entry.index, first), entry.id.term
-        line = '"2.3"' if entry.index <= server.state.committed else '"1.3" stroke-dasharray="3 2.4"'
-        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}" '
-        yield f'stroke="{TEXT}" stroke-width={line}/>'
-        colour = numeral_colour(term)
+        colour, is_committed = numeral_colour(term), entry.index <= server.state.committed
+        line = f' stroke="{TEXT}" stroke-width="2.3"' if is_committed else ""
+        yield f'<rect x="{x - 16:.1f}" y="{y}" width="32" height="32" rx="5" fill="{term_colour(term)}"{line}/>'
+        if not is_committed:  # on its fill, in the colour of its text: told apart on light and dark pages
+            yield f'<rect x="{x - 13.8:.1f}" y="{y + 2.2}" width="27.6" height="27.6" rx="3.5" fill="none" '
+            yield f'stroke="{colour}" stroke-width="1.6" stroke-dasharray="3 2.6"/>'
         yield text(x, y + 16, term, font_size="12.5", font_weight="bold", text_anchor="middle", fill=colour)
         yield text(x, y + 27, written(entry)[1].label[:7], font_size="8.5", text_anchor="middle", fill=colour)
 

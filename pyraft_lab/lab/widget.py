@@ -13,11 +13,12 @@ import traitlets
 from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.lab.cluster import ClusterSession, FollowedSession, LiveSession, is_followed
+from pyraft_lab.lab.opening import Condition, checked, open_at_election, open_session
 from pyraft_lab.lab.page import page, player
-from pyraft_lab.lab.session import Session, SimulationSession, TraceSession, open_at_election
+from pyraft_lab.lab.session import Session, SimulationSession, TraceSession
 from pyraft_lab.lab.static_svg import image
 from pyraft_lab.lab.ticker import Shared
-from pyraft_lab.lab.wire import Bye, Failure, HeaderNews, Told, plain
+from pyraft_lab.lab.wire import Bye, Failure, HeaderNews, Told, ViewName, plain
 from pyraft_lab.runtime.clusters import Cluster
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace import given
@@ -42,7 +43,15 @@ class Lab(anywidget.AnyWidget):
     it shows, a running ``LocalCluster`` or a remote cluster that ``Trace.follow`` follows: the
     Lab watches these two, and may hold their messages and deliver them one by one, until the cell that made it runs
     again. A new simulation first runs to its first election, one vote before there is a leader, unless ``opening`` is
-    false. Only live clusters move by themselves.
+    false or ``until`` is given.
+
+    ``view="ring"`` is the plain first view: servers, messages and one sentence; logs, inspector and tape are folded,
+    and only actions that the first chapters explain are offered. With ``until``, a function of the simulation as for
+    ``run_until``, the Lab plays by itself up to the first event after which it holds, stops, and asks ``question``::
+
+        Lab(Simulation(nodes=3), view="ring", until=lambda sim: sim.leader, question="Which server leads?")
+
+    Raises ``ConfigError`` for a bad argument, ``Timeout`` if ``until`` does not hold within 30 virtual seconds.
 
     The drawing gets only plain JSON: ``header`` and ``chunks``; it sends messages back (see ``lab/wire.py``).
     """
@@ -52,10 +61,21 @@ class Lab(anywidget.AnyWidget):
     header = traitlets.Dict().tag(sync=True)
     chunks: Any = traitlets.List().tag(sync=True)
 
-    def __init__(self, source: Source | None = None, *, opening: bool = True) -> None:
+    def __init__(
+        self,
+        source: Source | None = None,
+        *,
+        view: ViewName = "full",
+        opening: bool = True,
+        until: Condition | None = None,
+        question: str = "",
+    ) -> None:
         if not isinstance(opening, bool):
             raise ConfigError("opening", opening, "must be True or False")
-        self._session = session_for(Simulation() if source is None else source, opening=opening)
+        view, until, question = checked(view, until, question)
+        sought = Simulation() if source is None else source
+        self._session = session_for(sought, opening=opening and until is None)
+        open_session(self._session, view, until, question)
         self._last_message = time.monotonic()
         self._ticker = Shared(self._refresh, thing=source, name="live lab", rate=RATE)
         is_live = isinstance(self._session, LiveSession)

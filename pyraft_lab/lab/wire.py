@@ -163,14 +163,19 @@ class Tally(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What one server is deciding, and how far it is; ``index`` is the entry that is to be committed."""
+    """What one server is deciding, and how far it is; ``index`` is the entry that is to be committed.
+
+    ``plain`` is ``line`` in the words of the first chapter; ``writes`` whether a client's command is to be committed.
+    """
 
     what: Literal["prevote", "vote", "commit", "leads"]
     by: NodeId
     term: int
     title: str
     line: str
+    plain: str
     sets: tuple[Tally, ...]
+    writes: bool = False
     index: int | UnsetType = UNSET
 
 
@@ -326,6 +331,17 @@ class GateNews(Struct, frozen=True, tag="gate"):
     held: tuple[MessageId, ...]
 
 
+ViewName = Literal["ring", "full"]
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """How a Lab begins: its view, the event up to which it plays by itself, and the question that it then asks."""
+
+    view: ViewName = "full"
+    until: EventId | None = None
+    question: str = ""
+
+
 class Header(Struct, frozen=True, kw_only=True):
     """What is drawn once: title, colours, where to begin, and all timelines.
 
@@ -341,6 +357,7 @@ class Header(Struct, frozen=True, kw_only=True):
     colours: Colours
     place: Place
     timelines: tuple[Timeline, ...]
+    opening: Opening = Opening()
     live: bool = False
     gate: GateNews | None = None
     over: str | None = None

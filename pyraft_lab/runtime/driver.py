@@ -62,11 +62,11 @@ from pyraft_lab.pending_requests import EMPTY, Outcome, PendingRequests, grace
 from pyraft_lab.runtime.applier import Applier, Work
 from pyraft_lab.runtime.disk_queue import DiskQueue
 from pyraft_lab.runtime.metrics import NONE, alarms_after
-from pyraft_lab.runtime.recorder import Recorder
+from pyraft_lab.runtime.recorder import Recorder, Sent
 from pyraft_lab.runtime.requests import OpenRequests
 from pyraft_lab.runtime.timers import Timers
 from pyraft_lab.storage.base import Storage
-from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId
+from pyraft_lab.trace.record import EventId, Fate, Kind, MessageId
 
 log = logging.getLogger(__name__)
 MAX_ENVELOPES = 512
@@ -98,7 +98,7 @@ class Driver:
         self.endpoint: Endpoint | None = None
         self.changed: Callable[[], None] = lambda: None
         self._storage, self._reporter = storage, reporter
-        self._flights: list[Flight] = []
+        self._sent: list[Sent] = []
         self._leaving: list[tuple[NodeId, Envelope]] = []
         self._is_turning = False
         self._ended: list[Outcome] = []
@@ -265,10 +265,8 @@ class Driver:
         self._carry_out(step, id, received)
         self._is_turning = False
         if self._reporter.is_on:
-            self._reporter.record_step(
-                step, id=id, cause=cause, message=received, sent=self._flights, ended=self._ended
-            )
-            self._flights, self._ended = [], []
+            self._reporter.record_step(step, id=id, cause=cause, message=received, sent=self._sent, ended=self._ended)
+            self._sent, self._ended = [], []
         self._send_off()
 
     # Output
@@ -349,7 +347,7 @@ class Driver:
 
     def _queue_message(self, dst: NodeId, envelope: Envelope, received: MessageId | None = None) -> None:
         if self._reporter.tells_messages:
-            self._flights.append(self._reporter.flight(self.state.id, dst, envelope, received))
+            self._sent.append(Sent(dst, envelope, received, self._reporter.now()))
         self._leaving.append((dst, envelope))
         if not self._is_turning:
             self._send_off()

@@ -8,23 +8,33 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from pyraft_lab.arguments import at_least, functions
 from pyraft_lab.engine.commands import Alarm
 from pyraft_lab.engine.events import Boot
-from pyraft_lab.engine.state import Step
+from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import ORIGIN, NodeId
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.network.codec import Envelope
-from pyraft_lab.pending_requests import Outcome, respond
+from pyraft_lab.pending_requests import Outcome, WriteApplied, respond
 from pyraft_lab.runtime.hooks import HookErrors, name_of
+from pyraft_lab.session import Value
 from pyraft_lab.trace.record import ANSWERS, EventId, Flight, Kind, MessageId, Record, Reply, kind_of, record_step
 
 Observer = Callable[[Record], None]
 Level = Literal["off", "protocol", "steps", "full"]
 SLOW = 0.1
 """Seconds that an observer may take before a warning is logged: two slow ones already delay the heartbeats."""
+
+
+class Sent(NamedTuple):
+    """A message that left at ``time``; ``received`` is the message that was received just before."""
+
+    dst: NodeId
+    envelope: Envelope
+    received: MessageId | None
+    time: float
 
 
 class Recorder:
@@ -112,10 +122,13 @@ class Recorder:
         id: EventId,
         cause: EventId | None,
         message: MessageId | None,
-        sent: Sequence[Flight],
+        sent: Sequence[Sent],
         ended: Sequence[Outcome],
     ) -> None:
-        """Record a node's turn: the received message, the messages sent since the last turn, and finished requests."""
+        """Record a node's turn: the received message, the messages sent since the last turn, and finished requests.
+
+        A step that the level leaves out costs no more than that decision.
+        """
         if not (self._level != "protocol" and id % self.sample == 0) and not is_notable(step):
             return
         self._emit(
@@ -126,23 +139,10 @@ class Recorder:
                 kind=_kind(step),
                 cause=cause,
                 message=message,
-                sent=sent,
+                sent=[_flight(step.after.id, one) for one in sent],
                 replies=[_reply(outcome, step.after.id) for outcome in ended],
-                detail="; ".join(str(one) for one in step.commands if isinstance(one, Alarm)),
+                detail="; ".join([str(one) for one in step.commands if type(one) is Alarm]),
             )
-        )
-
-    def flight(self, src: NodeId, dst: NodeId, envelope: Envelope, answers: MessageId | None) -> Flight:
-        """The record of a message that leaves now; ``answers`` is the message that was received just before."""
-        is_answer = isinstance(envelope.message, ANSWERS)
-        return Flight(
-            id=envelope.id,
-            src=src,
-            dst=dst,
-            message=envelope.message,
-            sent=self.now(),
-            cause=envelope.cause,
-            reply_to=answers if is_answer else None,
         )
 
     def _emit(self, record: Record) -> None:
@@ -163,23 +163,49 @@ def is_notable(step: Step) -> bool:
     """Whether the step changed the node's role, vote, membership or snapshot, or raised an alarm."""
     before, after = step.before, step.after
     return (
-        isinstance(step.event, Boot)
-        or type(before.role) is not type(after.role)
-        or before.vote != after.vote
-        or before.leader != after.leader
+        type(step.event) is Boot
+        or (before.role is not after.role and _is_other_role(before, after))
+        or (before.disk is not after.disk and _is_other_disk(before, after))
+        or Alarm in map(type, step.commands)
+    )
+
+
+def _is_other_role(before: RaftState, after: RaftState) -> bool:
+    return type(before.role) is not type(after.role) or before.leader != after.leader
+
+
+def _is_other_disk(before: RaftState, after: RaftState) -> bool:
+    return (
+        before.vote != after.vote
         or before.membership_id != after.membership_id
         or before.snapshot_last != after.snapshot_last
-        or any(isinstance(one, Alarm) for one in step.commands)
     )
 
 
 def _kind(step: Step) -> Kind:
     """``restart`` for a node that found state on its disk, else ``start``."""
+    if type(step.event) is not Boot:
+        return kind_of(step.event)
     lived = step.before.log.last != ORIGIN or step.before.term > 0
-    return Kind.RESTART if lived and isinstance(step.event, Boot) else kind_of(step.event)
+    return Kind.RESTART if lived else Kind.BOOT
+
+
+def _flight(src: NodeId, sent: Sent) -> Flight:
+    dst, envelope, received, time = sent
+    return Flight(
+        id=envelope.id,
+        src=src,
+        dst=dst,
+        message=envelope.message,
+        sent=time,
+        cause=envelope.cause,
+        reply_to=received if type(envelope.message) in ANSWERS else None,
+    )
 
 
 def _reply(outcome: Outcome, node: NodeId) -> Reply:
+    if type(outcome) is WriteApplied and type(outcome.result) is Value:  # nearly every one
+        return Reply(request=outcome.request, ok=True, value=outcome.result.value)
     try:
         response = respond(outcome, node)
     except PyraftError as error:

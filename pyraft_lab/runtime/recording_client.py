@@ -21,8 +21,11 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "append": ("value",),
     "cas": ("old", "new"),
     "delete": (),
+    "incr": ("by",),
 }
 """The input of each kind of key-value command besides its key, in the order that a history uses."""
+DEFAULTS: Mapping[str, Any] = {"by": 1}
+"""What a command may leave out."""
 
 
 class RecordingClient:
@@ -36,7 +39,7 @@ class RecordingClient:
 
     async def write(self, command: Mapping[str, Any]) -> Any:
         """Replicate a command; see :class:`~pyraft_lab.machine.KeyValue` for its forms."""
-        asked = (command["op"], command["key"], *(command[field] for field in ARGUMENTS[command["op"]]))
+        asked = (command["op"], command["key"], *_arguments(command))
         return await self._noted(asked, self.client.write(dict(command)))
 
     async def read(self, key: int | str) -> Any:
@@ -54,3 +57,8 @@ class RecordingClient:
             raise
         self._notes.append(Operation(self.name, called, self._now(), asked, answer))
         return answer
+
+
+def _arguments(command: Mapping[str, Any]) -> tuple[Any, ...]:
+    given = {**DEFAULTS, **command}
+    return tuple(given[field] for field in ARGUMENTS[command["op"]])

@@ -317,7 +317,7 @@ def fires_before(world: World, action: Action) -> FireTimer | None:
 
     The rule is the engine's (:func:`~pyraft_lab.engine.rules.fires_first`); a live node uses the same one.
     """
-    if not any(node.overdue for node in world.nodes.values()):
+    if not world.delayed:
         return None
     node, event = _event_for(world, action)
     server = world.nodes.get(node or 0)

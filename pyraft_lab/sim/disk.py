@@ -20,7 +20,7 @@ from pyraft_lab.errors import StorageFailed
 from pyraft_lab.trace.record import EventId, MessageId
 
 
-class DiskFaults(Struct, frozen=True, kw_only=True):
+class DiskFaults(Struct, frozen=True, kw_only=True, gc=False):
     """The faults of a disk; Raft tolerates the first three, and no algorithm tolerates ``lying``.
 
     ``slow``: syncs take this many times longer. ``full``: the next sync fails, and the server stops for good.
@@ -54,7 +54,7 @@ NO_DISK_FAULTS = DiskFaults()
 """A disk without faults."""
 
 
-class WaitingForSync(Struct, frozen=True):
+class WaitingForSync(Struct, frozen=True, gc=False):
     """A message that waits until the disk has synced."""
 
     dst: NodeId
@@ -63,7 +63,7 @@ class WaitingForSync(Struct, frozen=True):
     cause: EventId
 
 
-class Batch(Struct, frozen=True, kw_only=True):
+class Batch(Struct, frozen=True, kw_only=True, gc=False):
     """The unsynced writes of one step; ``image`` is the disk's contents after the sync."""
 
     commands: tuple[StorageCommand, ...]
@@ -71,7 +71,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     held: tuple[WaitingForSync, ...] = ()
 
 
-class StoredSnapshot(Struct, frozen=True):
+class StoredSnapshot(Struct, frozen=True, gc=False):
     """A snapshot's metadata and bytes."""
 
     meta: SnapshotMeta

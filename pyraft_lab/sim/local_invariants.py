@@ -22,6 +22,7 @@ from pyraft_lab.engine.messages import (
     AppendAccepted,
     AppendRefused,
     AppendRequest,
+    HeartbeatRequest,
     HeartbeatResponse,
     PreVoteResponse,
     VoteRequest,
@@ -107,38 +108,42 @@ class LocalInvariants:
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The local invariants that the record violates."""
-        found = list(self._broken(record, world))
+        if record.step is None:
+            self._watch_faults(record, world)
+        found = [*self._replied(record)] if record.replies else []
+        for flight in record.sent:
+            if flight.copy_of is None and type(flight.message) is not HeartbeatRequest:
+                found += self._sent(record.id, flight, world)
+        if record.step is not None:
+            found += self._step(record.id, record.step, world)
         if found and not self.strict:
             skipped = left_out(world.setting.engine.rules)
             found = [one for one in found if one[0] not in skipped]
         return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
-    def _broken(self, record: Record, world: World) -> Found:
+    def _watch_faults(self, record: Record, world: World) -> None:
         self._watch_clocks(record, world)
         if record.kind is Kind.WIPE:
             self.wiped[record.id] = (record.node, _acknowledged(record.node, world))
+
+    def _replied(self, record: Record) -> Found:
         for reply in record.replies:
             if reply.request in self.answered:
                 yield "one answer a call", f"call {reply.request} is answered a second time"
             self.answered[reply.request] = record.id
-        for flight in record.sent:
-            if flight.copy_of is None:
-                yield from self._sent(record.id, flight, world)
-        if record.step is not None:
-            yield from self._step(record.id, record.step, world)
 
     def _step(self, event: EventId, step: Step, world: World) -> Found:
         before, after = step.before, step.after
         if before.disk is not after.disk or before.committed != after.committed:
             yield from bounds_hold(step)
             yield from _of_commands(step)
-        if isinstance(after.role, Leader):
+        if type(after.role) is Leader:
             yield from self._led(step, world)
         if isinstance(before.role, PreCandidate) and isinstance(after.role, Candidate):
             yield from self._stands(step, world)
         if after.committed > self.heights[-1][0]:
             self.heights.append((after.committed, event))
-        if step.commands or isinstance(step.event, Read):
+        if type(step.event) is Read or Readable in map(type, step.commands):
             yield from self._reads(event, step)
 
     # Elections and leases
@@ -178,6 +183,11 @@ class LocalInvariants:
     def _sent(self, event: EventId, flight: Flight, world: World) -> Found:
         disk, message = world.nodes[flight.src].synced, flight.message
         match message:
+            case AppendRequest():  # the most frequent ones first
+                yield from message_is_true(flight.src, message, world)
+            case AppendAccepted(vote=vote) | HeartbeatResponse(vote=vote) | AppendRefused(vote=vote):
+                if not _is_bound(disk, vote):
+                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
             case VoteResponse(granted=True, asked=asked):
                 self.grants[asked.term, asked.node, flight.src] = event
             case PreVoteResponse(granted=True, asked=asked):
@@ -185,11 +195,6 @@ class LocalInvariants:
             case VoteRequest(vote=vote):
                 if disk.vote.term < vote.term:
                     yield "durable before request", f"node {flight.src} stands in term {vote.term}, its disk does not"
-            case AppendAccepted(vote=vote) | AppendRefused(vote=vote) | HeartbeatResponse(vote=vote):
-                if not _is_bound(disk, vote):
-                    yield "durable before contact", f"node {flight.src} answers {vote}, but its disk has {disk.vote}"
-            case AppendRequest():
-                yield from message_is_true(flight.src, message, world)
             case _:
                 pass
 

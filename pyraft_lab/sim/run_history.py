@@ -111,10 +111,15 @@ class RunHistory:
             chain = self.chains[node].at(index) or 0
             self.committed.append(Commit(chain, ids.get(index), leader, event))
 
+    def is_changed_by(self, step: Step) -> bool:
+        """Whether :meth:`write` has anything to do: the server starts, is new, or wrote to its disk."""
+        started = type(step.event) is Boot or step.after.id not in self.chains
+        return started or step.before.disk is not step.after.disk
+
     def write(self, step: Step, event: EventId) -> Iterator[LogId]:
         """Update the chain ids of a node's log; yields entries that followed another prefix on another server."""
         node = step.after.id
-        if isinstance(step.event, Boot) or node not in self.chains:
+        if type(step.event) is Boot or node not in self.chains:
             self._restart(node, step.before.log)
         for command in step.commands:
             match command:

@@ -52,6 +52,8 @@ DURABLE_BEFORE_ANSWER = "durable before answer"
 COMMIT_IS_BACKED = "commit is backed"
 HONEST_DISK = "honest disk"
 
+_PROMISES = (AppendAccepted, VoteResponse)
+"""The messages that may only leave when their promise is on disk."""
 Broken = Iterator[tuple[str, str]]
 """Pairs of a violated property's name and a sentence that says how."""
 
@@ -155,28 +157,25 @@ class Safety:
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violations in a record."""
-        found = list(self._broken(record, world))
-        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
-
-    def _broken(self, record: Record, world: World) -> Broken:
-        if record.step is not None:
-            yield from self._step(record.id, record.step, world)
+        found = [] if record.step is None else [*self._step(record.id, record.step, world)]
         for flight in record.sent:
-            if flight.copy_of is None:  # a duplicate made by the network is not a second promise
-                yield from self._promises(record.id, flight, world)
+            if type(flight.message) in _PROMISES and flight.copy_of is None:  # a duplicate is not a second promise
+                found += self._promises(record.id, flight, world)
+        return [Violation(name=name, what=what, event=record.id, time=record.time) for name, what in found]
 
     def _step(self, event: EventId, step: Step, world: World) -> Broken:
         after = step.after
-        for id in self.history.write(step, event):
-            yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
+        if self.history.is_changed_by(step):
+            for id in self.history.write(step, event):
+                yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
         for fact in facts_of(step):
             yield from violations(self.history, fact, one_a_term=not votes_are_ordered(world))
             self.history.remember(fact, event)
-        if isinstance(after.role, Candidate) and after.id in after.role.granted:
+        if type(after.role) is Candidate and after.id in after.role.granted:
             yield from self._vote_once(event, after.id, after.vote, world)
-        if isinstance(after.role, Leader) and after.committed > step.before.committed:
+        if type(after.role) is Leader and after.committed > step.before.committed:
             yield from commit_is_backed(after, world)
-        if isinstance(step.event, Stored):
+        if type(step.event) is Stored:
             yield from disk_matches_state(after, world)
 
     def _vote_once(self, event: EventId, voter: NodeId, vote: Vote, world: World) -> Broken:

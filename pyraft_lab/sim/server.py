@@ -38,7 +38,7 @@ from pyraft_lab.engine.events import Boot, Event, Receive, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import Entry, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.state import Disk
-from pyraft_lab.engine.timers import Timer, delay
+from pyraft_lab.engine.timers import RANDOMIZED, Timer, delay
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
 from pyraft_lab.machine import Answer, Sessions
@@ -72,6 +72,13 @@ from pyraft_lab.trace.record import ANSWERS, MessageId
 class SimulatedDriver:
     """The mutable form of a node: made from its value for one action, and converted back to a value."""
 
+    __slots__ = (  # nearly every event makes one: slots halve that
+        *("transition", "before", "id", "incarnation", "up", "paused", "rate", "state", "machine", "pending"),
+        *("synced", "batches", "health", "acked_unwritten", "snapshots", "arriving", "building", "built"),
+        *("timers", "overdue", "giving_up", "arrivals", "busy", "sent", "drawn", "wrote"),
+        *("writing", "held", "asker", "received"),
+    )
+
     def __init__(self, transition: Transition, node: NodeId) -> None:
         self.transition = transition
         self.before = value = transition.nodes[node]
@@ -97,6 +104,10 @@ class SimulatedDriver:
 
     def value(self) -> Node:
         """The node after the action, as a value."""
+        if self.paused or self.overdue:
+            self.transition.delayed |= {self.id}
+        elif self.transition.delayed:
+            self.transition.delayed -= {self.id}
         return Node(
             id=self.id,
             state=self.state,
@@ -142,11 +153,13 @@ class SimulatedDriver:
         match command:
             case Send():
                 self._send(command)
-            case SetTimer(timer, patience):
-                self._set_timer(timer, patience)
+            case SetTimer(timer, backoff):
+                self._set_timer(timer, backoff)
             case CancelTimer(timer):
                 self._cancel_timer(timer)
-            case SaveVote() | Append() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
+            case Apply(entries):
+                self._settle(command, self._apply(entries))
+            case Append() | SaveVote() | Truncate() | SaveSnapshot() | Purge() | WriteChunk() | InstallSnapshot():
                 self._store(command)
             case SendChunk():
                 self._send_chunk(command)
@@ -158,7 +171,7 @@ class SimulatedDriver:
     # The network
 
     def _send(self, command: Send) -> None:
-        answers = isinstance(command.message, ANSWERS) and command.dst == self.asker
+        answers = command.dst == self.asker and type(command.message) in ANSWERS
         held = WaitingForSync(command.dst, command.message, self.received if answers else None, self.transition.id)
         if not (command.durable and (self.writing or self.batches)):
             self.transition.send(self, held)
@@ -188,11 +201,11 @@ class SimulatedDriver:
 
     # Timers
 
-    def _set_timer(self, timer: Timer, patience: int) -> None:
+    def _set_timer(self, timer: Timer, backoff: int) -> None:
         self._cancel_timer(timer)
         self.drawn += 1
-        luck = self.transition.draw(Purpose.TIMER, self.id, self.drawn)
-        seconds = delay(self.state.config, timer.kind, patience, luck) / self.rate
+        luck = self.transition.draw(Purpose.TIMER, self.id, self.drawn) if timer.kind in RANDOMIZED else 0.0
+        seconds = delay(self.state.config, timer.kind, backoff, luck) / self.rate
         self.timers[timer] = self.transition.schedule(max(1, round(seconds * SECOND)), FireTimer(self.id, timer))
 
     def _cancel_timer(self, timer: Timer) -> None:
@@ -242,6 +255,8 @@ class SimulatedDriver:
         """Write a command now and sync it later; snapshot bytes are kept separately."""
         self.writing.append(command)
         match command:
+            case Append():
+                pass
             case Truncate():
                 self._settle(command)
             case WriteChunk(_, offset, data):
@@ -301,8 +316,6 @@ class SimulatedDriver:
 
     def _serve(self, command: Command) -> None:
         match command:
-            case Apply(entries):
-                self._settle(command, self._apply(entries))
             case TakeSnapshot():
                 self.building = Building(command, self.machine)
                 luck = self.transition.draw(Purpose.BUILD, self.id, self.wrote)

@@ -23,14 +23,11 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, PyraftError, RecordNotFound, Timeout
 from pyraft_lab.machine import KeyValue, Sessions, StateMachine, making_machines
 from pyraft_lab.sim.apply import apply, fires_before, new_node
-from pyraft_lab.sim.bookmarks import Moment, diff, moments
 from pyraft_lab.sim.bootstrap import bootstrap
-from pyraft_lab.sim.capsule import write_capsule
 from pyraft_lab.sim.conditions import SECOND, Micros, Weather
 from pyraft_lab.sim.controls import Controls
 from pyraft_lab.sim.local_invariants import LocalInvariants
 from pyraft_lab.sim.properties import Checker, Property, PropertyKind, Violation, panel
-from pyraft_lab.sim.rebuild import rebuild
 from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.timeline import ExternalAction, PastMoment, Timeline
 from pyraft_lab.sim.transition import Completed
@@ -55,6 +52,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pyraft_lab.history import History
+    from pyraft_lab.sim.bookmarks import Moment
 
 T = TypeVar("T")
 
@@ -285,6 +283,8 @@ class Simulation(Controls):
 
         Raises ``CapsuleError`` if the run was not recorded from its beginning.
         """
+        from pyraft_lab.sim.capsule import write_capsule  # files of traces take long to import
+
         return write_capsule(self)
 
     @classmethod
@@ -302,6 +302,8 @@ class Simulation(Controls):
         event of that fork; ``checks`` replace the usual ones. Raises ``CapsuleError`` if the text is cut, damaged or of
         another format, and ``CapsuleMismatch``, which names the first difference.
         """
+        from pyraft_lab.sim.rebuild import rebuild
+
         return rebuild(cls, text, rules=rules, machine=machine, checks=checks)
 
     # Branches of time
@@ -354,18 +356,22 @@ class Simulation(Controls):
         """The kept branches by name; all simulations forked from each other share them."""
         return self._branches
 
-    def moments(self, what: Moment) -> tuple[Record, ...]:
+    def moments(self, what: "Moment") -> tuple[Record, ...]:
         """The records of every ``"election"``, ``"commit"``, ``"violation"``, or kind of event such as ``"crash"``.
 
         Raises ``ConfigError`` for an unknown name.
         """
+        from pyraft_lab.sim.bookmarks import moments
+
         return tuple(moments(self, what))
 
-    def jump(self, what: Moment, *, after: Record | EventId | float | None = None) -> "Simulation":
+    def jump(self, what: "Moment", *, after: Record | EventId | float | None = None) -> "Simulation":
         """A fork right after the first such moment of the past, or the first after a record, event id or time.
 
         Raises ``RecordNotFound`` (a ``LookupError``) if there is none.
         """
+        from pyraft_lab.sim.bookmarks import moments
+
         start = -1 if after is None else self._timeline.events_at(after) - 1
         found = next(moments(self, what, start), None)
         if found is None:
@@ -374,6 +380,8 @@ class Simulation(Controls):
 
     def diff(self, other: "Simulation") -> "pd.DataFrame":
         """The events of only this run (``first``) or only the other (``second``), as a frame in order of time."""
+        from pyraft_lab.sim.bookmarks import diff
+
         return diff(self, other)
 
     def watch(self, observer: Callable[[Record], None]) -> None:
@@ -383,9 +391,9 @@ class Simulation(Controls):
     # Execution
 
     def _next(self) -> ScheduledAction | None:
-        world, nodes = self._world, self._world.nodes.values()
-        if not (world.held or any(node.paused or node.overdue for node in nodes)):
-            return next(iter(world.event_queue), None)
+        world = self._world
+        if not (world.held or world.delayed):
+            return world.event_queue[0] if world.event_queue else None
         due = next((due for due in world.event_queue if not is_blocked(world, due.action)), None)
         return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
 

@@ -49,6 +49,12 @@ class Sender(Protocol):
 class Transition:
     """The only mutable object of a world; it exists for one action, from one world to the next."""
 
+    __slots__ = (  # every event makes one: slots halve that
+        *("world", "now", "nodes", "event_queue", "flights", "calls", "clients", "cuts", "held", "weather", "delayed"),
+        *("asked", "own_requests", "answers", "acting", "sequence", "messages", "requests", "sent", "ended"),
+        *("outcomes", "step", "kind", "node", "cause", "peer", "message", "detail"),
+    )
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.now = world.now
@@ -60,6 +66,7 @@ class Transition:
         self.asked = dict(world.asked)
         self.own_requests = world.own_requests
         self.cuts, self.held, self.weather = world.cuts, world.held, world.weather
+        self.delayed = world.delayed
         self.sequence, self.messages, self.requests = world.sequence, world.messages, world.requests
         self.sent: list[Flight] = []
         self.ended: list[Completed] = []
@@ -116,49 +123,50 @@ class Transition:
 
     def unschedule(self, action: Pending) -> ScheduledAction | None:
         """Remove the first scheduled entry with this action; ``None`` if there is none."""
-        due = next((due for due in self.event_queue if due.action == action), None)
-        if due is not None:
-            self.cancel(due)
-        return due
+        for place, due in enumerate(self.event_queue):
+            if due.action == action:
+                del self.event_queue[place]
+                return due
+        return None
 
     # The network
 
     def send(self, src: Sender, leaving: WaitingForSync) -> None:
         """Send a message; the weather decides whether, when and how often it arrives."""
         src.sent += 1
+        id, weather, due = self._number(), self.weather.on(src.id, leaving.dst), None
+        fate = self._fate(src, leaving.dst, weather)
+        if fate is Fate.FLYING:
+            delay = self._arrival(src, leaving.dst, weather)
+            due = self.schedule(delay, Deliver(id), leaving.cause).time / SECOND
         flight = Flight(
-            id=self._number(),
+            id=id,
             src=src.id,
             dst=leaving.dst,
             message=leaving.message,
             sent=self.now / SECOND,
             cause=leaving.cause,
+            due=due,
             reply_to=leaving.reply_to,
+            fate=fate,
         )
-        weather = self.weather.on(src.id, leaving.dst)
-        if (src.id, leaving.dst) in self.cuts:
-            self.sent.append(replace(flight, fate=Fate.CUT))
-        elif self._happens(weather.loss, Purpose.LOSS, src):
-            self.sent.append(replace(flight, fate=Fate.LOST))
-        else:
-            self.send_flight(flight, self._arrival(src, leaving.dst, weather))
-            if self._happens(weather.duplicate, Purpose.DUPLICATE, src):
-                again = sample(weather.latency, self.draw(Purpose.COPY, src.id, src.sent))
-                self.copy(flight, again)
-
-    def send_flight(self, flight: Flight, delay: Micros) -> None:
-        """Put a message on its way; it arrives after ``delay`` microseconds."""
-        due = self.schedule(delay, Deliver(flight.id), flight.cause)
-        flight = replace(flight, due=due.time / SECOND)
-        self.flights[flight.id] = flight
         self.sent.append(flight)
+        if fate is Fate.FLYING:
+            self.flights[id] = flight
+            if self._happens(weather.duplicate, Purpose.DUPLICATE, src):
+                self.copy(flight, sample(weather.latency, self.draw(Purpose.COPY, src.id, src.sent)))
+
+    def _fate(self, src: Sender, dst: NodeId, weather: Weather) -> Fate:
+        if (src.id, dst) in self.cuts:
+            return Fate.CUT
+        return Fate.LOST if self._happens(weather.loss, Purpose.LOSS, src) else Fate.FLYING
 
     def copy(self, flight: Flight, delay: Micros) -> None:
         """Send a duplicate of a message; it arrives after ``delay`` microseconds."""
-        original = flight.copy_of or flight.id
-        self.send_flight(
-            replace(flight, id=self._number(), copy_of=original, sent=self.now / SECOND, cause=self.id), delay
-        )
+        id, original = self._number(), flight.copy_of or flight.id
+        due = self.schedule(delay, Deliver(id), self.id).time / SECOND
+        self.flights[id] = replace(flight, id=id, copy_of=original, sent=self.now / SECOND, cause=self.id, due=due)
+        self.sent.append(self.flights[id])
 
     def _number(self) -> MessageId:
         self.messages += 1
@@ -189,6 +197,7 @@ class Transition:
             flights=self.flights,
             cuts=self.cuts,
             held=self.held,
+            delayed=self.delayed,
             calls=self.calls,
             clients=self.clients,
             asked=self.asked,

@@ -36,52 +36,52 @@ from pyraft_lab.trace.record import EventId, Flight, MessageId
 # Actions
 
 
-class Deliver(Struct, frozen=True, tag=True):
+class Deliver(Struct, frozen=True, tag=True, gc=False):
     """A message on its way arrives."""
 
     message: MessageId
 
 
-class FireTimer(Struct, frozen=True, tag=True):
+class FireTimer(Struct, frozen=True, tag=True, gc=False):
     """A timer of a node fires."""
 
     node: NodeId
     timer: Timer
 
 
-class Sync(Struct, frozen=True, tag=True):
+class Sync(Struct, frozen=True, tag=True, gc=False):
     """The disk of a node syncs its oldest unsynced batch of writes."""
 
     node: NodeId
 
 
-class Build(Struct, frozen=True, tag=True):
+class Build(Struct, frozen=True, tag=True, gc=False):
     """The machine of a node finishes its snapshot."""
 
     node: NodeId
 
 
-class SnapshotMissing(Struct, frozen=True, tag=True):
+class SnapshotMissing(Struct, frozen=True, tag=True, gc=False):
     """A leader no longer has the snapshot that it is sending to ``peer``."""
 
     node: NodeId
     peer: NodeId
 
 
-class GiveUp(Struct, frozen=True, tag=True):
+class GiveUp(Struct, frozen=True, tag=True, gc=False):
     """A former leader stops waiting for the outcome of its last entries."""
 
     node: NodeId
 
 
-class Reach(Struct, frozen=True, tag=True):
+class Reach(Struct, frozen=True, tag=True, gc=False):
     """A client's request reaches its node."""
 
     client: int
     request: int
 
 
-class WakeClient(Struct, frozen=True, tag=True):
+class WakeClient(Struct, frozen=True, tag=True, gc=False):
     """A timer of a client fires: an attempt takes too long, or a pause is over."""
 
     client: int
@@ -416,7 +416,8 @@ class World(Struct, frozen=True, kw_only=True):
     """The whole cluster at one instant.
 
     ``calls`` are the open calls of clients, ``asked`` their requests that wait for an answer; ``own_requests`` counts
-    those that clients sent for themselves. ``events`` is the number of past events and the id of the next record.
+    those that clients sent for themselves. ``delayed`` are the nodes that are paused or have overdue timers. ``events``
+    is the number of past events and the id of the next record.
     """
 
     setting: Setting
@@ -427,6 +428,7 @@ class World(Struct, frozen=True, kw_only=True):
     flights: Mapping[MessageId, Flight] = {}
     cuts: frozenset[tuple[NodeId, NodeId]] = frozenset()
     held: bool = False
+    delayed: frozenset[NodeId] = frozenset()
     calls: Mapping[RequestId, OpenCall] = {}
     clients: Mapping[int, SimulatedClient] = {}
     asked: Mapping[RequestId, Asked] = {}

@@ -73,7 +73,7 @@ def _story(sim: Simulation | None) -> Iterator[str]:
     if sim is None:
         return
     from pyraft_lab.viz import counterexample
-    from pyraft_lab.viz.drawing import twin
+    from pyraft_lab.viz.sketch import twin
 
     found = failure(sim)
     at = {} if sim.violations else {"at": sim.now, "what": found.name if found else "the end"}

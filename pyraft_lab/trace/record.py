@@ -57,7 +57,7 @@ MessageId = int
 MISSING = "records are missing"
 STATE_KNOWN = "its whole state is known again"
 
-ANSWERS = (
+ANSWERS: tuple[type[AnyMessage], ...] = (
     AppendAccepted,
     AppendRefused,
     HeartbeatResponse,
@@ -128,7 +128,7 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Flight(Struct, frozen=True, kw_only=True):
+class Flight(Struct, frozen=True, kw_only=True, gc=False):
     """One message that left; ``fate`` is what was known then, ``due`` when it should arrive, if that is known."""
 
     id: MessageId
@@ -212,8 +212,14 @@ def kind_of(event: Event) -> Kind:
     return _KINDS[type(event)]
 
 
+_WITHOUT_PEER = (Fire, Stored, Propose, Read)
+"""The most frequent events that are about no other node."""
+
+
 def peer_of(event: Event) -> NodeId | None:
     """The other node an event is about."""
+    if type(event) in _WITHOUT_PEER:
+        return None
     match event:
         case Receive(src=peer) | SnapshotGone(peer=peer) | Unreachable(peer=peer) | AllowRevert(peer=peer):
             return peer

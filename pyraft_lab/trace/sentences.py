@@ -1,6 +1,7 @@
 """One plain sentence for a step of Raft, with the section of the paper that decided it."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from pyraft_lab.engine.state import Step
 from pyraft_lab.trace.annotate.own import PREFIX
@@ -27,8 +28,9 @@ def sentence_of(step: Step, time: float | None = None) -> str:
 
 def headline(told: Sequence[Explained]) -> tuple[Explained, ...]:
     """The remarks without routine, where something else is worth telling; the first one stays."""
-    worth = [place for place, remark in enumerate(told) if remark.rule.importance > ROUTINE]
-    return tuple(remark for place, remark in enumerate(told) if not worth or place in {0, *worth})
+    if all(remark.rule.importance <= ROUTINE for remark in told):
+        return tuple(told)
+    return (told[0], *[remark for remark in told[1:] if remark.rule.importance > ROUTINE])
 
 
 def first_told(step: Step) -> str:
@@ -40,13 +42,18 @@ def first_told(step: Step) -> str:
 
 def predicate(told: Iterable[Explained]) -> str:
     """The texts of the remarks, one after the other."""
-    return "; ".join(remark.text for remark in told)
+    return "; ".join([remark.text for remark in told])
 
 
 def sections(told: Sequence[Explained]) -> str:
     """The sections in brackets, each once: the paper's, then the dissertation's, then other systems."""
     worth = [remark for remark in told if remark.rule.importance > ROUTINE] or told
-    parts = dict.fromkeys(part for remark in worth for part in remark.rule.section.split(", ") if part)
+    return _in_brackets(tuple([remark.rule.section for remark in worth]))
+
+
+@lru_cache(maxsize=1024)
+def _in_brackets(every: tuple[str, ...]) -> str:
+    parts = dict.fromkeys(part for section in every for part in section.split(", ") if part)
     found = (_of(parts, paper=True), _of(parts, paper=False))
     return f" ({'; '.join(filter(None, found))})" if any(found) else ""
 

@@ -56,9 +56,9 @@ def is_routine(record: Record, flights: Flights = NOTHING_KNOWN) -> bool:
     """Whether nothing worth a line of its own happened: heartbeats, leases renewed, a disk that caught up."""
     if record.step is None:
         return record.kind is Kind.UNDELIVERED and _is_heartbeat(record, flights)
-    if record.replies or record.detail or _released(record, record.step) or _lost(record):
+    if any(remark.rule.importance > ROUTINE for remark in remarks(record.step)):
         return False
-    return all(remark.rule.importance == ROUTINE for remark in remarks(record.step))
+    return not (record.replies or record.detail or _released(record, record.step) or _lost(record))
 
 
 def _is_heartbeat(record: Record, flights: Flights) -> bool:
@@ -68,8 +68,10 @@ def _is_heartbeat(record: Record, flights: Flights) -> bool:
 
 
 def _beats(flight: Flight) -> bool:
-    return isinstance(flight.message, (HeartbeatRequest, HeartbeatResponse))
+    return type(flight.message) in _HEARTBEATS
 
+
+_HEARTBEATS = frozenset({HeartbeatRequest, HeartbeatResponse})
 
 # What a record tells beyond its step
 
@@ -81,7 +83,7 @@ def _purpose(record: Record) -> str:
 
 def _released(record: Record, step: Step) -> str:
     """Promises that waited for the disk and leave now (§5.1: on stable storage before it answers)."""
-    if record.kind is not Kind.STORED:
+    if record.kind is not Kind.STORED or not record.sent:
         return ""
     at_once = [command.message for command in step.commands if isinstance(command, Send)]
     held = [flight for flight in record.sent if flight.message not in at_once]
@@ -91,6 +93,8 @@ def _released(record: Record, step: Step) -> str:
 def _lost(record: Record) -> str:
     """Messages that were lost at once, or whose link is cut; heartbeats are not named."""
     lost = [flight for flight in record.sent if flight.fate is not Fate.FLYING and not _beats(flight)]
+    if not lost:
+        return ""
     return "".join(f"; lost on the way: the {what} to {servers(dsts)}" for what, dsts in _together(lost))
 
 
@@ -104,6 +108,8 @@ def _together(flights: Iterable[Flight]) -> Iterable[tuple[str, list[NodeId]]]:
 
 def _ended(record: Record) -> str:
     """Calls of clients that end here; those that fail for the same reason are told together."""
+    if not record.replies:
+        return ""
     told = [_reply(reply) for reply in record.replies if reply.ok]
     reasons: dict[str, list[Reply]] = {}
     for reply in record.replies:

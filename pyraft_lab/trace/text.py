@@ -1,6 +1,7 @@
 """How a story names servers, entries, commands, voter sets and messages: simple words, the same everywhere."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, assert_never
 
 from pyraft_lab.command import Batch, unseal
@@ -28,6 +29,8 @@ from pyraft_lab.engine.types import Index, LogId, NodeId
 
 LONGEST = 40
 """Characters of a command that a sentence shows."""
+SHORT_COMMAND = 256
+"""Bytes of a command up to which its text is kept, for the next node that has it."""
 
 
 def server(node: NodeId) -> str:
@@ -109,6 +112,10 @@ def command_text(data: bytes) -> str:
     >>> command_text(b"hello")
     "'hello'"
     """
+    return _short_command_text(data) if len(data) <= SHORT_COMMAND else _command_text(data)
+
+
+def _command_text(data: bytes) -> str:
     try:
         command, sealed = unseal(data)
     except ValueError:
@@ -116,6 +123,9 @@ def command_text(data: bytes) -> str:
     if isinstance(sealed, Batch):
         return shortened(f"{len(command)} commands: {', '.join(map(_one_command, command[:3]))}")
     return shortened(_one_command(command))
+
+
+_short_command_text = lru_cache(maxsize=4096)(_command_text)  # every node appends the same command
 
 
 def _one_command(command: Any) -> str:

@@ -10,12 +10,14 @@ from pyraft_lab.errors import RecordNotFound
 from pyraft_lab.extras import needed
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Record
+from pyraft_lab.trace.tables import Tables, with_rules
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from pyraft_lab.network.address import Certificates
     from pyraft_lab.runtime.trace_stream import FollowedTrace
+    from pyraft_lab.trace.columns import Table
     from pyraft_lab.trace.coverage import Coverage
     from pyraft_lab.trace.questions import Explanation
 
@@ -33,13 +35,12 @@ class Trace:
         self._records: deque[Record] | list[Record] = (
             given.all_of("records", records, Record) if limit is None else deque(records, limit)
         )
-        self._seen = len(self._records)
-        self._frames: dict[str, tuple[int, pd.DataFrame]] = {}
+        self._tables = Tables()
+        self._frames: dict[str, tuple[object, pd.DataFrame]] = {}
 
     def __call__(self, record: Record) -> None:
         """Keep one more record; what makes a trace an observer."""
         self._records.append(record)
-        self._seen += 1
 
     def __len__(self) -> int:
         return len(self._records)
@@ -75,10 +76,10 @@ class Trace:
         return Trace(self._records[: max(0, events - first)])
 
     def frozen_copy(self) -> "Trace":
-        """What is kept at this moment, for one look at all of it while a live cluster goes on; frames are shared."""
+        """What is kept at this moment, for one look at all of it while a live cluster goes on; tables are shared."""
         still = Trace()
-        still._seen, still._frames = self._seen, self._frames
-        still._records = list(self.records)
+        still._tables, still._frames = self._tables, self._frames
+        still._records = self._records[:] if isinstance(self._records, list) else list(self._records.copy())
         return still
 
     @property
@@ -100,6 +101,11 @@ class Trace:
     def entries(self) -> "pd.DataFrame":
         """One row for each entry on each node, with the times of its life."""
         return self._frame("entries")
+
+    @property
+    def calls(self) -> "pd.DataFrame":
+        """One row for each client call: ``id client kind input output invoked returned node ok error``."""
+        return self._frame("calls")
 
     @property
     def gaps(self) -> "pd.DataFrame":
@@ -175,11 +181,22 @@ class Trace:
         given.name("cluster", cluster)
         return FollowedTrace(broker, cluster, certificates=certificates)
 
-    def _frame(self, name: str) -> "pd.DataFrame":
-        from pyraft_lab.trace.frames import FRAMES
+    def table(self, name: str) -> "Table":
+        """The frame ``name`` as plain columns, without pandas: ``events messages states entries calls gaps``.
 
+        Only what happened since the last call is read. The column ``rule`` of the events is a table of its own,
+        ``rules``, since naming the clause of Raft that decided each step takes longer than all the rest. The table is
+        shared: do not change it.
+        """
+        kept = self._records
+        return self._tables.get(name, kept if isinstance(kept, list) else tuple(kept.copy()))
+
+    def _frame(self, name: str) -> "pd.DataFrame":
+        from pyraft_lab.trace.frames import frame
+
+        table = self.table(name)
         kept = self._frames.get(name)
-        if kept is None or kept[0] != self._seen:
-            kept = (self._seen, FRAMES[name](self.records))
-            self._frames[name] = kept
+        if kept is None or kept[0] is not table:
+            whole = with_rules(table, self.table("rules")) if name == "events" else table
+            kept = self._frames[name] = (table, frame(whole))
         return kept[1].copy(deep=False)  # whoever gets it may change it: pandas copies what is written to

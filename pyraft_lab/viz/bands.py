@@ -1,15 +1,13 @@
 """The roles of servers as bands: hue and numeral are the term, border, hatching and word the role."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import pandas as pd
-import plotly.graph_objects as go
+from msgspec.structs import replace
 
 from pyraft_lab.term_colours import NO_TERM, term_colour
-from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import palette, theme
-from pyraft_lab.viz.source import Frames, separations, spans
+from pyraft_lab.viz.sketch import Sketch
+from pyraft_lab.viz.source import Run, Span, separations, spans
 
 WIDTH = 800
 """The approximate width of a chart's time axis in pixels; a label is drawn in a band if it fits."""
@@ -17,40 +15,39 @@ CHARACTER_WIDTH = 6.8
 """The approximate width of a character in pixels."""
 
 
-def role_bands(trace: Trace | Frames, lanes: Sequence[int], begin: float, end: float) -> pd.DataFrame:
-    """The roles of a chart's nodes between two times: ``node start stop term role``."""
-    bands = spans(trace, end)
-    seen = bands[(bands["stop"] > begin) & (bands["start"] < end) & bands["node"].isin(lanes)].copy()
-    seen["start"], seen["stop"] = seen["start"].clip(lower=begin), seen["stop"].clip(upper=end)
-    return seen
+def role_bands(run: Run, lanes: Sequence[int], begin: float, end: float) -> list[Span]:
+    """The roles of a chart's nodes between two times, cut at both."""
+    return [
+        replace(one, start=max(one.start, begin), stop=min(one.stop, end))
+        for one in spans(run, end)
+        if one.stop > begin and one.start < end and one.node in lanes
+    ]
 
 
 def draw(
-    fig: go.Figure, bands: pd.DataFrame, lanes: Sequence[int], *, width: float, room: float, indent: str = ""
+    fig: Sketch, bands: Sequence[Span], lanes: Sequence[int], *, width: float, room: float, indent: str = ""
 ) -> None:
     """Each stretch of a node's life as a bar, a trace for each role; the chart shows ``room`` seconds."""
     place = {node: lane for lane, node in enumerate(lanes)}
-    for role, part in bands.groupby("role", sort=True):
-        look, length = str(role), part["stop"] - part["start"]
-        rows: list[Any] = list(part.itertuples())
-        fills = [fill(row) for row in rows]
+    for role in sorted({one.role for one in bands}):
+        rows = [one for one in bands if one.role == role]
         fig.add_bar(
-            name=look,
+            name=role,
             orientation="h",
-            base=part["start"],
-            x=length,
+            base=[row.start for row in rows],
+            x=[row.stop - row.start for row in rows],
             y=[place[row.node] for row in rows],
-            width=width if look != "learner" else width * 0.7,
+            width=width if role != "learner" else width * 0.7,
             text=[fitting(row, room, indent) for row in rows],
             textposition="inside",
             insidetextanchor="start",
             textangle=0,
             textfont={"color": [text_colour(row) for row in rows], "size": 11},
             marker={
-                "color": fills,
-                "line": {"color": palette.TEXT, "width": theme.ROLE_BORDER.get(look, 0.8)},
+                "color": [fill(row) for row in rows],
+                "line": {"color": palette.TEXT, "width": theme.ROLE_BORDER.get(role, 0.8)},
                 "pattern": {
-                    "shape": theme.ROLE_HATCH.get(look, ""),
+                    "shape": theme.ROLE_HATCH.get(role, ""),
                     "fillmode": "overlay",
                     "fgcolor": palette.TEXT,
                     "fgopacity": 0.35,
@@ -64,17 +61,17 @@ def draw(
         )
 
 
-def fill(row: Any) -> str:
+def fill(row: Span) -> str:
     """The colour of a band."""
     return NO_TERM if row.role in theme.NOT_TAKING_PART else term_colour(row.term)
 
 
-def text_colour(row: Any) -> str:
+def text_colour(row: Span) -> str:
     """The colour of the text in a band."""
     return palette.NUMERAL if row.role in theme.NOT_TAKING_PART else theme.numeral_colour(row.term)
 
 
-def fitting(row: Any, room: float, indent: str = "") -> str:
+def fitting(row: Span, room: float, indent: str = "") -> str:
     """The longest label that fits: role and term, the term alone, or nothing."""
     pixels = (row.stop - row.start) / room * WIDTH - 6
     terms = "" if row.role in theme.NOT_TAKING_PART or not row.term else f" {row.term}"
@@ -83,7 +80,7 @@ def fitting(row: Any, room: float, indent: str = "") -> str:
     return next((word for word in words if len(word) * CHARACTER_WIDTH <= pixels), "")
 
 
-def band_in_words(row: Any) -> str:
+def band_in_words(row: Span) -> str:
     """A band in words."""
     if row.role in theme.NOT_TAKING_PART:
         return f"n{row.node} is {row.role}"
@@ -91,45 +88,44 @@ def band_in_words(row: Any) -> str:
     return f"n{row.node} {'leads' if row.role == 'leader' else f'is {article} {row.role} in'} term {row.term}"
 
 
-def key(bands: pd.DataFrame) -> str:
+def key(bands: Sequence[Span]) -> str:
     """The meaning of border and hatching in these bands."""
-    seen = set(bands["role"])
+    seen = {one.role for one in bands}
     return " · ".join(["colour and number: term", *(says for role, says in theme.ROLE_KEY.items() if role in seen)])
 
 
-def finding(bands: pd.DataFrame) -> str:
+def finding(bands: Sequence[Span]) -> str:
     """The leader at the end, and the number of leaderships.
 
-    >>> finding(pd.DataFrame({"node": [1], "start": [0.5], "stop": [2.0], "term": [1], "role": ["leader"]}))
+    >>> finding([Span(node=1, start=0.5, stop=2.0, term=1, role="leader")])
     'n1 leads term 1 from 0.500 s to the end'
     """
-    leads = bands[bands["role"] == "leader"].sort_values(["term", "start"])
-    if leads.empty:
+    leads = [one for one in bands if one.role == "leader"]
+    if not leads:
         return "nobody leads"
-    last: Any = next(leads.tail(1).itertuples())
-    until = "the end" if last.stop >= bands["stop"].max() else f"{last.stop:.3f} s"
+    last = max(leads, key=lambda one: (one.term, one.start))
+    until = "the end" if last.stop >= max(one.stop for one in bands) else f"{last.stop:.3f} s"
     count = f"; {len(leads)} leaderships" if len(leads) > 1 else ""
     return f"n{last.node} leads term {last.term} from {last.start:.3f} s to {until}{count}"
 
 
-def bands_in_words(bands: pd.DataFrame, lanes: Sequence[int], most: int = 6) -> str:
+def bands_in_words(bands: Sequence[Span], lanes: Sequence[int], most: int = 6) -> str:
     """The roles of each node in order; the last ones if there are many."""
-    return ". ".join(_life(node, bands[bands["node"] == node], most) for node in lanes)
+    return ". ".join(_life(node, [one for one in bands if one.node == node], most) for node in lanes)
 
 
-def _life(node: int, part: pd.DataFrame, most: int) -> str:
-    rows: list[Any] = list(part.tail(most).itertuples())
+def _life(node: int, bands: Sequence[Span], most: int) -> str:
     parts = [
         f"{row.role}{'' if row.role in theme.NOT_TAKING_PART else f' {row.term}'} from {row.start:.3f} s"
-        for row in rows
+        for row in bands[-most:]
     ]
-    left = f"(after {len(part) - len(rows)} others) " if len(part) > len(rows) else ""
+    left = f"(after {len(bands) - len(parts)} others) " if len(bands) > len(parts) else ""
     return f"n{node}: {left}{', '.join(parts) or 'nothing'}"
 
 
-def draw_cuts(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -> bool:
+def draw_cuts(fig: Sketch, run: Run, begin: float, end: float) -> bool:
     """Draw a lane above the others with the cut links; say whether there were any."""
-    cuts = separations(trace, begin, end)
+    cuts = separations(run, begin, end)
     for start, stop, said in cuts:
         fig.add_bar(
             name="links",

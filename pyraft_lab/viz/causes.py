@@ -5,8 +5,6 @@ from itertools import count
 from textwrap import wrap
 from typing import Any, NamedTuple
 
-import plotly.graph_objects as go
-
 from pyraft_lab.engine.messages import (
     AnyMessage,
     AppendAccepted,
@@ -22,7 +20,8 @@ from pyraft_lab.trace.questions import Explanation
 from pyraft_lab.trace.record import ANSWERS, EventId, Fate, Flight, Kind, Record
 from pyraft_lab.trace.text import message_name
 from pyraft_lab.viz import palette, theme
-from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.figure import draws
+from pyraft_lab.viz.sketch import Sketch
 
 STOPPED = (Kind.UNDELIVERED, Kind.DROP)
 """Records of messages that did not arrive."""
@@ -53,7 +52,8 @@ class Position(NamedTuple):
     y: int
 
 
-def why(answer: Explanation, *, title: str | None = None) -> Drawing:
+@draws
+def why(answer: Explanation, *, title: str | None = None) -> Sketch:
     """The causes of a fact, or the reasons against it: the answer of ``trace.why(…)`` or ``trace.why_not(…)``.
 
     A lane for each server and a disc for each record, oldest first and numbered as in the answer's text; an arrow is
@@ -69,7 +69,7 @@ def why(answer: Explanation, *, title: str | None = None) -> Drawing:
     reasons = _reasons(answer)
     fig = theme.figure(title or answer.answer, height=LANE * len(lanes), words=" ".join(answer.reasons))
     below = LINE * len(reasons)
-    fig.update_layout(height=fig.layout.height + below, margin={"l": 64, "b": fig.layout.margin.b + below})
+    fig.update_layout(height=fig.height + below, margin={"l": 64, "b": fig.margin["b"] + below})
     _draw_steps(fig, answer.records, places)
     _draw_arrows(fig, answer, places)
     _draw_missed(fig, answer, places, lanes)
@@ -94,7 +94,7 @@ def _reasons(answer: Explanation) -> list[str]:
 # Arrows
 
 
-def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[EventId, Position]) -> None:
+def _draw_steps(fig: Sketch, records: Sequence[Record], places: Mapping[EventId, Position]) -> None:
     """A faint line from one record to the next on the same server."""
     xs, ys = list[float | None](), list[float | None]()
     for node in sorted({one.node for one in records} - {OUTSIDE}):
@@ -104,7 +104,7 @@ def _draw_steps(fig: go.Figure, records: Sequence[Record], places: Mapping[Event
     fig.add_scatter(x=xs, y=ys, mode="lines", line={"color": palette.FAINT, "width": 1.4}, hoverinfo="skip")
 
 
-def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position]) -> None:
+def _draw_arrows(fig: Sketch, answer: Explanation, places: Mapping[EventId, Position]) -> None:
     """An arrow from the sender of each message to its effect."""
     for record in answer.records:
         flight = answer.flights.get(record.message or 0)
@@ -114,7 +114,7 @@ def _draw_arrows(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
             _arrow(fig, flight, tail, (head.x, head.y), words, heard=record.kind not in STOPPED)
 
 
-def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position], lanes: list[int]) -> None:
+def _draw_missed(fig: Sketch, answer: Explanation, places: Mapping[EventId, Position], lanes: list[int]) -> None:
     """Messages that never arrived: an arrow that ends in a cross."""
     for flight in answer.missed:
         if flight.cause in places:
@@ -122,14 +122,11 @@ def _draw_missed(fig: go.Figure, answer: Explanation, places: Mapping[EventId, P
             head = (tail.x + 0.5, tail.y + 0.8 * (lane - tail.y))
             fate = "under way" if flight.fate is Fate.FLYING else str(flight.fate)
             _arrow(fig, flight, tail, head, f"{_name(flight)}<br>sent {flight.sent:.4f} s, {fate}", heard=False)
-            fig.add_annotation(
-                x=head[0], y=head[1], xshift=10, xanchor="left", text=fate, showarrow=False, font={"size": 10}
-            )
+            word = theme.note(head[0], head[1], fate, xshift=10, font={"size": 10, "color": palette.TEXT})
+            fig.add_annotation(word)
 
 
-def _arrow(
-    fig: go.Figure, flight: Flight, tail: Position, head: tuple[float, float], words: str, *, heard: bool
-) -> None:
+def _arrow(fig: Sketch, flight: Flight, tail: Position, head: tuple[float, float], words: str, *, heard: bool) -> None:
     """One message with its letter; an answer is dotted."""
     answers = isinstance(flight.message, ANSWERS)
     letter_at = DOWNWARD if head[1] > tail.y else UPWARD
@@ -180,7 +177,7 @@ def _name(flight: Flight) -> str:
 # Records
 
 
-def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, Position]) -> None:
+def _draw_records(fig: Sketch, answer: Explanation, places: Mapping[EventId, Position]) -> None:
     """A numbered disc for each record, with its rule below and the whole sentence on hover."""
     records = answer.records
     terms = [one.step.after.term if one.step is not None else 0 for one in records]
@@ -202,15 +199,10 @@ def _draw_records(fig: go.Figure, answer: Explanation, places: Mapping[EventId, 
     )
     for record in records:
         place = places[record.id]
-        fig.add_annotation(
-            x=place.x,
-            y=place.y,
-            yshift=-17,
-            yanchor="top",
-            text="<br>".join(wrap(_word(record), CHARACTERS_PER_LINE["word"])),
-            showarrow=False,
-            font={"size": 10, "shadow": palette.HALO},
-        )
+        words = "<br>".join(wrap(_word(record), CHARACTERS_PER_LINE["word"]))
+        look = {"xanchor": "center", "yanchor": "top", "yshift": -17}
+        font = {"size": 10, "color": palette.TEXT, "shadow": palette.HALO}
+        fig.add_annotation(theme.note(place.x, place.y, words, font=font, **look))
 
 
 def _word(record: Record) -> str:
@@ -221,11 +213,11 @@ def _word(record: Record) -> str:
 # Around it
 
 
-def _axes(fig: go.Figure, records: Sequence[Record], lanes: list[int]) -> None:
+def _axes(fig: Sketch, records: Sequence[Record], lanes: list[int]) -> None:
     theme.lanes(fig, lanes)
     names: list[Any] = ["outside" if node == OUTSIDE else theme.node_name(node) for node in lanes]
-    fig.update_yaxes(ticktext=names, range=[len(lanes) - 0.3, -0.45])
-    fig.update_xaxes(
+    fig.update_y_axis(ticktext=names, range=[len(lanes) - 0.3, -0.45])
+    fig.update_x_axis(
         range=[0.5, max(len(records), 2) + 0.6],
         tickvals=list(range(1, len(records) + 1)),
         ticktext=[f"{one.time:.3f} s" for one in records],

@@ -1,19 +1,14 @@
-"""A figure with two alternatives: a static picture for pages without scripts, and a text for screen readers."""
+"""A Plotly figure with two alternatives: a static picture for pages without scripts, and a text for screen readers."""
 
-from base64 import b64encode
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
 from pyraft_lab.viz.palette import on_any_background
+from pyraft_lab.viz.sketch import WIDTH, twin, words_of
 from pyraft_lab.viz.svg import svg
-from pyraft_lab.viz.svg_marks import TAG
 
 FIGURE = "application/vnd.plotly.v1+json"
-
-TWIN = 860
-"""The width of a static picture in pixels."""
 
 
 class Drawing(go.Figure):  # type: ignore[misc]
@@ -24,9 +19,9 @@ class Drawing(go.Figure):  # type: ignore[misc]
         """The content of the picture as text."""
         return words_of(self)
 
-    def to_svg(self, width: int = TWIN) -> str:
-        """The figure as a static picture: SVG that needs neither a browser nor a network."""
-        return svg(self, width)
+    def to_svg(self, width: int = WIDTH) -> str:
+        """The figure as a static picture: SVG that needs neither a browser nor a network; ``width`` in pixels."""
+        return svg(self.to_plotly_json(), width)
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Plotly's own output, for light and dark pages; and the static picture."""
@@ -41,22 +36,3 @@ class Drawing(go.Figure):  # type: ignore[misc]
 def on_page(figure: go.Figure) -> go.Figure:
     """The figure for light and dark pages; figures of others keep their own colours."""
     return go.Figure(on_any_background(figure.to_plotly_json())) if isinstance(figure, Drawing) else figure
-
-
-def twin(figure: go.Figure) -> str:
-    """The static picture of a figure as HTML."""
-    return image(svg(figure, TWIN), words_of(figure))
-
-
-def words_of(figure: go.Figure) -> str:
-    """Title, finding and description of a figure, as sentences."""
-    title = figure.layout.title
-    more = (figure.layout.meta or {}).get("words", "")
-    parts = [title.text, title.subtitle.text, more]
-    return ". ".join(TAG.sub(" ", str(part)).strip(". ") for part in parts if part)
-
-
-def image(picture: str, words: str) -> str:
-    """A picture as HTML that untrusted notebooks also show, with its text for screen readers."""
-    data = b64encode(picture.encode()).decode()
-    return f'<img alt="{escape(words)}" src="data:image/svg+xml;base64,{data}" style="max-width:100%">'

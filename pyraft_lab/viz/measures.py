@@ -1,16 +1,19 @@
 """Pictures of speed: latency of commits, and snapshot transfers."""
 
-from typing import Any
+import math
+from collections.abc import Sequence
+from statistics import median
 
-import pandas as pd
-import plotly.graph_objects as go
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
-from pyraft_lab.trace.trace import Trace
+from pyraft_lab.trace.columns import Table
 from pyraft_lab.viz import bands, palette, theme
-from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.source import Drawable, Frames, spans, trace_of, window
+from pyraft_lab.viz.figure import draws
+from pyraft_lab.viz.sketch import Sketch
+from pyraft_lab.viz.source import EntryRow, Run, Source, run_of, spans, window
 
 MAX_POINTS = 2000
 """Above this number of commands a point represents several."""
@@ -18,68 +21,92 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross
 """The mark of each term, in addition to its colour."""
 
 
-def commit_latency(source: Drawable, *, title: str | None = None) -> Drawing:
+class Took(Struct, frozen=True, gc=False):
+    """A command and how long it took to commit; ``count`` says how many it stands for."""
+
+    term: int
+    index: int
+    node: int
+    appended: float
+    milliseconds: float
+    count: int
+
+
+@draws
+def commit_latency(source: Source, *, title: str | None = None) -> Sketch:
     """The time from append to commit of each command, in milliseconds; and the median.
 
     Grey marks times without a leader. With very many commands a point is the slowest of several and shows their number.
     """
-    trace = trace_of(source)
-    took = _took(trace)
-    begin, end = window(trace, None, None)
+    run = run_of(source)
+    every = _took(run.entries)
+    points = _thinned(every)
+    begin, end = window(run, None, None)
+    terms = sorted({one.term for one in points})
     fig = theme.figure(
         title or "Time from append to commit of each command",
-        _spread(took),
+        _spread(every, len(points)),
         height=230,
         key="colour and mark: term · dotted line: median · grey: no leader",
-        showlegend=took["term"].nunique() in range(2, 9),
+        showlegend=len(terms) in range(2, 9),
     )
-    _draw_leaderless(fig, trace, begin, end)
-    for term, part in took.groupby("term"):
-        _draw_term(fig, int(str(term)), part)
-    if len(took):
-        fig.add_hline(y=float(took["ms"].median()), line={"dash": "dot", "color": palette.TEXT, "width": 1.2})
+    _draw_leaderless(fig, run, begin, end)
+    for term in terms:
+        _draw_term(fig, term, [one for one in points if one.term == term])
+    if every:
+        middle = median(one.milliseconds for one in every)
+        fig.add_horizontal(middle, line={"dash": "dot", "color": palette.TEXT, "width": 1.2})
     theme.seconds(fig, begin, end)
-    top = 1.12 * float(took["ms"].max()) if len(took) else 1.0
-    fig.update_yaxes(title={"text": "milliseconds"}, range=[0, top], gridcolor=palette.HAIRLINE, zeroline=False)
+    top = 1.12 * max((one.milliseconds for one in points), default=1 / 1.12)
+    fig.update_y_axis(title={"text": "milliseconds"}, range=[0, top], gridcolor=palette.HAIRLINE, zeroline=False)
     return fig
 
 
-def _took(trace: Trace | Frames) -> pd.DataFrame:
-    """Commands that were committed, in their leader's log: ``index term node appended ms count``."""
-    entries = trace.entries[trace.entries["kind"] == "normal"]
-    own = entries[entries["node"] == entries["leader"]].dropna(subset=["appended", "committed"])
-    every = own.assign(ms=(own["committed"] - own["appended"]) * 1000, count=1)
+def _took(entries: Sequence[EntryRow]) -> list[Took]:
+    """Commands that were committed, in their leader's log."""
+    return [
+        Took(row.term, row.index, row.node, row.appended, (row.committed - row.appended) * 1000, 1)
+        for row in entries
+        if row.kind == "normal" and row.node == row.leader and row.appended is not None and row.committed is not None
+    ]
+
+
+def _thinned(every: Sequence[Took]) -> list[Took]:
+    """All of them, or of very many the slowest in each of many intervals and terms."""
     if len(every) <= MAX_POINTS:
-        return every
-    width = (every["appended"].max() - every["appended"].min()) / (MAX_POINTS / 2) or 1.0
-    groups = every.groupby([every["appended"] // width, every["term"]], group_keys=False)
-    counts = groups["ms"].transform("size")
-    return every.assign(count=counts).loc[groups["ms"].idxmax()]
+        return list(every)
+    times = [one.appended for one in every]
+    width = (max(times) - min(times)) / (MAX_POINTS / 2) or 1.0
+    groups: dict[tuple[float, int], list[Took]] = {}
+    for one in every:
+        groups.setdefault((one.appended // width, one.term), []).append(one)
+    return [
+        replace(max(group, key=lambda one: one.milliseconds), count=len(group)) for _, group in sorted(groups.items())
+    ]
 
 
-def _spread(took: pd.DataFrame) -> str:
-    if took.empty:
+def _spread(every: Sequence[Took], drawn: int) -> str:
+    if not every:
         return "no command was committed"
-    ms, every = took["ms"], int(took["count"].sum())
-    drawn = "" if every == len(took) else f"; a point is the slowest of several, {len(took):,} in all"
-    high = f", 95 of 100 within {ms.quantile(0.95):.1f} ms" if every >= 20 else ""
-    return f"{every:,} commands: median {ms.median():.1f} ms{high}, slowest {ms.max():.1f} ms{drawn}"
+    ms = sorted(one.milliseconds for one in every)
+    few = "" if len(ms) == drawn else f"; a point is the slowest of several, {drawn:,} in all"
+    high = f", 95 of 100 within {ms[math.ceil(0.95 * len(ms)) - 1]:.1f} ms" if len(ms) >= 20 else ""
+    return f"{len(ms):,} commands: median {median(ms):.1f} ms{high}, slowest {ms[-1]:.1f} ms{few}"
 
 
-def _draw_leaderless(fig: go.Figure, trace: Trace | Frames, begin: float, end: float) -> None:
+def _draw_leaderless(fig: Sketch, run: Run, begin: float, end: float) -> None:
     """Grey for times without a leader, from the end of one leadership to the start of the next."""
-    reigns = spans(trace, end)
+    bands = spans(run, end)
     at = begin
-    led: list[Any] = list(reigns[reigns["role"] == "leader"].sort_values("start").itertuples())
-    for row in led:
-        if float(row.start) > at:
-            _shade(fig, at, float(row.start))
-        at = max(at, float(row.stop))
-    if at < end and len(reigns):
+    for one in sorted((one for one in bands if one.role == "leader"), key=lambda one: one.start):
+        if one.start > at:
+            _shade(fig, at, one.start)
+        at = max(at, one.stop)
+    if at < end and bands:
         _shade(fig, at, end)
 
 
-def _shade(fig: go.Figure, start: float, stop: float) -> None:
+def _shade(fig: Sketch, start: float, stop: float) -> None:
     fig.add_shape(
         type="rect",
         x0=start,
@@ -93,11 +120,10 @@ def _shade(fig: go.Figure, start: float, stop: float) -> None:
     )
 
 
-def _draw_term(fig: go.Figure, term: int, part: pd.DataFrame) -> None:
-    rows: list[Any] = list(part.itertuples())
+def _draw_term(fig: Sketch, term: int, points: Sequence[Took]) -> None:
     fig.add_scatter(
-        x=part["appended"],
-        y=part["ms"].round(3),
+        x=[one.appended for one in points],
+        y=[round(one.milliseconds, 3) for one in points],
         mode="markers",
         name=f"term {term}",
         marker={
@@ -106,73 +132,99 @@ def _draw_term(fig: go.Figure, term: int, part: pd.DataFrame) -> None:
             "size": 8,
             "line": {"color": palette.TEXT, "width": 0.8},
         },
-        hovertext=[_told(row) for row in rows],
+        hovertext=[_told(one) for one in points],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
-def _told(row: Any) -> str:
+def _told(row: Took) -> str:
     several = f"<br>the slowest of {row.count} about this time" if row.count > 1 else ""
     return (
         f"entry {row.index} of n{row.node} in term {row.term}<br>"
-        f"appended at {row.appended:.3f} s, committed after {row.ms:.1f} ms{several}"
+        f"appended at {row.appended:.3f} s, committed after {row.milliseconds:.1f} ms{several}"
     )
 
 
 # Snapshots
 
 
+class Chunk(Struct, frozen=True, gc=False):
+    """One part of a snapshot on its way."""
+
+    src: int
+    dst: int
+    term: int
+    sent: float
+    received: float | None
+    due: float | None
+    fate: str
+    prev_index: int
+    offset: int
+    length: int
+    size: int
+
+    @property
+    def gone(self) -> bool:
+        """Whether it was lost."""
+        return self.fate not in {"delivered", "flying", "unknown"}
+
+    @property
+    def end(self) -> float:
+        """When it arrived, or would have."""
+        return next(time for time in (self.received, self.due, self.sent + 0.004) if time is not None)
+
+
+@draws
 def snapshots(
-    source: Drawable, *, start: float | None = None, stop: float | None = None, title: str | None = None
-) -> Drawing:
+    source: Source, *, start: float | None = None, stop: float | None = None, title: str | None = None
+) -> Sketch:
     """Snapshot transfers, a lane for each receiver: every chunk from sending to arrival, lost ones with ×.
 
     The height of a chunk in its lane is the position of its bytes; the lane is full when all bytes have arrived.
     """
     given.window(start, stop)
-    trace = trace_of(source)
-    chunks = trace.messages[trace.messages["kind"] == "SnapshotRequest"]
-    chunks = chunks[
-        (chunks["sent"] >= (start or 0.0)) & (chunks["sent"] <= (stop if stop is not None else float("inf")))
-    ]
+    chunks = _chunks(run_of(source).messages, start or 0.0, math.inf if stop is None else stop)
     title = title or "Snapshot transfers, chunk by chunk"
-    if chunks.empty:
+    if not chunks:
         return theme.empty_figure(title, "no snapshot was sent; crash a follower until the entries it needs are purged")
-    chunks = chunks.assign(gone=~chunks["fate"].isin(("delivered", "flying", "unknown")))
-    chunks["end"] = chunks["received"].fillna(chunks["due"]).fillna(chunks["sent"] + 0.004)
-    lanes = sorted(int(node) for node in chunks["dst"].unique())
+    lanes = sorted({one.dst for one in chunks})
     fig = theme.figure(
         title,
         _sent(chunks),
         height=96 * len(lanes),
         key="a block: a chunk, from sending to arrival · its height: which bytes · colour: term · ×: lost",
-        words=". ".join(_arrivals(node, chunks[chunks["dst"] == node]) for node in lanes),
+        words=". ".join(_arrivals(node, [one for one in chunks if one.dst == node]) for node in lanes),
         barmode="overlay",
     )
-    begin, end = float(chunks["sent"].min()), float(chunks["end"].max())
-    _draw_chunks(fig, list(chunks.itertuples()), lanes, end - begin)
+    begin, end = min(one.sent for one in chunks), max(one.end for one in chunks)
+    _draw_chunks(fig, chunks, lanes, end - begin)
     theme.lanes(fig, lanes)
     theme.seconds(fig, begin, end)
     return fig
 
 
-def _sent(chunks: pd.DataFrame) -> str:
-    whole = chunks.drop_duplicates(["dst", "prev_index"])
+def _chunks(messages: Table, start: float, stop: float) -> list[Chunk]:
+    """The snapshot chunks that were sent between two times."""
+    found = messages.rows_at(Chunk, messages.places("kind", "SnapshotRequest"))
+    return [one for one in found if start <= one.sent <= stop]
+
+
+def _sent(chunks: Sequence[Chunk]) -> str:
+    whole = list({(one.dst, one.prev_index): one for one in reversed(chunks)}.values())[::-1]
     many = "a snapshot" if len(whole) == 1 else f"{len(whole)} snapshots"
-    lost = int(chunks["gone"].sum())
-    first: list[Any] = list(whole.head(3).itertuples())
-    sizes = ", ".join(f"to n{row.dst} up to entry {row.prev_index} ({row.size} bytes)" for row in first)
+    lost = sum(one.gone for one in chunks)
+    sizes = ", ".join(f"to n{one.dst} up to entry {one.prev_index} ({one.size} bytes)" for one in whole[:3])
     more = " and others" if len(whole) > 3 else ""
     return f"{many} in {len(chunks)} chunks, {lost} of them lost: {sizes}{more}"
 
 
-def _arrivals(node: int, chunks: pd.DataFrame) -> str:
-    there = chunks[~chunks["gone"]]
-    last = f", the last at {there['end'].max():.3f} s" if len(there) else ""
+def _arrivals(node: int, chunks: Sequence[Chunk]) -> str:
+    there = [one for one in chunks if not one.gone]
+    last = f", the last at {max(one.end for one in there):.3f} s" if there else ""
     return f"n{node} received {len(there)} of {len(chunks)} chunks{last}"
 
 
-def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float) -> None:
+def _draw_chunks(fig: Sketch, rows: Sequence[Chunk], lanes: list[int], room: float) -> None:
     """A block for each chunk: its width is the time on the way, its height its share of the snapshot."""
     least = 0.006 * room
     share = [row.length / max(row.size, 1) for row in rows]
@@ -180,7 +232,7 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         lanes.index(row.dst) + 0.42 - 0.84 * (row.offset / max(row.size, 1) + part / 2)
         for row, part in zip(rows, share, strict=True)
     ]
-    colours = [palette.PAPER if row.gone else term_colour(int(row.term)) for row in rows]
+    colours = [palette.PAPER if row.gone else term_colour(row.term) for row in rows]
     fig.add_bar(
         orientation="h",
         base=[row.sent for row in rows],
@@ -193,7 +245,7 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         textangle=0,
         textfont={
             "size": 10,
-            "color": [palette.NUMERAL if row.gone else theme.numeral_colour(int(row.term)) for row in rows],
+            "color": [palette.NUMERAL if row.gone else theme.numeral_colour(row.term) for row in rows],
         },
         marker={"color": colours, "line": {"color": palette.TEXT, "width": 1}},
         hovertext=[_chunk(row) for row in rows],
@@ -214,10 +266,10 @@ def _draw_chunks(fig: go.Figure, rows: list[Any], lanes: list[int], room: float)
         hovertemplate="%{hovertext}<extra></extra>",
     )
     for lane in range(len(lanes) + 1):
-        fig.add_hline(y=lane - 0.5, line={"color": palette.HAIRLINE, "width": 1})
+        fig.add_horizontal(lane - 0.5, line={"color": palette.HAIRLINE, "width": 1})
 
 
-def _bytes(row: Any, room: float) -> str:
+def _bytes(row: Chunk, room: float) -> str:
     words = f"{row.length} B"
     fits = (row.end - row.sent) / room * bands.WIDTH > len(words) * bands.CHARACTER_WIDTH and row.length / max(
         row.size, 1
@@ -225,8 +277,8 @@ def _bytes(row: Any, room: float) -> str:
     return words if fits else ""
 
 
-def _chunk(row: Any) -> str:
-    fate = f"received at {row.received:.3f} s" if pd.notna(row.received) else str(row.fate)
+def _chunk(row: Chunk) -> str:
+    fate = f"received at {row.received:.3f} s" if row.received is not None else row.fate
     return (
         f"n{row.src} to n{row.dst}: bytes {row.offset} to {row.offset + row.length} of {row.size}<br>"
         f"of the snapshot up to entry {row.prev_index}<br>sent at {row.sent:.3f} s, {fate}"

@@ -1,15 +1,16 @@
 """The end of each log and its commit index over time: a lane for each server."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
-import pandas as pd
-import plotly.graph_objects as go
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pyraft_lab.term_colours import term_colour
+from pyraft_lab.trace.columns import MISSING
 from pyraft_lab.viz import bands, palette, theme
-from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.source import Drawable, nodes_of, trace_of, window
+from pyraft_lab.viz.figure import draws
+from pyraft_lab.viz.sketch import Sketch
+from pyraft_lab.viz.source import Run, Source, Span, nodes_of, run_of, window
 
 TALL = 0.8
 """The share of its lane that the longest log fills."""
@@ -18,56 +19,82 @@ MAX_STEPS = 1000
 KEY = "line: last entry in the log · filled: known to be committed there · colour and number: term of the server"
 
 
+class Point(Struct, frozen=True, gc=False):
+    """A server at a time: its term, its last index and its commit index."""
+
+    time: float
+    term: int
+    last_index: int
+    commit: int
+
+
+Points = Mapping[int, Sequence[Point]]
+"""The points of each server, in order of time."""
+
+
+@draws
 def progress(
-    source: Drawable,
+    source: Source,
     *,
     nodes: list[int] | None = None,
     start: float | None = None,
     stop: float | None = None,
     title: str | None = None,
-) -> Drawing:
+) -> Sketch:
     """The last index of each log over time, a lane for each server, filled up to its commit index.
 
     The commit index is not on disk: after a restart it starts at 0 again.
     """
-    trace = trace_of(source)
-    lanes = nodes_of(trace, nodes)
-    begin, end = window(trace, start, stop)
-    life = bands.role_bands(trace, lanes, begin, end)
-    states = trace.states[trace.states["node"].isin(lanes) & (trace.states["time"] <= end)]
-    most = max(1, int(states["last_index"].max())) if len(states) else 1
-    thick = {node: _thinned(states[states["node"] == node], begin, end) for node in lanes}
+    run = run_of(source)
+    lanes = nodes_of(run, nodes)
+    begin, end = window(run, start, stop)
+    life = bands.role_bands(run, lanes, begin, end)
+    every = _points(run, lanes, end)
+    most = max([1, *(point.last_index for points in every.values() for point in points)])
+    thin = {node: _thinned(points, begin, end) for node, points in every.items()}
     fig = theme.figure(
         title or "Last entry and commit index of each log",
-        _finding(thick, most),
+        _finding(thin, most),
         height=52 * max(len(lanes), 1),
-        key=KEY if "down" not in set(life["role"]) else f"{KEY} · grey and crossed: down",
-        words=". ".join(_in_words(node, rows) for node, rows in thick.items()),
+        key=KEY if all(one.role != "down" for one in life) else f"{KEY} · grey and crossed: down",
+        words=". ".join(_in_words(node, points) for node, points in thin.items()),
         barmode="overlay",
     )
-    bands.draw(fig, life[life["role"].isin(list(theme.NOT_TAKING_PART))], lanes, width=0.84, room=end - begin)
-    _draw_committed(fig, list(_stretches(thick, life, end)), lanes, most, end - begin)
-    _draw_last(fig, thick, lanes, most, end)
-    _draw_ends(fig, thick, lanes)
+    away = [one for one in life if one.role in theme.NOT_TAKING_PART]
+    bands.draw(fig, away, lanes, width=0.84, room=end - begin)
+    _draw_committed(fig, list(_stretches(thin, life, end)), lanes, most, end - begin)
+    _draw_last(fig, thin, lanes, most, end)
+    _draw_ends(fig, thin, lanes)
     theme.lanes(fig, lanes)
     theme.seconds(fig, begin, end)
     fig.update_layout(margin={"r": 96})
     return fig
 
 
-def _thinned(rows: pd.DataFrame, begin: float, end: float) -> pd.DataFrame:
-    """The steps of one server: its first values, and the values after each change."""
-    news = rows["last_index"].diff().ne(0) | rows["commit"].diff().ne(0) | rows["term"].diff().ne(0)
-    rows = rows[news.astype("boolean").fillna(value=True)]
-    earlier = rows[rows["time"] <= begin].tail(1)
-    rows = pd.concat([earlier.assign(time=begin), rows[rows["time"] > begin]])
-    if len(rows) <= MAX_STEPS:
-        return rows
-    return rows.groupby((rows["time"] - begin) // ((end - begin) / MAX_STEPS)).tail(1)
+def _points(run: Run, lanes: Sequence[int], end: float) -> dict[int, list[Point]]:
+    """Where a log's end, a commit index or a term is another one than before, up to ``end``."""
+    found: dict[int, list[Point]] = {node: [] for node in lanes}
+    last: dict[int, list[int]] = {}
+    names = ("time", "node", "term", "last_index", "commit")
+    for time, node, *now in zip(*run.columns(*(("states", name) for name in names)), strict=True):
+        if node in found and time <= end and last.get(node) != now:
+            last[node] = now
+            found[node].append(Point(time, *(0 if value == MISSING else value for value in now)))
+    return found
 
 
-def _finding(thick: dict[int, pd.DataFrame], most: int) -> str:
-    last = {node: int(rows["commit"].iloc[-1]) for node, rows in thick.items() if len(rows)}
+def _thinned(points: Sequence[Point], begin: float, end: float) -> list[Point]:
+    """The points of one server from ``begin`` on; if there are too many, the last in each of many intervals."""
+    earlier = [replace(point, time=begin) for point in points if point.time <= begin][-1:]
+    shown = [*earlier, *(point for point in points if point.time > begin)]
+    if len(shown) <= MAX_STEPS:
+        return shown
+    width = (end - begin) / MAX_STEPS
+    return list({(point.time - begin) // width: point for point in shown}.values())
+
+
+def _finding(thin: Points, most: int) -> str:
+    last = {node: points[-1].commit for node, points in thin.items() if points}
     if not last:
         return "nothing happened"
     low, high = min(last.values()), max(last.values())
@@ -77,10 +104,10 @@ def _finding(thick: dict[int, pd.DataFrame], most: int) -> str:
     return f"at the end {high} entries are known to be committed; {behind}: only {low}"
 
 
-def _in_words(node: int, rows: pd.DataFrame) -> str:
-    if rows.empty:
+def _in_words(node: int, points: Sequence[Point]) -> str:
+    if not points:
         return f"n{node} did nothing"
-    return f"n{node} ends with {rows['last_index'].iloc[-1]} entries, {rows['commit'].iloc[-1]} known to be committed"
+    return f"n{node} ends with {points[-1].last_index} entries, {points[-1].commit} known to be committed"
 
 
 # What is committed
@@ -94,27 +121,24 @@ class Stretch(list[tuple[float, float]]):
         self.node, self.term, self.stop = node, term, stop
 
 
-def _stretches(thick: dict[int, pd.DataFrame], life: pd.DataFrame, end: float) -> Iterator[Stretch]:
+def _stretches(thin: Points, life: Sequence[Span], end: float) -> Iterator[Stretch]:
     """Split where the term changes and where the server goes down."""
-    downs = life[life["role"] == "down"]
-    for node, rows in thick.items():
-        breaks = sorted(float(start) for start in downs.loc[downs["node"] == node, "start"])
+    for node, points in thin.items():
+        breaks = sorted(one.start for one in life if one.role == "down" and one.node == node)
         one: Stretch | None = None
-        told: list[Any] = list(rows.itertuples())
-        for row in told:
-            time, term, commit = float(row.time), int(row.term), int(row.commit)
-            if one is not None and (one.term != term or any(one[0][0] < at <= time for at in breaks)):
-                one.stop = min([time, *(at for at in breaks if one[0][0] < at)])
+        for point in points:
+            if one is not None and (one.term != point.term or any(one[0][0] < at <= point.time for at in breaks)):
+                one.stop = min([point.time, *(at for at in breaks if one[0][0] < at)])
                 yield one
                 one = None
-            one = one if one is not None else Stretch(node, term, end)
-            one.append((time, commit))
+            one = one if one is not None else Stretch(node, point.term, end)
+            one.append((point.time, point.commit))
         if one is not None:
             one.stop = min([end, *(at for at in breaks if one[0][0] < at)])
             yield one
 
 
-def _draw_committed(fig: go.Figure, every: list[Stretch], lanes: list[int], most: int, room: float) -> None:
+def _draw_committed(fig: Sketch, every: list[Stretch], lanes: list[int], most: int, room: float) -> None:
     """A filled shape for each term, a trace for each colour; the term's number at its start."""
     for colour in sorted({term_colour(one.term) for one in every}):
         xs: list[float | None] = []
@@ -157,18 +181,19 @@ def _height(lane: int, index: float, most: int) -> float:
     return round(lane + 0.42 - TALL * index / most, 4)
 
 
-def _draw_last(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int], most: int, end: float) -> None:
+def _draw_last(fig: Sketch, thin: Points, lanes: list[int], most: int, end: float) -> None:
     """The line of the last entry; hover shows both numbers."""
     for lane, node in enumerate(lanes):
-        rows: list[Any] = list(thick[node].itertuples())
-        if not rows:
+        points = thin[node]
+        if not points:
             continue
         said = [
-            f"n{node}: {row.last_index} entries, {row.commit} known to be committed<br>{row.time:.3f} s" for row in rows
+            f"n{node}: {point.last_index} entries, {point.commit} known to be committed<br>{point.time:.3f} s"
+            for point in points
         ]
         fig.add_scatter(
-            x=[*(round(float(row.time), 6) for row in rows), end],
-            y=[_height(lane, int(row.last_index), most) for row in (*rows, rows[-1])],
+            x=[*(round(point.time, 6) for point in points), end],
+            y=[_height(lane, point.last_index, most) for point in (*points, points[-1])],
             mode="lines",
             name=f"n{node}",
             line={"shape": "hv", "color": palette.TEXT, "width": 1.4},
@@ -177,9 +202,9 @@ def _draw_last(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int],
         )
 
 
-def _draw_ends(fig: go.Figure, thick: dict[int, pd.DataFrame], lanes: list[int]) -> None:
+def _draw_ends(fig: Sketch, thin: Points, lanes: list[int]) -> None:
     """The final numbers at the right."""
     for lane, node in enumerate(lanes):
-        if len(rows := thick[node]):
-            words = f"<b>{rows['commit'].iloc[-1]}</b> of {rows['last_index'].iloc[-1]}"
+        if points := thin[node]:
+            words = f"<b>{points[-1].commit}</b> of {points[-1].last_index}"
             fig.add_annotation(theme.note(1, lane, words, xref="paper", xshift=6))

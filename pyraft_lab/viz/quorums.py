@@ -4,20 +4,16 @@ import math
 from collections.abc import Sequence
 from itertools import chain
 
-import pandas as pd
-import plotly.graph_objects as go
-
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.trace import given
-from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import palette, theme
-from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.source import Drawable, Frames, since, spans, trace_of, window
+from pyraft_lab.viz.figure import draws
+from pyraft_lab.viz.sketch import Sketch
+from pyraft_lab.viz.source import EntryRow, Run, Source, has_happened, roles_at, run_of, states_at, window
 
 
-def quorums(
-    source: Drawable, *, index: int | None = None, at: float | None = None, title: str | None = None
-) -> Drawing:
+@draws
+def quorums(source: Source, *, index: int | None = None, at: float | None = None, title: str | None = None) -> Sketch:
     """Every voter set as a row: filled servers hold entry ``index`` on disk at time ``at``; each needs its majority.
 
     With ``index`` the membership is the one that decided on that entry; without it the figure shows the last entry,
@@ -25,11 +21,11 @@ def quorums(
     commits only when both say "enough" (§6).
     """
     given.whole("index", index, 1)
-    trace = trace_of(source)
-    _, when = window(trace, None, at, ends="at")
-    sets = voter_sets(trace, when if index is None else _decided(trace.entries, index, when))
-    holders, place = _holders(trace, index, when)
-    down = _down(trace, when)
+    run = run_of(source)
+    _, when = window(run, None, at, ends="at")
+    sets = voter_sets(run, when if index is None else _decided(run.entries, index, when))
+    holders, place = _holders(run, index, when)
+    down = {node for node, role in roles_at(run, when).items() if role == "down"}
     fig = theme.figure(
         title or f"Entry {place}: the servers that hold it, and the majorities it needs",
         _verdict(sets, holders, when),
@@ -42,7 +38,7 @@ def quorums(
     names = ["C-old", "C-new"] if len(sets) == 2 else [f"set {number + 1}" for number in range(len(sets))]
     for row, voters in enumerate(sets):
         _draw_set(fig, row, voters, members, holders=holders, down=down)
-    fig.update_yaxes(
+    fig.update_y_axis(
         tickvals=list(range(len(sets))),
         ticktext=["voters"] if len(sets) == 1 else names,
         range=[len(sets) - 0.45, -0.55],
@@ -50,14 +46,15 @@ def quorums(
         zeroline=False,
         fixedrange=True,
     )
-    fig.update_xaxes(visible=False, range=[-0.6, max(len(members) + 2.6, 8.0)], fixedrange=True)
+    fig.update_x_axis(visible=False, range=[-0.6, max(len(members) + 2.6, 8.0)], fixedrange=True)
     return fig
 
 
-def _decided(entries: pd.DataFrame, index: int, when: float) -> float:
+def _decided(entries: Sequence[EntryRow], index: int, when: float) -> float:
     """The last time before the entry was known to be committed: the voters of that time decided on it."""
-    known = entries.loc[(entries["index"] == index) & (entries["committed"] <= when), "committed"].min()
-    return when if pd.isna(known) else math.nextafter(float(known), 0.0)
+    times = (row.committed for row in entries if row.index == index)
+    known = min((time for time in times if time is not None and time <= when), default=None)
+    return when if known is None else math.nextafter(known, 0.0)
 
 
 def _verdict(sets: Sequence[Sequence[int]], holders: set[int], when: float) -> str:
@@ -79,23 +76,16 @@ def _in_words(voters: Sequence[int], holders: set[int]) -> str:
     return f"of {', '.join(map(theme.node_name, voters))} {held} holds it"
 
 
-def _down(trace: Trace | Frames, when: float) -> set[int]:
-    """The servers that are down at ``when``."""
-    now = spans(trace, when)
-    roles = now[now["start"] <= when].groupby("node")["role"].last()
-    return {int(str(node)) for node in roles[roles == "down"].index}
-
-
-def voter_sets(trace: Trace | Frames, when: float) -> list[list[int]]:
+def voter_sets(run: Run, when: float) -> list[list[int]]:
     """The voter sets of the newest log at ``when``; from entries alone, those of the newest membership entry."""
-    states = trace.states[trace.states["time"] <= when].dropna(subset=["membership"])
-    if len(states):
-        newest = str(states.sort_values(["last_term", "last_index", "time"]).iloc[-1]["membership"])
+    states = [row for row in states_at(run, when).values() if row.membership is not None]
+    told = [row for row in run.entries if row.kind == "membership" and row.since is not None and row.since <= when]
+    if states:
+        newest = str(max(states, key=lambda row: (row.last_term, row.last_index, row.time)).membership)
+    elif told:
+        newest = max(told, key=lambda row: (row.term, row.index)).data
     else:
-        told = trace.entries[(trace.entries["kind"] == "membership") & (since(trace.entries) <= when)]
-        if told.empty:
-            raise PyraftError(f"no membership is known at {when:g} s: draw a trace, its states or its entries")
-        newest = str(told.sort_values(["term", "index"]).iloc[-1]["data"])
+        raise PyraftError(f"no membership is known at {when:g} s: draw a trace, its states or its entries")
     return [_ids(part) for part in newest.split(" learners ")[0].split(" + ")]
 
 
@@ -103,39 +93,44 @@ def _ids(text: str) -> list[int]:
     return [int(part) for part in text.strip("{}").split(",") if part.isdigit()]
 
 
-def _holders(trace: Trace | Frames, index: int | None, when: float) -> tuple[set[int], int]:
-    """The servers with the entry on disk at ``when``, and its term: if several differ, the leader's."""
-    entries = trace.entries
-    stored = entries[(entries["stored"] <= when) & ~(entries["truncated"] <= when)]
-    appended = entries[(since(entries) <= when) & ~(entries["truncated"] <= when)]
-    if appended.empty:
+def _holders(run: Run, index: int | None, when: float) -> tuple[set[int], int]:
+    """The servers with the entry on disk at ``when``, and its index: if its term differs, the leader's entry counts."""
+    appended = [row for row in run.entries if row.is_in_log(when)]
+    if not appended:
         return set(), index or 0
-    place = int(appended["index"].max() if index is None else index)
-    rivals = appended[appended["index"] == place]
-    if rivals.empty:
+    place = max(row.index for row in appended) if index is None else index
+    rivals = [row for row in appended if row.index == place]
+    if not rivals:
         return set(), place
-    own = rivals[rivals["node"] == _leader(trace.states, when)]
-    term = (rivals if own.empty else own)["term"].max()
-    same = stored[(stored["index"] == place) & (stored["term"] == term)]
-    return {int(node) for node in same["node"]} | _covering(trace.states, place, when), place
+    leader = _leader(run, when)
+    term = max(row.term for row in [row for row in rivals if row.node == leader] or rivals)
+    same = {
+        row.node
+        for row in run.entries
+        if (row.index, row.term) == (place, term)
+        and has_happened(row.stored, when)
+        and not has_happened(row.truncated, when)
+    }
+    return same | _covering(run, place, when), place
 
 
-def _covering(states: pd.DataFrame, place: int, when: float) -> set[int]:
+def _covering(run: Run, place: int, when: float) -> set[int]:
     """The servers whose snapshot on disk covers the entry: their logs begin after it."""
-    now = states[states["time"] <= when].groupby("node").last()
-    stored = now["stored"].fillna(place) if "stored" in now else place
-    return {int(str(node)) for node in now[(now["first_index"] > place) & (stored >= place)].index}
+    return {
+        node
+        for node, row in states_at(run, when).items()
+        if row.first_index > place and (row.stored is None or row.stored >= place)
+    }
 
 
-def _leader(states: pd.DataFrame, when: float) -> int:
+def _leader(run: Run, when: float) -> int:
     """The leader of the highest term at ``when``; 0 if there is none."""
-    now = states[states["time"] <= when].groupby("node").last()
-    leaders = now[now["role"] == "leader"]
-    return int(str(leaders["term"].idxmax())) if len(leaders) else 0
+    leaders = [row for row in states_at(run, when).values() if row.role == "leader"]
+    return max(leaders, key=lambda row: row.term).node if leaders else 0
 
 
 def _draw_set(
-    fig: go.Figure, row: int, voters: Sequence[int], members: Sequence[int], *, holders: set[int], down: set[int]
+    fig: Sketch, row: int, voters: Sequence[int], members: Sequence[int], *, holders: set[int], down: set[int]
 ) -> None:
     held = len(set(voters) & holders)
     fills = [_fill(node, holders, down) for node in voters]

@@ -6,8 +6,6 @@ It supports only the parts that these figures use (bars, lines, marks, text, map
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import plotly.graph_objects as go
-
 from pyraft_lab.viz import svg_marks
 from pyraft_lab.viz.axes import axis, gridlines
 from pyraft_lab.viz.axis import Axis
@@ -18,9 +16,8 @@ LEGEND = 10.0
 """The left edge of a legend, in pixels."""
 
 
-def svg(figure: go.Figure, width: int) -> str:
-    """The whole picture."""
-    plain = figure.to_plotly_json()
+def svg(plain: Json, width: int) -> str:
+    """The whole picture; ``plain`` is Plotly's plain form of a figure, ``width`` in pixels."""
     layout, data = plain["layout"], [trace for trace in plain["data"] if trace.get("visible", True) is True]
     height = int(layout.get("height") or 400)
     box = _box(layout, width, height)

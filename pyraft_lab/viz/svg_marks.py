@@ -1,13 +1,12 @@
 """The parts of a static picture: text, rectangles, lines, marks, each as a piece of SVG."""
 
 import re
+from array import array
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape, unescape
 from math import atan2, cos, hypot, isnan, pi, sin
 from typing import Any
-
-import numpy as np
 
 from pyraft_lab.viz.axis import Axis
 from pyraft_lab.viz.palette import DEEP, NUMERAL, PAPER, SHALLOW, TEXT
@@ -28,6 +27,8 @@ PATTERNS = "<defs>" + "".join(
     f'<path d="{path}" stroke="{NUMERAL}" stroke-opacity=".4" fill="none"/></pattern>'
     for number, path in enumerate(HATCHES.values())
 ) + "</defs>"  # fmt: skip
+CODES = {"f8": "d", "f4": "f", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I"}
+"""Plotly's names of packed numbers, and Python's."""
 HATCH_IDS = {shape: f"h{number}" for number, shape in enumerate(HATCHES)}
 
 
@@ -45,10 +46,15 @@ def numbers(value: Any) -> list[Any]:
     if value is None:
         return []
     if isinstance(value, Mapping):  # an array of numbers, packed for the browser
-        packed = np.frombuffer(b64decode(value["bdata"]), dtype=value["dtype"])
-        shape = [int(size) for size in str(value["shape"]).split(",")] if "shape" in value else [len(packed)]
-        return list(packed.reshape(shape).tolist())
+        packed = array(CODES[value["dtype"]], b64decode(value["bdata"])).tolist()
+        rows, *columns = map(int, str(value.get("shape", len(packed))).split(","))
+        return packed if not columns else _in_rows(packed, rows)
     return list(value.tolist() if hasattr(value, "tolist") else value)
+
+
+def _in_rows(values: list[Any], rows: int) -> list[Any]:
+    size = len(values) // rows if rows else 0
+    return [values[row * size : (row + 1) * size] for row in range(rows)]
 
 
 def pick(value: Any, place: int, otherwise: Any) -> Any:

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
-import plotly.graph_objects as go
-
 from pyraft_lab.term_colours import DARK, term_colour
 from pyraft_lab.trace import given
-from pyraft_lab.viz.drawing import Drawing
 from pyraft_lab.viz.palette import FAINT, HAIRLINE, MUTED, NUMERAL, PAPER, TEXT
+from pyraft_lab.viz.sketch import Sketch
 
-WIDEST = {"title": 76, "finding": 92}
-"""How many characters of each fit a line of a narrow page."""
+WIDEST = {"title": 60, "finding": 74}
+"""How many characters of each fit a line of a figure at half the width of a page."""
 FONT = "DejaVu Sans, Verdana, sans-serif"
 
 GLYPHS = {
@@ -78,7 +76,7 @@ def figure(
     words: str = "",
     axis_below: bool = True,
     **layout: Any,
-) -> Drawing:
+) -> Sketch:
     """An empty figure in the style of this library; it needs no network and no template.
 
     ``title`` says what the figure shows, ``finding`` (below it) the result in these numbers, ``key`` (at the bottom)
@@ -90,7 +88,7 @@ def figure(
     legend = 24 if layout.get("showlegend") else 0
     axis = 48 if axis_below else 8
     top, bottom = 18 + 26 * len(heading), axis + 6 + 16 * len(lines) + legend
-    fig = Drawing()
+    fig = Sketch()
     fig.update_layout(
         template="none",
         title={
@@ -112,30 +110,32 @@ def figure(
         dragmode="pan",
         showlegend=False,
     )
-    fig.update_layout(title_subtitle={"font": {"size": 12, "color": MUTED}}, **layout)
+    fig.update_layout(title={"subtitle": {"text": "", "font": {"size": 12, "color": MUTED}}}, **layout)
     add_finding(fig, finding)
     for place, line in enumerate(lines):
         fig.add_annotation(note(0, 0, line, xref="paper", yref="paper", yshift=-(axis + 16 * place), yanchor="top"))
     return fig
 
 
-def empty_figure(title: str, why: str) -> Drawing:
+def empty_figure(title: str, why: str) -> Sketch:
     """A figure without data; ``why`` gives the reason, and what to do."""
     fig = figure(title, why, height=8, axis_below=False, words=f"nothing to see: {why}")
-    fig.update_xaxes(visible=False).update_yaxes(visible=False)
+    fig.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
     return fig
 
 
-def add_finding(fig: Drawing, finding: str) -> None:
+def add_finding(fig: Sketch, finding: str) -> None:
     """Write the finding below the title, with the space that it needs."""
-    said, before = wrap(finding, WIDEST["finding"]), fig.layout.title.subtitle.text
+    said, before = wrap(finding, WIDEST["finding"]), fig.layout["title"]["subtitle"]["text"]
     more = 18 * (len(said) - len(before.split("<br>") if before else []))
     fig.update_layout(
-        title_subtitle_text="<br>".join(said), margin_t=fig.layout.margin.t + more, height=fig.layout.height + more
+        title={"subtitle": {"text": "<br>".join(said)}},
+        margin={"t": fig.margin["t"] + more},
+        height=fig.height + more,
     )
 
 
-def wrapped(words: str, width: int = 86) -> list[str]:
+def wrapped(words: str, width: int = 74) -> list[str]:
     """The parts of a key, separated by dots, in lines that fit a narrow page.
 
     >>> wrapped("fill: term · border: role", 12)
@@ -156,9 +156,9 @@ def note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
     return {"x": x, "y": y, "text": text, **look, **more}
 
 
-def lanes(fig: go.Figure, nodes: Sequence[int], *, names: Sequence[str] | None = None, above: int = 0) -> None:
+def lanes(fig: Sketch, nodes: Sequence[int], *, names: Sequence[str] | None = None, above: int = 0) -> None:
     """The y axis with one lane for each server, the first on top, and ``above`` additional lanes on top of it."""
-    fig.update_yaxes(
+    fig.update_y_axis(
         tickvals=list(range(len(nodes))),
         ticktext=list(names or map(node_name, nodes)),
         range=[len(nodes) - 0.45, -0.55 - 0.62 * above],
@@ -168,10 +168,10 @@ def lanes(fig: go.Figure, nodes: Sequence[int], *, names: Sequence[str] | None =
     )
 
 
-def seconds(fig: go.Figure, start: float, stop: float) -> None:
+def seconds(fig: Sketch, start: float, stop: float) -> None:
     """The x axis of a chart in which time runs to the right."""
     room = max(stop - start, 1e-3) * 0.02
-    fig.update_xaxes(
+    fig.update_x_axis(
         title={"text": "seconds", "font": {"size": 12}, "standoff": 4},
         range=[start - room, stop + room],
         gridcolor=HAIRLINE,

@@ -1,10 +1,9 @@
 """Pictures of verdicts: a client history with its order, a broken run around its break, a sweep as a map."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
-
-import pandas as pd
-import plotly.graph_objects as go
+from numbers import Number
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.history import History, Operation
@@ -13,9 +12,13 @@ from pyraft_lab.term_colours import NO_TERM
 from pyraft_lab.trace import given
 from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import bands, palette, theme
-from pyraft_lab.viz.drawing import Drawing
-from pyraft_lab.viz.source import Drawable
+from pyraft_lab.viz.figure import draws
+from pyraft_lab.viz.sketch import Sketch
+from pyraft_lab.viz.source import Source
 from pyraft_lab.viz.timelines import space_time
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_LINES = 12
 """The maximum number of rows for one client."""
@@ -60,7 +63,8 @@ class HasViolations(Protocol):
         """The violations."""
 
 
-def history(source: History | Recorded | pd.DataFrame, *, title: str | None = None) -> Drawing:
+@draws
+def history(source: "History | Recorded | pd.DataFrame", *, title: str | None = None) -> Sketch:
     """Clients' operations as bars from call to return; from a ``Verdict`` also when each took effect.
 
     A diamond is an instant at which the operation may have happened; a hatched bar has no known end; an operation that
@@ -93,7 +97,7 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
         _draw_refusal(fig, each, places[each], start, end)
     if verdict is not None:
         _draw_points(fig, verdict, places)
-    fig.update_yaxes(
+    fig.update_y_axis(
         tickvals=[first[client] + (depth[client] - 1) / 2 for client in clients],
         ticktext=[f"client {client}" for client in clients],
         range=[sum(depth.values()) - 0.4, -0.6],
@@ -102,13 +106,13 @@ def history(source: History | Recorded | pd.DataFrame, *, title: str | None = No
         fixedrange=True,
     )
     for client in clients[1:]:
-        fig.add_hline(y=first[client] - 0.5, line={"color": palette.HAIRLINE, "width": 1})
+        fig.add_horizontal(first[client] - 0.5, line={"color": palette.HAIRLINE, "width": 1})
     theme.seconds(fig, start, end)
     fig.update_layout(margin={"l": 84})
     return fig
 
 
-def _operations(source: History | Recorded | pd.DataFrame) -> Sequence[Operation]:
+def _operations(source: "History | Recorded | pd.DataFrame") -> Sequence[Operation]:
     if isinstance(source, History):
         return source.operations
     if isinstance(source, Recorded):
@@ -119,7 +123,7 @@ def _operations(source: History | Recorded | pd.DataFrame) -> Sequence[Operation
 
 
 def _operation(row: Any) -> Operation:
-    returned = None if pd.isna(row.returned) else float(row.returned)
+    returned = float(row.returned) if row.returned == row.returned else None
     return Operation(row.client, float(row.call), returned, row.input, None if returned is None else row.output)
 
 
@@ -154,7 +158,7 @@ def _key(operations: Sequence[Operation], verdict: Verdict | None, blocked: set[
 
 
 def _draw_bars(
-    fig: go.Figure,
+    fig: Sketch,
     operations: Sequence[Operation],
     lanes: Sequence[int],
     *,
@@ -194,7 +198,7 @@ def _fitting(operation: Operation, share: float) -> str:
     return words if len(words) * bands.CHARACTER_WIDTH + 8 < share * bands.WIDTH else ""
 
 
-def _draw_refusal(fig: go.Figure, operation: Operation, row: int, start: float, end: float) -> None:
+def _draw_refusal(fig: Sketch, operation: Operation, row: int, start: float, end: float) -> None:
     """Name the operation that fits in no order beside its bar, which may be too short for text."""
     returned = end if operation.returned is None else operation.returned
     is_late = operation.call - start > end - returned
@@ -204,7 +208,7 @@ def _draw_refusal(fig: go.Figure, operation: Operation, row: int, start: float, 
     fig.add_annotation(theme.note(operation.call if is_late else returned, row, words, font=look, **place))
 
 
-def _draw_points(fig: go.Figure, verdict: Verdict, lanes: dict[Operation, int]) -> None:
+def _draw_points(fig: Sketch, verdict: Verdict, lanes: dict[Operation, int]) -> None:
     placed = list(zip(verdict.points, verdict.order, strict=True))
     fig.add_scatter(
         x=[at for at, _ in placed],
@@ -228,14 +232,15 @@ def _words(operation: Operation) -> str:
     return f"client {operation.client}: {_said(operation)}<br>called at {operation.call:.3f} s, {until}"
 
 
+@draws
 def counterexample(
-    source: HasViolations | Drawable,
+    source: "HasViolations | Source",
     *,
     at: float | None = None,
     what: str | None = None,
     before: float = 0.15,
     title: str | None = None,
-) -> Drawing:
+) -> Sketch:
     """The moments before a broken property, message by message; ``before`` is their length in seconds.
 
     A simulation knows its first violation; for a trace or a frame give ``at``, in seconds, and ``what``.
@@ -247,22 +252,22 @@ def counterexample(
         return theme.empty_figure(title or "The steps to the violation", "nothing was violated in this run")
     when, name, told = _broken(source, at, what)
     run = source.trace if isinstance(source, HasViolations) else source
-    fig = space_time(
+    fig = space_time.sketch(
         run,
         start=max(0.0, when - before),
         stop=when + before / 10,
         title=title or f"The steps to the violation: {name}",
     )
     theme.add_finding(fig, f"violated at {when:.3f} s: {told}")
-    fig.add_vline(x=when, line={"color": palette.TEXT, "width": 4})
-    late = when > sum(fig.layout.xaxis.range) / 2
+    fig.add_vertical(when, line={"color": palette.TEXT, "width": 4})
+    late = when > sum(fig.layout["xaxis"]["range"]) / 2
     side = {"xanchor": "right", "xshift": -6} if late else {"xanchor": "left", "xshift": 6}
     word = {**side, "yanchor": "top", "font": {"size": 12, "color": palette.TEXT, "shadow": palette.HALO}}
     fig.add_annotation(theme.note(when, 1, "<b>violated here</b>", yref="paper", **word))
     return fig
 
 
-def _broken(source: HasViolations | Drawable, at: float | None, what: str | None) -> tuple[float, str, str]:
+def _broken(source: "HasViolations | Source", at: float | None, what: str | None) -> tuple[float, str, str]:
     """The time, the name and the description of the violation."""
     if at is not None:
         return at, what or "a property", what or "a property of Raft"
@@ -272,7 +277,8 @@ def _broken(source: HasViolations | Drawable, at: float | None, what: str | None
     return broken.time, broken.name, broken.what
 
 
-def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None = None) -> Drawing:
+@draws
+def sweep(frame: "pd.DataFrame", *, x: str, y: str, value: str, title: str | None = None) -> Sketch:
     """A measure over two parameters as a map: the mean of the runs in each cell.
 
     ``customdata`` of each cell has the capsule of the run with the largest value.
@@ -282,21 +288,24 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
     for column in (x, y, value):
         if column not in frame.columns:
             raise PyraftError(f"the frame has no column {column!r}; it has {', '.join(map(str, frame.columns))}")
-    table = frame.pivot_table(index=y, columns=x, values=value, aggfunc="mean")
-    table = table.reindex(index=_in_order(frame[y]), columns=_in_order(frame[x]))
-    cells = frame.groupby([y, x])[value].mean()
-    low, high = float(cells.min()), float(cells.max())
+    capsules = frame["capsule"].tolist() if "capsule" in frame.columns else []
+    runs = list(zip(frame[x].tolist(), frame[y].tolist(), frame[value].tolist(), strict=True))
+    cells = _cells(runs)
+    xs, ys = (_in_order([run[place] for run in runs]) for place in (0, 1))
+    table = [[_mean(cells.get((column, row), [])) for column in xs] for row in ys]
+    means = [each for row in table for each in row if each is not None]
+    low, high = min(means, default=0.0), max(means, default=0.0)
     fig = theme.figure(
         title or f"{value} over {x} and {y}",
         f"mean of the runs of each cell, from {low:.3g} to {high:.3g}",
         height=max(180, 44 * len(table)),
-        words="; ".join(f"{y} {row}: {', '.join(f'{each:.3g}' for each in table.loc[row])}" for row in table.index),
+        words="; ".join(f"{y} {name}: {', '.join(map(_short, row))}" for name, row in zip(ys, table, strict=True)),
     )
     fig.add_heatmap(
-        x=[str(each) for each in table.columns],
-        y=[str(each) for each in table.index],
-        z=table.to_numpy(),
-        customdata=_capsules(frame, x, y, value, table),
+        x=[str(each) for each in xs],
+        y=[str(each) for each in ys],
+        z=table,
+        customdata=_capsules(runs, capsules, xs, ys),
         texttemplate="%{z:.3g}",
         textfont={"color": palette.NUMERAL},
         colorscale=[[0, palette.SHALLOW], [1, palette.DEEP]],
@@ -305,20 +314,50 @@ def sweep(frame: pd.DataFrame, *, x: str, y: str, value: str, title: str | None 
         colorbar={"title": {"text": value}},
         hovertemplate=f"{x} %{{x}}, {y} %{{y}}<br>{value} %{{z:.4g}}<extra></extra>",
     )
-    fig.update_xaxes(title={"text": x}, type="category")
-    fig.update_yaxes(title={"text": y}, type="category")
+    fig.update_x_axis(title={"text": x}, type="category")
+    fig.update_y_axis(title={"text": y}, type="category")
     return fig
 
 
-def _in_order(column: pd.Series) -> list[Any]:
+Ran = tuple[Any, Any, Any]
+"""One run of a sweep: its two parameters and its measure."""
+
+
+def _cells(runs: Sequence[Ran]) -> dict[tuple[Any, Any], list[float]]:
+    """The measures of each cell; a run without one (``NaN``) counts for nothing."""
+    found: dict[tuple[Any, Any], list[float]] = {}
+    for column, row, measure in runs:
+        if _is_known(measure):
+            found.setdefault((column, row), []).append(float(measure))
+    return found
+
+
+def _is_known(value: Any) -> bool:
+    """Whether it is neither ``None``, ``NaN`` nor ``<NA>``."""
+    return value is not None and str(value) not in {"nan", "<NA>", "NaT"}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _short(value: float | None) -> str:
+    return "no run" if value is None else f"{value:.3g}"
+
+
+def _in_order(values: Sequence[Any]) -> list[Any]:
     """The values of an axis: numbers by size, text in order of appearance."""
-    values = list(column.dropna().unique())
-    return sorted(values) if pd.api.types.is_numeric_dtype(column) else values
+    known = list(dict.fromkeys(value for value in values if _is_known(value)))
+    return sorted(known) if all(isinstance(value, Number) for value in known) else known
 
 
-def _capsules(frame: pd.DataFrame, x: str, y: str, value: str, table: pd.DataFrame) -> list[list[str]] | None:
-    if "capsule" not in frame.columns:
+def _capsules(runs: Sequence[Ran], capsules: Sequence[Any], xs: Sequence[Any], ys: Sequence[Any]) -> Any:
+    """The capsule of each cell's run with the largest value; ``None`` if the frame has no capsules."""
+    if not capsules:
         return None
-    most = frame.sort_values(value, ascending=False, kind="stable")
-    first = most.groupby([y, x])["capsule"].first()
-    return [[str(first.get((row, column), "")) for column in table.columns] for row in table.index]
+    most: dict[tuple[Any, Any], tuple[float, str]] = {}
+    for (column, row, measure), capsule in zip(runs, capsules, strict=True):
+        known = float(measure) if _is_known(measure) else float("-inf")
+        if (column, row) not in most or known > most[column, row][0]:
+            most[column, row] = (known, str(capsule))
+    return [[most.get((column, row), (0.0, ""))[1] for column in xs] for row in ys]

@@ -85,6 +85,74 @@ def keyed_history(seed: int, *, operations: int = 10_000, clients: int = 10, val
     return store_history(seed, ask=asks(values, keys=10), model=KV, operations=operations, clients=clients)
 
 
+def growing_history(
+    seed: int, *, operations: int = 1_700, clients: int = 50, keys: int = 10, wrong: int = 0
+) -> History:
+    """Long texts: half appends, nearly half reads, a few puts, many clients at a time on each key."""
+
+    def ask(chance: Random) -> Input:
+        key, number = f"k{chance.randrange(keys)}", chance.randrange(10**6)
+        words = [("append", key, f"x {number} y"), ("get", key), ("put", key, f"x {number} y")]
+        return chance.choices(words, weights=(50, 46, 4))[0]
+
+    return store_history(seed, ask=ask, model=KV, operations=operations, clients=clients, wrong=wrong)
+
+
+def tiny_growing_history(seed: int) -> History:
+    """Up to six operations on a short text, a list or a number at small whole times, answered at random."""
+    chance = Random(seed)
+    kind = chance.choice((_text_operation, _list_operation, _number_operation))
+    return History([_tiny(chance, client, *kind(chance)) for client in range(chance.randint(2, 6))])
+
+
+def _tiny(chance: Random, client: int, input: Input, output: object) -> Operation:
+    call = chance.randrange(8)
+    return Operation(client, call, None if chance.random() < 0.2 else call + chance.randrange(6), input, output)
+
+
+def _text_operation(chance: Random) -> tuple[Input, object]:
+    item, seen = chance.choice("ab"), chance.choice((None, "a", "b", "ab", "ba", "aab", "aba", "bab"))
+    return chance.choice(
+        [
+            (("append", item), None),
+            (("append", item), None),
+            (("get",), seen),
+            (("get",), seen),
+            (("put", item), None),
+            (("cas", seen, item), chance.random() < 0.7),
+            (("delete",), None),
+        ]
+    )
+
+
+def _list_operation(chance: Random) -> tuple[Input, object]:
+    item, seen = chance.randrange(2), chance.choice((None, 0, (0,), (1,), (0, 1), (1, 0), (0, 1, 1), (0, 0, 1)))
+    return chance.choice(
+        [
+            (("append", item), None),
+            (("append", (item,)), None),
+            (("append", item), None),
+            (("get",), seen),
+            (("get",), seen),
+            (("put", seen), None),
+        ]
+    )
+
+
+def _number_operation(chance: Random) -> tuple[Input, object]:
+    value = chance.randrange(4)
+    return chance.choice(
+        [
+            (("incr",), value),
+            (("incr", chance.choice((1, 2, "a"))), value),
+            (("get",), value or None),
+            (("put", value), None),
+            (("put", "a"), None),
+            (("delete",), None),
+        ]
+    )
+
+
 def hard_history(seed: int) -> History:
     """Ninety operations of twenty clients on one register of five values: a fifth unanswered, some answered wrong."""
     return store_history(seed, ask=asks(5), operations=90, clients=20, unanswered=0.2, wrong=4 * (seed % 4))

@@ -118,7 +118,7 @@ def test_up_to_names_the_story_is_as_short_and_as_true() -> None:
 def test_a_story_tells_an_act_a_line() -> None:
     report = explore(3, engine=broken.ForgetsItsVote(), bounds=replace(TWO, crashes=1))
     lines = report.story().splitlines()
-    assert lines[0] == "  1 n1: timer election runs out"
+    assert lines[0] == "  1 n1: its election timer fires"
     assert lines[3] == "  4 n2 crashes and restarts"
     assert lines[6] == "  7 n3 receives VoteResponse from n2"
 
@@ -307,7 +307,8 @@ def test_a_search_stops_at_its_bounds_and_says_that_there_is_more() -> None:
     assert (shallow.exhausted, shallow.depth) == (False, 3)
     assert not few.exhausted
     assert 100 <= few.worlds < 184
-    assert "there are more" in str(few)
+    assert "not finished: the 3 levels asked for, and there are more" in str(shallow)
+    assert "and there are more worlds than 100" in str(few)
 
 
 def test_bounds_refuse_what_makes_no_sense() -> None:

@@ -5,13 +5,25 @@ from operator import itemgetter
 from random import Random
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from pyraft_lab.check.linearize.linearizability import check_linearizable
+from pyraft_lab.check.linearize.search import Search
 from pyraft_lab.check.linearize.sequential_specs import KV, REGISTER, Input, SequentialSpec
 from pyraft_lab.check.linearize.verdict import Verdict
 from pyraft_lab.errors import HistoryError
 from pyraft_lab.history import History, Operation
-from tests.check.histories import asks, hard_history, keyed_history, on_key, store_history, tiny_history
+from pyraft_lab.sim.simulation import Simulation
+from tests.check.histories import (
+    asks,
+    growing_history,
+    hard_history,
+    keyed_history,
+    on_key,
+    store_history,
+    tiny_growing_history,
+    tiny_history,
+)
 from tests.check.judges import PlainSearch, every_order, fits, may_come_first
 
 SLOW = hard_history(21)  # a register that is refuted in some 100,000 steps
@@ -90,7 +102,7 @@ def test_a_cas_answers_whether_it_wrote() -> None:
     assert check(put(1, 0, 1), cas(3, 2, 2, 3, wrote=False), get(1, 4, 5))
 
 
-def test_a_store_knows_all_five_operations() -> None:
+def test_a_store_knows_all_six_operations() -> None:
     said: list[tuple[Input, object]] = [
         (("append", "x", "a"), None),
         (("append", "x", "b"), None),
@@ -104,9 +116,34 @@ def test_a_store_knows_all_five_operations() -> None:
         (("put", "y", 0), None),
         (("append", "y", 1), None),
         (("get", "y"), (0, 1)),
+        (("append", "y", (2, 3)), None),
+        (("get", "y"), (0, 1, 2, 3)),
+        (("incr", "z"), 1),
+        (("incr", "z", 5), 6),
+        (("get", "z"), 6),
     ]
     history = History([Operation(1, time, time + 0.5, *words) for time, words in enumerate(said)])
     assert check_linearizable(history, "kv")
+
+
+def test_an_incr_that_the_machine_refuses_changes_nothing() -> None:
+    said = [put("a", 0, 1), Operation(3, 2, None, ("incr", 2)), get("a", 3, 4)]
+    assert check(*said)
+    assert check(*said, get("a2", 5, 6)).ok is False
+
+
+def test_a_simulated_store_that_counts_is_linearizable() -> None:
+    sim = Simulation(nodes=3, seed=1)
+    sim.run_until(lambda s: s.leader)
+    for by in (1, 2):
+        sim.write({"op": "incr", "key": "x", "by": by})
+        sim.write({"op": "append", "key": "y", "value": [by]})
+        sim.run(0.2)
+    sim.read("x")
+    sim.read("y")
+    sim.run(0.2)
+    assert check_linearizable(sim.history, "kv")
+    assert [operation.output for operation in sim.history][-2:] == [3, (1, 2)]
 
 
 def test_the_answer_of_a_write_is_not_judged() -> None:
@@ -146,6 +183,22 @@ def longest(operations: Sequence[Operation], state: object) -> int:
             after = REGISTER.step(state, operation.input)[0]
             best = max(best, (operation.returned is not None) + longest(rest, after))
     return best
+
+
+def test_a_search_that_looks_ahead_agrees_with_brute_force() -> None:
+    found = {True: 0, False: 0}
+    for seed in range(4_000):
+        history = tiny_growing_history(seed) if seed % 3 else tiny_history(seed)
+        search = Search(history.operations, REGISTER, look_ahead_after=0)
+        search.advance(100_000)
+        assert search.ok is not None
+        assert search.ok is check_linearizable(history).ok
+        assert search.ok is every_order(list(history), REGISTER, None), history.to_jsonl()
+        found[search.ok] += 1
+        if not search.ok:
+            assert search.find_longest(100_000)
+            assert search.deepest.position == longest(list(history), None), history.to_jsonl()
+    assert min(found.values()) > 1_000
 
 
 def test_verdicts_agree_with_the_plain_search() -> None:
@@ -295,9 +348,9 @@ def test_a_model_of_ones_own_may_split_its_history() -> None:
 @pytest.mark.parametrize(
     ("model", "input", "words"),
     [
-        ("register", ("get", "x"), "a register knows get, put, cas, append and delete, but not"),
+        ("register", ("get", "x"), "a register knows get, put, cas, append, delete and incr, but not"),
         ("kv", ("get",), "a kv store knows"),
-        ("kv", ("incr", "x"), "but not ('incr', 'x')"),
+        ("kv", ("decr", "x"), "but not ('decr', 'x')"),
         ("queue", ("get",), "there is no model 'queue'; take 'register'"),
     ],
 )
@@ -322,6 +375,37 @@ def test_a_long_history_on_many_keys_takes_about_one_step_an_operation() -> None
     verdict = check_linearizable(history, "kv")
     assert verdict
     assert verdict.steps < 1.5 * len(history)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fifty_clients_that_append_to_ten_texts_take_a_few_steps_an_operation(seed: int) -> None:
+    """Every order of concurrent appends leaves another text; only the reads tell which one it was."""
+    history = growing_history(seed)
+    verdict = check_linearizable(history, "kv")
+    assert verdict
+    assert verdict.steps < 20 * len(history)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wrong_read_among_many_appends_is_refuted_soon(seed: int) -> None:
+    history = growing_history(seed, wrong=1)
+    verdict = check_linearizable(history, "kv")
+    assert verdict.ok is False
+    assert verdict.steps < 20 * len(history)
+
+
+def test_a_longest_order_that_is_not_proved_is_not_called_longest() -> None:
+    verdicts = [check_linearizable(growing_history(seed, wrong=1), "kv") for seed in range(3)]
+    said = {verdict.is_longest: verdict.explain().splitlines()[-1] for verdict in verdicts}
+    assert said[False] == "Some other order may place more, but none places all."
+
+
+def test_a_model_that_contradicts_itself_is_refused() -> None:
+    model = replace_struct(REGISTER, needs=lambda _input, _output: "never")
+    search = Search([put(2, 0, 8), put(1, 0, 9), get(1, 2, 3), get(2, 10, 11)], model, look_ahead_after=0)
+    search.advance(1_000)
+    with pytest.raises(HistoryError, match="deny an order that its step allows"):
+        search.find_longest(1_000)
 
 
 def test_an_operation_that_lasts_as_long_as_the_history_costs_little() -> None:

@@ -1,9 +1,9 @@
-"""Acting in the past makes a branch; what was only foreseen leaves no trace."""
+"""Acting makes a branch, at the newest moment of main too; what was only foreseen leaves no trace."""
 
 import pytest
 
 from pyraft_lab import PyraftError, Simulation
-from pyraft_lab.lab.actions import Crash, Drop, Write, parse_action
+from pyraft_lab.lab.actions import Crash, Drop, Restart, Write, parse_action
 from pyraft_lab.lab.branches import Branches
 
 
@@ -34,18 +34,46 @@ def test_an_order_here_and_now_is_given_to_the_simulation_itself() -> None:
     sim = led()
     branches = Branches(sim)
     branch = branches.act("main", branches["main"].last_event, sim.now, Crash(2))
-    assert branch.name == "main"
+    assert branch.sim is sim
     assert not sim.nodes[2].up
+
+
+def test_an_order_at_the_newest_moment_makes_a_branch_and_leaves_main_as_it_was() -> None:
+    branches = Branches(led())
+    main = branches["main"]
+    main.look_ahead(main.count + 50)
+    before, seen = main.recording.trace.digest(), main.last_event
+    branch = branches.act("main", seen, main.sim.now, Crash(2))
+    assert (branch.name, branch.parent, branch.at, branch.why) == ("what-if-1", "main", seen, "n2 crashed")
+    assert branches["main"].sim.nodes[2].up
+    branches["main"].follow(seen + 50)
+    assert branches["main"].recording.trace.digest() == before
+
+
+def test_a_further_order_at_the_newest_moment_of_a_branch_continues_it() -> None:
+    sim = led()
+    branches = Branches(sim)
+    first = branches.act("main", branches["main"].last_event, sim.now, Crash(2))
+    assert branches.act(first.name, first.last_event, sim.now, Restart(2)) is first
+    assert list(branches.all) == ["main", "what-if-1"]
+
+
+def test_an_impossible_order_at_the_newest_moment_makes_no_branch() -> None:
+    sim = led()
+    branches = Branches(sim)
+    with pytest.raises(PyraftError):
+        branches.act("main", branches["main"].last_event, sim.now, Restart(2))
+    assert list(branches.all) == ["main"]
 
 
 def test_an_order_makes_the_foreseen_undone() -> None:
     sim = led()
     branches = Branches(sim)
-    main = branches["main"]
-    main.look_ahead(main.count + 50)
-    seen, version = main.last_event, main.version
-    branches.act("main", seen, sim.now, Crash(2))
-    assert (main.last_event, main.version, main.kept) == (seen + 1, version + 1, seen + 1)
+    branch = branches.act("main", branches["main"].last_event, sim.now, Crash(2))
+    branch.look_ahead(branch.count + 50)
+    seen, version = branch.last_event, branch.version
+    branches.act(branch.name, seen, sim.now, Restart(2))
+    assert (branch.last_event, branch.version, branch.kept) == (seen + 1, version + 1, seen + 1)
 
 
 def test_an_order_in_the_past_makes_a_branch_and_leaves_the_old_future() -> None:

@@ -17,7 +17,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from pyraft_lab import Lab, Simulation
+from pyraft_lab import Config, Lab, Simulation
+from pyraft_lab.lab.wire import ViewName
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "artefacts"
@@ -94,9 +95,14 @@ class Seat:
         return int(self.root.locator(".rl-where").inner_text().split("event ")[1].split()[0])
 
     @property
-    def height_of_controls(self) -> float:
-        """How high the bar of controls is, in pixels."""
-        return float(self.root.locator(".rl-bar").bounding_box()["height"])
+    def places_of_controls(self) -> list[list[float]]:
+        """Where each control of the bar is, and how large, from the bar's corner."""
+        code = """(bar) => [...bar.querySelectorAll("button, input")].map((one) => {
+            const [a, b] = [one.getBoundingClientRect(), bar.getBoundingClientRect()];
+            return [a.x - b.x, a.y - b.y, a.width, a.height].map(Math.round);
+        })"""
+        places: list[list[float]] = self.root.locator(".rl-bar").evaluate(code)
+        return places
 
     def button(self, words: str) -> Any:
         """A button by its words."""
@@ -192,7 +198,8 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     seat = Seat(page)
     page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
     seat.root.scroll_into_view_if_needed()
-    first, height = seat.event, seat.height_of_controls
+    first, places = seat.event, seat.places_of_controls
+    assert fits(seat), "the whole Lab is seen at once"
     seat.shows("n1 candidate")
     visit.picture("1-opened")
 
@@ -204,6 +211,7 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     seat.button("Play").click()
     seat.wait_for_event(f"> {first + 8}")
     visit.picture("3-playing")
+    assert seat.places_of_controls == places, "the bar jumped when it began to play"
     seat.button("Pause").click()
     last = seat.event
 
@@ -220,7 +228,7 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     # the branch is not only known: the Lab has gone there, and will not go there again after the next click
     seat.root.locator("option:checked", has_text="dropped").first.wait_for(state="attached", timeout=SOON)
     visit.picture("4-dropped")
-    assert seat.height_of_controls == height, "the bar jumped when a branch came"
+    assert seat.places_of_controls == places, "the bar jumped when a branch came"
 
     seat.button("Reset").click()
     seat.button("Step").click()
@@ -235,6 +243,13 @@ def test_a_lab_in_jupyterlab_is_stepped_played_rewound_forked_and_crashed(visit:
     see_a_snapshot_arrive(visit)
     see_live_ones(visit)
     assert (visit.elsewhere, visit.complaints) == ([], [])
+
+
+def fits(seat: Seat) -> bool:
+    """Whether the whole Lab is no higher than the part of the window that JupyterLab leaves to it."""
+    height: float = seat.root.bounding_box()["height"]
+    room: float = seat.page.locator(".jp-Notebook").first.bounding_box()["height"]
+    return height < room
 
 
 def change_the_membership(visit: Visit, seat: Seat) -> None:
@@ -277,6 +292,7 @@ def see_live_ones(visit: Visit) -> None:
     live.root.focus()
     visit.page.keyboard.press("b")
     live.shows("held: choose one")
+    live.button("Freeze the timers too").wait_for(timeout=SOON)
     visit.page.keyboard.press("n")
     live.button("Deliver").wait_for(timeout=SOON)
     visit.picture("10-held")
@@ -303,6 +319,43 @@ def test_a_page_plays_without_kernel_and_network(visit: Visit, tmp_path: Path) -
     visit.picture("11-page")
     say_why_nothing_happens(seat)
     assert (visit.elsewhere, visit.complaints) == ([], [])
+
+
+def test_the_plain_view_plays_by_itself_stops_and_asks(visit: Visit, tmp_path: Path) -> None:
+    sim = Simulation(nodes=3, seed=3, config=Config(pre_vote=False))
+    lab = Lab(sim, view="ring", until=lambda one: one.leader, question="Which server leads now?")
+    visit.page.set_viewport_size({"width": 1400, "height": 900})
+    visit.page.goto(lab.to_html(tmp_path / "ring.html").as_uri())
+    seat = Seat(visit.page)
+    places = seat.places_of_controls
+    seat.shows("It plays by itself")
+    seat.shows("Which server leads now?")
+    seat.shows("n2 leads term 1")
+    seat.button("Play").wait_for(timeout=SOON)
+    assert seat.places_of_controls == places
+    visit.picture("13-plain")
+    seen = seat.root.inner_text()
+    assert not [word for word in ("§", "seed", "event ", "disk", "entry", "voters", "pre-vote") if word in seen]
+    for words, panel in (("Logs", ".rl-logs"), ("Tape", ".rl-tape"), ("Inspector", ".rl-inspector")):
+        assert not seat.root.locator(panel).is_visible()
+        seat.button(words).click()
+        assert seat.root.locator(panel).is_visible()
+    assert seat.root.locator(".rl-digest:visible").count() == 0, "equal pictures of equal states come later"
+    assert seat.places_of_controls == places
+    visit.picture("14-plain-opened")
+    assert (visit.elsewhere, visit.complaints) == ([], [])
+
+
+@pytest.mark.parametrize("view", ["ring", "full"])
+def test_the_lab_fits_a_page_of_700_pixels(visit: Visit, tmp_path: Path, view: ViewName) -> None:
+    visit.page.set_viewport_size({"width": 700, "height": 900})
+    visit.page.goto(Lab(Simulation(seed=7), view=view).to_html(tmp_path / "lab.html").as_uri())
+    seat = Seat(visit.page)
+    assert seat.root.bounding_box()["height"] < 800
+    assert visit.page.evaluate("() => document.documentElement.scrollWidth") <= 700
+    broken = "(line) => getComputedStyle(line).wordBreak + getComputedStyle(line).overflowWrap"
+    assert seat.root.locator(".rl-story").evaluate(broken) == "normalnormal", "a story does not break inside words"
+    visit.picture(f"15-narrow-{view}")
 
 
 def say_why_nothing_happens(seat: Seat) -> None:

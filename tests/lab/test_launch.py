@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Request, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 from pyraft_lab.cli import main
 from pyraft_lab.lab import launch
@@ -21,6 +21,13 @@ from pyraft_lab.lab import launch
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-for-this-test"  # the server listens on the loopback only, and only while the test runs
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+LONG = 60_000  # milliseconds for anything in a browser
+SAVED = "() => !document.querySelector('.lm-DockPanel-tabBar .jp-mod-current.jp-mod-dirty')"
+END_KERNELS = """async () => {
+    const xsrf = /_xsrf=([^;]+)/.exec(document.cookie)?.[1] ?? "";
+    for (const session of await (await fetch("/api/sessions")).json())
+        await fetch(`/api/sessions/${session.id}`, { method: "DELETE", headers: { "X-XSRFToken": xsrf } });
+}"""
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*")
 
 
@@ -30,6 +37,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")  # so that nobody's own settings and chapters are read or written
     for folder in ("chapters", "notebooks"):
         shutil.copytree(ROOT / folder, home / folder)
+    shutil.copy(ROOT / "pyproject.toml", home)  # it says where JupyterLab keeps the outputs of a chapter
     command = [
         sys.executable,
         "-m",
@@ -61,6 +69,35 @@ def test_markdown_opens_as_a_notebook_and_nothing_asks_for_news(address: str) ->
         "myst": "Jupytext Notebook",
     }
     assert setting(address, "@jupyterlab/apputils-extension:notification")["fetchNews"]["default"] == "false"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_chapter_opens_blank_and_shows_still_pictures_when_it_is_opened_again(address: str) -> None:
+    """Blank: no output. Run, saved and opened again without its kernel: pictures, and never a missing widget."""
+    first = f"{address.partition('?')[0].replace('/workspaces/pyraft-lab', '')}?token={TOKEN}&reset"
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        open_chapter(page, first)
+        assert page.locator(".jp-OutputArea-child").count() == 0
+        page.get_by_role("menuitem", name="Run", exact=True).first.click()
+        page.get_by_text("Run All Cells", exact=True).first.click()
+        page.locator(".raftlab").wait_for(timeout=LONG)
+        page.keyboard.press("Control+s")
+        page.wait_for_function(SAVED, timeout=LONG)
+        page.evaluate(END_KERNELS)
+        open_chapter(page, first)
+        picture = page.locator(".jp-OutputArea img[alt*='n2 leads term 1']")
+        picture.wait_for(timeout=LONG)
+        assert "Error displaying widget" not in page.locator(".jp-Notebook").inner_text()
+        assert page.locator(".raftlab").count() == 0
+        browser.close()
+
+
+def open_chapter(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=LONG)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=LONG)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

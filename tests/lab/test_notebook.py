@@ -6,7 +6,8 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellExecutionError
 
-from pyraft_lab.lab.notebook import WIDGET_VIEW, main, normalise, notebook_of
+from pyraft_lab.lab.notebook import main, normalise, notebook_of
+from pyraft_lab.lab.saving import WIDGET_VIEW, keep_stills
 
 CHAPTER = """---
 kernelspec:
@@ -65,3 +66,13 @@ def test_normalising_drops_widgets_timings_and_random_ids(tmp_path: Path) -> Non
     assert clean.cells[0].id == "cell-000"
     assert clean.cells[0].metadata == {}
     assert clean.cells[0].outputs[0].data == {"text/plain": "Figure"}
+
+
+def test_a_saved_notebook_keeps_still_pictures_instead_of_widgets() -> None:
+    both = nbformat.v4.new_output("display_data", {WIDGET_VIEW: {"model_id": "1f"}, "text/html": "<img>"})
+    alone = nbformat.v4.new_output("display_data", {WIDGET_VIEW: {"model_id": "2e"}})
+    cells = [nbformat.v4.new_markdown_cell("# Lab"), nbformat.v4.new_code_cell("Lab()", outputs=[both, alone])]
+    model = {"type": "notebook", "content": nbformat.v4.new_notebook(cells=cells)}
+    keep_stills(model, path="a.ipynb", contents_manager=None)
+    assert [set(output["data"]) for output in model["content"]["cells"][1]["outputs"]] == [{"text/html"}, {WIDGET_VIEW}]
+    keep_stills({"type": "file", "content": "a text"}, path="a.md")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from pyraft_lab import PyraftError, Simulation, Trace
-from pyraft_lab.lab.session import SimulationSession, TraceSession, open_at_election
+from pyraft_lab.lab.opening import open_at_election
+from pyraft_lab.lab.session import SimulationSession, TraceSession
 from pyraft_lab.lab.wire import plain
 
 
@@ -53,7 +54,7 @@ def test_an_order_is_answered_with_where_to_go() -> None:
     desk = fresh()
     event = len(desk.sim.trace) - 1
     *_, told = answers(desk, do="act", branch="main", event=event, time=0.0, order={"type": "crash", "node": 2})
-    assert plain(told) == {"type": "go", "branch": "main", "event": event + 1}
+    assert plain(told) == {"type": "go", "branch": "what-if-1", "event": event + 1}
 
 
 def test_the_place_is_told_as_a_picture_and_in_words() -> None:

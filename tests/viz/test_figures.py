@@ -9,10 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Config, History, Operation, PyraftError, Simulation, Weather, check_linearizable, hunt, viz
+from pyraft_lab.trace.columns import Table
 from pyraft_lab.trace.trace import Trace
 from pyraft_lab.viz import arrows
-from pyraft_lab.viz.drawing import Drawing, twin
-from pyraft_lab.viz.source import spans
+from pyraft_lab.viz.drawing import Drawing
+from pyraft_lab.viz.sketch import twin
+from pyraft_lab.viz.source import run_of, spans
 
 MOST_BYTES = 2_000_000
 MOST_TWIN = 300_000
@@ -45,16 +47,15 @@ def stormy_run() -> Simulation:
 
 
 class Growing(Trace):
-    """The trace of a cluster that is never at rest: whenever it is asked for its events, there is one more."""
+    """The trace of a cluster that is never at rest: whenever it is asked for a table, there is one record more."""
 
     def __init__(self, run: Trace, begin: int) -> None:
         super().__init__(run.records[:begin])
         self._still_to_come = iter(run.records[begin:])
 
-    @property
-    def events(self) -> pd.DataFrame:
+    def table(self, name: str) -> Table:
         self(next(self._still_to_come))
-        return super().events
+        return super().table(name)
 
 
 def test_a_figure_shows_one_moment_of_a_cluster_that_goes_on(long_run: Simulation) -> None:
@@ -96,8 +97,9 @@ def test_snapshots_histories_and_sweeps_stay_small_too(long_run: Simulation) -> 
 
 
 def test_too_many_arrows_are_bundled_and_none_is_left_out(long_run: Simulation) -> None:
-    seen = arrows.visible(long_run.trace.messages, list(long_run.nodes), 0.0, long_run.now, heartbeats=True)
-    assert len(seen) < len(long_run.trace.messages) == seen["count"].sum()
+    messages = long_run.trace.table("messages")
+    seen = arrows.visible(messages, list(long_run.nodes), 0.0, long_run.now, heartbeats=True)
+    assert len(seen) < len(messages) == sum(one.count for one in seen)
     figure = viz.space_time(long_run)
     assert f"{len(long_run.trace.messages):,} messages as {len(seen):,} arrows" in words_on(figure)
     assert any(text.startswith(("2 × ", "3 × ")) for trace in figure.data for text in (trace.hovertext or ()))
@@ -121,8 +123,7 @@ def test_a_server_that_restarts_as_it_was_is_down_no_longer() -> None:
     sim.run(0.01)
     sim.restart(1)
     sim.run(0.01)
-    bands = spans(sim.trace, sim.now)
-    assert bands.loc[bands["node"] == 1, "role"].tolist() == ["follower", "down", "follower"]
+    assert [one.role for one in spans(run_of(sim), sim.now) if one.node == 1] == ["follower", "down", "follower"]
 
 
 def test_who_is_paused_and_which_links_are_cut_is_seen() -> None:
@@ -138,7 +139,7 @@ def test_who_is_paused_and_which_links_are_cut_is_seen() -> None:
     bars = viz.roles(sim).data
     said = [text.split("<br>")[0] for bar in bars for text in bar.hovertext]
     assert {"n2 is paused", "links are cut: {1} | {2,3}", "links are cut: n3 to n1"} <= set(said)
-    assert spans(sim.trace, sim.now).query("node == 2")["role"].tolist()[:3] == ["follower", "paused", "follower"]
+    assert [one.role for one in spans(run_of(sim), sim.now) if one.node == 2][:3] == ["follower", "paused", "follower"]
 
 
 def test_the_term_is_written_into_a_band_and_not_only_its_colour(long_run: Simulation) -> None:
@@ -279,7 +280,7 @@ def _broken(sim: Simulation) -> bool:
 def test_a_sweep_is_a_map_whose_cells_carry_capsules() -> None:
     frame = pd.DataFrame({"loss": [0.0, 0.1], "spread": [1, 1], "time": [1.0, 2.0], "capsule": ["a", "b"]})
     (cells,) = viz.sweep(frame, x="loss", y="spread", value="time").data
-    assert cells.z.tolist() == [[1.0, 2.0]]
+    assert [list(row) for row in cells.z] == [[1.0, 2.0]]
     assert [list(row) for row in cells.customdata] == [["a", "b"]]
 
 
@@ -396,3 +397,23 @@ def test_a_run_without_anything_of_the_kind_makes_a_figure_that_says_so(
     assert why in figure.layout.title.subtitle.text
     assert why in figure.layout.meta["words"]
     assert not figure.data
+
+
+def test_logs_that_differ_in_between_do_not_agree_up_to_where_they_meet_again() -> None:
+    terms = {1: [1, 1, 3], 2: [1, 2, 3]}
+    rows = [
+        {"node": node, "index": index, "term": term, "leader": term, "kind": "normal", "data": "x=1", "appended": 0.1}
+        for node, log in terms.items()
+        for index, term in enumerate(log, 1)
+    ]
+    entries = pd.DataFrame(rows).assign(stored=0.1, committed=0.2, applied=None, truncated=None)
+    assert "known to be committed up to 3; the logs agree up to 1, the longest ends at 3" in viz.logs(entries).story
+
+
+def test_entries_of_two_leaders_of_one_term_are_two_entries() -> None:
+    rows = [
+        {"node": node, "index": 1, "term": 1, "leader": node, "kind": "blank", "data": "", "appended": 0.1}
+        for node in (1, 2)
+    ]
+    entries = pd.DataFrame(rows).assign(stored=0.1, committed=None, applied=None, truncated=None)
+    assert "the logs agree in no entry" in viz.logs(entries).story

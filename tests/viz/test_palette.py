@@ -8,7 +8,8 @@ import pytest
 from pyraft_lab import Simulation, viz
 from pyraft_lab.term_colours import NO_TERM, PALETTE, term_colour
 from pyraft_lab.viz import palette, theme
-from pyraft_lab.viz.drawing import Drawing, on_page, twin
+from pyraft_lab.viz.drawing import Drawing, on_page
+from pyraft_lab.viz.sketch import twin
 
 PAGES = {"white": "#FFFFFF", "JupyterLab's dark": "#111111", "the site's dark": "#1E2129"}
 DARK = "#16191D"
@@ -81,7 +82,7 @@ def test_a_long_title_takes_as_many_lines_as_it_needs() -> None:
     sim = run()
     short, long = (viz.logs(sim, title=title) for title in ("Logs", "What all the logs hold " * 6))
     lines = long.layout.title.text.split("<br>")
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert long.layout.margin.t > short.layout.margin.t
     assert long.story.startswith("What all the logs hold What")
 

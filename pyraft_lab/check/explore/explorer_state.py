@@ -7,11 +7,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pyraft_lab.check.explore.history_variables import HistoryVariables
+from pyraft_lab.check.explore.reads import ReadAsked, ReadRefused
 from pyraft_lab.check.explore.server_state import LocalStep, Message, ServerState, expire, restart, settle, sync, turn
 from pyraft_lab.command import encode
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
-from pyraft_lab.engine.events import BuildSnapshot, ChangeMembership, Event, Propose, Receive
+from pyraft_lab.engine.events import (
+    BuildSnapshot,
+    ChangeMembership,
+    Event,
+    Propose,
+    Read,
+    ReadPolicy,
+    Receive,
+    TransferLeader,
+)
 from pyraft_lab.engine.log import Configuration, Entry, Log, Normal
 from pyraft_lab.engine.membership import Change, Membership
 from pyraft_lab.engine.state import Disk, Leader
@@ -43,28 +53,50 @@ class Deliver(Struct, frozen=True, tag=True):
         return self.message.dst
 
     def __str__(self) -> str:
-        copy = ", and will once more" if self.again else ""
+        copy = ", and a copy stays on its way" if self.again else ""
         return f"n{self.node} receives {type(self.message.message).__name__} from n{self.message.src}{copy}"
 
 
 class Expire(Struct, frozen=True, tag=True):
-    """A timer runs out."""
+    """A timer fires."""
 
     node: NodeId
     timer: Timer
 
     def __str__(self) -> str:
-        return f"n{self.node}: timer {self.timer} runs out"
+        return f"n{self.node}: its {self.timer} timer fires"
 
 
 class Submit(Struct, frozen=True, tag=True):
-    """A client asks a leader to write."""
+    """A client asks a leader to write; ``again`` if it sends a command once more, because it knows no answer."""
 
     node: NodeId
     data: bytes
+    again: bool = False
 
     def __str__(self) -> str:
-        return f"n{self.node} is asked to write {decode(self.data)}"
+        return f"a client asks n{self.node} to write {decode(self.data)}{' once more' if self.again else ''}"
+
+
+class Ask(Struct, frozen=True, tag=True):
+    """A client asks a server to read; ``request`` is the number of the read."""
+
+    node: NodeId
+    request: int
+    policy: ReadPolicy = "index"
+
+    def __str__(self) -> str:
+        return f"a client asks n{self.node} to read by {self.policy}"
+
+
+class Transfer(Struct, frozen=True, tag=True):
+    """An operator asks a leader to transfer leadership."""
+
+    node: NodeId
+    to: NodeId
+
+    def __str__(self) -> str:
+        return f"an operator asks n{self.node} to transfer leadership to n{self.to}"
 
 
 class Reconfigure(Struct, frozen=True, tag=True):
@@ -74,7 +106,7 @@ class Reconfigure(Struct, frozen=True, tag=True):
     change: Change
 
     def __str__(self) -> str:
-        return f"n{self.node} is asked for {self.change}"
+        return f"an operator asks n{self.node} for {self.change}"
 
 
 class Compact(Struct, frozen=True, tag=True):
@@ -111,7 +143,9 @@ class Silence(Struct, frozen=True, tag=True):
         return "every message on its way is lost"
 
 
-Action = Deliver | Expire | Submit | Reconfigure | Compact | Sync | Crash
+Asked = Submit | Ask | Transfer | Reconfigure | Compact
+"""What a client or an operator asks of a server."""
+Action = Deliver | Expire | Asked | Sync | Crash
 """What may happen to one server."""
 
 
@@ -176,7 +210,9 @@ def _apply(engine: Engine, local: ServerState, act: Action) -> LocalStep:
             return turn(engine, local, Receive(message.src, message.message))
         case Expire(_, timer):
             return expire(engine, local, timer)
-        case Submit() | Reconfigure() | Compact():
+        case Ask():
+            return _ask(engine, local, act)
+        case Submit() | Transfer() | Reconfigure() | Compact():
             return turn(engine, local, event_of(act))
         case Sync():
             return sync(engine, local)
@@ -186,9 +222,21 @@ def _apply(engine: Engine, local: ServerState, act: Action) -> LocalStep:
             assert_never(act)
 
 
-def event_of(act: Submit | Reconfigure | Compact) -> Event:
+def _ask(engine: Engine, local: ServerState, act: Ask) -> LocalStep:
+    """A read begins, unless it is refused at once: then nothing has happened."""
+    move = turn(engine, local, event_of(act))
+    if ReadRefused(act.request) in move.facts:
+        return LocalStep(local)
+    return move._replace(facts=(ReadAsked(act.request), *move.facts))
+
+
+def event_of(act: Asked) -> Event:
     """What a client or an operator asks, as an event of the engine."""
     match act:
+        case Ask(_, request, policy):
+            return Read((request,), policy)
+        case Transfer(_, to):
+            return TransferLeader(request=0, to=to)
         case Submit(_, data):
             return Propose(requests=(0,), payloads=(Normal(data),))
         case Reconfigure(_, change):
@@ -200,5 +248,10 @@ def event_of(act: Submit | Reconfigure | Compact) -> Event:
 
 
 def written(count: int) -> bytes:
-    """The command of the ``count``-th write of a search: each says something else."""
+    """The command of the ``count``-th write of a search: each is another one."""
     return encode({"op": "put", "key": "x", "value": count})
+
+
+def counted(count: int) -> bytes:
+    """The same for a search in which clients repeat commands: each client sends one, in its session."""
+    return encode({"op": "incr", "key": "x"}, client=count, serial=1)

@@ -7,22 +7,25 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.explore.reads import FRESH_READS, LocalFacts, ReadAsked, ReadFact, ReadRefused, ReadServed
 from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.types import ORIGIN, Index, LogId, NodeId, Term
-from pyraft_lab.sim.facts import Committed, Elected, Fact, Facts, LeaderId
+from pyraft_lab.sim.facts import Committed, Elected, Fact, LeaderId
 from pyraft_lab.sim.safety import violations
 
 
 class HistoryVariables(Struct, frozen=True, cache_hash=True):
     """The past that safety needs: every leader, the longest committed log, and the leader at each commit.
 
-    ``start`` is the last unknown index: the entries up to it were committed and purged.
+    ``start`` is the last unknown index: the entries up to it were committed and purged. ``reads`` are the requests that
+    wait, each with the last index that was committed anywhere when it was asked.
     """
 
     leaderships: frozenset[LeaderId] = frozenset()
     committed: tuple[Entry, ...] = ()
     by: tuple[LeaderId, ...] = ()
     start: LogId = ORIGIN
+    reads: tuple[tuple[int, Index], ...] = ()
 
     # What the properties ask (sim.safety.Past)
 
@@ -56,9 +59,18 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
 
     # What happens
 
-    def after(self, fact: Fact) -> "HistoryVariables":
+    @property
+    def last(self) -> Index:
+        """The last index that was ever committed."""
+        return self.start.index + len(self.committed)
+
+    def after(self, fact: Fact | ReadFact) -> "HistoryVariables":
         """The past with one more fact."""
         match fact:
+            case ReadAsked(request):
+                return replace(self, reads=(*self.reads, (request, self.last)))
+            case ReadServed(request=request) | ReadRefused(request):
+                return replace(self, reads=tuple(read for read in self.reads if read[0] != request))
             case Elected(leader):
                 return replace(self, leaderships=self.leaderships | {leader})
             case Committed(_, leader, entries):
@@ -67,7 +79,7 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
                 return self
 
     def _commit(self, leader: LeaderId, entries: Sequence[Entry]) -> "HistoryVariables":
-        new = tuple(entry for entry in entries if entry.index > self.start.index + len(self.committed))
+        new = tuple(entry for entry in entries if entry.index > self.last)
         leader = max(leader, self.by[-1]) if self.by else leader
         return replace(self, committed=self.committed + new, by=self.by + (leader,) * len(new))
 
@@ -79,10 +91,21 @@ class Judged(NamedTuple):
     broken: str = ""
 
 
-def check_facts(history: HistoryVariables, facts: Facts, *, one_a_term: bool = True) -> Judged:
+def check_facts(history: HistoryVariables, facts: LocalFacts, *, one_a_term: bool = True) -> Judged:
     """Hold what a server did against the past; ``one_a_term`` says whether a term may have one leader only."""
     broken = ""
     for fact in facts:
-        broken = broken or next((name for name, _ in violations(history, fact, one_a_term=one_a_term)), "")
+        broken = broken or _violated(history, fact, one_a_term=one_a_term)
         history = history.after(fact)
     return Judged(history, broken)
+
+
+def _violated(history: HistoryVariables, fact: Fact | ReadFact, *, one_a_term: bool) -> str:
+    """The property that a fact violates; empty if it violates none."""
+    match fact:
+        case ReadServed(_, request, at):
+            return FRESH_READS if any(one == request and at < upto for one, upto in history.reads) else ""
+        case ReadAsked() | ReadRefused():
+            return ""
+        case _:
+            return next((name for name, _ in violations(history, fact, one_a_term=one_a_term)), "")

@@ -6,8 +6,10 @@ A replay identifies messages by their content: the explorer's messages have no n
 from collections.abc import Iterable
 from typing import assert_never
 
+from pyraft_lab.check.explore.exactly_once import MakeMachine
 from pyraft_lab.check.explore.explorer_state import (
     Action,
+    Ask,
     Compact,
     Crash,
     Deliver,
@@ -18,6 +20,7 @@ from pyraft_lab.check.explore.explorer_state import (
     Silence,
     Submit,
     Sync,
+    Transfer,
     event_of,
 )
 from pyraft_lab.check.explore.history_variables import HistoryVariables
@@ -28,6 +31,7 @@ from pyraft_lab.engine.messages import AnyMessage, SnapshotRequest
 from pyraft_lab.engine.state import Leader, RaftState
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError
+from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim import world as simulated
 from pyraft_lab.sim.conditions import SECOND, Weather
 from pyraft_lab.sim.disk import Batch
@@ -89,16 +93,16 @@ def _history(states: Iterable[RaftState]) -> HistoryVariables:
 # To a simulation
 
 
-def replay(end: ExplorerState, engine: Engine) -> Simulation:
-    """A simulation in which happens what happened to ``end``, act by act, and whatever is pending waits."""
-    simulation = _new_simulation(end, engine)
+def replay(end: ExplorerState, engine: Engine, machine: MakeMachine = KeyValue) -> Simulation:
+    """A simulation of the path to ``end``, step by step; everything that is still pending waits."""
+    simulation = _new_simulation(end, engine, machine)
     for moment in end.path:
         simulation.wait(simulation.world.now + round(ACTION_INTERVAL * SECOND))
         _repeat(simulation, moment)
     return simulation
 
 
-def _new_simulation(end: ExplorerState, engine: Engine) -> Simulation:
+def _new_simulation(end: ExplorerState, engine: Engine, machine: MakeMachine) -> Simulation:
     if end.origin is not None:
         return end.origin.fork()
     first = end.servers[0].state
@@ -106,7 +110,12 @@ def _new_simulation(end: ExplorerState, engine: Engine) -> Simulation:
     if members.is_joint:
         raise PyraftError(f"a simulation starts with one voter set, not with {members}; reach it in a stage of its own")
     return Simulation(
-        nodes=members.voters, learners=members.learners, engine=engine, config=first.config, weather=MANUAL_DELIVERY
+        nodes=members.voters,
+        learners=members.learners,
+        engine=engine,
+        config=first.config,
+        machine=machine,
+        weather=MANUAL_DELIVERY,
     )
 
 
@@ -134,7 +143,7 @@ def _act(simulation: Simulation, act: Action) -> None:
         case Crash(node):
             simulation.crash(node)
             simulation.restart(node)
-        case Submit() | Reconfigure() | Compact():
+        case Submit() | Ask() | Transfer() | Reconfigure() | Compact():
             simulation.decide(simulated.Notify(act.node, event_of(act)))
         case _:
             assert_never(act)

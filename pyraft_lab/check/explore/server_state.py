@@ -10,12 +10,15 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.explore.reads import LocalFacts, ReadRefused, ReadServed
 from pyraft_lab.engine.commands import (
     Append,
     CancelTimer,
     Command,
     InstallSnapshot,
     Purge,
+    Readable,
+    Refuse,
     SaveSnapshot,
     SaveVote,
     Send,
@@ -33,7 +36,7 @@ from pyraft_lab.engine.state import Disk, RaftState
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.sim.facts import Facts, Stopped, facts_of
+from pyraft_lab.sim.facts import Stopped, facts_of
 
 
 class Message(Struct, frozen=True):
@@ -66,7 +69,7 @@ class LocalStep(NamedTuple):
 
     after: ServerState
     sent: tuple[Message, ...] = ()
-    facts: Facts = ()
+    facts: LocalFacts = ()
 
 
 def turn(engine: Engine, local: ServerState, event: Event) -> LocalStep:
@@ -75,7 +78,7 @@ def turn(engine: Engine, local: ServerState, event: Event) -> LocalStep:
     hands = _CommandExecutor(local, step.after)
     for command in step.commands:
         hands.execute(command)
-    move = LocalStep(hands.local(), tuple(hands.sent), facts_of(step))
+    move = LocalStep(hands.local(), tuple(hands.sent), (*facts_of(step), *hands.reads))
     for news in hands.stored:
         move = join(move, turn(engine, move.after, news))
     return move
@@ -129,6 +132,7 @@ class _CommandExecutor:
         self.sent: list[Message] = []
         self.held: list[Message] = []
         self.stored: list[Event] = []
+        self.reads: list[ReadServed | ReadRefused] = []
 
     def execute(self, command: Command) -> None:
         match command:
@@ -142,6 +146,10 @@ class _CommandExecutor:
                 self.writes.append(command)
             case SendChunk():
                 self._send_chunk(command)
+            case Readable(requests, at):
+                self.reads += [ReadServed(self.state.id, request, at.index) for request in requests]
+            case Refuse(requests):
+                self.reads += [ReadRefused(request) for request in requests if request]
             case TakeSnapshot(last, membership, membership_id):
                 self.stored.append(SnapshotBuilt(SnapshotMeta(last, membership, membership_id)))
             case _:

@@ -6,59 +6,40 @@
                (top)     24 bits     24 bits    24 bits    24 bits     context = past and budget left
 
 Another world is then this one plus a difference, and the difference is remembered: hundreds of thousands of worlds
-need no more than a few thousand turns of Raft.
+need no more than a few thousand turns of Raft. Processes that search together use fingerprints of 64 bits instead of
+small numbers, so that a world is the same integer in all of them.
+
+What need not be explored, and why:
+
+* **Losses.** A message that is never delivered is a lost one.
+* **Orders that lead to the same world.** Deliveries to different servers commute; both orders give the same integer,
+  and a world that was found is not visited again. This already does what partial-order reduction is for: in Raft it
+  could leave out steps between worlds, but hardly a world.
+* **Stale messages.** A message of a term older than its receiver's disk that has no effect now will never have one,
+  because terms on disk only grow. It is removed at once, and worlds that differ by it alone are one.
+* **Requests without effect.** What a server refuses at once, without any change, is not a step.
+* **Names** (:mod:`~pyraft_lab.check.explore.symmetry`), where the caller says so.
 """
 
-from collections.abc import Callable, Hashable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from pyraft_lab.check.explore.bounds import Bounds, Budget, choices, full_budget, is_within
+from pyraft_lab.check.explore.exactly_once import EXACTLY_ONCE, MakeMachine, takes_effect_once
 from pyraft_lab.check.explore.explorer_state import Action, Deliver, ExplorerState, apply
 from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
+from pyraft_lab.check.explore.numbering import NARROW, WIDE, Fingerprints, Memo, Sums, Table, fingerprint
+from pyraft_lab.check.explore.reads import LocalFacts
 from pyraft_lab.check.explore.server_state import Message, ServerState
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.messages import AnyMessage, PreVoteResponse, VoteResponse
 from pyraft_lab.engine.rules import supersedes_in_order
 from pyraft_lab.engine.types import Term
-from pyraft_lab.sim.facts import Facts
+from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim.safety import LOG_MATCHING, logs_match
 
-WIDTH = 24
-"""Bits of a field."""
-MASK = (1 << WIDTH) - 1
-
-T = TypeVar("T", bound=Hashable)
-V = TypeVar("V")
 WorldKey = int
 """A world as an integer."""
-
-
-class Table(Generic[T]):
-    """Numbers values in the order in which they are first seen, from 0."""
-
-    def __init__(self, *first: T) -> None:
-        self.values: list[T] = list(first)
-        self.numbers: dict[T, int] = {value: number for number, value in enumerate(first)}
-
-    def number(self, value: T) -> int:
-        """The number of ``value``, a new one if it has none."""
-        number = self.numbers.setdefault(value, len(self.values))
-        if number == len(self.values):
-            assert number <= MASK, "a search within bounds has fewer values than a field can hold"
-            self.values.append(value)
-        return number
-
-
-class Memo(dict[int, V]):
-    """A function of an integer that is computed once for each."""
-
-    def __init__(self, function: Callable[[int], V]) -> None:
-        super().__init__()
-        self.function = function
-
-    def __missing__(self, key: int) -> V:
-        value = self[key] = self.function(key)
-        return value
 
 
 class StateChange(NamedTuple):
@@ -95,23 +76,36 @@ class Choice(NamedTuple):
 
 
 InFlight = tuple[int, ...]
-"""Letters on their way, as sorted numbers of their deliveries."""
+"""Messages on their way, as the numbers of their deliveries, in the order of their fingerprints."""
 
 
 class StateSpace:
     """All worlds that ``engine`` may bring about from ``start`` within ``bounds``."""
 
-    def __init__(self, engine: Engine, bounds: Bounds, start: ExplorerState) -> None:
-        self.engine, self.bounds = engine, bounds
+    def __init__(
+        self,
+        engine: Engine,
+        bounds: Bounds,
+        start: ExplorerState,
+        *,
+        machine: MakeMachine = KeyValue,
+        table: type[Table[Any]] = Table,
+    ) -> None:
+        self.engine, self.bounds, self.machine = engine, bounds, machine
         self.one_a_term = engine.rules.supersedes is not supersedes_in_order
         self.nodes = [local.state.id for local in start.servers]
-        self.shifts = [WIDTH * place for place in range(len(self.nodes))]
-        self.context_shift = WIDTH * len(self.nodes)
-        self.in_flight_shift = self.context_shift + WIDTH
+        self.width = WIDE if table is Fingerprints else NARROW
+        self.mask = (1 << self.width) - 1
+        self.shifts = [self.width * place for place in range(len(self.nodes))]
+        self.context_shift = self.width * len(self.nodes)
+        self.in_flight_shift = self.context_shift + self.width
         self.calm = (1 << self.in_flight_shift) - 1
-        self.servers, self.acts = Table[ServerState](), Table[Action]()
-        self.contexts, self.bags = Table[Context](), Table[InFlight](())
-        self.posts, self.facts = Table[InFlight](()), Table[Facts](())
+        self.servers: Table[ServerState] = table()
+        self.acts: Table[Action] = table()
+        self.contexts: Table[Context] = table()
+        self.bags: Table[InFlight] = Sums(()) if table is Fingerprints else Table(())
+        self.posts, self.facts = Table[InFlight](()), Table[LocalFacts](())
+        self.order = Memo(self._order)
         self.outcomes = Memo(self._outcome)
         self.deliveries, self.copies = Memo(self._deliveries), Memo(self._copies)
         self.choices = Memo(self._choices)
@@ -131,41 +125,43 @@ class StateSpace:
 
     def world(self, key: WorldKey) -> ExplorerState:
         """A world spelt out."""
-        context = self.contexts.values[key >> self.context_shift & MASK]
+        context = self.contexts.values[key >> self.context_shift & self.mask]
         acts = (self.acts.values[number] for number in self.bags.values[key >> self.in_flight_shift])
         return ExplorerState(
-            servers=tuple(self.servers.values[key >> shift & MASK] for shift in self.shifts),
+            servers=tuple(self.servers.values[key >> shift & self.mask] for shift in self.shifts),
             messages=tuple(act.message for act in acts if isinstance(act, Deliver)),
             history=context.history,
         )
 
     def facts_seen(self) -> tuple[str, ...]:
         """The kinds of messages that were sent so far, and of facts that came about."""
-        sent = {type(self._message_of(act).message).__name__ for post in self.posts.values for act in post}
-        facts = {type(fact).__name__ for facts in self.facts.values for fact in facts}
+        sent = {type(self._message_of(act).message).__name__ for post in self.posts.values.values() for act in post}
+        facts = {type(fact).__name__ for facts in self.facts.values.values() for fact in facts}
         return tuple(sorted(sent | facts))
 
     # What may happen
 
     def successors(self, key: WorldKey) -> Iterator[tuple[int, WorldKey, str]]:
         """Every act that may happen, by number, the world after it, and the promise it breaks (empty: none)."""
-        servers = [key >> shift & MASK for shift in self.shifts]
+        width, mask = self.width, self.mask
+        servers = [key >> shift & mask for shift in self.shifts]
         calm, bag = key & self.calm, key >> self.in_flight_shift
         context = calm >> self.context_shift
         for act, place, rest in self.deliveries[bag]:
-            yield act, *self._after(servers, calm, rest, self.outcomes[act << WIDTH | servers[place]])
-        for act, place, again, difference in self.copies[bag << WIDTH | context]:
-            yield again, *self._after(servers, calm + difference, bag, self.outcomes[act << WIDTH | servers[place]])
+            yield act, *self._after(servers, calm, rest, self.outcomes[act << width | servers[place]])
+        for act, place, again, difference in self.copies[bag << width | context]:
+            yield again, *self._after(servers, calm + difference, bag, self.outcomes[act << width | servers[place]])
         for server in servers:
-            for act, difference, outcome in self.choices[context << WIDTH | server]:
+            for act, difference, outcome in self.choices[context << width | server]:
                 yield act, *self._after(servers, calm + difference, bag, outcome)
 
     def _after(self, servers: list[int], calm: int, bag: int, outcome: Outcome) -> tuple[WorldKey, str]:
         difference, sent, news = outcome
         if sent:
+            width = self.width
             for place in self.recipients[sent]:
-                sent = self.needed[sent << WIDTH | servers[place]]
-            bag = self.mixed[bag << WIDTH | sent]
+                sent = self.needed[sent << width | servers[place]]
+            bag = self.mixed[bag << width | sent]
         if news is None:
             return calm + difference + (bag << self.in_flight_shift), ""
         return self._record_change(servers, calm + difference, bag, news)
@@ -175,20 +171,20 @@ class StateSpace:
         broken = ""
         if news.facts:
             context = calm >> self.context_shift
-            later, broken = self.checked[context << WIDTH | news.facts]
+            later, broken = self.checked[context << self.width | news.facts]
             calm += (later - context) << self.context_shift
         if news.has_new_log:
             others = (server for place, server in enumerate(servers) if place != news.server)
-            if not all(self.matches[news.after << WIDTH | other] for other in others):
+            if not all(self.matches[news.after << self.width | other] for other in others):
                 broken = broken or LOG_MATCHING
         if news.has_new_term:
-            bag = self.cleared[bag << WIDTH | news.after]
+            bag = self.cleared[bag << self.width | news.after]
         return calm + (bag << self.in_flight_shift), broken
 
     # What is computed once
 
     def _outcome(self, key: int) -> Outcome:
-        act, before = self.acts.values[key >> WIDTH], self.servers.values[key & MASK]
+        act, before = self.acts.values[key >> self.width], self.servers.values[key & self.mask]
         after, sent, facts = apply(self.engine, before, act, instant=self.bounds.instant_disk)
         if not is_within(self.bounds, after):
             return NOTHING  # as if it had been lost
@@ -201,17 +197,17 @@ class StateSpace:
             has_new_term=after.disk.vote.term > before.disk.vote.term,
         )
         is_news = news.facts or news.has_new_log or news.has_new_term
-        difference = (number - (key & MASK)) << self.shifts[place]
+        difference = (number - (key & self.mask)) << self.shifts[place]
         return Outcome(difference, self.posts.number(self._in_flight(sent)), news if is_news else None)
 
     def _choices(self, key: int) -> tuple[Choice, ...]:
         """What may happen to a server; what has no effect at all is left out."""
-        number, server = key >> WIDTH, key & MASK
+        number, server = key >> self.width, key & self.mask
         history, budget = self.contexts.values[number]
         found = []
         for act, left in choices(self.servers.values[server], budget):
             chosen = self.acts.number(act)
-            outcome = self.outcomes[chosen << WIDTH | server]
+            outcome = self.outcomes[chosen << self.width | server]
             if outcome != NOTHING:
                 later = self.contexts.number(Context(history, left))
                 found.append(Choice(chosen, (later - number) << self.context_shift, outcome))
@@ -228,14 +224,14 @@ class StateSpace:
 
     def _copies(self, key: int) -> tuple[tuple[int, int, int, int], ...]:
         """As long as duplicates may be made: each delivery, its receiver's place, the act, and the context's change."""
-        number = key & MASK
+        number = key & self.mask
         history, budget = self.contexts.values[number]
         left = budget.pay("duplicates")
         if left is None:
             return ()
         difference = (self.contexts.number(Context(history, left)) - number) << self.context_shift
         found = []
-        for act in sorted(set(self.bags.values[key >> WIDTH])):
+        for act in sorted(set(self.bags.values[key >> self.width]), key=self.order.__getitem__):
             again = self.acts.number(Deliver(self._message_of(act), again=True))
             found.append((act, self._receiver(act), again, difference))
         return tuple(found)
@@ -245,37 +241,48 @@ class StateSpace:
 
     def _needed(self, key: int) -> int:
         """What was sent, without what is void for one server."""
-        server = key & MASK
+        server = key & self.mask
         return self.posts.number(
-            tuple(act for act in self.posts.values[key >> WIDTH] if not self._is_stale(act, server))
+            tuple(act for act in self.posts.values[key >> self.width] if not self._is_stale(act, server))
         )
 
     def _cleared(self, key: int) -> int:
         """The messages on their way, without those that are void for one server."""
-        server = key & MASK
-        return self.bags.number(tuple(act for act in self.bags.values[key >> WIDTH] if not self._is_stale(act, server)))
+        server = key & self.mask
+        return self.bags.number(
+            tuple(act for act in self.bags.values[key >> self.width] if not self._is_stale(act, server))
+        )
 
     def _mixed(self, key: int) -> int:
-        return self.bags.number(tuple(sorted(self.bags.values[key >> WIDTH] + self.posts.values[key & MASK])))
+        return self.bags.number(self.in_order(self.bags.values[key >> self.width] + self.posts.values[key & self.mask]))
 
     def _is_stale(self, act: int, server: int) -> bool:
         """Whether a message can never have an effect: its term is older than its receiver's disk."""
         local, message = self.servers.values[server], self._message_of(act)
         if message.dst != local.state.id or latest_term(message.message) >= local.disk.vote.term:
             return False
-        return self.outcomes[act << WIDTH | server] == NOTHING
+        return self.outcomes[act << self.width | server] == NOTHING
 
     def _checked(self, key: int) -> tuple[int, str]:
-        history, budget = self.contexts.values[key >> WIDTH]
-        past, broken = check_facts(history, self.facts.values[key & MASK], one_a_term=self.one_a_term)
+        history, budget = self.contexts.values[key >> self.width]
+        past, broken = check_facts(history, self.facts.values[key & self.mask], one_a_term=self.one_a_term)
+        if budget.has_sessions and not broken and not takes_effect_once(past.committed, self.machine):
+            broken = EXACTLY_ONCE
         return self.contexts.number(Context(past, budget)), broken
 
     def _matches(self, key: int) -> bool:
-        one, other = self.servers.values[key >> WIDTH], self.servers.values[key & MASK]
+        one, other = self.servers.values[key >> self.width], self.servers.values[key & self.mask]
         return logs_match(one.state.log, other.state.log)
 
     def _in_flight(self, messages: tuple[Message, ...]) -> InFlight:
-        return tuple(sorted(self.acts.number(Deliver(message)) for message in messages))
+        return self.in_order(tuple(self.acts.number(Deliver(message)) for message in messages))
+
+    def in_order(self, acts: InFlight) -> InFlight:
+        """In an order that is the same in every process."""
+        return tuple(sorted(acts, key=self.order.__getitem__))
+
+    def _order(self, act: int) -> int:
+        return act if self.width == WIDE else fingerprint(self.acts.values[act])
 
     def _message_of(self, act: int) -> Message:
         delivery = self.acts.values[act]

@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from pyraft_lab.check.explore.history_variables import HistoryVariables
-from pyraft_lab.check.explore.state_space import MASK, Context, Memo, StateSpace, WorldKey
+from pyraft_lab.check.explore.numbering import Memo
+from pyraft_lab.check.explore.state_space import Context, StateSpace, WorldKey
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.timers import Timer, TimerKind
@@ -39,8 +40,8 @@ class Symmetry:
     def representative(self, key: WorldKey) -> WorldKey:
         """The least of all renamed worlds."""
         space = self.space
-        images = [self.servers[key >> shift & MASK] for shift in space.shifts]
-        images.append(self.contexts[key >> space.context_shift & MASK])
+        images = [self.servers[key >> shift & space.mask] for shift in space.shifts]
+        images.append(self.contexts[key >> space.context_shift & space.mask])
         images.append(self.bags[key >> space.in_flight_shift])
         return min(map(sum, zip(*images, strict=True)))
 
@@ -58,7 +59,7 @@ class Symmetry:
     def _in_flight(self, number: int) -> tuple[int, ...]:
         space = self.space
         acts = [self.acts[act] for act in space.bags.values[number]]
-        images = (tuple(sorted(image)) for image in zip(*acts, strict=True)) if acts else ((),) * len(self.namings)
+        images = (space.in_order(image) for image in zip(*acts, strict=True)) if acts else ((),) * len(self.namings)
         return tuple(space.bags.number(image) << space.in_flight_shift for image in images)
 
     def _act(self, number: int) -> tuple[int, ...]:
@@ -85,10 +86,10 @@ def rename(value: Any, names: Names) -> Any:
 
 def _rename_struct(value: Struct, names: Names) -> Any:
     match value:
-        case HistoryVariables(reigns, committed, by, start):
-            renamed = frozenset((term, names[node]) for term, node in reigns)
+        case HistoryVariables(leaderships, committed, by, start):
+            led = frozenset((term, names[node]) for term, node in leaderships)
             followed = tuple((term, names[node]) for term, node in by)
-            return HistoryVariables(renamed, rename(committed, names), followed, rename(start, names))
+            return HistoryVariables(led, rename(committed, names), followed, rename(start, names), value.reads)
         case Timer(TimerKind.RETRY, peer):
             return Timer(TimerKind.RETRY, names[peer])
         case Leader():

@@ -1,11 +1,11 @@
-"""Was it linearizable?  Could one copy, acting at one instant inside each call, have told the clients what they heard?
+"""Is a history linearizable?  Could one copy, acting at one instant inside each call, have given all these answers?
 
     history ──▶ one object for each key ──▶ one search for each object, taking turns ──▶ verdict
 
-Objects that know nothing of each other are judged apart: a history is linearizable when each of its objects is (Herlihy
-and Wing, 1990), and that divides both length and concurrency.  The searches take turns of a thousand steps, for one key
-may be refuted in milliseconds while another alone would keep the machine busy for hours.  The question is NP-complete,
-so a budget of time, steps or memory may end a search; the verdict is then "unknown", never a guess.
+Independent objects are checked separately: a history is linearizable if each of its objects is (Herlihy and Wing,
+1990). This divides both length and concurrency.  The searches take turns of a thousand steps, because one key may be
+refuted in milliseconds while another alone would keep the machine busy for hours.  The question is NP-complete, so a
+limit of time, steps or memory may end a search; the verdict is then "unknown".
 
 >>> from pyraft_lab.history import History, Operation
 >>> stale = History([
@@ -40,6 +40,7 @@ from pyraft_lab.errors import HistoryError
 from pyraft_lab.history import History, Operation
 
 MEMORY = 400 * 2**20  # bytes of remembered configurations; with all the rest a check stays below 500 MB
+LONGEST_STEPS = 10_000  # after a refusal, for the longest order: it explains the refusal, and decides nothing
 STEPS_PER_TURN = 1000  # steps of the model before it is the next object's turn
 
 
@@ -54,9 +55,10 @@ def check_linearizable(
 ) -> Verdict:
     """Search for an order of the operations that explains every answer.
 
-    ``model`` is ``"register"`` (also called ``"cas-register"``), ``"kv"`` or a ``Model`` of your own; ``timeout`` is in
-    seconds of the ``clock``, ``steps`` in questions to the model, ``memory`` in bytes.  A budget is kept to within one
-    turn of one search.  Without a timeout the clock is not read, and the verdict depends on the arguments alone.
+    ``model`` is ``"register"`` (also called ``"cas-register"``), ``"kv"`` (all commands of ``KeyValue``)
+    or a :class:`SequentialSpec` of your own.  ``timeout`` is in seconds of the ``clock``, ``steps`` in questions to the
+    model, ``memory`` in bytes.  A budget is kept to within one turn of one search.  Without a timeout the clock is not
+    read, and the verdict depends on the arguments alone.
     """
     judge = _model(model)
     instance("history", history, History)
@@ -100,7 +102,7 @@ class FairSearches:
         self._memory -= search.bytes - memory
         if search.ok is None:
             self._waiting.append(search)
-        else:
+        elif search.ok:
             self._release(search)
 
     def _drop_largest(self) -> None:
@@ -121,7 +123,7 @@ def _model(model: str | SequentialSpec) -> SequentialSpec:
             return MODELS[model]
         case _:
             names = ", ".join(map(repr, MODELS))
-            raise HistoryError(f"there is no model {model!r}; take {names} or a Model of your own")
+            raise HistoryError(f"there is no model {model!r}; take {names} or a SequentialSpec of your own")
 
 
 def _objects(history: History, model: SequentialSpec) -> Mapping[Hashable, Sequence[Operation]]:
@@ -143,7 +145,9 @@ def _verdict(history: History, searches: Sequence[Search], reason: str | None) -
     keys, steps = len(searches), sum(search.steps for search in searches)
     for search in searches:
         if search.ok is False:
-            return _refusal(history, search, keys, steps)
+            verdict = _refusal(history, search, keys, steps)
+            search.stop()
+            return verdict
     undecided = [search for search in searches if search.ok is None]
     if undecided:
         longest = max((search.deepest.path() for search in undecided), key=len)
@@ -160,14 +164,15 @@ def _verdict(history: History, searches: Sequence[Search], reason: str | None) -
 def _points(order: Sequence[Operation]) -> Iterator[tuple[float, Operation]]:
     """Each operation as early as its own call and its place in the order allow.
 
-    That is never after its return, for everything before it in the order was called by then.  So the orders of all
-    objects can be merged by their points, and the merged order respects the calls and returns across objects, too.
+    This is never after its return, because everything before it in the order was called by then.  So the orders of all
+    objects can be merged by their points, and the merged order also respects calls and returns across objects.
     """
     return zip(accumulate((operation.call for operation in order), max), order, strict=True)
 
 
 def _refusal(history: History, search: Search, keys: int, steps: int) -> Verdict:
-    """The verdict on an object without an order; what is most urgent after the longest one is what cannot be placed."""
+    """The verdict on an object without an order: after the longest one, the most urgent operation has no place."""
+    is_longest = search.find_longest(LONGEST_STEPS)
     model, here = search.model, search.deepest.configuration
     operation = search.returned[search.candidates(here)[0]]
     expected = model.step(here.state, operation.input)[1]
@@ -175,6 +180,7 @@ def _refusal(history: History, search: Search, keys: int, steps: int) -> Verdict
         ok=False,
         history=history,
         longest=search.deepest.path(),
+        is_longest=is_longest,
         states=_states(search.deepest.path(), model),
         blocked=Blocked(operation=operation, state=here.state, expected=expected),
         key=search.key,

@@ -24,6 +24,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     ``order``      a witness: all operations that took effect, in an order that explains every answer; empty unless ok
     ``points``     for each of them an instant between its call and its return at which it may have taken effect
     ``longest``    a longest order that explains its answers: the witness, or the best that the refuted key admits
+    ``is_longest`` whether it is proved that no order is longer; only for a refuted key may it be left open
     ``states``     the state after each operation of the longest order of a refuted key
     ``blocked``    the operation that then cannot come next
     ``key``        the key that was refuted; None where the model has no keys
@@ -38,6 +39,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     order: tuple[Operation, ...] = ()
     points: tuple[float, ...] = ()
     longest: tuple[Operation, ...] = ()
+    is_longest: bool = True
     states: tuple[State, ...] = ()
     blocked: Blocked | None = None
     key: Hashable = None
@@ -74,7 +76,8 @@ def _explain_refusal(verdict: Verdict, blocked: Blocked) -> str:
         f"Now {operation}, called at {operation.call:g} and returned at {operation.returned:g}, has no place: "
         f"the state is {blocked.state!r}, so the answer should be {blocked.expected!r}."
     )
-    last = "No other order places more operations."
+    more = "No other order places more operations."
+    last = more if verdict.is_longest else "Some other order may place more, but none places all."
     return "\n".join([f"Not linearizable{named}.", *_last_of(verdict, placed), ending, last])
 
 

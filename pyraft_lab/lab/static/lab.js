@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 49adaee39171b8f3fb6ded12999a9b6eb406cc90d4ad64482207f98e0e48c751
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6b12e19f77c37763ed1f471eaf1f40ffa10b42e970f8bd1117c1721940783805
 
 // src/tools.js
 var clamp = (low, value, high) => Math.max(low, Math.min(high, value));
@@ -103,8 +103,21 @@ function isMember(id, scene) {
   return members.sets.flat().includes(id) || members.learners.includes(id);
 }
 var isStill = (state) => !state.up || state.paused || Boolean(state.halted);
+function heldQueues(scene, held) {
+  const queues = /* @__PURE__ */ new Map();
+  for (const id of held) {
+    const flight = scene.flying.get(id);
+    if (!flight) continue;
+    const way = `${flight.src}>${flight.dst}`;
+    queues.set(way, [...queues.get(way) ?? [], id]);
+  }
+  return queues;
+}
 
 // src/actions.js
+var FIRST = new Set(
+  "crash restart pause resume partition cut heal write read drop hold open release freeze thaw".split(" ")
+);
 var action = (order, label, key) => ({ verb: order.type, label, key, order });
 var inForm = (form, label, key) => ({ verb: form, label, key, form });
 var possible = (actions, can) => actions.filter((one) => one != null && one !== false && can(one.verb)).map((one) => (
@@ -239,33 +252,63 @@ function icon(which) {
   );
 }
 
+// src/panels.js
+var PANELS = (
+  /** @type {[Panel, string, string][]} */
+  [
+    ["logs", "Logs", "what each server has stored"],
+    ["inspector", "Inspector", "the chosen server or message, or the rule that decided"],
+    ["tape", "Tape", "the whole run: drag it, jump to marks, compare branches"]
+  ]
+);
+var NARROW = 640;
+var WIDE = 1040;
+function openAtFirst(view, width) {
+  if (view === "ring" || width < NARROW) return [];
+  return width < WIDE ? ["logs", "tape"] : ["inspector", "logs", "tape"];
+}
+var toggled = (open, panel) => open.includes(panel) ? open.filter((one) => one !== panel) : [...open, panel];
+function shownPanels(open, width) {
+  const side = open.filter((one) => one !== "tape");
+  const hidden = width < WIDE && side.length > 1 ? side[0] : null;
+  return open.filter((one) => one !== hidden);
+}
+
 // src/words.js
-var KEYS = [
-  ["← →", "one event back, forward"],
-  ["Space", "play, pause"],
-  ["Home End", "first, newest event"],
-  ["[ ]", "previous, next mark"],
-  ["1 … 9", "choose a server (Shift: several)"],
-  ["n", "choose the next message"],
-  ["Esc", "choose nothing"],
-  [". or menu key", "actions on what is chosen"],
-  ["c", "crash"],
-  ["r", "restart"],
-  ["p", "pause or resume"],
-  ["t", "fire the election timer"],
-  ["l", "transfer leadership"],
-  ["s", "snapshot"],
-  ["d u y", "drop, duplicate, delay the message"],
-  ["b o f", "live: hold messages, deliver the chosen one, freeze timers"],
-  ["x", "isolate the chosen servers"],
-  ["k", "cut the link between two"],
-  ["h", "heal the network"],
-  ["w", "write"],
-  ["g", "read"],
-  ["a", "add a learner"],
-  ["m", "change the membership"],
-  ["?", "these keys"]
-];
+var KEYS = (
+  /** @type {Key[]} */
+  [
+    ["← →", "one event back, forward"],
+    ["Space", "play, pause"],
+    ["Home End", "first, newest event"],
+    ["[ ]", "previous, next mark on the tape"],
+    ["1 … 9", "choose a server (Shift: several)"],
+    ["n", "choose the next message"],
+    ["Esc", "choose nothing"],
+    [". or menu key", "actions on what is chosen", "menu"],
+    ["c", "crash", "crash"],
+    ["r", "restart", "restart"],
+    ["p", "pause or resume", "pause"],
+    ["t", "fire the election timer", "timeout"],
+    ["l", "transfer leadership", "transfer"],
+    ["s", "snapshot", "snapshot"],
+    ["d", "drop the message", "drop"],
+    ["u", "duplicate it", "duplicate"],
+    ["y", "delay it", "delay"],
+    ["b", "hold messages, or release all", "hold"],
+    ["o", "deliver the held message", "release"],
+    ["f", "freeze timers, or resume them", "freeze"],
+    ["x", "isolate the chosen servers", "partition"],
+    ["k", "cut the link between two", "cut"],
+    ["h", "heal the network", "heal"],
+    ["w", "write", "write"],
+    ["g", "read", "read"],
+    ["a", "add a learner", "learner"],
+    ["m", "change the membership", "membership"],
+    ["?", "these keys"]
+  ]
+);
+var usableKeys = (can) => KEYS.filter(([, , verb]) => !verb || can(verb));
 var SAYS = (
   /** @type {Record<string, string>} */
   {
@@ -286,8 +329,19 @@ var SAYS = (
     "Outdated−": "your term is over"
   }
 );
-var messageSays = (flight) => SAYS[`${flight.kind}${flight.sign}`] ?? flight.kind;
-var messageLabel = (flight) => flight.answer ? flight.glyph + flight.sign : `${flight.glyph}${flight.entries || ""}`;
+var FIRST_SAYS = (
+  /** @type {Record<string, string>} */
+  {
+    AppendRequest: "I lead: store this",
+    "AppendAccepted+": "stored",
+    "AppendRefused−": "I lack something before it"
+  }
+);
+function messageSays(flight, isPlain) {
+  const kind = `${flight.kind}${flight.sign}`;
+  return isPlain && FIRST_SAYS[kind] || SAYS[kind] || flight.kind;
+}
+var messageLabel = (flight, isPlain) => flight.answer ? flight.glyph + flight.sign : `${flight.glyph}${!isPlain && flight.entries || ""}`;
 var messageWords = (flight) => `${flight.name}, from ${name(flight.src)} to ${name(flight.dst)}`;
 function roleWord(state, stale, member) {
   if (!state.up) return state.silent ? "no longer heard from" : "down";
@@ -321,6 +375,10 @@ function waitingWords(scene) {
   const isUp = Object.values(scene.nodes).some((state) => state.up);
   return isUp ? "followers wait; the first whose election timer fires asks for votes" : "no server is up";
 }
+var asFirstTold = (decision) => decision.what === "commit" && !decision.writes ? { ...decision, what: (
+  /** @type {const} */
+  "leads"
+), line: decision.plain } : { ...decision, line: decision.plain };
 function rivals(found) {
   if (found.some((one) => one.what === "leads" || one.what === "commit")) {
     return found.map((one) => one.title).join("; ");
@@ -365,6 +423,7 @@ function membershipWords(scene) {
   return `${members.sets[0].length} voters ${braces(members.sets[0])}${learners}`;
 }
 var speedWords = (pace) => `speed: one message takes ${pace.toFixed(pace < 1 ? 2 : 1)} s`;
+var paceWords = (pace) => `a message takes ${pace.toFixed(pace < 1 ? 2 : 1)} s`;
 
 // src/controls.js
 var Controls = class {
@@ -378,7 +437,7 @@ var Controls = class {
     this.play = h("button", { class: "rl-button rl-play", type: "button", onclick: () => lab.player.toggle() });
     this.time = h("span", { class: "rl-time" });
     this.count = h("span", { class: "rl-count-of" });
-    this.quiet = h("span", { class: "rl-quiet" }, "quiet: 8 × faster");
+    this.quiet = h("span", { class: "rl-quiet", title: "nothing is under way" }, "8 × faster");
     this.branches = h("select", {
       "aria-label": "Branch of time",
       onchange: () => lab.openBranch(this.branches.value)
@@ -392,8 +451,14 @@ var Controls = class {
       { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => lab.popups.openKeys() },
       "?"
     );
-    const reset = this.button("reset", "Reset", () => lab.player.go(header.place.event, "main"));
+    const reset = this.button("reset", "Reset", () => lab.player.reset(header.place.event));
     const seed = header.seed == null ? null : h("b", {}, `seed ${header.seed}`);
+    this.where = h("span", { class: "rl-where" }, seed, this.time, this.count);
+    this.panels = PANELS.map(([panel, label, title]) => {
+      const onclick = () => lab.layout.toggle(panel);
+      const look = { class: "rl-button rl-toggle rl-fold", type: "button", title, "aria-pressed": "false", onclick };
+      return { panel, button: h("button", look, label) };
+    });
     this.root = h(
       "div",
       { class: "rl-bar", role: "toolbar", "aria-label": "Controls" },
@@ -402,12 +467,14 @@ var Controls = class {
       this.forward,
       this.play,
       this.speed(),
-      h("span", { class: "rl-where" }, seed, this.time, this.count),
       h("span", { class: "rl-space" }),
-      this.holding,
-      this.freezing,
-      lab.can("menu") && this.doing,
-      this.help
+      h("span", { class: "rl-group" }, [
+        ...this.panels.map((one) => one.button),
+        this.holding,
+        this.freezing,
+        lab.can("menu") && this.doing,
+        this.help
+      ])
     );
   }
   /** @param {import("./dom.js").Icon} which @param {string} label @param {() => void} onclick @param {string} [extra] */
@@ -421,7 +488,8 @@ var Controls = class {
     return h("button", { ...look, onclick: () => this.lab.toggle(verb) }, words);
   }
   speed() {
-    const words = h("output", { class: "rl-speed" }, speedWords(1));
+    const words = h("output", { class: "rl-speed" }, paceWords(1));
+    const label = h("label", { title: speedWords(1) }, words);
     const range = h("input", {
       type: "range",
       min: -2,
@@ -432,9 +500,15 @@ var Controls = class {
     });
     range.addEventListener("input", () => {
       this.lab.player.pace = 2 ** -Number(range.value);
-      words.textContent = speedWords(this.lab.player.pace);
+      words.textContent = paceWords(this.lab.player.pace);
+      label.title = speedWords(this.lab.player.pace);
     });
-    return h("label", {}, words, range);
+    label.append(range);
+    return label;
+  }
+  /** @param {import("./panels.js").Panel[]} shown */
+  showPanels(shown2) {
+    for (const { panel, button } of this.panels) button.setAttribute("aria-pressed", String(shown2.includes(panel)));
   }
   /** Which branches there are, and which is shown. */
   fillBranches() {
@@ -474,7 +548,7 @@ var Controls = class {
   }
   /** A live cluster has ended: what can no longer be done is no longer offered. */
   retire() {
-    for (const control of [this.holding, this.freezing, this.doing]) control?.classList.add("rl-hidden");
+    for (const control of [this.holding, this.freezing, this.doing]) if (control) control.disabled = true;
   }
 };
 function hints(acts) {
@@ -569,9 +643,9 @@ function progress(message, now, flight) {
 }
 
 // src/marks.js
-function messageMark(flight) {
+function messageMark(flight, isPlain) {
   const beat = flight.glyph === "H";
-  const label = messageLabel(flight);
+  const label = messageLabel(flight, isPlain);
   const size = Math.min(10.5, 25 / label.length);
   return s(
     "g",
@@ -580,7 +654,11 @@ function messageMark(flight) {
     s("text", { y: 0.36 * size, "font-size": size.toFixed(1) }, label)
   );
 }
-var messageIcon = (flight) => s("svg", { width: 20, height: 20, viewBox: "-12.5 -12.5 25 25", "aria-hidden": "true" }, messageMark(flight));
+var messageIcon = (flight, isPlain) => s(
+  "svg",
+  { width: 20, height: 20, viewBox: "-12.5 -12.5 25 25", "aria-hidden": "true" },
+  messageMark(flight, isPlain)
+);
 function digestMark(digest) {
   const bits = hash(digest);
   const dots = [];
@@ -619,7 +697,7 @@ var MessagesView = class {
   /** @param {Scene} scene @param {number} now */
   moveMessages(scene, now) {
     const seen = /* @__PURE__ */ new Set();
-    const queues = this.lab.heldQueues(scene);
+    const queues = heldQueues(scene, this.lab.held);
     for (const flight of scene.flying.values()) {
       const queue = queues.get(`${flight.src}>${flight.dst}`) ?? [];
       if (this.move(flight, queue, now)) seen.add(flight.id);
@@ -670,11 +748,16 @@ var MessagesView = class {
     const words = messageWords(flight);
     const mark = s(
       "g",
-      { class: "rl-message", role: "button", tabindex: -1, "aria-label": `${words} ${messageLabel(flight)}` },
+      {
+        class: "rl-message",
+        role: "button",
+        tabindex: -1,
+        "aria-label": `${words} ${messageLabel(flight, this.lab.isPlain)}`
+      },
       s("title", {}, words),
       " ",
       s("circle", { class: "rl-reach", r: 16 }),
-      messageMark(flight),
+      messageMark(flight, this.lab.isPlain),
       this.arrow(flight),
       s("text", { class: "rl-held", y: -13 })
     );
@@ -709,7 +792,7 @@ var MessagesView = class {
     const part2 = one.flies ? Math.min(end, (now - one.flight.sent) / this.lab.store.header.flight) : end;
     const { x, y } = lane(from, to, part2, radius);
     const transform = `translate(${x} ${y})`;
-    if (part2 < end) return s("g", { transform }, messageMark(one.flight));
+    if (part2 < end) return s("g", { transform }, messageMark(one.flight, this.lab.isPlain));
     const word = isNew && s("text", { y: 19 }, one.why);
     return s("g", { class: "rl-lost", transform }, s("path", { d: "M-6 -6 6 6M6 -6 -6 6" }), word);
   }
@@ -742,10 +825,10 @@ var RingView = class {
     this.rings = s("g");
     this.svg.append(this.islands, this.links, this.rings);
   }
-  /** @param {number} width Fit the ring into the room there is. */
-  layout(width) {
-    this.width = clamp(280, width, 620);
-    this.height = clamp(310, this.width * 0.86, 420);
+  /** @param {number} width @param {number} high Fit the ring into the room there is. */
+  layout(width, high) {
+    this.width = clamp(250, width, 620);
+    this.height = clamp(256, Math.min(this.width * 0.86, high), 420);
     this.fitted = "";
     set(this.svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
   }
@@ -985,6 +1068,8 @@ var arcSample = (label, isNew) => [
 ];
 
 // src/headline.js
+var REST = 600;
+var REST_ALONE = 560;
 var SceneView = class {
   /** @param {import("./lab.js").Lab} lab */
   constructor(lab) {
@@ -996,12 +1081,13 @@ var SceneView = class {
     this.sub = h("div", { class: "rl-sub" });
     this.tally = h("div", { class: "rl-tally" });
     this.hand = h("div", { class: "rl-hand" });
-    const fill = h("div", { class: "rl-fill" }, this.ring.svg, this.messages.svg);
-    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, fill, this.tally, this.hand);
+    this.fill = h("div", { class: "rl-fill" }, this.ring.svg, this.messages.svg);
+    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, this.fill, this.tally, this.hand);
   }
-  /** @param {number} width */
-  layout(width) {
-    this.ring.layout(width);
+  /** @param {boolean} isAlone Nothing beside it and below it. */
+  layout(isAlone) {
+    const rest = isAlone ? REST_ALONE : REST;
+    this.ring.layout(this.fill.clientWidth, innerHeight - rest);
     this.messages.layout();
   }
   /** @param {Scene} scene */
@@ -1017,10 +1103,10 @@ var SceneView = class {
   }
   /** @param {Scene} scene */
   paintDecision(scene) {
-    const found = scene.decisions;
+    const found = this.lab.isPlain ? scene.decisions.map(asFirstTold) : scene.decisions;
     const first = found.length ? found[0] : void 0;
     const elected = first && this.lab.player.timeline.terms[`${first.term}.${first.by}`];
-    if (isSame(this.tally, [found, elected, !first && waitingWords(scene)])) return;
+    if (isSame(this.tally, [scene.decisions, elected, !first && waitingWords(scene)])) return;
     this.title.replaceChildren(...titleOf(found, elected));
     const line = first?.line ?? waitingWords(scene);
     this.sub.textContent = found.length > 1 ? line.replace(/^it /, "each ") : line;
@@ -1037,7 +1123,9 @@ var SceneView = class {
    */
   tallied(decision, tally, place, isOneOfMany) {
     const isWhole = tally.name === "voters";
-    const what = isWhole && decision.what === "commit" ? "on disk" : tally.name;
+    const { isPlain } = this.lab;
+    const stored = isPlain ? "stored by" : "on disk";
+    const what = isWhole && decision.what === "commit" ? stored : isWhole && isPlain ? "votes" : tally.name;
     const label = [isOneOfMany && name(decision.by), !(isWhole && isOneOfMany) && what].filter(Boolean).join(" ");
     const chips = tally.of.map((id) => {
       const [yes, no] = [tally.yes.includes(id), tally.no.includes(id)];
@@ -1056,25 +1144,27 @@ var SceneView = class {
     const way = flight && `${flight.glyph}${flight.sign} ${name(flight.src)} → ${name(flight.dst)}`;
     const chosen = way ?? [...lab.picked].map(name).join(", ");
     const { closed, frozen, held } = lab.store.gate;
-    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys(), held, closed, frozen].join();
+    const about = chosen ? [chosen, actions] : [...scene.flying.keys()];
+    const key = JSON.stringify([about, held.length, closed, frozen]);
     if (key === this.handKey) return;
     this.handKey = key;
-    if (chosen) this.hand.replaceChildren(h("b", {}, chosen), lab.popups.buttons(actions));
-    else this.hand.replaceChildren(...this.held(), ...this.underWay(scene));
+    const rest = chosen ? [h("b", {}, chosen), lab.popups.buttons(actions)] : this.underWay(scene);
+    this.hand.replaceChildren(...this.held(), ...rest);
   }
   /** While messages are held: how many, and that timers may be frozen too, for nobody hears a leader meanwhile. */
   held() {
     const { lab } = this;
     const { closed, frozen, held } = lab.store.gate;
     if (!lab.isLive || !closed) return [];
-    const count = held.length ? `${held.length} held: choose one (n), deliver it (o) or drop it (d)` : "messages are held";
+    const count = held.length ? `${held.length} held: choose one (n), deliver it (o) or drop it (d)` : "every message is held from now on";
     const freeze = !frozen && lab.can("freeze");
     const offer = h(
       "button",
       { class: "rl-button", type: "button", onclick: () => lab.toggle("freeze") },
-      "Freeze timers too"
+      "Freeze the timers too"
     );
-    return [h("b", {}, count), ...freeze ? [offer] : []];
+    const why = h("span", {}, "the timers go on: without heartbeats, servers ask for votes again and again");
+    return [h("b", {}, count), ...freeze ? [offer, why] : []];
   }
   /** @param {Scene} scene Each kind of message once, with how many there are of it. */
   underWay(scene) {
@@ -1085,7 +1175,9 @@ var SceneView = class {
     }
     return [...kinds.values()].slice(0, 4).map((flights) => {
       const count = flights.length > 1 ? ` (${flights.length})` : "";
-      return h("span", { class: "rl-under" }, messageIcon(flights[0]), `${messageSays(flights[0])}${count}`);
+      const { isPlain } = this.lab;
+      const says = `${messageSays(flights[0], isPlain)}${count}`;
+      return h("span", { class: "rl-under" }, messageIcon(flights[0], isPlain), says);
     });
   }
 };
@@ -1233,7 +1325,7 @@ var InspectorView = class {
       "div",
       {},
       h("b", {}, rule.label),
-      h("span", { style: "color:var(--rl-muted)" }, ` ${rule.section}`)
+      h("span", { class: "rl-paper", style: "color:var(--rl-muted)" }, ` ${rule.section}`)
     );
     return [
       h("div", {}, label, h("div", { class: "rl-sub" }, rule.meaning)),
@@ -1373,7 +1465,12 @@ var CELL = 36;
 var HALF = 16;
 var BARS = 12;
 function legend() {
-  const cell = (look) => s("g", { class: `rl-cell ${look}` }, s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" }));
+  const cell = (look) => s(
+    "g",
+    { class: `rl-cell ${look}` },
+    s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" }),
+    s("rect", { class: "rl-edge", x: 1.5, y: 1.5, width: 11, height: 11, rx: 2 })
+  );
   const marks = (
     /** @type {[string, Element, string][]} */
     [
@@ -1522,7 +1619,7 @@ var LogsView = class {
   }
   /** @param {Server} state @param {number} y Equal state machines have equal little pictures. */
   machine(state, y) {
-    if (!state.digest || !state.up) return null;
+    if (!state.digest || !state.up || this.lab.isPlain) return null;
     const words = s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`);
     const ground = s("rect", { width: 12, height: 12, fill: "transparent" });
     return s("g", { transform: `translate(24 ${y + 6})` }, words, ground, digestMark(state.digest));
@@ -1531,7 +1628,8 @@ var LogsView = class {
   cell(index, term, by, state, y) {
     const { fill, ink } = this.lab.termColour(term);
     const entry = this.lab.store.book[`${index}.${term}.${by}`];
-    const label = clip(entry?.[0] ?? "");
+    const isFirst = this.lab.isPlain && term === 0;
+    const label = clip(isFirst ? "start" : entry?.[0] ?? "");
     const [done, wet] = [index <= state.commit, index > state.stored];
     const x = this.x(index);
     const size = Math.min(8.5, 45 / label.length);
@@ -1547,7 +1645,16 @@ var LogsView = class {
         rx: 5,
         style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}`
       }),
-      s("text", { class: "rl-n", x, y: y + 16, style: `fill:${ink}` }, term),
+      s("rect", {
+        class: "rl-edge",
+        x: x - HALF + 2.2,
+        y: y + 2.2,
+        width: 2 * HALF - 4.4,
+        height: 27.6,
+        rx: 3.5,
+        style: `stroke:${ink}`
+      }),
+      s("text", { class: "rl-n", x, y: y + 16, style: `fill:${ink}` }, isFirst ? "" : term),
       s("text", { class: "rl-l", x, y: y + 27, style: `fill:${ink};font-size:${size}px` }, label)
     );
   }
@@ -1625,6 +1732,45 @@ var shownOf = (one) => [
   one.digest,
   one.members.at
 ];
+
+// src/layout.js
+var Layout = class {
+  /** @param {import("./lab.js").Lab} lab */
+  constructor(lab) {
+    this.lab = lab;
+    this.chosen = null;
+    this.shown = "";
+  }
+  get open() {
+    return this.chosen ?? openAtFirst(this.lab.store.header.opening.view, this.width);
+  }
+  get width() {
+    return this.lab.stage.clientWidth;
+  }
+  fit() {
+    const { lab, width } = this;
+    const panels = shownPanels(this.open, width);
+    const key = `${width} ${innerHeight} ${panels.join(" ")}`;
+    if (key === this.shown || !width) return;
+    this.shown = key;
+    const side = panels.filter((one) => one !== "tape").sort();
+    lab.stage.dataset.side = side.join("+") || "none";
+    lab.stage.dataset.tape = String(panels.includes("tape"));
+    lab.controls.showPanels(panels);
+    lab.scene.layout(panels.length === 0);
+    lab.logs.layout(lab.logs.root.clientWidth - 26);
+    lab.timeline.layout(lab.timeline.root.clientWidth - 8);
+    lab.drawn = 0;
+    lab.paint();
+  }
+  /** @param {import("./panels.js").Panel} panel Open or fold it. */
+  toggle(panel) {
+    const hasNoRoom = this.open.includes(panel) && !shownPanels(this.open, this.width).includes(panel);
+    const once = toggled(this.open, panel);
+    this.chosen = hasNoRoom ? toggled(once, panel) : once;
+    this.fit();
+  }
+};
 
 // src/orders.js
 var GIVEN_UP = 5e3;
@@ -1761,7 +1907,7 @@ var Store = class {
 
 // src/player.js
 var REPORT = 150;
-var REST = 0.7;
+var REST2 = 0.7;
 var QUICK = 8;
 var STEP = 0.45;
 var Player = class {
@@ -1787,6 +1933,21 @@ var Player = class {
     this.reported = 0;
     this.rested = 0;
     this.wanted = "";
+    this.until = store.header.opening.until;
+  }
+  /** Play by itself up to where it stops for a question; not for those who want no motion. */
+  begin() {
+    if (this.calm || this.playing || this.until == null || this.event >= this.until) return;
+    this.toggle();
+  }
+  /** Begin again. @param {number} index */
+  reset(index) {
+    this.until = this.store.header.opening.until;
+    this.go(index, "main");
+  }
+  /** Whether playing has come to where it stops for a question. */
+  get isAsked() {
+    return this.until != null && this.branch === "main" && this.event >= this.until;
   }
   get timeline() {
     return (
@@ -1894,6 +2055,7 @@ var Player = class {
    */
   advance(time) {
     const stop = this.goal ?? this.last;
+    const asks = this.branch === "main" ? this.until : null;
     while (this.event < stop) {
       const next = this.timeOf(this.event + 1);
       if (next == null || next > time) return time;
@@ -1902,13 +2064,17 @@ var Player = class {
         this.goal = null;
         return next;
       }
+      if (this.event === asks) {
+        this.stop();
+        return next;
+      }
     }
     return time;
   }
   /** @param {number} passed Without motion: one event after the other, each for a while. */
   leap(passed) {
     this.rested += passed;
-    if (this.rested < REST * this.pace) return;
+    if (this.rested < REST2 * this.pace) return;
     this.rested = 0;
     const next = this.event < this.last ? this.timeOf(this.event + 1) : null;
     if (next == null) {
@@ -1917,6 +2083,7 @@ var Player = class {
     }
     this.event += 1;
     this.time = next;
+    if (this.isAsked) this.stop();
     this.arrive();
   }
   /** Virtual seconds for one in front of the screen; where nothing is under way time goes faster. */
@@ -1931,6 +2098,7 @@ var Player = class {
     return this.quiet ? base * QUICK : base;
   }
   arrive() {
+    if (this.isAsked) this.until = null;
     this.timeline.seen = Math.max(this.timeline.seen, this.event);
     this.listeners.paint();
     this.ask();
@@ -2122,7 +2290,10 @@ var Popups = class {
     this.form("Choose the voters", [h("div", { class: "rl-boxes" }, boxes)], submit, "Change");
   }
   openKeys() {
-    const rows2 = KEYS.map(([keys, words]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, words)]);
+    const rows2 = usableKeys((verb) => this.lab.can(verb)).map(([keys, words]) => [
+      h("dt", {}, h("kbd", {}, keys)),
+      h("dd", {}, words)
+    ]);
     const close = h("button", { class: "rl-button", type: "button", onclick: () => this.leave() }, "Close");
     const top = h("div", { class: "rl-pop-head" }, h("h4", {}, "Keys"), close);
     const pop = this.open([top, h("dl", {}, rows2)], this.lab.controls.help);
@@ -2130,10 +2301,37 @@ var Popups = class {
   }
 };
 
+// src/start.js
+var STARTS = 800;
+function startWhenSeen(root, player, start) {
+  if (player.until == null) return () => {
+  };
+  let starts;
+  const leave = () => {
+    clearTimeout(starts);
+    seer.disconnect();
+  };
+  const begin = () => {
+    leave();
+    start();
+  };
+  const look = ([{ isIntersecting }]) => {
+    clearTimeout(starts);
+    if (isIntersecting) starts = setTimeout(begin, STARTS);
+  };
+  const seer = new IntersectionObserver(look, { threshold: 0.4 });
+  seer.observe(root);
+  for (const taken of ["pointerdown", "keydown"]) root.addEventListener(taken, leave, { once: true });
+  return leave;
+}
+
 // src/story.js
 var SAID = 4e3;
 var StoryView = class {
-  constructor() {
+  /** @param {import("./wire.js").Opening} opening @param {boolean} calm Whether nothing plays by itself. */
+  constructor(opening, calm) {
+    this.question = opening.question;
+    this.before = opening.until == null ? "" : calm ? "Press Play: it stops for a question." : "It plays by itself, and stops for a question.";
     this.shown = null;
     this.timer = void 0;
     this.when = h("span", { class: "rl-when" });
@@ -2142,7 +2340,9 @@ var StoryView = class {
     this.errors = h("div", { role: "alert" });
     this.notice = h("div", { class: "rl-notice", role: "status" });
     this.remark = h("div", { class: "rl-remark", role: "status" });
-    this.root = h("div", { class: "rl-told" }, this.errors, this.notice, this.line, this.remark);
+    this.asking = this.question ? h("div", { class: "rl-question", role: "status" }) : null;
+    const parts = [this.errors, this.notice, this.line, this.asking, this.remark];
+    this.root = h("div", { class: "rl-told" }, parts);
   }
   /** @param {import("./wire.js").SceneEvent} event @param {boolean} isPlaying Then it is not read aloud. */
   tell(event, isPlaying) {
@@ -2152,6 +2352,13 @@ var StoryView = class {
     this.when.textContent = seconds(event.time);
     const [text, paper] = splitSection(event.text);
     this.sentence.replaceChildren(text, h("span", { class: "rl-paper" }, paper));
+  }
+  /** @param {boolean} isTime Whether the question is asked now. */
+  ask(isTime) {
+    if (!this.asking) return;
+    const words = isTime ? this.question : this.before;
+    if (this.asking.textContent !== words) this.asking.textContent = words;
+    this.asking.classList.toggle("rl-asked", isTime);
   }
   /** @param {string} words How it stands with the other side; empty: well. */
   note(words) {
@@ -2443,9 +2650,10 @@ var Lab = class {
     this.link = link;
     this.picked = /* @__PURE__ */ new Set();
     this.message = null;
-    this.drawn = this.width = this.due = 0;
+    this.drawn = this.due = 0;
     this.isInTrouble = false;
     this.store = new Store(link);
+    this.isPlain = this.store.header.opening.view === "ring";
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const listeners = { paint: () => this.paint(), animate: () => this.animate() };
     this.player = new Player(this.store, listeners, calm);
@@ -2456,8 +2664,10 @@ var Lab = class {
     this.inspector = new InspectorView(this);
     this.timeline = new TimelineView(this);
     this.controls = new Controls(this);
-    this.timeline.heading.append(this.controls.branches, this.controls.quiet);
-    this.story = new StoryView();
+    const { branches, quiet, where } = this.controls;
+    this.timeline.heading.append(branches, quiet, h("span", { class: "rl-space" }), where);
+    this.layout = new Layout(this);
+    this.story = new StoryView(this.store.header.opening, calm);
     this.stage = h(
       "div",
       { class: "rl-stage" },
@@ -2468,10 +2678,12 @@ var Lab = class {
       this.inspector.root
     );
     this.hints = hints(this.can("menu"));
+    this.hints.classList.toggle("rl-hidden", this.isPlain);
     this.root = h(
       "section",
       {
         class: "raftlab",
+        "data-view": this.isPlain ? "ring" : "full",
         role: "region",
         "aria-label": `Raft lab, ${this.store.header.title}`,
         tabindex: -1,
@@ -2482,7 +2694,7 @@ var Lab = class {
       this.hints
     );
     this.controls.fillBranches();
-    this.watcher = new ResizeObserver(() => this.layout());
+    this.watcher = new ResizeObserver(() => this.layout.fit());
     this.wake = () => {
       if (!document.hidden && this.isLive) link.send({ do: "hello" });
     };
@@ -2503,11 +2715,13 @@ var Lab = class {
     this.link.listen((message) => this.guard(() => this.take(message)));
     root.append(this.root);
     this.watcher.observe(this.stage);
+    this.unwatch = startWhenSeen(this.scene.root, this.player, () => this.guard(() => this.player.begin()));
     document.addEventListener("visibilitychange", this.wake);
-    this.layout();
+    this.layout.fit();
     this.link.send({ do: "hello" });
   }
   close() {
+    this.unwatch?.();
     this.player.stop();
     cancelAnimationFrame(this.player.frame);
     cancelAnimationFrame(this.due);
@@ -2582,6 +2796,7 @@ var Lab = class {
     this.controls.retire();
     this.popups.close();
     const left = hints(this.can("menu"));
+    left.classList.toggle("rl-hidden", this.isPlain);
     this.hints.replaceWith(left);
     this.hints = left;
     this.tellOf(null);
@@ -2610,14 +2825,6 @@ var Lab = class {
     this.story.fail(text);
   }
   // Drawing
-  layout() {
-    if (this.stage.clientWidth === this.width) return;
-    this.width = this.stage.clientWidth;
-    this.scene.layout(this.scene.root.clientWidth - 26);
-    this.logs.layout(this.logs.root.clientWidth - 26);
-    this.timeline.layout(this.timeline.root.clientWidth - 8);
-    this.paint();
-  }
   paint() {
     const { scene } = this.player;
     if (scene) this.keepFocus(() => this.paintAll(scene));
@@ -2663,6 +2870,7 @@ var Lab = class {
   tell() {
     const event = this.store.event(this.player.branch, this.player.event);
     if (event) this.story.tell(event, this.player.playing);
+    this.story.ask(this.player.until == null && this.player.branch === "main");
   }
   /** @param {number} term */
   termColour(term) {
@@ -2681,18 +2889,10 @@ var Lab = class {
   }
   /** @param {number} id */
   isHeld(id) {
-    return this.isLive && this.isNewest && this.store.gate.held.includes(id);
+    return this.held.includes(id);
   }
-  /** @param {Scene} scene The messages that are held, lane by lane, the oldest first. */
-  heldQueues(scene) {
-    const queues = /* @__PURE__ */ new Map();
-    for (const id of this.isLive && this.isNewest ? this.store.gate.held : []) {
-      const flight = scene.flying.get(id);
-      if (!flight) continue;
-      const way = `${flight.src}>${flight.dst}`;
-      queues.set(way, [...queues.get(way) ?? [], id]);
-    }
-    return queues;
+  get held() {
+    return this.isLive && this.isNewest ? this.store.gate.held : [];
   }
   /** @param {number} id @param {boolean} more Beside those that are chosen. */
   pickNode(id, more) {
@@ -2735,7 +2935,9 @@ var Lab = class {
   /** @param {string} verb */
   can(verb) {
     const { can } = this.store.header;
-    return this.link.live && (verb === "menu" ? can.length > 0 : can.includes(verb));
+    if (!this.link.live) return false;
+    if (verb === "menu") return can.length > 0;
+    return can.includes(verb) && (!this.isPlain || FIRST.has(verb));
   }
   /** @param {import("./controls.js").Switch} verb */
   toggle(verb) {

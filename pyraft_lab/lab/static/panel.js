@@ -1,4 +1,4 @@
-// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 49adaee39171b8f3fb6ded12999a9b6eb406cc90d4ad64482207f98e0e48c751
+// Bundled from lab/js/src by lab/js/build.js; change it there. Sources: 6b12e19f77c37763ed1f471eaf1f40ffa10b42e970f8bd1117c1721940783805
 
 // src/panel.js
 var make = (tag, look, text) => Object.assign(document.createElement(tag), { className: look, textContent: text ?? "" });

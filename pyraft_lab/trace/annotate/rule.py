@@ -57,20 +57,24 @@ Remarks = Iterator[Explained]
 
 def commands(step: Step, kind: type[AnyCommand]) -> list[AnyCommand]:
     """The step's commands of one kind, in order."""
-    return [command for command in step.commands if isinstance(command, kind)]
+    # by type, here and below: isinstance takes ten times as long to say no to a struct
+    return [command for command in step.commands if type(command) is kind]
 
 
 def sent(step: Step, kind: type[SomeMessage]) -> list[tuple[int, SomeMessage]]:
     """The step's messages of one kind, each with its receiver."""
-    sends = (command for command in step.commands if isinstance(command, Send))
-    return [(send.dst, send.message) for send in sends if isinstance(send.message, kind)]
+    sends = [command for command in step.commands if type(command) is Send]
+    return [(send.dst, send.message) for send in sends if type(send.message) is kind] if sends else []
 
 
 def leads_on(step: Step) -> bool:
     """Whether the step belongs to one leadership: its leader may have resigned in it, but heard of no other."""
-    return isinstance(step.before.role, Leader) and step.before.vote == step.after.vote
+    return type(step.before.role) is Leader and step.before.vote == step.after.vote
 
 
 def is_active(role: Role) -> bool:
     """Whether a server in this role leads or wants to."""
-    return isinstance(role, (PreCandidate, Candidate, Leader))
+    return type(role) in _ACTIVE
+
+
+_ACTIVE = frozenset({PreCandidate, Candidate, Leader})

@@ -1,8 +1,6 @@
 """The closed table of all rules, and which of them played a part in a step."""
 
-from collections.abc import Mapping
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from pyraft_lab.engine.commands import (
@@ -16,7 +14,7 @@ from pyraft_lab.engine.commands import (
     SendChunk,
     TakeSnapshot,
 )
-from pyraft_lab.engine.consult import KEPT, ByIdentity
+from pyraft_lab.engine.consult import KEPT
 from pyraft_lab.engine.events import (
     AllowRevert,
     Boot,
@@ -80,36 +78,58 @@ LABELS: Mapping[str, Rule] = {**RULES, **{rule.label: rule for rule in own.OWN.v
 
 def rule(step: Step) -> Rule:
     """The rule that decided a step: the heaviest of those that played a part in it, the first of equals."""
-    return max(remarks(step), key=lambda remark: remark.rule.importance).rule
+    return _heaviest(remarks(step))
+
+
+def label(step: Step) -> str:
+    """The label of the rule that decided a step, for many steps in a row: they are not kept for later questions."""
+    return _heaviest(_told(step)).label
+
+
+def _heaviest(told: Sequence[Explained]) -> Rule:
+    """The rule of the greatest importance; the first of several."""
+    found = told[0].rule
+    for remark in told[1:]:
+        if remark.rule.importance > found.importance:
+            found = remark.rule
+    return found
 
 
 def remarks(step: Step) -> tuple[Explained, ...]:
     """What each rule did that played a part in the step, in the order in which it happened; never empty."""
-    return _remarks(ByIdentity(step))
+    kept = _kept.get(id(step))
+    if kept is None or kept[0] is not step:
+        if len(_kept) >= KEPT:
+            _kept.clear()
+        kept = _kept[id(step)] = (step, tuple(_told(step)))
+    return kept[1]
 
 
-@lru_cache(maxsize=KEPT)
-def _remarks(asked: ByIdentity[Step]) -> tuple[Explained, ...]:
-    step = asked.value
+_kept: dict[int, tuple[Step, tuple[Explained, ...]]] = {}
+"""The remarks of the last steps by identity: a sentence, its label and its group ask about the same step in a row."""
+
+
+def _told(step: Step) -> list[Explained]:
     if step.before.halted:
-        return (Explained(terms.HALTED, "has stopped for good and does nothing"),)
-    told = list(chain(_event(step, step.event), _consequences(step))) or list(terms.out_of_date("this"))
-    for note in own.departed(step):
+        return [Explained(terms.HALTED, "has stopped for good and does nothing")]
+    told = [*_event(step, step.event), *_consequences(step)] or list(terms.out_of_date("this"))
+    for note in own.departed(step) if step.rules is not None else ():
         told.insert(own.place_of(note, told), note)
-    return tuple(told)
+    return told
 
 
 def _consequences(step: Step) -> Remarks:
     """What followed from the state, whatever event led to it; nobody is asked about commands that were not given."""
     kinds = {type(command) for command in step.commands}
-    if isinstance(step.before.role, Leader):
+    if type(step.before.role) is Leader:  # by type: isinstance takes ten times as long to say no to a struct
         yield from _of_leading(step, kinds)
-    if not isinstance(step.event, Boot):
+    if type(step.event) is not Boot:
         yield from memberships.followed(step)
-        yield from memberships.role_changed(step)
+        if step.before.role is not step.after.role:
+            yield from memberships.role_changed(step)
     if Apply in kinds:
         yield from commitment.applied(step)
-    if kinds and isinstance(step.after.role, Leader):
+    if kinds and type(step.after.role) is Leader:
         yield from _sendings(step, kinds)
     if TakeSnapshot in kinds:
         yield from snapshots.begun(step)
@@ -118,7 +138,9 @@ def _consequences(step: Step) -> Remarks:
 
 
 def _of_leading(step: Step, kinds: Kinds) -> Remarks:
-    yield from terms.lease_renewed(step)
+    before, after = step.before.role, step.after.role
+    if before is not after:
+        yield from terms.lease_renewed(step)
     yield from commitment.committed(step)
     if Append in kinds:
         yield from memberships.joint_left(step)
@@ -126,7 +148,8 @@ def _of_leading(step: Step, kinds: Kinds) -> Remarks:
         yield from requests.reads_confirmed(step)
     if Refuse in kinds:
         yield from requests.reads_failed_with_leadership(step)
-    yield from memberships.leader_removed(step)
+    if type(before) is not type(after):
+        yield from memberships.leader_removed(step)
 
 
 def _sendings(step: Step, kinds: Kinds) -> Remarks:
@@ -134,7 +157,8 @@ def _sendings(step: Step, kinds: Kinds) -> Remarks:
         yield from replication.entries_sent(step)
     if SendChunk in kinds:
         yield from snapshots.parts_sent(step)
-    yield from requests.timeout_now_sent(step)
+    if Send in kinds or step.before.role is not step.after.role:
+        yield from requests.timeout_now_sent(step)
 
 
 def _event(step: Step, event: Event) -> Remarks:
@@ -159,7 +183,7 @@ def _event(step: Step, event: Event) -> Remarks:
 
 def _stored(step: Step, event: Stored) -> Remarks:
     role = step.before.role
-    if isinstance(role, Candidate) and step.before.id not in role.granted and step.after.role != role:
+    if type(role) is Candidate and step.before.id not in role.granted and step.after.role != role:
         yield from elections.own_vote_stored(step)
     else:
         yield from replication.stored(step, event.vote)
@@ -247,16 +271,16 @@ def _request(step: Step, event: Request) -> Remarks:
 
 def _message(step: Step, src: NodeId, message: AnyMessage) -> Remarks:
     match message:
-        case VoteRequest() | PreVoteRequest():
-            yield from elections.requested(step, src, message)
-        case VoteResponse() | PreVoteResponse():
-            yield from elections.answered(step, src, message)
+        case AppendAccepted() | HeartbeatResponse() | AppendRefused() | SnapshotResponse():
+            yield from _to_leader(step, src, message)
         case AppendRequest() | HeartbeatRequest() | SnapshotRequest() | TimeoutNow():
             yield from terms.recognised(step, src, message)
             if terms.is_followed(step, src, message):
                 yield from _from_leader(step, src, message)
-        case AppendAccepted() | AppendRefused() | HeartbeatResponse() | SnapshotResponse():
-            yield from _to_leader(step, src, message)
+        case VoteRequest() | PreVoteRequest():
+            yield from elections.requested(step, src, message)
+        case VoteResponse() | PreVoteResponse():
+            yield from elections.answered(step, src, message)
         case Outdated():
             yield from terms.corrected(step, src)
         case _:

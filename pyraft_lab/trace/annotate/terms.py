@@ -205,8 +205,8 @@ def lease_renewed(step: Step) -> Remarks:
     """A later round was proved."""
     before, after = step.before.role, step.after.role
     if (
-        isinstance(before, Leader)
-        and isinstance(after, Leader)
+        type(before) is Leader
+        and type(after) is Leader
         and after.acked_round > before.acked_round
         and (not after.transfer_sent or ask(step, has_valid_lease, step.after))
     ):

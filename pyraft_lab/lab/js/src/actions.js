@@ -14,6 +14,11 @@ import { name } from "./tools.js";
 
 /** @typedef {(verb: string) => boolean} Can */
 
+/** What the first chapters explain: the plain view offers nothing else. */
+export const FIRST = new Set(
+  "crash restart pause resume partition cut heal write read drop hold open release freeze thaw".split(" "),
+);
+
 /** @param {Order} order @param {string} label @param {string} key @returns {Action} */
 const action = (order, label, key) => ({ verb: order.type, label, key, order });
 

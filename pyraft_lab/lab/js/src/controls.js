@@ -1,7 +1,8 @@
 // The bar of controls above the stage, and the hints below it.
 
 import { h, icon } from "./dom.js";
-import { speedWords } from "./words.js";
+import { PANELS } from "./panels.js";
+import { paceWords, speedWords } from "./words.js";
 
 /** @typedef {"hold" | "freeze"} Switch */
 
@@ -17,7 +18,7 @@ export class Controls {
     this.play = h("button", { class: "rl-button rl-play", type: "button", onclick: () => lab.player.toggle() });
     this.time = h("span", { class: "rl-time" });
     this.count = h("span", { class: "rl-count-of" });
-    this.quiet = h("span", { class: "rl-quiet" }, "quiet: 8 × faster");
+    this.quiet = h("span", { class: "rl-quiet", title: "nothing is under way" }, "8 × faster");
     this.branches = h("select", {
       "aria-label": "Branch of time",
       onchange: () => lab.openBranch(this.branches.value),
@@ -31,8 +32,14 @@ export class Controls {
       { class: "rl-button", type: "button", "aria-label": "Keys", onclick: () => lab.popups.openKeys() },
       "?",
     );
-    const reset = this.button("reset", "Reset", () => lab.player.go(header.place.event, "main"));
+    const reset = this.button("reset", "Reset", () => lab.player.reset(header.place.event));
     const seed = header.seed == null ? null : h("b", {}, `seed ${header.seed}`);
+    this.where = h("span", { class: "rl-where" }, seed, this.time, this.count);
+    this.panels = PANELS.map(([panel, label, title]) => {
+      const onclick = () => lab.layout.toggle(panel);
+      const look = { class: "rl-button rl-toggle rl-fold", type: "button", title, "aria-pressed": "false", onclick };
+      return { panel, button: h("button", look, label) };
+    });
     this.root = h(
       "div",
       { class: "rl-bar", role: "toolbar", "aria-label": "Controls" },
@@ -41,12 +48,14 @@ export class Controls {
       this.forward,
       this.play,
       this.speed(),
-      h("span", { class: "rl-where" }, seed, this.time, this.count),
       h("span", { class: "rl-space" }),
-      this.holding,
-      this.freezing,
-      lab.can("menu") && this.doing,
-      this.help,
+      h("span", { class: "rl-group" }, [
+        ...this.panels.map((one) => one.button),
+        this.holding,
+        this.freezing,
+        lab.can("menu") && this.doing,
+        this.help,
+      ]),
     );
   }
 
@@ -63,7 +72,8 @@ export class Controls {
   }
 
   speed() {
-    const words = h("output", { class: "rl-speed" }, speedWords(1));
+    const words = h("output", { class: "rl-speed" }, paceWords(1));
+    const label = h("label", { title: speedWords(1) }, words);
     const range = h("input", {
       type: "range",
       min: -2,
@@ -74,9 +84,16 @@ export class Controls {
     });
     range.addEventListener("input", () => {
       this.lab.player.pace = 2 ** -Number(range.value);
-      words.textContent = speedWords(this.lab.player.pace);
+      words.textContent = paceWords(this.lab.player.pace);
+      label.title = speedWords(this.lab.player.pace);
     });
-    return h("label", {}, words, range);
+    label.append(range);
+    return label;
+  }
+
+  /** @param {import("./panels.js").Panel[]} shown */
+  showPanels(shown) {
+    for (const { panel, button } of this.panels) button.setAttribute("aria-pressed", String(shown.includes(panel)));
   }
 
   /** Which branches there are, and which is shown. */
@@ -121,7 +138,7 @@ export class Controls {
 
   /** A live cluster has ended: what can no longer be done is no longer offered. */
   retire() {
-    for (const control of [this.holding, this.freezing, this.doing]) control?.classList.add("rl-hidden");
+    for (const control of [this.holding, this.freezing, this.doing]) if (control) control.disabled = true;
   }
 }
 

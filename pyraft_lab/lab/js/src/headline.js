@@ -6,11 +6,14 @@ import { messageIcon } from "./marks.js";
 import { RingView, arcSample } from "./ring.js";
 import { findFlight } from "./scenes.js";
 import { isSame, name } from "./tools.js";
-import { chipWord, messageSays, rivals, talliesOf, tallyWords, waitingWords } from "./words.js";
+import { asFirstTold, chipWord, messageSays, rivals, talliesOf, tallyWords, waitingWords } from "./words.js";
 
 /** @typedef {import("./scenes.js").Scene} Scene */
 /** @typedef {import("./wire.js").Decision} Decision */
 /** @typedef {import("./wire.js").Tally} Tally */
+
+const REST = 600; // pixels of a window that the rest of the Lab and of JupyterLab need: the whole Lab fits into it
+const REST_ALONE = 560;
 
 export class SceneView {
   /** @param {import("./lab.js").Lab} lab */
@@ -23,13 +26,14 @@ export class SceneView {
     this.sub = h("div", { class: "rl-sub" });
     this.tally = h("div", { class: "rl-tally" });
     this.hand = h("div", { class: "rl-hand" });
-    const fill = h("div", { class: "rl-fill" }, this.ring.svg, this.messages.svg);
-    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, fill, this.tally, this.hand);
+    this.fill = h("div", { class: "rl-fill" }, this.ring.svg, this.messages.svg);
+    this.root = h("div", { class: "rl-card rl-scene" }, this.title, this.sub, this.fill, this.tally, this.hand);
   }
 
-  /** @param {number} width */
-  layout(width) {
-    this.ring.layout(width);
+  /** @param {boolean} isAlone Nothing beside it and below it. */
+  layout(isAlone) {
+    const rest = isAlone ? REST_ALONE : REST;
+    this.ring.layout(this.fill.clientWidth, innerHeight - rest);
     this.messages.layout();
   }
 
@@ -48,10 +52,10 @@ export class SceneView {
 
   /** @param {Scene} scene */
   paintDecision(scene) {
-    const found = scene.decisions;
+    const found = this.lab.isPlain ? scene.decisions.map(asFirstTold) : scene.decisions;
     const first = found.length ? found[0] : undefined;
     const elected = first && this.lab.player.timeline.terms[`${first.term}.${first.by}`];
-    if (isSame(this.tally, [found, elected, !first && waitingWords(scene)])) return;
+    if (isSame(this.tally, [scene.decisions, elected, !first && waitingWords(scene)])) return;
     this.title.replaceChildren(...titleOf(found, elected));
     const line = first?.line ?? waitingWords(scene);
     this.sub.textContent = found.length > 1 ? line.replace(/^it /, "each ") : line;
@@ -69,7 +73,9 @@ export class SceneView {
    */
   tallied(decision, tally, place, isOneOfMany) {
     const isWhole = tally.name === "voters";
-    const what = isWhole && decision.what === "commit" ? "on disk" : tally.name;
+    const { isPlain } = this.lab;
+    const stored = isPlain ? "stored by" : "on disk";
+    const what = isWhole && decision.what === "commit" ? stored : isWhole && isPlain ? "votes" : tally.name;
     const label = [isOneOfMany && name(decision.by), !(isWhole && isOneOfMany) && what].filter(Boolean).join(" ");
     const chips = tally.of.map((id) => {
       const [yes, no] = [tally.yes.includes(id), tally.no.includes(id)];
@@ -89,11 +95,12 @@ export class SceneView {
     const way = flight && `${flight.glyph}${flight.sign} ${name(flight.src)} → ${name(flight.dst)}`;
     const chosen = way ?? [...lab.picked].map(name).join(", ");
     const { closed, frozen, held } = lab.store.gate;
-    const key = chosen ? JSON.stringify([chosen, actions]) : [...scene.flying.keys(), held, closed, frozen].join();
+    const about = chosen ? [chosen, actions] : [...scene.flying.keys()];
+    const key = JSON.stringify([about, held.length, closed, frozen]);
     if (key === this.handKey) return;
     this.handKey = key;
-    if (chosen) this.hand.replaceChildren(h("b", {}, chosen), lab.popups.buttons(actions));
-    else this.hand.replaceChildren(...this.held(), ...this.underWay(scene));
+    const rest = chosen ? [h("b", {}, chosen), lab.popups.buttons(actions)] : this.underWay(scene);
+    this.hand.replaceChildren(...this.held(), ...rest);
   }
 
   /** While messages are held: how many, and that timers may be frozen too, for nobody hears a leader meanwhile. */
@@ -103,14 +110,15 @@ export class SceneView {
     if (!lab.isLive || !closed) return [];
     const count = held.length
       ? `${held.length} held: choose one (n), deliver it (o) or drop it (d)`
-      : "messages are held";
+      : "every message is held from now on";
     const freeze = !frozen && lab.can("freeze");
     const offer = h(
       "button",
       { class: "rl-button", type: "button", onclick: () => lab.toggle("freeze") },
-      "Freeze timers too",
+      "Freeze the timers too",
     );
-    return [h("b", {}, count), ...(freeze ? [offer] : [])];
+    const why = h("span", {}, "the timers go on: without heartbeats, servers ask for votes again and again");
+    return [h("b", {}, count), ...(freeze ? [offer, why] : [])];
   }
 
   /** @param {Scene} scene Each kind of message once, with how many there are of it. */
@@ -123,7 +131,9 @@ export class SceneView {
     }
     return [...kinds.values()].slice(0, 4).map((flights) => {
       const count = flights.length > 1 ? ` (${flights.length})` : "";
-      return h("span", { class: "rl-under" }, messageIcon(flights[0]), `${messageSays(flights[0])}${count}`);
+      const { isPlain } = this.lab;
+      const says = `${messageSays(flights[0], isPlain)}${count}`;
+      return h("span", { class: "rl-under" }, messageIcon(flights[0], isPlain), says);
     });
   }
 }

@@ -165,7 +165,7 @@ export class InspectorView {
       "div",
       {},
       h("b", {}, rule.label),
-      h("span", { style: "color:var(--rl-muted)" }, ` ${rule.section}`),
+      h("span", { class: "rl-paper", style: "color:var(--rl-muted)" }, ` ${rule.section}`),
     );
     return [
       h("div", {}, label, h("div", { class: "rl-sub" }, rule.meaning)),

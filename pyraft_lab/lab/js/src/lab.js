@@ -1,16 +1,26 @@
 // The Lab itself: what is known, where we are, what is chosen; the views around it; and what comes from the other side.
 
-import { clusterActions, freezeAction, groupActions, holdAction, messageActions, serverActions } from "./actions.js";
+import {
+  FIRST,
+  clusterActions,
+  freezeAction,
+  groupActions,
+  holdAction,
+  messageActions,
+  serverActions,
+} from "./actions.js";
 import { Controls, hints } from "./controls.js";
 import { h } from "./dom.js";
 import { SceneView } from "./headline.js";
 import { InspectorView } from "./inspector.js";
 import { onKey } from "./keyboard.js";
 import { LogsView } from "./logs.js";
+import { Layout } from "./layout.js";
 import { Orders } from "./orders.js";
 import { Player } from "./player.js";
 import { Popups } from "./popups.js";
 import { findFlight } from "./scenes.js";
+import { startWhenSeen } from "./start.js";
 import { Store } from "./store.js";
 import { StoryView } from "./story.js";
 import { TimelineView } from "./timeline.js";
@@ -31,10 +41,11 @@ export class Lab {
     this.picked = new Set();
     /** @type {number | null} The message that is chosen. */
     this.message = null;
-    this.drawn = this.width = this.due = 0;
-    /** Whether something is wrong with the other side. */
-    this.isInTrouble = false;
+    this.drawn = this.due = 0;
+    this.isInTrouble = false; // with the other side
     this.store = new Store(link);
+    /** Whether this is the plain first view. */
+    this.isPlain = this.store.header.opening.view === "ring";
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const listeners = { paint: () => this.paint(), animate: () => this.animate() };
     this.player = new Player(this.store, listeners, calm);
@@ -45,8 +56,10 @@ export class Lab {
     this.inspector = new InspectorView(this);
     this.timeline = new TimelineView(this);
     this.controls = new Controls(this);
-    this.timeline.heading.append(this.controls.branches, this.controls.quiet); // the bar has no room for what comes and goes
-    this.story = new StoryView();
+    const { branches, quiet, where } = this.controls;
+    this.timeline.heading.append(branches, quiet, h("span", { class: "rl-space" }), where); // the bar has no room for what comes and goes
+    this.layout = new Layout(this);
+    this.story = new StoryView(this.store.header.opening, calm);
     this.stage = h(
       "div",
       { class: "rl-stage" },
@@ -57,10 +70,12 @@ export class Lab {
       this.inspector.root,
     );
     this.hints = hints(this.can("menu"));
+    this.hints.classList.toggle("rl-hidden", this.isPlain);
     this.root = h(
       "section",
       {
         class: "raftlab",
+        "data-view": this.isPlain ? "ring" : "full",
         role: "region",
         "aria-label": `Raft lab, ${this.store.header.title}`,
         tabindex: -1,
@@ -71,7 +86,7 @@ export class Lab {
       this.hints,
     );
     this.controls.fillBranches();
-    this.watcher = new ResizeObserver(() => this.layout());
+    this.watcher = new ResizeObserver(() => this.layout.fit());
     this.wake = () => {
       if (!document.hidden && this.isLive) link.send({ do: "hello" });
     };
@@ -90,12 +105,14 @@ export class Lab {
     this.link.listen((message) => this.guard(() => this.take(message)));
     root.append(this.root);
     this.watcher.observe(this.stage);
+    this.unwatch = startWhenSeen(this.scene.root, this.player, () => this.guard(() => this.player.begin()));
     document.addEventListener("visibilitychange", this.wake);
-    this.layout();
+    this.layout.fit();
     this.link.send({ do: "hello" });
   }
 
   close() {
+    this.unwatch?.();
     this.player.stop();
     cancelAnimationFrame(this.player.frame);
     cancelAnimationFrame(this.due);
@@ -179,6 +196,7 @@ export class Lab {
     this.controls.retire();
     this.popups.close();
     const left = hints(this.can("menu"));
+    left.classList.toggle("rl-hidden", this.isPlain);
     this.hints.replaceWith(left);
     this.hints = left;
     this.tellOf(null);
@@ -212,15 +230,6 @@ export class Lab {
   }
 
   // Drawing
-
-  layout() {
-    if (this.stage.clientWidth === this.width) return;
-    this.width = this.stage.clientWidth;
-    this.scene.layout(this.scene.root.clientWidth - 26);
-    this.logs.layout(this.logs.root.clientWidth - 26);
-    this.timeline.layout(this.timeline.root.clientWidth - 8);
-    this.paint();
-  }
 
   paint() {
     const { scene } = this.player;
@@ -273,6 +282,7 @@ export class Lab {
   tell() {
     const event = this.store.event(this.player.branch, this.player.event);
     if (event) this.story.tell(event, this.player.playing);
+    this.story.ask(this.player.until == null && this.player.branch === "main");
   }
 
   /** @param {number} term */
@@ -296,20 +306,11 @@ export class Lab {
 
   /** @param {number} id */
   isHeld(id) {
-    return this.isLive && this.isNewest && this.store.gate.held.includes(id);
+    return this.held.includes(id);
   }
 
-  /** @param {Scene} scene The messages that are held, lane by lane, the oldest first. */
-  heldQueues(scene) {
-    /** @type {Map<string, number[]>} */
-    const queues = new Map();
-    for (const id of this.isLive && this.isNewest ? this.store.gate.held : []) {
-      const flight = scene.flying.get(id);
-      if (!flight) continue;
-      const way = `${flight.src}>${flight.dst}`;
-      queues.set(way, [...(queues.get(way) ?? []), id]);
-    }
-    return queues;
+  get held() {
+    return this.isLive && this.isNewest ? this.store.gate.held : [];
   }
 
   /** @param {number} id @param {boolean} more Beside those that are chosen. */
@@ -359,7 +360,9 @@ export class Lab {
   /** @param {string} verb */
   can(verb) {
     const { can } = this.store.header;
-    return this.link.live && (verb === "menu" ? can.length > 0 : can.includes(verb));
+    if (!this.link.live) return false;
+    if (verb === "menu") return can.length > 0;
+    return can.includes(verb) && (!this.isPlain || FIRST.has(verb));
   }
 
   /** @param {import("./controls.js").Switch} verb */

@@ -18,7 +18,12 @@ const BARS = 12; // parts of an arriving snapshot that are drawn at most
 function legend() {
   /** @param {string} look */
   const cell = (look) =>
-    s("g", { class: `rl-cell ${look}` }, s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" }));
+    s(
+      "g",
+      { class: `rl-cell ${look}` },
+      s("rect", { x: 1.5, y: 1.5, width: 11, height: 11, rx: 2, fill: "none" }),
+      s("rect", { class: "rl-edge", x: 1.5, y: 1.5, width: 11, height: 11, rx: 2 }),
+    );
   const marks = /** @type {[string, Element, string][]} */ ([
     [".rl-done", cell("rl-done"), "committed"],
     [".rl-cell:not(.rl-done)", cell(""), "not yet committed"],
@@ -179,7 +184,7 @@ export class LogsView {
 
   /** @param {Server} state @param {number} y Equal state machines have equal little pictures. */
   machine(state, y) {
-    if (!state.digest || !state.up) return null;
+    if (!state.digest || !state.up || this.lab.isPlain) return null;
     const words = s("title", {}, `state machine: ${state.holds || "empty"} (${state.digest})`);
     const ground = s("rect", { width: 12, height: 12, fill: "transparent" });
     return s("g", { transform: `translate(24 ${y + 6})` }, words, ground, digestMark(state.digest));
@@ -189,7 +194,8 @@ export class LogsView {
   cell(index, term, by, state, y) {
     const { fill, ink } = this.lab.termColour(term);
     const entry = this.lab.store.book[`${index}.${term}.${by}`];
-    const label = clip(entry?.[0] ?? "");
+    const isFirst = this.lab.isPlain && term === 0; // who the servers are: nobody wrote it
+    const label = clip(isFirst ? "start" : (entry?.[0] ?? ""));
     const [done, wet] = [index <= state.commit, index > state.stored];
     const x = this.x(index);
     const size = Math.min(8.5, 45 / label.length);
@@ -205,7 +211,16 @@ export class LogsView {
         rx: 5,
         style: `fill:${wet ? `color-mix(in srgb, ${fill} 42%, #fff)` : fill}`,
       }),
-      s("text", { class: "rl-n", x, y: y + 16, style: `fill:${ink}` }, term),
+      s("rect", {
+        class: "rl-edge",
+        x: x - HALF + 2.2,
+        y: y + 2.2,
+        width: 2 * HALF - 4.4,
+        height: 27.6,
+        rx: 3.5,
+        style: `stroke:${ink}`,
+      }),
+      s("text", { class: "rl-n", x, y: y + 16, style: `fill:${ink}` }, isFirst ? "" : term),
       s("text", { class: "rl-l", x, y: y + 27, style: `fill:${ink};font-size:${size}px` }, label),
     );
   }

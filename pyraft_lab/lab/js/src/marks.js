@@ -9,11 +9,11 @@ import { messageLabel } from "./words.js";
 /**
  * A letter for its kind, filled for requests, hollow with + or − for answers, small for heartbeats.
  *
- * @param {Message} flight
+ * @param {Message} flight @param {boolean} [isPlain]
  */
-export function messageMark(flight) {
+export function messageMark(flight, isPlain) {
   const beat = flight.glyph === "H";
-  const label = messageLabel(flight);
+  const label = messageLabel(flight, isPlain);
   const size = Math.min(10.5, 25 / label.length);
   return s(
     "g",
@@ -23,9 +23,13 @@ export function messageMark(flight) {
   );
 }
 
-/** @param {Message} flight */
-export const messageIcon = (flight) =>
-  s("svg", { width: 20, height: 20, viewBox: "-12.5 -12.5 25 25", "aria-hidden": "true" }, messageMark(flight));
+/** @param {Message} flight @param {boolean} [isPlain] */
+export const messageIcon = (flight, isPlain) =>
+  s(
+    "svg",
+    { width: 20, height: 20, viewBox: "-12.5 -12.5 25 25", "aria-hidden": "true" },
+    messageMark(flight, isPlain),
+  );
 
 /** @param {string} digest The same picture for equal state machines. */
 export function digestMark(digest) {

@@ -3,6 +3,7 @@
 import { s, set } from "./dom.js";
 import { lane, progress } from "./geometry.js";
 import { messageMark } from "./marks.js";
+import { heldQueues } from "./scenes.js";
 import { clamp } from "./tools.js";
 import { messageLabel, messageWords } from "./words.js";
 
@@ -41,7 +42,7 @@ export class MessagesView {
   /** @param {Scene} scene @param {number} now */
   moveMessages(scene, now) {
     const seen = new Set();
-    const queues = this.lab.heldQueues(scene);
+    const queues = heldQueues(scene, this.lab.held);
     for (const flight of scene.flying.values()) {
       const queue = queues.get(`${flight.src}>${flight.dst}`) ?? [];
       if (this.move(flight, queue, now)) seen.add(flight.id);
@@ -96,11 +97,16 @@ export class MessagesView {
     const words = messageWords(flight);
     const mark = s(
       "g",
-      { class: "rl-message", role: "button", tabindex: -1, "aria-label": `${words} ${messageLabel(flight)}` },
+      {
+        class: "rl-message",
+        role: "button",
+        tabindex: -1,
+        "aria-label": `${words} ${messageLabel(flight, this.lab.isPlain)}`,
+      },
       s("title", {}, words),
       " ",
       s("circle", { class: "rl-reach", r: 16 }),
-      messageMark(flight),
+      messageMark(flight, this.lab.isPlain),
       this.arrow(flight),
       s("text", { class: "rl-held", y: -13 }),
     );
@@ -137,7 +143,7 @@ export class MessagesView {
     const part = one.flies ? Math.min(end, (now - one.flight.sent) / this.lab.store.header.flight) : end;
     const { x, y } = lane(from, to, part, radius);
     const transform = `translate(${x} ${y})`;
-    if (part < end) return s("g", { transform }, messageMark(one.flight));
+    if (part < end) return s("g", { transform }, messageMark(one.flight, this.lab.isPlain));
     const word = isNew && s("text", { y: 19 }, one.why);
     return s("g", { class: "rl-lost", transform }, s("path", { d: "M-6 -6 6 6M6 -6 -6 6" }), word);
   }

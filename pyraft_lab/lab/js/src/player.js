@@ -34,6 +34,25 @@ export class Player {
     this.reported = 0;
     this.rested = 0;
     this.wanted = "";
+    /** @type {number | null} The event of the first branch at which playing stops once, for a question. */
+    this.until = store.header.opening.until;
+  }
+
+  /** Play by itself up to where it stops for a question; not for those who want no motion. */
+  begin() {
+    if (this.calm || this.playing || this.until == null || this.event >= this.until) return;
+    this.toggle();
+  }
+
+  /** Begin again. @param {number} index */
+  reset(index) {
+    this.until = this.store.header.opening.until;
+    this.go(index, "main");
+  }
+
+  /** Whether playing has come to where it stops for a question. */
+  get isAsked() {
+    return this.until != null && this.branch === "main" && this.event >= this.until;
   }
 
   get timeline() {
@@ -155,12 +174,17 @@ export class Player {
    */
   advance(time) {
     const stop = this.goal ?? this.last;
+    const asks = this.branch === "main" ? this.until : null;
     while (this.event < stop) {
       const next = this.timeOf(this.event + 1);
       if (next == null || next > time) return time;
       this.event += 1;
       if (this.event === this.goal) {
         this.goal = null;
+        return next;
+      }
+      if (this.event === asks) {
+        this.stop();
         return next;
       }
     }
@@ -179,6 +203,7 @@ export class Player {
     }
     this.event += 1;
     this.time = next;
+    if (this.isAsked) this.stop();
     this.arrive();
   }
 
@@ -195,6 +220,7 @@ export class Player {
   }
 
   arrive() {
+    if (this.isAsked) this.until = null;
     this.timeline.seen = Math.max(this.timeline.seen, this.event);
     this.listeners.paint();
     this.ask();

@@ -3,7 +3,7 @@
 import { h, set } from "./dom.js";
 import { governing, idsOf, isMember } from "./scenes.js";
 import { clamp, name, typed } from "./tools.js";
-import { KEYS } from "./words.js";
+import { usableKeys } from "./words.js";
 
 /** @typedef {import("./actions.js").Action} Action */
 
@@ -178,7 +178,10 @@ export class Popups {
   }
 
   openKeys() {
-    const rows = KEYS.map(([keys, words]) => [h("dt", {}, h("kbd", {}, keys)), h("dd", {}, words)]);
+    const rows = usableKeys((verb) => this.lab.can(verb)).map(([keys, words]) => [
+      h("dt", {}, h("kbd", {}, keys)),
+      h("dd", {}, words),
+    ]);
     const close = h("button", { class: "rl-button", type: "button", onclick: () => this.leave() }, "Close");
     const top = h("div", { class: "rl-pop-head" }, h("h4", {}, "Keys"), close);
     const pop = this.open([top, h("dl", {}, rows)], this.lab.controls.help);

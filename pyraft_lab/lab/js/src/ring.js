@@ -33,10 +33,10 @@ export class RingView {
     this.svg.append(this.islands, this.links, this.rings);
   }
 
-  /** @param {number} width Fit the ring into the room there is. */
-  layout(width) {
-    this.width = clamp(280, width, 620);
-    this.height = clamp(310, this.width * 0.86, 420);
+  /** @param {number} width @param {number} high Fit the ring into the room there is. */
+  layout(width, high) {
+    this.width = clamp(250, width, 620);
+    this.height = clamp(256, Math.min(this.width * 0.86, high), 420);
     this.fitted = "";
     set(this.svg, { viewBox: `0 0 ${this.width} ${this.height}`, height: this.height });
   }

@@ -122,3 +122,20 @@ export function isMember(id, scene) {
 
 /** @param {Server} state Whether it does nothing at all. */
 export const isStill = (state) => !state.up || state.paused || Boolean(state.halted);
+
+/**
+ * The messages that are held, lane by lane, the oldest first.
+ *
+ * @param {Scene} scene @param {number[]} held
+ */
+export function heldQueues(scene, held) {
+  /** @type {Map<string, number[]>} */
+  const queues = new Map();
+  for (const id of held) {
+    const flight = scene.flying.get(id);
+    if (!flight) continue;
+    const way = `${flight.src}>${flight.dst}`;
+    queues.set(way, [...(queues.get(way) ?? []), id]);
+  }
+  return queues;
+}

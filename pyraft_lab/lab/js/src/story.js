@@ -6,7 +6,15 @@ import { seconds, splitSection } from "./tools.js";
 const SAID = 4000; // milliseconds for which a remark stays
 
 export class StoryView {
-  constructor() {
+  /** @param {import("./wire.js").Opening} opening @param {boolean} calm Whether nothing plays by itself. */
+  constructor(opening, calm) {
+    this.question = opening.question;
+    this.before =
+      opening.until == null
+        ? ""
+        : calm
+          ? "Press Play: it stops for a question."
+          : "It plays by itself, and stops for a question.";
     /** @type {import("./wire.js").SceneEvent | null} */
     this.shown = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -17,7 +25,9 @@ export class StoryView {
     this.errors = h("div", { role: "alert" });
     this.notice = h("div", { class: "rl-notice", role: "status" });
     this.remark = h("div", { class: "rl-remark", role: "status" });
-    this.root = h("div", { class: "rl-told" }, this.errors, this.notice, this.line, this.remark);
+    this.asking = this.question ? h("div", { class: "rl-question", role: "status" }) : null;
+    const parts = [this.errors, this.notice, this.line, this.asking, this.remark];
+    this.root = h("div", { class: "rl-told" }, parts);
   }
 
   /** @param {import("./wire.js").SceneEvent} event @param {boolean} isPlaying Then it is not read aloud. */
@@ -28,6 +38,14 @@ export class StoryView {
     this.when.textContent = seconds(event.time);
     const [text, paper] = splitSection(event.text);
     this.sentence.replaceChildren(text, h("span", { class: "rl-paper" }, paper));
+  }
+
+  /** @param {boolean} isTime Whether the question is asked now. */
+  ask(isTime) {
+    if (!this.asking) return;
+    const words = isTime ? this.question : this.before;
+    if (this.asking.textContent !== words) this.asking.textContent = words;
+    this.asking.classList.toggle("rl-asked", isTime);
   }
 
   /** @param {string} words How it stands with the other side; empty: well. */

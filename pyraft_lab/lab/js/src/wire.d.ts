@@ -90,7 +90,9 @@ export interface Decision {
   term: number;
   title: string;
   line: string;
+  plain: string;
   sets: Tally[];
+  writes: boolean;
   index?: number;
 }
 
@@ -165,6 +167,7 @@ export interface Header {
   colours: Colours;
   place: Place;
   timelines: Timeline[];
+  opening: Opening;
   live: boolean;
   gate: GateNews | null;
   over: string | null;
@@ -235,6 +238,13 @@ export interface MessageDrawing {
 export interface OfflinePage {
   header: Header;
   chunks: [string, Chunk][];
+}
+
+/** How a Lab begins: its view, the event up to which it plays by itself, and the question that it then asks. */
+export interface Opening {
+  view: "ring" | "full";
+  until: number | null;
+  question: string;
 }
 
 /** Isolate these servers, together, from all others. */

@@ -9,32 +9,41 @@ import { braces, name } from "./tools.js";
 /** @typedef {import("./wire.js").Tally} Tally */
 /** @typedef {import("./scenes.js").Scene} Scene */
 
-export const KEYS = [
+/** @typedef {[keys: string, words: string, verb?: string]} Key */
+
+export const KEYS = /** @type {Key[]} */ ([
   ["← →", "one event back, forward"],
   ["Space", "play, pause"],
   ["Home End", "first, newest event"],
-  ["[ ]", "previous, next mark"],
+  ["[ ]", "previous, next mark on the tape"],
   ["1 … 9", "choose a server (Shift: several)"],
   ["n", "choose the next message"],
   ["Esc", "choose nothing"],
-  [". or menu key", "actions on what is chosen"],
-  ["c", "crash"],
-  ["r", "restart"],
-  ["p", "pause or resume"],
-  ["t", "fire the election timer"],
-  ["l", "transfer leadership"],
-  ["s", "snapshot"],
-  ["d u y", "drop, duplicate, delay the message"],
-  ["b o f", "live: hold messages, deliver the chosen one, freeze timers"],
-  ["x", "isolate the chosen servers"],
-  ["k", "cut the link between two"],
-  ["h", "heal the network"],
-  ["w", "write"],
-  ["g", "read"],
-  ["a", "add a learner"],
-  ["m", "change the membership"],
+  [". or menu key", "actions on what is chosen", "menu"],
+  ["c", "crash", "crash"],
+  ["r", "restart", "restart"],
+  ["p", "pause or resume", "pause"],
+  ["t", "fire the election timer", "timeout"],
+  ["l", "transfer leadership", "transfer"],
+  ["s", "snapshot", "snapshot"],
+  ["d", "drop the message", "drop"],
+  ["u", "duplicate it", "duplicate"],
+  ["y", "delay it", "delay"],
+  ["b", "hold messages, or release all", "hold"],
+  ["o", "deliver the held message", "release"],
+  ["f", "freeze timers, or resume them", "freeze"],
+  ["x", "isolate the chosen servers", "partition"],
+  ["k", "cut the link between two", "cut"],
+  ["h", "heal the network", "heal"],
+  ["w", "write", "write"],
+  ["g", "read", "read"],
+  ["a", "add a learner", "learner"],
+  ["m", "change the membership", "membership"],
   ["?", "these keys"],
-];
+]);
+
+/** @param {(verb: string) => boolean} can @returns {Key[]} The keys that do something here. */
+export const usableKeys = (can) => KEYS.filter(([, , verb]) => !verb || can(verb));
 
 /** What each kind of message says, for those who see its letter for the first time. */
 const SAYS = /** @type {Record<string, string>} */ ({
@@ -55,12 +64,22 @@ const SAYS = /** @type {Record<string, string>} */ ({
   "Outdated−": "your term is over",
 });
 
-/** @param {Message} flight */
-export const messageSays = (flight) => SAYS[`${flight.kind}${flight.sign}`] ?? flight.kind;
+/** The same for those who know neither logs nor disks. */
+const FIRST_SAYS = /** @type {Record<string, string>} */ ({
+  AppendRequest: "I lead: store this",
+  "AppendAccepted+": "stored",
+  "AppendRefused−": "I lack something before it",
+});
 
-/** @param {Message} flight What is written in its mark. */
-export const messageLabel = (flight) =>
-  flight.answer ? flight.glyph + flight.sign : `${flight.glyph}${flight.entries || ""}`;
+/** @param {Message} flight @param {boolean} [isPlain] */
+export function messageSays(flight, isPlain) {
+  const kind = `${flight.kind}${flight.sign}`;
+  return (isPlain && FIRST_SAYS[kind]) || SAYS[kind] || flight.kind;
+}
+
+/** @param {Message} flight @param {boolean} [isPlain] What is written in its mark. */
+export const messageLabel = (flight, isPlain) =>
+  flight.answer ? flight.glyph + flight.sign : `${flight.glyph}${(!isPlain && flight.entries) || ""}`;
 
 /** @param {Message} flight */
 export const messageWords = (flight) => `${flight.name}, from ${name(flight.src)} to ${name(flight.dst)}`;
@@ -114,6 +133,12 @@ export function waitingWords(scene) {
   const isUp = Object.values(scene.nodes).some((state) => state.up);
   return isUp ? "followers wait; the first whose election timer fires asks for votes" : "no server is up";
 }
+
+/** @param {Decision} decision As it is told to those who know no entries: what is not a client's write is leadership. */
+export const asFirstTold = (decision) =>
+  decision.what === "commit" && !decision.writes
+    ? { ...decision, what: /** @type {const} */ ("leads"), line: decision.plain }
+    : { ...decision, line: decision.plain };
 
 /** @param {Decision[]} found Several servers that lead, or want to. */
 export function rivals(found) {
@@ -179,3 +204,6 @@ export function membershipWords(scene) {
 
 /** @param {number} pace Seconds one message takes on the screen. */
 export const speedWords = (pace) => `speed: one message takes ${pace.toFixed(pace < 1 ? 2 : 1)} s`;
+
+/** @param {number} pace The same, short enough for the bar. */
+export const paceWords = (pace) => `a message takes ${pace.toFixed(pace < 1 ? 2 : 1)} s`;

@@ -106,6 +106,7 @@ export const header = (count, changes = {}) => ({
   colours: { palette: ["#111", "#222"], none: "#999", dark: ["#111"] },
   place: { branch: "main", event: 0, time: 0 },
   timelines: [timeline(count)],
+  opening: { view: "full", until: null, question: "" },
   live: false,
   gate: null,
   over: null,

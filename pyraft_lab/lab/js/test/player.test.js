@@ -94,3 +94,25 @@ test("what is shown is told to the other side", () => {
   one.go(3);
   assert.deepEqual(side.sent.at(-1), { do: "seen", branch: "main", event: 3, time: 0.03 });
 });
+
+const asking = { opening: { view: "ring", until: 3, question: "Who leads?" } };
+
+test("it plays by itself up to its question, and on when it is asked to", () => {
+  const { player: one } = player(9, { changes: asking });
+  one.playing = true;
+  for (let turn = 0; turn < 6; turn += 1) if (one.playing) one.move(1);
+  assert.deepEqual([one.event, one.playing, one.until], [3, false, null]);
+  one.playing = true;
+  one.move(1);
+  assert.ok(one.event > 3);
+  one.reset(0);
+  assert.deepEqual([one.event, one.until], [0, 3]);
+});
+
+test("nothing plays by itself for those who want no motion, but the question is asked as well", () => {
+  const { player: one } = player(9, { changes: asking, calm: true });
+  one.begin();
+  assert.equal(one.playing, false);
+  one.go(3);
+  assert.equal(one.until, null);
+});

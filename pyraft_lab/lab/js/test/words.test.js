@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  FIRST,
   clusterActions,
   freezeAction,
   groupActions,
@@ -12,16 +13,20 @@ import { entriesOf, governs, windowOf } from "../src/entries.js";
 import { keyScene } from "../src/scenes.js";
 import { dedent, hash, lastAtMost, splitSection, termColour, typed, withoutSections } from "../src/tools.js";
 import {
+  asFirstTold,
   extraWords,
   membershipWords,
+  messageLabel,
+  messageSays,
   nodeWords,
   rivals,
   roleWord,
   speedWords,
   talliesOf,
   tallyWords,
+  usableKeys,
 } from "../src/words.js";
-import { key, server } from "./builders.js";
+import { key, message, server } from "./builders.js";
 
 const all = () => true;
 const labels = (actions) => actions.map((one) => one.label);
@@ -152,4 +157,21 @@ test("terms repeat their colours, and dark ones get white text", () => {
   const colours = { palette: ["#111", "#222"], none: "#999", dark: ["#111"] };
   assert.deepEqual(termColour(colours, 3), { fill: "#111", ink: "#FFFFFF" });
   assert.equal(termColour(colours, 0).fill, "#999");
+});
+
+test("the plain view says nothing that its chapter does not explain", () => {
+  const append = message(1, { kind: "AppendRequest", glyph: "A", entries: 2 });
+  assert.deepEqual([messageLabel(append, true), messageLabel(append)], ["A", "A2"]);
+  assert.deepEqual([messageSays(append, true), messageSays(append)], ["I lead: store this", "append these entries"]);
+  const blank = { what: "commit", by: 1, term: 1, title: "", line: "entry 2 …", plain: "they follow it", sets: [] };
+  assert.deepEqual([asFirstTold(blank).what, asFirstTold(blank).line], ["leads", "they follow it"]);
+  assert.equal(asFirstTold({ ...blank, writes: true }).what, "commit");
+  const offered = labels(serverActions(1, keyScene(key()), (verb) => FIRST.has(verb)));
+  assert.deepEqual(offered, ["Crash", "Pause", "Isolate"]);
+});
+
+test("keys that do nothing here are not told", () => {
+  const words = usableKeys((verb) => verb === "crash").map(([, said]) => said);
+  assert.ok(words.includes("crash") && words.includes("play, pause"));
+  assert.ok(!words.includes("snapshot"));
 });

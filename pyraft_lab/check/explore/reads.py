@@ -1,0 +1,34 @@
+"""Reads of a search: what was committed when each was asked, and whether its answer shows that."""
+
+from msgspec import Struct
+
+from pyraft_lab.engine.types import Index, NodeId
+from pyraft_lab.sim.facts import Fact
+
+FRESH_READS = "reads are fresh"
+"""A read shows everything that was committed when it was asked (dissertation §6.4)."""
+
+
+class ReadAsked(Struct, frozen=True, tag=True):
+    """A client asked a server to read; requests are numbered from 1, so that 0 is none."""
+
+    request: int
+
+
+class ReadServed(Struct, frozen=True, tag=True):
+    """A read may be served once everything up to index ``at`` is applied."""
+
+    node: NodeId
+    request: int
+    at: Index
+
+
+class ReadRefused(Struct, frozen=True, tag=True):
+    """A read was refused; its client knows that."""
+
+    request: int
+
+
+ReadFact = ReadAsked | ReadServed | ReadRefused
+LocalFacts = tuple[Fact | ReadFact, ...]
+"""The facts of a step of one server: those of a simulation, and those of its reads."""

@@ -1,0 +1,114 @@
+"""A learner's source becomes a function: compiled alone, with the names of Raft at hand without Raft's own rule."""
+
+import ast
+import inspect
+import linecache
+from collections.abc import Callable, Mapping
+from textwrap import dedent
+from typing import Any
+
+from msgspec.structs import asdict, replace
+
+from pyraft_lab.engine import rules as raft_rules
+from pyraft_lab.engine.consult import RULE_NAMES
+from pyraft_lab.engine.events import Fire, Receive
+from pyraft_lab.engine.log import Configuration, Noop, Normal
+from pyraft_lab.engine.membership import Batch
+from pyraft_lab.engine.rules import RAFT, Rules
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.exercises.guard import Guarded, limited
+from pyraft_lab.exercises.rule_answers import ANSWERS
+
+HIDDEN = {"RAFT", "ADVANCED", "consult", "faulty_rules", "skeletons"}
+"""Names by which a learner's code could reach a finished rule."""
+MORE = (Fire, Receive, Batch, Noop, Normal, Configuration)
+"""Values beside those of ``engine.rules`` that a rule may want to look at."""
+LONGEST = 20_000
+"""Characters of source that are read."""
+
+
+class NoRule(PyraftError, ValueError):
+    """The source is not a rule: it cannot be compiled, lacks the function, or asks Raft's own rule for the answer."""
+
+
+def names_at_hand(name: str) -> dict[str, Any]:
+    """The names that the source of a rule finds: types, helpers, and every other rule."""
+    hidden = {name, "RAFT", "ADVANCED", *(one for one in vars(raft_rules) if one == f"{name}_in_order")}
+    public = {key: value for key, value in vars(raft_rules).items() if not key.startswith("__") and key not in hidden}
+    return {**public, **{one.__name__: one for one in MORE}}
+
+
+def rule_from(name: str, source: str) -> Guarded:
+    """The function ``name`` in ``source``, guarded; raises :class:`NoRule` or ``RuleFailed``.
+
+    >>> grant_all = rule_from("vote_refusal", "def vote_refusal(state, request): return None")
+    >>> grant_all(None, None) is None
+    True
+    """
+    function = function_from(name, source, names_at_hand(name), len(inspect.signature(getattr(RAFT, name)).parameters))
+    return Guarded(name, function, ANSWERS[name].problem)
+
+
+def function_from(name: str, source: str, names: Mapping[str, Any], parameters: int) -> Callable[..., Any]:
+    """Compile and run a source alone, and return its function ``name``."""
+    if len(source) > LONGEST:
+        raise NoRule(f"{name}: the cell is longer than {LONGEST:,} characters")
+    file = f"<{name}>"
+    try:
+        tree = ast.parse(source, file)
+    except (SyntaxError, ValueError) as wrong:
+        raise NoRule(f"{name}: Python cannot read line {getattr(wrong, 'lineno', None) or 1}: {wrong}") from None
+    _refuse_finished(name, tree)
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    space = {**names, "__name__": file}
+    code = compile(tree, file, "exec")
+
+    def run() -> None:
+        exec(code, space)  # noqa: S102 (a learner's own code, in the learner's own process)
+
+    limited(name, run, file=file)
+    return _found(name, space, parameters)
+
+
+def _refuse_finished(name: str, tree: ast.Module) -> None:
+    used = {one.id for one in ast.walk(tree) if isinstance(one, ast.Name)}
+    used |= {one.attr for one in ast.walk(tree) if isinstance(one, ast.Attribute)}
+    imported = {one.module or "" for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)}
+    imported |= {alias.name for one in ast.walk(tree) if isinstance(one, ast.Import) for alias in one.names}
+    if used & HIDDEN or any(one.split(".")[0] == "pyraft_lab" for one in imported):
+        raise NoRule(
+            f"{name}: this exercise asks for your own rule, so the cell may not import pyraft_lab or use "
+            f"{', '.join(sorted(used & HIDDEN)) or 'its modules'}; the types it needs are there already"
+        )
+
+
+def _found(name: str, space: Mapping[str, Any], parameters: int) -> Callable[..., Any]:
+    function = space.get(name)
+    if not callable(function):
+        raise NoRule(f"{name}: the cell defines no function of that name; begin it with `def {name}(...):`")
+    try:
+        inspect.signature(function).bind(*range(parameters))
+    except TypeError:
+        raise NoRule(f"{name}: the function must take {parameters} arguments, as the skeleton does") from None
+    found: Callable[..., Any] = function
+    return found
+
+
+def source_of(function: Any) -> str:
+    """The source of a learner's function, whose cell is still at hand; raises :class:`NoRule` if it is not."""
+    inner = function.function if isinstance(function, Guarded) else function
+    try:
+        return dedent(inspect.getsource(inner))
+    except (OSError, TypeError):
+        raise NoRule("the source of this function is not at hand; define it in a cell of its own with def") from None
+
+
+def table_from(base: Rules, sources: Mapping[str, str]) -> Rules:
+    """A table with the rules of these sources in it."""
+    return replace(base, **{name: rule_from(name, source) for name, source in sources.items()})
+
+
+def sources_of(rules: Rules, base: Rules) -> dict[str, str]:
+    """The sources of the rules in which a table differs from ``base``."""
+    own, others = asdict(rules), asdict(base)
+    return {name: source_of(own[name]) for name in RULE_NAMES if own[name] is not others[name]}

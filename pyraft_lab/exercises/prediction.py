@@ -1,0 +1,182 @@
+"""Predict, then run: the answer is locked, one run shows what happened, and many seeds show how usual that is."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from pyraft_lab.arguments import function, integer, text
+from pyraft_lab.errors import ConfigError, PyraftError
+from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.mark import UnknownAnswer
+from pyraft_lab.exercises.marked import Marked
+
+MOST_SEEDS = 10_000
+MOST_CHOICES = 12
+Scored = Callable[[int], Any]
+"""A function that plays the run of one seed and returns the choice that happened."""
+
+
+class Locked(PyraftError):
+    """The prediction was made already; it stays."""
+
+
+class PredictionText(Struct, frozen=True, kw_only=True):
+    """A prediction of the catalogue as data; ``section`` says in a sentence why, and where it stands."""
+
+    name: str
+    chapter: int
+    question: str
+    choices: tuple[str, ...]
+    scored_by: Scored
+    section: str
+    hints: tuple[str, ...]
+    seeds: int = 40
+
+
+class Prediction(Exercise):
+    """A question about a run; made by :func:`pyraft_lab.exercises.predict`, answered once with :meth:`answer`."""
+
+    form: ClassVar[str] = "predict"
+
+    def __init__(
+        self,
+        question: str,
+        choices: Iterable[Any],
+        *,
+        scored_by: Scored,
+        seeds: int = 200,
+        name: str = "own",
+        section: str = "",
+        hints: Iterable[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        super().__init__(name, out_of=1, hints=hints)
+        self.question = text("question", question)
+        self._values = _checked(choices)
+        self._scored_by = function("scored_by", scored_by)
+        self.seeds = integer("seeds", seeds, 1, MOST_SEEDS)
+        self._section, self._progress = section, progress
+        self.counts: Mapping[str, int] = {}
+
+    @property
+    def choices(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of an answer and what to show for it."""
+        return tuple((name, name) for name in self._values)
+
+    @property
+    def text(self) -> str:
+        """The question and its choices."""
+        return "\n".join([self.question, *(f"  {name}" for name in self._values)])
+
+    def read(self, given: Any) -> str:
+        """One of the choices; raises ``UnknownAnswer`` for others, and :class:`Locked` once it was answered."""
+        name = str(given).strip()
+        if name not in self._values:
+            raise UnknownAnswer(name, tuple(self._values))
+        if self.last is not None and self.last.answer != name:
+            raise Locked(f"you predicted {self.last.answer!r}, and a prediction stays; make a new one to predict again")
+        return name
+
+    def mark(self, answer: Any) -> Marked:
+        """Run all seeds; one point if the prediction is what happened most often."""
+        name = str(answer)
+        self.counts = self._run()
+        first, most = next(iter(self.counts)), max(self.counts.values())
+        ordered = {choice: self.counts.get(choice, 0) for choice in self._values}
+        right = ordered.get(name, 0) == most
+        usual = max(ordered, key=lambda choice: ordered[choice])
+        lines = [
+            f"{'✓' if right else '✗'} you predicted: {name}",
+            f"  seed 0: {first}",
+            f"  {self.seeds} seeds: " + ", ".join(f"{choice} {count}" for choice, count in ordered.items()),
+            f"  {_luck(right=right, once=first == name, usual=usual)}",
+            *([f"  {self._section}"] if self._section else []),
+        ]
+        return Marked(
+            exercise=self.exercise,
+            score=int(right),
+            out_of=1,
+            text="\n".join(lines),
+            answer=name,
+            picture=self._bars(ordered, name),
+        )
+
+    def _run(self) -> Mapping[str, int]:
+        """How often each choice happened; the choice of seed 0 comes first."""
+        found = Counter[str]()
+        for seed in range(self.seeds):
+            happened = str(self._scored_by(seed))
+            if happened not in self._values:
+                raise ConfigError(
+                    "scored_by", happened, f"must return one of {', '.join(self._values)}; seed {seed} did not"
+                )
+            found[happened] += 1
+            if self._progress is not None:
+                self._progress(seed + 1, self.seeds)
+        return dict(found)
+
+    def _bars(self, counts: Mapping[str, int], guess: str) -> str:
+        from pyraft_lab.viz.answers import shares
+        from pyraft_lab.viz.sketch import twin
+
+        return twin(shares.sketch(counts, guess=guess, title=self.question))
+
+    @property
+    def picture(self) -> str:
+        """The bars as SVG, once the prediction is made."""
+        if self.last is None:
+            return super().picture
+        from pyraft_lab.viz.answers import shares
+
+        ordered = {choice: self.counts.get(choice, 0) for choice in self._values}
+        return shares.sketch(ordered, guess=str(self.last.answer), title=self.question).to_svg()
+
+
+def _luck(*, right: bool, once: bool, usual: str) -> str:
+    """Whether somebody was right or lucky, wrong or unlucky."""
+    if right:
+        return "right, and it is what usually happens" if once else "right in most runs, though not in the first"
+    return f"lucky once: usually it is {usual}" if once else f"usually it is {usual}"
+
+
+def _checked(choices: Iterable[Any]) -> tuple[str, ...]:
+    if isinstance(choices, (str, bytes, Mapping)) or not isinstance(choices, Iterable):
+        raise ConfigError("choices", choices, "must be a list of two or more answers, such as ['yes', 'no']")
+    names = tuple(str(one).strip() for one in choices)
+    if not 2 <= len(names) <= MOST_CHOICES or len(set(names)) < len(names) or "" in names:
+        raise ConfigError("choices", names, f"must be 2 to {MOST_CHOICES} different answers")
+    return names
+
+
+def from_text(prediction: PredictionText) -> Prediction:
+    """A prediction of the catalogue."""
+    return Prediction(
+        prediction.question,
+        prediction.choices,
+        scored_by=_remembered(prediction.scored_by),
+        seeds=prediction.seeds,
+        name=prediction.name,
+        section=prediction.section,
+        hints=prediction.hints,
+    )
+
+
+@lru_cache(maxsize=64)
+def _remembered(scored_by: Scored) -> Scored:
+    """The same function, which plays every seed once."""
+    return lru_cache(maxsize=1024)(scored_by)
+
+
+def entry(prediction: PredictionText) -> Entry:
+    """The row of a prediction in the catalogue."""
+    return Entry(
+        exercise=f"predict/{prediction.name}",
+        form="predict",
+        name=prediction.name,
+        chapter=prediction.chapter,
+        points=1,
+        title=prediction.question,
+    )

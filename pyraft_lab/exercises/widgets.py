@@ -1,0 +1,82 @@
+"""Buttons for exercises where a notebook has ipywidgets; everywhere else the text says everything."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Protocol, runtime_checkable
+
+from pyraft_lab.exercises.marked import Marked
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@runtime_checkable
+class Choosable(Protocol):
+    """An exercise whose answer is one of a few words."""
+
+    @property
+    def choices(self) -> Sequence[tuple[str, str]]:
+        """Pairs of an answer and what to show for it."""
+        ...
+
+    def answer(self, given: Any = ...) -> Marked:
+        """Mark an answer."""
+        ...
+
+    def hint(self) -> str:
+        """One more hint."""
+        ...
+
+    def _repr_mimebundle_(self) -> Mapping[str, Any]: ...
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this program."""
+    shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel") and find_spec("ipywidgets") is not None
+
+
+def show(exercise: object) -> bool:
+    """Show an exercise with buttons; false, and nothing shown, outside of a notebook or if there is nothing to choose.
+
+    Text and feedback are outputs of the cell, and not of the widget: a page without a kernel shows both, and the
+    notebook keeps the feedback with the answer.
+    """
+    if not isinstance(exercise, Choosable) or not in_notebook():
+        return False
+    display: Any = import_module("IPython.display").display
+
+    feedback = f"feedback-{id(exercise)}"
+    buttons = panel(exercise, lambda marked: display(marked, display_id=feedback, update=True))
+    found: dict[str, Any] = buttons._repr_mimebundle_()
+    display(dict(exercise._repr_mimebundle_()), raw=True)
+    display({"text/plain": "(buttons, in a running notebook)", VIEW: found[VIEW]}, raw=True)
+    display({"text/plain": "not answered yet"}, raw=True, display_id=feedback)
+    return True
+
+
+def panel(exercise: Choosable, feedback: Callable[[Marked], object]) -> Any:
+    """Radio buttons, a button that answers and passes the mark to ``feedback``, and a button for hints."""
+    import ipywidgets
+
+    options = [(words, value) for value, words in exercise.choices]
+    radio = ipywidgets.RadioButtons(options=options, value=None, layout={"width": "auto"})
+    answer = ipywidgets.Button(description="Answer", tooltip="Mark the chosen answer", disabled=True)
+    hint = ipywidgets.Button(description="Hint", tooltip="Show one more hint")
+    told = ipywidgets.HTML()
+
+    def choose(_: object) -> None:
+        answer.disabled = radio.value is None
+
+    def mark(_: object) -> None:
+        feedback(exercise.answer(radio.value))
+
+    def more(_: object) -> None:
+        told.value = escape(exercise.hint())
+
+    radio.observe(choose, "value")
+    answer.on_click(mark)
+    hint.on_click(more)
+    return ipywidgets.VBox([radio, ipywidgets.HBox([answer, hint]), told])

@@ -1,0 +1,162 @@
+"""Messages as rows: what each said, and what later records tell of its fate."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from pyraft_lab.engine.messages import (
+    AnyMessage,
+    AppendAccepted,
+    AppendRefused,
+    AppendRequest,
+    HeartbeatRequest,
+    PreVoteResponse,
+    SnapshotRequest,
+    VoteResponse,
+)
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.columns import MISSING, NEVER, Table
+from pyraft_lab.trace.record import AWAY, UP, Fate, Flight, Kind, MessageId, Record
+from pyraft_lab.trace.schema import MESSAGES
+
+_COLUMNS = {column.name: column for column in MESSAGES}
+_FATES = {fate.value: _COLUMNS["fate"].code(fate.value) for fate in Fate}
+FLYING, DELIVERED, DROPPED = (_FATES[fate.value] for fate in (Fate.FLYING, Fate.DELIVERED, Fate.DROPPED))
+DEAD, UNKNOWN = _FATES[Fate.DEAD.value], _FATES[Fate.UNKNOWN.value]
+Place = int
+"""The number of a row."""
+
+
+class MessageRows:
+    """One row for each message that left a node.
+
+    Three things tell a message's fate: the record of its arrival or loss; in live clusters, where a wire tells nobody,
+    the crash of its receiver; and records of its receiver that are missing. Only the first is certain.
+    """
+
+    def __init__(self) -> None:
+        self._table = Table(MESSAGES)
+        self._places: dict[MessageId, Place] = {}
+        self._early: dict[MessageId, tuple[int, float]] = {}
+        self._open: defaultdict[NodeId, dict[Place, bool]] = defaultdict(dict)
+        self._presumed: dict[Place, int] = {}
+        self._down: set[NodeId] = set()
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Read further records."""
+        self._append([flight for record in records for flight in record.sent])
+        for record in records:
+            if record.message is not None:
+                self._on_arrival(record.message, record)
+            self._presume(record)
+
+    def now(self) -> Table:
+        """The table as it stands; messages that nobody told of have the fate that is presumed."""
+        still = self._table.copy()
+        fates = still.buffers["fate"]
+        for place, fate in self._presumed.items():
+            if fates[place] == FLYING:
+                fates[place] = fate
+        return still
+
+    def _append(self, flights: Sequence[Flight]) -> None:
+        new = [flight for flight in flights if flight.id not in self._places]
+        if not new:
+            return
+        first = len(self._table)
+        self._table.add_rows([_row(flight) for flight in new])
+        self._places.update({flight.id: place for place, flight in enumerate(new, first)})
+        for flight in new:
+            if self._early and flight.id in self._early:
+                self._tell(self._places[flight.id], *self._early.pop(flight.id))
+
+    def _on_arrival(self, message: MessageId, record: Record) -> None:
+        """A record tells what became of a message; in live clusters it may come before that of the sending."""
+        match record.kind:
+            case Kind.RECEIVE:
+                fate, received = DELIVERED, record.time
+            case Kind.UNDELIVERED:
+                fate, received = _FATES.get(record.detail, UNKNOWN), NEVER
+            case Kind.DROP:
+                fate, received = DROPPED, NEVER
+            case _:
+                return
+        place = self._places.get(message)
+        if place is None:
+            self._early[message] = fate, received
+        else:
+            self._tell(place, fate, received)
+
+    def _tell(self, place: Place, fate: int, received: float) -> None:
+        buffers = self._table.buffers
+        buffers["fate"][place] = fate
+        if received == received:  # noqa: PLR0124 (a time, not NaN)
+            buffers["received"][place] = received
+        self._presumed.pop(place, None)
+        self._open[buffers["dst"][place]].pop(place, None)
+
+    def _presume(self, record: Record) -> None:
+        """Messages to a node that is away are dead; those to a node some of whose records are missing: unknown."""
+        if record.kind in AWAY:
+            self._down.add(record.node)
+            is_live = self._open[record.node]
+            self._presumed.update(dict.fromkeys((place for place, live in is_live.items() if live), DEAD))
+            self._open[record.node] = {place: live for place, live in is_live.items() if not live}
+        elif record.kind in UP:
+            self._down.discard(record.node)
+        elif record.kind is Kind.GAP:
+            for place in self._open.pop(record.node, ()):
+                self._presumed.setdefault(place, UNKNOWN)
+        for flight in record.sent:
+            self._watch(self._places[flight.id], flight)
+
+    def _watch(self, place: Place, flight: Flight) -> None:
+        """A message is on its way; the simulation knows when it arrives (``due``), and tells what becomes of it."""
+        is_live = flight.due is None
+        if self._table.buffers["fate"][place] == FLYING:
+            self._open[flight.dst][place] = is_live
+            if is_live and flight.dst in self._down:
+                self._presumed[place] = DEAD
+
+
+Packed = tuple[Any, ...]
+_NO: Packed = (MISSING, MISSING, MISSING, -1, -1)
+_NO_CHUNK: Packed = (MISSING, MISSING, MISSING)
+_KINDS: dict[type[AnyMessage], int] = {}
+
+
+def _row(flight: Flight) -> Packed:
+    message = flight.message
+    kind = _KINDS.get(type(message))
+    if kind is None:
+        kind = _KINDS[type(message)] = _COLUMNS["kind"].code(type(message).__name__)
+    reply_to, copy_of, due = flight.reply_to, flight.copy_of, flight.due
+    said, chunk = _contents(message)
+    return (
+        *(flight.id, kind, flight.src, flight.dst, message.vote.term, flight.sent, NEVER, _FATES[flight.fate.value]),
+        MISSING if reply_to is None else reply_to,
+        *said,
+        MISSING if copy_of is None else copy_of,
+        NEVER if due is None else due,
+        flight.cause,
+        *chunk,
+    )
+
+
+def _contents(message: AnyMessage) -> tuple[Packed, Packed]:
+    """``entries prev_index commit granted success``, and ``offset length size`` of a snapshot chunk."""
+    match message:
+        case AppendRequest(prev=prev, entries=carried, commit=commit):
+            return (len(carried), prev.index, commit, -1, -1), _NO_CHUNK
+        case HeartbeatRequest(commit=commit):
+            return (MISSING, MISSING, commit, -1, -1), _NO_CHUNK
+        case AppendAccepted():
+            return (MISSING, MISSING, MISSING, -1, 1), _NO_CHUNK
+        case AppendRefused(prev=prev):
+            return (MISSING, prev.index, MISSING, -1, 0), _NO_CHUNK
+        case VoteResponse(granted=granted) | PreVoteResponse(granted=granted):
+            return (MISSING, MISSING, MISSING, int(granted), -1), _NO_CHUNK
+        case SnapshotRequest(meta=meta, offset=offset, data=data):
+            return (MISSING, meta.last.index, MISSING, -1, -1), (offset, len(data), meta.size)
+        case _:
+            return _NO, _NO_CHUNK

@@ -1,0 +1,239 @@
+"""A trace as tables that grow with it: every record is read once, and later records add to what is there.
+
+::
+
+    records ──add──▶ EventRows, StateRows, MessageRows, EntryRows, CallRows, GapRows
+                          │ now()
+                          ▼
+                     a table as it stands, for a frame or a figure
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from pyraft_lab.engine.state import Follower, Leader, Learner, RaftState, Role
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.trace.annotate.table import label
+from pyraft_lab.trace.call_rows import CallRows
+from pyraft_lab.trace.columns import MISSING, Column, Columns, Table
+from pyraft_lab.trace.entry_rows import EntryRows
+from pyraft_lab.trace.message_rows import MessageRows
+from pyraft_lab.trace.record import EventId, Kind, Record, missing_in
+from pyraft_lab.trace.schema import EVENTS, GAPS, STATES
+
+RULE = tuple(column for column in EVENTS if column.name == "rule")
+UNRULED = tuple(column for column in EVENTS if column.name != "rule")
+"""The columns of events without ``rule``, which takes longer than all others together and is often not needed."""
+
+
+class Growing(Protocol):
+    """A table that reads records, each once and in order."""
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Read further records."""
+
+    def now(self) -> Table:
+        """The table as it stands; what is read later does not change it."""
+
+
+class Tables:
+    """The tables of one trace: each is made when it is first asked for, and then only grows.
+
+    Several threads may ask: a table that one of them works on is not there for the others, which make their own.
+    """
+
+    def __init__(self) -> None:
+        self._grown: dict[str, GrowingTable] = {}
+
+    def get(self, name: str, records: Sequence[Record]) -> Table:
+        """The table ``name`` (see :data:`TABLES`) of these records; they begin as those of the last call did."""
+        grown = self._grown.pop(name, None)
+        if grown is None or not grown.is_start_of(records):
+            grown = GrowingTable(TABLES[name]())
+        found = grown.of(records)
+        self._grown[name] = grown
+        return found
+
+
+class GrowingTable:
+    """A growing table, how many records it has read, and its last copy."""
+
+    def __init__(self, rows: Growing) -> None:
+        self._rows, self._count = rows, 0
+        self._first: EventId | None = None
+        self._last: Table | None = None
+
+    def is_start_of(self, records: Sequence[Record]) -> bool:
+        """Whether these records continue those that were read; not if the oldest were dropped since."""
+        return self._count == 0 or (len(records) >= self._count and records[0].id == self._first)
+
+    def of(self, records: Sequence[Record]) -> Table:
+        """The table of these records; the same one as before if there are no new ones."""
+        if self._last is None or len(records) > self._count:
+            self._rows.add(records[self._count :])
+            self._count, self._first = len(records), records[0].id if records else None
+            self._last = self._rows.now()
+        return self._last
+
+
+def table_of(name: str, records: Sequence[Record]) -> Table:
+    """The table ``name`` of these records alone."""
+    return GrowingTable(TABLES[name]()).of(records)
+
+
+# Events and states
+
+_ROLE_CODES: dict[type[Role], int] = {}
+_KINDS = {kind: EVENTS[3].code(kind.value) for kind in Kind}
+Standing = tuple[int, int, int, int, int, int, int]
+
+
+def standing(state: RaftState) -> Standing:
+    """How a node stands: its term, role, leader, commit, applied, last term and last index, as packed values."""
+    role, disk, last = state.role, state.disk, state.disk.log.last
+    code = _ROLE_CODES.get(type(role))
+    if code is None:
+        code = _ROLE_CODES[type(role)] = _word("role", EVENTS).code(state.role_name)
+    if isinstance(role, (Follower, Learner)):
+        leader = role.leader or MISSING
+    else:
+        leader = state.id if isinstance(role, Leader) else MISSING
+    return disk.vote.term, code, leader, state.committed, state.applied, last.term, last.index
+
+
+def _word(name: str, columns: Columns) -> Column:
+    return next(one for one in columns if one.name == name)
+
+
+class EventRows:
+    """One row for each record; the state columns say how the node stood afterwards."""
+
+    def __init__(self) -> None:
+        self._table = Table(UNRULED)
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Read further records."""
+        self._table.add_rows([_event(record) for record in records])
+
+    def now(self) -> Table:
+        """The table as it stands."""
+        return self._table.copy()
+
+
+_NOWHERE: Standing = (MISSING, -1, MISSING, MISSING, MISSING, MISSING, MISSING)
+
+
+def _event(record: Record) -> tuple[Any, ...]:
+    state = record.state if record.step is None else record.step.after
+    cause, peer, message = record.cause, record.peer, record.message
+    return (
+        record.id,
+        record.time,
+        record.node or MISSING,
+        _KINDS[record.kind],
+        MISSING if cause is None else cause,
+        *(_NOWHERE if state is None else standing(state)),
+        MISSING if peer is None else peer,
+        MISSING if message is None else message,
+        record.detail,
+    )
+
+
+class RuleRows:
+    """One row for each record: the clause of Raft that decided it."""
+
+    def __init__(self) -> None:
+        self._table = Table(RULE)
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Read further records."""
+        code = RULE[0].code
+        self._table.add_rows([(-1 if one.step is None else code(label(one.step)),) for one in records])
+
+    def now(self) -> Table:
+        """The table as it stands."""
+        return self._table.copy()
+
+
+def with_rules(events: Table, rules: Table) -> Table:
+    """The events with their column ``rule``, which may have grown since: a live cluster goes on."""
+    whole = Table(EVENTS)
+    whole.buffers = {one.name: (rules if one.name == "rule" else events).buffers[one.name] for one in EVENTS}
+    whole.buffers["rule"] = whole.buffers["rule"][: len(events)]
+    return whole
+
+
+class StateRows:
+    """One row for each event after which a node stood otherwise than before (Figure 2 of the paper)."""
+
+    def __init__(self) -> None:
+        self._table = Table(STATES)
+        self._before: dict[NodeId, tuple[Any, ...]] = {}
+        self._seen: dict[NodeId, RaftState] = {}
+        self._memberships: dict[NodeId, tuple[object, str]] = {}
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Read further records."""
+        rows, before = [], self._before
+        for record in records:
+            state = record.state if record.step is None else record.step.after
+            if state is None or self._seen.get(record.node) is state:
+                continue
+            self._seen[record.node] = state
+            now = self._figure_2(state)
+            if before.get(record.node) != now:
+                before[record.node] = now
+                rows.append((record.id, record.time, record.node, *now))
+        if rows:
+            self._table.add_rows(rows)
+
+    def now(self) -> Table:
+        """The table as it stands."""
+        return self._table.copy()
+
+    def _figure_2(self, state: RaftState) -> tuple[Any, ...]:
+        term, role, leader, commit, applied, last_term, last_index = standing(state)
+        voted, first = state.disk.vote.node or MISSING, state.disk.log.start.index + 1
+        return (
+            *(role, term, voted, commit, applied, first, last_index, last_term),
+            *(self._membership(state), leader, state.stored.index),
+        )
+
+    def _membership(self, state: RaftState) -> str:
+        """The membership in words; looked up again only where membership entries or leaders of the log have changed."""
+        log = state.disk.log
+        places = (log.configs, log.runs, state.disk.snapshot)
+        kept = self._memberships.get(state.id)
+        if kept is None or kept[0] != places:
+            kept = self._memberships[state.id] = (places, str(state.membership))
+        return kept[1]
+
+
+class GapRows:
+    """One row for each gap: ``count`` records of a node are missing after ``time`` (a message with them was lost)."""
+
+    def __init__(self) -> None:
+        self._table = Table(GAPS)
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Read further records."""
+        gaps = ((record, missing_in(record)) for record in records if record.kind is Kind.GAP)
+        rows = [(record.node, record.time, count) for record, count in gaps if count]
+        if rows:
+            self._table.add_rows(rows)
+
+    def now(self) -> Table:
+        """The table as it stands."""
+        return self._table.copy()
+
+
+TABLES: Mapping[str, Callable[[], Growing]] = {
+    "events": EventRows,
+    "rules": RuleRows,
+    "messages": MessageRows,
+    "states": StateRows,
+    "entries": EntryRows,
+    "calls": CallRows,
+    "gaps": GapRows,
+}
+"""How each table is made, by its name; ``rules`` is the column ``rule`` of the events."""

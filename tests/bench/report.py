@@ -1,0 +1,102 @@
+"""The page of measurements: ``PYTHONPATH=. python -m tests.bench.report [FILE.json …]``.
+
+It measures the simulator, scale and the explorer on this machine, adds the rows in the given files (JSON that other
+benches print: a table, or tables by title), and keeps all in ``results.json``. ``mkdocs`` makes the page of that file.
+"""
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec import json as msgspec_json
+
+from pyraft_lab.check.explore.bounds import Bounds
+from pyraft_lab.check.explore.explorer import explore
+from tests.bench import scale
+
+RESULTS = Path(__file__).with_name("results.json")
+Table = dict[str, float]
+
+
+class Results(Struct, frozen=True, kw_only=True):
+    """Tables by title, and where and when they were measured; the title says the unit."""
+
+    date: str
+    cores: int
+    python: str
+    tables: dict[str, Table]
+
+
+def measured() -> Results:
+    """Everything that one process measures."""
+    tables = scale.measure() | {"explorer: states a second of processor time": explorer()}
+    return Results(
+        date=datetime.now(UTC).date().isoformat(),
+        cores=os.cpu_count() or 1,
+        python=platform.python_version(),
+        tables=tables,
+    )
+
+
+def explorer() -> Table:
+    """How many states a search visits in a second of processor time."""
+    found = {}
+    for name, nodes, bounds in (
+        ("3 servers, two timeouts", 3, Bounds(timeouts=2)),
+        ("5 servers, one timeout", 5, Bounds(timeouts=1)),
+    ):
+        began = time.process_time()
+        found[name] = explore(nodes, bounds=bounds).worlds / (time.process_time() - began)
+    return found
+
+
+def added(results: Results, paths: Iterable[Path]) -> Results:
+    """The results with the tables of these files; a file with one table is named after itself."""
+    tables = dict(results.tables)
+    for path in paths:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        flat = all(isinstance(value, (int, float)) for value in found.values())
+        tables |= {path.stem: found} if flat else found
+    return Results(date=results.date, cores=results.cores, python=results.python, tables=tables)
+
+
+def page(results: Results) -> str:
+    """The page in Markdown."""
+    about = (
+        f"Measured on {results.date} with Python {results.python} on a machine with {results.cores} cores, "
+        "beside other programs: times vary from machine to machine and from day to day, and only ratios of runs that "
+        "took turns on one machine say anything about the code. `python -m tests.bench.report` measures again.\n\n"
+        "Times are microseconds of processor time unless the title says otherwise; medians of runs in turn."
+    )
+    lines = ["# Measurements\n", about]
+    for title, table in sorted(results.tables.items()):
+        lines += [f"\n## {title.capitalize()}\n", *rows(table)]
+    return "\n".join(lines) + "\n"
+
+
+def rows(table: Mapping[str, float]) -> list[str]:
+    """A table in Markdown."""
+    return ["| what | figure |", "|---|---:|", *(f"| {name} | {figure:,.2f} |" for name, figure in table.items())]
+
+
+def kept() -> Results:
+    """The results that were measured last."""
+    return msgspec_json.decode(RESULTS.read_bytes(), type=Results)
+
+
+def main() -> None:
+    """Measure, add the files, keep the results; with ``--add`` alone only add files to what is kept."""
+    paths = [Path(name) for name in sys.argv[1:] if not name.startswith("--")]
+    results = kept() if "--add" in sys.argv else measured()
+    RESULTS.write_bytes(msgspec_json.format(msgspec_json.encode(added(results, paths)), indent=1) + b"\n")
+    sys.stdout.write(page(kept()))
+
+
+if __name__ == "__main__":
+    main()

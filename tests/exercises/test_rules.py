@@ -1,0 +1,123 @@
+"""A rule of the learner's own: judged at once, ended at a limit, never trusted."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyraft_lab import exercises
+from pyraft_lab.exercises import apart, own_rules
+from pyraft_lab.exercises.guard import RuleFailed
+from pyraft_lab.exercises.own_code import NoRule, rule_from
+from pyraft_lab.exercises.rule_exercise import judge
+from pyraft_lab.exercises.rule_texts import RULE_TEXTS
+from pyraft_lab.exercises.situations import differences
+from pyraft_lab.exercises.skeletons import EMPTY
+from tests.exercises.answers import source
+
+COUNTS_COPIES = """def commit_index(state):
+    return max(state.committed, state.membership.committed_index(state.matched))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(apart, "has_processes", lambda: False)
+    own_rules.forget()
+    yield
+    own_rules.forget()
+
+
+@pytest.mark.parametrize("name", sorted(RULE_TEXTS))
+def test_a_skeleton_runs_and_differs_from_raft_where_raft_itself_does_not(name: str) -> None:
+    assert differences(name, rule_from(name, exercises.rule(name).skeleton))
+    assert not differences(name, rule_from(name, source(name)))
+
+
+def test_raft_s_own_rule_has_every_point() -> None:
+    verdict = judge("vote_refusal", source("vote_refusal"))
+    assert (verdict.score, verdict.capsule) == (3, "")
+
+
+def test_a_wrong_rule_is_shown_by_a_short_run() -> None:
+    exercise = exercises.rule("vote_refusal")
+    marked = exercise.answer(exercise.skeleton)
+    assert marked.score == 1
+    assert "one vote a term" in str(marked)
+    assert "in the plainest" in str(marked)
+    assert exercise.simulation.violations
+    assert len(exercise.simulation.trace) < 15
+    assert exercise.picture.startswith("<svg")
+    assert "<img" in marked.picture
+
+
+def test_figure_8_is_found_in_a_rule_that_counts_copies() -> None:
+    verdict = judge("commit_index", COUNTS_COPIES)
+    assert verdict.score == 1
+    assert verdict.story
+    assert "leader completeness" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("while True: pass", "endless loop"),
+        ("return [x for x in iter(int, 1)]", "endless loop"),
+        ("return has_won(membership, granted)", "recursion"),
+        ("return 1 / 0", "ZeroDivisionError"),
+        ("return 'yes'", "must answer True or False"),
+        ("return membership.nodes['x']", "raised"),
+    ],
+)
+def test_a_rule_without_an_answer_ends_with_a_clear_word(body: str, word: str) -> None:
+    verdict = judge("has_won", f"def has_won(membership, granted):\n    {body}")
+    assert verdict.score == 0
+    assert word in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("def has_won(membership granted): pass", "line 1"),
+        ("x = 1", "defines no function"),
+        ("def has_won(membership): return True", "2 arguments"),
+        ("from pyraft_lab.engine.rules import has_won", "may not import"),
+        ("has_won = RAFT.has_won", "your own rule"),
+        ("while True: pass", "endless loop"),
+        ("raise ValueError('no')", "ValueError"),
+        ("#" * 30_000, "longer than"),
+    ],
+)
+def test_a_source_that_is_no_rule_is_refused(text: str, word: str) -> None:
+    with pytest.raises((NoRule, RuleFailed), match=word):
+        rule_from("has_won", text)
+
+
+def test_a_limit_is_not_the_learner_s_to_catch() -> None:
+    body = "    try:\n        while True: pass\n    except Exception:\n        return True"
+    greedy = f"def has_won(membership, granted):\n{body}"
+    assert "endless loop" in judge("has_won", greedy).text
+
+
+def test_the_empty_table_is_no_raft() -> None:
+    table = own_rules.mine()
+    assert table == EMPTY
+    own_rules.keep("has_won", source("has_won"))
+    assert own_rules.mine() != EMPTY
+
+
+def test_a_call_that_never_returns_is_ended_with_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    endless = "from itertools import count\ndef has_won(membership, granted):\n    return sum(count()) > 0"
+    told = apart.run("judge", {"name": "has_won", "source": endless}, here=dict, limit=4.0)
+    assert "endless loop" in told["ended"]
+
+
+def test_a_process_judges_as_this_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    request = {"name": "has_won", "source": "def has_won(membership, granted):\n    print('hello')\n    return 'yes'"}
+    told = apart.run("judge", request, here=dict)
+    assert told["text"] == judge("has_won", request["source"]).text
+
+
+def test_a_process_that_dies_is_said() -> None:
+    assert "ended without an answer: gone" in apart.answer_of("", "gone")["ended"]

@@ -1,0 +1,179 @@
+"""Costs as counts, which no other program of the machine changes: calls of functions per event, and how they grow."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from cProfile import Profile
+from pstats import Stats
+
+import pytest
+
+from pyraft_lab.engine.commands import Append
+from pyraft_lab.engine.events import Boot, Fire
+from pyraft_lab.engine.log import Entry, Normal
+from pyraft_lab.engine.state import Leader, Step
+from pyraft_lab.engine.timers import HEARTBEAT, retry
+from pyraft_lab.engine.types import LogId
+from pyraft_lab.runtime.recorder import Recorder, Sent
+from pyraft_lab.sim.simulation import Simulation
+from pyraft_lab.trace.record import Record
+from tests.bench.scale import Engines, Run, log_of
+
+
+class Calls:
+    """How often each function was called while ``act`` ran."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        profile = Profile()
+        profile.runcall(act)
+        stats: dict[tuple[str, int, str], tuple[int, ...]] = vars(Stats(profile))["stats"]
+        self._counts = [(file, name, counts[1]) for (file, _, name), counts in stats.items()]
+
+    @property
+    def all(self) -> int:
+        """All calls, of Python's own functions too."""
+        return sum(count for _, _, count in self._counts)
+
+    def of(self, module: str, name: str) -> int:
+        """The calls of one function of a module."""
+        return sum(
+            count for file, function, count in self._counts if file.endswith(f"{module}.py") and function == name
+        )
+
+    def of_own(self, name: str) -> int:
+        """The calls of one of Python's own functions."""
+        return sum(count for _, function, count in self._counts if name in function)
+
+
+EVENTS = 1_000
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """A recorded and checked run with a write every 50 events."""
+    return Run.of(record=True)
+
+
+@pytest.fixture(scope="module")
+def early(run: Run) -> Calls:
+    """The calls of its first thousand events."""
+    return Calls(lambda: run.events(EVENTS))
+
+
+@pytest.fixture(scope="module")
+def late(run: Run, early: Calls) -> Calls:
+    """The calls of a thousand events after some more."""
+    assert early.all, "they come first"
+    run.events(4 * EVENTS)
+    return Calls(lambda: run.events(EVENTS))
+
+
+def test_an_event_looks_the_membership_up_at_most_three_times(early: Calls) -> None:
+    assert 0 < early.of("engine/log", "configuration") <= 3 * EVENTS
+    assert 0 < early.of("engine/log", "entry") <= 4 * EVENTS
+
+
+def test_an_event_makes_few_calls(early: Calls) -> None:
+    assert early.all <= 260 * EVENTS, "380 before membership, leases and memories of checks were found at once"
+
+
+def test_an_event_asks_seldom_of_what_class_a_value_is(early: Calls) -> None:
+    assert early.of_own("isinstance") <= 20 * EVENTS, "a struct takes four times as long as other classes to say no"
+
+
+def test_only_randomized_timers_draw_a_random_number(early: Calls) -> None:
+    set_timers, draws = early.of("sim/server", "_set_timer"), early.of("sim/transition", "draw")
+    sent = early.of("sim/transition", "send")
+    assert draws < set_timers / 2 + 2 * sent
+
+
+def test_an_event_costs_the_same_late_in_a_run(early: Calls, late: Calls) -> None:
+    assert 0.9 < late.all / early.all < 1.1
+
+
+def test_a_committed_entry_costs_the_same_behind_a_long_log() -> None:
+    short, long = (Calls(Engines(3, entries).write).all for entries in (300, 30_000))
+    assert 0.9 < long / short < 1.1
+
+
+def test_a_log_shares_all_but_its_last_chunk_with_the_log_before() -> None:
+    before = log_of(3, 30_000)
+    after = before.append((Entry(LogId(1, 1, before.last.index + 1), Normal(b"x")),))
+    assert [a is b for a, b in zip(before.chunks, after.chunks, strict=True)].count(False) == 1
+
+
+def test_fifty_one_nodes_take_as_many_calls_a_node_as_five() -> None:
+    calls = {}
+    for nodes in (5, 51):
+        engines = Engines(nodes)
+        engines.write()
+        first = engines.events
+        found = Calls(engines.write)
+        calls[nodes] = found.all / (engines.events - first)
+    assert calls[51] < 2 * calls[5], "what a leader does for each peer at every answer is small"
+
+
+# What is made and kept
+
+
+def steps(sim: Simulation) -> Iterator[Step]:
+    """The steps of a run."""
+    return (record.step for record in sim.trace.records if record.step is not None)
+
+
+def test_a_heartbeat_that_changes_nothing_keeps_the_role_it_had() -> None:
+    sim = Simulation(nodes=3, seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.run(1)
+    followed = [step for step in steps(sim) if step.before.leader and step.before.leader == step.after.leader]
+    same = [step.before.role is step.after.role for step in followed if not isinstance(step.after.role, Leader)]
+    assert sum(same) > 0.9 * len(same) > 10
+
+
+class Unasked:
+    """What was sent, if nobody may look at it."""
+
+    def __iter__(self) -> Iterator[Sent]:
+        raise AssertionError("a step that is left out needs no records of its messages")
+
+    def __len__(self) -> int:
+        raise AssertionError("a step that is left out needs no records of its messages")
+
+    def __getitem__(self, place: object) -> Sent:
+        raise AssertionError("a step that is left out needs no records of its messages")
+
+
+def test_a_step_that_is_not_recorded_builds_no_record_of_its_messages() -> None:
+    kept: list[Record] = []
+    recorder = Recorder([kept.append], level="protocol")
+    sim = Simulation(nodes=3, seed=7)
+    sim.run_until(lambda s: s.leader)
+    sim.run(0.5)
+    routine = [
+        step for step in steps(sim) if isinstance(step.event, Fire) and step.event.timer in (HEARTBEAT, retry(2))
+    ]
+    for step in routine:
+        recorder.record_step(step, id=1, cause=None, message=None, sent=Unasked(), ended=())  # type: ignore[arg-type]
+    assert routine
+    assert not kept
+    boot = next(step for step in steps(sim) if isinstance(step.event, Boot))
+    recorder.record_step(boot, id=2, cause=None, message=None, sent=(), ended=())
+    assert len(kept) == 1
+
+
+def test_values_of_the_engine_are_no_work_for_the_garbage_collector() -> None:
+    import gc
+
+    entry = Entry(LogId(1, 1, 1), Normal(b"x"))
+    engines = Engines(3)
+    engines.write()
+    state = engines.states[1]
+    assert not any(map(gc.is_tracked, (entry, Append((entry,)), state, state.role, state.disk, state.log)))
+
+
+def test_a_simulation_starts_without_files_capsules_and_explanations() -> None:
+    program = "import sys; from pyraft_lab import Simulation; Simulation(nodes=3).run(0.2); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
+    heavy = ("sim.capsule", "sim.rebuild", "trace.files", "trace.story", "engine.consult", "check")
+    assert [name for name in heavy if f"pyraft_lab.{name}" in loaded] == []
+    assert "pyraft_lab.sim.simulation" in loaded
