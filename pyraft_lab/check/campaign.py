@@ -19,6 +19,7 @@ from hashlib import blake2b
 from pathlib import Path
 from pickle import PicklingError
 from time import perf_counter
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -52,6 +53,8 @@ SAVED_EVERY = 50
 """Number of new rows after which a campaign's file is written."""
 BLOCK = 16
 """Seeds that are drawn together; what they reached steers the next ones."""
+RAISES = "nothing raises"
+"""The property that a seed violates if Raft raises an error while it runs."""
 RARE = 0.08
 """A situation is rare if a smaller share of the seeds so far has reached it."""
 
@@ -354,16 +357,10 @@ def check_run(sim: Simulation) -> Failure | None:
 def run_seed(trial: Trial) -> Row:
     """Run and check one seed; returns its row of the campaign."""
     began, counts, reached = perf_counter(), Counts(), Reached()
-    found, capsule = None, ""
-    for attempt in trial.attempts():
-        sim = attempt(observers=[counts, reached])
-        counts.runs.append(sim)
-        found = trial.judge(sim)
-        if found is not None:
-            capsule = attempt(record=True).capsule()
-            break
-    else:
-        found = trial.judge_other()
+    try:
+        found, capsule = _outcome(trial, counts, reached)
+    except Exception as error:  # noqa: BLE001 (swapped rules, or a mistake in Raft, may raise anything: that is a finding)
+        found, capsule = Failure(RAISES, _raised(error)), ""
     return Row(
         seed=trial.draw.seed,
         ok=found is None,
@@ -377,6 +374,24 @@ def run_seed(trial: Trial) -> Row:
         capsule=capsule,
         **counts.figures(),  # type: ignore[arg-type]
     )
+
+
+def _outcome(trial: Trial, counts: Counts, reached: Reached) -> tuple[Failure | None, str]:
+    """The first failure of a seed's runs, and the capsule of that run."""
+    for attempt in trial.attempts():
+        sim = attempt(observers=[counts, reached])
+        counts.runs.append(sim)
+        found = trial.judge(sim)
+        if found is not None:
+            return found, attempt(record=True).capsule()
+    return trial.judge_other(), ""
+
+
+def _raised(error: Exception) -> str:
+    """An error, and where in the library it was raised."""
+    frames = extract_tb(error.__traceback__)[-3:]
+    where = " ← ".join(f"{Path(frame.filename).stem}.{frame.name}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__}: {error} ({where})"
 
 
 def _run_all(

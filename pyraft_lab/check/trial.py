@@ -127,7 +127,10 @@ class Trial(Struct, frozen=True, kw_only=True):
         """Create the cluster at one of its servers, with all of them as voters."""
         sim.run(CREATED_AFTER)
         nodes = list(sim.nodes)
-        sim.initialize(nodes, at=nodes[int(chance(sim.seed, Purpose.FAULT, 2, 0) * len(nodes))])
+        first = nodes[int(chance(sim.seed, Purpose.FAULT, 2, 0) * len(nodes))]
+        sim.initialize(nodes, at=first)
+        sim.run(CREATED_AFTER)
+        sim.initialize(nodes, at=first)  # refused: it exists
 
     def checks(self) -> tuple[Checker, ...]:
         """What is checked after every event."""

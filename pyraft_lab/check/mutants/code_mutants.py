@@ -122,7 +122,7 @@ ENGINE = (
         edit=Edit(
             "pyraft_lab.engine.replication:on_heartbeat_request",
             "commit(turn, request.commit, request.matched.index)",
-            ("turn.update(committed=max(turn.state.committed, min(turn.log.last.index, request.commit)))"),
+            "commit(turn, turn.log.last.index, turn.log.last.index)",
         ),
     ),
     CodeMutant(
