@@ -88,3 +88,12 @@ def test_a_seed_of_a_campaign_can_be_a_storage_or_live_nodes() -> None:
     seed = next(seed for seed in range(100) if draw(seed).method == "storage")
     row = run_seed(CampaignSettings().trial(seed))
     assert (row.ok, row.method, row.capsule, row.events) == (True, "storage", "", 0)
+
+
+@pytest.mark.parametrize("name", CODE_MUTANTS)
+def test_a_seed_of_the_default_campaign_shows_each_mutant_of_the_code(name: str) -> None:
+    one = CODE_MUTANTS[name]
+    with one.edit.applied():
+        row = run_seed(CampaignSettings().trial(one.seed))
+    assert not row.ok
+    assert row.failed
