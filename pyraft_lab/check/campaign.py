@@ -7,7 +7,7 @@ varies. After every block of seeds the next ones are steered to the chapters of 
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])
->>> "elected" in campaign.rows[0].situations, "snapshot installed" in campaign.missed
+>>> "elected" in campaign.rows[0].situations, "joint entered" in campaign.missed
 (True, True)
 """
 
