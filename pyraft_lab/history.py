@@ -114,14 +114,26 @@ class History(Struct, frozen=True):
     def frame(self) -> "pd.DataFrame":
         """A frame, one row per operation: ``client call returned op input output known``.
 
-        Without a return ``returned`` is NaN and ``known`` is false.
+        ``input`` and ``output`` are JSON, such as ``["put","x",1]``: one type for all, so the frame goes to Arrow,
+        Parquet and polars as it is. Without a return ``returned`` is NaN, ``output`` is missing and ``known`` is false.
+        ``attrs["columns"]`` says what each column means.
+
+        >>> History([Operation(1, 0.0, 1.0, ("get", "x"), 7)]).frame.loc[0, ["op", "input", "output"]].tolist()
+        ['get', '["get","x"]', '7']
         """
         with needed("pandas"):
             import pandas as pd
 
         rows = [_row(operation) for operation in self.operations]
-        frame = pd.DataFrame(rows, columns=["client", "call", "returned", "op", "input", "output", "known"])
-        return frame.astype({"call": "float64", "returned": "float64", "known": "bool"})
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        are_numbers = all(isinstance(operation.client, int) for operation in self.operations)
+        texts = dict.fromkeys(("op", "input", "output"), "str")
+        frame = frame.astype(
+            {"client": "int64" if are_numbers else "str", "call": "float64", "returned": "float64", "known": "bool"}
+            | texts
+        )
+        frame.attrs["columns"] = dict(COLUMNS)
+        return frame
 
     def to_jsonl(self) -> str:
         """The operations as text, one JSON object per line."""
@@ -134,17 +146,39 @@ class History(Struct, frozen=True):
         return cls([_operation(number, line) for number, line in lines if line.strip()])
 
 
+COLUMNS = {
+    "client": "the client: a number, or a text if any client has one",
+    "call": "when the operation was called",
+    "returned": "when it returned; NaN if that is not known",
+    "op": "the first word of the input, such as put or get",
+    "input": "the whole input as JSON",
+    "output": "the output as JSON; missing if the outcome is not known",
+    "known": "whether the outcome is known",
+}
+"""The columns of a history's frame, and what each means."""
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
 def _row(operation: Operation) -> dict[str, object]:
     asked = operation.input
+    known = operation.returned is not None
     return {
         "client": operation.client,
         "call": operation.call,
         "returned": operation.returned,
         "op": asked[0] if isinstance(asked, tuple) and asked else asked,
-        "input": asked,
-        "output": operation.output,
-        "known": operation.returned is not None,
+        "input": _encode(asked).decode(),
+        "output": _encode(operation.output).decode() if known else None,
+        "known": known,
     }
+
+
+def from_json(text: str) -> object:
+    """A value that a frame of a history holds as JSON, with tuples for lists; text that is no JSON stays as it is."""
+    try:
+        return frozen(msgspec.json.decode(text))
+    except msgspec.MsgspecError:
+        return text
 
 
 def _operation(number: int, line: str) -> Operation:

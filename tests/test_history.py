@@ -1,12 +1,14 @@
 """Operations and histories: what is refused at the gate, and that nothing is lost on the way to a file and back."""
 
 import math
+from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
 from pyraft_lab.errors import HistoryError, PyraftError
-from pyraft_lab.history import History, Operation
+from pyraft_lab.history import History, Operation, from_json
 
 
 def test_a_return_before_its_call_is_refused() -> None:
@@ -83,16 +85,27 @@ def test_a_bad_line_is_named(line: str, words: str) -> None:
 def test_a_frame_has_one_row_an_operation() -> None:
     expected = pd.DataFrame(
         {
-            "client": pd.Series([1, "ann", 2], dtype="object"),
+            "client": pd.Series(["1", "ann", "2"], dtype="str"),
             "call": [0.25, 0.5, 2.0],
             "returned": [1.5, math.nan, 2.0],
             "op": ["put", "cas", "get"],
-            "input": [operation.input for operation in EVERYTHING],
-            "output": [None, None, (1, 2)],
+            "input": [msgspec.json.encode(operation.input).decode() for operation in EVERYTHING],
+            "output": pd.Series(["null", None, "[1,2]"], dtype="str"),
             "known": [True, False, True],
         }
     )
     pd.testing.assert_frame_equal(EVERYTHING.frame, expected)
+
+
+def test_a_frame_goes_to_parquet_and_back_whatever_the_values_are(tmp_path: Path) -> None:
+    values: list[object] = [1, "one", None, True, (1, "two")]
+    calls = [Operation(place, 0.0, 1.0, ("put", "x", value), value) for place, value in enumerate(values)]
+    frame = History(calls).frame
+    frame.to_parquet(tmp_path / "history.parquet")
+    back = pd.read_parquet(tmp_path / "history.parquet")
+    pd.testing.assert_frame_equal(back, frame)
+    assert [from_json(text) for text in back["output"]] == values
+    assert list(frame.attrs["columns"]) == list(frame.columns)
 
 
 def test_the_frame_of_an_empty_history_has_its_columns() -> None:

@@ -29,6 +29,7 @@ from pyraft_lab.client.events import (
 )
 from pyraft_lab.client.sending import Turn, ask_all, rest
 from pyraft_lab.client.state import (
+    MOST_EXPIRED,
     MOST_TRIED,
     Batch,
     CallId,
@@ -194,17 +195,27 @@ def _on_outcome(turn: Turn, node: NodeId, batch: Batch, answer: Answer | None) -
 
 def _on_expired(turn: Turn, batch: Batch) -> None:
     """Handle a forgotten session: a batch sent once was not applied; for one sent twice the outcome is unknown."""
-    turn.know(session=replace(turn.state.session, is_open=False))
-    if batch.sent == 1:
-        _change(turn, batch, request=None, sent=0)
+    session = turn.state.session
+    turn.know(session=replace(session, is_open=False), expired=turn.state.expired + session.is_open)
+    if batch.sent > 1:
+        _end_batch(turn, batch, OutcomeUnknown("the session was forgotten, and the command was sent more than once"))
+    elif turn.state.expired >= MOST_EXPIRED:
+        _end_batch(turn, batch, PyraftError(
+            f"{turn.state.expired} sessions in a row expired before a write was applied, so it was not applied: "
+            "sessions expire faster than this client can use them; raise their expiry or lower the load"
+        ))  # fmt: skip
     else:
-        _remove(turn, batch)
-        why = "the session was forgotten, and the command was sent more than once"
-        _fail(turn, [part.call for part in batch.parts], OutcomeUnknown(why))
+        _change(turn, batch, request=None, sent=0)
+
+
+def _end_batch(turn: Turn, batch: Batch, error: PyraftError) -> None:
+    _remove(turn, batch)
+    _fail(turn, [part.call for part in batch.parts], error)
 
 
 def _on_applied(turn: Turn, node: NodeId, batch: Batch, values: Sequence[Any], rejected: dict[int, str]) -> None:
     _remove(turn, batch)
+    turn.know(expired=0)
     if len(values) == len(batch.commands):
         turn.tell(Deliver(batch.parts, values, rejected))
     else:

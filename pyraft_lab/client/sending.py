@@ -3,10 +3,11 @@
 If no leader is known, one request at a time searches for it, and the others wait.
 """
 
+from copy import copy
 from itertools import accumulate, takewhile
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from pyraft_lab.client.events import Ask, AttemptTimer, Command, RetryTimer, SetTimer
 from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, Request, WriteBatch
@@ -16,15 +17,19 @@ from pyraft_lab.engine.events import ReadPolicy
 
 
 class Turn:
-    """The working copy of one step: the state and the commands so far."""
+    """The working copy of one step: the state and the commands so far.
+
+    ``state`` is this turn's own copy, which :meth:`know` changes in place; nobody else holds it before the turn ends.
+    """
 
     def __init__(self, state: ClientState) -> None:
-        self.state = state
+        self.state = copy(state)
         self.commands: list[Command] = []
 
     def know(self, **changes: Any) -> None:
         """Change the state."""
-        self.state = replace(self.state, **changes)
+        for name, value in changes.items():
+            force_setattr(self.state, name, value)
 
     def tell(self, command: Command) -> None:
         """Add a command for the driver."""

@@ -14,6 +14,8 @@ CallId = int
 RequestId = int
 MOST_TRIED = 6
 """The most attempts that an error lists."""
+MOST_EXPIRED = 8
+"""Sessions in a row that may expire unused; then a write fails instead of opening one more."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
 
     ``asked`` names the node of every request in progress; ``failures`` counts the attempts since the last success, and
     ``silences`` those of them without an answer in time; ``turn`` selects the next node if no leader is known. While
-    ``is_resting`` no request is sent.
+    ``is_resting`` no request is sent. ``expired`` counts the sessions in a row that expired before a batch was applied.
     """
 
     limits: Limits = Limits()
@@ -122,6 +124,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
     turn: int = 0
     failures: int = 0
     silences: int = 0
+    expired: int = 0
     is_resting: bool = False
     tried: tuple[Tried, ...] = ()
     asked: dict[RequestId, NodeId] = {}

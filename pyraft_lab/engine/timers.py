@@ -21,7 +21,7 @@ class TimerKind(StrEnum):
     TRANSFER = "transfer"
 
 
-RANDOMIZED = frozenset({TimerKind.ELECTION})
+RANDOM_TIMERS = frozenset({TimerKind.ELECTION})
 """The timers whose length depends on chance (§5.2): a driver draws a random number for these only."""
 
 LeaderTimer = Literal[TimerKind.HEARTBEAT, TimerKind.LEASE, TimerKind.QUORUM, TimerKind.RETRY, TimerKind.TRANSFER]

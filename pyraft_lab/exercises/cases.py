@@ -97,7 +97,7 @@ CASES: Mapping[str, CaseText] = {
         ),
         CaseText(
             name="a-new-disk",
-            chapter=9,
+            chapter=16,
             report="A customer saw a balance of 250, and an hour later it was gone. Nobody wrote in between.",
             run=lost_disk,
             questions={
@@ -135,7 +135,7 @@ CASES: Mapping[str, CaseText] = {
         ),
         CaseText(
             name="a-full-disk",
-            chapter=9,
+            chapter=16,
             report="No write was answered, although every link was whole and only one server had crashed.",
             run=full_disks,
             questions={

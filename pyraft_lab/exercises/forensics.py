@@ -124,7 +124,7 @@ def _trace(run: Callable[[], Simulation]) -> Trace:
     return run().trace
 
 
-def entry(case: CaseText) -> Entry:
+def entry_of_case(case: CaseText) -> Entry:
     """The row of a case in the catalogue."""
     return Entry(
         exercise=f"forensics/{case.name}",

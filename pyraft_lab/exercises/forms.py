@@ -7,37 +7,22 @@ from msgspec.structs import asdict
 
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.exercises import (
-    build,
-    mutant_exercises,
-    rule_exercise,
-    server_exercise,
-    stages,
-)
-from pyraft_lab.exercises import (
-    forensics as forensic,
-)
-from pyraft_lab.exercises import (
-    prediction as predicted,
-)
-from pyraft_lab.exercises import (
-    puzzle as puzzling,
-)
-from pyraft_lab.exercises import (
-    quiz as quizzing,
-)
+from pyraft_lab.exercises.build import stage_of
 from pyraft_lab.exercises.cases import CASES
 from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.forensics import Case, entry_of_case
 from pyraft_lab.exercises.magic import exercise_of
-from pyraft_lab.exercises.mutant_exercises import DIAGNOSES, MENDINGS, Diagnosis, Mending
-from pyraft_lab.exercises.prediction import Prediction, Scored
+from pyraft_lab.exercises.mutant_exercises import DIAGNOSES, MENDINGS, Diagnosis, Mending, entries_of_mutants
+from pyraft_lab.exercises.prediction import Prediction, Scored, entry_of_prediction, from_text
 from pyraft_lab.exercises.predictions import PREDICTIONS
+from pyraft_lab.exercises.puzzle import Puzzle, entry_of_puzzle
 from pyraft_lab.exercises.puzzles import PUZZLES
-from pyraft_lab.exercises.quiz import Quiz, unknown
+from pyraft_lab.exercises.quiz import Quiz, entry_of_quiz, unknown
 from pyraft_lab.exercises.quizzes import QUIZZES
-from pyraft_lab.exercises.rule_exercise import RuleExercise
+from pyraft_lab.exercises.rule_exercise import RuleExercise, entry_of_rule
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS
-from pyraft_lab.exercises.server_exercise import SCENES, ServerExercise
+from pyraft_lab.exercises.server_exercise import SCENES, ServerExercise, entry_of_scene
+from pyraft_lab.exercises.stages import entries_of_stages
 from pyraft_lab.extras import needed
 
 if TYPE_CHECKING:
@@ -75,7 +60,7 @@ def predict(
 
 def prediction(name: str) -> Prediction:
     """A prediction of the catalogue."""
-    return predicted.from_text(_known("prediction", name, PREDICTIONS))
+    return from_text(_known("prediction", name, PREDICTIONS))
 
 
 def rule(name: str) -> RuleExercise:
@@ -83,9 +68,9 @@ def rule(name: str) -> RuleExercise:
     return exercise_of(name)
 
 
-def puzzle(name: str) -> puzzling.Puzzle:
+def puzzle(name: str) -> Puzzle:
     """A goal puzzle; act on its ``.simulation``, then ``.check()``."""
-    return puzzling.Puzzle(_known("puzzle", name, PUZZLES))
+    return Puzzle(_known("puzzle", name, PUZZLES))
 
 
 def diagnose(name: str) -> Diagnosis:
@@ -98,9 +83,9 @@ def mend(name: str) -> Mending:
     return Mending(name, _known("mend", name, MENDINGS))
 
 
-def forensics(name: str) -> forensic.Case:
+def forensics(name: str) -> Case:
     """The trace of an outage, and questions about it."""
-    return forensic.Case(_known("forensics", name, CASES))
+    return Case(_known("forensics", name, CASES))
 
 
 def server(name: str) -> ServerExercise:
@@ -124,7 +109,7 @@ FORMS: Mapping[str, Callable[[str], Exercise]] = {
     "mend": mend,
     "forensics": forensics,
     "server": server,
-    "build": build.stage_of,
+    "build": stage_of,
 }
 """How an exercise of each form is made from its name."""
 
@@ -141,14 +126,14 @@ def exercise(full_name: str) -> Exercise:
 def entries() -> tuple[Entry, ...]:
     """The rows of the catalogue: every graded exercise, by chapter and form."""
     found = [
-        *map(quizzing.entry, QUIZZES.values()),
-        *map(predicted.entry, PREDICTIONS.values()),
-        *map(rule_exercise.entry, RULE_TEXTS),
-        *map(puzzling.entry, PUZZLES.values()),
-        *mutant_exercises.entries(),
-        *map(forensic.entry, CASES.values()),
-        *map(server_exercise.entry, SCENES.values()),
-        *stages.entries(),
+        *map(entry_of_quiz, QUIZZES.values()),
+        *map(entry_of_prediction, PREDICTIONS.values()),
+        *map(entry_of_rule, RULE_TEXTS),
+        *map(entry_of_puzzle, PUZZLES.values()),
+        *entries_of_mutants(),
+        *map(entry_of_case, CASES.values()),
+        *map(entry_of_scene, SCENES.values()),
+        *entries_of_stages(),
     ]
     return tuple(sorted(found, key=lambda one: (one.chapter, one.form, one.name)))
 

@@ -5,6 +5,7 @@ from typing import Any
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises import own_rules
 from pyraft_lab.exercises.marked import Marked
+from pyraft_lab.exercises.own_code import is_blank
 from pyraft_lab.exercises.reference import reference_answer
 from pyraft_lab.exercises.rule_exercise import RuleExercise
 
@@ -36,7 +37,9 @@ def exercise_of(name: str) -> RuleExercise:
 
 def answer(exercise: RuleExercise, source: str) -> Marked:
     """Mark a source and keep it; a skeleton as it was given counts as a blank where reference answers are at hand."""
-    if source.strip() == exercise.skeleton.strip():
+    if source.strip() == exercise.skeleton.strip() or is_blank(source):
         source = reference_answer(exercise.exercise) or source
+    if is_blank(source):
+        return exercise.answer(...)
     own_rules.keep(exercise.name, source)
     return exercise.answer(source)

@@ -184,7 +184,7 @@ MENDINGS = {
 """The tables to mend, by name."""
 
 
-def entries() -> list[Entry]:
+def entries_of_mutants() -> list[Entry]:
     """The rows of these exercises in the catalogue."""
     found = [
         Entry(

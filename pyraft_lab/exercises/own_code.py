@@ -31,6 +31,23 @@ class NoRule(PyraftError, ValueError):
     """The source is not a rule: it cannot be compiled, lacks the function, or asks Raft's own rule for the answer."""
 
 
+def is_blank(source: str) -> bool:
+    """Whether a source is a function whose body is still ``...``.
+
+    >>> is_blank("def has_won(membership, granted): ..."), is_blank("def has_won(membership, granted): return True")
+    (True, False)
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    match tree.body:
+        case [ast.FunctionDef(body=[*_, ast.Expr(ast.Constant(value=last))])]:
+            return last is ...
+        case _:
+            return False
+
+
 def names_at_hand(name: str) -> dict[str, Any]:
     """The names that the source of a rule finds: types, helpers, and every other rule."""
     hidden = {name, "RAFT", "ADVANCED", *(one for one in vars(raft_rules) if one == f"{name}_in_order")}

@@ -170,7 +170,7 @@ def _remembered(scored_by: Scored) -> Scored:
     return lru_cache(maxsize=1024)(scored_by)
 
 
-def entry(prediction: PredictionText) -> Entry:
+def entry_of_prediction(prediction: PredictionText) -> Entry:
     """The row of a prediction in the catalogue."""
     return Entry(
         exercise=f"predict/{prediction.name}",

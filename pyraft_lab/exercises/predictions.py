@@ -120,7 +120,7 @@ PREDICTIONS: Mapping[str, PredictionText] = {
         ),
         PredictionText(
             name="the-old-leader-returns",
-            chapter=1,
+            chapter=18,
             question="A leader was cut off, another one was elected. The partition heals. What is the old leader then?",
             choices=("it leads again", "it follows"),
             scored_by=old_leader_returns,
@@ -139,7 +139,7 @@ PREDICTIONS: Mapping[str, PredictionText] = {
         ),
         PredictionText(
             name="a-slow-follower",
-            chapter=2,
+            chapter=20,
             question="One of two followers is paused. Is a write answered within 0.3 seconds?",
             choices=("yes", "no"),
             scored_by=slow_follower,
@@ -148,7 +148,7 @@ PREDICTIONS: Mapping[str, PredictionText] = {
         ),
         PredictionText(
             name="commit-index-at-restart",
-            chapter=2,
+            chapter=16,
             question="A follower crashes and restarts. What does it know of its commit index at that moment?",
             choices=("what it was", "nothing"),
             scored_by=commit_after_restart,

@@ -135,7 +135,7 @@ def _still(run: Simulation) -> str:
     return twin(roles.sketch(run))
 
 
-def entry(puzzle: PuzzleText) -> Entry:
+def entry_of_puzzle(puzzle: PuzzleText) -> Entry:
     """The row of a puzzle in the catalogue."""
     return Entry(
         exercise=f"puzzle/{puzzle.name}",

@@ -74,7 +74,7 @@ NETWORK = (
     ),
     PuzzleText(
         name="elect-n3",
-        chapter=1,
+        chapter=21,
         goal="Make n3 the leader",
         start=led,
         missing=goals.no_leader_3,
@@ -84,7 +84,7 @@ NETWORK = (
     ),
     PuzzleText(
         name="elect-n3-by-force",
-        chapter=1,
+        chapter=21,
         goal="Make n3 the only leader, although nobody hands anything over",
         start=lambda: led(3),
         missing=goals.no_leader_3,
@@ -106,7 +106,7 @@ NETWORK = (
     ),
     PuzzleText(
         name="depose-with-one-cut",
-        chapter=1,
+        chapter=18,
         goal="Make the leader give up, without a partition, a crash or a pause",
         start=lambda: led(5, PLAIN),
         missing=goals.not_deposed,
@@ -204,7 +204,7 @@ CLIENTS = (
     ),
     PuzzleText(
         name="stale-read",
-        chapter=6,
+        chapter=17,
         goal="Read an old value after a newer one was acknowledged",
         start=led,
         missing=goals.no_stale_read,
@@ -217,7 +217,7 @@ CLIENTS = (
     ),
     PuzzleText(
         name="stale-lease-read",
-        chapter=6,
+        chapter=17,
         goal="Read an old value by a lease, after a newer one was acknowledged",
         start=lambda: led(3),
         missing=goals.no_stale_lease_read,
@@ -230,7 +230,7 @@ CLIENTS = (
     ),
     PuzzleText(
         name="lose-an-acknowledged-write",
-        chapter=9,
+        chapter=16,
         goal="Make the cluster forget x = 2, which it has acknowledged",
         start=lambda: led(3, PLAIN),
         missing=goals.not_forgotten,

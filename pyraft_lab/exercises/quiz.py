@@ -75,7 +75,7 @@ class Quiz(Exercise):
         return Marked(exercise=self.exercise, score=int(chosen.right), out_of=1, text="\n".join(lines), answer=letter)
 
 
-def entry(quiz: QuizText) -> Entry:
+def entry_of_quiz(quiz: QuizText) -> Entry:
     """The row of a quiz in the catalogue."""
     return Entry(
         exercise=f"quiz/{quiz.name}", form="quiz", name=quiz.name, chapter=quiz.chapter, points=1, title=quiz.question

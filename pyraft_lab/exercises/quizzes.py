@@ -173,7 +173,7 @@ REPLICATION = (
     ),
     QuizText(
         name="commit-index-after-restart",
-        chapter=2,
+        chapter=16,
         question="A follower that had committed 40 entries restarts from its disk. What does it know of its "
         "commit index?",
         options=(
@@ -305,7 +305,7 @@ CLIENTS = (
     ),
     QuizText(
         name="reads-from-anybody",
-        chapter=6,
+        chapter=17,
         question="A client reads its own write from a follower and sees the old value. What is wrong?",
         options=(
             Option("the follower is broken", "A follower may be behind; that is normal."),
@@ -324,7 +324,7 @@ CLIENTS = (
     ),
     QuizText(
         name="a-new-leader-reads",
-        chapter=6,
+        chapter=17,
         question="A leader was elected a moment ago and holds every committed entry. May it answer a read at once?",
         options=(
             Option("yes: its log is complete", "It has the entries, and does not know which of them are committed."),
@@ -340,7 +340,7 @@ CLIENTS = (
     ),
     QuizText(
         name="exactly-once-queues",
-        chapter=8,
+        chapter=14,
         question="The network delivers every message exactly once (QoS 2). May servers and clients drop their "
         "own checks for duplicates?",
         options=(
@@ -361,7 +361,7 @@ CLIENTS = (
     ),
     QuizText(
         name="what-must-be-durable",
-        chapter=9,
+        chapter=16,
         question="A voter crashes after it answered yes, and before its disk had the vote. What may happen?",
         options=(
             Option("nothing: the candidate knows of the vote", "The candidate does, and the voter does not."),

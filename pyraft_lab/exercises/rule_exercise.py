@@ -191,7 +191,7 @@ def judged(request: Mapping[str, Any]) -> Mapping[str, Any]:
     return _as_data(judge(str(request["name"]), str(request["source"])))
 
 
-def entry(name: str) -> Entry:
+def entry_of_rule(name: str) -> Entry:
     """The row of a rule in the catalogue."""
     text = RULE_TEXTS[name]
     return Entry(

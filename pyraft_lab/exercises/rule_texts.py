@@ -17,7 +17,7 @@ class RuleText(Struct, frozen=True):
 
 RULE_TEXTS: Mapping[str, RuleText] = {
     "supersedes": RuleText(
-        1,
+        23,
         "whether a vote may replace another one. A Vote has term, node and committed (that node was elected).",
         "§5.1, §5.2",
         "Vote(term=4, node=2) replaces Vote(term=3, node=1); Vote(term=4, node=2) does not replace Vote(term=4, "
@@ -32,7 +32,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "adopted_vote": RuleText(
-        1,
+        23,
         "the vote a node writes down when an answer shows a higher one: the term of the other, and whose vote?",
         "§5.1",
         "the answer shows Vote(term=7, node=3): the node is in term 7 now, and has voted for nobody in it",
@@ -49,7 +49,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "pre_vote_refusal": RuleText(
-        1,
+        18,
         "the same question before a campaign: would the vote be refused if it were asked for now?",
         "dissertation §9.6",
         "a server that heard its leader a moment ago: VoteRefusal.LEASE, so nobody campaigns against a leader "
@@ -60,7 +60,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "may_campaign": RuleText(
-        4,
+        22,
         "whether a server may become a candidate at all.",
         "§6",
         "a learner never; a server that is a voter of the committed membership, but not of the newest: yes",
@@ -152,7 +152,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "sendable": RuleText(
-        9,
+        16,
         "the last index that a leader may send to others.",
         "dissertation §10.2.1",
         "usually the end of its log, while its own disk still writes; with config.leader_restore only what the "
@@ -163,7 +163,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "waits_for_disk": RuleText(
-        9,
+        16,
         "whether a message is a promise, so that it waits until the disk has what it promises.",
         "§5.1, Figure 2",
         "a granted VoteResponse and an AppendAccepted wait; a refused VoteResponse need not",
@@ -177,7 +177,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "acked_round": RuleText(
-        6,
+        17,
         "the last round of heartbeats that a quorum has answered.",
         "dissertation §6.4",
         "five servers, the leader sent round 7; answers: 7, 5, 3 and 2: round 5",
@@ -190,7 +190,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "starts_lease": RuleText(
-        6,
+        17,
         "whether an answer starts the lease of its round: does the lease run from when the round was sent, or "
         "answered?",
         "dissertation §6.4.1",
@@ -198,7 +198,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ("When did the followers begin to refuse votes?", "They heard the leader before they answered."),
     ),
     "starts_with_vote_lease": RuleText(
-        6,
+        17,
         "whether a server that starts keeps the promise to refuse votes for a while.",
         "dissertation §6.4.1",
         "a follower of leader n1 restarts: it refuses votes for one election timeout; a server without a vote does not",
@@ -208,14 +208,14 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "is_read_safe": RuleText(
-        6,
+        17,
         "whether a read of a round may be served.",
         "§8, dissertation §6.4",
         "the read came in round 6, and a quorum has answered round 5: not yet",
         ("A majority that answered after the read began knows of no newer leader.", "Compare with leader.acked_round."),
     ),
     "has_valid_lease": RuleText(
-        6,
+        17,
         "whether a leader may answer reads alone.",
         "dissertation §6.4.1",
         "a quorum answered round 7 and only the lease of round 6 has expired: True",
@@ -226,7 +226,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "fires_first": RuleText(
-        6,
+        17,
         "which overdue timers a driver fires before it passes on an event.",
         "dissertation §6.4.1",
         "the process slept; its lease timer is overdue, and a read arrives: the timer first, or the read is stale",
@@ -236,7 +236,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
         ),
     ),
     "read_at": RuleText(
-        6,
+        17,
         "the index that must be applied before a read is answered.",
         "dissertation §6.4",
         "a leader was elected just now, its noop is entry 8, it knows of commit index 5: 8",

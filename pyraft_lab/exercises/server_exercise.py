@@ -216,7 +216,7 @@ SCENES: Mapping[str, SceneText] = {
 """Every scene by name."""
 
 
-def entry(scene: SceneText) -> Entry:
+def entry_of_scene(scene: SceneText) -> Entry:
     """The row of a scene in the catalogue."""
     return Entry(
         exercise=f"server/{scene.name}",

@@ -123,14 +123,14 @@ STAGES = (
     ),
     StageText(
         name="persistence",
-        chapter=9,
+        chapter=16,
         rules=("sendable", "waits_for_disk"),
         then="promises are on disk before they are sent",
         works=_survives,
     ),
     StageText(
         name="restart",
-        chapter=9,
+        chapter=16,
         rules=("starts_with_vote_lease",),
         then="a restarted server keeps its promises",
         works=_survives,
@@ -151,7 +151,7 @@ STAGES = (
     ),
     StageText(
         name="reads",
-        chapter=6,
+        chapter=17,
         rules=("acked_round", "is_read_safe", "read_at", "has_valid_lease", "starts_lease", "fires_first"),
         then="reads are linearizable",
         works=_reads,
@@ -344,7 +344,7 @@ def _of_cluster(stage: StageText, rules: Mapping[str, Any]) -> Iterator[str]:
     yield f"✗ your table alone: {problem}" if problem else f"✓ your table alone: {stage.then}"
 
 
-def entries() -> list[Entry]:
+def entries_of_stages() -> list[Entry]:
     """The rows of the stages in the catalogue."""
     found = [
         Entry(
@@ -361,7 +361,7 @@ def entries() -> list[Entry]:
         exercise=f"build/{SESSIONS}",
         form="build",
         name=SESSIONS,
-        chapter=8,
+        chapter=14,
         points=len(sessions_stage.CHECKS),
         title="Build Raft: a command happens once",
     )

@@ -23,14 +23,22 @@ def scene() -> Simulation:
     sim = Simulation(nodes=5, seed=7)
     sim.run_until(lambda s: s.leader)
     for value in range(1, 4):
-        sim.write({"op": "put", "key": "x", "value": value})
-        sim.run(0.03)
+        call = sim.write({"op": "put", "key": "x", "value": value})
+        while not call.done:
+            sim.step()
     sim.crash(1)
     sim.run_until(lambda s: s.leader)
     sim.run(0.05)
     sim.write({"op": "put", "key": "y", "value": 1})
+    sim.run_until(is_uncommitted)
     sim.run(0.007)
     return sim
+
+
+def is_uncommitted(sim: Simulation) -> bool:
+    """Whether the leader has appended an entry that it has not committed yet."""
+    leader = sim.nodes[sim.leader] if sim.leader else None
+    return leader is not None and leader.state.log.last.index > leader.state.committed
 
 
 if __name__ == "__main__":

@@ -144,8 +144,10 @@ def _flying(
         return {id: one for id, one in flying.items() if one.dst != record.node} | left
     if not left and record.message not in flying:
         return flying
-    landed = record.message if record.kind in ENDS_FLIGHT else None
-    return {id: one for id, one in flying.items() if id != landed} | left
+    now = {**flying, **left}
+    if record.kind in ENDS_FLIGHT and record.message is not None and record.message not in left:
+        now.pop(record.message, None)
+    return now
 
 
 def _cuts(view: ClusterView, record: Record) -> frozenset[tuple[NodeId, NodeId]]:

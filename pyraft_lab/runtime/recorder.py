@@ -8,7 +8,9 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
+
+from msgspec import Struct
 
 from pyraft_lab.arguments import at_least, functions
 from pyraft_lab.engine.commands import Alarm
@@ -28,7 +30,7 @@ SLOW = 0.1
 """Seconds that an observer may take before a warning is logged: two slow ones already delay the heartbeats."""
 
 
-class Sent(NamedTuple):
+class Sent(Struct, frozen=True, gc=False):
     """A message that left at ``time``; ``received`` is the message that was received just before."""
 
     dst: NodeId
@@ -191,15 +193,15 @@ def _kind(step: Step) -> Kind:
 
 
 def _flight(src: NodeId, sent: Sent) -> Flight:
-    dst, envelope, received, time = sent
+    envelope = sent.envelope
     return Flight(
         id=envelope.id,
         src=src,
-        dst=dst,
+        dst=sent.dst,
         message=envelope.message,
-        sent=time,
+        sent=sent.time,
         cause=envelope.cause,
-        reply_to=received if type(envelope.message) in ANSWERS else None,
+        reply_to=sent.received if type(envelope.message) in ANSWERS else None,
     )
 
 

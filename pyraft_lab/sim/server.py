@@ -38,7 +38,7 @@ from pyraft_lab.engine.events import Boot, Event, Receive, SnapshotBuilt, Stored
 from pyraft_lab.engine.log import Entry, SnapshotMeta
 from pyraft_lab.engine.messages import SnapshotRequest
 from pyraft_lab.engine.state import Disk
-from pyraft_lab.engine.timers import RANDOMIZED, Timer, delay
+from pyraft_lab.engine.timers import RANDOM_TIMERS, Timer, delay
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Panicked, PyraftError, StorageFailed
 from pyraft_lab.machine import Answer, Sessions
@@ -204,7 +204,7 @@ class SimulatedDriver:
     def _set_timer(self, timer: Timer, backoff: int) -> None:
         self._cancel_timer(timer)
         self.drawn += 1
-        luck = self.transition.draw(Purpose.TIMER, self.id, self.drawn) if timer.kind in RANDOMIZED else 0.0
+        luck = self.transition.draw(Purpose.TIMER, self.id, self.drawn) if timer.kind in RANDOM_TIMERS else 0.0
         seconds = delay(self.state.config, timer.kind, backoff, luck) / self.rate
         self.timers[timer] = self.transition.schedule(max(1, round(seconds * SECOND)), FireTimer(self.id, timer))
 

@@ -395,7 +395,7 @@ class Simulation(Controls):
         if not (world.held or world.delayed):
             return world.event_queue[0] if world.event_queue else None
         due = next((due for due in world.event_queue if not is_blocked(world, due.action)), None)
-        return None if due is None else due._replace(action=fires_before(world, due.action) or due.action)
+        return None if due is None else replace(due, action=fires_before(world, due.action) or due.action)
 
     def decide(self, decision: Decision) -> Record:
         """Apply a decision now and return its record."""

@@ -50,13 +50,28 @@ class Transition:
     """The only mutable object of a world; it exists for one action, from one world to the next."""
 
     __slots__ = (  # every event makes one: slots halve that
-        *("world", "now", "nodes", "event_queue", "flights", "calls", "clients", "cuts", "held", "weather", "delayed"),
+        *(
+            "world",
+            "id",
+            "now",
+            "nodes",
+            "event_queue",
+            "flights",
+            "calls",
+            "clients",
+            "cuts",
+            "held",
+            "weather",
+            "delayed",
+        ),
         *("asked", "own_requests", "answers", "acting", "sequence", "messages", "requests", "sent", "ended"),
         *("outcomes", "step", "kind", "node", "cause", "peer", "message", "detail"),
     )
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.id: EventId = world.events
+        """The id that the record of this action will have."""
         self.now = world.now
         self.nodes = dict(world.nodes)
         self.event_queue = list(world.event_queue)
@@ -79,11 +94,6 @@ class Transition:
         self.peer: NodeId | None = None
         self.message: MessageId | None = None
         self.detail = ""
-
-    @property
-    def id(self) -> EventId:
-        """The id that the record of this action will have."""
-        return self.world.events
 
     def describe(
         self,

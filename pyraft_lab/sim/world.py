@@ -11,7 +11,7 @@ Actions due at the same microsecond happen in the order in which they were put o
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 from msgspec import Struct
 
@@ -352,7 +352,7 @@ class SimulatedClient(Struct, frozen=True, kw_only=True):
     drawn: int = 0
 
 
-class ScheduledAction(NamedTuple):
+class ScheduledAction(Struct, frozen=True, order=True, gc=False):
     """One entry of the agenda; ``order`` numbers the entries, so that no two are equal."""
 
     time: Micros

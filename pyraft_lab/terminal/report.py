@@ -78,7 +78,7 @@ def _story(sim: Simulation | None) -> Iterator[str]:
     found = failure(sim)
     at = {} if sim.violations else {"at": sim.now, "what": found.name if found else "the end"}
     yield f"<h2>The shortest story: {len(sim.trace)} events, {len(sim.nodes)} servers</h2>"
-    yield twin(counterexample(sim, before=max(0.1, sim.now), **at))  # type: ignore[arg-type]
+    yield twin(counterexample.sketch(sim, before=max(0.1, sim.now), **at))  # type: ignore[arg-type]
     yield f"<pre>{escape(sim.trace.story())}</pre>"
     yield f"<p>Its capsule, for <code>pyraft-lab simulate --story --capsule TEXT</code>:</p><pre>{sim.capsule()}</pre>"
 

@@ -51,7 +51,7 @@ class CallRows:
                 self._end(record, reply)
 
     def now(self) -> Table:
-        """The table as it stands."""
+        """A copy of the table as it is now."""
         return self._table.copy()
 
     def _begin(self, record: Record, asked: Asked) -> None:

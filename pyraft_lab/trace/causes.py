@@ -1,4 +1,4 @@
-"""What led to what: a recorded past, its nodes as they last stood, and the chain of causes behind any record."""
+"""Causes and effects between records, and the last known state of each node."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -10,7 +10,7 @@ ENDS_FLIGHT = frozenset({Kind.RECEIVE, Kind.UNDELIVERED, Kind.DROP})
 
 
 class CausalIndex:
-    """Records, and what is looked up in them; made once for a question."""
+    """Records with indexes to look things up: by id, by message, by node; made once for each question."""
 
     def __init__(self, records: Sequence[Record]) -> None:
         self.records = tuple(records)
@@ -36,7 +36,7 @@ class CausalIndex:
                 yield record, record.step
 
     def leader(self) -> NodeId | None:
-        """Who leads in the end: the one of the highest term that is up."""
+        """The leader at the end: of those that are up the one with the highest term; ``None`` if there is none."""
         leading = [
             (state.vote, node)
             for node, state in self.states.items()
@@ -45,11 +45,11 @@ class CausalIndex:
         return max(leading)[1] if leading else None
 
     def became_leader(self, node: NodeId, term: Term | None = None) -> tuple[Record, Step] | None:
-        """When ``node`` last became leader, in ``term`` if one is given."""
+        """The record and step in which ``node`` last became leader (of ``term`` if given); ``None`` if it never did."""
         return last((record, step) for record, step in self.steps(node) if _begins_to_lead(step, term))
 
     def causes_of(self, record: Record) -> Iterator[Record]:
-        """The record and its causes, latest first, back to what no message brought about: a timer, or an outsider."""
+        """The record and its causes, latest first, back to a timer or to something done from outside the cluster."""
         seen: Record | None = record
         while seen is not None:
             yield seen
@@ -57,24 +57,24 @@ class CausalIndex:
             seen = None if is_root else self.by_id.get(seen.cause or 0)
 
     def slice(self, ends: Iterable[Record], since: Record | None = None) -> tuple[Record, ...]:
-        """All that led to ``ends``, each once, oldest first; nothing before ``since``."""
+        """All causes of ``ends`` and themselves, each once, oldest first, without records before ``since``."""
         found = {one.id: one for end in ends for one in self.causes_of(end)}
         return tuple(found[id] for id in sorted(found) if since is None or id >= since.id)
 
     def senders(self, flights: Iterable[Flight]) -> list[Record]:
-        """The records that messages left from."""
+        """The records in which these messages were sent."""
         return [self.by_id[flight.cause] for flight in flights if flight.cause in self.by_id]
 
     def latest(self, flights: Iterable[Flight]) -> Flight | None:
-        """The one of them that left last, if there is any."""
+        """The message that was sent last; ``None`` if there is none."""
         return max(flights, key=lambda flight: (flight.sent, flight.id), default=None)
 
     def arrival(self, flight: Flight) -> Record | None:
-        """Where a message's way ended, if it has."""
+        """The record in which a message arrived or was lost; ``None`` if neither has happened yet."""
         return next((one for one in self.records if one.message == flight.id and one.kind in ENDS_FLIGHT), None)
 
     def fate(self, flight: Flight) -> str:
-        """What became of a message that brought about nothing, in words."""
+        """What became of a message that had no effect, in words, such as ``was lost on the way``."""
         record = self.arrival(flight)
         if flight.fate is not Fate.FLYING:
             return _WORDS.get(flight.fate.value, "arrived")
@@ -87,7 +87,7 @@ _WORDS = {"cut": "was stopped by a cut link", "dead": "reached a server that was
 
 
 def last(found: Iterable[tuple[Record, Step]]) -> tuple[Record, Step] | None:
-    """The last of what was found, if anything was."""
+    """The last pair; ``None`` if there is none."""
     return next(reversed(list(found)), None)
 
 

@@ -1,4 +1,4 @@
-"""Which clauses of Raft a run exercised, how often and when first; and which it never met."""
+"""Which clauses of Raft a run used, how often and when first; and which it never used."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,29 +10,29 @@ from pyraft_lab.trace.record import EventId, Record
 
 
 class Coverage(Struct, frozen=True):
-    """How often each rule had a part in a step (``counts``), and in which record first (``first``)."""
+    """How often each rule played a part in a step (``counts``), and in which record first (``first``)."""
 
     counts: Mapping[str, int]
     first: Mapping[str, EventId]
 
     @property
     def rows(self) -> tuple[Rule, ...]:
-        """What the table shows: the rules of Raft, then those that the runs had in their place and that were met."""
+        """The rows of the table: the rules of Raft, then the rules that the runs used in their place."""
         swapped = (rule for label, rule in LABELS.items() if label not in RULES and self.counts[label])
         return (*RULES.values(), *swapped)
 
     @property
     def met(self) -> tuple[Rule, ...]:
-        """The rules that had a part, in the table's order."""
+        """The rules that played a part, in the table's order."""
         return tuple(rule for rule in RULES.values() if self.counts[rule.label])
 
     @property
     def missed(self) -> tuple[Rule, ...]:
-        """The rules that never had one."""
+        """The rules that never played a part."""
         return tuple(rule for rule in RULES.values() if not self.counts[rule.label])
 
     def __or__(self, other: "Coverage") -> "Coverage":
-        """Two runs together; where a rule was met first is known of the left one, then of the right."""
+        """Two runs together; a rule's first record is the left run's, else the right run's."""
         counts = {label: self.counts[label] + other.counts[label] for label in LABELS}
         return Coverage(counts, {**other.first, **self.first})
 
@@ -52,7 +52,7 @@ class Coverage(Struct, frozen=True):
 
 
 def coverage(records: Iterable[Record]) -> Coverage:
-    """Which rules the records exercised."""
+    """Count the rules that played a part in these records."""
     counts, first = dict.fromkeys(LABELS, 0), dict[str, EventId]()
     for record in records:
         for remark in remarks(record.step) if record.step is not None else ():

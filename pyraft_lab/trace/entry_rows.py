@@ -40,7 +40,7 @@ class EntryRows:
             self._add_record(record)
 
     def now(self) -> Table:
-        """The table as it stands."""
+        """A copy of the table as it is now."""
         return self._table.copy()
 
     def _add_record(self, record: Record) -> None:
@@ -60,7 +60,7 @@ class EntryRows:
             self._look_again(record.node, Log(), record.time)
 
     def _stand(self, state: RaftState, time: float) -> None:
-        """How far the entries of a node have come."""
+        """Note how far the entries of a node have come: on disk, committed, applied."""
         self._logs[state.id] = state.disk.log
         self._reach(state.id, "stored", state.stored.index, time)
         self._reach(state.id, "committed", state.committed, time)
@@ -120,7 +120,7 @@ class EntryRows:
                 self._upto[node, what] = min(self._upto.get((node, what), 0), lowest - 1)
 
     def _reach(self, node: NodeId, what: str, index: Index, time: float) -> None:
-        """Everything up to ``index`` has come so far by now."""
+        """Everything up to ``index`` has reached this stage by ``time``."""
         reached = self._upto.get((node, what), 0)
         if index <= reached:
             return

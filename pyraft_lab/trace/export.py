@@ -6,6 +6,7 @@ INFO pyraft_lab.trace.export n1 leads term 2
 """
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.extras import needed
+from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Kind, Record
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.trace import Span, SpanKind, Tracer
 
 log = logging.getLogger(__name__)
 FAULTS = frozenset(
@@ -28,12 +31,14 @@ FAULTS = frozenset(
         *(Kind.PARTITION, Kind.CUT, Kind.HEAL, Kind.DROP, Kind.DELAY, Kind.WEATHER),
     }
 )
+SINCE_1970 = 1e9
+"""Seconds from which a record's time is taken for wall time: no cluster runs for thirty years."""
 MAX_OPEN_SPANS = 10_000
-"""Events that may still be causes, and writes that may still be answered."""
+"""The maximum number of events that are remembered as causes, and of writes that wait for their answer."""
 
 
 class LogExporter:
-    """Tells a logger what happens: changes of role, membership and snapshot as ``INFO``, every step as ``DEBUG``."""
+    """Writes records to a logger: changes of role, membership and snapshot as ``INFO``, every step as ``DEBUG``."""
 
     def __init__(self, logger: logging.Logger = log) -> None:
         self._logger = logger
@@ -50,7 +55,7 @@ class LogExporter:
 
 
 def notable(step: Step) -> Iterator[str]:
-    """What an operator would want to know about a step, in words; mostly nothing."""
+    """Changes of role, term, membership and snapshot in a step, in words; most steps have none."""
     before, after = step.before, step.after
     if role_and_term(before) != role_and_term(after):
         yield role_and_term(after)
@@ -83,17 +88,46 @@ class SpanExporter:
                             ├─▶ propose on node 1 ── receive on node 2 ── stored on node 2 ── …
         write 8 on node 1 ──┘
 
-    The span of a write lasts from its proposal to the step that tells of its answer; that takes the level ``full``.
+    The span of a write (kind ``SERVER``) lasts from its proposal to the step that reports its answer; this needs the
+    level ``full``. The arrival of a message has the kind ``CONSUMER``, every other step ``INTERNAL``.
+
+    Spans carry wall time. ``start`` is the wall time of the trace's second 0, in seconds since 1970; by default the
+    first record is taken to happen now, unless its time already is such a time.
     """
 
-    def __init__(self, tracer: "Tracer | None" = None) -> None:
+    def __init__(self, tracer: "Tracer | None" = None, *, start: float | None = None) -> None:
         with needed("opentelemetry"):
             from opentelemetry import trace
 
+        given.seconds("start", start)
+        self._start = start
         self._tracer = trace.get_tracer("pyraft_lab") if tracer is None else tracer
         self._roots: dict[EventId, EventId] = {}
         self._ends: dict[EventId, int] = {}
         self._writes: dict[tuple[NodeId, RequestId], Span] = {}
+
+    @classmethod
+    def for_service(
+        cls, processor: "SpanProcessor", *, service: str = "pyraft-lab", start: float | None = None
+    ) -> "SpanExporter":
+        """An exporter whose spans go to ``processor`` and belong to the resource ``service.name`` = ``service``.
+
+        Needs ``pip install "pyraft-lab[otel]"``; ``start`` as for the class.
+        """
+        with needed("opentelemetry"):
+            from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+            from opentelemetry.sdk.trace import TracerProvider
+
+        given.name("service", service)
+        provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
+        provider.add_span_processor(processor)
+        return cls(provider.get_tracer("pyraft_lab"), start=start)
+
+    def _wall_time(self, record: Record) -> int:
+        """When a record happened, in nanoseconds since 1970."""
+        if self._start is None:
+            self._start = 0.0 if record.time >= SINCE_1970 else time.time() - record.time
+        return int((self._start + record.time) * 1e9)
 
     def __call__(self, record: Record) -> None:
         """Make a span of a record, if it belongs to a write, and end the writes that it answers."""
@@ -101,14 +135,14 @@ class SpanExporter:
         if root is not None:
             self._carry_on(record, root)
         for reply in record.replies:
-            self._end(record.node, reply.request, _nanoseconds(record), reply.error)
+            self._end(record.node, reply.request, self._wall_time(record), reply.error)
 
     def _carry_on(self, record: Record, root: EventId) -> None:
         """One step of a write, or of a batch of them."""
-        end = _nanoseconds(record)
+        end = self._wall_time(record)
         start = min(self._ends.get(record.cause or 0, end), end)
         span = self._tracer.start_span(
-            _name(record), context=_context(root), start_time=start, attributes=_facts(record)
+            _name(record), context=_context(root), kind=_kind(record), start_time=start, attributes=_facts(record)
         )
         match record.step:
             case Step(event=Propose(requests=requests)):
@@ -121,27 +155,28 @@ class SpanExporter:
     def _begin(self, record: Record, requests: Sequence[RequestId], batch: "Span") -> None:
         """Begin a span for every write: in the trace of its steps if it has them for itself, else in its own."""
         from opentelemetry.context import Context
-        from opentelemetry.trace import Link
+        from opentelemetry.trace import Link, SpanKind
 
         alone = len(requests) == 1
         for request in requests:
             span = self._tracer.start_span(
                 f"write {request} on node {record.node}",
                 context=_context(record.id) if alone else Context(),
+                kind=SpanKind.SERVER,
                 links=() if alone else (Link(batch.get_span_context()),),
-                start_time=_nanoseconds(record),
+                start_time=self._wall_time(record),
                 attributes={"raft.node": record.node, "raft.request": request},
             )
             if not alone:
                 batch.add_link(span.get_span_context())
             self._end(
-                record.node, request, _nanoseconds(record), "the node forgot it"
+                record.node, request, self._wall_time(record), "the node forgot it"
             )  # in an earlier life of the node
             self._writes[record.node, request] = span
         while len(self._writes) > MAX_OPEN_SPANS:
-            self._end(*next(iter(self._writes)), _nanoseconds(record), "no answer was seen")
+            self._end(*next(iter(self._writes)), self._wall_time(record), "no answer was seen")
 
-    def _end(self, node: NodeId, request: RequestId, time: int, error: str) -> None:
+    def _end(self, node: NodeId, request: RequestId, end: int, error: str) -> None:
         """A write is over, if this is one."""
         from opentelemetry.trace import StatusCode
 
@@ -150,7 +185,7 @@ class SpanExporter:
             return
         if error:
             span.set_status(StatusCode.ERROR, error)
-        span.end(time)
+        span.end(end)
 
     def _remember(self, event: EventId, root: EventId, end: int) -> None:
         self._roots[event], self._ends[event] = root, end
@@ -185,8 +220,10 @@ def _context(root: EventId) -> "Context":
     return set_span_in_context(NonRecordingSpan(place))
 
 
-def _nanoseconds(record: Record) -> int:
-    return int(record.time * 1e9)
+def _kind(record: Record) -> "SpanKind":
+    from opentelemetry.trace import SpanKind
+
+    return SpanKind.CONSUMER if record.kind is Kind.RECEIVE else SpanKind.INTERNAL
 
 
 def _name(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""What is done to a cluster from outside, in words: crashes, cut links, lost messages; and what clients see."""
+"""Sentences for what is done to a cluster from outside: crashes, cut links, lost messages; and what clients see."""
 
 from collections.abc import Mapping
 
@@ -37,7 +37,7 @@ _UNDELIVERED = {Fate.CUT.value: "the link is cut", Fate.DEAD.value: "the server 
 
 
 def fault(record: Record, flights: Flights) -> str:
-    """A record without a step, as a sentence; anything unheard of is told by its kind and detail."""
+    """A record without a step, as a sentence; an unknown kind is shown by its name and detail."""
     template = PARTLY_HEALED if _heals_some(record) else SENTENCES.get(record.kind, "{who}: {kind} {detail}")
     told = template.format(
         who=server(record.node) if record.node else "the cluster",

@@ -44,7 +44,7 @@ Changed = msgspec.defstruct(
     kw_only=True,
     module=__name__,
 )
-"""The fields of a state that a step changed."""
+"""The fields of a state that a step changed; the others are ``UNSET``."""
 
 
 class Line(Struct, kw_only=True, omit_defaults=True):
@@ -108,13 +108,13 @@ class Writer:
         last = self._last.get(step.after.id)
         if last is not step.before and last != step.before:
             line.before = step.before
-            self._rules.pop(step.after.id, None)  # who reads on from here knows nothing of the lines above
+            self._rules.pop(step.after.id, None)  # a reader that starts here does not know the lines above
         self._last[step.after.id] = step.after
         line.event, line.commands, line.changed = step.event, step.commands, _difference(step)
         self._add_rules(line, step)
 
     def _add_rules(self, line: Line, step: Step) -> None:
-        """What explains the step to a reader that does not have the run's rules."""
+        """Add the rules' names and the overdue timers, which explain the step to a reader without the run's rules."""
         line.overdue = step.overdue
         line.rules = self._new_rules(step)
 
@@ -245,7 +245,7 @@ def _loaded(path: Path) -> list[Record]:
 
 
 class About(Struct):
-    """What a file says about itself; files of earlier versions do not say how many records they hold."""
+    """What a file says about itself; files of earlier versions do not contain the number of records."""
 
     format: str = ""
     records: int | None = None
@@ -300,7 +300,7 @@ def _write_parquet(records: Sequence[Record], lines: list[bytes], about: dict[st
 
 
 def _check_kind(path: Path) -> None:
-    """A kind of file that is known, and the packages that it takes; before anybody looks whether it is there."""
+    """Check that the suffix is known and its packages are installed, before looking for the file itself."""
     if path.suffix not in (".jsonl", ".parquet"):
         raise ConfigError("path", str(path), "must end in .jsonl or .parquet")
     if path.suffix == ".parquet":

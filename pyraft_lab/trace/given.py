@@ -1,4 +1,4 @@
-"""Arguments of those who ask a trace or draw it, checked before any work is done."""
+"""Checks of arguments for traces and figures, made before any work is done; each raises ``ConfigError``."""
 
 import math
 import os
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def seconds(name: str, value: Any) -> None:
-    """A moment: a number of seconds, or ``None``; ``ConfigError`` for anything else.
+    """Check a time: a number of seconds, or ``None``; ``ConfigError`` for anything else.
 
     >>> seconds("at", "soon")
     Traceback (most recent call last):
@@ -23,7 +23,7 @@ def seconds(name: str, value: Any) -> None:
 
 
 def window(start: Any, stop: Any) -> None:
-    """Two moments, the first of them first; ``None`` where a window is open."""
+    """Check the two ends of a window in seconds: ``start`` not later than ``stop``; ``None`` for an open end."""
     seconds("start", start)
     seconds("stop", stop)
     if start is not None and stop is not None and start > stop:
@@ -31,31 +31,33 @@ def window(start: Any, stop: Any) -> None:
 
 
 def stretch(name: str, value: Any) -> None:
-    """So many seconds, more than none."""
+    """Check a duration: a number of seconds above 0."""
     if not is_number(value) or not 0 < value < math.inf:
         raise ConfigError(name, value, "must be a number of seconds above 0")
 
 
 def whole(name: str, value: Any, least: int) -> None:
-    """A whole number of at least ``least``, or ``None``."""
+    """Check a whole number of at least ``least``, or ``None``."""
     if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < least):
         raise ConfigError(name, value, f"must be a whole number of at least {least}")
 
 
 def text(name: str, value: Any) -> None:
-    """A text, or ``None``."""
+    """Check a text, or ``None``."""
     if value is not None and not isinstance(value, str):
         raise ConfigError(name, value, "must be a text")
 
 
 def name(field: str, value: Any) -> None:
-    """A text that is not empty."""
+    """Check a text that is not empty."""
     if not isinstance(value, str) or not value:
-        raise ConfigError(field, value, "must be a text, such as mqtt://localhost for a broker, demo for a cluster")
+        raise ConfigError(
+            field, value, "must be a text, such as mqtt://localhost for a broker, demo for a cluster or a service"
+        )
 
 
 def all_of(name: str, values: Any, kind: type[T]) -> list[T]:
-    """A list of what is all of one kind."""
+    """Check that all values are of one class, and return them as a list."""
     found = list(values) if isinstance(values, Iterable) else [values]
     wrong = [one for one in found if not isinstance(one, kind)]
     if wrong or not isinstance(values, Iterable):
@@ -64,17 +66,17 @@ def all_of(name: str, values: Any, kind: type[T]) -> list[T]:
 
 
 def are_several(values: Any) -> bool:
-    """Whether these are one or more things, and no text."""
+    """Whether this is a collection with at least one element, and no text."""
     return isinstance(values, Collection) and not isinstance(values, (str, bytes)) and len(values) > 0
 
 
 def is_number(value: Any) -> bool:
-    """Whether it counts something: numbers of numpy do too, truth values do not."""
+    """Whether this is a number; numbers of numpy are, truth values are not."""
     return not isinstance(value, (bool, str)) and (hasattr(value, "__float__") or hasattr(value, "__index__"))
 
 
 def file_to_read(path: Any) -> Path:
-    """The path of a file that is there."""
+    """The path of a file that exists."""
     found = path_of(path)
     if not found.is_file():
         raise ConfigError("path", str(found), "is a directory" if found.is_dir() else "there is no such file")
@@ -82,7 +84,7 @@ def file_to_read(path: Any) -> Path:
 
 
 def file_to_write(path: Any) -> Path:
-    """The path of a file in a directory that is there."""
+    """The path of a file to write, in a directory that exists."""
     found = path_of(path)
     if found.is_dir():
         raise ConfigError("path", str(found), "is a directory: name a file in it")
@@ -92,7 +94,7 @@ def file_to_write(path: Any) -> Path:
 
 
 def path_of(path: Any) -> Path:
-    """A path, whatever is there."""
+    """A path, whether or not it exists."""
     if not isinstance(path, (str, os.PathLike)):
         raise ConfigError("path", path, "must be the path of a file")
     return Path(path)

@@ -30,8 +30,8 @@ Place = int
 class MessageRows:
     """One row for each message that left a node.
 
-    Three things tell a message's fate: the record of its arrival or loss; in live clusters, where a wire tells nobody,
-    the crash of its receiver; and records of its receiver that are missing. Only the first is certain.
+    Three things determine a message's fate: the record of its arrival or loss; in live clusters, where no network
+    reports a loss, the crash of its receiver; and missing records of its receiver. Only the first is certain.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class MessageRows:
             self._presume(record)
 
     def now(self) -> Table:
-        """The table as it stands; messages that nobody told of have the fate that is presumed."""
+        """A copy of the table as it is now; messages without a certain fate have the presumed one."""
         still = self._table.copy()
         fates = still.buffers["fate"]
         for place, fate in self._presumed.items():

@@ -70,7 +70,7 @@ ANSWERS: tuple[type[AnyMessage], ...] = (
 
 
 class Kind(StrEnum):
-    """What a record tells of: first steps of nodes, then what is done to them from outside."""
+    """The kind of a record: first steps of nodes, then what is done to them from outside."""
 
     BOOT = "boot"
     RESTART = "restart"
@@ -111,13 +111,13 @@ class Kind(StrEnum):
 
 
 AWAY = frozenset({Kind.CRASH, Kind.SILENT})
-"""After these a server is away, as far as anybody knows."""
+"""After records of these kinds a server is considered down."""
 UP = frozenset({Kind.BOOT, Kind.RESTART, Kind.JOIN, Kind.HEARD})
-"""After these it is there."""
+"""After records of these kinds it is considered up."""
 
 
 class Fate(StrEnum):
-    """What became of a message."""
+    """The fate of a message."""
 
     FLYING = "flying"
     DELIVERED = "delivered"
@@ -129,7 +129,7 @@ class Fate(StrEnum):
 
 
 class Flight(Struct, frozen=True, kw_only=True, gc=False):
-    """One message that left; ``fate`` is what was known then, ``due`` when it should arrive, if that is known."""
+    """One message that was sent; ``fate`` is what was known of it then, ``due`` when it should arrive, if known."""
 
     id: MessageId
     src: NodeId
@@ -155,9 +155,10 @@ class Reply(Struct, frozen=True, kw_only=True):
 class Record(Struct, frozen=True, kw_only=True):
     """One thing that happened.
 
-    ``node`` is where (0: to the cluster as a whole), ``cause`` the record that brought it about (``None``: from
-    outside), ``step`` the turn of Raft where there was one, ``message`` the message that arrived or was meddled with,
-    ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that ended.
+    ``node`` is where (0: to the cluster as a whole), ``cause`` the record that caused it (``None``: from outside),
+    ``step`` the step of Raft if there was one, ``message`` the message that arrived, or that was dropped, delayed or
+    duplicated, ``peer`` the other node, ``sent`` the messages that left because of it, ``replies`` the calls that
+    ended.
     ``state`` is the whole state of the node where that does not follow from its steps: after records that are missing.
     """
 
@@ -176,7 +177,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def after(self) -> RaftState | None:
-        """How the node stands now, where the record tells."""
+        """The state of the node after the record; ``None`` if the record does not contain it."""
         return self.state if self.step is None else self.step.after
 
     def __str__(self) -> str:
@@ -261,7 +262,7 @@ def record_step(
 
 
 def gap(id: EventId, *, node: NodeId, time: float, count: int, state: RaftState | None = None) -> Record:
-    """The record that says how many records of a node are missing since ``time``; ``state`` is how it stands now."""
+    """The record that says how many records of a node are missing since ``time``; ``state`` is its state now."""
     detail = f"{count} {MISSING}" if count else STATE_KNOWN
     return Record(id=id, time=time, kind=Kind.GAP, node=node, detail=detail, state=state)
 

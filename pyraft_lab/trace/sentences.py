@@ -27,21 +27,21 @@ def sentence_of(step: Step, time: float | None = None) -> str:
 
 
 def headline(told: Sequence[Explained]) -> tuple[Explained, ...]:
-    """The remarks without routine, where something else is worth telling; the first one stays."""
+    """The explanations without routine, unless all are routine; the first one always stays."""
     if all(remark.rule.importance <= ROUTINE for remark in told):
         return tuple(told)
     return (told[0], *[remark for remark in told[1:] if remark.rule.importance > ROUTINE])
 
 
 def first_told(step: Step) -> str:
-    """The first thing that a step did, in words, and what rules of its run said that are not Raft's own."""
+    """The first thing that a step did, in words, and the answers of rules of its run that are not Raft's own."""
     told = remarks(step)
     chosen = (*told[:1], *(one for one in told[1:] if one.rule.label.startswith(PREFIX)))
     return f"{predicate(chosen)}{sections(chosen)}"
 
 
 def predicate(told: Iterable[Explained]) -> str:
-    """The texts of the remarks, one after the other."""
+    """The texts of the explanations, one after the other."""
     return "; ".join([remark.text for remark in told])
 
 

@@ -18,7 +18,7 @@ from pyraft_lab.engine.state import Leader, Role
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.trace.record import Flight, MessageId
 
-RECENT = 4096
+MAX_ENTRIES = 4096
 """How many groups of entries are remembered; a follower that is further behind gets copies of its own."""
 
 
@@ -75,7 +75,7 @@ class Sharing:
         known = self._entries.get(place)
         if known is not None and known == entries:
             return known
-        if len(self._entries) >= RECENT:
+        if len(self._entries) >= MAX_ENTRIES:
             self._entries.clear()
         self._entries[place] = entries
         return entries

@@ -1,4 +1,4 @@
-"""What happened, line by line: a sentence for each record, and one for a whole run of routine."""
+"""A run as a story: a line for each record, and one line for several records of routine in a row."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
@@ -27,7 +27,7 @@ def story(records: Sequence[Record], start: float | None = None, stop: float | N
 
 
 def lines(records: Iterable[Record], flights: Flights = NOTHING_KNOWN) -> Iterator[str]:
-    """The story's lines one by one; of routine only what was heard from somebody is told."""
+    """The story's lines one by one; of routine only the messages that arrived."""
     for routine, group in groupby(records, key=lambda record: is_routine(record, flights)):
         run = list(group)
         told = [record for record in run if _is_news(record)] if routine else run
@@ -53,7 +53,7 @@ def sentence(record: Record, flights: Flights = NOTHING_KNOWN) -> str:
 
 
 def is_routine(record: Record, flights: Flights = NOTHING_KNOWN) -> bool:
-    """Whether nothing worth a line of its own happened: heartbeats, leases renewed, a disk that caught up."""
+    """Whether only routine happened, which shares a line: heartbeats, renewed leases, a disk that caught up."""
     if record.step is None:
         return record.kind is Kind.UNDELIVERED and _is_heartbeat(record, flights)
     if any(remark.rule.importance > ROUTINE for remark in remarks(record.step)):

@@ -5,7 +5,7 @@
     records ──add──▶ EventRows, StateRows, MessageRows, EntryRows, CallRows, GapRows
                           │ now()
                           ▼
-                     a table as it stands, for a frame or a figure
+                     a copy of the table as it is now, for a frame or a figure
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ class Growing(Protocol):
         """Read further records."""
 
     def now(self) -> Table:
-        """The table as it stands; what is read later does not change it."""
+        """A copy of the table as it is now; records that are read later do not change it."""
 
 
 class Tables:
@@ -89,7 +89,7 @@ Standing = tuple[int, int, int, int, int, int, int]
 
 
 def standing(state: RaftState) -> Standing:
-    """How a node stands: its term, role, leader, commit, applied, last term and last index, as packed values."""
+    """A node's state: its term, role, leader, commit, applied, last term and last index, as packed values."""
     role, disk, last = state.role, state.disk, state.disk.log.last
     code = _ROLE_CODES.get(type(role))
     if code is None:
@@ -106,7 +106,7 @@ def _word(name: str, columns: Columns) -> Column:
 
 
 class EventRows:
-    """One row for each record; the state columns say how the node stood afterwards."""
+    """One row for each record; the state columns have the node's state afterwards."""
 
     def __init__(self) -> None:
         self._table = Table(UNRULED)
@@ -116,7 +116,7 @@ class EventRows:
         self._table.add_rows([_event(record) for record in records])
 
     def now(self) -> Table:
-        """The table as it stands."""
+        """A copy of the table as it is now."""
         return self._table.copy()
 
 
@@ -151,7 +151,7 @@ class RuleRows:
         self._table.add_rows([(-1 if one.step is None else code(label(one.step)),) for one in records])
 
     def now(self) -> Table:
-        """The table as it stands."""
+        """A copy of the table as it is now."""
         return self._table.copy()
 
 
@@ -164,7 +164,7 @@ def with_rules(events: Table, rules: Table) -> Table:
 
 
 class StateRows:
-    """One row for each event after which a node stood otherwise than before (Figure 2 of the paper)."""
+    """One row for each event that changed a node's state (Figure 2 of the paper)."""
 
     def __init__(self) -> None:
         self._table = Table(STATES)
@@ -188,7 +188,7 @@ class StateRows:
             self._table.add_rows(rows)
 
     def now(self) -> Table:
-        """The table as it stands."""
+        """A copy of the table as it is now."""
         return self._table.copy()
 
     def _figure_2(self, state: RaftState) -> tuple[Any, ...]:
@@ -223,7 +223,7 @@ class GapRows:
             self._table.add_rows(rows)
 
     def now(self) -> Table:
-        """The table as it stands."""
+        """A copy of the table as it is now."""
         return self._table.copy()
 
 

@@ -1,4 +1,4 @@
-"""The trace: records in the order in which things happened, and all that can be asked of them."""
+"""The trace: records in the order in which things happened, and the questions that they answer."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Trace:
-    """What happened, in order: an observer that keeps records, and all that can be asked of them.
+    """What happened, in order: an observer that keeps records, with frames, stories and explanations of them.
 
     ``limit`` is how many of the newest are kept (a ring). The frames are made when first asked for and kept until
     more has happened; pandas is imported then and not before.
@@ -39,7 +39,7 @@ class Trace:
         self._frames: dict[str, tuple[object, pd.DataFrame]] = {}
 
     def __call__(self, record: Record) -> None:
-        """Keep one more record; what makes a trace an observer."""
+        """Keep one more record, as an observer of a cluster does."""
         self._records.append(record)
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class Trace:
         return Trace(self._records[: max(0, events - first)])
 
     def frozen_copy(self) -> "Trace":
-        """What is kept at this moment, for one look at all of it while a live cluster goes on; tables are shared."""
+        """A trace of the records kept now, which does not grow while a live cluster continues; it shares the tables."""
         still = Trace()
         still._tables, still._frames = self._tables, self._frames
         still._records = self._records[:] if isinstance(self._records, list) else list(self._records.copy())
@@ -84,7 +84,7 @@ class Trace:
 
     @property
     def events(self) -> "pd.DataFrame":
-        """One row for each record: what happened, where, why, and how the node stood afterwards."""
+        """One row for each record: what happened, where, why, and the node's state afterwards."""
         return self._frame("events")
 
     @property
@@ -113,7 +113,7 @@ class Trace:
         return self._frame("gaps")
 
     def digest(self) -> str:
-        """A fingerprint of all that is kept: the same seed and decisions give the same one, in any process."""
+        """A fingerprint of all kept records: the same seed and decisions give the same one in any process."""
         from pyraft_lab.trace.files import Fingerprints
 
         writer, digest = Fingerprints(), blake2b(digest_size=16)
@@ -129,13 +129,13 @@ class Trace:
         return story(self.records, start, stop)
 
     def why(self, what: object = None, **fact: object) -> "Explanation":
-        """Why an event happened, or a fact came about: its causes back to the beginning."""
+        """Why an event happened, or a fact is so: its causes, back to a timer or an action from outside."""
         from pyraft_lab.trace.why import why
 
         return why(self.records, what, **fact)
 
     def why_not(self, what: object = None, **fact: object) -> "Explanation":
-        """Why something did not happen: which rule stood against it, and when."""
+        """Why something did not happen: which rule prevented it, and when."""
         from pyraft_lab.trace.why import why_not
 
         return why_not(self.records, what, **fact)
@@ -199,4 +199,4 @@ class Trace:
         if kept is None or kept[0] is not table:
             whole = with_rules(table, self.table("rules")) if name == "events" else table
             kept = self._frames[name] = (table, frame(whole))
-        return kept[1].copy(deep=False)  # whoever gets it may change it: pandas copies what is written to
+        return kept[1].copy(deep=False)  # the caller may change it: pandas copies a column before it is written to

@@ -50,8 +50,8 @@ def _found(past: CausalIndex, asked: Question) -> Explanation | None:
     """The explanation of what is so; ``None`` where it is not."""
     match asked:
         case Leads(leader, term):
-            office = past.became_leader(leader, term)
-            return _why_leader(past, *office) if office else None
+            beginning = past.became_leader(leader, term)
+            return _why_leader(past, *beginning) if beginning else None
         case Commits(index):
             return _why_committed(past, index)
         case Votes():
@@ -99,7 +99,7 @@ def _counts_vote(step: Step, term: int) -> bool:
 
 
 def _grant(past: CausalIndex, counted: Record) -> str:
-    """Why one voter could vote so: both logs as they were."""
+    """Why one voter could grant its vote: both logs at that time."""
     for record in past.causes_of(counted):
         match record.step:
             case Step(before=before, event=Receive(src, VoteRequest(vote=vote, last=theirs))):

@@ -9,8 +9,8 @@ from pyraft_lab.viz import palette, theme
 from pyraft_lab.viz.sketch import Sketch
 from pyraft_lab.viz.source import Run, Span, separations, spans
 
-WIDTH = 800
-"""The approximate width of a chart's time axis in pixels; a label is drawn in a band if it fits."""
+WIDTH = 620
+"""The width of a chart's time axis on a page of 700 pixels; a label is drawn in a band if it fits there."""
 CHARACTER_WIDTH = 6.8
 """The approximate width of a character in pixels."""
 
@@ -37,7 +37,7 @@ def draw(
             base=[row.start for row in rows],
             x=[row.stop - row.start for row in rows],
             y=[place[row.node] for row in rows],
-            width=width if role != "learner" else width * 0.7,
+            width=width if role != "learner" else width * 0.6,
             text=[fitting(row, room, indent) for row in rows],
             textposition="inside",
             insidetextanchor="start",

@@ -1,6 +1,6 @@
 """The answer of why and why_not as a picture: records and messages up to the fact, with messages that never arrived."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from textwrap import wrap
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ OUTSIDE = 0
 """The lane of events outside the servers."""
 LANE, LINE = 96, 17
 """Heights of a lane and of a line of text, in pixels."""
+CLOSE, LOWER = 7, 26
+"""The number of records above which their words would meet, and the pixels by which every other one is lower."""
 UPWARD, DOWNWARD = 0.35, 0.6
 """The position of a message's letter on its arrow, as a share; near the discs it would cover their text."""
 CHARACTERS_PER_LINE = {"reason": 88, "hover": 70, "word": 17}
@@ -197,12 +199,23 @@ def _draw_records(fig: Sketch, answer: Explanation, places: Mapping[EventId, Pos
         hovertext=["<br>".join(wrap(sentence, CHARACTERS_PER_LINE["hover"])) for sentence in answer.lines],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-    for record in records:
+    for record, drop in zip(records, _drops(records, places), strict=True):
         place = places[record.id]
         words = "<br>".join(wrap(_word(record), CHARACTERS_PER_LINE["word"]))
-        look = {"xanchor": "center", "yanchor": "top", "yshift": -17}
+        look = {"xanchor": "center", "yanchor": "top", "yshift": -17 - drop}
         font = {"size": 10, "color": palette.TEXT, "shadow": palette.HALO}
         fig.add_annotation(theme.note(place.x, place.y, words, font=font, **look))
+
+
+def _drops(records: Sequence[Record], places: Mapping[EventId, Position]) -> Iterator[int]:
+    """How much lower the word of each record is, in pixels: every other one of neighbours, where discs are close."""
+    before: Position | None = None
+    is_low = False
+    for record in records:
+        place = places[record.id]
+        is_low = len(records) > CLOSE and before == (place.x - 1, place.y) and not is_low
+        before = place
+        yield LOWER if is_low else 0
 
 
 def _word(record: Record) -> str:

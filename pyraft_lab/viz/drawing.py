@@ -1,5 +1,9 @@
 """A Plotly figure with two alternatives: a static picture for pages without scripts, and a text for screen readers."""
 
+import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -25,12 +29,34 @@ class Drawing(go.Figure):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         """Plotly's own output, for light and dark pages; and the static picture."""
-        found: dict[str, Any] = super()._repr_mimebundle_(*arguments, **options)
+        if is_plain_kernel():
+            found: dict[str, Any] = {FIGURE: json.loads(self.to_json())}
+        else:
+            found = super()._repr_mimebundle_(*arguments, **options)
         if FIGURE in found:
             on_any_background(found[FIGURE])
         return {"text/html": twin(self), "text/plain": f"<figure: {self.story}>", **found}
 
     _ipython_display_ = None  # Plotly's own shows what its renderer knows, and nothing else
+
+
+def is_plain_kernel() -> bool:
+    """Whether Plotly would choose its plain output by default: in a Jupyter kernel, if the user chose no renderer.
+
+    Plotly's own decision takes seconds the first time, because its renderers import nbformat and all that it needs.
+    """
+    if RENDERERS in sys.modules or any(name in os.environ for name in OTHER_HOSTS) or Path("/kaggle/input").exists():
+        return False
+    shell = type(sys.modules["IPython"].get_ipython()) if "IPython" in sys.modules else object
+    return shell.__name__ == "ZMQInteractiveShell" and shell.__module__.startswith("ipykernel.")
+
+
+RENDERERS = "plotly.io._renderers"
+OTHER_HOSTS = (
+    "PLOTLY_RENDERER", "COLAB_NOTEBOOK_ID", "AZURE_NOTEBOOKS_HOST", "VSCODE_PID", "NTERACT_EXE", "COCALC_PROJECT_ID",
+    "DATABRICKS_RUNTIME_VERSION",
+)  # fmt: skip
+"""Variables of the environment by which Plotly recognises places that need another output."""
 
 
 def on_page(figure: go.Figure) -> go.Figure:

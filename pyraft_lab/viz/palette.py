@@ -51,7 +51,7 @@ STATIC_STYLE = (
     "@media(prefers-color-scheme:dark){"
     ".paper{fill:#16191D}.halo{stroke:#16191D}"
     f'[fill="{TEXT}"]{{fill:#EEF1F4}}[fill="{MUTED}"]{{fill:#A9B4C0}}'
-    f'[stroke="{TEXT}"]{{stroke:#C9D0D8}}[stroke="{MUTED}"]{{stroke:#A9B4C0}}'
+    f'[stroke="{TEXT}"]{{stroke:#F4F6F8}}[stroke="{MUTED}"]{{stroke:#A9B4C0}}'
     f'[stroke="{HEARTBEAT}"]{{stroke:#5B6672}}[fill="{HEARTBEAT}"]{{fill:#5B6672}}[stroke="{HAIRLINE}"]{{stroke:#2B3138}}}}'
 )
 """The style of a static picture on a dark page."""

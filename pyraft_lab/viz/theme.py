@@ -37,17 +37,16 @@ ROLE_BORDER = {"leader": 3.0, "candidate": 1.6, "precandidate": 1.6}
 ROLE_HATCH = {
     "candidate": "/",
     "precandidate": ".",
-    "learner": "-",
     "down": "x",
     "no longer heard from": "+",
     "paused": "|",
 }
-"""The hatching of each role's band."""
+"""The hatching of each role's band; a learner's is narrow, so that its name stays readable."""
 ROLE_KEY = {
     "leader": "heavy border: leader",
     "candidate": "hatched: candidate",
     "precandidate": "dotted: asks for pre-votes",
-    "learner": "ruled: learner",
+    "learner": "narrow: learner",
     "paused": "grey with bars: paused",
     "down": "grey and crossed: down",
     "no longer heard from": "grey and checked: no longer heard from",

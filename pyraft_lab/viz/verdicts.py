@@ -1,12 +1,13 @@
 """Pictures of verdicts: a client history with its order, a broken run around its break, a sweep as a map."""
 
+import math
 from collections.abc import Sequence
 from numbers import Number
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.history import History, Operation
+from pyraft_lab.history import History, Operation, from_json
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.term_colours import NO_TERM
 from pyraft_lab.trace import given
@@ -91,7 +92,9 @@ def history(source: "History | Recorded | pd.DataFrame", *, title: str | None = 
         words="; ".join(_said(each) for each in operations[:12]),
         barmode="overlay",
     )
-    _draw_bars(fig, operations, lanes, end=end, blocked=blocked, room=end - start)
+    points = {} if verdict is None else dict(zip(verdict.order, verdict.points, strict=True))
+    labels = [_label(each, points.get(each), end, (end - start) or 1.0) for each in operations]
+    _draw_bars(fig, operations, lanes, labels, end=end, blocked=blocked)
     places = dict(zip(operations, lanes, strict=True))
     for each in blocked:
         _draw_refusal(fig, each, places[each], start, end)
@@ -124,7 +127,8 @@ def _operations(source: "History | Recorded | pd.DataFrame") -> Sequence[Operati
 
 def _operation(row: Any) -> Operation:
     returned = float(row.returned) if row.returned == row.returned else None
-    return Operation(row.client, float(row.call), returned, row.input, None if returned is None else row.output)
+    asked, output = (from_json(each) if isinstance(each, str) else each for each in (row.input, row.output))
+    return Operation(row.client, float(row.call), returned, asked, None if returned is None else output)
 
 
 def stacked(operations: Sequence[Operation], end: float) -> dict[int, tuple[str, int]]:
@@ -161,10 +165,10 @@ def _draw_bars(
     fig: Sketch,
     operations: Sequence[Operation],
     lanes: Sequence[int],
+    labels: Sequence[str],
     *,
     end: float,
     blocked: set[Operation],
-    room: float,
 ) -> None:
     length = [(end if each.returned is None else each.returned) - each.call for each in operations]
     fig.add_bar(
@@ -173,7 +177,7 @@ def _draw_bars(
         x=length,
         y=list(lanes),
         width=0.72,
-        text=[_fitting(each, took / (room or 1.0)) for each, took in zip(operations, length, strict=True)],
+        text=list(labels),
         textposition="inside",
         insidetextanchor="start",
         textangle=0,
@@ -193,9 +197,20 @@ def _draw_bars(
     )
 
 
-def _fitting(operation: Operation, share: float) -> str:
+def _label(operation: Operation, point: float | None, end: float, room: float) -> str:
+    """The words in a bar, if they fit on a narrow page; they begin after a diamond that would cover them."""
     words = _said(operation)
-    return words if len(words) * bands.CHARACTER_WIDTH + 8 < share * bands.WIDTH else ""
+    wide, used = len(words) * bands.CHARACTER_WIDTH, 8.0
+    length = ((end if operation.returned is None else operation.returned) - operation.call) / room * bands.WIDTH
+    at = -DIAMOND if point is None else (point - operation.call) / room * bands.WIDTH
+    gaps = 0 if not -DIAMOND < at < used + wide else math.ceil((at + DIAMOND) / GAP)
+    return GAP_CHARACTER * gaps + words if wide + used + gaps * GAP < length else ""
+
+
+DIAMOND = 8.0
+"""Half the width of a diamond and some space, in pixels."""
+GAP_CHARACTER, GAP = "\u2003", 11.0
+"""A space that pages keep, and its width in pixels."""
 
 
 def _draw_refusal(fig: Sketch, operation: Operation, row: int, start: float, end: float) -> None:

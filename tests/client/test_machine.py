@@ -5,7 +5,7 @@ import pytest
 
 from pyraft_lab.client.events import AttemptTimer, Failed, GiveUp, Replied, RetryTimer, SetTimer, TimerFired
 from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch, reply_of
-from pyraft_lab.client.state import Limits
+from pyraft_lab.client.state import MOST_EXPIRED, Limits
 from pyraft_lab.errors import (
     BadCommand,
     NotLeader,
@@ -379,3 +379,17 @@ def test_a_reply_is_the_same_after_it_travelled(request_: Request, reply: object
 def test_a_reply_of_another_kind_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         reply_of(WriteBatch(b"", 1, 1), {"type": "Nonsense"})
+
+
+def test_a_write_fails_when_sessions_expire_faster_than_they_can_be_used() -> None:
+    world = World(expiry=-1)
+    call = world.write("a")
+    world.settle()
+    assert type(world.errors[call]) is PyraftError
+    assert "sessions in a row expired" in str(world.errors[call])
+    assert world.notebook.lines == []
+    assert sum(isinstance(ask.message, OpenSession) for ask in world.asked) == MOST_EXPIRED
+    world.sessions.expiry = 1_000_000
+    later = world.write("b")
+    world.settle()
+    assert (world.result(later), world.state.expired) == ([1], 0)

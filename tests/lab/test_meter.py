@@ -53,6 +53,7 @@ def test_in_flight_is_what_has_left_and_has_not_come() -> None:
     sim = led()
     sim.run(0.02)
     sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda _: metered(sim).read().entries, timeout=1)
     reading = metered(sim).read()
     assert reading.messages == (sim.trace.messages["fate"] == "flying").sum() > 0
     assert reading.entries == 1
@@ -66,6 +67,7 @@ def test_messages_to_those_who_are_down_are_not_on_their_way() -> None:
     away = next(node for node in sim.nodes if node != sim.leader)
     sim.crash(away)
     sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda _: metered(sim).read().entries, timeout=1)
     flying = sim.trace.messages.query("fate == 'flying'")
     assert away in set(flying["dst"])
     assert metered(sim).read().messages == (flying["dst"] != away).sum()

@@ -82,6 +82,7 @@ def test_a_plain_decision_speaks_of_writes_and_not_of_entries() -> None:
     assert (blank.what, blank.writes, blank.plain) == ("commit", False, "the other servers follow it")
     sim.run(0.05)
     call = sim.write({"op": "put", "key": "x", "value": 1})
+    sim.run_until(lambda one: decided(one)[0].writes)
     (waits,) = decided(sim)
     assert waits.plain == "x=1 is safe as soon as 2 of 3 servers have stored it"
     sim.run_until(lambda _: call.done)

@@ -11,6 +11,7 @@ from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Propose
 from pyraft_lab.engine.log import Noop
 from pyraft_lab.engine.state import RaftState, Step
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.trace.export import MAX_OPEN_SPANS, LogExporter, SpanExporter
 from pyraft_lab.trace.record import Record, record_step
@@ -119,3 +120,30 @@ def proposed(id: int, requests: tuple[int, ...]) -> Record:
     state = RaftState(id=1)
     event = Propose(requests=requests, payloads=(Noop(),) * len(requests))
     return record_step(Step(before=state, event=event, after=state, commands=()), id=id, time=float(id))
+
+
+def test_spans_carry_wall_time_a_service_and_kinds() -> None:
+    export = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+    simple = pytest.importorskip("opentelemetry.sdk.trace.export")
+    kept = export.InMemorySpanExporter()
+    exporter = SpanExporter.for_service(simple.SimpleSpanProcessor(kept), service="bank", start=1_700_000_000.0)
+    exporter(proposed(1, requests=(1,)))
+    exporter(proposed(2, requests=(1,)))
+    spans = kept.get_finished_spans()
+    assert {span.resource.attributes["service.name"] for span in spans} == {"bank"}
+    assert {(span.name.split()[0], span.kind.name) for span in spans} == {("propose", "INTERNAL"), ("write", "SERVER")}
+    assert spans[0].end_time == 1_700_000_001 * 10**9
+
+
+def test_a_trace_that_has_wall_time_keeps_it() -> None:
+    export = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
+    simple = pytest.importorskip("opentelemetry.sdk.trace.export")
+    kept = export.InMemorySpanExporter()
+    SpanExporter.for_service(simple.SimpleSpanProcessor(kept))(proposed(1_600_000_000, requests=(1,)))
+    assert kept.get_finished_spans()[0].end_time == 1_600_000_000 * 10**9
+
+
+def test_a_service_needs_a_name() -> None:
+    pytest.importorskip("opentelemetry.sdk.trace")
+    with pytest.raises(ConfigError, match="service"):
+        SpanExporter.for_service(object(), service="")  # type: ignore[arg-type]

@@ -406,7 +406,7 @@ def test_logs_that_differ_in_between_do_not_agree_up_to_where_they_meet_again() 
         for node, log in terms.items()
         for index, term in enumerate(log, 1)
     ]
-    entries = pd.DataFrame(rows).assign(stored=0.1, committed=0.2, applied=None, truncated=None)
+    entries = pd.DataFrame(rows).assign(stored=0.1, committed=0.1, applied=None, truncated=None)
     assert "known to be committed up to 3; the logs agree up to 1, the longest ends at 3" in viz.logs(entries).story
 
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from pyraft_lab import Simulation, viz
+from pyraft_lab.viz.drawing import OTHER_HOSTS
 from pyraft_lab.viz.sketch import Sketch
 
 ALONE = """
@@ -69,3 +70,26 @@ def test_a_sketch_and_its_figure_are_one_picture() -> None:
     assert sketch.story == viz.roles(sim).story
     assert sketch.to_svg() == viz.roles(sim).to_svg()
     assert "data:image/svg+xml" in sketch._repr_html_()
+
+
+KERNEL = """
+import sys, json, types
+class ZMQInteractiveShell: pass
+ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=ZMQInteractiveShell)
+from pyraft_lab import Simulation, viz
+figure = viz.roles(Simulation(nodes=3, seed=7))
+ours = figure._repr_mimebundle_()
+print(sorted(ours), "nbformat" in sys.modules)
+del sys.modules["IPython"]
+import plotly.io
+plotly.io.renderers.default = "plotly_mimetype"
+theirs = figure._repr_mimebundle_()
+print(json.dumps(ours, sort_keys=True) == json.dumps(theirs, sort_keys=True))
+"""
+
+
+def test_the_first_figure_in_a_kernel_is_plotlys_own_without_its_slow_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OTHER_HOSTS:
+        monkeypatch.delenv(name, raising=False)
+    assert alone(KERNEL) == ["['application/vnd.plotly.v1+json', 'text/html', 'text/plain'] False", "True"]

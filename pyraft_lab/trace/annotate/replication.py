@@ -141,7 +141,7 @@ def entries_sent(step: Step) -> Remarks:
 
 
 def _without_entries(step: Step, prev: Index, peers: Sequence[NodeId]) -> Remarks:
-    """An append without entries asks where the logs agree, or tells of a commit."""
+    """An append without entries asks where the logs agree, or announces a commit."""
     role = step.after.role
     pace = role.of(peers[0]) if isinstance(role, Leader) else None
     if pace is not None and isinstance(pace.state, Probe):

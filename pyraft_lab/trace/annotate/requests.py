@@ -336,7 +336,7 @@ def transfer_timed_out(step: Step) -> Remarks:
 
 def timeout_now_followed(step: Step, leader: NodeId, message: TimeoutNow) -> Remarks:
     """The leader asks this server to campaign."""
-    yield Explained(TIMEOUT_NOW_FOLLOWED, lambda: f"is told by {server(leader)} to take over at once")
+    yield Explained(TIMEOUT_NOW_FOLLOWED, lambda: f"is asked by {server(leader)} to take over at once")
     if message.last in (None, step.before.log.last):
         yield from campaigned(step)
     else:

@@ -14,11 +14,11 @@ AnyCommand = TypeVar("AnyCommand", bound=Command)
 SomeMessage = TypeVar("SomeMessage", bound=AnyMessage)
 
 ROUTINE, ORDINARY, DECISIVE = 0, 1, 2
-"""How much a rule weighs when several had a part in a step: the heaviest gives the step its label."""
+"""The importance of a rule: of several rules in one step the most important one gives the step its label."""
 
 
 class Rule(Struct, frozen=True):
-    """One clause of Raft: ``label`` names it, ``section`` says where it stands, ``decider`` is the engine's function.
+    """One clause of Raft: ``label`` is its name, ``section`` its place in the paper, ``decider`` the engine's function.
 
     Sections of the paper stand alone (``§5.2``), those of the dissertation and of openraft say so.
     """
@@ -41,7 +41,7 @@ class Rule(Struct, frozen=True):
 
 
 class Explained(Struct, frozen=True):
-    """What one rule did in one step; ``emit`` is the sentence, or makes it when it is read: a label needs none."""
+    """What one rule did in one step; ``tell`` is the sentence, or a function that makes it when it is read."""
 
     rule: Rule
     tell: str | Callable[[], str]

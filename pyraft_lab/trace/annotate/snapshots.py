@@ -107,7 +107,7 @@ RULES = (
 
 
 def ordered(step: Step) -> Remarks:
-    """An operator asked for a snapshot; :func:`begun` tells of one that is begun."""
+    """An operator asked for a snapshot; :func:`begun` explains the start of one."""
     if not commands(step, TakeSnapshot):
         yield Explained(
             cause(step, SNAPSHOT_NEEDLESS, would_interrupt_transfer), lambda: f"builds no snapshot{_needless(step)}"
@@ -155,7 +155,7 @@ def purged(step: Step) -> Remarks:
 
 
 def purge_ordered(step: Step) -> Remarks:
-    """An operator asked for a purge; :func:`purged` tells of one that is carried out."""
+    """An operator asked for a purge; :func:`purged` explains one that is carried out."""
     if not commands(step, Purge):
         why = "" if departs(step, purge_limit) else ": no snapshot covers more of its log"
         yield Explained(cause(step, PURGE_WITHHELD, purge_limit), lambda: f"purges nothing{why}")

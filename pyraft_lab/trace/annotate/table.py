@@ -77,16 +77,16 @@ LABELS: Mapping[str, Rule] = {**RULES, **{rule.label: rule for rule in own.OWN.v
 
 
 def rule(step: Step) -> Rule:
-    """The rule that decided a step: the heaviest of those that played a part in it, the first of equals."""
-    return _heaviest(remarks(step))
+    """The rule that decided a step: the most important one that played a part in it; of equal ones the first."""
+    return _most_important(remarks(step))
 
 
 def label(step: Step) -> str:
     """The label of the rule that decided a step, for many steps in a row: they are not kept for later questions."""
-    return _heaviest(_told(step)).label
+    return _most_important(_told(step)).label
 
 
-def _heaviest(told: Sequence[Explained]) -> Rule:
+def _most_important(told: Sequence[Explained]) -> Rule:
     """The rule of the greatest importance; the first of several."""
     found = told[0].rule
     for remark in told[1:]:
@@ -119,7 +119,7 @@ def _told(step: Step) -> list[Explained]:
 
 
 def _consequences(step: Step) -> Remarks:
-    """What followed from the state, whatever event led to it; nobody is asked about commands that were not given."""
+    """What followed from the state after the event; a rule whose commands were not given is not asked."""
     kinds = {type(command) for command in step.commands}
     if type(step.before.role) is Leader:  # by type: isinstance takes ten times as long to say no to a struct
         yield from _of_leading(step, kinds)
@@ -222,7 +222,7 @@ def _trigger(step: Step, event: Trigger) -> Remarks:
         case Elect() if isinstance(step.before.role, Leader):
             yield from terms.out_of_date("the order to campaign: already leader")
         case Elect():
-            yield from elections.campaigned(step, "is told to campaign")
+            yield from elections.campaigned(step, "is asked to campaign")
         case SendHeartbeat() if isinstance(step.before.role, Leader):
             yield from terms.round_begun(step)
         case SendHeartbeat():

@@ -40,7 +40,7 @@ STALE_LEADER = Rule(
     "stale leader refused",
     "§5.1",
     recognise_leader,
-    "The leader of an earlier term is told the current term.",
+    "The leader of an earlier term gets the current term as its answer.",
     DECISIVE,
 )
 OUT_OF_DATE = Rule(
