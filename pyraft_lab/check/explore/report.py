@@ -42,7 +42,7 @@ class Report(Struct, frozen=True, kw_only=True):
     machine: MakeMachine = KeyValue
 
     def __str__(self) -> str:
-        seen = f"{self.worlds:,} worlds, {self.transitions:,} steps between them"
+        seen = f"{self.worlds:,} states, {self.transitions:,} steps between them"
         if self.broken:
             return f"{self.bounds}: {self.broken} is violated after {_steps(self.path)}; no run is shorter ({seen})"
         if self.reached is not None:
@@ -52,12 +52,12 @@ class Report(Struct, frozen=True, kw_only=True):
     def _extent(self) -> str:
         """How much of the space was seen; a level holds the worlds that are equally many steps from the start."""
         if self.exhausted:
-            return f"every world seen, up to {self.depth} steps from the start"
+            return f"every state seen, up to {self.depth} steps from the start"
         if self.interrupted:
             return f"interrupted after {self.depth} levels"
         if self.depth >= self.bounds.depth:
             return f"not finished: the {self.depth} levels asked for, and there are more"
-        return f"not finished: {self.depth} levels, and there are more worlds than {self.bounds.worlds:,}"
+        return f"not finished: {self.depth} levels, and there are more states than {self.bounds.worlds:,}"
 
     def __bool__(self) -> bool:
         return not self.broken
