@@ -82,6 +82,19 @@ def test_the_story_of_a_broken_run_names_no_rule(name: str) -> None:
     assert DIAGNOSES[name].rule not in str(one.last)
 
 
+@pytest.mark.parametrize(
+    ("name", "violated"), [("mend-conflicts", '"durable'), ("mend-early-reads", "the clients' history")]
+)
+def test_a_raft_to_mend_says_what_it_violates_also_if_only_clients_see_it(name: str, violated: str) -> None:
+    assert f"): {violated}" in exercises.mend(name).text
+
+
+def test_a_puzzle_without_an_action_says_what_to_do_and_lists_what_is_not_allowed() -> None:
+    one = exercises.puzzle("late-commit")
+    assert "not allowed: crash, pause\n" in one.text
+    assert "act on .simulation" in str(one.check())
+
+
 def test_a_hint_is_given_one_at_a_time() -> None:
     one = exercises.rule("commit_index")
     first = one.hint()
