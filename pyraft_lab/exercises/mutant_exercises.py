@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.failure import failure
 from pyraft_lab.check.find_violation import find_violation
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
@@ -15,9 +16,8 @@ from pyraft_lab.exercises.looks import shortened
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.exercises.own_code import source_of
-from pyraft_lab.exercises.rule_exercise import judge_apart
+from pyraft_lab.exercises.rule_exercise import figure_of, judge_apart
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS
-from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
 
 _STARTED = "with what its disk holds: term 0, log up to entry 1 of term 0 (§5.2, Figure 2)"
@@ -81,9 +81,7 @@ class Diagnosis(Exercise):
     @property
     def picture(self) -> str:
         """The failing run as SVG, message by message."""
-        with needed("plotly"):
-            from pyraft_lab.viz.verdicts import counterexample
-        return counterexample(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
 
 class Mending(Exercise):
@@ -134,9 +132,7 @@ class Mending(Exercise):
     @property
     def picture(self) -> str:
         """The failing run as SVG."""
-        with needed("plotly"):
-            from pyraft_lab.viz.verdicts import counterexample
-        return counterexample(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
 
 def _mutant(text: MutantText) -> Mutant:
@@ -150,8 +146,9 @@ def failing_run(name: str) -> Simulation:
 
 
 def _violated(run: Simulation) -> str:
-    """What a failing run violates; a mistake that only clients see has no violation in the simulation itself."""
-    return f'"{run.violations[0].name}" is violated' if run.violations else "the clients' history is not linearizable"
+    """What a failing run violates; a mistake that only clients see shows in their history."""
+    found = failure(run)
+    return f'"{found.name}" is violated' if found else "nothing is violated"
 
 
 def _discreet(story: str) -> str:

@@ -121,3 +121,11 @@ def test_a_process_judges_as_this_one_does(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_process_that_dies_is_said() -> None:
     assert "ended without an answer: gone" in apart.answer_of("", "gone")["ended"]
+
+
+def test_a_failure_that_only_clients_see_is_drawn_as_they_saw_it() -> None:
+    exercise = exercises.rule("is_read_safe")
+    marked = exercise.answer(exercise.skeleton)
+    assert "linearizability" in str(marked)
+    assert not exercise.simulation.violations
+    assert "fits in no order" in exercise.picture
