@@ -318,7 +318,7 @@ def test_a_search_stops_at_its_bounds_and_says_that_there_is_more() -> None:
     assert not few.exhausted
     assert 100 <= few.worlds < 184
     assert "not finished: the 3 levels asked for, and there are more" in str(shallow)
-    assert "and there are more worlds than 100" in str(few)
+    assert "and there are more states than 100" in str(few)
 
 
 def test_bounds_refuse_what_makes_no_sense() -> None:
@@ -502,8 +502,8 @@ def test_a_report_says_what_it_found_and_is_true_where_nothing_fell() -> None:
     bounds = Bounds(timeouts=1)
     safe = explore(3, bounds=bounds)
     assert str(safe) == (
-        "1 timeout: every world seen, up to 10 steps from the start; nothing is violated "
-        "(184 worlds, 393 steps between them)"
+        "1 timeout: every state seen, up to 10 steps from the start; nothing is violated "
+        "(184 states, 393 steps between them)"
     )
     assert "; nothing is violated" in str(explore(3, bounds=Bounds(timeouts=1, depth=2)))
     assert str(explore(3, bounds=bounds, goal=lambda world: bool(world.leaders))).startswith(

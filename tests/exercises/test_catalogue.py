@@ -84,6 +84,12 @@ def test_the_story_of_a_broken_run_names_no_rule(name: str) -> None:
     assert DIAGNOSES[name].rule not in str(one.last)
 
 
+def test_a_puzzle_without_an_action_says_what_to_do_and_lists_what_is_not_allowed() -> None:
+    one = exercises.puzzle("late-commit")
+    assert "not allowed: crash, pause\n" in one.text
+    assert "act on .simulation" in str(one.check())
+
+
 def test_a_hint_is_given_one_at_a_time() -> None:
     one = exercises.rule("commit_index")
     first = one.hint()

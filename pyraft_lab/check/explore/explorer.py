@@ -11,7 +11,7 @@ Losing a message needs no step of its own: it is just never delivered.
 >>> report.exhausted, report.broken
 (True, '')
 >>> print(report)
-1 timeout: every world seen, up to 10 steps from the start; nothing is violated (184 worlds, 393 steps between them)
+1 timeout: every state seen, up to 10 steps from the start; nothing is violated (184 states, 393 steps between them)
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

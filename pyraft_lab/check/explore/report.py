@@ -45,7 +45,7 @@ class Report(Struct, frozen=True, kw_only=True):
     machine: MakeMachine = KeyValue
 
     def __str__(self) -> str:
-        seen = f"{self.worlds:,} worlds, {self.transitions:,} steps between them"
+        seen = f"{self.worlds:,} states, {self.transitions:,} steps between them"
         if self.searches > 1:
             return f"{self.searches} small searches: nothing is violated ({seen})"
         if self.broken:
@@ -57,12 +57,12 @@ class Report(Struct, frozen=True, kw_only=True):
     def _extent(self) -> str:
         """How much of the space was seen; a level holds the worlds that are equally many steps from the start."""
         if self.exhausted:
-            return f"every world seen, up to {self.depth} steps from the start"
+            return f"every state seen, up to {self.depth} steps from the start"
         if self.interrupted:
             return f"interrupted after {self.depth} level{'s' * (self.depth != 1)}"
         if self.depth >= self.bounds.depth:
             return f"not finished: the {self.depth} levels asked for, and there are more"
-        return f"not finished: {self.depth} levels, and there are more worlds than {self.bounds.worlds:,}"
+        return f"not finished: {self.depth} levels, and there are more states than {self.bounds.worlds:,}"
 
     def __bool__(self) -> bool:
         return not self.broken
