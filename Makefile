@@ -10,7 +10,7 @@ SOAK ?= 120
 CONSTRAINTS ?= -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test matrix demo soak docs lint notebooks javascript constraints debian clean
+.PHONY: help lab test matrix demo soak docs lite lint notebooks javascript constraints debian clean
 .DELETE_ON_ERROR:
 
 help: ## show these lines
@@ -34,6 +34,9 @@ demo: $(VENV)/lab.stamp ## watch a live cluster over MQTT elect, write, fail and
 docs: $(VENV)/all.stamp ## build the site into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+lite: $(VENV)/all.stamp ## build the guide as a JupyterLite site into site-lite/ (needs npm)
+	$(BIN)/python .ci/lite/build.py
+
 lint: $(VENV)/all.stamp ## format check, lint, types, floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -56,7 +59,7 @@ debian:
 	@tests/javascript-tools
 
 clean: ## forget everything that was installed, built or cached
-	rm -rf $(VENV) site build dist .cache .coverage .hypothesis .jupyter .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) site site-lite build dist .cache .coverage .hypothesis .jupyter .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---------------------------------------------------------------- installing

@@ -24,6 +24,7 @@ from mkdocs.structure.files import File, Files
 from nbclient import NotebookClient
 
 import pyraft_lab
+from pyraft_lab.trace.schema import frame_columns
 
 ROOT = Path(__file__).parents[1]
 DRAWN = ROOT / ".cache" / "site"  # notebooks whose figures have become HTML
@@ -92,7 +93,8 @@ def reference(name: str) -> str:
     """The page of one room: what its modules say about themselves."""
     if name == "pyraft_lab":
         return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: false\n\n{face()}"
-    return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: true\n"
+    more = f"\n## The columns of each frame\n\n{frame_columns()}" if name == "pyraft_lab.trace" else ""
+    return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: true\n{more}"
 
 
 def face() -> str:

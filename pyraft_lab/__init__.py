@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyraft_lab.check.mutants import MUTANTS as MUTANTS
     from pyraft_lab.check.mutants.mutant import Mutant as Mutant
     from pyraft_lab.check.shrink import shrink as shrink
+    from pyraft_lab.concurrency import Serial as Serial
     from pyraft_lab.engine.config import Config as Config
     from pyraft_lab.engine.engine import Engine as Engine
     from pyraft_lab.engine.engine import raft as raft
@@ -87,7 +88,6 @@ if TYPE_CHECKING:
     from pyraft_lab.sim.faults.generate import unleash as unleash
     from pyraft_lab.sim.faults.plan import Plan as Plan
     from pyraft_lab.sim.simulation import Simulation as Simulation
-    from pyraft_lab.sim.sweep import Serial as Serial
     from pyraft_lab.sim.sweep import sweep as sweep
     from pyraft_lab.sim.workload import Load as Load
     from pyraft_lab.storage.memory import MemoryStorage as MemoryStorage
@@ -104,6 +104,7 @@ _WHERE = {
     "pyraft_lab.check.mutants": ("MUTANTS",),
     "pyraft_lab.check.explore.predicates": ("invariants",),
     "pyraft_lab.check.shrink": ("shrink",),
+    "pyraft_lab.concurrency": ("Serial",),
     "pyraft_lab.engine.config": ("Config",),
     "pyraft_lab.engine.engine": ("Engine", "raft", "step"),
     "pyraft_lab.engine.events": ("Guard", "Precondition"),
@@ -135,7 +136,7 @@ _WHERE = {
     "pyraft_lab.sim.faults.generate": ("run_with_faults", "unleash"),
     "pyraft_lab.sim.faults.plan": ("Plan",),
     "pyraft_lab.sim.simulation": ("Simulation",),
-    "pyraft_lab.sim.sweep": ("Serial", "sweep"),
+    "pyraft_lab.sim.sweep": ("sweep",),
     "pyraft_lab.sim.conditions": ("Link", "Weather"),
     "pyraft_lab.sim.workload": ("Load",),
     "pyraft_lab.storage.memory": ("MemoryStorage",),

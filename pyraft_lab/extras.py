@@ -17,6 +17,8 @@ EXTRAS: Mapping[str, str] = {
     "yaml": "plans",
     "aiomqtt": "mqtt",
     "amqtt": "mqtt",
+    "websockets": "mqtt",
+    "segno": "mqtt",
     "opentelemetry": "otel",
     "distributed": "scale",
     "anywidget": "lab",

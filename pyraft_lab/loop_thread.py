@@ -2,6 +2,8 @@
 
 A notebook cell that computes for two seconds blocks its event loop that long, and a cluster on that loop would elect a
 new leader. So a cluster has its own thread and loop, and calls from elsewhere run there.
+
+Where no thread can be started, as in a browser tab, a :class:`LoopThread` is a guest on the loop that runs already.
 """
 
 import asyncio
@@ -12,7 +14,8 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, Self, TypeVar
 
-from pyraft_lab.errors import Fatal
+from pyraft_lab.concurrency import has_threads, wait_here
+from pyraft_lab.errors import Fatal, PyraftError
 
 T = TypeVar("T")
 LOOP_ENDED = Fatal("the event loop on which it was started has ended; start a new one")
@@ -26,12 +29,13 @@ class LoopOwner:
         self.endings: set[Callable[[Fatal], None]] = set()
         """Callbacks for the end of the loop; they are called from any thread."""
         self._visits: set[Future[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._over: Fatal | None = None
 
     @property
     def is_closed(self) -> bool:
         """Whether the loop has ended, so that nothing more runs on it."""
-        return self.loop.is_closed()
+        return self.loop.is_closed() or self._over is not None
 
     @property
     def is_here(self) -> bool:
@@ -80,6 +84,8 @@ class LoopOwner:
                     self.loop.call_soon_threadsafe(task.cancel)
 
         task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         task.add_done_callback(ended)
         visit.add_done_callback(left)
 
@@ -103,7 +109,15 @@ class LoopOwner:
         async def visit() -> T:
             return act()
 
-        return self.submit(visit()).result()
+        return self.wait(visit())
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Block until ``work`` has ended on the loop; its result.
+
+        On the loop itself that is possible only where Python can suspend a call; elsewhere it raises ``PyraftError`` at
+        once, because it would never return.
+        """
+        return wait_here(work) if self.is_here else self.submit(work).result()
 
     async def stream(self, news: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """Yield the items of ``news``, which runs on the loop, until it or the loop ends."""
@@ -115,6 +129,11 @@ class LoopOwner:
         finally:
             with suppress(Fatal):
                 await self.run(news.aclose())
+
+    def cancel_all(self) -> None:
+        """Cancel all work that was started with ``submit``."""
+        for task in tuple(self._tasks):
+            task.cancel()
 
     def close(self, why: Fatal) -> None:
         """The loop is about to end: fail new work with ``why``."""
@@ -139,29 +158,45 @@ async def _next(news: AsyncGenerator[T, None]) -> T:
 
 
 class LoopThread:
-    """A selector loop in a daemon thread of its own (a selector loop also on Windows, where aiomqtt needs it)."""
+    """A selector loop in a daemon thread of its own (a selector loop also on Windows, where aiomqtt needs it).
+
+    Without threads it is a guest on the running loop: ``stop`` cancels what was submitted, and the loop goes on.
+    """
 
     def __init__(self, name: str) -> None:
+        self._thread: threading.Thread | None = None
+        if not has_threads():
+            self.home = _guest()
+            return
         self.home = LoopOwner(asyncio.SelectorEventLoop())
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop(Fatal("the cluster has been closed"))
 
+    @property
+    def is_guest(self) -> bool:
+        """Whether it shares the loop of its maker, who must therefore never block."""
+        return self._thread is None
+
     def start(self) -> None:
         """Start the thread and its loop."""
-        self._thread.start()
+        if self._thread is not None:
+            self._thread.start()
 
     def stop(self, why: Fatal) -> None:
         """Cancel all tasks, close the loop and end the thread; waiting calls fail with ``why``."""
         self.home.close(why)
-        if self._thread.is_alive():
+        if self._thread is None:
+            self.home.cancel_all()
+        elif self._thread.is_alive():
             self.home.loop.call_soon_threadsafe(self.home.loop.stop)
-            self._thread.join()
+            if not self.home.is_here:  # a thread cannot wait for itself
+                self._thread.join()
         self.home.fail_all(why)
 
     def _run(self) -> None:
@@ -176,3 +211,11 @@ class LoopThread:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+def _guest() -> LoopOwner:
+    """The owner of the loop that runs now; ``PyraftError`` if none does."""
+    try:
+        return LoopOwner()
+    except RuntimeError:
+        raise PyraftError("no thread can be started here; call this inside a running event loop") from None

@@ -33,8 +33,18 @@ def test_binder_runs_the_oldest_python_that_the_project_supports() -> None:
     assert PROJECT["requires-python"] == f">={version}"
 
 
+def test_binder_installs_the_broker_that_chapters_prefer() -> None:
+    assert (BINDER / "apt.txt").read_text().split() == ["mosquitto"]
+
+
 def test_no_file_outvotes_the_requirements() -> None:
-    assert {path.name for path in BINDER.iterdir()} == {"badge.svg", "postBuild", "requirements.txt", "runtime.txt"}
+    assert {path.name for path in BINDER.iterdir()} == {
+        "apt.txt",
+        "badge.svg",
+        "postBuild",
+        "requirements.txt",
+        "runtime.txt",
+    }
 
 
 def test_after_the_build_jupyterlab_has_the_same_settings_as_at_home(tmp_path: Path) -> None:

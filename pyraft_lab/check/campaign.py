@@ -3,22 +3,21 @@
 A seed draws its own cluster, knobs, faults and method (:mod:`.swarm`); what you give is respected, and only the rest
 varies. After every block of seeds the next ones are steered to the chapters of Raft that were rare so far.
 
->>> from pyraft_lab.sim.sweep import Serial
+>>> from pyraft_lab import Serial
 >>> campaign = run_campaign(range(2), nodes=3, faults="light", seconds=2, executor=Serial())
 >>> campaign.ok, [row.seed for row in campaign.rows]
 (True, [0, 1])
->>> "elected" in campaign.rows[0].situations, "snapshot installed" in campaign.missed
+>>> "elected" in campaign.rows[0].situations, "joint entered" in campaign.missed
 (True, True)
 """
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
 from pickle import PicklingError
 from time import perf_counter
+from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,10 +27,11 @@ from msgspec.structs import asdict, fields, replace
 from pyraft_lab import __version__
 from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, fitting, flag, function, instance, integer, number
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.liveness import is_throttled, liveness, liveness_bound, permits_disruption, under_load
 from pyraft_lab.check.situations import SITUATIONS, Reached
 from pyraft_lab.check.swarm import METHODS, Draw, Method, draw
 from pyraft_lab.check.trial import Trial
+from pyraft_lab.concurrency import worker_processes
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.state import Leader
@@ -40,7 +40,7 @@ from pyraft_lab.extras import needed
 from pyraft_lab.sim.faults.generate import LEVELS, Level, run_with_faults
 from pyraft_lab.sim.local_invariants import left_out
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial, Submits, spread
+from pyraft_lab.sim.sweep import Submits, spread
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.trace.given import path_of
 from pyraft_lab.trace.record import Kind, Record
@@ -52,6 +52,8 @@ SAVED_EVERY = 50
 """Number of new rows after which a campaign's file is written."""
 BLOCK = 16
 """Seeds that are drawn together; what they reached steers the next ones."""
+RAISES = "nothing raises"
+"""The property that a seed violates if Raft raises an error while it runs."""
 RARE = 0.08
 """A situation is rare if a smaller share of the seeds so far has reached it."""
 
@@ -278,6 +280,8 @@ def _unjudged(drawn: Draw) -> str:
         return "liveness: not drawn, or a knob ends it"
     if permits_disruption(drawn.settings):
         return "liveness: pre-vote and vote lease are off, so removed servers may disturb"
+    if is_throttled(drawn.settings) and set(drawn.judged) - {"healed"}:
+        return "liveness under load: tiny windows or limits permit less than the load"
     return ""
 
 
@@ -323,15 +327,10 @@ def run_campaign(
         if executor is not None:
             _run_all(executor, settings, wanted, book, progress)
         else:
-            with _own_executor() as own:
+            with worker_processes() as own:
                 _run_all(own, settings, wanted, book, progress)
     skipped = {} if strict or engine is None else left_out(engine.rules)
     return Campaign(book.rows.values(), skipped)
-
-
-def _own_executor() -> Executor:
-    """A process for every core; where there are no processes, as in a browser, this one."""
-    return Serial() if sys.platform in ("emscripten", "wasi") else ProcessPoolExecutor()
 
 
 def _seeds(seeds: Iterable[int]) -> list[int]:
@@ -353,16 +352,10 @@ def check_run(sim: Simulation) -> Failure | None:
 def run_seed(trial: Trial) -> Row:
     """Run and check one seed; returns its row of the campaign."""
     began, counts, reached = perf_counter(), Counts(), Reached()
-    found, capsule = None, ""
-    for attempt in trial.attempts():
-        sim = attempt(observers=[counts, reached])
-        counts.runs.append(sim)
-        found = trial.judge(sim)
-        if found is not None:
-            capsule = attempt(record=True).capsule()
-            break
-    else:
-        found = trial.judge_other()
+    try:
+        found, capsule = _outcome(trial, counts, reached)
+    except Exception as error:  # noqa: BLE001 (swapped rules, or a mistake in Raft, may raise anything: that is a finding)
+        found, capsule = Failure(RAISES, _raised(error)), ""
     return Row(
         seed=trial.draw.seed,
         ok=found is None,
@@ -376,6 +369,24 @@ def run_seed(trial: Trial) -> Row:
         capsule=capsule,
         **counts.figures(),  # type: ignore[arg-type]
     )
+
+
+def _outcome(trial: Trial, counts: Counts, reached: Reached) -> tuple[Failure | None, str]:
+    """The first failure of a seed's runs, and the capsule of that run."""
+    for attempt in trial.attempts():
+        sim = attempt(observers=[counts, reached])
+        counts.runs.append(sim)
+        found = trial.judge(sim)
+        if found is not None:
+            return found, attempt(record=True).capsule()
+    return trial.judge_other(), ""
+
+
+def _raised(error: Exception) -> str:
+    """An error, and where in the library it was raised."""
+    frames = extract_tb(error.__traceback__)[-3:]
+    where = " ← ".join(f"{Path(frame.filename).stem}.{frame.name}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__}: {error} ({where})"
 
 
 def _run_all(

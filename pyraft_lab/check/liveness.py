@@ -38,6 +38,18 @@ def permits_disruption(config: Config) -> bool:
     return not (config.pre_vote or config.vote_lease)
 
 
+STEADY = 16
+"""Entries that a leader must be able to have on their way for a steady load to be no more than it can carry."""
+
+
+def is_throttled(config: Config) -> bool:
+    """Whether tiny windows or limits permit less than the steady loads of these checks: writes then may wait."""
+    entry = 64  # bytes of a small command in its session
+    a_message = min(config.max_append_entries, max(1, config.max_append_bytes // entry))
+    on_their_way = min(a_message * config.max_inflight, max(1, config.max_inflight_bytes // entry) + a_message)
+    return config.max_uncommitted_bytes is not None or on_their_way < STEADY
+
+
 def liveness(sim: Simulation) -> tuple[Violation, ...]:
     """The liveness violations of a simulation that was healed and then ran for :func:`liveness_bound` seconds.
 

@@ -5,7 +5,7 @@ They are for campaigns: they cost more than the checks of every simulation, and 
 
 from collections.abc import Iterator, Sequence
 
-from pyraft_lab.engine.commands import Apply, RestoreMachine
+from pyraft_lab.engine.commands import Apply, Readable, Refuse, RestoreMachine
 from pyraft_lab.engine.events import Boot, Fire
 from pyraft_lab.engine.state import Leader, Probe, RaftState, Replicate, SendSnapshot, Step
 from pyraft_lab.engine.timers import TimerKind
@@ -18,7 +18,7 @@ from pyraft_lab.trace.record import Record
 
 STATES_AGREE = "machines agree"
 COMMITS_LAST = "commits survive elections"
-TIMERS_RUN = "timers run"
+EVERY_WAIT_ENDS = "every wait ends"
 Broken = Iterator[tuple[str, str]]
 
 
@@ -121,17 +121,17 @@ class StartsFromDisk:
         return (Violation(name="starts from its disk", what=what, event=record.id, time=record.time),)
 
 
-class TimersRun:
-    """Whatever a server waits for has a timer, so that no wait lasts forever (§5.2, dissertation §3.10, §6.2).
+class EveryWaitEnds:
+    """Whatever a server or its client waits for ends: by a timer or an answer (§5.2, dissertation §3.10, §6.2).
 
     A voter that does not lead has an election timer; a leader one for heartbeats, one for each unanswered peer, one for
-    a transfer. A leader whose check-quorum timer fires without a quorum steps down.
+    a transfer. A leader whose check-quorum timer fires without a quorum steps down. A deposed leader answers its reads.
     """
 
-    def fork(self, world: World) -> "TimersRun":
+    def fork(self, world: World) -> "EveryWaitEnds":
         """It remembers nothing."""
         assert world.events >= 0, "a world has a past"
-        return TimersRun()
+        return EveryWaitEnds()
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violation by a step after which a server waits without a timer."""
@@ -142,9 +142,9 @@ class TimersRun:
             return ()
         running = {timer.kind for timer in world.nodes[step.after.id].timers}
         retried = {timer.key for timer in world.nodes[step.after.id].timers if timer.kind is TimerKind.RETRY}
-        missing = [*_missing(step.after, running), *_unwatched(step.after, retried), *_stays(step)]
+        missing = [*_missing(step.after, running), *_unwatched(step.after, retried), *_stays(step), *_dropped(step)]
         what = f"node {step.after.id}: {missing[0]}" if missing else ""
-        return (Violation(name=TIMERS_RUN, what=what, event=record.id, time=record.time),) if missing else ()
+        return (Violation(name=EVERY_WAIT_ENDS, what=what, event=record.id, time=record.time),) if missing else ()
 
 
 def _missing(state: RaftState, running: set[TimerKind]) -> Iterator[str]:
@@ -181,3 +181,13 @@ def _stays(step: Step) -> Iterator[str]:
     lost = isinstance(before, Leader) and before.acked_round <= before.expired_round and not step.before.is_alone
     if by_timer and lost and isinstance(step.after.role, Leader):
         yield "it leads on although no quorum has answered (check-quorum)"
+
+
+def _dropped(step: Step) -> Iterator[str]:
+    """Reads of a leader that no longer leads, and that nobody has answered."""
+    if not isinstance(step.before.role, Leader) or isinstance(step.after.role, Leader):
+        return
+    answered = {request for one in step.commands if isinstance(one, (Refuse, Readable)) for request in one.requests}
+    left = [request for read in step.before.role.reads for request in read.requests if request not in answered]
+    if left:
+        yield f"it no longer leads, and leaves the reads {left} unanswered"

@@ -56,10 +56,13 @@ _STORAGE = (SaveVote, Append, Truncate, Purge, SaveSnapshot, InstallSnapshot, Wr
 
 
 class Refinement:
-    """A checker that follows a simulation with the specification; it reports only the first difference."""
+    """A checker that follows a simulation with the specification; it reports only the first difference.
+
+    It follows up to the first torn crash: the specification knows no batch of which a part survives.
+    """
 
     def __init__(self) -> None:
-        self.spec, self.records, self.is_broken = Raft(), list[Record](), False
+        self.spec, self.records, self.is_broken, self.is_over = Raft(), list[Record](), False, False
 
     def check(self, record: Record, world: World) -> Sequence[Violation]:
         """The violation if the specification does not allow the record."""
@@ -76,7 +79,9 @@ class Refinement:
     def check_record(self, record: Record) -> Sequence[Violation]:
         """As :meth:`check` without a world, for a trace from its beginning."""
         self.records.append(record)
-        if self.is_broken:
+        if record.kind is Kind.CRASH and record.detail:
+            self.is_over = True  # a part of a batch survives, and the specification writes a batch as a whole
+        if self.is_broken or self.is_over:
             return ()
         try:
             follow(self.spec, record)

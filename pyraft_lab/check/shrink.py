@@ -1,16 +1,20 @@
 """Shrinking: from a run that violates a property to a short run that violates the same property.
 
 First it removes servers, then moves: halves, quarters … single ones, as long as the same property is still violated
-(delta debugging). For a run under wrong rules, the same moves under the right rules must not violate the property, so
-the result shows the mistake of those rules and nothing that would happen to any Raft.
+(delta debugging). Then it turns back every knob that the violation does not need. For a run under wrong rules, the same
+moves under the right rules must not violate the property, so the result shows the mistake of those rules and nothing
+that would happen to any Raft.
 """
 
 from collections.abc import Sequence
 from itertools import combinations
 
+from msgspec.structs import fields, replace
+
 from pyraft_lab.check.checkers import checks_of
 from pyraft_lab.check.failure import LINEARIZABLE, failure
 from pyraft_lab.check.schedule import Move, Timing, by_the_clock, in_order_only, moves_of, play
+from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, supersedes_in_order
 from pyraft_lab.engine.types import NodeId
@@ -37,7 +41,7 @@ def shrink(run: Simulation | str) -> Simulation:
     small = Shrinker(run, found.name)
     small.drop_servers()
     small.drop_moves()
-    while small.drop_servers():
+    while small.drop_servers() or small.reset_knobs():
         small.drop_moves()
     return small.result()
 
@@ -57,6 +61,7 @@ class Shrinker:
     def __init__(self, run: Simulation, violation: str) -> None:
         self.run, self.violation = run, violation
         self.left_out: tuple[NodeId, ...] = ()
+        self.config = run.world.setting.config
         self.moves: Sequence[Move] = moves_of(run)
         self.right = _right_engine(run)
         self.timing: Timing = in_order_only
@@ -80,6 +85,25 @@ class Shrinker:
                     break
         return self.left_out != before
 
+    def reset_knobs(self) -> bool:
+        """Give every setting its default, as far as the violation stays; returns whether any was changed."""
+        before, usual = self.config, Config()
+        for name in (field.name for field in fields(Config)):
+            if getattr(self.config, name) != getattr(usual, name):
+                self._accept_config(replace(self.config, **{name: getattr(usual, name)}))
+        return self.config != before
+
+    def _accept_config(self, config: Config) -> None:
+        """Keep a configuration if it is valid and the moves still violate the property."""
+        before = self.config
+        try:
+            self.config = config.validated()
+        except ConfigError:
+            self.config = before
+            return
+        if not self._accept(self.moves):
+            self.config = before
+
     def drop_moves(self) -> None:
         """Remove smaller and smaller pieces until no single move can be removed."""
         size = len(self.moves) // 2
@@ -97,14 +121,14 @@ class Shrinker:
 
     def result(self) -> Simulation:
         """The shrunk run."""
-        sim = self.run.again(without=self.left_out)
+        sim = self.run.again(without=self.left_out, config=self.config)
         play(sim, self.moves, self._is_over, timing=self.timing)
         return sim
 
     def _accept(self, moves: Sequence[Move], gone: tuple[NodeId, ...] | None = None) -> bool:
         """Keep these moves as the best so far if they violate the property, and would not under right rules."""
         gone = self.left_out if gone is None else gone
-        sim = self.run.again(without=gone, record=False)
+        sim = self.run.again(without=gone, config=self.config, record=False)
         made = play(sim, moves, self._is_over, timing=self.timing)
         if not self._is_violated(sim) or self._is_unfair(made, gone):
             return False
@@ -114,7 +138,7 @@ class Shrinker:
     def _is_unfair(self, moves: Sequence[Move], gone: tuple[NodeId, ...]) -> bool:
         if self.right is None:
             return False
-        sim = self.run.again(without=gone, engine=self.right, record=False)
+        sim = self.run.again(without=gone, engine=self.right, config=self.config, record=False)
         play(sim, moves, self._is_over, timing=self.timing)
         return failure(sim) is not None
 

@@ -10,13 +10,13 @@ from pyraft_lab.check.checkers import checks_of
 from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.live_trial import live_failure
-from pyraft_lab.check.liveness import liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.liveness import is_throttled, liveness, liveness_bound, permits_disruption, under_load
 from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.check.standing import standing
-from pyraft_lab.check.swarm import MACHINES, WALKS, Draw
+from pyraft_lab.check.swarm import MACHINES, WALKS, Draw, Judged
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import BadCommand
@@ -127,7 +127,10 @@ class Trial(Struct, frozen=True, kw_only=True):
         """Create the cluster at one of its servers, with all of them as voters."""
         sim.run(CREATED_AFTER)
         nodes = list(sim.nodes)
-        sim.initialize(nodes, at=nodes[int(chance(sim.seed, Purpose.FAULT, 2, 0) * len(nodes))])
+        first = nodes[int(chance(sim.seed, Purpose.FAULT, 2, 0) * len(nodes))]
+        sim.initialize(nodes, at=first)
+        sim.run(CREATED_AFTER)
+        sim.initialize(nodes, at=first)  # refused: it exists
 
     def checks(self) -> tuple[Checker, ...]:
         """What is checked after every event."""
@@ -138,10 +141,10 @@ class Trial(Struct, frozen=True, kw_only=True):
     def judge(self, sim: Simulation) -> Failure | None:
         """The first failure of a finished run: an invariant, its history, then liveness as the draw says."""
         found = failure(sim) or _refused(sim)
-        if found is not None or not self.draw.judged or permits_disruption(self.draw.settings):
+        if found is not None:
             return found
         judges = {"healed": liveness, "load": under_load, "standing": standing}
-        stuck = next((one for name in self.draw.judged for one in judges[name](sim)), None)
+        stuck = next((one for name in judged(self.draw) for one in judges[name](sim)), None)
         return None if stuck is None else Failure(stuck.name, stuck.what)
 
     def judge_other(self) -> Failure | None:
@@ -153,6 +156,13 @@ class Trial(Struct, frozen=True, kw_only=True):
                 return live_failure(self.draw, self.rules)
             case _:
                 return None
+
+
+def judged(draw: Draw) -> tuple[Judged, ...]:
+    """What liveness of a draw is judged: nothing where it permits disruption, no load where tiny windows throttle."""
+    if permits_disruption(draw.settings):
+        return ()
+    return tuple(name for name in draw.judged if name == "healed" or not is_throttled(draw.settings))
 
 
 def _refused(sim: Simulation) -> Failure | None:

@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from pyraft_lab.classroom import tabs
 from pyraft_lab.classroom.bots import MAX_BOTS, Bots
 from pyraft_lab.classroom.keys import LineEditor, is_terminal, keys, lines
 from pyraft_lab.classroom.seat import RoomAddress
@@ -23,6 +25,7 @@ from pyraft_lab.terminal.reach import connect_to_cluster
 from pyraft_lab.terminal.watch import PAUSE, View
 
 EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
+pyraft-lab teach room7 --tabs --seats 5       one link for everybody: seats in browser tabs
 echo 'partition 1,2 3,4,5' | pyraft-lab teach room7 --broker mqtt://localhost --seats 5    from a script"""
 
 ABOUT = f"A classroom for its teacher: type commands below the picture.\n\n{HELP}"
@@ -30,21 +33,32 @@ ABOUT = f"A classroom for its teacher: type commands below the picture.\n\n{HELP
 
 def main(arguments: Sequence[str]) -> int:
     """Run until ``quit`` or Ctrl-C; then heal the room, stop the automatic nodes, and clear the room at the broker."""
-    chosen = _parser().parse_args(arguments)
+    face = parser()
+    chosen = face.parse_args(arguments)
+    if chosen.broker is None and not chosen.tabs:
+        face.error("name a broker with --broker, or start one for browser tabs with --tabs")
     return options.run(_teach(chosen))
 
 
 async def _teach(chosen: argparse.Namespace) -> int:
     stop = options.stop_on_signals()
+    async with AsyncExitStack() as stack:
+        told = tabs.link_text(await tabs.open_page(stack, chosen)) if chosen.tabs else ""
+        return await _room(chosen, stop, told)
+
+
+async def _room(chosen: argparse.Namespace, stop: options.Stop, told: str) -> int:
+    """Keep the room until ``stop``; ``told`` invites to it."""
     place = RoomAddress(broker=chosen.broker, cluster=chosen.cluster, certificates=options.certificates(chosen))
     async with connect_to_cluster(chosen) as remote:
         await asyncio.sleep(RETAINED_TIMEOUT)
         bots = Bots(place, remote, seats=chosen.seats)
-        commands = TeacherCommands(remote, bots, Room(pace=chosen.pace), stop)
+        commands = TeacherCommands(remote, bots, Room(pace=chosen.pace or (tabs.PACE if chosen.tabs else 1.0)), stop)
         commands.publish()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(bots.run())]
-            front = _screen(chosen.cluster, remote, commands) if is_terminal() else _listen(commands)
+            tasks += [group.create_task(tabs.remove_the_gone(remote))] if chosen.tabs else []
+            front = _screen(chosen.cluster, remote, commands, told) if is_terminal() else _listen(commands, told)
             tasks.append(group.create_task(front))
             await stop.wait()
             commands.faults, commands.room = LinkFaults(), Room()
@@ -52,8 +66,8 @@ async def _teach(chosen: argparse.Namespace) -> int:
             await bots.leave()
             for task in tasks:
                 task.cancel()
-    if told := await clear_room(chosen):
-        print(told, flush=True)
+    if left := await clear_room(chosen):
+        print(left, flush=True)
     return stop.code
 
 
@@ -97,21 +111,24 @@ NOTICED = 0.3
 """Seconds after which the screen shows a running command."""
 
 
-async def _screen(room: str, remote: Remote, commands: TeacherCommands) -> None:
+async def _screen(room: str, remote: Remote, commands: TeacherCommands, told: str) -> None:
     """Draw the room, and read commands below it."""
     desk, view, console = CommandQueue(commands), View(room, remote), Console()
+    invited = Text(told)
     editor = LineEditor(desk.start)
     with keys(editor.on_key), Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             table = view.picture(console.width, notes=notes(remote, commands.bots))
             prompt = Text.assemble(("> ", "bold"), editor.text, ("_", "blink"))
-            parts = (table, Text(commands.faults_in_force, style="bold"), desk.answer, desk.running(), prompt)
+            parts = (table, invited, Text(commands.faults_in_force, style="bold"), desk.answer, desk.running(), prompt)
             live.update(Group(*parts), refresh=True)
             await asyncio.sleep(PAUSE)
 
 
-async def _listen(commands: TeacherCommands) -> None:
+async def _listen(commands: TeacherCommands, told: str) -> None:
     """Run commands from a script, one per line and one after the other; the room stays when they end."""
+    if told:
+        print(told, flush=True)
     queue = await lines()
     while (line := await queue.get()) is not None:
         told, _ = await carried_out(commands, line)
@@ -127,15 +144,18 @@ def notes(remote: Remote, bots: Bots) -> Mapping[NodeId, str]:
 def _note(playing: Playing | None) -> str:
     if playing is None:
         return "a node"
+    who = f"{playing.name}, " if playing.name else ""
     if not playing.by_hand:
-        return "a learner's"
-    return f"by hand {playing.right}/{playing.given}{' thinking' if playing.asked else ''}"
+        return playing.name or "a learner's"
+    return f"{who}by hand {playing.right}/{playing.given}{' thinking' if playing.asked else ''}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
     face = options.parser("teach", ABOUT, EXAMPLES)
     face.add_argument("cluster", type=options.cluster, metavar="ROOM", help="the room's code, the same for everybody")
-    options.add_cluster(face, named=False)
+    options.add_cluster(face, named=False, required=False)
+    tabs.add_options(face)
     face.add_argument(
         "--seats",
         type=options.count("a number of seats", 0, MAX_BOTS),
@@ -144,6 +164,9 @@ def _parser() -> argparse.ArgumentParser:
         help="fill empty seats with automatic nodes",
     )
     face.add_argument(
-        "--pace", type=options.factor, default=1.0, metavar="X", help="slow all clocks down by this factor"
+        "--pace",
+        type=options.factor,
+        metavar="X",
+        help=f"slow all clocks down by this factor (default 1; {tabs.PACE:g} with --tabs)",
     )
     return face

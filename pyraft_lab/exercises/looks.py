@@ -73,7 +73,8 @@ def trials(names: Iterable[str], rules: Rules) -> Found:
         found = failure(run)
         if found is not None:
             return Found(f"scenario {name!r}", found.name, found.what, shortened(run))
-    return Found(f"{len(wanted or USUAL_TRIALS)} scenarios")
+    count = len(wanted or USUAL_TRIALS)
+    return Found(f"{count} scenario{'s' if count > 1 else ''}")
 
 
 def short_campaign(engine: Engine) -> Found:

@@ -51,6 +51,10 @@ def points(score: int, out_of: int) -> str:
     return f"{score} of {out_of} point{'s' if out_of > 1 else ''}"
 
 
+LOOK = "white-space:pre-wrap;font-family:monospace;word-break:normal;overflow-wrap:anywhere"
+"""How a text looks on a page: lines break between words."""
+
+
 def page(text: str, picture: str = "") -> str:
     """A text as HTML, with its picture below."""
-    return f'<pre style="white-space:pre-wrap;font-family:monospace">{escape(text)}</pre>{picture}'
+    return f'<div style="{LOOK}">{escape(text)}</div>{picture}'

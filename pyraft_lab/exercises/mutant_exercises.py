@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pyraft_lab.check.failure import failure
 from pyraft_lab.check.find_violation import find_violation
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
@@ -15,10 +16,11 @@ from pyraft_lab.exercises.looks import shortened
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.exercises.own_code import source_of
-from pyraft_lab.exercises.rule_exercise import judge_apart
+from pyraft_lab.exercises.rule_exercise import figure_of, judge_apart
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS
-from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
+
+_STARTED = "with what its disk holds: term 0, log up to entry 1 of term 0 (§5.2, Figure 2)"
 
 
 class MutantText(Struct, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ class Diagnosis(Exercise):
     form: ClassVar[str] = "diagnose"
 
     def __init__(self, name: str, text: MutantText) -> None:
-        super().__init__(name, out_of=2, hints=(f"{_mutant(text).violates[0]} falls first", _mutant(text).hint))
+        super().__init__(name, out_of=2, hints=(f"{_mutant(text).violates[0]} is violated first", _mutant(text).hint))
         self._mutant, self._rule = text.mutant, text.rule
         self.choices = tuple((rule, rule) for rule in sorted({text.rule, *text.others}))
 
@@ -55,7 +57,7 @@ class Diagnosis(Exercise):
         run = self.simulation
         story = "\n".join(f"  {line}" for line in _discreet(run.trace.story()).splitlines())
         rules = "\n".join(f"  {rule}: {RULE_TEXTS[rule].decides}" for rule, _ in self.choices)
-        return f"{run.violations[0].name} is violated in this run. Which rule is wrong?\n{story}\n{rules}"
+        return f"In this run {_violated(run)}. Which rule is wrong?\n{story}\n{rules}"
 
     def read(self, given: Any) -> str:
         """The name of one of the rules; raises ``UnknownAnswer`` for others."""
@@ -79,9 +81,7 @@ class Diagnosis(Exercise):
     @property
     def picture(self) -> str:
         """The failing run as SVG, message by message."""
-        with needed("plotly"):
-            from pyraft_lab.viz.verdicts import counterexample
-        return counterexample(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
 
 class Mending(Exercise):
@@ -108,7 +108,7 @@ class Mending(Exercise):
         """What the wrong rule does, and what to hand in."""
         mutant = MUTANTS[self._mutant]
         return (
-            f"A Raft that {mutant.description} ({mutant.section}): {self.simulation.violations[0].name} is violated.\n"
+            f"A Raft that {mutant.description} ({mutant.section}): {_violated(self.simulation)}.\n"
             f"  {self.rule} is wrong; it decides {RULE_TEXTS[self.rule].decides}\n"
             f"  write the right one: def {self.rule}(...), then .answer({self.rule})"
         )
@@ -132,9 +132,7 @@ class Mending(Exercise):
     @property
     def picture(self) -> str:
         """The failing run as SVG."""
-        with needed("plotly"):
-            from pyraft_lab.viz.verdicts import counterexample
-        return counterexample(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
 
 def _mutant(text: MutantText) -> Mutant:
@@ -147,9 +145,16 @@ def failing_run(name: str) -> Simulation:
     return shortened(find_violation(MUTANTS[name]))
 
 
+def _violated(run: Simulation) -> str:
+    """What a failing run violates; a mistake that only clients see shows in their history."""
+    found = failure(run)
+    return f'"{found.name}" is violated' if found else "nothing is violated"
+
+
 def _discreet(story: str) -> str:
-    """A story without the names of the rules that departed from Raft."""
-    lines = (line.partition("; this run's rule")[0] for line in story.splitlines())
+    """A story without the first starts, and without the names of the rules that departed from Raft."""
+    told = (line for line in story.splitlines() if not (line.startswith("t=0.000 ") and line.endswith(_STARTED)))
+    lines = (line.partition("; this run's rule")[0] for line in told)
     return "\n".join(line.partition(" (this run's rule")[0] for line in lines)
 
 

@@ -247,12 +247,21 @@ class Player:
         alike = [one for one in reversed(self.marks) if one.rule.label == label]
         return len(list(takewhile(bool, alike))) >= self._known
 
+    @property
+    def may_stand(self) -> bool:
+        """Whether the node may become a candidate by itself; a player by hand decides about that."""
+        return not self.by_hand
+
+    def room_changed(self) -> None:
+        """Apply the settings anew."""
+        self._set_up()
+
     def _set_up(self) -> None:
         """The node's settings: a player by hand also decides about elections."""
         if not self.by_hand:
             self._pass_all()
         if self._raft is not None and self._raft.metrics.running is None:
-            self._raft.runtime.elect(not self.by_hand)
+            self._raft.runtime.elect(self.may_stand)
         self._news.set()
 
 

@@ -60,9 +60,9 @@ class Puzzle(Exercise):
     @property
     def text(self) -> str:
         """The goal, the par, and what is at hand."""
-        without = f", without {' or '.join(self._puzzle.forbidden)}" if self._puzzle.forbidden else ""
+        without = f"  not allowed: {', '.join(self._puzzle.forbidden)}\n" if self._puzzle.forbidden else ""
         return (
-            f"{self._puzzle.goal}{without}. Par: {self.par} action{'s' if self.par > 1 else ''}.\n"
+            f"{self._puzzle.goal}. Par: {self.par} action{'s' if self.par > 1 else ''}.\n{without}"
             f"  the cluster: {self.simulation!r}\n"
             "  act on .simulation (crash, partition, write, ... or Lab(puzzle.simulation)); then .check(); "
             ".reset() starts again"
@@ -79,6 +79,9 @@ class Puzzle(Exercise):
         if run.world.setting != self._first.world.setting:
             raise PyraftError(f"this is not a run of puzzle {self.name!r}; act on .simulation, or on a fork of it")
         return self.answer(run if self._own(run) else ...)
+
+    def _blank(self) -> str:
+        return f"{self.exercise}: no action yet; act on .simulation, then .check()"
 
     def read(self, given: Any) -> str:
         """A run, or its capsule."""

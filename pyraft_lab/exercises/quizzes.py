@@ -76,7 +76,7 @@ ELECTIONS = (
         chapter=1,
         question="Can two servers of one cluster both be in the role of leader at the same instant?",
         options=(
-            Option("never", "Misconception: there is one leader at a time. There is one leader a *term*."),
+            Option("never", "Misconception: there is one leader at a time. There is at most one in every term."),
             Option(
                 "yes, in different terms",
                 "A leader that is cut off does not know of its successor. It commits nothing, because no "
@@ -217,7 +217,7 @@ REPLICATION = (
             Option(
                 "1 to 4", "Misconception: a follower truncates at every append. Entry 5 may be committed on your word."
             ),
-            Option("1 to 5", "Only a *conflicting* entry is removed, together with all after it.", right=True),
+            Option("1 to 5", "Only a conflicting entry is removed, together with all after it.", right=True),
             Option("1 to 2", "There is no conflict; nothing is removed."),
         ),
         section="§5.3, Figure 2",
@@ -346,7 +346,7 @@ CLIENTS = (
         options=(
             Option(
                 "yes, nothing arrives twice",
-                "Misconception: exactly-once delivery removes duplicates. A client that asks again sends a *new* "
+                "Misconception: exactly-once delivery removes duplicates. A client that asks again sends a new "
                 "message.",
             ),
             Option(

@@ -5,11 +5,13 @@ Three points: it answers every situation, it answers as Raft does, and a cluster
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct, ValidationError, convert
 from msgspec.structs import replace
 
+from pyraft_lab.check.failure import STEPS
+from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises import apart
@@ -24,6 +26,9 @@ from pyraft_lab.exercises.rule_texts import RULE_TEXTS, RuleText
 from pyraft_lab.exercises.situations import Difference, differences, in_words, situations
 from pyraft_lab.exercises.skeletons import EMPTY
 from pyraft_lab.sim.simulation import Simulation
+
+if TYPE_CHECKING:
+    from pyraft_lab.viz.sketch import Sketch
 
 POINTS = 3
 LONGEST_STORY = 30
@@ -159,9 +164,7 @@ class RuleExercise(Exercise):
         """The failing run as SVG, message by message; the points, if no run failed."""
         if self.verdict is None or not self.verdict.capsule:
             return super().picture
-        from pyraft_lab.viz.verdicts import counterexample
-
-        return counterexample.sketch(self.simulation).to_svg()
+        return figure_of(self.simulation).to_svg()
 
     def _still(self) -> str:
         """The failing run as HTML, if the run can be played again."""
@@ -169,11 +172,19 @@ class RuleExercise(Exercise):
             return ""
         try:
             from pyraft_lab.viz.sketch import twin
-            from pyraft_lab.viz.verdicts import counterexample
 
-            return twin(counterexample.sketch(self.simulation))
+            return twin(figure_of(self.simulation))
         except PyraftError:
             return ""
+
+
+def figure_of(run: Simulation) -> "Sketch":
+    """The picture of a failing run: its last messages, or what its clients saw if only they could see the failure."""
+    from pyraft_lab.viz.verdicts import counterexample, history
+
+    if run.violations:
+        return counterexample.sketch(run)
+    return history.sketch(check_linearizable(run.history, "kv", steps=STEPS))
 
 
 def judge_apart(name: str, source: str) -> Verdict:

@@ -47,7 +47,8 @@ class ServerExercise(Exercise):
         """The scene, your state, and the decision that is next."""
         return (
             f"{self._scene.title}\n\n{self.hand}\n\n"
-            f"  {self.out_of} decisions: .answer(first, second, ...) with one word each; ... asks for the next one"
+            f"  {self.out_of} decision{'s' * (self.out_of > 1)}: .answer(first, second, ...) with one word each; "
+            "... asks for the next one"
         )
 
     def answer(self, given: Any = ..., *more: Any) -> Marked:

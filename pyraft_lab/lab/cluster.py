@@ -6,13 +6,14 @@ You can view the past of a live cluster, but you cannot act in it.
 import asyncio
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeGuard, get_args
 
 from msgspec.structs import replace
 
+from pyraft_lab.concurrency import has_threads
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.actions import (
     AddLearner,
@@ -69,6 +70,7 @@ class LiveSession(RecordedSession):
     def __init__(self, trace: Trace, gate: Gate) -> None:
         self._source, self._gate = trace, gate
         self._failures: SimpleQueue[str] = SimpleQueue()
+        self._running: set[asyncio.Task[None]] = set()
         self._dropped = 0
         self.max_events, self.goes = MAX_EVENTS, GOES
         super().__init__(trace)
@@ -169,20 +171,29 @@ class LiveSession(RecordedSession):
             case Delay(message, seconds):
                 self._gate.delay(self._numbered.message_id(message), seconds)
 
-    def start(self, work: Callable[[], object]) -> Thread:
-        """Run a long action on a thread of its own; ``grow`` reports a failure."""
+    def start(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run a long action beside the caller, in a thread if there are threads; ``grow`` reports a failure."""
+        if has_threads():
+            Thread(target=lambda: asyncio.run(self._attempt(work)), name="order of a lab", daemon=True).start()
+        else:
+            task = asyncio.get_running_loop().create_task(self._attempt(work))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
 
-        def attempt() -> None:
-            try:
-                work()
-            except PyraftError as error:
-                self._failures.put(str(error))
-            except asyncio.CancelledError:
-                pass  # the cluster has ended meanwhile
+    def finish(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run a brief action to its end; without threads, start it."""
+        if has_threads():
+            asyncio.run(work())
+        else:
+            self.start(work)
 
-        thread = Thread(target=attempt, name="order of a lab", daemon=True)
-        thread.start()
-        return thread
+    async def _attempt(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        try:
+            await work()
+        except PyraftError as error:
+            self._failures.put(str(error))
+        except asyncio.CancelledError:
+            pass  # the cluster has ended meanwhile
 
 
 class FollowedSession(LiveSession):
@@ -223,7 +234,8 @@ class ClusterSession(LiveSession):
         self._is_frozen = False
         is_far = not isinstance(cluster, LocalCluster)
         self._acts: Acts = QUICK if is_far else {**QUICK, **NEAR}
-        self._waits: Acts = {**SLOW, Write: write_in_a_session if is_far else write}
+        self._at_once = AT_ONCE
+        self._waits: Waits = {**SLOW, Write: write_in_a_session if is_far else write}
         super().__init__(cluster.trace, gate_of(cluster))
 
     @property
@@ -234,7 +246,7 @@ class ClusterSession(LiveSession):
     @property
     def about(self) -> Json:
         """The header, with the possible actions."""
-        return {"title": "live cluster", "can": tags([*self._acts, *self._waits, *get_args(AtGate)])}
+        return {"title": "live cluster", "can": tags([*self._at_once, *self._acts, *self._waits, *get_args(AtGate)])}
 
     def gate(self) -> GateNews:
         """Whether messages are held, and whether the timers are frozen."""
@@ -255,6 +267,8 @@ class ClusterSession(LiveSession):
             self.at_gate(action)
         elif type(action) in self._waits:
             self.start(lambda: self._waits[type(action)](self._cluster, action))
+        elif type(action) in self._at_once:
+            self.finish(lambda: self._carry_out_at_once(action))
         elif type(action) in self._acts:
             self._acts[type(action)](self._cluster, action)
             self._keep_frozen(action)
@@ -262,6 +276,10 @@ class ClusterSession(LiveSession):
             raise PyraftError(
                 f"the Lab cannot do this to a live cluster: {type(action).__name__}; call the cluster's own methods"
             )
+
+    async def _carry_out_at_once(self, action: LiveAction) -> None:
+        await self._at_once[type(action)](self._cluster, action)
+        self._keep_frozen(action)
 
     def _keep_frozen(self, action: LiveAction) -> None:
         """Freeze the timers of a restarted node if all timers are frozen."""
@@ -282,9 +300,13 @@ def gate_of(cluster: Cluster) -> Gate:
 
 
 Acts = Mapping[type[Any], Callable[[Any, Any], object]]
+Waits = Mapping[type[Any], Callable[[Any, Any], Coroutine[Any, Any, object]]]
+AT_ONCE: Waits = {
+    Crash: lambda cluster, order: cluster.kill(order.node),
+    Restart: lambda cluster, order: cluster.restart(order.node),
+}
+"""Actions that are awaited, and finish at once."""
 QUICK: Acts = {
-    Crash: lambda cluster, order: asyncio.run(cluster.kill(order.node)),
-    Restart: lambda cluster, order: asyncio.run(cluster.restart(order.node)),
     Partition: lambda cluster, order: cluster.partition(set(order.nodes)),
     Cut: lambda cluster, order: [cluster.cut(src, dst) for src, dst in (order.nodes, order.nodes[::-1])],
     Heal: lambda cluster, _: cluster.heal(),
@@ -299,27 +321,23 @@ NEAR: Acts = {
     Thaw: lambda cluster, _: cluster.thaw(),
 }
 """Actions that need the nodes in this process."""
-SLOW: Acts = {
-    Read: lambda cluster, order: asyncio.run(cluster.new_client().read(order.key)),
-    AddLearner: lambda cluster, order: asyncio.run(cluster.add_learner(order.node)),
-    ChangeMembership: lambda cluster, order: asyncio.run(cluster.change_membership(set(order.nodes))),
-    Transfer: lambda cluster, order: asyncio.run(cluster.transfer(order.node)),
+SLOW: Waits = {
+    Read: lambda cluster, order: cluster.new_client().read(order.key),
+    AddLearner: lambda cluster, order: cluster.add_learner(order.node),
+    ChangeMembership: lambda cluster, order: cluster.change_membership(set(order.nodes)),
+    Transfer: lambda cluster, order: cluster.transfer(order.node),
 }
 """Actions that wait: for a majority, for a new leader, or for an open gate."""
 
 
-def write(cluster: LocalCluster, action: Write) -> None:
+async def write(cluster: LocalCluster, action: Write) -> None:
     """Send the command to the leader directly: a session would first send a read."""
-
-    async def attempt() -> None:
-        await cluster.raft(await cluster.wait_leader()).client_write(command(action))
-
-    asyncio.run(attempt())
+    await cluster.raft(await cluster.wait_leader()).client_write(command(action))
 
 
-def write_in_a_session(cluster: Cluster, action: Write) -> None:
+async def write_in_a_session(cluster: Cluster, action: Write) -> None:
     """The same if the leader is in another process."""
-    asyncio.run(cluster.new_client().write(command(action)))
+    await cluster.new_client().write(command(action))
 
 
 def command(action: Write) -> Json:

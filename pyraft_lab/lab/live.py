@@ -4,14 +4,15 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
-from typing import Any, Protocol
+from typing import Any
 
 import plotly.graph_objects as go
 from msgspec.structs import replace
 
 from pyraft_lab.cell_lifecycle import end_with_the_cell, running
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.lab.ticker import Ticker
+from pyraft_lab.lab.live_source import Live, check_live
+from pyraft_lab.lab.ticker import Ticker, ticker
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Kind, Record
 from pyraft_lab.trace.trace import Trace
@@ -26,18 +27,6 @@ LOADS = 10.0
 
 LASTING = frozenset({Kind.CRASH, Kind.PAUSE, Kind.RESUME, Kind.PARTITION, Kind.HEAL})
 """Faults of servers and of the network that last until they are undone."""
-
-
-class Live(Protocol):
-    """A cluster that can be followed: a ``LocalCluster``."""
-
-    @property
-    def trace(self) -> Trace:
-        """What happened."""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether more may happen."""
 
 
 def live_figure(cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None = 20.0) -> "LiveFigure":
@@ -56,15 +45,6 @@ def live_figure(cluster: Live, draw: Callable[..., go.Figure], *, seconds: float
     return LiveFigure(cluster, draw, seconds=seconds)
 
 
-def check_live(cluster: object) -> None:
-    """Refuse anything that is not a live cluster, before a widget is made."""
-    if isinstance(cluster, type) or not (hasattr(cluster, "trace") and hasattr(cluster, "is_running")):
-        found = f"the class {cluster.__name__}" if isinstance(cluster, type) else f"a {type(cluster).__name__}"
-        raise PyraftError(
-            f"only a LocalCluster is live, not {found}; of a simulation or a trace draw a figure, as viz.roles"
-        )
-
-
 class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     """A figure that updates itself; made by :func:`live_figure`."""
 
@@ -79,7 +59,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         object.__setattr__(self, "_follower", follower)
         self._wait_for_the_page()
         self.observe(lambda _: self._rest(0.0), "_js2py_layoutDelta")  # the page has drawn it
-        object.__setattr__(self, "_ticker", Ticker(self._refresh, name=f"live figure: {follower.name}"))
+        object.__setattr__(self, "_ticker", ticker(self._refresh, name=f"live figure: {follower.name}"))
         self._ticker.start()
         end_with_the_cell(self._ticker.close)
 

@@ -10,9 +10,9 @@ import anywidget
 import traitlets
 
 from pyraft_lab.cell_lifecycle import end_with_the_cell
-from pyraft_lab.lab.live import Live, check_live
+from pyraft_lab.lab.live_source import Live, check_live
 from pyraft_lab.lab.meter import Meter, Reading, records_after
-from pyraft_lab.lab.ticker import Ticker
+from pyraft_lab.lab.ticker import ticker
 from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
 from pyraft_lab.trace.record import EventId, Flight, MessageId, Record
@@ -62,7 +62,7 @@ class Panel(anywidget.AnyWidget):
     def __init__(self, cluster: Live, *, sort: str) -> None:
         self._cluster = cluster
         self._seen: EventId | None = None
-        self._ticker = Ticker(self._refresh, name=f"live {sort}", rate=RATE)
+        self._ticker = ticker(self._refresh, name=f"live {sort}", rate=RATE)
         super().__init__(sort=sort)
         self._refresh()
         self._ticker.start()

@@ -1,14 +1,20 @@
 """Periodic work while cells run: a thread that owns an object, refreshes it, and runs callbacks.
 
 JupyterLab delivers a widget's messages on any thread, and a cell may block the kernel's loop for seconds. Only the
-ticker's thread touches the object, so it needs no locks and continues meanwhile.
+ticker's thread touches the object, so it needs no locks and continues meanwhile. Where no thread can be started it is a
+task on the loop that runs: a cell that computes holds it up.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
+from typing import Protocol, Self
 from weakref import WeakKeyDictionary
+
+from pyraft_lab.concurrency import has_threads, wait_here
 
 RATE = 10.0
 """The maximum number of refreshes per second: a browser can draw a live Plotly figure at this rate."""
@@ -18,8 +24,33 @@ SHARE = 0.5
 Callback = Callable[[], None]
 
 
-class Ticker:
-    """Calls ``beat`` at most ``rate`` times a second until it returns ``False``, and runs callbacks until closed.
+class Ticker(Protocol):
+    """Refreshes an object again and again, and runs callbacks in between; made by :func:`ticker`."""
+
+    def start(self) -> Self:
+        """Start; the first refresh comes at once."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether callbacks still run."""
+
+    def post(self, errand: Callback) -> None:
+        """Run a callback between two refreshes."""
+
+    def close(self) -> None:
+        """Stop; call it anywhere and more than once."""
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has ended."""
+
+
+def ticker(refresh: Callable[[], bool], *, name: str, rate: float = RATE) -> Ticker:
+    """A ticker in a thread of its own, or, where there are no threads, on the running loop."""
+    return (ThreadTicker if has_threads() else LoopTicker)(refresh, name=name, rate=rate)
+
+
+class ThreadTicker:
+    """Calls ``refresh`` at most ``rate`` times a second until it returns ``False``, and runs callbacks until closed.
 
     A late call is skipped and not repeated.
     """
@@ -30,7 +61,7 @@ class Ticker:
         self._due: float | None = time.monotonic()
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
-    def start(self) -> "Ticker":
+    def start(self) -> Self:
         """Start the thread; the first refresh comes at once."""
         self._thread.start()
         return self
@@ -70,6 +101,53 @@ class Ticker:
         began = time.monotonic()
         goes_on = self._refresh()
         self._due = due(began, time.monotonic(), self._pause) if goes_on else None
+
+
+class LoopTicker:
+    """The same on the running loop, between the steps of everything else there."""
+
+    def __init__(self, refresh: Callable[[], bool], *, name: str, rate: float = RATE) -> None:
+        self._refresh, self._pause, self._name = refresh, 1 / rate, name
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
+
+    def start(self) -> Self:
+        """Start; the first refresh comes soon."""
+        self._task = self._loop.create_task(self._run(), name=self._name)
+        return self
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether callbacks still run."""
+        return self._task is not None and not self._over.is_set()
+
+    def post(self, errand: Callback) -> None:
+        """Run a callback soon."""
+        if not self._over.is_set():
+            self._loop.call_soon(errand)
+
+    def close(self) -> None:
+        """Stop; also from within a refresh, and more than once."""
+        self._over.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has ended, where Python can suspend a call."""
+        if self.is_alive:
+            wait_here(self._ended(timeout))
+
+    async def _ended(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+
+    async def _run(self) -> None:
+        goes_on = True
+        while goes_on and not self._over.is_set():
+            began = time.monotonic()
+            goes_on = self._refresh()
+            await self._ended(due(began, time.monotonic(), self._pause) - time.monotonic())
+        await self._over.wait()
 
 
 class Shared:
@@ -114,7 +192,7 @@ class SharedTicker:
 
     def __init__(self, name: str, rate: float) -> None:
         self.shares: list[Shared] = []
-        self.ticker = Ticker(self._refresh, name=name, rate=rate).start()
+        self.ticker = ticker(self._refresh, name=name, rate=rate).start()
 
     def _refresh(self) -> bool:
         for share in tuple(self.shares):

@@ -106,6 +106,7 @@ def _client(name: str) -> Sequence[tuple[str, str]]:
     return (
         ("write", f"+/ask/{name}"),
         ("read", f"answers/{name}/+"),
+        ("write", f"answers/{name}/0"),  # its own echo: all retained messages have come before it
         ("read", "+/status"),
         ("read", "+/faults"),
         ("read", "+/trace"),

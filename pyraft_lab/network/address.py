@@ -1,7 +1,10 @@
-"""The address of a broker and its login: ``mqtt://host:1883``, ``mqtts://user:password@host:8883``."""
+"""The address of a broker and its login: ``mqtt://host:1883``, ``mqtts://user:password@host:8883``.
+
+``ws://host:9001/mqtt`` and ``wss://…`` reach a broker through a WebSocket, as browsers do.
+"""
 
 import re
-import ssl
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct
@@ -9,6 +12,14 @@ from msgspec import Struct
 from pyraft_lab.arguments import text
 from pyraft_lab.errors import ConfigError
 
+if TYPE_CHECKING:
+    import ssl
+
+FORMS = "must look like mqtt://host:1883, mqtts://user:password@host:8883, ws://host:9001/mqtt or wss://host/mqtt"
+PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
+"""The schemes of a broker's URL, each with its usual port."""
+PATH = "/mqtt"
+"""The usual path of a WebSocket that speaks MQTT."""
 TOPIC_WORD = re.compile(r"[^/+#\s\x00-\x1f]{1,64}")
 
 
@@ -19,11 +30,15 @@ class Address(Struct, frozen=True, kw_only=True):
     Address(host='example.org', port=8883, tls=True, username='ann')
     >>> str(Address.parse("mqtt://localhost"))
     'mqtt://localhost:1883'
+    >>> str(Address.parse("ws://localhost:9001"))
+    'ws://localhost:9001/mqtt'
     """
 
     host: str
     port: int
     tls: bool = False
+    path: str = ""
+    """Of a WebSocket; empty for MQTT on TCP."""
     username: str | None = None
     password: str | None = None
 
@@ -31,26 +46,32 @@ class Address(Struct, frozen=True, kw_only=True):
     def parse(cls, url: str) -> "Address":
         """Read a URL; raises ``ConfigError`` with what is wrong in it."""
         if not isinstance(url, str):
-            raise ConfigError("broker", url, "must look like mqtt://host:1883 or mqtts://user:password@host:8883")
+            raise ConfigError("broker", url, FORMS)
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as wrong:
             raise ConfigError("broker", url, str(wrong)) from None
-        if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"}:
-            raise ConfigError("broker", url, "must look like mqtt://host:1883 or mqtts://user:password@host:8883")
-        tls = parts.scheme == "mqtts"
+        is_websocket, path = parts.scheme in {"ws", "wss"}, parts.path.rstrip("/")
+        if parts.scheme not in PORTS or not parts.hostname or (path and not is_websocket):
+            raise ConfigError("broker", url, FORMS)
         return cls(
             host=parts.hostname,
-            port=port or (8883 if tls else 1883),
-            tls=tls,
+            port=port or PORTS[parts.scheme],
+            tls=parts.scheme in {"mqtts", "wss"},
+            path=(path or PATH) if is_websocket else "",
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
         )
 
+    @property
+    def scheme(self) -> str:
+        """The first word of its URL."""
+        return ("ws" if self.path else "mqtt") + ("s" if self.tls else "")
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"mqtt{'s' if self.tls else ''}://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
     def url_without_password(self) -> str:
@@ -63,8 +84,18 @@ class Address(Struct, frozen=True, kw_only=True):
         return str(self).replace("://", f"://{user}", 1)
 
     def __repr__(self) -> str:
+        path = f", path={self.path!r}" if self.path else ""
         who = f", username={self.username!r}" if self.username else ""
-        return f"Address(host={self.host!r}, port={self.port}, tls={self.tls}{who})"
+        return f"Address(host={self.host!r}, port={self.port}, tls={self.tls}{path}{who})"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Settings of a connection: ``timeout`` and ``keepalive`` are in seconds."""
+
+    address: Address
+    tls: "ssl.SSLContext | None"
+    keepalive: int
+    timeout: float
 
 
 class Certificates(Struct, frozen=True, kw_only=True):
@@ -74,8 +105,10 @@ class Certificates(Struct, frozen=True, kw_only=True):
     certificate: str | None = None
     key: str | None = None
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> "ssl.SSLContext":
         """The TLS context of a client; ``ConfigError`` if a file cannot be used."""
+        import ssl
+
         try:
             context = ssl.create_default_context(cafile=self.authority)
             if self.certificate:
@@ -84,8 +117,10 @@ class Certificates(Struct, frozen=True, kw_only=True):
             raise ConfigError("certificates", self, str(wrong)) from None
         return context
 
-    def server_context(self) -> ssl.SSLContext:
+    def server_context(self) -> "ssl.SSLContext":
         """The TLS context of a broker; ``ConfigError`` if a file cannot be used."""
+        import ssl
+
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             context.load_cert_chain(self.certificate or "", self.key)

@@ -22,9 +22,11 @@ from typing import Literal, Self
 import msgspec
 from msgspec import Struct
 
+from pyraft_lab.concurrency import need_processes
 from pyraft_lab.errors import ConfigError, NetworkFailed
+from pyraft_lab.extras import require
 from pyraft_lab.network.access import Account, access_list, password_file
-from pyraft_lab.network.address import Certificates
+from pyraft_lab.network.address import PATH, Certificates
 
 Kind = Literal["mosquitto", "embedded"]
 PATHS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
@@ -59,22 +61,29 @@ NO_ACCESS_CONTROL = AccessControl()
 def start(
     *,
     port: int = 0,
+    websocket_port: int | None = None,
     kind: Kind | None = None,
     host: str = "127.0.0.1",
     access_control: AccessControl = NO_ACCESS_CONTROL,
 ) -> "Broker":
     """A running broker that listens at ``host``; port 0 picks a free one. ``NetworkFailed`` says why it did not start.
 
+    With a ``websocket_port`` it also listens there for WebSockets, as browsers open them, with the same accounts.
+
     It ends with ``stop()``, with the ``with`` block, or with this process, even after kill -9.
     """
+    need_processes("name the URL of a broker that runs elsewhere")
     kind = kind or ("mosquitto" if mosquitto() else "embedded")
+    if websocket_port is not None and kind == "embedded":
+        require("websockets")
     for _ in range(5):
-        broker = Broker(kind, port or free_port(), host=host, access_control=access_control)
+        sockets = None if websocket_port is None else websocket_port or free_port()
+        broker = Broker(kind, port or free_port(), websocket_port=sockets, host=host, access_control=access_control)
         try:
             broker.launch()
         except NetworkFailed as failed:
             broker.stop()
-            if port or "in use" not in failed.why:
+            if (port and websocket_port != 0) or "in use" not in failed.why:
                 raise
         else:
             return broker
@@ -98,11 +107,18 @@ class Broker:
     """A broker process and its files; made by :func:`start`."""
 
     def __init__(
-        self, kind: Kind, port: int, *, host: str = "127.0.0.1", access_control: AccessControl = NO_ACCESS_CONTROL
+        self,
+        kind: Kind,
+        port: int,
+        *,
+        websocket_port: int | None = None,
+        host: str = "127.0.0.1",
+        access_control: AccessControl = NO_ACCESS_CONTROL,
     ) -> None:
         if access_control.certificates:
             access_control.certificates.server_context()  # raises for a file that cannot be used
         self.kind, self.port, self.host, self.guard = kind, port, host, access_control
+        self.websocket_port = websocket_port
         self.pid = 0
         self._home = Path(tempfile.mkdtemp(prefix="pyraft-broker-"))
         self._process: subprocess.Popen[str] | None = None
@@ -113,7 +129,14 @@ class Broker:
     @property
     def url(self) -> str:
         """The URL for clients."""
-        return f"mqtt{'s' if self.guard.certificates else ''}://{_reachable(self.host)}:{self.port}"
+        return f"mqtt{'s' if self.guard.certificates else ''}://{reachable(self.host)}:{self.port}"
+
+    @property
+    def websocket_url(self) -> str | None:
+        """The URL for browsers, if it listens for WebSockets."""
+        if self.websocket_port is None:
+            return None
+        return f"ws{'s' if self.guard.certificates else ''}://{reachable(self.host)}:{self.websocket_port}{PATH}"
 
     def __str__(self) -> str:
         return f"{self.kind} at {self.url}"
@@ -141,7 +164,7 @@ class Broker:
     def answers(self) -> bool:
         """Whether its port accepts connections."""
         try:
-            with socket.create_connection((_reachable(self.host), self.port), timeout=5.0):
+            with socket.create_connection((reachable(self.host), self.port), timeout=5.0):
                 return True
         except OSError:
             return False
@@ -199,7 +222,8 @@ class Broker:
     def _command(self) -> Sequence[str]:
         if self.kind == "embedded":
             settings = self._kept("guard.json", msgspec.json.encode(self.guard).decode())
-            return (sys.executable, "-m", "pyraft_lab.network.embedded", self.host, str(self.port), settings)
+            also = [] if self.websocket_port is None else [str(self.websocket_port)]
+            return (sys.executable, "-m", "pyraft_lab.network.embedded", self.host, str(self.port), settings, *also)
         path = mosquitto()
         if path is None:
             raise NetworkFailed(self.url, "mosquitto is not installed; install it or use the embedded broker")
@@ -223,20 +247,30 @@ class Broker:
             # As root mosquitto would switch to another user, which cannot read these settings.
             *(["user root"] if os.geteuid() == 0 else []),
             *self._entrance(),
+            *self._websockets(),
         )
 
     def _entrance(self) -> Sequence[str]:
         """The settings for access: anonymous or by account, with TLS if there are certificates."""
-        files = self.guard.certificates
-        tls = [f"cafile {files.authority}", f"certfile {files.certificate}", f"keyfile {files.key}"] if files else []
         if not self.guard.accounts:
-            return ["allow_anonymous true", *tls]
+            return ["allow_anonymous true", *self._tls()]
         passwords = self._kept("passwords", password_file(self.guard.accounts))
         rules = self._kept("rules", access_list(self.guard.cluster, self.guard.accounts))
-        return ["allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}", *tls]
+        return ["allow_anonymous false", f"password_file {passwords}", f"acl_file {rules}", *self._tls()]
+
+    def _websockets(self) -> Sequence[str]:
+        """A second listener, for browsers; the accounts are those of all listeners."""
+        if self.websocket_port is None:
+            return []
+        return [f"listener {self.websocket_port} {self.host}", "protocol websockets", *self._tls()]
+
+    def _tls(self) -> Sequence[str]:
+        """The certificates of one listener."""
+        files = self.guard.certificates
+        return [f"cafile {files.authority}", f"certfile {files.certificate}", f"keyfile {files.key}"] if files else []
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """An address for other machines, if the broker listens at all of its addresses."""
     if host != "0.0.0.0":  # noqa: S104
         return host

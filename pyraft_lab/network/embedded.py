@@ -1,6 +1,8 @@
 """A broker for machines without mosquitto: MQTT 3.1.1 in pure Python, in a process of its own.
 
-    python -m pyraft_lab.network.embedded 127.0.0.1 1883 [SETTINGS]
+    python -m pyraft_lab.network.embedded 127.0.0.1 1883 SETTINGS [9001]
+
+The last number is the port for WebSockets, which need the package ``websockets``.
 
 A cluster needs few features: QoS 0 and 1, retained messages, last wills, passwords and access lists. No broker that
 pip installs provides these reliably: amqtt loses clients that connect together and, from Python 3.12, the last messages
@@ -34,24 +36,32 @@ READY = "embedded broker running"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve at the host and port in the arguments, until the process is killed."""
-    host, port, *settings = arguments
-    access_control = (
-        msgspec.json.decode(Path(settings[0]).read_bytes(), type=AccessControl) if settings else NO_ACCESS_CONTROL
-    )
+    """Serve at the host and ports in the arguments, until the process is killed."""
+    host, port, *more = arguments
+    access_control = msgspec.json.decode(Path(more[0]).read_bytes(), type=AccessControl) if more else NO_ACCESS_CONTROL
     try:
-        asyncio.run(_serve_and_say(host, int(port), access_control))
+        asyncio.run(_serve_and_say(host, int(port), access_control, [int(one) for one in more[1:]]))
     except OSError as failed:
         sys.stderr.write(f"Error: {failed}\n")
         return 1
     return 0
 
 
-async def serve(host: str, port: int, *, access_control: AccessControl = NO_ACCESS_CONTROL) -> asyncio.Server:
-    """Accept connections until the process ends; ``OSError`` if the address cannot be used."""
+async def serve(
+    host: str, port: int, *, access_control: AccessControl = NO_ACCESS_CONTROL, websocket_ports: Sequence[int] = ()
+) -> Sequence[asyncio.Server]:
+    """Accept connections until the process ends, also on WebSockets; ``OSError`` if an address cannot be used."""
     hub = Hub(Access(access_control.cluster, access_control.accounts))
     tls = access_control.certificates.server_context() if access_control.certificates else None
-    return await asyncio.get_running_loop().create_server(lambda: Connection(hub), host, port, ssl=tls)
+    loop = asyncio.get_running_loop()
+    servers = [await loop.create_server(lambda: Connection(hub), host, port, ssl=tls)]
+    if websocket_ports:
+        from pyraft_lab.network.websocket import WebSocketConnection
+
+        servers += [
+            await loop.create_server(lambda: WebSocketConnection(hub), host, one, ssl=tls) for one in websocket_ports
+        ]
+    return servers
 
 
 class Connection(asyncio.Protocol):
@@ -74,11 +84,11 @@ class Connection(asyncio.Protocol):
         self._session.lost()
 
 
-async def _serve_and_say(host: str, port: int, access_control: AccessControl) -> None:
-    async with await serve(host, port, access_control=access_control) as server:
-        sys.stderr.write(READY + "\n")
-        sys.stderr.flush()
-        await server.serve_forever()
+async def _serve_and_say(host: str, port: int, access_control: AccessControl, websocket_ports: Sequence[int]) -> None:
+    servers = await serve(host, port, access_control=access_control, websocket_ports=websocket_ports)
+    sys.stderr.write(READY + "\n")
+    sys.stderr.flush()
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@
 All methods work from any thread.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable
 
+from pyraft_lab.concurrency import has_threads, wait_here
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import PyraftError, Timeout
 from pyraft_lab.network.codec import Envelope
@@ -111,10 +113,22 @@ class Gate:
 
     def wait(self, predicate: Predicate = lambda _: True, *, timeout: float = 5.0) -> Held:
         """Block until the gate holds a message with ``predicate(message)``; the first one. ``timeout`` in seconds."""
+        if not has_threads():
+            return wait_here(self._arrival(predicate, timeout))
         with self._changed:
             if not self._changed.wait_for(lambda: any(map(predicate, self._waiting.values())), timeout):
                 raise Timeout("a matching message at the gate", timeout)
             return next(filter(predicate, self._waiting.values()))
+
+    async def _arrival(self, predicate: Predicate, timeout: float) -> Held:  # noqa: ASYNC109
+        """The same without blocking the loop, which also runs the nodes."""
+        try:
+            async with asyncio.timeout(timeout):
+                while (found := next(filter(predicate, self._waiting.values()), None)) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+                return found
+        except TimeoutError:
+            raise Timeout("a matching message at the gate", timeout) from None
 
     def holds(self, held: Held) -> bool:
         """Whether the gate keeps this message; an endpoint asks before it sends."""

@@ -23,9 +23,8 @@ from msgspec import structs
 from pyraft_lab.arguments import instance, integer, seconds
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
-from pyraft_lab.extras import needed
 from pyraft_lab.network import passwords
-from pyraft_lab.network.address import Address, Certificates, topic_word
+from pyraft_lab.network.address import Address, Certificates, Settings, topic_word
 from pyraft_lab.network.base import (
     Connected,
     Counters,
@@ -38,12 +37,10 @@ from pyraft_lab.network.base import (
     SessionTakenOver,
 )
 from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
-from pyraft_lab.network.connection import Deliver, Settings, cancellable, connected, failure, is_final
+from pyraft_lab.network.connection import Deliver, cancellable, connected, failure, is_final
+from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will, check, tls_context
 from pyraft_lab.network.parts import MARK, Assembly, Bulk, in_parts
 from pyraft_lab.network.presence import Claim, NextStep, Presence
-
-with needed("aiomqtt"):
-    import aiomqtt
 
 log = logging.getLogger(__name__)
 CLAIM_TIMEOUT = 0.5
@@ -65,10 +62,11 @@ class MqttNetwork:
     ) -> None:
         self.cluster = topic_word("cluster", cluster)
         self.address = _with_password(Address.parse(broker), cluster)
+        check(self.address)
         self.qos: Literal[0, 1] = 1 if integer("qos", qos, 0, 1) else 0
         self.keepalive, self.timeout = integer("keepalive", keepalive, 1, 65535), seconds("timeout", timeout)
         known = Certificates() if certificates is None else instance("certificates", certificates, Certificates)
-        self.tls = known.context() if self.address.tls else None
+        self.tls = tls_context(known) if self.address.tls else None
 
     async def join(self, node: NodeId, mailbox: Mailbox) -> Endpoint:
         """Connect; ``NetworkFailed`` if the broker cannot be reached, ``DuplicateNode`` if the node is already up."""
@@ -91,9 +89,7 @@ class MqttNetwork:
         """A topic below ``node``."""
         return "/".join(map(str, ("pyraft", self.cluster, node, *levels)))
 
-    def connect(
-        self, name: str, deliver: Deliver, *, will: aiomqtt.Will | None = None
-    ) -> AbstractAsyncContextManager[aiomqtt.Client]:
+    def connect(self, name: str, deliver: Deliver, *, will: Will | None = None) -> AbstractAsyncContextManager[Client]:
         """One connection whose client id is derived from ``name``; every message goes straight to ``deliver``."""
         settings = Settings(address=self.address, tls=self.tls, keepalive=self.keepalive, timeout=self.timeout)
         return connected(settings, f"pyraft-{self.cluster}-{name}", deliver, will=will)
@@ -111,7 +107,7 @@ class MqttEndpoint:
         self._ready = asyncio.Event()
         self._moves: asyncio.Queue[NextStep] = asyncio.Queue()
         self._presence = Presence(self._process)
-        self._client: aiomqtt.Client | None = None
+        self._client: Client | None = None
         self._deadline = asyncio.get_running_loop().time() + network.timeout
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None
@@ -141,7 +137,7 @@ class MqttEndpoint:
         client, self._client = self._client, None
         self._presence = Presence(self._process)  # _guard does not defend a claim that was given up
         if client is not None:
-            with suppress(aiomqtt.MqttError):
+            with suppress(MqttError):
                 await client.publish(self._presence_topic, b"", retain=True, timeout=1.0)
         if self._keeping is not None:
             self._keeping.cancel()
@@ -166,7 +162,7 @@ class MqttEndpoint:
     async def _session(self) -> Exception:
         """One connection from start to end; returns the reason of its end."""
         end: Exception = ConnectionError("the connection ended")
-        will = aiomqtt.Will(self._presence_topic, b"", qos=1, retain=True)
+        will = Will(self._presence_topic, b"", qos=1, retain=True)
         try:
             async with (
                 self._network.connect(self._name, self._deliver, will=will) as client,
@@ -178,11 +174,11 @@ class MqttEndpoint:
                 group.create_task(self._guard(client))
                 group.create_task(self._write(client))
                 group.create_task(self._write_bulk(client))
-        except* (aiomqtt.MqttError, DuplicateNode, TimeoutError) as ended:
+        except* (MqttError, DuplicateNode, TimeoutError) as ended:
             end = _first_of(ended)
         return end
 
-    async def _claim(self, client: aiomqtt.Client) -> None:
+    async def _claim(self, client: Client) -> None:
         """Claim this node's id, and wait until it is granted (:mod:`pyraft_lab.network.presence`)."""
         self._presence, self._moves = Presence(self._process), asyncio.Queue()
         inbox = self._network.topic(self._node, "in", "+")
@@ -207,7 +203,7 @@ class MqttEndpoint:
         async with asyncio.timeout(seconds):
             return await self._moves.get()
 
-    async def _guard(self, client: aiomqtt.Client) -> None:
+    async def _guard(self, client: Client) -> None:
         """Defend the id against later claims."""
         while True:
             match await self._moves.get():
@@ -219,12 +215,12 @@ class MqttEndpoint:
                 case _:
                     pass
 
-    async def _read(self, client: aiomqtt.Client) -> None:
+    async def _read(self, client: Client) -> None:
         """Wait for the end of the connection; messages do not come this way (``_straight_to``)."""
         async for _ in client.messages:
             pass
 
-    async def _write(self, client: aiomqtt.Client) -> None:
+    async def _write(self, client: Client) -> None:
         """Publish everything that is ready together; what becomes ready meanwhile joins the next publish."""
         while True:
             await self._ready.wait()
@@ -234,7 +230,7 @@ class MqttEndpoint:
                     frame = self._frame(envelopes)
                     group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
 
-    async def _write_bulk(self, client: aiomqtt.Client) -> None:
+    async def _write_bulk(self, client: Client) -> None:
         """Publish large messages in parts: small messages leave in between."""
         while True:
             dst, envelope = await self._bulk.next()
@@ -277,7 +273,7 @@ class MqttEndpoint:
         elif was_up:
             self._mailbox.notice(Disconnected(where, failure(self._network.address, why).why))
 
-    def _deliver(self, message: aiomqtt.Message) -> None:
+    def _deliver(self, message: Message) -> None:
         """Handle an incoming message; anything invalid ends here."""
         match message.topic.value.split("/"), message.payload:
             case [_, _, _, "in", src], bytes(frame) if not message.retain:

@@ -15,14 +15,11 @@ from typing import Self
 
 from msgspec import Struct
 
-from pyraft_lab.extras import needed
 from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
+from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will
 from pyraft_lab.network.parts import LARGE, MARK, Assembly, in_parts
-
-with needed("aiomqtt"):
-    import aiomqtt
 
 log = logging.getLogger(__name__)
 GOODBYE_TIMEOUT = 1.0
@@ -70,7 +67,7 @@ class MqttSession:
         self._ready = asyncio.Event()
         self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._keeping: asyncio.Task[None] | None = None
-        self._client: aiomqtt.Client | None = None
+        self._client: Client | None = None
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -104,10 +101,10 @@ class MqttSession:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
 
-    async def _publish_goodbye(self, client: aiomqtt.Client) -> None:
+    async def _publish_goodbye(self, client: Client) -> None:
         if self._will is not None:
             self._waiting.append(Publication(self._topic(self._will), b"", retain=True))
-        with suppress(aiomqtt.MqttError, TimeoutError):  # the broker ended first
+        with suppress(MqttError, TimeoutError):  # the broker ended first
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._publish_all(client)
 
@@ -133,7 +130,7 @@ class MqttSession:
     async def _session(self) -> Exception:
         """One connection; returns the reason of its end."""
         end: Exception = ConnectionError("the connection ended")
-        will = None if self._will is None else aiomqtt.Will(self._topic(self._will), b"", qos=1, retain=True)
+        will = None if self._will is None else Will(self._topic(self._will), b"", qos=1, retain=True)
         try:
             async with (
                 self._network.connect(self._name, self._on_message, will=will) as client,
@@ -147,22 +144,22 @@ class MqttSession:
                 if not self._up.done():
                     self._up.set_result(None)
                 group.create_task(self._write(client))
-        except* aiomqtt.MqttError as ended:
+        except* MqttError as ended:
             end = _first(ended)
         return end
 
-    async def _write(self, client: aiomqtt.Client) -> None:
+    async def _write(self, client: Client) -> None:
         while True:
             await self._ready.wait()
             self._ready.clear()
             await self._publish_all(client)
 
-    async def _publish_all(self, client: aiomqtt.Client) -> None:
+    async def _publish_all(self, client: Client) -> None:
         while self._waiting:
             one = self._waiting.popleft()
             await cancellable(client.publish(one.topic, one.payload, retain=one.retain))
 
-    def _on_message(self, message: aiomqtt.Message) -> None:
+    def _on_message(self, message: Message) -> None:
         prefix = len(self._topic(""))
         if isinstance(message.payload, bytes):
             if message.retain and not self._wants_retained:
@@ -184,7 +181,7 @@ class MqttSession:
             return None
 
 
-async def _read(client: aiomqtt.Client) -> None:
+async def _read(client: Client) -> None:
     """Wait for the end of the connection; messages are delivered directly."""
     async for _ in client.messages:
         pass

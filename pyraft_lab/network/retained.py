@@ -3,12 +3,9 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from pyraft_lab.extras import needed
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork
-
-with needed("aiomqtt"):
-    import aiomqtt
+from pyraft_lab.network.mqtt_client import Message, MqttError
 
 QUIET = 0.3
 """Seconds without a message after which a broker has sent all retained ones; it sends them at once."""
@@ -20,7 +17,7 @@ async def retained(network: MqttNetwork) -> Mapping[str, bytes]:
     more = asyncio.Event()
     prefix = network.topic("")
 
-    def hear(message: aiomqtt.Message) -> None:
+    def hear(message: Message) -> None:
         if message.retain and isinstance(message.payload, bytes):
             kept[message.topic.value.removeprefix(prefix)] = message.payload
             more.set()
@@ -30,7 +27,7 @@ async def retained(network: MqttNetwork) -> Mapping[str, bytes]:
             await cancellable(client.subscribe(network.topic("#"), qos=1))
             while await _set_within(more, QUIET):
                 more.clear()
-    except aiomqtt.MqttError as failed:
+    except MqttError as failed:
         raise failure(network.address, failed) from failed
     return dict(sorted(kept.items()))
 
@@ -41,7 +38,7 @@ async def clear(network: MqttNetwork, topics: Sequence[str]) -> Sequence[str]:
         async with network.connect(network.secret("clear"), lambda _: None) as client:
             for topic in topics:
                 await cancellable(client.publish(network.topic(topic), b"", qos=1, retain=True))
-    except aiomqtt.MqttError as failed:
+    except MqttError as failed:
         raise failure(network.address, failed) from failed
     left = await retained(network)
     return [topic for topic in topics if topic in left]

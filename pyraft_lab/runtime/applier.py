@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, assert_never
 
+from pyraft_lab.concurrency import to_thread
 from pyraft_lab.engine.commands import Apply, RestoreMachine, TakeSnapshot
 from pyraft_lab.engine.log import Entry, SnapshotMeta, byte_size
 from pyraft_lab.engine.types import ORIGIN, LogId
@@ -100,7 +101,7 @@ class Applier:
 
     async def _build(self, send_request: TakeSnapshot, copy: Sessions, cause: EventId) -> None:
         """Serialize a copy in another thread, pass the bytes to the disk, and report the snapshot."""
-        data = await asyncio.to_thread(copy.snapshot)
+        data = await to_thread(copy.snapshot)
         meta = SnapshotMeta(
             last=send_request.last,
             membership=send_request.membership,

@@ -1,4 +1,4 @@
-"""A node's side of `pyraft_lab.client`: each batch is proposed once, and one read serves many queries."""
+"""A live node's side of clients: it carries out what `client.serving` decides, and refuses what is too much."""
 
 import asyncio
 from asyncio import Future
@@ -7,7 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from pyraft_lab.client.requests import FindOutcome, OpenSession, ReadMany, Request, WriteBatch
+from pyraft_lab.client.requests import FindOutcome, Request, WriteBatch
+from pyraft_lab.client.serving import BatchName, EnsureRead, ProposeBatch, WaitForBatch, decide, reply
 from pyraft_lab.engine.events import ReadPolicy
 from pyraft_lab.engine.log import Normal
 from pyraft_lab.engine.types import LogId
@@ -15,7 +16,7 @@ from pyraft_lab.errors import OutcomeUnknown, Overloaded
 from pyraft_lab.machine import Sessions
 from pyraft_lab.pending_requests import Outcome, RequestFailed, WriteApplied, to_error
 from pyraft_lab.runtime.lifecycle import NodeLifecycle
-from pyraft_lab.session import Answer, Rejected, Value
+from pyraft_lab.session import Answer, Rejected
 
 MOST_BATCHES = 1024
 """Batches that one node handles at a time; beyond that it raises ``Overloaded`` with a time to retry."""
@@ -47,43 +48,37 @@ class ClientRequests:
     ) -> None:
         self._life, self._machine, self._ensure = life, machine, ensure
         self._max_waiting, self._deadline = max_waiting, deadline
-        self._pending: dict[tuple[int, int], Pending] = {}
+        self._pending: dict[BatchName, Pending] = {}
         self._bytes = 0
 
     async def serve(self, request: Request) -> Any:
         """The reply to one request; raises a node handle's errors, and ``Overloaded`` instead of waiting for room."""
-        match request:
-            case WriteBatch(data, client, serial):
-                return await self._write(data, (client, serial))
-            case FindOutcome(client, serial):
-                return await self._find((client, serial))
-            case ReadMany(queries, policy):
+        match decide(request, self._pending):
+            case ProposeBatch(name, data):
                 self._check_room()
-                await self._ensure(policy)
-                return tuple(map(self._answer, queries))
-            case OpenSession():
-                self._check_room()
-                return (await self._ensure("index")).index
+                return await self._decided(self._propose(name, data))
+            case WaitForBatch(name):
+                return await self._decided(self._pending[name].outcome)
+            case EnsureRead(policy):
+                return await self._read(request, policy)
 
-    async def _write(self, data: bytes, name: tuple[int, int]) -> Answer:
-        """Propose a batch, unless it is already in progress."""
-        if name not in self._pending:
+    def _propose(self, name: BatchName, data: bytes) -> "Future[Outcome]":
+        (outcome,) = self._life.running_driver().requests.write((Normal(data),))
+        self._pending[name] = Pending(asyncio.get_running_loop().time(), len(data), outcome)
+        self._bytes += len(data)
+        outcome.add_done_callback(lambda _: self._settled(name))
+        return outcome
+
+    async def _read(self, request: Request, policy: ReadPolicy) -> Any:
+        """Look in the machine, once it holds everything a read must see."""
+        assert not isinstance(request, WriteBatch), "a batch is proposed or waited for"
+        if not isinstance(request, FindOutcome):
             self._check_room()
-            (outcome,) = self._life.running_driver().requests.write((Normal(data),))
-            self._pending[name] = Pending(asyncio.get_running_loop().time(), len(data), outcome)
-            self._bytes += len(data)
-            outcome.add_done_callback(lambda _: self._settled(name))
-        return await self._decided(self._pending[name].outcome)
+        at = await self._ensure(policy)
+        return reply(request, at.index, query=self._query, outcome=self._machine.outcome)
 
-    def _settled(self, name: tuple[int, int]) -> None:
+    def _settled(self, name: BatchName) -> None:
         self._bytes -= self._pending.pop(name).size
-
-    async def _find(self, name: tuple[int, int]) -> Answer | None:
-        """Wait for a batch in progress; else look in the machine, once it has applied all earlier commits."""
-        if name in self._pending:
-            return await self._decided(self._pending[name].outcome)
-        await self._ensure("index")
-        return self._machine.outcome(*name)
 
     async def _decided(self, outcome: "Future[Outcome]") -> Answer:
         try:
@@ -100,13 +95,12 @@ class ClientRequests:
             case other:
                 raise AssertionError(f"a batch of writes cannot end as {other}")
 
-    def _answer(self, query: Any) -> Value | Rejected:
-        """The machine's answer; an exception of the machine becomes a rejected answer, so only this caller sees it."""
+    def _query(self, query: Any) -> Any:
+        """The machine's value; an exception of the machine becomes a rejected answer, so only this caller sees it."""
         try:
-            answer = self._machine.query(query)
+            return self._machine.query(query)
         except Exception as bug:  # noqa: BLE001 (the machine is the user's)
             return Rejected(f"{type(bug).__name__}: {bug}")
-        return answer if isinstance(answer, Rejected) else Value(answer)
 
     def _check_room(self) -> None:
         """Raise ``Overloaded`` if too much is in progress; the time to retry grows with the present delays."""

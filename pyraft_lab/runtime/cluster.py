@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from pyraft_lab.arguments import flag, functions, instance, node_id, seconds
 from pyraft_lab.client.requests import Request
+from pyraft_lab.concurrency import need_processes
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.rules import RAFT, Rules
@@ -63,6 +64,7 @@ class LocalCluster(Cluster):
         """With ``processes=True`` make a ``ProcessCluster``, which has the same methods."""
         if not flag("processes", processes):
             return super().__new__(cls)
+        need_processes("use LocalCluster() without processes=True")
         with needed("aiomqtt"):
             from pyraft_lab.runtime.processes import ProcessCluster
 

@@ -8,18 +8,18 @@ from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from copy import copy
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from msgspec.structs import replace
 
 from pyraft_lab.arguments import MAX_NODES, directory, integer, node_pair, probability, seconds, sides, time_range
 from pyraft_lab.cell_lifecycle import end_with_the_cell
+from pyraft_lab.concurrency import need_processes, to_thread
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.membership import ChangeLike
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import ConfigError, Fatal, PyraftError, Timeout, UnknownNode
 from pyraft_lab.loop_thread import LoopOwner, LoopThread
-from pyraft_lab.network import broker as brokers
 from pyraft_lab.network.address import Address, topic_word
 from pyraft_lab.network.faults import LinkFaults
 from pyraft_lab.pending_requests import WriteResponse
@@ -28,8 +28,13 @@ from pyraft_lab.runtime.metrics import Metrics, leader_of
 from pyraft_lab.trace.record import Kind
 from pyraft_lab.trace.trace import Trace
 
+if TYPE_CHECKING:
+    from pyraft_lab.network.broker import Broker
+
 T = TypeVar("T")
 NOT_RUNNING = Fatal("the cluster is not running; use it inside 'async with LocalCluster(...) as cluster:'")
+CLOSING: set[asyncio.Task[None]] = set()
+"""The clusters that close on the loop of their caller, because a cell runs again."""
 
 
 def _place(storage: str | Path) -> str | Path:
@@ -56,7 +61,7 @@ class Cluster(ABC):
 
     trace: Trace
     """What happened, as frames and as a story."""
-    broker: brokers.Broker | None
+    broker: "Broker | None"
     """The broker that the cluster started, if it did."""
 
     def __init__(
@@ -93,7 +98,8 @@ class Cluster(ABC):
         self._thread = LoopThread(f"raft cluster {self._name}")
         self._thread.start()
         try:
-            await asyncio.to_thread(end_with_the_cell, self._ending())
+            await to_thread(end_with_the_cell, self._ending())
+            await asyncio.gather(*CLOSING, return_exceptions=True)
             await self._thread.home.run(self._begin_once())
         except BaseException:
             await self.close()
@@ -105,22 +111,47 @@ class Cluster(ABC):
 
     async def close(self) -> None:
         """Stop all nodes, the network, the thread, and the broker if the cluster started it; may be called twice."""
-        await asyncio.shield(asyncio.to_thread(self._close))
-
-    def _close(self) -> None:
-        """Close in a thread that may block: it goes on even if the caller is cancelled."""
-        thread, self._thread = self._thread, None
-        self._ends.clear()
+        thread = self._take_thread()
         if thread is None:
             return
+        if thread.is_guest:
+            await asyncio.shield(self._close_guest(thread))
+        else:
+            await asyncio.shield(asyncio.to_thread(self._close, thread))
+
+    def _take_thread(self) -> LoopThread | None:
+        """The thread, for the one caller that ends it."""
+        thread, self._thread = self._thread, None
+        self._ends.clear()
+        return thread
+
+    def _close(self, thread: LoopThread) -> None:
+        """Close in a thread that may block: it goes on even if the caller is cancelled."""
         try:
-            thread.home.submit(self._end()).result()
+            thread.home.wait(self._end())
         finally:
             thread.stop(NOT_RUNNING)
 
+    async def _close_guest(self, thread: LoopThread) -> None:
+        """The same on the caller's own loop."""
+        try:
+            await self._end()
+        finally:
+            thread.stop(NOT_RUNNING)
+
+    def _close_with_the_cell(self) -> None:
+        """Close for a cell that runs again; on its own loop that takes a moment, for which the next cluster waits."""
+        thread = self._take_thread()
+        if thread is not None and thread.is_guest:
+            closing = thread.home.loop.create_task(self._close_guest(thread))
+            CLOSING.add(closing)
+            closing.add_done_callback(CLOSING.discard)
+        elif thread is not None:
+            self._close(thread)
+
     def _ending(self) -> Callable[[], None]:
         """The function with which the next run of this notebook cell ends the cluster; a closed cluster needs none."""
-        self._ends = ends = [self._close]
+        self._ends = ends = [self._close_with_the_cell]
 
         def end() -> None:
             for each in tuple(ends):
@@ -148,11 +179,14 @@ class Cluster(ABC):
         """Start the nodes on the cluster's own thread; ``_stack`` holds the undo of each part."""
 
     async def _start_broker(self) -> None:
-        self.broker = await self._in_thread(brokers.start, lambda broker: broker.stop())
+        need_processes("name the URL of a broker that runs elsewhere, such as ws://host:9001")
+        from pyraft_lab.network.broker import start
+
+        self.broker = await self._in_thread(start, lambda broker: broker.stop())
 
     async def _in_thread(self, make: Callable[[], T], end: Callable[[T], None]) -> T:
         """Run ``make`` in a thread and register ``end``; also if cancelled, because a thread cannot be cancelled."""
-        making = asyncio.ensure_future(asyncio.to_thread(make))
+        making = asyncio.ensure_future(to_thread(make))
         self._stack.push_async_callback(_undo, making, end)
         return await asyncio.shield(making)
 
@@ -280,4 +314,4 @@ class Cluster(ABC):
 async def _undo(making: "asyncio.Future[T]", end: Callable[[T], None]) -> None:
     (made,) = await asyncio.gather(making, return_exceptions=True)
     if not isinstance(made, BaseException):
-        await asyncio.to_thread(end, made)
+        await to_thread(end, made)

@@ -28,7 +28,8 @@ def connect(
     """A client without ``await`` for the cluster at this broker; use it in a ``with`` block.
 
     A call raises ``Timeout`` after ``deadline`` seconds. ``max_bytes`` and the other errors are those of
-    :class:`~pyraft_lab.runtime.client.Client`. ``NetworkFailed`` says why the broker cannot be reached.
+    :class:`~pyraft_lab.runtime.client.Client`. ``NetworkFailed`` says why the broker cannot be reached. In a browser
+    that cannot suspend a call, ``PyraftError`` says to await :meth:`Remote.connect` instead.
     """
     return Connection(
         text("url", url),
@@ -54,7 +55,7 @@ class Connection:
         self._thread = LoopThread(f"client of {self._cluster}")
         self._thread.start()
         try:
-            self._client = self._thread.home.submit(self._open()).result()
+            self._client = self._thread.home.wait(self._open())
         except BaseException:
             self.close()
             raise
@@ -70,7 +71,7 @@ class Connection:
         thread, self._thread, self._client = self._thread, None, None
         if thread is not None:
             try:
-                thread.home.submit(self._stack.aclose()).result()
+                thread.home.wait(self._stack.aclose())
             finally:
                 thread.stop(CLOSED)
 
@@ -104,4 +105,4 @@ class Connection:
     def _wait(self, call: Callable[[Client], Coroutine[Any, Any, Any]]) -> Any:
         if self._thread is None or self._client is None:
             raise PyraftError("this connection is not open; use it inside 'with connect(...) as kv:'")
-        return self._thread.home.submit(call(self._client)).result()
+        return self._thread.home.wait(call(self._client))

@@ -14,6 +14,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from pyraft_lab.concurrency import to_thread
+
 log = logging.getLogger(__name__)
 
 
@@ -42,7 +44,7 @@ class Hook:
 
     async def _called(self, facts: tuple[Any, ...]) -> None:
         if self._loop is None:
-            await _settled(await asyncio.to_thread(self._act, *facts))
+            await _settled(await to_thread(self._act, *facts))
         elif self._loop is asyncio.get_running_loop():
             await _settled(self._act(*facts))
         elif self._loop.is_closed():

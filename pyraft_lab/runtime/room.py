@@ -23,6 +23,8 @@ from pyraft_lab.trace.record import Record
 
 TOPIC = "room"
 SLOWEST = 1000
+LONGEST_NAME = 32
+"""The characters of a learner's name."""
 
 
 class Room(Struct, frozen=True, kw_only=True):
@@ -41,12 +43,13 @@ class Room(Struct, frozen=True, kw_only=True):
 
 
 class Playing(Struct, frozen=True, kw_only=True):
-    """How a node is played: the number of right answers, of all answers, and the present question."""
+    """How a node is played: the number of right answers, of all answers, the present question, the learner's name."""
 
     by_hand: bool
     right: int = 0
     given: int = 0
     asked: str = ""
+    name: str = ""
 
 
 class SeatPlayer(Protocol):

@@ -19,12 +19,14 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Self
 
 import msgspec
 from msgspec.structs import replace
 
+from pyraft_lab.concurrency import suspender
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import Fatal
 from pyraft_lab.loop_thread import LoopThread
@@ -176,9 +178,9 @@ class FollowedTrace(Trace):
         self._line: MqttSession | None = None
         self._thread = LoopThread(f"trace of {cluster}")
         self._thread.start()
-        up = self._thread.home.submit(self._open())
+        self._listening: asyncio.Task[None] | None = None
         try:
-            self._listening = up.result()
+            self._connect()
         except BaseException:
             self.close()
             raise
@@ -188,6 +190,24 @@ class FollowedTrace(Trace):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _connect(self) -> None:
+        """Wait for the broker; a guest on the loop that runs cannot, and connects soon."""
+        home = self._thread.home
+        if home.is_here and suspender() is None:
+            self._up = home.submit(self._open())
+        else:
+            self._up = Future()
+            home.wait(self._open())
+            self._up.set_result(None)
+
+    async def connected(self) -> None:
+        """Return once the broker is connected; ``NetworkFailed`` says why it cannot be reached.
+
+        Only where Python has neither threads nor a way to suspend a call, as in some browsers, is there anything left
+        to wait for after ``Trace.follow``.
+        """
+        await asyncio.wrap_future(self._up)
 
     def __call__(self, record: Record) -> None:
         """Add a record; if a user stopped the node, its silence is not reported."""
@@ -207,9 +227,11 @@ class FollowedTrace(Trace):
     def close(self) -> None:
         """Stop following; the collected records stay."""
         self.is_open = False
+        if self._thread.is_guest and self._listening is not None:
+            self._listening.cancel()
         self._thread.stop(Fatal("the trace is closed"))
 
-    async def _open(self) -> "asyncio.Task[None]":
+    async def _open(self) -> None:
         topic = f"followers/{self._network.address.username or secrets.token_hex(4)}"
         self._line = line = MqttSession(
             self._network,
@@ -219,8 +241,12 @@ class FollowedTrace(Trace):
             will=topic,
             connected=lambda: self._presence.connected(now=time.monotonic()),
         )
-        await line.open()
-        return asyncio.create_task(self._follow(line, topic))
+        try:
+            await line.open()
+        except BaseException:
+            self.is_open = False
+            raise
+        self._listening = asyncio.create_task(self._follow(line, topic))
 
     async def _follow(self, line: MqttSession, topic: str) -> None:
         """Publish a hello, and collect what arrives."""

@@ -109,7 +109,7 @@ def reach(transition: Transition, client: int, request: int) -> None:
 def deliver_outcomes(transition: Transition) -> None:
     """Deliver the nodes' outcomes to the clients."""
     for node, outcome in transition.outcomes:
-        for asked in _waiting_for(transition, outcome.request):
+        for asked in _waiting_for(transition, node, outcome.request):
             _answer(transition, asked, reply_to(transition.nodes[node], asked, outcome))
     for asked, answer in transition.answers:
         _answer(transition, asked, answer)
@@ -200,15 +200,13 @@ def _cancel(transition: Transition, client: int, timer: ClientTimer) -> None:
 
 
 def _asked(transition: Transition, client: int, ask: Ask) -> Asked:
-    """A machine's request; the first one for a call has the call's id, and the others have ids below 0."""
+    """A machine's request for a call has the call's id, unless an earlier one still has it; others have ids below 0."""
     call = _call_of(transition.clients[client].state, ask)
-    started = None if call is None else transition.calls.get(call)
-    if started is None or started.was_sent:
+    if call is not None and call in transition.calls and call not in transition.asked:
+        id = call
+    else:
         transition.own_requests += 1
         id = -transition.own_requests
-    else:
-        id = started.id
-        transition.calls[id] = replace(started, was_sent=True)
     return Asked(id=id, client=client, request=ask.request, node=ask.node, message=ask.message)
 
 
@@ -262,9 +260,11 @@ def _reach(transition: Transition, asked: Asked) -> None:
         transition.answers.append((asked, answer))
 
 
-def _waiting_for(transition: Transition, outcome: RequestId) -> list[Asked]:
+def _waiting_for(transition: Transition, node: NodeId, outcome: RequestId) -> list[Asked]:
     first = transition.asked.get(outcome)
-    return [] if first is None else [first, *(one for one in transition.asked.values() if one.shares == outcome)]
+    if first is None or first.node != node:
+        return []
+    return [first, *(one for one in transition.asked.values() if one.shares == outcome and one.node == node)]
 
 
 # Answers

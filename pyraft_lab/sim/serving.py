@@ -1,18 +1,28 @@
-"""A simulated node's side of clients: each batch is proposed once, and an answer is made of its outcome.
+"""A simulated node's side of clients: it carries out what `pyraft_lab.client.serving` decides.
 
-:mod:`pyraft_lab.runtime.client_requests` is the same for live nodes.
+:mod:`pyraft_lab.runtime.client_requests` does so at a live node.
 """
 
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 from msgspec.structs import replace
 
 from pyraft_lab.client.requests import FindOutcome, OpenSession, Operate, ReadMany, WriteBatch
+from pyraft_lab.client.serving import (
+    BatchName,
+    Decision,
+    EnsureRead,
+    ProposeBatch,
+    WaitForBatch,
+    decide,
+    reply,
+)
 from pyraft_lab.command import encode
 from pyraft_lab.engine.events import AllowRevert, ChangeMembership, Initialize, Propose, Read, TransferLeader
 from pyraft_lab.engine.events import Request as EngineRequest
 from pyraft_lab.engine.log import Configuration, Normal
-from pyraft_lab.engine.types import RequestId
+from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.machine import Rejected, Value
 from pyraft_lab.pending_requests import (
@@ -46,10 +56,11 @@ def serve(transition: Transition, asked: Asked) -> Answered | Refused | None:
     if (query := _local(asked)) is not None:
         transition.describe(Kind.READ, asked.node, detail="local")
         return _valued(node.machine.query(query.query))
-    shared = _in_progress(transition, asked)
+    todo, in_progress = _decision(transition, asked)
+    shared = in_progress[todo.name] if isinstance(todo, WaitForBatch) else None
     transition.asked[asked.id] = replace(asked, has_arrived=True, shares=shared)
-    if shared is None:
-        event = _event(asked)
+    if not isinstance(todo, WaitForBatch):
+        event = _event(asked.id, todo)
         transition.describe(kind_of(event), asked.node, detail=_purpose(asked))
         server = SimulatedDriver(transition, asked.node)
         server.step(event)
@@ -77,13 +88,8 @@ def reply_to(node: Node, asked: Asked, outcome: Outcome) -> Answered | Refused:
 
 def _read(node: Node, asked: Asked, index: int) -> Answered | Refused:
     match asked.message:
-        case OpenSession():
-            return Answered(index)
-        case FindOutcome(client, serial) | WriteBatch(client=client, serial=serial):
-            return Answered(node.machine.outcome(client, serial))
-        case ReadMany(queries):
-            values = [node.machine.query(query) for query in queries]
-            return Answered(tuple(one if isinstance(one, Rejected) else Value(one) for one in values))
+        case OpenSession() | FindOutcome() | ReadMany() as request:
+            return Answered(reply(request, index, query=node.machine.query, outcome=node.machine.outcome))
         case Query(query):
             return _valued(node.machine.query(query))
         case other:
@@ -117,38 +123,38 @@ def _local(asked: Asked) -> Query | None:
     return message if isinstance(message, Query) and message.policy == "local" else None
 
 
-def _in_progress(transition: Transition, asked: Asked) -> RequestId | None:
-    """The request for the same batch that its node has in progress; a lost answer must not make a second entry."""
-    if not isinstance(asked.message, (WriteBatch, FindOutcome)):
-        return None
-    name = (asked.message.client, asked.message.serial)
-    return next(
-        (
-            one.id
-            for one in transition.asked.values()
-            if one.node == asked.node
-            and one.has_arrived
-            and one.shares is None
-            and isinstance(one.message, WriteBatch)
-            and (one.message.client, one.message.serial) == name
-        ),
-        None,
-    )
-
-
-def _event(asked: Asked) -> EngineRequest:
-    """A request as an event of the engine."""
+def _decision(transition: Transition, asked: Asked) -> tuple[Decision | Request, Mapping[BatchName, RequestId]]:
+    """What the node does about a request, and the batches it has in progress; an operator's request stays as it is."""
     match asked.message:
-        case WriteBatch(data):
-            return Propose(requests=(asked.id,), payloads=(Normal(data),))
-        case OpenSession() | FindOutcome():
-            return Read((asked.id,), "index")
-        case ReadMany(_, policy):
-            return Read((asked.id,), policy)
+        case WriteBatch() | FindOutcome() as request:
+            in_progress = _in_progress(transition, asked.node)
+            return decide(request, in_progress), in_progress
+        case OpenSession() | ReadMany() as request:
+            return decide(request, ()), {}
         case Operate(operation):
-            return _wish(asked.id, operation)
+            return operation, {}
         case wish:
-            return _wish(asked.id, wish)
+            return wish, {}
+
+
+def _in_progress(transition: Transition, node: NodeId) -> Mapping[BatchName, RequestId]:
+    """The batches that a node has in progress, and their requests there."""
+    return {
+        (one.message.client, one.message.serial): one.id
+        for one in transition.asked.values()
+        if isinstance(one.message, WriteBatch) and one.node == node and one.has_arrived and one.shares is None
+    }
+
+
+def _event(id: RequestId, todo: ProposeBatch | EnsureRead | Request) -> EngineRequest:
+    """A request as an event of the engine."""
+    match todo:
+        case ProposeBatch(_, data):
+            return Propose(requests=(id,), payloads=(Normal(data),))
+        case EnsureRead(policy):
+            return Read((id,), policy)
+        case wish:
+            return _wish(id, wish)
 
 
 def _wish(id: RequestId, wish: Request) -> EngineRequest:

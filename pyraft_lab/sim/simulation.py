@@ -321,14 +321,23 @@ class Simulation(Controls):
         return fork
 
     def again(
-        self, *, without: Iterable[NodeId] = (), engine: Engine | None = None, record: bool = True
+        self,
+        *,
+        without: Iterable[NodeId] = (),
+        engine: Engine | None = None,
+        config: Config | None = None,
+        record: bool = True,
     ) -> "Simulation":
-        """The same cluster before its first event, in default weather; optionally smaller or under other rules."""
+        """The same cluster before its first event, in default weather; smaller, or with other rules or settings.
+
+        ``without`` names the servers that are left out.
+        """
         voters, learners, initialize = self._began.without(without)
-        seed, config, machine = self._setting.seed, self._setting.config, self._setting.machine
+        seed, machine = self._setting.seed, self._setting.machine
+        settings = self._setting.config if config is None else config
         rules = self._setting.engine if engine is None else engine
         checks = [one.fork(self.origin) for one in self._checks]
-        return Simulation(voters, seed, config=config, engine=rules, machine=machine, learners=learners,
+        return Simulation(voters, seed, config=settings, engine=rules, machine=machine, learners=learners,
                           initialize=initialize, record=record, checks=checks)  # fmt: skip
 
     def worlds(self, start: EventId, stop: EventId) -> Iterator[World]:

@@ -17,6 +17,7 @@ from concurrent.futures import Executor, Future
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
@@ -43,19 +44,6 @@ class Submits(Protocol):
     def shutdown(self, wait: bool = ..., *, cancel_futures: bool = ...) -> None:  # noqa: FBT001 (its face is given)
         """End; with ``cancel_futures`` waiting calls are not run."""
         ...
-
-
-class Serial(Executor):
-    """An executor that runs every task at once in this process, for debugging and functions that do not pickle."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Call ``fn`` now; returns a finished future."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 (the future's ``result`` raises it)
-            future.set_exception(error)
-        return future
 
 
 def spread(executor: Submits, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:

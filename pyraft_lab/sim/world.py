@@ -311,15 +311,11 @@ class Call(Struct, frozen=True, kw_only=True):
 
 
 class OpenCall(Struct, frozen=True, kw_only=True):
-    """An unanswered call; ``was_sent`` says that a request for it has left.
-
-    ``joint`` is the index of the committed joint membership whose end a membership change waits for.
-    """
+    """An unanswered call; a membership change waits for the end of the joint membership at index ``joint``."""
 
     id: RequestId
     call: Call
     began: EventId
-    was_sent: bool = False
     joint: Index | None = None
 
 

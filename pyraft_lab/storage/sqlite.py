@@ -3,12 +3,13 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TypeVar
 
 from pyraft_lab.arguments import directory as as_directory
+from pyraft_lab.concurrency import one_worker
 from pyraft_lab.engine.commands import InstallSnapshot, SaveSnapshot, StorageCommand, WriteChunk
 from pyraft_lab.engine.log import SnapshotMeta
 from pyraft_lab.engine.state import Disk
@@ -112,8 +113,8 @@ class SqliteStorage:
             opened.close()
 
 
-def _worker() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="pyraft-storage")
+def _worker() -> Executor:
+    return one_worker("pyraft-storage")
 
 
 class Opened:

@@ -17,6 +17,8 @@ from pyraft_lab.terminal import options
 
 EXAMPLES = """pyraft-lab broker
 pyraft-lab broker --port 1883 --host 0.0.0.0     for everybody in this network
+pyraft-lab broker --port 1883 --ws-port 9001 --host 0.0.0.0
+                                                 also for browsers: ws://host:9001/mqtt
 pyraft-lab broker --nodes 1,2,3 --clients ann,bob --teacher eve
                                                  only for these: prints a URL with a password for each
 pyraft-lab broker --cluster room7 --learners ann,bob --teacher eve
@@ -41,17 +43,21 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _serve(chosen: argparse.Namespace) -> int:
     stop = options.stop_on_signals()
-    await asyncio.to_thread(_check_place, chosen.host, chosen.port)
+    for port in (chosen.port, *([] if chosen.ws_port is None else [chosen.ws_port])):
+        await asyncio.to_thread(_check_place, chosen.host, port)
     guard = _access_control(chosen)
     _warn(chosen.host, guard)
     running = await asyncio.to_thread(
-        lambda: broker.start(port=chosen.port, host=chosen.host, kind=chosen.kind, access_control=guard)
+        lambda: broker.start(
+            port=chosen.port, websocket_port=chosen.ws_port, host=chosen.host, kind=chosen.kind, access_control=guard
+        )
     )
     with running:
-        for account in guard.accounts:
-            print(f"{account.part:<8} {account.name:<8} {account.url(running.url)}")
-        if not guard.accounts:
-            print(running.url)
+        for url in filter(None, (running.url, running.websocket_url)):
+            for account in guard.accounts:
+                print(f"{account.part:<8} {account.name:<8} {account.url(url)}")
+            if not guard.accounts:
+                print(url)
         sys.stdout.flush()
         return await _look_after(running, stop)
 
@@ -124,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port", type=options.count("a port", 0, 65535), default=0, metavar="N", help="0 picks a free one (default)"
+    )
+    parser.add_argument(
+        "--ws-port",
+        type=options.count("a port", 0, 65535),
+        metavar="N",
+        help="also listen here for WebSockets, for browsers; 0 picks a free one",
     )
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (default 127.0.0.1: this machine only)")
     parser.add_argument("--kind", choices=("mosquitto", "embedded"), help="which broker to start")

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, InvalidStateError, ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import groupby
 from multiprocessing import active_children
 from os import cpu_count
 from pathlib import Path
@@ -25,13 +26,13 @@ from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.short_searches import LONG, SHORT, run_searches
 from pyraft_lab.check.shrink import shrink
-from pyraft_lab.check.situations import SITUATIONS
+from pyraft_lab.check.situations import NOT_LOOKED_FOR, SITUATIONS
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.sim.faults.generate import LEVELS
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.check_settings import config_or_file, load_or_file
 from pyraft_lab.terminal.report import write_report
@@ -170,11 +171,17 @@ def _search(chosen: argparse.Namespace, engine: Engine | None, console: Console)
     return found
 
 
+def _why_not(name: str) -> str:
+    return NOT_LOOKED_FOR[name]
+
+
 def honest_lines(campaign: Campaign) -> Iterator[str]:
     """What a campaign reached, what it never reached, and what it did not judge."""
     yield f"reached: {len(SITUATIONS) - len(campaign.missed)} of {len(SITUATIONS)} situations"
     if campaign.missed:
         yield f"never reached, so nothing is said of: {', '.join(campaign.missed)}"
+    for why, names in groupby(sorted(NOT_LOOKED_FOR, key=_why_not), key=_why_not):
+        yield f"not looked for ({why}): {', '.join(names)}"
     for what, seeds in campaign.not_judged.items():
         yield f"not judged in {seeds} seeds: {what}"
     for name, rules in campaign.left_out.items():

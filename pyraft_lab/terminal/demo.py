@@ -61,7 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--network", choices=("memory", "mqtt"), default="mqtt", help="mqtt starts a broker (default)")
-    parser.add_argument("--broker", type=options.broker, metavar="URL", help="use this broker: mqtt://host:1883")
+    parser.add_argument(
+        "--broker", type=options.broker, metavar="URL", help="use this broker: mqtt://host:1883 or ws://host:9001/mqtt"
+    )
     parser.add_argument(
         "--nodes",
         type=options.count("a cluster that can lose a node", 3, MAX_NODES),

@@ -9,7 +9,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from pyraft_lab.check.explore.bounds import Bounds
-from pyraft_lab.check.explore.explorer import Report, Watcher, explore
+from pyraft_lab.check.explore.explorer import Watcher, explore
+from pyraft_lab.check.explore.report import Report
 from pyraft_lab.check.find_violation import mutant
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.errors import ConfigError

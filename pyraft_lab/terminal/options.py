@@ -55,16 +55,16 @@ def parser(name: str, about: str, examples: str) -> argparse.ArgumentParser:
     )
 
 
-def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
+def add_cluster(face: argparse.ArgumentParser, *, named: bool = True, required: bool = True) -> None:
     """Add the options for the cluster and its broker."""
     if named:
         face.add_argument("--cluster", type=cluster, default="demo", help="the name of the cluster (default demo)")
     face.add_argument(
         "--broker",
         type=broker,
-        required=True,
+        required=required,
         metavar="URL",
-        help=f"mqtt://[user:password@]host:1883, or mqtts; {HELP}",
+        help=f"mqtt://[user:password@]host:1883, or mqtts; ws://host:9001/mqtt, or wss; {HELP}",
     )
     add_certificates(face)
 
@@ -72,7 +72,10 @@ def add_cluster(face: argparse.ArgumentParser, *, named: bool = True) -> None:
 def add_certificates(face: argparse.ArgumentParser) -> None:
     """Add the options for TLS files."""
     face.add_argument(
-        "--cafile", type=old_file, metavar="FILE", help="for mqtts: the authority that signed the broker's certificate"
+        "--cafile",
+        type=old_file,
+        metavar="FILE",
+        help="for mqtts and wss: the authority that signed the broker's certificate",
     )
     face.add_argument(
         "--certfile", type=old_file, metavar="FILE", help="a client certificate, if the broker asks for one"

@@ -31,7 +31,8 @@ class CallRows:
     """One row for each client call that a node of the trace was asked, or that ended in it.
 
     A simulated call keeps its number when its client tries again at another node: that stays one row. Live nodes
-    number calls on their own, so there each node's calls have rows of their own.
+    number calls on their own, so there each node's calls have rows of their own. Requests with numbers below 0 are no
+    calls: a client makes them itself, to begin its session.
     """
 
     def __init__(self) -> None:
@@ -46,9 +47,11 @@ class CallRows:
                 self._is_simulated = any(flight.due is not None for flight in record.sent)
             if record.step is not None:
                 for asked in _asked(record.step.event):
-                    self._begin(record, asked)
+                    if asked[0] >= 0:
+                        self._begin(record, asked)
             for reply in record.replies:
-                self._end(record, reply)
+                if reply.request >= 0:
+                    self._end(record, reply)
 
     def now(self) -> Table:
         """A copy of the table as it is now."""

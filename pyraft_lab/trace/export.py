@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from pyraft_lab.engine.commands import Refuse
 from pyraft_lab.engine.events import Propose, Receive
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.engine.state import RaftState, Step
@@ -136,6 +137,8 @@ class SpanExporter:
             self._carry_on(record, root)
         for reply in record.replies:
             self._end(record.node, reply.request, self._wall_time(record), reply.error)
+        for request in _refused(record):  # the call may go on at another node
+            self._end(record.node, request, self._wall_time(record), "the node refused it")
 
     def _carry_on(self, record: Record, root: EventId) -> None:
         """One step of a write, or of a batch of them."""
@@ -240,3 +243,10 @@ def _facts(record: Record) -> dict[str, Any]:
         "raft.last": after.log.last.index,
         "raft.event": record.id,
     }
+
+
+def _refused(record: Record) -> Iterator[RequestId]:
+    """The requests that a step refuses."""
+    for command in () if record.step is None else record.step.commands:
+        if isinstance(command, Refuse):
+            yield from command.requests

@@ -122,3 +122,21 @@ SCHEMAS = {
     "gaps": GAPS,
 }
 """The columns of each frame by the frame's name."""
+
+
+def frame_columns() -> str:
+    """Every frame's columns and their meanings as Markdown, for the reference.
+
+    >>> print(frame_columns()[:59])
+    ### `trace.events`
+    <BLANKLINE>
+    | column | meaning |
+    |---|---|
+    | `id` |
+    """
+    return "\n".join(_section(name, columns) for name, columns in SCHEMAS.items())
+
+
+def _section(name: str, columns: Columns) -> str:
+    rows = (f"| `{one.name}` | {one.meaning} |" for one in columns)
+    return "\n".join((f"### `trace.{name}`", "", "| column | meaning |", "|---|---|", *rows, ""))

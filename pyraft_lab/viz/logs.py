@@ -139,7 +139,7 @@ def _draw_cells(fig: Sketch, cells: Sequence[Cell], lanes: list[int]) -> None:
 
 def _shape(row: Cell, lane: int) -> dict[str, Any]:
     solid = {"color": palette.TEXT, "width": 2.2, "dash": "solid"}
-    numeral = theme.numeral_colour(int(row.term))  # seen on the fill, whatever the page's colour is
+    numeral = theme.numeral_colour(row.term)  # seen on the fill, whatever the page's colour is
     dashed = {"color": numeral, "width": 1.8, "dash": "4px,3px"}
     return {
         "type": "rect",

@@ -14,12 +14,12 @@ from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk
 from pyraft_lab.check.situations import SITUATIONS
 from pyraft_lab.check.swarm import CHAPTERS, EXTREME, METHODS, WILD_CLOCKS, draw
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
 from pyraft_lab.engine.rules import ADVANCED, RAFT, Rules
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.sim.workload import Load
 
 HASTY = raft(replace(RAFT, waits_for_disk=accepts_before_disk))

@@ -4,15 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.explore.bounds import Bounds, choices, full_budget
-from pyraft_lab.check.explore.explorer import Report, Search, explore
+from pyraft_lab.check.explore.explorer import Search, explore
 from pyraft_lab.check.explore.explorer_state import NO_SNAPSHOTS, Crash, Deliver, ExplorerState, cluster
+from pyraft_lab.check.explore.report import Report
 from pyraft_lab.check.explore.state_space import StateSpace
 from pyraft_lab.check.explore.symmetry import Symmetry
+from pyraft_lab.check.mutants.faulty_rules import without_sessions
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.commands import SaveVote
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.events import Boot, Event
@@ -27,6 +32,9 @@ from tests.check import broken
 from tests.check.brute import brute
 
 SMALL = {
+    "a read": (2, Bounds(timeouts=1, reads=1)),
+    "a transfer": (2, Bounds(timeouts=1, transfers=1, leases=1)),
+    "a command sent again": (2, Bounds(timeouts=1, writes=1, resends=1)),
     "two servers, two timeouts": (2, Bounds(timeouts=2, writes=1)),
     "a crash": (2, Bounds(timeouts=1, crashes=1)),
     "a slow disk": (2, Bounds(timeouts=1, writes=1, instant_disk=False)),
@@ -95,8 +103,8 @@ FALLS: Mapping[str, tuple[int, Engine, Bounds, str, int]] = {
     "forgets its vote": (3, broken.ForgetsItsVote(), replace(TWO, crashes=1), "election safety", 7),
     "half is a quorum": (4, raft(broken.HALF_IS_ENOUGH), TWO, "election safety", 6),
     "does not compare logs": (3, raft(broken.IGNORES_THE_LOG), TWO, "leader completeness", 8),
-    "counts itself unflushed": (3, raft(broken.COUNTS_ITSELF_UNFLUSHED), SLOW, "leader completeness", 14),
-    "answers before it is on disk": (3, raft(broken.ANSWERS_BEFORE_THE_DISK), SLOW, "election safety", 9),
+    "counts itself unflushed": (3, raft(broken.COUNTS_ITSELF_UNFLUSHED), SLOW, "commit is backed", 8),
+    "answers before it is on disk": (3, raft(broken.ANSWERS_BEFORE_THE_DISK), SLOW, "commit is backed", 7),
 }
 each_fall = pytest.mark.parametrize(("nodes", "engine", "bounds", "name", "length"), FALLS.values(), ids=FALLS.keys())
 
@@ -170,13 +178,15 @@ def reached(report: Report) -> ExplorerState:
     return report.reached
 
 
-@pytest.mark.parametrize(
-    ("rules", "goal"),
-    [(broken.JOINT_AS_UNION, {4, 5}), (broken.CHANGES_IN_ONE_STEP, {3, 4, 5})],
-    ids=["joint as union", "in one step"],
-)
-def test_a_change_that_two_majorities_need_not_agree_to_splits_the_cluster(rules: Rules, goal: set[int]) -> None:
-    changed = change_alone(rules, goal)
+def test_a_change_that_a_majority_of_all_commits_is_not_backed_by_the_old_voters() -> None:
+    report = change_alone(broken.JOINT_AS_UNION, {4, 5})
+    assert (report.broken, len(report.path)) == ("commit is backed", 6)
+    assert "commit is backed" in {violation.name for violation in report.simulation().violations}
+
+
+def test_a_change_in_one_step_splits_the_cluster() -> None:
+    rules = broken.CHANGES_IN_ONE_STEP
+    changed = change_alone(rules, {3, 4, 5})
     report = explore(reached(changed).quiet(), engine=raft(rules), bounds=Bounds(timeouts=1))
     assert report.broken == "leader completeness"
     assert "leader completeness" in {violation.name for violation in report.simulation().violations}
@@ -308,7 +318,7 @@ def test_a_search_stops_at_its_bounds_and_says_that_there_is_more() -> None:
     assert not few.exhausted
     assert 100 <= few.worlds < 184
     assert "not finished: the 3 levels asked for, and there are more" in str(shallow)
-    assert "and there are more worlds than 100" in str(few)
+    assert "and there are more states than 100" in str(few)
 
 
 def test_bounds_refuse_what_makes_no_sense() -> None:
@@ -328,6 +338,121 @@ def test_progress_is_told_level_by_level() -> None:
     report = explore(3, bounds=Bounds(timeouts=1), progress=lambda *now: told.append(now))
     assert [depth for _, _, depth in told] == list(range(1, report.depth + 1))
     assert told[-1][:2] == (report.worlds, 0)
+
+
+# Reads, transfers, commands sent again
+
+LED = Bounds(timeouts=1)
+
+
+def led() -> ExplorerState:
+    """Server 1 leads, and its first entry is committed."""
+    return reached(explore(3, goal=lambda world: world[1].state.committed == 2)).quiet()
+
+
+def test_a_read_that_asks_no_quorum_is_stale() -> None:
+    engine = raft(replace(RAFT, is_read_safe=lambda _leader, _round: True))
+    report = explore(led(), engine=engine, bounds=replace(LED, reads=1))
+    assert report.broken == "reads are fresh"
+    assert report.simulation().leader == 2
+    assert report.story().splitlines()[-1].endswith("a client asks n1 to read by index")
+
+
+def test_reads_that_ask_a_quorum_are_fresh_whoever_leads() -> None:
+    report = explore(led(), bounds=replace(LED, reads=1, depth=9))
+    assert not report.broken
+    assert {"ReadAsked", "ReadServed", "ReadRefused"} <= set(report.facts_seen)
+
+
+def test_a_transfer_is_explored_and_replayed() -> None:
+    report = explore(led(), bounds=Bounds(timeouts=0, transfers=1, retries=1), goal=lambda world: 2 in world.leaders)
+    assert "TimeoutNow" in report.facts_seen
+    assert report.simulation().leader == 2
+
+
+def test_a_command_sent_again_takes_effect_once() -> None:
+    bounds = Bounds(timeouts=0, writes=1, resends=1, retries=1, depth=8)
+    assert explore(led(), bounds=bounds).broken == ""
+    report = explore(led(), bounds=bounds, machine=without_sessions)
+    assert report.broken == "every command takes effect once"
+    assert report.simulation().nodes[1].machine.query("x") == 2
+
+
+def test_a_commit_that_no_quorum_has_on_disk_is_found_at_once() -> None:
+    engine = raft(replace(RAFT, commit_index=lambda state: state.log.last.index))
+    report = explore(3, engine=engine, bounds=Bounds(timeouts=1))
+    assert (report.broken, len(report.path)) == ("commit is backed", 3)
+
+
+# Several processes
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_a_search_on_an_executor_finds_the_same(*, symmetric: bool) -> None:
+    bounds = Bounds(timeouts=1, writes=1, reads=1)
+    alone = explore(3, bounds=bounds, symmetric=symmetric)
+    other = explore(3, bounds=bounds, symmetric=symmetric, executor=Serial())
+    assert alone.exhausted
+    assert other.exhausted
+    for field in ("worlds", "transitions", "depth", "facts_seen"):
+        assert getattr(alone, field) == getattr(other, field)
+
+
+def test_processes_find_a_shortest_story_whatever_their_number() -> None:
+    engine = raft(broken.VOTES_TWICE)
+    alone = explore(3, engine=engine, bounds=TWO)
+    found = []
+    for executor in (Serial(), ProcessPoolExecutor(2), ThreadPoolExecutor(3)):
+        with executor:
+            found.append(explore(3, engine=engine, bounds=TWO, executor=executor))
+    assert {(one.broken, one.path, one.worlds, one.transitions, one.turns) for one in found} == {
+        (alone.broken, found[0].path, found[0].worlds, found[0].transitions, found[0].turns)
+    }
+    assert len(found[0].path) == len(alone.path)
+    assert "election safety" in {violation.name for violation in found[0].simulation().violations}
+
+
+def test_a_goal_is_met_on_an_executor_too() -> None:
+    report = explore(3, goal=lambda world: world[1].state.committed == 2, executor=Serial())
+    assert reached(report)[1].state.committed == 2
+
+
+def test_a_process_that_comes_late_is_told_everything() -> None:
+    """Each task runs where nothing is known, as in a process that has just started."""
+    report = explore(3, bounds=Bounds(timeouts=1), executor=Forgetful())
+    assert (report.worlds, report.transitions) == (184, 393)
+
+
+class Forgetful(Serial):
+    """Runs every task in a new thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        with ThreadPoolExecutor(1) as fresh:
+            return fresh.submit(fn, *args, **kwargs)
+
+
+def test_rules_that_no_process_can_import_are_refused_in_words() -> None:
+    engine = raft(replace(RAFT, has_won=lambda _membership, _granted: True))
+    with ProcessPoolExecutor(1) as executor, pytest.raises(ConfigError, match="another process cannot import"):
+        explore(3, engine=engine, executor=executor)
+
+
+# Interrupts
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+def test_an_interrupt_ends_a_search_with_the_report_so_far(calls: int) -> None:
+    told: list[int] = []
+
+    def interrupt(worlds: int, _queued: int, _level: int) -> None:
+        told.append(worlds)
+        if len(told) == calls:
+            raise KeyboardInterrupt
+
+    report = explore(3, bounds=Bounds(timeouts=2), progress=interrupt)
+    assert (report.interrupted, report.exhausted, report.depth) == (True, False, calls)
+    assert report.worlds == told[-1]
+    assert f"interrupted after {calls} level" in str(report)
 
 
 SCRIPT = """
@@ -376,12 +501,15 @@ def test_a_halt_is_a_fact() -> None:
 def test_a_report_says_what_it_found_and_is_true_where_nothing_fell() -> None:
     bounds = Bounds(timeouts=1)
     safe = explore(3, bounds=bounds)
-    assert str(safe) == "nothing falls in 184 worlds, 393 transitions, 10 acts deep; there are no more"
-    assert str(explore(3, bounds=Bounds(timeouts=1, depth=2))).endswith("; there are more")
+    assert str(safe) == (
+        "1 timeout: every state seen, up to 10 steps from the start; nothing is violated "
+        "(184 states, 393 steps between them)"
+    )
+    assert "; nothing is violated" in str(explore(3, bounds=Bounds(timeouts=1, depth=2)))
     assert str(explore(3, bounds=bounds, goal=lambda world: bool(world.leaders))).startswith(
-        "the goal is reached after 3"
+        "1 timeout: the goal is reached after 3 steps"
     )
     mine = explore(3, bounds=bounds, invariants={"nobody leads": lambda world: not world.leaders})
-    assert str(mine).startswith("nobody leads falls after 3 acts (")
+    assert str(mine).startswith("1 timeout: nobody leads is violated after 3 steps; no run is shorter (")
     assert safe
     assert not mine

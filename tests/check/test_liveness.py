@@ -132,7 +132,7 @@ def test_machines_that_differ_behind_the_same_log_are_named() -> None:
 
 def overtaken() -> Simulation:
     """A cluster that builds a snapshot every few writes, and needs longer than several of them to send one."""
-    often = Config(snapshot_logs_since_last=10, keep_logs=0, snapshot_chunk=4)
+    often = Config(snapshot_logs_since_last=10, keep_logs=0, snapshot_chunk=8)
     slow = Weather(latency=(0.02, 0.03))
     return rested(config=often, weather=slow)
 

@@ -70,7 +70,7 @@ def test_the_storms_bring_what_is_hard() -> None:
 
 
 FOUND = {
-    "votes for everybody": (raft(broken.VOTES_FOR_EVERYBODY), "its vote of this term is given"),
+    "votes for everybody": (raft(broken.VOTES_FOR_EVERYBODY), "its vote of this term is given|is more up-to-date than"),
     "half is a quorum": (raft(broken.HALF_IS_ENOUGH), "voted for it"),
     "joint as union": (raft(broken.JOINT_AS_UNION), "voted for it|not held by a majority|is not committed"),
     "commits by counting": (raft(broken.COMMITS_BY_COUNTING), "of an earlier term"),
@@ -127,3 +127,16 @@ def test_a_server_that_stopped_did_what_no_specification_allows() -> None:
     spec.join(1, [Entry(0, "first", (frozenset({1, 2, 3}),))])
     with pytest.raises(NotAllowed, match="it stopped: it met the impossible"):
         compare(spec, replace(step, after=replace(step.after, halted="it met the impossible")))
+
+
+def test_a_torn_crash_is_the_last_that_the_specification_follows() -> None:
+    sim = Simulation(nodes=3, seed=7, checks=[Refinement()])
+    leader = sim.run_until(lambda s: s.leader)
+    assert leader is not None
+    for value in range(6):
+        sim.write({"op": "put", "key": "x", "value": value})
+    sim.run_until(lambda s: len(s.world.nodes[leader].batches) > 0)
+    sim.crash(leader, torn=0.5)
+    sim.restart(leader)
+    sim.run(2.0)
+    assert sim.violations == []

@@ -7,6 +7,7 @@ from pyraft_lab.check.explore.bounds import Bounds
 from pyraft_lab.check.explore.explorer import explore
 from pyraft_lab.check.explore.explorer_state import (
     NO_SNAPSHOTS,
+    Ask,
     Compact,
     Crash,
     Deliver,
@@ -15,7 +16,9 @@ from pyraft_lab.check.explore.explorer_state import (
     Silence,
     Submit,
     Sync,
+    Transfer,
     cluster,
+    counted,
     written,
 )
 from pyraft_lab.check.explore.replay import replay, start_from
@@ -108,15 +111,21 @@ def test_a_leader_that_has_compacted_its_log_sends_its_newest_snapshot() -> None
 @pytest.mark.parametrize(
     ("act", "told"),
     [
-        (Submit(1, written(2)), "n1 is asked to write {'op': 'put', 'key': 'x', 'value': 2}"),
-        (Reconfigure(1, RemoveLearners(frozenset({2}))), "n1 is asked for RemoveLearners(learners=frozenset({2}))"),
+        (Submit(1, written(2)), "a client asks n1 to write {'op': 'put', 'key': 'x', 'value': 2}"),
+        (
+            Reconfigure(1, RemoveLearners(frozenset({2}))),
+            "an operator asks n1 for RemoveLearners(learners=frozenset({2}))",
+        ),
+        (Submit(1, counted(2), again=True), "a client asks n1 to write {'op': 'incr', 'key': 'x'} once more"),
+        (Ask(1, 1), "a client asks n1 to read by index"),
+        (Transfer(1, 2), "an operator asks n1 to transfer leadership to n2"),
         (Compact(3), "n3 builds a snapshot"),
         (Sync(3), "n3: its oldest write is durable"),
         (Crash(3), "n3 crashes and restarts"),
         (Silence(), "every message on its way is lost"),
         (
             Deliver(Message(1, 2, TimeoutNow(vote=Vote())), again=True),
-            "n2 receives TimeoutNow from n1, and will once more",
+            "n2 receives TimeoutNow from n1, and a copy stays on its way",
         ),
     ],
 )

@@ -7,11 +7,13 @@ import pytest
 
 from pyraft_lab import exercises
 from pyraft_lab.engine.consult import RULE_NAMES
+from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.exercises import apart
 from pyraft_lab.exercises.exercise import Exercise
 from pyraft_lab.exercises.forms import FORMS, entries
 from pyraft_lab.exercises.mutant_exercises import DIAGNOSES
+from pyraft_lab.exercises.own_code import NoRule
 from pyraft_lab.exercises.reference import VARIABLE
 from tests.exercises.answers import quick_answers
 
@@ -82,6 +84,12 @@ def test_the_story_of_a_broken_run_names_no_rule(name: str) -> None:
     assert DIAGNOSES[name].rule not in str(one.last)
 
 
+def test_a_puzzle_without_an_action_says_what_to_do_and_lists_what_is_not_allowed() -> None:
+    one = exercises.puzzle("late-commit")
+    assert "not allowed: crash, pause\n" in one.text
+    assert "act on .simulation" in str(one.check())
+
+
 def test_a_hint_is_given_one_at_a_time() -> None:
     one = exercises.rule("commit_index")
     first = one.hint()
@@ -120,3 +128,22 @@ def test_a_wrong_quiz_answer_names_the_misconception_and_keeps_the_right_one() -
 def test_every_exercise_has_a_still_picture(name: str) -> None:
     one: Exercise = exercises.exercise(name)
     assert one.picture.startswith("<svg")
+
+
+def test_a_broken_table_is_mended_by_the_right_rule() -> None:
+    one = exercises.mend("mend-late-grants")
+    assert one.simulation.violations
+    assert one.rule in one.text
+    assert one.rules.answers_vote is not RAFT.answers_vote
+    assert one.answer(ANSWERS["mend/mend-late-grants"])
+    wrong = one.answer("def answers_vote(vote, response):\n    return response.granted")
+    assert wrong.score == 1
+    assert "leader completeness" in str(wrong)
+    with pytest.raises(NoRule, match="not at hand"):
+        one.answer(len)
+
+
+@pytest.mark.parametrize("name", ["mend-early-reads", "mend-conflicts"])
+def test_a_broken_table_says_what_falls(name: str) -> None:
+    assert "is violated" in exercises.mend(name).text
+    assert "nothing is violated" not in exercises.mend(name).text

@@ -125,7 +125,8 @@ def test_a_process_that_dies_is_said() -> None:
         assert "it said nothing" in apart.answer_of(written, "", 0)["ended"]
 
 
-def test_what_a_rule_writes_past_print_is_no_verdict() -> None:
+def test_what_a_rule_writes_past_print_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     forged = """
 def has_won(membership, granted):
     import os
@@ -146,3 +147,11 @@ def test_a_rule_that_exits_gives_no_answer() -> None:
     rule = rule_from("has_won", "def has_won(membership, granted):\n    import sys; sys.exit(3)")
     with pytest.raises(RuleFailed, match="line 2 raised SystemExit"):
         rule(None, None)
+
+
+def test_a_failure_that_only_clients_see_is_drawn_as_they_saw_it() -> None:
+    exercise = exercises.rule("is_read_safe")
+    marked = exercise.answer(exercise.skeleton)
+    assert "linearizability" in str(marked)
+    assert not exercise.simulation.violations
+    assert "fits in no order" in exercise.picture

@@ -2,7 +2,7 @@
 
 import threading
 
-from pyraft_lab.lab.ticker import Ticker
+from pyraft_lab.lab.ticker import ticker
 
 PATIENCE = 10.0
 
@@ -17,7 +17,7 @@ def test_it_beats_until_that_is_over() -> None:
             third.set()
         return len(beats) < 3
 
-    pulse = Ticker(beat, name="three beats", rate=1000).start()
+    pulse = ticker(beat, name="three beats", rate=1000).start()
     assert third.wait(PATIENCE)
     pulse.close()
     pulse.join(PATIENCE)
@@ -27,7 +27,7 @@ def test_it_beats_until_that_is_over() -> None:
 def test_errands_are_done_on_its_thread_also_when_it_beats_no_more() -> None:
     done = threading.Event()
     where: list[str] = []
-    pulse = Ticker(lambda: False, name="errands").start()
+    pulse = ticker(lambda: False, name="errands").start()
 
     def errand() -> None:
         where.append(threading.current_thread().name)
@@ -44,6 +44,6 @@ def test_it_may_be_closed_by_its_own_beat() -> None:
         pulse.close()
         return True
 
-    pulse = Ticker(beat, name="closes itself", rate=1000)
+    pulse = ticker(beat, name="closes itself", rate=1000)
     pulse.start().join(PATIENCE)
     assert not pulse.is_alive

@@ -237,7 +237,8 @@ def test_a_filter_hears_what_the_standard_says(filter: str, heard: Sequence[str]
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    async with await embedded.serve("127.0.0.1", 0) as server:
+    (only,) = await embedded.serve("127.0.0.1", 0)
+    async with only as server:
         yield server.sockets[0].getsockname()[1]
 
 

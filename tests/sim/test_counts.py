@@ -171,9 +171,9 @@ def test_values_of_the_engine_are_no_work_for_the_garbage_collector() -> None:
     assert not any(map(gc.is_tracked, (entry, Append((entry,)), state, state.role, state.disk, state.log)))
 
 
-def test_a_simulation_starts_without_files_capsules_and_explanations() -> None:
+def test_a_simulation_starts_without_files_capsules_and_stories() -> None:
     program = "import sys; from pyraft_lab import Simulation; Simulation(nodes=3).run(0.2); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    heavy = ("sim.capsule", "sim.rebuild", "trace.files", "trace.story", "engine.consult", "check")
+    heavy = ("sim.capsule", "sim.rebuild", "trace.files", "trace.story", "check")
     assert [name for name in heavy if f"pyraft_lab.{name}" in loaded] == []
     assert "pyraft_lab.sim.simulation" in loaded

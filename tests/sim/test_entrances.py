@@ -8,6 +8,7 @@ import pytest
 from pyraft_lab.check.campaign import run_campaign
 from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.check.shrink import shrink
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.events import Precondition
@@ -32,7 +33,6 @@ from pyraft_lab.sim.faults.generate import run_with_faults
 from pyraft_lab.sim.faults.plan import AnyFault, Crash, Drift, Partition, Pause, Plan, Skew
 from pyraft_lab.sim.faults.run import run_plan
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.sim.world import Call, Query
 from tests.absurd import INF, NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from pyraft_lab.concurrency import Serial
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.conditions import Weather
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.sweep import Serial, spread, sweep
+from pyraft_lab.sim.sweep import spread, sweep
 
 
 def election(seed: int, nodes: int, loss: float) -> Simulation:

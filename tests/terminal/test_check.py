@@ -49,7 +49,7 @@ def test_a_campaign_in_which_something_falls_ends_with_the_shrunk_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, waits_for_disk=accepts_before_disk))
-    assert main(["check", "--seeds", "1,2", "--seconds", "5", "--workers", "1"]) == 1
+    assert main(["check", "--seeds", "1:4", "--rules", "raft", "--workers", "1"]) == 1
     shown = capsys.readouterr().out
     assert "durable before answer" in shown
     assert len(Simulation.from_capsule(capsule_in(shown)).trace) <= 30
@@ -61,6 +61,61 @@ def test_a_hunt_ends_with_the_story_of_the_shrunk_run_and_its_capsule(capsys: py
     small = Simulation.from_capsule(capsule_in(shown))
     assert small.trace.story().splitlines()[-1] in shown
     assert "leader completeness is violated" in shown
+
+
+def test_a_mutant_of_the_code_is_put_to_the_campaign(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--mutant", "sleeps-after-a-vote"]) == 1
+    shown = capsys.readouterr().out
+    assert "mistake is in the engine" in shown.replace("\n", " ").replace("  ", " ")
+    assert "every wait ends is violated" in shown
+
+
+def test_a_campaign_says_what_it_did_not_look_at_and_leaves_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, config = tmp_path / "out.html", tmp_path / "config.json"
+    config.write_text('{"keep_logs": 0, "pre_vote": false, "vote_lease": false}')
+    options = ["--nodes", "3", "--faults", "light", "--seconds", "1", "--workers", "1", "--report", str(page)]
+    load = '{"clients": 2, "lease": 0.0}'
+    assert main(["check", "--seeds", "0:2", *options, "--config", str(config), "--load", load]) == 0
+    shown = capsys.readouterr().out
+    assert "never reached, so nothing is said of: " in shown
+    assert "not judged in 2 seeds: liveness: pre-vote and vote lease are off" in shown
+    assert "search: one election, one write, 3 servers" in shown
+    text = page.read_text(encoding="utf-8")
+    assert "Nothing is violated." in text
+    assert "<td>snapshot installed</td>" in text
+
+
+def test_the_page_of_a_violation_has_its_story_and_a_still_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(simulate.RULES, "raft", replace(RAFT, waits_for_disk=accepts_before_disk))
+    page = tmp_path / "out.html"
+    assert main(["check", "--seeds", "1:4", "--rules", "raft", "--workers", "1", "--report", str(page)]) == 1
+    assert "left out: durable before request, since it presupposes waits_for_disk" in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    assert "data:image/svg+xml" in text
+    assert "durable before answer" in text
+    assert "pyraft2." in text
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--config", '{"keep_log": 1}', "keep_logs"),
+        ("--config", "nowhere.json", "neither a JSON object nor a file"),
+        ("--load", '{"reads": 2}', "reads"),
+        ("--report", "out.txt", ".html"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_runs(
+    option: str, value: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["check", option, value])
+    assert refused.value.code == 2
+    assert complaint in capsys.readouterr().err
 
 
 def test_an_unknown_mutant_is_answered_with_all_names(capsys: pytest.CaptureFixture[str]) -> None:

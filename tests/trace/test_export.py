@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from pyraft_lab.engine.commands import Command, NotLeading, Reason, Refuse
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.events import Propose
 from pyraft_lab.engine.log import Noop
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.runtime.cluster import LocalCluster
+from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.export import MAX_OPEN_SPANS, LogExporter, SpanExporter
 from pyraft_lab.trace.record import Record, record_step
 
@@ -116,10 +118,33 @@ def test_only_so_many_writes_are_remembered(observed: Observed) -> None:
     assert (span.name, span.status.description) == ("write 0 on node 1", "no answer was seen")
 
 
-def proposed(id: int, requests: tuple[int, ...]) -> Record:
+def test_a_write_that_is_sent_again_to_another_node_has_a_span_that_ends_with_its_answer(observed: Observed) -> None:
+    spans, observer = observed
+    sim = Simulation(nodes=3, seed=1)
+    old = sim.run_until(lambda s: s.leader or 0)
+    first = sim.write(PUT, client=1)
+    sim.run_until(lambda _: first.done)
+    sim.crash(old)
+    sim.run(2)
+    sim.watch(observer)
+    again = sim.write(PUT, client=1)
+    sim.run_until(lambda _: again.done)
+    (span,) = writes(spans())
+    assert span.name == f"write {again.request} on node {sim.leader}"
+    assert (sim.leader != old, span.status.description) == (True, None)
+
+
+def test_a_write_that_a_node_refuses_is_over_there(observed: Observed) -> None:
+    spans, observer = observed
+    observer(proposed(1, (4,), Refuse((4,), NotLeading(2, Reason.NOT_LEADER))))
+    (span,) = writes(spans())
+    assert (span.name, span.status.description) == ("write 4 on node 1", "the node refused it")
+
+
+def proposed(id: int, requests: tuple[int, ...], *commands: Command) -> Record:
     state = RaftState(id=1)
     event = Propose(requests=requests, payloads=(Noop(),) * len(requests))
-    return record_step(Step(before=state, event=event, after=state, commands=()), id=id, time=float(id))
+    return record_step(Step(before=state, event=event, after=state, commands=commands), id=id, time=float(id))
 
 
 def test_spans_carry_wall_time_a_service_and_kinds() -> None:

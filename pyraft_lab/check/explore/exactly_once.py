@@ -10,7 +10,7 @@ MakeMachine = Callable[[], StateMachine | Sessions]
 EXACTLY_ONCE = "every command takes effect once"
 
 
-def takes_effect_once(committed: Sequence[Entry], machine: MakeMachine) -> bool:
+def acts_once(committed: Sequence[Entry], machine: MakeMachine) -> bool:
     """Whether a machine that applies this log counts each different command once; see ``explorer_state.counted``."""
     replica = Sessions.of(machine())
     for entry in committed:

@@ -5,8 +5,8 @@
     level ──▶ parts, each a task ──▶ worlds one step further, and the values that only the task knows ──▶ next level
 
 A process keeps its :class:`StateSpace` from task to task. Worlds are integers made of fingerprints, so that all
-processes speak of the same worlds. A level is sorted before it is divided: worlds with the same messages are then in one
-part, and these messages are looked at by one process. Which process does a task is not important, and neither is their
+processes speak of the same worlds. A level is sorted before it is divided: worlds with the same messages are then in
+one part, and one process looks at these messages. Which process does a task is not important, and neither is their
 number: the parts are put together in their order.
 """
 
@@ -72,7 +72,7 @@ class Order(NamedTuple):
     symmetric: bool
 
 
-class Flat(NamedTuple):
+class ExpansionTable(NamedTuple):
     """The expansions of many worlds, end to end; ``counts`` says how many worlds each has."""
 
     worlds: list[WorldKey]
@@ -84,7 +84,7 @@ class Flat(NamedTuple):
 class Part(NamedTuple):
     """What a task found: the expansions, new values, what Raft was asked, and the facts; None if it lacked a value."""
 
-    expansions: Flat | None
+    expansions: ExpansionTable | None
     values: Values = ()
     turns: tuple[int, ...] = ()
     facts_seen: tuple[str, ...] = ()
@@ -97,13 +97,13 @@ class Processes:
         self.executor, self.space = executor, space
         space_of = (space.engine, space.bounds, start, space.machine)
         self.order = Order((getpid(), next(_numbers)), space_of, symmetric)
-        self.recent: list[Values] = []
+        self.newest: list[Values] = []
         self.turns: set[int] = set()
         self.facts_seen: set[str] = set()
 
     def expand(self, level: Sequence[WorldKey]) -> Iterator[Expansion]:
         """As :func:`expand`, with the parts of the level at the executor."""
-        values, self.recent = _joined(self.recent), []
+        values, self.newest = _joined(self.newest), []
         parts = (level[at : at + PART] for at in range(0, len(level), PART))
         waiting: deque[tuple[Sequence[WorldKey], Future[Part]]] = deque()
         try:
@@ -132,7 +132,7 @@ class Processes:
             raise ConfigError("executor", self.executor, advice) from error
         assert done.expansions is not None, "a task with all values lacks none"
         _learn(self.space, done.values)
-        self.recent.append(done.values[:-1])
+        self.newest.append(done.values[:-1])
         self.turns.update(done.turns)
         self.facts_seen.update(done.facts_seen)
         yield from _expansions(done.expansions)
@@ -172,13 +172,13 @@ def _space(order: Order) -> tuple[StateSpace, Callable[[WorldKey], WorldKey]]:
     return found
 
 
-def _flat(expansions: Iterator[Expansion]) -> Flat:
+def _flat(expansions: Iterator[Expansion]) -> ExpansionTable:
     """Expansions end to end: few objects, which the garbage collector and the way between processes have to like.
 
     What a part found twice need not travel twice; a violation travels always.
     """
     seen: set[WorldKey] = set()
-    flat = Flat([], [], [], "")
+    flat = ExpansionTable([], [], [], "")
     for transitions, worlds, broken in expansions:
         before = len(flat.worlds)
         for world in worlds:
@@ -193,11 +193,11 @@ def _flat(expansions: Iterator[Expansion]) -> Flat:
     return flat
 
 
-def _expansions(flat: Flat) -> Iterator[Expansion]:
+def _expansions(flat: ExpansionTable) -> Iterator[Expansion]:
     at, last = 0, len(flat.counts) - 1
-    for place, (transitions, count) in enumerate(zip(flat.transitions, flat.counts, strict=True)):
-        yield Expansion(transitions, flat.worlds[at : at + count], flat.broken if place == last else "")
-        at += count
+    for place, (transitions, length) in enumerate(zip(flat.transitions, flat.counts, strict=True)):
+        yield Expansion(transitions, flat.worlds[at : at + length], flat.broken if place == last else "")
+        at += length
 
 
 def _tables(space: StateSpace) -> tuple[Fingerprints[Any], ...]:

@@ -11,7 +11,7 @@ Losing a message needs no step of its own: it is just never delivered.
 >>> report.exhausted, report.broken
 (True, '')
 >>> print(report)
-1 timeout: every world seen, up to 10 steps from the start; nothing is violated (184 worlds, 393 steps between them)
+1 timeout: every state seen, up to 10 steps from the start; nothing is violated (184 states, 393 steps between them)
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,13 +26,14 @@ from pyraft_lab.check.explore.expansion import Expansion, Processes, expand, sha
 from pyraft_lab.check.explore.explorer_state import Action, ExplorerState, PathStep, Predicate, cluster
 from pyraft_lab.check.explore.numbering import Fingerprints, Table
 from pyraft_lab.check.explore.replay import start_from
-from pyraft_lab.check.explore.report import Report as Report
+from pyraft_lab.check.explore.report import Report
 from pyraft_lab.check.explore.state_space import StateSpace, WorldKey
 from pyraft_lab.engine.engine import Engine, raft
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.machine import KeyValue, making_machines
 from pyraft_lab.sim.simulation import Simulation
 
+__all__ = ["PROGRESS_EVERY", "Report", "Search", "Watcher", "explore"]
 _NONE: Mapping[str, Predicate] = {}
 Watcher = Callable[[int, int, int], None]
 """A function that is called now and then with the worlds found, the worlds queued, and the level of the search."""
@@ -159,21 +160,23 @@ class Search:
                 return [world, *following]
             if not place % PROGRESS_EVERY:
                 progress(len(found), len(level) - place + len(following), self.depth)
-            transitions, worlds, broken = next(expansions)
-            self.transitions += transitions
-            for after in worlds:
-                if after in found:
-                    continue
-                if broken and after == worlds[-1]:
-                    break
+            self._enter(world, next(expansions), following)
+            if self.last is not None:
+                return following
+        return following
+
+    def _enter(self, world: WorldKey, expansion: Expansion, following: list[WorldKey]) -> None:
+        """Enter the worlds after ``world``, until a property is violated or the goal is met."""
+        found, (transitions, worlds, broken) = self.found, expansion
+        self.transitions += transitions
+        for after in worlds[:-1] if broken else worlds:
+            if after not in found:
                 found[after] = world
                 following.append(after)
                 if self.asks and self._ask(world, after):
-                    return following
-            if broken:
-                self.broken, self.last = broken, (world, worlds[-1])
-                return following
-        return following
+                    return
+        if broken:
+            self.broken, self.last = broken, (world, worlds[-1])
 
     def _ask(self, before: WorldKey, after: WorldKey) -> bool:
         """Whether the search ends here: an invariant of the caller's is violated, or the goal is met."""

@@ -66,7 +66,7 @@ class Fingerprints(Table[T]):
                 self.values[number], self.numbers[value] = value, number
 
 
-class Sums(Fingerprints[tuple[int, ...]]):
+class BagTable(Fingerprints[tuple[int, ...]]):
     """The same for tuples of fingerprints in any order: their sum, which is quick to compute."""
 
     def _fingerprint(self, value: tuple[int, ...]) -> int:

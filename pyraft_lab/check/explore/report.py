@@ -20,6 +20,8 @@ class Report(Struct, frozen=True, kw_only=True):
     somebody stopped the search. ``end`` is the world in which ``broken`` is violated, ``reached`` the first one that
     met the goal; ``path`` leads there from ``start``.
 
+    ``searches`` is more than 1 where a report sums up several of them (:func:`~pyraft_lab.check.explore.quick.quick`).
+
     A search says little of what it never came to: ``facts_seen`` names the messages that were sent and the facts that
     came about, ``never`` those of the caller's ``sometimes`` that no world satisfied.
     """
@@ -39,10 +41,13 @@ class Report(Struct, frozen=True, kw_only=True):
     facts_seen: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     interrupted: bool = False
+    searches: int = 1
     machine: MakeMachine = KeyValue
 
     def __str__(self) -> str:
-        seen = f"{self.worlds:,} worlds, {self.transitions:,} steps between them"
+        seen = f"{self.worlds:,} states, {self.transitions:,} steps between them"
+        if self.searches > 1:
+            return f"{self.searches} small searches: nothing is violated ({seen})"
         if self.broken:
             return f"{self.bounds}: {self.broken} is violated after {_steps(self.path)}; no run is shorter ({seen})"
         if self.reached is not None:
@@ -52,12 +57,12 @@ class Report(Struct, frozen=True, kw_only=True):
     def _extent(self) -> str:
         """How much of the space was seen; a level holds the worlds that are equally many steps from the start."""
         if self.exhausted:
-            return f"every world seen, up to {self.depth} steps from the start"
+            return f"every state seen, up to {self.depth} steps from the start"
         if self.interrupted:
-            return f"interrupted after {self.depth} levels"
+            return f"interrupted after {self.depth} level{'s' * (self.depth != 1)}"
         if self.depth >= self.bounds.depth:
             return f"not finished: the {self.depth} levels asked for, and there are more"
-        return f"not finished: {self.depth} levels, and there are more worlds than {self.bounds.worlds:,}"
+        return f"not finished: {self.depth} levels, and there are more states than {self.bounds.worlds:,}"
 
     def __bool__(self) -> bool:
         return not self.broken

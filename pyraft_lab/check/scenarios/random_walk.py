@@ -48,15 +48,15 @@ from pyraft_lab.trace.record import Flight
 EVENT_INTERVAL: Micros = 1000
 """Time between two events of a walk, so that its history has an order."""
 PURPOSE = 20
-"""The row of chances that walks draw from."""
+"""The sequence of random numbers that walks draw from."""
 
 
 class RandomWalk(Struct, frozen=True, kw_only=True):
-    """How often a walk does what, in shares of its ``steps``; what is left goes to messages, disks and timers.
+    """How often a walk does each kind of thing, as shares of its ``steps``; the rest are messages, disks and timers.
 
-    ``timers`` is the share of timers among those; ``spell`` how many steps the same servers stay awake; ``lazy`` how
-    often a leader's entries, or its order to campaign, are passed over; ``bold`` the share of changes of membership
-    that do not go by one voter.
+    ``timers`` is the share of timers in that rest; ``awake_steps`` the number of steps for which the same servers take
+    part; ``ignored_appends`` how often a leader's entries, or its ``TimeoutNow``, are left waiting;
+    ``multi_voter_changes`` the share of membership changes that change more than one voter.
     """
 
     steps: int = 400
@@ -75,7 +75,7 @@ class RandomWalk(Struct, frozen=True, kw_only=True):
     keys: int = 1
 
     def run(self, sim: Simulation) -> None:
-        """Walk through one simulation until it is over, or an invariant falls; the seed says where to."""
+        """Walk through one simulation until the steps are used up or an invariant is violated."""
         Walker(sim, self).run()
 
 
@@ -90,7 +90,7 @@ class Walker:
         self.client = 0
 
     def draw(self) -> float:
-        """The next chance."""
+        """The next random number, from 0 to 1."""
         self.drawn += 1
         return chance(self.sim.seed, PURPOSE, 0, self.drawn)
 
@@ -99,7 +99,7 @@ class Walker:
         return of[int(self.draw() * len(of))]
 
     def run(self) -> None:
-        """Walk until it is over, or an invariant falls."""
+        """Walk until the steps are used up or an invariant is violated."""
         for count in range(self.settings.steps):
             if count % self.settings.awake_steps == 0:
                 self.awake = self._some_nodes()
@@ -110,7 +110,7 @@ class Walker:
                 return
 
     def _some_nodes(self) -> frozenset[NodeId]:
-        """Most of the time some are asleep."""
+        """The servers that take part for a while; most of the time some do not."""
         luck = self.draw()
         return frozenset(node for node in self.members if self.draw() < 0.4 + luck) or frozenset(self.members)
 
@@ -149,7 +149,7 @@ class Walker:
                 return action.node in self.awake
 
     def _may_arrive(self, flight: Flight) -> bool:
-        """Rarely something arrives from a server that sleeps."""
+        """Messages of a server that does not take part arrive rarely."""
         return flight.src in self.awake or self.draw() < 0.02
 
     # What somebody does

@@ -1,10 +1,10 @@
 """The single-step membership bug: two leaders change the membership before an entry of their own term is committed.
 
-The counterexample of 2015 to single-server changes, with four voters A B C D and a listener E::
+The counterexample of 2015 to single-server changes, with four voters A B C D and a learner E::
 
     A leads, alone           adds E       A: {A,B,C,D,E}
     B leads, heard by C      removes A    B: {B,C,D}  committed by B and C
-    A, D and E are together  A wins three of its five votes, and lacks what is committed
+    A, D and E are together  A wins three of its five votes, and lacks a committed entry
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class SingleStepChangeScenario(Struct, frozen=True):
     """The single-step membership bug with five servers; the last is a learner."""
 
     def run(self, sim: Simulation) -> None:
-        """Bring it about; where the rules prevent it, two elections are all that happens."""
+        """Produce the bug; if the rules prevent it, nothing but two elections happens."""
         a, b, c, d, e = sim.nodes
         sim.run_until(lambda s: s.leader)
         sim.run(0.5)
@@ -38,7 +38,7 @@ class SingleStepChangeScenario(Struct, frozen=True):
 
 
 def _make_leader(sim: Simulation, node: NodeId, among: Iterable[NodeId]) -> None:
-    """Have ``node`` campaign among some servers until it leads, or it is plain that it will not."""
+    """Let ``node`` campaign among some servers until it leads, at most eight times."""
     here = set(among)
     sim.partition(here, set(sim.nodes) - here)
     for _ in range(8):

@@ -1,14 +1,14 @@
 """Stale-read scenarios: a leader is cut off and replaced while a client continues to read from it.
 
 A lease read asks nobody, so it rests on clocks: no clock of the cluster is further off here than the configuration
-allows for. A read by index asks a quorum. Every trick has to fail with both::
+allows for. A read by index asks a quorum. No setup may produce a stale read with either::
 
-    cut off     ──▶ leader ✂ {rival, friends}; the rival campaigns again and again
+    cut off     ──▶ leader ✂ {rival, friends}; the rival campaigns repeatedly
     divided     ──▶ {leader, an ally} ✂ {rival, friends}
-    restarted   ──▶ cut off, and the friends are restarted, so that they may have forgotten whom they promised what
-    transferred ──▶ the leader hands over, takes that back too late, and does not hear of its successor
-    delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else gets through
-    paused      ──▶ the leader stands still meanwhile, and then is asked before it notices that timers ran out
+    restarted   ──▶ cut off, and the friends are restarted, so that they may have forgotten a promise
+    transferred ──▶ the leader starts a transfer, cancels it too late, and does not hear of its successor
+    delayed     ──▶ the last answers to the leader's heartbeats come late, and nothing else arrives
+    paused      ──▶ the leader is paused meanwhile, and is then asked before it handles its overdue timers
     late order  ──▶ the transfer failed long ago, and its order to campaign arrives only now
     dozing      ──▶ the friends heard nothing for longer than a vote lease, the rival heard the leader just now
 """
@@ -30,13 +30,13 @@ from pyraft_lab.sim.world import Call, Resume, TransferLeadership
 from pyraft_lab.trace.record import Flight
 
 FAST = Weather(latency=(0.0004, 0.001), disk=(0.0001, 0.0003))
-"""So fast that a new leader is at work before the old one's lease is over, if anybody lets it."""
+"""So fast that a new leader can write before the old one's lease expires, if a quorum elects it."""
 SLOW, QUICK = 0.95, 1.04
-"""The leader's clock and the others' run as differently as the default ``clock_drift`` still allows for."""
+"""The rates of the leader's clock and of the others: they differ as much as the default ``clock_drift`` allows."""
 DURATION = 240
 """Milliseconds that one scenario takes."""
 WAKE_DELAY = 0.1
-"""Seconds after which a leader that stood still notices what ran out meanwhile."""
+"""Seconds after which a leader that was paused handles its overdue timers."""
 LATE = 0.3
 """Seconds that a late order is on its way."""
 KEY = "x"
@@ -51,7 +51,7 @@ class StaleReadScenario(Struct, frozen=True):
     policy: ReadPolicy = "lease"
 
     def run(self, sim: Simulation) -> None:
-        """Elect a leader in fast weather, let it rule for a while, and besiege it; the seed says when."""
+        """Elect a leader with short delays, let it lead for a while, then cut it off; the seed decides when."""
         sim.weather = FAST
         leader = sim.run_until(lambda s: s.leader)
         assert leader is not None, "run_until waits for one"
@@ -65,7 +65,7 @@ class StaleReadScenario(Struct, frozen=True):
 
 
 def depose(sim: Simulation, leader: NodeId, rival: NodeId, policy: ReadPolicy) -> None:
-    """Have the rival campaign until it leads, write through it, and go on reading from the old leader."""
+    """Let the rival campaign until it leads, write to it, and continue to read from the old leader."""
     written = None
     for millisecond in range(DURATION):
         if written is None and sim.leader == rival:
@@ -78,7 +78,7 @@ def depose(sim: Simulation, leader: NodeId, rival: NodeId, policy: ReadPolicy) -
 
 
 def cut_off(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
-    """Nobody hears the leader, and it hears nobody."""
+    """The leader can reach no other server, and no other server can reach it."""
     sim.partition({leader}, {rival, *friends})
 
 
@@ -89,7 +89,7 @@ def divided(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[No
 
 
 def restarted(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
-    """Besides, the others lose their memory."""
+    """The same, and the others restart, so they lose what is not on disk."""
     cut_off(sim, leader, rival, friends)
     for friend in friends:
         sim.crash(friend)
@@ -106,7 +106,7 @@ def transferred(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequenc
 
 
 def delayed(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
-    """What is last answered to the leader's heartbeats takes a tenth of a second."""
+    """The last answers to the leader's heartbeats take a tenth of a second."""
     answers = sim.run_until(lambda s: [one for one in s.flying if isinstance(one.message, HeartbeatResponse)])
     for flight in answers:
         sim.delay(flight.id, 0.1)
@@ -116,7 +116,7 @@ def delayed(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[No
 
 
 def paused(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
-    """The leader sleeps until it is deposed, and wakes with nothing but its timers to tell it so."""
+    """The leader is paused until it is deposed; only its overdue timers can tell it when it resumes."""
     cut_off(sim, leader, rival, friends)
     sim.pause(leader)
     for _ in range(DURATION // 4):

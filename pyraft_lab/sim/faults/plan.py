@@ -4,7 +4,7 @@
 ...     {"do": "crash", "at": 1.0, "lasts": 0.5, "node": "leader"},
 ...     {"do": "partition", "at": 2.0, "lasts": 1.0, "groups": [[1], [2, 3]]}]}''')
 >>> plan.faults[0]
-Crash(at=1.0, lasts=0.5, node='leader', torn=0.0)
+Crash(at=1.0, lasts=0.5, node='leader', torn=0.0, unsynced=False)
 >>> Plan.parse('{"faults": [{"do": "crash", "at": 1.0, "nod": 1}]}')
 Traceback (most recent call last):
 pyraft_lab.errors.PlanError: the plan cannot be used: faults[0].nod is unknown; did you mean node? Known are ...

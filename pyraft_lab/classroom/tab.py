@@ -1,0 +1,176 @@
+"""A seat in a browser tab: a node of a room, played by the machine or by hand, with the Lab of the whole room.
+
+The page (``classroom/page/``) runs this file in Pyodide. It calls the methods of :class:`TabSeat`, and gets messages
+back as JSON: ``{"type": "seat", …}`` for the seat, ``{"type": "lab", "told": …}`` for the Lab's drawing.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+import msgspec
+
+from pyraft_lab.classroom.seat import RoomAddress, take_seat
+from pyraft_lab.engine.state import Leader
+from pyraft_lab.engine.types import NodeId
+from pyraft_lab.errors import PyraftError
+from pyraft_lab.exercises.player import Player
+from pyraft_lab.exercises.sheet import rows
+from pyraft_lab.lab.cluster import FollowedSession
+from pyraft_lab.lab.ticker import due
+from pyraft_lab.lab.wire import Failure, plain
+from pyraft_lab.runtime.raft import Raft
+from pyraft_lab.runtime.remote import Remote
+from pyraft_lab.runtime.room import LONGEST_NAME
+from pyraft_lab.runtime.trace_stream import FollowedTrace
+
+PAUSE = 0.25
+"""Seconds between two refreshes of the page."""
+RETAINED_TIMEOUT = 0.5
+"""Seconds for the broker's retained messages to arrive."""
+Show = Callable[[str], None]
+
+
+class TabPlayer(Player):
+    """A player in a tab. While the tab is hidden, its browser delays timers: the node follows, and does not lead."""
+
+    def __init__(self, *, by_hand: bool = False) -> None:
+        super().__init__(by_hand=by_hand)
+        self._is_hidden = False
+        self._node_handle: Raft | None = None
+
+    async def play(self, raft: Raft) -> None:
+        """Play the running node until cancelled."""
+        self._node_handle = raft
+        await super().play(raft)
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether the node may become a candidate by itself."""
+        return not self._is_hidden and super().may_stand
+
+    def hide(self, *, is_hidden: bool) -> None:
+        """Handle a tab that is hidden, or shown again."""
+        self._is_hidden = is_hidden
+        self.room_changed()
+
+    async def give_way(self) -> None:
+        """Transfer the leadership of a hidden tab to another voter, if it leads and there is one."""
+        raft = self._node_handle
+        if self._is_hidden and raft is not None and isinstance(self.state and self.state.role, Leader):
+            others = sorted(raft.metrics.membership.voters - {raft.id})
+            if others:
+                with suppress(PyraftError):  # it leads no more, or another change goes on: the next refresh sees
+                    await raft.trigger.transfer_leader(others[0])
+
+
+class TabSeat:
+    """One tab's seat in a room; ``show`` receives everything that the page draws, as JSON."""
+
+    def __init__(self, broker: str, room: str, show: Show) -> None:
+        self._place = RoomAddress(broker=broker, cluster=room)
+        self._show = show
+        self._player = TabPlayer()
+        self._stop = asyncio.Event()
+        self._session: FollowedSession | None = None
+        self._me: NodeId = 0
+        self._name = ""
+        self._said = ""
+
+    async def join(self, name: str, by_hand: bool) -> None:  # noqa: FBT001 (called from JavaScript)
+        """Take a seat, and keep it until :meth:`leave`; a reloaded tab comes back with a new id."""
+        self._name = name.strip()[:LONGEST_NAME]
+        self._player.by_hand = bool(by_hand)
+        try:
+            async with AsyncExitStack() as stack:
+                await self._sit(stack)
+        except* PyraftError as failed:
+            self._tell(over=str(failed.exceptions[0]))
+        else:
+            self._tell(over="you have left the room")
+
+    async def _sit(self, stack: AsyncExitStack) -> None:
+        place = self._place
+        remote = await stack.enter_async_context(Remote.connect(place.broker, cluster=place.cluster))
+        trace = FollowedTrace(place.broker, place.cluster)
+        stack.callback(trace.close)
+        await trace.connected()
+        self._session = FollowedSession(trace)
+        self._send_lab({"header": plain(self._session.header()), "chunks": plain(self._session.chunks())}, kind="open")
+        await asyncio.sleep(RETAINED_TIMEOUT)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        tasks = [group.create_task(self._refresh(remote, self._session))]
+        await take_seat(place, remote, None, self._stop, told=self._seated, player=self._player)
+        for task in tasks:
+            task.cancel()
+
+    def _seated(self, me: NodeId) -> None:
+        self._me = me
+
+    # Called by the page
+
+    async def answer(self, word: str) -> None:
+        """Answer the node's question."""
+        try:
+            mark = await self._player.answer(word)
+        except PyraftError as failed:
+            self._said = str(failed)
+        else:
+            self._said = "your node has moved on meanwhile: look again" if mark is None else str(mark)
+        self._draw_seat()
+
+    def play(self, by_hand: bool) -> None:  # noqa: FBT001 (called from JavaScript)
+        """Play by hand from now on, or leave it to the machine."""
+        self._player.by_hand = bool(by_hand)
+
+    def hide(self, is_hidden: bool) -> None:  # noqa: FBT001 (called from JavaScript)
+        """Handle a tab that is hidden, or shown again."""
+        self._player.hide(is_hidden=bool(is_hidden))
+
+    def leave(self) -> None:
+        """Leave the room: the membership first, then the broker."""
+        self._stop.set()
+
+    def lab(self, message: str) -> None:
+        """Answer a message of the Lab's drawing."""
+        if self._session is None:
+            return
+        try:
+            for told in self._session.answer(json.loads(message)):
+                self._send_lab(plain(told))
+        except PyraftError as failed:
+            self._send_lab(plain(Failure(str(failed))))
+
+    # What the page draws
+
+    async def _refresh(self, remote: Remote, session: FollowedSession) -> None:
+        """Draw the seat and the room, again and again; report to the teacher how the node is played."""
+        loop, reported = asyncio.get_running_loop(), None
+        while True:
+            began = loop.time()
+            playing = msgspec.structs.replace(self._player.playing, name=self._name)
+            if self._me and playing != reported:
+                remote.publish_playing(self._me, reported := playing)
+            await self._player.give_way()
+            self._draw_seat()
+            for told in session.grow():
+                self._send_lab(plain(told))
+            await asyncio.sleep(due(began, loop.time(), PAUSE) - loop.time())
+
+    def _draw_seat(self) -> None:
+        state, asked = self._player.state, self._player.asked
+        self._tell(
+            sheet=[] if state is None else [("role", state.role_name), ("term", str(state.term)), *rows(state)],
+            question=None if asked is None else asked.question.text,
+            facts=() if asked is None else asked.question.facts,
+            choices=[] if asked is None else [(one.answer, one.meaning) for one in asked.question.choices],
+        )
+
+    def _tell(self, **facts: Any) -> None:
+        about = {"node": self._me, "by_hand": self._player.by_hand, "said": self._said}
+        self._show(json.dumps({"type": "seat", **about, **facts}))
+
+    def _send_lab(self, told: Any, *, kind: str = "lab") -> None:
+        self._show(json.dumps({"type": kind, "told": told}))

@@ -1,0 +1,184 @@
+"""A connection to a broker by aiomqtt, over a socket: fast, cancellable, on TCP or as a WebSocket.
+
+(aiomqtt was called asyncio-mqtt before.)
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from pyraft_lab.extras import needed
+from pyraft_lab.network.address import Address, Certificates, Settings
+
+with needed("aiomqtt"):
+    import aiomqtt
+    from aiomqtt.exceptions import MqttConnectError
+    from paho.mqtt.client import WebsocketConnectionError
+
+Deliver = Callable[[aiomqtt.Message], None]
+UNAVAILABLE = 136
+"""The client library's reason code for a broker that may accept clients later."""
+HANGUP_TIMEOUT = 0.2
+"""Seconds to wait for the answer of a broker that has closed the connection."""
+
+
+async def enter(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | None) -> aiomqtt.Client:
+    """A connected client with this client id; every message goes straight to ``deliver``; raises ``MqttError``."""
+    await _check_certificate(settings)
+    client = _client(settings, id, deliver, will)
+    await _entered(client)
+    _send_at_once(client)
+    return client
+
+
+def is_final(why: Exception) -> bool:
+    """Whether another attempt would fail as well: no listener, an unknown name, or a refused client."""
+    if isinstance(why, MqttConnectError):
+        return why.rc != UNAVAILABLE
+    cause = why.__cause__ or why.__context__
+    return isinstance(
+        cause, (ConnectionRefusedError, WebsocketConnectionError, socket.gaierror, ssl.SSLCertVerificationError)
+    )
+
+
+def check(_: Address) -> None:
+    """Accept every address: sockets reach them all."""
+
+
+def tls_context(certificates: Certificates) -> ssl.SSLContext:
+    """The TLS context of a client; ``ConfigError`` if a file cannot be used."""
+    return certificates.context()
+
+
+def is_refusal(why: Exception) -> bool:
+    """Whether the broker answered, and refused the client."""
+    return isinstance(why, MqttConnectError)
+
+
+def is_no_websocket(why: Exception) -> bool:
+    """Whether something else than a WebSocket answered."""
+    return isinstance(why.__cause__ or why.__context__, WebsocketConnectionError)
+
+
+def untrusted(why: Exception) -> str | None:
+    """What is wrong with the broker's certificate; ``None`` if that is not the reason."""
+    cause = why.__cause__ or why.__context__
+    return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else None
+
+
+async def _check_certificate(settings: Settings) -> None:
+    """Check the broker's certificate first: the client library leaks a socket if the handshake fails."""
+    if settings.tls is None:
+        return
+    address = settings.address
+    try:
+        async with asyncio.timeout(settings.timeout):
+            _, writer = await asyncio.open_connection(address.host, address.port, ssl=settings.tls)
+            writer.close()
+            await writer.wait_closed()
+    except TimeoutError as failed:
+        raise aiomqtt.MqttError("the TLS handshake timed out") from failed
+    except OSError as failed:  # ssl.SSLError is one
+        raise aiomqtt.MqttError(str(failed)) from failed
+
+
+def _client(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | None) -> aiomqtt.Client:
+    address = settings.address
+    client = aiomqtt.Client(
+        address.host,
+        address.port,
+        username=address.username,
+        password=address.password,
+        identifier=id,
+        protocol=aiomqtt.ProtocolVersion.V311,  # every broker supports it
+        clean_session=True,
+        will=will,
+        tls_context=settings.tls,
+        timeout=settings.timeout,
+        keepalive=settings.keepalive,
+        queue_type=_straight_to(lambda message: _take(client, deliver, message)),
+        transport="websockets" if address.path else "tcp",
+        websocket_path=address.path or None,
+    )
+    client.pending_calls_threshold = 1 << 30  # above this limit every publish counts all open ones and logs a warning
+    return client
+
+
+def _take(client: aiomqtt.Client, deliver: Deliver, message: aiomqtt.Message) -> None:
+    """Deliver a message, and make the system acknowledge it on TCP now.
+
+    A broker without TCP_NODELAY (mosquitto's default) holds its next message until this one is acknowledged, and Linux
+    would delay that by up to 40 ms. The socket option lasts only until the next segment.
+    """
+    if hasattr(socket, "TCP_QUICKACK"):
+        _set_on_tcp(client, socket.TCP_QUICKACK)
+    deliver(message)
+
+
+def _send_at_once(client: aiomqtt.Client) -> None:
+    """Without this the operating system waits for more data: an acknowledged publish takes 44 ms instead of one."""
+    _set_on_tcp(client, socket.TCP_NODELAY)
+
+
+def _set_on_tcp(client: aiomqtt.Client, option: int) -> None:
+    """Switch on an option of the client's socket, also below a WebSocket."""
+    session = client._client.socket()  # noqa: SLF001 (the library offers no other way to it)
+    inside = getattr(session, "_socket", session)
+    if isinstance(inside, socket.socket):
+        with suppress(OSError):  # the connection has just ended
+            inside.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+
+def _straight_to(deliver: Deliver) -> type["asyncio.Queue[aiomqtt.Message]"]:
+    """A queue that delivers at once instead of queueing: it saves a task for every message."""
+
+    class Straight(asyncio.Queue[aiomqtt.Message]):
+        def put_nowait(self, item: aiomqtt.Message) -> None:
+            deliver(item)
+
+    return Straight
+
+
+async def _entered(client: aiomqtt.Client) -> None:
+    """Connect; a cancellation waits for the end of that, then disconnects: half a connection cannot be undone."""
+    gone: asyncio.Future[Any] = _end_of(client)
+    entering: asyncio.Future[Any] = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.wait({entering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([entering], timeout=HANGUP_TIMEOUT)  # a refusal arrives just before the end
+    except asyncio.CancelledError:
+        await asyncio.wait([entering])
+        if not entering.cancelled() and entering.exception() is None:
+            await client.__aexit__(None, None, None)
+        raise
+    if not entering.done():
+        entering.cancel()  # nothing to undo: the connection is closed
+        await asyncio.wait([entering])
+        raise aiomqtt.MqttError("it closed the connection before it answered")
+    if entering.exception() is not None:
+        client._client.disconnect()  # noqa: SLF001 (the library leaves the line open that got no answer in time)
+    entering.result()
+
+
+def _end_of(client: aiomqtt.Client) -> asyncio.Future[None]:
+    """A future that is done when the connection ends; the library notices that only after the broker's answer."""
+    loop = asyncio.get_running_loop()
+    gone: asyncio.Future[None] = loop.create_future()
+    session = client._client  # noqa: SLF001 (the library offers no other way to it)
+    told = session.on_disconnect
+
+    def tell() -> None:
+        if not gone.done():
+            gone.set_result(None)
+
+    def hung_up(*facts: Any) -> None:
+        if told is not None:
+            told(*facts)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(tell)
+
+    session.on_disconnect = hung_up
+    return gone

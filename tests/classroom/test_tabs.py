@@ -1,0 +1,141 @@
+"""Seats in browser tabs: the page and its link, the seat itself in a Python like a tab's, and tabs that close."""
+
+import asyncio
+import io
+import json
+import urllib.request
+import zipfile
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+
+from pyraft_lab.classroom import tabs
+from pyraft_lab.classroom.web import SeatPage, library
+from pyraft_lab.errors import ConfigError, NetworkFailed
+from tests.threadless import run_threadless
+
+ROOM = """
+from tests.page import RETAINED, SESSIONS, open_page
+open_page()
+import json
+from pyraft_lab.classroom.tab import TabSeat
+
+class Tab:
+    def __init__(self, name, by_hand=False):
+        self.now, self.labs = {}, []
+        self.seat = TabSeat("ws://127.0.0.1:9001", "room7", self.show)
+        self.task = asyncio.create_task(self.seat.join(name, by_hand))
+
+    def show(self, text):
+        told = json.loads(text)
+        if told["type"] == "seat":
+            self.now |= told
+        else:
+            self.labs.append(told)
+
+async def until(fact):
+    async with asyncio.timeout(60):
+        while not fact():
+            await asyncio.sleep(0.02)
+
+def sheet(tab):
+    return dict(map(tuple, tab.now.get("sheet", [])))
+"""
+
+
+def told(script: str) -> list[str]:
+    ended = run_threadless(ROOM + script)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()
+
+
+def test_two_tabs_are_nodes_of_one_room_and_a_reloaded_one_takes_a_new_number() -> None:
+    script = """
+async def main():
+    ann = Tab("ann")
+    await until(lambda: sheet(ann).get("role") == "leader")
+    bob = Tab("bob")
+    await until(lambda: sheet(bob).get("members") == "{1,2}")
+    print(ann.now["node"], bob.now["node"], sheet(bob)["role"])
+    bob.seat.leave()
+    await bob.task
+    await until(lambda: sheet(ann).get("members") == "{1}")
+    again = Tab("bob")
+    await until(lambda: again.now.get("node"))
+    print(again.now["node"], bob.now["over"])
+    opened = next(one for one in ann.labs if one["type"] == "open")
+    print(opened["told"]["header"]["title"], any(b"ann" in payload for payload in RETAINED.values()))
+    ann.seat.leave()
+    again.seat.leave()
+    await asyncio.wait([ann.task, again.task])
+
+asyncio.run(main())
+"""
+    assert told(script) == ["1 2 follower", "3 you have left the room", "cluster room7, followed over MQTT True"]
+
+
+def test_a_hidden_tab_gives_its_leadership_away_and_stands_for_no_election() -> None:
+    script = """
+async def main():
+    ann = Tab("ann")
+    await until(lambda: sheet(ann).get("role") == "leader")
+    bob = Tab("bob")
+    await until(lambda: sheet(bob).get("members") == "{1,2}")
+    ann.seat.hide(True)
+    await until(lambda: sheet(bob).get("role") == "leader")
+    print(ann.seat._player.may_stand, sheet(bob)["role"])
+    ann.seat.hide(False)
+    print(ann.seat._player.may_stand)
+    for tab in (bob, ann):
+        tab.seat.leave()
+    await asyncio.wait([ann.task, bob.task])
+
+asyncio.run(main())
+"""
+    assert told(script) == ["False leader", "True"]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return bytes(answer.read())
+
+
+def test_the_page_names_the_broker_and_brings_the_library(tmp_path: Path) -> None:
+    for name in ("pyodide.mjs", "pyodide-lock.json", "mqtt.esm.js"):
+        (tmp_path / name).write_text("// here")
+    (tmp_path.parent / "secret").write_text("not for the class")
+    with SeatPage(host="127.0.0.1", port=0, room="room7", broker="ws://h:1/mqtt", pyodide=tmp_path) as page:
+        here = f"http://127.0.0.1:{page.port}"
+        assert b"A seat in the room" in get(f"{here}/")
+        assert json.loads(get(f"{here}/room.json"))["broker"] == "ws://h:1/mqtt"
+        assert get(f"{here}/pyodide/mqtt.esm.js") == b"// here"
+        assert "pyraft_lab/classroom/tab.py" in zipfile.ZipFile(io.BytesIO(get(f"{here}/pyraft_lab.zip"))).namelist()
+        for path in ("/pyodide/../secret", "/etc/passwd", "/pyodide/nothing", "/pyodide/"):
+            with pytest.raises(HTTPError, match="404"):
+                get(here + path)
+        with pytest.raises(NetworkFailed, match="choose another --page-port"):
+            SeatPage(host="127.0.0.1", port=page.port, room="room7", broker="ws://h:1/mqtt")
+
+
+def test_a_directory_without_pyodide_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="make lite"):
+        SeatPage(host="127.0.0.1", port=0, room="room7", broker="ws://h:1/mqtt", pyodide=tmp_path)
+
+
+def test_the_archive_holds_no_guide() -> None:
+    assert not any("guide" in name for name in zipfile.ZipFile(io.BytesIO(library())).namelist())
+
+
+def test_an_invitation_is_one_link_with_or_without_its_code() -> None:
+    assert tabs.link_text("http://h:1/").splitlines()[-1] == "seats in browser tabs: http://h:1/"
+
+
+def test_tabs_need_a_websocket() -> None:
+    from contextlib import AsyncExitStack
+
+    from pyraft_lab.classroom.teach import parser
+
+    chosen = parser().parse_args(["room7", "--tabs", "--broker", "mqtt://127.0.0.1"])
+    with pytest.raises(ConfigError, match="must be a WebSocket"):
+        asyncio.run(tabs.open_page(AsyncExitStack(), chosen))

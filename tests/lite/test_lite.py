@@ -1,0 +1,178 @@
+"""The JupyterLite site in a browser without a network: every cell that needs no pandas, and the Lab itself."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tests.lite import site
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+WITH_PROCESSES = {"08-a-cluster-over-mqtt", "11-five-processes"}
+LIVE = {*WITH_PROCESSES, "09-your-own-storage"}
+"""Chapters in real time, or with what a tab has not: only some of their cells can run there."""
+SOON = 60_000
+"""Milliseconds for anything to appear."""
+RUN_HERE = """
+import asyncio, json, sys
+for name in ("pandas", "numpy", "pyarrow"):
+    sys.modules[name] = None
+from tests.lite.cells import run_cells
+chapters = json.loads(sys.stdin.read())
+print(json.dumps({name: asyncio.run(run_cells(cells)) for name, cells in chapters.items()}))
+"""
+PAGE = """<!doctype html><meta charset=utf-8><title>cells</title><script type=module>
+import {loadPyodide} from './static/pyodide/pyodide.mjs';
+const began = performance.now();
+window.py = await loadPyodide({indexURL: './static/pyodide/', packages: ['pyraft-lab']});
+window.story = await py.runPythonAsync(`
+from pyraft_lab import Simulation
+sim = Simulation(5, seed=7)
+sim.run_until(lambda s: s.leader)
+sim.trace.story()`);
+window.seconds = (performance.now() - began) / 1000;
+await py.loadPackage('plotly');
+window.ready = true;
+</script>"""
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.timeout(1200),
+]
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    reason = site.why_not()
+    if reason:
+        pytest.skip(reason)
+    page = site.SITE / "cells.html"
+    page.write_text(PAGE, "utf-8")
+    with site.served(site.SITE) as url:
+        yield url
+    page.unlink()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Visit:
+    """A page, and what it asked of other machines: nothing leaves this one."""
+
+    def __init__(self, browser: Any) -> None:
+        self.page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+        self.page.set_default_timeout(SOON)
+        self.elsewhere: list[str] = []
+        self.page.context.route("**/*", self._gate)
+
+    def _gate(self, route: Any) -> None:
+        if route.request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            route.continue_()
+        else:
+            self.elsewhere.append(route.request.url)
+            route.abort()
+
+
+@pytest.fixture(scope="module")
+def cells_page(address: str, browser: Any) -> Visit:
+    visit = Visit(browser)
+    visit.page.goto(f"{address}/cells.html")
+    visit.page.wait_for_function("window.ready")
+    source = Path(__file__).with_name("cells.py").read_text("utf-8")
+    visit.page.evaluate("source => py.FS.writeFile('cells.py', source)", source)
+    return visit
+
+
+def chapters() -> dict[str, list[str]]:
+    """The code of each chapter, without the cells that the site adds."""
+    found = {}
+    for path in sorted((site.SITE / "files").glob("[0-9]*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        code = [c.source for c in cells if c.cell_type == "code" and "browser" not in c.metadata.get("tags", [])]
+        ours = [cell for cell in code if not cell.lstrip().startswith("%")]
+        found[path.stem] = ours[:1] if path.stem in WITH_PROCESSES else ours
+    return found
+
+
+@pytest.fixture(scope="module")
+def here(address: str) -> dict[str, list[list[str]]]:  # noqa: ARG001 (the site is there)
+    """What the cells say in this Python, without pandas."""
+    wanted = {name: cells for name, cells in chapters().items() if name not in WITH_PROCESSES}
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN_HERE],
+        input=json.dumps(wanted), cwd=site.ROOT, check=True, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    results: dict[str, list[list[str]]] = json.loads(ended.stdout.splitlines()[-1])
+    return results
+
+
+def test_the_cells_of_every_chapter_say_in_the_browser_what_they_say_here(
+    cells_page: Visit, here: dict[str, list[list[str]]]
+) -> None:
+    differ = []
+    for name, cells in chapters().items():
+        told = cells_page.page.evaluate(
+            "async cells => { py.globals.set('cells_json', cells); return await py.runPythonAsync("
+            "'import json, cells; json.dumps(await cells.run_cells(json.loads(cells_json)))') }",
+            json.dumps(cells),
+        )
+        there = json.loads(told)
+        if name in LIVE:
+            assert any("no process can be started" in said or "NotImplemented" in said for _, said in there), name
+            continue
+        for number, (one, other) in enumerate(zip(here[name], there, strict=True)):
+            if one[0] == "ok" and one != other:
+                differ.append((name, number, one, other))
+    assert differ == []
+    assert cells_page.elsewhere == []
+
+
+def test_only_frames_and_figures_need_pandas(here: dict[str, list[list[str]]]) -> None:
+    reasons = {
+        (name, said) for name, cells in here.items() if name not in LIVE for kind, said in cells if kind == "error"
+    }
+    others = [one for one in reasons if "pandas" not in one[1] and "NameError" not in one[1]]
+    assert others == []
+
+
+def test_without_the_web_a_frame_says_what_is_missing(cells_page: Visit) -> None:
+    told = cells_page.page.evaluate(
+        "async () => { try { await py.runPythonAsync('sim.trace.events') } catch (error) { return String(error) } }"
+    )
+    assert "pandas is not installed" in told
+
+
+def test_what_the_browser_fetches_from_the_web_is_named_with_its_digest(address: str) -> None:  # noqa: ARG001
+    lock = json.loads((site.SITE / "static/pyodide/pyodide-lock.json").read_text("utf-8"))
+    far = {name: one for name, one in lock["packages"].items() if "://" in one["file_name"]}
+    assert {"pandas", "numpy", "pyarrow"} <= set(far)
+    assert all(one["file_name"].startswith("https://cdn.jsdelivr.net/pyodide/v") for one in far.values())
+    assert all(re.fullmatch(r"[0-9a-f]{64}", one["sha256"]) for one in far.values())
+
+
+def test_the_lab_of_the_first_chapter_opens_in_jupyterlab(address: str, browser: Any) -> None:
+    visit = Visit(browser)
+    visit.page.goto(f"{address}/lab/index.html?path=00-start-here.ipynb")
+    visit.page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell")
+    visit.page.wait_for_function("window.jupyterapp !== undefined")
+    assert visit.page.query_selector(".jp-Dialog") is None, "it asks for a kernel"
+    visit.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    visit.page.wait_for_selector(".jp-OutputArea-output svg[role]")
+    (site.ROOT / "artefacts").mkdir(exist_ok=True)
+    visit.page.screenshot(path=site.ROOT / "artefacts" / "lite-lab.png")
+    assert visit.elsewhere == []
