@@ -10,7 +10,7 @@ their order matters, and a bar includes both its ends.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -47,7 +47,7 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
         force_setattr(self, "input", self._hashable(self.input))
         force_setattr(self, "output", self._hashable(self.output))
         returned = self.call if self.returned is None else self.returned
-        if not math.isfinite(self.call) or not math.isfinite(returned):
+        if not _is_time(self.call) or not _is_time(returned):
             raise HistoryError(f"{self.request} has a time that is not a number; write None for an unknown return")
         if returned < self.call:
             raise HistoryError(
@@ -76,6 +76,14 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.request} → {'?' if self.returned is None else repr(self.output)}"
 
 
+def _is_time(value: float) -> bool:
+    """Whether a value is a finite number; whoever reads a file may pass others."""
+    try:
+        return math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
+
+
 def frozen(value: object) -> object:
     """The value with tuples for lists at every level, so that values read from JSON compare equal to the written."""
     match value:
@@ -99,6 +107,8 @@ class History(Struct, frozen=True):
     operations: Sequence[Operation] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.operations, (str, bytes)) or not isinstance(self.operations, Iterable):
+            raise HistoryError(f"a history holds a list of operations, not {self.operations!r}")
         force_setattr(self, "operations", tuple(self.operations))
         for operation in self.operations:
             if not isinstance(operation, Operation):

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -110,3 +111,15 @@ def test_a_frame_goes_to_parquet_and_back_whatever_the_values_are(tmp_path: Path
 
 def test_the_frame_of_an_empty_history_has_its_columns() -> None:
     assert list(History().frame.columns) == list(EVERYTHING.frame.columns)
+
+
+@pytest.mark.parametrize("call", ["0", None, 10**400])
+def test_a_time_of_another_type_is_refused(call: Any) -> None:
+    with pytest.raises(HistoryError, match="a time that is not a number"):
+        Operation(1, call, call, ("get", "x"))
+
+
+@pytest.mark.parametrize("operations", [None, 3, "get", [1]])
+def test_a_history_of_anything_else_is_refused(operations: Any) -> None:
+    with pytest.raises(HistoryError, match="a history holds"):
+        History(operations)

@@ -17,7 +17,7 @@ from pyraft_lab.exercises.prediction import Prediction, Scored, entry_of_predict
 from pyraft_lab.exercises.predictions import PREDICTIONS
 from pyraft_lab.exercises.puzzle import Puzzle, entry_of_puzzle
 from pyraft_lab.exercises.puzzles import PUZZLES
-from pyraft_lab.exercises.quiz import Quiz, entry_of_quiz, unknown
+from pyraft_lab.exercises.quiz import Quiz, entry_of_quiz, is_known, unknown
 from pyraft_lab.exercises.quizzes import QUIZZES
 from pyraft_lab.exercises.rule_exercise import RuleExercise, entry_of_rule
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS
@@ -95,7 +95,7 @@ def server(name: str) -> ServerExercise:
 
 def _known(form: str, name: str, table: Mapping[str, Any]) -> Any:
     """A text by name; raises ``ConfigError`` for an unknown one."""
-    if not isinstance(name, str) or name not in table:
+    if not is_known(name, table):
         raise unknown(form, name, table)
     return table[name]
 
@@ -117,7 +117,7 @@ FORMS: Mapping[str, Callable[[str], Exercise]] = {
 def exercise(full_name: str) -> Exercise:
     """A new exercise by its full name, such as ``quiz/half-of-four``; raises ``ConfigError`` for an unknown one."""
     known = {one.exercise for one in entries()}
-    if not isinstance(full_name, str) or full_name not in known:
+    if not is_known(full_name, known):
         raise ConfigError("exercise", full_name, did_you_mean(full_name, sorted(known)))
     form, _, name = full_name.partition("/")
     return FORMS[form](name)

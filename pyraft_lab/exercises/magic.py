@@ -6,6 +6,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises import own_rules
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.exercises.own_code import is_blank
+from pyraft_lab.exercises.quiz import is_known
 from pyraft_lab.exercises.reference import reference_answer
 from pyraft_lab.exercises.rule_exercise import RuleExercise
 
@@ -30,7 +31,7 @@ def rule(line: str, cell: str) -> Marked | None:
 
 def exercise_of(name: str) -> RuleExercise:
     """The exercise about a rule, the same one in the whole session; raises ``ConfigError`` for an unknown rule."""
-    if not isinstance(name, str) or name not in EXERCISES:
+    if not is_known(name, EXERCISES):
         EXERCISES[name] = RuleExercise(name)
     return EXERCISES[name]
 

@@ -1,5 +1,6 @@
 """Multiple choice: every wrong answer names the misconception behind it."""
 
+from collections.abc import Container
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -85,3 +86,8 @@ def entry_of_quiz(quiz: QuizText) -> Entry:
 def unknown(form: str, name: object, known: Any) -> ConfigError:
     """The error for an exercise that does not exist."""
     return ConfigError(form, name, did_you_mean(str(name), known))
+
+
+def is_known(name: object, known: Container[str]) -> bool:
+    """Whether a name is one of the known; a list, say, is not."""
+    return isinstance(name, str) and name in known

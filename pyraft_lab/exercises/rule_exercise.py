@@ -20,7 +20,7 @@ from pyraft_lab.exercises.guard import RuleFailed
 from pyraft_lab.exercises.looks import Found, look
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.exercises.own_code import NoRule, rule_from, source_of
-from pyraft_lab.exercises.quiz import unknown
+from pyraft_lab.exercises.quiz import is_known, unknown
 from pyraft_lab.exercises.rule_answers import ANSWERS
 from pyraft_lab.exercises.rule_texts import RULE_TEXTS, RuleText
 from pyraft_lab.exercises.situations import Difference, differences, in_words, situations
@@ -107,7 +107,7 @@ class RuleExercise(Exercise):
     form: ClassVar[str] = "rule"
 
     def __init__(self, name: str) -> None:
-        if not isinstance(name, str) or name not in RULE_TEXTS:
+        if not is_known(name, RULE_TEXTS):
             raise unknown("rule", name, RULE_TEXTS)
         super().__init__(name, out_of=POINTS, hints=RULE_TEXTS[name].hints)
         self.verdict: Verdict | None = None

@@ -226,7 +226,9 @@ def test_anything_with_the_face_of_an_executor_is_one() -> None:
 def test_a_campaign_whose_file_cannot_be_written_is_refused_before_the_first_run(place: str, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     with pytest.raises(ConfigError, match="path"):
-        run_campaign([1], path=tmp_path / place, executor=Serial(), progress=pytest.fail)
+        run_campaign(
+            [1], path=tmp_path / place, executor=Serial(), progress=lambda row: pytest.fail(f"seed {row.seed} was run")
+        )
 
 
 def test_a_file_of_a_campaign_that_was_damaged_is_refused(tmp_path: Path) -> None:

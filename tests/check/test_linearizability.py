@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec.structs import replace as replace_struct
@@ -11,7 +12,7 @@ from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.check.linearize.search import Search
 from pyraft_lab.check.linearize.sequential_specs import KV, REGISTER, Input, SequentialSpec
 from pyraft_lab.check.linearize.verdict import Verdict
-from pyraft_lab.errors import HistoryError
+from pyraft_lab.errors import ConfigError, HistoryError
 from pyraft_lab.history import History, Operation
 from pyraft_lab.sim.simulation import Simulation
 from tests.check.histories import (
@@ -413,3 +414,16 @@ def test_an_operation_that_lasts_as_long_as_the_history_costs_little() -> None:
     verdict = check(put(-1, 0, 10_000), *writes)
     assert verdict
     assert verdict.steps < 6_100
+
+
+@pytest.mark.parametrize("asked", [None, (), "get", 3])
+@pytest.mark.parametrize("model", ["register", "kv"])
+def test_an_operation_that_the_model_does_not_know_is_named(model: str, asked: Any) -> None:
+    with pytest.raises(HistoryError):
+        check_linearizable(History([Operation(1, 0.0, 1.0, asked)]), model)
+
+
+@pytest.mark.parametrize("given", [{"steps": "a"}, {"steps": -1}, {"memory": 1.5}, {"timeout": 1.0, "clock": 3}])
+def test_a_budget_that_is_none_is_refused_by_name(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=[*given][-1]):
+        check_linearizable(History(), **given)

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyraft_lab import exercises
 from pyraft_lab.engine.consult import RULE_NAMES
 from pyraft_lab.engine.rules import RAFT
-from pyraft_lab.errors import ConfigError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.exercises import apart
 from pyraft_lab.exercises.exercise import Exercise
 from pyraft_lab.exercises.forms import FORMS, entries
@@ -147,3 +148,10 @@ def test_a_broken_table_is_mended_by_the_right_rule() -> None:
 def test_a_broken_table_says_what_falls(name: str) -> None:
     assert "is violated" in exercises.mend(name).text
     assert "nothing is violated" not in exercises.mend(name).text
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+@pytest.mark.parametrize("name", ["nope", None, 3, [], {}])
+def test_a_name_that_is_none_is_answered_with_the_known_ones(form: str, name: Any) -> None:
+    with pytest.raises(PyraftError, match=r"nope|None|3|\[\]|{}"):
+        FORMS[form](name)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,13 @@ def test_blank_writes_the_chapters_that_are_named_and_writes_over_only_when_told
 def test_an_answer_is_plain_json_in_the_notebook() -> None:
     kept = handed("quiz/half-of-four", "B")[ANSWER]
     assert json.loads(json.dumps(kept)) == {"exercise": "quiz/half-of-four", "answer": "b"}
+
+
+def test_a_notebook_that_is_a_link_or_too_deep_is_refused(tmp_path: Path) -> None:
+    link, pipe, deep = (tmp_path / f"{name}.ipynb" for name in ("link", "pipe", "deep"))
+    link.symlink_to(notebook(tmp_path / "bob.ipynb"))
+    os.mkfifo(pipe)
+    deep.write_text("[" * 200_000)
+    for path in (link, pipe, deep):
+        with pytest.raises(BadNotebook, match=path.name):
+            answers_in(path)

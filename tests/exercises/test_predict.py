@@ -1,11 +1,12 @@
 """A prediction is locked before anything runs, and compared with many runs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from pyraft_lab import exercises
-from pyraft_lab.errors import ConfigError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.prediction import Locked
 
@@ -80,3 +81,19 @@ def test_progress_is_told() -> None:
         "?", ["even", "odd"], scored_by=parity, seeds=2, progress=lambda done, of: told.append((done, of))
     ).answer("odd")
     assert told == [(1, 2), (2, 2)]
+
+
+def test_a_run_that_raises_is_named_with_its_seed_and_the_answer_stays_open() -> None:
+    def broken(seed: int) -> str:
+        raise ValueError(f"seed {seed}")
+
+    asked = exercises.predict("?", ["even", "odd"], scored_by=broken)
+    with pytest.raises(PyraftError, match="scored_by raised ValueError for seed 0"):
+        asked.answer("odd")
+    assert asked.last is None
+
+
+@pytest.mark.parametrize("given", [{"hints": 3}, {"hints": "look"}, {"hints": [3]}, {"progress": 3}])
+def test_a_prediction_names_the_argument_that_is_none(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(given))):
+        exercises.predict("?", ["even", "odd"], scored_by=parity, **given)

@@ -1,9 +1,11 @@
 """Every puzzle can be solved at par, and only from where it begins."""
 
+from typing import Any
+
 import pytest
 
 from pyraft_lab import Simulation, exercises
-from pyraft_lab.errors import PyraftError
+from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.exercises.puzzles import PUZZLES
 from tests.exercises.solutions import SOLUTIONS
 
@@ -57,3 +59,9 @@ def test_more_actions_than_par_have_fewer_points_and_reset_begins_again() -> Non
     assert puzzle.check().score == 1
     puzzle.reset()
     assert puzzle.actions == 0
+
+
+@pytest.mark.parametrize("given", [5, "run", []])
+def test_what_is_no_run_is_no_solution(given: Any) -> None:
+    with pytest.raises(ConfigError, match="simulation"):
+        exercises.puzzle("elect-n3").check(given)

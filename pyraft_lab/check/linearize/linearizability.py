@@ -32,7 +32,7 @@ from itertools import accumulate
 from math import inf
 from operator import itemgetter
 
-from pyraft_lab.arguments import instance, seconds
+from pyraft_lab.arguments import function, instance, integer, seconds
 from pyraft_lab.check.linearize.search import Search
 from pyraft_lab.check.linearize.sequential_specs import MODELS, SequentialSpec, State
 from pyraft_lab.check.linearize.verdict import Blocked, Verdict
@@ -64,6 +64,10 @@ def check_linearizable(
     instance("history", history, History)
     if timeout is not None:
         seconds("timeout", timeout)
+        function("clock", clock)
+    for name, most in (("steps", steps), ("memory", memory)):
+        if most is not None:
+            integer(name, most)
     searches = [Search(operations, judge, key=key) for key, operations in _objects(history, judge).items()]
     contest = FairSearches(searches, steps=steps, memory=memory)
     reason = contest.run(lambda: False) if timeout is None else contest.run(_alarm(clock, timeout))

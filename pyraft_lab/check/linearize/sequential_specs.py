@@ -128,7 +128,13 @@ def _increased(value: State, by: object) -> tuple[State, Output]:
 
 def register_is_read(input: Input, output: Output) -> bool:
     """A ``get`` never changes a register, nor does a ``cas`` that was refused."""
-    return input[0] == "get" or (input[0] == "cas" and output is False)
+    match input:
+        case ("get", *_):
+            return True
+        case ("cas", *_):
+            return output is False
+        case _:
+            return False
 
 
 def register_needs(input: Input, output: Output) -> State:
