@@ -10,7 +10,7 @@ their order matters, and a bar includes both its ends.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -107,9 +107,10 @@ class History(Struct, frozen=True):
     operations: Sequence[Operation] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.operations, (str, bytes)) or not isinstance(self.operations, Iterable):
-            raise HistoryError(f"a history holds a list of operations, not {self.operations!r}")
-        force_setattr(self, "operations", tuple(self.operations))
+        try:
+            force_setattr(self, "operations", tuple(self.operations))
+        except TypeError:
+            raise HistoryError(f"a history holds a list of operations, not {self.operations!r}") from None
         for operation in self.operations:
             if not isinstance(operation, Operation):
                 raise HistoryError(f"a history holds operations, not {operation!r}")

@@ -42,7 +42,7 @@ from pyraft_lab.sim.local_invariants import left_out
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.sweep import Submits, spread
 from pyraft_lab.sim.workload import Load
-from pyraft_lab.trace.given import path_of
+from pyraft_lab.trace.given import check_writable, part_of, path_of
 from pyraft_lab.trace.record import Kind, Record
 
 if TYPE_CHECKING:
@@ -323,7 +323,8 @@ def run_campaign(
         function("progress", progress)
     book = ResultsFile(settings, None if path is None else path_of(path))
     if any(seed not in book.rows for seed in wanted):
-        book.check_writable()
+        if book.path is not None:
+            check_writable(part_of(book.path))
         if executor is not None:
             _run_all(executor, settings, wanted, book, progress)
         else:
@@ -439,21 +440,6 @@ class ResultsFile:
         if path is not None and path.exists():
             self._load(path)
 
-    def check_writable(self) -> None:
-        """Raise ``ConfigError`` if the file could not be written, by trying: nothing else is reliable."""
-        if self.path is None:
-            return
-        try:
-            self._part(self.path).open("ab").close()
-            self._part(self.path).unlink()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", "") or str(error)
-            raise ConfigError("path", str(self.path), f"cannot be written: {why}; use another one") from error
-
-    @staticmethod
-    def _part(path: Path) -> Path:
-        return path.with_name(path.name + ".part")
-
     def add(self, row: Row) -> None:
         """Add a row, and save the file now and then."""
         self.rows[row.seed] = row
@@ -470,7 +456,7 @@ class ResultsFile:
             from pyarrow import parquet
 
         table = pa.Table.from_pylist([asdict(row) for row in self.rows.values()])
-        part = self._part(self.path)
+        part = part_of(self.path)
         parquet.write_table(table.replace_schema_metadata({_SETTINGS_MARK: self.settings}), part)
         part.replace(self.path)
         self.unsaved = 0

@@ -18,7 +18,7 @@ from pyraft_lab.sim.world import Query, Write
 
 MAX_CLIENTS = 10_000
 """The maximum number of clients of a load."""
-SHORTEST = 1e-6
+MIN_THINK_TIME = 1e-6
 """The shortest time in seconds between two calls of a client: the resolution of virtual time."""
 
 
@@ -43,8 +43,10 @@ class Load(Struct, frozen=True, kw_only=True):
         """This load if it is valid; else raise ``ConfigError``, which names field, value and rule."""
         integer("clients", self.clients, 0, MAX_CLIENTS)
         integer("keys", self.keys, 1)
-        if time_range("think_time", self.think_time)[0] < SHORTEST:
-            raise ConfigError("think_time", self.think_time, f"the shortest must be at least {SHORTEST:.6f} seconds")
+        if time_range("think_time", self.think_time)[0] < MIN_THINK_TIME:
+            raise ConfigError(
+                "think_time", self.think_time, f"the shortest must be at least {MIN_THINK_TIME:.6f} seconds"
+            )
         for share in ("reads", "cas", "lease", "any_node"):
             probability(share, getattr(self, share))
         if self.reads > 1 - self.cas:

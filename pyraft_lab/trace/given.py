@@ -98,3 +98,18 @@ def path_of(path: Any) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise ConfigError("path", path, "must be the path of a file")
     return Path(path)
+
+
+def part_of(path: Path) -> Path:
+    """The file beside ``path`` in which it is written before it takes its place."""
+    return path.with_name(path.name + ".part")
+
+
+def check_writable(path: Path) -> None:
+    """Raise ``ConfigError`` if a new file cannot be written, by trying: nothing else is reliable."""
+    try:
+        path.open("ab").close()
+        path.unlink()
+    except (OSError, ValueError) as wrong:
+        why = getattr(wrong, "strerror", "") or str(wrong)
+        raise ConfigError("path", str(path), f"cannot be written: {why}; use another one") from wrong
