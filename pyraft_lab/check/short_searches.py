@@ -50,10 +50,12 @@ def run_searches(
 ) -> Iterator[tuple[ShortSearch, Report]]:
     """Run searches one after the other; the first violation ends them.
 
-    ``progress`` is called with states, queued states and depth.
+    ``progress`` is called with states, queued states and depth. An interrupt ends them all (``KeyboardInterrupt``).
     """
     for one in searches:
         report = explore(one.nodes, engine=engine, bounds=one.bounds, symmetric=one.symmetric, progress=progress)
+        if report.interrupted:  # the caller is to end, and not only this search
+            raise KeyboardInterrupt
         yield one, report
         if report.broken:
             return

@@ -90,6 +90,8 @@ def short_campaign(engine: Engine) -> Found:
 def quick_search(engine: Engine) -> Found:
     """Every run of three servers with one timeout and one write, and the first states with two timeouts."""
     reports = [explore(3, engine=engine, bounds=bounds) for bounds in QUICK]
+    if any(one.interrupted for one in reports):
+        raise KeyboardInterrupt
     broken = next((one for one in reports if one.broken), None)
     worlds = sum(one.worlds for one in reports)
     if broken is None:

@@ -79,6 +79,8 @@ def _explore(chosen: argparse.Namespace, console: Console) -> int:
             chosen.nodes, engine=_engine(chosen), bounds=bounds, symmetric=chosen.symmetric, progress=progress
         )
     console.print(_table(report, perf_counter() - began))
+    if report.interrupted:
+        raise KeyboardInterrupt
     if report.broken:
         _tell(report, console)
         return FELL
