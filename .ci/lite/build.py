@@ -260,7 +260,7 @@ def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
 
 def wanted(source: str) -> set[str]:
     """The packages that a cell needs and does not import."""
-    figures = {"pandas", "plotly"} if FIGURES.search(source) else set()
+    figures = {"plotly"} if FIGURES.search(source) else set()
     return figures | ({"pandas"} if FRAMES.search(source) else set())
 
 

@@ -6,13 +6,13 @@ are no processes (a browser), the task runs here, and the guard's count of instr
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any
 
+from pyraft_lab.concurrency import has_processes
 from pyraft_lab.errors import PyraftError
 
 LIMIT = 20.0
@@ -34,6 +34,8 @@ def run(
     """
     if not has_processes():
         return here()
+    import subprocess
+
     line = json.dumps({"task": task, "request": request})
     path = os.pathsep.join(part for part in sys.path if part)
     try:
@@ -52,11 +54,6 @@ def run(
     except OSError:
         return here()
     return answer_of(done.stdout, done.stderr)
-
-
-def has_processes() -> bool:
-    """Whether this Python can start processes."""
-    return sys.platform not in {"emscripten", "wasi"}
 
 
 def answer_of(written: str, printed: str) -> Mapping[str, Any]:

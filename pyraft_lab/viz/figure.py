@@ -14,7 +14,7 @@ P = ParamSpec("P")
 
 
 class DrawFunction(Protocol[P]):
-    """A function of :mod:`pyraft_lab.viz`: it returns a Plotly figure; ``sketch`` is the same without Plotly."""
+    """A function of ``pyraft_lab.viz``: it returns a Plotly figure; ``sketch`` is the same without Plotly."""
 
     __name__: str
     sketch: Callable[P, Sketch]

@@ -25,7 +25,7 @@ class Drawable(Protocol):
 
 
 class Sketch:
-    """The traces of a figure and its layout, in Plotly's words; made by the functions of :mod:`pyraft_lab.viz`."""
+    """The traces of a figure and its layout, in Plotly's words; made by the functions of ``pyraft_lab.viz``."""
 
     def __init__(self) -> None:
         self.data: list[Json] = []
