@@ -116,6 +116,7 @@ def test_commands_that_are_encoded_together_are_checked_one_by_one_where_one_is_
 def test_a_batch_is_told_in_few_words() -> None:
     assert command_text(batch(*[PUT] * 5)) == "5 commands: x=1, x=1, x=1"
     assert command_text(batch(1, 2)) == "2 commands: 1, 2"
+    assert command_text(batch(PUT)) == "x=1"
     assert _command_in_words(batch(PUT, PUT)) == f"{PUT}, {PUT}"
     assert _command_in_words(batch(1, 2)).startswith("b'")
 

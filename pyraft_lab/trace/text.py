@@ -121,7 +121,8 @@ def _command_text(data: bytes) -> str:
     except ValueError:
         return shortened(repr(data.decode(errors="replace")))
     if isinstance(sealed, Batch):
-        return shortened(f"{len(command)} commands: {', '.join(map(_one_command, command[:3]))}")
+        some = ", ".join(map(_one_command, command[:3]))
+        return shortened(some if len(command) == 1 else f"{len(command)} commands: {some}")
     return shortened(_one_command(command))
 
 
