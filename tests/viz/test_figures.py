@@ -335,7 +335,7 @@ def test_why_draws_an_arrow_for_each_message_that_mattered_and_says_answer_and_r
     answer = settled().trace.why(committed=3)
     figure = viz.why(answer)
     letters = [each.text[0] for each in figure.data if each.hovertext and len(each.hovertext) == 1]
-    assert letters == ["A1", "A+"]
+    assert letters == ["H", "H", "A1", "A+"], "a round proves that the leader leads before the client begins a session"
     texts = [note.text.replace("<br>", " ") for note in figure.layout.annotations]
     assert figure.layout.title.text.replace("<br>", " ") == answer.answer
     assert texts[-1] == " ".join(f"• {reason}" for reason in answer.reasons)
