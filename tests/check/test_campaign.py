@@ -176,6 +176,12 @@ def test_nothing_lives_by_knobs_that_end_liveness_whatever_level_of_faults_is_gi
     assert judged(CampaignSettings(faults="none", config=Config()).trial(1).draw) == ("healed", "load")
 
 
+def test_live_nodes_without_elections_are_not_asked_to_settle() -> None:
+    trial = CampaignSettings(config=Config(enable_elect=False)).trial(4)
+    assert trial.draw.method == "live"
+    assert trial.judge_other() is None
+
+
 def test_few_lease_reads_are_drawn_where_no_leader_holds_a_lease() -> None:
     drawn = [one for one in map(draw, range(600)) if one.method in ("faults", "live")]
     assert max(one.load.lease for one in drawn if not one.settings.vote_lease) == FEW_LEASE_READS
