@@ -215,7 +215,7 @@ def _end_batch(turn: Turn, batch: Batch, error: PyraftError) -> None:
 
 def _on_applied(turn: Turn, node: NodeId, batch: Batch, values: Sequence[Any], rejected: dict[int, str]) -> None:
     _remove(turn, batch)
-    turn.know(expired=0)
+    turn.know(expired=0, batches=tuple(replace(one, must_wait=False) for one in turn.state.batches))
     if len(values) == len(batch.commands):
         turn.tell(Deliver(batch.parts, values, rejected))
     else:

@@ -83,7 +83,8 @@ class Batch(Struct, frozen=True, kw_only=True):
 
     ``request`` is the id of the request in progress. ``sent`` counts the sends that were not refused before they could
     be applied. ``is_uncertain`` says that an attempt ended without an answer, so the client asks for the outcome before
-    it sends again. ``must_wait`` holds back a batch that arrived out of order.
+    it sends again. ``must_wait`` holds back a batch that arrived out of order, until an earlier one is
+    applied.
     """
 
     serial: int

@@ -121,6 +121,20 @@ def test_attempts_grow_with_each_silence_only_and_begin_again_after_an_answer() 
     assert [world.timers[timer].level for timer in attempts(world)] == [0]
 
 
+def test_batches_behind_a_refused_one_go_together_once_it_is_applied() -> None:
+    world = opened(limits=Limits(batches=5, commands=1))
+    calls = [world.write(word) for word in "abcde"]
+    world.happen(Failed(world.wire.pop(0).request, NotLeader(None)))
+    for _ in "bcde":
+        world.deliver()  # out of order: "a" is not applied
+    world.fire(RetryTimer())
+    assert len(world.wire) == 1, "they wait for the first"
+    world.deliver()
+    assert len(world.wire) == 4, "one at a time, a client would never catch up with a steady load"
+    world.settle()
+    assert [world.result(call) for call in calls] == [[2], [3], [4], [5], [6]]
+
+
 def test_several_batches_are_on_their_way_and_no_more_than_the_limit() -> None:
     world = opened(limits=Limits(batches=2, commands=2))
     call = world.write(*range(10))
