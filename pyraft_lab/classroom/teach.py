@@ -27,7 +27,7 @@ from pyraft_lab.terminal.watch import PAUSE, View
 
 EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
 pyraft-lab teach room7 --tabs --seats 5       one link for everybody: seats in browser tabs
-pyraft-lab teach room7 --tabs --seats 30      a class of thirty: a tab that joins takes an automatic node's seat
+pyraft-lab teach room7 --tabs --seats 15      the most automatic nodes; each leaves when a tab joins
 pyraft-lab teach room7 --tabs --seats 5 --host 127.0.0.1
                                               only for tabs on this machine, to try it out
 echo 'partition 1,2 3,4,5' | pyraft-lab teach room7 --broker mqtt://localhost --seats 5    from a script"""
@@ -175,7 +175,7 @@ def parser() -> argparse.ArgumentParser:
         type=options.count("a number of seats", 0, MAX_BOTS),
         default=0,
         metavar="N",
-        help="fill empty seats with automatic nodes",
+        help=f"fill empty seats with automatic nodes (at most {MAX_BOTS}); more learners than that may join",
     )
     face.add_argument(
         "--pace",
