@@ -153,7 +153,7 @@ def chapter_of(room: str) -> Any:
 
 def reference(name: str) -> str:
     """The page of one module: its public names; of a room also the list of its modules."""
-    page = f"# {name}\n\n::: {name}\n\n"
+    page = f"# {name} {{ #{name} }}\n\n::: {name}\n\n"
     if name == "pyraft_lab":
         return page + face()
     columns = f"\n## The columns of each frame\n\n{frame_columns()}" if name == "pyraft_lab.trace" else ""

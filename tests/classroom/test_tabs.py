@@ -150,7 +150,9 @@ def test_tabs_need_a_websocket() -> None:
         (["--broker", "ws://h:9001/mqtt"], False),
     ],
 )
-def test_a_teacher_is_told_that_everybody_in_the_network_can_reach_the_room(options: list[str], is_told: bool) -> None:
+def test_a_teacher_is_told_that_everybody_in_the_network_can_reach_the_room(
+    options: list[str], *, is_told: bool
+) -> None:
     from pyraft_lab.classroom.teach import parser
 
     warning = tabs.warning(parser().parse_args(["room7", "--tabs", *options]))
