@@ -27,8 +27,9 @@ from mkdocs.structure.pages import Page
 from nbclient import NotebookClient
 
 import pyraft_lab
+from pyraft_lab.lab.opening import open_session
 from pyraft_lab.lab.page import player
-from pyraft_lab.lab.picture import scene
+from pyraft_lab.lab.picture import is_uncommitted, scene
 from pyraft_lab.lab.session import SimulationSession
 from pyraft_lab.trace.schema import frame_columns
 
@@ -41,6 +42,7 @@ LINK = re.compile(r"\((?!https?:)([\w./-]+)\)")
 BINDER = re.compile(r"^\[binder\]: (https://\S+/chapters/)\S+$", re.MULTILINE)
 PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "TEACHING.md", "WHERE_IT_RUNS.md")
 PICTURE = re.compile(r'<img [^>]*src="chapters/images/lab\.svg"[^>]*>')
+ASKED = "Whose acknowledgement committed entry 7?"
 PLOTLY = "assets/plotly.min.js"
 ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 LAB = re.compile(r"^Lab\(", re.MULTILINE)
@@ -100,8 +102,13 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
 
 
 def moving(picture: str) -> str:
-    """The run of README's picture as a Lab that plays; the picture itself for whoever runs no scripts."""
-    return player(SimulationSession(scene()), picture)
+    """The run of README's picture as a Lab, which plays until the entry on its way is committed.
+
+    The picture itself is for whoever runs no scripts.
+    """
+    session = SimulationSession(scene())
+    open_session(session, "full", lambda sim: not is_uncommitted(sim), ASKED)
+    return player(session, picture)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
