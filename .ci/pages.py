@@ -154,13 +154,13 @@ def is_public(names: Sequence[str]) -> bool:
 
 def chapter_of(room: str) -> Any:
     """A room in the navigation: its page, and below it those of its modules."""
-    pages = [f"reference/{name}.md" for name in (room, *modules(room))]
+    pages = [{name: f"reference/{name}.md"} for name in (room, *modules(room))]
     return {room: pages} if len(pages) > 1 else pages[0]
 
 
 def reference(name: str) -> str:
     """The page of one module: its public names; of a room also the list of its modules."""
-    page = f"# {name} {{ #{name} }}\n\n::: {name}\n\n"
+    page = f"::: {name}\n\n"  # its heading is the page's, and what other pages link to
     if name == "pyraft_lab":
         return page + face()
     columns = f"\n## The columns of each frame\n\n{frame_columns()}" if name == "pyraft_lab.trace" else ""

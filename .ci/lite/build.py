@@ -52,7 +52,7 @@ PROCESSES = re.compile(r'processes=True|network="mqtt"|ProcessPoolExecutor|creat
 FETCH = """try:  # in the browser: fetched now
     import {names}
 except ImportError:
-    print("{names}: not here without the web; cells that need it end with an error, the others run")"""
+    print("{names}: not here without the web; a cell that needs it ends with an error, and so does Run All Cells")"""
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 
 Package = dict[str, Any]
@@ -246,7 +246,7 @@ def contents(place: Path) -> None:
 def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
     """The cells of a chapter; before the first frame or figure one that fetches what they need.
 
-    It does not fail without the web: that would end *Run All Cells* before a cell that needs nothing of it.
+    It does not fail without the web, but says what that means; cells before the first frame still run.
     """
     from nbformat.v4 import new_code_cell, new_markdown_cell
 

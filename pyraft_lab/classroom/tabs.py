@@ -72,9 +72,9 @@ async def open_page(stack: AsyncExitStack, chosen: argparse.Namespace) -> str:
     return f"http://{brokers.reachable(chosen.host)}:{page.port}/"
 
 
-def warning(chosen: argparse.Namespace) -> str:
+def open_to_all(chosen: argparse.Namespace) -> str:
     """Who else can reach the broker that ``open_page`` starts; empty if nobody can, or if it starts none."""
-    if chosen.broker is not None or chosen.host in options.THIS_MACHINE:
+    if chosen.broker is not None or chosen.host in options.LOCAL_HOSTS:
         return ""
     return (
         "without accounts, everybody in this network can read and change this room; "

@@ -53,7 +53,7 @@ async def _teach(chosen: argparse.Namespace) -> int:
 
 async def _invitation(stack: AsyncExitStack, chosen: argparse.Namespace) -> str:
     """Open the page of tabs; its link, on a screen with the warning, which stays on stderr when the screen is gone."""
-    warning = tabs.warning(chosen)
+    warning = tabs.open_to_all(chosen)
     link = tabs.link_text(await tabs.open_page(stack, chosen))
     if not warning:
         return link

@@ -155,6 +155,6 @@ def test_a_teacher_is_told_that_everybody_in_the_network_can_reach_the_room(
 ) -> None:
     from pyraft_lab.classroom.teach import parser
 
-    warning = tabs.warning(parser().parse_args(["room7", "--tabs", *options]))
+    warning = tabs.open_to_all(parser().parse_args(["room7", "--tabs", *options]))
     assert ("everybody in this network can read and change this room" in warning) is is_told
     assert warning.count("\n") == 0
