@@ -27,7 +27,14 @@ from msgspec.structs import asdict, fields, replace
 from pyraft_lab import __version__
 from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, fitting, flag, function, instance, integer, number
 from pyraft_lab.check.failure import Failure, failure
-from pyraft_lab.check.liveness import is_throttled, liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.liveness import (
+    ends_liveness,
+    is_throttled,
+    liveness,
+    liveness_bound,
+    permits_disruption,
+    under_load,
+)
 from pyraft_lab.check.situations import SITUATIONS, Reached
 from pyraft_lab.check.swarm import METHODS, Draw, Method, draw
 from pyraft_lab.check.trial import Trial
@@ -276,7 +283,7 @@ class Campaign:
 
 
 def _unjudged(drawn: Draw) -> str:
-    if not drawn.judged:
+    if not drawn.judged or ends_liveness(drawn.settings):
         return "liveness: not drawn, or a knob ends it"
     if permits_disruption(drawn.settings):
         return "liveness: pre-vote and vote lease are off, so removed servers may disturb"
@@ -343,8 +350,8 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
 
 def check_run(sim: Simulation) -> Failure | None:
     """The first failure of a healed run: an invariant, its history, or liveness, idle or under load; else ``None``."""
-    found = failure(sim)
-    if found is not None or permits_disruption(sim.world.setting.config):
+    found, config = failure(sim), sim.world.setting.config
+    if found is not None or permits_disruption(config) or ends_liveness(config):
         return found
     stuck = next(iter(liveness(sim) or under_load(sim)), None)
     return None if stuck is None else Failure(stuck.name, stuck.what)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 from pyraft_lab.check.failure import LINEARIZABLE, STEPS, Failure
 from pyraft_lab.check.linearize.linearizability import check_linearizable
+from pyraft_lab.check.liveness import ends_liveness
 from pyraft_lab.check.swarm import Draw
 from pyraft_lab.client.requests import Request
 from pyraft_lab.engine.commands import StorageCommand
@@ -319,7 +320,7 @@ class LiveTrial:
         for name in range(self.draw.load.clients):
             self._begin(self.work(name))
         await self._disturb()
-        found = self.first or await self._settle()
+        found = self.first or (None if ends_liveness(self.draw.settings) else await self._settle())
         self._is_over = True
         for task in self.tasks:
             task.cancel()

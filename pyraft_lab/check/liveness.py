@@ -17,8 +17,8 @@ from pyraft_lab.engine.state import Leader, Reverted
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.sim.properties import Violation
 from pyraft_lab.sim.simulation import Simulation
-from pyraft_lab.sim.views import NodeView
-from pyraft_lab.sim.world import Call, Query, Write
+from pyraft_lab.sim.views import ClientCall, NodeView
+from pyraft_lab.sim.world import Call, Query, Request, Write
 
 PROBE = -2
 """The client id of these writes and reads."""
@@ -36,6 +36,16 @@ def permits_disruption(config: Config) -> bool:
     Liveness is not judged then: a server that was removed, and does not know, campaigns (§6).
     """
     return not (config.pre_vote or config.vote_lease)
+
+
+def ends_liveness(config: Config) -> bool:
+    """Whether a knob ends liveness by itself: no elections, or no heartbeats, so that idle followers campaign."""
+    return not (config.enable_elect and config.enable_heartbeat)
+
+
+def must_be_answered(request: Request, config: Config) -> bool:
+    """Whether a healed cluster must answer: a lease read only with vote leases, without which no leader has a lease."""
+    return config.vote_lease or not (isinstance(request, Query) and request.policy == "lease")
 
 
 STEADY = 16
@@ -73,8 +83,13 @@ def is_settled(sim: Simulation) -> Broken:
         for id in sorted(leader.membership.nodes):
             yield from _agrees(sim, id, leader)
     for call in sim.calls:
-        if not call.done:
+        if _waits(sim, call):
             yield "answered in the end", f"client {call.call.client} still waits for its {call.call.request}"
+
+
+def _waits(sim: Simulation, call: ClientCall) -> bool:
+    """Whether a call that must be answered is not."""
+    return not call.done and must_be_answered(call.call.request, sim.world.setting.config)
 
 
 def _one_leads(sim: Simulation, leader: NodeView) -> Broken:
@@ -125,8 +140,9 @@ def stays_settled(sim: Simulation) -> Broken:
     """Violations from now on: the leader stays, and the repeated last write and read are answered. Runs ``sim``."""
     leader = sim.leader
     assert leader is not None, "a cluster at rest has a leader"
-    term, wait = sim.nodes[leader].term, liveness_bound(sim.nodes[leader].state.config)
-    last = {type(call.call.request): call.call.request for call in sim.calls}
+    config, term = sim.nodes[leader].state.config, sim.nodes[leader].term
+    wait, wishes = liveness_bound(config), [call.call.request for call in sim.calls]
+    last = {type(wish): wish for wish in wishes if must_be_answered(wish, config)}
     asked = [last[kind] for kind in (Write, Query) if kind in last]
     calls = [sim.call(Call(client=PROBE, request=wish, to=leader)) for wish in asked]
     sim.run(wait / 20)
@@ -184,7 +200,7 @@ def _behind(sim: Simulation, wish: Write, others: Sequence[NodeId], seconds: flo
     due, asked = max(node.commit for node in sim.nodes.values()), sim.calls
     _write_steadily(sim, wish, seconds)
     lags = [id for id in others if sim.nodes[id].applied < due]
-    late = sum(not call.done for call in asked)
+    late = sum(_waits(sim, call) for call in asked)
     return [
         *(("keeps up under load", f"node {id} has not applied {due}, known {seconds:g} s ago") for id in lags),
         *([("answers under load", f"{late} calls wait for more than {seconds:g} s")] if late else []),

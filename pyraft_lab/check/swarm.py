@@ -152,6 +152,8 @@ OFTEN = ("snapshots", "membership")
 COMMON_FAULTS = {"crash": 1, "isolate": 1, "storm": 1}
 WILD_CLOCKS = ("excessive_drift", "skew")
 """Faults beyond ``clock_drift``: a draw has them or lease reads, never both."""
+FEW_LEASE_READS = 0.05
+"""The largest share of lease reads where no leader ever holds a lease."""
 JUDGED: tuple[tuple[Judged, float], ...] = (("healed", 0.3), ("load", 0.2), ("standing", 0.4))
 """How often each kind of liveness is judged."""
 EXTREME = (("enable_heartbeat", False), ("enable_elect", False))
@@ -308,17 +310,19 @@ def _by_faults(dice: Dice, drawn: Draw) -> Draw:
         faults=dict(dice.some(kept.items(), 0.75)) or kept,
         gap=dice.choose(((0.02, 0.3), (0.02, 0.6), (0.1, 1.0))),
         lasts=dice.choose(((0.02, 0.4), (0.05, 1.5), (0.3, 2.0))),
-        load=_load(dice, drawn.chapters, lease=lease),
+        load=_load(dice, drawn.chapters, config, lease=lease),
         expiry=dice.choose((4, 12, 40)) if "sessions" in drawn.chapters and dice.chance(0.4) else 0,
         judged=judged,
     )
 
 
-def _load(dice: Dice, chapters: Iterable[str], *, lease: bool) -> Load:
+def _load(dice: Dice, chapters: Iterable[str], config: Mapping[str, Any], *, lease: bool) -> Load:
+    """What clients ask; few lease reads without vote leases, since a client then waits for one until the end."""
     given = {name: dice.choose(values) for name, values in _all(chapters, lambda one: one.load).items()}
     fast = {"think_time": (0.002, 0.03)} if dice.chance(0.3) else {}
     shares = {"reads": 0.4, "cas": 0.2, "lease": 0.4 if lease else 0.0}
-    return Load(**{**shares, **fast, **given}).validated()
+    load = Load(**{**shares, **fast, **given}).validated()
+    return load if config.get("vote_lease", True) else replace(load, lease=min(load.lease, FEW_LEASE_READS))
 
 
 def _by_walk(dice: Dice, drawn: Draw) -> Draw:
@@ -368,12 +372,13 @@ def _on_disk(dice: Dice, drawn: Draw) -> Draw:
 
 def _live(dice: Dice, drawn: Draw) -> Draw:
     """Live nodes in virtual time."""
+    nodes, config = dice.choose((3, 3, 5)), _config(dice, drawn.chapters)
     return replace(
         drawn,
-        nodes=dice.choose((3, 3, 5)),
-        config=_config(dice, drawn.chapters),
+        nodes=nodes,
+        config=config,
         seconds=dice.choose((3.0, 5.0)),
-        load=_load(dice, drawn.chapters, lease=dice.chance(0.6)),
+        load=_load(dice, drawn.chapters, config, lease=dice.chance(0.6)),
     )
 
 

@@ -10,7 +10,14 @@ from pyraft_lab.check.checkers import checks_of
 from pyraft_lab.check.disk_trial import storage_failure
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.live_trial import live_failure
-from pyraft_lab.check.liveness import is_throttled, liveness, liveness_bound, permits_disruption, under_load
+from pyraft_lab.check.liveness import (
+    ends_liveness,
+    is_throttled,
+    liveness,
+    liveness_bound,
+    permits_disruption,
+    under_load,
+)
 from pyraft_lab.check.scenarios.lost_answer import LostAnswerScenario
 from pyraft_lab.check.scenarios.random_walk import RandomWalk
 from pyraft_lab.check.scenarios.single_step_change import SingleStepChangeScenario
@@ -159,8 +166,8 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 def judged(draw: Draw) -> tuple[Judged, ...]:
-    """What liveness of a draw is judged: nothing where it permits disruption, no load where tiny windows throttle."""
-    if permits_disruption(draw.settings):
+    """What liveness of a draw is judged: nothing where its knobs end it, no load where tiny windows throttle."""
+    if permits_disruption(draw.settings) or ends_liveness(draw.settings):
         return ()
     return tuple(name for name in draw.judged if name == "healed" or not is_throttled(draw.settings))
 

@@ -14,7 +14,8 @@ from pyraft_lab.check.campaign import SAVED_EVERY, CampaignSettings, Row, rare_c
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.mutants.faulty_rules import accepts_before_disk
 from pyraft_lab.check.situations import SITUATIONS
-from pyraft_lab.check.swarm import CHAPTERS, EXTREME, METHODS, WILD_CLOCKS, draw
+from pyraft_lab.check.swarm import CHAPTERS, EXTREME, FEW_LEASE_READS, METHODS, WILD_CLOCKS, draw
+from pyraft_lab.check.trial import judged
 from pyraft_lab.concurrency import Serial
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import raft
@@ -151,7 +152,7 @@ def test_a_failure_is_told_in_a_line() -> None:
 
 def test_a_draw_is_a_function_of_its_seed_and_of_what_is_steered_to() -> None:
     assert [draw(seed) for seed in range(40)] == [draw(seed) for seed in range(40)]
-    assert {draw(seed).method for seed in range(80)} == {name for name, _ in METHODS}
+    assert {draw(seed).method for seed in range(300)} == {name for name, _ in METHODS}
     assert all("snapshots" in draw(seed, ("snapshots",)).chapters for seed in range(20))
 
 
@@ -168,6 +169,24 @@ def test_no_draw_has_both_lease_reads_and_clocks_that_leases_cannot_stand() -> N
     wild = [one for one in map(draw, range(600)) if set(one.faults) & set(WILD_CLOCKS)]
     assert wild
     assert all(one.load.lease == 0 for one in wild)
+
+
+def test_nothing_lives_by_knobs_that_end_liveness_whatever_level_of_faults_is_given() -> None:
+    for config in (Config(enable_elect=False), Config(enable_heartbeat=False)):
+        assert judged(CampaignSettings(faults="none", config=config).trial(1).draw) == ()
+    assert judged(CampaignSettings(faults="none", config=Config()).trial(1).draw) == ("healed", "load")
+
+
+def test_live_nodes_without_elections_are_not_asked_to_settle() -> None:
+    trial = CampaignSettings(config=Config(enable_elect=False)).trial(4)
+    assert trial.draw.method == "live"
+    assert trial.judge_other() is None
+
+
+def test_few_lease_reads_are_drawn_where_no_leader_holds_a_lease() -> None:
+    drawn = [one for one in map(draw, range(600)) if one.method in ("faults", "live")]
+    assert max(one.load.lease for one in drawn if not one.settings.vote_lease) == FEW_LEASE_READS
+    assert max(one.load.lease for one in drawn if one.settings.vote_lease) == 1.0
 
 
 def test_what_is_given_is_respected_and_the_rest_varies() -> None:

@@ -4,7 +4,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from pyraft_lab.check.liveness import liveness, liveness_bound, under_load
+from pyraft_lab.check.liveness import ends_liveness, liveness, liveness_bound, under_load
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.machine import Counter
@@ -45,6 +45,20 @@ def test_a_cluster_that_elects_nobody_is_named() -> None:
     sim.run(1)
     sim.write({"op": "put", "key": "x", "value": 1})
     assert names(sim) == {"a leader in the end", "answered in the end"}
+
+
+def test_a_lease_read_may_wait_for_ever_where_no_leader_holds_a_lease() -> None:
+    for vote_lease in (False, True):
+        sim = rested(config=Config(vote_lease=vote_lease))
+        waiting = sim.read("x", policy="lease", client=9)
+        sim.run(1)
+        assert waiting.done is vote_lease
+        assert (liveness(sim), under_load(sim)) == ((), ())
+
+
+def test_knobs_that_end_liveness_are_elections_and_heartbeats() -> None:
+    ended = [Config(enable_elect=False), Config(enable_heartbeat=False), Config(pre_vote=False), Config()]
+    assert [ends_liveness(config) for config in ended] == [True, True, False, False]
 
 
 def test_a_member_that_is_down_or_was_never_there_is_named() -> None:
