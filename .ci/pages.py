@@ -8,29 +8,41 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import nbformat
 import plotly
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from nbclient import NotebookClient
 
 import pyraft_lab
+from pyraft_lab.lab.opening import open_session
+from pyraft_lab.lab.page import player
+from pyraft_lab.lab.picture import is_uncommitted, scene
+from pyraft_lab.lab.session import SimulationSession
 from pyraft_lab.trace.schema import frame_columns
 
 ROOT = Path(__file__).parents[1]
+LITE = ROOT / "site-lite"
 DRAWN = ROOT / ".cache" / "site"  # notebooks whose figures have become HTML
 CHAPTER = re.compile(r"\((?:chapters|notebooks)/([\w-]+)\.(?:md|ipynb)\)")
 NEIGHBOUR = re.compile(r"\((\d\d-[\w-]+)\.(?:md|ipynb)\)")
 LINK = re.compile(r"\((?!https?:)([\w./-]+)\)")
+BINDER = re.compile(r"^\[binder\]: (https://\S+/chapters/)\S+$", re.MULTILINE)
+PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "TEACHING.md", "WHERE_IT_RUNS.md")
+PICTURE = re.compile(r'<img [^>]*src="chapters/images/lab\.svg"[^>]*>')
+ASKED = "The answer of n2 is still on its way. Can entry 7 be lost now, whoever crashes next?"
 PLOTLY = "assets/plotly.min.js"
 ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 LAB = re.compile(r"^Lab\(", re.MULTILINE)
@@ -46,9 +58,11 @@ def on_config(config: MkDocsConfig) -> None:
     """Lay out the navigation from the files that exist today."""
     config.nav = [
         {"Home": "index.md"},
-        {"Guide": [path.name for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]},
-        {"Reference": [f"reference/{name}.md" for name in rooms()]},
+        {"Guide": [f"{name}.ipynb" for name in chapters()]},
+        {"Teaching": "TEACHING.md"},
+        {"Reference": [chapter_of(room) for room in rooms()]},
         {"Architecture": "ARCHITECTURE.md"},
+        {"Where it runs": "WHERE_IT_RUNS.md"},
         {"Behaviours": "behaviours.md"},
         {"Measurements": "measurements.md"},
         {"Mutants": "mutants.md"},
@@ -65,16 +79,52 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     files.append(File.generated(config, "behaviours.md", content=behaviours()))
     files.append(File.generated(config, "measurements.md", content=measurements()))
     files.append(File.generated(config, "mutants.md", content=mutants()))
-    for name in sorted({"ARCHITECTURE.md", "CHANGELOG.md", *linked(home)}):
+    for name in sorted({*PAGES, *linked(home)}):
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
-    for name in rooms():
-        files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
+    for room in rooms():
+        files.append(File.generated(config, f"reference/{room}.md", content=reference(room)))
+        for name in modules(room):
+            files.append(File.generated(config, f"reference/{name}.md", content=reference(name)))
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     files.append(File.generated(config, PLOTLY, abs_src_path=str(script)))
     for name in ("ring.svg", "site.css"):
         files.append(File.generated(config, f"assets/{name}", abs_src_path=str(Path(__file__).with_name(name))))
-    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        files.src_uris[notebook.name].src_dir = str(draw(notebook).parent)
+    for name in chapters():
+        drawn = draw(name)
+        if drawn.name not in files.src_uris:
+            files.append(File(drawn.name, str(drawn.parent), config.site_dir, config.use_directory_urls))
+        files.src_uris[drawn.name].src_dir = str(drawn.parent)
+
+
+def on_page_content(html: str, page: Page, **_: Any) -> str:
+    """On the home page the Lab plays where README has its picture."""
+    return PICTURE.sub(lambda found: moving(found[0]), html) if page.file.src_uri == "index.md" else html
+
+
+def moving(picture: str) -> str:
+    """The run of README's picture as a Lab, which plays until the entry on its way is committed.
+
+    The picture itself is for whoever runs no scripts.
+    """
+    session = SimulationSession(scene())
+    open_session(session, "full", lambda sim: not is_uncommitted(sim), ASKED)
+    return player(session, picture)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Put the JupyterLite site, if there is one, below this one."""
+    if has_lite():
+        shutil.copytree(LITE, Path(config.site_dir) / "lite", dirs_exist_ok=True)
+
+
+def chapters() -> list[str]:
+    """The names of all chapters."""
+    return sorted(path.stem for path in (ROOT / "chapters").glob("[0-9]*.md"))
+
+
+def has_lite() -> bool:
+    """Whether `make lite` has built the site on which chapters run in the reader's browser."""
+    return (LITE / "lab" / "index.html").is_file()
 
 
 def linked(text: str) -> Iterator[str]:
@@ -89,12 +139,45 @@ def rooms() -> list[str]:
     return ["pyraft_lab", *sorted(f"pyraft_lab.{path.stem}" for path in public if not path.name.startswith("_"))]
 
 
+def modules(room: str) -> list[str]:
+    """The public modules inside a room, by their whole names; each has a page of its own."""
+    inside = (ROOT / room.replace(".", "/")).rglob("*.py") if room != "pyraft_lab" else ()
+    parts = (path.relative_to(ROOT).with_suffix("").parts for path in inside)
+    public = {".".join(part for part in names if part != "__init__") for names in map(tuple, parts) if is_public(names)}
+    return sorted(public - {room})
+
+
+def is_public(names: Sequence[str]) -> bool:
+    """Whether no part of a module's name begins with an underscore; a package's own file aside."""
+    return not any(name.startswith("_") for name in names if name != "__init__")
+
+
+def chapter_of(room: str) -> Any:
+    """A room in the navigation: its page, and below it those of its modules."""
+    pages = [{name: f"reference/{name}.md"} for name in (room, *modules(room))]
+    return {room: pages} if len(pages) > 1 else pages[0]
+
+
 def reference(name: str) -> str:
-    """The page of one room: what its modules say about themselves."""
+    """The page of one module: its public names; of a room also the list of its modules."""
+    page = f"::: {name}\n\n"  # its heading is the page's, and what other pages link to
     if name == "pyraft_lab":
-        return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: false\n\n{face()}"
-    more = f"\n## The columns of each frame\n\n{frame_columns()}" if name == "pyraft_lab.trace" else ""
-    return f"# {name}\n\n::: {name}\n    options:\n      show_submodules: true\n{more}"
+        return page + face()
+    columns = f"\n## The columns of each frame\n\n{frame_columns()}" if name == "pyraft_lab.trace" else ""
+    return page + (contents(name) if name in rooms() else "") + columns
+
+
+def contents(room: str) -> str:
+    """The modules of a room, each with the first line of what it says."""
+    lines = [f"| [`{name}`]({name}.md) | {first_line(module_words(name))} |" for name in modules(room)]
+    return "\n".join(["## Modules\n", "| module | what it holds |", "|---|---|", *lines, ""]) if lines else ""
+
+
+def module_words(name: str) -> str:
+    """The docstring of a module, read and not run."""
+    path = ROOT / name.replace(".", "/")
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
 
 
 def face() -> str:
@@ -123,7 +206,12 @@ def said(module: str, name: str) -> str:
         body = ast.parse(Path(inspect.getfile(import_module(module))).read_text(encoding="utf-8")).body
         below = (next_one for one, next_one in pairwise(body) if name in targets(one))
         words = next((ast.literal_eval(one.value) for one in below if isinstance(one, ast.Expr)), "")
-    line = " ".join(words.split("\n\n")[0].split()).replace("|", "\\|").replace("``", "`")
+    return first_line(words)
+
+
+def first_line(words: str) -> str:
+    """The first paragraph of a docstring as a cell of a table."""
+    line = " ".join(words.split("\n\n", maxsplit=1)[0].split()).replace("|", "\\|").replace("``", "`")
     return ROLE.sub(r"`\1`", line)
 
 
@@ -156,11 +244,18 @@ def mutants() -> str:
     return f"# Mutants\n\n{MUTANTS_SAY}\n\n{table.stdout}"
 
 
-def draw(path: Path) -> Path:
-    """A copy of a notebook with the site's links, in which the page itself draws every figure and plays every Lab."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for place, outputs in play(path):
-        notebook["cells"][place]["outputs"] = outputs
+def draw(name: str) -> Path:
+    """A chapter with the site's links, in which the page itself draws every figure and plays every Lab.
+
+    A chapter that was not executed yet has no outputs.
+    """
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    if path.is_file():
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        for place, outputs in play(path):
+            notebook["cells"][place]["outputs"] = outputs
+    else:
+        notebook = json.loads(jupytext.writes(jupytext.read(ROOT / "chapters" / f"{name}.md"), fmt="ipynb"))
     outputs = (output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", ()))
     figures = [data for data in outputs if FIGURE in data]
     for number, data in enumerate(figures):
@@ -168,10 +263,19 @@ def draw(path: Path) -> Path:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = NEIGHBOUR.sub(r"(../\1/)", "".join(cell["source"]))
+    notebook["cells"].insert(1, nbformat.v4.new_markdown_cell(launchers(name)))
     DRAWN.mkdir(parents=True, exist_ok=True)
     copy = DRAWN / path.name
     copy.write_text(json.dumps(notebook), encoding="utf-8")
     return copy
+
+
+def launchers(name: str) -> str:
+    """The places where a reader can run a chapter; README alone knows the address of Binder."""
+    found = BINDER.search((ROOT / "README.md").read_text(encoding="utf-8"))
+    here = [f"[Run it here, in this browser](../lite/lab/index.html?path={name}.ipynb)"] if has_lite() else []
+    there = [f"[![Run it in Binder](../binder/badge.svg)]({found[1]}{name}.md)"] if found else []
+    return " ".join(here + there)
 
 
 def play(path: Path) -> Iterator[tuple[int, Any]]:

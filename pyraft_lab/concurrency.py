@@ -6,8 +6,9 @@ never by the name of a platform.
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, TypeVar
@@ -35,6 +36,20 @@ class Serial(Executor):
         except Exception as error:  # noqa: BLE001 (the future's ``result`` raises it)
             future.set_exception(error)
         return future
+
+
+@contextmanager
+def loop_set_aside() -> Iterator[None]:
+    """Inside, no event loop counts as running, so that a loop of one's own may run to its end within a notebook's cell.
+
+    The outer loop stands still meanwhile, as it does in any cell that computes.
+    """
+    outer = asyncio._get_running_loop()  # noqa: SLF001 (asyncio documents it for those who write loops)
+    asyncio._set_running_loop(None)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(outer)  # noqa: SLF001
 
 
 @cache

@@ -140,12 +140,6 @@ def all_alike(figure: Figure, _: "re.Match[str]") -> bool:
     return len({tuple(sorted(log.items())) for log in figure.logs.values()}) == 1
 
 
-def differ_in_between(figure: Figure, _: "re.Match[str]") -> bool:
-    logs = list(figure.logs.values())
-    shared = [{log[index].term for log in logs} for index in range(1, min(map(max, logs)) + 1)]
-    return len(shared[-1]) == 1 and any(len(terms) > 1 for terms in shared[:-1])
-
-
 def deleted_what_it_needs(figure: Figure, match: "re.Match[str]") -> bool:
     away = int(match[1])
     needs = max(figure.logs[away], default=0) + 1
@@ -232,6 +226,57 @@ def an_open_call(figure: Figure, match: "re.Match[str]") -> bool:
     return "without an answer" in figure.finding and linearizable(figure, match)
 
 
+def committed_apart(figure: Figure, _: "re.Match[str]") -> bool:
+    logs = list(figure.logs.values())
+    return any(
+        entry.is_committed and other[at].is_committed and entry != other[at]
+        for one in logs
+        for other in logs
+        for at, entry in one.items()
+        if at in other
+    )
+
+
+def stands_twice(figure: Figure, match: "re.Match[str]") -> bool:
+    longest = max(figure.logs.values(), key=len)
+    return [entry.what for entry in longest.values() if entry.is_committed].count(match[1]) == 2
+
+
+def only_leader(figure: Figure, match: "re.Match[str]") -> bool:
+    return figure.leaderships == {(int(match[1]), int(match[2]))}
+
+
+def stays(figure: Figure, _: "re.Match[str]") -> bool:
+    return len(figure.leaderships) == 1
+
+
+def another_leads(figure: Figure, _: "re.Match[str]") -> bool:
+    terms = sorted(figure.leaderships, key=lambda one: one[1])
+    return len(terms) == 2 and terms[0][0] != terms[1][0] and terms[0][1] < terms[1][1]
+
+
+def many_terms_later(figure: Figure, match: "re.Match[str]") -> bool:
+    terms = [term for _, term in figure.leaderships]
+    return another_leads(figure, match) and max(terms) > min(terms) + 2
+
+
+def hands_over(figure: Figure, match: "re.Match[str]") -> bool:
+    order = sorted(figure.leaderships, key=lambda one: one[1])
+    return [node for node, _ in order] == [int(match[1]), int(match[2])]
+
+
+def lags(figure: Figure, match: "re.Match[str]") -> bool:
+    return f"n{match[1]}: only" in figure.finding
+
+
+def all_caught_up(figure: Figure, _: "re.Match[str]") -> bool:
+    return "at the end all servers know" in figure.finding
+
+
+def begins_with_members(figure: Figure, _: "re.Match[str]") -> bool:
+    return all(log[1].what.startswith("{") and log[2].what == "blank" for log in figure.logs.values())
+
+
 CLAIMS: Mapping[str, Check] = {
     r"\(a\) (n\d+ and n\d+) store (\S+); dashed: not committed": stores_uncommitted,
     r"\(b\) at index (\d+): (.*)": terms_at,
@@ -239,13 +284,26 @@ CLAIMS: Mapping[str, Check] = {
     r"\(e\) an entry of term (\d+) is on a majority: everything before it is committed with it": carried_along,
     r"n(\d+) has (\w+) entries that cannot commit; n(\d+) leads the majority": cannot_commit,
     r"After the network has healed": all_alike,
-    r"Without the check: entries of different terms in between": differ_in_between,
+    r"Without the check: two servers can have different entries at one index, and call both committed": committed_apart,
     r"n(\d+) was down; the others have deleted the entries it needs": deleted_what_it_needs,
     r"After the snapshot: the same end, a different start": same_end_other_start,
     r"n(\d+) has committed the no-op entry of term (\d+); n(\d+) leads, and has another entry there": committed_a_noop,
     r"What n(\d+) has committed, n(\d+) has not": committed_and_absent,
     r"Two leaders in term (\d+), because of your votes": two_leaders,
     r"Six steps, two leaders in one term()": two_leaders,
+    r"Two leaders in term (\d+): n3 helped both": two_leaders,
+    r"One term, two leaders, one after the other()": two_leaders,
+    r"(\S+) stands in the log twice, and is applied twice": stands_twice,
+    r"n1 never gets an answer; n(\d+) is the only leader of term (\d+)": only_leader,
+    r"One server is cut off; the others elect a leader of a later term": another_leads,
+    r"Cut off, a follower campaigns again and again; its term deposes the leader when it returns": many_terms_later,
+    r"With pre-vote: the follower asks, nobody agrees, the leader stays": stays,
+    r"With check-quorum: the deaf leader steps down, another is elected": another_leads,
+    r"n(\d+) is suspended: the others go on without it": lags,
+    r"n\d+ wakes up and catches up": all_caught_up,
+    r"How far each log reaches: n2 and n3 catch up as learners before they vote": all_caught_up,
+    r"From n(\d+) to n(\d+): a campaign without a timeout": hands_over,
+    r"Entry 1 is the membership, entry 2 the no-op of the first leader": begins_with_members,
     r"n(\d+) repairs n\d+: A− refuses, A\+ accepts": repairs,
     r"Four of ten messages lost: the transfer continues where it stopped": continues,
     r"The joint entry is on its way": not_yet,
@@ -262,7 +320,9 @@ CLAIMS: Mapping[str, Check] = {
 CLAIM_NOTHING = (
     r"Every message, from sender to receiver",
     r"An election, message by message",
-    r"The logs when the client has its answer: solid borders are known to be committed",
+    r"The logs when the client has its answer",
+    r"How far each log reached, in real seconds",
+    r"From append to commit: alone, in a crowd, and in one call",
     r"The role of each (server|process) over time.*",
     r"Entry \d+: the servers that hold it, and the majorities it needs",
     r"The snapshot, chunk by chunk",

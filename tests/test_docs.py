@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[1]
 REQUESTED = re.compile(r"<(?:script|img|iframe|source|link)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHAPTERS = sorted(path.stem for path in (ROOT / "chapters").glob("[0-9]*.md"))
+LARGEST = 300_000
+"""Bytes of a page of the reference: what a phone can show."""
 LAB = "<Lab: "
 FIGURE = "application/vnd.plotly.v1+json"
 
@@ -29,11 +32,40 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_every_notebook_and_every_room_has_its_page(site: Path) -> None:
-    chapters = {path.stem for path in NOTEBOOKS}
+def test_every_chapter_and_every_room_has_its_page(site: Path) -> None:
+    chapters = set(CHAPTERS)
     rooms = {path.parent.name for path in (ROOT / "pyraft_lab").glob("[a-z]*/__init__.py")}
     assert {name for name in chapters if not (site / name / "index.html").is_file()} == set()
     assert {name for name in rooms if not (site / "reference" / f"pyraft_lab.{name}" / "index.html").is_file()} == set()
+
+
+def test_the_navigation_leads_to_every_chapter_and_page(site: Path) -> None:
+    home = (site / "index.html").read_text(encoding="utf-8")
+    pages = {"TEACHING", "WHERE_IT_RUNS", "ARCHITECTURE", "measurements", "mutants", "behaviours"}
+    assert {name for name in pages if f'href="{name}/"' not in home} == set()
+    guide = (site / CHAPTERS[0] / "index.html").read_text(encoding="utf-8")
+    assert {name for name in CHAPTERS[1:] if f'href="../{name}/"' not in guide} == set()
+
+
+def test_every_chapter_says_where_to_run_it(site: Path) -> None:
+    lite = (site / "lite" / "lab" / "index.html").is_file()
+    for name in CHAPTERS:
+        page = (site / name / "index.html").read_text(encoding="utf-8")
+        assert page.count(f"urlpath=lab/tree/chapters/{name}.md") == 1
+        assert (f"../lite/lab/index.html?path={name}.ipynb" in page) is lite
+
+
+def test_the_home_page_plays_a_lab(site: Path) -> None:
+    page = (site / "index.html").read_text(encoding="utf-8")
+    assert page.count("await lab.play(place") == 1
+    assert 'src="chapters/images/lab.svg"' in page, "the picture for whoever runs no scripts"
+
+
+def test_the_reference_is_small_pages_of_public_names(site: Path) -> None:
+    pages = sorted((site / "reference").glob("*/index.html"))
+    assert {page.parent.name: size for page in pages if (size := page.stat().st_size) > LARGEST} == {}
+    private = re.compile(r'id="pyraft_lab[\w.]*\._[a-z]\w*"')
+    assert {name for page in pages for name in private.findall(page.read_text(encoding="utf-8"))} == set()
 
 
 def test_every_figure_of_a_notebook_is_drawn_on_its_page(site: Path) -> None:

@@ -49,6 +49,10 @@ NEEDS = {  # only what runs in the browser: the notebook's own half of a widget 
 FRAMES = re.compile(r"\.(events|messages|states|entries|calls|gaps|frame|reached)\b|\bsweep\(|\bpandas\b")
 FIGURES = re.compile(r"\bviz\.|\blive_figure\b")
 PROCESSES = re.compile(r'processes=True|network="mqtt"|ProcessPoolExecutor|create_datagram_endpoint|\baiomqtt\b')
+FETCH = """try:  # in the browser: fetched now
+    import {names}
+except ImportError:
+    print("{names}: not here without the web; a cell that needs it ends with an error, and so does Run All Cells")"""
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 
 Package = dict[str, Any]
@@ -240,7 +244,10 @@ def contents(place: Path) -> None:
 
 
 def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
-    """The cells of a chapter; before the first frame or figure one that fetches what they need."""
+    """The cells of a chapter; before the first frame or figure one that fetches what they need.
+
+    It does not fail without the web, but says what that means; cells before the first frame still run.
+    """
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
@@ -250,9 +257,7 @@ def for_the_browser(cells: Sequence[Any]) -> Iterator[Any]:
             new = sorted(wanted(cell.source) - there)
             if new:
                 there |= set(new)
-                yield new_code_cell(
-                    f"import {', '.join(new)}  # in the browser: fetched now", metadata={"tags": ["browser"]}
-                )
+                yield new_code_cell(FETCH.format(names=", ".join(new)), metadata={"tags": ["browser"]})
         yield cell
         if number == 0 and PROCESSES.search(code):
             yield new_markdown_cell((HERE / "processes.md").read_text("utf-8"))

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 from pyraft_lab.check.failure import Failure
 from pyraft_lab.check.swarm import Draw
+from pyraft_lab.concurrency import loop_set_aside
 from pyraft_lab.engine.commands import (
     Append,
     InstallSnapshot,
@@ -328,5 +329,5 @@ class MemoryPlace:
 
 def storage_failure(draw: Draw) -> Failure | None:
     """The first promise that a storage breaks under a draw; ``None`` if all are kept."""
-    with TemporaryDirectory(prefix="pyraft-lab-") as home:
+    with loop_set_aside(), TemporaryDirectory(prefix="pyraft-lab-") as home:
         return asyncio.run(_all(draw, Path(home)))

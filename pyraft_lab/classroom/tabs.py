@@ -36,7 +36,8 @@ def add_options(face: argparse.ArgumentParser) -> None:
     face.add_argument(
         "--host",
         default="0.0.0.0",  # noqa: S104 (a class is in this network)
-        help="with --tabs: where to listen (default: everywhere in this network)",
+        help="with --tabs: where to listen (default: everywhere in this network, for everybody in it; "
+        "127.0.0.1: only this machine)",
     )
     face.add_argument(
         "--page-port",
@@ -69,6 +70,16 @@ async def open_page(stack: AsyncExitStack, chosen: argparse.Namespace) -> str:
     )
     stack.push_async_callback(asyncio.to_thread, page.close)
     return f"http://{brokers.reachable(chosen.host)}:{page.port}/"
+
+
+def open_to_all(chosen: argparse.Namespace) -> str:
+    """Who else can reach the broker that ``open_page`` starts; empty if nobody can, or if it starts none."""
+    if chosen.broker is not None or chosen.host in options.LOCAL_HOSTS:
+        return ""
+    return (
+        "without accounts, everybody in this network can read and change this room; "
+        "--host 127.0.0.1 keeps it on this machine, --broker URL uses a broker with accounts"
+    )
 
 
 def link_text(link: str) -> str:

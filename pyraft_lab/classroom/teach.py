@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
@@ -26,6 +27,9 @@ from pyraft_lab.terminal.watch import PAUSE, View
 
 EXAMPLES = """pyraft-lab teach room7 --broker mqtt://localhost --seats 5
 pyraft-lab teach room7 --tabs --seats 5       one link for everybody: seats in browser tabs
+pyraft-lab teach room7 --tabs --seats 15      the most automatic nodes; each leaves when a tab joins
+pyraft-lab teach room7 --tabs --seats 5 --host 127.0.0.1
+                                              only for tabs on this machine, to try it out
 echo 'partition 1,2 3,4,5' | pyraft-lab teach room7 --broker mqtt://localhost --seats 5    from a script"""
 
 ABOUT = f"A classroom for its teacher: type commands below the picture.\n\n{HELP}"
@@ -43,8 +47,18 @@ def main(arguments: Sequence[str]) -> int:
 async def _teach(chosen: argparse.Namespace) -> int:
     stop = options.stop_on_signals()
     async with AsyncExitStack() as stack:
-        told = tabs.link_text(await tabs.open_page(stack, chosen)) if chosen.tabs else ""
+        told = await _invitation(stack, chosen) if chosen.tabs else ""
         return await _room(chosen, stop, told)
+
+
+async def _invitation(stack: AsyncExitStack, chosen: argparse.Namespace) -> str:
+    """Open the page of tabs; its link, on a screen with the warning, which stays on stderr when the screen is gone."""
+    warning = tabs.open_to_all(chosen)
+    link = tabs.link_text(await tabs.open_page(stack, chosen))
+    if not warning:
+        return link
+    sys.stderr.write(f"pyraft-lab: {warning}\n")
+    return f"{link}\n{warning}" if is_terminal() else link
 
 
 async def _room(chosen: argparse.Namespace, stop: options.Stop, told: str) -> int:
@@ -161,7 +175,7 @@ def parser() -> argparse.ArgumentParser:
         type=options.count("a number of seats", 0, MAX_BOTS),
         default=0,
         metavar="N",
-        help="fill empty seats with automatic nodes",
+        help=f"fill empty seats with automatic nodes (at most {MAX_BOTS}); more learners than that may join",
     )
     face.add_argument(
         "--pace",

@@ -71,7 +71,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _take(self, frame: Frame, session: Session) -> None:
         if frame.opcode in FRAMES:
-            session.feed(frame.data)
+            session.feed(bytes(frame.data))
         elif frame.opcode is Opcode.TEXT:
             self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "MQTT is binary")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
+from pyraft_lab.concurrency import loop_set_aside
 from pyraft_lab.errors import PyraftError
 
 T = TypeVar("T")
@@ -116,5 +117,5 @@ class _Due:
 
 def run_virtually(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in virtual time, on a loop of its own."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with loop_set_aside(), asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(work)

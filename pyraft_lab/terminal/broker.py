@@ -64,7 +64,7 @@ async def _serve(chosen: argparse.Namespace) -> int:
 
 def _warn(host: str, guard: broker.AccessControl) -> None:
     """Warn that other machines can reach a broker without accounts."""
-    if not guard.accounts and host not in {"127.0.0.1", "localhost", "::1"}:
+    if not guard.accounts and host not in options.LOCAL_HOSTS:
         sys.stderr.write(
             "pyraft-lab: without accounts, everybody in this network can read and change every cluster of this broker; "
             "--nodes, --clients, --learners and --teacher restrict it to their accounts\n"

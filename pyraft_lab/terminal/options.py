@@ -28,6 +28,8 @@ V = TypeVar("V")
 S = TypeVar("S", Config, Load)
 OVER, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes: success, failure, Ctrl-C; argparse itself exits with 2 for invalid arguments."""
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Hosts at which no other machine can connect."""
 LARGEST_NODE, MOST_SERVERS, MOST_SEEDS = 2**31 - 1, 99, 10_000_000
 LONGEST, LARGEST_SEED = 1_000_000.0, 2**63 - 1
 

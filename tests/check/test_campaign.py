@@ -1,5 +1,6 @@
 """Campaigns: right Raft survives, wrong Raft is named with a capsule; any executor; interrupted ones go on."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
@@ -258,3 +259,11 @@ def test_a_file_of_a_campaign_that_was_damaged_is_refused(tmp_path: Path) -> Non
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         with suppress(ConfigError):
             run_campaign([1], nodes=3, faults="light", seconds=1, executor=Serial(), path=path)
+
+
+async def test_a_serial_campaign_runs_within_a_running_loop_as_a_cell_of_a_notebook_has_one() -> None:
+    methods = {draw(seed).method: seed for seed in range(40)}
+    seeds = [methods["live"], methods["storage"]]
+    campaign = run_campaign(seeds, executor=Serial())
+    assert [row.failed for row in campaign.rows] == ["", ""]
+    assert asyncio.get_running_loop().is_running()

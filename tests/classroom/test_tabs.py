@@ -139,3 +139,22 @@ def test_tabs_need_a_websocket() -> None:
     chosen = parser().parse_args(["room7", "--tabs", "--broker", "mqtt://127.0.0.1"])
     with pytest.raises(ConfigError, match="must be a WebSocket"):
         asyncio.run(tabs.open_page(AsyncExitStack(), chosen))
+
+
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ([], True),
+        (["--host", "192.0.2.7"], True),
+        (["--host", "127.0.0.1"], False),
+        (["--broker", "ws://h:9001/mqtt"], False),
+    ],
+)
+def test_a_teacher_is_told_that_everybody_in_the_network_can_reach_the_room(
+    options: list[str], *, is_told: bool
+) -> None:
+    from pyraft_lab.classroom.teach import parser
+
+    warning = tabs.open_to_all(parser().parse_args(["room7", "--tabs", *options]))
+    assert ("everybody in this network can read and change this room" in warning) is is_told
+    assert warning.count("\n") == 0

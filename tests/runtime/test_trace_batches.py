@@ -171,9 +171,9 @@ def test_a_record_that_cannot_follow_is_missing_and_raises_nothing(records: list
     writer = Writer()
     lines = [writer.line(record) for record in records]
     appends = next(place for place, line in enumerate(lines) if b'"Append"' in line and place > 3)
-    bad = [*lines[: appends - 1], *lines[appends:]]  # numbered as if nothing were missing
+    bad = [*lines[:appends], *lines[appends + 1 :]]  # numbered as if nothing were missing
     reader = receiver()
-    found = reader.read(msgspec.msgpack.encode([1, 0, b"", bad[: appends + 40]]))
+    found = reader.read(msgspec.msgpack.encode([1, 0, b"", bad[: appends + 60]]))
     assert missing(found) == 1
     check_honest(Trace([*found, *reader.end()]), Trace(records))
 
