@@ -24,10 +24,18 @@ UNAVAILABLE = 136
 HANGUP_TIMEOUT = 0.2
 """Seconds to wait for the answer of a broker that has closed the connection."""
 
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: cHlyYWZ0LWxhYi1jaGVjaw==\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+"""The request that opens a WebSocket for MQTT (RFC 6455 §4.1)."""
+
 
 async def enter(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | None) -> aiomqtt.Client:
     """A connected client with this client id; every message goes straight to ``deliver``; raises ``MqttError``."""
     await _check_certificate(settings)
+    await _check_websocket(settings)
     client = _client(settings, id, deliver, will)
     await _entered(client)
     _send_at_once(client)
@@ -83,6 +91,31 @@ async def _check_certificate(settings: Settings) -> None:
         raise aiomqtt.MqttError("the TLS handshake timed out") from failed
     except OSError as failed:  # ssl.SSLError is one
         raise aiomqtt.MqttError(str(failed)) from failed
+
+
+async def _check_websocket(settings: Settings) -> None:
+    """Check that a WebSocket listens there first: the client library leaks a socket if that handshake fails."""
+    address = settings.address
+    if not address.path:
+        return
+    answer = b""
+    try:
+        async with asyncio.timeout(settings.timeout):
+            reader, writer = await asyncio.open_connection(address.host, address.port, ssl=settings.tls)
+            try:
+                writer.write(HANDSHAKE.format(path=address.path, host=address.host, port=address.port).encode())
+                with suppress(ConnectionResetError):  # so ends what is no WebSocket
+                    answer = await reader.readline()
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
+    except TimeoutError as failed:
+        raise aiomqtt.MqttError("the WebSocket handshake timed out") from failed
+    except OSError as failed:
+        raise aiomqtt.MqttError(str(failed)) from failed
+    if b" 101 " not in answer:
+        raise aiomqtt.MqttError("no WebSocket") from WebsocketConnectionError("the handshake was not accepted")
 
 
 def _client(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | None) -> aiomqtt.Client:
