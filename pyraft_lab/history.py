@@ -77,7 +77,7 @@ class Operation(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _is_time(value: float) -> bool:
-    """Whether a value is a finite number; whoever reads a file may pass others."""
+    """Whether a value is a finite number; a caller that reads a file may pass others."""
     try:
         return math.isfinite(value)
     except (TypeError, OverflowError):

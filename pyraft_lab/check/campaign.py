@@ -29,7 +29,6 @@ from pyraft_lab.arguments import LARGEST_SEED, MAX_NODES, choice, fitting, flag,
 from pyraft_lab.check.failure import Failure, failure
 from pyraft_lab.check.liveness import (
     ends_liveness,
-    is_throttled,
     liveness,
     liveness_bound,
     permits_disruption,
@@ -37,7 +36,7 @@ from pyraft_lab.check.liveness import (
 )
 from pyraft_lab.check.situations import SITUATIONS, Reached
 from pyraft_lab.check.swarm import METHODS, Draw, Method, draw
-from pyraft_lab.check.trial import Trial
+from pyraft_lab.check.trial import Trial, not_judged
 from pyraft_lab.concurrency import worker_processes
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.engine import Engine
@@ -252,7 +251,7 @@ class Campaign:
     def not_judged(self) -> Mapping[str, int]:
         """What was not judged, and in how many seeds, in words."""
         drawn = [row.drawn for row in self.rows]
-        why = Counter(_unjudged(one) for one in drawn if one.method == "faults")
+        why = Counter(not_judged(one) for one in drawn if one.method == "faults")
         why.pop("", None)
         return dict(sorted(why.items()))
 
@@ -280,16 +279,6 @@ class Campaign:
         rows = [(one.name, one.section, one.chapter, counts[name], first.get(name)) for name, one in SITUATIONS.items()]
         frame = pd.DataFrame(rows, columns=["situation", "section", "chapter", "seeds", "first"])
         return frame.astype({"seeds": "int64", "first": "Int64"})
-
-
-def _unjudged(drawn: Draw) -> str:
-    if not drawn.judged or ends_liveness(drawn.settings):
-        return "liveness: not drawn, or a knob ends it"
-    if permits_disruption(drawn.settings):
-        return "liveness: pre-vote and vote lease are off, so removed servers may disturb"
-    if is_throttled(drawn.settings) and set(drawn.judged) - {"healed"}:
-        return "liveness under load: tiny windows or limits permit less than the load"
-    return ""
 
 
 def _counts_of(rows: Iterable[Row]) -> Counter[str]:

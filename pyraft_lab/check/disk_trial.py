@@ -51,7 +51,7 @@ KILLED_EVERY = 5
 SNAPSHOT_BYTES = 100
 """Bytes that snapshots of these trials have at least; other files of a directory are smaller."""
 SHARE = 6
-"""Each seed runs one of so many parts of the conformance suite."""
+"""The number of parts of the conformance suite; each seed runs one of them."""
 
 
 class Writer:

@@ -49,7 +49,7 @@ def _chapter(label: str, decided_by: str) -> str:
 
 
 _WRONG = "a right Raft never reaches it"
-_LOST = "no member's disk is destroyed, since Raft does not promise to survive that"
+_LOST = "the disk of a member is never destroyed, since Raft does not promise to survive that"
 _UNASKED = "no client or operator of a campaign asks for it"
 NOT_LOOKED_FOR: Mapping[str, str] = {
     **dict.fromkeys(

@@ -165,11 +165,26 @@ class Trial(Struct, frozen=True, kw_only=True):
                 return None
 
 
+DISTURBED = "liveness: pre-vote and vote lease are off, so removed servers may disturb"
+ENDED = "liveness: not drawn, or a knob ends it"
+THROTTLED = "liveness under load: tiny windows or limits permit less than the load"
+
+
+def not_judged(draw: Draw) -> str:
+    """What liveness of a draw is not judged, and why, in words; empty if all that was drawn is."""
+    if not draw.judged or ends_liveness(draw.settings):
+        return ENDED
+    if permits_disruption(draw.settings):
+        return DISTURBED
+    return THROTTLED if is_throttled(draw.settings) and set(draw.judged) - {"healed"} else ""
+
+
 def judged(draw: Draw) -> tuple[Judged, ...]:
-    """What liveness of a draw is judged: nothing where its knobs end it, no load where tiny windows throttle."""
-    if permits_disruption(draw.settings) or ends_liveness(draw.settings):
-        return ()
-    return tuple(name for name in draw.judged if name == "healed" or not is_throttled(draw.settings))
+    """What liveness of a draw is judged."""
+    why = not_judged(draw)
+    if not why:
+        return draw.judged
+    return tuple(name for name in draw.judged if why == THROTTLED and name == "healed")
 
 
 def _refused(sim: Simulation) -> Failure | None:

@@ -89,14 +89,15 @@ def short_campaign(engine: Engine) -> Found:
 
 def quick_search(engine: Engine) -> Found:
     """Every run of three servers with one timeout and one write, and the first states with two timeouts."""
-    reports = [explore(3, engine=engine, bounds=bounds) for bounds in QUICK]
-    if any(one.interrupted for one in reports):
-        raise KeyboardInterrupt
-    broken = next((one for one in reports if one.broken), None)
-    worlds = sum(one.worlds for one in reports)
-    if broken is None:
-        return Found(f"{worlds:,} states of the explorer")
-    return Found("the explorer", broken.broken, _path(broken), broken.simulation())
+    worlds = 0
+    for bounds in QUICK:
+        report = explore(3, engine=engine, bounds=bounds)
+        if report.interrupted:
+            raise KeyboardInterrupt
+        if report.broken:
+            return Found("the explorer", report.broken, _path(report), report.simulation())
+        worlds += report.worlds
+    return Found(f"{worlds:,} states of the explorer")
 
 
 QUICK = (Bounds(timeouts=1, writes=1), Bounds(timeouts=2, worlds=4_000))

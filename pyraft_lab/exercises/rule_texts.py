@@ -298,7 +298,7 @@ RULE_TEXTS: Mapping[str, RuleText] = {
     ),
     "purge_limit": RuleText(
         5,
-        "the last index that may be purged at all, whoever asks for it.",
+        "the last index that may be purged at all, by any request.",
         "§7",
         "the snapshot ends at 40, applied is 55: 40",
         ("What is in no snapshot and no log is lost.", "state.snapshot_last"),

@@ -13,7 +13,6 @@ from pyraft_lab.exercises.exercise import Entry, Exercise
 from pyraft_lab.exercises.hand import Hand, play
 from pyraft_lab.exercises.mark import Mark, UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
-from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
 
 STORY = Config(pre_vote=False, enable_elect=False)
@@ -81,9 +80,9 @@ class ServerExercise(Exercise):
     @property
     def picture(self) -> str:
         """Every message so far, as SVG."""
-        with needed("plotly"):
-            from pyraft_lab.viz.timelines import space_time
-        return space_time(self.hand.sim, title=self._scene.title).to_svg()
+        from pyraft_lab.viz.timelines import space_time
+
+        return space_time.sketch(self.hand.sim, title=self._scene.title).to_svg()
 
 
 def _played(hand: Hand, words: list[str]) -> tuple[list[Mark], str]:
@@ -94,7 +93,7 @@ def _played(hand: Hand, words: list[str]) -> tuple[list[Mark], str]:
             hand.answer(word)
         except UnknownAnswer as wrong:
             return hand.marks, f"✗ {wrong}"
-        except (Timeout, PyraftError) as over:
+        except PyraftError as over:
             return hand.marks, f"✗ {word}: {over}"
     with contextlib.suppress(Timeout):
         hand.wait()
@@ -117,11 +116,6 @@ def two_candidates() -> Simulation:
     sim.elect(1)
     sim.elect(3)
     return sim
-
-
-def candidate() -> Simulation:
-    """You are one of the two candidates."""
-    return two_candidates()
 
 
 def led() -> Simulation:
@@ -185,7 +179,7 @@ SCENES: Mapping[str, SceneText] = {
             chapter=12,
             title="n1 and n3 become candidates at the same moment. You are n1.",
             node=1,
-            start=candidate,
+            start=two_candidates,
             decisions=4,
         ),
         SceneText(

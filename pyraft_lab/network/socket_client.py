@@ -7,7 +7,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from pyraft_lab.extras import needed
@@ -34,8 +34,7 @@ HANDSHAKE = (
 
 async def enter(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | None) -> aiomqtt.Client:
     """A connected client with this client id; every message goes straight to ``deliver``; raises ``MqttError``."""
-    await _check_certificate(settings)
-    await _check_websocket(settings)
+    await _check_server(settings)
     client = _client(settings, id, deliver, will)
     await _entered(client)
     _send_at_once(client)
@@ -77,45 +76,35 @@ def untrusted(why: Exception) -> str | None:
     return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else None
 
 
-async def _check_certificate(settings: Settings) -> None:
-    """Check the broker's certificate first: the client library leaks a socket if the handshake fails."""
-    if settings.tls is None:
+async def _check_server(settings: Settings) -> None:
+    """Check the certificate and the WebSocket first: the client library leaks a socket if a handshake fails."""
+    address, is_websocket = settings.address, True
+    if settings.tls is None and not address.path:
         return
-    address = settings.address
-    try:
-        async with asyncio.timeout(settings.timeout):
-            _, writer = await asyncio.open_connection(address.host, address.port, ssl=settings.tls)
-            writer.close()
-            await writer.wait_closed()
-    except TimeoutError as failed:
-        raise aiomqtt.MqttError("the TLS handshake timed out") from failed
-    except OSError as failed:  # ssl.SSLError is one
-        raise aiomqtt.MqttError(str(failed)) from failed
-
-
-async def _check_websocket(settings: Settings) -> None:
-    """Check that a WebSocket listens there first: the client library leaks a socket if that handshake fails."""
-    address = settings.address
-    if not address.path:
-        return
-    answer = b""
     try:
         async with asyncio.timeout(settings.timeout):
             reader, writer = await asyncio.open_connection(address.host, address.port, ssl=settings.tls)
             try:
-                writer.write(HANDSHAKE.format(path=address.path, host=address.host, port=address.port).encode())
-                with suppress(ConnectionResetError):  # so ends what is no WebSocket
-                    answer = await reader.readline()
+                if address.path:
+                    is_websocket = await _accepts_websocket(reader, writer, address)
             finally:
                 writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
+            with suppress(OSError) if address.path else nullcontext():
+                await writer.wait_closed()
     except TimeoutError as failed:
-        raise aiomqtt.MqttError("the WebSocket handshake timed out") from failed
-    except OSError as failed:
+        raise aiomqtt.MqttError("the handshake timed out") from failed
+    except OSError as failed:  # ssl.SSLError is one
         raise aiomqtt.MqttError(str(failed)) from failed
-    if b" 101 " not in answer:
+    if not is_websocket:
         raise aiomqtt.MqttError("no WebSocket") from WebsocketConnectionError("the handshake was not accepted")
+
+
+async def _accepts_websocket(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: Address) -> bool:
+    """Ask for a WebSocket; a server that hangs up has none."""
+    writer.write(HANDSHAKE.format(path=address.path, host=address.host, port=address.port).encode())
+    with suppress(ConnectionResetError):
+        return b" 101 " in await reader.readline()
+    return False
 
 
 def _client(settings: Settings, id: str, deliver: Deliver, will: aiomqtt.Will | None) -> aiomqtt.Client:

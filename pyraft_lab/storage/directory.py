@@ -40,7 +40,7 @@ IDENTITY = "identity.json"
 """A file that names the directory's node, readable for people and programs."""
 FIRST_START = "first-start"
 """A file that exists while the first start is unfinished."""
-TODO = (
+ADVICE = (
     "nothing was changed; put back what is missing (pyraft-lab inspect shows what is there), "
     "or take the node out of its cluster and add it again with an empty directory"
 )
@@ -58,7 +58,7 @@ class DirectoryState(Struct, frozen=True, kw_only=True):
     unknown_files: tuple[str, ...] = ()
     """Snapshot files that the database does not name; nothing changes them."""
     faults: tuple[str, ...] = ()
-    todo: str = TODO
+    advice: str = ADVICE
     """The advice for the faults."""
 
     def admit(self, directory: Path, asked: Identity | None) -> Identity | None:
@@ -67,7 +67,7 @@ class DirectoryState(Struct, frozen=True, kw_only=True):
         if self.faults:
             more = f" and {len(self.faults) - 3} more faults" if len(self.faults) > 3 else ""
             told = f"no node can start from {directory}: {'; '.join(self.faults[:3])}{more}"
-            raise StorageFailed(told, self.todo)
+            raise StorageFailed(told, self.advice)
         return owner
 
 
@@ -92,14 +92,14 @@ def examine_names(directory: Path) -> DirectoryState:
     """The state of a directory by its files' names and sizes only; does not read the database."""
     place = next((one for one in (directory, *directory.parents) if one.exists() or one.is_symlink()), directory)
     if not place.is_dir():
-        return DirectoryState(faults=(f"{place} is a file and should be a directory",), todo=NO_DIRECTORY)
+        return DirectoryState(faults=(f"{place} is a file and should be a directory",), advice=NO_DIRECTORY)
     if place != directory:
         return DirectoryState(is_new=True)
     try:
         names = sorted(path.name for path in directory.iterdir())
         owner = _read_identity(directory) if IDENTITY in names else None
     except OSError as error:
-        return DirectoryState(faults=(f"it cannot be read: {error.strerror}",), todo=UNREADABLE_HERE)
+        return DirectoryState(faults=(f"it cannot be read: {error.strerror}",), advice=UNREADABLE_HERE)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return DirectoryState(faults=(f"{IDENTITY} cannot be read: {error}",))
     left = [name for name in names if _is_ours(name)]

@@ -70,7 +70,7 @@ class Engines:
 
 
 def log_of(nodes: int, entries: int) -> Log:
-    """A log with the first membership and then so many entries of term 1."""
+    """A log with the first membership and then this number of entries of term 1."""
     first = Entry(LogId(0, 1, 1), Configuration(Membership.of(range(1, nodes + 1))))
     return Log().append((first, *(Entry(LogId(1, 1, index), Normal(b"x")) for index in range(2, entries + 2))))
 
@@ -84,7 +84,7 @@ def cost(act: Callable[[], object], times: int) -> float:
 
 
 def sessions_of(count: int) -> Callable[[], object]:
-    """Apply one more command of one of so many sessions, each in its turn."""
+    """Apply one more command of one of the sessions, each in its turn."""
     machine = Sessions(KeyValue(), most=2 * count)
     place = 0
 

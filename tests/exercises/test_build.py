@@ -1,25 +1,19 @@
 """Build Raft: an empty table has no point, Raft's own has all of them, and every stage can be run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from pyraft_lab import LocalCluster, exercises
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.exercises import apart, own_rules
+from pyraft_lab.exercises import own_rules
 from pyraft_lab.exercises.sessions_stage import SKELETON, apply_once_from
 from pyraft_lab.exercises.skeletons import EMPTY
 from pyraft_lab.exercises.stages import STAGES, Stage, under_own_table, up_to
 from tests.exercises.answers import APPLY_ONCE, source
 
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(apart, "has_processes", lambda: False)
-    own_rules.forget()
-    yield
-    own_rules.forget()
+pytestmark = pytest.mark.usefixtures("judged_here")
 
 
 def sources(*rules: str) -> Mapping[str, str]:

@@ -10,7 +10,6 @@ from pyraft_lab import exercises
 from pyraft_lab.engine.consult import RULE_NAMES
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import ConfigError, PyraftError
-from pyraft_lab.exercises import apart
 from pyraft_lab.exercises.exercise import Exercise
 from pyraft_lab.exercises.forms import FORMS, entries
 from pyraft_lab.exercises.mutant_exercises import DIAGNOSES
@@ -24,10 +23,7 @@ NAMES = [one.exercise for one in entries()]
 each_quick = pytest.mark.parametrize("name", [name for name in NAMES if name.partition("/")[0] in QUICK])
 
 
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judge in this process: starting others would take most of the time."""
-    monkeypatch.setattr(apart, "has_processes", lambda: False)
+pytestmark = pytest.mark.usefixtures("judged_here")
 
 
 def test_there_are_more_than_sixty_graded_exercises_each_with_a_name_of_its_own() -> None:

@@ -1,6 +1,5 @@
 """``%%rule`` in a shell, and buttons in a notebook."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import nbformat
@@ -10,21 +9,18 @@ from nbclient import NotebookClient
 
 import pyraft_lab
 from pyraft_lab import exercises
-from pyraft_lab.exercises import apart, own_rules, widgets
+from pyraft_lab.exercises import own_rules, widgets
 from pyraft_lab.exercises.marked import ANSWER, Marked
 
 VOTES = "def has_won(membership, granted):\n    return 'yes'\n"
 
 
 @pytest.fixture(name="shell")
-def _shell(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(apart, "has_processes", lambda: False)
-    own_rules.forget()
+def _shell(judged_here: None) -> Any:  # noqa: ARG001 (it prepares)
     make: Any = InteractiveShell
     shell = make()
     pyraft_lab.load_ipython_extension(shell)
-    yield shell
-    own_rules.forget()
+    return shell
 
 
 def test_a_cell_is_judged_as_the_rule_that_it_names(shell: Any) -> None:

@@ -1,7 +1,5 @@
 """A rule of the learner's own: judged at once, ended at a limit, never trusted."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from pyraft_lab import exercises
@@ -19,12 +17,7 @@ COUNTS_COPIES = """def commit_index(state):
 """
 
 
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(apart, "has_processes", lambda: False)
-    own_rules.forget()
-    yield
-    own_rules.forget()
+pytestmark = pytest.mark.usefixtures("judged_here")
 
 
 @pytest.mark.parametrize("name", sorted(RULE_TEXTS))

@@ -95,7 +95,7 @@ class Partition(TimedFault, frozen=True, kw_only=True):
 class Isolate(TimedFault, frozen=True, kw_only=True):
     """One server is isolated: it receives nothing, and its messages reach no server.
 
-    Clients that have not noticed still send it so many ``writes`` of the key ``stale``.
+    Clients that have not noticed still send it this number of ``writes`` of the key ``stale``.
     """
 
     node: NodeOrLeader
