@@ -1,14 +1,20 @@
+from pathlib import Path
+
 import pytest
 
 from pyraft_lab.network import broker
 
-LONG = ("tests/test_matrix.py", "tests/lite/", "tests/test_docs.py", "tests/lab/", "notebooks/", "tests/terminal/", "tests/runtime/")
+LONG = ("test_matrix.py", "lite/", "test_docs.py", "lab/", "../notebooks/", "terminal/", "runtime/")
 """Where the longest files are. They are begun first, so that no worker is left with one of them at the end."""
+HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Only whole files change places."""
-    items.sort(key=lambda item: next((rank for rank, place in enumerate(LONG) if item.nodeid.startswith(place)), len(LONG)))
+    places = [str((HERE / place).resolve()) for place in LONG]
+    items.sort(
+        key=lambda item: next((i for i, place in enumerate(places) if str(item.path).startswith(place)), len(places))
+    )
 
 
 @pytest.fixture(params=["mosquitto", "embedded"])
