@@ -122,7 +122,7 @@ def written(entry: Entry) -> tuple[str, BookEntry]:
     name = f"{entry.id.index}.{entry.id.term}.{entry.id.node}"
     match entry.payload:
         case Noop():
-            return name, BookEntry("blank", "blank", None)
+            return name, BookEntry("no-op", "noop", None)
         case Normal(data):
             return name, BookEntry(command_text(data), "write", None)
         case Configuration(membership):

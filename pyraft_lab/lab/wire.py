@@ -235,7 +235,7 @@ class BookEntry(Struct, frozen=True, array_like=True):
     """What one log entry says; its name in the book is ``index.term.leader``."""
 
     label: str
-    kind: Literal["blank", "write", "members"]
+    kind: Literal["noop", "write", "members"]
     membership: Voters | None
 
 

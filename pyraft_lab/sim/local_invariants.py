@@ -284,9 +284,9 @@ def memberships_are_adjacent(step: Step, entries: Sequence[Entry]) -> Found:
                 yield "memberships are adjacent", what
 
 
-def _waits(leader: RaftState, change: Index, blank: Index) -> Index | None:
+def _waits(leader: RaftState, change: Index, noop: Index) -> Index | None:
     """The uncommitted index that a change must wait for: the previous change, or this leadership's noop."""
-    earlier = (blank, *(index for index in leader.log.configs if index < change))
+    earlier = (noop, *(index for index in leader.log.configs if index < change))
     return next((index for index in earlier if index > leader.committed), None)
 
 

@@ -158,7 +158,7 @@ def leader(
 ) -> RaftState:
     """The leader of ``term`` (the next, unless one is given), just elected.
 
-    Its blank entry ends its log, and is on its own disk where ``durable``.
+    Its no-op ends its log, and is on its own disk where ``durable``.
     """
     standing = candidate(id, given, term=term, **more)
     peers = sorted(standing.membership.voters - {id})

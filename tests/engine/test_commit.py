@@ -166,7 +166,7 @@ def test_a_leader_outside_the_membership_does_not_count_itself() -> None:
 
 
 @pytest.mark.row("CM-04")
-def test_old_entries_wait_for_one_of_this_term_and_the_blank_entry_is_that_one() -> None:
+def test_old_entries_wait_for_one_of_this_term_and_the_noop_is_that_one() -> None:
     state = leader(1, [1, 1, 1], term=2)
     assert after(state, accepted(2, state, 3), accepted(3, state, 3)).committed == 0
     assert after(state, accepted(2, state, 4)).committed == 4

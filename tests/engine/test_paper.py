@@ -387,7 +387,7 @@ def test_a_follower_names_the_leader_to_a_client() -> None:
     assert refusal.refusal.leader == 2
 
 
-def test_a_leader_begins_its_term_with_a_blank_entry() -> None:
+def test_a_leader_begins_its_term_with_a_noop() -> None:
     assert leader(1, [1], term=2).log.entry(2).payload == Noop()
 
 

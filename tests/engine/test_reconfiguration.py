@@ -70,7 +70,7 @@ def replace_with(*voters: NodeId) -> ChangeMembership:
 
 
 def ready(**members: Any) -> RaftState:
-    """A leader whose blank entry is committed."""
+    """A leader whose no-op is committed."""
     return streaming(leader(1, **members))
 
 

@@ -161,7 +161,7 @@ def test_a_fenced_write_is_taken_by_the_leadership_it_names_only() -> None:
 
 
 @pytest.mark.row("LR-16")
-def test_a_blank_write_is_a_barrier_that_no_machine_notices() -> None:
+def test_a_noop_is_a_barrier_that_no_machine_notices() -> None:
     cluster = Cluster(1, 2, 3)
     cluster.elect(1)
     cluster.write("a")

@@ -24,7 +24,7 @@ calls = some.lists(some.lists(some.integers(0, 120), min_size=1, max_size=3), ma
 
 
 def numbered(sizes: list[list[int]], state: RaftState) -> list[Call]:
-    """One call for each list of sizes; of no bytes are blanks, and some calls name the leadership."""
+    """One call for each list of sizes; of no bytes are no-ops, and some calls name the leadership."""
     made, first = list[Call](), 1
     for place, call in enumerate(sizes):
         payloads = [Normal(b"x" * size) if size else Noop() for size in call]

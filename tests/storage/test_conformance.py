@@ -260,7 +260,7 @@ class OneLeaderARun(MemoryStorage):
 
 
 def rewritten(log: Log, stays: Callable[[Entry], bool]) -> Log:
-    """The log with blanks where an entry does not stay."""
+    """The log with no-ops where an entry does not stay."""
     entries = tuple(one if stays(one) else Entry(one.id, Noop()) for one in log)
     return Log(start=log.start, last=log.start).append(entries)
 

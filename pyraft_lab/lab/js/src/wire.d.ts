@@ -32,7 +32,7 @@ export interface Ahead {
 export type Band = [event: number, time: number, term: number, leader: number];
 
 /** What one log entry says; its name in the book is `index.term.leader`. */
-export type BookEntry = [label: string, kind: "blank" | "write" | "members", membership: Voters | null];
+export type BookEntry = [label: string, kind: "noop" | "write" | "members", membership: Voters | null];
 
 /** It was closed. */
 export interface Bye {
