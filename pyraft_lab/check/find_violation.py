@@ -7,6 +7,7 @@ A mutant with a wrong rule has a scenario of its own. One with wrong code is put
 ('election safety', True)
 """
 
+from collections.abc import Iterable
 from itertools import chain
 
 from msgspec import Struct
@@ -28,18 +29,21 @@ TRIES = 2000
 
 def mutant(name: str) -> Mutant:
     """The mutant of a name; raises ``ConfigError``, which lists the names, for an unknown one."""
-    if name not in MUTANTS:
-        raise ConfigError("mutant", name, did_you_mean(name, MUTANTS))
-    return MUTANTS[name]
+    return _found(name, MUTANTS)
 
 
 def any_mutant(name: str) -> Mutant | CodeMutant:
     """The mutant of a name, with its mistake in the rules or in other code; raises ``ConfigError`` likewise."""
     if name in CODE_MUTANTS:
         return CODE_MUTANTS[name]
-    if name not in MUTANTS:
-        raise ConfigError("mutant", name, did_you_mean(name, (*MUTANTS, *CODE_MUTANTS)))
-    return MUTANTS[name]
+    return _found(name, (*MUTANTS, *CODE_MUTANTS))
+
+
+def _found(name: str, known: Iterable[str]) -> Mutant:
+    try:
+        return MUTANTS[name]
+    except KeyError:
+        raise ConfigError("mutant", name, did_you_mean(name, known)) from None
 
 
 class Caught(Struct, frozen=True):

@@ -112,7 +112,7 @@ class MqttSession:
         return f"pyraft/{self._network.cluster}/{topic}"
 
     async def _keep(self) -> None:
-        patience = 0.0
+        backoff = 0.0
         while True:
             began = asyncio.get_running_loop().time()
             why = await cancellable(self._session())
@@ -124,8 +124,8 @@ class MqttSession:
             elif not self._network.may_try_again(why, self._deadline):
                 self._up.set_exception(failure(self._network.address, why))
                 return
-            patience = next_backoff(patience, asyncio.get_running_loop().time() - began)
-            await asyncio.sleep(random.uniform(patience / 2, patience))
+            backoff = next_backoff(backoff, asyncio.get_running_loop().time() - began)
+            await asyncio.sleep(random.uniform(backoff / 2, backoff))
 
     async def _session(self) -> Exception:
         """One connection; returns the reason of its end."""

@@ -137,7 +137,7 @@ def _check(chosen: argparse.Namespace, console: Console) -> int:
             progress=progress,
         )
     console.print(_table(campaign))
-    for line in (*searches.lines, *honest_lines(campaign)):
+    for line in (*searches.lines, *reach_lines(campaign)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     small = [sim for row in campaign.failures[:1] if (sim := _show_failure(row, console)) is not None]
     if searches.broken is not None:
@@ -175,7 +175,7 @@ def _why_not(name: str) -> str:
     return NOT_LOOKED_FOR[name]
 
 
-def honest_lines(campaign: Campaign) -> Iterator[str]:
+def reach_lines(campaign: Campaign) -> Iterator[str]:
     """What a campaign reached, what it never reached, and what it did not judge."""
     yield f"reached: {len(SITUATIONS) - len(campaign.missed)} of {len(SITUATIONS)} situations"
     if campaign.missed:

@@ -56,7 +56,7 @@ def test_every_state_of_the_servers_that_exists_is_found_and_no_other(nodes: int
     found = {(world.servers, world.history) for world in map(space.world, search.found)}
     everything, broken = brute(raft(), bounds, cluster(nodes))
     assert not broken
-    assert found == {(servers, ghost) for servers, ghost, _, _ in everything}
+    assert found == {(servers, history) for servers, history, _, _ in everything}
 
 
 @each_small

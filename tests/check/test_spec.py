@@ -83,7 +83,7 @@ def test_a_leader_counts_what_is_on_its_own_disk() -> None:
         raft.commit(1, 2)
 
 
-def test_entries_are_accepted_behind_agreement_only() -> None:
+def test_entries_are_accepted_after_agreement_only() -> None:
     raft = three()
     term = elect(raft, 1, votes_of=[2])
     raft.append(1, Entry(term, "x"))

@@ -26,7 +26,7 @@ from tests.engine.builders import (
     follower,
     id_of,
     leader,
-    office,
+    leadership,
     progress,
     propose,
     streaming,
@@ -40,7 +40,7 @@ US = Membership.of({1, 2, 3})
 def holding(state: RaftState, matched: Mapping[int, Index], stored: Index) -> RaftState:
     """This leader, knowing that its peers and its own disk hold so much."""
     for peer, index in matched.items():
-        state = replace(state, role=office(state).with_progress(replace(progress(state, peer), matched=index)))
+        state = replace(state, role=leadership(state).with_progress(replace(progress(state, peer), matched=index)))
     return replace(state, stored=state.log.id_at(stored) or state.stored)
 
 

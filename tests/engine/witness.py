@@ -46,8 +46,8 @@ class Witness:
 
     def one_leader(self, turn: Step) -> None:
         vote = turn.after.vote
-        office: object = (vote.term, vote.node) if self.rules == ADVANCED else vote.term
-        assert self.leaders.setdefault(office, turn.after.id) == turn.after.id, f"two leaders in {vote}"
+        leadership: object = (vote.term, vote.node) if self.rules == ADVANCED else vote.term
+        assert self.leaders.setdefault(leadership, turn.after.id) == turn.after.id, f"two leaders in {vote}"
 
     def leader_is_complete(self, turn: Step) -> None:
         """Whatever was known to be committed under earlier leaders is in a leader's log (§5.4)."""

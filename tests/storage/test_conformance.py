@@ -126,7 +126,7 @@ class ForgetsVotes(MemoryStorage):
 
 
 class TruncatesOneTooMany(MemoryStorage):
-    """Reads "behind" as "from … on"."""
+    """Truncates from an index on, and not after it."""
 
     async def write(self, commands: Sequence[StorageCommand]) -> None:
         worse = [Truncate(max(0, one.after - 1)) if isinstance(one, Truncate) else one for one in commands]
