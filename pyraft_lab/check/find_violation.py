@@ -58,17 +58,17 @@ class Caught(Struct, frozen=True):
     events: int = 0
 
 
-def catch(target: CodeMutant, tries: int = TRIES) -> Caught:
+def catch(target: CodeMutant) -> Caught:
     """Put a mutant with wrong code to the default campaign: its own seed first, then the others in order.
 
-    Raises ``PyraftError`` if none of ``tries`` seeds shows a violation.
+    Raises ``PyraftError`` if none of ``TRIES`` seeds shows a violation.
     """
     with target.edit.applied():
-        for count, seed in enumerate(chain([target.seed], range(tries)), start=1):
+        for count, seed in enumerate(chain([target.seed], range(TRIES)), start=1):
             row = run_seed(CampaignSettings().trial(seed))
             if not row.ok:
                 return _caught(row, count)
-    raise PyraftError(f"{tries} seeds of the default campaign did not show that the mutant {target.name} is wrong")
+    raise PyraftError(f"{TRIES} seeds of the default campaign did not show that the mutant {target.name} is wrong")
 
 
 def _caught(row: Row, count: int) -> Caught:
@@ -77,7 +77,7 @@ def _caught(row: Row, count: int) -> Caught:
     try:
         small = shrink(row.capsule)
     except PyraftError:
-        return Caught(row, count)  # it does not fall when only the order of events is kept
+        return Caught(row, count)  # nothing is violated when only the order of events is kept
     return Caught(row, count, small.trace.story(), len(small.trace))
 
 

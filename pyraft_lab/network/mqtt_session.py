@@ -11,10 +11,11 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Self, cast
 
 from msgspec import Struct
 
+from pyraft_lab.errors import first_error
 from pyraft_lab.network.codec import Garbage
 from pyraft_lab.network.connection import cancellable, failure
 from pyraft_lab.network.mqtt import MqttNetwork, next_backoff
@@ -145,7 +146,7 @@ class MqttSession:
                     self._up.set_result(None)
                 group.create_task(self._write(client))
         except* MqttError as ended:
-            end = _first(ended)
+            end = cast("MqttError", first_error(ended))
         return end
 
     async def _write(self, client: Client) -> None:
@@ -185,8 +186,3 @@ async def _read(client: Client) -> None:
     """Wait for the end of the connection; messages are delivered directly."""
     async for _ in client.messages:
         pass
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -53,7 +53,7 @@ from pyraft_lab.engine.requests import room_for
 from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.timers import Timer
 from pyraft_lab.engine.types import NodeId, RequestId
-from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped
+from pyraft_lab.errors import DuplicateNode, Fatal, Panicked, Stopped, first_error
 from pyraft_lab.machine import Sessions
 from pyraft_lab.network.base import Endpoint, Notice, PeerUnreachable, SessionTakenOver
 from pyraft_lab.network.codec import Envelope
@@ -360,8 +360,7 @@ class Driver:
 
 def cause_of_death(node: NodeId, ended: BaseException) -> Fatal:
     """The error that callers get when ``ended`` ends the node."""
-    while isinstance(ended, BaseExceptionGroup):
-        ended = ended.exceptions[0]
+    ended = first_error(ended)
     match ended:
         case Fatal():
             return ended

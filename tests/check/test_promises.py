@@ -1,4 +1,4 @@
-"""Each of the paper's five properties falls where it should, and nowhere else."""
+"""Each of the paper's five properties is violated where it should be, and nowhere else."""
 
 from collections.abc import Callable
 

@@ -32,7 +32,7 @@ class Witness:
 
     def grows_only(self, turn: Step) -> None:
         before, after = turn.before, turn.after
-        assert after.committed >= before.committed, "a commit index never falls"
+        assert after.committed >= before.committed, "a commit index never goes down"
         assert before.applied <= after.applied <= after.committed <= after.log.last.index
         assert self.rules.supersedes(after.vote, before.vote), "a vote is never taken back"
 
