@@ -225,6 +225,11 @@ class PendingRequests(Struct, frozen=True, kw_only=True):
         return tuple(due for due, _ in parts if due.requests), tuple(later for _, later in parts if later.requests)
 
 
+def is_last_step(membership: Membership, config: Config) -> bool:
+    """Whether a change ends with this membership; after a joint one its leader takes a second step by itself."""
+    return not (membership.is_joint and config.auto_leave)
+
+
 def grace(config: Config) -> float:
     """Seconds after which a former leader gives up its open writes (:meth:`~PendingRequests.is_orphaned`)."""
     return GRACE * config.election_timeout[1]

@@ -100,6 +100,13 @@ class Deliver(Struct, frozen=True, tag=True):
     values: Sequence[Any]
     rejected: Mapping[int, str] = {}
 
+    def rejection(self, part: Part) -> str | None:
+        """Why the machine rejected a command of this part; ``None`` if it rejected none."""
+        if not self.rejected:
+            return None
+        places = range(part.place, part.place + part.count)
+        return next((self.rejected[place] for place in places if place in self.rejected), None)
+
 
 class Fail(Struct, frozen=True, tag=True):
     """End a call with an error."""

@@ -64,7 +64,7 @@ UNCERTAIN = (OutcomeUnknown, NetworkFailed, Fatal, TimeoutError)
 """Errors after which it may have happened; the next attempt first asks for the outcome."""
 TRIED_ONCE = (OutcomeUnknown, Fatal)
 """Errors after which an operation is not asked for again: it has no session that would carry it out once only."""
-NOBODY: CallId = 0
+CANCELLED: CallId = 0
 """The call id of a read whose caller was cancelled."""
 
 
@@ -244,7 +244,7 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
         turn.know(opening=None)
         return [write.call for write in turn.state.writes]
     if (operation := turn.state.operating.get(request)) is not None:
-        operations = (operation,) if operation.call != NOBODY else ()
+        operations = (operation,) if operation.call != CANCELLED else ()
         turn.know(operations=(*operations, *turn.state.operations), operating=_all_but(turn.state.operating, request))
         return [operation.call]
     if (reading := _reading(turn.state, request)) is not None:
@@ -294,7 +294,7 @@ def _give_up(turn: Turn, calls: Iterable[CallId], seconds: float) -> None:
 
 
 def _fail(turn: Turn, calls: Iterable[CallId], error: Exception) -> None:
-    ended = dict.fromkeys(call for call in calls if call != NOBODY)
+    ended = dict.fromkeys(call for call in calls if call != CANCELLED)
     for call in ended:
         turn.tell(Fail(call, error))
     _drop(turn, frozenset(ended))
@@ -311,7 +311,8 @@ def _drop(turn: Turn, gone: frozenset[CallId]) -> None:
         readings=tuple(_without_reads(reading, gone) for reading in state.readings),
         operations=tuple(one for one in state.operations if one.call not in gone),
         operating={
-            request: replace(one, call=NOBODY) if one.call in gone else one for request, one in state.operating.items()
+            request: replace(one, call=CANCELLED) if one.call in gone else one
+            for request, one in state.operating.items()
         },
     )
 
@@ -323,7 +324,7 @@ def _without(batch: Batch, gone: frozenset[CallId]) -> Batch:
 
 
 def _without_reads(reading: Reading, gone: frozenset[CallId]) -> Reading:
-    reads = tuple(replace(read, call=NOBODY) if read.call in gone else read for read in reading.reads)
+    reads = tuple(replace(read, call=CANCELLED) if read.call in gone else read for read in reading.reads)
     return replace(reading, reads=reads)
 
 
@@ -361,5 +362,5 @@ def _put_back(turn: Turn, reading: Reading, left: Iterable[Read]) -> None:
     state = turn.state
     turn.know(
         readings=tuple(one for one in state.readings if one.request != reading.request),
-        reads=(*(read for read in left if read.call != NOBODY), *state.reads),
+        reads=(*(read for read in left if read.call != CANCELLED), *state.reads),
     )

@@ -198,7 +198,7 @@ CLIENTS = (
         par=3,
         section="A snapshot is sent where the entries are gone from the leader's log (§7).",
         hints=(
-            "snapshot(leader) purges the log behind it here.",
+            "snapshot(leader) purges the log up to there.",
             "Who would then need entries that are gone? A newcomer.",
         ),
     ),

@@ -180,8 +180,8 @@ class ClientDriver:
 
     # Time
 
-    def _set(self, send_request: SetTimer, timer: Timer) -> None:
-        delay = length(send_request, luck=self._chance.random(), attempt=self._attempt)
+    def _set(self, command: SetTimer, timer: Timer) -> None:
+        delay = length(command, luck=self._chance.random(), attempt=self._attempt)
         self._timers[timer] = asyncio.get_running_loop().call_later(delay, self._fire, timer)
 
     def _fire(self, timer: Timer) -> None:
@@ -212,15 +212,14 @@ class ClientDriver:
     # Results
 
     def _deliver(self, delivery: Deliver) -> None:
-        values, rejected = delivery.values, delivery.rejected
         for part in delivery.parts:
             waiting = self._open.get(part.call)
             if waiting is None:
                 continue
-            if rejected and (why := _first_rejected(part, rejected)) is not None:
+            if (why := delivery.rejection(part)) is not None:
                 self._settle(part.call, None, BadCommand(why))
                 continue
-            result = waiting.take(part, values)
+            result = waiting.take(part, delivery.values)
             if result is not waiting:
                 self._settle(part.call, result, None)
 
@@ -259,10 +258,6 @@ class ClientDriver:
         for one in waiting:
             self._settled.append((one, None, copy(why)))
         self._hand_out()
-
-
-def _first_rejected(part: Part, rejected: Any) -> str | None:
-    return next((rejected[place] for place in range(part.place, part.place + part.count) if place in rejected), None)
 
 
 def _resolve(ended: Iterable[Settled]) -> None:

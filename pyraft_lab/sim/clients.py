@@ -284,7 +284,7 @@ def _answer(transition: Transition, asked: Asked, answer: Answered | Refused) ->
 
 def _deliver(transition: Transition, delivery: Deliver) -> None:
     for part in delivery.parts:
-        why = delivery.rejected.get(part.place)
+        why = delivery.rejection(part)
         _finish(transition, part.call, delivery.values[part.place], None if why is None else BadCommand(why))
 
 

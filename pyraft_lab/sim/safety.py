@@ -50,7 +50,7 @@ NOTHING_IMPOSSIBLE = "nothing impossible"
 ONE_VOTE_A_TERM = "one vote a term"
 DURABLE_BEFORE_ANSWER = "durable before answer"
 COMMIT_IS_BACKED = "commit is backed"
-HONEST_DISK = "honest disk"
+DISK_MATCHES_STATE = "disk matches state"
 
 _PROMISES = (AppendAccepted, VoteResponse)
 """The messages that may only leave when their promise is on disk."""
@@ -167,7 +167,7 @@ class Safety:
         after = step.after
         if self.history.is_changed_by(step):
             for id in self.history.write(step, event):
-                yield LOG_MATCHING, f"entry {id} of node {after.id} stands behind another log than it did elsewhere"
+                yield LOG_MATCHING, f"entry {id} of node {after.id} follows another log than it does elsewhere"
         for fact in facts_of(step):
             yield from violations(self.history, fact, one_a_term=not votes_are_ordered(world))
             self.history.remember(fact, event)
@@ -189,17 +189,11 @@ class Safety:
         votes[voter, vote.term] = (vote, event)
 
     def _promises(self, event: EventId, flight: Flight, world: World) -> Broken:
-        disk, message = world.nodes[flight.src].synced, flight.message
-        match message:
-            case VoteResponse(granted=True, asked=asked):
-                if not _has_vote(disk, asked):
-                    yield DURABLE_BEFORE_ANSWER, f"node {flight.src} grants {asked}, but its disk has {disk.vote}"
-                yield from self._vote_once(event, flight.src, asked, world)
-            case AppendAccepted(matched=matched):
-                if not has_entry(disk, matched):
-                    yield DURABLE_BEFORE_ANSWER, f"node {flight.src} acknowledges {matched}, which its disk lacks"
-            case _:
-                pass
+        broken = unkept_promise(flight.src, world.nodes[flight.src].synced, flight.message)
+        if broken is not None:
+            yield broken
+        if type(flight.message) is VoteResponse and flight.message.granted:
+            yield from self._vote_once(event, flight.src, flight.message.asked, world)
 
 
 def votes_are_ordered(world: World) -> bool:
@@ -221,7 +215,8 @@ def disk_matches_state(state: RaftState, world: World) -> Broken:
     """With everything synced, the disk's contents are what the server's state says."""
     node = world.nodes[state.id]
     if not node.batches and _ends(node.synced) != _ends(state.disk):
-        yield HONEST_DISK, f"node {state.id} believes in {state.disk.log.last}, its disk has {node.synced.log.last}"
+        ends = f"to {state.disk.log.last}, but it ends with {node.synced.log.last}"
+        yield DISK_MATCHES_STATE, f"node {state.id} expects its disk to hold its log {ends}"
 
 
 def _ends(disk: Disk) -> tuple[object, ...]:
@@ -253,6 +248,6 @@ def unkept_promise(src: NodeId, disk: Disk, message: AnyMessage) -> tuple[str, s
         case AppendAccepted(matched=matched) if not has_entry(disk, matched):
             return DURABLE_BEFORE_ANSWER, f"node {src} acknowledges {matched}, which its disk lacks"
         case VoteRequest(vote=vote) if disk.vote.term < vote.term:
-            return DURABLE_BEFORE_ANSWER, f"node {src} stands in term {vote.term}, its disk does not"
+            return DURABLE_BEFORE_ANSWER, f"node {src} campaigns in term {vote.term}, which its disk does not have"
         case _:
             return None

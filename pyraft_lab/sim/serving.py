@@ -31,6 +31,7 @@ from pyraft_lab.pending_requests import (
     ReadAllowed,
     RequestFailed,
     WriteApplied,
+    is_last_step,
     to_error,
     value_of,
 )
@@ -79,8 +80,8 @@ def reply_to(node: Node, asked: Asked, outcome: Outcome) -> Answered | Refused:
             return _read(node, asked, at.index)
         case WriteApplied(_, entry, answer):
             if isinstance(entry.payload, Configuration):
-                is_last = not (entry.payload.membership.is_joint and node.state.config.auto_leave)
-                return Answered(entry.payload.membership if is_last else entry)
+                membership = entry.payload.membership
+                return Answered(membership if is_last_step(membership, node.state.config) else entry)
             return _valued_answer(answer) if asked.call is not None else Answered(answer)
         case _:
             assert_never(outcome)

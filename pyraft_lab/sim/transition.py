@@ -14,7 +14,7 @@ from pyraft_lab.pending_requests import Outcome
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, Weather, chance, sample
 from pyraft_lab.sim.disk import WaitingForSync
 from pyraft_lab.sim.world import Asked, Deliver, Pending, ScheduledAction, World
-from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, Reply
+from pyraft_lab.trace.record import EventId, Fate, Flight, Kind, MessageId, Record, record_step, reply
 
 
 class Completed(Struct, frozen=True, kw_only=True):
@@ -220,21 +220,28 @@ class Transition:
 
     def record(self) -> Record:
         """The record of the action."""
+        replies = tuple([reply(one.request, one.value if one.error is None else one.error) for one in self.ended])
+        if self.step is not None:
+            return record_step(
+                self.step,
+                id=self.id,
+                time=self.now / SECOND,
+                kind=self.kind,
+                cause=self.cause,
+                message=self.message,
+                sent=self.sent,
+                replies=replies,
+                detail=self.detail,
+            )
         return Record(
             id=self.id,
             time=self.now / SECOND,
             kind=self.kind,
             node=self.node,
             cause=self.cause,
-            step=self.step,
             peer=self.peer,
             message=self.message,
             sent=tuple(self.sent),
-            replies=tuple(map(_reply, self.ended)),
+            replies=replies,
             detail=self.detail,
         )
-
-
-def _reply(ended: Completed) -> Reply:
-    error = "" if ended.error is None else str(ended.error)
-    return Reply(request=ended.request, ok=not error, value=ended.value, error=error)

@@ -121,7 +121,7 @@ def test_attempts_grow_with_each_silence_only_and_begin_again_after_an_answer() 
     assert [world.timers[timer].level for timer in attempts(world)] == [0]
 
 
-def test_batches_behind_a_refused_one_go_together_once_it_is_applied() -> None:
+def test_batches_after_a_refused_one_go_together_once_it_is_applied() -> None:
     world = opened(limits=Limits(batches=5, commands=1))
     calls = [world.write(word) for word in "abcde"]
     world.happen(Failed(world.wire.pop(0).request, NotLeader(None)))

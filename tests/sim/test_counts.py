@@ -91,7 +91,7 @@ def test_an_event_costs_the_same_late_in_a_run(early: Calls, late: Calls) -> Non
     assert 0.9 < late.all / early.all < 1.1
 
 
-def test_a_committed_entry_costs_the_same_behind_a_long_log() -> None:
+def test_a_committed_entry_costs_the_same_after_a_long_log() -> None:
     short, long = (Calls(Engines(3, entries).write).all for entries in (300, 30_000))
     assert 0.9 < long / short < 1.1
 

@@ -42,7 +42,7 @@ LOGS = (
         description="truncates its log on every append, also where the entries are there already",
         section="§5.3",
         violates=(COMMIT_IS_BACKED, NOTHING_IMPOSSIBLE, DURABLE_BEFORE_ANSWER),
-        hint="an append that is late, or arrives twice, cuts off what came behind it",
+        hint="an append that is late, or arrives twice, cuts off what came after it",
         rules={"new_entries": wrong.appends_duplicates},
         scenario=RandomWalk(duplicate=0.05),
         seed=6,
@@ -58,7 +58,7 @@ LOGS = (
     ),
     Mutant(
         name="obeys-old-leaders",
-        description="follows whoever was elected once, in whatever term",
+        description="follows every leader that was once elected, even of an earlier term",
         section="§5.1",
         violates=(
             ONE_VOTE_A_TERM,
