@@ -1,6 +1,10 @@
 import pytest
+from hypothesis import settings
 
 from pyraft_lab.network import broker
+
+settings.register_profile("beside busy processes", deadline=None)
+settings.load_profile("beside busy processes")
 
 
 @pytest.fixture(params=["mosquitto", "embedded"])
