@@ -92,6 +92,20 @@ def test_an_event_costs_the_same_late_in_a_run(early: Calls, late: Calls) -> Non
     assert 0.9 < late.all / early.all < 1.1
 
 
+def test_a_write_costs_no_more_because_many_others_wait() -> None:
+    assert burst(600) < burst(100), "1.6 times as much before what waits was found by its number"
+
+
+def burst(writes: int) -> float:
+    """Calls for each of ``writes`` writes that a client asks for at once, until they are done."""
+    sim = Simulation(nodes=3, seed=7, record=False, checks=())
+    sim.run_until(lambda s: s.leader)
+    calls = [sim.write({"op": "incr", "key": "x"}) for _ in range(writes)]
+    found = Calls(lambda: sim.run_until(lambda _: calls[-1].done))
+    assert all(call.ok for call in calls)
+    return found.all / writes
+
+
 def test_a_committed_entry_costs_the_same_behind_a_long_log() -> None:
     short, long = (Calls(Engines(3, entries).write).all for entries in (300, 30_000))
     assert 0.9 < long / short < 1.1
