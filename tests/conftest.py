@@ -1,8 +1,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pyraft_lab.network import broker
+
+settings.register_profile("beside busy processes", deadline=None)
+settings.load_profile("beside busy processes")
 
 LONG = ("test_matrix.py", "lite/", "test_docs.py", "lab/", "../notebooks/", "terminal/", "runtime/")
 """Where the longest files are. They are begun first, so that no worker is left with one of them at the end."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, Protocol, assert_never
 
+from pyraft_lab.client.batches import CallId, Part, RequestId
 from pyraft_lab.client.events import (
     Ask,
     CancelTimer,
@@ -29,7 +30,7 @@ from pyraft_lab.client.events import (
 )
 from pyraft_lab.client.machine import step
 from pyraft_lab.client.requests import Operate, Request
-from pyraft_lab.client.state import CallId, ClientState, Limits, Part, Read, RequestId, Session, Write
+from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
 from pyraft_lab.client.timing import length
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, Fatal
