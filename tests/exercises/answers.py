@@ -22,11 +22,11 @@ from tests.exercises.solutions import SOLUTIONS
 PREDICTED = {
     "first-term": "in term 1",
     "equal-timeouts": "not within a second",
-    "half-and-half": "nobody leads",
+    "half-and-half": "no server",
     "the-old-leader-returns": "it follows",
-    "a-write-without-a-majority": "not committed",
+    "a-write-without-a-majority": "it is appended and not committed",
     "a-slow-follower": "yes",
-    "commit-index-at-restart": "nothing",
+    "commit-index-at-restart": "0: nothing is known",
 }
 SOLVED = {
     "a-silent-night": {"crashed": "4", "successor": "5", "term": "2", "missing": "no"},
