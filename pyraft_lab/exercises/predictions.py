@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pyraft_lab.engine.config import Config
 from pyraft_lab.errors import Timeout
+from pyraft_lab.exercises.more_predictions import MORE
 from pyraft_lab.exercises.prediction import PredictionText
 from pyraft_lab.sim.simulation import Simulation
 
@@ -98,6 +99,7 @@ def slow_follower(seed: int) -> str:
 PREDICTIONS: Mapping[str, PredictionText] = {
     one.name: one
     for one in (
+        *MORE.values(),
         PredictionText(
             name="first-term",
             chapter=1,

@@ -26,6 +26,12 @@ PREDICTED = {
     "the-old-leader-returns": "it follows",
     "a-write-without-a-majority": "it is appended and not committed",
     "a-slow-follower": "yes",
+    "whose-entries-survive": "the one",
+    "cut-off-while-joint": "it is undone",
+    "a-read-at-the-old-leader": "the old value",
+    "sent-twice": "2",
+    "two-lists": "one leader",
+    "a-race-in-order": "one",
     "commit-index-at-restart": "0: nothing is known",
 }
 SOLVED = {
