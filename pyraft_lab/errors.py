@@ -197,9 +197,7 @@ class AlreadyInitialized(PyraftError):
 
     def __init__(self, node: int, last: object, vote: object) -> None:
         self.node, self.last, self.vote = node, last, vote
-        super().__init__(
-            f"node {node} has log {last} and vote {vote} already; change its membership with change_membership()"
-        )
+        super().__init__(f"node {node} already belongs to a cluster (log {last}, vote {vote}); use change_membership()")
 
 
 class Timeout(PyraftError, TimeoutError):

@@ -355,10 +355,10 @@ def _refused(request: RequestId, refusal: Refusal) -> Outcome:
 
 
 def _replaced(id: LogId) -> OutcomeUnknowable:
-    return OutcomeUnknowable(f"entry {id} was replaced by another leader's")
+    return OutcomeUnknowable(f"entry {id.index} of term {id.term} was replaced by another leader's")
 
 
 def _outcome_unknown(id: LogId) -> OutcomeUnknowable:
     return OutcomeUnknowable(
-        f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id}"
+        f"node {id.node} no longer leads term {id.term}, and was not told what became of entry {id.index}"
     )

@@ -71,7 +71,7 @@ def test_a_request_gets_the_result_of_its_own_entry() -> None:
 
 def test_another_entry_at_its_index_leaves_the_outcome_unknown() -> None:
     pending, outcomes = waiting(10).after(Apply(entries(1, term=2)), results=["a"])
-    assert outcomes == (RequestFailed(10, OutcomeUnknowable("entry T1-N1.1 was replaced by another leader's")),)
+    assert outcomes == (RequestFailed(10, OutcomeUnknowable("entry 1 of term 1 was replaced by another leader's")),)
     assert pending.waiting == ()
 
 
@@ -92,7 +92,7 @@ def test_a_snapshot_of_another_history_ends_the_waiting_for_what_was_beyond_it()
     log = Log().append(entries(1, 2, 3))
     other = SnapshotMeta(last=LogId(2, 2, 2), membership=Membership.of({1}))
     pending, outcomes = waiting(10, 11, 12).after(InstallSnapshot(other), log=log)
-    assert outcomes == (RequestFailed(12, OutcomeUnknowable("entry T1-N1.3 was replaced by another leader's")),)
+    assert outcomes == (RequestFailed(12, OutcomeUnknowable("entry 3 of term 1 was replaced by another leader's")),)
     assert pending.waiting == (10, 11)
 
 

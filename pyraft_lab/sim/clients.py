@@ -253,7 +253,7 @@ def _arrival(transition: Transition, asked: Asked, earlier: Micros) -> Micros:
 
 def _reach(transition: Transition, asked: Asked) -> None:
     if not transition.nodes[asked.node].up:
-        transition.describe(Kind.CALL, detail=f"{_name(asked.client)} finds node {asked.node} down")
+        transition.describe(Kind.CALL, detail=f"{_name(asked.client)} finds n{asked.node} down")
         transition.answers.append((asked, Refused(NetworkFailed(f"node {asked.node}", "it is down"))))
     elif (answer := serve(transition, asked)) is not None:
         transition.answers.append((asked, answer))

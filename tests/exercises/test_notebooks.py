@@ -154,6 +154,17 @@ def test_grade_of_an_empty_folder_says_what_to_do(tmp_path: Path, capsys: pytest
     assert "has no notebooks" in capsys.readouterr().err
 
 
+def test_grade_replaces_marks_only_when_it_is_told_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    notebook(tmp_path / "in" / "ann.ipynb", handed("quiz/half-of-four", "b"))
+    marks = tmp_path / "marks.csv"
+    marks.write_text("two extra points for ann")
+    assert cli.main(["grade", str(tmp_path / "in"), "--csv", str(marks)]) != 0
+    assert "--overwrite" in capsys.readouterr().err
+    assert marks.read_text() == "two extra points for ann"
+    assert cli.main(["grade", str(tmp_path / "in"), "--csv", str(marks), "--overwrite"]) == 0
+    assert marks.read_text().startswith("learner,")
+
+
 def test_grade_can_run_the_notebooks_first(tmp_path: Path) -> None:
     made = nbformat.v4.new_notebook()
     made.cells = [

@@ -21,7 +21,7 @@ ONE_BY_ONE = {"max_append_entries": 1}
 LOGS = (
     Mutant(
         name="accepts-before-disk",
-        description="acknowledges entries first, and writes them then",
+        description="acknowledges entries first, and writes them afterwards",
         section="§5.3, Figure 2",
         violates=(DURABLE_BEFORE_ANSWER, COMMIT_IS_BACKED),
         hint="the leader counts a copy that a loss of power takes back",
@@ -52,7 +52,7 @@ LOGS = (
         description="leaves what it has as it is, and takes only entries beyond its end",
         section="§5.3",
         violates=(DURABLE_BEFORE_ANSWER, LOG_MATCHING, STATE_MACHINE_SAFETY),
-        hint="a follower whose last entry nobody else has",
+        hint="a follower has a last entry that no other server has",
         rules={"new_entries": wrong.keeps_conflicts},
         seed=22,
     ),
