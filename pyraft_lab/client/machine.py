@@ -113,7 +113,8 @@ def _on_timer(turn: Turn, timer: Timer) -> None:
         case AttemptTimer(request):
             if request in turn.state.asked:
                 turn.tell(Forget(request))
-                turn.know(silences=turn.state.silences + 1)
+                silent = turn.state.silent | {turn.state.asked[request]}
+                turn.know(silences=turn.state.silences + 1, silent=silent)
                 _on_failure(turn, request, Timeout("an answer", 0.0))
         case _:
             assert_never(timer)
@@ -127,6 +128,7 @@ def _on_reply(turn: Turn, request: RequestId, reply: Any) -> None:
     operation = turn.state.operating.get(request)
     is_from_leader = operation is None or not operation.is_local
     turn.know(leader=node if is_from_leader else turn.state.leader, failures=0, silences=0, tried=())
+    turn.know(silent=turn.state.silent - {node})
     if operation is not None:
         turn.know(operating=turn.state.operating.without(request))
         turn.tell(Deliver((Part(operation.call, 0, 1, 0),), (reply,)))
@@ -260,17 +262,29 @@ def _release(turn: Turn, request: RequestId, *, is_uncertain: bool) -> Sequence[
 
 
 def _turn_elsewhere(turn: Turn, node: NodeId, error: Exception) -> None:
-    """Follow a hint at once; without one, or if hints form a circle, wait for the election."""
+    """Follow a hint at once; without one, or if hints form a circle, wait for the election.
+
+    A hint at a node that was silent is like none: that node is asked again when the others had their turn.
+    """
     failures = turn.state.failures + 1
     turn.know(failures=failures)
+    known = {*turn.state.nodes} - turn.state.silent - {node}
     match error:
-        case NotLeader(leader=hint) if hint != node and hint in turn.state.nodes and failures % 3:
+        case NotLeader(leader=hint) if hint in known and failures % 3:
             turn.know(leader=hint)
         case Overloaded(retry_after=seconds):
             rest(turn, at_least=seconds or 0.0)
         case _:
             turn.know(leader=None, turn=turn.state.turn + 1)
+            _pass_over_silent(turn)
             rest(turn)
+
+
+def _pass_over_silent(turn: Turn) -> None:
+    """Let each node that gave no answer miss one turn: another attempt takes longer there than at the others."""
+    nodes = turn.state.nodes
+    while nodes and (node := nodes[turn.state.turn % len(nodes)]) in turn.state.silent:
+        turn.know(turn=turn.state.turn + 1, silent=turn.state.silent - {node})
 
 
 # Ends of calls

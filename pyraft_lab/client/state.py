@@ -87,8 +87,9 @@ class ClientState(Struct, frozen=True, kw_only=True):
     """The whole state of a client; a value.
 
     ``asked`` names the node of every request in progress; ``failures`` counts the attempts since the last success, and
-    ``silences`` those of them without an answer in time; ``turn`` selects the next node if no leader is known. While
-    ``is_resting`` no request is sent. ``expired`` counts the sessions in a row that expired before a batch was applied.
+    ``silences`` those of them without an answer in time, by the ``silent`` nodes, which miss their next turn; ``turn``
+    selects the next node if no leader is known. While ``is_resting`` no request is sent. ``expired`` counts the
+    sessions in a row that expired before a batch was applied.
     """
 
     limits: Limits = Limits()
@@ -98,6 +99,7 @@ class ClientState(Struct, frozen=True, kw_only=True):
     turn: int = 0
     failures: int = 0
     silences: int = 0
+    silent: frozenset[NodeId] = frozenset()
     expired: int = 0
     is_resting: bool = False
     tried: tuple[Tried, ...] = ()

@@ -138,8 +138,12 @@ class ClientDriver:
         self._turn(Submit(calls))
 
     def _turn(self, *events: Event) -> None:
-        """Step the client through events and carry out the resulting commands."""
-        nodes = tuple(self._nodes.nodes())
+        """Step the client through events and carry out the resulting commands; ends every call if its cluster ended."""
+        try:
+            nodes = tuple(self._nodes.nodes())
+        except Fatal as ended:
+            self._abandon(ended)
+            return
         if nodes != self._state.nodes:
             events = (NodesKnown(nodes), *events)
         for event in events:
@@ -252,7 +256,7 @@ class ClientDriver:
                 self._home.endings.add(self._abandon)
 
     def _abandon(self, why: Fatal) -> None:
-        """Fail every open call, because the loop thread has ended; may run on any thread."""
+        """Fail every open call, because the cluster or the loop thread has ended; may run on any thread."""
         waiting = [*self._open.values(), *(one for one in self._inbox if isinstance(one, OpenCall))]
         self._inbox.clear()
         self._open.clear()

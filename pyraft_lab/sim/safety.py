@@ -221,7 +221,7 @@ def disk_matches_state(state: RaftState, world: World) -> Broken:
         ends = in_words(state.disk.log.last), in_words(node.synced.log.last)
         yield (
             DISK_MATCHES_STATE,
-            f"n{state.id} believes that its log ends with {ends[0]}; on its disk it ends with {ends[1]}",
+            f"n{state.id} believes that its log ends with {ends[0]}; on disk it ends with {ends[1]}",
         )
 
 
