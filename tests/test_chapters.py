@@ -69,9 +69,9 @@ def minutes_of(chapter: Path) -> float:
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     own = re.search(r"## Exercises\n(.*?)(?=\n## |\Z)", prose, re.DOTALL)
     marked = re.findall(r"^(?:\w+ = )?exercises\.(\w+)[(.](?!.*\.answer\()", code, re.MULTILINE)
+    reading: float = len(prose.split()) / WORDS_PER_MINUTE + PER_CELL * sum(cell.cell_type == "code" for cell in cells)
     return (
-        len(prose.split()) / WORDS_PER_MINUTE
-        + PER_CELL * sum(cell.cell_type == "code" for cell in cells)
+        reading
         + PER_QUESTION * len(re.findall(r"\*\*(?:Predict|Explain)\.\*\*", prose))
         + PER_OWN_EXERCISE * len(re.findall(r"^\d\. ", own[1] if own else "", re.MULTILINE))
         + sum(MINUTES.get(form, 0.0) for form in marked)
