@@ -89,6 +89,9 @@ async def take_seat(
         )
         remote.publish_playing(me, Playing(by_hand=False))
         await _be_heard(place, remote, me)
+        if not remote.was_first_to_play(me):
+            log.info("another node took seat %s at the same moment", me)
+            continue  # two nodes with one number would be one node that loses its log
         told(me)
         try:
             await _sit(seat, remote, stop, player, observers)
