@@ -333,7 +333,7 @@ def _membership_error(
 ) -> PyraftError:
     match failure:
         case InProgress(committed, effective):
-            return ChangeInProgress(committed, effective)
+            return ChangeInProgress(committed.index, effective.index)
         case NoSuchLearner(learner):
             return LearnerNotFound(learner)
         case NoVoters():

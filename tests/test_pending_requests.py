@@ -133,7 +133,7 @@ def test_what_concerns_nobody_changes_nothing() -> None:
         (NotLeading(None, Reason.UNINITIALIZED), NotInitialized, "node 3 belongs to no cluster"),
         (TooManyUncommitted(9, 8), Overloaded, "9 bytes"),
         (NoQuorum((1,), Membership.of({1, 2, 3})), QuorumNotEnough, "1 answered"),
-        (InProgress(LogId(1, 1, 1), LogId(1, 1, 2)), ChangeInProgress, "T1-N1.2"),
+        (InProgress(LogId(1, 1, 1), LogId(1, 1, 2)), ChangeInProgress, "entry 2"),
         (NoSuchLearner(4), LearnerNotFound, "node 4"),
         (NoVoters(), EmptyMembership, "at least one voter"),
         (PreconditionNotMet("last", "1", "2"), PreconditionFailed, "last is 2, not 1"),

@@ -159,8 +159,8 @@ MORE: Mapping[str, PredictionText] = {
         PredictionText(
             name="sent-twice",
             chapter=14,
-            question="A client sends *add 1 to n* to a leader, which is cut off within 12 ms. The client hears "
-            "nothing, and sends it again to the next leader, without a session. What is n?",
+            question="A client asks a leader to add 1 to n, and the leader is cut off within 12 ms. The client hears "
+            "nothing, and asks the next leader the same, without a session. What is n?",
             choices=("1", "2"),
             scored_by=sent_twice,
             section="The first command may have reached a follower or not, and the client cannot know; a session "

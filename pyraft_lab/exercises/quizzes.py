@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pyraft_lab.exercises.more_quizzes import MORE
 from pyraft_lab.exercises.quiz import Option, QuizText
 
 ELECTIONS = (
@@ -382,5 +383,7 @@ CLIENTS = (
     ),
 )
 
-QUIZZES: Mapping[str, QuizText] = {one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS) for one in part}
+QUIZZES: Mapping[str, QuizText] = {
+    one.name: one for part in (ELECTIONS, REPLICATION, CLIENTS, MORE.values()) for one in part
+}
 """Every quiz by name."""

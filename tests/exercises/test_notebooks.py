@@ -159,9 +159,9 @@ def test_grade_replaces_marks_only_when_it_is_told_to(tmp_path: Path, capsys: py
     marks = tmp_path / "marks.csv"
     marks.write_text("two extra points for ann")
     assert cli.main(["grade", str(tmp_path / "in"), "--csv", str(marks)]) != 0
-    assert "--overwrite" in capsys.readouterr().err
+    assert "--again" in capsys.readouterr().err
     assert marks.read_text() == "two extra points for ann"
-    assert cli.main(["grade", str(tmp_path / "in"), "--csv", str(marks), "--overwrite"]) == 0
+    assert cli.main(["grade", str(tmp_path / "in"), "--csv", str(marks), "--again"]) == 0
     assert marks.read_text().startswith("learner,")
 
 
