@@ -98,7 +98,7 @@ class Case(Exercise):
 
     @property
     def picture(self) -> str:
-        """Who led when, as SVG."""
+        """A chart of who led when, as SVG."""
         with needed("plotly"):
             from pyraft_lab.viz.timelines import roles
         return roles(self.trace, title=self._case.report).to_svg()

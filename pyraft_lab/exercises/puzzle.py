@@ -132,7 +132,7 @@ class Puzzle(Exercise):
 
 
 def _still(run: Simulation) -> str:
-    """Who led when, as HTML."""
+    """A chart of who led when, as HTML."""
     from pyraft_lab.viz.sketch import twin
     from pyraft_lab.viz.timelines import roles
 

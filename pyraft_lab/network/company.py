@@ -41,11 +41,11 @@ class NameClaim:
         self._cluster, self._run = cluster, secrets.randbits(48) + 1
         self._is_out = asyncio.Event()
         self._is_heard = asyncio.Event()
-        self._line: MqttSession | None = None
+        self._session: MqttSession | None = None
 
     async def make(self, session: MqttSession, *, seconds: float = 10.0) -> None:
         """Claim the name; ``PyraftError`` if another cluster has it, ``Timeout`` if the broker does not answer."""
-        self._line = session
+        self._session = session
         self._publish(Claim(self._run))
         try:
             async with asyncio.timeout(seconds):
@@ -76,5 +76,5 @@ class NameClaim:
             self._publish(Claim(self._run, claim.run))
 
     def _publish(self, claim: Claim) -> None:
-        assert self._line is not None, "an echo follows only a claim that was made"
-        self._line.publish(TOPIC, msgspec.msgpack.encode(claim))
+        assert self._session is not None, "an echo follows only a claim that was made"
+        self._session.publish(TOPIC, msgspec.msgpack.encode(claim))

@@ -46,7 +46,7 @@ from pyraft_lab.engine.log import Entry
 from pyraft_lab.engine.types import NodeId, RequestId
 from pyraft_lab.errors import BadCommand, NetworkFailed, PyraftError, UnknownNode
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, chance, sample
-from pyraft_lab.sim.serving import reply_to, serve
+from pyraft_lab.sim.serving import answer_for, serve
 from pyraft_lab.sim.transition import Answered, Completed, Refused, Transition
 from pyraft_lab.sim.world import (
     Asked,
@@ -110,7 +110,7 @@ def deliver_outcomes(transition: Transition) -> None:
     """Deliver the nodes' outcomes to the clients."""
     for node, outcome in transition.outcomes:
         for asked in _waiting_for(transition, node, outcome.request):
-            _answer(transition, asked, reply_to(transition.nodes[node], asked, outcome))
+            _answer(transition, asked, answer_for(transition.nodes[node], asked, outcome))
     for asked, answer in transition.answers:
         _answer(transition, asked, answer)
     for waiting in [one for one in transition.calls.values() if one.joint is not None]:

@@ -72,7 +72,7 @@ def _took(entries: Sequence[EntryRow]) -> list[Took]:
 
 
 def _thinned(every: Sequence[Took]) -> list[Took]:
-    """All of them, or of very many the slowest in each of many intervals and terms."""
+    """All rows; if they are very many, the slowest in each of many intervals and terms."""
     if len(every) <= MAX_POINTS:
         return list(every)
     times = [one.appended for one in every]

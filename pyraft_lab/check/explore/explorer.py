@@ -95,6 +95,7 @@ def explore(
 
 
 def _world(start: ExplorerState | Simulation | Membership | int, engine: Engine) -> ExplorerState:
+    """The state that a search starts from: this one, a simulation's, or that of a new cluster of these voters."""
     match start:
         case ExplorerState():
             return start

@@ -176,7 +176,7 @@ class ExplorerState(Struct, frozen=True):
 
     @property
     def leaders(self) -> tuple[NodeId, ...]:
-        """Who leads, in whatever term."""
+        """The ids of the servers that lead, in any term."""
         return tuple(one.state.id for one in self.servers if isinstance(one.state.role, Leader))
 
     def quiet(self) -> "ExplorerState":
@@ -253,5 +253,5 @@ def written(count: int) -> bytes:
 
 
 def counted(count: int) -> bytes:
-    """The same for a search in which clients repeat commands: each client sends one, in its session."""
+    """The command of client ``count``, in its session, for a search in which clients send commands again."""
     return encode({"op": "incr", "key": "x"}, client=count, serial=1)

@@ -67,7 +67,7 @@ class Fingerprints(Table[T]):
 
 
 class MultisetTable(Fingerprints[tuple[int, ...]]):
-    """The same for multisets of fingerprints: their sum, which is quick to compute."""
+    """Numbers multisets of fingerprints by their sum, which does not depend on their order."""
 
     def _fingerprint(self, value: tuple[int, ...]) -> int:
         return sum(value) & (1 << WIDE) - 1
