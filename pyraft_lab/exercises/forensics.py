@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
@@ -124,9 +124,9 @@ def _trace(run: Callable[[], Simulation]) -> Trace:
     return run().trace
 
 
-def entry_of_case(case: CaseText) -> Entry:
+def entry_of_case(case: CaseText) -> CatalogueEntry:
     """The row of a case in the catalogue."""
-    return Entry(
+    return CatalogueEntry(
         exercise=f"forensics/{case.name}",
         form="forensics",
         name=case.name,

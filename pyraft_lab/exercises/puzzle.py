@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from pyraft_lab.arguments import instance
 from pyraft_lab.errors import CapsuleError, PyraftError
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import ExternalAction
@@ -139,9 +139,9 @@ def _still(run: Simulation) -> str:
     return twin(roles.sketch(run))
 
 
-def entry_of_puzzle(puzzle: PuzzleText) -> Entry:
+def entry_of_puzzle(puzzle: PuzzleText) -> CatalogueEntry:
     """The row of a puzzle in the catalogue."""
-    return Entry(
+    return CatalogueEntry(
         exercise=f"puzzle/{puzzle.name}",
         form="puzzle",
         name=puzzle.name,

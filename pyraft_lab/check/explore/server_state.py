@@ -36,7 +36,7 @@ from pyraft_lab.engine.state import Disk, RaftState
 from pyraft_lab.engine.timers import Timer, stopped_by
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.sim.facts import Stopped, facts_of
+from pyraft_lab.sim.facts import Halted, facts_of
 
 
 class Message(Struct, frozen=True):
@@ -113,7 +113,7 @@ def restart(engine: Engine, local: ServerState) -> LocalStep:
         state = engine.start(node, local.disk, local.state.config)
     except StorageFailed as error:
         why = str(error)
-        return LocalStep(ServerState(replace(local.state, halted=why), local.disk), facts=(Stopped(node, why),))
+        return LocalStep(ServerState(replace(local.state, halted=why), local.disk), facts=(Halted(node, why),))
     return turn(engine, ServerState(state, local.disk), Boot())
 
 
