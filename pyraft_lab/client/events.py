@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from pyraft_lab.client.batches import CallId, Part, RequestId
 from pyraft_lab.client.requests import Operate, Request
-from pyraft_lab.client.state import CallId, ClientCall, ClientState, Part, RequestId
+from pyraft_lab.client.state import ClientCall, ClientState
 from pyraft_lab.engine.types import NodeId
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from copy import copy
 from typing import Any, Protocol, assert_never
 
+from pyraft_lab.client.batches import CallId, Part, RequestId
 from pyraft_lab.client.events import (
     Ask,
     CancelTimer,
@@ -29,7 +30,7 @@ from pyraft_lab.client.events import (
 )
 from pyraft_lab.client.machine import step
 from pyraft_lab.client.requests import Operate, Request
-from pyraft_lab.client.state import CallId, ClientState, Limits, Part, Read, RequestId, Session, Write
+from pyraft_lab.client.state import ClientState, Limits, Read, Session, Write
 from pyraft_lab.client.timing import length
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, Fatal
@@ -137,8 +138,12 @@ class ClientDriver:
         self._turn(Submit(calls))
 
     def _turn(self, *events: Event) -> None:
-        """Step the client through events and carry out the resulting commands."""
-        nodes = tuple(self._nodes.nodes())
+        """Step the client through events and carry out the resulting commands; ends every call if its cluster ended."""
+        try:
+            nodes = tuple(self._nodes.nodes())
+        except Fatal as ended:
+            self._abandon(ended)
+            return
         if nodes != self._state.nodes:
             events = (NodesKnown(nodes), *events)
         for event in events:
@@ -251,7 +256,7 @@ class ClientDriver:
                 self._home.endings.add(self._abandon)
 
     def _abandon(self, why: Fatal) -> None:
-        """Fail every open call, because the loop thread has ended; may run on any thread."""
+        """Fail every open call, because the cluster or the loop thread has ended; may run on any thread."""
         waiting = [*self._open.values(), *(one for one in self._inbox if isinstance(one, OpenCall))]
         self._inbox.clear()
         self._open.clear()

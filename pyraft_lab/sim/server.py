@@ -399,7 +399,7 @@ class SimulatedDriver:
         self.snapshots = tuple(one for one in self.snapshots if one.meta == self.synced.snapshot)
         self.pending = PendingRequests()
         self._expect_nothing()
-        lost = [one.id for one in self.transition.asked.values() if one.node == self.id and one.has_arrived]
+        lost = [one.id for one in self.transition.asked.at(self.id)]
         self.transition.outcomes.extend(
             (self.id, RequestFailed(request, OutcomeUnknowable(f"node {self.id} went down"))) for request in lost
         )

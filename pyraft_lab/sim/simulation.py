@@ -116,7 +116,7 @@ class Simulation(Controls):
             self._do(Start(node), decided=False)
 
     def __repr__(self) -> str:
-        led = f"node {self.leader} leads" if self.leader else "nobody leads"
+        led = f"n{self.leader} leads" if self.leader else "no leader"
         return f"<simulation of {len(self.nodes)} nodes, seed {self.seed}, at {self.now:.3f} s: {led}>"
 
     # State

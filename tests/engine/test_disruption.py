@@ -237,7 +237,9 @@ def test_who_speaks_for_another_is_not_heard(word: Receive) -> None:
 
 def test_an_impossible_history_stops_the_node_for_good() -> None:
     turn = step(follower(2, [1, 1], committed=2, leader=3), append_request(3, 1, id_of(1), entries([(1, 3)], 2)))
-    assert turn.commands[-1] == Halt("leader 3 sends T1-N3.2, but another entry is committed there")
+    assert turn.commands[-1] == Halt(
+        "n3 sends entry 2 of term 1 as leader, but another entry is committed at that index"
+    )
     for word in (vote_request(1, 9, id_of(9)), append_request(3, 2, ORIGIN)):
         assert step(turn.after, word).commands == ()
         assert step(turn.after, word).after == turn.after

@@ -2,7 +2,7 @@
 
 >>> mutant = MUTANTS["ignores-logs"]
 >>> mutant.description, mutant.section, mutant.violates
-('votes without asking whose log is longer', '§5.4.1', ('leader completeness',))
+('votes without comparing the logs', '§5.4.1', ('leader completeness',))
 """
 
 from collections.abc import Mapping

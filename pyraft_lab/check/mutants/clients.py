@@ -39,7 +39,7 @@ SNAPSHOT = (
 READ = (
     Mutant(
         name="reads-at-once",
-        description="answers a read without asking other servers whether it still leads",
+        description="answers a read without asking any server whether it still leads",
         section="§8, dissertation §6.4",
         violates=(LINEARIZABLE,),
         hint="a leader that does not know of its successor",

@@ -303,7 +303,8 @@ class WithoutSessions(Sessions):
     """Carries a command out as often as it is sent."""
 
     def _once(self, index: Index, sealed: Sealed) -> Answer:
-        self.sessions.pop(sealed.client, None)
+        if sealed.client in self.sessions:
+            self.sessions = self.sessions.without(sealed.client)
         return super()._once(index, sealed)
 
     def outcome(self, _client: int, _serial: int) -> Answer | None:

@@ -52,7 +52,7 @@ LOGS = (
         description="keeps the entries it has, and takes only entries beyond its end",
         section="§5.3",
         violates=(DURABLE_BEFORE_ANSWER, LOG_MATCHING, STATE_MACHINE_SAFETY),
-        hint="a follower's last entry is on no other server",
+        hint="a follower has a last entry that no other server has",
         rules={"new_entries": wrong.keeps_conflicts},
         seed=22,
     ),
