@@ -331,7 +331,7 @@ def test_bounds_refuse_what_makes_no_sense() -> None:
 
 
 def test_where_nothing_was_found_there_is_nothing_to_replay() -> None:
-    with pytest.raises(PyraftError, match="nothing was found"):
+    with pytest.raises(PyraftError, match="found no violation"):
         explore(2).simulation()
 
 

@@ -224,7 +224,7 @@ def _apply(engine: Engine, local: ServerState, act: Action) -> LocalStep:
 
 
 def _ask(engine: Engine, local: ServerState, act: Ask) -> LocalStep:
-    """A read begins, unless it is refused at once: then nothing has happened."""
+    """Begin a read; if the server refuses it at once, nothing has happened."""
     move = turn(engine, local, event_of(act))
     if ReadRefused(act.request) in move.facts:
         return LocalStep(local)

@@ -256,7 +256,7 @@ class Members(Fault, frozen=True, kw_only=True):
         """Raise ``ConfigError`` if there are no voters."""
         super().check(where)
         if not self.voters:
-            raise ConfigError(f"{where}.voters", self.voters, "must name somebody")
+            raise ConfigError(f"{where}.voters", self.voters, "must name at least one node")
 
 
 class Learners(Fault, frozen=True, kw_only=True):
@@ -269,7 +269,7 @@ class Learners(Fault, frozen=True, kw_only=True):
         """Raise ``ConfigError`` if it names no server."""
         super().check(where)
         if not self.nodes:
-            raise ConfigError(f"{where}.nodes", self.nodes, "must name somebody")
+            raise ConfigError(f"{where}.nodes", self.nodes, "must name at least one node")
 
 
 NetworkFault = Storm | Partition | Isolate | Cut | Hold | Late
