@@ -53,7 +53,7 @@ class Sealed(Struct, frozen=True, array_like=True):
     command: Any
 
 
-class Batch(Sealed, frozen=True, array_like=True):
+class SealedBatch(Sealed, frozen=True, array_like=True):
     """Several commands of a session under one serial: ``command`` is their list, and all are applied or none.
 
     A batch is applied only after the serial before it, so a client may have several on their way.
@@ -63,7 +63,7 @@ class Batch(Sealed, frozen=True, array_like=True):
 
 
 _decode_sealed = Decoder(Sealed).decode
-_unseal_batch = Decoder(Batch).decode
+_unseal_batch = Decoder(SealedBatch).decode
 _split_batch = Decoder(tuple[int, int, int, Index, list[Raw]]).decode
 
 
@@ -103,7 +103,7 @@ def encode_all(commands: Sequence[Any]) -> list[bytes]:
 def seal(commands: Sequence[bytes], *, client: int, serial: int, done: int, since: Index) -> bytes:
     """Encoded commands of one session as the bytes of one log entry, under one ``serial``.
 
-    A single command that waits for no earlier one has the form of :func:`encode`; any other list is a :class:`Batch`.
+    A single command that waits for no earlier one has the form of :func:`encode`, any other list is a ``SealedBatch``.
 
     >>> seal([encode(1)], client=7, serial=2, done=1, since=0) == encode(1, client=7, serial=2, done=1)
     True
@@ -165,7 +165,7 @@ def unseal(data: bytes) -> tuple[Any, Sealed | None]:
     return found.command, found
 
 
-def _opened_batch(body: bytes) -> Batch:
+def _opened_batch(body: bytes) -> SealedBatch:
     try:
         batch = _unseal_batch(body)
     except _UNREADABLE as wrong:

@@ -22,7 +22,7 @@ from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
 from pyraft_lab.arguments import fitting, function
-from pyraft_lab.command import Batch, Sealed, is_portable_number, unseal
+from pyraft_lab.command import Sealed, SealedBatch, is_portable_number, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import Index
 from pyraft_lab.immutable_map import ImmutableMap
@@ -216,7 +216,7 @@ class Sessions:
         if session.is_full:
             why = f"the session has {len(session.answers)} answers that its client did not acknowledge"
             return Rejected(why), session
-        if type(sealed) is Batch:
+        if type(sealed) is SealedBatch:
             if not session.has_answered(sealed.serial - 1):
                 return OutOfOrder(sealed.serial), session
             answer: Answer = self._run_all(sealed.command)

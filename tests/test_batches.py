@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from pyraft_lab.command import BATCH, MAX_DEPTH, Batch, check_batch, checked, encode, encode_all, seal, unseal
+from pyraft_lab.command import BATCH, MAX_DEPTH, SealedBatch, check_batch, checked, encode, encode_all, seal, unseal
 from pyraft_lab.engine.log import Entry, Normal
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.errors import BadCommand
@@ -27,7 +27,7 @@ def apply(sessions: Sessions, index: int, data: bytes) -> Answer:
 def test_a_batch_is_read_as_it_was_sealed(count: int) -> None:
     commands, header = unseal(batch(*range(count), serial=3, done=1, since=9))
     assert commands == list(range(count))
-    assert isinstance(header, Batch)
+    assert isinstance(header, SealedBatch)
     assert (header.client, header.serial, header.done, header.since) == (5, 3, 1, 9)
 
 

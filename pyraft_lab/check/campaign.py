@@ -463,11 +463,13 @@ class ResultsFile:
             from pyarrow import parquet
 
         if not path.is_file():
-            raise ConfigError("path", str(path), "is not a file; use another one")
+            raise ConfigError("path", str(path), "is there and is not a file; choose another path")
         try:
             table = parquet.read_table(path)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise ConfigError("path", str(path), f"is no campaign's file ({error}); use another one") from error
+            raise ConfigError(
+                "path", str(path), f"is not a file in which a campaign was kept ({error}); choose another path"
+            ) from error
         if (table.schema.metadata or {}).get(_SETTINGS_MARK) != self.settings:
             raise ConfigError("path", str(path), "holds a campaign with other settings; use another file")
         try:

@@ -62,7 +62,7 @@ class CommitsLast:
     """
 
     def fork(self, world: World) -> "CommitsLast":
-        """It remembers nothing."""
+        """A checker for the fork: this one keeps nothing between two events."""
         assert world.events >= 0, "a world has a past"
         return CommitsLast()
 
@@ -100,7 +100,7 @@ class StartsFromDisk:
     """A server starts with what its disk holds: vote, log and snapshot (Figure 2, persistent state)."""
 
     def fork(self, world: World) -> "StartsFromDisk":
-        """It remembers nothing."""
+        """A checker for the fork: this one keeps nothing between two events."""
         assert world.events >= 0, "a world has a past"
         return StartsFromDisk()
 
@@ -129,7 +129,7 @@ class EveryWaitEnds:
     """
 
     def fork(self, world: World) -> "EveryWaitEnds":
-        """It remembers nothing."""
+        """A checker for the fork: this one keeps nothing between two events."""
         assert world.events >= 0, "a world has a past"
         return EveryWaitEnds()
 

@@ -232,11 +232,11 @@ class Dice:
         return self.fraction() < share
 
     def choose(self, things: Sequence[T]) -> T:
-        """One of them."""
+        """A random one of ``things``."""
         return things[int(self.fraction() * len(things))]
 
     def weighted(self, things: Iterable[tuple[T, int]]) -> T:
-        """One of them, each as often as its weight says."""
+        """A random thing from pairs of a thing and its weight."""
         return self.choose([thing for thing, weight in things for _ in range(weight)])
 
     def some(self, things: Iterable[T], share: float) -> list[T]:
@@ -402,12 +402,12 @@ def sessions_of_4() -> Sessions:
 
 
 def sessions_of_12() -> Sessions:
-    """The same after 12 entries."""
+    """A machine whose sessions expire after 12 entries without use."""
     return Sessions(KeyValue(), expiry=12)
 
 
 def sessions_of_40() -> Sessions:
-    """The same after 40 entries."""
+    """A machine whose sessions expire after 40 entries without use."""
     return Sessions(KeyValue(), expiry=40)
 
 

@@ -70,7 +70,7 @@ class Trial(Struct, frozen=True, kw_only=True):
         return raft(ADVANCED if self.draw.rules == "advanced" else RAFT)
 
     def attempts(self) -> Iterator[Attempt]:
-        """Its simulated runs, one after the other until one fails; none where nothing is simulated."""
+        """The simulated runs of this trial, one after the other until one fails; none where nothing is simulated."""
         match self.draw.method:
             case "faults":
                 yield self._by_faults
@@ -90,6 +90,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     # Simulated runs
 
     def _by_faults(self, *, record: bool = False, observers: Observers = ()) -> Simulation:
+        """Run the drawn cluster under a generated plan of faults and the drawn load of clients."""
         draw = self.draw
         sim = self._cluster(draw.seed, record=record, observers=observers)
         if not draw.initialize:

@@ -228,6 +228,11 @@ def _compared(table: ByIdentity[Rules]) -> Compared:
 
 @lru_cache(maxsize=KEPT)
 def _departures(same: ByIdentity[Step]) -> tuple[Departure, ...]:
+    """The departures of a step, found by taking it again.
+
+    The repeated step may differ: a rule used chance, or is known by its name only. Then the rules that are not Raft's
+    own are listed with an unknown answer, since any of them may have decided.
+    """
     step = same.value
     table = _compared(ByIdentity(rules_of(step)))
     heard, is_faithful = _consulted(step, table.others) if table.others else ((), True)

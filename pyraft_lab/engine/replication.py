@@ -21,7 +21,7 @@ from pyraft_lab.engine.messages import (
     HeartbeatResponse,
 )
 from pyraft_lab.engine.rules import is_stalled
-from pyraft_lab.engine.state import Batch, Probe, Progress, ProgressState, Replicate, Reverted, SendSnapshot
+from pyraft_lab.engine.state import Inflight, Probe, Progress, ProgressState, Replicate, Reverted, SendSnapshot
 from pyraft_lab.engine.timers import HEARTBEAT, QUORUM, lease, retry
 from pyraft_lab.engine.turn import Turn
 from pyraft_lab.engine.types import NO_NODE, ORIGIN, Index, LogId, NodeId
@@ -85,7 +85,7 @@ def _send_append(turn: Turn, progress: Progress) -> Progress:
     last = entries[-1].index if entries else prev.index
     progress_state: ProgressState = Probe(asked=True)
     if isinstance(progress.state, Replicate):
-        progress_state = Replicate((*progress.state.inflight, Batch(last, byte_size(entries))))
+        progress_state = Replicate((*progress.state.inflight, Inflight(last, byte_size(entries))))
     if not isinstance(progress.state, Replicate) or not progress.state.inflight:
         turn.set_timer(retry(progress.peer), progress.failures)
     following = last + 1 if isinstance(progress_state, Replicate) else progress.next

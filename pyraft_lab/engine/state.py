@@ -65,7 +65,7 @@ class Probe(Struct, frozen=True, tag=True, gc=False):
     asked: bool = False
 
 
-class Batch(Struct, frozen=True, array_like=True, gc=False):
+class Inflight(Struct, frozen=True, array_like=True, gc=False):
     """One unanswered message of a pipeline: its last index and its bytes."""
 
     last: Index
@@ -75,7 +75,7 @@ class Batch(Struct, frozen=True, array_like=True, gc=False):
 class Replicate(Struct, frozen=True, tag=True, gc=False):
     """The logs agree: send messages without waiting for answers, up to the window (dissertation §10.2.1)."""
 
-    inflight: tuple[Batch, ...] = ()
+    inflight: tuple[Inflight, ...] = ()
 
 
 class SendSnapshot(Struct, frozen=True, tag=True, gc=False):

@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def perform(task: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Do a task here; raises ``PyraftError`` for an unknown one."""
+    """Run a task in this process, by its name; raises ``PyraftError`` for an unknown one."""
     if task not in TASKS:
         raise PyraftError(f"{task!r} is not a task; tasks are {', '.join(TASKS)}")
     module, function = TASKS[task].split(":")

@@ -18,7 +18,7 @@ from pyraft_lab.exercises.stages import SESSIONS, STAGES, SessionsStage, Stage
 from pyraft_lab.machine import StateMachine
 
 
-class Report(Struct, frozen=True):
+class StageReport(Struct, frozen=True):
     """The marks of several stages."""
 
     marks: tuple[Marked, ...]
@@ -73,7 +73,7 @@ class Build:
         """A maker of key-value machines with your sessions, for ``LocalCluster(machine=...)``."""
         return sessions_with(function("apply_once", apply_once))
 
-    def grade(self, rules: Rules | None = None, *, upto: str = "", apply_once: Any = None) -> Report:
+    def grade(self, rules: Rules | None = None, *, upto: str = "", apply_once: Any = None) -> StageReport:
         """Grade a table (by default that of your ``%%rule`` cells), up to a stage if one is named."""
         if upto != "":
             self.stage(upto)
@@ -85,7 +85,7 @@ class Build:
                 marks.append(one.grade(apply_once))
             if one.name == upto:
                 break
-        return Report(tuple(marks))
+        return StageReport(tuple(marks))
 
     @property
     def score(self) -> int:

@@ -12,7 +12,7 @@ from pyraft_lab.exercises.marked import Marked, as_page, points
 from pyraft_lab.exercises.reference import Blank, reference_answer
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class CatalogueEntry(Struct, frozen=True, kw_only=True):
     """One row of the catalogue: the full name, the form, the number of the chapter, the points and a title."""
 
     exercise: str

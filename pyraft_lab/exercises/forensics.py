@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.extras import needed
 from pyraft_lab.sim.simulation import Simulation
@@ -98,7 +98,7 @@ class Case(Exercise):
 
     @property
     def picture(self) -> str:
-        """Who led when, as SVG."""
+        """A chart of who led when, as SVG."""
         with needed("plotly"):
             from pyraft_lab.viz.timelines import roles
         return roles(self.trace, title=self._case.report).to_svg()
@@ -124,9 +124,9 @@ def _trace(run: Callable[[], Simulation]) -> Trace:
     return run().trace
 
 
-def entry_of_case(case: CaseText) -> Entry:
+def entry_of_case(case: CaseText) -> CatalogueEntry:
     """The row of a case in the catalogue."""
-    return Entry(
+    return CatalogueEntry(
         exercise=f"forensics/{case.name}",
         form="forensics",
         name=case.name,

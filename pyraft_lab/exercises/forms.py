@@ -9,7 +9,7 @@ from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.errors import ConfigError
 from pyraft_lab.exercises.build import stage_of
 from pyraft_lab.exercises.cases import CASES
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.forensics import Case, entry_of_case
 from pyraft_lab.exercises.magic import exercise_of
 from pyraft_lab.exercises.mutant_exercises import DIAGNOSES, MENDINGS, Diagnosis, Mending, entries_of_mutants
@@ -123,7 +123,7 @@ def exercise(full_name: str) -> Exercise:
     return FORMS[form](name)
 
 
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[CatalogueEntry, ...]:
     """The rows of the catalogue: every graded exercise, by chapter and form."""
     found = [
         *map(entry_of_quiz, QUIZZES.values()),

@@ -62,7 +62,7 @@ def limited(name: str, function: Callable[..., Any], *arguments: Any, file: str 
 
     Instructions of ``file`` count: without it, of the file that the function is in.
     """
-    counter, before = Counter(file or _file_of(function)), sys.gettrace()
+    counter, before = InstructionCounter(file or _file_of(function)), sys.gettrace()
     sys.settrace(counter.on_call)
     try:
         return function(*arguments)
@@ -77,7 +77,7 @@ def limited(name: str, function: Callable[..., Any], *arguments: Any, file: str 
         sys.settrace(before)
 
 
-class Counter:
+class InstructionCounter:
     """Counts the instructions that run in one file: that of the learner's code."""
 
     def __init__(self, file: str) -> None:

@@ -12,7 +12,7 @@ from pyraft_lab.check.find_violation import find_violation
 from pyraft_lab.check.mutants import MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.engine.rules import RAFT, Rules
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.looks import shortened
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
@@ -206,10 +206,10 @@ MENDINGS = {
 """The tables to mend, by name."""
 
 
-def entries_of_mutants() -> list[Entry]:
+def entries_of_mutants() -> list[CatalogueEntry]:
     """The rows of these exercises in the catalogue."""
     found = [
-        Entry(
+        CatalogueEntry(
             exercise=f"diagnose/{name}",
             form="diagnose",
             name=name,
@@ -220,7 +220,7 @@ def entries_of_mutants() -> list[Entry]:
         for name, text in DIAGNOSES.items()
     ]
     return found + [
-        Entry(
+        CatalogueEntry(
             exercise=f"mend/{name}",
             form="mend",
             name=name,

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises import apart
-from pyraft_lab.exercises.exercise import Entry
+from pyraft_lab.exercises.exercise import CatalogueEntry
 from pyraft_lab.exercises.forms import entries, exercise
 from pyraft_lab.exercises.marked import ANSWER
 
@@ -44,7 +44,7 @@ class Handed(Struct, frozen=True):
     cell: int
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class MarkLine(Struct, frozen=True, kw_only=True):
     """One line of a learner's marks; ``notebook`` is empty where nothing was handed in."""
 
     learner: str
@@ -100,7 +100,7 @@ def learners(folder: Path) -> Mapping[str, tuple[Path, ...]]:
     return {name: tuple(paths) for name, paths in sorted(found.items())}
 
 
-def lines_of(learner: str, handed: Mapping[str, tuple[Path, Handed]]) -> Iterator[Line]:
+def lines_of(learner: str, handed: Mapping[str, tuple[Path, Handed]]) -> Iterator[MarkLine]:
     """The marks of one learner, a line for every exercise of the catalogue."""
     for entry in entries():
         if entry.exercise not in handed:
@@ -111,8 +111,8 @@ def lines_of(learner: str, handed: Mapping[str, tuple[Path, Handed]]) -> Iterato
         yield _line(learner, entry, notebook=path.name, score=told["score"], feedback=told["text"])
 
 
-def _line(learner: str, entry: Entry, *, notebook: str = "", score: int = 0, feedback: str = "") -> Line:
-    return Line(
+def _line(learner: str, entry: CatalogueEntry, *, notebook: str = "", score: int = 0, feedback: str = "") -> MarkLine:
+    return MarkLine(
         learner=learner,
         exercise=entry.exercise,
         form=entry.form,

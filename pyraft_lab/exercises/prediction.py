@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pyraft_lab.arguments import function, integer, text
 from pyraft_lab.errors import ConfigError, PyraftError
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
 
@@ -201,9 +201,9 @@ def _remembered(scored_by: Scored) -> Scored:
     return lru_cache(maxsize=1024)(scored_by)
 
 
-def entry_of_prediction(prediction: PredictionText) -> Entry:
+def entry_of_prediction(prediction: PredictionText) -> CatalogueEntry:
     """The row of a prediction in the catalogue."""
-    return Entry(
+    return CatalogueEntry(
         exercise=f"predict/{prediction.name}",
         form="predict",
         name=prediction.name,

@@ -26,7 +26,7 @@ def terms_until_led(seed: int) -> str:
 
 
 def terms_with_same_timeouts(seed: int) -> str:
-    """The same, where all timeouts are nearly equal."""
+    """Whether term 1 elects a leader if all election timeouts are nearly equal; runs one seed, and answers in words."""
     sim = started(seed, 5, SAME)
     try:
         sim.run_until(lambda s: s.leader, timeout=1.0)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from pyraft_lab.arguments import instance
 from pyraft_lab.engine.events import Elect
 from pyraft_lab.errors import CapsuleError, PyraftError
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.marked import Marked
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.timeline import ExternalAction
@@ -150,16 +150,16 @@ def method_of(action: Action) -> str:
 
 
 def _still(run: Simulation) -> str:
-    """Who led when, as HTML."""
+    """A chart of who led when, as HTML."""
     from pyraft_lab.viz.sketch import twin
     from pyraft_lab.viz.timelines import roles
 
     return twin(roles.sketch(run))
 
 
-def entry_of_puzzle(puzzle: PuzzleText) -> Entry:
+def entry_of_puzzle(puzzle: PuzzleText) -> CatalogueEntry:
     """The row of a puzzle in the catalogue."""
-    return Entry(
+    return CatalogueEntry(
         exercise=f"puzzle/{puzzle.name}",
         form="puzzle",
         name=puzzle.name,

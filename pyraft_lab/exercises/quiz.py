@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from pyraft_lab.did_you_mean import did_you_mean
 from pyraft_lab.errors import ConfigError
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.mark import UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
 
@@ -81,9 +81,9 @@ class Quiz(Exercise):
         return Marked(exercise=self.exercise, score=int(chosen.right), out_of=1, text="\n".join(lines), answer=letter)
 
 
-def entry_of_quiz(quiz: QuizText) -> Entry:
+def entry_of_quiz(quiz: QuizText) -> CatalogueEntry:
     """The row of a quiz in the catalogue."""
-    return Entry(
+    return CatalogueEntry(
         exercise=f"quiz/{quiz.name}", form="quiz", name=quiz.name, chapter=quiz.chapter, points=1, title=quiz.question
     )
 

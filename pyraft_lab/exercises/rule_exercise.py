@@ -15,7 +15,7 @@ from pyraft_lab.check.linearize.linearizability import check_linearizable
 from pyraft_lab.engine.rules import RAFT
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises import apart
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.guard import RuleFailed
 from pyraft_lab.exercises.looks import Found, look
 from pyraft_lab.exercises.marked import Marked
@@ -207,9 +207,9 @@ def judged(request: Mapping[str, Any]) -> Mapping[str, Any]:
     return _as_data(judge(str(request["name"]), str(request["source"])))
 
 
-def entry_of_rule(name: str) -> Entry:
+def entry_of_rule(name: str) -> CatalogueEntry:
     """The row of a rule in the catalogue."""
     text = RULE_TEXTS[name]
-    return Entry(
+    return CatalogueEntry(
         exercise=f"rule/{name}", form="rule", name=name, chapter=text.chapter, points=POINTS, title=text.decides
     )

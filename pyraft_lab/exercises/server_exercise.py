@@ -9,7 +9,7 @@ from msgspec import Struct
 from pyraft_lab.engine.config import Config
 from pyraft_lab.engine.messages import AppendRequest
 from pyraft_lab.errors import ConfigError, PyraftError, Timeout
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.hand import Hand, play
 from pyraft_lab.exercises.mark import Mark, UnknownAnswer
 from pyraft_lab.exercises.marked import Marked
@@ -211,9 +211,9 @@ SCENES: Mapping[str, SceneText] = {
 """Every scene by name."""
 
 
-def entry_of_scene(scene: SceneText) -> Entry:
+def entry_of_scene(scene: SceneText) -> CatalogueEntry:
     """The row of a scene in the catalogue."""
-    return Entry(
+    return CatalogueEntry(
         exercise=f"server/{scene.name}",
         form="server",
         name=scene.name,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pyraft_lab.check.failure import failure
 from pyraft_lab.check.mutants import MUTANTS
-from pyraft_lab.command import Batch, Sealed
+from pyraft_lab.command import Sealed, SealedBatch
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.exercises.guard import limited
 from pyraft_lab.exercises.own_code import function_from
@@ -34,7 +34,7 @@ class OwnSessions(Sessions):
 
     def _answer(self, session: Session, sealed: Sealed) -> tuple[Answer, Session]:
         command = sealed.command
-        run = (lambda: self._run_all(command)) if type(sealed) is Batch else (lambda: self._run(command))
+        run = (lambda: self._run_all(command)) if type(sealed) is SealedBatch else (lambda: self._run(command))
         kept = dict(session.acknowledge(sealed.done).answers)
         answer: Answer = type(self).apply_once(kept, sealed.serial, run)
         return answer, replace(session, done=max(session.done, sealed.done), answers=ImmutableMap.of(kept))

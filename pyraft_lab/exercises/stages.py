@@ -12,7 +12,7 @@ from pyraft_lab.engine.consult import RULE_NAMES
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.errors import ConfigError, PyraftError
 from pyraft_lab.exercises import apart, own_rules, sessions_stage
-from pyraft_lab.exercises.exercise import Entry, Exercise
+from pyraft_lab.exercises.exercise import CatalogueEntry, Exercise
 from pyraft_lab.exercises.guard import RuleFailed
 from pyraft_lab.exercises.looks import look
 from pyraft_lab.exercises.marked import Marked
@@ -349,10 +349,10 @@ def _of_cluster(stage: StageText, rules: Mapping[str, Any]) -> Iterator[str]:
     yield f"✗ your table alone: {problem}" if problem else f"✓ your table alone: {stage.then}"
 
 
-def entries_of_stages() -> list[Entry]:
+def entries_of_stages() -> list[CatalogueEntry]:
     """The rows of the stages in the catalogue."""
     found = [
-        Entry(
+        CatalogueEntry(
             exercise=f"build/{one.name}",
             form="build",
             name=one.name,
@@ -362,7 +362,7 @@ def entries_of_stages() -> list[Entry]:
         )
         for one in STAGES
     ]
-    last = Entry(
+    last = CatalogueEntry(
         exercise=f"build/{SESSIONS}",
         form="build",
         name=SESSIONS,

@@ -91,7 +91,7 @@ def _leadership(state: RaftState) -> Decision:
 
 
 def _plain_leadership(state: RaftState) -> str:
-    """The same for a reader who knows writes but neither entries nor commits."""
+    """What a new leader's first commit means, for a reader who knows writes but neither entries nor commits."""
     held = state.log.slice(state.log.start.index + 1, state.committed + 1)
     has_written = any(isinstance(entry.payload, Normal) for entry in held)
     return "every write so far is safe" if has_written else "the other servers follow it"

@@ -49,11 +49,11 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
     """A figure that updates itself; made by :func:`live_figure`."""
 
     _ticker: Ticker
-    _follower: "Follower"
+    _follower: "TraceFollower"
     _waits_until: float
 
     def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:
-        follower = Follower(cluster, draw, seconds=seconds)
+        follower = TraceFollower(cluster, draw, seconds=seconds)
         super().__init__(follower.draw_or_explain())
         self._config: Any = {"responsive": True}
         object.__setattr__(self, "_follower", follower)
@@ -125,7 +125,7 @@ class LiveFigure(go.FigureWidget):  # type: ignore[misc]
         return not self._follower.is_over
 
 
-class Follower:
+class TraceFollower:
     """Polls a cluster: a new figure if something has happened, else ``None``."""
 
     def __init__(self, cluster: Live, draw: Callable[..., go.Figure], *, seconds: float | None) -> None:

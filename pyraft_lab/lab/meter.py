@@ -17,7 +17,7 @@ BARS = 30
 """The number of intervals in the observed time, to show changes of the throughput."""
 
 
-class Reading(Struct, frozen=True, kw_only=True):
+class MeterReading(Struct, frozen=True, kw_only=True):
     """The measures at one moment; latencies in milliseconds, ``None`` if no command was committed."""
 
     time: float = 0.0
@@ -78,13 +78,13 @@ class Meter:
             if (began := self._appended.pop(entry.id, None)) is not None:
                 self._commits.append((time, time - began))
 
-    def read(self, now: float | None = None) -> Reading:
+    def read(self, now: float | None = None) -> MeterReading:
         """The measures at ``now`` (seconds of the trace; the newest record's time by default)."""
         now = self._now if now is None else now
         self._forget(now)
         took = sorted(latency * 1000 for _, latency in self._commits)
         leader = self._leader()
-        return Reading(
+        return MeterReading(
             time=now,
             leader=leader.id if leader else None,
             term=max((state.term for state in self._states.values()), default=0),

@@ -11,7 +11,7 @@ import traitlets
 
 from pyraft_lab.cell_lifecycle import end_with_the_cell
 from pyraft_lab.lab.live_source import Live, check_live
-from pyraft_lab.lab.meter import Meter, Reading, records_after
+from pyraft_lab.lab.meter import Meter, MeterReading, records_after
 from pyraft_lab.lab.ticker import ticker
 from pyraft_lab.term_colours import term_colour
 from pyraft_lab.trace import given
@@ -122,11 +122,11 @@ class LiveMetrics(Panel):
     """A row of measures; made by :func:`live_metrics`."""
 
     def __init__(self, cluster: Live, *, seconds: float) -> None:
-        self._meter, self._reading, self._seconds = Meter(seconds), Reading(), seconds
+        self._meter, self._reading, self._seconds = Meter(seconds), MeterReading(), seconds
         super().__init__(cluster, sort="metrics")
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> MeterReading:
         """The measures themselves."""
         return self._reading
 
@@ -155,7 +155,7 @@ class LiveMetrics(Panel):
         return f"<table><tr>{''.join(rows)}</tr></table>"
 
 
-def cells(now: Reading) -> list[tuple[str, str, str]]:
+def cells(now: MeterReading) -> list[tuple[str, str, str]]:
     """Name, value with unit, and details of each measure."""
     waited = "—" if now.median is None else f"{now.median:.1f} ms"
     slowest = "nothing was committed" if now.slowest is None else f"slowest {now.slowest:.1f} ms"

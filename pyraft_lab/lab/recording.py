@@ -206,7 +206,7 @@ class Recorded(Recording):
         return self._trace
 
     def later(self, events: int) -> "Recorded":
-        """The same recording without its first ``events``, renumbered."""
+        """This recording without its first ``events``, renumbered from 0."""
         before = self.view(events - 1)
         flying = {id: _earlier(one, events) for id, one in before.flying.items()}
         recording = Recorded(Trace(_shifted(record, events) for record in self._trace.records[events:]), self.engine)

@@ -104,7 +104,7 @@ class ThreadTicker:
 
 
 class LoopTicker:
-    """The same on the running loop, between the steps of everything else there."""
+    """A ticker that runs as a task on the running event loop, where no thread can be started."""
 
     def __init__(self, refresh: Callable[[], bool], *, name: str, rate: float = RATE) -> None:
         self._refresh, self._pause, self._name = refresh, 1 / rate, name

@@ -253,7 +253,7 @@ class Chunk(Struct, frozen=True):
 
 
 class Band(Struct, frozen=True, array_like=True):
-    """Who led from an event on (0: nobody), up to the next band."""
+    """A stretch of the tape: who leads from an event on (0: nobody), up to the next band."""
 
     event: EventId
     time: float
@@ -416,21 +416,21 @@ class Hello(Struct, frozen=True, tag_field="do", tag="hello"):
 
 
 class Want(Struct, frozen=True, tag_field="do", tag="want"):
-    """It needs a chunk."""
+    """The drawing needs a chunk."""
 
     branch: str
     chunk: int
 
 
 class Ahead(Struct, frozen=True, tag_field="do", tag="ahead"):
-    """It will soon need this many events of the future."""
+    """The drawing will soon need this many events of the future."""
 
     branch: str
     events: int
 
 
 class Seen(Struct, frozen=True, tag_field="do", tag="seen"):
-    """It shows this moment."""
+    """The drawing shows this moment."""
 
     branch: str
     event: EventId
@@ -438,7 +438,7 @@ class Seen(Struct, frozen=True, tag_field="do", tag="seen"):
 
 
 class Act(Struct, frozen=True, tag_field="do", tag="act"):
-    """Its user gave an order at this moment."""
+    """The drawing's user gave an order at this moment."""
 
     branch: str
     event: EventId
@@ -447,7 +447,7 @@ class Act(Struct, frozen=True, tag_field="do", tag="act"):
 
 
 class Bye(Struct, frozen=True, tag_field="do", tag="bye"):
-    """It was closed."""
+    """The drawing was closed."""
 
 
 Asked = Hello | Want | Ahead | Seen | Act | Bye
@@ -458,5 +458,5 @@ def asked(message: Any) -> Asked:
     try:
         found: Asked = convert(message, Asked)
     except MsgspecError as error:
-        raise PyraftError(f"the drawing said {message}: {error}") from error
+        raise PyraftError(f"the Lab's drawing sent an invalid message {message}: {error}") from error
     return found

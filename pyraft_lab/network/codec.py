@@ -48,7 +48,7 @@ class Envelope(Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def size(self) -> int:
-        """Its approximate size in bytes."""
+        """The message's approximate size in bytes."""
         match self.message:
             case AppendRequest(entries=entries):
                 return 64 + 32 * len(entries) + byte_size(entries)

@@ -24,14 +24,14 @@ MOMENT = 0.5
 log = logging.getLogger(__name__)
 
 
-class Claim(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ClaimMessage(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The run ``run`` of a cluster claims the name, or answers the claim of the run ``answered``."""
 
     run: int
     answered: int = 0
 
 
-_decoder = msgspec.msgpack.Decoder(Claim)
+_decoder = msgspec.msgpack.Decoder(ClaimMessage)
 
 
 class NameClaim:
@@ -41,12 +41,12 @@ class NameClaim:
         self._cluster, self._run = cluster, secrets.randbits(48) + 1
         self._is_out = asyncio.Event()
         self._is_heard = asyncio.Event()
-        self._line: MqttSession | None = None
+        self._session: MqttSession | None = None
 
     async def make(self, session: MqttSession, *, seconds: float = 10.0) -> None:
         """Claim the name; ``PyraftError`` if another cluster has it, ``Timeout`` if the broker does not answer."""
-        self._line = session
-        self._publish(Claim(self._run))
+        self._session = session
+        self._publish(ClaimMessage(self._run))
         try:
             async with asyncio.timeout(seconds):
                 await self._is_heard.wait()
@@ -73,8 +73,8 @@ class NameClaim:
         elif claim.run == self._run:
             self._is_heard.set()
         elif self._is_heard.is_set() and not claim.answered:
-            self._publish(Claim(self._run, claim.run))
+            self._publish(ClaimMessage(self._run, claim.run))
 
-    def _publish(self, claim: Claim) -> None:
-        assert self._line is not None, "an echo follows only a claim that was made"
-        self._line.publish(TOPIC, msgspec.msgpack.encode(claim))
+    def _publish(self, claim: ClaimMessage) -> None:
+        assert self._session is not None, "an echo follows only a claim that was made"
+        self._session.publish(TOPIC, msgspec.msgpack.encode(claim))

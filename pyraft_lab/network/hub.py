@@ -27,7 +27,7 @@ class Subscriber(Protocol):
 
     @property
     def filters(self) -> Mapping[str, int]:
-        """Its subscriptions: the QoS of each topic filter."""
+        """The subscriptions of a session: the QoS of each topic filter."""
 
     def send(self, frame: bytes) -> None:
         """Send an encoded message of QoS 0 to it; dropped if too many bytes wait already."""

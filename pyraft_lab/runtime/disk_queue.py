@@ -57,6 +57,7 @@ class DiskQueue:
             self._is_busy = False
 
     async def _batch(self) -> None:
+        """Write what waits as one batch; then send the messages that waited for it, report the sync, run the reads."""
         commands, self._commands = self._commands, []
         releases, self._releases = self._releases, []
         jobs, self._jobs = self._jobs, []

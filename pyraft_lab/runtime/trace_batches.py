@@ -32,8 +32,8 @@ ID_LIMIT = 1 << 63
 """Ids of events and messages are below this: they are columns of integers."""
 
 
-class Batch(Struct, frozen=True, array_like=True):
-    """``lines`` of records from ``number`` on, of one ``run`` of a node; ``whole``: the state before, or empty."""
+class RecordBatch(Struct, frozen=True, array_like=True):
+    """``lines`` of records from ``number`` on, of a node's ``run``; ``full_state``: its state before them, or empty."""
 
     run: int
     number: int
@@ -41,7 +41,7 @@ class Batch(Struct, frozen=True, array_like=True):
     lines: tuple[bytes, ...]
 
 
-_decode = msgspec.msgpack.Decoder(Batch)
+_decode = msgspec.msgpack.Decoder(RecordBatch)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -74,7 +74,7 @@ class Sender:
         if not whole and not self._records:
             return None
         lines = tuple(map(self._writer.line, self._records))
-        batch = Batch(self._run, self._count - len(lines), whole, lines)
+        batch = RecordBatch(self._run, self._count - len(lines), whole, lines)
         self._is_asked = False
         self.forget()
         return _encode(batch)
@@ -125,7 +125,7 @@ class Receiver:
             return []
         return [*self._run_of(batch.run), *self._records(self._newest, batch)]
 
-    def _batch(self, payload: bytes) -> Batch | None:
+    def _batch(self, payload: bytes) -> RecordBatch | None:
         try:
             batch = read(_decode, payload)
         except (msgspec.MsgspecError, ValueError):
@@ -149,7 +149,7 @@ class Receiver:
             del self._runs[next(iter(self._runs))]
         return told
 
-    def _records(self, run: Run, batch: Batch) -> Iterator[Record]:
+    def _records(self, run: Run, batch: RecordBatch) -> Iterator[Record]:
         if run.next is not None and batch.number > run.next:
             yield from self._lose(run, batch.number - run.next)
             run.next = batch.number
@@ -189,7 +189,7 @@ class Receiver:
             run.needs_full_state = True
             yield from self.end()
 
-    def _resume(self, run: Run, batch: Batch) -> Iterator[Record]:
+    def _resume(self, run: Run, batch: RecordBatch) -> Iterator[Record]:
         """Accept a full state; it is a record if something is missing, else only the base of the next ones."""
         reader = Reader()
         told = self._read(reader, batch.full_state)

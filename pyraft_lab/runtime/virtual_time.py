@@ -70,7 +70,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> TimerHandle:
-        """The same for a callback at a time."""
+        """Schedule a callback at a virtual time, in seconds."""
         due = _Due(self._suspended, 1, callback, args, copy_context() if context is None else context)
         handle = super().call_at(when, due, context=due.context)
         due.handle = handle

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """A client's request to a node, until the node answers it: its ``id`` there, and its number at its ``client``.
+    """A client's request to a node that the node has not answered yet.
 
-    ``call`` is the call to a named node that it is for. A batch that its node has in progress already shares that one's
-    outcome: ``shares`` is its id. ``has_arrived`` says that the request has reached the node; ``place`` counts the
-    requests that were sent before.
+    ``id`` is its number at the node, ``request`` its number at the ``client``, ``call`` the call that it is for if the
+    caller named the node, ``has_arrived`` whether it has reached the node. If the node has this batch in progress
+    already, ``shares`` is the id of the earlier request, and both get the same outcome. ``place`` counts the requests
+    that were sent before.
     """
 
     id: RequestId

@@ -48,7 +48,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import BadCommand, NetworkFailed, PyraftError, UnknownNode
 from pyraft_lab.sim.asked import Asked
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, chance, sample
-from pyraft_lab.sim.serving import reply_to, serve
+from pyraft_lab.sim.serving import answer_for, serve
 from pyraft_lab.sim.transition import Answered, Completed, Refused, Transition
 from pyraft_lab.sim.world import (
     Call,
@@ -108,7 +108,7 @@ def deliver_outcomes(transition: Transition) -> None:
     """Deliver the nodes' outcomes to the clients."""
     for node, outcome in transition.outcomes:
         for asked in transition.asked.waiting_for(node, outcome.request):
-            _answer(transition, asked, reply_to(transition.nodes[node], asked, outcome))
+            _answer(transition, asked, answer_for(transition.nodes[node], asked, outcome))
     for asked, answer in transition.answers:
         _answer(transition, asked, answer)
     for waiting in transition.changes:

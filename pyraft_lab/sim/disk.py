@@ -63,7 +63,7 @@ class WaitingForSync(Struct, frozen=True, gc=False):
     cause: EventId
 
 
-class Batch(Struct, frozen=True, kw_only=True, gc=False):
+class UnsyncedWrites(Struct, frozen=True, kw_only=True, gc=False):
     """The unsynced writes of one step; ``image`` is the disk's contents after the sync."""
 
     commands: tuple[StorageCommand, ...]
@@ -85,7 +85,7 @@ def write(disk: Disk, commands: Iterable[StorageCommand]) -> Disk:
     return disk
 
 
-def survivors(batches: Iterable[Batch], torn: float) -> list[StorageCommand]:
+def survivors(batches: Iterable[UnsyncedWrites], torn: float) -> list[StorageCommand]:
     """The unsynced writes that survive a crash: the first ones, entry by entry, up to a share ``torn``."""
     pieces = [piece for batch in batches for command in batch.commands for piece in _pieces(command)]
     return pieces[: round(len(pieces) * torn)]

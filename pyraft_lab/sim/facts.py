@@ -38,7 +38,7 @@ class Restored(Struct, frozen=True, tag=True):
     last: LogId
 
 
-class Cut(Struct, frozen=True, tag=True):
+class TruncatedByLeader(Struct, frozen=True, tag=True):
     """A leader removed entries of its own log."""
 
     node: NodeId
@@ -63,14 +63,14 @@ class Forgotten(Struct, frozen=True, tag=True):
     upto: LogId
 
 
-class Stopped(Struct, frozen=True, tag=True):
+class Halted(Struct, frozen=True, tag=True):
     """A server saw something impossible in a correct cluster, and stopped."""
 
     node: NodeId
     why: str
 
 
-Fact = Elected | Committed | Restored | Cut | Truncated | Uncommitted | Forgotten | Stopped
+Fact = Elected | Committed | Restored | TruncatedByLeader | Truncated | Uncommitted | Forgotten | Halted
 Facts = tuple[Fact, ...]
 
 
@@ -91,7 +91,7 @@ def _of_log(before: RaftState, after: RaftState) -> Iterator[Fact]:
     leads, goes_on = isinstance(after.role, Leader), _leads_on(before, after)
     if before.log is not after.log:
         if after.log.start.index < before.log.last.index and not after.log.has(before.log.last):
-            yield Cut(after.id) if goes_on else Truncated()
+            yield TruncatedByLeader(after.id) if goes_on else Truncated()
         if after.log.start.index > max(after.snapshot_last.index, before.log.start.index):
             yield Forgotten(after.id, after.log.start)
     if leads and not goes_on:
@@ -110,7 +110,7 @@ def _of_commit(before: RaftState, after: RaftState) -> Iterator[Fact]:
 
 def _of_end(before: RaftState, after: RaftState) -> Iterator[Fact]:
     if after.halted and not before.halted:
-        yield Stopped(after.id, after.halted)
+        yield Halted(after.id, after.halted)
 
 
 def _leads_on(before: RaftState, after: RaftState) -> bool:

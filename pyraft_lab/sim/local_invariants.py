@@ -213,6 +213,7 @@ class LocalInvariants:
                 yield "reads are fresh", f"node {step.after.id} serves a read at {ready.at}, but {floor} was committed"
 
     def _watch_clocks(self, record: Record, world: World) -> None:
+        """Note the first record after which clocks differ by more than ``clock_drift``: leases promise nothing then."""
         if record.kind is Kind.DRIFT and self.timeless is None:
             rates = [node.rate for node in world.nodes.values()]
             drift = world.setting.config.clock_drift

@@ -23,14 +23,14 @@ from pyraft_lab.engine.state import Candidate, Disk, Leader, RaftState, Step
 from pyraft_lab.engine.types import Index, LogId, NodeId, Term, Vote
 from pyraft_lab.sim.facts import (
     Committed,
-    Cut,
     Elected,
     Fact,
     Forgotten,
+    Halted,
     LeaderId,
     Restored,
-    Stopped,
     Truncated,
+    TruncatedByLeader,
     Uncommitted,
     facts_of,
 )
@@ -85,11 +85,11 @@ def violations(past: Past, fact: Fact, *, one_a_term: bool = True) -> Broken:
             yield from _elected(past, leader, log, one_a_term=one_a_term)
         case Committed() | Restored():
             yield from _committed(past, fact)
-        case Cut(node):
+        case TruncatedByLeader(node):
             yield LEADER_APPEND_ONLY, f"n{node} truncates its log while it leads"
         case Truncated():
             pass
-        case Uncommitted() | Forgotten() | Stopped():
+        case Uncommitted() | Forgotten() | Halted():
             yield _lost(fact)
         case _:
             assert_never(fact)
@@ -120,14 +120,14 @@ def _committed(past: Past, fact: Committed | Restored) -> Broken:
             assert_never(fact)
 
 
-def _lost(fact: Uncommitted | Forgotten | Stopped) -> tuple[str, str]:
+def _lost(fact: Uncommitted | Forgotten | Halted) -> tuple[str, str]:
     """Violations by one server alone: commit index decreased, purged entries without a snapshot, halted."""
     match fact:
         case Uncommitted(node, before, after):
             return COMMIT_STAYS, f"n{node} had committed entry {before}, and now only {after}"
         case Forgotten(node, upto):
             return SNAPSHOT_COVERS, f"n{node} purges its log up to entry {upto}; its snapshot ends earlier"
-        case Stopped(node, why):
+        case Halted(node, why):
             return NOTHING_IMPOSSIBLE, f"n{node} stops for good: {why}"
         case _:
             assert_never(fact)

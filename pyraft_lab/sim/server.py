@@ -44,9 +44,9 @@ from pyraft_lab.pending_requests import OutcomeUnknowable, PendingRequests, Requ
 from pyraft_lab.sim.conditions import SECOND, Micros, Purpose, sample
 from pyraft_lab.sim.disk import (
     NO_DISK_FAULTS,
-    Batch,
     DiskFaults,
     StoredSnapshot,
+    UnsyncedWrites,
     WaitingForSync,
     check_readable,
     survivors,
@@ -268,7 +268,7 @@ class SimulatedDriver:
         latency = sample(self.transition.weather.disk, self.transition.draw(Purpose.DISK, self.id, self.wrote))
         self.busy = max(self.busy, self.transition.now + round(latency * self.health.slow))
         self.transition.schedule(self.busy - self.transition.now, Sync(self.id))
-        batch = Batch(commands=tuple(self.writing), image=self.state.disk, held=tuple(self.held))
+        batch = UnsyncedWrites(commands=tuple(self.writing), image=self.state.disk, held=tuple(self.held))
         self.batches = (*self.batches, batch)
         self.writing, self.held = [], []
 

@@ -67,7 +67,7 @@ def serve(transition: Transition, asked: Asked) -> Answered | Refused | None:
     return None
 
 
-def reply_to(node: Node, asked: Asked, outcome: Outcome) -> Answered | Refused:
+def answer_for(node: Node, asked: Asked, outcome: Outcome) -> Answered | Refused:
     """The answer to a request that its node has brought to an end."""
     match outcome:
         case RequestFailed(_, failure):

@@ -30,7 +30,7 @@ from pyraft_lab.machine import Sessions
 from pyraft_lab.pending_requests import PendingRequests
 from pyraft_lab.sim.asked import AskedRequests
 from pyraft_lab.sim.conditions import Micros, Weather
-from pyraft_lab.sim.disk import NO_DISK_FAULTS, Batch, DiskFaults, StoredSnapshot
+from pyraft_lab.sim.disk import NO_DISK_FAULTS, DiskFaults, StoredSnapshot, UnsyncedWrites
 from pyraft_lab.trace.record import EventId, Flight, MessageId
 
 # Actions
@@ -367,7 +367,7 @@ class Node(Struct, frozen=True, kw_only=True):
     up: bool = False
     paused: bool = False
     rate: float = 1.0
-    batches: tuple[Batch, ...] = ()
+    batches: tuple[UnsyncedWrites, ...] = ()
     pending: PendingRequests = PendingRequests()
     snapshots: tuple[StoredSnapshot, ...] = ()
     arriving: bytes = b""

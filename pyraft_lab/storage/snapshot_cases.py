@@ -12,7 +12,7 @@ OLD, NEW = b"the machine as it was", b"the machine as it is now, and longer"
 
 
 async def a_saved_snapshot_survives_a_restart(trial: StorageTrial) -> None:
-    """Its metadata and every byte of it."""
+    """After a restart a saved snapshot has the same metadata and the same bytes."""
     meta = snapshot(5, OLD)
     await trial.write(append(1, 8))
     await trial.save(meta, OLD, SaveSnapshot(meta))

@@ -227,21 +227,21 @@ def _show_failure(row: Row, console: Console) -> Simulation | None:
 
 
 def _show_any_mutant(name: str, console: Console) -> int:
-    prey = any_mutant(name)
-    return _show_mutant(prey, console) if isinstance(prey, Mutant) else _show_code_mutant(prey, console)
+    target = any_mutant(name)
+    return _show_mutant(target, console) if isinstance(target, Mutant) else _show_code_mutant(target, console)
 
 
-def _show_code_mutant(prey: CodeMutant, console: Console) -> int:
+def _show_code_mutant(target: CodeMutant, console: Console) -> int:
     """Put a mutant with wrong code to the default campaign, and tell how it was caught."""
     console.print(
-        f"[bold]{prey.name}[/] {prey.description} ({prey.section}); its mistake is in the {prey.part}, in"
-        f" {prey.edit.target}.\nWhat will be violated? A hint: {prey.hint}.\n"
+        f"[bold]{target.name}[/] {target.description} ({target.section}); its mistake is in the {target.part}, in"
+        f" {target.edit.target}.\nWhat will be violated? A hint: {target.hint}.\n"
     )
-    caught = catch(prey)
+    caught = catch(target)
     table = Table("mutant", "seed", "by", "events", "shrunk to", "violated")
     small = str(caught.events) if caught.story else ""
     table.add_row(
-        prey.name, str(caught.row.seed), caught.row.method, f"{caught.row.events:,}", small, caught.row.failed
+        target.name, str(caught.row.seed), caught.row.method, f"{caught.row.events:,}", small, caught.row.failed
     )
     console.print(table)
     console.print(caught.story, markup=False, highlight=False, soft_wrap=True)
@@ -250,17 +250,18 @@ def _show_code_mutant(prey: CodeMutant, console: Console) -> int:
     return VIOLATED
 
 
-def _show_mutant(prey: Mutant, console: Console) -> int:
+def _show_mutant(target: Mutant, console: Console) -> int:
     console.print(
-        f"[bold]{prey.name}[/] {prey.description} ({prey.section}).\nWhat will be violated? A hint: {prey.hint}.\n"
+        f"[bold]{target.name}[/] {target.description} ({target.section}).\n"
+        f"What will be violated? A hint: {target.hint}.\n"
     )
-    run = find_violation(prey)
+    run = find_violation(target)
     small = shrink(run)
     table = Table("mutant", "seed", "servers", "events", "shrunk to", "violated")
     found = failure(small)
     servers = f"{len(run.nodes)} → {len(small.nodes)}"
     table.add_row(
-        prey.name, str(run.seed), servers, str(len(run.trace)), str(len(small.trace)), found.name if found else ""
+        target.name, str(run.seed), servers, str(len(run.trace)), str(len(small.trace)), found.name if found else ""
     )
     console.print(table)
     _tell(small, console)

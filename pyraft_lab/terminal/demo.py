@@ -10,7 +10,7 @@ from rich.markup import escape
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.runtime.cluster import LocalCluster
 from pyraft_lab.terminal import options
-from pyraft_lab.terminal.play import DemoStep, Report, demonstrate
+from pyraft_lab.terminal.play import DemoReport, DemoStep, demonstrate
 
 MAX_NODES = 15
 """The most nodes that one process can run without delays."""
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     return OVER if report.ok else FAILED
 
 
-async def _play(chosen: argparse.Namespace, console: Console) -> Report:
+async def _play(chosen: argparse.Namespace, console: Console) -> DemoReport:
     def begin(cluster: LocalCluster) -> None:
         console.print(f"[bold]Raft live[/]: {chosen.nodes} nodes over {in_words(chosen, cluster)}\n")
 

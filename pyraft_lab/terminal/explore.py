@@ -95,10 +95,10 @@ def _engine(chosen: argparse.Namespace) -> Engine:
     """The Raft to search; a mutant's mistake must be in its rules, because the search knows nothing else."""
     if chosen.mutant is None:
         return raft(RULES[chosen.rules])
-    prey = mutant(chosen.mutant)
-    if not prey.rules:
-        raise ConfigError("mutant", prey.name, "has no mistake in its rules; check it with pyraft-lab check --mutant")
-    return prey.engine
+    target = mutant(chosen.mutant)
+    if not target.rules:
+        raise ConfigError("mutant", target.name, "has no mistake in its rules; check it with pyraft-lab check --mutant")
+    return target.engine
 
 
 def _table(report: Report, seconds: float) -> RenderableType:

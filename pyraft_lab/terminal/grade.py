@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyraft_lab.errors import PyraftError
-from pyraft_lab.exercises.notebooks import BadNotebook, Handed, Line, answers_in, learners, lines_of
+from pyraft_lab.exercises.notebooks import BadNotebook, Handed, MarkLine, answers_in, learners, lines_of
 from pyraft_lab.extras import needed
 from pyraft_lab.terminal import options
 from pyraft_lab.terminal.marks_page import total_of, write_marks_page
@@ -23,7 +23,7 @@ pyraft-lab grade handed-in --pages marks          a page for every learner, in t
 pyraft-lab grade handed-in --run                  run the notebooks first, in copies (they are the learners' code)
 
 exit code: 0 if every notebook was read, 1 if some could not be, 2 if nothing could be graded"""
-COLUMNS = tuple(field.name for field in fields(Line) if field.name != "feedback")
+COLUMNS = tuple(field.name for field in fields(MarkLine) if field.name != "feedback")
 Say = Callable[[str], None]
 
 
@@ -67,7 +67,7 @@ def _grade(chosen: argparse.Namespace, console: Console) -> int:
     return options.FAILED if problems else options.OVER
 
 
-def _of_learner(name: str, paths: Sequence[Path], say: Say, *, run: bool) -> tuple[list[Line], list[str]]:
+def _of_learner(name: str, paths: Sequence[Path], say: Say, *, run: bool) -> tuple[list[MarkLine], list[str]]:
     """The lines of one learner, and the notebooks that could not be read."""
     handed: dict[str, tuple[Path, Handed]] = {}
     problems: list[str] = []
@@ -81,7 +81,7 @@ def _of_learner(name: str, paths: Sequence[Path], say: Say, *, run: bool) -> tup
     return list(_told(lines_of(name, handed), say)), problems
 
 
-def _told(lines: Iterator[Line], say: Say) -> Iterator[Line]:
+def _told(lines: Iterator[MarkLine], say: Say) -> Iterator[MarkLine]:
     for line in lines:
         if line.notebook:
             say(f"{line.learner}: {line.exercise}")
@@ -106,7 +106,7 @@ def _run_again(path: Path) -> tuple[Handed, ...]:
         return answers_in(copy)
 
 
-def _table(marks: Mapping[str, tuple[list[Line], list[str]]]) -> Table:
+def _table(marks: Mapping[str, tuple[list[MarkLine], list[str]]]) -> Table:
     table = Table(box=None)
     for column in ("learner", "points", "exercises"):
         table.add_column(column)
@@ -115,7 +115,7 @@ def _table(marks: Mapping[str, tuple[list[Line], list[str]]]) -> Table:
     return table
 
 
-def _write_csv(path: Path, lines: Sequence[Line]) -> None:
+def _write_csv(path: Path, lines: Sequence[MarkLine]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

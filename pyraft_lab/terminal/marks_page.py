@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from pyraft_lab.exercises.notebooks import Line
+from pyraft_lab.exercises.notebooks import MarkLine
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
@@ -30,7 +30,7 @@ pre {{ white-space: pre-wrap; font-size: .85rem }}
 """
 
 
-def write_marks_page(learner: str, lines: Sequence[Line], problems: Iterable[str], path: Path) -> None:
+def write_marks_page(learner: str, lines: Sequence[MarkLine], problems: Iterable[str], path: Path) -> None:
     """Write the page of a learner; ``problems`` are notebooks that could not be read."""
     handed = [line for line in lines if line.notebook]
     total = f"{total_of(lines)}; {len(handed)} of {len(lines)} exercises handed in"
@@ -45,18 +45,18 @@ def write_marks_page(learner: str, lines: Sequence[Line], problems: Iterable[str
     path.write_text(page, encoding="utf-8")
 
 
-def total_of(lines: Iterable[Line]) -> str:
+def total_of(lines: Iterable[MarkLine]) -> str:
     """The points of some lines together."""
     kept = list(lines)
     return f"{sum(line.score for line in kept)} of {sum(line.out_of for line in kept)} points"
 
 
-def _form(form: str, lines: Sequence[Line]) -> str:
+def _form(form: str, lines: Sequence[MarkLine]) -> str:
     handed = sum(bool(line.notebook) for line in lines)
     return f"<tr><td>{form}</td><td>{total_of(lines)}</td><td>{handed} of {len(lines)}</td></tr>"
 
 
-def _line(line: Line) -> str:
+def _line(line: MarkLine) -> str:
     points = f"{line.score} of {line.out_of}"
     feedback = f"<details><summary>{escape(line.feedback[:80])}</summary><pre>{escape(line.feedback)}</pre></details>"
     cells = (escape(line.exercise), points, escape(line.notebook), feedback)

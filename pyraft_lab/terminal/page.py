@@ -7,7 +7,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from pyraft_lab import viz
-from pyraft_lab.terminal.play import DemoStep, Report
+from pyraft_lab.terminal.play import DemoReport, DemoStep
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Raft live</title><style>
@@ -27,7 +27,7 @@ SHOWN = 2.0
 """Seconds around the leader's crash that the space-time chart shows."""
 
 
-def write_page(report: Report, path: Path) -> None:
+def write_page(report: DemoReport, path: Path) -> None:
     """Write the page to ``path``."""
     parts = [
         f"<h2>{title}</h2>\n{_html(figure, first=not place)}" for place, (title, figure) in enumerate(_all(report))
@@ -41,7 +41,7 @@ def write_page(report: Report, path: Path) -> None:
     path.write_text(page, encoding="utf-8")
 
 
-def _all(report: Report) -> Iterator[tuple[str, go.Figure]]:
+def _all(report: DemoReport) -> Iterator[tuple[str, go.Figure]]:
     """The figures with their titles."""
     events = report.trace.events
     deaths = events[events["kind"] == "crash"]["time"]

@@ -40,7 +40,7 @@ class DemoStep(Struct, frozen=True):
     seconds: float
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class DemoReport(Struct, frozen=True, kw_only=True):
     """All steps in order, and data for figures; ``verdict`` is the linearizability of all clients' calls."""
 
     steps: tuple[DemoStep, ...]
@@ -67,7 +67,7 @@ async def demonstrate(
     seconds: float = 2.0,
     begin: Callable[[LocalCluster], None] = lambda _: None,
     say: Callable[[DemoStep], None] = lambda _: None,
-) -> Report:
+) -> DemoReport:
     """Run every step on a new cluster, whose clients write for ``seconds``.
 
     ``begin`` receives the cluster once it runs, ``say`` receives each step at its end.
@@ -83,7 +83,7 @@ async def demonstrate(
             if not acts[-1].ok:
                 break
         where = str(cluster.broker or network)
-    return Report(
+    return DemoReport(
         steps=tuple(acts), network=where, trace=cluster.trace, history=History(play.notes), verdict=play.verdict
     )
 

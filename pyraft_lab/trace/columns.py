@@ -20,7 +20,7 @@ NEVER = math.nan
 """The time of what has not happened."""
 
 
-class Kind(Enum):
+class ColumnKind(Enum):
     """What a column holds; the value is the code of its buffer, ``""`` for a list of texts."""
 
     WHOLE = "q"
@@ -35,7 +35,7 @@ class Column(Struct, frozen=True):
 
     name: str
     meaning: str
-    kind: Kind = Kind.WHOLE
+    kind: ColumnKind = ColumnKind.WHOLE
     words: tuple[str, ...] = ()
 
     def code(self, word: str) -> int:
@@ -116,34 +116,34 @@ def table(columns: Columns, given: Mapping[str, Sequence[Any]], length: int) -> 
     return made
 
 
-def _buffer(kind: Kind) -> Buffer:
+def _buffer(kind: ColumnKind) -> Buffer:
     return array(kind.value) if kind.value else []
 
 
 def _packed(column: Column, values: Iterable[Any]) -> Buffer:
     match column.kind:
-        case Kind.TEXT:
+        case ColumnKind.TEXT:
             return [None if value is None else str(value) for value in values]
-        case Kind.WORD:
+        case ColumnKind.WORD:
             return array("h", [-1 if value is None else column.code(str(value)) for value in values])
-        case Kind.TRUTH:
+        case ColumnKind.TRUTH:
             return array("b", [-1 if value is None else bool(value) for value in values])
-        case Kind.TIME:
+        case ColumnKind.TIME:
             return array("d", [NEVER if value is None else float(value) for value in values])
-        case Kind.WHOLE:
+        case ColumnKind.WHOLE:
             return array("q", [MISSING if value is None else int(value) for value in values])
 
 
 def _unpacked(column: Column, buffer: Buffer) -> list[Any]:
     match column.kind:
-        case Kind.TEXT:
+        case ColumnKind.TEXT:
             return list(buffer)
-        case Kind.WORD:
+        case ColumnKind.WORD:
             words = (*column.words, None)  # -1 is the last
             return [words[code] for code in buffer]
-        case Kind.TRUTH:
+        case ColumnKind.TRUTH:
             return [None if value < 0 else value == 1 for value in buffer]
-        case Kind.TIME:
+        case ColumnKind.TIME:
             return [None if value != value else value for value in buffer]  # noqa: PLR0124 (only NaN is not itself)
-        case Kind.WHOLE:
+        case ColumnKind.WHOLE:
             return [None if value == MISSING else value for value in buffer]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyraft_lab.extras import needed
-from pyraft_lab.trace.columns import MISSING, Column, Kind, Table
+from pyraft_lab.trace.columns import MISSING, Column, ColumnKind, Table
 from pyraft_lab.trace.record import Record
 from pyraft_lab.trace.tables import table_of, with_rules
 
@@ -33,16 +33,16 @@ def events(records: Sequence[Record]) -> pd.DataFrame:
 
 def _array(column: Column, buffer: Any) -> Any:
     match column.kind:
-        case Kind.TEXT:
+        case ColumnKind.TEXT:
             return pd.array(buffer, dtype="str")
-        case Kind.WORD:
+        case ColumnKind.WORD:
             return pd.Categorical.from_codes(_copied(buffer, "int16"), dtype=_dtype(column.words), validate=False)
-        case Kind.TRUTH:
+        case ColumnKind.TRUTH:
             values = _copied(buffer, "int8")
             return pd.arrays.BooleanArray(values == 1, values < 0)
-        case Kind.TIME:
+        case ColumnKind.TIME:
             return _copied(buffer, "float64")
-        case Kind.WHOLE:
+        case ColumnKind.WHOLE:
             values = _copied(buffer, "int64")
             is_missing = values == MISSING
             values[is_missing] = 1

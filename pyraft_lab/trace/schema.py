@@ -5,9 +5,8 @@ from typing import get_args
 from pyraft_lab.engine.messages import AnyMessage
 from pyraft_lab.engine.state import RoleName
 from pyraft_lab.trace.annotate.table import LABELS
-from pyraft_lab.trace.columns import Column, Columns, Kind
-from pyraft_lab.trace.record import Fate
-from pyraft_lab.trace.record import Kind as RecordKind
+from pyraft_lab.trace.columns import Column, ColumnKind, Columns
+from pyraft_lab.trace.record import Fate, Kind
 
 ROLES: tuple[str, ...] = get_args(RoleName)
 FATES = tuple(fate.value for fate in Fate)
@@ -15,7 +14,7 @@ ENTRY_KINDS = ("membership", "noop", "normal")
 """The kinds of log entries; ``noop`` is the entry without a command with which a leader begins its term (§8)."""
 CALL_KINDS = ("initialize", "membership", "read", "revert", "transfer", "write")
 
-WHOLE, TIME, TRUTH, WORD, TEXT = Kind.WHOLE, Kind.TIME, Kind.TRUTH, Kind.WORD, Kind.TEXT
+WHOLE, TIME, TRUTH, WORD, TEXT = ColumnKind.WHOLE, ColumnKind.TIME, ColumnKind.TRUTH, ColumnKind.WORD, ColumnKind.TEXT
 
 
 def _words(*words: str) -> tuple[str, ...]:
@@ -36,7 +35,7 @@ EVENTS: Columns = (
     Column("id", "the number of the record"),
     Column("time", "when it happened, in seconds", TIME),
     Column("node", "the node where it happened; missing for what concerns the whole cluster"),
-    Column("kind", "what happened: a step of a node (receive, timer ...) or a fault", WORD, _words(*RecordKind)),
+    Column("kind", "what happened: a step of a node (receive, timer ...) or a fault", WORD, _words(*Kind)),
     Column("cause", "the id of the record that caused it; missing for causes outside the cluster"),
     *_STANDING,
     Column("peer", "the other node: the sender of a message, the far end of a cut link"),

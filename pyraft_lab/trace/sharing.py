@@ -41,7 +41,7 @@ class Sharing:
         return tuple([self._flight(one, sends) for one in flights])
 
     def event(self, event: Event, message: MessageId | None) -> Event:
-        """An event, with the message that its sender's record holds."""
+        """The same event; if its message equals the one in its sender's record, both records share that object."""
         if type(event) is not Receive:
             return event
         sent = self._flying.pop(message or 0, None)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
-from pyraft_lab.command import Batch, unseal
+from pyraft_lab.command import SealedBatch, unseal
 from pyraft_lab.engine.log import Configuration, Entry, Noop, Normal, Payload
 from pyraft_lab.engine.membership import Membership
 from pyraft_lab.engine.messages import (
@@ -120,7 +120,7 @@ def _command_text(data: bytes) -> str:
         command, sealed = unseal(data)
     except ValueError:
         return shortened(repr(data.decode(errors="replace")))
-    if isinstance(sealed, Batch):
+    if isinstance(sealed, SealedBatch):
         some = ", ".join(map(_one_command, command[:3]))
         return shortened(some if len(command) == 1 else f"{len(command)} commands: {some}")
     return shortened(_one_command(command))

@@ -54,7 +54,7 @@ class Trace:
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """Everything kept, oldest first."""
+        """All records that are kept, oldest first."""
         return tuple(self._records.copy())  # in one piece: a live cluster goes on adding
 
     def record(self, id: EventId) -> Record:

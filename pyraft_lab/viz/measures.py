@@ -72,7 +72,7 @@ def _took(entries: Sequence[EntryRow]) -> list[Took]:
 
 
 def _thinned(every: Sequence[Took]) -> list[Took]:
-    """All of them, or of very many the slowest in each of many intervals and terms."""
+    """All rows; if they are very many, the slowest in each of many intervals and terms."""
     if len(every) <= MAX_POINTS:
         return list(every)
     times = [one.appended for one in every]
@@ -148,7 +148,7 @@ def _told(row: Took) -> str:
 # Snapshots
 
 
-class Chunk(Struct, frozen=True, gc=False):
+class SnapshotPart(Struct, frozen=True, gc=False):
     """One part of a snapshot on its way."""
 
     src: int
@@ -203,13 +203,13 @@ def snapshots(
     return fig
 
 
-def _chunks(messages: Table, start: float, stop: float) -> list[Chunk]:
+def _chunks(messages: Table, start: float, stop: float) -> list[SnapshotPart]:
     """The snapshot chunks that were sent between two times."""
-    found = messages.rows_at(Chunk, messages.places("kind", "SnapshotRequest"))
+    found = messages.rows_at(SnapshotPart, messages.places("kind", "SnapshotRequest"))
     return [one for one in found if start <= one.sent <= stop]
 
 
-def _sent(chunks: Sequence[Chunk]) -> str:
+def _sent(chunks: Sequence[SnapshotPart]) -> str:
     whole = list({(one.dst, one.prev_index): one for one in reversed(chunks)}.values())[::-1]
     many = "a snapshot" if len(whole) == 1 else f"{len(whole)} snapshots"
     lost = sum(one.gone for one in chunks)
@@ -218,13 +218,13 @@ def _sent(chunks: Sequence[Chunk]) -> str:
     return f"{many} in {len(chunks)} chunks, {lost} of them lost: {sizes}{more}"
 
 
-def _arrivals(node: int, chunks: Sequence[Chunk]) -> str:
+def _arrivals(node: int, chunks: Sequence[SnapshotPart]) -> str:
     there = [one for one in chunks if not one.gone]
     last = f", the last at {max(one.end for one in there):.3f} s" if there else ""
     return f"n{node} received {len(there)} of {len(chunks)} chunks{last}"
 
 
-def _draw_chunks(fig: Sketch, rows: Sequence[Chunk], lanes: list[int], room: float) -> None:
+def _draw_chunks(fig: Sketch, rows: Sequence[SnapshotPart], lanes: list[int], room: float) -> None:
     """A block for each chunk: its width is the time on the way, its height its share of the snapshot."""
     least = 0.006 * room
     share = [row.length / max(row.size, 1) for row in rows]
@@ -269,7 +269,7 @@ def _draw_chunks(fig: Sketch, rows: Sequence[Chunk], lanes: list[int], room: flo
         fig.add_horizontal(lane - 0.5, line={"color": palette.HAIRLINE, "width": 1})
 
 
-def _bytes(row: Chunk, room: float) -> str:
+def _bytes(row: SnapshotPart, room: float) -> str:
     words = f"{row.length} B"
     fits = (row.end - row.sent) / room * bands.WIDTH > len(words) * bands.CHARACTER_WIDTH and row.length / max(
         row.size, 1
@@ -277,7 +277,7 @@ def _bytes(row: Chunk, room: float) -> str:
     return words if fits else ""
 
 
-def _chunk(row: Chunk) -> str:
+def _chunk(row: SnapshotPart) -> str:
     fate = f"received at {row.received:.3f} s" if row.received is not None else row.fate
     return (
         f"n{row.src} to n{row.dst}: bytes {row.offset} to {row.offset + row.length} of {row.size}<br>"

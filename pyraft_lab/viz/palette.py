@@ -108,7 +108,7 @@ def _speak(thing: Json) -> None:
 
 
 def _draw_axis(axis: Json) -> None:
-    """Its name, its numbers and its lines."""
+    """Draw an axis: its name, its numbers and its lines."""
     axis.update(gridcolor=axis.get("gridcolor", HAIRLINE), zerolinecolor=axis.get("zerolinecolor", HAIRLINE))
     _grey(axis, "gridcolor", "zerolinecolor", "tickcolor", "linecolor")
     style = _style({})
@@ -122,7 +122,7 @@ def _draw_axis(axis: Json) -> None:
 
 
 def _draw_trace(trace: Json) -> None:
-    """Its marks, its text and its name in the legend."""
+    """Draw one trace: its marks, its text and its name in the legend."""
     _grey(trace.get("marker", {}), "color")
     font = trace.get("textfont", {})
     style = _style(font)

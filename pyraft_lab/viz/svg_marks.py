@@ -285,7 +285,7 @@ def heatmap(trace: Json, x: Axis, y: Axis) -> Iterator[str]:
 
 
 def shade(share: float) -> str:
-    """Pale for the least, blue for the most.
+    """The colour of a share: pale for 0, blue for 1.
 
     >>> shade(0.0), shade(1.0)
     ('#dcebf7', '#2e93d1')

@@ -78,7 +78,7 @@ def test_a_file_of_another_campaign_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_campaign_is_refused_before_anything_is_run(tmp_path: Path) -> None:
     path = tmp_path / "campaign.parquet"
     path.write_text("hello")
-    with pytest.raises(ConfigError, match="is no campaign's file"):
+    with pytest.raises(ConfigError, match="is not a file in which a campaign was kept"):
         run_campaign([1], path=path, executor=Serial())
     assert path.read_text() == "hello"
 

@@ -26,7 +26,7 @@ from pyraft_lab.engine.messages import SnapshotRequest, VoteResponse
 from pyraft_lab.engine.rules import RAFT, Rules
 from pyraft_lab.engine.state import Candidate, RaftState, Step
 from pyraft_lab.errors import ConfigError, PyraftError
-from pyraft_lab.sim.facts import Stopped, facts_of
+from pyraft_lab.sim.facts import Halted, facts_of
 from pyraft_lab.sim.simulation import Simulation
 from tests.check import broken
 from tests.check.brute import brute
@@ -331,7 +331,7 @@ def test_bounds_refuse_what_makes_no_sense() -> None:
 
 
 def test_where_nothing_was_found_there_is_nothing_to_replay() -> None:
-    with pytest.raises(PyraftError, match="nothing was found"):
+    with pytest.raises(PyraftError, match="found no violation"):
         explore(2).simulation()
 
 
@@ -497,7 +497,7 @@ def test_a_server_that_has_stopped_does_nothing_but_crash() -> None:
 def test_a_halt_is_a_fact() -> None:
     (local, *_) = cluster(3)
     step = Step(local.state, Boot(), replace(local.state, halted="it met the impossible"), ())
-    assert facts_of(step) == (Stopped(1, "it met the impossible"),)
+    assert facts_of(step) == (Halted(1, "it met the impossible"),)
 
 
 def test_a_report_says_what_it_found_and_is_true_where_nothing_fell() -> None:

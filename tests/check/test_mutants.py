@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.find_violation import find_violation, hunt, mutant
-from pyraft_lab.check.mutants import MUTANTS, PARTS
+from pyraft_lab.check.find_violation import any_mutant, find_violation, hunt, mutant
+from pyraft_lab.check.mutants import FORMER_NAMES, MUTANTS, PARTS
 from pyraft_lab.check.mutants.mutant import Mutant
 from pyraft_lab.check.scenarios.stale_reads import StaleReadScenario
 from pyraft_lab.engine.config import Config
@@ -27,6 +27,13 @@ def test_there_are_mutants_of_every_part_of_raft() -> None:
     assert len(MUTANTS) >= 25
     assert len(PARTS) == 8
     assert all(PARTS)
+
+
+def test_an_earlier_name_still_finds_its_mutant() -> None:
+    assert FORMER_NAMES
+    for former, name in FORMER_NAMES.items():
+        assert former not in MUTANTS
+        assert MUTANTS[former] is mutant(former) is any_mutant(former) is MUTANTS[name]
 
 
 @each_mutant

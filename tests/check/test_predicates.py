@@ -1,12 +1,14 @@
 """Predicates in plain words agree with what the explorer judges by itself."""
 
+import pytest
 from msgspec.structs import replace
 
 from pyraft_lab import RAFT, Bounds, Simulation, explore, invariants, raft
-from pyraft_lab.check.explore.explorer_state import NO_SNAPSHOTS, ExplorerState
+from pyraft_lab.check.explore.explorer_state import NO_SNAPSHOTS, ExplorerState, cluster
 from pyraft_lab.engine.messages import VoteRequest
 from pyraft_lab.engine.rules import VoteRefusal, supersedes
 from pyraft_lab.engine.state import RaftState
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.world import World as SimulatedWorld
 
 
@@ -37,6 +39,17 @@ def test_they_judge_the_world_of_a_simulation_as_well() -> None:
     assert all(holds(sim.world) for holds in invariants.values()), "who is down does not count"
     two = dict.fromkeys((1, 2), sim.world.nodes[sim.leader or 0])
     assert not invariants["one leader a term"](replace(sim.world, nodes=two))
+
+
+def test_they_judge_a_simulation_its_world_and_a_state_of_the_explorer_and_refuse_anything_else() -> None:
+    sim = Simulation(3, seed=1)
+    for holds in invariants.values():
+        assert holds(sim)
+        assert holds(sim.world)
+        assert holds(sim.fork().world)
+        assert holds(cluster(3))
+        with pytest.raises(ConfigError, match="must be a simulation, its world, or a state of the explorer"):
+            holds(sim.trace)  # type: ignore[arg-type]
 
 
 def test_a_simulation_can_watch_them_after_every_event() -> None:

@@ -18,12 +18,12 @@ from pyraft_lab.engine.state import RaftState, Step
 from pyraft_lab.engine.types import LogId
 from pyraft_lab.sim.facts import (
     Committed,
-    Cut,
     Elected,
     Forgotten,
+    Halted,
     Restored,
-    Stopped,
     Truncated,
+    TruncatedByLeader,
     Uncommitted,
     facts_of,
 )
@@ -83,8 +83,8 @@ def test_a_snapshot_holds_what_was_committed() -> None:
 
 
 def test_a_leader_keeps_its_entries_and_nobody_stops() -> None:
-    assert check_facts(PAST, (Cut(1),)).broken == LEADER_APPEND_ONLY
-    assert check_facts(PAST, (Stopped(1, "why"),)).broken == NOTHING_IMPOSSIBLE
+    assert check_facts(PAST, (TruncatedByLeader(1),)).broken == LEADER_APPEND_ONLY
+    assert check_facts(PAST, (Halted(1, "why"),)).broken == NOTHING_IMPOSSIBLE
     assert not check_facts(PAST, (Truncated(),)).broken
 
 

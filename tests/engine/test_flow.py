@@ -10,7 +10,7 @@ from pyraft_lab.engine.events import ChangeMembership, Fire, Propose, Receive, U
 from pyraft_lab.engine.log import Noop, SnapshotMeta
 from pyraft_lab.engine.membership import AddLearners, ReplaceVoters
 from pyraft_lab.engine.messages import AppendRequest, HeartbeatRequest
-from pyraft_lab.engine.state import Batch, Probe, RaftState, Replicate, SendSnapshot
+from pyraft_lab.engine.state import Inflight, Probe, RaftState, Replicate, SendSnapshot
 from pyraft_lab.engine.timers import TimerKind, delay, retry
 from pyraft_lab.engine.types import Index
 from tests.engine.builders import (
@@ -129,7 +129,7 @@ def test_a_window_is_full_of_bytes_as_well_as_of_messages() -> None:
     state = streaming(leader(1, config=narrow(max_inflight_bytes=10)))
     for _ in range(5):
         state = after(state, propose(b"12345"))
-    assert progress(state, 2).state == Replicate((Batch(2, 5), Batch(3, 5)))
+    assert progress(state, 2).state == Replicate((Inflight(2, 5), Inflight(3, 5)))
 
 
 @pytest.mark.row("FC-08")

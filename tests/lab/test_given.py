@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyraft_lab import Lab, PyraftError, Simulation, Trace, live_figure, live_log, live_metrics, viz
-from pyraft_lab.lab.live import Follower
+from pyraft_lab.lab.live import TraceFollower
 
 
 class Ended:
@@ -56,7 +56,7 @@ def test_a_live_figure_needs_a_function(draw: Any) -> None:
 
 
 def test_any_callable_draws() -> None:
-    follower = Follower(Ended(), functools.partial(viz.logs, first=1), seconds=None)
+    follower = TraceFollower(Ended(), functools.partial(viz.logs, first=1), seconds=None)
     assert follower.draw() is not None
 
 

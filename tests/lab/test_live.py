@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from pyraft_lab import LocalCluster, Simulation, Trace, live_figure, viz
-from pyraft_lab.lab.live import Follower, newest, redraw
+from pyraft_lab.lab.live import TraceFollower, newest, redraw
 from pyraft_lab.viz.source import run_of as drawn_run_of
 from pyraft_lab.viz.source import spans
 
@@ -49,7 +49,7 @@ def test_a_picture_may_become_another_one_altogether() -> None:
 
 
 def test_nothing_is_drawn_where_nothing_has_happened() -> None:
-    follower = Follower(Stage(run_of(0.3)), viz.roles, seconds=None)
+    follower = TraceFollower(Stage(run_of(0.3)), viz.roles, seconds=None)
     assert follower.draw() is not None
     assert follower.draw() is None
 

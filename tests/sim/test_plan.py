@@ -99,7 +99,7 @@ def test_a_plan_says_the_same_in_json_and_yaml(tmp_path: Path) -> None:
         ('{"faults": [{"do": "partition", "at": 1, "groups": [[1], [2, 1]]}]}', "node 1 is in two of them"),
         ('{"faults": [{"do": "drift", "at": 1, "node": 1, "rate": 0}]}', "faults[0].rate=0.0: must be above 0"),
         ('{"faults": [{"do": "disk", "at": 1, "node": 1, "slow": 0.5}]}', "faults[0].slow=0.5"),
-        ('{"faults": [{"do": "members", "at": 1, "voters": []}]}', "faults[0].voters=(): must name somebody"),
+        ('{"faults": [{"do": "members", "at": 1, "voters": []}]}', "faults[0].voters=(): must name at least one node"),
         ('{"faults": [{"do": "crash", "at": -1, "node": 1}]}', "faults[0].at=-1.0"),
         ('{"faults": [{"do": "crash", "at": 1, "node": 9}]}', "there is no node 9"),
         ('{"faults": [{"do": "partition", "at": 1, "groups": [[1], [8]]}]}', "there is no node 8"),

@@ -6,7 +6,7 @@ from pyraft_lab.cli import main
 from pyraft_lab.history import History, Operation
 from pyraft_lab.network import broker
 from pyraft_lab.runtime.cluster import LocalCluster
-from pyraft_lab.terminal.play import Demo, Report, demonstrate
+from pyraft_lab.terminal.play import Demo, DemoReport, demonstrate
 from pyraft_lab.trace.trace import Trace
 from tests.runtime.test_cluster import NETWORKS
 
@@ -50,4 +50,4 @@ async def test_a_contradiction_fails_the_last_act() -> None:
 
 
 def test_a_report_without_a_verdict_is_no_success() -> None:
-    assert not Report(steps=(), network="memory", trace=Trace(), history=History()).ok
+    assert not DemoReport(steps=(), network="memory", trace=Trace(), history=History()).ok

@@ -19,7 +19,7 @@ from os import getpid
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
-from pyraft_lab.check.explore.numbering import Fingerprints
+from pyraft_lab.check.explore.numbering import FingerprintTable
 from pyraft_lab.check.explore.state_space import StateSpace, WorldKey
 from pyraft_lab.check.explore.symmetry import Symmetry
 from pyraft_lab.errors import ConfigError
@@ -165,7 +165,7 @@ def _expand_part(order: Order, level: Sequence[WorldKey], values: Values) -> Par
 def _space(order: Order) -> tuple[StateSpace, Callable[[WorldKey], WorldKey]]:
     if getattr(_spaces, "name", None) != order.name:
         engine, bounds, start, machine = order.space
-        space = StateSpace(engine, bounds, start, machine=machine, table=Fingerprints)
+        space = StateSpace(engine, bounds, start, machine=machine, table=FingerprintTable)
         _spaces.name = order.name
         _spaces.found = space, shape_of(space, symmetric=order.symmetric)
     found: tuple[StateSpace, Callable[[WorldKey], WorldKey]] = _spaces.found
@@ -200,9 +200,9 @@ def _expansions(flat: ExpansionTable) -> Iterator[Expansion]:
         at += length
 
 
-def _tables(space: StateSpace) -> tuple[Fingerprints[Any], ...]:
+def _tables(space: StateSpace) -> tuple[FingerprintTable[Any], ...]:
     tables = (space.servers, space.acts, space.contexts, space.multisets)
-    assert all(isinstance(table, Fingerprints) for table in tables), "processes share fingerprints"
+    assert all(isinstance(table, FingerprintTable) for table in tables), "processes share fingerprints"
     return tables  # type: ignore[return-value]
 
 

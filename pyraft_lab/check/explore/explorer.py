@@ -24,7 +24,7 @@ from pyraft_lab.check.explore.bounds import Bounds
 from pyraft_lab.check.explore.exactly_once import MakeMachine
 from pyraft_lab.check.explore.expansion import Expansion, Processes, expand, shape_of
 from pyraft_lab.check.explore.explorer_state import Action, ExplorerState, PathStep, Predicate, cluster
-from pyraft_lab.check.explore.numbering import Fingerprints, Table
+from pyraft_lab.check.explore.numbering import FingerprintTable, Table
 from pyraft_lab.check.explore.replay import start_from
 from pyraft_lab.check.explore.report import Report
 from pyraft_lab.check.explore.state_space import StateSpace, WorldKey
@@ -80,7 +80,7 @@ def explore(
         Bounds() if bounds is None else instance("bounds", bounds, Bounds),
         world,
         machine=making_machines("machine", machine),
-        table=Table if executor is None else Fingerprints,
+        table=Table if executor is None else FingerprintTable,
     )
     search = Search(
         space,
@@ -95,6 +95,7 @@ def explore(
 
 
 def _world(start: ExplorerState | Simulation | Membership | int, engine: Engine) -> ExplorerState:
+    """The state that a search starts from: this one, a simulation's, or that of a new cluster of these voters."""
     match start:
         case ExplorerState():
             return start

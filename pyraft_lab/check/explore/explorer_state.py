@@ -177,7 +177,7 @@ class ExplorerState(Struct, frozen=True):
 
     @property
     def leaders(self) -> tuple[NodeId, ...]:
-        """Who leads, in whatever term."""
+        """The ids of the servers that lead, in any term."""
         return tuple(one.state.id for one in self.servers if isinstance(one.state.role, Leader))
 
     def quiet(self) -> "ExplorerState":
@@ -224,7 +224,7 @@ def _apply(engine: Engine, local: ServerState, act: Action) -> LocalStep:
 
 
 def _ask(engine: Engine, local: ServerState, act: Ask) -> LocalStep:
-    """A read begins, unless it is refused at once: then nothing has happened."""
+    """Begin a read; if the server refuses it at once, nothing has happened."""
     move = turn(engine, local, event_of(act))
     if ReadRefused(act.request) in move.facts:
         return LocalStep(local)
@@ -254,5 +254,5 @@ def written(count: int) -> bytes:
 
 
 def counted(count: int) -> bytes:
-    """The same for a search in which clients repeat commands: each client sends one, in its session."""
+    """The command of client ``count``, in its session, for a search in which clients send commands again."""
     return encode({"op": "incr", "key": "x"}, client=count, serial=1)

@@ -30,20 +30,20 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
     # What the properties ask (sim.safety.Past)
 
     def leaders_of(self, term: Term) -> Collection[NodeId]:
-        """Who was ever elected in a term."""
+        """The nodes that were elected in a term."""
         return [node for led, node in self.leaderships if led == term]
 
     def last_before(self, leader: LeaderId) -> Index:
-        """The last index that an earlier leadership had committed; 0 where none had."""
+        """The last index that earlier leaderships committed; 0 if they committed none."""
         count = bisect_left(self.by, leader)
         return self.start.index + count if count else 0
 
     def was_committed(self, last: LogId) -> bool:
-        """Whether this entry is the committed one at its index, or that is forgotten."""
+        """Whether this entry is committed at its index; also true if the committed entry there is purged."""
         return last.index < self.start.index or self.id_at(last.index) == last
 
     def agrees(self, _node: NodeId, entries: Sequence[Entry]) -> bool:
-        """Whether these entries are what was committed, as far as that is known."""
+        """Whether these entries are the committed ones; true where the committed entry is unknown."""
         return all(self._at(entry.index) in (None, entry) for entry in entries)
 
     def _at(self, index: Index) -> Entry | None:
@@ -51,7 +51,7 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
         return self.committed[place - 1] if 0 < place <= len(self.committed) else None
 
     def id_at(self, index: Index) -> LogId | None:
-        """What was committed at ``index``; ``None`` where nothing was, or it is forgotten."""
+        """The id of the committed entry at ``index``; ``None`` if there is none, or if it is purged."""
         if index == self.start.index:
             return self.start
         entry = self._at(index)
@@ -85,14 +85,14 @@ class HistoryVariables(Struct, frozen=True, cache_hash=True):
 
 
 class Judged(NamedTuple):
-    """The past with what has just happened, and the property that it violates (empty: none)."""
+    """The past after a step, and the property that the step violates (empty: none)."""
 
     history: HistoryVariables
     broken: str = ""
 
 
 def check_facts(history: HistoryVariables, facts: LocalFacts, *, one_a_term: bool = True) -> Judged:
-    """Hold what a server did against the past; ``one_a_term`` says whether a term may have one leader only."""
+    """Compare the facts of a step with the past; with ``one_a_term`` a term may have only one leader."""
     broken = ""
     for fact in facts:
         broken = broken or _violated(history, fact, one_a_term=one_a_term)

@@ -33,7 +33,7 @@ class Table(Generic[T]):
         return number
 
 
-class Fingerprints(Table[T]):
+class FingerprintTable(Table[T]):
     """Numbers values by their content, so that processes that share nothing agree; ``fresh`` are the newest ones.
 
     64 bits: among the million values that a large search has, two are alike by chance in one of 40 million searches.
@@ -66,8 +66,8 @@ class Fingerprints(Table[T]):
                 self.values[number], self.numbers[value] = value, number
 
 
-class MultisetTable(Fingerprints[tuple[int, ...]]):
-    """The same for multisets of fingerprints: their sum, which is quick to compute."""
+class MultisetTable(FingerprintTable[tuple[int, ...]]):
+    """Numbers multisets of fingerprints by their sum, which does not depend on their order."""
 
     def _fingerprint(self, value: tuple[int, ...]) -> int:
         return sum(value) & (1 << WIDE) - 1

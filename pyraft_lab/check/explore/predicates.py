@@ -14,6 +14,7 @@ from itertools import combinations
 
 from pyraft_lab.check.explore.explorer_state import ExplorerState
 from pyraft_lab.engine.state import Leader, RaftState
+from pyraft_lab.errors import ConfigError
 from pyraft_lab.sim.safety import logs_match as are_matching
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.world import World as SimulatedWorld
@@ -67,8 +68,14 @@ invariants: Mapping[str, Predicate] = {
 
 def _states(world: AnyWorld) -> tuple[RaftState, ...]:
     """The states of the servers that are up."""
-    at = world.world if isinstance(world, Simulation) else world
-    return tuple(server.state for server in at.servers)
+    match world:
+        case ExplorerState() | SimulatedWorld():
+            return tuple(server.state for server in world.servers)
+        case Simulation():
+            return tuple(server.state for server in world.world.servers)
+        case _:
+            rule = "must be a simulation, its world, or a state of the explorer; of live nodes look at the trace"
+            raise ConfigError("world", world, rule)
 
 
 def _shared(a: RaftState, b: RaftState, upto: int) -> Iterator[int]:

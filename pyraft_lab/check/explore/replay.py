@@ -34,7 +34,7 @@ from pyraft_lab.errors import PyraftError
 from pyraft_lab.machine import KeyValue
 from pyraft_lab.sim import world as simulated
 from pyraft_lab.sim.conditions import SECOND, Weather
-from pyraft_lab.sim.disk import Batch
+from pyraft_lab.sim.disk import UnsyncedWrites
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.trace.record import MessageId
 
@@ -75,7 +75,7 @@ def _local(node: simulated.Node) -> ServerState:
     )
 
 
-def _write(node: NodeId, batch: Batch) -> Write:
+def _write(node: NodeId, batch: UnsyncedWrites) -> Write:
     held = tuple(Message(node, one.dst, one.message) for one in batch.held)
     return Write(batch.commands, Stored(batch.image.vote, batch.image.log.last), held)
 

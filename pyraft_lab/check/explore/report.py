@@ -78,7 +78,9 @@ class Report(Struct, frozen=True, kw_only=True):
         """
         found = self.end or self.reached
         if found is None:
-            raise PyraftError("nothing was found that could be replayed; the report's bounds may be too narrow")
+            raise PyraftError(
+                "the search found no violation and did not reach its goal, so there is no run; widen its bounds"
+            )
         return replay(found, self.engine, self.machine)
 
 

@@ -36,7 +36,7 @@ from pyraft_lab.engine.state import Disk, RaftState
 from pyraft_lab.engine.timers import Timer, stopped_by
 from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import StorageFailed
-from pyraft_lab.sim.facts import Stopped, facts_of
+from pyraft_lab.sim.facts import Halted, facts_of
 
 
 class Message(Struct, frozen=True):
@@ -48,7 +48,7 @@ class Message(Struct, frozen=True):
 
 
 class Write(Struct, frozen=True):
-    """What one step wrote and is not durable yet, the news that it is, and the messages that wait for it."""
+    """The unsynced writes of one step, the event that reports their sync, and the messages that wait for it."""
 
     commands: tuple[StorageCommand, ...]
     stored: Stored
@@ -56,7 +56,7 @@ class Write(Struct, frozen=True):
 
 
 class ServerState(Struct, frozen=True, cache_hash=True):
-    """One server: what it thinks, what its disk would hold after a crash, what is being written, which timers run."""
+    """One server: Raft's state, the disk as a crash would leave it, the unsynced writes, and the running timers."""
 
     state: RaftState
     disk: Disk
@@ -73,7 +73,7 @@ class LocalStep(NamedTuple):
 
 
 def turn(engine: Engine, local: ServerState, event: Event) -> LocalStep:
-    """One turn of Raft; what it wrote is not durable yet."""
+    """One step of Raft and its commands; what it wrote is not durable yet."""
     step = engine.step(local.state, event)
     hands = _CommandExecutor(local, step.after)
     for command in step.commands:
@@ -100,7 +100,7 @@ def sync(engine: Engine, local: ServerState) -> LocalStep:
 
 
 def settle(engine: Engine, move: LocalStep) -> LocalStep:
-    """As if disks were instant: everything that a move wrote becomes durable, and all that follows from it."""
+    """Sync everything that a move wrote, and what follows from that, as if disks took no time."""
     while move.after.queue:
         move = join(move, sync(engine, move.after))
     return move
@@ -113,7 +113,7 @@ def restart(engine: Engine, local: ServerState) -> LocalStep:
         state = engine.start(node, local.disk, local.state.config)
     except StorageFailed as error:
         why = str(error)
-        return LocalStep(ServerState(replace(local.state, halted=why), local.disk), facts=(Stopped(node, why),))
+        return LocalStep(ServerState(replace(local.state, halted=why), local.disk), facts=(Halted(node, why),))
     return turn(engine, ServerState(state, local.disk), Boot())
 
 
@@ -161,14 +161,14 @@ class _CommandExecutor:
                 pass
 
     def local(self) -> ServerState:
-        """The server once everything is carried out."""
+        """The server after all commands."""
         return ServerState(self.state, self.before.disk, self._queue(), frozenset(self.timers))
 
     def _send(self, message: Message, *, waits: bool) -> None:
         (self.held if waits and (self.writes or self.before.queue) else self.sent).append(message)
 
     def _send_chunk(self, chunk: SendChunk) -> None:
-        """The first chunk is the whole snapshot, and always of the newest there is."""
+        """Send the newest snapshot as one chunk."""
         self._send(Message(self.state.id, chunk.dst, chunk.request(b"")), waits=False)
 
     def _queue(self) -> tuple[Write, ...]:

@@ -28,7 +28,7 @@ from pyraft_lab.check.explore.bounds import Bounds, Budget, choices, full_budget
 from pyraft_lab.check.explore.exactly_once import EXACTLY_ONCE, MakeMachine, acts_once
 from pyraft_lab.check.explore.explorer_state import Action, Deliver, ExplorerState, apply
 from pyraft_lab.check.explore.history_variables import HistoryVariables, check_facts
-from pyraft_lab.check.explore.numbering import NARROW, WIDE, Fingerprints, Memo, MultisetTable, Table, fingerprint
+from pyraft_lab.check.explore.numbering import NARROW, WIDE, FingerprintTable, Memo, MultisetTable, Table, fingerprint
 from pyraft_lab.check.explore.reads import LocalFacts
 from pyraft_lab.check.explore.server_state import Message, ServerState
 from pyraft_lab.engine.engine import Engine
@@ -96,7 +96,7 @@ class StateSpace:
         self.engine, self.bounds, self.machine = engine, bounds, machine
         self.one_a_term = engine.rules.supersedes is not supersedes_in_order
         self.nodes = [local.state.id for local in start.servers]
-        self.width = WIDE if table is Fingerprints else NARROW
+        self.width = WIDE if table is FingerprintTable else NARROW
         self.mask = (1 << self.width) - 1
         self.shifts = [self.width * place for place in range(len(self.nodes))]
         self.context_shift = self.width * len(self.nodes)
@@ -105,7 +105,7 @@ class StateSpace:
         self.servers: Table[ServerState] = table()
         self.acts: Table[Action] = table()
         self.contexts: Table[Context] = table()
-        self.multisets: Table[InFlight] = MultisetTable(()) if table is Fingerprints else Table(())
+        self.multisets: Table[InFlight] = MultisetTable(()) if table is FingerprintTable else Table(())
         self.posts, self.facts = Table[InFlight](()), Table[LocalFacts](())
         self.order = Memo(self._order)
         self.outcomes = Memo(self._outcome)

@@ -68,7 +68,7 @@ class Symmetry:
 
 
 def rename(value: Any, names: Names) -> Any:
-    """The same value in a world whose servers have other names."""
+    """The same value with every server id replaced by the one that ``names`` gives."""
     match value:
         case Config():
             return value

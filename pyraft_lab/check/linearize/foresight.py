@@ -28,7 +28,7 @@ from pyraft_lab.history import Operation
 
 
 class Outlook(Enum):
-    """What may become of a configuration."""
+    """What the answers still to come say of a half-made order."""
 
     OPEN = auto()
     """The next read may get its answer from this state, or nothing is known."""
@@ -90,7 +90,7 @@ class Foresight:
         return tuple(sorted(goals, key=lambda goal: goal.returned))
 
     def outlook(self, first: int, ahead: int, used: int, state: State) -> Outlook:
-        """What may become of a configuration; see ``search.Configuration``."""
+        """Whether the next read can still get its answer; the arguments are the fields of ``search.Configuration``."""
         if not self._is_known:
             return Outlook.OPEN
         goal = self._next_goal(first, ahead)

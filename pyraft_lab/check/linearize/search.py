@@ -52,11 +52,15 @@ GUESS = 20  # placed operations that a configuration must be ahead of another to
 
 
 class Configuration(NamedTuple):
-    """Which operations have taken effect, and the state they left."""
+    """Which operations have taken effect in a half-made order, and the state they left.
 
-    first: int  # returned operations before this one: all
-    ahead: int  # returned operation `first + i`: if bit i is set
-    used: int  # unanswered operation i: if bit i is set
+    All returned operations before number ``first`` have, and of those from there on number ``first + i`` if bit i of
+    ``ahead`` is set; of the operations without an answer number i if bit i of ``used`` is set.
+    """
+
+    first: int
+    ahead: int
+    used: int
     state: State
 
 

@@ -8,9 +8,9 @@ ENGINE = (
     CodeMutant(
         name="boots-without-its-vote",
         part="engine",
-        description="forgets at a restart to whom it gave its vote",
+        description="forgets at a restart which candidate it voted for",
         section="§5.1, Figure 2",
-        hint="one term, two requests, a restart between them",
+        hint="one term, two vote requests, and a restart between them",
         edit=Edit(
             "pyraft_lab.engine.startup:start",
             "disk=disk,",
@@ -23,7 +23,7 @@ ENGINE = (
         part="engine",
         description="starts with an empty machine although it has a snapshot",
         section="§7",
-        hint="what is neither in the log nor in the machine?",
+        hint="some entries are neither in the log nor in the machine",
         edit=Edit(
             "pyraft_lab.engine.startup:boot",
             "turn.emit(RestoreMachine(snapshot))",
@@ -47,7 +47,7 @@ ENGINE = (
     CodeMutant(
         name="leads-without-a-quorum",
         part="engine",
-        description="leads on although no majority answers",
+        description="goes on leading although no majority answers",
         section="dissertation §6.2",
         hint="clients wait for a leader that can commit nothing",
         edit=Edit(
@@ -60,7 +60,7 @@ ENGINE = (
     CodeMutant(
         name="sleeps-after-a-vote",
         part="engine",
-        description="stops its election timer when it gives its vote",
+        description="stops its election timer when it votes",
         section="§5.2",
         hint="the candidate crashes before it wins",
         edit=Edit(
@@ -72,9 +72,9 @@ ENGINE = (
     CodeMutant(
         name="obeys-late-orders",
         part="engine",
-        description="campaigns on an order of a transfer that has failed since",
+        description="campaigns on the order of a transfer that has failed meanwhile",
         section="dissertation §3.10, §6.4.1",
-        hint="the leader goes on, and trusts its lease again",
+        hint="the leader goes on, and relies on its lease again",
         edit=Edit(
             "pyraft_lab.engine.election:on_timeout_now",
             "if message.last in (None, turn.log.last):",
@@ -85,9 +85,9 @@ ENGINE = (
     CodeMutant(
         name="breaks-its-own-lease",
         part="engine",
-        description="counts its own vote although it has just heard a leader",
+        description="counts its own vote although it has just heard from a leader",
         section="dissertation §4.2.3, §6.4.1",
-        hint="the promise of a lease binds the candidate too",
+        hint="the vote lease binds the candidate, too",
         edit=Edit(
             "pyraft_lab.engine.election:_start_election",
             "has_heard_leader(turn.state) and not transfer",
@@ -98,9 +98,9 @@ ENGINE = (
     CodeMutant(
         name="forgets-waiting-reads",
         part="engine",
-        description="does not answer its reads when it is deposed",
+        description="does not answer its open reads when it is deposed",
         section="§8",
-        hint="who tells the client to ask somebody else?",
+        hint="the client waits for an answer that never comes",
         edit=Edit(
             "pyraft_lab.engine.election:_stop_leading",
             "if waiting:",
@@ -111,7 +111,7 @@ ENGINE = (
     CodeMutant(
         name="gives-up-at-once",
         part="engine",
-        description="sends what was lost never again",
+        description="never sends a lost message again",
         section="§5.3",
         hint="followers may be slow, run slowly, or packets may be lost",
         edit=Edit(
@@ -162,7 +162,7 @@ ENGINE = (
     CodeMutant(
         name="snapshots-the-future",
         part="engine",
-        description="puts its present membership into a snapshot of the past",
+        description="puts its newest membership into a snapshot of earlier entries",
         section="§7",
         hint="a change of voters that is not committed yet",
         edit=Edit(
@@ -177,7 +177,7 @@ ENGINE = (
         part="engine",
         description="keeps entries after a snapshot that do not follow it",
         section="§7",
-        hint="they were another leader's",
+        hint="those entries were another leader's",
         edit=Edit(
             "pyraft_lab.engine.log:Log.purge",
             "if not self.has(upto) or upto == self.last:",
@@ -188,9 +188,9 @@ ENGINE = (
     CodeMutant(
         name="asks-before-it-reads",
         part="engine",
-        description="takes the answers to an earlier round for a read",
+        description="serves a read by the answers to an earlier round",
         section="§8, dissertation §6.4",
-        hint="they may have been sent before a later leader wrote",
+        hint="those answers may have been sent before a later leader wrote",
         edit=Edit(
             "pyraft_lab.engine.requests:_read_by_index",
             "        round = turn.leader.round\n    else",
@@ -201,7 +201,7 @@ ENGINE = (
     CodeMutant(
         name="transfers-for-ever",
         part="engine",
-        description="waits for a transfer without an end",
+        description="waits for a transfer without a limit",
         section="dissertation §3.10",
         hint="the target is down, and clients are refused",
         edit=Edit(
@@ -244,7 +244,7 @@ MACHINE = (
         part="machine",
         description="answers a read before it has applied what the read must see",
         section="§8",
-        hint="the index is known, the state is not there yet",
+        hint="the index is known, but the machine has not got there",
         edit=Edit(
             "pyraft_lab.pending_requests:_serve",
             "if read.at.index <= pending.applied]",
@@ -272,7 +272,7 @@ STORAGE = (
         part="storage",
         description="reads rows without comparing their checksums",
         section="§5.1",
-        hint="a bit flips",
+        hint="one bit on the disk changes",
         edit=Edit(
             "pyraft_lab.storage.database:_read",
             "if not isinstance(body, bytes) or crc32(body) != checksum:",
@@ -285,7 +285,7 @@ STORAGE = (
         part="storage",
         description="does not notice that the end of the log is missing",
         section="§5.1",
-        hint="an acknowledged entry is gone",
+        hint="an acknowledged entry is lost",
         edit=Edit(
             "pyraft_lab.storage.database:_contents",
             'elif _pragma(database, "user_version") > 1:',
@@ -296,7 +296,7 @@ STORAGE = (
     CodeMutant(
         name="swaps-snapshots",
         part="storage",
-        description="takes the snapshot before the newest for the stored one",
+        description="reads the snapshot before the newest one in place of it",
         section="§7",
         hint="a transfer reads the other one",
         edit=Edit(
@@ -309,9 +309,9 @@ STORAGE = (
     CodeMutant(
         name="appends-repeated-chunks",
         part="storage",
-        description="writes a chunk that arrives again after the others",
+        description="appends a chunk that arrives twice, instead of replacing it",
         section="§7",
-        hint="the snapshot is longer than it should be",
+        hint="the snapshot becomes longer than it should be",
         edit=Edit(
             "pyraft_lab.storage.snapshots:SnapshotFiles.collect",
             "file.truncate(offset)",
@@ -322,9 +322,9 @@ STORAGE = (
     CodeMutant(
         name="publishes-unsynced",
         part="storage",
-        description="gives a snapshot its name before its bytes are on the disk",
+        description="names a snapshot file before its bytes are on the disk",
         section="§5.1, §7",
-        hint="a loss of power after the log was purged",
+        hint="a power failure after the log was purged",
         edit=Edit(
             "pyraft_lab.storage.snapshots:SnapshotFiles.finish",
             "os.fsync(file.fileno())",
@@ -339,7 +339,7 @@ CLIENT = (
         part="client",
         description="repeats a command under another serial",
         section="§8, dissertation §6.3",
-        hint="the first one may have been applied",
+        hint="the first attempt may have been applied",
         edit=Edit(
             "pyraft_lab.client.machine:_release",
             "_change(turn, batch, request=None, is_uncertain=True)",
@@ -350,7 +350,7 @@ CLIENT = (
     CodeMutant(
         name="uses-a-serial-twice",
         part="client",
-        description="now and then gives two commands the same serial",
+        description="sometimes gives two commands the same serial",
         section="§8, dissertation §6.3",
         hint="the second gets the first one's answer, and is not applied",
         edit=Edit(
@@ -367,7 +367,7 @@ DRIVER = (
         part="driver",
         description="sends promises while the disk is still writing them",
         section="§5.1",
-        hint="a loss of power after the answer",
+        hint="a power failure after the answer",
         edit=Edit(
             "pyraft_lab.runtime.driver:Driver._send",
             "self.disk.after(lambda: self._queue_message(dst, envelope, received))",
@@ -378,7 +378,7 @@ DRIVER = (
     CodeMutant(
         name="reports-before-it-syncs",
         part="driver",
-        description="tells the engine that entries are on disk when they are on their way",
+        description="tells the engine that entries are on disk while they are still being written",
         section="dissertation §10.2.1",
         hint="the leader counts its own copy",
         edit=Edit(
@@ -391,7 +391,7 @@ DRIVER = (
     CodeMutant(
         name="trusts-its-loop",
         part="driver",
-        description="asks its event loop, and not the clock, whether a lease is over",
+        description="asks its event loop, and not the clock, whether a lease has expired",
         section="dissertation §6.4.1",
         hint="a process that was stopped for a while",
         edit=Edit(

@@ -193,7 +193,7 @@ def _middle(nodes: Iterable[NodeId], matched: Mapping[NodeId, Index]) -> Index:
 
 
 def _commit(state: RaftState, index: Index) -> Index:
-    """The right rule for an index that was wrongly counted."""
+    """Raft's check of the entry's term, for a commit index that was counted wrongly."""
     at = state.log.id_at(index)
     own = at is not None and at.leader == (state.vote.term, state.vote.node)
     return max(index, state.committed) if own else state.committed
@@ -308,7 +308,7 @@ class WithoutSessions(Sessions):
         return super()._once(index, sealed)
 
     def outcome(self, _client: int, _serial: int) -> Answer | None:
-        """It remembers no answer."""
+        """Always ``None``: no answer of a session is kept."""
         return None
 
 

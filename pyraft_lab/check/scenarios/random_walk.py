@@ -94,7 +94,7 @@ class Walker:
         return chance(self.sim.seed, PURPOSE, 0, self.drawn)
 
     def choose(self, of: Sequence[Pending]) -> Pending:
-        """One of them."""
+        """A random one of ``things``."""
         return of[int(self.draw() * len(of))]
 
     def run(self) -> None:

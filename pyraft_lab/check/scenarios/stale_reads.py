@@ -89,7 +89,7 @@ def divided(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[No
 
 
 def restarted(sim: Simulation, leader: NodeId, rival: NodeId, friends: Sequence[NodeId]) -> None:
-    """The same, and the others restart, so they lose what is not on disk."""
+    """The leader is cut off, and the other servers restart, so they lose what is not on disk."""
     cut_off(sim, leader, rival, friends)
     for friend in friends:
         sim.crash(friend)

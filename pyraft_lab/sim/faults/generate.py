@@ -64,7 +64,7 @@ class Random:
         return round(low + (high - low) * max(luck, 0.0), 3)
 
     def choose(self, things: Sequence[T]) -> T:
-        """One of them."""
+        """A random one of ``things``."""
         return things[int(self.fraction() * len(things))]
 
     def shuffled(self, things: Sequence[T]) -> list[T]:

@@ -72,7 +72,7 @@ class Storm(TimedFault, frozen=True, kw_only=True):
         return given(self, without=("at", "lasts"))
 
     def check(self, where: str) -> None:
-        """It is weather."""
+        """Raise ``ConfigError`` unless the storm's settings are valid weather."""
         super().check(where)
         _changed(Weather(), where, self.changes).validated()
 
@@ -219,7 +219,7 @@ class Disk(TimedFault, frozen=True, kw_only=True):
     lying: bool = False
 
     def check(self, where: str) -> None:
-        """It is as slow as usual, or slower."""
+        """Raise ``ConfigError`` unless the disk is slowed by a factor of at least 1."""
         super().check(where)
         at_least(f"{where}.slow", self.slow, 1)
         at_least(f"{where}.corrupt", self.corrupt, 0)
@@ -256,7 +256,7 @@ class Members(Fault, frozen=True, kw_only=True):
         """Raise ``ConfigError`` if there are no voters."""
         super().check(where)
         if not self.voters:
-            raise ConfigError(f"{where}.voters", self.voters, "must name somebody")
+            raise ConfigError(f"{where}.voters", self.voters, "must name at least one node")
 
 
 class Learners(Fault, frozen=True, kw_only=True):
@@ -269,7 +269,7 @@ class Learners(Fault, frozen=True, kw_only=True):
         """Raise ``ConfigError`` if it names no server."""
         super().check(where)
         if not self.nodes:
-            raise ConfigError(f"{where}.nodes", self.nodes, "must name somebody")
+            raise ConfigError(f"{where}.nodes", self.nodes, "must name at least one node")
 
 
 NetworkFault = Storm | Partition | Isolate | Cut | Hold | Late
@@ -355,7 +355,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def checked(faults: Iterable[AnyFault], field: str = "faults") -> tuple[AnyFault, ...]:
-    """These faults, each of which can be; ``ConfigError`` where one cannot."""
+    """These faults; raises ``ConfigError`` for the first that is not possible."""
     if isinstance(faults, (str, bytes, Mapping)) or not isinstance(faults, Iterable):
         raise ConfigError(field, faults, "must be a list of faults, such as Crash(at=1.0, node=1)")
     found = tuple(faults)

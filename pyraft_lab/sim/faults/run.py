@@ -85,6 +85,7 @@ class PlanRun:
                 return None if victim is None else self._break_node(fault, victim)
 
     def _disturb(self, fault: faults.NetworkFault) -> Act | None:
+        """Begin a fault of the network; returns what ends it, or ``None`` if nothing has to."""
         match fault:
             case faults.Storm():
                 self._storms.append(fault)

@@ -217,7 +217,7 @@ def _granted(step: Step, candidate: NodeId, request: CandidateMessage) -> Explai
 
 
 def comparison(candidate: NodeId, theirs: LogId, own: LogId) -> str:
-    """Whose log is at least as up-to-date (§5.4.1): both ends, and what decides between them."""
+    """Compare a candidate's log with the voter's (§5.4.1): the ends of both, and what decides between them."""
     if theirs == own:
         return f"both logs end with {entry_name(own)}" if own.index else "both logs are empty"
     decisive = "the later term" if theirs.leader != own.leader else "in the same term the longer log"

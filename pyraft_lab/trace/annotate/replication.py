@@ -350,7 +350,7 @@ def append_refused(step: Step, peer: NodeId, answer: AppendRefused) -> Remarks:
 
 
 def _instead(answer: AppendRefused) -> str:
-    """What a follower has in place of what it lacks, as far as its hint tells."""
+    """What a follower has in place of the entry that it lacks, as far as its hint says."""
     lacks, offered = entry_name(answer.prev), answer.hint
     if offered.index == answer.prev.index:
         return f"has {entry_name(offered)} and not {lacks}"
