@@ -18,6 +18,8 @@ from operator import index as as_int
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
+import msgspec
+
 from pyraft_lab.errors import ConfigError, EmptyMembership
 
 T = TypeVar("T")
@@ -46,6 +48,18 @@ def _as_int(value: Any) -> int | None:
         return as_int(value)
     except TypeError:
         return None
+
+
+def from_json(text: str | bytes, kind: type[T]) -> T:
+    """A value of ``kind`` from JSON that others wrote; ``msgspec.MsgspecError`` if it is none, however deeply nested.
+
+    >>> from_json('{"node": [1, 2]}', dict)
+    {'node': [1, 2]}
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (RecursionError, UnicodeError) as wrong:
+        raise msgspec.DecodeError(str(wrong)) from None
 
 
 def node_id(field: str, value: object) -> int:

@@ -306,8 +306,8 @@ def load(text: str) -> Load:
 
 def _object(text: str, example: str) -> dict[str, Any]:
     try:
-        told = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+        told = arguments.from_json(text, object)
+    except msgspec.MsgspecError:
         told = None
     if not isinstance(told, dict):
         raise Refused(f"{shown(text)} is not a JSON object such as {example}")

@@ -32,18 +32,24 @@ from pyraft_lab.sim.disk import DiskFaults
 from pyraft_lab.sim.faults.generate import run_with_faults
 from pyraft_lab.sim.faults.plan import AnyFault, Crash, Drift, Partition, Pause, Plan, Skew
 from pyraft_lab.sim.faults.run import run_plan
+from pyraft_lab.sim.safety import Safety
 from pyraft_lab.sim.simulation import Simulation
 from pyraft_lab.sim.workload import Load
 from pyraft_lab.sim.world import Call, Query
-from tests.absurd import INF, NAN, NO_CHANGE, NO_FLAG, NO_ID, NO_INDEX, NO_MEMBERS, NO_NUMBER, NO_POLICY, NO_TIME
-
-
-def nested(levels: int) -> Any:
-    value: Any = []
-    for _ in range(levels):
-        value = [value]
-    return value
-
+from tests.absurd import (
+    DEEP,
+    INF,
+    NAN,
+    NO_CHANGE,
+    NO_FLAG,
+    NO_ID,
+    NO_INDEX,
+    NO_MEMBERS,
+    NO_NUMBER,
+    NO_POLICY,
+    NO_TIME,
+    nested,
+)
 
 PUT = {"op": "put", "key": "x", "value": 1}
 NO_ID_OR_NONE = tuple(value for value in NO_ID if value is not None)
@@ -227,6 +233,7 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "machine": (None, "KeyValue", 5, int, dict, lambda: 3, lambda: None, lambda: KeyValue, KeyValue()),
     "engine": (3, "raft", {}, Engine, RAFT),
     "weather": ("x", {}, Weather, Weather(loss=NAN)),
+    "checks": (5, NAN, "Safety", [3], {"one": 1}, [None], DEEP, range(10**12), [Safety]),
     "initialize": NO_FLAG,
     "record": ("x", None, 1.5, -1),
 }
