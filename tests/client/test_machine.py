@@ -148,7 +148,7 @@ def test_the_only_node_is_asked_again_although_it_was_silent() -> None:
     assert world.result(call) == [1]
 
 
-def test_batches_behind_a_refused_one_go_together_once_it_is_applied() -> None:
+def test_batches_after_a_refused_one_go_together_once_it_is_applied() -> None:
     world = opened(limits=Limits(batches=5, commands=1))
     calls = [world.write(word) for word in "abcde"]
     world.happen(Failed(world.wire.pop(0).request, NotLeader(None)))

@@ -251,4 +251,4 @@ async def test_a_slow_commit_is_acknowledged_once_and_the_log_holds_it_once() ->
         await asyncio.sleep(0.5)
         cluster.thaw()
         assert await writing == 2
-        assert cluster.metrics[leader].last_log.index <= before + 2, "the command, and a new leader's blank"
+        assert cluster.metrics[leader].last_log.index <= before + 2, "the command, and a new leader's no-op"
