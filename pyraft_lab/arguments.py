@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from pyraft_lab.errors import ConfigError, EmptyMembership
+from pyraft_lab.errors import ConfigError, EmptyMembership, shown
 
 T = TypeVar("T")
 LARGEST = 2**53 - 1
@@ -256,6 +256,13 @@ def fitting(field: str, value: T, face: type, *, advice: str = "") -> T:
             field, value, f"must be a {face.__name__}, and has no {', '.join(missing)}{advice and f'; {advice}'}"
         )
     return value
+
+
+def named_functions(field: str, table: object) -> dict[str, Callable[..., Any]]:
+    """A map from names to functions."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(field, table, "must map names to functions")
+    return {text(field, name): function(f"{field}[{shown(name)}]", one) for name, one in table.items()}
 
 
 def instance(field: str, value: T, kind: type[T]) -> T:
