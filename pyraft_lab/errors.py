@@ -109,7 +109,7 @@ class UnknownNode(PyraftError, LookupError):
 
     def __init__(self, node: object, known: Iterable[int]) -> None:
         self.node, self.known = node, tuple(sorted(known))
-        super().__init__(f"there is no node {node!r}; known are {', '.join(map(str, self.known)) or 'none'}")
+        super().__init__(f"there is no node {shown(node)}; known are {', '.join(map(str, self.known)) or 'none'}")
 
 
 class NotLeader(PyraftError):

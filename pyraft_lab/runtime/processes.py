@@ -21,7 +21,7 @@ import msgspec
 from pyraft_lab.arguments import flag, node_id, seconds
 from pyraft_lab.engine.membership import ChangeLike, as_change
 from pyraft_lab.engine.types import NodeId
-from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode
+from pyraft_lab.errors import ConfigError, PyraftError, Timeout, UnknownNode, shown
 from pyraft_lab.network.address import Address
 from pyraft_lab.network.company import TOPIC, NameClaim
 from pyraft_lab.network.fault_control import publish
@@ -253,7 +253,7 @@ class ProcessCluster(Cluster):
 
     def raft(self, node: NodeId) -> NoReturn:
         """Not available: the handle is in the node's process."""
-        _refuse(f"raft({node})", "use cluster.client, cluster.metrics or the cluster's own methods")
+        _refuse(f"raft({shown(node)})", "use cluster.client, cluster.metrics or the cluster's own methods")
 
     @property
     def gate(self) -> NoReturn:

@@ -24,7 +24,11 @@ ROUNDS = 1000
 
 def now() -> float:
     """Seconds that never go back and, if the system has such a clock, include the time the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    if sys.platform == "darwin":  # where time.monotonic() stands still during sleep
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+    return time.monotonic()
 
 
 class Running(NamedTuple):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, fields, replace
 
+from pyraft_lab.arguments import from_json
 from pyraft_lab.engine.commands import (
     Append,
     Command,
@@ -255,8 +256,8 @@ class About(Struct):
 def _read_lines(path: Path) -> tuple[About, list[bytes]]:
     first, *lines = path.read_bytes().split(b"\n")
     try:
-        about = msgspec.json.decode(first, type=About)
-    except (msgspec.MsgspecError, ValueError):
+        about = from_json(first, About)
+    except msgspec.MsgspecError:
         about = About()
     if about.format != FORMAT:
         raise PyraftError(f"{path} is not a trace file: its first line should name {FORMAT!r}")

@@ -183,11 +183,10 @@ def stopped(process: "subprocess.Popen[str]", number: signal.Signals, code: int)
     assert process.wait(30) == code
 
 
-@pytest.mark.skipif(broker.mosquitto() is None, reason="mosquitto is not installed")
 def test_a_broker_that_stands_still_is_said_within_the_deadline_and_stops_nobody_from_leaving(
     start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with broker.start(kind="mosquitto") as its:
+    with broker.start() as its:
         node = start("node", "--broker", its.url, "--id", "1", "--data", str(tmp_path / "1"), "--init")
         assert main(["client", "--broker", its.url, "--timeout", "60", "put", "x", "1"]) == 0
         paused(its, signal.SIGSTOP)
