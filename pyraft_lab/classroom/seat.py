@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -20,8 +21,10 @@ from pyraft_lab.runtime.room import Playing, SeatPlayer
 from pyraft_lab.runtime.rpc import AddLearner, ChangeMembership
 
 log = logging.getLogger(__name__)
-ECHO_TIMEOUT = 2.0
-"""Seconds that a message to the room may take to come back."""
+ECHO_TIMEOUT = 10.0
+"""Seconds that a message to the room may take to come back; a machine on which a class opens tabs is slow."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
+"""Seconds before a refused membership change is asked for again: a random time, longer after each refusal."""
 
 
 class RoomAddress(Struct, frozen=True, kw_only=True):
@@ -30,6 +33,8 @@ class RoomAddress(Struct, frozen=True, kw_only=True):
     broker: str
     cluster: str
     certificates: Certificates | None = None
+    timeout: float = 5.0
+    """Seconds that the broker may take to answer."""
 
     @property
     def account(self) -> str | None:
@@ -80,6 +85,7 @@ async def take_seat(
             data=None if disk is None else disk / str(me),
             initial_voters=() if here else (me,),
             certificates=place.certificates,
+            timeout=place.timeout,
             accepts_faults=True,
         )
         remote.publish_playing(me, Playing(by_hand=False))
@@ -142,12 +148,15 @@ def _members(remote: Remote) -> AbstractSet[NodeId]:
 
 
 async def _insist(remote: Remote, question: AddLearner | ChangeMembership) -> None:
+    """Ask until it is done: one change at a time is possible, and a whole class may be asking."""
+    longest = SHORTEST_PAUSE
     while True:
         try:
             await remote.ask_leader(question, seconds=10.0)
         except PyraftError as failed:
             log.info("%s; trying again", failed)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(random.uniform(SHORTEST_PAUSE, longest))
+            longest = min(2 * longest, LONGEST_PAUSE)
         else:
             return
 

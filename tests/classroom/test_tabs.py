@@ -35,7 +35,7 @@ class Tab:
             self.labs.append(told)
 
 async def until(fact):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not fact():
             await asyncio.sleep(0.02)
 
@@ -94,6 +94,26 @@ async def main():
 asyncio.run(main())
 """
     assert told(script) == ["False leader", "True"]
+
+
+def test_the_room_is_followed_only_while_the_learner_looks_at_it() -> None:
+    script = """
+async def main():
+    ann = Tab("ann")
+    opened = lambda: [one["type"] for one in ann.labs].count("open")
+    await until(lambda: opened() == 1)
+    before = len(SESSIONS)
+    ann.seat.look(False)
+    await until(lambda: len(SESSIONS) == before - 1)
+    ann.seat.look(True)
+    await until(lambda: opened() == 2)
+    print(len(SESSIONS) - before, sheet(ann)["role"])
+    ann.seat.leave()
+    await ann.task
+
+asyncio.run(main())
+"""
+    assert told(script) == ["0 leader"]
 
 
 def get(url: str) -> bytes:
