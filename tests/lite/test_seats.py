@@ -13,7 +13,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -169,9 +171,29 @@ def context(tmp_path: Path) -> Iterator[Any]:
         browser.close()
 
 
-def ended(process: "subprocess.Popen[str]") -> None:
-    process.terminate()
-    process.communicate(timeout=SOON)
+@dataclass
+class Class:
+    """A room with learners in tabs, and others in terminals; the last of these plays by hand."""
+
+    teacher: "subprocess.Popen[str]"
+    watch: Watch
+    others: list[NodeId]
+    tabs: list[Tab]
+
+    @property
+    def everybody(self) -> set[NodeId]:
+        return {*self.others, *(tab.node for tab in self.tabs)}
+
+    def until_all_vote(self) -> None:
+        self.watch.until(lambda: self.watch.voters == self.everybody)
+
+    def transfer(self, node: NodeId) -> None:
+        """The teacher makes this node the leader; a bot that leaves, or a change, may come between."""
+        end = time.monotonic() + SOON
+        while self.watch.leader != node:
+            assert time.monotonic() < end
+            order(self.teacher, f"transfer {node}")
+            time.sleep(1)
 
 
 def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any) -> None:
@@ -180,80 +202,85 @@ def test_a_class_in_tabs_and_terminals_is_one_cluster(start: Start, context: Any
     link = until(teacher, "seats in browser tabs").rpartition(" ")[2]
     broker = json.loads(urllib.request.urlopen(f"{link}room.json").read())["broker"]
     until(teacher, "seats in a terminal")
-    watch = Watch(broker)
     processes = [start("join", "room7", "--broker", broker, *more) for more in ((), (), ("--by-hand",))]
     others = [int(until(one, "you are node").rpartition(" ")[2]) for one in processes]
+    marks: list[str] = []
+    Thread(target=play, args=(processes[-1], marks), daemon=True).start()
     tabs = [Tab(context.new_page(), link).join(f"learner {number}", looks=number == 0) for number in range(TABS)]
-    by_node = {tab.node: tab for tab in tabs}
-    watch.until(lambda: watch.voters == {*others} | by_node.keys())
-    looking, *rest = tabs
-    looking.page.wait_for_selector("#lab svg[role]")
+    room = Class(teacher, Watch(broker), others, tabs)
+    room.until_all_vote()
+    tabs[0].page.wait_for_selector("#lab svg[role]")
     (site.ROOT / "artefacts").mkdir(exist_ok=True)
-    looking.page.screenshot(path=site.ROOT / "artefacts" / "seat.png", full_page=True)
-
+    tabs[0].page.screenshot(path=site.ROOT / "artefacts" / "seat.png", full_page=True)
     assert order(teacher, "write y 1") == "y is 1, on a majority of disks"
-    answer_the_first_question(processes[-1])
+    room.watch.until(lambda: bool(marks))
 
-    # A tab leads; hidden, it makes way
-    transfer(teacher, watch, rest[0].node)
-    rest[0].says("leader")
-    rest[0].page.evaluate(HIDE, "hidden")
-    watch.until(lambda: watch.leader not in {None, rest[0].node})
-    rest[0].page.evaluate(HIDE, "")
+    a_hidden_leader_makes_way(room)
+    a_partition_heals(room)
+    a_joint_change_has_tabs_on_both_sides(room)
+    a_reloaded_tab_is_new_and_a_closed_one_leaves(room)
 
-    # A partition: the larger part goes on, the smaller one catches up after `heal`
-    transfer(teacher, watch, looking.node)
-    smaller = {looking.node, others[-1]}  # the player by hand answers no vote request in time
-    larger = watch.voters - smaller
-    told = order(teacher, f"partition {listed(smaller)} {listed(larger)}")
+    for process in [*processes, teacher]:
+        process.terminate()
+        process.wait(SOON)
+    assert teacher.returncode == 0
+    room.watch.close()
+
+
+def a_hidden_leader_makes_way(room: Class) -> None:
+    tab = room.tabs[1]
+    room.transfer(tab.node)
+    tab.says("leader")
+    tab.page.evaluate(HIDE, "hidden")
+    room.watch.until(lambda: room.watch.leader not in {None, tab.node})
+    tab.page.evaluate(HIDE, "")
+
+
+def a_partition_heals(room: Class) -> None:
+    """The larger part goes on without the leader, a tab; the smaller one catches up after ``heal``."""
+    watch, alone = room.watch, room.tabs[0].node
+    room.transfer(alone)
+    smaller = {alone, room.others[-1]}
+    larger = room.everybody - smaller
+    told = order(room.teacher, f"partition {listed(smaller)} {listed(larger)}")
     assert "applied by" in told, told
     assert "not by" not in told, told
     watch.until(lambda: watch.leader in larger)
-    assert order(teacher, "write x 1") == "x is 1, on a majority of disks"
+    assert order(room.teacher, "write x 1") == "x is 1, on a majority of disks"
     written = watch.metrics[watch.leader or 0].committed
-    assert watch.metrics[looking.node].committed < written
-    assert order(teacher, "heal").startswith("no link faults; applied by")
-    watch.until(lambda: all(watch.metrics[node].committed >= written for node in smaller | larger))
-
-    # A joint change with tabs on both sides
-    kept = {*others} | {tab.node for tab in tabs[: len(tabs) // 2 + 1]}
-    watch.change(ReplaceVoters(frozenset(kept)), retain=True)
-    watch.until(lambda: watch.voters == kept)
-    tabs[-1].says("learner")
-    watch.change(AddVoters(frozenset(by_node)))
-    watch.until(lambda: watch.voters == {*others} | by_node.keys())
-
-    # A reloaded tab has forgotten its votes: it is somebody else; a closed one leaves
-    before = rest[0].node
-    rest[0].page.reload()
-    assert rest[0].join("learner again", looks=False).node > max(by_node)
-    rest[1].page.close()
-    watch.until(lambda: watch.voters == ({*others} | by_node.keys() | {rest[0].node}) - {before, rest[1].node})
-
-    for process in [*processes, teacher]:
-        ended(process)
-    assert teacher.returncode == 0
-    watch.close()
+    assert watch.metrics[alone].committed < written
+    assert order(room.teacher, "heal").startswith("no link faults; applied by")
+    watch.until(lambda: all(watch.metrics[node].committed >= written for node in room.everybody))
 
 
-def transfer(teacher: "subprocess.Popen[str]", watch: Watch, node: NodeId) -> None:
-    """The teacher makes this node the leader; a bot that leaves, or a change, may come between."""
-    end = time.monotonic() + SOON
-    while watch.leader != node:
-        assert time.monotonic() < end
-        order(teacher, f"transfer {node}")
-        time.sleep(1)
+def a_joint_change_has_tabs_on_both_sides(room: Class) -> None:
+    kept = room.everybody - {tab.node for tab in room.tabs[len(room.tabs) // 2 + 1 :]}
+    room.watch.change(ReplaceVoters(frozenset(kept)), retain=True)
+    room.watch.until(lambda: room.watch.voters == kept)
+    room.tabs[-1].says("learner")
+    room.watch.change(AddVoters(frozenset(room.everybody)))
+    room.until_all_vote()
 
 
-def answer_the_first_question(learner: "subprocess.Popen[str]") -> None:
-    """Give the first answer of the first question, whatever it is about."""
+def a_reloaded_tab_is_new_and_a_closed_one_leaves(room: Class) -> None:
+    """Its disk is gone with its page, and so are its votes: under its old number it could vote twice."""
+    before = room.everybody
+    again = room.tabs[1]
+    again.page.reload()
+    assert again.join("learner again", looks=False).node > max(before)
+    room.tabs.pop().page.close()
+    room.until_all_vote()
+
+
+def play(learner: "subprocess.Popen[str]", marks: list[str]) -> None:
+    """Give the first answer to every question, and collect the marks; until the learner leaves."""
     assert learner.stdout is not None
-    lines = map(str.strip, learner.stdout)
-    next(filter(None, lines))
-    while next(lines):
-        pass  # its facts, up to the empty line before the choices
-    say(learner, next(lines).split()[0])
-    next(line for line in lines if line.startswith(("✓", "✗", "The node has moved on")))
+    before = ""
+    for line in learner.stdout:
+        if line.startswith("  ") and not before.strip():  # the first choice: an empty line divides it from the question
+            say(learner, line.split()[0])
+        marks += [line] if line[0] in "✓✗" else []
+        before = line
 
 
 def listed(nodes: set[NodeId]) -> str:
