@@ -341,3 +341,8 @@ class Panicked(Fatal):
     def __init__(self, what: str) -> None:
         self.what = what
         super().__init__(f"the node panicked: {what}; it has stopped")
+
+
+def first_error(ended: BaseException) -> BaseException:
+    """The error itself; of a group, which tasks that fail together raise, the first one in it."""
+    return first_error(ended.exceptions[0]) if isinstance(ended, BaseExceptionGroup) else ended

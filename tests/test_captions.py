@@ -154,7 +154,7 @@ def same_end_other_start(figure: Figure, _: "re.Match[str]") -> bool:
 
 def committed_a_noop(figure: Figure, match: "re.Match[str]") -> bool:
     one, term, other = int(match[1]), int(match[2]), int(match[3])
-    places = [at for at, entry in figure.logs[one].items() if (entry.term, entry.what) == (term, "blank")]
+    places = [at for at, entry in figure.logs[one].items() if (entry.term, entry.what) == (term, "no-op")]
     return (
         any(figure.logs[one][at].is_committed for at in places)
         and figure.leads(other)
@@ -274,7 +274,7 @@ def all_caught_up(figure: Figure, _: "re.Match[str]") -> bool:
 
 
 def begins_with_members(figure: Figure, _: "re.Match[str]") -> bool:
-    return all(log[1].what.startswith("{") and log[2].what == "blank" for log in figure.logs.values())
+    return all(log[1].what.startswith("{") and log[2].what == "no-op" for log in figure.logs.values())
 
 
 CLAIMS: Mapping[str, Check] = {

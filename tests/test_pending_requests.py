@@ -75,7 +75,7 @@ def test_another_entry_at_its_index_leaves_the_outcome_unknown() -> None:
     assert pending.waiting == ()
 
 
-def test_truncation_ends_the_waiting_behind_it_only() -> None:
+def test_truncation_ends_the_waiting_after_it_only() -> None:
     pending, outcomes = waiting(10, 11, 12, first=5).after(Truncate(5))
     assert [one.request for one in outcomes] == [11, 12]
     assert pending.waiting == (10,)

@@ -36,7 +36,7 @@ def _moment(seed: int, within: float) -> float:
     return Random(seed).uniform(0.0, within)
 
 
-def after_a_division(seed: int) -> str:
+def after_a_partition(seed: int) -> str:
     """Which entries are in every log after a partition: nine of a lonely leader, or one of the next leader."""
     sim = led(seed, 5)
     old = leader_of(sim)
@@ -129,7 +129,7 @@ MORE: Mapping[str, PredictionText] = {
             question="A leader that is cut off appends nine entries. The others elect a leader, which appends one "
             "and commits it. The network heals. Which entries are in the logs in the end?",
             choices=("the nine", "the one", "all ten"),
-            scored_by=after_a_division,
+            scored_by=after_a_partition,
             section="A leader never changes its own log; followers take it over, whatever they had (§5.3, Figure 3).",
             hints=("Which of the entries may a client already have been told about?",),
             seeds=24,

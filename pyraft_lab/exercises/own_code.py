@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from textwrap import dedent
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from pyraft_lab.engine import rules as raft_rules
 from pyraft_lab.engine.consult import RULE_NAMES
@@ -146,11 +146,6 @@ def source_of(function: Any) -> str:
         return dedent(inspect.getsource(inner))
     except (OSError, TypeError):
         raise NoRule("the source of this function is not at hand; define it in a cell of its own with def") from None
-
-
-def table_from(base: Rules, sources: Mapping[str, str]) -> Rules:
-    """A table with the rules of these sources in it."""
-    return replace(base, **{name: rule_from(name, source) for name, source in sources.items()})
 
 
 def sources_of(rules: Rules, base: Rules) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Multiple choice: every wrong answer names the misconception behind it."""
+"""Multiple choice: every wrong answer names its misconception."""
 
 from collections.abc import Container
 from typing import Any, ClassVar

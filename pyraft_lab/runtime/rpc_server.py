@@ -52,7 +52,7 @@ async def serve_rpc(raft: Raft, network: MqttNetwork) -> None:
         server = RpcServer(raft, group.create_task)
         async with MqttSession(
             network,
-            f"{raft.id}-desk",
+            f"{raft.id}-rpc",
             topics=[f"{raft.id}/ask/+"],
             deliver=server.on_call,
             will=f"{raft.id}/status",

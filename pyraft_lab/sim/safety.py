@@ -50,7 +50,7 @@ NOTHING_IMPOSSIBLE = "nothing impossible"
 ONE_VOTE_A_TERM = "one vote a term"
 DURABLE_BEFORE_ANSWER = "durable before answer"
 COMMIT_IS_BACKED = "commit is backed"
-HONEST_DISK = "honest disk"
+DISK_MATCHES_STATE = "disk matches state"
 
 _PROMISES = (AppendAccepted, VoteResponse)
 """The messages that may only leave when their promise is on disk."""
@@ -189,17 +189,11 @@ class Safety:
         votes[voter, vote.term] = (vote, event)
 
     def _promises(self, event: EventId, flight: Flight, world: World) -> Broken:
-        disk, message = world.nodes[flight.src].synced, flight.message
-        match message:
-            case VoteResponse(granted=True, asked=asked):
-                if not _has_vote(disk, asked):
-                    yield DURABLE_BEFORE_ANSWER, _unsaved_vote(flight.src, asked, disk)
-                yield from self._vote_once(event, flight.src, asked, world)
-            case AppendAccepted(matched=matched):
-                if not has_entry(disk, matched):
-                    yield DURABLE_BEFORE_ANSWER, f"n{flight.src} acknowledges {in_words(matched)}, which its disk lacks"
-            case _:
-                pass
+        broken = unkept_promise(flight.src, world.nodes[flight.src].synced, flight.message)
+        if broken is not None:
+            yield broken
+        if type(flight.message) is VoteResponse and flight.message.granted:
+            yield from self._vote_once(event, flight.src, flight.message.asked, world)
 
 
 def votes_are_ordered(world: World) -> bool:
@@ -225,7 +219,10 @@ def disk_matches_state(state: RaftState, world: World) -> Broken:
     node = world.nodes[state.id]
     if not node.batches and _ends(node.synced) != _ends(state.disk):
         ends = in_words(state.disk.log.last), in_words(node.synced.log.last)
-        yield HONEST_DISK, f"n{state.id} believes that its log ends with {ends[0]}; on its disk it ends with {ends[1]}"
+        yield (
+            DISK_MATCHES_STATE,
+            f"n{state.id} believes that its log ends with {ends[0]}; on disk it ends with {ends[1]}",
+        )
 
 
 def _ends(disk: Disk) -> tuple[object, ...]:

@@ -375,7 +375,7 @@ class Simulation(Controls):
         start = -1 if after is None else self._timeline.events_at(after) - 1
         found = next(moments(self, what, start), None)
         if found is None:
-            raise RecordNotFound(f"no {what} was recorded behind event {start}; run on, or look for something else")
+            raise RecordNotFound(f"no {what} was recorded after event {start}; run on, or look for something else")
         return self.fork(found)
 
     def diff(self, other: "Simulation") -> "pd.DataFrame":

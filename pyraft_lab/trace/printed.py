@@ -5,7 +5,7 @@ from html import escape
 
 FONT = "font-family:var(--jp-code-font-family,monospace);font-size:13px;line-height:1.35"
 LINE = "white-space:pre-wrap;overflow-wrap:anywhere;margin-left:{0}ch;text-indent:-{0}ch"
-HANG = 4
+INDENT = 4
 """How many characters the rest of a long line is indented."""
 
 
@@ -41,5 +41,5 @@ def lines_as_html(text: str) -> str:
 
 def _line(line: str) -> str:
     words = line.lstrip(" ")
-    left = len(line) - len(words) + HANG
+    left = len(line) - len(words) + INDENT
     return f'<div style="{LINE.format(left)}">{escape(line) or "&nbsp;"}</div>'

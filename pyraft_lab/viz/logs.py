@@ -160,12 +160,12 @@ def _cell_text(row: Cell) -> str:
 def entry_text(kind: str, data: object) -> str:
     """An entry in one or two words.
 
-    >>> entry_text("normal", "x=1"), entry_text("blank", ""), entry_text("membership", "{1,2,3} + {3,4,5}")
-    ('x=1', 'blank', 'joint')
+    >>> entry_text("normal", "x=1"), entry_text("noop", ""), entry_text("membership", "{1,2,3} + {3,4,5}")
+    ('x=1', 'no-op', 'joint')
     """
     if kind == "membership":
         return "joint" if " + " in str(data) else "voters"
-    return "blank" if kind == "blank" else str(data)
+    return "no-op" if kind in ("noop", "blank") else str(data)  # "blank" in frames of earlier versions
 
 
 def _clip(word: str) -> str:

@@ -109,7 +109,7 @@ def test_a_fork_before_a_violation_has_not_seen_it_and_finds_it_again() -> None:
     assert fork.violations[0] == first
 
 
-def test_a_leader_that_resumes_its_term_may_name_anew_what_it_lost_and_never_sent() -> None:
+def test_a_leader_that_resumes_its_term_may_name_again_what_it_lost_and_never_sent() -> None:
     def restarted(rules: Rules) -> Simulation:
         sim = Simulation(3, seed=7, rules=rules, config=Config(leader_restore=True))
         sim.run(1)

@@ -626,7 +626,7 @@ def test_everything_says_what_it_is() -> None:
     call = sim.write({"op": "put", "key": "x", "value": 1})
     assert repr(call).endswith(": waiting>")
     sim.run_until(lambda _: call.done)
-    assert repr(sim).endswith(f": node {sim.leader} leads>")
+    assert repr(sim).endswith(f": n{sim.leader} leads>")
     assert repr(call).endswith(": ok, None>")
     assert "failed: " in repr(sim.read("x", to=3 - (sim.leader or 0), policy="lease"))
     sim.crash(2)

@@ -88,7 +88,7 @@ LEASES = (
         scenario=StaleReadScenario("cut off"),
     ),
     Mutant(
-        name="is-disloyal",
+        name="ignores-vote-leases",
         description="votes against a leader it has just heard from, while others read by that leader's lease",
         section="dissertation §4.2.3, §6.4.1",
         violates=(LINEARIZABLE,),

@@ -58,7 +58,7 @@ LOGS = (
     ),
     Mutant(
         name="obeys-old-leaders",
-        description="follows whoever was elected once, in whatever term",
+        description="follows every leader that was once elected, even of an earlier term",
         section="§5.1",
         violates=(
             ONE_VOTE_A_TERM,
