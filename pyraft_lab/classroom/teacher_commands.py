@@ -160,7 +160,9 @@ class TeacherCommands:
         check_known(self.remote, nodes)
         if automatic := self.bots.nodes.intersection(nodes):
             raise ConfigError(
-                "hand", ",".join(map(str, nodes)), f"{listed(automatic)} is automatic; name a learner's node"
+                "hand",
+                ",".join(map(str, nodes)),
+                f"{listed(automatic)} {'is' if len(automatic) == 1 else 'are'} automatic; name a learner's node",
             )
 
     async def _ask(self, name: str, given: tuple[Any, ...]) -> str:
