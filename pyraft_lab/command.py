@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from msgspec import MsgspecError, Raw, Struct
+from msgspec import MsgspecError, Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from pyraft_lab.arguments import LARGEST
@@ -29,6 +29,11 @@ MAX_BYTES = 64 << 20
 TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 MIN_NUMBER, MAX_NUMBER = -(2**63), 2**64 - 1
 """The range of MessagePack's whole numbers."""
+
+LARGE = 64 << 10
+"""Bytes above which a command is read without copying it first."""
+QUICK_SCAN = 512
+"""Values of a large command that are looked at one after the other: most hold few, and long ones."""
 
 _pack = Encoder().encode
 _unpack = Decoder().decode
@@ -64,7 +69,6 @@ class Batch(Sealed, frozen=True, array_like=True):
 
 _decode_sealed = Decoder(Sealed).decode
 _unseal_batch = Decoder(Batch).decode
-_split_batch = Decoder(tuple[int, int, int, Index, list[Raw]]).decode
 
 
 def encode(command: Any, *, client: int = 0, serial: int = 0, done: int = 0, since: Index = 0) -> bytes:
@@ -149,11 +153,11 @@ def encoded(command: Any) -> bytes:
 def unseal(data: bytes) -> tuple[Any, Sealed | None]:
     """The command in an entry's bytes, and its session header if it has one; raises ``ValueError`` for other bytes."""
     if data.startswith(BATCH):
-        batch = _opened_batch(data[2:])
+        batch = _opened_batch(_after(data, 2))
         return batch.command, batch
     is_sealed = data.startswith(SEALED)
-    body, levels = (data[1:], MAX_DEPTH + 1) if is_sealed else (data, MAX_DEPTH)
-    if _may_nest(body, levels) and is_deeper(body, levels):
+    body, levels = (_after(data, 1), MAX_DEPTH + 1) if is_sealed else (data, MAX_DEPTH)
+    if _is_too_deep(body, levels):
         raise ValueError(TOO_DEEP)
     try:
         found = _decode_sealed(body) if is_sealed else _unpack(body)
@@ -165,26 +169,33 @@ def unseal(data: bytes) -> tuple[Any, Sealed | None]:
     return found.command, found
 
 
-def _opened_batch(body: bytes) -> Batch:
+def _after(data: bytes, start: int) -> bytes | memoryview:
+    """The bytes from ``start`` on; large ones are not copied."""
+    return memoryview(data)[start:] if len(data) > LARGE else data[start:]
+
+
+def _opened_batch(body: bytes | memoryview) -> Batch:
     try:
         batch = _unseal_batch(body)
     except _UNREADABLE as wrong:
         raise ValueError(TOO_DEEP if is_deeper(body, MAX_DEPTH + 2) else f"it cannot be read: {wrong}") from None
     _check_header(batch)
-    if _may_nest_in(body, batch.command) and _is_deeper_in(body):
+    if _has_deep(body, batch.command):
         raise ValueError(TOO_DEEP)
     return batch
+
+
+def _has_deep(body: bytes | memoryview, commands: Sequence[Any]) -> bool:
+    """Whether a command of a batch is too deep; it is two levels inside the batch."""
+    if len(body) > LARGE * len(commands) and (deep := scanned(body, MAX_DEPTH + 2, most=QUICK_SCAN)) is not None:
+        return deep
+    return _may_nest_in(bytes(body), commands) and is_deeper(body, MAX_DEPTH + 2)
 
 
 def _may_nest_in(body: bytes, commands: Sequence[Any]) -> bool:
     """Whether a command may be too deep: each needs one head, and a deep one needs more than 100 of the rest."""
     heads = len(body) - len(body.translate(None, _HEADS)) - 2
     return heads - sum(map(_NESTS.__contains__, map(type, commands))) >= MAX_DEPTH
-
-
-def _is_deeper_in(body: bytes) -> bool:
-    parts = [bytes(part) for part in _split_batch(body)[4]]
-    return any(_may_nest(part, MAX_DEPTH) and is_deeper(part, MAX_DEPTH) for part in parts)
 
 
 def _check_header(sealed: Sealed) -> None:
@@ -198,12 +209,19 @@ def _check_header(sealed: Sealed) -> None:
         raise ValueError(f"done={sealed.done} of its session is not below its own serial={sealed.serial}")
 
 
+def _is_too_deep(data: bytes | memoryview, levels: int) -> bool:
+    """Whether a command is nested too deep, by the cheapest check that can tell."""
+    if len(data) > LARGE and (deep := scanned(data, levels, most=QUICK_SCAN)) is not None:
+        return deep
+    return _may_nest(bytes(data), levels) and is_deeper(data, levels)
+
+
 def _may_nest(data: bytes, levels: int) -> bool:
     """A quick check of every command: with few bytes that could begin a list or table, nothing is deep."""
     return len(data) - len(data.translate(None, _HEADS)) > levels
 
 
-def is_deeper(data: bytes, levels: int) -> bool:
+def is_deeper(data: bytes | memoryview, levels: int) -> bool:
     """Whether lists and tables in MessagePack bytes are nested deeper than ``levels``.
 
     It needs no stack, so a command is too deep on every node or on none. It also counts values that a table drops
@@ -212,12 +230,22 @@ def is_deeper(data: bytes, levels: int) -> bool:
     >>> is_deeper(encode({"x": [1]}), 1), is_deeper(encode({"x": [1]}), 2)
     (True, False)
     """
+    return bool(scanned(data, levels, most=len(data)))
+
+
+def scanned(data: bytes | memoryview, levels: int, *, most: int) -> bool | None:
+    """:func:`is_deeper`, found by looking at ``most`` values; ``None`` if there are more.
+
+    >>> long = encode(["x" * 100_000, 1])
+    >>> scanned(long, 1, most=3), scanned(long, 0, most=3), scanned(long, 1, most=2)
+    (False, True, None)
+    """
     left, place, end = [1], 0, len(data)
-    while place < end:
-        while not left[-1]:
+    for _ in range(most):
+        while left and not left[-1]:
             left.pop()
-            if not left:
-                return False
+        if not left or place >= end:
+            return False
         left[-1] -= 1
         size = _SIZES[data[place]]
         if size > 0:
@@ -228,7 +256,7 @@ def is_deeper(data: bytes, levels: int) -> bool:
             if len(left) > levels:
                 return True
             left.append(inner)
-    return False
+    return False if place >= end else None
 
 
 def _size(head: int) -> int:
@@ -252,7 +280,7 @@ _WIDTHS = dict(zip((*range(0xC4, 0xCA), *range(0xD9, 0xE0)), (1, 2, 4, 1, 2, 4, 
 """How many bytes of length follow a head that has a length: bin, ext, str, list, table."""
 
 
-def _long(data: bytes, place: int) -> tuple[int | None, int]:
+def _long(data: bytes | memoryview, place: int) -> tuple[int | None, int]:
     """How many values a list or table holds (``None`` for other values), and the place of the next value."""
     head = data[place]
     if head < 0xA0:

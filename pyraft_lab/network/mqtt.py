@@ -25,6 +25,7 @@ from pyraft_lab.engine.types import NodeId
 from pyraft_lab.errors import DuplicateNode, NetworkFailed
 from pyraft_lab.network import passwords
 from pyraft_lab.network.address import Address, Certificates, Settings, topic_word
+from pyraft_lab.network.attachments import attach, detach
 from pyraft_lab.network.base import (
     Connected,
     Counters,
@@ -234,7 +235,9 @@ class MqttEndpoint:
         """Publish large messages in parts: small messages leave in between."""
         while True:
             dst, envelope = await self._bulk.next()
-            for part in in_parts(self._node, next(self._frames), self._frame([envelope])):
+            bare, data = detach([envelope])
+            self.counters.bytes += sum(map(len, data))
+            for part in in_parts(self._node, next(self._frames), [self._frame(bare), *data]):
                 await cancellable(client.publish(self._inbox_of(dst), part, qos=self._network.qos))
 
     def _frame(self, envelopes: Sequence[Envelope]) -> bytes:
@@ -285,10 +288,11 @@ class MqttEndpoint:
 
     def _open_frame(self, src: str, frame: bytes) -> None:
         try:
-            whole = self._assembly.take(src, frame) if frame.startswith(MARK) else frame
-            if whole is None:
+            pieces = self._assembly.take(src, frame) if frame.startswith(MARK) else (frame,)
+            if pieces is None:
                 return
-            sender, envelopes = decode(whole)
+            sender, bare = decode(pieces[0])
+            envelopes = attach(bare, pieces[1:])
         except Garbage as wrong:
             self._garbage(str(wrong))
             return

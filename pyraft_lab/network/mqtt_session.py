@@ -88,7 +88,7 @@ class MqttSession:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False, divide: bool = False) -> None:
         """Publish a message if the session is connected; ``divide`` sends a large one in parts, to another session."""
         if self._client is not None:
-            payloads = in_parts(0, next(self._numbers), payload) if divide and len(payload) > LARGE else (payload,)
+            payloads = in_parts(0, next(self._numbers), [payload]) if divide and len(payload) > LARGE else (payload,)
             self._waiting.extend(Publication(self._topic(topic), one, retain) for one in payloads)
             self._ready.set()
 
@@ -176,9 +176,10 @@ class MqttSession:
         if not payload.startswith(MARK):
             return payload
         try:
-            return self._assembly.take(topic, payload)
+            pieces = self._assembly.take(topic, payload)
         except Garbage:
             return None
+        return None if pieces is None else pieces[0]
 
 
 async def _read(client: Client) -> None:
