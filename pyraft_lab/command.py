@@ -259,6 +259,28 @@ def scanned(data: bytes | memoryview, levels: int, *, most: int) -> bool | None:
     return False if place >= end else None
 
 
+def shortened(data: bytes, *, longest: int = 1024) -> bytes:
+    """A command that says how long the texts and bytes in ``data`` are, instead of those above ``longest`` bytes.
+
+    Its session and the rest of its form stay; of a command with very many values only the first are looked at.
+
+    >>> unseal(shortened(encode({"op": "put", "key": "x", "value": "v" * 5000}, client=7, serial=1)))[0]
+    {'op': 'put', 'key': 'x', 'value': '5003 bytes'}
+    """
+    kept: list[bytes] = []
+    begin = place = 0
+    for _ in range(QUICK_SCAN):
+        if place >= len(data):
+            break
+        size = _SIZES[data[place]]
+        inner, end = (None, place + size) if size else _long(data, place)
+        if inner is None and end - place > longest:
+            kept += [data[begin:place], _pack(f"{end - place} bytes")]
+            begin = end
+        place = end
+    return b"".join((*kept, data[begin:]))
+
+
 def _size(head: int) -> int:
     """Bytes of a value that begins with ``head``; 0 if the size is in the next bytes, or a list or table begins."""
     match head:

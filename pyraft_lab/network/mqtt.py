@@ -40,7 +40,7 @@ from pyraft_lab.network.base import (
 from pyraft_lab.network.codec import Envelope, Garbage, decode, encode
 from pyraft_lab.network.connection import Deliver, cancellable, connected, failure, is_final
 from pyraft_lab.network.mqtt_client import Client, Message, MqttError, Will, check, tls_context
-from pyraft_lab.network.parts import MARK, Assembly, Bulk, in_parts
+from pyraft_lab.network.parts import ACK, MARK, Assembly, Bulk, Window, in_parts, read_part
 from pyraft_lab.network.presence import Claim, NextStep, Presence
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,8 @@ class MqttEndpoint:
         self._network, self._node, self._mailbox = network, node, mailbox
         self._process, self._name = secrets.randbits(48), network.secret(node)
         self._outbox, self._bulk = Outbox(self.counters), Bulk()
-        self._frames, self._assembly = itertools.count(1), Assembly()
+        self._frames, self._assembly, self._window = itertools.count(1), Assembly(), Window()
+        self._acknowledgements: list[tuple[NodeId, bytes]] = []
         self._ready = asyncio.Event()
         self._moves: asyncio.Queue[NextStep] = asyncio.Queue()
         self._presence = Presence(self._process)
@@ -227,8 +228,7 @@ class MqttEndpoint:
             await self._ready.wait()
             self._ready.clear()
             async with asyncio.TaskGroup() as group:
-                for dst, envelopes in self._outbox.take():
-                    frame = self._frame(envelopes)
+                for dst, frame in self._frames_to_send():
                     group.create_task(client.publish(self._inbox_of(dst), frame, qos=self._network.qos))
 
     async def _write_bulk(self, client: Client) -> None:
@@ -237,8 +237,15 @@ class MqttEndpoint:
             dst, envelope = await self._bulk.next()
             bare, data = detach([envelope])
             self.counters.bytes += sum(map(len, data))
-            for part in in_parts(self._node, next(self._frames), [self._frame(bare), *data]):
+            number = next(self._frames)
+            self._window.begin(number)
+            for place, part in enumerate(in_parts(self._node, number, [self._frame(bare), *data])):
+                await self._window.room(place)
                 await cancellable(client.publish(self._inbox_of(dst), part, qos=self._network.qos))
+
+    def _frames_to_send(self) -> list[tuple[NodeId, bytes]]:
+        acknowledged, self._acknowledgements = self._acknowledgements, []
+        return [*acknowledged, *((dst, self._frame(envelopes)) for dst, envelopes in self._outbox.take())]
 
     def _frame(self, envelopes: Sequence[Envelope]) -> bytes:
         """One frame, counted as sent."""
@@ -264,6 +271,7 @@ class MqttEndpoint:
         was_up, self._client = self._client is not None, None
         self._outbox.clear()
         self._bulk.clear()
+        self._acknowledgements.clear()
         self._assembly = Assembly()
         where = str(self._network.address)
         if not self._first.done():
@@ -288,7 +296,7 @@ class MqttEndpoint:
 
     def _open_frame(self, src: str, frame: bytes) -> None:
         try:
-            pieces = self._assembly.take(src, frame) if frame.startswith(MARK) else (frame,)
+            pieces = self._take_part(src, frame) if frame.startswith(MARK) else (frame,)
             if pieces is None:
                 return
             sender, bare = decode(pieces[0])
@@ -301,6 +309,19 @@ class MqttEndpoint:
             return
         self.counters.received += len(envelopes)
         self._mailbox.receive(sender, envelopes)
+
+    def _take_part(self, src: str, part: bytes) -> tuple[bytes, ...] | None:
+        """The pieces of the message that a part completes; its sender may send more parts then."""
+        if part.startswith(ACK):
+            self._window.acknowledge(part)
+            return None
+        arrived = read_part(part)
+        if str(arrived.src) != src:
+            raise Garbage(f"node {arrived.src} wrote a part and {src} sent it")
+        if (answer := arrived.acknowledgement) is not None:
+            self._acknowledgements.append((arrived.src, answer))
+            self._ready.set()
+        return self._assembly.add(src, arrived)
 
     def _on_presence(self, node: str, payload: bytes, *, is_old: bool) -> None:
         """Handle a claim: one of this node's id goes to presence, one of another node becomes a notice."""

@@ -30,7 +30,13 @@ MOST_SENDERS = 256
 """The most senders with an incomplete message at one time."""
 MOST_WAITING = 256
 """Large messages that may wait to leave; beyond this the oldest are dropped."""
+WINDOW = 8
+"""Parts that may be on their way to one node: more would wait in the broker, and heartbeats behind them."""
+ACK_TIMEOUT = 1.0
+"""Seconds after which a missing acknowledgement no longer holds back the next parts."""
 MARK = b"\xc1"
+ACK = MARK + MARK
+"""The first bytes of an acknowledgement of parts, which are followed by a number and a place."""
 
 
 class Part(Struct, frozen=True, array_like=True):
@@ -42,6 +48,12 @@ class Part(Struct, frozen=True, array_like=True):
     count: int
     checksum: int
     data: memoryview
+
+    @property
+    def acknowledgement(self) -> bytes | None:
+        """The acknowledgement that its receiver sends; most parts need none."""
+        is_wanted = self.place % (WINDOW // 2) == 0
+        return ACK + _encode((self.number, self.place)) if is_wanted else None
 
 
 class Arriving(Struct):
@@ -60,6 +72,7 @@ class Arriving(Struct):
 
 _encode = msgspec.msgpack.Encoder().encode
 _part = msgspec.msgpack.Decoder(Part)
+_acknowledgements = msgspec.msgpack.Decoder(tuple[int, int])
 _sizes = msgspec.msgpack.Decoder(list[Annotated[int, msgspec.Meta(ge=0, le=MOST_PARTS * PART)]])
 
 
@@ -97,7 +110,10 @@ class Assembly:
 
     def take(self, sender: str, data: bytes) -> tuple[bytes, ...] | None:
         """The pieces of the message that this part completes, else ``None``; raises ``Garbage`` for an invalid part."""
-        part = _read(data)
+        return self.add(sender, read_part(data))
+
+    def add(self, sender: str, part: Part) -> tuple[bytes, ...] | None:
+        """:meth:`take` for a part that was read already."""
         arriving = self._open.pop(sender, None)
         if part.place == 0:
             arriving = Arriving(part.number, _read_sizes(part))
@@ -112,7 +128,8 @@ class Assembly:
         return None
 
 
-def _read(data: bytes) -> Part:
+def read_part(data: bytes) -> Part:
+    """The part in these bytes; raises ``Garbage`` for others."""
     try:
         part = read(_part, memoryview(data)[1:])
     except msgspec.MsgspecError as wrong:
@@ -132,6 +149,38 @@ def _read_sizes(part: Part) -> list[int]:
     if not sizes or 1 + sum(map(_slices, sizes)) != part.count:
         raise Garbage(f"pieces of {sizes} bytes do not make {part.count} parts")
     return sizes
+
+
+class Window:
+    """Holds back parts while many are on their way to the same node."""
+
+    def __init__(self) -> None:
+        self._number, self._acknowledged = 0, -1
+        self._news = asyncio.Event()
+
+    def begin(self, number: int) -> None:
+        """Begin the next message: the one before has left."""
+        self._number, self._acknowledged = number, -1
+
+    def acknowledge(self, data: bytes) -> None:
+        """Read an acknowledgement; raises ``Garbage`` if it is none."""
+        try:
+            number, place = read(_acknowledgements, data[len(ACK) :])
+        except msgspec.MsgspecError as wrong:
+            raise Garbage(str(wrong)) from None
+        if number == self._number:
+            self._acknowledged = max(self._acknowledged, place)
+            self._news.set()
+
+    async def room(self, place: int) -> None:
+        """Wait until the part at ``place`` may leave; an acknowledgement that does not come is not waited for again."""
+        try:
+            async with asyncio.timeout(ACK_TIMEOUT):
+                while place > self._acknowledged + WINDOW:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            self._acknowledged = place
 
 
 class Bulk:
