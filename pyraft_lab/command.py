@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from msgspec import MsgspecError, Struct
+from msgspec import MsgspecError, Raw, Struct
 from msgspec.msgpack import Decoder, Encoder
 
 from pyraft_lab.arguments import LARGEST
@@ -32,6 +32,8 @@ MIN_NUMBER, MAX_NUMBER = -(2**63), 2**64 - 1
 
 LARGE = 64 << 10
 """Bytes above which a command is read without copying it first."""
+LARGE_BATCH = 1 << 20
+"""Bytes above which only the header of a batch is read before it is proposed."""
 QUICK_SCAN = 512
 """Values of a large command that are looked at one after the other: most hold few, and long ones."""
 
@@ -67,7 +69,14 @@ class Batch(Sealed, frozen=True, array_like=True):
     command: list[Any]
 
 
+class _Unread(Sealed, frozen=True, array_like=True):
+    """A session header whose commands stay bytes."""
+
+    command: Raw
+
+
 _decode_sealed = Decoder(Sealed).decode
+_decode_unread = Decoder(_Unread).decode
 _unseal_batch = Decoder(Batch).decode
 
 
@@ -136,13 +145,34 @@ def checked(data: bytes) -> bytes:
 
 
 def check_batch(data: bytes, client: int, serial: int) -> None:
-    """Raise ``BadCommand`` unless ``data`` is readable and of this client's session under this serial."""
+    """Raise ``BadCommand`` unless ``data`` is readable and of this client's session under this serial.
+
+    A large one is not read to the end, which takes long: a text with wrong bytes is found when it is applied.
+    """
+    if len(data) > MAX_BYTES + LARGE:
+        raise BadCommand(f"it has {len(data)} bytes, and {MAX_BYTES} are the most; split it")
     try:
-        sealed = unseal(data)[1]
+        sealed = header(data) if len(data) > LARGE_BATCH else unseal(data)[1]
     except ValueError as wrong:
         raise BadCommand(str(wrong)) from None
     if sealed is None or (sealed.client, sealed.serial) != (client, serial):
         raise BadCommand(f"it is not number {serial} of the session of client {client}")
+
+
+def header(data: bytes) -> Sealed | None:
+    """The session header of an entry's bytes, its commands unread; raises ``ValueError`` like :func:`unseal`."""
+    if not data.startswith(SEALED):
+        return None
+    skipped = len(BATCH) if data.startswith(BATCH) else len(SEALED)
+    body = memoryview(data)[skipped:]
+    try:
+        sealed = _decode_unread(body)
+    except _UNREADABLE as wrong:
+        raise ValueError(f"it cannot be read: {wrong}") from None
+    _check_header(sealed)
+    if _is_too_deep(body, MAX_DEPTH + skipped):
+        raise ValueError(TOO_DEEP)
+    return sealed
 
 
 def encoded(command: Any) -> bytes:

@@ -296,32 +296,36 @@ class MqttEndpoint:
 
     def _open_frame(self, src: str, frame: bytes) -> None:
         try:
-            pieces = self._take_part(src, frame) if frame.startswith(MARK) else (frame,)
-            if pieces is None:
-                return
-            sender, bare = decode(pieces[0])
-            envelopes = attach(bare, pieces[1:])
+            if frame.startswith(MARK):
+                self._take_part(src, frame)
+            else:
+                self._open(src, (frame,))
         except Garbage as wrong:
             self._garbage(str(wrong))
-            return
-        if src != str(sender):
-            self._garbage(f"node {sender} wrote it and {src} sent it")
-            return
-        self.counters.received += len(envelopes)
-        self._mailbox.receive(sender, envelopes)
 
-    def _take_part(self, src: str, part: bytes) -> tuple[bytes, ...] | None:
-        """The pieces of the message that a part completes; its sender may send more parts then."""
+    def _take_part(self, src: str, part: bytes) -> None:
+        """Take a part of a message; its sender may send more parts then."""
         if part.startswith(ACK):
             self._window.acknowledge(part)
-            return None
+            return
         arrived = read_part(part)
         if str(arrived.src) != src:
             raise Garbage(f"node {arrived.src} wrote a part and {src} sent it")
         if (answer := arrived.acknowledgement) is not None:
             self._acknowledgements.append((arrived.src, answer))
             self._ready.set()
-        return self._assembly.add(src, arrived)
+        pieces = self._assembly.take(src, arrived)
+        if pieces is not None:
+            self._open(src, pieces)
+
+    def _open(self, src: str, pieces: Sequence[bytes]) -> None:
+        """Receive the messages of a frame with what is attached to it; raises ``Garbage``."""
+        sender, bare = decode(pieces[0])
+        if src != str(sender):
+            raise Garbage(f"node {sender} wrote it and {src} sent it")
+        envelopes = attach(bare, pieces[1:])
+        self.counters.received += len(envelopes)
+        self._mailbox.receive(sender, envelopes)
 
     def _on_presence(self, node: str, payload: bytes, *, is_old: bool) -> None:
         """Handle a claim: one of this node's id goes to presence, one of another node becomes a notice."""

@@ -57,7 +57,7 @@ class Part(Struct, frozen=True, array_like=True):
 
 
 class Arriving(Struct):
-    """A message of which some parts have arrived: its number, the sizes of its pieces, and their slices."""
+    """A message of which parts have arrived: its number, the sizes of its pieces, and their slices."""
 
     number: int
     sizes: list[int]
@@ -101,19 +101,15 @@ class Assembly:
     """Assemble messages from parts, one at a time for each sender.
 
     >>> assembly = Assembly()
-    >>> [assembly.take("1", part) for part in in_parts(1, 7, [b"frame", b"attachment"])]
+    >>> [assembly.take("1", read_part(part)) for part in in_parts(1, 7, [b"frame", b"attachment"])]
     [None, None, (b'frame', b'attachment')]
     """
 
     def __init__(self) -> None:
         self._open: dict[str, Arriving] = {}
 
-    def take(self, sender: str, data: bytes) -> tuple[bytes, ...] | None:
-        """The pieces of the message that this part completes, else ``None``; raises ``Garbage`` for an invalid part."""
-        return self.add(sender, read_part(data))
-
-    def add(self, sender: str, part: Part) -> tuple[bytes, ...] | None:
-        """:meth:`take` for a part that was read already."""
+    def take(self, sender: str, part: Part) -> tuple[bytes, ...] | None:
+        """The pieces of the message that this part completes, else ``None``; raises ``Garbage`` for wrong sizes."""
         arriving = self._open.pop(sender, None)
         if part.place == 0:
             arriving = Arriving(part.number, _read_sizes(part))

@@ -30,7 +30,7 @@ from pyraft_lab.runtime.rpc import (
     TransferLeader,
     TriggerSnapshot,
     WriteCommands,
-    decode_call,
+    decode_pieces,
     encode,
     encode_value,
     number_of,
@@ -62,6 +62,7 @@ async def _serve(raft: Raft, network: MqttNetwork, encoders: Executor) -> None:
             f"{raft.id}-desk",
             topics=[f"{raft.id}/ask/+"],
             deliver=server.on_call,
+            deliver_all=server.on_pieces,
             will=f"{raft.id}/status",
             hears_kept=False,
             connected=server.publish_status,
@@ -77,13 +78,11 @@ def _fitting(answers: Sequence[Value | Rejected]) -> Sequence[msgspec.Raw | Valu
 
     A large text, which nobody can change, goes alone and is encoded later.
     """
-    if answers and is_large(answers[0]):
-        return answers[:1]
-    taken: list[msgspec.Raw] = []
+    taken: list[msgspec.Raw | Value] = []
     room = MOST_REPLY
     for answer in answers:
         if is_large(answer):
-            break
+            return taken or [answer]
         encoded = _encoded(answer)
         room -= len(encoded)
         if taken and room < 0:
@@ -115,9 +114,7 @@ def _reply(number: int, answer: RpcResult | RpcError) -> bytes:
 class RpcServer:
     """The RPC server of one node: calls in, replies out."""
 
-    def __init__(
-        self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object], encoders: Executor
-    ) -> None:
+    def __init__(self, raft: Raft, start: Callable[[Coroutine[Any, Any, None]], object], encoders: Executor) -> None:
         self._raft, self._start, self._encoders = raft, start, encoders
         self._is_open = 0
         self.line: MqttSession | None = None
@@ -130,11 +127,15 @@ class RpcServer:
 
     def on_call(self, topic: str, payload: bytes) -> None:
         """Serve a call; an unreadable one gets an error, garbage is dropped."""
+        self.on_pieces(topic, (payload,))
+
+    def on_pieces(self, topic: str, pieces: Sequence[bytes]) -> None:
+        """Serve a call with attachments."""
         client = topic.rpartition("/")[2]
         try:
-            asked = decode_call(payload)
+            asked = decode_pieces(pieces)
         except msgspec.MsgspecError as wrong:
-            self._refuse(client, payload, str(wrong))
+            self._refuse(client, pieces[0], str(wrong))
             return
         if self._is_open >= MOST_OPEN:
             full = Overloaded(self._is_open, MOST_OPEN, what="calls are waiting", retry_after=RETRY)

@@ -45,12 +45,16 @@ def heartbeat(id: int) -> Envelope:
     return Envelope(id, 0, HeartbeatRequest(vote=Vote(1, 1), matched=ORIGIN, commit=0, round=id))
 
 
+def take(assembly: Assembly, sender: str, part: bytes) -> tuple[bytes, ...] | None:
+    return assembly.take(sender, read_part(part))
+
+
 def test_parts_make_the_message_again() -> None:
     (bare,), data = detach([append(1, 3 * PART)])
     pieces = [encode(1, [bare]), *data]
     parts = list(in_parts(1, 1, pieces))
     assembly = Assembly()
-    taken = [assembly.take("1", part) for part in parts]
+    taken = [take(assembly, "1", part) for part in parts]
     assert len(parts) == 6, "the sizes, the frame, and three slices and a byte of the entry"
     assert taken == [*[None] * 5, tuple(pieces)]
     assert max(map(len, parts)) < PART + 64
@@ -61,17 +65,17 @@ def test_a_message_of_which_a_part_is_missing_or_doubled_is_lost_and_the_next_is
     first, second = (list(in_parts(1, number, [bytes(2 * PART + 9)])) for number in (1, 2))
     assembly = Assembly()
     for part in (first[0], first[2], first[1], second[1], *first[:2], first[1], first[2], first[3]):
-        assert assembly.take("1", part) is None
-    assert [assembly.take("1", part) for part in second] == [None, None, None, (bytes(2 * PART + 9),)]
+        assert take(assembly, "1", part) is None
+    assert [take(assembly, "1", part) for part in second] == [None, None, None, (bytes(2 * PART + 9),)]
 
 
 def test_messages_of_two_senders_do_not_mix() -> None:
     ones, twos = (list(in_parts(src, 1, [bytes([src]) * (PART + 1)])) for src in (1, 2))
     assembly = Assembly()
     for one, two in zip(ones[:-1], twos[:-1], strict=True):
-        assert [assembly.take("1", one), assembly.take("2", two)] == [None, None]
-    assert assembly.take("1", ones[-1]) == (b"\x01" * (PART + 1),)
-    assert assembly.take("2", twos[-1]) == (b"\x02" * (PART + 1),)
+        assert [take(assembly, "1", one), take(assembly, "2", two)] == [None, None]
+    assert take(assembly, "1", ones[-1]) == (b"\x01" * (PART + 1),)
+    assert take(assembly, "2", twos[-1]) == (b"\x02" * (PART + 1),)
 
 
 SIZES, SLICE = list(in_parts(1, 1, [b"frame"]))
@@ -90,16 +94,16 @@ SIZES, SLICE = list(in_parts(1, 1, [b"frame"]))
 )
 def test_what_is_no_part_or_has_a_flipped_bit_is_garbage(data: bytes) -> None:
     assembly = Assembly()
-    assembly.take("1", SIZES)
+    take(assembly, "1", SIZES)
     with pytest.raises(Garbage):
-        assembly.take("1", data)
+        take(assembly, "1", data)
 
 
 def test_sizes_that_do_not_make_the_parts_are_garbage() -> None:
     claimed = msgspec.msgpack.encode([5 * PART])
     checksum = zlib.crc32(claimed, zlib.crc32(msgspec.msgpack.encode((1, 1, 0, 2))))
     with pytest.raises(Garbage, match="do not make 2 parts"):
-        Assembly().take("1", MARK + msgspec.msgpack.encode((1, 1, 0, 2, checksum, claimed)))
+        take(Assembly(), "1", MARK + msgspec.msgpack.encode((1, 1, 0, 2, checksum, claimed)))
 
 
 async def test_parts_wait_for_those_on_their_way() -> None:
