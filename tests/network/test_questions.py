@@ -159,9 +159,7 @@ async def test_large_values_travel_in_pieces_and_arrive_whole(any_broker: Broker
         await asyncio.gather(*writes)
         assert await asyncio.gather(*map(client.read, values)) == [*values.values()]
         with pytest.raises(BadCommand, match="of the session of client"):
-            await remote.ask(
-                1, WriteBatch(seal([command.encode(bytes(2 << 20))], client=5, serial=1, done=0, since=0), 6, 1)
-            )
+            await remote.ask(1, WriteBatch(command.encode("v" * (2 << 20), client=5, serial=1), 6, 1))
         sent = remote._line  # noqa: SLF001 (a call that no client makes)
         assert sent is not None
         sent.publish(f"1/ask/{remote._name}", encode(RpcCall(1, ReadQuery("x"))), attached=[b"y"])  # noqa: SLF001
