@@ -6,7 +6,7 @@ from typing import Any
 
 from pyraft_lab.errors import PyraftError
 from pyraft_lab.lab.session import Session
-from pyraft_lab.lab.wire import Failure, Told, plain
+from pyraft_lab.lab.wire import Failure, Update, plain
 
 Show = Callable[[str], None]
 
@@ -26,7 +26,7 @@ class PageLab:
         """Answer a message of the drawing."""
         self.tell(lambda: self._session.answer(json.loads(message)))
 
-    def tell(self, news: Callable[[], Iterable[Told]]) -> None:
+    def tell(self, news: Callable[[], Iterable[Update]]) -> None:
         """Send the drawing some news, or the error that making them raised."""
         try:
             for told in news():

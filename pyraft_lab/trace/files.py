@@ -103,6 +103,9 @@ class Writer:
             self._last[record.node] = record.state
         if record.step is not None:
             self._add_step(line, record.step)
+        return self._encode(line)
+
+    def _encode(self, line: Line) -> bytes:
         return _encode(line)
 
     def _add_step(self, line: Line, step: Step) -> None:
