@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from pyraft_lab.check.campaign import CampaignSettings, Row, run_seed
 from pyraft_lab.check.failure import failure
-from pyraft_lab.check.mutants import MUTANTS
+from pyraft_lab.check.mutants import FORMER_NAMES, MUTANTS
 from pyraft_lab.check.mutants.code_mutant import CodeMutant
 from pyraft_lab.check.mutants.code_mutants import CODE_MUTANTS
 from pyraft_lab.check.mutants.mutant import Mutant
@@ -41,9 +41,10 @@ def any_mutant(name: str) -> Mutant | CodeMutant:
 
 
 def _found(name: object, known: Mapping[str, M]) -> M:
-    if not isinstance(name, str) or name not in known:
+    today = FORMER_NAMES.get(name, name) if isinstance(name, str) else None
+    if today not in known:
         raise ConfigError("mutant", name, did_you_mean(name, known))
-    return known[name]
+    return known[today]
 
 
 class Caught(Struct, frozen=True):
