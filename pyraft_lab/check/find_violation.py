@@ -41,7 +41,7 @@ def any_mutant(name: str) -> Mutant | CodeMutant:
 
 
 def _found(name: object, known: Mapping[str, M]) -> M:
-    today = FORMER_NAMES.get(name, name) if isinstance(name, str) else None
+    today = FORMER_NAMES.get(name, name) if isinstance(name, str) else ""
     if today not in known:
         raise ConfigError("mutant", name, did_you_mean(name, known))
     return known[today]
